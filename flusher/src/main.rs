@@ -1,0 +1,5 @@
+//! The `lastwords` tool.
+
+fn main() -> std::process::ExitCode {
+    lastwords_flusher::main()
+}

@@ -1,0 +1,245 @@
+//! What a process's logger is made with: builder, environment, defaults.
+
+use crate::error::{Error, Result};
+use crate::folder::default_path;
+use crate::full::FullPolicy;
+use crate::geometry::Geometry;
+use crate::level::Level;
+use crate::logger::Logger;
+use crate::reader::{ROLE_RULE, is_role};
+use crate::ring::RingSpec;
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// Bytes of a slot, unless the builder says otherwise.
+pub(crate) const RECORD_SIZE_DEFAULT: u32 = 128;
+/// Slots of a lane.
+pub(crate) const SLOTS_DEFAULT: u32 = 4096;
+/// Lanes, overflow lanes included.
+pub(crate) const LANES_DEFAULT: u32 = 15;
+/// Lanes that threads share when they find no lane of their own.
+pub(crate) const OVERFLOW_LANES: u32 = 2;
+/// Bytes of the call-site table.
+pub(crate) const TABLE_DEFAULT: u32 = 128 << 10;
+/// Size at which a log file is rotated: 10 MiB.
+pub(crate) const ROTATE_SIZE_DEFAULT: u64 = 10 << 20;
+/// Rotated files kept.
+pub(crate) const ROTATE_KEEP_DEFAULT: u32 = 5;
+
+/// Whether this process may be the flusher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Flusher {
+    /// A thread stands by and drains when it is elected.
+    #[default]
+    Embedded,
+    /// Never; other processes or a `lastwords flush` daemon drain this ring.
+    Never,
+}
+
+/// Settings of a process's logger, on their way to [`Builder::init`].
+///
+/// Precedence: what the builder was told, then the environment (`LASTWORDS_DIR`, `LASTWORDS_LOG`), then the default.
+///
+/// ```
+/// let folder = std::env::temp_dir().join(format!("lastwords-doc-builder-{}", std::process::id()));
+/// lastwords::builder("worker").folder(&folder).level(lastwords::Level::DEBUG).init()?;
+/// lastwords::debug!("loaded {} plugins", 3);
+/// lastwords::flush()?;
+/// assert!(std::fs::read_to_string(folder.join("worker.log"))?.contains("[DEBUG] loaded 3 plugins"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until init"]
+pub struct Builder {
+    pub(crate) role: String,
+    pub(crate) app: Option<String>,
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) level: Option<Level>,
+    pub(crate) record_size: u32,
+    pub(crate) slots_per_lane: u32,
+    pub(crate) lanes: u32,
+    pub(crate) full: FullPolicy,
+    pub(crate) console: bool,
+    pub(crate) flusher: Flusher,
+    pub(crate) utc: bool,
+    pub(crate) rotate_size: u64,
+    pub(crate) rotate_keep: u32,
+}
+
+impl Builder {
+    /// Defaults for this role.
+    pub fn new(role: impl Into<String>) -> Builder {
+        Builder {
+            role: role.into(),
+            app: None,
+            folder: None,
+            level: None,
+            record_size: RECORD_SIZE_DEFAULT,
+            slots_per_lane: SLOTS_DEFAULT,
+            lanes: LANES_DEFAULT,
+            full: FullPolicy::default(),
+            console: false,
+            flusher: Flusher::default(),
+            utc: false,
+            rotate_size: ROTATE_SIZE_DEFAULT,
+            rotate_keep: ROTATE_KEEP_DEFAULT,
+        }
+    }
+
+    /// Application name; default is the program's file name. It names the default folder.
+    pub fn app(mut self, app: impl Into<String>) -> Builder {
+        self.app = Some(app.into());
+        self
+    }
+
+    /// Log folder; default is `LASTWORDS_DIR`, else `<temp dir>/<app>/logs`.
+    pub fn folder(mut self, folder: impl AsRef<Path>) -> Builder {
+        self.folder = Some(folder.as_ref().to_owned());
+        self
+    }
+
+    /// Records below this level are not recorded; default is `LASTWORDS_LOG`, else INFO.
+    pub fn level(mut self, level: Level) -> Builder {
+        self.level = Some(level);
+        self
+    }
+
+    /// Bytes of a slot: 128, 256 or 512. A record whose text exceeds the slot less 48 bytes takes several slots.
+    pub fn record_size(mut self, bytes: u32) -> Builder {
+        self.record_size = bytes;
+        self
+    }
+
+    /// Slots of a lane, a power of two from 8 to 65536. A message may take a quarter of them.
+    pub fn slots_per_lane(mut self, slots: u32) -> Builder {
+        self.slots_per_lane = slots;
+        self
+    }
+
+    /// Lanes: threads that log without sharing, plus two overflow lanes for all further ones.
+    pub fn lanes(mut self, lanes: u32) -> Builder {
+        self.lanes = lanes;
+        self
+    }
+
+    /// What a log call does when its lane is full.
+    pub fn full_policy(mut self, policy: FullPolicy) -> Builder {
+        self.full = policy;
+        self
+    }
+
+    /// Whether this process also prints its records on standard error, from a thread of its own. Default false.
+    pub fn console(mut self, console: bool) -> Builder {
+        self.console = console;
+        self
+    }
+
+    /// Whether this process may be the flusher.
+    pub fn flusher(mut self, flusher: Flusher) -> Builder {
+        self.flusher = flusher;
+        self
+    }
+
+    /// Times in the files in UTC instead of local time.
+    pub fn utc(mut self, utc: bool) -> Builder {
+        self.utc = utc;
+        self
+    }
+
+    /// Size in bytes at which the log file is rotated, at least 4096; default 10 MiB. For a role the newest ring's
+    /// value counts.
+    pub fn rotate_size(mut self, bytes: u64) -> Builder {
+        self.rotate_size = bytes;
+        self
+    }
+
+    /// Rotated files kept, 1 to 100; default 5.
+    pub fn rotate_keep(mut self, files: u32) -> Builder {
+        self.rotate_keep = files;
+        self
+    }
+
+    /// Makes the ring and starts to log: the macros of this crate and the `log` facade write to it from now on. At a
+    /// normal exit of the process the files hold everything, with no guard to keep.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a value that cannot be, [`Error::AlreadyInitialised`] at the second call,
+    /// [`Error::Folder`] and [`Error::Io`] if the ring cannot be made.
+    pub fn init(self) -> Result<()> {
+        Logger::init(self)
+    }
+
+    pub(crate) fn app_name(&self) -> String {
+        let program = || {
+            let path = env::current_exe().ok()?;
+            Some(path.file_stem()?.to_string_lossy().into_owned())
+        };
+        self.app.clone().or_else(program).unwrap_or_else(|| "lastwords".to_owned())
+    }
+
+    pub(crate) fn folder_path(&self) -> PathBuf {
+        let from_environment = || env::var_os("LASTWORDS_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        self.folder.clone().or_else(from_environment).unwrap_or_else(|| default_path(&self.app_name()))
+    }
+
+    pub(crate) fn ring_spec(&self) -> Result<RingSpec> {
+        if !is_role(&self.role) {
+            let found = self.role.escape_default();
+            return Err(Error::setting("role", format!("\"{found}\" found, expected {ROLE_RULE}")));
+        }
+        if self.rotate_size < 4096 {
+            return Err(Error::setting("rotate_size", format!("{} found, expected at least 4096", self.rotate_size)));
+        }
+        if !(1..=100).contains(&self.rotate_keep) {
+            return Err(Error::setting("rotate_keep", format!("{} found, expected 1 to 100", self.rotate_keep)));
+        }
+        if self.lanes <= OVERFLOW_LANES {
+            return Err(Error::setting("lanes", format!("{} found, expected at least 3", self.lanes)));
+        }
+        let (record, slots, lanes) = (self.record_size, self.slots_per_lane, self.lanes);
+        let geometry = Geometry::new(record, slots, lanes, OVERFLOW_LANES, TABLE_DEFAULT)
+            .map_err(|error| Error::setting("ring geometry", error))?;
+        Ok(RingSpec {
+            role: self.role.clone(),
+            app: self.app_name(),
+            geometry,
+            level: self.effective_level()?,
+            full: self.full,
+            utc: self.utc,
+            rotate_size: self.rotate_size,
+            rotate_keep: self.rotate_keep,
+        })
+    }
+
+    fn effective_level(&self) -> Result<Level> {
+        if let Some(level) = self.level {
+            return Ok(level);
+        }
+        match env::var("LASTWORDS_LOG") {
+            Ok(text) if !text.is_empty() => text.parse().map_err(|error| Error::setting("LASTWORDS_LOG", error)),
+            _ => Ok(Level::INFO),
+        }
+    }
+}
+
+/// A builder for `role`, which names the log file: `<role>.log`.
+pub fn builder(role: impl Into<String>) -> Builder {
+    Builder::new(role)
+}
+
+/// Starts to log as `role` with the defaults.
+///
+/// # Errors
+/// As [`Builder::init`].
+pub fn init(role: &str) -> Result<()> {
+    Builder::new(role).init()
+}
+
+/// Starts to log as the role that `LASTWORDS_ROLE` names, else as `worker`. A host sets it for its children.
+///
+/// # Errors
+/// As [`Builder::init`].
+pub fn init_from_env() -> Result<()> {
+    let role = env::var("LASTWORDS_ROLE").ok().filter(|role| !role.is_empty());
+    Builder::new(role.unwrap_or_else(|| "worker".to_owned())).init()
+}

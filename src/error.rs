@@ -1,0 +1,112 @@
+//! What can go wrong outside a log call. Log calls themselves return no errors; they count.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// An error of this crate: what was found, what was expected, and where.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A system call on a file or folder failed.
+    Io {
+        /// What was being done, as a phrase: "create the ring".
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A file is not a ring, or its header is damaged.
+    NotARing {
+        /// The file.
+        path: PathBuf,
+        /// What was found and what was expected.
+        why: String,
+    },
+    /// A folder cannot serve as the log folder.
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// A setting has a value that cannot be.
+    Setting {
+        /// Name of the setting.
+        name: &'static str,
+        /// What was found and what was expected.
+        why: String,
+    },
+    /// The process has a logger already.
+    AlreadyInitialised {
+        /// The role it was initialised with.
+        role: String,
+    },
+    /// Another process holds the flusher's lock.
+    FlusherRuns {
+        /// The lock file.
+        path: PathBuf,
+        /// What the lock file says of its holder.
+        holder: String,
+    },
+    /// The lines were not in their file within the time allowed.
+    FlushTimeout {
+        /// Seconds waited.
+        seconds: u64,
+    },
+}
+
+/// Result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::Io { doing, path, source }
+    }
+
+    pub(crate) fn setting(name: &'static str, why: impl fmt::Display) -> Error {
+        Error::Setting { name, why: why.to_string() }
+    }
+
+    pub(crate) fn not_a_ring(path: &Path, why: impl fmt::Display) -> Error {
+        Error::NotARing { path: path.to_owned(), why: why.to_string() }
+    }
+
+    pub(crate) fn folder(path: &Path, why: impl fmt::Display) -> Error {
+        Error::Folder { path: path.to_owned(), why: why.to_string() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Io { doing, path, source } => write!(f, "cannot {doing} {}: {source}", path.display()),
+            Error::NotARing { path, why } => write!(f, "{} is not a readable ring: {why}", path.display()),
+            Error::Folder { path, why } => write!(f, "{} cannot be the log folder: {why}", path.display()),
+            Error::Setting { name, why } => write!(f, "{name}: {why}"),
+            Error::AlreadyInitialised { role } => {
+                write!(f, "this process already logs as role \"{role}\"; initialise it once")
+            }
+            Error::FlusherRuns { path, holder } => write!(
+                f,
+                "another flusher holds {} ({holder}); it drains the folder, or stop it first",
+                path.display()
+            ),
+            Error::FlushTimeout { seconds } => write!(
+                f,
+                "the lines are safe in the ring but were not in the log file after {seconds} s; is a flusher alive?"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! A process's own records on its standard error, from a thread of its own.
+//!
+//! ```text
+//! [05:55:47] [4157] [INFO] Host process starting up
+//! ```
+//!
+//! The thread reads the process's own ring as any reader does, so the caller of a log function never meets the
+//! console. Before each write it asks whether standard error takes more: a pipe that nobody reads costs lines of the
+//! console, which are counted, and nothing else.
+
+use crate::flush::render;
+use crate::flush::stamp::Stamp;
+use crate::level::Level;
+use crate::logger::Logger;
+use crate::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
+use crate::sys::hooks;
+use crate::thread;
+use anstyle::{AnsiColor, Color, Style};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io::Write;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Time between two looks while lines come.
+const LOOK_MIN: Duration = Duration::from_millis(10);
+/// Longest time between two looks.
+const LOOK_MAX: Duration = Duration::from_millis(160);
+/// Longest piece written at once: what a pipe that has room takes without blocking.
+const PIECE: usize = 4096;
+/// Longest wait for the last lines at exit.
+const FINISH_MAX: Duration = Duration::from_millis(300);
+
+/// 0 not running, 1 running, 2 asked to finish, 3 finished.
+static STATE: AtomicU32 = AtomicU32::new(0);
+
+/// Starts the console thread for `logger`.
+pub(crate) fn start(logger: &'static Logger) {
+    STATE.store(1, Ordering::Release);
+    let body = move || {
+        hooks::block_signals();
+        thread::become_flusher();
+        match RingReader::open(logger.ring().path()) {
+            Ok(reader) => Console::new(reader).run(),
+            Err(error) => eprintln!("lastwords: no console: {error}"),
+        }
+        STATE.store(3, Ordering::Release);
+    };
+    if std::thread::Builder::new().name("lastwords-con".to_owned()).spawn(body).is_err() {
+        STATE.store(0, Ordering::Release);
+    }
+}
+
+/// Has the console print what is left, at exit.
+pub(crate) fn finish() {
+    if STATE.compare_exchange(1, 2, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        return;
+    }
+    let start = Instant::now();
+    while STATE.load(Ordering::Acquire) == 2 && start.elapsed() < FINISH_MAX {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+struct Console {
+    reader: RingReader,
+    positions: Vec<u64>,
+    batches: Vec<LaneBatch>,
+    snapshots: Vec<LaneSnapshot>,
+    scratch: Vec<u8>,
+    stamp: Stamp,
+    colours: bool,
+    lost: u64,
+}
+
+impl Console {
+    fn new(reader: RingReader) -> Console {
+        let lanes = reader.geometry().lanes();
+        let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+        let utc = reader.header().flags & crate::layout::ring_flag::UTC != 0;
+        Console {
+            positions: vec![0; lanes],
+            batches: (0..lanes).map(|_| LaneBatch::default()).collect(),
+            snapshots: Vec::new(),
+            scratch: Vec::new(),
+            stamp: Stamp::new(utc),
+            colours,
+            lost: 0,
+            reader,
+        }
+    }
+
+    fn run(&mut self) {
+        let mut sleep = LOOK_MIN;
+        loop {
+            let finishing = STATE.load(Ordering::Acquire) == 2;
+            let printed = self.print().unwrap_or(false);
+            if finishing && !printed {
+                return;
+            }
+            sleep = if printed { LOOK_MIN } else { (sleep * 2).min(LOOK_MAX) };
+            if !finishing {
+                std::thread::sleep(sleep);
+            }
+        }
+    }
+
+    /// Prints what has come since, in time order. True if there was something.
+    fn print(&mut self) -> crate::Result<bool> {
+        self.reader.lanes(&mut self.scratch, &mut self.snapshots)?;
+        let timeline = self.reader.timeline()?;
+        for lane in 0..self.batches.len() {
+            let extent = Extent::Live(self.snapshots[lane].reserved);
+            self.reader.read_lane(lane, self.positions[lane], extent, 1024, &mut self.batches[lane])?;
+            self.positions[lane] = self.positions[lane].max(self.batches[lane].end);
+        }
+        let mut order: Vec<_> = self.batches.iter().flat_map(LaneBatch::iter).collect();
+        order.sort_by_key(|record| record.clock);
+        let any = !order.is_empty();
+        let (mut text, mut lines, pid) = (Vec::new(), 0, self.reader.header().pid);
+        for record in order {
+            let start = text.len();
+            let ns = timeline.realtime_ns(record.clock);
+            line(&mut text, &mut self.stamp, ns, pid, record.level, self.colours);
+            render::message(&mut text, record.text(), record.cut_from());
+            lines += 1;
+            if text.len() >= PIECE {
+                // A line that is longer than a piece by itself goes out in pieces.
+                let rest = if start > 0 { text.split_off(start) } else { Vec::new() };
+                let done = if rest.is_empty() { lines } else { lines - 1 };
+                self.lost = write(&text, done, self.lost);
+                text = rest;
+                lines -= done;
+            }
+        }
+        self.lost = write(&text, lines, self.lost);
+        Ok(any)
+    }
+}
+
+fn line(out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Level, colours: bool) {
+    out.push(b'[');
+    stamp.time(ns, out);
+    out.extend_from_slice(format!("] [{pid}] [").as_bytes());
+    let style = if colours { style(level) } else { Style::new() };
+    out.extend_from_slice(style.render().to_string().as_bytes());
+    render::level_name(out, level);
+    out.extend_from_slice(style.render_reset().to_string().as_bytes());
+    out.extend_from_slice(b"] ");
+}
+
+fn style(level: Level) -> Style {
+    let colour = match level.number() {
+        0..=10 => AnsiColor::Cyan,
+        11..=29 => AnsiColor::Green,
+        30..=39 => AnsiColor::Yellow,
+        40..=49 => AnsiColor::Red,
+        50.. => AnsiColor::Magenta,
+    };
+    Style::new().fg_color(Some(Color::Ansi(colour)))
+}
+
+/// Writes `lines` lines if standard error takes them without blocking. Returns how many are lost and not yet told.
+fn write(text: &[u8], lines: u64, lost: u64) -> u64 {
+    if text.is_empty() {
+        return lost;
+    }
+    let mut told = Vec::new();
+    if lost > 0 {
+        told = format!("lastwords: {lost} lines are missing on this console, which was not read; the log file has them\n")
+            .into_bytes();
+    }
+    let text = [told.as_slice(), text].concat();
+    for piece in text.chunks(PIECE) {
+        if !is_ready() || std::io::stderr().write_all(piece).is_err() {
+            return lost + lines;
+        }
+    }
+    0
+}
+
+fn is_ready() -> bool {
+    let stderr = std::io::stderr();
+    let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut fds, Some(&now)).is_ok_and(|_| fds[0].revents().contains(PollFlags::OUT))
+}

@@ -1,0 +1,516 @@
+//! The drain: one pass reads all rings of a folder, merges their records by time, and writes them to the log files.
+//!
+//! A pass notes the raw clock T, looks for new rings, and reads every lane. Records from before T less a margin are
+//! final, unless a lane shows an open slot: its record may carry an earlier clock, so lines after the last one before
+//! it wait, at most 50 ms. Ties are broken by ring UUID, lane and sequence. Rings of dead processes are read to the
+//! end, get their death line where they were not closed, and are removed in the same journal entry.
+
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::flush::apply;
+use crate::flush::follow::Follow;
+use crate::flush::journal::{Change, Entry, Journal};
+use crate::flush::lines;
+use crate::flush::logfile::plan_rotation;
+use crate::flush::output::Output;
+use crate::flush::render;
+use crate::folder::Folder;
+use crate::level::Level;
+use crate::logger::{ARMED_ANY, ARMED_URGENT};
+use crate::reader::Position;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Rendered bytes after which a batch is written.
+const BATCH: usize = 1 << 20;
+/// Bytes that all lanes together may hold in memory between passes.
+const READ_BUDGET: usize = 8 << 20;
+/// Nanoseconds before T that count as not yet final. A record whose slot was not seen open reads its clock after T
+/// (LANE:B), give or take how far processors reorder the reading of the clock and how well their counters agree.
+const MARGIN_NS: u64 = 10_000;
+/// Time between two looks into the folder without being rung.
+const RESCAN_EVERY: Duration = Duration::from_secs(1);
+
+/// What a pass did.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Pass {
+    /// Records written.
+    pub records: u64,
+    /// Records were read that may not be written yet.
+    pub waiting: bool,
+    /// Rings that were drained to the end and removed.
+    pub removed: u64,
+}
+
+/// The flusher's state over a folder.
+#[derive(Debug)]
+pub struct Drain {
+    folder: Folder,
+    journal: Journal,
+    rings: Vec<Follow>,
+    outputs: Vec<Output>,
+    /// Files in the rings folder that are no readable rings, each reported once.
+    refused: Vec<PathBuf>,
+    /// An entry that is in the journal but could not be applied.
+    stuck: Option<Entry>,
+    stuck_since: Option<(Instant, String)>,
+    since_ns: u64,
+    listed: Option<(Instant, (i64, i64))>,
+    counter: u32,
+    margin: u64,
+    /// Highest order key that may be written in this pass.
+    limit: u64,
+}
+
+/// A lane's next record in the merge.
+type Next = Reverse<(u64, [u8; 16], usize, u64, usize)>;
+
+impl Drain {
+    /// Opens the folder and completes what an earlier flusher left half done. The caller holds the flusher's lock.
+    /// Rings whose last record is older than `since_ns` count as an earlier run.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the journal cannot be read or completed.
+    pub fn open(folder: &Folder, since_ns: u64) -> Result<Drain> {
+        let (mut journal, pending) = Journal::open(folder)?;
+        if let Some(entry) = pending {
+            apply::apply(folder, &entry)?;
+            journal.settle()?;
+        }
+        Ok(Drain {
+            folder: folder.clone(),
+            journal,
+            rings: Vec::new(),
+            outputs: Vec::new(),
+            refused: Vec::new(),
+            stuck: None,
+            stuck_since: None,
+            since_ns,
+            listed: None,
+            counter: 0,
+            limit: 0,
+            margin: (u128::from(clock::measure_hz()) * u128::from(MARGIN_NS) / 1_000_000_000) as u64,
+        })
+    }
+
+    /// The folder that is drained.
+    #[must_use]
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Number of rings followed.
+    #[must_use]
+    pub fn rings(&self) -> usize {
+        self.rings.len()
+    }
+
+    /// Whether another look a second later will tell more about a ring's process.
+    pub(crate) fn has_undecided_rings(&self) -> bool {
+        self.rings.iter().any(Follow::is_undecided)
+    }
+
+    /// One pass over all rings.
+    ///
+    /// # Errors
+    /// What went wrong with the journal or a log file. Nothing is lost: the next pass tries again.
+    pub fn pass(&mut self) -> Result<Pass> {
+        self.retry_stuck()?;
+        // What an earlier pass rendered but could not commit.
+        self.commit(Vec::new())?;
+        let (start, now) = (clock::now(), Instant::now());
+        self.rescan(now)?;
+        let limit = self.read_all(start, now)?;
+        let mut pass = Pass::default();
+        self.merge_earlier(&mut pass)?;
+        self.limit = limit.min(start.saturating_sub(self.margin));
+        self.merge(false, &mut pass)?;
+        self.report_drops()?;
+        self.commit(Vec::new())?;
+        self.finish_dead(false, &mut pass)?;
+        pass.waiting = self.rings.iter().any(|ring| ring.lanes.iter().any(|lane| !lane.batch.is_empty()));
+        Ok(pass)
+    }
+
+    /// Asks every ring to ring the doorbell: at the next record, or only when one is urgent or a lane fills.
+    pub(crate) fn arm(&mut self, any: bool) {
+        for ring in &mut self.rings {
+            // A ring that cannot be written to is looked at by time.
+            let _ = ring.arm(if any { ARMED_ANY } else { ARMED_URGENT });
+        }
+    }
+
+    /// Takes note that the doorbell rang: some ring is no longer armed, and the folder may have a new one.
+    pub(crate) fn rang(&mut self) {
+        self.listed = None;
+        for ring in &mut self.rings {
+            ring.disarm();
+        }
+    }
+
+    /// Notes in the journal that everything has been applied.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn settle(&mut self) -> Result<()> {
+        if self.stuck.is_some() { Ok(()) } else { self.journal.settle() }
+    }
+
+    fn retry_stuck(&mut self) -> Result<()> {
+        let Some(entry) = &self.stuck else { return Ok(()) };
+        apply::apply(&self.folder, entry)?;
+        self.stuck = None;
+        self.counter = self.counter.wrapping_add(1);
+        for output in &mut self.outputs {
+            output.file = None;
+        }
+        for ring in &mut self.rings {
+            ring.published_by_journal(self.counter);
+        }
+        if let Some((since, error)) = self.stuck_since.take() {
+            let text = lines::write_failed(since.elapsed(), &error);
+            self.note(&text)?;
+        }
+        Ok(())
+    }
+
+    /// Looks for new rings, when the folder changed or the doorbell rang.
+    fn rescan(&mut self, now: Instant) -> Result<()> {
+        let path = self.folder.rings();
+        let found = fs::metadata(&path).map_err(Error::io("look at", path))?;
+        let changed = (found.mtime(), found.mtime_nsec());
+        let fresh = self.listed.is_some_and(|(at, seen)| seen == changed && now.duration_since(at) < RESCAN_EVERY);
+        if fresh {
+            return Ok(());
+        }
+        self.listed = Some((now, changed));
+        for path in self.folder.ring_files()? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if self.rings.iter().any(|ring| ring.name == name) || self.refused.contains(&path) {
+                continue;
+            }
+            match Follow::open(&path) {
+                Ok(ring) => self.follow(ring),
+                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    self.note(&lines::refused(&error))?;
+                    self.refused.push(path);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, mut ring: Follow) {
+        let role = ring.reader.role();
+        ring.output = self.outputs.iter().position(|output| output.role == role).unwrap_or_else(|| {
+            self.outputs.push(Output::new(role));
+            self.outputs.len() - 1
+        });
+        self.outputs[ring.output].adopt(ring.reader.header(), ring.utc());
+        self.rings.push(ring);
+    }
+
+    /// Reads all lanes and returns up to which raw clock the lines are final.
+    fn read_all(&mut self, pass: u64, now: Instant) -> Result<u64> {
+        let lanes = self.rings.iter().flat_map(|ring| &ring.lanes).filter(|lane| !lane.batch.is_empty()).count();
+        let mut limit = u64::MAX;
+        let mut failed = Vec::new();
+        for (number, ring) in self.rings.iter_mut().enumerate() {
+            let first_look = ring.looked_at.replace(now).is_none();
+            let slots_max = slots_max(ring, lanes + 1);
+            match ring.look(now).and_then(|()| ring.read(pass, now, slots_max)) {
+                Ok(hold) => limit = limit.min(hold),
+                Err(error) => failed.push((number, error)),
+            }
+            if first_look && ring.dead.is_some() && ring.newest_ns() < self.since_ns {
+                ring.earlier = true;
+            }
+        }
+        for (number, error) in failed.into_iter().rev() {
+            let ring = self.rings.remove(number);
+            self.refused.push(self.folder.rings().join(&ring.name));
+            self.note(&lines::refused(&error))?;
+        }
+        Ok(limit)
+    }
+
+    /// Rings of an earlier run come first, each role's under one line that says so.
+    fn merge_earlier(&mut self, pass: &mut Pass) -> Result<()> {
+        if !self.rings.iter().any(|ring| ring.earlier) {
+            return Ok(());
+        }
+        for output in 0..self.outputs.len() {
+            let rings = self.rings.iter().filter(|ring| ring.earlier && ring.output == output);
+            let with_records: Vec<&Follow> =
+                rings.filter(|ring| ring.lanes.iter().any(|lane| !lane.batch.is_empty())).collect();
+            if let Some(first) = with_records.first() {
+                let (pid, rings) = (first.reader.header().pid, with_records.len());
+                self.line(output, clock::realtime_ns(), pid, Level::WARNING, &lines::earlier_run(rings));
+            }
+        }
+        let live = std::mem::replace(&mut self.limit, u64::MAX);
+        self.merge(true, pass)?;
+        self.limit = live;
+        self.commit(Vec::new())?;
+        self.finish_dead(true, pass)
+    }
+
+    /// Renders records up to the limit in their order.
+    fn merge(&mut self, earlier: bool, pass: &mut Pass) -> Result<()> {
+        let mut heap: BinaryHeap<Next> = BinaryHeap::new();
+        for ring in 0..self.rings.len() {
+            if self.rings[ring].earlier == earlier {
+                heap.extend((0..self.rings[ring].lanes.len()).filter_map(|lane| self.next_of(ring, lane)));
+            }
+        }
+        while let Some(Reverse((key, _, lane, _, ring))) = heap.pop() {
+            if key > self.limit {
+                break;
+            }
+            let rival = heap.peek().copied();
+            let next = self.run(ring, lane, rival, pass)?;
+            heap.extend(next);
+        }
+        Ok(())
+    }
+
+    fn next_of(&self, ring: usize, lane: usize) -> Option<Next> {
+        let follow = &self.rings[ring];
+        let record = follow.lanes[lane].batch.peek()?;
+        Some(Reverse((follow.order_key(record.clock), follow.reader.header().uuid, lane, record.first, ring)))
+    }
+
+    /// Renders records of one lane as long as they come before the `rival` of all other lanes.
+    fn run(&mut self, ring: usize, lane: usize, rival: Option<Next>, pass: &mut Pass) -> Result<Option<Next>> {
+        loop {
+            self.emit(ring, lane)?;
+            pass.records += 1;
+            if self.rings[ring].lanes[lane].batch.is_empty() && self.rings[ring].lanes[lane].batch.more {
+                let slots = slots_max(&self.rings[ring], 4);
+                let hold = self.rings[ring].refill_in_merge(lane, slots)?;
+                self.limit = self.limit.min(hold);
+            }
+            let Some(next) = self.next_of(ring, lane) else { return Ok(None) };
+            // Reverse turns the order round: the smaller key is the greater entry.
+            if next.0.0 > self.limit || rival.is_some_and(|rival| next < rival) {
+                return Ok(Some(next));
+            }
+        }
+    }
+
+    /// Renders a lane's next record and takes it.
+    fn emit(&mut self, ring_number: usize, lane_number: usize) -> Result<()> {
+        let ring = &mut self.rings[ring_number];
+        let (output_number, pid, dead) = (ring.output, ring.reader.header().pid, ring.dead.is_some());
+        let output = &mut self.outputs[output_number];
+        let start = output.lines.len();
+        let lane = &ring.lanes[lane_number];
+        let Some(record) = lane.batch.peek() else { return Ok(()) };
+        let ns = ring.timeline.realtime_ns(record.clock);
+        let expected = lane.taken.next_message.max(1);
+        if record.message > expected {
+            let before = (lane.taken_clock != 0).then(|| ring.timeline.realtime_ns(lane.taken_clock));
+            let text = lines::overwritten(record.message - expected, before, ns, &mut output.stamp);
+            render::line(&mut output.lines, &mut output.stamp, ns, pid, Level::WARNING, text.as_bytes(), None);
+        }
+        render::line(
+            &mut output.lines,
+            &mut output.stamp,
+            ns,
+            pid,
+            record.level,
+            record.text(),
+            record.cut_from(),
+        );
+        let (last, clock, message) = (record.last, record.clock, record.message);
+        self.rotate_before(output_number, start)?;
+        let lane = &mut self.rings[ring_number].lanes[lane_number];
+        lane.batch.advance();
+        lane.taken = Position {
+            released: last,
+            written: last,
+            next_message: message.saturating_add(1),
+            recovered: lane.taken.recovered + u64::from(dead),
+            ..lane.taken
+        };
+        lane.taken_clock = clock;
+        if self.outputs.iter().map(|output| output.lines.len()).sum::<usize>() >= BATCH {
+            self.commit(Vec::new())?;
+        }
+        Ok(())
+    }
+
+    /// Where the lines from `start` on do not fit the file any more: commits what is before them and rotates.
+    fn rotate_before(&mut self, output: usize, start: usize) -> Result<()> {
+        if self.outputs[output].file.is_none() {
+            self.outputs[output].refresh(&self.folder)?;
+        }
+        if !self.outputs[output].must_rotate(start) {
+            return Ok(());
+        }
+        let carried = self.outputs[output].lines.split_off(start);
+        let done = self.commit(Vec::new()).and_then(|()| self.rotate(output));
+        self.outputs[output].lines.extend_from_slice(if done.is_ok() { &carried } else { &[] });
+        done
+    }
+
+    fn rotate(&mut self, output: usize) -> Result<()> {
+        let Output { role, rotate_keep, .. } = &self.outputs[output];
+        let changes = plan_rotation(&self.folder, role, *rotate_keep)?;
+        self.journal.write(&changes, &[])?;
+        let entry = Entry { epoch: 0, changes, bytes: Vec::new() };
+        self.outputs[output].file = None;
+        if let Err(error) = apply::apply(&self.folder, &entry) {
+            self.stick(entry, &error);
+            return Err(error);
+        }
+        self.outputs[output].refresh(&self.folder).map(|_| ())
+    }
+
+    fn stick(&mut self, entry: Entry, error: &Error) {
+        self.stuck = Some(entry);
+        self.stuck_since.get_or_insert_with(|| (Instant::now(), error.to_string()));
+    }
+
+    /// One line of the flusher's own.
+    fn line(&mut self, output: usize, ns: u64, pid: u32, level: Level, text: &str) {
+        let Output { lines, stamp, .. } = &mut self.outputs[output];
+        render::line(lines, stamp, ns, pid, level, text.as_bytes(), None);
+    }
+
+    /// A line about the folder itself, in the first role's file; before any role is known, on standard error.
+    fn note(&mut self, text: &str) -> Result<()> {
+        if self.outputs.is_empty() {
+            eprintln!("lastwords: {text}");
+        } else {
+            self.line(0, clock::realtime_ns(), std::process::id(), Level::WARNING, text);
+        }
+        Ok(())
+    }
+
+    fn report_drops(&mut self) -> Result<()> {
+        for ring in 0..self.rings.len() {
+            for lane in 0..self.rings[ring].lanes.len() {
+                let follow = &self.rings[ring];
+                let Some((count, first, last)) = follow.unreported_drops(lane) else { continue };
+                let (first, last) = (follow.timeline.realtime_ns(first), follow.timeline.realtime_ns(last));
+                let (output, pid) = (follow.output, follow.reader.header().pid);
+                let text = lines::dropped(count, first, last, &mut self.outputs[output].stamp);
+                self.line(output, last, pid, Level::WARNING, &text);
+                self.rings[ring].report_drops(lane);
+            }
+        }
+        Ok(())
+    }
+
+    /// Death lines and removal of rings that have been drained to the end.
+    fn finish_dead(&mut self, earlier: bool, pass: &mut Pass) -> Result<()> {
+        let done: Vec<usize> = (0..self.rings.len())
+            .filter(|ring| self.rings[*ring].earlier == earlier && self.rings[*ring].is_exhausted())
+            .collect();
+        let mut removals = Vec::new();
+        for ring in &done {
+            let follow = &self.rings[*ring];
+            let (output, pid) = (follow.output, follow.reader.header().pid);
+            if let Some(text) = lines::death(follow) {
+                self.line(output, clock::realtime_ns(), pid, Level::CRITICAL, &text);
+            }
+            let follow = &self.rings[*ring];
+            removals.push(Change::Remove { ring: follow.name.clone(), uuid: follow.reader.header().uuid });
+        }
+        if removals.is_empty() {
+            return Ok(());
+        }
+        let committed = self.commit(removals);
+        if committed.is_ok() || self.stuck.is_some() {
+            // A stuck entry holds the death lines and the removals, and is applied before anything else happens.
+            pass.removed += done.len() as u64;
+            for ring in done.into_iter().rev() {
+                self.rings.remove(ring);
+            }
+        }
+        committed
+    }
+
+    /// Writes the batch: journal, files, positions, removals.
+    fn commit(&mut self, removals: Vec<Change>) -> Result<()> {
+        let mut changes = Vec::new();
+        for output in self.outputs.iter_mut().filter(|output| !output.lines.is_empty()) {
+            let file = output.refresh(&self.folder)?;
+            let (identity, offset) = (file.identity(), file.size());
+            let (role, length) = (output.role.clone(), output.lines.len() as u64);
+            changes.push(Change::Append { role, file: identity, offset, length });
+        }
+        for ring in &self.rings {
+            let (name, uuid) = (&ring.name, ring.reader.header().uuid);
+            changes.extend(ring.moved().map(|(lane, position)| Change::Position {
+                ring: name.clone(),
+                uuid,
+                lane: lane as u32,
+                words: position.words(),
+            }));
+        }
+        changes.extend(removals);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let bytes: Vec<&[u8]> =
+            self.outputs.iter().map(|output| output.lines.as_slice()).filter(|lines| !lines.is_empty()).collect();
+        self.journal.write(&changes, &bytes)?;
+        let written = self.write_lines();
+        self.counter = self.counter.wrapping_add(1);
+        if let Err(error) = written {
+            let bytes = bytes_of(&self.outputs);
+            self.stick(Entry { epoch: 0, changes, bytes }, &error);
+            self.forget_lines();
+            self.publish(false);
+            return Err(error);
+        }
+        self.forget_lines();
+        self.publish(true);
+        for change in &changes {
+            if let Change::Remove { ring, .. } = change {
+                apply::remove(&self.folder, ring)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_lines(&mut self) -> Result<()> {
+        for output in self.outputs.iter_mut().filter(|output| !output.lines.is_empty()) {
+            if let Some(file) = &mut output.file {
+                file.append(&output.lines)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn forget_lines(&mut self) {
+        for output in &mut self.outputs {
+            output.lines.clear();
+            output.lines.shrink_to(2 * BATCH);
+        }
+    }
+
+    fn publish(&mut self, written: bool) {
+        for ring in &mut self.rings {
+            // A ring that cannot be written to does not keep the others from being drained; the journal has its
+            // position.
+            let _ = ring.publish(written, self.counter);
+        }
+    }
+}
+
+fn bytes_of(outputs: &[Output]) -> Vec<u8> {
+    outputs.iter().flat_map(|output| output.lines.iter().copied()).collect()
+}
+
+/// Slots that a lane may read at once, when `lanes` lanes share the budget.
+fn slots_max(ring: &Follow, lanes: usize) -> u64 {
+    (READ_BUDGET / lanes.max(8) / ring.reader.geometry().record_size()).max(64) as u64
+}

@@ -1,0 +1,138 @@
+//! Which process flushes: the one that holds flock(2) on `flusher.lock`.
+//!
+//! The lock dies with its holder, so nothing has to be cleaned up. Two cases need care. A forked child may keep the
+//! lock of a holder that is gone: then the file is replaced, under a short lock on the folder, so that only one
+//! process replaces it. And a file may be replaced while somebody waits for it: whoever got a lock makes sure that
+//! path and descriptor are the same inode, else tries again.
+
+use crate::error::{Error, Result};
+use crate::folder::Folder;
+use crate::holder::Holder;
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Time between two heartbeats.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// The flusher's lock, held until dropped.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    beat: Instant,
+}
+
+/// Outcome of a try to become the flusher.
+#[derive(Debug)]
+pub enum Attempt {
+    /// This process is the flusher now.
+    Won(Lock),
+    /// Another one is; who, if its lock file says so.
+    Held(Option<Holder>),
+}
+
+impl Lock {
+    /// Tries once, without waiting.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the lock file cannot be opened or locked.
+    pub fn attempt(folder: &Folder) -> Result<Attempt> {
+        let path = folder.lock_file();
+        for _ in 0..16 {
+            let file = open(&path, OFlags::CREATE)?;
+            if try_lock(&file, &path)? {
+                if is_at(&file, &path) {
+                    return Lock::take(file, &path).map(Attempt::Won);
+                }
+                continue;
+            }
+            let holder = Holder::read(folder);
+            if holder.is_none_or(|holder| holder.may_live()) {
+                return Ok(Attempt::Held(holder));
+            }
+            if let Some(lock) = replace(folder, &path)? {
+                return Ok(Attempt::Won(lock));
+            }
+        }
+        Ok(Attempt::Held(Holder::read(folder)))
+    }
+
+    fn take(file: File, path: &Path) -> Result<Lock> {
+        crate::sys::hooks::close_in_child(file.as_raw_fd());
+        let text = Holder::current().to_string();
+        let write = file.set_len(0).and_then(|()| file.write_all_at(text.as_bytes(), 0));
+        write.map_err(Error::io("write", path))?;
+        Ok(Lock { file, beat: Instant::now() })
+    }
+
+    /// Renews the heartbeat, about once a second. A full disk is no reason to stop flushing.
+    pub fn beat(&mut self) {
+        if self.beat.elapsed() >= HEARTBEAT {
+            self.beat = Instant::now();
+            let _ = self.file.write_all_at(Holder::current().to_string().as_bytes(), 0);
+        }
+    }
+
+    /// Whether the lock file is still the one that is locked. If somebody removed it, another process may flush.
+    #[must_use]
+    pub fn is_current(&self, folder: &Folder) -> bool {
+        is_at(&self.file, &folder.lock_file())
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        crate::sys::hooks::forget_in_child(self.file.as_raw_fd());
+    }
+}
+
+fn open(path: &Path, more: OFlags) -> Result<File> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | more;
+    rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
+        .map(File::from)
+        .map_err(|error| Error::io("open the flusher's lock", path)(error.into()))
+}
+
+fn try_lock(file: &File, path: &Path) -> Result<bool> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(Error::io("lock", path)(error.into())),
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(ours), Ok(theirs)) => identity(ours) == identity(theirs),
+        _ => false,
+    }
+}
+
+/// Puts a fresh lock file in the place of one whose holder is gone but whose lock is still held. None if another
+/// process was first.
+fn replace(folder: &Folder, path: &Path) -> Result<Option<Lock>> {
+    let rings = File::open(folder.rings()).map_err(Error::io("open", folder.rings()))?;
+    if !try_lock(&rings, &folder.rings())? {
+        return Ok(None);
+    }
+    if Holder::read(folder).is_none_or(|holder| holder.may_live()) {
+        return Ok(None);
+    }
+    let fresh = folder.rings().join("flusher.lock.new");
+    match fs::remove_file(&fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", fresh)(error)),
+        _ => {}
+    }
+    let file = open(&fresh, OFlags::CREATE | OFlags::EXCL)?;
+    if !try_lock(&file, &fresh)? {
+        return Ok(None);
+    }
+    let lock = Lock::take(file, &fresh)?;
+    fs::rename(&fresh, path).map_err(Error::io("replace", path))?;
+    Ok(Some(lock))
+}

@@ -1,0 +1,146 @@
+//! The elected flusher: the lock, the drain, and when to sleep.
+//!
+//! A flusher that finds nothing sleeps longer each time, and after a few looks until the doorbell rings. Before it
+//! does, it arms every ring and looks once more. A producer that commits a record after that look sees the wish (LANE:B
+//! lies between its slot's BUSY and its look at `armed`), so no record waits for a timeout.
+
+use crate::error::Result;
+use crate::flush::drain::{Drain, Pass};
+use crate::flush::election::{Attempt, Lock};
+use crate::folder::Folder;
+use crate::holder::Holder;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::fs::File;
+use std::io::Read;
+use std::time::Duration;
+
+/// Sleep after a pass that wrote something.
+const SLEEP_MIN: Duration = Duration::from_millis(10);
+/// Longest sleep without having armed the rings for every record. With the pass itself well under the 200 ms within
+/// which a line is in its file.
+const SLEEP_MAX: Duration = Duration::from_millis(80);
+/// Sleep when nothing is logged: looks for dead processes are due.
+const SLEEP_DEEP: Duration = Duration::from_millis(500);
+/// Sleep while records of other lanes may still become earlier than those that were read.
+const SLEEP_WAITING: Duration = Duration::from_micros(200);
+/// Sleep after an error.
+const SLEEP_FAILED: Duration = Duration::from_millis(100);
+/// Passes of a single drain that find nothing more, before it ends: processes that cannot be seen are looked at twice,
+/// a second apart.
+const LAST_LOOKS: Duration = Duration::from_millis(1200);
+
+/// The flusher of a folder, for as long as it exists.
+#[derive(Debug)]
+pub struct Flusher {
+    lock: Lock,
+    drain: Drain,
+    doorbell: File,
+    sleep: Duration,
+}
+
+/// Outcome of a try to become the flusher.
+#[derive(Debug)]
+pub enum Election {
+    /// This is the flusher now.
+    Won(Box<Flusher>),
+    /// Another process is.
+    Lost(Option<Holder>),
+}
+
+impl Flusher {
+    /// Tries to become the flusher of `folder`. Rings of processes that ended before `since_ns` count as an earlier
+    /// run.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`] if the lock, the doorbell or the journal cannot be opened.
+    pub fn elect(folder: &Folder, since_ns: u64) -> Result<Election> {
+        match Lock::attempt(folder)? {
+            Attempt::Held(holder) => Ok(Election::Lost(holder)),
+            Attempt::Won(lock) => {
+                let drain = Drain::open(folder, since_ns)?;
+                let doorbell = folder.doorbell()?;
+                Ok(Election::Won(Box::new(Flusher { lock, drain, doorbell, sleep: SLEEP_MIN })))
+            }
+        }
+    }
+
+    /// Drains until `stop` says so or the lock file is taken away.
+    pub fn run(&mut self, stop: impl Fn() -> bool) {
+        let mut failing = false;
+        while !stop() && self.lock.is_current(self.drain.folder()) {
+            self.lock.beat();
+            match self.drain.pass() {
+                Ok(pass) => {
+                    failing = false;
+                    self.rest(pass);
+                }
+                Err(error) => {
+                    if !failing {
+                        eprintln!("lastwords: {error}; what is logged stays in the rings, and this is tried again");
+                    }
+                    failing = true;
+                    std::thread::sleep(SLEEP_FAILED);
+                }
+            }
+        }
+        let _ = self.drain.pass().and_then(|_| self.drain.settle());
+    }
+
+    /// Drains everything that there is now, and returns how many records and rings that was.
+    ///
+    /// # Errors
+    /// What the journal or a log file said.
+    pub fn drain_once(&mut self) -> Result<Pass> {
+        let mut total = Pass::default();
+        let start = std::time::Instant::now();
+        loop {
+            let pass = self.drain.pass()?;
+            total.records += pass.records;
+            total.removed += pass.removed;
+            let undecided = self.drain.has_undecided_rings() && start.elapsed() < LAST_LOOKS;
+            if pass.records == 0 && pass.removed == 0 && !pass.waiting && !undecided {
+                break;
+            }
+            if pass.records == 0 {
+                std::thread::sleep(SLEEP_WAITING);
+            }
+        }
+        self.drain.settle()?;
+        Ok(total)
+    }
+
+    fn rest(&mut self, pass: Pass) {
+        if pass.waiting {
+            return std::thread::sleep(SLEEP_WAITING);
+        }
+        if pass.records > 0 || pass.removed > 0 {
+            self.sleep = SLEEP_MIN;
+        } else if self.sleep < SLEEP_MAX {
+            self.sleep *= 2;
+        } else {
+            return self.rest_deeply();
+        }
+        self.drain.arm(false);
+        self.listen(self.sleep);
+    }
+
+    /// Arms all rings, looks once more, and sleeps until the doorbell rings.
+    fn rest_deeply(&mut self) {
+        let _ = self.drain.settle();
+        self.drain.arm(true);
+        match self.drain.pass() {
+            Ok(pass) if pass == Pass::default() => self.listen(SLEEP_DEEP),
+            _ => self.sleep = SLEEP_MIN,
+        }
+    }
+
+    fn listen(&mut self, timeout: Duration) {
+        let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
+        let mut fds = [PollFd::new(&self.doorbell, PollFlags::IN)];
+        if poll(&mut fds, Some(&timeout)).is_ok_and(|ready| ready > 0) {
+            let _ = self.doorbell.read(&mut [0; 4096]);
+            self.drain.rang();
+            self.sleep = SLEEP_MIN;
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! One ring as the flusher follows it: its reader, what is known of its process, and how far each lane is drained.
+
+use crate::clock::{self, Anchor, Timeline};
+use crate::error::{Error, Result};
+use crate::flush::liveness::{Evidence, Verdict, Watch};
+use crate::geometry::LANE_BLOCK;
+use crate::layout::{Control, LaneBlock, lane_kind, ring_flag};
+use crate::process::boot_id;
+use crate::reader::{Closed, Extent, LaneBatch, LaneSnapshot, Position, RingReader};
+use crate::sys::futex;
+use crate::sys::map::FutexPage;
+use std::mem::offset_of;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Longest time for which an open slot holds other lines back.
+const HOLD_MAX: Duration = Duration::from_millis(50);
+/// Time between two looks whether the ring's process lives.
+const LIVENESS_EVERY: Duration = Duration::from_millis(500);
+
+/// A lane as the flusher follows it.
+#[derive(Debug, Default)]
+pub(crate) struct LaneFollow {
+    /// Records read and not yet taken.
+    pub(crate) batch: LaneBatch,
+    /// Position as published.
+    pub(crate) published: Position,
+    /// Position after the batch that is being made.
+    pub(crate) taken: Position,
+    /// Raw clock of the last record read.
+    last_clock: u64,
+    /// Raw clock of the last record taken.
+    pub(crate) taken_clock: u64,
+    /// The pass before which no record of this lane was open.
+    quiet_at: u64,
+    open: Option<(u64, Instant)>,
+    /// The last sequence, once the process is dead.
+    final_last: Option<u64>,
+}
+
+impl LaneFollow {
+    fn extent(&self, snapshot: &LaneSnapshot) -> Extent {
+        self.final_last.map_or(Extent::Live(snapshot.reserved), Extent::Final)
+    }
+
+    /// Up to which raw clock lines may be written as far as this lane is concerned. A lane that was not read in this
+    /// pass, because records of it still wait, may have more records after its last one.
+    fn hold(&mut self, pass: u64, now: Instant, was_read: bool) -> u64 {
+        if !was_read {
+            return self.last_clock;
+        }
+        let Some(sequence) = self.batch.open.filter(|_| self.final_last.is_none()) else {
+            (self.quiet_at, self.open) = (pass, None);
+            return u64::MAX;
+        };
+        let since = match self.open {
+            Some((open, since)) if open == sequence => since,
+            _ => now,
+        };
+        self.open = Some((sequence, since));
+        if now.duration_since(since) > HOLD_MAX { u64::MAX } else { self.quiet_at.max(self.last_clock) }
+    }
+}
+
+/// A ring as the flusher follows it.
+#[derive(Debug)]
+pub(crate) struct Follow {
+    pub(crate) reader: RingReader,
+    pub(crate) name: String,
+    pub(crate) lanes: Vec<LaneFollow>,
+    /// Which role's output its records go to.
+    pub(crate) output: usize,
+    pub(crate) timeline: Timeline,
+    /// Set once nobody can write to the ring any more.
+    pub(crate) dead: Option<Verdict>,
+    /// Dead before this flusher began: its lines are older than those in the file.
+    pub(crate) earlier: bool,
+    pub(crate) closed: Closed,
+    pub(crate) damaged: u64,
+    pub(crate) looked_at: Option<Instant>,
+    inode: u64,
+    snapshots: Vec<LaneSnapshot>,
+    scratch: Vec<u8>,
+    watch: Watch,
+    looked: Option<Instant>,
+    armed: u32,
+    waker: Option<FutexPage>,
+    same_clock: bool,
+}
+
+impl Follow {
+    /// Follows the ring file at `path`, from the positions that it holds.
+    pub(crate) fn open(path: &Path) -> Result<Follow> {
+        let reader = RingReader::open(path)?;
+        let metadata = reader.source().metadata().map_err(Error::io("look at the ring", path))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let header = *reader.header();
+        let control = reader.control()?;
+        let mut follow = Follow {
+            lanes: (0..reader.geometry().lanes()).map(|_| LaneFollow::default()).collect(),
+            output: 0,
+            timeline: reader.timeline()?,
+            dead: None,
+            earlier: false,
+            closed: control.closed,
+            damaged: 0,
+            looked_at: None,
+            inode: metadata.ino(),
+            snapshots: Vec::new(),
+            scratch: Vec::new(),
+            watch: Watch::default(),
+            looked: None,
+            armed: 0,
+            waker: None,
+            same_clock: header.boot_id == boot_id() && header.clock_kind == clock::kind(),
+            name,
+            reader,
+        };
+        follow.look(Instant::now())?;
+        follow.read_positions()?;
+        Ok(follow)
+    }
+
+    fn read_positions(&mut self) -> Result<()> {
+        self.reader.lanes(&mut self.scratch, &mut self.snapshots)?;
+        for (lane, snapshot) in self.lanes.iter_mut().zip(&self.snapshots) {
+            lane.published = snapshot.position;
+            lane.taken = snapshot.position;
+        }
+        Ok(())
+    }
+
+    /// Looks whether the process lives, at most twice a second.
+    pub(crate) fn look(&mut self, now: Instant) -> Result<()> {
+        let due = self.looked.is_none_or(|looked| now.duration_since(looked) >= LIVENESS_EVERY);
+        if self.dead.is_some() || !due {
+            return Ok(());
+        }
+        self.looked = Some(now);
+        let evidence = Evidence::collect(self.reader.source(), self.inode, self.reader.process())
+            .map_err(Error::io("look at the lock of", self.reader.path()))?;
+        let verdict = self.watch.settle(evidence.verdict(), now);
+        if matches!(verdict, Verdict::Dead | Verdict::Exec) {
+            self.closed = self.reader.control()?.closed;
+            self.dead = Some(verdict);
+            for lane in 0..self.lanes.len() {
+                let last = self.reader.last_sequence(lane, &mut self.scratch)?;
+                self.lanes[lane].final_last = Some(last);
+            }
+        }
+        Ok(())
+    }
+
+    /// READ:1 to READ:3 for every lane whose records have all been taken. Returns up to which raw clock lines may be
+    /// written as far as this ring is concerned.
+    pub(crate) fn read(&mut self, pass: u64, now: Instant, slots_max: u64) -> Result<u64> {
+        self.reader.lanes(&mut self.scratch, &mut self.snapshots)?;
+        let mut limit = u64::MAX;
+        let mut fresh = false;
+        for lane in 0..self.lanes.len() {
+            if self.snapshots[lane].kind == lane_kind::FINE {
+                continue;
+            }
+            let read = self.lanes[lane].batch.is_empty();
+            if read {
+                fresh |= self.refill(lane, slots_max)?;
+            }
+            let hold = self.lanes[lane].hold(pass, now, read);
+            limit = limit.min(if hold == u64::MAX { hold } else { self.order_key(hold) });
+        }
+        if fresh {
+            self.refresh_timeline()?;
+            self.armed = 0;
+        }
+        Ok(limit)
+    }
+
+    /// Reads more of one lane in the middle of a merge, up to what READ:1 of this pass saw. Returns up to which order
+    /// key lines may be written now.
+    pub(crate) fn refill_in_merge(&mut self, number: usize, slots_max: u64) -> Result<u64> {
+        self.refill(number, slots_max)?;
+        let lane = &self.lanes[number];
+        let open = lane.batch.open.is_some() && lane.final_last.is_none();
+        Ok(if open { self.order_key(lane.last_clock) } else { u64::MAX })
+    }
+
+    /// Reads more of one lane. True if there was something.
+    fn refill(&mut self, number: usize, slots_max: u64) -> Result<bool> {
+        let lane = &mut self.lanes[number];
+        let extent = lane.extent(&self.snapshots[number]);
+        let position = lane.taken.released.max(lane.batch.end);
+        self.reader.read_lane(number, position, extent, slots_max, &mut lane.batch)?;
+        self.damaged += lane.batch.damaged;
+        if lane.batch.is_empty() {
+            // Nothing but aborted or damaged slots: they are done with.
+            lane.taken.released = lane.taken.released.max(lane.batch.end);
+            lane.taken.written = lane.taken.released;
+            return Ok(false);
+        }
+        lane.last_clock = lane.batch.iter().map(|record| record.clock).last().unwrap_or(lane.last_clock);
+        Ok(true)
+    }
+
+    /// Whether the process may be dead, and a second look is due.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.dead.is_none() && self.watch.is_open()
+    }
+
+    fn refresh_timeline(&mut self) -> Result<()> {
+        let mut anchors = self.reader.control()?.anchors;
+        if self.same_clock {
+            anchors.push(Anchor::now());
+        }
+        self.timeline = Timeline::new(anchors, self.reader.header().tick_hz);
+        Ok(())
+    }
+
+    /// What the records of this ring are ordered by: raw ticks where they are comparable with this machine's now, else
+    /// the calendar time.
+    #[inline]
+    pub(crate) fn order_key(&self, clock: u64) -> u64 {
+        if self.same_clock && !self.earlier { clock } else { self.timeline.realtime_ns(clock) }
+    }
+
+    /// The newest record's calendar time, for telling an earlier run from this one.
+    pub(crate) fn newest_ns(&self) -> u64 {
+        let newest = self.lanes.iter().map(|lane| lane.last_clock).max().unwrap_or(0);
+        if newest == 0 { self.reader.header().created_ns } else { self.timeline.realtime_ns(newest) }
+    }
+
+    /// Whether a dead ring has been drained to the end.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.dead.is_some() && self.lanes.iter().all(|lane| lane.batch.is_empty() && !lane.batch.more)
+    }
+
+    /// Records in flight when the process died, at most one a lane.
+    pub(crate) fn count_in_flight(&self) -> usize {
+        let begun = |(lane, snapshot): (&LaneFollow, &LaneSnapshot)| {
+            lane.final_last.is_some_and(|last| snapshot.reserved > last && snapshot.reserved - last <= 1 << 16)
+        };
+        self.lanes.iter().zip(&self.snapshots).filter(|pair| begun(*pair)).count()
+    }
+
+    /// Dropped messages of a lane that have not been reported: how many, and the raw clocks of first and last.
+    pub(crate) fn unreported_drops(&self, lane: usize) -> Option<(u64, u64, u64)> {
+        let snapshot = self.snapshots.get(lane)?;
+        let count = snapshot.dropped.checked_sub(self.lanes[lane].taken.dropped_reported).filter(|count| *count > 0)?;
+        Some((count, snapshot.dropped_between.0, snapshot.dropped_between.1))
+    }
+
+    /// Marks a lane's dropped messages as reported.
+    pub(crate) fn report_drops(&mut self, lane: usize) {
+        self.lanes[lane].taken.dropped_reported = self.snapshots[lane].dropped;
+    }
+
+    /// Lanes whose position moved since it was published.
+    pub(crate) fn moved(&self) -> impl Iterator<Item = (usize, Position)> {
+        let moved = |(_, lane): &(usize, &LaneFollow)| lane.taken != lane.published;
+        self.lanes.iter().enumerate().filter(moved).map(|(number, lane)| (number, lane.taken))
+    }
+
+    /// Publishes positions in the ring and wakes who waits for them. With `written` false the lines are in the journal
+    /// but not yet in the file.
+    pub(crate) fn publish(&mut self, written: bool, counter: u32) -> Result<()> {
+        let mut any = false;
+        for number in 0..self.lanes.len() {
+            let lane = &mut self.lanes[number];
+            if lane.taken == lane.published {
+                continue;
+            }
+            let written_before = lane.published.written;
+            lane.published = lane.taken;
+            if !written {
+                lane.published.written = written_before;
+            }
+            publish_position(&self.reader, number, lane.published)?;
+            any = true;
+        }
+        if any && self.dead.is_none() { self.wake(counter) } else { Ok(()) }
+    }
+
+    /// Takes note that an entry of the journal published the positions.
+    pub(crate) fn published_by_journal(&mut self, counter: u32) {
+        for lane in &mut self.lanes {
+            lane.published = lane.taken;
+        }
+        let _ = self.wake(counter);
+    }
+
+    fn wake(&mut self, counter: u32) -> Result<()> {
+        let offset = self.reader.geometry().control_offset();
+        let file = self.reader.source();
+        let mut waiters = [0u8; 4];
+        let found = file.read_at(&mut waiters, offset + offset_of!(Control, waiters) as u64);
+        if !found.is_ok_and(|count| count == 4) || waiters == [0; 4] {
+            return Ok(());
+        }
+        self.write_control(offset_of!(Control, progress), counter)?;
+        if self.waker.is_none() {
+            self.waker = FutexPage::new(self.reader.source(), offset).ok();
+        }
+        if let Some(page) = &self.waker {
+            // A ring that was cut answers EFAULT; its process has other worries then.
+            let _ = futex::wake_all(page.word(offset_of!(Control, progress)));
+        }
+        Ok(())
+    }
+
+    /// Asks the ring's process to ring the doorbell; see the constants in `logger.rs`.
+    pub(crate) fn arm(&mut self, how: u32) -> Result<()> {
+        if self.armed == how || self.dead.is_some() {
+            return Ok(());
+        }
+        self.armed = how;
+        self.write_control(offset_of!(Control, armed), how)
+    }
+
+    /// Forgets that the ring was armed, because a producer may have taken the wish away.
+    pub(crate) fn disarm(&mut self) {
+        self.armed = 0;
+    }
+
+    fn write_control(&self, field: usize, value: u32) -> Result<()> {
+        let offset = self.reader.geometry().control_offset() + field as u64;
+        self.reader
+            .source()
+            .write_all_at(&value.to_le_bytes(), offset)
+            .map_err(Error::io("write to the ring", self.reader.path()))
+    }
+
+    pub(crate) fn utc(&self) -> bool {
+        self.reader.header().flags & ring_flag::UTC != 0
+    }
+}
+
+/// Writes a lane's position to its ring.
+pub(crate) fn publish_position(reader: &RingReader, lane: usize, position: Position) -> Result<()> {
+    let offset = reader.geometry().block_offset(lane) + offset_of!(LaneBlock, consumer) as u64;
+    reader
+        .source()
+        .write_all_at(bytemuck::cast_slice(&position.words()), offset)
+        .map_err(Error::io("write to the ring", reader.path()))
+}
+
+const _: () = assert!(LANE_BLOCK as usize == size_of::<LaneBlock>());

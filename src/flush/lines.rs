@@ -1,0 +1,78 @@
+//! What the flusher itself says in the log files.
+
+use crate::error::Error;
+use crate::flush::follow::Follow;
+use crate::flush::liveness::Verdict;
+use crate::flush::stamp::Stamp;
+use crate::reader::Closed;
+use std::time::Duration;
+
+fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+fn time(stamp: &mut Stamp, ns: u64) -> String {
+    let mut text = Vec::new();
+    stamp.date_time(ns, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Records that were overwritten before they could be read.
+pub(crate) fn overwritten(count: u64, before: Option<u64>, after: u64, stamp: &mut Stamp) -> String {
+    let after = time(stamp, after);
+    let records = counted(count, "record");
+    match before {
+        Some(before) => {
+            let before = time(stamp, before);
+            format!("lastwords: {records} lost, overwritten in the full ring between {before} and {after}")
+        }
+        None => format!("lastwords: {records} lost, overwritten in the full ring before {after}"),
+    }
+}
+
+/// Records that the producer dropped.
+pub(crate) fn dropped(count: u64, first: u64, last: u64, stamp: &mut Stamp) -> String {
+    let (first, last) = (time(stamp, first), time(stamp, last));
+    format!("lastwords: {} lost, dropped at the full ring between {first} and {last}", counted(count, "record"))
+}
+
+/// The line above the records of an earlier run.
+pub(crate) fn earlier_run(rings: usize) -> String {
+    let processes = if rings == 1 { "this process".to_owned() } else { format!("{rings} processes") };
+    format!("lastwords: the records that follow were left by an earlier run of {processes} and are older than this line")
+}
+
+/// A file in the rings folder that cannot be drained.
+pub(crate) fn refused(error: &Error) -> String {
+    format!("lastwords: left aside: {error}")
+}
+
+/// A write failed for a while.
+pub(crate) fn write_failed(duration: Duration, error: &str) -> String {
+    format!(
+        "lastwords: for {:.1} s the log could not be written ({error}); what was logged meanwhile follows",
+        duration.as_secs_f64()
+    )
+}
+
+/// How a process ended, if that is worth an alarm.
+pub(crate) fn death(ring: &Follow) -> Option<String> {
+    let recovered: u64 = ring.lanes.iter().map(|lane| lane.taken.recovered).sum();
+    let mut text = match (ring.closed, ring.dead) {
+        (Closed::Open, Some(Verdict::Exec)) => return None,
+        (Closed::Open, _) => "lastwords: the process died without closing its log".to_owned(),
+        (Closed::Exit | Closed::Signal(_), _) if ring.damaged > 0 => "lastwords: the process ended".to_owned(),
+        (Closed::Exit | Closed::Signal(_), _) => return None,
+    };
+    let header = ring.reader.header();
+    text += &format!(" (pid {}, role {})", header.pid, ring.reader.role());
+    text += &format!("; {} recovered after the last drain", counted(recovered, "record"));
+    match ring.count_in_flight() {
+        0 => {}
+        count => text += &format!(", {} cut off in the middle", counted(count as u64, "log call")),
+    }
+    if ring.damaged > 0 {
+        text += &format!(", {} of its ring damaged", counted(ring.damaged, "slot"));
+    }
+    Some(text)
+}

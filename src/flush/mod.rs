@@ -1,0 +1,21 @@
+//! The flusher: drains all rings of a folder into its log files, in time order, exactly once.
+//!
+//! `embedded` and `flusher` decide who drains and when, `drain` does a pass, `journal` makes it redoable, `logfile`
+//! and `output` hold a role's file, `render` and `stamp` make lines, `recover` reads without changing anything.
+
+pub mod drain;
+pub mod election;
+pub mod flusher;
+pub mod journal;
+pub mod liveness;
+pub mod logfile;
+pub mod recover;
+pub mod render;
+pub mod stamp;
+
+mod apply;
+pub(crate) mod console;
+pub(crate) mod embedded;
+mod follow;
+mod lines;
+mod output;

@@ -1,0 +1,63 @@
+//! A role's share of a batch: rendered lines on their way to its log file.
+
+use crate::error::Result;
+use crate::flush::logfile::LogFile;
+use crate::flush::stamp::Stamp;
+use crate::folder::Folder;
+use crate::layout::RingHeader;
+
+/// Where a role's lines go.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) role: String,
+    pub(crate) file: Option<LogFile>,
+    pub(crate) lines: Vec<u8>,
+    pub(crate) stamp: Stamp,
+    pub(crate) rotate_size: u64,
+    pub(crate) rotate_keep: u32,
+    settings_from: u64,
+}
+
+impl Output {
+    pub(crate) fn new(role: &str) -> Output {
+        Output {
+            role: role.to_owned(),
+            file: None,
+            lines: Vec::new(),
+            stamp: Stamp::new(false),
+            rotate_size: u64::MAX,
+            rotate_keep: 1,
+            settings_from: 0,
+        }
+    }
+
+    /// Takes the file settings of a ring, if it is the newest of the role so far.
+    pub(crate) fn adopt(&mut self, header: &RingHeader, utc: bool) {
+        if header.created_ns >= self.settings_from {
+            self.settings_from = header.created_ns;
+            self.rotate_size = header.rotate_size.max(1);
+            self.rotate_keep = header.rotate_keep.clamp(1, 100);
+            self.stamp = Stamp::new(utc);
+        }
+    }
+
+    /// Makes sure that the file is open and still the one at its path.
+    pub(crate) fn refresh(&mut self, folder: &Folder) -> Result<&mut LogFile> {
+        let fresh = match self.file.take().filter(LogFile::is_current) {
+            Some(file) => file,
+            None => LogFile::open(folder, &self.role)?,
+        };
+        if fresh.needs_newline() && self.lines.first().is_some_and(|first| *first != b'\n') {
+            self.lines.insert(0, b'\n');
+        }
+        Ok(self.file.insert(fresh))
+    }
+
+    /// Whether the lines from `start` on must go to a new file: a record is never split over two, and the size is
+    /// exceeded only by one that is larger by itself.
+    pub(crate) fn must_rotate(&self, start: usize) -> bool {
+        let size = self.file.as_ref().map_or(0, LogFile::size);
+        let before = size + start as u64;
+        before > 0 && size + self.lines.len() as u64 > self.rotate_size
+    }
+}

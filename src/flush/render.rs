@@ -1,0 +1,133 @@
+//! A record as people read it.
+//!
+//! ```text
+//! 2025-10-19 05:55:47.606 [4157] [INFO] Host process starting up
+//! ```
+//!
+//! No message can drive a terminal or forge a record: control characters are escaped, and a further line of a message
+//! that could be taken for a record's first line is indented by a tab.
+
+use crate::flush::stamp::Stamp;
+use crate::level::Level;
+
+/// Appends one record as lines of a log file.
+#[inline]
+pub fn line(out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Level, text: &[u8], cut_from: Option<u64>) {
+    stamp.date_time(ns, out);
+    out.extend_from_slice(b" [");
+    out.extend_from_slice(itoa::Buffer::new().format(pid).as_bytes());
+    out.extend_from_slice(b"] [");
+    level_name(out, level);
+    out.extend_from_slice(b"] ");
+    message(out, text, cut_from);
+}
+
+/// Appends the message itself and the line's end.
+pub fn message(out: &mut Vec<u8>, text: &[u8], cut_from: Option<u64>) {
+    escape(out, text);
+    if let Some(length) = cut_from {
+        out.extend_from_slice(format!(" [cut; the message had {length} bytes]").as_bytes());
+    }
+    out.push(b'\n');
+}
+
+/// Appends the level's name.
+pub fn level_name(out: &mut Vec<u8>, level: Level) {
+    match level.name() {
+        Some(name) => out.extend_from_slice(name.as_bytes()),
+        None => out.extend_from_slice(level.to_string().as_bytes()),
+    }
+}
+
+/// Appends `text` with everything escaped that could drive a terminal or forge a record.
+#[inline]
+pub fn escape(out: &mut Vec<u8>, text: &[u8]) {
+    if text.iter().all(|byte| (0x20..0x7f).contains(byte)) {
+        out.extend_from_slice(text);
+    } else {
+        escape_slowly(out, text);
+    }
+}
+
+#[cold]
+fn escape_slowly(out: &mut Vec<u8>, text: &[u8]) {
+    for (n, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        if n > 0 {
+            out.push(b'\n');
+            if starts_like_a_record(line) {
+                out.push(b'\t');
+            }
+        }
+        for chunk in line.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                push(out, character);
+            }
+            for byte in chunk.invalid() {
+                out.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
+            }
+        }
+    }
+}
+
+fn push(out: &mut Vec<u8>, character: char) {
+    match character {
+        '\t' | ' '..='~' => out.push(character as u8),
+        '\r' => out.extend_from_slice(b"\\r"),
+        '\0'..='\u{1f}' | '\u{7f}' => out.extend_from_slice(format!("\\x{:02x}", character as u32).as_bytes()),
+        // C1 controls, bidi controls, and the separators that some tools take for a line's end.
+        '\u{80}'..='\u{9f}'
+        | '\u{61c}'
+        | '\u{200e}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}' => out.extend_from_slice(format!("\\u{{{:x}}}", character as u32).as_bytes()),
+        _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
+}
+
+/// Whether a line starts as every record does: `2025-10-19 05:55:47.606 [`.
+#[must_use]
+pub fn starts_like_a_record(line: &[u8]) -> bool {
+    const FORM: &[u8] = b"0000-00-00 00:00:00.000 [";
+    line.len() >= FORM.len()
+        && FORM.iter().zip(line).all(|(form, byte)| if *form == b'0' { byte.is_ascii_digit() } else { form == byte })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn escaped(text: &[u8]) -> String {
+        let mut out = Vec::new();
+        escape(&mut out, text);
+        String::from_utf8(out).expect("escaping yields UTF-8")
+    }
+
+    #[test]
+    fn the_line_is_exactly_the_documented_one() {
+        let mut out = Vec::new();
+        let (mut stamp, ns) = (Stamp::new(true), 1_760_853_347_606_000_000);
+        line(&mut out, &mut stamp, ns, 4157, Level::INFO, b"Host process starting up", None);
+        assert_eq!(out, b"2025-10-19 05:55:47.606 [4157] [INFO] Host process starting up\n");
+        out.clear();
+        line(&mut out, &mut stamp, ns, 1, Level::new(35), b"half", Some(9));
+        assert_eq!(out, b"2025-10-19 05:55:47.606 [1] [Level 35] half [cut; the message had 9 bytes]\n");
+    }
+
+    #[test]
+    fn nothing_that_drives_a_terminal_gets_through() {
+        assert_eq!(escaped(b"\x1b[31mred\x07\x7f\0"), "\\x1b[31mred\\x07\\x7f\\x00");
+        assert_eq!(escaped("a\u{9b}b\u{202e}c\u{2066}d\u{2028}e".as_bytes()), "a\\u{9b}b\\u{202e}c\\u{2066}d\\u{2028}e");
+        assert_eq!(escaped(b"over\rwritten"), "over\\rwritten");
+        assert_eq!(escaped(b"tab\tstays, \xff\xfe not"), "tab\tstays, \\xff\\xfe not");
+        assert_eq!(escaped("größer 日本 🦀".as_bytes()), "größer 日本 🦀");
+    }
+
+    #[test]
+    fn a_traceback_stays_and_a_forged_record_is_indented() {
+        let traceback = "Traceback:\n  File \"x\", line 1\nValueError: 2025-10-19";
+        assert_eq!(escaped(traceback.as_bytes()), traceback);
+        let forged = b"first\n2025-10-19 05:55:47.606 [1] [INFO] forged\nlast";
+        assert_eq!(escaped(forged), "first\n\t2025-10-19 05:55:47.606 [1] [INFO] forged\nlast");
+        assert!(escaped(b"x\n\n2025-10-19 05:55:47.606 [").ends_with("\n\t2025-10-19 05:55:47.606 ["));
+    }
+}

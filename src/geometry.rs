@@ -1,0 +1,232 @@
+//! Sizes of a ring's parts, validated once; every offset is computed from them, never taken from the file.
+
+use crate::layout::{LaneBlock, PAGE, RECORD_SIZE_MAX, RingHeader, SLOT_HEAD};
+use std::fmt;
+
+/// Most lanes of a ring.
+pub const LANES_MAX: u32 = 1024;
+/// Fewest slots of a lane.
+pub const SLOTS_MIN: u32 = 8;
+/// Most slots of a lane.
+pub const SLOTS_MAX: u32 = 1 << 16;
+/// Largest call-site table in bytes.
+pub const TABLE_MAX: u32 = 16 << 20;
+/// Largest ring file in bytes.
+pub const RING_MAX: u64 = 1 << 30;
+/// Bytes of a lane block. Spelled out because loom's atomics, in its own build, are larger.
+pub const LANE_BLOCK: u64 = 384;
+
+/// Sizes and offsets of a ring's parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    record_size: u32,
+    slots_per_lane: u32,
+    lanes: u32,
+    overflow_lanes: u32,
+    table_size: u32,
+}
+
+/// Sizes that no ring can have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GeometryError(String);
+
+impl fmt::Display for GeometryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for GeometryError {}
+
+fn refuse(what: &str, found: impl fmt::Display, expected: &str) -> GeometryError {
+    GeometryError(format!("{what} is {found}, expected {expected}"))
+}
+
+impl Geometry {
+    /// Checks the sizes against the limits of the format.
+    ///
+    /// # Errors
+    /// Names the size that is out of range and the range.
+    pub fn new(
+        record_size: u32,
+        slots_per_lane: u32,
+        lanes: u32,
+        overflow_lanes: u32,
+        table_size: u32,
+    ) -> Result<Geometry, GeometryError> {
+        if !matches!(record_size, 128 | 256 | 512) {
+            return Err(refuse("record size", record_size, "128, 256 or 512 bytes"));
+        }
+        if !slots_per_lane.is_power_of_two() || !(SLOTS_MIN..=SLOTS_MAX).contains(&slots_per_lane) {
+            return Err(refuse("slots per lane", slots_per_lane, "a power of two from 8 to 65536"));
+        }
+        if lanes == 0 || lanes > LANES_MAX {
+            return Err(refuse("number of lanes", lanes, "1 to 1024"));
+        }
+        if overflow_lanes > lanes {
+            return Err(refuse("number of overflow lanes", overflow_lanes, "at most the number of lanes"));
+        }
+        if table_size == 0 || !u64::from(table_size).is_multiple_of(PAGE) || table_size > TABLE_MAX {
+            return Err(refuse("call-site table", table_size, "a multiple of 4096 bytes up to 16 MiB"));
+        }
+        let geometry = Geometry { record_size, slots_per_lane, lanes, overflow_lanes, table_size };
+        if geometry.file_size() > RING_MAX {
+            return Err(refuse("ring size", geometry.file_size(), "at most 1 GiB; take fewer lanes or slots"));
+        }
+        Ok(geometry)
+    }
+
+    /// The geometry that a header states.
+    ///
+    /// # Errors
+    /// As [`Geometry::new`].
+    pub fn of(header: &RingHeader) -> Result<Geometry, GeometryError> {
+        Geometry::new(header.record_size, header.slots_per_lane, header.lanes, header.overflow_lanes, header.table_size)
+    }
+
+    /// Bytes of a slot.
+    #[must_use]
+    pub fn record_size(&self) -> usize {
+        self.record_size as usize
+    }
+
+    /// Payload bytes of a slot.
+    #[must_use]
+    pub fn payload_size(&self) -> usize {
+        self.record_size() - SLOT_HEAD
+    }
+
+    /// Slots of a lane.
+    #[must_use]
+    pub fn slots(&self) -> u64 {
+        u64::from(self.slots_per_lane)
+    }
+
+    /// Lanes, overflow lanes included.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        self.lanes as usize
+    }
+
+    /// Lanes that threads share, the last ones.
+    #[must_use]
+    pub fn overflow_lanes(&self) -> usize {
+        self.overflow_lanes as usize
+    }
+
+    /// Most slots that one message may take: a quarter of the lane.
+    #[must_use]
+    pub fn message_slots_max(&self) -> u64 {
+        self.slots() / 4
+    }
+
+    /// Longest message in bytes that fits the ring itself.
+    #[must_use]
+    pub fn message_size_max(&self) -> usize {
+        self.message_slots_max() as usize * self.payload_size()
+    }
+
+    /// Bytes of the call-site table.
+    #[must_use]
+    pub fn table_size(&self) -> usize {
+        self.table_size as usize
+    }
+
+    /// Offset of the control page.
+    #[must_use]
+    pub fn control_offset(&self) -> u64 {
+        PAGE
+    }
+
+    /// Offset of the call-site table.
+    #[must_use]
+    pub fn table_offset(&self) -> u64 {
+        2 * PAGE
+    }
+
+    /// Offset of the first lane block.
+    #[must_use]
+    pub fn blocks_offset(&self) -> u64 {
+        self.table_offset() + u64::from(self.table_size)
+    }
+
+    /// Bytes of all lane blocks.
+    #[must_use]
+    pub fn blocks_size(&self) -> usize {
+        self.lanes() * LANE_BLOCK as usize
+    }
+
+    /// Offset of the lane block of `lane`.
+    #[must_use]
+    pub fn block_offset(&self, lane: usize) -> u64 {
+        self.blocks_offset() + lane as u64 * LANE_BLOCK
+    }
+
+    /// Bytes of a lane's slots.
+    #[must_use]
+    pub fn lane_size(&self) -> u64 {
+        self.slots() * u64::from(self.record_size)
+    }
+
+    /// Offset of the first slot of `lane`.
+    #[must_use]
+    pub fn lane_offset(&self, lane: usize) -> u64 {
+        let slots = (self.blocks_offset() + self.blocks_size() as u64).next_multiple_of(PAGE);
+        slots + lane as u64 * self.lane_size()
+    }
+
+    /// Index in its lane of the slot that holds `sequence`, which is at least 1.
+    #[must_use]
+    pub fn slot_index(&self, sequence: u64) -> u64 {
+        sequence.wrapping_sub(1) & (self.slots() - 1)
+    }
+
+    /// Bytes of the whole file.
+    #[must_use]
+    pub fn file_size(&self) -> u64 {
+        self.lane_offset(self.lanes())
+    }
+}
+
+const _: () = {
+    assert!(RECORD_SIZE_MAX == 512);
+    #[cfg(not(loom))]
+    assert!(size_of::<LaneBlock>() as u64 == LANE_BLOCK);
+    #[cfg(loom)]
+    assert!(size_of::<LaneBlock>() as u64 >= LANE_BLOCK);
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_follow_each_other_without_overlap() {
+        let geometry = Geometry::new(128, 4096, 15, 2, 65536).expect("valid");
+        assert_eq!(geometry.table_offset(), 8192);
+        assert_eq!(geometry.blocks_offset(), 8192 + 65536);
+        assert!(geometry.lane_offset(0) >= geometry.blocks_offset() + geometry.blocks_size() as u64);
+        assert_eq!(geometry.lane_offset(1) - geometry.lane_offset(0), 4096 * 128);
+        assert_eq!(geometry.file_size(), geometry.lane_offset(14) + 4096 * 128);
+        assert_eq!(geometry.slot_index(1), 0);
+        assert_eq!(geometry.slot_index(4097), 0);
+    }
+
+    #[test]
+    fn each_size_out_of_range_is_named() {
+        for (sizes, word) in [
+            ((100, 64, 1, 0, 4096), "record size"),
+            ((128, 63, 1, 0, 4096), "slots per lane"),
+            ((128, 1 << 17, 1, 0, 4096), "slots per lane"),
+            ((128, 64, 0, 0, 4096), "lanes"),
+            ((128, 64, 1025, 0, 4096), "lanes"),
+            ((128, 64, 1, 2, 4096), "overflow"),
+            ((128, 64, 1, 0, 100), "table"),
+            ((512, 65536, 1024, 0, 4096), "ring size"),
+        ] {
+            let (record, slots, lanes, overflow, table) = sizes;
+            let error = Geometry::new(record, slots, lanes, overflow, table).expect_err("out of range").to_string();
+            assert!(error.contains(word) && error.contains("expected"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! A lane: a ring of fixed-size slots with one producer, which never waits for the reader.
+//!
+//! The lane owns no memory. It is handed a [`LaneBlock`] and the words of its slots, so that the same algorithm runs
+//! on a mapped file, on the heap and under loom.
+//!
+//! # States of a slot
+//!
+//! The slot of sequence `s` is `(s - 1) mod slots`. Its commit word is `s << 2 | state`:
+//!
+//! ```text
+//!             swap                store
+//!  (older) ----------> BUSY(s) ----------> VALID(s)      committed
+//!                         |
+//!                         +--------------> ABORTED(s)    its owner came back and found it open
+//! ```
+//!
+//! A message of several slots takes consecutive sequences. Only its first slot becomes BUSY; the further ones are
+//! committed last to first and the first one at the end, so that one store makes the message visible.
+//!
+//! # Ordering points
+//!
+//! | label | what | guarantees | pairs with |
+//! |---|---|---|---|
+//! | LANE:A | `reserved` stored | who sees any word of the new lap also sees `reserved` raised | READ:3 |
+//! | LANE:B | first slot swapped to BUSY, SeqCst | the clock read after it is later than the moment at which a reader saw no BUSY | the drain's watermark; the `armed` word |
+//! | LANE:C | release fence | orders LANE:A and LANE:B before every body word | READ:3 |
+//! | LANE:D | VALID stored with Release | who sees VALID sees the body | READ:2, and the checksum where a copy tears |
+//! | LANE:E | `head` stored with Release | a hint to readers; nothing depends on it | READ:1 |
+//!
+//! Sequences are 62 bits wide and never reset, so a commit word cannot come round again (no ABA): at 10 ns a slot that
+//! takes over a thousand years.
+
+use crate::checksum::checksum;
+use crate::layout::{
+    Consumer, LaneBlock, OWNERS, SLOT_HEAD, SLOT_WORDS_MAX, SlotHead, commit_word, slot_kind, slot_state,
+};
+use crate::sync::{AtomicU64, Ordering, fence};
+
+const HEAD_WORDS: usize = SLOT_HEAD / 8;
+
+/// A message on its way into a lane.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// Level number.
+    pub level: u16,
+    /// Call site's id in this ring, or 0.
+    pub call_site: u32,
+    /// Thread id.
+    pub thread: u32,
+    /// How `body` is encoded, see [`crate::layout::encoding`].
+    pub encoding: u8,
+    /// What is said, at most [`Lane::message_size_max`] bytes.
+    pub body: &'a [u8],
+}
+
+/// The producer's end of a lane.
+#[derive(Debug)]
+pub struct Lane<'a> {
+    block: &'a LaneBlock,
+    slots: &'a [AtomicU64],
+    slot_words: usize,
+    mask: u64,
+    key: u64,
+    reserved: u64,
+    committed: u64,
+    released: u64,
+    written: u64,
+    messages: u64,
+    dropped: u64,
+    staging: [u64; SLOT_WORDS_MAX],
+}
+
+impl<'a> Lane<'a> {
+    /// The lane on this block and these slots of `slot_words` words each; it goes on where the block says it was.
+    ///
+    /// # Panics
+    /// If `slots` is not a power-of-two number of slots, or a slot is not larger than its head and at most 512 bytes.
+    pub fn new(block: &'a LaneBlock, slots: &'a [AtomicU64], slot_words: usize, key: u64) -> Lane<'a> {
+        let count = (slots.len() / slot_words) as u64;
+        assert!(slot_words > HEAD_WORDS && slot_words <= SLOT_WORDS_MAX && count.is_power_of_two());
+        let reserved = block.reserved.load(Ordering::Relaxed);
+        Lane {
+            block,
+            slots,
+            slot_words,
+            mask: count - 1,
+            key,
+            reserved,
+            committed: reserved,
+            released: reserved,
+            written: reserved,
+            messages: block.messages.load(Ordering::Relaxed),
+            dropped: block.dropped.load(Ordering::Relaxed),
+            staging: [0; SLOT_WORDS_MAX],
+        }
+    }
+
+    /// Highest sequence committed.
+    #[must_use]
+    pub fn committed(&self) -> u64 {
+        self.committed
+    }
+
+    /// Number of slots.
+    #[must_use]
+    pub fn slots(&self) -> u64 {
+        self.mask + 1
+    }
+
+    /// Payload bytes of a slot.
+    #[must_use]
+    pub fn payload_size(&self) -> usize {
+        (self.slot_words - HEAD_WORDS) * 8
+    }
+
+    /// Longest body that [`Lane::append`] takes: a quarter of the lane, at least one slot.
+    #[must_use]
+    pub fn message_size_max(&self) -> usize {
+        ((self.slots() / 4).max(1)) as usize * self.payload_size()
+    }
+
+    /// Slots that a body of `length` bytes takes.
+    #[inline]
+    #[must_use]
+    pub fn slots_for(&self, length: usize) -> u64 {
+        if length <= self.payload_size() { 1 } else { length.div_ceil(self.payload_size()) as u64 }
+    }
+
+    /// Whether `slots` more slots fit without overwriting what no flusher has released.
+    #[inline]
+    pub fn has_room(&mut self, slots: u64) -> bool {
+        if self.reserved + slots - self.released <= self.slots() {
+            return true;
+        }
+        self.refresh_released();
+        self.reserved + slots - self.released <= self.slots()
+    }
+
+    /// Whether more than half of the lane waits for the flusher.
+    pub fn is_filling(&mut self) -> bool {
+        let half = self.slots() / 2;
+        self.reserved - self.released > half && self.reserved - self.refresh_released() > half
+    }
+
+    /// The last position up to which the flusher released slots, as far as this producer has believed it.
+    pub fn refresh_released(&mut self) -> u64 {
+        let Consumer { released, released_inverted, .. } = &self.block.consumer;
+        self.released = self.accept(self.released, released, released_inverted);
+        self.released
+    }
+
+    /// The last position up to which records are in the log file.
+    pub fn refresh_written(&mut self) -> u64 {
+        let Consumer { written, written_inverted, .. } = &self.block.consumer;
+        self.written = self.accept(self.written, written, written_inverted);
+        self.written
+    }
+
+    /// Another process wrote the pair, so it counts only if both words agree, it does not go back, and it does not
+    /// exceed what was committed.
+    fn accept(&self, last: u64, value: &AtomicU64, inverted: &AtomicU64) -> u64 {
+        let found = value.load(Ordering::Acquire);
+        let agrees = inverted.load(Ordering::Acquire) == !found;
+        if agrees && found > last && found <= self.committed { found } else { last }
+    }
+
+    /// Writes one message and returns its raw clock. The caller has made sure of the room, or means to overwrite.
+    ///
+    /// # Panics
+    /// Never for a body of at most [`Lane::message_size_max`] bytes; a longer one is a defect of the caller and is cut.
+    #[inline]
+    pub fn append(&mut self, clock: impl FnOnce() -> u64, message: &Message<'_>) -> u64 {
+        let body = &message.body[..message.body.len().min(self.message_size_max())];
+        if self.committed != self.reserved {
+            self.seal();
+        }
+        let first = self.reserved + 1;
+        let slots = self.slots_for(body.len());
+        self.reserved += slots;
+        // LANE:A
+        self.block.reserved.store(self.reserved, Ordering::Relaxed);
+        // LANE:B
+        self.commit_cell(first).swap(commit_word(first, slot_state::BUSY), Ordering::SeqCst);
+        // LANE:C
+        fence(Ordering::Release);
+        let now = clock();
+        let mut head = SlotHead {
+            commit: 0,
+            checksum: 0,
+            clock: now,
+            message: self.messages + 1,
+            call_site: message.call_site,
+            thread: message.thread,
+            length: 0,
+            level: message.level,
+            slots: slots as u16,
+            kind: slot_kind::FIRST,
+            encoding: message.encoding,
+        };
+        if slots > 1 {
+            self.write_continuations(first, slots, &head, body);
+        }
+        head.commit = commit_word(first, slot_state::VALID);
+        self.write_slot(first, head, &body[..body.len().min(self.payload_size())]);
+        self.messages += 1;
+        self.committed = self.reserved;
+        // LANE:E
+        self.block.head.store(self.committed, Ordering::Release);
+        self.block.messages.store(self.messages, Ordering::Relaxed);
+        now
+    }
+
+    #[cold]
+    fn write_continuations(&mut self, first: u64, slots: u64, head: &SlotHead, body: &[u8]) {
+        let size = self.payload_size();
+        for index in (1..slots).rev() {
+            let start = index as usize * size;
+            let part = &body[start..body.len().min(start + size)];
+            let sequence = first + index;
+            let commit = commit_word(sequence, slot_state::VALID);
+            let head = SlotHead { commit, slots: index as u16, kind: slot_kind::CONTINUATION, ..*head };
+            self.write_slot(sequence, head, part);
+        }
+    }
+
+    /// Writes head and payload, and the commit word last.
+    #[inline]
+    fn write_slot(&mut self, sequence: u64, mut head: SlotHead, payload: &[u8]) {
+        head.length = payload.len() as u16;
+        head.checksum = self.key;
+        let used = SLOT_HEAD + payload.len();
+        let words = used.div_ceil(8);
+        self.staging[words - 1] = 0;
+        self.staging[..HEAD_WORDS].copy_from_slice(bytemuck::cast_slice(bytemuck::bytes_of(&head)));
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.staging);
+        bytes[SLOT_HEAD..used].copy_from_slice(payload);
+        self.staging[1] = checksum(&bytemuck::cast_slice::<u64, u8>(&self.staging)[..used]);
+        let start = self.slot_start(sequence);
+        let cells = &self.slots[start..start + self.slot_words];
+        for (cell, word) in cells[1..words].iter().zip(&self.staging[1..words]) {
+            cell.store(*word, Ordering::Relaxed);
+        }
+        // LANE:D
+        cells[0].store(head.commit, Ordering::Release);
+    }
+
+    #[inline]
+    fn slot_start(&self, sequence: u64) -> usize {
+        (sequence.wrapping_sub(1) & self.mask) as usize * self.slot_words
+    }
+
+    #[inline]
+    fn commit_cell(&self, sequence: u64) -> &'a AtomicU64 {
+        &self.slots[self.slot_start(sequence)]
+    }
+
+    /// Marks what an append left open as aborted: its thread was cancelled, or jumped out of it.
+    #[cold]
+    pub fn seal(&mut self) {
+        for sequence in self.committed + 1..=self.reserved {
+            self.commit_cell(sequence).store(commit_word(sequence, slot_state::ABORTED), Ordering::Release);
+        }
+        self.committed = self.reserved;
+        self.block.head.store(self.committed, Ordering::Release);
+    }
+
+    /// Counts a message that the producer dropped at raw clock `now`.
+    #[cold]
+    pub fn count_drop(&mut self, now: u64) {
+        if self.dropped == 0 {
+            self.block.dropped_first.store(now, Ordering::Relaxed);
+        }
+        self.dropped += 1;
+        self.block.dropped_last.store(now, Ordering::Relaxed);
+        self.block.dropped.store(self.dropped, Ordering::Release);
+    }
+
+    /// Notes the lane's next owner in its block.
+    pub fn claim(&mut self, kind: u64, thread: u32, name: &[u8]) {
+        if self.committed != self.reserved {
+            self.seal();
+        }
+        let claims = self.block.claims.load(Ordering::Relaxed);
+        let owner = &self.block.owners[claims as usize % OWNERS];
+        let mut words = [0u64; 2];
+        let length = name.len().min(16);
+        bytemuck::cast_slice_mut::<u64, u8>(&mut words)[..length].copy_from_slice(&name[..length]);
+        owner.name[0].store(words[0], Ordering::Relaxed);
+        owner.name[1].store(words[1], Ordering::Relaxed);
+        owner.thread.store(u64::from(thread), Ordering::Relaxed);
+        owner.first.store(self.reserved + 1, Ordering::Relaxed);
+        self.block.kind.store(kind, Ordering::Relaxed);
+        self.block.claims.store(claims.wrapping_add(1), Ordering::Release);
+    }
+
+    /// The raw words of the lane's slots, for a reader in the same memory.
+    #[must_use]
+    pub fn cells(&self) -> &'a [AtomicU64] {
+        self.slots
+    }
+}

@@ -1,0 +1,65 @@
+//! A logger whose lines outlive the process that wrote them.
+//!
+//! A log call writes a record into the process's own memory-mapped ring file, without a system call, and is safe the
+//! moment it returns, whatever kills the process next. A flusher, a thread of one of the processes or a daemon, drains
+//! all rings of a folder into `<role>.log` files, in time order, exactly once.
+//!
+//! ```
+//! # let folder = std::env::temp_dir().join(format!("lastwords-doc-lib-{}", std::process::id()));
+//! # lastwords::builder("host").folder(&folder).init()?;
+//! # if false {
+//! lastwords::init("host")?;
+//! # }
+//! lastwords::info!("Host process starting up");
+//! log::warn!("crates that log through the facade land in the ring too");
+//! lastwords::flush()?;
+//! let file = lastwords::folder().expect("initialised").join("host.log");
+//! assert!(std::fs::read_to_string(file)?.contains("[INFO] Host process starting up"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Limits: 64-bit little-endian Linux. Records before [`init`] go nowhere. A message longer than a quarter of a lane
+//! (80 KiB by default) is cut and marked. The design, with every byte of the format, is in `docs/design.md`.
+
+pub mod checksum;
+pub mod geometry;
+pub mod lane;
+pub mod layout;
+pub mod level;
+pub mod sync;
+
+macro_rules! not_under_loom {
+    ($($item:item)*) => { $(#[cfg(not(loom))] $item)* };
+}
+
+not_under_loom! {
+    pub mod clock;
+    pub mod error;
+    pub mod folder;
+    pub mod holder;
+    pub mod process;
+    pub mod reader;
+    pub mod record;
+    pub mod ring;
+    pub mod table;
+
+    #[cfg(feature = "flusher")]
+    pub mod flush;
+
+    mod config;
+    mod facade;
+    mod full;
+    mod logger;
+    mod macros;
+    mod site;
+    mod sys;
+    mod thread;
+
+    pub use config::{Builder, Flusher, builder, init, init_from_env};
+    pub use error::{Error, Result};
+    pub use full::FullPolicy;
+    pub use level::Level;
+    pub use logger::{flush, folder};
+    #[doc(hidden)]
+    pub use site::Site;
+}

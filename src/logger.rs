@@ -1,0 +1,363 @@
+//! The process's logger: one ring, the threads that write to it, and how it ends.
+
+use crate::clock::{self, ANCHOR_TICKS, AnchorWriter};
+use crate::config::{Builder, Flusher};
+use crate::error::{Error, Result};
+use crate::folder::{Folder, ring_doorbell};
+use crate::full::{self, FullPolicy, GaveUp};
+use crate::lane::{Lane, Message};
+use crate::layout::{Control, closed, lane_kind};
+use crate::level::Level;
+use crate::record::{BodyWriter, extra_kind};
+use crate::ring::Ring;
+use crate::sync::Ordering;
+use crate::table::CallSiteRef;
+use crate::sys::process_page::ProcessPageCell;
+use crate::sys::{futex, hooks};
+use crossbeam_utils::{Backoff, CachePadded};
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+/// Longest wait for the files at a normal exit, and of [`crate::flush`].
+pub(crate) const FLUSH_MAX: Duration = Duration::from_secs(2);
+/// Longest wait for an overflow lane, before a message is counted as lost.
+const OVERFLOW_MAX: Duration = Duration::from_millis(100);
+/// The flusher sleeps and wants to hear of urgent records and filling lanes only.
+pub(crate) const ARMED_URGENT: u32 = 1;
+/// The flusher sleeps and wants to hear of the next record.
+pub(crate) const ARMED_ANY: u32 = 2;
+
+/// The logger of this process; a forked child finds none and makes its own.
+static CURRENT: ProcessPageCell<Logger> = ProcessPageCell::new();
+/// What a forked child makes its logger from.
+static BUILDER: OnceLock<Builder> = OnceLock::new();
+/// Counts the loggers that this program's memory has seen, so that ids of an earlier ring are never taken for ours.
+static GENERATIONS: AtomicU32 = AtomicU32::new(0);
+
+/// A lane that is free for the next thread, with what its last owner knew.
+pub(crate) type Seat = Mutex<Option<LaneSeat>>;
+
+/// A lane and when its producer last gave up waiting.
+#[derive(Debug)]
+pub(crate) struct LaneSeat {
+    pub(crate) number: usize,
+    pub(crate) lane: Lane<'static>,
+    pub(crate) gave_up: Option<GaveUp>,
+}
+
+/// The process's logger. It is never dropped.
+#[derive(Debug)]
+pub(crate) struct Logger {
+    ring: Ring,
+    folder: Folder,
+    control: &'static Control,
+    policy: FullPolicy,
+    role: String,
+    generation: u32,
+    seats: Box<[CachePadded<Seat>]>,
+    overflow: Box<[CachePadded<Seat>]>,
+    anchors: AnchorWriter,
+    doorbell: File,
+    builder: Builder,
+    /// Ids of the facade's call sites, by their hash, for all threads.
+    facade_sites: Mutex<HashMap<u64, u32>>,
+}
+
+impl Logger {
+    pub(crate) fn init(builder: Builder) -> Result<()> {
+        if let Some(logger) = CURRENT.get() {
+            return Err(Error::AlreadyInitialised { role: logger.role.clone() });
+        }
+        crate::facade::install()?;
+        if !CURRENT.begin() {
+            return Err(Error::AlreadyInitialised { role: builder.role });
+        }
+        let logger = Logger::create(builder).inspect_err(|_| CURRENT.cancel())?;
+        let _ = BUILDER.set(logger.builder.clone());
+        logger.start();
+        static ONCE: OnceLock<()> = OnceLock::new();
+        ONCE.get_or_init(|| {
+            hooks::at_fork();
+            hooks::at_exit(at_exit);
+        });
+        Ok(())
+    }
+
+    /// This process's logger, if it has one.
+    #[inline]
+    pub(crate) fn current() -> Option<&'static Logger> {
+        CURRENT.get().or_else(after_fork)
+    }
+
+    fn create(builder: Builder) -> Result<Box<Logger>> {
+        let spec = builder.ring_spec()?;
+        let folder = Folder::create(&builder.folder_path())?;
+        let ring = Ring::create(&folder, &spec)?;
+        let doorbell = folder.doorbell()?;
+        hooks::close_in_child(ring.raw_fd());
+        hooks::close_in_child(doorbell.as_raw_fd());
+        let own = spec.geometry.lanes() - spec.geometry.overflow_lanes();
+        let seats = (0..spec.geometry.lanes()).map(|_| CachePadded::new(Mutex::new(None))).collect::<Vec<_>>();
+        let mut seats = seats;
+        let overflow = seats.split_off(own);
+        ring_doorbell(&doorbell);
+        Ok(Box::new(Logger {
+            control: ring.control(),
+            policy: spec.full,
+            role: spec.role,
+            generation: GENERATIONS.fetch_add(1, Ordering::Relaxed) + 1,
+            seats: seats.into(),
+            overflow: overflow.into(),
+            anchors: AnchorWriter::default(),
+            doorbell,
+            builder,
+            facade_sites: Mutex::new(HashMap::new()),
+            ring,
+            folder,
+        }))
+    }
+
+    /// Makes the logger the process's own and starts its threads.
+    fn start(self: Box<Self>) {
+        let console = self.builder.console;
+        let embedded = self.builder.flusher == Flusher::Embedded;
+        let logger = CURRENT.set(self);
+        #[cfg(feature = "flusher")]
+        {
+            if embedded {
+                crate::flush::embedded::start(&logger.folder);
+            }
+            if console {
+                crate::flush::console::start(logger);
+            }
+        }
+        #[cfg(not(feature = "flusher"))]
+        let _ = (console, embedded, logger);
+    }
+
+    /// Whether records of this level are recorded.
+    #[inline]
+    pub(crate) fn enabled(&self, level: Level) -> bool {
+        u32::from(level.number()) >= self.control.level.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    pub(crate) fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// Writes a call site into the table; 0 if the table is full.
+    pub(crate) fn register(&self, site: &CallSiteRef<'_>) -> u32 {
+        self.ring.table().register(site).unwrap_or_else(|| {
+            self.control.table_refused.fetch_add(1, Ordering::Relaxed);
+            0
+        })
+    }
+
+    /// The same, once for all threads. Who finds another thread at it gets 0 and logs the place with the record.
+    pub(crate) fn register_shared(&self, hash: u64, site: &CallSiteRef<'_>) -> u32 {
+        let Ok(mut sites) = self.facade_sites.try_lock() else { return 0 };
+        *sites.entry(hash).or_insert_with(|| self.register(site))
+    }
+
+    /// Takes a free lane for a thread. Never waits: a seat that another thread is looking at is passed over.
+    pub(crate) fn claim(&self, thread: u32, name: &[u8]) -> Option<LaneSeat> {
+        for (number, seat) in self.seats.iter().enumerate() {
+            let Ok(mut place) = seat.try_lock() else { continue };
+            let taken = place.take().or_else(|| self.fresh_lane(number));
+            if let Some(mut taken) = taken {
+                taken.lane.claim(lane_kind::WRITE, thread, name);
+                return Some(taken);
+            }
+        }
+        None
+    }
+
+    /// A lane that no thread has had yet. Its block tells, because it is written under the seat's lock only.
+    fn fresh_lane(&self, number: usize) -> Option<LaneSeat> {
+        if self.ring.block(number).kind.load(Ordering::Relaxed) == lane_kind::WRITE {
+            return None;
+        }
+        let lane = self.ring.lane(number).ok()?;
+        Some(LaneSeat { number, lane, gave_up: None })
+    }
+
+    /// Gives a thread's lane back for the next thread.
+    pub(crate) fn release(&self, seat: LaneSeat) {
+        let place = &self.seats[seat.number];
+        if let Ok(mut place) = place.lock() {
+            *place = Some(seat);
+        }
+    }
+
+    /// Writes a message for a thread that has no lane, or is inside of a log call already.
+    #[cold]
+    pub(crate) fn write_shared(&self, message: &Message<'_>) {
+        let (start, backoff) = (Instant::now(), Backoff::new());
+        loop {
+            for (index, place) in self.overflow.iter().enumerate() {
+                let Ok(mut place) = place.try_lock() else { continue };
+                if place.is_none() {
+                    let number = self.seats.len() + index;
+                    *place = self.ring.lane(number).ok().map(|lane| LaneSeat { number, lane, gave_up: None });
+                }
+                let Some(seat) = place.as_mut() else { continue };
+                self.write(seat, message);
+                return;
+            }
+            if start.elapsed() > OVERFLOW_MAX {
+                self.control.unplaced.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            backoff.snooze();
+        }
+    }
+
+    /// Writes a message into a lane, with the full-ring policy where there is no room.
+    #[inline]
+    pub(crate) fn write(&self, seat: &mut LaneSeat, message: &Message<'_>) {
+        if message.body.len() > seat.lane.message_size_max() {
+            return self.write_cut(seat, message);
+        }
+        let slots = seat.lane.slots_for(message.body.len());
+        if !seat.lane.has_room(slots) && !self.make_room(seat, slots) {
+            return;
+        }
+        let now = seat.lane.append(clock::now, message);
+        // Pairs with the flusher's store of `armed` before its last look: LANE:B is between that look and this load.
+        let armed = self.control.armed.load(Ordering::SeqCst);
+        if armed != 0 {
+            self.wake_flusher(armed, seat, message.level);
+        }
+        if now.wrapping_sub(self.control.newest_anchor.load(Ordering::Relaxed)) > ANCHOR_TICKS {
+            self.anchors.write(&self.control.anchors, &self.control.newest_anchor);
+        }
+    }
+
+    /// False if the message was dropped.
+    #[cold]
+    fn make_room(&self, seat: &mut LaneSeat, slots: u64) -> bool {
+        match self.policy {
+            FullPolicy::Overwrite => true,
+            FullPolicy::DropNewest => {
+                seat.lane.count_drop(clock::now());
+                self.ring_if_armed();
+                false
+            }
+            FullPolicy::Block => {
+                if !crate::thread::is_flusher() {
+                    let LaneSeat { lane, gave_up, .. } = seat;
+                    let ring = || ring_doorbell(&self.doorbell);
+                    full::wait_for_room(lane, slots, gave_up, self.control, &self.folder, ring);
+                }
+                true
+            }
+        }
+    }
+
+    #[cold]
+    fn write_cut(&self, seat: &mut LaneSeat, message: &Message<'_>) {
+        self.control.cut.fetch_add(1, Ordering::Relaxed);
+        let room = seat.lane.message_size_max() - 32;
+        let text = &message.body[..char_boundary(message.body, room)];
+        let mut body = text.to_vec();
+        let length = (message.body.len() as u64).to_le_bytes();
+        let encoding = BodyWriter::after_text(&mut body).extra(extra_kind::CUT, &length).finish();
+        self.write(seat, &Message { body: &body, encoding, ..*message });
+    }
+
+    #[cold]
+    fn wake_flusher(&self, armed: u32, seat: &mut LaneSeat, level: u16) {
+        let urgent = level >= Level::ERROR.number();
+        if armed == ARMED_ANY || urgent || seat.lane.is_filling() {
+            self.ring_if_armed();
+        }
+    }
+
+    fn ring_if_armed(&self) {
+        if self.control.armed.swap(0, Ordering::SeqCst) != 0 {
+            ring_doorbell(&self.doorbell);
+        }
+    }
+
+    /// Waits until everything that was logged before is in the log file.
+    pub(crate) fn flush(&self, timeout: Duration) -> Result<()> {
+        if crate::thread::is_flusher() {
+            return Ok(());
+        }
+        let lanes = 0..self.ring.geometry().lanes();
+        let targets: Vec<(usize, u64)> = lanes
+            .map(|lane| (lane, self.ring.block(lane).head.load(Ordering::Acquire)))
+            .filter(|(_, head)| *head > 0)
+            .collect();
+        let written = |(lane, head): &(usize, u64)| {
+            let consumer = &self.ring.block(*lane).consumer;
+            let value = consumer.written.load(Ordering::Acquire);
+            value >= *head && consumer.written_inverted.load(Ordering::Acquire) == !value
+        };
+        let start = Instant::now();
+        self.control.waiters.fetch_add(1, Ordering::SeqCst);
+        let done = loop {
+            let seen = self.control.progress.load(Ordering::SeqCst);
+            if targets.iter().all(written) {
+                break true;
+            }
+            let Some(left) = timeout.checked_sub(start.elapsed()) else { break false };
+            ring_doorbell(&self.doorbell);
+            futex::wait(&self.control.progress, seen, left.min(Duration::from_millis(20)));
+        };
+        self.control.waiters.fetch_sub(1, Ordering::SeqCst);
+        if done { Ok(()) } else { Err(Error::FlushTimeout { seconds: timeout.as_secs() }) }
+    }
+}
+
+/// The last place at or before `at` where no UTF-8 sequence is split.
+fn char_boundary(text: &[u8], at: usize) -> usize {
+    (at.saturating_sub(3)..=at).rev().find(|end| text[*end] & 0xc0 != 0x80).unwrap_or(at)
+}
+
+/// A process that was forked from one with a logger makes its own at its first record.
+#[cold]
+fn after_fork() -> Option<&'static Logger> {
+    if !CURRENT.was_set() {
+        return None;
+    }
+    let builder = BUILDER.get()?;
+    if CURRENT.begin() {
+        match Logger::create(builder.clone()) {
+            Ok(logger) => logger.start(),
+            Err(error) => eprintln!("lastwords: this forked process cannot log: {error}"),
+        }
+    }
+    CURRENT.get()
+}
+
+extern "C" fn at_exit() {
+    let Some(logger) = CURRENT.get() else { return };
+    logger.ring.close(closed::EXIT, 0);
+    // Whoever flushes has two seconds; after that the ring stays, and the next drain takes it.
+    let _ = logger.flush(FLUSH_MAX);
+    #[cfg(feature = "flusher")]
+    crate::flush::console::finish();
+}
+
+/// Waits until every line that this process logged before the call is in its log file, at most 2 s.
+///
+/// # Errors
+/// [`Error::FlushTimeout`] if no flusher got that far. The lines are safe in the ring all the same.
+pub fn flush() -> Result<()> {
+    CURRENT.get().map_or(Ok(()), |logger| logger.flush(FLUSH_MAX))
+}
+
+/// Where this process's log files are, once it has a logger.
+#[must_use]
+pub fn folder() -> Option<std::path::PathBuf> {
+    CURRENT.get().map(|logger| logger.folder.path().to_owned())
+}

@@ -1,0 +1,148 @@
+//! Which process is it: an identity that survives the reuse of pids, and whether that process still lives.
+
+use rustix::process::{Pid, test_kill_process};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
+
+/// A process, told apart from every other that ever had its pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessId {
+    /// Boot during which it ran.
+    pub boot_id: [u8; 16],
+    /// Inode of its pid namespace, 0 if unknown.
+    pub pid_namespace: u64,
+    /// Process id in that namespace.
+    pub pid: u32,
+    /// Start time in clock ticks since boot, 0 if unknown.
+    pub start_time: u64,
+}
+
+/// What can be known of a process from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProcessState {
+    /// It runs.
+    Alive,
+    /// It is provably gone: another boot, no such process, or another start time.
+    Gone,
+    /// It cannot be seen from here, for instance from another pid namespace.
+    Unknown,
+}
+
+impl ProcessId {
+    /// The calling process.
+    #[must_use]
+    pub fn current() -> ProcessId {
+        let pid = std::process::id();
+        ProcessId {
+            boot_id: boot_id(),
+            pid_namespace: pid_namespace(),
+            pid,
+            start_time: stat("self").map_or(0, |stat| stat.start_time),
+        }
+    }
+
+    /// Looks whether the process lives.
+    #[must_use]
+    pub fn state(&self) -> ProcessState {
+        if self.boot_id != boot_id() && boot_id() != [0; 16] {
+            return ProcessState::Gone;
+        }
+        if self.pid_namespace == 0 || self.pid_namespace != pid_namespace() {
+            return ProcessState::Unknown;
+        }
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return ProcessState::Gone };
+        match test_kill_process(pid) {
+            Err(rustix::io::Errno::SRCH) => return ProcessState::Gone,
+            Ok(()) | Err(_) => {}
+        }
+        match stat(&self.pid.to_string()) {
+            Ok(found) if self.start_time != 0 && found.start_time != self.start_time => ProcessState::Gone,
+            Ok(found) if found.ended && threads(self.pid) <= 1 => ProcessState::Gone,
+            Ok(_) if self.start_time != 0 => ProcessState::Alive,
+            _ => ProcessState::Unknown,
+        }
+    }
+}
+
+/// Whether the process with this pid, in our namespace, has `inode` of `device` mapped; None if that cannot be seen.
+pub(crate) fn has_mapped(pid: u32, inode: u64) -> Option<bool> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+    let inode = inode.to_string();
+    Some(maps.lines().any(|line| line.split_ascii_whitespace().nth(4) == Some(&inode)))
+}
+
+struct Stat {
+    start_time: u64,
+    /// A zombie, or dead: it executes nothing any more.
+    ended: bool,
+}
+
+/// Reads state and start time. The command name may contain anything, so fields are counted from its last parenthesis.
+fn stat(pid: &str) -> io::Result<Stat> {
+    let bytes = fs::read(format!("/proc/{pid}/stat"))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let fields = text.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    let mut fields = fields.split_ascii_whitespace();
+    let state = fields.next().unwrap_or_default();
+    let start_time = fields.nth(18).and_then(|field| field.parse().ok());
+    let start_time = start_time.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+    Ok(Stat { start_time, ended: matches!(state, "Z" | "X" | "x") })
+}
+
+/// A leader that left with pthread_exit is a zombie while its other threads run on.
+fn threads(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
+}
+
+/// This boot's id, zeros if the kernel does not tell.
+#[must_use]
+pub fn boot_id() -> [u8; 16] {
+    static BOOT_ID: OnceLock<[u8; 16]> = OnceLock::new();
+    *BOOT_ID.get_or_init(|| {
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let digits: Vec<u8> = text.bytes().filter_map(|b| (b as char).to_digit(16).map(|d| d as u8)).collect();
+        let mut id = [0; 16];
+        for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = pair[0] << 4 | pair[1];
+        }
+        id
+    })
+}
+
+fn pid_namespace() -> u64 {
+    // Not cached: unshare and setns do not change it for this process, but a child of fork may have another.
+    fs::metadata("/proc/self/ns/pid").map_or(0, |found| found.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn this_process_is_alive_and_with_another_start_time_it_is_gone() {
+        let me = ProcessId::current();
+        assert_eq!(me.state(), ProcessState::Alive);
+        assert_eq!(ProcessId { start_time: me.start_time + 1, ..me }.state(), ProcessState::Gone);
+        assert_eq!(ProcessId { boot_id: [7; 16], ..me }.state(), ProcessState::Gone);
+        assert_eq!(ProcessId { pid_namespace: 1, ..me }.state(), ProcessState::Unknown);
+        assert_eq!(ProcessId { pid: u32::MAX, ..me }.state(), ProcessState::Gone);
+    }
+
+    #[test]
+    fn a_killed_child_is_gone_as_a_zombie_and_after() {
+        let mut child = Command::new("sleep").arg("60").stdout(Stdio::null()).spawn().expect("sleep starts");
+        let start_time = stat(&child.id().to_string()).expect("its stat").start_time;
+        let id = ProcessId { pid: child.id(), start_time, ..ProcessId::current() };
+        assert_eq!(id.state(), ProcessState::Alive);
+        child.kill().expect("killed");
+        while stat(&child.id().to_string()).is_ok_and(|stat| !stat.ended) {
+            std::thread::yield_now();
+        }
+        assert_eq!(id.state(), ProcessState::Gone, "as a zombie");
+        child.wait().expect("reaped");
+        assert_eq!(id.state(), ProcessState::Gone, "after it was reaped");
+    }
+}

@@ -1,0 +1,294 @@
+//! A process's own ring: made so that a visible one is always complete and locked.
+//!
+//! The file is made without a name, preallocated, given its header and its lock, and tested; only then is it linked
+//! into the folder. A full disk is an error here instead of SIGBUS later, and nobody ever sees half a ring.
+
+use crate::checksum::{checksum, lane_key};
+use crate::clock::{self, Anchor};
+use crate::error::{Error, Result};
+use crate::folder::{Folder, RING_ENDING};
+use crate::full::FullPolicy;
+use crate::geometry::Geometry;
+use crate::lane::Lane;
+use crate::layout::{
+    APP_MAX, Control, FORMAT_VERSION, LaneBlock, MAGIC, ROLE_MAX, RingHeader, lane_kind, ring_flag,
+};
+use crate::level::Level;
+use crate::process::ProcessId;
+use crate::reader::{ROLE_RULE, is_role};
+use crate::sync::Ordering;
+use crate::sys::map::RingMap;
+use crate::table::TableWriter;
+use bytemuck::Zeroable;
+use rustix::fs::{AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// What a ring is made with.
+#[derive(Debug, Clone)]
+pub struct RingSpec {
+    /// Role: stem of the log file's name.
+    pub role: String,
+    /// Application name.
+    pub app: String,
+    /// Sizes.
+    pub geometry: Geometry,
+    /// Records below are not recorded.
+    pub level: Level,
+    /// What a producer does when the ring is full.
+    pub full: FullPolicy,
+    /// Times in the files are UTC.
+    pub utc: bool,
+    /// Size at which the log file is rotated, in bytes.
+    pub rotate_size: u64,
+    /// Rotated files kept.
+    pub rotate_keep: u32,
+}
+
+/// A ring mapped by the process that writes it.
+#[derive(Debug)]
+pub struct Ring {
+    map: RingMap,
+    file: File,
+    path: PathBuf,
+    header: RingHeader,
+}
+
+impl Ring {
+    /// Makes a ring in `folder` and maps it.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a role that is no file name, [`Error::Folder`] if the folder's file system does not
+    /// keep the promises, [`Error::Io`] for everything else, a full disk for instance.
+    pub fn create(folder: &Folder, spec: &RingSpec) -> Result<Ring> {
+        let header = make_header(spec)?;
+        let size = spec.geometry.file_size();
+        let name = file_name(&spec.role, &header);
+        let rings = folder.rings();
+        refuse_file_size_limit(size)?;
+        let (file, unnamed) = open_nameless(&rings, &name)?;
+        let result = fill(&file, spec, &header, &rings).and_then(|map| {
+            publish(&file, &rings, &name, unnamed)?;
+            Ok(map)
+        });
+        let map = result.inspect_err(|_| {
+            if !unnamed {
+                let _ = std::fs::remove_file(rings.join(temporary(&name)));
+            }
+        })?;
+        Ok(Ring { map, file, path: rings.join(&name), header })
+    }
+
+    /// The header as written.
+    #[must_use]
+    pub fn header(&self) -> &RingHeader {
+        &self.header
+    }
+
+    /// The ring's file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Sizes.
+    #[must_use]
+    pub fn geometry(&self) -> Geometry {
+        self.map.geometry()
+    }
+
+    /// The control page.
+    #[must_use]
+    pub fn control(&self) -> &'static Control {
+        self.map.control()
+    }
+
+    /// The call-site table.
+    #[must_use]
+    pub fn table(&self) -> TableWriter<'static> {
+        TableWriter::new(self.map.table(), &self.control().table_used)
+    }
+
+    /// The block of lane number `lane`.
+    #[must_use]
+    pub fn block(&self, lane: usize) -> &'static LaneBlock {
+        self.map.block(lane)
+    }
+
+    /// The producer's end of lane number `lane`, to be made once; its slots are faulted in.
+    ///
+    /// # Errors
+    /// As madvise(2).
+    pub fn lane(&self, lane: usize) -> io::Result<Lane<'static>> {
+        self.map.prefault(lane)?;
+        let key = lane_key(&self.header.uuid, lane as u32);
+        Ok(Lane::new(self.block(lane), self.map.slots(lane), self.geometry().record_size() / 8, key))
+    }
+
+    /// Says in the ring how the process leaves it.
+    pub fn close(&self, how: u32, signal: u32) {
+        self.control().closed_signal.store(signal, Ordering::Relaxed);
+        self.control().closed.store(how, Ordering::Release);
+    }
+
+    /// The descriptor that holds the lock.
+    pub(crate) fn raw_fd(&self) -> std::os::fd::RawFd {
+        self.file.as_raw_fd()
+    }
+}
+
+/// Name of the ring's file. The UUID tells apart containers that share a folder and have equal pids.
+fn file_name(role: &str, header: &RingHeader) -> String {
+    format!("{role}-{}-{}{RING_ENDING}", header.pid, hex(&header.uuid))
+}
+
+/// `bytes` in hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn temporary(name: &str) -> String {
+    format!(".{name}.new")
+}
+
+fn make_header(spec: &RingSpec) -> Result<RingHeader> {
+    if !is_role(&spec.role) {
+        return Err(Error::setting("role", format!("\"{}\" found, expected {ROLE_RULE}", spec.role.escape_default())));
+    }
+    let process = ProcessId::current();
+    let mut header = RingHeader {
+        magic: MAGIC,
+        version: FORMAT_VERSION,
+        header_size: size_of::<RingHeader>() as u32,
+        record_size: spec.geometry.record_size() as u32,
+        slots_per_lane: spec.geometry.slots() as u32,
+        lanes: spec.geometry.lanes() as u32,
+        overflow_lanes: spec.geometry.overflow_lanes() as u32,
+        table_size: spec.geometry.table_size() as u32,
+        clock_kind: clock::kind(),
+        uuid: random_uuid()?,
+        boot_id: process.boot_id,
+        pid: process.pid,
+        uid: rustix::process::geteuid().as_raw(),
+        pid_namespace: process.pid_namespace,
+        start_time: process.start_time,
+        created_ns: clock::realtime_ns(),
+        tick_hz: clock::measure_hz(),
+        rotate_size: spec.rotate_size,
+        rotate_keep: spec.rotate_keep,
+        flags: if spec.utc { ring_flag::UTC } else { 0 },
+        full_policy: spec.full as u32,
+        role_length: spec.role.len() as u16,
+        app_length: spec.app.len().min(APP_MAX) as u16,
+        role: [0; ROLE_MAX],
+        app: [0; APP_MAX],
+        ..RingHeader::zeroed()
+    };
+    header.role[..spec.role.len()].copy_from_slice(spec.role.as_bytes());
+    let app = &spec.app.as_bytes()[..usize::from(header.app_length)];
+    header.app[..app.len()].copy_from_slice(app);
+    let end = std::mem::offset_of!(RingHeader, checksum);
+    header.checksum = checksum(&bytemuck::bytes_of(&header)[..end]);
+    Ok(header)
+}
+
+fn random_uuid() -> Result<[u8; 16]> {
+    let mut uuid = [0u8; 16];
+    let got = rustix::rand::getrandom(&mut uuid, rustix::rand::GetRandomFlags::empty());
+    match got {
+        Ok(16) => Ok(uuid),
+        Ok(_) => Err(Error::io("get random bytes from", "getrandom")(io::ErrorKind::UnexpectedEof.into())),
+        Err(error) => Err(Error::io("get random bytes from", "getrandom")(error.into())),
+    }
+}
+
+/// posix_fallocate beyond the limit would end the process by SIGXFSZ.
+fn refuse_file_size_limit(size: u64) -> Result<()> {
+    match rustix::process::getrlimit(rustix::process::Resource::Fsize).current {
+        Some(limit) if limit < size => Err(Error::setting(
+            "file size limit",
+            format!("{limit} bytes allowed (ulimit -f), but the ring takes {size}; raise it, or make a smaller ring"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// A file without a name where the file system can, else one under a temporary name. The flag says which.
+fn open_nameless(rings: &Path, name: &str) -> Result<(File, bool)> {
+    let (flags, mode) = (OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR);
+    let linkable = Path::new("/proc/self/fd").exists();
+    if linkable && let Ok(fd) = rustix::fs::open(rings, flags | OFlags::TMPFILE, mode) {
+        return Ok((File::from(fd), true));
+    }
+    let path = rings.join(temporary(name));
+    let fd = rustix::fs::open(&path, flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW, mode)
+        .map_err(|error| Error::io("create the ring", path)(error.into()))?;
+    Ok((File::from(fd), false))
+}
+
+fn fill(file: &File, spec: &RingSpec, header: &RingHeader, rings: &Path) -> Result<RingMap> {
+    let size = spec.geometry.file_size();
+    rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size)
+        .map_err(|error| Error::io("reserve space for the ring in", rings)(error.into()))?;
+    file.write_all_at(bytemuck::bytes_of(header), 0).map_err(Error::io("write the ring's header in", rings))?;
+    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|error| Error::io("lock the ring in", rings)(error.into()))?;
+    let map = RingMap::new(file, spec.geometry).map_err(Error::io("map the ring in", rings))?;
+    let control = map.control();
+    control.level.store(u32::from(spec.level.number()), Ordering::Relaxed);
+    control.write_level.store(u32::from(spec.level.number()), Ordering::Relaxed);
+    let anchor = Anchor::now();
+    for (cell, word) in anchor_cells(control).into_iter().zip(anchor.words()) {
+        cell.store(word, Ordering::Relaxed);
+    }
+    control.newest_anchor.store(anchor.ticks, Ordering::Relaxed);
+    for lane in spec.geometry.lanes() - spec.geometry.overflow_lanes()..spec.geometry.lanes() {
+        map.block(lane).kind.store(lane_kind::OVERFLOW, Ordering::Relaxed);
+    }
+    test_promises(file, &map, rings)?;
+    Ok(map)
+}
+
+fn anchor_cells(control: &Control) -> [&crate::sync::AtomicU64; 4] {
+    let cell = &control.anchors[0];
+    [&cell.ticks, &cell.boottime_ns, &cell.realtime_ns, &cell.guard]
+}
+
+/// What every guarantee rests on, tried on this very file: a store is seen by pread, and two descriptions of one file
+/// exclude each other's locks. Some network file systems do neither.
+fn test_promises(file: &File, map: &RingMap, rings: &Path) -> Result<()> {
+    const MARK: u64 = 0x1a57_0d5e_1f7e_57ed;
+    let word = &map.block(0).reserved;
+    word.store(MARK, Ordering::SeqCst);
+    let mut seen = [0u8; 8];
+    let read = file.read_exact_at(&mut seen, map.geometry().block_offset(0));
+    word.store(0, Ordering::SeqCst);
+    read.map_err(Error::io("read back the ring in", rings))?;
+    let place = "put the rings on a local disk or in memory, for instance /dev/shm";
+    if u64::from_le_bytes(seen) != MARK {
+        return Err(Error::folder(rings, format!("what is stored there is not seen by a read; {place}")));
+    }
+    let again = format!("/proc/self/fd/{}", file.as_raw_fd());
+    if let Ok(other) = File::open(again) {
+        let lock = rustix::fs::flock(&other, FlockOperation::NonBlockingLockShared);
+        if lock.is_ok() {
+            return Err(Error::folder(rings, format!("file locks do not exclude each other there; {place}")));
+        }
+    }
+    Ok(())
+}
+
+fn publish(file: &File, rings: &Path, name: &str, unnamed: bool) -> Result<()> {
+    let to = rings.join(name);
+    let done = if unnamed {
+        let from = format!("/proc/self/fd/{}", file.as_raw_fd());
+        rustix::fs::linkat(CWD, from.as_str(), CWD, &to, AtFlags::SYMLINK_FOLLOW)
+    } else {
+        rustix::fs::renameat_with(CWD, rings.join(temporary(name)), CWD, &to, RenameFlags::NOREPLACE)
+    };
+    done.map_err(|error| Error::io("give the ring its name", to)(error.into()))
+}

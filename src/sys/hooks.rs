@@ -1,0 +1,56 @@
+//! Hooks of the C library: at exit, around fork, and the signal mask of our own threads.
+
+use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+/// Has `hook` run at an ordinary exit: return from main, or exit(3).
+pub(crate) fn at_exit(hook: extern "C" fn()) {
+    // SAFETY: atexit only stores the pointer; the hook is a plain function that lives as long as the program.
+    unsafe { libc::atexit(hook) };
+}
+
+/// Descriptors that a forked child closes at once, so that it does not keep the parent's locks. -1 is a free place.
+static INHERITED: [AtomicI32; 8] = [const { AtomicI32::new(-1) }; 8];
+
+extern "C" fn close_inherited() {
+    for place in &INHERITED {
+        let fd = place.swap(-1, Ordering::Relaxed);
+        if fd >= 0 {
+            // SAFETY: the descriptor belongs to this library, whose objects in the child are never used or dropped.
+            unsafe { libc::close(fd) };
+        }
+    }
+}
+
+/// Has forked children close inherited descriptors, see [`close_in_child`].
+pub(crate) fn at_fork() {
+    // SAFETY: pthread_atfork only stores the pointer; the hook calls close(2), which is allowed after fork.
+    unsafe { libc::pthread_atfork(None, None, Some(close_inherited)) };
+}
+
+/// Lists a descriptor for closing in forked children.
+pub(crate) fn close_in_child(fd: RawFd) {
+    for place in &INHERITED {
+        if place.compare_exchange(-1, fd, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            return;
+        }
+    }
+}
+
+/// Takes a descriptor off that list before it is closed.
+pub(crate) fn forget_in_child(fd: RawFd) {
+    for place in &INHERITED {
+        let _ = place.compare_exchange(fd, -1, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+/// Blocks all signals for the calling thread, so that no handler of the program ever runs on a thread of ours.
+pub(crate) fn block_signals() {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: sigfillset initialises the set before pthread_sigmask reads it.
+    unsafe {
+        libc::sigfillset(set.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
+    }
+}

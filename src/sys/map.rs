@@ -1,0 +1,105 @@
+//! Mapped ring files.
+//!
+//! Other processes write to the mapped bytes at any time, so only references to atomics are handed out, never slices
+//! of bytes. A mapping lives as long as its process: threads keep references to it without counting.
+
+use crate::geometry::Geometry;
+use crate::layout::{Control, LaneBlock};
+use memmap2::{Advice, MmapOptions, MmapRaw};
+use rustix::mm::Advice as Populate;
+use std::fs::File;
+use std::io;
+use std::sync::atomic::AtomicU64;
+
+/// A ring file mapped for its producer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RingMap {
+    base: *mut u8,
+    geometry: Geometry,
+}
+
+// SAFETY: the pointer is to a mapping that is never unmapped, and everything reached through it is atomic.
+unsafe impl Send for RingMap {}
+// SAFETY: as above.
+unsafe impl Sync for RingMap {}
+
+impl RingMap {
+    /// Maps `file`, which is as long as `geometry` says. A forked child does not inherit the mapping, because an
+    /// inherited one would keep the ring's lock held.
+    pub(crate) fn new(file: &File, geometry: Geometry) -> io::Result<RingMap> {
+        let map = map(file, 0, geometry.file_size())?;
+        map.advise(Advice::DontFork)?;
+        let base = map.as_mut_ptr();
+        // Leaked on purpose: lanes and call sites refer to it until the process ends.
+        std::mem::forget(map);
+        Ok(RingMap { base, geometry })
+    }
+
+    pub(crate) fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    pub(crate) fn control(&self) -> &'static Control {
+        // SAFETY: the control page lies within the mapping at a page boundary, and all its fields that change are
+        // atomics; the mapping is never unmapped.
+        unsafe { &*self.base.add(self.geometry.control_offset() as usize).cast::<Control>() }
+    }
+
+    pub(crate) fn table(&self) -> &'static [AtomicU64] {
+        self.words(self.geometry.table_offset(), self.geometry.table_size() as u64)
+    }
+
+    pub(crate) fn block(&self, lane: usize) -> &'static LaneBlock {
+        assert!(lane < self.geometry.lanes());
+        // SAFETY: the block lies within the mapping, at a multiple of 128 bytes, and consists of atomics; the mapping
+        // is never unmapped.
+        unsafe { &*self.base.add(self.geometry.block_offset(lane) as usize).cast::<LaneBlock>() }
+    }
+
+    pub(crate) fn slots(&self, lane: usize) -> &'static [AtomicU64] {
+        assert!(lane < self.geometry.lanes());
+        self.words(self.geometry.lane_offset(lane), self.geometry.lane_size())
+    }
+
+    fn words(&self, offset: u64, size: u64) -> &'static [AtomicU64] {
+        // SAFETY: callers pass parts of a validated geometry, which lie within the mapping at multiples of 8 bytes.
+        // The mapping is never unmapped.
+        unsafe { std::slice::from_raw_parts(self.base.add(offset as usize).cast::<AtomicU64>(), size as usize / 8) }
+    }
+
+    /// Faults the slots of `lane` in now, so that no log call does.
+    pub(crate) fn prefault(&self, lane: usize) -> io::Result<()> {
+        let start = self.geometry.lane_offset(lane) as usize;
+        // SAFETY: the range lies within the mapping, and populating it changes no byte.
+        unsafe {
+            rustix::mm::madvise(
+                self.base.add(start).cast(),
+                self.geometry.lane_size() as usize,
+                Populate::LinuxPopulateWrite,
+            )
+        }
+        .map_err(io::Error::from)
+    }
+}
+
+/// A ring's control page, mapped only so that its address can be given to futex(2). Never read or written: where the
+/// file has been cut, the kernel answers EFAULT instead of sending SIGBUS.
+#[derive(Debug)]
+pub(crate) struct FutexPage {
+    map: MmapRaw,
+}
+
+impl FutexPage {
+    pub(crate) fn new(file: &File, offset: u64) -> io::Result<FutexPage> {
+        Ok(FutexPage { map: map(file, offset, crate::layout::PAGE)? })
+    }
+
+    pub(crate) fn word(&self, offset: usize) -> *const u32 {
+        assert!(offset + 4 <= self.map.len());
+        self.map.as_ptr().wrapping_add(offset).cast()
+    }
+}
+
+fn map(file: &File, offset: u64, size: u64) -> io::Result<MmapRaw> {
+    MmapOptions::new().offset(offset).len(size as usize).map_raw(file)
+}

@@ -1,0 +1,10 @@
+//! The unsafe part: mapped memory, the time-stamp counter, and what only the C library can do.
+//!
+//! Nothing outside this folder contains `unsafe`.
+#![allow(unsafe_code)]
+
+pub(crate) mod futex;
+pub(crate) mod hooks;
+pub(crate) mod map;
+pub(crate) mod process_page;
+pub(crate) mod tsc;

@@ -1,0 +1,153 @@
+//! A thread's own lane: claimed at its first record, given back when it ends.
+//!
+//! Formatting happens before the slot is opened, into a buffer of the thread's own, so that no code of the user runs
+//! while a slot is open. A call inside of another one (from a `Display`, or from a signal handler), a thread that
+//! found no lane, and a thread whose locals are gone already use an overflow lane.
+
+use crate::lane::Message;
+use crate::logger::{LaneSeat, Logger};
+use std::cell::{Cell, RefCell};
+use std::fmt::{self, Write};
+use std::mem::ManuallyDrop;
+
+/// Buffers that grew beyond this are given back after the call, in bytes.
+const TEXT_KEPT: usize = 64 << 10;
+
+/// What a thread keeps between its records. Not dropped with the thread, so that it can be used to the last; the
+/// guard gives the lane back.
+#[derive(Debug)]
+struct Local {
+    logger: Option<&'static Logger>,
+    seat: Option<LaneSeat>,
+    thread: u32,
+    ended: bool,
+    text: Vec<u8>,
+}
+
+thread_local! {
+    static LOCAL: RefCell<ManuallyDrop<Local>> = const {
+        RefCell::new(ManuallyDrop::new(Local { logger: None, seat: None, thread: 0, ended: false, text: Vec::new() }))
+    };
+    static GUARD: Guard = const { Guard };
+    static IS_FLUSHER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Gives the lane back when the thread ends.
+struct Guard;
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        LOCAL.with(|local| {
+            let Ok(mut local) = local.try_borrow_mut() else { return };
+            local.ended = true;
+            local.text = Vec::new();
+            if let (Some(logger), Some(seat)) = (local.logger, local.seat.take()) {
+                logger.release(seat);
+            }
+        });
+    }
+}
+
+/// Says that this thread is the flusher's own: it never waits for the flusher.
+#[cfg(feature = "flusher")]
+pub(crate) fn become_flusher() {
+    IS_FLUSHER.set(true);
+}
+
+pub(crate) fn is_flusher() -> bool {
+    IS_FLUSHER.get()
+}
+
+/// What a record says besides its text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Meta<'a> {
+    pub(crate) level: u16,
+    pub(crate) call_site: u32,
+    /// Adds extras after the text; called only where `call_site` is 0.
+    pub(crate) extras: &'a dyn Extras,
+}
+
+/// Writes what a call site would have said, for a record that has none.
+pub(crate) trait Extras {
+    /// Appends to the text in `body` and returns the encoding.
+    fn write(&self, body: &mut Vec<u8>) -> u8;
+}
+
+impl fmt::Debug for dyn Extras + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Extras")
+    }
+}
+
+/// Records one message from the calling thread.
+#[inline]
+pub(crate) fn record(logger: &'static Logger, meta: Meta<'_>, arguments: fmt::Arguments<'_>) {
+    LOCAL.with(|local| match local.try_borrow_mut() {
+        Ok(mut local) => local.record(logger, meta, arguments),
+        Err(_) => record_nested(logger, meta, arguments),
+    });
+}
+
+impl Local {
+    #[inline]
+    fn record(&mut self, logger: &'static Logger, meta: Meta<'_>, arguments: fmt::Arguments<'_>) {
+        if !self.logger.is_some_and(|mine| std::ptr::eq(mine, logger)) {
+            self.attach(logger);
+        }
+        let Local { seat, text, thread, .. } = self;
+        let (encoding, body) = match arguments.as_str() {
+            Some(constant) if meta.call_site != 0 => (0, constant.as_bytes()),
+            _ => (format_into(text, meta, arguments), text.as_slice()),
+        };
+        let message = Message { level: meta.level, call_site: meta.call_site, thread: *thread, encoding, body };
+        match seat {
+            Some(seat) => logger.write(seat, &message),
+            None => logger.write_shared(&message),
+        }
+        if self.text.capacity() > TEXT_KEPT {
+            self.text = Vec::new();
+        }
+    }
+
+    /// The thread's first record in this process: learns its id and claims a lane.
+    #[cold]
+    fn attach(&mut self, logger: &'static Logger) {
+        self.thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+        self.logger = Some(logger);
+        // A lane of a ring from before a fork belongs to the parent.
+        std::mem::forget(self.seat.take());
+        if self.ended || GUARD.try_with(|_| ()).is_err() {
+            return;
+        }
+        let current = std::thread::current();
+        self.seat = logger.claim(self.thread, current.name().unwrap_or_default().as_bytes());
+    }
+}
+
+fn format_into(text: &mut Vec<u8>, meta: Meta<'_>, arguments: fmt::Arguments<'_>) -> u8 {
+    text.clear();
+    if Bytes(text).write_fmt(arguments).is_err() {
+        text.extend_from_slice(b" [a Display implementation returned an error]");
+    }
+    if meta.call_site == 0 { meta.extras.write(text) } else { 0 }
+}
+
+#[cold]
+fn record_nested(logger: &'static Logger, meta: Meta<'_>, arguments: fmt::Arguments<'_>) {
+    let mut text = Vec::new();
+    let encoding = format_into(&mut text, meta, arguments);
+    let thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+    let Meta { level, call_site, .. } = meta;
+    logger.write_shared(&Message { level, call_site, thread, encoding, body: &text });
+}
+
+/// Bytes as the target of formatting.
+struct Bytes<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for Bytes<'_> {
+    #[inline]
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+//! Log files taken apart into records.
+
+use lastwords::flush::render::starts_like_a_record;
+use std::path::{Path, PathBuf};
+
+/// A record of a log file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// `2025-10-19 05:55:47.606`.
+    pub time: String,
+    /// Process id.
+    pub pid: u32,
+    /// Level as printed.
+    pub level: String,
+    /// Everything after the level, further lines included, without the last newline.
+    pub message: String,
+}
+
+/// The role's files, oldest first: `worker.log.5` … `worker.log.1`, `worker.log`.
+#[must_use]
+pub fn files(folder: &Path, role: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = (1..=100).rev().map(|n| folder.join(format!("{role}.log.{n}"))).collect();
+    files.push(folder.join(format!("{role}.log")));
+    files.retain(|path| path.exists());
+    files
+}
+
+/// All records of a role, the rotated files first.
+///
+/// # Panics
+/// If a file is not UTF-8, starts in the middle of a record, or does not end with a newline: a torn line.
+#[must_use]
+pub fn read(folder: &Path, role: &str) -> Vec<Line> {
+    files(folder, role).iter().flat_map(|path| parse(path)).collect()
+}
+
+fn parse(path: &Path) -> Vec<Line> {
+    let text = std::fs::read_to_string(path).expect("a log file is UTF-8");
+    assert!(text.is_empty() || text.ends_with('\n'), "{} ends in the middle of a line", path.display());
+    let mut lines: Vec<Line> = Vec::new();
+    for line in text.lines() {
+        if starts_like_a_record(line.as_bytes()) {
+            lines.push(parse_line(line).unwrap_or_else(|| panic!("torn line in {}: {line:?}", path.display())));
+        } else {
+            let last = lines.last_mut().unwrap_or_else(|| panic!("{} starts within a record", path.display()));
+            last.message.push('\n');
+            last.message.push_str(line);
+        }
+    }
+    lines
+}
+
+fn parse_line(line: &str) -> Option<Line> {
+    let (time, rest) = line.split_at_checked(23)?;
+    let (pid, rest) = rest.strip_prefix(" [")?.split_once("] [")?;
+    let (level, message) = rest.split_once("] ")?;
+    Some(Line { time: time.into(), pid: pid.parse().ok()?, level: level.into(), message: message.into() })
+}
