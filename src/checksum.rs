@@ -1,7 +1,7 @@
 //! The checksum of everything that a ring holds: XXH3-64 (Y. Collet, <https://xxhash.com>).
 //!
-//! A slot's checksum covers the whole slot up to the end of its payload, the commit word included, with the lane's key
-//! in place of the checksum itself. The key comes from the ring's UUID and the lane's number, so bytes of another
+//! A slot's checksum covers the slot's words up to the end of its payload, the last one filled up with zeros and the
+//! commit word included, with the lane's key in place of the checksum itself. The key comes from the ring's UUID and the lane's number, so bytes of another
 //! ring, another lane or an earlier lap never pass.
 
 /// The checksum of `bytes`.

@@ -15,6 +15,7 @@ pub const ANCHOR_TICKS: u64 = 1_000_000_000;
 static KIND: AtomicU32 = AtomicU32::new(0);
 
 /// The clock that this machine's processes use, one of [`clock_kind`].
+#[inline]
 #[must_use]
 pub fn kind() -> u32 {
     match KIND.load(Ordering::Relaxed) {

@@ -6,7 +6,7 @@ use crate::level::Level;
 use crate::logger::Logger;
 use crate::site::write_place;
 use crate::table::CallSiteRef;
-use crate::thread::{self, Extras, Meta};
+use crate::thread::{self, Extras, Meta, Text};
 use log::{LevelFilter, Log, Metadata, Record};
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -54,7 +54,7 @@ impl Log for Facade {
         let level = Level::from(record.level());
         let Some(logger) = Logger::current().filter(|logger| logger.enabled(level)) else { return };
         let meta = Meta { level: level.number(), call_site: call_site(logger, level, record), extras: &Place(record) };
-        thread::record(logger, meta, *record.args());
+        thread::record(logger, meta, Text::Format(*record.args()));
     }
 
     fn flush(&self) {

@@ -53,12 +53,42 @@ pub struct Message<'a> {
     pub body: &'a [u8],
 }
 
+/// One slot's share of a message.
+struct Part<'a> {
+    message: &'a Message<'a>,
+    now: u64,
+    slots: u16,
+    kind: u8,
+    payload: &'a [u8],
+}
+
+/// Copies bytes into words, the last one filled up with zeros.
+#[inline]
+fn copy_words(words: &mut [u64], bytes: &[u8]) {
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    for (word, chunk) in words.iter_mut().zip(chunks) {
+        *word = u64::from_le_bytes(*chunk);
+    }
+    let Some(last) = words.get_mut(chunks.len()) else { return };
+    *last = match bytes.last_chunk::<8>() {
+        // The last eight bytes, less those that are in the word before.
+        Some(tail) => u64::from_le_bytes(*tail) >> (8 * (8 - rest.len())),
+        None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
+}
+
+fn part_of(body: &[u8], index: usize, size: usize) -> &[u8] {
+    &body[index * size..body.len().min((index + 1) * size)]
+}
+
 /// The producer's end of a lane.
 #[derive(Debug)]
 pub struct Lane<'a> {
     block: &'a LaneBlock,
     slots: &'a [AtomicU64],
     slot_words: usize,
+    payload_size: usize,
+    message_size_max: usize,
     mask: u64,
     key: u64,
     reserved: u64,
@@ -79,10 +109,13 @@ impl<'a> Lane<'a> {
         let count = (slots.len() / slot_words) as u64;
         assert!(slot_words > HEAD_WORDS && slot_words <= SLOT_WORDS_MAX && count.is_power_of_two());
         let reserved = block.reserved.load(Ordering::Relaxed);
+        let payload_size = (slot_words - HEAD_WORDS) * 8;
         Lane {
             block,
             slots,
             slot_words,
+            payload_size,
+            message_size_max: (count / 4).max(1) as usize * payload_size,
             mask: count - 1,
             key,
             reserved,
@@ -102,6 +135,7 @@ impl<'a> Lane<'a> {
     }
 
     /// Number of slots.
+    #[inline]
     #[must_use]
     pub fn slots(&self) -> u64 {
         self.mask + 1
@@ -110,20 +144,21 @@ impl<'a> Lane<'a> {
     /// Payload bytes of a slot.
     #[must_use]
     pub fn payload_size(&self) -> usize {
-        (self.slot_words - HEAD_WORDS) * 8
+        self.payload_size
     }
 
     /// Longest body that [`Lane::append`] takes: a quarter of the lane, at least one slot.
+    #[inline]
     #[must_use]
     pub fn message_size_max(&self) -> usize {
-        ((self.slots() / 4).max(1)) as usize * self.payload_size()
+        self.message_size_max
     }
 
     /// Slots that a body of `length` bytes takes.
     #[inline]
     #[must_use]
     pub fn slots_for(&self, length: usize) -> u64 {
-        if length <= self.payload_size() { 1 } else { length.div_ceil(self.payload_size()) as u64 }
+        if length <= self.payload_size { 1 } else { length.div_ceil(self.payload_size) as u64 }
     }
 
     /// Whether `slots` more slots fit without overwriting what no flusher has released.
@@ -136,10 +171,17 @@ impl<'a> Lane<'a> {
         self.reserved + slots - self.released <= self.slots()
     }
 
+    /// Whether more than half of the lane waits for the flusher, as far as this producer has looked.
+    #[inline]
+    #[must_use]
+    pub fn seems_filling(&self) -> bool {
+        self.reserved - self.released > self.slots() / 2
+    }
+
     /// Whether more than half of the lane waits for the flusher.
     pub fn is_filling(&mut self) -> bool {
-        let half = self.slots() / 2;
-        self.reserved - self.released > half && self.reserved - self.refresh_released() > half
+        self.refresh_released();
+        self.seems_filling()
     }
 
     /// The last position up to which the flusher released slots, as far as this producer has believed it.
@@ -164,18 +206,39 @@ impl<'a> Lane<'a> {
         if agrees && found > last && found <= self.committed { found } else { last }
     }
 
-    /// Writes one message and returns its raw clock. The caller has made sure of the room, or means to overwrite.
-    ///
-    /// # Panics
-    /// Never for a body of at most [`Lane::message_size_max`] bytes; a longer one is a defect of the caller and is cut.
+    /// Writes one message and returns its raw clock. The caller has made sure of the room, or means to overwrite. A body
+    /// longer than [`Lane::message_size_max`] is a defect of the caller and is cut.
     #[inline]
     pub fn append(&mut self, clock: impl FnOnce() -> u64, message: &Message<'_>) -> u64 {
-        let body = &message.body[..message.body.len().min(self.message_size_max())];
-        if self.committed != self.reserved {
-            self.seal();
+        if message.body.len() > self.payload_size {
+            return self.append_long(clock, message);
         }
         let first = self.reserved + 1;
+        let now = self.open(first, 1, clock);
+        self.write_slot(first, Part { message, now, slots: 1, kind: slot_kind::FIRST, payload: message.body });
+        self.close();
+        now
+    }
+
+    #[cold]
+    fn append_long(&mut self, clock: impl FnOnce() -> u64, message: &Message<'_>) -> u64 {
+        let body = &message.body[..message.body.len().min(self.message_size_max)];
+        let first = self.reserved + 1;
         let slots = self.slots_for(body.len());
+        let now = self.open(first, slots, clock);
+        for index in (1..slots).rev() {
+            let payload = part_of(body, index as usize, self.payload_size);
+            let kind = slot_kind::CONTINUATION;
+            self.write_slot(first + index, Part { message, now, slots: index as u16, kind, payload });
+        }
+        let payload = part_of(body, 0, self.payload_size);
+        self.write_slot(first, Part { message, now, slots: slots as u16, kind: slot_kind::FIRST, payload });
+        self.close();
+        now
+    }
+
+    #[inline]
+    fn open(&mut self, first: u64, slots: u64, clock: impl FnOnce() -> u64) -> u64 {
         self.reserved += slots;
         // LANE:A
         self.block.reserved.store(self.reserved, Ordering::Relaxed);
@@ -183,63 +246,46 @@ impl<'a> Lane<'a> {
         self.commit_cell(first).swap(commit_word(first, slot_state::BUSY), Ordering::SeqCst);
         // LANE:C
         fence(Ordering::Release);
-        let now = clock();
-        let mut head = SlotHead {
-            commit: 0,
-            checksum: 0,
-            clock: now,
-            message: self.messages + 1,
-            call_site: message.call_site,
-            thread: message.thread,
-            length: 0,
-            level: message.level,
-            slots: slots as u16,
-            kind: slot_kind::FIRST,
-            encoding: message.encoding,
-        };
-        if slots > 1 {
-            self.write_continuations(first, slots, &head, body);
-        }
-        head.commit = commit_word(first, slot_state::VALID);
-        self.write_slot(first, head, &body[..body.len().min(self.payload_size())]);
+        clock()
+    }
+
+    #[inline]
+    fn close(&mut self) {
         self.messages += 1;
         self.committed = self.reserved;
         // LANE:E
         self.block.head.store(self.committed, Ordering::Release);
         self.block.messages.store(self.messages, Ordering::Relaxed);
-        now
     }
 
-    #[cold]
-    fn write_continuations(&mut self, first: u64, slots: u64, head: &SlotHead, body: &[u8]) {
-        let size = self.payload_size();
-        for index in (1..slots).rev() {
-            let start = index as usize * size;
-            let part = &body[start..body.len().min(start + size)];
-            let sequence = first + index;
-            let commit = commit_word(sequence, slot_state::VALID);
-            let head = SlotHead { commit, slots: index as u16, kind: slot_kind::CONTINUATION, ..*head };
-            self.write_slot(sequence, head, part);
-        }
-    }
-
-    /// Writes head and payload, and the commit word last.
+    /// Writes head and payload, and the commit word last. The words are put together aside first, for the checksum; all
+    /// stores and loads there are of whole words, so that none waits for another.
     #[inline]
-    fn write_slot(&mut self, sequence: u64, mut head: SlotHead, payload: &[u8]) {
-        head.length = payload.len() as u16;
-        head.checksum = self.key;
-        let used = SLOT_HEAD + payload.len();
-        let words = used.div_ceil(8);
-        self.staging[words - 1] = 0;
-        self.staging[..HEAD_WORDS].copy_from_slice(bytemuck::cast_slice(bytemuck::bytes_of(&head)));
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.staging);
-        bytes[SLOT_HEAD..used].copy_from_slice(payload);
-        self.staging[1] = checksum(&bytemuck::cast_slice::<u64, u8>(&self.staging)[..used]);
+    fn write_slot(&mut self, sequence: u64, part: Part<'_>) {
+        let Part { message, now, slots, kind, payload } = part;
+        let words = HEAD_WORDS + payload.len().div_ceil(8);
+        let head = SlotHead {
+            commit: commit_word(sequence, slot_state::VALID),
+            checksum: self.key,
+            clock: now,
+            message: self.messages + 1,
+            call_site: message.call_site,
+            thread: message.thread,
+            length: payload.len() as u16,
+            level: message.level,
+            slots,
+            kind,
+            encoding: message.encoding,
+        };
+        self.staging[..HEAD_WORDS].copy_from_slice(&head.words());
+        copy_words(&mut self.staging[HEAD_WORDS..words], payload);
+        let sum = checksum(bytemuck::cast_slice(&self.staging[..words]));
         let start = self.slot_start(sequence);
-        let cells = &self.slots[start..start + self.slot_words];
-        for (cell, word) in cells[1..words].iter().zip(&self.staging[1..words]) {
+        let cells = &self.slots[start..start + words];
+        for (cell, word) in cells[2..].iter().zip(&self.staging[2..words]) {
             cell.store(*word, Ordering::Relaxed);
         }
+        cells[1].store(sum, Ordering::Relaxed);
         // LANE:D
         cells[0].store(head.commit, Ordering::Release);
     }
@@ -267,7 +313,8 @@ impl<'a> Lane<'a> {
     /// Counts a message that the producer dropped at raw clock `now`.
     #[cold]
     pub fn count_drop(&mut self, now: u64) {
-        if self.dropped == 0 {
+        if self.dropped <= self.block.consumer.dropped_reported.load(Ordering::Relaxed) {
+            // All earlier ones have been reported, so a new loss begins.
             self.block.dropped_first.store(now, Ordering::Relaxed);
         }
         self.dropped += 1;

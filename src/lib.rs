@@ -60,6 +60,7 @@ not_under_loom! {
     pub use full::FullPolicy;
     pub use level::Level;
     pub use logger::{flush, folder};
+    pub use site::record_bytes;
     #[doc(hidden)]
     pub use site::Site;
 }

@@ -5,6 +5,7 @@ use crate::config::{Builder, Flusher};
 use crate::error::{Error, Result};
 use crate::folder::{Folder, ring_doorbell};
 use crate::full::{self, FullPolicy, GaveUp};
+use crate::holder::Holder;
 use crate::lane::{Lane, Message};
 use crate::layout::{Control, closed, lane_kind};
 use crate::level::Level;
@@ -26,6 +27,8 @@ use std::time::{Duration, Instant};
 pub(crate) const FLUSH_MAX: Duration = Duration::from_secs(2);
 /// Longest wait for an overflow lane, before a message is counted as lost.
 const OVERFLOW_MAX: Duration = Duration::from_millis(100);
+/// Wait for a flusher of another process, where none lives and this process never flushes itself.
+const ALONE_MAX: Duration = Duration::from_millis(100);
 /// The flusher sleeps and wants to hear of urgent records and filling lanes only.
 pub(crate) const ARMED_URGENT: u32 = 1;
 /// The flusher sleeps and wants to hear of the next record.
@@ -233,7 +236,8 @@ impl Logger {
         let now = seat.lane.append(clock::now, message);
         // Pairs with the flusher's store of `armed` before its last look: LANE:B is between that look and this load.
         let armed = self.control.armed.load(Ordering::SeqCst);
-        if armed != 0 {
+        let wanted = armed == ARMED_ANY || message.level >= Level::ERROR.number() || seat.lane.seems_filling();
+        if armed != 0 && wanted {
             self.wake_flusher(armed, seat, message.level);
         }
         if now.wrapping_sub(self.control.newest_anchor.load(Ordering::Relaxed)) > ANCHOR_TICKS {
@@ -287,6 +291,11 @@ impl Logger {
         }
     }
 
+    /// Whether nobody is there who would flush.
+    fn is_alone(&self) -> bool {
+        self.builder.flusher == Flusher::Never && !Holder::read(&self.folder).is_some_and(|holder| holder.may_live())
+    }
+
     /// Waits until everything that was logged before is in the log file.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<()> {
         if crate::thread::is_flusher() {
@@ -310,6 +319,9 @@ impl Logger {
                 break true;
             }
             let Some(left) = timeout.checked_sub(start.elapsed()) else { break false };
+            if start.elapsed() > ALONE_MAX && self.is_alone() {
+                break false;
+            }
             ring_doorbell(&self.doorbell);
             futex::wait(&self.control.progress, seen, left.min(Duration::from_millis(20)));
         };

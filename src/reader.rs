@@ -311,7 +311,8 @@ pub fn classify(bytes: &mut [u8], sequence: u64, key: u64) -> SlotState {
 }
 
 fn is_whole(bytes: &mut [u8], key: u64) -> bool {
-    let used = SLOT_HEAD + usize::from(u16::from_le_bytes([bytes[40], bytes[41]]));
+    let length = usize::from(u16::from_le_bytes([bytes[40], bytes[41]]));
+    let used = (SLOT_HEAD + length).next_multiple_of(8);
     if used > bytes.len() {
         return false;
     }

@@ -4,7 +4,7 @@ use crate::level::Level;
 use crate::logger::Logger;
 use crate::record::{BodyWriter, extra_kind};
 use crate::table::CallSiteRef;
-use crate::thread::{self, Extras, Meta};
+use crate::thread::{self, Extras, Meta, Text};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -53,7 +53,7 @@ impl Site {
         let word = self.id.load(Ordering::Relaxed);
         let known = (word >> 32) as u32 == logger.generation() && word as u32 != REGISTERING;
         let call_site = if known { word as u32 } else { self.register(logger, word) };
-        thread::record(logger, Meta { level: self.level.number(), call_site, extras: self }, arguments);
+        thread::record(logger, Meta { level: self.level.number(), call_site, extras: self }, Text::Format(arguments));
     }
 
     /// Writes the site into the ring's table. Nobody waits: who finds another thread at it logs this record with
@@ -103,4 +103,30 @@ pub(crate) fn write_place(body: &mut Vec<u8>, target: &str, file: Option<&str>, 
 #[derive(Debug, Clone, Copy)]
 pub struct Enabled {
     logger: &'static Logger,
+}
+
+/// A target without a place.
+struct Target<'a>(&'a str);
+
+impl Extras for Target<'_> {
+    fn write(&self, body: &mut Vec<u8>) -> u8 {
+        write_place(body, self.0, None, None)
+    }
+}
+
+/// Records bytes as they are, for messages that another program or language made. They need not be UTF-8; what is not
+/// is shown as `\xff`.
+///
+/// ```
+/// let folder = std::env::temp_dir().join(format!("lastwords-doc-bytes-{}", std::process::id()));
+/// lastwords::builder("worker").folder(&folder).init()?;
+/// lastwords::record_bytes(lastwords::Level::WARNING, "child", b"caf\xe9");
+/// lastwords::flush()?;
+/// assert!(std::fs::read_to_string(folder.join("worker.log"))?.contains("[WARNING] caf\\xe9"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn record_bytes(level: Level, target: &str, text: &[u8]) {
+    let Some(logger) = Logger::current().filter(|logger| logger.enabled(level)) else { return };
+    let meta = Meta { level: level.number(), call_site: 0, extras: &Target(target) };
+    thread::record(logger, meta, Text::Bytes(text));
 }

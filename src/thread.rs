@@ -79,25 +79,54 @@ impl fmt::Debug for dyn Extras + '_ {
     }
 }
 
+/// What is said, formatted or not yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Text<'a> {
+    Format(fmt::Arguments<'a>),
+    Bytes(&'a [u8]),
+}
+
+impl Text<'_> {
+    /// The text, if nothing has to be formatted.
+    #[inline]
+    fn constant(&self) -> Option<&[u8]> {
+        match self {
+            Text::Format(arguments) => arguments.as_str().map(str::as_bytes),
+            Text::Bytes(bytes) => Some(bytes),
+        }
+    }
+
+    fn append_to(&self, out: &mut Vec<u8>) {
+        match self {
+            Text::Bytes(bytes) => out.extend_from_slice(bytes),
+            Text::Format(arguments) => {
+                if Bytes(out).write_fmt(*arguments).is_err() {
+                    out.extend_from_slice(b" [a Display implementation returned an error]");
+                }
+            }
+        }
+    }
+}
+
 /// Records one message from the calling thread.
 #[inline]
-pub(crate) fn record(logger: &'static Logger, meta: Meta<'_>, arguments: fmt::Arguments<'_>) {
+pub(crate) fn record(logger: &'static Logger, meta: Meta<'_>, text: Text<'_>) {
     LOCAL.with(|local| match local.try_borrow_mut() {
-        Ok(mut local) => local.record(logger, meta, arguments),
-        Err(_) => record_nested(logger, meta, arguments),
+        Ok(mut local) => local.record(logger, meta, text),
+        Err(_) => record_nested(logger, meta, text),
     });
 }
 
 impl Local {
     #[inline]
-    fn record(&mut self, logger: &'static Logger, meta: Meta<'_>, arguments: fmt::Arguments<'_>) {
+    fn record(&mut self, logger: &'static Logger, meta: Meta<'_>, said: Text<'_>) {
         if !self.logger.is_some_and(|mine| std::ptr::eq(mine, logger)) {
             self.attach(logger);
         }
         let Local { seat, text, thread, .. } = self;
-        let (encoding, body) = match arguments.as_str() {
-            Some(constant) if meta.call_site != 0 => (0, constant.as_bytes()),
-            _ => (format_into(text, meta, arguments), text.as_slice()),
+        let (encoding, body) = match said.constant() {
+            Some(constant) if meta.call_site != 0 => (0, constant),
+            _ => (format_into(text, meta, said), text.as_slice()),
         };
         let message = Message { level: meta.level, call_site: meta.call_site, thread: *thread, encoding, body };
         match seat {
@@ -124,18 +153,16 @@ impl Local {
     }
 }
 
-fn format_into(text: &mut Vec<u8>, meta: Meta<'_>, arguments: fmt::Arguments<'_>) -> u8 {
+fn format_into(text: &mut Vec<u8>, meta: Meta<'_>, said: Text<'_>) -> u8 {
     text.clear();
-    if Bytes(text).write_fmt(arguments).is_err() {
-        text.extend_from_slice(b" [a Display implementation returned an error]");
-    }
+    said.append_to(text);
     if meta.call_site == 0 { meta.extras.write(text) } else { 0 }
 }
 
 #[cold]
-fn record_nested(logger: &'static Logger, meta: Meta<'_>, arguments: fmt::Arguments<'_>) {
+fn record_nested(logger: &'static Logger, meta: Meta<'_>, said: Text<'_>) {
     let mut text = Vec::new();
-    let encoding = format_into(&mut text, meta, arguments);
+    let encoding = format_into(&mut text, meta, said);
     let thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
     let Meta { level, call_site, .. } = meta;
     logger.write_shared(&Message { level, call_site, thread, encoding, body: &text });

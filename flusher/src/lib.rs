@@ -1,7 +1,36 @@
-//! The `lastwords` tool as a library.
+//! The `lastwords` tool as a library, so that another program can carry it.
+//!
+//! Draining itself is in the library `lastwords`, module `flush`, because every process embeds it.
 
-/// Runs the tool on this process's arguments.
+mod cli;
+mod exit;
+mod flush;
+mod guess;
+mod pipe;
+mod recover;
+
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command};
+use exit::Exit;
+use std::process::ExitCode;
+
+/// Runs the tool on this process's arguments and returns its exit status.
 #[must_use]
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Flush(arguments) => flush::run(&arguments),
+        Command::Recover(arguments) => recover::run(&arguments),
+        Command::Pipe(arguments) => pipe::run(&arguments),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "lastwords", &mut std::io::stdout());
+            Ok(Exit::Done)
+        }
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            anstream::eprintln!("{}error:{} {error}", exit::ERROR.render(), exit::ERROR.render_reset());
+            Exit::Failed.into()
+        }
+    }
 }

@@ -129,7 +129,7 @@ impl Drain {
         self.merge_earlier(&mut pass)?;
         self.limit = limit.min(start.saturating_sub(self.margin));
         self.merge(false, &mut pass)?;
-        self.report_drops()?;
+        self.report_drops(false)?;
         self.commit(Vec::new())?;
         self.finish_dead(false, &mut pass)?;
         pass.waiting = self.rings.iter().any(|ring| ring.lanes.iter().any(|lane| !lane.batch.is_empty()));
@@ -256,6 +256,7 @@ impl Drain {
         let live = std::mem::replace(&mut self.limit, u64::MAX);
         self.merge(true, pass)?;
         self.limit = live;
+        self.report_drops(true)?;
         self.commit(Vec::new())?;
         self.finish_dead(true, pass)
     }
@@ -393,8 +394,8 @@ impl Drain {
         Ok(())
     }
 
-    fn report_drops(&mut self) -> Result<()> {
-        for ring in 0..self.rings.len() {
+    fn report_drops(&mut self, earlier: bool) -> Result<()> {
+        for ring in (0..self.rings.len()).filter(|ring| self.rings[*ring].earlier == earlier).collect::<Vec<_>>() {
             for lane in 0..self.rings[ring].lanes.len() {
                 let follow = &self.rings[ring];
                 let Some((count, first, last)) = follow.unreported_drops(lane) else { continue };

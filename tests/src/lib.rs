@@ -1,4 +1,8 @@
 //! What the tests share: scratch folders that clean up after themselves, and log files taken apart.
 
+pub mod actor;
 pub mod logs;
+pub mod oracle;
 pub mod scratch;
+pub mod sys;
+pub mod watchdog;

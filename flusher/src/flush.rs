@@ -1,0 +1,72 @@
+//! `lastwords flush`.
+
+use crate::cli::Flush;
+use crate::exit::Exit;
+use lastwords::clock::realtime_ns;
+use lastwords::flush::flusher::{Election, Flusher};
+use lastwords::folder::Folder;
+use lastwords::holder::Holder;
+use lastwords::{Error, Result};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::os::fd::IntoRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Time between two tries to become the flusher.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
+
+pub(crate) fn run(arguments: &Flush) -> Result<Exit> {
+    let folder = arguments.open()?;
+    if arguments.once { once(&folder) } else { daemon(&folder) }
+}
+
+/// Drains what is there.
+pub(crate) fn once(folder: &Folder) -> Result<Exit> {
+    match Flusher::elect(folder, realtime_ns())? {
+        Election::Lost(holder) => Err(held(folder, holder)),
+        Election::Won(mut flusher) => {
+            let done = flusher.drain_once()?;
+            eprintln!("{} records drained, {} rings of ended processes removed", done.records, done.removed);
+            Ok(if done.records + done.removed > 0 { Exit::Done } else { Exit::Nothing })
+        }
+    }
+}
+
+fn held(folder: &Folder, holder: Option<Holder>) -> Error {
+    let holder = holder.map_or("it does not say who".to_owned(), |holder| format!("pid {}", holder.process.pid));
+    Error::FlusherRuns { path: folder.lock_file(), holder }
+}
+
+fn daemon(folder: &Folder) -> Result<Exit> {
+    let stop = stop_on_signals(folder)?;
+    let mut said = false;
+    while !stop.load(Ordering::Relaxed) {
+        match Flusher::elect(folder, realtime_ns())? {
+            Election::Won(mut flusher) => {
+                eprintln!("flushing {} (pid {})", folder.path().display(), std::process::id());
+                flusher.run(|| stop.load(Ordering::Relaxed));
+            }
+            Election::Lost(holder) => {
+                if !said {
+                    eprintln!("standing by: {}", held(folder, holder));
+                }
+                said = true;
+                std::thread::sleep(TRY_AGAIN);
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The flag that a signal sets; the signal also rings the doorbell, which ends a sleep.
+fn stop_on_signals(folder: &Folder) -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let failed = |source| Error::Io { doing: "handle signals for", path: folder.path().to_owned(), source };
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(failed)?;
+        let doorbell = folder.doorbell()?.into_raw_fd();
+        signal_hook::low_level::pipe::register_raw(signal, doorbell).map_err(failed)?;
+    }
+    Ok(stop)
+}

@@ -1,0 +1,329 @@
+//! Guards against a lane that is right on the machine it was written on. A fence that is missing costs nothing on
+//! x86, where stores become visible in order; on ARM, or after a compiler moved a store, the reader then takes a
+//! record whose head is of one lap and whose body is of the next, once in millions. No run of the real program finds
+//! that. loom runs the same algorithm under every interleaving, and lets every load return every value that the
+//! memory model allows.
+//!
+//! The reader here does the three steps of `reader.rs` without the checksum, which would hide what the ordering points
+//! let through.
+//!
+//! ```text
+//! RUSTFLAGS="--cfg loom" cargo test --release -p lastwords --test loom_lane
+//! ```
+#![cfg(loom)]
+
+use lastwords::lane::{Lane, Message};
+use lastwords::layout::{Consumer, LaneBlock, OWNERS, Owner, commit_word, slot_state};
+use lastwords::sync::{AtomicU64, Ordering, fence};
+use loom::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64 as Counter, Ordering::Relaxed};
+
+/// Words of the smallest slot: its head and eight bytes.
+const SLOT_WORDS: usize = 7;
+/// Places in a slot of what the reader looks at.
+const CLOCK: usize = 2;
+const MESSAGE: usize = 3;
+const BODY: usize = 6;
+/// loom switches threads against their will so often in one execution; two or three find nearly everything.
+const PREEMPTIONS: usize = 3;
+
+/// A lane's memory, made anew for each execution.
+struct Memory {
+    block: LaneBlock,
+    slots: Vec<AtomicU64>,
+}
+
+fn words<const N: usize>() -> [AtomicU64; N] {
+    std::array::from_fn(|_| AtomicU64::new(0))
+}
+
+impl Memory {
+    fn new(slots: usize) -> Arc<Memory> {
+        let [reserved, head, messages, dropped, dropped_first, dropped_last, kind, claims] = words();
+        let [released, released_inverted, written, written_inverted] = words();
+        let [next_message, dropped_reported, recovered, checksum] = words();
+        let consumer = Consumer {
+            released,
+            released_inverted,
+            written,
+            written_inverted,
+            next_message,
+            dropped_reported,
+            recovered,
+            checksum,
+        };
+        let owners: [Owner; OWNERS] = std::array::from_fn(|_| {
+            let [first, thread] = words();
+            Owner { first, thread, name: words() }
+        });
+        let block = LaneBlock {
+            reserved,
+            head,
+            messages,
+            dropped,
+            dropped_first,
+            dropped_last,
+            kind,
+            claims,
+            producer_padding: words(),
+            owners,
+            consumer,
+            consumer_padding: words(),
+        };
+        Arc::new(Memory { block, slots: (0..slots * SLOT_WORDS).map(|_| AtomicU64::new(0)).collect() })
+    }
+
+    fn lane(&self) -> Lane<'_> {
+        Lane::new(&self.block, &self.slots, SLOT_WORDS, 0)
+    }
+
+    fn slot(&self, sequence: u64) -> &[AtomicU64] {
+        let start = (sequence as usize - 1) % (self.slots.len() / SLOT_WORDS) * SLOT_WORDS;
+        &self.slots[start..start + SLOT_WORDS]
+    }
+
+    /// READ:3, after which everything above the returned sequence was whole while it was copied.
+    fn overwritten(&self) -> u64 {
+        fence(Ordering::Acquire);
+        let slots = (self.slots.len() / SLOT_WORDS) as u64;
+        self.block.reserved.load(Ordering::Relaxed).saturating_sub(slots)
+    }
+}
+
+/// Body of a message: `parts` slots full of words that name the message and their place.
+fn body(message: u64, parts: u64) -> Vec<u8> {
+    (0..parts).flat_map(|part| body_word(message, part).to_le_bytes()).collect()
+}
+
+fn body_word(message: u64, part: u64) -> u64 {
+    message << 8 | part
+}
+
+fn clock_of(message: u64) -> u64 {
+    1000 + message
+}
+
+fn append(lane: &mut Lane<'_>, message: u64, parts: u64) {
+    let body = body(message, parts);
+    let said = Message { level: 20, call_site: 0, thread: 1, encoding: 0, body: &body };
+    lane.append(|| clock_of(message), &said);
+}
+
+/// What the reader copied of a slot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Copied {
+    commit: u64,
+    clock: u64,
+    message: u64,
+    body: u64,
+}
+
+impl Copied {
+    fn of(message: u64, sequence: u64, part: u64) -> Copied {
+        let commit = commit_word(sequence, slot_state::VALID);
+        Copied { commit, clock: clock_of(message), message, body: body_word(message, part) }
+    }
+
+    fn is_valid(&self, sequence: u64) -> bool {
+        self.commit == commit_word(sequence, slot_state::VALID)
+    }
+}
+
+fn copy(slot: &[AtomicU64], order: &[usize]) -> Copied {
+    let mut copied = Copied::default();
+    for place in order {
+        let word = slot[*place].load(Ordering::Relaxed);
+        match *place {
+            0 => {
+                copied.commit = word;
+                // A copy that goes on after the commit word is ordered by it, as LANE:D promises.
+                fence(Ordering::Acquire);
+            }
+            CLOCK => copied.clock = word,
+            MESSAGE => copied.message = word,
+            _ => copied.body = word,
+        }
+    }
+    copied
+}
+
+/// How often each outcome came up over all executions. A model in which the interesting one never does proves nothing.
+#[derive(Default)]
+struct Tally {
+    taken: Counter,
+    overwritten: Counter,
+    not_yet: Counter,
+}
+
+impl Tally {
+    fn count(counter: &Counter) {
+        counter.fetch_add(1, Relaxed);
+    }
+}
+
+fn check(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(builder.preemption_bound.unwrap_or(PREEMPTIONS));
+    builder.check(model);
+}
+
+/// A producer appends `messages` messages to a lane of `slots` slots while a reader takes `sequence` from it.
+///
+/// The producer is the thread that made the lane: loom looks for a race only with the last access to a word, so that
+/// the load of `reserved` in [`Lane::new`] would hide the reader's from it.
+/// `only_committed` makes it wait for `head`, as a reader may that copies the commit word last.
+fn read_while_written(slots: usize, messages: u64, sequence: u64, order: &'static [usize], only_committed: bool) {
+    let tally = Arc::new(Tally::default());
+    let seen = Arc::clone(&tally);
+    check(move || {
+        let memory = Memory::new(slots);
+        let mut lane = memory.lane();
+        let reader = thread::spawn({
+            let (memory, seen) = (Arc::clone(&memory), Arc::clone(&seen));
+            move || read(&memory, sequence, order, only_committed, &seen)
+        });
+        (1..=messages).for_each(|message| append(&mut lane, message, 1));
+        reader.join().expect("the reader ends");
+    });
+    assert!(tally.taken.load(Relaxed) > 0, "the reader never took the record");
+    assert!(tally.not_yet.load(Relaxed) > 0, "the reader never came too early");
+    let overwrites = messages >= sequence + slots as u64;
+    assert_eq!(tally.overwritten.load(Relaxed) > 0, overwrites, "the reader never came too late");
+}
+
+fn read(memory: &Memory, sequence: u64, order: &[usize], only_committed: bool, tally: &Tally) {
+    // READ:1
+    let hint = if only_committed { &memory.block.head } else { &memory.block.reserved };
+    if hint.load(Ordering::Relaxed) < sequence {
+        return Tally::count(&tally.not_yet);
+    }
+    fence(Ordering::Acquire);
+    // READ:2
+    let copied = copy(memory.slot(sequence), order);
+    // READ:3
+    if sequence <= memory.overwritten() {
+        return Tally::count(&tally.overwritten);
+    }
+    if !copied.is_valid(sequence) {
+        return Tally::count(&tally.not_yet);
+    }
+    assert_eq!(copied, Copied::of(sequence, sequence, 0), "a torn record passed");
+    Tally::count(&tally.taken);
+}
+
+#[test]
+fn a_record_taken_is_never_torn_by_the_next_lap() {
+    read_while_written(1, 2, 1, &[0, CLOCK, MESSAGE, BODY], false);
+}
+
+#[test]
+fn a_record_taken_is_never_torn_when_its_words_are_copied_backwards() {
+    read_while_written(1, 2, 1, &[0, BODY, MESSAGE, CLOCK], false);
+}
+
+#[test]
+fn a_record_of_the_second_lap_is_seen_with_its_own_body() {
+    read_while_written(1, 2, 2, &[0, BODY, CLOCK], false);
+}
+
+#[test]
+fn two_slots_with_overwriting_give_whole_records() {
+    read_while_written(2, 3, 1, &[0, BODY], false);
+    read_while_written(2, 3, 2, &[0, BODY], false);
+}
+
+#[test]
+fn below_head_the_commit_word_may_be_copied_last() {
+    read_while_written(1, 2, 1, &[BODY, MESSAGE, CLOCK, 0], true);
+}
+
+/// Copies a message of two slots in the reader's order: the first slot, then the further one.
+fn read_both(memory: &Memory, first: u64, message: u64, tally: &Tally) {
+    // READ:1
+    if memory.block.reserved.load(Ordering::Relaxed) < first + 1 {
+        return Tally::count(&tally.not_yet);
+    }
+    fence(Ordering::Acquire);
+    // READ:2
+    let copied = copy(memory.slot(first), &[0, BODY]);
+    let further = copy(memory.slot(first + 1), &[0, BODY]);
+    // READ:3
+    if first <= memory.overwritten() {
+        return Tally::count(&tally.overwritten);
+    }
+    if !copied.is_valid(first) {
+        return Tally::count(&tally.not_yet);
+    }
+    let expected = [Copied::of(message, first, 0), Copied::of(message, first + 1, 1)];
+    for (copied, expected) in [copied, further].iter().zip(expected) {
+        assert_eq!((copied.commit, copied.body), (expected.commit, expected.body), "part of a message passed for it");
+    }
+    Tally::count(&tally.taken);
+}
+
+/// A lane of eight slots, full; the producer then writes a message of two slots over the oldest one.
+fn read_long_message_while_written(first: u64, message: u64) -> Arc<Tally> {
+    let tally = Arc::new(Tally::default());
+    let seen = Arc::clone(&tally);
+    check(move || {
+        let memory = Memory::new(8);
+        let mut lane = memory.lane();
+        (1..=4).for_each(|message| append(&mut lane, message, 2));
+        let reader = thread::spawn({
+            let (memory, seen) = (Arc::clone(&memory), Arc::clone(&seen));
+            move || read_both(&memory, first, message, &seen)
+        });
+        append(&mut lane, 5, 2);
+        reader.join().expect("the reader ends");
+    });
+    tally
+}
+
+#[test]
+fn a_message_of_two_slots_is_visible_as_a_whole_or_not_at_all() {
+    let tally = read_long_message_while_written(9, 5);
+    assert!(tally.taken.load(Relaxed) > 0 && tally.not_yet.load(Relaxed) > 0);
+}
+
+#[test]
+fn a_message_of_two_slots_that_is_overwritten_is_taken_whole_or_not_at_all() {
+    let tally = read_long_message_while_written(1, 1);
+    assert!(tally.taken.load(Relaxed) > 0 && tally.overwritten.load(Relaxed) > 0);
+}
+
+/// The drain's watermark. It notes the time and then looks at the lanes; where it sees no open slot, a later append
+/// must read a later clock, or its line would be sorted before lines that are already in the file.
+///
+/// loom takes SeqCst accesses for AcqRel ones, which is weaker than what the language says, so the reader looks at the
+/// slot by a read-modify-write: its place in the order of the commit word's changes stands for the total order.
+#[test]
+fn an_append_whose_slot_was_not_seen_open_reads_a_later_clock() {
+    let tally = Arc::new(Tally::default());
+    let seen = Arc::clone(&tally);
+    check(move || {
+        let (memory, time) = (Memory::new(1), Arc::new(AtomicU64::new(0)));
+        let mut lane = memory.lane();
+        let reader = thread::spawn({
+            let (memory, time) = (Arc::clone(&memory), Arc::clone(&time));
+            move || {
+                time.store(1, Ordering::SeqCst);
+                memory.slots[0].fetch_add(0, Ordering::SeqCst)
+            }
+        });
+        let said = Message { level: 20, call_site: 0, thread: 1, encoding: 0, body: &[] };
+        let clocks = [(); 2].map(|()| lane.append(|| time.load(Ordering::SeqCst), &said));
+        let commit = reader.join().expect("the reader ends");
+        if commit & 3 == slot_state::BUSY {
+            // The drain holds other lines back for it.
+            return Tally::count(&seen.overwritten);
+        }
+        // Everything after the sequence that was seen began after the look.
+        let begun = (commit >> 2) as usize;
+        Tally::count(if begun == 0 { &seen.not_yet } else { &seen.taken });
+        for (clock, sequence) in clocks[begun..].iter().zip(begun + 1..) {
+            assert_eq!(*clock, 1, "sequence {sequence} began after the look and reads an earlier clock");
+        }
+    });
+    assert!(tally.not_yet.load(Relaxed) > 0 && tally.taken.load(Relaxed) > 0);
+}

@@ -1,0 +1,209 @@
+//! What the standard library lacks and the crash tests need: a page that outlives its process, and ptrace(2). The only
+//! unsafe code of the suite.
+//!
+//! All calls about one [`Traced`] process must come from the thread that started it, because the kernel ties a tracer
+//! to its thread.
+
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::ptr;
+use std::sync::atomic::AtomicU64;
+
+/// Maps `words` 64-bit words of the file at `path`, made of zeros, for as long as this process lives. What is stored
+/// there stays in the page cache, and so in the file, however the process ends.
+///
+/// # Errors
+/// As open(2) and mmap(2).
+pub fn map_words(path: &Path, words: usize) -> io::Result<&'static [AtomicU64]> {
+    let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+    let size = words * size_of::<AtomicU64>();
+    file.set_len(size as u64)?;
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
+    let address =
+        unsafe { libc::mmap(ptr::null_mut(), size, protection, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+    if address == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the mapping is page-aligned, `size` bytes long, zeroed, never unmapped, and reached only through these
+    // atomics; nobody shortens the file, which belongs to the test.
+    Ok(unsafe { std::slice::from_raw_parts(address.cast::<AtomicU64>(), words) })
+}
+
+/// Why a traced process stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// It is about to do the system call of this number.
+    Entry(u64),
+    /// It has done one.
+    Exit,
+    /// It got this signal, which is not delivered; SIGTRAP after a single step.
+    Signal(i32),
+    /// It ended with this exit code.
+    Ended(i32),
+    /// This signal ended it.
+    Killed(i32),
+}
+
+/// A process under ptrace, killed when dropped.
+#[derive(Debug)]
+pub struct Traced {
+    pid: libc::pid_t,
+    gone: bool,
+}
+
+impl Traced {
+    /// Starts `command`; it stands still before its program's first instruction.
+    ///
+    /// # Errors
+    /// As fork(2), execve(2) and ptrace(2).
+    pub fn start(command: &mut Command) -> io::Result<Traced> {
+        let trace_me = || {
+            // SAFETY: PTRACE_TRACEME takes no address; it only marks the calling process.
+            let result = unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) };
+            if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        };
+        // SAFETY: between fork and exec the closure does one system call and allocates nothing.
+        let child = unsafe { command.pre_exec(trace_me) }.spawn()?;
+        let mut traced = Traced { pid: child.id() as libc::pid_t, gone: false };
+        match traced.wait()? {
+            Stop::Signal(libc::SIGTRAP) => {}
+            other => return Err(io::Error::other(format!("{other:?} found, expected the stop after exec"))),
+        }
+        let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;
+        // SAFETY: PTRACE_SETOPTIONS takes the options as a value and ignores the address.
+        check(unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, traced.pid, 0, libc::c_long::from(options)) })?;
+        Ok(traced)
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid as u32
+    }
+
+    /// Executes one instruction.
+    ///
+    /// # Errors
+    /// As ptrace(2) and waitpid(2); so for the others.
+    pub fn step(&mut self) -> io::Result<Stop> {
+        self.resume(libc::PTRACE_SINGLESTEP)
+    }
+
+    /// Runs to the next entry or exit of a system call.
+    ///
+    /// # Errors
+    /// As [`Traced::step`].
+    pub fn to_system_call(&mut self) -> io::Result<Stop> {
+        self.resume(libc::PTRACE_SYSCALL)
+    }
+
+    /// Runs to the next signal, or the end.
+    ///
+    /// # Errors
+    /// As [`Traced::step`].
+    pub fn run(&mut self) -> io::Result<Stop> {
+        self.resume(libc::PTRACE_CONT)
+    }
+
+    /// Sends SIGKILL and waits for the end. At the entry of a system call that call does not happen any more.
+    ///
+    /// # Errors
+    /// As kill(2) and waitpid(2).
+    pub fn kill(&mut self) -> io::Result<()> {
+        // SAFETY: kill(2) takes no address; the process is our child and not yet waited for, so the pid is its own.
+        check(unsafe { libc::kill(self.pid, libc::SIGKILL) }.into())?;
+        while !self.gone {
+            self.wait()?;
+        }
+        Ok(())
+    }
+
+    /// At the entry of a write to a file: halves its length, as a full disk or a signal may do. False where it is no
+    /// such call, or too short, or this processor's registers are not known here.
+    ///
+    /// # Errors
+    /// As ptrace(2).
+    #[cfg(target_arch = "x86_64")]
+    pub fn halve_write(&mut self) -> io::Result<bool> {
+        // SAFETY: user_regs_struct is plain numbers, for which zeros are a value.
+        let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+        // SAFETY: PTRACE_GETREGS writes one user_regs_struct to the address in its fourth argument.
+        check(unsafe { libc::ptrace(libc::PTRACE_GETREGS, self.pid, 0, &raw mut registers) })?;
+        let is_write = [libc::SYS_write, libc::SYS_pwrite64].contains(&(registers.orig_rax as libc::c_long));
+        if !is_write || registers.rdx < 2 {
+            return Ok(false);
+        }
+        registers.rdx /= 2;
+        // SAFETY: PTRACE_SETREGS reads one user_regs_struct from the address in its fourth argument.
+        check(unsafe { libc::ptrace(libc::PTRACE_SETREGS, self.pid, 0, &raw const registers) })?;
+        Ok(true)
+    }
+
+    /// Registers of other processors are not known here.
+    ///
+    /// # Errors
+    /// None.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn halve_write(&mut self) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    fn resume(&mut self, how: libc::c_uint) -> io::Result<Stop> {
+        // SAFETY: these requests ignore the address and take the signal to deliver, none, as a value.
+        check(unsafe { libc::ptrace(how, self.pid, 0, 0) })?;
+        self.wait()
+    }
+
+    fn wait(&mut self) -> io::Result<Stop> {
+        let mut status = 0;
+        // SAFETY: `status` is a local that outlives the call.
+        while unsafe { libc::waitpid(self.pid, &raw mut status, libc::__WALL) } == -1 {
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+        }
+        self.gone = libc::WIFEXITED(status) || libc::WIFSIGNALED(status);
+        if libc::WIFEXITED(status) {
+            Ok(Stop::Ended(libc::WEXITSTATUS(status)))
+        } else if libc::WIFSIGNALED(status) {
+            Ok(Stop::Killed(libc::WTERMSIG(status)))
+        } else if libc::WSTOPSIG(status) == libc::SIGTRAP | 0x80 {
+            self.system_call()
+        } else {
+            Ok(Stop::Signal(libc::WSTOPSIG(status)))
+        }
+    }
+
+    fn system_call(&self) -> io::Result<Stop> {
+        // SAFETY: ptrace_syscall_info is plain numbers, for which zeros are a value.
+        let mut found: libc::ptrace_syscall_info = unsafe { std::mem::zeroed() };
+        let size = size_of::<libc::ptrace_syscall_info>();
+        // SAFETY: PTRACE_GET_SYSCALL_INFO writes at most `size` bytes to the address in its fourth argument.
+        check(unsafe { libc::ptrace(libc::PTRACE_GET_SYSCALL_INFO, self.pid, size, &raw mut found) })?;
+        if found.op != libc::PTRACE_SYSCALL_INFO_ENTRY {
+            return Ok(Stop::Exit);
+        }
+        // SAFETY: `op` says which member of the union the kernel filled.
+        Ok(Stop::Entry(unsafe { found.u.entry.nr }))
+    }
+}
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        if !self.gone {
+            let _ = self.kill();
+        }
+    }
+}
+
+fn check(result: libc::c_long) -> io::Result<()> {
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -1,0 +1,99 @@
+//! What a process logged is in its file however the process ends.
+//!
+//! The system that this grew from lost its last lines exactly when they mattered: at `exit`, at `abort`, at a kill. And
+//! where every ordinary end looked like a crash, nobody looked at the crashes any more.
+
+use lastwords_tests::actor::{Actor, run, tool, wait_for};
+use lastwords_tests::logs::{Line, read};
+use lastwords_tests::scratch::Scratch;
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
+
+fn messages(lines: &[Line]) -> Vec<&str> {
+    lines.iter().map(|line| line.message.as_str()).collect()
+}
+
+fn expected(count: u64) -> Vec<String> {
+    (0..count).map(|n| format!("line {n}")).collect()
+}
+
+#[test]
+fn a_return_from_main_leaves_everything_in_the_file() {
+    let folder = Scratch::new("return");
+    let (pid, status) = run(ACTOR, "host", folder.path(), &["log:5000"]);
+    assert!(status.success());
+    let lines = read(folder.path(), "host");
+    assert_eq!(messages(&lines), expected(5000));
+    assert!(lines.iter().all(|line| line.pid == pid && line.level == "INFO"));
+}
+
+#[test]
+fn process_exit_leaves_everything_in_the_file() {
+    let folder = Scratch::new("exit");
+    let _ = run(ACTOR, "host", folder.path(), &["log:5000", "exit"]);
+    assert_eq!(messages(&read(folder.path(), "host")), expected(5000));
+}
+
+#[test]
+fn flush_returns_when_the_lines_are_in_the_file() {
+    let folder = Scratch::new("flush");
+    let mut actor = Actor::start(ACTOR, "host", folder.path(), &["log:700", "flush", "line:flushed", "wait"]);
+    assert_eq!(actor.line(), "flushed");
+    assert_eq!(messages(&read(folder.path(), "host")), expected(700));
+}
+
+#[test]
+fn a_line_reaches_its_file_without_being_asked_for() {
+    let folder = Scratch::new("unasked");
+    let mut actor = Actor::start(ACTOR, "host", folder.path(), &["sleep:700", "log:1", "line:logged", "wait"]);
+    actor.line();
+    let path = folder.path().join("host.log");
+    wait_for("the line", || std::fs::read_to_string(&path).ok().filter(|text| text.contains("line 0")));
+}
+
+#[test]
+fn a_killed_process_leaves_everything_and_one_death_line() {
+    for how in ["kill", "abort"] {
+        let folder = Scratch::new(how);
+        let (pid, _) = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:321", how]);
+        assert!(read(folder.path(), "worker").is_empty(), "nobody has flushed yet");
+        let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
+        assert!(output.status.success(), "{output:?}");
+        let lines = read(folder.path(), "worker");
+        let (heading, rest) = lines.split_first().expect("lines");
+        assert!(heading.level == "WARNING" && heading.message.contains("left by an earlier run"), "{heading:?}");
+        let (death, records) = rest.split_last().expect("lines");
+        assert_eq!(messages(records), expected(321));
+        assert_eq!((death.level.as_str(), death.pid), ("CRITICAL", pid));
+        assert!(death.message.contains("died without closing") && death.message.contains("321 records"), "{death:?}");
+        assert_eq!(std::fs::read_dir(folder.path().join("rings")).expect("there").count(), 4, "the ring is removed");
+    }
+}
+
+#[test]
+fn an_ordinary_end_raises_no_alarm() {
+    let folder = Scratch::new("ordinary");
+    let mut host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]);
+    host.line();
+    for _ in 0..10 {
+        let (_, status) = run(ACTOR, "worker", folder.path(), &["log:10"]);
+        assert!(status.success());
+    }
+    host.go();
+    assert!(host.end().success());
+    let lines = [read(folder.path(), "worker"), read(folder.path(), "host")].concat();
+    assert_eq!(lines.len(), 100);
+    assert!(lines.iter().all(|line| line.level == "INFO"), "{lines:?}");
+}
+
+#[test]
+fn the_next_start_takes_what_an_earlier_run_left() {
+    let folder = Scratch::new("next-start");
+    let (first, _) = run(ACTOR, "host", folder.path(), &["flusher=never", "log:50", "kill"]);
+    let (second, _) = run(ACTOR, "host", folder.path(), &["log:3"]);
+    let lines = read(folder.path(), "host");
+    let of = |pid| lines.iter().filter(|line| line.pid == pid && line.level == "INFO").count();
+    assert_eq!((of(first), of(second)), (50, 3));
+    assert_eq!(lines.iter().filter(|line| line.level == "CRITICAL").count(), 1);
+}

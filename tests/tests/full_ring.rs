@@ -1,0 +1,84 @@
+//! A ring that is full and nobody drains it.
+//!
+//! A logger that waits for a reader who is gone hangs its program for good; one that silently drops leaves a log that
+//! lies. So the program goes on, the policy decides what is kept, and the loss is a line of the log.
+
+use lastwords_tests::actor::{run, tool};
+use lastwords_tests::logs::{Line, read};
+use lastwords_tests::scratch::Scratch;
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
+const SLOTS: usize = 64;
+
+/// 1,000 lines into a ring of 64 slots that nobody drains; then it is drained.
+fn overfill(policy: &str) -> (Vec<Line>, Vec<Line>) {
+    let folder = Scratch::new(policy);
+    let script = [&format!("policy={policy}"), "slots=64", "lanes=3", "flusher=never", "log:1000", "exit"];
+    let (_, status) = run(ACTOR, "worker", folder.path(), &script);
+    assert!(status.success());
+    let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
+    assert!(output.status.success(), "{output:?}");
+    read(folder.path(), "worker")
+        .into_iter()
+        .filter(|line| !line.message.contains("earlier run"))
+        .partition(|line| line.level == "INFO")
+}
+
+fn numbers(lines: &[Line]) -> Vec<usize> {
+    lines.iter().map(|line| line.message.strip_prefix("line ").expect("a line").parse().expect("a number")).collect()
+}
+
+#[test]
+fn block_without_a_flusher_keeps_the_newest_and_counts_the_rest_in_one_line() {
+    let (kept, losses) = overfill("block");
+    assert_eq!(numbers(&kept), (1000 - SLOTS..1000).collect::<Vec<_>>());
+    assert_eq!(losses.len(), 1, "{losses:?}");
+    assert!(
+        losses[0].message.starts_with(&format!("lastwords: {} records lost, overwritten", 1000 - SLOTS)),
+        "{losses:?}"
+    );
+}
+
+#[test]
+fn overwrite_keeps_the_newest_and_counts_the_rest_in_one_line() {
+    let (kept, losses) = overfill("overwrite");
+    assert_eq!(numbers(&kept), (1000 - SLOTS..1000).collect::<Vec<_>>());
+    assert_eq!(losses.len(), 1, "{losses:?}");
+    assert!(
+        losses[0].message.starts_with(&format!("lastwords: {} records lost, overwritten", 1000 - SLOTS)),
+        "{losses:?}"
+    );
+}
+
+#[test]
+fn drop_newest_keeps_the_oldest_and_counts_the_rest_in_one_line() {
+    let (kept, losses) = overfill("drop_newest");
+    assert_eq!(numbers(&kept), (0..SLOTS).collect::<Vec<_>>());
+    assert_eq!(losses.len(), 1, "{losses:?}");
+    assert!(losses[0].message.starts_with(&format!("lastwords: {} records lost, dropped", 1000 - SLOTS)), "{losses:?}");
+    assert!(losses[0].message.contains(" between "), "with the time of the first and the last");
+}
+
+#[test]
+fn block_with_a_flusher_loses_nothing_in_a_tiny_ring() {
+    let folder = Scratch::new("tiny");
+    let (_, status) = run(ACTOR, "host", folder.path(), &["slots=16", "lanes=3", "log:20000"]);
+    assert!(status.success());
+    assert_eq!(numbers(&read(folder.path(), "host")), (0..20_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn more_threads_than_lanes_share_and_lose_nothing() {
+    let folder = Scratch::new("threads");
+    let (_, status) = run(ACTOR, "host", folder.path(), &["lanes=5", "slots=256", "threads:24:500"]);
+    assert!(status.success());
+    let lines = read(folder.path(), "host");
+    assert_eq!(lines.len(), 12_000);
+    for thread in 0..24 {
+        let prefix = format!("thread {thread} line ");
+        let own: Vec<usize> =
+            lines.iter().filter_map(|line| line.message.strip_prefix(&prefix)?.parse().ok()).collect();
+        assert_eq!(own, (0..500).collect::<Vec<_>>(), "thread {thread}, in its order");
+    }
+}

@@ -1,0 +1,277 @@
+//! Processes are killed at random moments, by the hundred, while they log and while they drain.
+//!
+//! The tests that stop a process at every instruction, or a flusher at every system call, look at one process at a
+//! time. What they cannot show is what happens between processes: a worker dies while the flusher reads its ring, the
+//! flusher dies while others log, its successor finds the journal of a batch that was half written, and is killed in
+//! turn. An asynchronous logger loses thousands of acknowledged lines at every one of these kills; this one must lose
+//! none, and must say exactly how many were overwritten where it was too slow.
+//!
+//! Even rounds are lossless: threads log in bursts that the flusher keeps up with, and where the flusher's process is
+//! the one to be killed, the others pause from just before the kill until its successor is elected, because a process
+//! whose ring is full while no flusher lives is right to overwrite. Odd rounds log flat out into small rings without
+//! any such care; there each missing message must be part of a loss line, right above the next message of its thread.
+
+use lastwords::flush::flusher::{Election, Flusher};
+use lastwords::flush::journal::{Change, Journal};
+use lastwords::folder::Folder;
+use lastwords::holder::Holder;
+use lastwords::reader::RingReader;
+use lastwords_tests::logs;
+use lastwords_tests::oracle::{self, Ended, Found, Random, Victim, brake, compare, is_ready};
+use lastwords_tests::scratch::Scratch;
+use lastwords_tests::watchdog::Watchdog;
+use std::os::unix::fs::MetadataExt;
+use std::process::{Child, Command};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Kills, unless `LASTWORDS_TORTURE_KILLS` says otherwise.
+const KILLS: u64 = 120;
+/// Kills of a round before all of its processes are killed.
+const KILLS_IN_ROUND: u64 = 9;
+/// A round's processes are host and workers.
+const ROLES: [&str; 3] = ["host", "worker", "worker"];
+/// Of a hundred kills, so many must find undrained records, or the test proves nothing.
+const UNDRAINED_MIN: u64 = 20;
+
+/// What the kills found.
+#[derive(Debug, Default)]
+struct Tally {
+    kills: u64,
+    flushers: u64,
+    together: u64,
+    undrained: u64,
+    open: u64,
+    half_written: u64,
+    looks: u64,
+    found: Found,
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    victim: Victim,
+}
+
+/// One folder, and the processes that log to it.
+#[derive(Debug)]
+struct Round {
+    scratch: Scratch,
+    folder: Folder,
+    lossless: bool,
+    /// Whether workers carry a flusher too, and take over.
+    workers_flush: bool,
+    running: Vec<Running>,
+    ended: Vec<Ended>,
+    run: u32,
+}
+
+impl Round {
+    fn new(lossless: bool, random: &mut Random) -> Round {
+        let scratch = Scratch::new("torture");
+        let folder = Folder::create(&scratch.path().join("logs")).expect("the folder");
+        let workers_flush = random.below(2) == 0;
+        Round { scratch, folder, lossless, workers_flush, running: Vec::new(), ended: Vec::new(), run: 0 }
+    }
+
+    /// Starts what does not run, and waits until everything logs and somebody flushes.
+    fn start(&mut self) {
+        for (seat, role) in ROLES.into_iter().enumerate() {
+            let holds = |running: &Running| running.victim.run as usize % ROLES.len() == seat;
+            if !self.running.iter().any(holds) {
+                self.start_one(seat, role);
+            }
+        }
+        for running in &self.running {
+            wait_until("the process logs", || is_ready(&running.victim.marks));
+        }
+        wait_until("a living process flushes", || self.flusher().is_some());
+        self.set_brakes(false);
+    }
+
+    fn start_one(&mut self, seat: usize, role: &str) {
+        self.run += 1;
+        let run = self.run * ROLES.len() as u32 + seat as u32;
+        let mut victim = Victim::new(self.folder.path(), role, run);
+        victim.marks = self.scratch.path().join(format!("marks-{run}"));
+        victim.flusher = seat == 0 || self.workers_flush;
+        // A hundred files are kept: so nothing rotates away within a round.
+        victim.rotate_size = 2 << 20;
+        (victim.slots, victim.burst) = if self.lossless { (8192, 100) } else { (512, 0) };
+        victim.longest = if self.lossless { 2000 } else { 8000 };
+        let child = Command::new(env!("CARGO_BIN_EXE_victim")).args(victim.arguments()).spawn().expect("spawned");
+        self.running.push(Running { child, victim });
+    }
+
+    /// Which of the processes is the flusher.
+    fn flusher(&self) -> Option<usize> {
+        let pid = Holder::read(&self.folder)?.process.pid;
+        self.running.iter().position(|running| running.child.id() == pid)
+    }
+
+    fn set_brakes(&self, on: bool) {
+        for running in self.running.iter().filter(|_| self.lossless) {
+            brake(&running.victim.marks, on).expect("the marks");
+        }
+    }
+
+    /// Kills these processes at once, and looks at what they left.
+    fn kill(&mut self, mut seats: Vec<usize>, tally: &mut Tally) {
+        let flusher = self.flusher().is_none_or(|flusher| seats.contains(&flusher));
+        tally.flushers += u64::from(flusher);
+        if flusher {
+            for (seat, running) in self.running.iter().enumerate().filter(|_| self.lossless) {
+                if !seats.contains(&seat) {
+                    brake(&running.victim.marks, true).expect("the marks");
+                }
+            }
+        }
+        for seat in &seats {
+            self.running[*seat].child.kill().expect("killed");
+        }
+        seats.sort_unstable();
+        for seat in seats.into_iter().rev() {
+            let mut running = self.running.remove(seat);
+            running.child.wait().expect("ended");
+            tally.kills += 1;
+            self.look_at_ring(running.child.id(), tally);
+            self.ended.push(Ended { pid: running.child.id(), victim: running.victim, killed: true });
+        }
+        // While another process carries a flusher, a batch on its way may be that one's.
+        if flusher && !self.running.iter().any(|running| running.victim.flusher) {
+            tally.looks += 1;
+            tally.half_written += u64::from(is_half_written(&self.folder));
+        }
+    }
+
+    /// What a flusher finds in the ring of a process that was killed, unless one has already been there.
+    fn look_at_ring(&self, pid: u32, tally: &mut Tally) {
+        let files = self.folder.ring_files().expect("the rings");
+        let mine = |path: &&std::path::PathBuf| path.to_string_lossy().contains(&format!("-{pid}-"));
+        let Some(reader) = files.iter().find(mine).and_then(|path| RingReader::open(path).ok()) else { return };
+        let (mut buffer, mut lanes) = (Vec::new(), Vec::new());
+        reader.lanes(&mut buffer, &mut lanes).expect("the lanes");
+        let (mut undrained, mut open) = (false, false);
+        for (number, lane) in lanes.iter().enumerate().filter(|(_, lane)| lane.reserved > 0) {
+            let last = reader.last_sequence(number, &mut buffer).expect("the slots");
+            undrained |= last > lane.position.released;
+            open |= lane.reserved > last;
+        }
+        tally.undrained += u64::from(undrained);
+        tally.open += u64::from(open);
+    }
+
+    /// Drains what all the killed left, and compares it with what they logged.
+    fn settle(mut self, tally: &mut Tally) {
+        self.kill((0..self.running.len()).collect(), tally);
+        tally.together += 1;
+        let Election::Won(mut flusher) = Flusher::elect(&self.folder, 0).expect("the election") else {
+            panic!("a killed process holds the flusher's lock");
+        };
+        flusher.drain_once().expect("the drain");
+        assert_eq!(self.folder.ring_files().expect("the rings"), Vec::<std::path::PathBuf>::new(), "rings stay");
+        for role in ["host", "worker"] {
+            let processes: Vec<Ended> =
+                self.ended.iter().filter(|process| process.victim.role == role).cloned().collect();
+            let found = compare(&logs::read(self.folder.path(), role), &processes);
+            assert!(!self.lossless || found.lost == 0, "{} records lost in a round without excuse", found.lost);
+            tally.found.messages += found.messages;
+            tally.found.lost += found.lost;
+            tally.found.in_flight += found.in_flight;
+        }
+    }
+}
+
+/// Whether the journal holds a batch of which its log file lacks something.
+fn is_half_written(folder: &Folder) -> bool {
+    let Some(entry) = Journal::peek(folder).expect("the journal") else { return false };
+    entry.changes.iter().any(|change| match change {
+        Change::Append { role, file, offset, length } => {
+            std::fs::metadata(folder.log_file(role))
+                .is_ok_and(|found| (found.dev(), found.ino()) == *file && found.len() < offset + length)
+        }
+        Change::Rename { role, file, from, .. } => {
+            let path = lastwords::flush::logfile::numbered(folder, role, *from);
+            std::fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == *file)
+        }
+        Change::Remove { ring, .. } => folder.rings().join(ring).exists(),
+        _ => false,
+    })
+}
+
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(20), "waited for 20 s until {what}");
+        thread::sleep(Duration::from_micros(200));
+    }
+}
+
+fn kills_wanted() -> u64 {
+    let found = std::env::var("LASTWORDS_TORTURE_KILLS").ok();
+    found.map_or(KILLS, |text| text.parse().expect("LASTWORDS_TORTURE_KILLS is a number"))
+}
+
+#[test]
+fn processes_killed_at_random_lose_no_acknowledged_record() {
+    let (wanted, start) = (kills_wanted(), Instant::now());
+    let _watchdog = Watchdog::new("kill_torture", Duration::from_secs(120 + wanted * 2));
+    let mut random = Random::from_env("LASTWORDS_TORTURE_SEED");
+    let mut tally = Tally::default();
+    for number in 0.. {
+        if tally.kills >= wanted {
+            break;
+        }
+        let mut round = Round::new(number % 2 == 0, &mut random);
+        let end = tally.kills + KILLS_IN_ROUND;
+        while tally.kills < end {
+            round.start();
+            // The moment of the kill is the point of the test, so here time is what is waited for.
+            thread::sleep(Duration::from_micros(random.below(30_000)));
+            let all: Vec<usize> = (0..round.running.len()).collect();
+            let chosen = match random.below(8) {
+                0 => all,
+                1..4 => round.flusher().map_or(vec![0], |flusher| vec![flusher]),
+                _ => vec![random.below(all.len() as u64) as usize],
+            };
+            tally.together += u64::from(chosen.len() > 1);
+            round.kill(chosen, &mut tally);
+        }
+        round.settle(&mut tally);
+    }
+    println!("{tally:#?}\n{:.1} s", start.elapsed().as_secs_f64());
+    assert!(tally.undrained * 100 >= tally.kills * UNDRAINED_MIN, "few kills found undrained records: {tally:?}");
+    assert!(tally.found.messages > tally.kills * 10, "little was logged: {tally:?}");
+}
+
+/// The comparison itself must notice what it is there for.
+#[test]
+fn the_comparison_notices_a_missing_a_doubled_and_a_torn_message() {
+    let scratch = Scratch::new("torture-oracle");
+    let victim = Victim::new(scratch.path(), "host", 3);
+    let mut marks = vec![0u64; 16];
+    marks[8] = 4;
+    let bytes: Vec<u8> = marks.iter().flat_map(|word| word.to_le_bytes()).collect();
+    std::fs::write(&victim.marks, bytes).expect("written");
+    let line = |message: String| logs::Line { time: String::new(), pid: 9, level: "INFO".to_owned(), message };
+    let lines = |numbers: &[u64]| -> Vec<logs::Line> {
+        numbers.iter().map(|n| line(oracle::text(3, 0, *n, victim.longest))).collect()
+    };
+    let processes = [Ended { pid: 9, victim: victim.clone(), killed: false }];
+    let refused = |lines: Vec<logs::Line>| std::panic::catch_unwind(|| compare(&lines, &processes)).is_err();
+    assert_eq!(compare(&lines(&[1, 2, 3, 4]), &processes).messages, 4);
+    assert_eq!(compare(&lines(&[1, 2, 3, 4, 5]), &processes).in_flight, 1);
+    let lost = line("lastwords: 2 records lost, overwritten in the full ring before 2025".to_owned());
+    let mut with_loss = lines(&[1, 4]);
+    with_loss.insert(1, lost);
+    assert_eq!(compare(&with_loss, &processes), Found { messages: 2, lost: 2, in_flight: 0 });
+    with_loss.pop();
+    with_loss.extend(lines(&[3, 4]));
+    assert!(refused(with_loss), "a loss that was none");
+    for wrong in [&[1, 2, 4][..], &[1, 2, 2, 3, 4], &[1, 3, 2, 4], &[1, 2, 3], &[1, 2, 3, 4, 5, 6]] {
+        assert!(refused(lines(wrong)), "{wrong:?}");
+    }
+    let mut torn = lines(&[1, 2, 3, 4]);
+    torn[2].message.pop();
+    assert!(refused(torn), "a torn message");
+}
