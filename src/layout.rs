@@ -288,6 +288,8 @@ pub mod slot_kind {
 pub mod encoding {
     /// Text.
     pub const TEXT: u8 = 0;
+    /// Bit: the body is a reference to a spill file, see `spill.rs`.
+    pub const SPILLED: u8 = 0x40;
     /// Bit: after the text come extras, and their length as the last four bytes.
     pub const EXTRAS: u8 = 0x80;
 }

@@ -18,8 +18,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Limits: 64-bit little-endian Linux. Records before [`init`] go nowhere. A message longer than a quarter of a lane
-//! (80 KiB by default) is cut and marked. The design, with every byte of the format, is in `docs/design.md`.
+//! Limits: 64-bit little-endian Linux. Records before [`init`] go nowhere. A message longer than 16 MiB
+//! is cut and marked. The design, with every byte of the format, is in `docs/design.md`.
 
 pub mod checksum;
 pub mod geometry;
@@ -41,6 +41,7 @@ not_under_loom! {
     pub mod reader;
     pub mod record;
     pub mod ring;
+    pub mod spill;
     pub mod table;
 
     #[cfg(feature = "flusher")]

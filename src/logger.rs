@@ -7,10 +7,11 @@ use crate::folder::{Folder, ring_doorbell};
 use crate::full::{self, FullPolicy, GaveUp};
 use crate::holder::Holder;
 use crate::lane::{Lane, Message};
-use crate::layout::{Control, closed, lane_kind};
+use crate::layout::{Control, closed, encoding, lane_kind};
 use crate::level::Level;
 use crate::record::{BodyWriter, extra_kind};
 use crate::ring::Ring;
+use crate::spill::{LaneProgress, MESSAGE_MAX, SpillWriter};
 use crate::sync::Ordering;
 use crate::table::CallSiteRef;
 use crate::sys::process_page::ProcessPageCell;
@@ -64,6 +65,7 @@ pub(crate) struct Logger {
     seats: Box<[CachePadded<Seat>]>,
     overflow: Box<[CachePadded<Seat>]>,
     anchors: AnchorWriter,
+    spill: SpillWriter,
     doorbell: File,
     builder: Builder,
     /// Ids of the facade's call sites, by their hash, for all threads.
@@ -116,6 +118,7 @@ impl Logger {
             seats: seats.into(),
             overflow: overflow.into(),
             anchors: AnchorWriter::default(),
+            spill: SpillWriter::new(ring.path()),
             doorbell,
             builder,
             facade_sites: Mutex::new(HashMap::new()),
@@ -227,7 +230,7 @@ impl Logger {
     #[inline]
     pub(crate) fn write(&self, seat: &mut LaneSeat, message: &Message<'_>) {
         if message.body.len() > seat.lane.message_size_max() {
-            return self.write_cut(seat, message);
+            return self.write_spilled(seat, message);
         }
         let slots = seat.lane.slots_for(message.body.len());
         if !seat.lane.has_room(slots) && !self.make_room(seat, slots) {
@@ -266,11 +269,41 @@ impl Logger {
         }
     }
 
+    /// A message that does not fit the ring goes to a spill file; where that cannot be, and beyond the longest message,
+    /// it is cut and says so.
     #[cold]
-    fn write_cut(&self, seat: &mut LaneSeat, message: &Message<'_>) {
+    fn write_spilled(&self, seat: &mut LaneSeat, message: &Message<'_>) {
+        if message.body.len() > MESSAGE_MAX {
+            return self.write_cut(seat, message, MESSAGE_MAX);
+        }
+        if !seat.lane.has_room(1) && !self.make_room(seat, 1) {
+            return;
+        }
+        let place = (seat.number, seat.lane.committed() + 1);
+        match self.spill.write(message.body, message.encoding, place, |lane| self.progress(lane)) {
+            Some(reference) => {
+                let body = reference.to_bytes();
+                self.write(seat, &Message { body: &body, encoding: encoding::SPILLED, ..*message });
+            }
+            None => self.write_cut(seat, message, seat.lane.message_size_max()),
+        }
+    }
+
+    fn progress(&self, lane: usize) -> LaneProgress {
+        let block = self.ring.block(lane);
+        let released = block.consumer.released.load(Ordering::Acquire);
+        let agrees = block.consumer.released_inverted.load(Ordering::Acquire) == !released;
+        let reserved = block.reserved.load(Ordering::Acquire);
+        LaneProgress {
+            released: if agrees { released } else { 0 },
+            overwritten: reserved.saturating_sub(self.ring.geometry().slots()),
+        }
+    }
+
+    #[cold]
+    fn write_cut(&self, seat: &mut LaneSeat, message: &Message<'_>, room: usize) {
         self.control.cut.fetch_add(1, Ordering::Relaxed);
-        let room = seat.lane.message_size_max() - 32;
-        let text = &message.body[..char_boundary(message.body, room)];
+        let text = &message.body[..char_boundary(message.body, room - 32)];
         let mut body = text.to_vec();
         let length = (message.body.len() as u64).to_le_bytes();
         let encoding = BodyWriter::after_text(&mut body).extra(extra_kind::CUT, &length).finish();

@@ -53,9 +53,8 @@ impl ProcessId {
             return ProcessState::Unknown;
         }
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return ProcessState::Gone };
-        match test_kill_process(pid) {
-            Err(rustix::io::Errno::SRCH) => return ProcessState::Gone,
-            Ok(()) | Err(_) => {}
+        if let Err(rustix::io::Errno::SRCH) = test_kill_process(pid) {
+            return ProcessState::Gone;
         }
         match stat(&self.pid.to_string()) {
             Ok(found) if self.start_time != 0 && found.start_time != self.start_time => ProcessState::Gone,

@@ -33,11 +33,12 @@ use crate::error::{Error, Result};
 use crate::geometry::{Geometry, LANE_BLOCK};
 use crate::layout::{
     ANCHORS, AnchorCell, Consumer, Control, FORMAT_VERSION, LaneBlock, MAGIC, OWNERS, RingHeader, SLOT_HEAD, SlotHead,
-    closed, entry_kind, slot_kind, slot_state,
+    closed, encoding, entry_kind, slot_kind, slot_state,
 };
 use crate::level::Level;
 use crate::process::ProcessId;
 use crate::record::Record;
+use crate::spill::SpillReference;
 use crate::table::{CallSite, ENTRY_MAX, split_entry_word};
 use std::fs::File;
 use std::io;
@@ -531,6 +532,22 @@ impl<S: Source> RingReader<S> {
             }
         }
         Ok(last)
+    }
+
+    /// The bytes of a spilled message, and their encoding; None if the record is not spilled.
+    ///
+    /// # Errors
+    /// A text for the log, where the file is missing or damaged.
+    pub fn unspill(&self, record: &Record<'_>) -> Result<Option<(Vec<u8>, u8)>, String> {
+        if record.encoding & encoding::SPILLED == 0 {
+            return Ok(None);
+        }
+        let lost = |length: u64, error: &dyn std::fmt::Display| {
+            format!("lastwords: a message of {length} bytes is lost, its spill file cannot be read: {error}")
+        };
+        let reference = SpillReference::from_bytes(record.body).ok_or_else(|| lost(0, &"the reference is damaged"))?;
+        let bytes = reference.read(&self.path).map_err(|error| lost(reference.length, &error))?;
+        Ok(Some((bytes, reference.encoding)))
     }
 
     /// Looks a call site up; None for id 0, an unknown kind, or an entry that is not whole.

@@ -144,7 +144,7 @@ impl Local {
         self.thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
         self.logger = Some(logger);
         // A lane of a ring from before a fork belongs to the parent.
-        std::mem::forget(self.seat.take());
+        self.seat = None;
         if self.ended || GUARD.try_with(|_| ()).is_err() {
             return;
         }

@@ -7,6 +7,7 @@ use crate::flush::journal::{Change, Entry};
 use crate::flush::logfile::{self, LogFile};
 use crate::folder::Folder;
 use crate::reader::{Position, RingReader};
+use crate::spill;
 use std::fs;
 use std::io;
 
@@ -55,6 +56,7 @@ fn find(folder: &Folder, name: &str, uuid: &[u8; 16]) -> Result<Option<RingReade
 /// Removes a ring's file.
 pub(crate) fn remove(folder: &Folder, name: &str) -> Result<()> {
     let path = folder.rings().join(name);
+    spill::remove_all(&path).map_err(Error::io("remove the spilled messages of", &path))?;
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove the ring", path)(error)),
         _ => Ok(()),

@@ -13,6 +13,7 @@ use crate::flush::stamp::Stamp;
 use crate::level::Level;
 use crate::logger::Logger;
 use crate::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
+use crate::record::Record;
 use crate::sys::hooks;
 use crate::thread;
 use anstyle::{AnsiColor, Color, Style};
@@ -121,7 +122,15 @@ impl Console {
             let start = text.len();
             let ns = timeline.realtime_ns(record.clock);
             line(&mut text, &mut self.stamp, ns, pid, record.level, self.colours);
-            render::message(&mut text, record.text(), record.cut_from());
+            match self.reader.unspill(&record) {
+                Ok(None) => render::message(&mut text, record.text(), record.cut_from()),
+                Ok(Some((body, encoding))) => {
+                    let record = Record { body: &body, encoding, ..record };
+                    render::message(&mut text, record.text(), record.cut_from());
+                }
+                // The flusher may have written the line and removed the file; the log has the message.
+                Err(_) => render::message(&mut text, b"[a long message; see the log file]", None),
+            }
             lines += 1;
             if text.len() >= PIECE {
                 // A line that is longer than a piece by itself goes out in pieces.

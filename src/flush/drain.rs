@@ -18,6 +18,8 @@ use crate::folder::Folder;
 use crate::level::Level;
 use crate::logger::{ARMED_ANY, ARMED_URGENT};
 use crate::reader::Position;
+use crate::record::Record;
+use crate::spill::{self, SpillReference};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs;
@@ -64,6 +66,8 @@ pub struct Drain {
     margin: u64,
     /// Highest order key that may be written in this pass.
     limit: u64,
+    /// Spill files whose messages are in the batch.
+    spills: Vec<PathBuf>,
 }
 
 /// A lane's next record in the merge.
@@ -93,6 +97,7 @@ impl Drain {
             listed: None,
             counter: 0,
             limit: 0,
+            spills: Vec::new(),
             margin: (u128::from(clock::measure_hz()) * u128::from(MARGIN_NS) / 1_000_000_000) as u64,
         })
     }
@@ -171,6 +176,7 @@ impl Drain {
         for ring in &mut self.rings {
             ring.published_by_journal(self.counter);
         }
+        self.remove_spills();
         if let Some((since, error)) = self.stuck_since.take() {
             let text = lines::write_failed(since.elapsed(), &error);
             self.note(&text)?;
@@ -319,15 +325,18 @@ impl Drain {
             let text = lines::overwritten(record.message - expected, before, ns, &mut output.stamp);
             render::line(&mut output.lines, &mut output.stamp, ns, pid, Level::WARNING, text.as_bytes(), None);
         }
-        render::line(
-            &mut output.lines,
-            &mut output.stamp,
-            ns,
-            pid,
-            record.level,
-            record.text(),
-            record.cut_from(),
-        );
+        match ring.reader.unspill(&record) {
+            Ok(None) => output.record(&record, ns, pid),
+            Ok(Some((body, encoding))) => {
+                output.record(&Record { body: &body, encoding, ..record }, ns, pid);
+                let reference = SpillReference::from_bytes(record.body);
+                self.spills.extend(reference.map(|found| spill::path(ring.reader.path(), found.number)));
+            }
+            Err(text) => {
+                ring.damaged += 1;
+                output.record(&Record { body: text.as_bytes(), encoding: 0, ..record }, ns, pid);
+            }
+        }
         let (last, clock, message) = (record.last, record.clock, record.message);
         self.rotate_before(output_number, start)?;
         let lane = &mut self.rings[ring_number].lanes[lane_number];
@@ -474,12 +483,21 @@ impl Drain {
         }
         self.forget_lines();
         self.publish(true);
+        self.remove_spills();
         for change in &changes {
             if let Change::Remove { ring, .. } = change {
                 apply::remove(&self.folder, ring)?;
             }
         }
         Ok(())
+    }
+
+    /// The lines are in their files: their spilled messages are not needed any more. One that stays because of an
+    /// error, or because this process dies now, goes with its ring.
+    fn remove_spills(&mut self) {
+        for path in self.spills.drain(..) {
+            let _ = spill::remove(&path);
+        }
     }
 
     fn write_lines(&mut self) -> Result<()> {

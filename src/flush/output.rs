@@ -2,9 +2,11 @@
 
 use crate::error::Result;
 use crate::flush::logfile::LogFile;
+use crate::flush::render;
 use crate::flush::stamp::Stamp;
 use crate::folder::Folder;
 use crate::layout::RingHeader;
+use crate::record::Record;
 
 /// Where a role's lines go.
 #[derive(Debug)]
@@ -29,6 +31,13 @@ impl Output {
             rotate_keep: 1,
             settings_from: 0,
         }
+    }
+
+    /// Renders a record.
+    #[inline]
+    pub(crate) fn record(&mut self, record: &Record<'_>, ns: u64, pid: u32) {
+        let Output { lines, stamp, .. } = self;
+        render::line(lines, stamp, ns, pid, record.level, record.text(), record.cut_from());
     }
 
     /// Takes the file settings of a ring, if it is the newest of the role so far.

@@ -208,6 +208,13 @@ impl RecoveredRing {
                 None => self.sites.entry(record.call_site).or_insert(self.reader.call_site(record.call_site)?),
             };
             let thread_name = lane.snapshot.thread_name(&record);
+            let spilled = self.reader.unspill(&record);
+            self.report.damaged += u64::from(spilled.is_err());
+            let record = match &spilled {
+                Ok(None) => record,
+                Ok(Some((body, encoding))) => Record { body, encoding: *encoding, ..record },
+                Err(text) => Record { body: text.as_bytes(), encoding: 0, ..record },
+            };
             let (pid, role) = (self.report.pid, self.report.role.as_str());
             take(&Recovered { record, realtime_ns, pid, role, call_site: site.as_ref(), thread_name })?;
         }

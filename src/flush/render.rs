@@ -22,9 +22,20 @@ pub fn line(out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Leve
     message(out, text, cut_from);
 }
 
+/// Most bytes of one record's text in a log file; escaping may make a message longer than it was.
+pub const RENDERED_MAX: usize = 16 << 20;
+
 /// Appends the message itself and the line's end.
 pub fn message(out: &mut Vec<u8>, text: &[u8], cut_from: Option<u64>) {
+    let start = out.len();
     escape(out, text);
+    let cut_from = if out.len() - start > RENDERED_MAX {
+        let end = (0..4).map(|n| start + RENDERED_MAX - n).find(|end| out[*end] & 0xc0 != 0x80);
+        out.truncate(end.unwrap_or(start + RENDERED_MAX));
+        cut_from.or(Some(text.len() as u64))
+    } else {
+        cut_from
+    };
     if let Some(length) = cut_from {
         out.extend_from_slice(format!(" [cut; the message had {length} bytes]").as_bytes());
     }

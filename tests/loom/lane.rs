@@ -224,13 +224,13 @@ fn a_record_taken_is_never_torn_when_its_words_are_copied_backwards() {
 
 #[test]
 fn a_record_of_the_second_lap_is_seen_with_its_own_body() {
-    read_while_written(1, 2, 2, &[0, BODY, CLOCK], false);
+    read_while_written(1, 2, 2, &[0, BODY, CLOCK, MESSAGE], false);
 }
 
 #[test]
 fn two_slots_with_overwriting_give_whole_records() {
-    read_while_written(2, 3, 1, &[0, BODY], false);
-    read_while_written(2, 3, 2, &[0, BODY], false);
+    read_while_written(2, 3, 1, &[0, MESSAGE, BODY, CLOCK], false);
+    read_while_written(2, 3, 2, &[0, MESSAGE, BODY, CLOCK], false);
 }
 
 #[test]

@@ -56,3 +56,16 @@ fn parse_line(line: &str) -> Option<Line> {
     let (level, message) = rest.split_once("] ")?;
     Some(Line { time: time.into(), pid: pid.parse().ok()?, level: level.into(), message: message.into() })
 }
+
+/// A text of exactly `bytes` bytes in which no part repeats.
+#[must_use]
+pub fn long_text(bytes: usize) -> String {
+    let mut text = String::with_capacity(bytes + 16);
+    let mut number = 0u64;
+    while text.len() < bytes {
+        text.push_str(&format!("{number:x} "));
+        number += 1;
+    }
+    text.truncate(bytes);
+    text
+}

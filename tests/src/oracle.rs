@@ -51,14 +51,14 @@ impl Random {
     }
 
     /// The next number (SplitMix64).
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
     }
 
     /// A number below `limit`, which is at least 1.
     pub fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
+        self.draw() % limit
     }
 }
 
@@ -336,7 +336,10 @@ pub fn compare(lines: &[Line], processes: &[Ended]) -> Found {
         assert_eq!(lost, None, "a loss line stands above {line:?}");
         match loss_count(&line.message) {
             Some(count) => lost = Some((line.pid, count)),
-            None if is_death(line) => *deaths.entry(line.pid).or_default() += 1,
+            None if is_death(line) => {
+                assert!(!line.message.contains("damaged"), "a kill damages nothing: {line:?}");
+                *deaths.entry(line.pid).or_default() += 1;
+            }
             None => assert!(is_heading(line), "nobody logged {line:?}"),
         }
     }
@@ -354,8 +357,14 @@ fn compare_marks(process: &Ended, seen: &HashMap<(u32, u32), u64>) -> u64 {
     let mut beyond = 0;
     for (thread, mark) in (0..).zip(read_marks(&process.victim.marks)) {
         let last = seen.get(&(process.victim.run, thread)).copied().unwrap_or_default();
-        assert!(last >= mark, "n up to {mark} was acknowledged, the log ends at {last}: thread {thread} of {process:?}");
-        assert!(last <= mark + 1, "n up to {mark} was acknowledged, the log goes to {last}: thread {thread} of {process:?}");
+        assert!(
+            last >= mark,
+            "n up to {mark} was acknowledged, the log ends at {last}: thread {thread} of {process:?}"
+        );
+        assert!(
+            last <= mark + 1,
+            "n up to {mark} was acknowledged, the log goes to {last}: thread {thread} of {process:?}"
+        );
         beyond += last - mark;
     }
     beyond
@@ -377,5 +386,6 @@ pub fn is_death(line: &Line) -> bool {
 /// Whether this is the line above the records of an earlier run.
 #[must_use]
 pub fn is_heading(line: &Line) -> bool {
-    line.level == "WARNING" && line.message.starts_with("lastwords: the records that follow were left by an earlier run")
+    line.level == "WARNING"
+        && line.message.starts_with("lastwords: the records that follow were left by an earlier run")
 }

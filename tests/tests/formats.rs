@@ -53,15 +53,6 @@ fn no_message_can_forge_a_record_or_drive_a_terminal() {
 }
 
 #[test]
-fn long_messages_arrive_whole_and_longer_ones_are_cut_and_say_so() {
-    let folder = Scratch::new("long");
-    let whole = "0123456789".repeat(500);
-    let _ = run(ACTOR, "host", folder.path(), &[&format!("say:{whole}"), "say:next"]);
-    let lines = read(folder.path(), "host");
-    assert_eq!((lines[0].message.as_str(), lines[1].message.as_str()), (whole.as_str(), "next"));
-}
-
-#[test]
 fn recover_prints_what_no_file_has_and_its_status_tells_scripts() {
     let folder = Scratch::new("recover");
     let path = folder.path().to_string_lossy().into_owned();

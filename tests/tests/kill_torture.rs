@@ -6,10 +6,12 @@
 //! turn. An asynchronous logger loses thousands of acknowledged lines at every one of these kills; this one must lose
 //! none, and must say exactly how many were overwritten where it was too slow.
 //!
-//! Even rounds are lossless: threads log in bursts that the flusher keeps up with, and where the flusher's process is
-//! the one to be killed, the others pause from just before the kill until its successor is elected, because a process
-//! whose ring is full while no flusher lives is right to overwrite. Odd rounds log flat out into small rings without
-//! any such care; there each missing message must be part of a loss line, right above the next message of its thread.
+//! Three kinds of rounds take turns. In lossless ones threads log in bursts that the flusher keeps up with, and where
+//! the flusher's process is the one to be killed, the others pause from just before the kill until its successor is
+//! elected, because a process whose ring is full while no flusher lives is right to overwrite. In the second kind they
+//! log flat out into small rings without any such care, and in the third they do not even wait for the flusher but
+//! overwrite what it has not read. There each missing message must be part of a loss line, right above the next
+//! message of its thread.
 
 use lastwords::flush::flusher::{Election, Flusher};
 use lastwords::flush::journal::{Change, Journal};
@@ -26,13 +28,24 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Kills, unless `LASTWORDS_TORTURE_KILLS` says otherwise.
-const KILLS: u64 = 120;
+const KILLS: u64 = 300;
 /// Kills of a round before all of its processes are killed.
 const KILLS_IN_ROUND: u64 = 9;
 /// A round's processes are host and workers.
 const ROLES: [&str; 3] = ["host", "worker", "worker"];
 /// Of a hundred kills, so many must find undrained records, or the test proves nothing.
 const UNDRAINED_MIN: u64 = 20;
+
+/// How the processes of a round log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// In bursts, into rings that are large enough.
+    Lossless,
+    /// Flat out, waiting for the flusher where a ring is full.
+    Waiting,
+    /// Flat out, overwriting.
+    Overwriting,
+}
 
 /// What the kills found.
 #[derive(Debug, Default)]
@@ -58,7 +71,7 @@ struct Running {
 struct Round {
     scratch: Scratch,
     folder: Folder,
-    lossless: bool,
+    kind: Kind,
     /// Whether workers carry a flusher too, and take over.
     workers_flush: bool,
     running: Vec<Running>,
@@ -67,11 +80,11 @@ struct Round {
 }
 
 impl Round {
-    fn new(lossless: bool, random: &mut Random) -> Round {
+    fn new(kind: Kind, random: &mut Random) -> Round {
         let scratch = Scratch::new("torture");
         let folder = Folder::create(&scratch.path().join("logs")).expect("the folder");
         let workers_flush = random.below(2) == 0;
-        Round { scratch, folder, lossless, workers_flush, running: Vec::new(), ended: Vec::new(), run: 0 }
+        Round { scratch, folder, kind, workers_flush, running: Vec::new(), ended: Vec::new(), run: 0 }
     }
 
     /// Starts what does not run, and waits until everything logs and somebody flushes.
@@ -97,8 +110,11 @@ impl Round {
         victim.flusher = seat == 0 || self.workers_flush;
         // A hundred files are kept: so nothing rotates away within a round.
         victim.rotate_size = 2 << 20;
-        (victim.slots, victim.burst) = if self.lossless { (8192, 100) } else { (512, 0) };
-        victim.longest = if self.lossless { 2000 } else { 8000 };
+        (victim.slots, victim.burst, victim.longest) = match self.kind {
+            Kind::Lossless => (8192, 100, 2000),
+            Kind::Waiting | Kind::Overwriting => (512, 0, 8000),
+        };
+        victim.full = if self.kind == Kind::Overwriting { "overwrite" } else { "block" }.to_owned();
         let child = Command::new(env!("CARGO_BIN_EXE_victim")).args(victim.arguments()).spawn().expect("spawned");
         self.running.push(Running { child, victim });
     }
@@ -110,7 +126,7 @@ impl Round {
     }
 
     fn set_brakes(&self, on: bool) {
-        for running in self.running.iter().filter(|_| self.lossless) {
+        for running in self.running.iter().filter(|_| self.kind == Kind::Lossless) {
             brake(&running.victim.marks, on).expect("the marks");
         }
     }
@@ -120,7 +136,7 @@ impl Round {
         let flusher = self.flusher().is_none_or(|flusher| seats.contains(&flusher));
         tally.flushers += u64::from(flusher);
         if flusher {
-            for (seat, running) in self.running.iter().enumerate().filter(|_| self.lossless) {
+            for (seat, running) in self.running.iter().enumerate().filter(|_| self.kind == Kind::Lossless) {
                 if !seats.contains(&seat) {
                     brake(&running.victim.marks, true).expect("the marks");
                 }
@@ -174,7 +190,11 @@ impl Round {
             let processes: Vec<Ended> =
                 self.ended.iter().filter(|process| process.victim.role == role).cloned().collect();
             let found = compare(&logs::read(self.folder.path(), role), &processes);
-            assert!(!self.lossless || found.lost == 0, "{} records lost in a round without excuse", found.lost);
+            assert!(
+                self.kind != Kind::Lossless || found.lost == 0,
+                "{} records lost in a round without excuse",
+                found.lost
+            );
             tally.found.messages += found.messages;
             tally.found.lost += found.lost;
             tally.found.in_flight += found.in_flight;
@@ -186,10 +206,8 @@ impl Round {
 fn is_half_written(folder: &Folder) -> bool {
     let Some(entry) = Journal::peek(folder).expect("the journal") else { return false };
     entry.changes.iter().any(|change| match change {
-        Change::Append { role, file, offset, length } => {
-            std::fs::metadata(folder.log_file(role))
-                .is_ok_and(|found| (found.dev(), found.ino()) == *file && found.len() < offset + length)
-        }
+        Change::Append { role, file, offset, length } => std::fs::metadata(folder.log_file(role))
+            .is_ok_and(|found| (found.dev(), found.ino()) == *file && found.len() < offset + length),
         Change::Rename { role, file, from, .. } => {
             let path = lastwords::flush::logfile::numbered(folder, role, *from);
             std::fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == *file)
@@ -222,7 +240,8 @@ fn processes_killed_at_random_lose_no_acknowledged_record() {
         if tally.kills >= wanted {
             break;
         }
-        let mut round = Round::new(number % 2 == 0, &mut random);
+        let kind = [Kind::Lossless, Kind::Waiting, Kind::Overwriting][number % 3];
+        let mut round = Round::new(kind, &mut random);
         let end = tally.kills + KILLS_IN_ROUND;
         while tally.kills < end {
             round.start();
@@ -236,6 +255,10 @@ fn processes_killed_at_random_lose_no_acknowledged_record() {
             };
             tally.together += u64::from(chosen.len() > 1);
             round.kill(chosen, &mut tally);
+            if kind == Kind::Waiting {
+                // Time enough to fill a ring while nobody flushes.
+                thread::sleep(Duration::from_micros(random.below(40_000)));
+            }
         }
         round.settle(&mut tally);
     }
@@ -249,7 +272,7 @@ fn processes_killed_at_random_lose_no_acknowledged_record() {
 fn the_comparison_notices_a_missing_a_doubled_and_a_torn_message() {
     let scratch = Scratch::new("torture-oracle");
     let victim = Victim::new(scratch.path(), "host", 3);
-    let mut marks = vec![0u64; 16];
+    let mut marks = [0u64; 16];
     marks[8] = 4;
     let bytes: Vec<u8> = marks.iter().flat_map(|word| word.to_le_bytes()).collect();
     std::fs::write(&victim.marks, bytes).expect("written");

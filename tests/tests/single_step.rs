@@ -83,7 +83,7 @@ impl Stepper {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stepper"));
         command.arg(scratch.join("logs")).arg(&marks).arg(COUNT.to_string()).arg(policy);
         let mut traced = Traced::start(&mut command).expect("started");
-        assert_eq!(traced.run().expect("ran"), Stop::Signal(19), "SIGSTOP before the first step");
+        assert_eq!(traced.run().expect("ran"), Stop::Signal(libc::SIGSTOP), "before the first step");
         let rings = std::fs::read_dir(scratch.join("logs/rings")).expect("listed");
         let mut rings = rings.map(|entry| entry.expect("listed").path());
         let path = rings.find(|path| path.extension().is_some_and(|ending| ending == "ring")).expect("a ring");
@@ -98,8 +98,8 @@ impl Stepper {
     /// One instruction. False once the process stopped itself behind the last message.
     fn step(&mut self) -> bool {
         match self.traced.step().expect("stepped") {
-            Stop::Signal(5) => {}
-            Stop::Signal(19) => return false,
+            Stop::Signal(libc::SIGTRAP) => {}
+            Stop::Signal(libc::SIGSTOP) => return false,
             other => panic!("{other:?} after {} steps", self.steps),
         }
         self.steps += 1;
@@ -178,17 +178,6 @@ fn a_process_killed_at_any_instruction_leaves_every_acknowledged_record_whole() 
         }
         let (reader, lanes) = stepper.reader();
         let last = reader.last_sequence(0, &mut scratch_bytes).expect("read");
-        {
-            reader.read_lane(0, 0, Extent::Final(last), SLOTS, &mut batch).expect("read");
-            if batch.damaged > 0 {
-                eprintln!("DBG ack {} reserved {} last {last} places {:?}", stepper.acknowledged, lanes[0].reserved, script.places);
-                for i in 0..8usize {
-                    let o = reader.geometry().lane_offset(0) as usize + i * 128;
-                    let w = u64::from_le_bytes(stepper.copy[o..o + 8].try_into().expect("8"));
-                    eprintln!("slot {i}: seq {} state {} head {:x?}", w >> 2, w & 3, &stepper.copy[o + 8..o + 48]);
-                }
-            }
-        }
         let dead = numbers(&reader, Extent::Final(last), &script, &mut batch);
         assert_recovered(&dead, stepper.acknowledged, &script);
         let live = numbers(&reader, Extent::Live(lanes[0].reserved), &script, &mut batch);

@@ -3,7 +3,7 @@
 //! `actor ROLE FOLDER [setting=value …] [action …]`
 //!
 //! Settings: `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `console`, `flusher=never`, `level`.
-//! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `debug:TEXT`,
+//! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `debug:TEXT`,
 //! `error:TEXT`, `facade:TEXT`, `threads:T:N` (each thread its own lines), `flush`, `line` (prints a line on standard
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
 //! `sleep:MS`. At the end main returns.
@@ -59,6 +59,7 @@ fn act(action: &str, count: &mut u64) {
             }
         }
         "say" => lastwords::info!("{rest}"),
+        "long" => lastwords::info!("{}", long_text(rest.parse().expect("bytes"))),
         "debug" => lastwords::debug!("{rest}"),
         "error" => lastwords::error!("{rest}"),
         "facade" => log::info!("{rest}"),
@@ -76,6 +77,11 @@ fn act(action: &str, count: &mut u64) {
         "sleep" => std::thread::sleep(Duration::from_millis(rest.parse().expect("milliseconds"))),
         other => panic!("no action {other}"),
     }
+}
+
+/// The same text that the test computes: numbers, so that a part in the wrong place is seen.
+fn long_text(bytes: usize) -> String {
+    lastwords_tests::logs::long_text(bytes)
 }
 
 fn threads(rest: &str) {

@@ -1,0 +1,275 @@
+//! Messages too long for the ring: their bytes go to a file beside it, and the record says which.
+//!
+//! The file is written by `write(2)` and complete before the record that names it is begun, so a whole record never
+//! names half a message; like the ring, it survives the process. The flusher removes it when the line is in the log
+//! file; a producer that overwrites a record removes that record's file; whatever remains goes with the ring. The
+//! name is made of the ring's own name and a number, never of bytes that a record holds.
+
+use crate::checksum::checksum;
+use crate::folder::RING_ENDING;
+use crate::layout::encoding;
+use crossbeam_utils::Backoff;
+use rustix::fs::{CWD, Mode, OFlags};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// Longest message in bytes; a longer one is cut and marked.
+pub const MESSAGE_MAX: usize = 16 << 20;
+/// Bytes that the spilled messages of one ring may take on disk before further ones are cut.
+pub const OUTSTANDING_MAX: u64 = 64 << 20;
+/// Longest wait for another thread that begins to spill.
+const LOCK_MAX: Duration = Duration::from_millis(100);
+/// Ending of spill files.
+const SPILL_ENDING: &str = ".spill";
+/// Bytes of a reference: number, length, checksum, encoding of the message.
+pub const REFERENCE: usize = 25;
+
+/// What a record says about its spilled message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpillReference {
+    /// Number of the file.
+    pub number: u64,
+    /// Length of the message's bytes.
+    pub length: u64,
+    /// XXH3-64 of the message's bytes.
+    pub checksum: u64,
+    /// Encoding of the message's bytes.
+    pub encoding: u8,
+}
+
+impl SpillReference {
+    /// The reference as a record's body.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; REFERENCE] {
+        let mut bytes = [0; REFERENCE];
+        bytes[..8].copy_from_slice(&self.number.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.length.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.checksum.to_le_bytes());
+        bytes[24] = self.encoding;
+        bytes
+    }
+
+    /// The reference in a record's body; None if it cannot be one.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<SpillReference> {
+        let bytes: &[u8; REFERENCE] = bytes.try_into().ok()?;
+        let word = |start: usize| bytes[start..].first_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word));
+        let reference =
+            SpillReference { number: word(0), length: word(8), checksum: word(16), encoding: bytes[24] };
+        let plausible = reference.length <= MESSAGE_MAX as u64 && reference.encoding & encoding::SPILLED == 0;
+        plausible.then_some(reference)
+    }
+
+    /// Reads the message's bytes from the file beside `ring`.
+    ///
+    /// # Errors
+    /// If the file is missing, no regular file, or not what the record says.
+    pub fn read(&self, ring: &Path) -> io::Result<Vec<u8>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::openat(CWD, path(ring, self.number), flags, Mode::empty())?);
+        let metadata = file.metadata()?;
+        let damaged = || io::Error::from(io::ErrorKind::InvalidData);
+        if !metadata.is_file() || metadata.len() != self.length {
+            return Err(damaged());
+        }
+        let mut bytes = vec![0; self.length as usize];
+        file.read_exact_at(&mut bytes, 0)?;
+        if checksum(&bytes) == self.checksum { Ok(bytes) } else { Err(damaged()) }
+    }
+}
+
+/// The spill file with this number of the ring at `ring`.
+#[must_use]
+pub fn path(ring: &Path, number: u64) -> PathBuf {
+    let name = ring.file_name().unwrap_or_default().to_string_lossy();
+    let stem = name.strip_suffix(RING_ENDING).unwrap_or(&name);
+    ring.with_file_name(format!("{stem}.{number}{SPILL_ENDING}"))
+}
+
+/// Removes all spill files of a ring.
+///
+/// # Errors
+/// As readdir(3) and unlink(2); a file that is gone already is no error.
+pub fn remove_all(ring: &Path) -> io::Result<()> {
+    let name = ring.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = format!("{}.", name.strip_suffix(RING_ENDING).unwrap_or(&name));
+    for entry in ring.parent().unwrap_or(Path::new(".")).read_dir()? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(&prefix) && name.ends_with(SPILL_ENDING) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes one spill file, unless it is gone already.
+///
+/// # Errors
+/// As unlink(2).
+pub fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A spilled message whose slot has not been released.
+#[derive(Debug)]
+struct Outstanding {
+    lane: usize,
+    sequence: u64,
+    number: u64,
+    length: u64,
+}
+
+/// The writing side of a ring's spill files.
+#[derive(Debug)]
+pub(crate) struct SpillWriter {
+    ring: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    outstanding: VecDeque<Outstanding>,
+}
+
+/// What has become of a lane's slots: those up to `released` are drained, those up to `overwritten` gone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LaneProgress {
+    pub(crate) released: u64,
+    pub(crate) overwritten: u64,
+}
+
+impl SpillWriter {
+    pub(crate) fn new(ring: &Path) -> SpillWriter {
+        SpillWriter { ring: ring.to_owned(), state: Mutex::default() }
+    }
+
+    /// Writes a message that will be named by the record at `sequence` of `lane`. None if there is no room for it, or
+    /// the lock cannot be had within [`LOCK_MAX`].
+    pub(crate) fn write(
+        &self,
+        body: &[u8],
+        encoding: u8,
+        (lane, sequence): (usize, u64),
+        progress: impl Fn(usize) -> LaneProgress,
+    ) -> Option<SpillReference> {
+        let number = {
+            let mut state = self.lock()?;
+            self.forget_settled(&mut state, progress);
+            let length = body.len() as u64;
+            let used: u64 = state.outstanding.iter().map(|message| message.length).sum();
+            if used + length > OUTSTANDING_MAX {
+                return None;
+            }
+            state.next += 1;
+            let number = state.next;
+            state.outstanding.push_back(Outstanding { lane, sequence, number, length });
+            number
+        };
+        let path = path(&self.ring, number);
+        if write_file(&path, body).is_err() {
+            let _ = remove(&path);
+            return None;
+        }
+        Some(SpillReference { number, length: body.len() as u64, checksum: checksum(body), encoding })
+    }
+
+    /// The lock is held for microseconds, but a signal handler may find its own thread holding it.
+    fn lock(&self) -> Option<MutexGuard<'_, State>> {
+        let (start, backoff) = (Instant::now(), Backoff::new());
+        loop {
+            match self.state.try_lock() {
+                Ok(state) => return Some(state),
+                Err(_) if start.elapsed() > LOCK_MAX => return None,
+                Err(_) => backoff.snooze(),
+            }
+        }
+    }
+
+    /// Forgets messages whose records were drained, and removes the files of those that were overwritten.
+    fn forget_settled(&self, state: &mut State, progress: impl Fn(usize) -> LaneProgress) {
+        state.outstanding.retain(|message| {
+            let LaneProgress { released, overwritten } = progress(message.lane);
+            if message.sequence <= released {
+                return false;
+            }
+            if message.sequence <= overwritten {
+                let _ = remove(&path(&self.ring, message.number));
+                return false;
+            }
+            true
+        });
+    }
+}
+
+fn write_file(path: &Path, body: &[u8]) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::openat(CWD, path, flags, Mode::RUSR | Mode::WUSR)?);
+    file.write_all(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FREE: LaneProgress = LaneProgress { released: 0, overwritten: 0 };
+
+    fn scratch(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("lastwords-spill-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).expect("made");
+        path
+    }
+
+    #[test]
+    fn a_spilled_message_comes_back_whole_and_a_changed_one_does_not() {
+        let folder = scratch("whole");
+        let ring = folder.join("host-1-ab.ring");
+        let writer = SpillWriter::new(&ring);
+        let body = vec![b'x'; 3 << 20];
+        let reference = writer.write(&body, 0, (0, 1), |_| FREE).expect("room");
+        assert_eq!(SpillReference::from_bytes(&reference.to_bytes()), Some(reference));
+        assert_eq!(reference.read(&ring).expect("there"), body);
+        std::fs::write(path(&ring, reference.number), vec![b'y'; 3 << 20]).expect("written");
+        assert!(reference.read(&ring).is_err());
+        remove_all(&ring).expect("removed");
+        assert!(reference.read(&ring).is_err());
+        std::fs::remove_dir_all(folder).expect("empty");
+    }
+
+    #[test]
+    fn the_disk_space_of_one_ring_is_bounded_and_comes_back() {
+        let folder = scratch("bounded");
+        let ring = folder.join("host-1-ab.ring");
+        let writer = SpillWriter::new(&ring);
+        let body = vec![b'x'; MESSAGE_MAX];
+        let write = |sequence, progress| writer.write(&body, 0, (0, sequence), move |_| progress).map(|r| r.number);
+        assert_eq!((1..=5).map(|n| write(n, FREE)).collect::<Vec<_>>(), [Some(1), Some(2), Some(3), Some(4), None]);
+        assert_eq!(write(6, LaneProgress { released: 0, overwritten: 1 }), Some(5));
+        assert!(!path(&ring, 1).exists(), "the overwritten record's file is removed");
+        assert_eq!(write(7, LaneProgress { released: 2, overwritten: 1 }), Some(6));
+        assert!(path(&ring, 2).exists(), "the released one's file is the flusher's to remove");
+        std::fs::remove_dir_all(folder).expect("removed");
+    }
+
+    #[test]
+    fn a_reference_that_cannot_be_is_refused() {
+        let good = SpillReference { number: 1, length: 5, checksum: 0, encoding: 0 };
+        let long = SpillReference { length: MESSAGE_MAX as u64 + 1, ..good };
+        let nested = SpillReference { encoding: encoding::SPILLED, ..good };
+        assert!(SpillReference::from_bytes(&good.to_bytes()).is_some());
+        assert!(SpillReference::from_bytes(&long.to_bytes()).is_none());
+        assert!(SpillReference::from_bytes(&nested.to_bytes()).is_none());
+        assert!(SpillReference::from_bytes(b"short").is_none());
+    }
+}
