@@ -1,13 +1,12 @@
 //! What a process's logger is made with: builder, environment, defaults.
 
 use crate::error::{Error, Result};
-use crate::folder::default_path;
+use crate::folder::{Folder, default_path};
 use crate::full::FullPolicy;
 use crate::geometry::Geometry;
 use crate::level::Level;
-use crate::logger::Logger;
 use crate::reader::{ROLE_RULE, is_role};
-use crate::ring::RingSpec;
+use crate::ring::{Memory, RingSpec};
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -61,6 +60,8 @@ pub struct Builder {
     pub(crate) full: FullPolicy,
     pub(crate) console: bool,
     pub(crate) flusher: Flusher,
+    pub(crate) memory: Memory,
+    pub(crate) rings: Option<PathBuf>,
     pub(crate) utc: bool,
     pub(crate) rotate_size: u64,
     pub(crate) rotate_keep: u32,
@@ -80,6 +81,8 @@ impl Builder {
             full: FullPolicy::default(),
             console: false,
             flusher: Flusher::default(),
+            memory: Memory::default(),
+            rings: None,
             utc: false,
             rotate_size: ROTATE_SIZE_DEFAULT,
             rotate_keep: ROTATE_KEEP_DEFAULT,
@@ -140,6 +143,19 @@ impl Builder {
         self
     }
 
+    /// What the ring's memory is. Default is a file in the rings folder.
+    pub fn memory(mut self, memory: Memory) -> Builder {
+        self.memory = memory;
+        self
+    }
+
+    /// Folder of the rings, a tmpfs for instance; default is `LASTWORDS_RINGS`, else `rings` in the log folder. All
+    /// processes that share a log folder, and its tools, must name the same.
+    pub fn rings(mut self, folder: impl AsRef<Path>) -> Builder {
+        self.rings = Some(folder.as_ref().to_owned());
+        self
+    }
+
     /// Times in the files in UTC instead of local time.
     pub fn utc(mut self, utc: bool) -> Builder {
         self.utc = utc;
@@ -166,7 +182,7 @@ impl Builder {
     /// [`Error::Setting`] for a value that cannot be, [`Error::AlreadyInitialised`] at the second call,
     /// [`Error::Folder`] and [`Error::Io`] if the ring cannot be made.
     pub fn init(self) -> Result<()> {
-        Logger::init(self)
+        crate::registry::init(self)
     }
 
     pub(crate) fn app_name(&self) -> String {
@@ -180,6 +196,32 @@ impl Builder {
     pub(crate) fn folder_path(&self) -> PathBuf {
         let from_environment = || env::var_os("LASTWORDS_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
         self.folder.clone().or_else(from_environment).unwrap_or_else(|| default_path(&self.app_name()))
+    }
+
+    /// Makes the folder, with its rings where they were wanted.
+    pub(crate) fn make_folder(&self) -> Result<Folder> {
+        let from_environment = || env::var_os("LASTWORDS_RINGS").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        let folder = self.make_log_folder()?;
+        match self.rings.clone().or_else(from_environment) {
+            Some(rings) => folder.with_rings(&rings),
+            None => Ok(folder),
+        }
+    }
+
+    /// Makes the folder. Where the default one cannot be trusted, one that carries the user's id takes its place.
+    fn make_log_folder(&self) -> Result<Folder> {
+        let path = self.folder_path();
+        let named = self.folder.is_some() || path != default_path(&self.app_name());
+        if named {
+            return Folder::create(&path);
+        }
+        Folder::create_default(&path).or_else(|error| {
+            let uid = rustix::process::geteuid().as_raw();
+            let own = default_path(&format!("{}-{uid}", self.app_name()));
+            let folder = Folder::create_default(&own)?;
+            eprintln!("lastwords: {error}; logging to {} instead", own.display());
+            Ok(folder)
+        })
     }
 
     pub(crate) fn ring_spec(&self) -> Result<RingSpec> {
@@ -204,6 +246,7 @@ impl Builder {
             app: self.app_name(),
             geometry,
             level: self.effective_level()?,
+            memory: self.memory,
             full: self.full,
             utc: self.utc,
             rotate_size: self.rotate_size,

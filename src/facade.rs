@@ -4,6 +4,7 @@ use crate::checksum::checksum;
 use crate::error::{Error, Result};
 use crate::level::Level;
 use crate::logger::Logger;
+use crate::registry;
 use crate::site::write_place;
 use crate::table::CallSiteRef;
 use crate::thread::{self, Extras, Meta, Text};
@@ -47,12 +48,12 @@ pub(crate) fn install() -> Result<()> {
 
 impl Log for Facade {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        Logger::current().is_some_and(|logger| logger.enabled(metadata.level().into()))
+        registry::current().is_some_and(|logger| logger.enabled(metadata.level().into()))
     }
 
     fn log(&self, record: &Record<'_>) {
         let level = Level::from(record.level());
-        let Some(logger) = Logger::current().filter(|logger| logger.enabled(level)) else { return };
+        let Some(logger) = registry::current().filter(|logger| logger.enabled(level)) else { return };
         let meta = Meta { level: level.number(), call_site: call_site(logger, level, record), extras: &Place(record) };
         thread::record(logger, meta, Text::Format(*record.args()));
     }
@@ -91,9 +92,9 @@ fn call_site(logger: &Logger, level: Level, record: &Record<'_>) -> u32 {
             format: "",
             fields: &[],
         });
-        if id != 0 {
+        if let Some(id) = id {
             place.set(RememberedSite { hash, generation: logger.generation(), id });
         }
-        id
+        id.unwrap_or(0)
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <folder>/host.log, host.log.1 …     what people read
-//! <folder>/rings/*.ring               one per process
+//! <folder>/rings/*.ring, *.shm        one per process; .shm stands for a ring in shared memory
 //! <folder>/rings/journal.a, .b        the flusher's journal
 //! <folder>/rings/flusher.lock         which process is the flusher
 //! <folder>/rings/doorbell             a FIFO that wakes the flusher
@@ -22,6 +22,27 @@ pub const RING_ENDING: &str = ".ring";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder {
     path: PathBuf,
+    rings: PathBuf,
+}
+
+/// Name ending of the empty files that stand for rings in shared memory.
+pub const SHM_ENDING: &str = ".shm";
+/// Longest file name.
+const NAME_MAX: usize = 255;
+
+/// Whether a file of this name is, or stands for, a ring; such a name stays within its folder.
+#[must_use]
+pub fn is_ring_name(name: &str) -> bool {
+    let ends = name.ends_with(RING_ENDING) || name.ends_with(SHM_ENDING);
+    ends && name.len() <= NAME_MAX && !name.contains('/') && !name.starts_with('.')
+}
+
+/// Where named shared memory is.
+pub(crate) const SHM_FOLDER: &str = "/dev/shm";
+
+/// The shared memory of the ring with this stem.
+pub(crate) fn shm_path(stem: &str) -> PathBuf {
+    Path::new(SHM_FOLDER).join(format!("lastwords.{stem}"))
 }
 
 /// The folder used where none is named: `<temp dir>/<app>/logs`.
@@ -40,20 +61,52 @@ impl Folder {
             make(parent)?;
         }
         make(path)?;
+        check(path)?;
         let folder = Folder::open(path)?;
-        make(&folder.rings())?;
-        check(&folder.rings())?;
+        make(&folder.rings)?;
+        check(&folder.rings)?;
+        refuse_network(&folder.rings)?;
         Ok(folder)
     }
 
-    /// Takes an existing folder.
+    /// The same folder with its rings elsewhere, in memory for instance. All processes of the folder, and its tools,
+    /// must name the same place.
+    ///
+    /// # Errors
+    /// As [`Folder::create`].
+    pub fn with_rings(self, rings: &Path) -> Result<Folder> {
+        make(rings)?;
+        check(rings)?;
+        refuse_network(rings)?;
+        let rings = std::path::absolute(rings).map_err(Error::io("find the folder", rings))?;
+        Ok(Folder { rings, ..self })
+    }
+
+    /// The same for a folder below the temp dir, where anybody may have made the folder above it.
+    ///
+    /// # Errors
+    /// As [`Folder::create`].
+    pub fn create_default(path: &Path) -> Result<Folder> {
+        if let Some(parent) = path.parent() {
+            make(parent)?;
+            check(parent)?;
+        }
+        Folder::create(path)
+    }
+
+    /// Takes an existing folder. The administrator may look at and drain those of others.
     ///
     /// # Errors
     /// As [`Folder::create`].
     pub fn open(path: &Path) -> Result<Folder> {
-        check(path)?;
+        if !rustix::process::geteuid().is_root() {
+            check(path)?;
+        } else if !fs::metadata(path).map_err(Error::io("look at the folder", path))?.is_dir() {
+            return Err(Error::folder(path, "it is not a folder"));
+        }
         let path = std::path::absolute(path).map_err(Error::io("find the folder", path))?;
-        Ok(Folder { path })
+        let rings = path.join("rings");
+        Ok(Folder { path, rings })
     }
 
     /// The folder itself.
@@ -65,7 +118,7 @@ impl Folder {
     /// Where the rings are.
     #[must_use]
     pub fn rings(&self) -> PathBuf {
-        self.path.join("rings")
+        self.rings.clone()
     }
 
     /// The log file of `role`.
@@ -101,11 +154,28 @@ impl Folder {
         Ok(file)
     }
 
-    /// Paths of all ring files, sorted by name. A folder without rings gives none.
+    /// Where the ring of this name is: in the folder, or in shared memory.
+    #[must_use]
+    pub fn ring_path(&self, name: &str) -> PathBuf {
+        match name.strip_suffix(SHM_ENDING) {
+            Some(stem) => shm_path(stem),
+            None => self.rings().join(name),
+        }
+    }
+
+    /// Paths of all rings, sorted by name. A folder without rings gives none.
     ///
     /// # Errors
     /// As readdir(3).
     pub fn ring_files(&self) -> Result<Vec<PathBuf>> {
+        Ok(self.ring_names()?.iter().map(|name| self.ring_path(name)).collect())
+    }
+
+    /// Names of all rings, sorted: `….ring` for files, `….shm` for shared memory.
+    ///
+    /// # Errors
+    /// As readdir(3).
+    pub fn ring_names(&self) -> Result<Vec<String>> {
         let rings = self.rings();
         let entries = match fs::read_dir(&rings) {
             Ok(entries) => entries,
@@ -114,10 +184,9 @@ impl Folder {
         };
         let mut files = Vec::new();
         for entry in entries {
-            let path = entry.map_err(Error::io("list the rings in", &rings))?.path();
-            if path.extension().is_some_and(|ending| ending == &RING_ENDING[1..]) {
-                files.push(path);
-            }
+            let name = entry.map_err(Error::io("list the rings in", &rings))?.file_name();
+            // Names of ours are ASCII; anything else is not a ring.
+            files.extend(name.into_string().ok().filter(|name| is_ring_name(name)));
         }
         files.sort();
         Ok(files)
@@ -139,6 +208,36 @@ fn make(path: &Path) -> Result<()> {
     }
 }
 
+/// File systems on which stores, locks and renames of several machines meet: what is promised does not hold there.
+const NETWORK: [(u64, &str); 11] = [
+    (0x6969, "NFS"),
+    (0x517b, "SMB"),
+    (0xff53_4d42, "CIFS"),
+    (0xfe53_4d42, "SMB2"),
+    (0x0102_1997, "9p"),
+    (0x5346_414f, "AFS"),
+    (0x7375_7245, "Coda"),
+    (0x564c, "NCP"),
+    (0x00c3_6400, "Ceph"),
+    (0x0bd0_0bd0, "Lustre"),
+    (0x4750_4653, "GPFS"),
+];
+
+fn network_name(magic: u64) -> Option<&'static str> {
+    NETWORK.iter().find(|(known, _)| *known == magic & 0xffff_ffff).map(|(_, name)| *name)
+}
+
+fn refuse_network(path: &Path) -> Result<()> {
+    let found = rustix::fs::statfs(path).map_err(|error| Error::io("look at the file system of", path)(error.into()))?;
+    match network_name(found.f_type as u64) {
+        None => Ok(()),
+        Some(name) => Err(Error::folder(
+            path,
+            format!("it is on a network file system ({name}); put the rings on a local disk or in memory, the log files may stay"),
+        )),
+    }
+}
+
 fn check(path: &Path) -> Result<()> {
     let found = fs::symlink_metadata(path).map_err(Error::io("look at the folder", path))?;
     if found.file_type().is_symlink() {
@@ -148,7 +247,7 @@ fn check(path: &Path) -> Result<()> {
         return Err(Error::folder(path, "it is not a folder"));
     }
     let me = rustix::process::geteuid().as_raw();
-    if found.uid() != me && me != 0 {
+    if found.uid() != me {
         let why = format!("it belongs to user {}, this process runs as user {me}; name a folder of your own", found.uid());
         return Err(Error::folder(path, why));
     }
@@ -170,7 +269,7 @@ mod tests {
         let path = scratch("private");
         let folder = Folder::create(&path.join("a/b")).expect("made");
         assert_eq!(fs::metadata(folder.rings()).expect("made").mode() & 0o777, 0o700);
-        assert_eq!(folder.ring_files().expect("listed"), Vec::<PathBuf>::new());
+        assert_eq!(folder.ring_names().expect("listed"), Vec::<String>::new());
         fs::remove_dir_all(path).expect("removed");
     }
 
@@ -185,6 +284,22 @@ mod tests {
         let file = Folder::create(&path.join("file")).expect_err("a file").to_string();
         assert!(file.contains("not a folder"), "{file}");
         fs::remove_dir_all(path).expect("removed");
+    }
+
+    #[test]
+    fn network_file_systems_are_known_by_their_numbers_and_local_ones_pass() {
+        assert_eq!(network_name(0x6969), Some("NFS"));
+        assert_eq!(network_name(0xffff_ffff_ff53_4d42), Some("CIFS"), "sign-extended");
+        assert_eq!(network_name(0xef53), None, "ext4");
+        assert!(refuse_network(&std::env::temp_dir()).is_ok());
+    }
+
+    #[test]
+    fn names_stay_within_the_folder() {
+        assert!(is_ring_name("host-1-ab.ring") && is_ring_name("host-1-ab.shm"));
+        for name in ["../x.ring", "a/b.ring", ".x.ring", "x.log", ""] {
+            assert!(!is_ring_name(name), "{name}");
+        }
     }
 
     #[test]

@@ -50,8 +50,10 @@ not_under_loom! {
     mod config;
     mod facade;
     mod full;
+    mod log;
     mod logger;
     mod macros;
+    mod registry;
     mod site;
     mod sys;
     mod thread;
@@ -60,7 +62,9 @@ not_under_loom! {
     pub use error::{Error, Result};
     pub use full::FullPolicy;
     pub use level::Level;
-    pub use logger::{flush, folder};
+    pub use log::Log;
+    pub use ring::Memory;
+    pub use registry::{flush, folder};
     pub use site::record_bytes;
     #[doc(hidden)]
     pub use site::Site;

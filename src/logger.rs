@@ -1,4 +1,4 @@
-//! The process's logger: one ring, the threads that write to it, and how it ends.
+//! A logger: one ring, and the threads that write to it.
 
 use crate::clock::{self, ANCHOR_TICKS, AnchorWriter};
 use crate::config::{Builder, Flusher};
@@ -7,21 +7,19 @@ use crate::folder::{Folder, ring_doorbell};
 use crate::full::{self, FullPolicy, GaveUp};
 use crate::holder::Holder;
 use crate::lane::{Lane, Message};
-use crate::layout::{Control, closed, encoding, lane_kind};
+use crate::layout::{Control, encoding, lane_kind};
 use crate::level::Level;
 use crate::record::{BodyWriter, extra_kind};
 use crate::ring::Ring;
 use crate::spill::{LaneProgress, MESSAGE_MAX, SpillWriter};
 use crate::sync::Ordering;
 use crate::table::CallSiteRef;
-use crate::sys::process_page::ProcessPageCell;
 use crate::sys::{futex, hooks};
 use crossbeam_utils::{Backoff, CachePadded};
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::fd::AsRawFd;
 use std::sync::atomic::AtomicU32;
-use std::sync::{Mutex, OnceLock};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Longest wait for the files at a normal exit, and of [`crate::flush`].
@@ -35,10 +33,6 @@ pub(crate) const ARMED_URGENT: u32 = 1;
 /// The flusher sleeps and wants to hear of the next record.
 pub(crate) const ARMED_ANY: u32 = 2;
 
-/// The logger of this process; a forked child finds none and makes its own.
-static CURRENT: ProcessPageCell<Logger> = ProcessPageCell::new();
-/// What a forked child makes its logger from.
-static BUILDER: OnceLock<Builder> = OnceLock::new();
 /// Counts the loggers that this program's memory has seen, so that ids of an earlier ring are never taken for ours.
 static GENERATIONS: AtomicU32 = AtomicU32::new(0);
 
@@ -53,14 +47,13 @@ pub(crate) struct LaneSeat {
     pub(crate) gave_up: Option<GaveUp>,
 }
 
-/// The process's logger. It is never dropped.
+/// A process's logger for one role. It is never dropped.
 #[derive(Debug)]
 pub(crate) struct Logger {
     ring: Ring,
     folder: Folder,
     control: &'static Control,
     policy: FullPolicy,
-    role: String,
     generation: u32,
     seats: Box<[CachePadded<Seat>]>,
     overflow: Box<[CachePadded<Seat>]>,
@@ -68,43 +61,20 @@ pub(crate) struct Logger {
     spill: SpillWriter,
     doorbell: File,
     builder: Builder,
-    /// Ids of the facade's call sites, by their hash, for all threads.
-    facade_sites: Mutex<HashMap<u64, u32>>,
+    /// Ids of call sites, by address or hash, for all threads.
+    sites: Mutex<HashMap<u64, u32>>,
 }
 
 impl Logger {
-    pub(crate) fn init(builder: Builder) -> Result<()> {
-        if let Some(logger) = CURRENT.get() {
-            return Err(Error::AlreadyInitialised { role: logger.role.clone() });
-        }
-        crate::facade::install()?;
-        if !CURRENT.begin() {
-            return Err(Error::AlreadyInitialised { role: builder.role });
-        }
-        let logger = Logger::create(builder).inspect_err(|_| CURRENT.cancel())?;
-        let _ = BUILDER.set(logger.builder.clone());
-        logger.start();
-        static ONCE: OnceLock<()> = OnceLock::new();
-        ONCE.get_or_init(|| {
-            hooks::at_fork();
-            hooks::at_exit(at_exit);
-        });
-        Ok(())
-    }
-
-    /// This process's logger, if it has one.
-    #[inline]
-    pub(crate) fn current() -> Option<&'static Logger> {
-        CURRENT.get().or_else(after_fork)
-    }
-
-    fn create(builder: Builder) -> Result<Box<Logger>> {
+    /// Makes a ring and everything that writing to it takes.
+    pub(crate) fn create(mut builder: Builder) -> Result<Box<Logger>> {
         let spec = builder.ring_spec()?;
-        let folder = Folder::create(&builder.folder_path())?;
+        let folder = builder.make_folder()?;
         let ring = Ring::create(&folder, &spec)?;
         let doorbell = folder.doorbell()?;
         hooks::close_in_child(ring.raw_fd());
-        hooks::close_in_child(doorbell.as_raw_fd());
+        // A forked child, wherever it is by then, logs to the same folder.
+        builder.folder = Some(folder.path().to_owned());
         let own = spec.geometry.lanes() - spec.geometry.overflow_lanes();
         let seats = (0..spec.geometry.lanes()).map(|_| CachePadded::new(Mutex::new(None))).collect::<Vec<_>>();
         let mut seats = seats;
@@ -113,36 +83,43 @@ impl Logger {
         Ok(Box::new(Logger {
             control: ring.control(),
             policy: spec.full,
-            role: spec.role,
             generation: GENERATIONS.fetch_add(1, Ordering::Relaxed) + 1,
             seats: seats.into(),
             overflow: overflow.into(),
             anchors: AnchorWriter::default(),
-            spill: SpillWriter::new(ring.path()),
+            spill: SpillWriter::new(ring.entry()),
             doorbell,
             builder,
-            facade_sites: Mutex::new(HashMap::new()),
+            sites: Mutex::new(HashMap::new()),
             ring,
             folder,
         }))
     }
 
-    /// Makes the logger the process's own and starts its threads.
-    fn start(self: Box<Self>) {
-        let console = self.builder.console;
-        let embedded = self.builder.flusher == Flusher::Embedded;
-        let logger = CURRENT.set(self);
+    /// Starts the threads that go with it.
+    pub(crate) fn start(&'static self) {
         #[cfg(feature = "flusher")]
         {
-            if embedded {
-                crate::flush::embedded::start(&logger.folder);
+            if self.builder.flusher == Flusher::Embedded {
+                crate::flush::embedded::start(&self.folder);
             }
-            if console {
-                crate::flush::console::start(logger);
+            if self.builder.console {
+                crate::flush::console::start(self);
             }
         }
-        #[cfg(not(feature = "flusher"))]
-        let _ = (console, embedded, logger);
+    }
+
+    /// Whether this process made it, and not the one that it was forked from.
+    pub(crate) fn is_of_this_process(&self) -> bool {
+        self.ring.header().pid == std::process::id()
+    }
+
+    pub(crate) fn builder(&self) -> &Builder {
+        &self.builder
+    }
+
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.folder
     }
 
     /// Whether records of this level are recorded.
@@ -160,17 +137,17 @@ impl Logger {
     }
 
     /// Writes a call site into the table; 0 if the table is full.
-    pub(crate) fn register(&self, site: &CallSiteRef<'_>) -> u32 {
+    fn register(&self, site: &CallSiteRef<'_>) -> u32 {
         self.ring.table().register(site).unwrap_or_else(|| {
             self.control.table_refused.fetch_add(1, Ordering::Relaxed);
             0
         })
     }
 
-    /// The same, once for all threads. Who finds another thread at it gets 0 and logs the place with the record.
-    pub(crate) fn register_shared(&self, hash: u64, site: &CallSiteRef<'_>) -> u32 {
-        let Ok(mut sites) = self.facade_sites.try_lock() else { return 0 };
-        *sites.entry(hash).or_insert_with(|| self.register(site))
+    /// The same, once for all threads. None if another thread is at it: this record then carries its place itself.
+    pub(crate) fn register_shared(&self, hash: u64, site: &CallSiteRef<'_>) -> Option<u32> {
+        let mut sites = self.sites.try_lock().ok()?;
+        Some(*sites.entry(hash).or_insert_with(|| self.register(site)))
     }
 
     /// Takes a free lane for a thread. Never waits: a seat that another thread is looking at is passed over.
@@ -324,6 +301,11 @@ impl Logger {
         }
     }
 
+    /// Wakes the flusher, whatever it waits for.
+    pub(crate) fn ring_doorbell(&self) {
+        ring_doorbell(&self.doorbell);
+    }
+
     /// Whether nobody is there who would flush.
     fn is_alone(&self) -> bool {
         self.builder.flusher == Flusher::Never && !Holder::read(&self.folder).is_some_and(|holder| holder.may_live())
@@ -366,43 +348,4 @@ impl Logger {
 /// The last place at or before `at` where no UTF-8 sequence is split.
 fn char_boundary(text: &[u8], at: usize) -> usize {
     (at.saturating_sub(3)..=at).rev().find(|end| text[*end] & 0xc0 != 0x80).unwrap_or(at)
-}
-
-/// A process that was forked from one with a logger makes its own at its first record.
-#[cold]
-fn after_fork() -> Option<&'static Logger> {
-    if !CURRENT.was_set() {
-        return None;
-    }
-    let builder = BUILDER.get()?;
-    if CURRENT.begin() {
-        match Logger::create(builder.clone()) {
-            Ok(logger) => logger.start(),
-            Err(error) => eprintln!("lastwords: this forked process cannot log: {error}"),
-        }
-    }
-    CURRENT.get()
-}
-
-extern "C" fn at_exit() {
-    let Some(logger) = CURRENT.get() else { return };
-    logger.ring.close(closed::EXIT, 0);
-    // Whoever flushes has two seconds; after that the ring stays, and the next drain takes it.
-    let _ = logger.flush(FLUSH_MAX);
-    #[cfg(feature = "flusher")]
-    crate::flush::console::finish();
-}
-
-/// Waits until every line that this process logged before the call is in its log file, at most 2 s.
-///
-/// # Errors
-/// [`Error::FlushTimeout`] if no flusher got that far. The lines are safe in the ring all the same.
-pub fn flush() -> Result<()> {
-    CURRENT.get().map_or(Ok(()), |logger| logger.flush(FLUSH_MAX))
-}
-
-/// Where this process's log files are, once it has a logger.
-#[must_use]
-pub fn folder() -> Option<std::path::PathBuf> {
-    CURRENT.get().map(|logger| logger.folder.path().to_owned())
 }

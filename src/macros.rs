@@ -4,6 +4,13 @@
 /// Accepts what [`format!`] accepts.
 #[macro_export]
 macro_rules! log {
+    (logger: $logger:expr, $level:expr, $format:literal $($arguments:tt)*) => {{
+        static SITE: $crate::Site =
+            $crate::Site::new($level, module_path!(), module_path!(), file!(), line!(), $format);
+        if let Some(enabled) = SITE.enabled_in($logger) {
+            SITE.record(enabled, format_args!($format $($arguments)*));
+        }
+    }};
     (target: $target:expr, $level:expr, $format:literal $($arguments:tt)*) => {{
         static SITE: $crate::Site =
             $crate::Site::new($level, $target, module_path!(), file!(), line!(), $format);
@@ -20,9 +27,12 @@ macro_rules! level_macro {
     ($dollar:tt $name:ident, $level:ident, $doc:literal) => {
         #[doc = $doc]
         ///
-        /// Accepts what [`format!`] accepts, and `target: "name"` first.
+        /// Accepts what [`format!`] accepts; before it `target: "name"`, or `logger: value` for a logger of another role.
         #[macro_export]
         macro_rules! $name {
+            (logger: $dollar logger:expr, $dollar($dollar message:tt)+) => {
+                $crate::log!(logger: $dollar logger, $crate::Level::$level, $dollar($dollar message)+)
+            };
             (target: $dollar target:expr, $dollar($dollar message:tt)+) => {
                 $crate::log!(target: $dollar target, $crate::Level::$level, $dollar($dollar message)+)
             };

@@ -30,6 +30,7 @@
 use crate::checksum::{checksum, lane_key};
 use crate::clock::{Anchor, Timeline};
 use crate::error::{Error, Result};
+use crate::folder::Folder;
 use crate::geometry::{Geometry, LANE_BLOCK};
 use crate::layout::{
     ANCHORS, AnchorCell, Consumer, Control, FORMAT_VERSION, LaneBlock, MAGIC, OWNERS, RingHeader, SLOT_HEAD, SlotHead,
@@ -333,6 +334,8 @@ fn head_of(slot: &[u8]) -> SlotHead {
 pub struct RingReader<S = File> {
     source: S,
     path: PathBuf,
+    /// The ring's entry in its folder, beside which its spill files are.
+    entry: PathBuf,
     header: RingHeader,
     geometry: Geometry,
 }
@@ -356,6 +359,15 @@ impl RingReader<File> {
         }
         RingReader::new(file, path)
     }
+
+    /// Opens the ring of this name in `folder`, wherever its memory is.
+    ///
+    /// # Errors
+    /// As [`RingReader::open`].
+    pub fn open_in(folder: &Folder, name: &str) -> Result<RingReader> {
+        let reader = RingReader::open(&folder.ring_path(name))?;
+        Ok(RingReader { entry: folder.rings().join(name), ..reader })
+    }
 }
 
 impl<S: Source> RingReader<S> {
@@ -368,7 +380,7 @@ impl<S: Source> RingReader<S> {
         fill(&source, &mut bytes, 0).map_err(Error::io("read the ring", path))?;
         let header: RingHeader = bytemuck::pod_read_unaligned(&bytes);
         let geometry = validate(&header, &bytes).map_err(|why| Error::not_a_ring(path, why))?;
-        Ok(RingReader { source, path: path.to_owned(), header, geometry })
+        Ok(RingReader { source, path: path.to_owned(), entry: path.to_owned(), header, geometry })
     }
 
     /// The header, validated.
@@ -381,6 +393,12 @@ impl<S: Source> RingReader<S> {
     #[must_use]
     pub fn geometry(&self) -> Geometry {
         self.geometry
+    }
+
+    /// The ring's entry in its folder, beside which its spill files are.
+    #[must_use]
+    pub fn entry(&self) -> &Path {
+        &self.entry
     }
 
     /// The file it was opened from.
@@ -546,7 +564,7 @@ impl<S: Source> RingReader<S> {
             format!("lastwords: a message of {length} bytes is lost, its spill file cannot be read: {error}")
         };
         let reference = SpillReference::from_bytes(record.body).ok_or_else(|| lost(0, &"the reference is damaged"))?;
-        let bytes = reference.read(&self.path).map_err(|error| lost(reference.length, &error))?;
+        let bytes = reference.read(&self.entry).map_err(|error| lost(reference.length, &error))?;
         Ok(Some((bytes, reference.encoding)))
     }
 

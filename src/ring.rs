@@ -6,7 +6,7 @@
 use crate::checksum::{checksum, lane_key};
 use crate::clock::{self, Anchor};
 use crate::error::{Error, Result};
-use crate::folder::{Folder, RING_ENDING};
+use crate::folder::{Folder, RING_ENDING, SHM_ENDING, SHM_FOLDER, shm_path};
 use crate::full::FullPolicy;
 use crate::geometry::Geometry;
 use crate::lane::Lane;
@@ -20,11 +20,12 @@ use crate::sync::Ordering;
 use crate::sys::map::RingMap;
 use crate::table::TableWriter;
 use bytemuck::Zeroable;
+use shared_memory::{ShmemConf, ShmemError};
 use rustix::fs::{AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// What a ring is made with.
@@ -36,6 +37,8 @@ pub struct RingSpec {
     pub app: String,
     /// Sizes.
     pub geometry: Geometry,
+    /// What the ring's memory is.
+    pub memory: Memory,
     /// Records below are not recorded.
     pub level: Level,
     /// What a producer does when the ring is full.
@@ -54,7 +57,18 @@ pub struct Ring {
     map: RingMap,
     file: File,
     path: PathBuf,
+    entry: PathBuf,
     header: RingHeader,
+}
+
+/// What a ring's memory is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Memory {
+    /// A file in the rings folder: survives everything but the loss of the disk, up to the last writeback.
+    #[default]
+    File,
+    /// Named shared memory: survives every process, not a reboot; costs no disk writes.
+    Shared,
 }
 
 impl Ring {
@@ -65,12 +79,18 @@ impl Ring {
     /// keep the promises, [`Error::Io`] for everything else, a full disk for instance.
     pub fn create(folder: &Folder, spec: &RingSpec) -> Result<Ring> {
         let header = make_header(spec)?;
-        let size = spec.geometry.file_size();
-        let name = file_name(&spec.role, &header);
+        refuse_file_size_limit(spec.geometry.file_size())?;
+        match spec.memory {
+            Memory::File => Ring::create_file(folder, spec, header),
+            Memory::Shared => Ring::create_shared(folder, spec, header),
+        }
+    }
+
+    fn create_file(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<Ring> {
+        let name = format!("{}{RING_ENDING}", stem(&spec.role, &header));
         let rings = folder.rings();
-        refuse_file_size_limit(size)?;
         let (file, unnamed) = open_nameless(&rings, &name)?;
-        let result = fill(&file, spec, &header, &rings).and_then(|map| {
+        let result = fill(&file, spec, &header, &rings, |file| RingMap::new(file, spec.geometry)).and_then(|map| {
             publish(&file, &rings, &name, unnamed)?;
             Ok(map)
         });
@@ -79,7 +99,39 @@ impl Ring {
                 let _ = std::fs::remove_file(rings.join(temporary(&name)));
             }
         })?;
-        Ok(Ring { map, file, path: rings.join(&name), header })
+        Ok(Ring { map, file, path: rings.join(&name), entry: rings.join(&name), header })
+    }
+
+    /// The memory is complete and locked before the empty file that stands for it is made.
+    fn create_shared(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<Ring> {
+        let stem = stem(&spec.role, &header);
+        let path = shm_path(&stem);
+        let failed = |error: ShmemError| Error::io("make shared memory at", &path)(io::Error::other(error));
+        let id = format!("/{}", path.file_name().unwrap_or_default().to_string_lossy());
+        let size = spec.geometry.file_size() as usize;
+        let mut memory = ShmemConf::new().os_id(id).size(size).create().map_err(failed)?;
+        let made = (|| {
+            let file = File::options().read(true).write(true).open(&path).map_err(Error::io("open", &path))?;
+            let private = std::fs::Permissions::from_mode(0o600);
+            file.set_permissions(private).map_err(Error::io("restrict", &path))?;
+            let shm = Path::new(SHM_FOLDER);
+            let map = fill(&file, spec, &header, shm, |_| RingMap::adopt(memory.as_ptr(), spec.geometry))?;
+            let entry = folder.rings().join(format!("{stem}{SHM_ENDING}"));
+            File::create_new(&entry).map_err(Error::io("name the shared memory by", &entry))?;
+            Ok(Ring { map, file, path: path.clone(), entry, header })
+        })();
+        if made.is_ok() {
+            // The creator's drop would remove the name, and with it what the process leaves behind.
+            memory.set_owner(false);
+            std::mem::forget(memory);
+        }
+        made
+    }
+
+    /// Its entry in the folder.
+    #[must_use]
+    pub fn entry(&self) -> &Path {
+        &self.entry
     }
 
     /// The header as written.
@@ -140,9 +192,9 @@ impl Ring {
     }
 }
 
-/// Name of the ring's file. The UUID tells apart containers that share a folder and have equal pids.
-fn file_name(role: &str, header: &RingHeader) -> String {
-    format!("{role}-{}-{}{RING_ENDING}", header.pid, hex(&header.uuid))
+/// Stem of the ring's name. The UUID tells apart containers that share a folder and have equal pids.
+fn stem(role: &str, header: &RingHeader) -> String {
+    format!("{role}-{}-{}", header.pid, hex(&header.uuid))
 }
 
 /// `bytes` in hexadecimal digits.
@@ -230,14 +282,20 @@ fn open_nameless(rings: &Path, name: &str) -> Result<(File, bool)> {
     Ok((File::from(fd), false))
 }
 
-fn fill(file: &File, spec: &RingSpec, header: &RingHeader, rings: &Path) -> Result<RingMap> {
+fn fill(
+    file: &File,
+    spec: &RingSpec,
+    header: &RingHeader,
+    rings: &Path,
+    map: impl FnOnce(&File) -> io::Result<RingMap>,
+) -> Result<RingMap> {
     let size = spec.geometry.file_size();
     rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size)
         .map_err(|error| Error::io("reserve space for the ring in", rings)(error.into()))?;
     file.write_all_at(bytemuck::bytes_of(header), 0).map_err(Error::io("write the ring's header in", rings))?;
     rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
         .map_err(|error| Error::io("lock the ring in", rings)(error.into()))?;
-    let map = RingMap::new(file, spec.geometry).map_err(Error::io("map the ring in", rings))?;
+    let map = map(file).map_err(Error::io("map the ring in", rings))?;
     let control = map.control();
     control.level.store(u32::from(spec.level.number()), Ordering::Relaxed);
     control.write_level.store(u32::from(spec.level.number()), Ordering::Relaxed);

@@ -1,8 +1,10 @@
 //! The place of a log call in the program, and its id in this process's ring.
 
 use crate::level::Level;
+use crate::log::Log;
 use crate::logger::Logger;
 use crate::record::{BodyWriter, extra_kind};
+use crate::registry;
 use crate::table::CallSiteRef;
 use crate::thread::{self, Extras, Meta, Text};
 use std::fmt;
@@ -42,7 +44,15 @@ impl Site {
     #[inline]
     #[must_use]
     pub fn enabled(&self) -> Option<Enabled> {
-        let logger = Logger::current()?;
+        let logger = registry::current()?;
+        logger.enabled(self.level).then_some(Enabled { logger })
+    }
+
+    /// The same for a logger that is a value.
+    #[inline]
+    #[must_use]
+    pub fn enabled_in(&self, log: Log) -> Option<Enabled> {
+        let logger = log.logger()?;
         logger.enabled(self.level).then_some(Enabled { logger })
     }
 
@@ -74,9 +84,10 @@ impl Site {
             format: self.format,
             fields: &[],
         };
-        let id = logger.register(&site);
-        self.id.store(generation | u64::from(id), Ordering::Relaxed);
-        id
+        // By its address, so that a site used with several loggers in turn has one entry in each ring.
+        let id = logger.register_shared(std::ptr::from_ref(self) as u64, &site);
+        self.id.store(id.map_or(seen, |id| generation | u64::from(id)), Ordering::Relaxed);
+        id.unwrap_or(0)
     }
 }
 
@@ -126,7 +137,15 @@ impl Extras for Target<'_> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn record_bytes(level: Level, target: &str, text: &[u8]) {
-    let Some(logger) = Logger::current().filter(|logger| logger.enabled(level)) else { return };
+    if let Some(logger) = registry::current() {
+        record_bytes_to(logger, level, target, text);
+    }
+}
+
+pub(crate) fn record_bytes_to(logger: &'static Logger, level: Level, target: &str, text: &[u8]) {
+    if !logger.enabled(level) {
+        return;
+    }
     let meta = Meta { level: level.number(), call_site: 0, extras: &Target(target) };
     thread::record(logger, meta, Text::Bytes(text));
 }

@@ -6,7 +6,7 @@
 //! name is made of the ring's own name and a number, never of bytes that a record holds.
 
 use crate::checksum::checksum;
-use crate::folder::RING_ENDING;
+use crate::folder::{RING_ENDING, SHM_ENDING};
 use crate::layout::encoding;
 use crossbeam_utils::Backoff;
 use rustix::fs::{CWD, Mode, OFlags};
@@ -83,12 +83,16 @@ impl SpillReference {
     }
 }
 
-/// The spill file with this number of the ring at `ring`.
+/// The spill file with this number of the ring whose entry in its folder is `ring`.
 #[must_use]
 pub fn path(ring: &Path, number: u64) -> PathBuf {
+    ring.with_file_name(format!("{}.{number}{SPILL_ENDING}", stem(ring)))
+}
+
+fn stem(ring: &Path) -> String {
     let name = ring.file_name().unwrap_or_default().to_string_lossy();
-    let stem = name.strip_suffix(RING_ENDING).unwrap_or(&name);
-    ring.with_file_name(format!("{stem}.{number}{SPILL_ENDING}"))
+    let stem = name.strip_suffix(RING_ENDING).or_else(|| name.strip_suffix(SHM_ENDING));
+    stem.unwrap_or(&name).to_owned()
 }
 
 /// Removes all spill files of a ring.
@@ -96,8 +100,7 @@ pub fn path(ring: &Path, number: u64) -> PathBuf {
 /// # Errors
 /// As readdir(3) and unlink(2); a file that is gone already is no error.
 pub fn remove_all(ring: &Path) -> io::Result<()> {
-    let name = ring.file_name().unwrap_or_default().to_string_lossy();
-    let prefix = format!("{}.", name.strip_suffix(RING_ENDING).unwrap_or(&name));
+    let prefix = format!("{}.", stem(ring));
     for entry in ring.parent().unwrap_or(Path::new(".")).read_dir()? {
         let entry = entry?;
         let name = entry.file_name();

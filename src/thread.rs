@@ -22,11 +22,13 @@ struct Local {
     thread: u32,
     ended: bool,
     text: Vec<u8>,
+    /// Lanes in rings of other loggers.
+    others: Vec<(&'static Logger, LaneSeat)>,
 }
 
 thread_local! {
     static LOCAL: RefCell<ManuallyDrop<Local>> = const {
-        RefCell::new(ManuallyDrop::new(Local { logger: None, seat: None, thread: 0, ended: false, text: Vec::new() }))
+        RefCell::new(ManuallyDrop::new(Local { logger: None, seat: None, thread: 0, ended: false, text: Vec::new(), others: Vec::new() }))
     };
     static GUARD: Guard = const { Guard };
     static IS_FLUSHER: Cell<bool> = const { Cell::new(false) };
@@ -41,7 +43,8 @@ impl Drop for Guard {
             let Ok(mut local) = local.try_borrow_mut() else { return };
             local.ended = true;
             local.text = Vec::new();
-            if let (Some(logger), Some(seat)) = (local.logger, local.seat.take()) {
+            local.put_aside();
+            for (logger, seat) in std::mem::take(&mut local.others) {
                 logger.release(seat);
             }
         });
@@ -121,7 +124,7 @@ impl Local {
     #[inline]
     fn record(&mut self, logger: &'static Logger, meta: Meta<'_>, said: Text<'_>) {
         if !self.logger.is_some_and(|mine| std::ptr::eq(mine, logger)) {
-            self.attach(logger);
+            self.switch_to(logger);
         }
         let Local { seat, text, thread, .. } = self;
         let (encoding, body) = match said.constant() {
@@ -138,18 +141,34 @@ impl Local {
         }
     }
 
-    /// The thread's first record in this process: learns its id and claims a lane.
+    /// The thread logs to another logger than before: takes the lane that it has there, or claims one.
     #[cold]
-    fn attach(&mut self, logger: &'static Logger) {
-        self.thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+    fn switch_to(&mut self, logger: &'static Logger) {
+        self.put_aside();
         self.logger = Some(logger);
-        // A lane of a ring from before a fork belongs to the parent.
-        self.seat = None;
+        let known = self.others.iter().position(|(other, _)| std::ptr::eq(*other, logger));
+        self.seat = match known {
+            Some(index) => Some(self.others.swap_remove(index).1),
+            None => self.claim(logger),
+        };
+    }
+
+    /// Keeps the lane that is in use for later. One of a ring from before a fork belongs to the parent and is left.
+    fn put_aside(&mut self) {
+        if let (Some(logger), Some(seat)) = (self.logger.take(), self.seat.take()) {
+            self.others.push((logger, seat));
+        }
+        self.others.retain(|(logger, _)| logger.is_of_this_process());
+    }
+
+    /// The thread's first record to this logger: learns its id and claims a lane.
+    fn claim(&mut self, logger: &'static Logger) -> Option<LaneSeat> {
+        self.thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
         if self.ended || GUARD.try_with(|_| ()).is_err() {
-            return;
+            return None;
         }
         let current = std::thread::current();
-        self.seat = logger.claim(self.thread, current.name().unwrap_or_default().as_bytes());
+        logger.claim(self.thread, current.name().unwrap_or_default().as_bytes())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line.
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use lastwords::folder::{Folder, default_path};
 use lastwords::{Level, Result};
@@ -21,6 +22,9 @@ pub(crate) enum Command {
     Flush(Flush),
     Recover(Recover),
     Pipe(Pipe),
+    Demo(Demo),
+    #[command(hide = true)]
+    DemoProcess(DemoProcess),
     /// Print a completion script for a shell.
     #[command(
         after_help = "Example:\n  lastwords completions bash > ~/.local/share/bash-completion/completions/lastwords"
@@ -43,6 +47,8 @@ pub(crate) struct Flush {
     pub(crate) once: bool,
     #[command(flatten)]
     pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) rings: Rings,
     /// The log folder; the same as --dir.
     #[arg(conflicts_with = "dir")]
     pub(crate) folder: Option<PathBuf>,
@@ -68,6 +74,8 @@ pub(crate) struct Recover {
     /// Times in UTC instead of local time.
     #[arg(long)]
     pub(crate) utc: bool,
+    #[command(flatten)]
+    pub(crate) rings: Rings,
     /// Log folders or ring files.
     #[arg(required = true, value_name = "FOLDER-or-FILE")]
     pub(crate) paths: Vec<PathBuf>,
@@ -94,6 +102,77 @@ pub(crate) struct Pipe {
     pub(crate) place: Place,
 }
 
+/// Let processes die while they log, and count every line afterwards.
+///
+/// A host and three workers log as fast as they can. Then one is killed, one segfaults, one calls _exit, and the
+/// process that flushes is killed. The rest is drained, every line of every file is checked, and a table says what was
+/// found. Exits with 0 only if nothing is missing, torn or doubled, and every death left something to recover.
+#[derive(Debug, Args)]
+#[command(after_help = "The files stay where they are; they take at most 2 GiB.\n\nExamples:\n  lastwords demo\n  \
+                        lastwords demo --seconds 10 --threads 4 --dir /var/tmp/demo")]
+pub(crate) struct Demo {
+    /// Seconds for which the processes log.
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..=3600))]
+    pub(crate) seconds: u32,
+    /// Threads that log, in each process.
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..=16))]
+    pub(crate) threads: u32,
+    /// Folder for all files, new or empty [default: a fresh one under the temporary folder]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// A process of the demo.
+#[derive(Debug, Args)]
+pub(crate) struct DemoProcess {
+    /// Role: the log file is ROLE.log.
+    #[arg(long)]
+    pub(crate) role: String,
+    /// Log folder.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// The page on which lines are acknowledged.
+    #[arg(long)]
+    pub(crate) oracle: PathBuf,
+    /// Number that its lines carry.
+    #[arg(long)]
+    pub(crate) index: u32,
+    /// Threads that log.
+    #[arg(long, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
+    pub(crate) threads: u32,
+    /// Bytes of lines after which it waits for its end.
+    #[arg(long)]
+    pub(crate) bytes: u64,
+    /// How it ends.
+    #[arg(long)]
+    pub(crate) how: How,
+    /// Pid of the demo that started it.
+    #[arg(long)]
+    pub(crate) parent: u32,
+}
+
+/// How a process of the demo ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum How {
+    /// It runs until it is killed.
+    Run,
+    /// By a segmentation fault.
+    Segv,
+    /// By _exit(2).
+    Exit,
+}
+
+impl How {
+    /// The option's value.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            How::Run => "run",
+            How::Segv => "segv",
+            How::Exit => "exit",
+        }
+    }
+}
+
 /// Where the logs are.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
@@ -111,9 +190,27 @@ impl Place {
     }
 }
 
+/// Where the rings are.
+#[derive(Debug, Args)]
+pub(crate) struct Rings {
+    /// Folder of the rings, if the processes keep them elsewhere [default: rings/ in the log folder]
+    #[arg(long = "rings", env = "LASTWORDS_RINGS", value_name = "FOLDER")]
+    path: Option<PathBuf>,
+}
+
+impl Rings {
+    /// The log folder with its rings in the place that was named.
+    pub(crate) fn of(&self, folder: Folder) -> Result<Folder> {
+        match &self.path {
+            Some(path) => folder.with_rings(path),
+            None => Ok(folder),
+        }
+    }
+}
+
 impl Flush {
     /// The folder, which must exist.
     pub(crate) fn open(&self) -> Result<Folder> {
-        Folder::open(&self.folder.clone().unwrap_or_else(|| self.place.path()))
+        self.rings.of(Folder::open(&self.folder.clone().unwrap_or_else(|| self.place.path()))?)
     }
 }

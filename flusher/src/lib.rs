@@ -3,6 +3,7 @@
 //! Draining itself is in the library `lastwords`, module `flush`, because every process embeds it.
 
 mod cli;
+mod demo;
 mod exit;
 mod flush;
 mod guess;
@@ -21,6 +22,8 @@ pub fn main() -> ExitCode {
         Command::Flush(arguments) => flush::run(&arguments),
         Command::Recover(arguments) => recover::run(&arguments),
         Command::Pipe(arguments) => pipe::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::DemoProcess(arguments) => demo::run_process(&arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "lastwords", &mut std::io::stdout());
             Ok(Exit::Done)

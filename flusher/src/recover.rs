@@ -24,7 +24,7 @@ fn drain(arguments: &Recover) -> Result<Exit> {
             let why = "--drain takes log folders, because a ring file alone does not say where its lines go";
             return Err(Error::Folder { path: path.clone(), why: why.to_owned() });
         }
-        if crate::flush::once(&Folder::open(path)?)? == Exit::Done {
+        if crate::flush::once(&arguments.rings.of(Folder::open(path)?)?)? == Exit::Done {
             exit = Exit::Done;
         }
     }
@@ -35,11 +35,11 @@ fn print(arguments: &Recover) -> Result<Exit> {
     let mut recovery = Recovery::default();
     for path in &arguments.paths {
         if path.is_dir() {
-            recovery.add_folder(&Folder::open(path)?)?;
+            recovery.add_folder(&arguments.rings.of(Folder::open(path)?)?)?;
         } else if let Err(source) = path.symlink_metadata() {
             return Err(Error::Io { doing: "look at", path: path.clone(), source });
         } else {
-            recovery.add_file(path, None);
+            recovery.add_file(path);
         }
     }
     let mut printer =

@@ -45,7 +45,7 @@ pub(crate) fn apply(folder: &Folder, entry: &Entry) -> Result<()> {
 
 /// The ring of this name, if it is the one that was meant. What cannot be read as a ring is not.
 fn find(folder: &Folder, name: &str, uuid: &[u8; 16]) -> Result<Option<RingReader>> {
-    match RingReader::open(&folder.rings().join(name)) {
+    match RingReader::open_in(folder, name) {
         Ok(reader) if reader.header().uuid == *uuid => Ok(Some(reader)),
         Ok(_) | Err(Error::NotARing { .. }) => Ok(None),
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -55,10 +55,16 @@ fn find(folder: &Folder, name: &str, uuid: &[u8; 16]) -> Result<Option<RingReade
 
 /// Removes a ring's file.
 pub(crate) fn remove(folder: &Folder, name: &str) -> Result<()> {
-    let path = folder.rings().join(name);
-    spill::remove_all(&path).map_err(Error::io("remove the spilled messages of", &path))?;
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove the ring", path)(error)),
-        _ => Ok(()),
+    let entry = folder.rings().join(name);
+    spill::remove_all(&entry).map_err(Error::io("remove the spilled messages of", &entry))?;
+    // Shared memory goes before the file that stands for it, so that it is never left without one.
+    for path in [folder.ring_path(name), entry] {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io("remove the ring", path)(error));
+            }
+            _ => {}
+        }
     }
+    Ok(())
 }

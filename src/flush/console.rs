@@ -65,6 +65,8 @@ pub(crate) fn finish() {
 struct Console {
     reader: RingReader,
     positions: Vec<u64>,
+    /// Message number expected next in each lane.
+    expected: Vec<u64>,
     batches: Vec<LaneBatch>,
     snapshots: Vec<LaneSnapshot>,
     scratch: Vec<u8>,
@@ -80,6 +82,7 @@ impl Console {
         let utc = reader.header().flags & crate::layout::ring_flag::UTC != 0;
         Console {
             positions: vec![0; lanes],
+            expected: vec![1; lanes],
             batches: (0..lanes).map(|_| LaneBatch::default()).collect(),
             snapshots: Vec::new(),
             scratch: Vec::new(),
@@ -113,6 +116,11 @@ impl Console {
             let extent = Extent::Live(self.snapshots[lane].reserved);
             self.reader.read_lane(lane, self.positions[lane], extent, 1024, &mut self.batches[lane])?;
             self.positions[lane] = self.positions[lane].max(self.batches[lane].end);
+            // The ring does not wait for the console: what was overwritten before it was printed is lost here alone.
+            for record in self.batches[lane].iter() {
+                self.lost += record.message.saturating_sub(self.expected[lane]);
+                self.expected[lane] = record.message.saturating_add(1);
+            }
         }
         let mut order: Vec<_> = self.batches.iter().flat_map(LaneBatch::iter).collect();
         order.sort_by_key(|record| record.clock);
@@ -132,8 +140,8 @@ impl Console {
                 Err(_) => render::message(&mut text, b"[a long message; see the log file]", None),
             }
             lines += 1;
-            if text.len() >= PIECE {
-                // A line that is longer than a piece by itself goes out in pieces.
+            if text.len() > PIECE {
+                // What was before this line fits a piece; a line that is longer by itself goes out in several.
                 let rest = if start > 0 { text.split_off(start) } else { Vec::new() };
                 let done = if rest.is_empty() { lines } else { lines - 1 };
                 self.lost = write(&text, done, self.lost);
@@ -173,18 +181,18 @@ fn write(text: &[u8], lines: u64, lost: u64) -> u64 {
     if text.is_empty() {
         return lost;
     }
-    let mut told = Vec::new();
     if lost > 0 {
-        told = format!("lastwords: {lost} lines are missing on this console, which was not read; the log file has them\n")
-            .into_bytes();
-    }
-    let text = [told.as_slice(), text].concat();
-    for piece in text.chunks(PIECE) {
-        if !is_ready() || std::io::stderr().write_all(piece).is_err() {
+        let told = format!("lastwords: {lost} lines are missing on this console, which was not read; the log file has them\n");
+        if !put(told.as_bytes()) {
             return lost + lines;
         }
     }
-    0
+    if put(text) { 0 } else { lines }
+}
+
+/// Writes all of a text that is at most a piece, or nothing; a longer one may stop between two pieces.
+fn put(text: &[u8]) -> bool {
+    text.chunks(PIECE).all(|piece| is_ready() && std::io::stderr().write_all(piece).is_ok())
 }
 
 fn is_ready() -> bool {

@@ -14,7 +14,7 @@ use crate::flush::lines;
 use crate::flush::logfile::plan_rotation;
 use crate::flush::output::Output;
 use crate::flush::render;
-use crate::folder::Folder;
+use crate::folder::{Folder, SHM_ENDING};
 use crate::level::Level;
 use crate::logger::{ARMED_ANY, ARMED_URGENT};
 use crate::reader::Position;
@@ -27,8 +27,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Rendered bytes after which a batch is written.
-const BATCH: usize = 1 << 20;
+/// Rendered bytes after which a batch is written. Positions move with a batch, so it also says how long a producer with
+/// a full lane waits.
+const BATCH: usize = 256 << 10;
 /// Bytes that all lanes together may hold in memory between passes.
 const READ_BUDGET: usize = 8 << 20;
 /// Nanoseconds before T that count as not yet final. A record whose slot was not seen open reads its clock after T
@@ -56,7 +57,9 @@ pub struct Drain {
     rings: Vec<Follow>,
     outputs: Vec<Output>,
     /// Files in the rings folder that are no readable rings, each reported once.
-    refused: Vec<PathBuf>,
+    refused: Vec<String>,
+    /// Lines about the folder that wait for a file to stand in.
+    notes: Vec<String>,
     /// An entry that is in the journal but could not be applied.
     stuck: Option<Entry>,
     stuck_since: Option<(Instant, String)>,
@@ -91,6 +94,7 @@ impl Drain {
             rings: Vec::new(),
             outputs: Vec::new(),
             refused: Vec::new(),
+            notes: Vec::new(),
             stuck: None,
             stuck_since: None,
             since_ns,
@@ -162,6 +166,10 @@ impl Drain {
     /// # Errors
     /// [`Error::Io`].
     pub fn settle(&mut self) -> Result<()> {
+        // Without any role there is no file to tell it in.
+        for text in self.notes.drain(..) {
+            eprintln!("{text}");
+        }
         if self.stuck.is_some() { Ok(()) } else { self.journal.settle() }
     }
 
@@ -179,7 +187,7 @@ impl Drain {
         self.remove_spills();
         if let Some((since, error)) = self.stuck_since.take() {
             let text = lines::write_failed(since.elapsed(), &error);
-            self.note(&text)?;
+            self.note(text);
         }
         Ok(())
     }
@@ -194,19 +202,30 @@ impl Drain {
             return Ok(());
         }
         self.listed = Some((now, changed));
-        for path in self.folder.ring_files()? {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if self.rings.iter().any(|ring| ring.name == name) || self.refused.contains(&path) {
+        for name in self.folder.ring_names()? {
+            if self.rings.iter().any(|ring| ring.name == name) || self.refused.contains(&name) {
                 continue;
             }
-            match Follow::open(&path) {
+            match Follow::open(&self.folder, &name) {
                 Ok(ring) => self.follow(ring),
-                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                    self.forget_lost_memory(&name)?;
+                }
                 Err(error) => {
-                    self.note(&lines::refused(&error))?;
-                    self.refused.push(path);
+                    self.note(lines::refused(&error));
+                    self.refused.push(name);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// A ring's name without the ring: shared memory that a reboot, or somebody, has removed. A file that is gone has
+    /// no name either.
+    fn forget_lost_memory(&mut self, name: &str) -> Result<()> {
+        if name.ends_with(SHM_ENDING) {
+            self.note(lines::memory_gone(name));
+            apply::remove(&self.folder, name)?;
         }
         Ok(())
     }
@@ -219,6 +238,7 @@ impl Drain {
         });
         self.outputs[ring.output].adopt(ring.reader.header(), ring.utc());
         self.rings.push(ring);
+        self.write_notes();
     }
 
     /// Reads all lanes and returns up to which raw clock the lines are final.
@@ -239,8 +259,8 @@ impl Drain {
         }
         for (number, error) in failed.into_iter().rev() {
             let ring = self.rings.remove(number);
-            self.refused.push(self.folder.rings().join(&ring.name));
-            self.note(&lines::refused(&error))?;
+            self.refused.push(ring.name);
+            self.note(lines::refused(&error));
         }
         Ok(limit)
     }
@@ -330,7 +350,7 @@ impl Drain {
             Ok(Some((body, encoding))) => {
                 output.record(&Record { body: &body, encoding, ..record }, ns, pid);
                 let reference = SpillReference::from_bytes(record.body);
-                self.spills.extend(reference.map(|found| spill::path(ring.reader.path(), found.number)));
+                self.spills.extend(reference.map(|found| spill::path(ring.reader.entry(), found.number)));
             }
             Err(text) => {
                 ring.damaged += 1;
@@ -393,14 +413,18 @@ impl Drain {
         render::line(lines, stamp, ns, pid, level, text.as_bytes(), None);
     }
 
-    /// A line about the folder itself, in the first role's file; before any role is known, on standard error.
-    fn note(&mut self, text: &str) -> Result<()> {
-        if self.outputs.is_empty() {
-            eprintln!("lastwords: {text}");
-        } else {
-            self.line(0, clock::realtime_ns(), std::process::id(), Level::WARNING, text);
+    /// A line about the folder itself, for the first role's file, as soon as a role is known.
+    fn note(&mut self, text: String) {
+        self.notes.push(text);
+        self.write_notes();
+    }
+
+    fn write_notes(&mut self) {
+        if !self.outputs.is_empty() {
+            for text in std::mem::take(&mut self.notes) {
+                self.line(0, clock::realtime_ns(), std::process::id(), Level::WARNING, &text);
+            }
         }
-        Ok(())
     }
 
     fn report_drops(&mut self, earlier: bool) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use crate::clock::{self, Anchor, Timeline};
 use crate::error::{Error, Result};
+use crate::folder::Folder;
 use crate::flush::liveness::{Evidence, Verdict, Watch};
 use crate::geometry::LANE_BLOCK;
 use crate::layout::{Control, LaneBlock, lane_kind, ring_flag};
@@ -11,7 +12,6 @@ use crate::sys::futex;
 use crate::sys::map::FutexPage;
 use std::mem::offset_of;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Longest time for which an open slot holds other lines back.
@@ -90,11 +90,10 @@ pub(crate) struct Follow {
 }
 
 impl Follow {
-    /// Follows the ring file at `path`, from the positions that it holds.
-    pub(crate) fn open(path: &Path) -> Result<Follow> {
-        let reader = RingReader::open(path)?;
-        let metadata = reader.source().metadata().map_err(Error::io("look at the ring", path))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    /// Follows the ring of this name, from the positions that it holds.
+    pub(crate) fn open(folder: &Folder, name: &str) -> Result<Follow> {
+        let reader = RingReader::open_in(folder, name)?;
+        let metadata = reader.source().metadata().map_err(Error::io("look at the ring", reader.path()))?;
         let header = *reader.header();
         let control = reader.control()?;
         let mut follow = Follow {
@@ -114,7 +113,7 @@ impl Follow {
             armed: 0,
             waker: None,
             same_clock: header.boot_id == boot_id() && header.clock_kind == clock::kind(),
-            name,
+            name: name.to_owned(),
             reader,
         };
         follow.look(Instant::now())?;

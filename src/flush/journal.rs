@@ -21,7 +21,7 @@
 //! ```
 
 use crate::error::{Error, Result};
-use crate::folder::Folder;
+use crate::folder::{Folder, is_ring_name};
 use crate::reader::is_role;
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use std::fs::File;
@@ -36,8 +36,6 @@ const HEAD: usize = 40;
 const RESERVED: u64 = 2 << 20;
 /// Largest entry that is believed, in bytes.
 const ENTRY_MAX: u64 = 256 << 20;
-/// Longest file name in an entry.
-const NAME_MAX: usize = 255;
 
 /// One change of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -326,11 +324,6 @@ fn numbers<const N: usize>(bytes: &[u8]) -> Option<[u64; N]> {
         *number = u64::from_le_bytes(*chunk.first_chunk()?);
     }
     Some(numbers)
-}
-
-/// A name that stays within the folder.
-fn is_ring_name(name: &str) -> bool {
-    name.ends_with(crate::folder::RING_ENDING) && name.len() <= NAME_MAX && !name.contains('/') && !name.starts_with('.')
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::flush::follow::Follow;
 use crate::flush::liveness::Verdict;
 use crate::flush::stamp::Stamp;
 use crate::reader::Closed;
+use std::path::Path;
 use std::time::Duration;
 
 fn counted(count: u64, noun: &str) -> String {
@@ -45,6 +46,16 @@ pub(crate) fn earlier_run(rings: usize) -> String {
 /// A file in the rings folder that cannot be drained.
 pub(crate) fn refused(error: &Error) -> String {
     format!("lastwords: left aside: {error}")
+}
+
+/// Shared memory that is gone, with what it held.
+pub(crate) fn memory_gone(name: &str) -> String {
+    format!("lastwords: the shared memory of {name} is gone, removed or lost with a reboot, and what it still held with it")
+}
+
+/// Something that was no plain file had the log file's name.
+pub(crate) fn moved_aside(to: &Path) -> String {
+    format!("lastwords: what had this file's name was a link or no plain file; it is now {}", to.display())
 }
 
 /// A write failed for a while.

@@ -25,30 +25,35 @@ pub struct LogFile {
     size: u64,
     /// The file ends in the middle of a line, which somebody else left.
     needs_newline: bool,
+    moved_to: Option<PathBuf>,
 }
 
 impl LogFile {
-    /// Opens the role's current file, made where it is missing.
+    /// Opens the role's current file, made where it is missing. What has its name and is no plain file of its own, a
+    /// symbolic link, a FIFO, a further name of some other file, is renamed and never written to.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be opened, [`Error::Folder`] if something else than a file has its name.
+    /// [`Error::Io`] if it cannot be looked at, renamed, opened or made.
     pub fn open(folder: &Folder, role: &str) -> Result<LogFile> {
         let path = folder.log_file(role);
+        let moved_to = move_aside(&path)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
             .map(File::from)
             .map_err(|error| Error::io("open the log file", &path)(error.into()))?;
         let metadata = file.metadata().map_err(Error::io("look at the log file", &path))?;
-        if !metadata.is_file() {
-            return Err(Error::folder(folder.path(), format!("{} is not a regular file; move it away", path.display())));
-        }
         let size = metadata.len();
         let mut last = [b'\n'];
         if size > 0 {
             file.read_exact_at(&mut last, size - 1).map_err(Error::io("read the log file", &path))?;
         }
         let identity = (metadata.dev(), metadata.ino());
-        Ok(LogFile { path, file, identity, size, needs_newline: last != [b'\n'] })
+        Ok(LogFile { path, file, identity, size, needs_newline: last != [b'\n'], moved_to })
+    }
+
+    /// Where something that was no log file has been moved to, told once.
+    pub fn take_moved(&mut self) -> Option<PathBuf> {
+        self.moved_to.take()
     }
 
     /// Device and inode.
@@ -119,6 +124,21 @@ impl LogFile {
         }
         Ok(Some(there))
     }
+}
+
+fn move_aside(path: &Path) -> Result<Option<PathBuf>> {
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("look at the log file", path)(error)),
+    };
+    if found.is_file() && found.nlink() == 1 {
+        return Ok(None);
+    }
+    let seconds = crate::clock::realtime_ns() / 1_000_000_000;
+    let to = path.with_extension(format!("log.aside-{seconds}-{}", found.ino()));
+    fs::rename(path, &to).map_err(Error::io("move aside", path))?;
+    Ok(Some(to))
 }
 
 /// The file of `role` with number `number`; 0 is the current one.

@@ -1,6 +1,9 @@
 //! A role's share of a batch: rendered lines on their way to its log file.
 
+use crate::clock;
 use crate::error::Result;
+use crate::flush::lines;
+use crate::level::Level;
 use crate::flush::logfile::LogFile;
 use crate::flush::render;
 use crate::flush::stamp::Stamp;
@@ -52,12 +55,18 @@ impl Output {
 
     /// Makes sure that the file is open and still the one at its path.
     pub(crate) fn refresh(&mut self, folder: &Folder) -> Result<&mut LogFile> {
-        let fresh = match self.file.take().filter(LogFile::is_current) {
+        let mut fresh = match self.file.take().filter(LogFile::is_current) {
             Some(file) => file,
             None => LogFile::open(folder, &self.role)?,
         };
         if fresh.needs_newline() && self.lines.first().is_some_and(|first| *first != b'\n') {
             self.lines.insert(0, b'\n');
+        }
+        if let Some(to) = fresh.take_moved() {
+            let mut line = Vec::new();
+            let (now, me) = (clock::realtime_ns(), std::process::id());
+            render::line(&mut line, &mut self.stamp, now, me, Level::WARNING, lines::moved_aside(&to).as_bytes(), None);
+            self.lines.splice(0..0, line);
         }
         Ok(self.file.insert(fresh))
     }

@@ -94,17 +94,24 @@ impl Recovery {
         if let Some(entry) = &entry {
             self.journaled.extend(unwritten(folder, entry)?);
         }
-        for path in folder.ring_files()? {
-            self.add_file(&path, entry.as_ref());
+        for name in folder.ring_names()? {
+            match RingReader::open_in(folder, &name) {
+                // The flusher may have removed it since it was listed.
+                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+                opened => self.add(opened, entry.as_ref()),
+            }
         }
         Ok(())
     }
 
     /// Adds one ring file. What cannot be read is listed in `refused`.
-    pub fn add_file(&mut self, path: &Path, journal: Option<&Entry>) {
-        match RecoveredRing::open(path, journal) {
+    pub fn add_file(&mut self, path: &Path) {
+        self.add(RingReader::open(path), None);
+    }
+
+    fn add(&mut self, opened: Result<RingReader>, journal: Option<&Entry>) {
+        match opened.and_then(|reader| RecoveredRing::new(reader, journal)) {
             Ok(ring) => self.rings.push(ring),
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound && journal.is_some() => {}
             Err(error) => self.refused.push(error),
         }
     }
@@ -131,11 +138,10 @@ impl Recovery {
 }
 
 impl RecoveredRing {
-    fn open(path: &Path, journal: Option<&Entry>) -> Result<RecoveredRing> {
-        let reader = RingReader::open(path)?;
-        let inode = reader.source().metadata().map_err(Error::io("look at the ring", path))?.ino();
+    fn new(reader: RingReader, journal: Option<&Entry>) -> Result<RecoveredRing> {
+        let inode = reader.source().metadata().map_err(Error::io("look at the ring", reader.path()))?.ino();
         let evidence = Evidence::collect(reader.source(), inode, reader.process())
-            .map_err(Error::io("look at the lock of", path))?;
+            .map_err(Error::io("look at the lock of", reader.path()))?;
         let verdict = evidence.verdict();
         let closed = reader.control()?.closed;
         let (mut scratch, mut snapshots, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
@@ -153,7 +159,7 @@ impl RecoveredRing {
             });
         }
         let report = RingReport {
-            path: path.to_owned(),
+            path: reader.path().to_owned(),
             role: reader.role().to_owned(),
             pid: reader.header().pid,
             verdict,

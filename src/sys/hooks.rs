@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 
 /// Has `hook` run at an ordinary exit: return from main, or exit(3).
 pub(crate) fn at_exit(hook: extern "C" fn()) {
@@ -11,7 +11,7 @@ pub(crate) fn at_exit(hook: extern "C" fn()) {
 }
 
 /// Descriptors that a forked child closes at once, so that it does not keep the parent's locks. -1 is a free place.
-static INHERITED: [AtomicI32; 8] = [const { AtomicI32::new(-1) }; 8];
+static INHERITED: [AtomicI32; 64] = [const { AtomicI32::new(-1) }; 64];
 
 extern "C" fn close_inherited() {
     for place in &INHERITED {
@@ -27,6 +27,12 @@ extern "C" fn close_inherited() {
 pub(crate) fn at_fork() {
     // SAFETY: pthread_atfork only stores the pointer; the hook calls close(2), which is allowed after fork.
     unsafe { libc::pthread_atfork(None, None, Some(close_inherited)) };
+}
+
+/// What a place points to, which is null or a leaked box.
+pub(crate) fn leaked<T>(place: &'static AtomicPtr<T>) -> Option<&'static T> {
+    // SAFETY: the places of the registry are null or hold pointers made from `&'static` references.
+    unsafe { place.load(Ordering::Acquire).as_ref() }
 }
 
 /// Lists a descriptor for closing in forked children.

@@ -35,6 +35,13 @@ impl RingMap {
         Ok(RingMap { base, geometry })
     }
 
+    /// Takes memory of `geometry`'s size at `base`, which the caller never unmaps.
+    pub(crate) fn adopt(base: *mut u8, geometry: Geometry) -> io::Result<RingMap> {
+        // SAFETY: the range is mapped, and the advice changes none of its bytes.
+        unsafe { rustix::mm::madvise(base.cast(), geometry.file_size() as usize, Populate::LinuxDontFork) }?;
+        Ok(RingMap { base, geometry })
+    }
+
     pub(crate) fn geometry(&self) -> Geometry {
         self.geometry
     }

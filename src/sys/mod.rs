@@ -7,4 +7,5 @@ pub(crate) mod futex;
 pub(crate) mod hooks;
 pub(crate) mod map;
 pub(crate) mod process_page;
+pub(crate) mod signals;
 pub(crate) mod tsc;

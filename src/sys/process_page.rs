@@ -36,11 +36,6 @@ impl<T: 'static + Sync> ProcessPageCell<T> {
         unsafe { page.value.load(Ordering::Acquire).as_ref() }
     }
 
-    /// Whether a value was ever set, in this process or in one it was forked from.
-    pub(crate) fn was_set(&self) -> bool {
-        !self.page.load(Ordering::Acquire).is_null()
-    }
-
     /// Claims the right to make this process's value. False if somebody else has it, or has made it.
     pub(crate) fn begin(&self) -> bool {
         let Some(page) = self.page() else { return false };

@@ -297,12 +297,11 @@ fn a_message_of_two_slots_that_is_overwritten_is_taken_whole_or_not_at_all() {
 ///
 /// loom takes SeqCst accesses for AcqRel ones, which is weaker than what the language says, so the reader looks at the
 /// slot by a read-modify-write: its place in the order of the commit word's changes stands for the total order.
-#[test]
-fn an_append_whose_slot_was_not_seen_open_reads_a_later_clock() {
+fn look_at_the_time_then_at_the_lane(slots: usize, bodies: &'static [&'static [u8]]) {
     let tally = Arc::new(Tally::default());
     let seen = Arc::clone(&tally);
     check(move || {
-        let (memory, time) = (Memory::new(1), Arc::new(AtomicU64::new(0)));
+        let (memory, time) = (Memory::new(slots), Arc::new(AtomicU64::new(0)));
         let mut lane = memory.lane();
         let reader = thread::spawn({
             let (memory, time) = (Arc::clone(&memory), Arc::clone(&time));
@@ -311,8 +310,13 @@ fn an_append_whose_slot_was_not_seen_open_reads_a_later_clock() {
                 memory.slots[0].fetch_add(0, Ordering::SeqCst)
             }
         });
-        let said = Message { level: 20, call_site: 0, thread: 1, encoding: 0, body: &[] };
-        let clocks = [(); 2].map(|()| lane.append(|| time.load(Ordering::SeqCst), &said));
+        let clocks: Vec<u64> = bodies
+            .iter()
+            .map(|body| {
+                let said = Message { level: 20, call_site: 0, thread: 1, encoding: 0, body };
+                lane.append(|| time.load(Ordering::SeqCst), &said)
+            })
+            .collect();
         let commit = reader.join().expect("the reader ends");
         if commit & 3 == slot_state::BUSY {
             // The drain holds other lines back for it.
@@ -325,5 +329,15 @@ fn an_append_whose_slot_was_not_seen_open_reads_a_later_clock() {
             assert_eq!(*clock, 1, "sequence {sequence} began after the look and reads an earlier clock");
         }
     });
-    assert!(tally.not_yet.load(Relaxed) > 0 && tally.taken.load(Relaxed) > 0);
+    assert!(tally.not_yet.load(Relaxed) > 0 && tally.taken.load(Relaxed) > 0 && tally.overwritten.load(Relaxed) > 0);
+}
+
+#[test]
+fn an_append_whose_slot_was_not_seen_open_reads_a_later_clock() {
+    look_at_the_time_then_at_the_lane(1, &[b"", b""]);
+}
+
+#[test]
+fn a_message_of_two_slots_whose_first_was_not_seen_open_reads_a_later_clock() {
+    look_at_the_time_then_at_the_lane(8, &[b"nine byte"]);
 }

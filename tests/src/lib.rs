@@ -1,6 +1,7 @@
 //! What the tests share: scratch folders that clean up after themselves, and log files taken apart.
 
 pub mod actor;
+pub mod forking;
 pub mod logs;
 pub mod oracle;
 pub mod scratch;

@@ -25,6 +25,9 @@ const MESSAGES: u64 = 200;
 /// Time for the points of one test, unless all are asked for.
 const TIME: Duration = Duration::from_secs(22);
 
+/// On a slow machine one point of so many is tried all the same.
+const POINTS_SHARE: usize = 10;
+
 /// A folder as a crash left it: `logs` and the marks of the processes.
 #[derive(Debug)]
 struct Wreck {
@@ -35,17 +38,19 @@ struct Wreck {
 impl Wreck {
     fn new(name: &str) -> Wreck {
         let scratch = Scratch::new(name);
+        // The last one's longest messages do not fit its ring and are spilled to files.
         let endings = [
-            ("host", Ending::KillItself(MESSAGES)),
-            ("worker", Ending::KillItself(MESSAGES)),
-            ("worker", Ending::Exit(MESSAGES / 4)),
+            ("host", Ending::KillItself(MESSAGES), 1024, 600),
+            ("worker", Ending::KillItself(MESSAGES), 1024, 600),
+            ("worker", Ending::Exit(MESSAGES / 4), 1024, 600),
+            ("spiller", Ending::KillItself(48), 256, 12_000),
         ];
-        let processes = (1..).zip(endings).map(|(run, (role, ending))| {
+        let processes = (1..).zip(endings).map(|(run, (role, ending, slots, longest))| {
             let victim = Victim {
                 marks: scratch.path().join(format!("marks-{run}")),
                 full: "overwrite".to_owned(),
-                slots: 1024,
-                longest: 600,
+                slots,
+                longest,
                 rotate_size: ROTATE_SIZE,
                 ending,
                 ..Victim::new(&scratch.path().join("logs"), role, run)
@@ -103,12 +108,13 @@ impl Outcome {
         files.sort();
         for entry in fs::read_dir(folder.join("rings")).expect("listed") {
             let name = entry.expect("listed").file_name().into_string().expect("a plain name");
-            assert!(!name.ends_with(".ring"), "{name} was not removed");
+            let stays = ["journal.a", "journal.b", "flusher.lock", "doorbell"].contains(&name.as_str());
+            assert!(stays, "{name} was not removed");
         }
         let mut lines = BTreeMap::new();
-        for role in ["host", "worker"] {
+        for role in ["host", "worker", "spiller"] {
             let found = logs::read(folder, role);
-            let _ = compare(&found, &wreck.of(role));
+            assert_eq!(compare(&found, &wreck.of(role)).lost, 0, "the rings are large enough");
             let said = |line: Line| (line.pid, line.level, line.message);
             lines.insert(role, found.into_iter().filter(|line| !is_heading(line)).map(said).collect());
         }
@@ -201,10 +207,14 @@ fn try_points(name: &'static str, since: &str, judge: impl Fn(&Outcome, &Outcome
     let _watchdog = Watchdog::new(name, Duration::from_secs(900));
     let wreck = Wreck::new(name);
     let folder = wreck.copy();
+    let is_spill = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().ends_with(".spill");
+    let spilled =
+        fs::read_dir(folder.join("rings")).expect("listed").filter(|entry| entry.as_ref().is_ok_and(is_spill));
+    assert!(spilled.count() >= 2, "messages are spilled");
     let calls = drain_until(&folder, since, Point::Never).expect("an unkilled drain");
     let reference = Outcome::of(&wreck, &folder);
-    assert_eq!(reference.deaths().len(), 2, "{:?}", reference.deaths());
-    assert!(reference.files.len() > 2 + 2 * 2, "at least two rotations of each role: {:?}", reference.files);
+    assert_eq!(reference.deaths().len(), 3, "{:?}", reference.deaths());
+    assert!(reference.files.len() > 3 * (1 + 2), "at least two rotations of each role: {:?}", reference.files);
     let renames =
         calls.iter().filter(|call| [libc::SYS_rename, libc::SYS_renameat2].contains(&(**call as i64))).count();
     assert!(renames >= 4, "rotations rename");
@@ -220,7 +230,7 @@ fn try_points(name: &'static str, since: &str, judge: impl Fn(&Outcome, &Outcome
     }
     let (start, mut tried) = (Instant::now(), 0);
     for point in points {
-        if !all && start.elapsed() > TIME {
+        if !all && start.elapsed() > TIME && tried * POINTS_SHARE >= counted {
             break;
         }
         let folder = wreck.copy();
@@ -234,7 +244,6 @@ fn try_points(name: &'static str, since: &str, judge: impl Fn(&Outcome, &Outcome
         tried += 1;
     }
     println!("{name}: {tried} of {counted} points tried, {} system calls", calls.len());
-    assert!(tried * 10 >= counted, "{tried} of {counted} points are too few");
 }
 
 #[test]

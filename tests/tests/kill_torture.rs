@@ -7,8 +7,8 @@
 //! none, and must say exactly how many were overwritten where it was too slow.
 //!
 //! Three kinds of rounds take turns. In lossless ones threads log in bursts that the flusher keeps up with, and where
-//! the flusher's process is the one to be killed, the others pause from just before the kill until its successor is
-//! elected, because a process whose ring is full while no flusher lives is right to overwrite. In the second kind they
+//! the flusher's process is the one to be killed, the others pause from just before the kill until its successor has
+//! made room, because a process whose ring is full while no flusher lives is right to overwrite. In the second kind they
 //! log flat out into small rings without any such care, and in the third they do not even wait for the flusher but
 //! overwrite what it has not read. There each missing message must be part of a loss line, right above the next
 //! message of its thread.
@@ -17,7 +17,7 @@ use lastwords::flush::flusher::{Election, Flusher};
 use lastwords::flush::journal::{Change, Journal};
 use lastwords::folder::Folder;
 use lastwords::holder::Holder;
-use lastwords::reader::RingReader;
+use lastwords::reader::{LaneSnapshot, RingReader};
 use lastwords_tests::logs;
 use lastwords_tests::oracle::{self, Ended, Found, Random, Victim, brake, compare, is_ready};
 use lastwords_tests::scratch::Scratch;
@@ -99,7 +99,12 @@ impl Round {
             wait_until("the process logs", || is_ready(&running.victim.marks));
         }
         wait_until("a living process flushes", || self.flusher().is_some());
-        self.set_brakes(false);
+        if self.kind == Kind::Lossless {
+            // A flusher that is killed before it got anywhere leaves no more room than it found.
+            self.set_brakes(true);
+            wait_until("the rings have room", || self.running.iter().all(|running| self.has_room(running)));
+            self.set_brakes(false);
+        }
     }
 
     fn start_one(&mut self, seat: usize, role: &str) {
@@ -126,9 +131,24 @@ impl Round {
     }
 
     fn set_brakes(&self, on: bool) {
-        for running in self.running.iter().filter(|_| self.kind == Kind::Lossless) {
+        for running in &self.running {
             brake(&running.victim.marks, on).expect("the marks");
         }
+    }
+
+    fn ring_of(&self, pid: u32) -> Option<RingReader> {
+        let files = self.folder.ring_files().expect("the rings");
+        let path = files.iter().find(|path| path.to_string_lossy().contains(&format!("-{pid}-")))?;
+        RingReader::open(path).ok()
+    }
+
+    fn has_room(&self, running: &Running) -> bool {
+        let Some(reader) = self.ring_of(running.child.id()) else { return false };
+        let mut lanes = Vec::new();
+        reader.lanes(&mut Vec::new(), &mut lanes).expect("the lanes");
+        let room =
+            |lane: &LaneSnapshot| lane.reserved.saturating_sub(lane.position.released) < reader.geometry().slots() / 4;
+        lanes.iter().all(room)
     }
 
     /// Kills these processes at once, and looks at what they left.
@@ -136,10 +156,9 @@ impl Round {
         let flusher = self.flusher().is_none_or(|flusher| seats.contains(&flusher));
         tally.flushers += u64::from(flusher);
         if flusher {
-            for (seat, running) in self.running.iter().enumerate().filter(|_| self.kind == Kind::Lossless) {
-                if !seats.contains(&seat) {
-                    brake(&running.victim.marks, true).expect("the marks");
-                }
+            let braked = |seat: &usize| self.kind == Kind::Lossless && !seats.contains(seat);
+            for seat in (0..self.running.len()).filter(braked) {
+                brake(&self.running[seat].victim.marks, true).expect("the marks");
             }
         }
         for seat in &seats {
@@ -162,9 +181,7 @@ impl Round {
 
     /// What a flusher finds in the ring of a process that was killed, unless one has already been there.
     fn look_at_ring(&self, pid: u32, tally: &mut Tally) {
-        let files = self.folder.ring_files().expect("the rings");
-        let mine = |path: &&std::path::PathBuf| path.to_string_lossy().contains(&format!("-{pid}-"));
-        let Some(reader) = files.iter().find(mine).and_then(|path| RingReader::open(path).ok()) else { return };
+        let Some(reader) = self.ring_of(pid) else { return };
         let (mut buffer, mut lanes) = (Vec::new(), Vec::new());
         reader.lanes(&mut buffer, &mut lanes).expect("the lanes");
         let (mut undrained, mut open) = (false, false);

@@ -280,7 +280,7 @@ impl Run<'_> {
             Operation::Look => self.drained.seen = self.model.reserved,
             Operation::DrainLate { slots_max } => self.drain(slots_max, usize::MAX, self.drained.seen),
             Operation::Recover => self.recover(),
-            Operation::Release { back } => self.publish(self.drained.position.saturating_sub(back), true),
+            Operation::Release { back, agrees } => self.publish(self.model.reserved.saturating_sub(back), agrees),
             Operation::Nonsense { released, agrees } => self.publish(released, agrees),
         }
     }
@@ -335,8 +335,10 @@ enum Operation {
         slots_max: u64,
     },
     Recover,
+    /// A position so far back from the newest slot.
     Release {
         back: u64,
+        agrees: bool,
     },
     Nonsense {
         released: u64,
@@ -363,7 +365,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => Just(Operation::Look),
         2 => slots_max().prop_map(|slots_max| Operation::DrainLate { slots_max }),
         1 => Just(Operation::Recover),
-        1 => (0u64..3).prop_map(|back| Operation::Release { back }),
+        2 => (0u64..20, any::<bool>()).prop_map(|(back, agrees)| Operation::Release { back, agrees }),
         1 => (nonsense, any::<bool>()).prop_map(|(released, agrees)| Operation::Nonsense { released, agrees }),
     ]
 }

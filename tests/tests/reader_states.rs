@@ -11,7 +11,7 @@ use lastwords::geometry::Geometry;
 use lastwords::lane::Message;
 use lastwords::layout::{LaneBlock, SLOT_HEAD, SlotHead, commit_word, slot_kind, slot_state};
 use lastwords::reader::{Extent, LaneBatch, RingReader, Source};
-use lastwords::ring::{Ring, RingSpec};
+use lastwords::ring::{Memory, Ring, RingSpec};
 use lastwords::sync::Ordering;
 use lastwords::{FullPolicy, Level};
 use lastwords_tests::scratch::Scratch;
@@ -40,6 +40,7 @@ fn ring_in(scratch: &Scratch) -> Ring {
         level: Level::INFO,
         full: FullPolicy::Overwrite,
         utc: true,
+        memory: Memory::default(),
         rotate_size: 1 << 20,
         rotate_keep: 1,
     };
@@ -479,6 +480,23 @@ fn a_first_slot_that_claims_no_slots_or_too_many_is_damage() {
             seen.assert_short(&[1, 3, 4]);
             seen.assert_damaged(4, 1);
         }
+    }
+}
+
+#[test]
+fn a_message_longer_than_the_lane_allows_is_damage_however_well_it_agrees() {
+    let mut image = ring_of(&[&long(SLOTS as usize / 4), b"message 2", b"message 3"]);
+    let further = SLOTS / 4 + 1;
+    image.slot(1)[offset_of!(SlotHead, slots)] = further as u8;
+    let slot = image.slot(further);
+    slot[offset_of!(SlotHead, message)] = 1;
+    slot[offset_of!(SlotHead, slots)] = further as u8 - 1;
+    slot[offset_of!(SlotHead, kind)] = slot_kind::CONTINUATION;
+    image.repair(1);
+    image.repair(further);
+    for seen in [image.live(further + 1), image.dead().0] {
+        seen.assert_short(&[3]);
+        seen.assert_damaged(further + 1, 1);
     }
 }
 

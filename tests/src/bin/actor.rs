@@ -2,20 +2,25 @@
 //!
 //! `actor ROLE FOLDER [setting=value …] [action …]`
 //!
-//! Settings: `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `console`, `flusher=never`, `level`.
+//! Settings: `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`.
 //! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `debug:TEXT`,
 //! `error:TEXT`, `facade:TEXT`, `threads:T:N` (each thread its own lines), `flush`, `line` (prints a line on standard
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
 //! `sleep:MS`. At the end main returns.
 
-use lastwords::{Builder, Flusher, FullPolicy, Level};
+use lastwords::{Builder, Flusher, FullPolicy, Level, Memory};
+use lastwords_tests::forking;
 use std::io::BufRead;
 use std::time::Duration;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let role = arguments.next().expect("a role");
-    let mut builder = lastwords::builder(role).folder(arguments.next().expect("a folder"));
+    let folder = arguments.next().expect("a folder");
+    let mut builder = lastwords::builder(role);
+    if folder != "default" {
+        builder = builder.folder(folder);
+    }
     let mut actions = Vec::new();
     for argument in arguments {
         match argument.split_once('=') {
@@ -42,6 +47,8 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
         "record" => builder.record_size(number()),
         "rotate" => builder.rotate_size(value.parse().expect("a size")),
         "keep" => builder.rotate_keep(number()),
+        "memory" => builder.memory(Memory::Shared),
+        "rings" => builder.rings(value),
         "console" => builder.console(true),
         "flusher" => builder.flusher(Flusher::Never),
         "level" => builder.level(value.parse::<Level>().expect("a level")),
@@ -75,8 +82,71 @@ fn act(action: &str, count: &mut u64) {
             rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).expect("killed")
         }
         "sleep" => std::thread::sleep(Duration::from_millis(rest.parse().expect("milliseconds"))),
+        "role" => second_role(rest),
+        "fork" => forking::children(rest.parse().expect("a number"), |child| {
+            (0..20).for_each(|n| lastwords::info!("child {child} line {n}"));
+        }),
+        "sleeper" => forking::sleeper(Duration::from_millis(rest.parse().expect("milliseconds"))),
+        "exec" => forking::exec(rest),
+        "nested" => lastwords::info!("outer {}", Nested),
+        "tls" => std::thread::spawn(|| LATE.with(|_| lastwords::info!("early"))).join().expect("ended"),
+        "panic" => panic_with_drop(),
+        "handler" => forking::log_from_handler(rest.parse().expect("a number")),
+        "exiting" => log_while_exiting(),
+        "disk" => forking::limit_file_size(rest.parse().expect("bytes")),
         other => panic!("no action {other}"),
     }
+}
+
+/// Logs while it is being formatted for a log call.
+struct Nested;
+
+impl std::fmt::Display for Nested {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        lastwords::info!("inner {}", 1);
+        f.write_str("done")
+    }
+}
+
+/// Logs when its thread's locals are destroyed, and when it is dropped by a panic.
+struct Late(&'static str);
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        lastwords::info!("{}", self.0);
+    }
+}
+
+thread_local! {
+    static LATE: Late = const { Late("late") };
+}
+
+fn panic_with_drop() {
+    let thread = std::thread::spawn(|| {
+        let _late = Late("dropped by a panic");
+        panic!("on purpose");
+    });
+    assert!(thread.join().is_err());
+}
+
+/// Threads that go on logging while main returns.
+fn log_while_exiting() {
+    for thread in 0..4 {
+        std::thread::spawn(move || (0..u64::MAX).for_each(|n| lastwords::info!("exiting {thread} line {n}")));
+    }
+    std::thread::sleep(Duration::from_millis(20));
+}
+
+fn second_role(role: &str) {
+    let folder = lastwords::folder().expect("initialised");
+    let open = || lastwords::builder(role).folder(&folder).open().expect("a second ring");
+    let (first, same) = (open(), open());
+    for n in 0..100 {
+        lastwords::info!(logger: first, "second {n}");
+        lastwords::info!("main {n}");
+        lastwords::info!(logger: same, "again {n}");
+    }
+    first.flush().expect("flushed");
 }
 
 /// The same text that the test computes: numbers, so that a part in the wrong place is seen.

@@ -1,0 +1,57 @@
+//! A logger as a value: a second role in one process, besides the one that [`crate::init`] makes.
+
+use crate::config::Builder;
+use crate::error::Result;
+use crate::level::Level;
+use crate::logger::{FLUSH_MAX, Logger};
+use crate::registry::{self, LoggerCell};
+use crate::site::record_bytes_to;
+
+/// A logger of its own role or folder. Copies are the same logger; it lives as long as the process.
+///
+/// A process has one ring for each folder and role: opening the same again gives the same logger.
+///
+/// ```
+/// let folder = std::env::temp_dir().join(format!("lastwords-doc-log-{}", std::process::id()));
+/// let audit = lastwords::builder("audit").folder(&folder).open()?;
+/// lastwords::info!(logger: audit, "user {} logged in", "ada");
+/// audit.flush()?;
+/// assert!(std::fs::read_to_string(folder.join("audit.log"))?.contains("user ada logged in"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Log {
+    cell: &'static LoggerCell,
+}
+
+impl Log {
+    #[inline]
+    pub(crate) fn logger(self) -> Option<&'static Logger> {
+        self.cell.logger()
+    }
+
+    /// Records bytes as they are, see [`crate::record_bytes`].
+    pub fn record_bytes(self, level: Level, target: &str, text: &[u8]) {
+        if let Some(logger) = self.cell.logger() {
+            record_bytes_to(logger, level, target, text);
+        }
+    }
+
+    /// Waits until every line that was logged to this logger before the call is in its file, at most 2 s.
+    ///
+    /// # Errors
+    /// [`crate::Error::FlushTimeout`] if no flusher got that far. The lines are safe in the ring all the same.
+    pub fn flush(self) -> Result<()> {
+        self.cell.logger().map_or(Ok(()), |logger| logger.flush(FLUSH_MAX))
+    }
+}
+
+impl Builder {
+    /// Makes a logger as a value, which the macros take as `logger: value`; the process's own logger stays as it is.
+    ///
+    /// # Errors
+    /// As [`Builder::init`].
+    pub fn open(self) -> Result<Log> {
+        registry::open(self).map(|cell| Log { cell })
+    }
+}

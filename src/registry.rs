@@ -1,0 +1,183 @@
+//! The loggers of this process: how one is made, found again after a fork, and closed at the end.
+//!
+//! Each logger's cell keeps its pointer in a page that a forked child finds wiped. A child therefore finds no logger,
+//! and makes its own, with a ring of its own, at its first record; nothing that it does for that waits for a lock
+//! that a thread of its parent may have held.
+
+use crate::config::Builder;
+use crate::error::{Error, Result};
+use crate::layout::closed;
+use crate::logger::{FLUSH_MAX, Logger};
+use crate::sys::process_page::ProcessPageCell;
+use crate::sys::{hooks, signals};
+use crossbeam_utils::Backoff;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::time::{Duration, Instant};
+
+/// Most loggers of one process.
+const LOGGERS_MAX: usize = 16;
+/// Longest wait for another thread of a forked child that is making the child's logger.
+const MAKING_MAX: Duration = Duration::from_secs(1);
+
+/// A logger's place, in this process and in those that are forked from it.
+#[derive(Debug)]
+pub(crate) struct LoggerCell {
+    page: ProcessPageCell<Logger>,
+    /// What a forked child makes its logger from.
+    builder: OnceLock<Builder>,
+    /// The child of a fork could not make its logger and has said so.
+    failed_in: std::sync::atomic::AtomicU32,
+}
+
+/// The logger of `init`, the macros and the facade.
+static MAIN: LoggerCell = LoggerCell::new();
+/// All cells that have had a logger, for the hooks, which cannot wait for a lock.
+static CELLS: [AtomicPtr<LoggerCell>; LOGGERS_MAX] = [const { AtomicPtr::new(std::ptr::null_mut()) }; LOGGERS_MAX];
+
+impl LoggerCell {
+    const fn new() -> LoggerCell {
+        LoggerCell {
+            page: ProcessPageCell::new(),
+            builder: OnceLock::new(),
+            failed_in: std::sync::atomic::AtomicU32::new(0),
+        }
+    }
+
+    /// This process's logger, if it has one or was forked from a process that has.
+    #[inline]
+    pub(crate) fn logger(&'static self) -> Option<&'static Logger> {
+        self.page.get().or_else(|| self.after_fork())
+    }
+
+    fn fill(&'static self, builder: Builder) -> Result<()> {
+        let taken = || Error::AlreadyInitialised { role: self.role() };
+        if !self.page.begin() {
+            return Err(taken());
+        }
+        let logger = Logger::create(builder).inspect_err(|_| self.page.cancel())?;
+        let _ = self.builder.set(logger.builder().clone());
+        list(self)?;
+        self.page.set(logger).start();
+        install_hooks();
+        Ok(())
+    }
+
+    fn role(&self) -> String {
+        self.builder.get().map_or_else(String::new, |builder| builder.role.clone())
+    }
+
+    #[cold]
+    fn after_fork(&'static self) -> Option<&'static Logger> {
+        let builder = self.builder.get()?;
+        let me = std::process::id();
+        if self.failed_in.load(Ordering::Relaxed) == me {
+            return None;
+        }
+        if self.page.begin() {
+            match Logger::create(builder.clone()) {
+                Ok(logger) => self.page.set(logger).start(),
+                Err(error) => {
+                    self.failed_in.store(me, Ordering::Relaxed);
+                    eprintln!("lastwords: this forked process (pid {me}) cannot log: {error}");
+                }
+            }
+            return self.page.get();
+        }
+        let (start, backoff) = (Instant::now(), Backoff::new());
+        while self.page.get().is_none() && start.elapsed() < MAKING_MAX {
+            backoff.snooze();
+        }
+        self.page.get()
+    }
+}
+
+/// Makes the process's own logger.
+pub(crate) fn init(builder: Builder) -> Result<()> {
+    if MAIN.page.get().is_some() {
+        return Err(Error::AlreadyInitialised { role: MAIN.role() });
+    }
+    crate::facade::install()?;
+    MAIN.fill(builder)
+}
+
+/// Makes a further logger, or finds the one of the same folder and role.
+pub(crate) fn open(builder: Builder) -> Result<&'static LoggerCell> {
+    let path = std::path::absolute(builder.folder_path()).ok();
+    let same = |cell: &&'static LoggerCell| {
+        cell.builder.get().is_some_and(|known| known.role == builder.role && known.folder == path)
+    };
+    if let Some(cell) = cells().find(same) {
+        return Ok(cell);
+    }
+    let cell: &'static LoggerCell = Box::leak(Box::new(LoggerCell::new()));
+    cell.fill(builder)?;
+    Ok(cell)
+}
+
+/// The process's own logger.
+#[inline]
+pub(crate) fn current() -> Option<&'static Logger> {
+    MAIN.logger()
+}
+
+fn list(cell: &'static LoggerCell) -> Result<()> {
+    let pointer = std::ptr::from_ref(cell).cast_mut();
+    let free = |place: &&AtomicPtr<LoggerCell>| {
+        place.compare_exchange(std::ptr::null_mut(), pointer, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    };
+    let full = || Error::setting("loggers", format!("a process has at most {LOGGERS_MAX}, for as many folders and roles"));
+    CELLS.iter().find(free).map(|_| ()).ok_or_else(full)
+}
+
+fn cells() -> impl Iterator<Item = &'static LoggerCell> {
+    CELLS.iter().filter_map(|place| crate::sys::hooks::leaked(place))
+}
+
+fn install_hooks() {
+    static INSTALLED: AtomicBool = AtomicBool::new(false);
+    if !INSTALLED.swap(true, Ordering::AcqRel) {
+        hooks::at_fork();
+        hooks::at_exit(at_exit);
+        signals::on_ordinary_end(mark_signal);
+    }
+}
+
+/// Runs in a signal handler: loads and stores of atomics only.
+fn mark_signal(signal: u32) {
+    for logger in cells().filter_map(|cell| cell.page.get()) {
+        logger.ring().close(closed::SIGNAL, signal);
+    }
+}
+
+extern "C" fn at_exit() {
+    for logger in cells().filter_map(|cell| cell.page.get()) {
+        logger.ring().close(closed::EXIT, 0);
+    }
+    let start = Instant::now();
+    for logger in cells().filter_map(|cell| cell.page.get()) {
+        // Whoever flushes has two seconds for all of them; after that the ring stays, and the next drain takes it.
+        let _ = logger.flush(FLUSH_MAX.saturating_sub(start.elapsed()));
+    }
+    #[cfg(feature = "flusher")]
+    {
+        crate::flush::embedded::end();
+        cells().filter_map(|cell| cell.page.get()).for_each(Logger::ring_doorbell);
+        crate::flush::embedded::wait_for_end(FLUSH_MAX.saturating_sub(start.elapsed()));
+        crate::flush::console::finish();
+    }
+}
+
+/// Waits until every line that this process logged before the call is in its log file, at most 2 s.
+///
+/// # Errors
+/// [`Error::FlushTimeout`] if no flusher got that far. The lines are safe in the ring all the same.
+pub fn flush() -> Result<()> {
+    MAIN.page.get().map_or(Ok(()), |logger| logger.flush(FLUSH_MAX))
+}
+
+/// Where this process's log files are, once it has a logger.
+#[must_use]
+pub fn folder() -> Option<std::path::PathBuf> {
+    MAIN.page.get().map(|logger| logger.folder().path().to_owned())
+}

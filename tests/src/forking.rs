@@ -1,0 +1,84 @@
+//! What only the C library can do to a process: fork without exec, handlers, limits.
+#![allow(unsafe_code)]
+
+use std::os::unix::process::CommandExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Forks `count` children at once; each does `work` and ends by exit(3). Waits for all of them.
+///
+/// # Panics
+/// If a child does not end with status 0.
+pub fn children(count: u64, work: impl Fn(u64)) {
+    let mut pids = Vec::new();
+    for child in 0..count {
+        // SAFETY: the child runs code of this program that takes no lock which another thread could have held: the
+        // point of the test is that the library copes with exactly this.
+        match unsafe { libc::fork() } {
+            0 => {
+                work(child);
+                std::process::exit(0);
+            }
+            pid => pids.push(pid),
+        }
+    }
+    for pid in pids {
+        let mut status = 0;
+        // SAFETY: waits for a child of this process; the status is a local.
+        let ended = unsafe { libc::waitpid(pid, &mut status, 0) };
+        assert!(ended == pid && status == 0, "child {pid} ended with {status}");
+    }
+}
+
+/// Forks a child that only sleeps, and does not wait for it.
+pub fn sleeper(time: std::time::Duration) {
+    // SAFETY: the child calls sleep and _exit only.
+    if unsafe { libc::fork() } == 0 {
+        std::thread::sleep(time);
+        // SAFETY: ends the child at once, without running hooks.
+        unsafe { libc::_exit(0) };
+    }
+}
+
+/// Replaces the program by another actor, whose arguments stand in `arguments`, separated by spaces.
+///
+/// # Panics
+/// If it cannot.
+pub fn exec(arguments: &str) {
+    let program = std::env::current_exe().expect("this program");
+    let error = std::process::Command::new(program).args(arguments.split(' ')).exec();
+    panic!("exec failed: {error}");
+}
+
+static HANDLED: AtomicU64 = AtomicU64::new(0);
+
+extern "C" fn handler(_: libc::c_int) {
+    lastwords::info!("handler {}", HANDLED.fetch_add(1, Ordering::Relaxed));
+}
+
+/// Logs `count` lines while another thread keeps interrupting this one with a signal whose handler logs too.
+pub fn log_from_handler(count: u64) {
+    // SAFETY: the handler calls the library, whose promise under test is that this is allowed.
+    unsafe { libc::signal(libc::SIGUSR1, handler as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+    // SAFETY: the calling thread's own id.
+    let me = unsafe { libc::pthread_self() };
+    let done = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while done.load(Ordering::Acquire) == 0 {
+                // SAFETY: the interrupted thread outlives the scope.
+                unsafe { libc::pthread_kill(me, libc::SIGUSR1) };
+                std::thread::sleep(std::time::Duration::from_micros(50));
+            }
+        });
+        (0..count).for_each(|n| lastwords::info!("interrupted {n}"));
+        done.store(1, Ordering::Release);
+    });
+    lastwords::info!("handled {}", HANDLED.load(Ordering::Relaxed));
+}
+
+/// Limits the size of files that this process may write.
+pub fn limit_file_size(bytes: u64) {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+    // SAFETY: the limit is a local that the call reads.
+    unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &limit) };
+}
