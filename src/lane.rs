@@ -213,7 +213,7 @@ impl<'a> Lane<'a> {
         if message.body.len() > self.payload_size {
             return self.append_long(clock, message);
         }
-        let first = self.reserved + 1;
+        let first = self.first_free();
         let now = self.open(first, 1, clock);
         self.write_slot(first, Part { message, now, slots: 1, kind: slot_kind::FIRST, payload: message.body });
         self.close();
@@ -223,7 +223,7 @@ impl<'a> Lane<'a> {
     #[cold]
     fn append_long(&mut self, clock: impl FnOnce() -> u64, message: &Message<'_>) -> u64 {
         let body = &message.body[..message.body.len().min(self.message_size_max)];
-        let first = self.reserved + 1;
+        let first = self.first_free();
         let slots = self.slots_for(body.len());
         let now = self.open(first, slots, clock);
         for index in (1..slots).rev() {
@@ -235,6 +235,15 @@ impl<'a> Lane<'a> {
         self.write_slot(first, Part { message, now, slots: slots as u16, kind: slot_kind::FIRST, payload });
         self.close();
         now
+    }
+
+    /// The next sequence. An owner that finds its lane open, because it jumped out of an append, seals it first.
+    #[inline]
+    fn first_free(&mut self) -> u64 {
+        if self.committed != self.reserved {
+            self.seal();
+        }
+        self.reserved + 1
     }
 
     #[inline]
@@ -344,5 +353,58 @@ impl<'a> Lane<'a> {
     #[must_use]
     pub fn cells(&self) -> &'a [AtomicU64] {
         self.slots
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_that_finds_its_lane_open_seals_it_and_goes_on() {
+        let slots: Vec<AtomicU64> = (0..8 * 16).map(|_| AtomicU64::new(0)).collect();
+        let block: LaneBlock = empty_block();
+        let mut lane = Lane::new(&block, &slots, 16, 7);
+        let message = Message { level: 20, call_site: 0, thread: 1, encoding: 0, body: b"text" };
+        lane.append(|| 1, &message);
+        let jump = std::panic::AssertUnwindSafe(|| lane.append(|| panic!("jumps out"), &message));
+        assert!(std::panic::catch_unwind(jump).is_err());
+        lane.append(|| 3, &message);
+        let commit = |sequence: usize| slots[(sequence - 1) * 16].load(Ordering::Relaxed);
+        let expected = [(1, slot_state::VALID), (2, slot_state::ABORTED), (3, slot_state::VALID)];
+        for (sequence, state) in expected {
+            assert_eq!(commit(sequence as usize), commit_word(sequence, state), "sequence {sequence}");
+        }
+    }
+
+    fn empty_block() -> LaneBlock {
+        let word = || AtomicU64::new(0);
+        LaneBlock {
+            reserved: word(),
+            head: word(),
+            messages: word(),
+            dropped: word(),
+            dropped_first: word(),
+            dropped_last: word(),
+            kind: word(),
+            claims: word(),
+            producer_padding: std::array::from_fn(|_| word()),
+            owners: std::array::from_fn(|_| crate::layout::Owner {
+                first: word(),
+                thread: word(),
+                name: std::array::from_fn(|_| word()),
+            }),
+            consumer: Consumer {
+                released: word(),
+                released_inverted: word(),
+                written: word(),
+                written_inverted: word(),
+                next_message: word(),
+                dropped_reported: word(),
+                recovered: word(),
+                checksum: word(),
+            },
+            consumer_padding: std::array::from_fn(|_| word()),
+        }
     }
 }

@@ -168,8 +168,7 @@ impl Logger {
         if self.ring.block(number).kind.load(Ordering::Relaxed) == lane_kind::WRITE {
             return None;
         }
-        let lane = self.ring.lane(number).ok()?;
-        Some(LaneSeat { number, lane, gave_up: None })
+        Some(LaneSeat { number, lane: self.ring.lane(number), gave_up: None })
     }
 
     /// Gives a thread's lane back for the next thread.
@@ -187,13 +186,9 @@ impl Logger {
         loop {
             for (index, place) in self.overflow.iter().enumerate() {
                 let Ok(mut place) = place.try_lock() else { continue };
-                if place.is_none() {
-                    let number = self.seats.len() + index;
-                    *place = self.ring.lane(number).ok().map(|lane| LaneSeat { number, lane, gave_up: None });
-                }
-                let Some(seat) = place.as_mut() else { continue };
-                self.write(seat, message);
-                return;
+                let number = self.seats.len() + index;
+                let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None };
+                return self.write(place.get_or_insert_with(fresh), message);
             }
             if start.elapsed() > OVERFLOW_MAX {
                 self.control.unplaced.fetch_add(1, Ordering::Relaxed);

@@ -205,6 +205,8 @@ pub struct LaneBatch {
     buffer: Vec<u8>,
     records: Vec<Entry>,
     next: usize,
+    /// Where the read began.
+    start: u64,
     /// Everything up to this sequence has been looked at.
     pub end: u64,
     /// A record in flight at the end: its sequence.
@@ -228,7 +230,7 @@ impl LaneBatch {
     fn reset(&mut self, position: u64) {
         self.records.clear();
         self.next = 0;
-        self.end = position;
+        (self.start, self.end) = (position, position);
         (self.open, self.more, self.damaged) = (None, false, 0);
     }
 
@@ -525,6 +527,9 @@ impl<S: Source> RingReader<S> {
         let safe = reserved.saturating_sub(self.geometry.slots() - 1);
         let cut = safe.clamp(low, high + 1);
         batch.buffer.drain(..(cut - low) as usize * self.geometry.record_size());
+        if cut > low {
+            batch.end = cut - 1;
+        }
         Ok(cut)
     }
 
@@ -719,7 +724,7 @@ impl<S: Source> Decoder<'_, S> {
             }
             batch.end = sequence - 1;
         }
-        batch.more = batch.open.is_none() && batch.end < self.last && batch.end >= self.low;
+        batch.more = batch.open.is_none() && batch.end < self.last && batch.end > batch.start;
         Ok(())
     }
 

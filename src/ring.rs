@@ -171,13 +171,11 @@ impl Ring {
     }
 
     /// The producer's end of lane number `lane`, to be made once; its slots are faulted in.
-    ///
-    /// # Errors
-    /// As madvise(2).
-    pub fn lane(&self, lane: usize) -> io::Result<Lane<'static>> {
-        self.map.prefault(lane)?;
+    #[must_use]
+    pub fn lane(&self, lane: usize) -> Lane<'static> {
+        self.map.prefault(lane);
         let key = lane_key(&self.header.uuid, lane as u32);
-        Ok(Lane::new(self.block(lane), self.map.slots(lane), self.geometry().record_size() / 8, key))
+        Lane::new(self.block(lane), self.map.slots(lane), self.geometry().record_size() / 8, key)
     }
 
     /// Says in the ring how the process leaves it.

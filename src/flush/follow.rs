@@ -37,6 +37,8 @@ pub(crate) struct LaneFollow {
     open: Option<(u64, Instant)>,
     /// The last sequence, once the process is dead.
     final_last: Option<u64>,
+    /// A read after the death found nothing more.
+    exhausted: bool,
 }
 
 impl LaneFollow {
@@ -50,7 +52,9 @@ impl LaneFollow {
         if !was_read {
             return self.last_clock;
         }
-        let Some(sequence) = self.batch.open.filter(|_| self.final_last.is_none()) else {
+        // A lane whose slots were overwritten faster than they could be read has older records than any it shows.
+        let overrun = (self.batch.is_empty() && self.batch.more).then_some(u64::MAX);
+        let Some(sequence) = self.batch.open.or(overrun).filter(|_| self.final_last.is_none()) else {
             (self.quiet_at, self.open) = (pass, None);
             return u64::MAX;
         };
@@ -159,6 +163,7 @@ impl Follow {
         let mut fresh = false;
         for lane in 0..self.lanes.len() {
             if self.snapshots[lane].kind == lane_kind::FINE {
+                self.lanes[lane].exhausted = self.dead.is_some();
                 continue;
             }
             let read = self.lanes[lane].batch.is_empty();
@@ -180,7 +185,8 @@ impl Follow {
     pub(crate) fn refill_in_merge(&mut self, number: usize, slots_max: u64) -> Result<u64> {
         self.refill(number, slots_max)?;
         let lane = &self.lanes[number];
-        let open = lane.batch.open.is_some() && lane.final_last.is_none();
+        let overrun = lane.batch.is_empty() && lane.batch.more;
+        let open = (lane.batch.open.is_some() || overrun) && lane.final_last.is_none();
         Ok(if open { self.order_key(lane.last_clock) } else { u64::MAX })
     }
 
@@ -195,6 +201,7 @@ impl Follow {
             // Nothing but aborted or damaged slots: they are done with.
             lane.taken.released = lane.taken.released.max(lane.batch.end);
             lane.taken.written = lane.taken.released;
+            lane.exhausted = lane.final_last.is_some() && !lane.batch.more;
             return Ok(false);
         }
         lane.last_clock = lane.batch.iter().map(|record| record.clock).last().unwrap_or(lane.last_clock);
@@ -230,7 +237,7 @@ impl Follow {
 
     /// Whether a dead ring has been drained to the end.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.dead.is_some() && self.lanes.iter().all(|lane| lane.batch.is_empty() && !lane.batch.more)
+        self.dead.is_some() && self.lanes.iter().all(|lane| lane.exhausted)
     }
 
     /// Records in flight when the process died, at most one a lane.

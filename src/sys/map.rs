@@ -74,18 +74,15 @@ impl RingMap {
         unsafe { std::slice::from_raw_parts(self.base.add(offset as usize).cast::<AtomicU64>(), size as usize / 8) }
     }
 
-    /// Faults the slots of `lane` in now, so that no log call does.
-    pub(crate) fn prefault(&self, lane: usize) -> io::Result<()> {
+    /// Faults the slots of `lane` in now, so that no log call does. A kernel before 5.14 cannot; then the first calls
+    /// pay for it.
+    pub(crate) fn prefault(&self, lane: usize) {
+        let page = rustix::param::page_size();
         let start = self.geometry.lane_offset(lane) as usize;
+        let end = (start + self.geometry.lane_size() as usize).next_multiple_of(page);
+        let (start, end) = (start / page * page, end.min(self.geometry.file_size() as usize));
         // SAFETY: the range lies within the mapping, and populating it changes no byte.
-        unsafe {
-            rustix::mm::madvise(
-                self.base.add(start).cast(),
-                self.geometry.lane_size() as usize,
-                Populate::LinuxPopulateWrite,
-            )
-        }
-        .map_err(io::Error::from)
+        let _ = unsafe { rustix::mm::madvise(self.base.add(start).cast(), end - start, Populate::LinuxPopulateWrite) };
     }
 }
 

@@ -51,7 +51,7 @@ fn ring_in(scratch: &Scratch) -> Ring {
 fn ring_of(bodies: &[&[u8]]) -> Image {
     let scratch = Scratch::new("reader-states");
     let ring = ring_in(&scratch);
-    let mut lane = ring.lane(0).expect("a lane");
+    let mut lane = ring.lane(0);
     for (clock, body) in (1..).zip(bodies) {
         lane.append(|| clock, &Message { level: 20, call_site: 0, thread: 7, encoding: 0, body });
     }
@@ -540,7 +540,7 @@ fn a_reserved_that_cannot_be_stops_a_live_reader_and_does_not_bind_recovery() {
 fn thread_names_and_levels_come_back_with_their_records() {
     let scratch = Scratch::new("reader-states-names");
     let ring = ring_in(&scratch);
-    let mut lane = ring.lane(0).expect("a lane");
+    let mut lane = ring.lane(0);
     for (thread, name) in [(7, "first owner"), (8, "a name of more than sixteen bytes")] {
         lane.claim(lastwords::layout::lane_kind::WRITE, thread, name.as_bytes());
         lane.append(|| 1, &Message { level: 35, call_site: 0, thread, encoding: 0, body: b"x" });

@@ -1,0 +1,42 @@
+//! What happens between two passes of the drain.
+//!
+//! A pass may leave records in memory that are not final yet. If the process logs on and dies before they are written,
+//! the ring holds more than was read; a flusher that takes what it has in memory for all there is removes the ring
+//! with the rest of the records in it.
+
+use lastwords::flush::drain::Drain;
+use lastwords::folder::Folder;
+use lastwords_tests::actor::{Actor, run, wait_for};
+use lastwords_tests::logs::read;
+use lastwords_tests::scratch::Scratch;
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+
+#[test]
+fn what_was_logged_after_a_pass_left_records_waiting_is_drained_after_the_death() {
+    let scratch = Scratch::new("waiting-then-dead");
+    let script = ["flusher=never", "slots=65536", "lanes=3", "line:up", "wait", "log:60000", "line:done", "wait"];
+    let mut actor = Actor::start(ACTOR, "worker", scratch.path(), &script);
+    actor.line();
+    let folder = Folder::create(scratch.path()).expect("a folder");
+    let mut drain = Drain::open(&folder, 0).expect("opened");
+    drain.pass().expect("a pass");
+    actor.go();
+    // Passes in the middle of the logging: most leave the newest records for the next one.
+    let left_waiting = (0..300).filter(|_| drain.pass().expect("a pass").waiting).count();
+    actor.line();
+    actor.kill();
+    wait_for("the ring's removal", || (drain.pass().expect("a pass").removed == 1).then_some(()));
+    let lines = read(scratch.path(), "worker");
+    let (death, records) = lines.split_last().expect("lines");
+    let wrong = records.iter().enumerate().find(|(n, line)| line.message != format!("line {n}"));
+    assert_eq!((records.len(), wrong), (60_000, None), "{left_waiting} passes left records waiting; {death:?}");
+}
+
+#[test]
+fn the_smallest_rings_serve_every_thread() {
+    let scratch = Scratch::new("smallest");
+    let (_, status) = run(ACTOR, "host", scratch.path(), &["slots=8", "lanes=6", "threads:8:200"]);
+    assert!(status.success());
+    assert_eq!(read(scratch.path(), "host").len(), 1600);
+}
