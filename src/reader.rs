@@ -511,19 +511,31 @@ impl<S: Source> RingReader<S> {
         let span = slots_max.max(self.geometry.message_slots_max() + 1).min(slots);
         let high = last.min(low + span - 1);
         self.read_slots(lane, low, high, &mut batch.buffer)?;
-        let low = match extent {
-            Extent::Live(_) => self.discard_overrun(lane, low, high, batch)?,
-            Extent::Final(_) => low,
+        let (low, overwritten) = match extent {
+            Extent::Live(_) => (self.discard_overrun(lane, low, high, batch)?, 0),
+            Extent::Final(last) => (low, self.overwritten_in_flight(lane, last)?),
         };
         let key = self.key(lane);
-        Decoder { reader: self, lane, key, low, high, last, begun: None, rereads: REREADS_MAX }.run(batch)
+        Decoder { reader: self, lane, key, low, high, last, overwritten, begun: None, rereads: REREADS_MAX }.run(batch)
+    }
+
+    /// The last sequence that the message in flight at the process's death may have torn: a further slot of it gets its
+    /// bytes before its commit word changes. `reserved` is believed only as far as one message reaches.
+    fn overwritten_in_flight(&self, lane: usize, last: u64) -> Result<u64> {
+        let reserved = self.reserved(lane)?;
+        let plausible = reserved >= last && reserved - last <= self.geometry.message_slots_max().max(1);
+        Ok(if plausible { reserved.saturating_sub(self.geometry.slots()) } else { 0 })
+    }
+
+    fn reserved(&self, lane: usize) -> Result<u64> {
+        let mut word = [0u8; 8];
+        self.fill(&mut word, self.geometry.block_offset(lane) + offset_of!(LaneBlock, reserved) as u64)?;
+        Ok(u64::from_le_bytes(word))
     }
 
     /// READ:3. Returns the lowest sequence that was not being overwritten while it was read.
     fn discard_overrun(&self, lane: usize, low: u64, high: u64, batch: &mut LaneBatch) -> Result<u64> {
-        let mut word = [0u8; 8];
-        self.fill(&mut word, self.geometry.block_offset(lane) + offset_of!(LaneBlock, reserved) as u64)?;
-        let reserved = u64::from_le_bytes(word);
+        let reserved = self.reserved(lane)?;
         let safe = reserved.saturating_sub(self.geometry.slots() - 1);
         let cut = safe.clamp(low, high + 1);
         batch.buffer.drain(..(cut - low) as usize * self.geometry.record_size());
@@ -689,6 +701,8 @@ struct Decoder<'r, S> {
     low: u64,
     high: u64,
     last: u64,
+    /// What the message in flight may have torn is no damage.
+    overwritten: u64,
     begun: Option<u64>,
     rereads: u32,
 }
@@ -705,11 +719,13 @@ impl<S: Source> Decoder<'_, S> {
                     found => {
                         // A further slot without its first was counted with it.
                         let head = head_of(self.slot(&mut batch.buffer, sequence));
-                        batch.damaged += u64::from(found.is_some() || head.kind != slot_kind::CONTINUATION);
+                        let lone = found.is_some() || head.kind != slot_kind::CONTINUATION;
+                        batch.damaged += u64::from(lone && sequence > self.overwritten);
                         sequence += 1;
                     }
                 },
                 SlotState::Aborted | SlotState::Overrun => sequence += 1,
+                SlotState::Corrupt if sequence <= self.overwritten => sequence += 1,
                 SlotState::Busy | SlotState::Stale if self.last_begun(&mut batch.buffer)? <= sequence => {
                     batch.open = Some(sequence);
                     break;

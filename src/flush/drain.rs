@@ -276,7 +276,7 @@ impl Drain {
                 rings.filter(|ring| ring.lanes.iter().any(|lane| !lane.batch.is_empty())).collect();
             if let Some(first) = with_records.first() {
                 let (pid, rings) = (first.reader.header().pid, with_records.len());
-                self.line(output, clock::realtime_ns(), pid, Level::WARNING, &lines::earlier_run(rings));
+                self.line(output, clock::realtime_ns(), pid, Level::WARNING, &lines::earlier_run(rings))?;
             }
         }
         let live = std::mem::replace(&mut self.limit, u64::MAX);
@@ -345,12 +345,13 @@ impl Drain {
             let text = lines::overwritten(record.message - expected, before, ns, &mut output.stamp);
             render::line(&mut output.lines, &mut output.stamp, ns, pid, Level::WARNING, text.as_bytes(), None);
         }
+        let mut spilled = None;
         match ring.reader.unspill(&record) {
             Ok(None) => output.record(&record, ns, pid),
             Ok(Some((body, encoding))) => {
                 output.record(&Record { body: &body, encoding, ..record }, ns, pid);
                 let reference = SpillReference::from_bytes(record.body);
-                self.spills.extend(reference.map(|found| spill::path(ring.reader.entry(), found.number)));
+                spilled = reference.map(|found| spill::path(ring.reader.entry(), found.number));
             }
             Err(text) => {
                 ring.damaged += 1;
@@ -359,6 +360,8 @@ impl Drain {
         }
         let (last, clock, message) = (record.last, record.clock, record.message);
         self.rotate_before(output_number, start)?;
+        // Not before: a rotation commits what stands above this line, and removes the spills of that alone.
+        self.spills.extend(spilled);
         let lane = &mut self.rings[ring_number].lanes[lane_number];
         lane.batch.advance();
         lane.taken = Position {
@@ -407,10 +410,12 @@ impl Drain {
         self.stuck_since.get_or_insert_with(|| (Instant::now(), error.to_string()));
     }
 
-    /// One line of the flusher's own.
-    fn line(&mut self, output: usize, ns: u64, pid: u32, level: Level, text: &str) {
+    /// One line of the flusher's own. It counts towards the file's size as every other.
+    fn line(&mut self, output: usize, ns: u64, pid: u32, level: Level, text: &str) -> Result<()> {
         let Output { lines, stamp, .. } = &mut self.outputs[output];
+        let start = lines.len();
         render::line(lines, stamp, ns, pid, level, text.as_bytes(), None);
+        self.rotate_before(output, start)
     }
 
     /// A line about the folder itself, for the first role's file, as soon as a role is known.
@@ -420,10 +425,14 @@ impl Drain {
     }
 
     fn write_notes(&mut self) {
-        if !self.outputs.is_empty() {
-            for text in std::mem::take(&mut self.notes) {
-                self.line(0, clock::realtime_ns(), std::process::id(), Level::WARNING, &text);
+        while !self.outputs.is_empty()
+            && let Some(text) = self.notes.first().cloned()
+        {
+            if self.line(0, clock::realtime_ns(), std::process::id(), Level::WARNING, &text).is_err() {
+                // The file cannot be rotated now; the next look says it.
+                return;
             }
+            self.notes.remove(0);
         }
     }
 
@@ -435,40 +444,39 @@ impl Drain {
                 let (first, last) = (follow.timeline.realtime_ns(first), follow.timeline.realtime_ns(last));
                 let (output, pid) = (follow.output, follow.reader.header().pid);
                 let text = lines::dropped(count, first, last, &mut self.outputs[output].stamp);
-                self.line(output, last, pid, Level::WARNING, &text);
+                self.line(output, last, pid, Level::WARNING, &text)?;
                 self.rings[ring].report_drops(lane);
             }
         }
         Ok(())
     }
 
-    /// Death lines and removal of rings that have been drained to the end.
+    /// Death lines and removal of rings that have been drained to the end. Each ring's line and its removal are one
+    /// entry of the journal, so that a line is never printed for a ring that is still there afterwards.
     fn finish_dead(&mut self, earlier: bool, pass: &mut Pass) -> Result<()> {
-        let done: Vec<usize> = (0..self.rings.len())
-            .filter(|ring| self.rings[*ring].earlier == earlier && self.rings[*ring].is_exhausted())
-            .collect();
-        let mut removals = Vec::new();
-        for ring in &done {
-            let follow = &self.rings[*ring];
-            let (output, pid) = (follow.output, follow.reader.header().pid);
+        let done = |ring: &Follow| ring.earlier == earlier && ring.is_exhausted();
+        while let Some(ring) = self.rings.iter().position(done) {
+            let follow = &self.rings[ring];
+            let (output, header) = (follow.output, follow.reader.header());
+            let (pid, uuid) = (header.pid, header.uuid);
+            let removal = Change::Remove { ring: follow.name.clone(), uuid };
             if let Some(text) = lines::death(follow) {
-                self.line(output, clock::realtime_ns(), pid, Level::CRITICAL, &text);
+                // What is in the journal without the removal must not hold the line.
+                self.commit(Vec::new())?;
+                self.line(output, clock::realtime_ns(), pid, Level::CRITICAL, &text)?;
             }
-            let follow = &self.rings[*ring];
-            removals.push(Change::Remove { ring: follow.name.clone(), uuid: follow.reader.header().uuid });
-        }
-        if removals.is_empty() {
-            return Ok(());
-        }
-        let committed = self.commit(removals);
-        if committed.is_ok() || self.stuck.is_some() {
-            // A stuck entry holds the death lines and the removals, and is applied before anything else happens.
-            pass.removed += done.len() as u64;
-            for ring in done.into_iter().rev() {
+            let committed = self.commit(vec![removal]);
+            if committed.is_ok() || self.stuck.is_some() {
+                // A stuck entry holds the death line and the removal, and is applied before anything else happens.
+                pass.removed += 1;
                 self.rings.remove(ring);
+            } else {
+                // Nothing has been written; the next pass says it again.
+                self.outputs[output].lines.clear();
             }
+            committed?;
         }
-        committed
+        Ok(())
     }
 
     /// Writes the batch: journal, files, positions, removals.

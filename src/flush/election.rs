@@ -42,6 +42,7 @@ impl Lock {
     /// [`Error::Io`] if the lock file cannot be opened or locked.
     pub fn attempt(folder: &Folder) -> Result<Attempt> {
         let path = folder.lock_file();
+        let Some(_turn) = Turn::take(folder)? else { return Ok(Attempt::Held(Holder::read(folder))) };
         for _ in 0..16 {
             let file = open(&path, OFlags::CREATE)?;
             if try_lock(&file, &path)? {
@@ -84,6 +85,39 @@ impl Lock {
     }
 }
 
+/// A short lock on the folder: only one process at a time takes the flusher's lock and says so in its file, or finds
+/// that the holder which the file names is gone. Without it, a lock that was just taken from a dead holder still names
+/// that one, would be replaced by the next who looks, and two processes would flush.
+#[derive(Debug)]
+struct Turn {
+    rings: File,
+}
+
+/// Tries to have one's turn, and the time between two.
+const TURN_TRIES: u32 = 40;
+const TURN_EVERY: Duration = Duration::from_micros(500);
+
+impl Turn {
+    /// None if another process does not come to an end, being stopped for instance.
+    fn take(folder: &Folder) -> Result<Option<Turn>> {
+        let rings = File::open(folder.rings()).map_err(Error::io("open", folder.rings()))?;
+        for _ in 0..TURN_TRIES {
+            if try_lock(&rings, &folder.rings())? {
+                return Ok(Some(Turn { rings }));
+            }
+            std::thread::sleep(TURN_EVERY);
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Not left to the closing: a child that was forked meanwhile shares the lock.
+        let _ = rustix::fs::flock(&self.rings, FlockOperation::Unlock);
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         crate::sys::hooks::forget_in_child(self.file.as_raw_fd());
@@ -113,16 +147,9 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Puts a fresh lock file in the place of one whose holder is gone but whose lock is still held. None if another
-/// process was first.
+/// Puts a fresh lock file in the place of one whose holder is gone but whose lock is still held. The caller has the
+/// turn. None if somebody locked the fresh file, who can only be a stranger.
 fn replace(folder: &Folder, path: &Path) -> Result<Option<Lock>> {
-    let rings = File::open(folder.rings()).map_err(Error::io("open", folder.rings()))?;
-    if !try_lock(&rings, &folder.rings())? {
-        return Ok(None);
-    }
-    if Holder::read(folder).is_none_or(|holder| holder.may_live()) {
-        return Ok(None);
-    }
     let fresh = folder.rings().join("flusher.lock.new");
     match fs::remove_file(&fresh) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", fresh)(error)),

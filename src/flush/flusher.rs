@@ -83,7 +83,10 @@ impl Flusher {
                 }
             }
         }
-        let _ = self.drain.pass().and_then(|_| self.drain.settle());
+        // Without the lock another process may be at it.
+        if self.lock.is_current(self.drain.folder()) {
+            let _ = self.drain.pass().and_then(|_| self.drain.settle());
+        }
     }
 
     /// Drains everything that there is now, and returns how many records and rings that was.

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 /// Length of the text that padding is cut from.
 const PADDING_TEXT: u64 = 4096;
 /// Bytes that a line takes in its file besides the padding, at most: time, pid, level, words and numbers.
-const BESIDES_PADDING: u64 = 128;
+const BESIDES_PADDING: u64 = 96;
 
 static PADDING: LazyLock<String> =
     LazyLock::new(|| (0..PADDING_TEXT).map(|n| char::from(b'a' + (mix(n) % 26) as u8)).collect());
