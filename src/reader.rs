@@ -348,18 +348,7 @@ impl RingReader<File> {
     /// # Errors
     /// [`Error::Io`] if it cannot be opened, [`Error::NotARing`] if it is not a regular file with a valid header.
     pub fn open(path: &Path) -> Result<RingReader> {
-        use std::os::unix::fs::OpenOptionsExt;
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
-        let mut options = std::fs::OpenOptions::new();
-        options.read(true).custom_flags(flags.bits() as i32);
-        // The flusher's words are written by pwrite; a tool that only reads may lack the permission to write.
-        let file = options.clone().write(true).open(path).or_else(|_| options.open(path));
-        let file = file.map_err(Error::io("open the ring", path))?;
-        let metadata = file.metadata().map_err(Error::io("look at the ring", path))?;
-        if !metadata.is_file() {
-            return Err(Error::not_a_ring(path, "it is not a regular file"));
-        }
-        RingReader::new(file, path)
+        RingReader::new(open_file(path)?, path)
     }
 
     /// Opens the ring of this name in `folder`, wherever its memory is.
@@ -367,9 +356,21 @@ impl RingReader<File> {
     /// # Errors
     /// As [`RingReader::open`].
     pub fn open_in(folder: &Folder, name: &str) -> Result<RingReader> {
-        let reader = RingReader::open(&folder.ring_path(name))?;
-        Ok(RingReader { entry: folder.rings().join(name), ..reader })
+        Ok(RingReader::open(&folder.ring_path(name))?.with_entry(folder.rings().join(name)))
     }
+}
+
+/// Opens a ring's file, as [`RingReader::open`] says.
+pub(crate) fn open_file(path: &Path) -> Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).custom_flags(flags.bits() as i32);
+    // The flusher's words are written by pwrite; a tool that only reads may lack the permission to write.
+    let file = options.clone().write(true).open(path).or_else(|_| options.open(path));
+    let file = file.map_err(Error::io("open the ring", path))?;
+    let metadata = file.metadata().map_err(Error::io("look at the ring", path))?;
+    if metadata.is_file() { Ok(file) } else { Err(Error::not_a_ring(path, "it is not a regular file")) }
 }
 
 impl<S: Source> RingReader<S> {
@@ -383,6 +384,11 @@ impl<S: Source> RingReader<S> {
         let header: RingHeader = bytemuck::pod_read_unaligned(&bytes);
         let geometry = validate(&header, &bytes).map_err(|why| Error::not_a_ring(path, why))?;
         Ok(RingReader { source, path: path.to_owned(), entry: path.to_owned(), header, geometry })
+    }
+
+    /// The same reader for a ring whose entry in its folder is not where its bytes are.
+    pub(crate) fn with_entry(self, entry: PathBuf) -> RingReader<S> {
+        RingReader { entry, ..self }
     }
 
     /// The header, validated.

@@ -28,7 +28,9 @@ pub(crate) fn apply(folder: &Folder, entry: &Entry) -> Result<()> {
                 if let Some(reader) = find(folder, ring, uuid)? {
                     let known = (*lane as usize) < reader.geometry().lanes();
                     if known {
-                        publish_position(&reader, *lane as usize, Position::from_words(words))?;
+                        let position = Position::from_words(words);
+                        publish_position(reader.source(), reader.geometry(), *lane as usize, position)
+                            .map_err(Error::io("write to the ring", reader.path()))?;
                     }
                 }
             }

@@ -32,6 +32,9 @@ use std::time::{Duration, Instant};
 const BATCH: usize = 256 << 10;
 /// Bytes that all lanes together may hold in memory between passes.
 const READ_BUDGET: usize = 8 << 20;
+/// Rings whose files stay open, with a descriptor each for the file and for the end of its process: an embedded flusher
+/// must leave its program enough of them. Further rings are opened for each use.
+const RINGS_OPEN: usize = 24;
 /// Nanoseconds before T that count as not yet final. A record whose slot was not seen open reads its clock after T
 /// (LANE:B), give or take how far processors reorder the reading of the clock and how well their counters agree.
 const MARGIN_NS: u64 = 10_000;
@@ -206,7 +209,7 @@ impl Drain {
             if self.rings.iter().any(|ring| ring.name == name) || self.refused.contains(&name) {
                 continue;
             }
-            match Follow::open(&self.folder, &name) {
+            match Follow::open(&self.folder, &name, self.rings.len() < RINGS_OPEN) {
                 Ok(ring) => self.follow(ring),
                 Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                     self.forget_lost_memory(&name)?;

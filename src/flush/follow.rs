@@ -4,14 +4,20 @@ use crate::clock::{self, Anchor, Timeline};
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::flush::liveness::{Evidence, Verdict, Watch};
-use crate::geometry::LANE_BLOCK;
+use crate::flush::ringfile::RingFile;
+use crate::geometry::{Geometry, LANE_BLOCK};
 use crate::layout::{Control, LaneBlock, lane_kind, ring_flag};
-use crate::process::boot_id;
-use crate::reader::{Closed, Extent, LaneBatch, LaneSnapshot, Position, RingReader};
+use crate::process::{ProcessId, ProcessState, boot_id};
+use crate::reader::{Closed, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source};
 use crate::sys::futex;
 use crate::sys::map::FutexPage;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::mem::offset_of;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 /// Longest time for which an open slot holds other lines back.
@@ -70,7 +76,7 @@ impl LaneFollow {
 /// A ring as the flusher follows it.
 #[derive(Debug)]
 pub(crate) struct Follow {
-    pub(crate) reader: RingReader,
+    pub(crate) reader: RingReader<RingFile>,
     pub(crate) name: String,
     pub(crate) lanes: Vec<LaneFollow>,
     /// Which role's output its records go to.
@@ -83,21 +89,22 @@ pub(crate) struct Follow {
     pub(crate) closed: Closed,
     pub(crate) damaged: u64,
     pub(crate) looked_at: Option<Instant>,
-    inode: u64,
     snapshots: Vec<LaneSnapshot>,
     scratch: Vec<u8>,
     watch: Watch,
     looked: Option<Instant>,
+    /// Becomes readable when the process ends, where it can be watched.
+    end: Option<OwnedFd>,
     armed: u32,
     waker: Option<FutexPage>,
     same_clock: bool,
 }
 
 impl Follow {
-    /// Follows the ring of this name, from the positions that it holds.
-    pub(crate) fn open(folder: &Folder, name: &str) -> Result<Follow> {
-        let reader = RingReader::open_in(folder, name)?;
-        let metadata = reader.source().metadata().map_err(Error::io("look at the ring", reader.path()))?;
+    /// Follows the ring of this name, from the positions that it holds. With `keep` its file stays open.
+    pub(crate) fn open(folder: &Folder, name: &str, keep: bool) -> Result<Follow> {
+        let path = folder.ring_path(name);
+        let reader = RingReader::new(RingFile::open(&path, keep)?, &path)?.with_entry(folder.rings().join(name));
         let header = *reader.header();
         let control = reader.control()?;
         let mut follow = Follow {
@@ -109,17 +116,18 @@ impl Follow {
             closed: control.closed,
             damaged: 0,
             looked_at: None,
-            inode: metadata.ino(),
             snapshots: Vec::new(),
             scratch: Vec::new(),
             watch: Watch::default(),
             looked: None,
+            end: None,
             armed: 0,
             waker: None,
             same_clock: header.boot_id == boot_id() && header.clock_kind == clock::kind(),
             name: name.to_owned(),
             reader,
         };
+        follow.end = if keep { watch_end(follow.reader.process()) } else { None };
         follow.look(Instant::now())?;
         follow.read_positions()?;
         Ok(follow)
@@ -134,14 +142,16 @@ impl Follow {
         Ok(())
     }
 
-    /// Looks whether the process lives, at most twice a second.
+    /// Looks whether the process lives: at once when its end shows, else at most twice a second.
     pub(crate) fn look(&mut self, now: Instant) -> Result<()> {
-        let due = self.looked.is_none_or(|looked| now.duration_since(looked) >= LIVENESS_EVERY);
+        let due = self.looked.is_none_or(|looked| now.duration_since(looked) >= LIVENESS_EVERY) || self.has_ended();
         if self.dead.is_some() || !due {
             return Ok(());
         }
         self.looked = Some(now);
-        let evidence = Evidence::collect(self.reader.source(), self.inode, self.reader.process())
+        let (file, process) = (self.reader.source(), self.reader.process());
+        let evidence = file
+            .with(|open| Evidence::collect(open, file.inode(), process))
             .map_err(Error::io("look at the lock of", self.reader.path()))?;
         let verdict = self.watch.settle(evidence.verdict(), now);
         if matches!(verdict, Verdict::Dead | Verdict::Exec) {
@@ -153,6 +163,12 @@ impl Follow {
             }
         }
         Ok(())
+    }
+
+    fn has_ended(&self) -> bool {
+        let Some(end) = &self.end else { return false };
+        let mut fds = [PollFd::new(end, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
     /// READ:1 to READ:3 for every lane whose records have all been taken. Returns up to which raw clock lines may be
@@ -280,7 +296,11 @@ impl Follow {
             if !written {
                 lane.published.written = written_before;
             }
-            publish_position(&self.reader, number, lane.published)?;
+            let (geometry, position) = (self.reader.geometry(), lane.published);
+            self.reader
+                .source()
+                .with(|file| publish_position(file, geometry, number, position))
+                .map_err(Error::io("write to the ring", self.reader.path()))?;
             any = true;
         }
         if any && self.dead.is_none() { self.wake(counter) } else { Ok(()) }
@@ -296,15 +316,14 @@ impl Follow {
 
     fn wake(&mut self, counter: u32) -> Result<()> {
         let offset = self.reader.geometry().control_offset();
-        let file = self.reader.source();
         let mut waiters = [0u8; 4];
-        let found = file.read_at(&mut waiters, offset + offset_of!(Control, waiters) as u64);
+        let found = self.reader.source().read_at(&mut waiters, offset + offset_of!(Control, waiters) as u64);
         if !found.is_ok_and(|count| count == 4) || waiters == [0; 4] {
             return Ok(());
         }
         self.write_control(offset_of!(Control, progress), counter)?;
         if self.waker.is_none() {
-            self.waker = FutexPage::new(self.reader.source(), offset).ok();
+            self.waker = self.reader.source().with(|file| FutexPage::new(file, offset)).ok();
         }
         if let Some(page) = &self.waker {
             // A ring that was cut answers EFAULT; its process has other worries then.
@@ -331,7 +350,7 @@ impl Follow {
         let offset = self.reader.geometry().control_offset() + field as u64;
         self.reader
             .source()
-            .write_all_at(&value.to_le_bytes(), offset)
+            .with(|file| file.write_all_at(&value.to_le_bytes(), offset))
             .map_err(Error::io("write to the ring", self.reader.path()))
     }
 
@@ -340,13 +359,18 @@ impl Follow {
     }
 }
 
+/// A descriptor that becomes readable when the process ends. None if it cannot be seen from here.
+fn watch_end(process: ProcessId) -> Option<OwnedFd> {
+    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw)?;
+    let end = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    // Only now is it certain that the descriptor is not of a later process with the same pid.
+    (process.state() == ProcessState::Alive).then_some(end)
+}
+
 /// Writes a lane's position to its ring.
-pub(crate) fn publish_position(reader: &RingReader, lane: usize, position: Position) -> Result<()> {
-    let offset = reader.geometry().block_offset(lane) + offset_of!(LaneBlock, consumer) as u64;
-    reader
-        .source()
-        .write_all_at(bytemuck::cast_slice(&position.words()), offset)
-        .map_err(Error::io("write to the ring", reader.path()))
+pub(crate) fn publish_position(file: &File, geometry: Geometry, lane: usize, position: Position) -> io::Result<()> {
+    let offset = geometry.block_offset(lane) + offset_of!(LaneBlock, consumer) as u64;
+    file.write_all_at(bytemuck::cast_slice(&position.words()), offset)
 }
 
 const _: () = assert!(LANE_BLOCK as usize == size_of::<LaneBlock>());

@@ -19,3 +19,4 @@ pub(crate) mod embedded;
 mod follow;
 mod lines;
 mod output;
+mod ringfile;

@@ -69,3 +69,14 @@ pub fn long_text(bytes: usize) -> String {
     text.truncate(bytes);
     text
 }
+
+/// How many records the log says were lost.
+#[must_use]
+pub fn reported_lost(lines: &[Line]) -> usize {
+    let texts = lines.iter().filter(|line| line.level == "WARNING").map(|line| line.message.as_str());
+    texts
+        .filter_map(|text| {
+            text.strip_prefix("lastwords: ")?.split_once(" lost, ")?.0.split(' ').next()?.parse::<usize>().ok()
+        })
+        .sum()
+}

@@ -5,7 +5,7 @@
 //! looks like a crash teaches people to ignore crashes.
 
 use lastwords_tests::actor::{Actor, run, tool, wait_for};
-use lastwords_tests::logs::{Line, read};
+use lastwords_tests::logs::{Line, read, reported_lost};
 use lastwords_tests::scratch::Scratch;
 use rustix::process::Signal;
 use std::collections::BTreeMap;
@@ -126,9 +126,7 @@ fn threads_that_log_during_the_exit_neither_crash_nor_hang_it() {
         assert!(numbers.is_sorted_by(|a, b| a < b), "thread {thread}, in order and once");
         missing += numbers.last().map_or(0, |last| last + 1 - numbers.len());
     }
-    let losses = lines.iter().filter_map(|line| line.message.split_once(" lost, overwritten"));
-    let lost: usize = losses.filter_map(|(text, _)| text.split(' ').nth(1)?.parse::<usize>().ok()).sum();
-    assert_eq!(missing, lost);
+    assert_eq!(missing, reported_lost(&lines));
     assert!(lines.iter().all(|line| line.level != "CRITICAL"));
 }
 

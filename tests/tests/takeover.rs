@@ -4,7 +4,7 @@
 //! place, the election.
 
 use lastwords_tests::actor::{Actor, tool, wait_for};
-use lastwords_tests::logs::read;
+use lastwords_tests::logs::{read, reported_lost};
 use lastwords_tests::scratch::Scratch;
 use std::path::Path;
 
@@ -94,7 +94,7 @@ fn a_stopped_flusher_holds_nobody_up_for_good() {
     let losses: Vec<&str> =
         lines.iter().filter(|line| line.level == "WARNING").map(|line| line.message.as_str()).collect();
     assert_eq!(newest.last(), Some(&"line 1000"), "{losses:?}");
-    let lost: usize = losses.iter().filter_map(|text| text.split(' ').nth(1)?.parse::<usize>().ok()).sum();
+    let lost = reported_lost(&lines);
     let kept = lines.iter().filter(|line| line.level == "INFO").count();
     assert_eq!(kept + lost, 1001, "every line is in the file or counted as lost: {losses:?}");
 }
