@@ -9,7 +9,7 @@ use std::time::Duration;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     lastwords::init("host")?; // logs to <temp dir>/<program>/logs/host.log, or to LASTWORDS_DIR
     lastwords::info!("Host process starting up");
-    log::debug!("crates that log through the `log` facade land in the ring too");
+    log::info!("crates that log through the `log` facade land in the ring too");
 
     let worker = std::thread::spawn(|| {
         for frame in 0..3 {

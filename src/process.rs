@@ -43,6 +43,14 @@ impl ProcessId {
         }
     }
 
+    /// Whether no process of this pid exists any more: a cheap look at one that was seen alive from here. A zombie, or
+    /// another process that took the pid, does not show.
+    #[must_use]
+    pub fn has_vanished(&self) -> bool {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+    }
+
     /// Looks whether the process lives.
     #[must_use]
     pub fn state(&self) -> ProcessState {

@@ -20,12 +20,9 @@ const LAST_PAGE: u32 = 300;
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Runs an example with nothing of this process's own settings, in UTC: local time may go back by an hour.
-fn run(program: &str, folder: &Path, level: Option<&str>) -> Output {
+fn run(program: &str, folder: &Path) -> Output {
     let mut command = Command::new(program);
     command.env_remove("LASTWORDS_LOG").env_remove("LASTWORDS_ROLE").env("LASTWORDS_DIR", folder).env("TZ", "UTC");
-    if let Some(level) = level {
-        command.env("LASTWORDS_LOG", level);
-    }
     let output = command.output().expect("the example starts");
     assert!(output.status.success(), "{program}: {output:?}");
     output
@@ -41,13 +38,13 @@ fn quickstart_leaves_its_lines_in_the_file() {
     let folder = Scratch::new("quickstart");
     let expected = [
         "[INFO] Host process starting up",
-        "[DEBUG] crates that log through the `log` facade land in the ring too",
+        "[INFO] crates that log through the `log` facade land in the ring too",
         "[INFO] frame 0 took 16.6 ms",
         "[INFO] frame 1 took 16.6 ms",
         "[INFO] frame 2 took 16.6 ms",
         "[ERROR] something is wrong",
     ];
-    let output = run(QUICKSTART, folder.path(), Some("debug"));
+    let output = run(QUICKSTART, folder.path());
     assert_eq!(text(&read(folder.path(), "host")), expected);
     let said = String::from_utf8(output.stdout).expect("text");
     assert_eq!(said.trim_end(), format!("see {}", folder.path().display()));
@@ -65,7 +62,7 @@ fn a_killed_worker_leaves_its_last_words() {
     let _watchdog = Watchdog::new("host", LIMIT);
     let folder = Scratch::new("host-and-worker");
     assert_eq!(Path::new(WORKER), Path::new(HOST).with_file_name("worker"));
-    let output = run(HOST, folder.path(), None);
+    let output = run(HOST, folder.path());
     let lines = read(folder.path(), "worker");
 
     let (death, records) = lines.split_last().expect("lines");

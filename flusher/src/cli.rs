@@ -120,6 +120,20 @@ pub(crate) struct Demo {
     /// Folder for all files, new or empty [default: a fresh one under the temporary folder]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
+    /// Where the rings are: files beside the logs, files in memory, or named shared memory.
+    #[arg(long, default_value = "file")]
+    pub(crate) memory: DemoMemory,
+}
+
+/// Where the rings of the demo are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DemoMemory {
+    /// Files in the log folder.
+    File,
+    /// Files in a folder of /dev/shm.
+    Tmpfs,
+    /// Named shared memory.
+    Shm,
 }
 
 /// A process of the demo.
@@ -146,6 +160,12 @@ pub(crate) struct DemoProcess {
     /// How it ends.
     #[arg(long)]
     pub(crate) how: How,
+    /// Folder of the rings.
+    #[arg(long)]
+    pub(crate) rings: PathBuf,
+    /// The ring is named shared memory.
+    #[arg(long)]
+    pub(crate) shm: bool,
     /// Pid of the demo that started it.
     #[arg(long)]
     pub(crate) parent: u32,

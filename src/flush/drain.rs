@@ -156,6 +156,16 @@ impl Drain {
         }
     }
 
+    /// Whether a pass is due although no doorbell rang: a process has died, or the folder has changed.
+    pub(crate) fn has_news(&mut self) -> bool {
+        let now = Instant::now();
+        let died = |ring: &mut Follow| ring.look(now).is_err() || ring.dead.is_some();
+        let changed = fs::metadata(self.folder.rings())
+            .map_or(true, |found| self.listed.is_none_or(|(_, seen)| seen != (found.mtime(), found.mtime_nsec())));
+        // Every ring is looked at, so that each look is on time.
+        self.rings.iter_mut().filter(|ring| ring.dead.is_none()).fold(false, |any, ring| died(ring) || any) || changed
+    }
+
     /// Takes note that the doorbell rang: some ring is no longer armed, and the folder may have a new one.
     pub(crate) fn rang(&mut self) {
         self.listed = None;

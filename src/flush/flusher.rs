@@ -21,6 +21,8 @@ const SLEEP_MIN: Duration = Duration::from_millis(10);
 const SLEEP_MAX: Duration = Duration::from_millis(80);
 /// Sleep when nothing is logged: looks for dead processes are due.
 const SLEEP_DEEP: Duration = Duration::from_millis(500);
+/// Such sleeps before another pass looks at everything all the same.
+const DEEP_SLEEPS: u32 = 20;
 /// Sleep while records of other lanes may still become earlier than those that were read.
 const SLEEP_WAITING: Duration = Duration::from_micros(200);
 /// Sleep after an error.
@@ -127,23 +129,33 @@ impl Flusher {
         self.listen(self.sleep);
     }
 
-    /// Arms all rings, looks once more, and sleeps until the doorbell rings.
+    /// Arms all rings, looks once more, and sleeps until the doorbell rings. No record can come without that, so in
+    /// between only what makes no noise is looked for.
     fn rest_deeply(&mut self) {
         let _ = self.drain.settle();
         self.drain.arm(true);
-        match self.drain.pass() {
-            Ok(pass) if pass == Pass::default() => self.listen(SLEEP_DEEP),
-            _ => self.sleep = SLEEP_MIN,
+        if self.drain.pass().is_ok_and(|pass| pass == Pass::default()) {
+            for _ in 0..DEEP_SLEEPS {
+                if self.listen(SLEEP_DEEP) || self.drain.has_news() || !self.lock.is_current(self.drain.folder()) {
+                    break;
+                }
+                self.lock.beat();
+            }
+        } else {
+            self.sleep = SLEEP_MIN;
         }
     }
 
-    fn listen(&mut self, timeout: Duration) {
+    /// Sleeps, and returns whether the doorbell rang.
+    fn listen(&mut self, timeout: Duration) -> bool {
         let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
         let mut fds = [PollFd::new(&self.doorbell, PollFlags::IN)];
-        if poll(&mut fds, Some(&timeout)).is_ok_and(|ready| ready > 0) {
+        let rang = poll(&mut fds, Some(&timeout)).is_ok_and(|ready| ready > 0);
+        if rang {
             let _ = self.doorbell.read(&mut [0; 4096]);
             self.drain.rang();
             self.sleep = SLEEP_MIN;
         }
+        rang
     }
 }

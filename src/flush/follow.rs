@@ -22,8 +22,12 @@ use std::time::{Duration, Instant};
 
 /// Longest time for which an open slot holds other lines back.
 const HOLD_MAX: Duration = Duration::from_millis(50);
-/// Time between two looks whether the ring's process lives.
-const LIVENESS_EVERY: Duration = Duration::from_millis(500);
+/// Time between two looks at the evidence where the end of the process shows by itself: exec does not.
+const LOOK_SEEN: Duration = Duration::from_secs(10);
+/// The same where the process cannot be seen from here.
+const LOOK_UNSEEN: Duration = Duration::from_secs(2);
+/// The same between the two looks that settle a doubt.
+const LOOK_DOUBTFUL: Duration = Duration::from_millis(500);
 
 /// A lane as the flusher follows it.
 #[derive(Debug, Default)]
@@ -93,6 +97,8 @@ pub(crate) struct Follow {
     scratch: Vec<u8>,
     watch: Watch,
     looked: Option<Instant>,
+    /// The process was seen from here when its ring was found.
+    seen: bool,
     /// Becomes readable when the process ends, where it can be watched.
     end: Option<OwnedFd>,
     armed: u32,
@@ -120,6 +126,7 @@ impl Follow {
             scratch: Vec::new(),
             watch: Watch::default(),
             looked: None,
+            seen: reader.process().state() == ProcessState::Alive,
             end: None,
             armed: 0,
             waker: None,
@@ -142,10 +149,15 @@ impl Follow {
         Ok(())
     }
 
-    /// Looks whether the process lives: at once when its end shows, else at most twice a second.
+    /// Looks whether the process lives: at once when its end shows, else now and then.
     pub(crate) fn look(&mut self, now: Instant) -> Result<()> {
-        let due = self.looked.is_none_or(|looked| now.duration_since(looked) >= LIVENESS_EVERY) || self.has_ended();
-        if self.dead.is_some() || !due {
+        let every = match (self.watch.is_open(), self.seen) {
+            (true, _) => LOOK_DOUBTFUL,
+            (false, true) => LOOK_SEEN,
+            (false, false) => LOOK_UNSEEN,
+        };
+        let due = self.looked.is_none_or(|looked| now.duration_since(looked) >= every);
+        if self.dead.is_some() || !(due || self.has_ended()) {
             return Ok(());
         }
         self.looked = Some(now);
@@ -166,7 +178,7 @@ impl Follow {
     }
 
     fn has_ended(&self) -> bool {
-        let Some(end) = &self.end else { return false };
+        let Some(end) = &self.end else { return self.seen && self.reader.process().has_vanished() };
         let mut fds = [PollFd::new(end, PollFlags::IN)];
         poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }

@@ -32,11 +32,18 @@ fn is_running(pid: &str) -> bool {
 }
 
 #[test]
-fn four_deaths_leave_every_acknowledged_line_once_and_whole() {
+fn four_deaths_leave_every_acknowledged_line_once_and_whole_wherever_the_rings_are() {
     let _watchdog = Watchdog::new("demo", Duration::from_secs(300));
+    for memory in ["file", "tmpfs", "shm"] {
+        four_deaths(memory);
+    }
+}
+
+fn four_deaths(memory: &str) {
     let scratch = Scratch::new("demo");
     let folder = scratch.path().join("logs");
-    let output = tool(TOOL, &["demo", "--seconds", "1", "--dir", &folder.to_string_lossy()]);
+    let arguments = ["demo", "--seconds", "1", "--memory", memory, "--dir", &folder.to_string_lossy()];
+    let output = tool(TOOL, &arguments);
     let (table, steps) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{table}\n{steps}");
     let rows: Vec<&str> =

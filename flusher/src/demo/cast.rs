@@ -4,7 +4,7 @@
 use super::page::Page;
 use super::place::Place;
 use super::progress::{Progress, grouped};
-use crate::cli::{Demo, How};
+use crate::cli::{Demo, DemoMemory, How};
 use lastwords::folder::Folder;
 use lastwords::holder::Holder;
 use lastwords::{Error, Result};
@@ -77,6 +77,9 @@ impl Cast {
             .args(["--bytes", &(place.lines_max / u64::from(PROCESSES)).to_string()])
             .arg("--dir")
             .arg(self.folder.path())
+            .arg("--rings")
+            .arg(self.folder.rings())
+            .args((arguments.memory == DemoMemory::Shm).then_some("--shm"))
             .arg("--oracle")
             .arg(&oracle)
             .stdin(Stdio::null())

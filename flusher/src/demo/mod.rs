@@ -46,6 +46,7 @@ pub(crate) fn run(arguments: &Demo) -> Result<Exit> {
     progress.step("nobody is left; draining what they left in their rings");
     let drained = drain(folder, since)?;
     progress.step(&format!("{} records drained; reading every line of every file", grouped(drained)));
+    place.leave_memory();
     let findings = check::check(folder, &ended)?;
     let table = Table::new(&ended, &findings);
     table.print(&findings, folder);

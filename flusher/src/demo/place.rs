@@ -1,6 +1,6 @@
 //! Where the demo's files are, and how many bytes they may take.
 
-use crate::cli::Demo;
+use crate::cli::{Demo, DemoMemory};
 use lastwords::folder::Folder;
 use lastwords::{Error, Result};
 use std::fs;
@@ -30,6 +30,13 @@ impl Place {
             Some(path) => empty(path)?,
             None => fresh()?,
         };
+        let folder = match arguments.memory {
+            DemoMemory::File | DemoMemory::Shm => folder,
+            DemoMemory::Tmpfs => {
+                let memory = Path::new("/dev/shm").join(format!("lastwords-demo-{}", std::process::id()));
+                folder.with_rings(&memory)?
+            }
+        };
         let free = rustix::fs::statvfs(folder.path())
             .map(|found| found.f_bavail.saturating_mul(found.f_frsize))
             .map_err(|error| Error::Io { doing: "look at", path: folder.path().to_owned(), source: error.into() })?;
@@ -41,6 +48,13 @@ impl Place {
             return Err(Error::Folder { path: folder.path().to_owned(), why });
         }
         Ok(Place { folder, lines_max })
+    }
+
+    /// Removes the folder of the rings where it is in memory: it holds nothing after the drain.
+    pub(crate) fn leave_memory(&self) {
+        if !self.folder.rings().starts_with(self.folder.path()) {
+            let _ = fs::remove_dir_all(self.folder.rings());
+        }
     }
 
     /// The page on which process `index` acknowledges its lines.

@@ -6,7 +6,7 @@ use crate::cli::{DemoProcess, How};
 use crate::exit::Exit;
 use lastwords::folder::Folder;
 use lastwords::reader::{LaneSnapshot, RingReader};
-use lastwords::{Error, Level, Result};
+use lastwords::{Error, Level, Memory, Result};
 use rustix::process::{Resource, Rlimit, Signal};
 use std::thread;
 use std::time::Duration;
@@ -42,6 +42,8 @@ pub(crate) fn run(arguments: &DemoProcess) -> Result<Exit> {
     lastwords::builder(arguments.role.as_str())
         .app("lastwords-demo")
         .folder(&arguments.dir)
+        .rings(&arguments.rings)
+        .memory(if arguments.shm { Memory::Shared } else { Memory::File })
         .level(Level::INFO)
         .slots_per_lane(SLOTS)
         .lanes(arguments.threads + MORE_LANES)
@@ -125,7 +127,7 @@ struct OwnRing {
 
 impl OwnRing {
     fn open(arguments: &DemoProcess) -> Result<OwnRing> {
-        let folder = Folder::open(&arguments.dir)?;
+        let folder = Folder::open(&arguments.dir)?.with_rings(&arguments.rings)?;
         let readers = folder.ring_files()?.into_iter().filter_map(|path| RingReader::open(&path).ok());
         let reader = readers.into_iter().find(|reader| reader.header().pid == std::process::id());
         let missing = || Error::Folder { path: folder.rings(), why: "this process's ring is not there".to_owned() };
