@@ -124,7 +124,7 @@ fn print(rows: &mut [Row], lines: u64) {
     }
 }
 
-const STATIC: &str = "Host process starting up, all is in order";
+const STATIC: &str = "Host process starting up, all is in line";
 const NAME: &str = "NVIDIA RTX 4090x";
 
 fn main() {
@@ -154,9 +154,9 @@ fn measure(folder: &Path) -> u64 {
     let mut buffered = BufWriter::new(create("buffered"));
     let names = [
         "limit probe: 128 B into tmpfs, clock, release store",
-        "lastwords::info!, 41-byte static text",
+        "lastwords::info!, 40-byte static text",
         "lastwords::info!, frame {} took {} ms on {}",
-        "log::info!, 41-byte static text",
+        "log::info!, 40-byte static text",
         "log::info!, frame {} took {} ms on {}",
         "lastwords::debug!, disabled",
         "the same text formatted into a stack buffer alone",
@@ -171,11 +171,11 @@ fn measure(folder: &Path) -> u64 {
     let mut lines = 0;
     for _ in 0..ROUNDS {
         rows[0].burst(BURST, |_| probe.call(black_box(&record)));
-        rows[1].burst(BURST, |_| lastwords::info!("Host process starting up, all is in order"));
+        rows[1].burst(BURST, |_| lastwords::info!("Host process starting up, all is in line"));
         settle();
         rows[2].burst(BURST, |n| lastwords::info!("frame {} took {} ms on {}", n, ms(n), NAME));
         settle();
-        rows[3].burst(BURST, |_| log::info!("Host process starting up, all is in order"));
+        rows[3].burst(BURST, |_| log::info!("Host process starting up, all is in line"));
         settle();
         rows[4].burst(BURST, |n| log::info!("frame {} took {} ms on {}", n, ms(n), NAME));
         settle();

@@ -30,7 +30,7 @@
 //! Sequences are 62 bits wide and never reset, so a commit word cannot come round again (no ABA): at 10 ns a slot that
 //! takes over a thousand years.
 
-use crate::checksum::checksum;
+use crate::checksum::{checksum, with_clock};
 use crate::layout::{
     Consumer, LaneBlock, OWNERS, SLOT_HEAD, SLOT_WORDS_MAX, SlotHead, commit_word, slot_kind, slot_state,
 };
@@ -56,10 +56,15 @@ pub struct Message<'a> {
 /// One slot's share of a message.
 struct Part<'a> {
     message: &'a Message<'a>,
-    now: u64,
     slots: u16,
     kind: u8,
     payload: &'a [u8],
+}
+
+/// Words that stand ready, and their checksum without the clock.
+struct Prepared {
+    words: usize,
+    sum: u64,
 }
 
 /// Copies bytes into words, the last one filled up with zeros.
@@ -214,8 +219,11 @@ impl<'a> Lane<'a> {
             return self.append_long(clock, message);
         }
         let first = self.first_free();
+        let part = Part { message, slots: 1, kind: slot_kind::FIRST, payload: message.body };
+        // What does not need the clock is done before the slot is opened.
+        let prepared = self.prepare(first, &part);
         let now = self.open(first, 1, clock);
-        self.write_slot(first, Part { message, now, slots: 1, kind: slot_kind::FIRST, payload: message.body });
+        self.publish(first, prepared, now);
         self.close();
         now
     }
@@ -229,10 +237,12 @@ impl<'a> Lane<'a> {
         for index in (1..slots).rev() {
             let payload = part_of(body, index as usize, self.payload_size);
             let kind = slot_kind::CONTINUATION;
-            self.write_slot(first + index, Part { message, now, slots: index as u16, kind, payload });
+            let prepared = self.prepare(first + index, &Part { message, slots: index as u16, kind, payload });
+            self.publish(first + index, prepared, now);
         }
         let payload = part_of(body, 0, self.payload_size);
-        self.write_slot(first, Part { message, now, slots: slots as u16, kind: slot_kind::FIRST, payload });
+        let prepared = self.prepare(first, &Part { message, slots: slots as u16, kind: slot_kind::FIRST, payload });
+        self.publish(first, prepared, now);
         self.close();
         now
     }
@@ -267,16 +277,16 @@ impl<'a> Lane<'a> {
         self.block.messages.store(self.messages, Ordering::Relaxed);
     }
 
-    /// Writes head and payload, and the commit word last. The words are put together aside first, for the checksum; all
-    /// stores and loads there are of whole words, so that none waits for another.
+    /// Puts a slot's words together aside, without its clock. All stores and loads there are of whole words, so that none
+    /// waits for another.
     #[inline]
-    fn write_slot(&mut self, sequence: u64, part: Part<'_>) {
-        let Part { message, now, slots, kind, payload } = part;
+    fn prepare(&mut self, sequence: u64, part: &Part<'_>) -> Prepared {
+        let Part { message, slots, kind, payload } = *part;
         let words = HEAD_WORDS + payload.len().div_ceil(8);
         let head = SlotHead {
             commit: commit_word(sequence, slot_state::VALID),
             checksum: self.key,
-            clock: now,
+            clock: 0,
             message: self.messages + 1,
             call_site: message.call_site,
             thread: message.thread,
@@ -288,15 +298,22 @@ impl<'a> Lane<'a> {
         };
         self.staging[..HEAD_WORDS].copy_from_slice(&head.words());
         copy_words(&mut self.staging[HEAD_WORDS..words], payload);
-        let sum = checksum(bytemuck::cast_slice(&self.staging[..words]));
+        Prepared { words, sum: checksum(bytemuck::cast_slice(&self.staging[..words])) }
+    }
+
+    /// Writes the prepared words to the slot, and the commit word last.
+    #[inline]
+    fn publish(&mut self, sequence: u64, prepared: Prepared, now: u64) {
+        let Prepared { words, sum } = prepared;
         let start = self.slot_start(sequence);
         let cells = &self.slots[start..start + words];
-        for (cell, word) in cells[2..].iter().zip(&self.staging[2..words]) {
+        for (cell, word) in cells[3..].iter().zip(&self.staging[3..words]) {
             cell.store(*word, Ordering::Relaxed);
         }
-        cells[1].store(sum, Ordering::Relaxed);
+        cells[2].store(now, Ordering::Relaxed);
+        cells[1].store(with_clock(sum, now), Ordering::Relaxed);
         // LANE:D
-        cells[0].store(head.commit, Ordering::Release);
+        cells[0].store(commit_word(sequence, slot_state::VALID), Ordering::Release);
     }
 
     #[inline]

@@ -27,7 +27,7 @@
 //! For a dead process nothing more comes: "stops" then means that the record in flight is dropped, at most one a
 //! lane. There `reserved` itself is not believed; the highest sequence among the whole slots takes its place.
 
-use crate::checksum::{checksum, lane_key};
+use crate::checksum::{checksum, lane_key, slot_checksum};
 use crate::clock::{Anchor, Timeline};
 use crate::error::{Error, Result};
 use crate::folder::Folder;
@@ -297,7 +297,7 @@ pub enum SlotState {
 }
 
 /// The validity rule: what the slot in `bytes` is where `sequence` is expected. `bytes` is one slot; its checksum
-/// field is used as scratch and restored.
+/// and its clock are used as scratch and restored.
 #[must_use]
 pub fn classify(bytes: &mut [u8], sequence: u64, key: u64) -> SlotState {
     let commit = read_word(bytes, 0);
@@ -320,11 +320,7 @@ fn is_whole(bytes: &mut [u8], key: u64) -> bool {
     if used > bytes.len() {
         return false;
     }
-    let stored = read_word(bytes, 8);
-    bytes[8..16].copy_from_slice(&key.to_le_bytes());
-    let computed = checksum(&bytes[..used]);
-    bytes[8..16].copy_from_slice(&stored.to_le_bytes());
-    computed == stored
+    slot_checksum(&mut bytes[..used], key) == read_word(bytes, 8)
 }
 
 fn head_of(slot: &[u8]) -> SlotHead {

@@ -162,8 +162,7 @@ impl Drain {
         let died = |ring: &mut Follow| ring.look(now).is_err() || ring.dead.is_some();
         let changed = fs::metadata(self.folder.rings())
             .map_or(true, |found| self.listed.is_none_or(|(_, seen)| seen != (found.mtime(), found.mtime_nsec())));
-        // Every ring is looked at, so that each look is on time.
-        self.rings.iter_mut().filter(|ring| ring.dead.is_none()).fold(false, |any, ring| died(ring) || any) || changed
+        self.rings.iter_mut().filter(|ring| ring.dead.is_none()).any(died) || changed
     }
 
     /// Takes note that the doorbell rang: some ring is no longer armed, and the folder may have a new one.

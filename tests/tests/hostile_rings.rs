@@ -7,7 +7,7 @@
 //! Checksums would hide the code behind them from random damage. In half of the cases they are therefore made to
 //! agree again after the damage, as somebody who means harm would.
 
-use lastwords::checksum::{checksum, lane_key};
+use lastwords::checksum::{checksum, lane_key, slot_checksum};
 use lastwords::folder::Folder;
 use lastwords::geometry::Geometry;
 use lastwords::lane::Message;
@@ -244,8 +244,7 @@ fn repair_content(base: &Base, bytes: &mut [u8]) {
         let length = usize::from(u16::from_le_bytes([slot[40], slot[41]]));
         let used = (SLOT_HEAD + length).next_multiple_of(8).min(slot.len());
         let key = lane_key(&uuid, number as u32 / geometry.slots() as u32);
-        slot[8..16].copy_from_slice(&key.to_le_bytes());
-        let sum = checksum(&slot[..used]);
+        let sum = slot_checksum(&mut slot[..used], key);
         slot[8..16].copy_from_slice(&sum.to_le_bytes());
     }
     for lane in 0..geometry.lanes() {

@@ -5,7 +5,7 @@
 //!
 //! The rings are made by the real writer and then changed byte by byte.
 
-use lastwords::checksum::{checksum, lane_key};
+use lastwords::checksum::{lane_key, slot_checksum};
 use lastwords::folder::Folder;
 use lastwords::geometry::Geometry;
 use lastwords::lane::Message;
@@ -96,8 +96,7 @@ impl Image {
         let key = lane_key(&self.uuid, 0);
         let slot = self.slot(sequence);
         let length = usize::from(u16::from_le_bytes([slot[40], slot[41]]));
-        slot[8..16].copy_from_slice(&key.to_le_bytes());
-        let sum = checksum(&slot[..(SLOT_HEAD + length).next_multiple_of(8)]);
+        let sum = slot_checksum(&mut slot[..(SLOT_HEAD + length).next_multiple_of(8)], key);
         slot[8..16].copy_from_slice(&sum.to_le_bytes());
     }
 
