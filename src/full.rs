@@ -17,7 +17,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u32)]
 pub enum FullPolicy {
-    /// Waits for the flusher, at most [`BLOCK_MAX`]; then overwrites the oldest records, and does not wait again until
+    /// Waits for the flusher, at most 100 ms; then overwrites the oldest records, and does not wait again until
     /// the flusher has moved. Where no flusher lives it gives up after 10 ms.
     #[default]
     Block = 0,

@@ -48,6 +48,7 @@ not_under_loom! {
     pub mod flush;
 
     mod config;
+    mod decode;
     mod facade;
     mod full;
     mod log;
@@ -55,6 +56,7 @@ not_under_loom! {
     mod macros;
     mod registry;
     mod site;
+    mod snapshot;
     mod sys;
     mod thread;
 

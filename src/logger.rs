@@ -29,6 +29,7 @@ const OVERFLOW_MAX: Duration = Duration::from_millis(100);
 /// Wait for a flusher of another process, where none lives and this process never flushes itself.
 const ALONE_MAX: Duration = Duration::from_millis(100);
 /// The flusher sleeps and wants to hear of urgent records and filling lanes only.
+#[cfg(feature = "flusher")]
 pub(crate) const ARMED_URGENT: u32 = 1;
 /// The flusher sleeps and wants to hear of the next record.
 pub(crate) const ARMED_ANY: u32 = 2;
@@ -297,6 +298,7 @@ impl Logger {
     }
 
     /// Wakes the flusher, whatever it waits for.
+    #[cfg(feature = "flusher")]
     pub(crate) fn ring_doorbell(&self) {
         ring_doorbell(&self.doorbell);
     }

@@ -74,6 +74,7 @@ impl ProcessId {
 }
 
 /// Whether the process with this pid, in our namespace, has `inode` of `device` mapped; None if that cannot be seen.
+#[cfg(feature = "flusher")]
 pub(crate) fn has_mapped(pid: u32, inode: u64) -> Option<bool> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
     let inode = inode.to_string();

@@ -27,25 +27,29 @@
 //! For a dead process nothing more comes: "stops" then means that the record in flight is dropped, at most one a
 //! lane. There `reserved` itself is not believed; the highest sequence among the whole slots takes its place.
 
-use crate::checksum::{checksum, lane_key, slot_checksum};
+use crate::checksum::{checksum, lane_key};
+use crate::decode::Decoder;
 use crate::clock::{Anchor, Timeline};
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::geometry::{Geometry, LANE_BLOCK};
 use crate::layout::{
-    ANCHORS, AnchorCell, Consumer, Control, FORMAT_VERSION, LaneBlock, MAGIC, OWNERS, RingHeader, SLOT_HEAD, SlotHead,
-    closed, encoding, entry_kind, slot_kind, slot_state,
+    ANCHORS, AnchorCell, Control, FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, closed, encoding, entry_kind,
 };
 use crate::level::Level;
 use crate::process::ProcessId;
 use crate::record::Record;
 use crate::spill::SpillReference;
+use crate::snapshot::read_word;
 use crate::table::{CallSite, ENTRY_MAX, split_entry_word};
 use std::fs::File;
 use std::io;
 use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+
+pub use crate::decode::{Extent, LaneBatch, SlotState, classify};
+pub use crate::snapshot::{Closed, ControlSnapshot, LaneSnapshot, Position};
 
 /// Where a ring's bytes come from: a file, or bytes in memory.
 pub trait Source {
@@ -69,262 +73,6 @@ impl Source for Vec<u8> {
         buffer[..length].copy_from_slice(&rest[..length]);
         Ok(length)
     }
-}
-
-/// How a process left its ring, as the ring says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Closed {
-    /// Not closed: the process runs, or died.
-    Open,
-    /// Ordinary exit.
-    Exit,
-    /// Ended by this signal, in an ordinary way.
-    Signal(u32),
-}
-
-/// The control page as read.
-#[derive(Debug, Clone)]
-pub struct ControlSnapshot {
-    /// Records below are not recorded.
-    pub level: Level,
-    /// How the process left.
-    pub closed: Closed,
-    /// Nonzero while the next record rings the doorbell.
-    pub armed: u32,
-    /// Threads that wait for the flusher.
-    pub waiters: u32,
-    /// Futex word that they wait on.
-    pub progress: u32,
-    /// Messages lost because no lane could be had.
-    pub unplaced: u64,
-    /// Messages cut to the ring's longest.
-    pub cut: u64,
-    /// Anchors whose guard agrees.
-    pub anchors: Vec<Anchor>,
-}
-
-/// The flusher's words of a lane.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Position {
-    /// Slots up to this sequence may be reused.
-    pub released: u64,
-    /// Records up to this sequence are in the log file.
-    pub written: u64,
-    /// Message number expected next, or 0 at the start.
-    pub next_message: u64,
-    /// Dropped messages that were reported.
-    pub dropped_reported: u64,
-    /// Records drained after the process died.
-    pub recovered: u64,
-}
-
-impl Position {
-    /// The eight words as they stand in the lane block.
-    #[must_use]
-    pub fn words(&self) -> [u64; 8] {
-        let mut words = [
-            self.released,
-            !self.released,
-            self.written,
-            !self.written,
-            self.next_message,
-            self.dropped_reported,
-            self.recovered,
-            0,
-        ];
-        words[7] = checksum(bytemuck::cast_slice(&words[..7]));
-        words
-    }
-
-    /// The position in eight words, or the start where they do not agree with each other.
-    #[must_use]
-    pub fn from_words(words: &[u64; 8]) -> Position {
-        let position = Position {
-            released: words[0],
-            written: words[2],
-            next_message: words[4],
-            dropped_reported: words[5],
-            recovered: words[6],
-        };
-        if position.words() == *words { position } else { Position::default() }
-    }
-}
-
-/// A lane block as read.
-#[derive(Debug, Clone, Copy)]
-pub struct LaneSnapshot {
-    /// Highest sequence begun.
-    pub reserved: u64,
-    /// Messages dropped by the producer.
-    pub dropped: u64,
-    /// Raw clock of the first and the last of them.
-    pub dropped_between: (u64, u64),
-    /// One of [`crate::layout::lane_kind`].
-    pub kind: u64,
-    /// The flusher's words.
-    pub position: Position,
-    owners: [[u64; 4]; OWNERS],
-}
-
-impl LaneSnapshot {
-    fn parse(bytes: &[u8]) -> LaneSnapshot {
-        let word = |offset: usize| read_word(bytes, offset);
-        let consumer = offset_of!(LaneBlock, consumer);
-        let owners = offset_of!(LaneBlock, owners);
-        LaneSnapshot {
-            reserved: word(offset_of!(LaneBlock, reserved)),
-            dropped: word(offset_of!(LaneBlock, dropped)),
-            dropped_between: (word(offset_of!(LaneBlock, dropped_first)), word(offset_of!(LaneBlock, dropped_last))),
-            kind: word(offset_of!(LaneBlock, kind)),
-            position: Position::from_words(&std::array::from_fn(|n| word(consumer + n * 8))),
-            owners: std::array::from_fn(|n| std::array::from_fn(|m| word(owners + n * 32 + m * 8))),
-        }
-    }
-
-    /// Name of the thread that wrote `record`, if the lane still knows it.
-    #[must_use]
-    pub fn thread_name(&self, record: &Record<'_>) -> Option<String> {
-        let owner = self.owners.iter().filter(|owner| owner[0] != 0 && owner[0] <= record.first);
-        let owner = owner.max_by_key(|owner| owner[0])?;
-        if owner[1] != u64::from(record.thread) {
-            return None;
-        }
-        let bytes: Vec<u8> = owner[2..].iter().flat_map(|word| word.to_le_bytes()).collect();
-        let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-        (length > 0).then(|| String::from_utf8_lossy(&bytes[..length]).into_owned())
-    }
-}
-
-fn read_word(bytes: &[u8], offset: usize) -> u64 {
-    bytes.get(offset..).and_then(|rest| rest.first_chunk::<8>()).map_or(0, |word| u64::from_le_bytes(*word))
-}
-
-/// Records of one lane, as far as one read took them.
-#[derive(Debug, Default)]
-pub struct LaneBatch {
-    buffer: Vec<u8>,
-    records: Vec<Entry>,
-    next: usize,
-    /// Where the read began.
-    start: u64,
-    /// Everything up to this sequence has been looked at.
-    pub end: u64,
-    /// A record in flight at the end: its sequence.
-    pub open: Option<u64>,
-    /// More is to be read at once.
-    pub more: bool,
-    /// Slots that were damaged.
-    pub damaged: u64,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    first: u64,
-    slots: u32,
-    start: u32,
-    length: u32,
-    head: SlotHead,
-}
-
-impl LaneBatch {
-    fn reset(&mut self, position: u64) {
-        self.records.clear();
-        self.next = 0;
-        (self.start, self.end) = (position, position);
-        (self.open, self.more, self.damaged) = (None, false, 0);
-    }
-
-    /// The next record, not yet taken.
-    #[must_use]
-    pub fn peek(&self) -> Option<Record<'_>> {
-        self.records.get(self.next).map(|entry| self.record(entry))
-    }
-
-    /// Raw clock of the next record.
-    #[inline]
-    #[must_use]
-    pub fn next_clock(&self) -> Option<u64> {
-        self.records.get(self.next).map(|entry| entry.head.clock)
-    }
-
-    /// Takes the record that [`LaneBatch::peek`] shows.
-    pub fn advance(&mut self) {
-        self.next += 1;
-    }
-
-    /// Whether all its records have been taken.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.next >= self.records.len()
-    }
-
-    /// The records not taken yet.
-    pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
-        self.records[self.next.min(self.records.len())..].iter().map(|entry| self.record(entry))
-    }
-
-    fn record(&self, entry: &Entry) -> Record<'_> {
-        let body = &self.buffer[entry.start as usize..(entry.start + entry.length) as usize];
-        Record {
-            first: entry.first,
-            last: entry.first + u64::from(entry.slots) - 1,
-            clock: entry.head.clock,
-            message: entry.head.message,
-            thread: entry.head.thread,
-            call_site: entry.head.call_site,
-            level: Level::new(entry.head.level),
-            encoding: entry.head.encoding,
-            body,
-        }
-    }
-}
-
-/// What the decoder finds where it expects a sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SlotState {
-    /// Whole.
-    Committed,
-    /// Being written.
-    Busy,
-    /// Given up.
-    Aborted,
-    /// Holds an older sequence, or nothing.
-    Stale,
-    /// Holds a later sequence.
-    Overrun,
-    /// Its bytes do not agree with its checksum.
-    Corrupt,
-}
-
-/// The validity rule: what the slot in `bytes` is where `sequence` is expected. `bytes` is one slot; its checksum
-/// and its clock are used as scratch and restored.
-#[must_use]
-pub fn classify(bytes: &mut [u8], sequence: u64, key: u64) -> SlotState {
-    let commit = read_word(bytes, 0);
-    match (commit >> 2).cmp(&sequence) {
-        std::cmp::Ordering::Less => return SlotState::Stale,
-        std::cmp::Ordering::Greater => return SlotState::Overrun,
-        std::cmp::Ordering::Equal => {}
-    }
-    match commit & 3 {
-        slot_state::BUSY => SlotState::Busy,
-        slot_state::ABORTED => SlotState::Aborted,
-        slot_state::VALID if is_whole(bytes, key) => SlotState::Committed,
-        _ => SlotState::Corrupt,
-    }
-}
-
-fn is_whole(bytes: &mut [u8], key: u64) -> bool {
-    let length = usize::from(u16::from_le_bytes([bytes[40], bytes[41]]));
-    let used = (SLOT_HEAD + length).next_multiple_of(8);
-    if used > bytes.len() {
-        return false;
-    }
-    slot_checksum(&mut bytes[..used], key) == read_word(bytes, 8)
-}
-
-fn head_of(slot: &[u8]) -> SlotHead {
-    bytemuck::pod_read_unaligned(&slot[..SLOT_HEAD])
 }
 
 /// A ring opened for reading.
@@ -518,7 +266,7 @@ impl<S: Source> RingReader<S> {
             Extent::Final(last) => (low, self.overwritten_in_flight(lane, last)?),
         };
         let key = self.key(lane);
-        Decoder { reader: self, lane, key, low, high, last, overwritten, begun: None, rereads: REREADS_MAX }.run(batch)
+        Decoder::new(self, lane, key, (low, high), last, overwritten).run(batch)
     }
 
     /// The last sequence that the message in flight at the process's death may have torn: a further slot of it gets its
@@ -613,7 +361,7 @@ impl<S: Source> RingReader<S> {
     }
 
     /// READ:2. Slots `low` to `high`, in one or two reads.
-    fn read_slots(&self, lane: usize, low: u64, high: u64, buffer: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn read_slots(&self, lane: usize, low: u64, high: u64, buffer: &mut Vec<u8>) -> Result<()> {
         let size = self.geometry.record_size();
         let count = (high - low + 1) as usize;
         buffer.resize(count * size, 0);
@@ -682,168 +430,3 @@ pub fn is_role(role: &str) -> bool {
     let rest = role.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte));
     first && rest && role.len() <= crate::layout::ROLE_MAX
 }
-
-/// How far a lane's records may reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    /// The producer may be at work; `reserved` of READ:1.
-    Live(u64),
-    /// The producer is gone; [`RingReader::last_sequence`].
-    Final(u64),
-}
-
-/// Slots that one run reads again before it takes what it sees for final, so that a hostile writer cannot hold it.
-const REREADS_MAX: u32 = 1 << 17;
-
-/// One run of the decoder over slots that were read.
-struct Decoder<'r, S> {
-    reader: &'r RingReader<S>,
-    lane: usize,
-    key: u64,
-    low: u64,
-    high: u64,
-    last: u64,
-    /// What the message in flight may have torn is no damage.
-    overwritten: u64,
-    begun: Option<u64>,
-    rereads: u32,
-}
-
-impl<S: Source> Decoder<'_, S> {
-    fn run(&mut self, batch: &mut LaneBatch) -> Result<()> {
-        let mut sequence = self.low;
-        while sequence <= self.high {
-            match self.state(&mut batch.buffer, sequence) {
-                SlotState::Committed => match self.message_slots(&mut batch.buffer, sequence) {
-                    Some(slots) if sequence + slots - 1 > self.high && self.high < self.last => break,
-                    Some(slots) if self.take(batch, sequence, slots) => sequence += slots,
-                    Some(slots) if self.reread(batch, sequence, slots)? => continue,
-                    found => {
-                        // A further slot without its first was counted with it.
-                        let head = head_of(self.slot(&mut batch.buffer, sequence));
-                        let lone = found.is_some() || head.kind != slot_kind::CONTINUATION;
-                        batch.damaged += u64::from(lone && sequence > self.overwritten);
-                        sequence += 1;
-                    }
-                },
-                SlotState::Aborted | SlotState::Overrun => sequence += 1,
-                SlotState::Corrupt if sequence <= self.overwritten => sequence += 1,
-                SlotState::Busy | SlotState::Stale if self.last_begun(&mut batch.buffer)? <= sequence => {
-                    batch.open = Some(sequence);
-                    break;
-                }
-                SlotState::Busy | SlotState::Stale | SlotState::Corrupt => {
-                    if self.reread(batch, sequence, 1)? {
-                        continue;
-                    }
-                    batch.damaged += 1;
-                    sequence += 1;
-                }
-            }
-            batch.end = sequence - 1;
-        }
-        batch.more = batch.open.is_none() && batch.end < self.last && batch.end > batch.start;
-        Ok(())
-    }
-
-    fn slot<'b>(&self, buffer: &'b mut [u8], sequence: u64) -> &'b mut [u8] {
-        let size = self.reader.geometry.record_size();
-        let start = (sequence - self.low) as usize * size;
-        &mut buffer[start..start + size]
-    }
-
-    fn state(&self, buffer: &mut [u8], sequence: u64) -> SlotState {
-        classify(self.slot(buffer, sequence), sequence, self.key)
-    }
-
-    /// Number of slots of the message that starts here, or None if none starts here.
-    fn message_slots(&self, buffer: &mut [u8], sequence: u64) -> Option<u64> {
-        let head = head_of(self.slot(buffer, sequence));
-        let slots = u64::from(head.slots);
-        let fits = slots >= 1 && slots <= self.reader.geometry.message_slots_max().max(1);
-        (head.kind == slot_kind::FIRST && fits).then_some(slots)
-    }
-
-    /// Takes the message at `sequence`, its payloads moved together in the buffer. False if a further slot is missing.
-    fn take(&self, batch: &mut LaneBatch, sequence: u64, slots: u64) -> bool {
-        let size = self.reader.geometry.record_size();
-        let head = head_of(self.slot(&mut batch.buffer, sequence));
-        if sequence + slots - 1 > self.high {
-            return false;
-        }
-        for index in 1..slots {
-            let state = self.state(&mut batch.buffer, sequence + index);
-            let further = head_of(self.slot(&mut batch.buffer, sequence + index));
-            let belongs = state == SlotState::Committed
-                && further.kind == slot_kind::CONTINUATION
-                && u64::from(further.slots) == index
-                && further.message == head.message;
-            if !belongs {
-                return false;
-            }
-        }
-        let slot = (sequence - self.low) as usize * size;
-        let (start, mut length) = (slot + SLOT_HEAD, usize::from(head.length));
-        for index in 1..slots as usize {
-            let from = slot + index * size;
-            let part = usize::from(head_of(&batch.buffer[from..]).length);
-            batch.buffer.copy_within(from + SLOT_HEAD..from + SLOT_HEAD + part, start + length);
-            length += part;
-        }
-        let (start, length) = (start as u32, length as u32);
-        batch.records.push(Entry { first: sequence, slots: slots as u32, start, length, head });
-        true
-    }
-
-    /// The last sequence at which a message was begun. What is before it cannot still be in flight, because a lane has
-    /// one producer.
-    fn last_begun(&mut self, buffer: &mut [u8]) -> Result<u64> {
-        if let Some(begun) = self.begun {
-            return Ok(begun);
-        }
-        let size = self.reader.geometry.record_size();
-        let mut begun = begun_in(buffer, self.low, size, self.key);
-        let mut beyond = Vec::new();
-        let mut low = self.high + 1;
-        while low <= self.last {
-            let high = self.last.min(low + 1023);
-            self.reader.read_slots(self.lane, low, high, &mut beyond)?;
-            begun = begun.max(begun_in(&mut beyond, low, size, self.key));
-            low = high + 1;
-        }
-        self.begun = Some(begun);
-        Ok(begun)
-    }
-
-    /// Reads slots again. True if one changed, so that they are worth another look.
-    fn reread(&mut self, batch: &mut LaneBatch, sequence: u64, slots: u64) -> Result<bool> {
-        let last = self.high.min(sequence + slots - 1);
-        let Some(rereads) = self.rereads.checked_sub(slots as u32) else { return Ok(false) };
-        self.rereads = rereads;
-        let mut again = Vec::new();
-        self.reader.read_slots(self.lane, sequence, last, &mut again)?;
-        let start = (sequence - self.low) as usize * self.reader.geometry.record_size();
-        let old = &mut batch.buffer[start..start + again.len()];
-        let changed = *old != *again;
-        old.copy_from_slice(&again);
-        Ok(changed)
-    }
-}
-
-/// The last sequence in `buffer`, whose first slot should hold `low`, at which a message was begun; 0 if none.
-fn begun_in(buffer: &mut [u8], low: u64, size: usize, key: u64) -> u64 {
-    for (n, slot) in buffer.chunks_exact_mut(size).enumerate().rev() {
-        let sequence = low + n as u64;
-        let begun = match classify(slot, sequence, key) {
-            SlotState::Busy | SlotState::Aborted => true,
-            SlotState::Committed => head_of(slot).kind == slot_kind::FIRST,
-            _ => false,
-        };
-        if begun {
-            return sequence;
-        }
-    }
-    0
-}
-
-const _: () = assert!(size_of::<Consumer>() == size_of::<[u64; 8]>());

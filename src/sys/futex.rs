@@ -1,6 +1,5 @@
 //! Waiting for, and waking of, other processes on a word of a ring's control page.
 
-use std::io;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
@@ -16,8 +15,9 @@ pub(crate) fn wait(word: &AtomicU32, seen: u32, timeout: Duration) {
 }
 
 /// Wakes all who wait on `word`, which may lie in a file that was cut meanwhile.
-pub(crate) fn wake_all(word: *const u32) -> io::Result<()> {
+#[cfg(feature = "flusher")]
+pub(crate) fn wake_all(word: *const u32) -> std::io::Result<()> {
     // SAFETY: FUTEX_WAKE does not access the word; an address that is not mapped is answered with EFAULT.
     let woken = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE, i32::MAX) };
-    if woken < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if woken < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -1,6 +1,5 @@
 //! Hooks of the C library: at exit, around fork, and the signal mask of our own threads.
 
-use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 
@@ -45,6 +44,7 @@ pub(crate) fn close_in_child(fd: RawFd) {
 }
 
 /// Takes a descriptor off that list before it is closed.
+#[cfg(feature = "flusher")]
 pub(crate) fn forget_in_child(fd: RawFd) {
     for place in &INHERITED {
         let _ = place.compare_exchange(fd, -1, Ordering::Relaxed, Ordering::Relaxed);
@@ -52,8 +52,9 @@ pub(crate) fn forget_in_child(fd: RawFd) {
 }
 
 /// Blocks all signals for the calling thread, so that no handler of the program ever runs on a thread of ours.
+#[cfg(feature = "flusher")]
 pub(crate) fn block_signals() {
-    let mut set = MaybeUninit::uninit();
+    let mut set = std::mem::MaybeUninit::uninit();
     // SAFETY: sigfillset initialises the set before pthread_sigmask reads it.
     unsafe {
         libc::sigfillset(set.as_mut_ptr());

@@ -88,11 +88,13 @@ impl RingMap {
 
 /// A ring's control page, mapped only so that its address can be given to futex(2). Never read or written: where the
 /// file has been cut, the kernel answers EFAULT instead of sending SIGBUS.
+#[cfg(feature = "flusher")]
 #[derive(Debug)]
 pub(crate) struct FutexPage {
     map: MmapRaw,
 }
 
+#[cfg(feature = "flusher")]
 impl FutexPage {
     pub(crate) fn new(file: &File, offset: u64) -> io::Result<FutexPage> {
         Ok(FutexPage { map: map(file, offset, crate::layout::PAGE)? })

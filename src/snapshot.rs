@@ -1,0 +1,138 @@
+//! What a reader sees of a ring's control page and lane blocks at one moment.
+
+use crate::checksum::checksum;
+use crate::clock::Anchor;
+use crate::layout::{Consumer, LaneBlock, OWNERS};
+use crate::level::Level;
+use crate::record::Record;
+use std::mem::offset_of;
+
+/// How a process left its ring, as the ring says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// Not closed: the process runs, or died.
+    Open,
+    /// Ordinary exit.
+    Exit,
+    /// Ended by this signal, in an ordinary way.
+    Signal(u32),
+}
+
+/// The control page as read.
+#[derive(Debug, Clone)]
+pub struct ControlSnapshot {
+    /// Records below are not recorded.
+    pub level: Level,
+    /// How the process left.
+    pub closed: Closed,
+    /// Nonzero while the next record rings the doorbell.
+    pub armed: u32,
+    /// Threads that wait for the flusher.
+    pub waiters: u32,
+    /// Futex word that they wait on.
+    pub progress: u32,
+    /// Messages lost because no lane could be had.
+    pub unplaced: u64,
+    /// Messages cut to the ring's longest.
+    pub cut: u64,
+    /// Anchors whose guard agrees.
+    pub anchors: Vec<Anchor>,
+}
+
+/// The flusher's words of a lane.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Slots up to this sequence may be reused.
+    pub released: u64,
+    /// Records up to this sequence are in the log file.
+    pub written: u64,
+    /// Message number expected next, or 0 at the start.
+    pub next_message: u64,
+    /// Dropped messages that were reported.
+    pub dropped_reported: u64,
+    /// Records drained after the process died.
+    pub recovered: u64,
+}
+
+impl Position {
+    /// The eight words as they stand in the lane block.
+    #[must_use]
+    pub fn words(&self) -> [u64; 8] {
+        let mut words = [
+            self.released,
+            !self.released,
+            self.written,
+            !self.written,
+            self.next_message,
+            self.dropped_reported,
+            self.recovered,
+            0,
+        ];
+        words[7] = checksum(bytemuck::cast_slice(&words[..7]));
+        words
+    }
+
+    /// The position in eight words, or the start where they do not agree with each other.
+    #[must_use]
+    pub fn from_words(words: &[u64; 8]) -> Position {
+        let position = Position {
+            released: words[0],
+            written: words[2],
+            next_message: words[4],
+            dropped_reported: words[5],
+            recovered: words[6],
+        };
+        if position.words() == *words { position } else { Position::default() }
+    }
+}
+
+/// A lane block as read.
+#[derive(Debug, Clone, Copy)]
+pub struct LaneSnapshot {
+    /// Highest sequence begun.
+    pub reserved: u64,
+    /// Messages dropped by the producer.
+    pub dropped: u64,
+    /// Raw clock of the first and the last of them.
+    pub dropped_between: (u64, u64),
+    /// One of [`crate::layout::lane_kind`].
+    pub kind: u64,
+    /// The flusher's words.
+    pub position: Position,
+    owners: [[u64; 4]; OWNERS],
+}
+
+impl LaneSnapshot {
+    pub(crate) fn parse(bytes: &[u8]) -> LaneSnapshot {
+        let word = |offset: usize| read_word(bytes, offset);
+        let consumer = offset_of!(LaneBlock, consumer);
+        let owners = offset_of!(LaneBlock, owners);
+        LaneSnapshot {
+            reserved: word(offset_of!(LaneBlock, reserved)),
+            dropped: word(offset_of!(LaneBlock, dropped)),
+            dropped_between: (word(offset_of!(LaneBlock, dropped_first)), word(offset_of!(LaneBlock, dropped_last))),
+            kind: word(offset_of!(LaneBlock, kind)),
+            position: Position::from_words(&std::array::from_fn(|n| word(consumer + n * 8))),
+            owners: std::array::from_fn(|n| std::array::from_fn(|m| word(owners + n * 32 + m * 8))),
+        }
+    }
+
+    /// Name of the thread that wrote `record`, if the lane still knows it.
+    #[must_use]
+    pub fn thread_name(&self, record: &Record<'_>) -> Option<String> {
+        let owner = self.owners.iter().filter(|owner| owner[0] != 0 && owner[0] <= record.first);
+        let owner = owner.max_by_key(|owner| owner[0])?;
+        if owner[1] != u64::from(record.thread) {
+            return None;
+        }
+        let bytes: Vec<u8> = owner[2..].iter().flat_map(|word| word.to_le_bytes()).collect();
+        let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        (length > 0).then(|| String::from_utf8_lossy(&bytes[..length]).into_owned())
+    }
+}
+
+pub(crate) fn read_word(bytes: &[u8], offset: usize) -> u64 {
+    bytes.get(offset..).and_then(|rest| rest.first_chunk::<8>()).map_or(0, |word| u64::from_le_bytes(*word))
+}
+
+const _: () = assert!(size_of::<Consumer>() == size_of::<[u64; 8]>());
