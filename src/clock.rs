@@ -2,7 +2,7 @@
 //!
 //! A record carries the raw clock: the time-stamp counter where the kernel itself keeps time by it, else nanoseconds
 //! of `CLOCK_BOOTTIME`. The ring holds [`Anchor`]s, which pair the raw clock with calendar time about once a second of
-//! activity. A reader converts between two anchors, so nothing drifts and nothing is calibrated on the hot path.
+//! activity. `LASTWORDS_CLOCK=boottime` chooses the second where the first is not to be trusted. A reader converts between two anchors, so nothing drifts and nothing is calibrated on the hot path.
 
 use crate::layout::{ANCHOR_SALT, ANCHORS, AnchorCell, clock_kind};
 use crate::sys::tsc;
@@ -27,7 +27,8 @@ pub fn kind() -> u32 {
 #[cold]
 fn choose() -> u32 {
     let source = std::fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource");
-    let tsc = cfg!(target_arch = "x86_64") && source.is_ok_and(|name| name.trim() == "tsc");
+    let wanted = std::env::var_os("LASTWORDS_CLOCK").is_none_or(|name| name != "boottime");
+    let tsc = cfg!(target_arch = "x86_64") && wanted && source.is_ok_and(|name| name.trim() == "tsc");
     let kind = if tsc { clock_kind::TSC } else { clock_kind::BOOTTIME };
     KIND.store(kind, Ordering::Relaxed);
     kind
@@ -206,6 +207,16 @@ impl Timeline {
         self.locate(ticks).map_or(0, |(boottime, _)| boottime.clamp(0, i128::from(i64::MAX)) as u64)
     }
 
+    /// The inverse of [`Timeline::boottime_ns`]: raw ticks of this clock at a boottime.
+    #[must_use]
+    pub fn ticks_at(&self, boottime_ns: u64) -> u64 {
+        let next = self.anchors.partition_point(|anchor| anchor.boottime_ns <= boottime_ns);
+        let Some(anchor) = self.anchors.get(next.saturating_sub(1)) else { return 0 };
+        let distance = i128::from(boottime_ns) - i128::from(anchor.boottime_ns);
+        let ticks = (distance as f64 / self.nanoseconds_per_tick) as i128;
+        (i128::from(anchor.ticks) + ticks).clamp(0, i128::from(u64::MAX)) as u64
+    }
+
     fn locate(&self, ticks: u64) -> Option<(i128, Anchor)> {
         let next = self.anchors.partition_point(|anchor| anchor.ticks <= ticks);
         let anchor = *self.anchors.get(next.saturating_sub(1))?;
@@ -256,6 +267,15 @@ mod tests {
             let _ = (timeline.realtime_ns(ticks), timeline.boottime_ns(ticks));
         }
         assert_eq!(Timeline::new(Vec::new(), 0).realtime_ns(5), 0);
+    }
+
+    #[test]
+    fn ticks_and_boottime_convert_both_ways() {
+        let timeline = Timeline::new(vec![anchor(1_000, 500, 0), anchor(3_000, 1_500, 0)], 1);
+        for ticks in [0, 1_000, 2_000, 3_000, 9_000] {
+            assert_eq!(timeline.ticks_at(timeline.boottime_ns(ticks)), ticks);
+        }
+        assert_eq!(Timeline::new(Vec::new(), 0).ticks_at(5), 0);
     }
 
     #[test]

@@ -61,6 +61,17 @@ struct Part<'a> {
     payload: &'a [u8],
 }
 
+/// Counts a message that was dropped at raw clock `now`, because the lane was full or could not be had. Any thread may.
+#[cold]
+pub fn count_drop(block: &LaneBlock, now: u64) {
+    if block.dropped.load(Ordering::Relaxed) <= block.consumer.dropped_reported.load(Ordering::Relaxed) {
+        // All earlier ones have been reported, so a new loss begins.
+        block.dropped_first.store(now, Ordering::Relaxed);
+    }
+    block.dropped_last.store(now, Ordering::Relaxed);
+    block.dropped.fetch_add(1, Ordering::Release);
+}
+
 /// Words that stand ready, and their checksum without the clock.
 struct Prepared {
     words: usize,
@@ -101,7 +112,6 @@ pub struct Lane<'a> {
     released: u64,
     written: u64,
     messages: u64,
-    dropped: u64,
     staging: [u64; SLOT_WORDS_MAX],
 }
 
@@ -128,7 +138,6 @@ impl<'a> Lane<'a> {
             released: reserved,
             written: reserved,
             messages: block.messages.load(Ordering::Relaxed),
-            dropped: block.dropped.load(Ordering::Relaxed),
             staging: [0; SLOT_WORDS_MAX],
         }
     }
@@ -334,18 +343,6 @@ impl<'a> Lane<'a> {
         }
         self.committed = self.reserved;
         self.block.head.store(self.committed, Ordering::Release);
-    }
-
-    /// Counts a message that the producer dropped at raw clock `now`.
-    #[cold]
-    pub fn count_drop(&mut self, now: u64) {
-        if self.dropped <= self.block.consumer.dropped_reported.load(Ordering::Relaxed) {
-            // All earlier ones have been reported, so a new loss begins.
-            self.block.dropped_first.store(now, Ordering::Relaxed);
-        }
-        self.dropped += 1;
-        self.block.dropped_last.store(now, Ordering::Relaxed);
-        self.block.dropped.store(self.dropped, Ordering::Release);
     }
 
     /// Notes the lane's next owner in its block.

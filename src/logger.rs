@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::folder::{Folder, ring_doorbell};
 use crate::full::{self, FullPolicy, GaveUp};
 use crate::holder::Holder;
-use crate::lane::{Lane, Message};
+use crate::lane::{Lane, Message, count_drop};
 use crate::layout::{Control, encoding, lane_kind};
 use crate::level::Level;
 use crate::record::{BodyWriter, extra_kind};
@@ -193,6 +193,8 @@ impl Logger {
             }
             if start.elapsed() > OVERFLOW_MAX {
                 self.control.unplaced.fetch_add(1, Ordering::Relaxed);
+                // Told in the log as a loss of the lane that could not be had.
+                count_drop(self.ring.block(self.ring.geometry().lanes() - 1), clock::now());
                 return;
             }
             backoff.snooze();
@@ -227,7 +229,7 @@ impl Logger {
         match self.policy {
             FullPolicy::Overwrite => true,
             FullPolicy::DropNewest => {
-                seat.lane.count_drop(clock::now());
+                count_drop(self.ring.block(seat.number), clock::now());
                 self.ring_if_armed();
                 false
             }

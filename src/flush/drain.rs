@@ -115,12 +115,6 @@ impl Drain {
         &self.folder
     }
 
-    /// Number of rings followed.
-    #[must_use]
-    pub fn rings(&self) -> usize {
-        self.rings.len()
-    }
-
     /// Whether another look a second later will tell more about a ring's process.
     pub(crate) fn has_undecided_rings(&self) -> bool {
         self.rings.iter().any(Follow::is_undecided)
@@ -215,7 +209,7 @@ impl Drain {
         }
         self.listed = Some((now, changed));
         for name in self.folder.ring_names()? {
-            if self.rings.iter().any(|ring| ring.name == name) || self.refused.contains(&name) {
+            if self.rings.iter().any(|ring| ring.name == name) {
                 continue;
             }
             match Follow::open(&self.folder, &name, self.rings.len() < RINGS_OPEN) {
@@ -223,13 +217,19 @@ impl Drain {
                 Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                     self.forget_lost_memory(&name)?;
                 }
-                Err(error) => {
-                    self.note(lines::refused(&error));
-                    self.refused.push(name);
-                }
+                Err(error) => self.refuse(name, &error),
             }
         }
         Ok(())
+    }
+
+    /// Says once why a ring is left aside. It is tried again whenever the folder is looked at: the reason may have been
+    /// a lack of descriptors.
+    fn refuse(&mut self, name: String, error: &Error) {
+        if !self.refused.contains(&name) {
+            self.note(lines::refused(error));
+            self.refused.push(name);
+        }
     }
 
     /// A ring's name without the ring: shared memory that a reboot, or somebody, has removed. A file that is gone has
@@ -265,14 +265,14 @@ impl Drain {
                 Ok(hold) => limit = limit.min(hold),
                 Err(error) => failed.push((number, error)),
             }
-            if first_look && ring.dead.is_some() && ring.newest_ns() < self.since_ns {
+            let older = ring.is_of_another_boot() || ring.newest_ns() < self.since_ns;
+            if first_look && ring.dead.is_some() && older {
                 ring.earlier = true;
             }
         }
         for (number, error) in failed.into_iter().rev() {
             let ring = self.rings.remove(number);
-            self.refused.push(ring.name);
-            self.note(lines::refused(&error));
+            self.refuse(ring.name, &error);
         }
         Ok(limit)
     }

@@ -56,11 +56,12 @@ impl LaneFollow {
         self.final_last.map_or(Extent::Live(snapshot.reserved), Extent::Final)
     }
 
-    /// Up to which raw clock lines may be written as far as this lane is concerned. A lane that was not read in this
+    /// Up to which order key lines may be written as far as this lane is concerned; `last_key`
+    /// is that of the last record read. A lane that was not read in this
     /// pass, because records of it still wait, may have more records after its last one.
-    fn hold(&mut self, pass: u64, now: Instant, was_read: bool) -> u64 {
+    fn hold(&mut self, pass: u64, now: Instant, last_key: u64, was_read: bool) -> u64 {
         if !was_read {
-            return self.last_clock;
+            return last_key;
         }
         // A lane whose slots were overwritten faster than they could be read has older records than any it shows.
         let overrun = (self.batch.is_empty() && self.batch.more).then_some(u64::MAX);
@@ -73,7 +74,7 @@ impl LaneFollow {
             _ => now,
         };
         self.open = Some((sequence, since));
-        if now.duration_since(since) > HOLD_MAX { u64::MAX } else { self.quiet_at.max(self.last_clock) }
+        if now.duration_since(since) > HOLD_MAX { u64::MAX } else { self.quiet_at.max(last_key) }
     }
 }
 
@@ -104,6 +105,8 @@ pub(crate) struct Follow {
     armed: u32,
     waker: Option<FutexPage>,
     same_clock: bool,
+    /// This process's own clock, for rings whose process uses another.
+    here: Timeline,
 }
 
 impl Follow {
@@ -130,6 +133,7 @@ impl Follow {
             end: None,
             armed: 0,
             waker: None,
+            here: Timeline::new(vec![Anchor::now()], clock::measure_hz()),
             same_clock: header.boot_id == boot_id() && header.clock_kind == clock::kind(),
             name: name.to_owned(),
             reader,
@@ -187,25 +191,28 @@ impl Follow {
     /// written as far as this ring is concerned.
     pub(crate) fn read(&mut self, pass: u64, now: Instant, slots_max: u64) -> Result<u64> {
         self.reader.lanes(&mut self.scratch, &mut self.snapshots)?;
-        let mut limit = u64::MAX;
-        let mut fresh = false;
-        for lane in 0..self.lanes.len() {
-            if self.snapshots[lane].kind == lane_kind::FINE {
-                self.lanes[lane].exhausted = self.dead.is_some();
-                continue;
+        let mut was_read = vec![false; self.lanes.len()];
+        for (number, was_read) in was_read.iter_mut().enumerate() {
+            if self.snapshots[number].kind == lane_kind::FINE {
+                self.lanes[number].exhausted = self.dead.is_some();
+            } else if self.lanes[number].batch.is_empty() {
+                self.refill(number, slots_max)?;
+                *was_read = true;
             }
-            let read = self.lanes[lane].batch.is_empty();
-            if read {
-                fresh |= self.refill(lane, slots_max)?;
-            }
-            let hold = self.lanes[lane].hold(pass, now, read);
-            limit = limit.min(if hold == u64::MAX { hold } else { self.order_key(hold) });
         }
-        if fresh {
+        if self.lanes.iter().zip(&was_read).any(|(lane, was_read)| *was_read && !lane.batch.is_empty()) {
+            // Before any order key of this pass is computed, so that they all agree.
             self.refresh_timeline()?;
             self.armed = 0;
         }
-        Ok(limit)
+        Ok(if self.earlier { u64::MAX } else { self.hold(pass, now, &was_read) })
+    }
+
+    fn hold(&mut self, pass: u64, now: Instant, was_read: &[bool]) -> u64 {
+        let keys: Vec<u64> = self.lanes.iter().map(|lane| self.order_key(lane.last_clock)).collect();
+        let lanes = self.lanes.iter_mut().zip(&self.snapshots).zip(keys).zip(was_read);
+        let drained = lanes.filter(|(((_, snapshot), _), _)| snapshot.kind != lane_kind::FINE);
+        drained.map(|(((lane, _), key), was_read)| lane.hold(pass, now, key, *was_read)).min().unwrap_or(u64::MAX)
     }
 
     /// Reads more of one lane in the middle of a merge, up to what READ:1 of this pass saw. Returns up to which order
@@ -218,8 +225,8 @@ impl Follow {
         Ok(if open { self.order_key(lane.last_clock) } else { u64::MAX })
     }
 
-    /// Reads more of one lane. True if there was something.
-    fn refill(&mut self, number: usize, slots_max: u64) -> Result<bool> {
+    /// Reads more of one lane.
+    fn refill(&mut self, number: usize, slots_max: u64) -> Result<()> {
         let lane = &mut self.lanes[number];
         let extent = lane.extent(&self.snapshots[number]);
         let position = lane.taken.released.max(lane.batch.end);
@@ -230,10 +237,10 @@ impl Follow {
             lane.taken.released = lane.taken.released.max(lane.batch.end);
             lane.taken.written = lane.taken.released;
             lane.exhausted = lane.final_last.is_some() && !lane.batch.more;
-            return Ok(false);
+            return Ok(());
         }
         lane.last_clock = lane.batch.iter().map(|record| record.clock).last().unwrap_or(lane.last_clock);
-        Ok(true)
+        Ok(())
     }
 
     /// Whether the process may be dead, and a second look is due.
@@ -245,16 +252,30 @@ impl Follow {
         let mut anchors = self.reader.control()?.anchors;
         if self.same_clock {
             anchors.push(Anchor::now());
+        } else if self.dead.is_none() {
+            // Drift between the two clocks counts from here.
+            self.here = Timeline::new(vec![Anchor::now()], clock::measure_hz());
         }
         self.timeline = Timeline::new(anchors, self.reader.header().tick_hz);
         Ok(())
     }
 
-    /// What the records of this ring are ordered by: raw ticks where they are comparable with this machine's now, else
-    /// the calendar time.
+    /// What the records of this ring are ordered by: this process's raw ticks; for an earlier run, which is drained by
+    /// itself, the calendar time.
     #[inline]
     pub(crate) fn order_key(&self, clock: u64) -> u64 {
-        if self.same_clock && !self.earlier { clock } else { self.timeline.realtime_ns(clock) }
+        if self.earlier {
+            self.timeline.realtime_ns(clock)
+        } else if self.same_clock {
+            clock
+        } else {
+            self.here.ticks_at(self.timeline.boottime_ns(clock))
+        }
+    }
+
+    /// Whether the ring is of another boot than this one.
+    pub(crate) fn is_of_another_boot(&self) -> bool {
+        self.reader.header().boot_id != boot_id()
     }
 
     /// The newest record's calendar time, for telling an earlier run from this one.

@@ -23,7 +23,17 @@ impl Actor {
     /// If it does not start.
     #[must_use]
     pub fn start(program: &str, role: &str, folder: &Path, script: &[&str]) -> Actor {
+        Actor::start_with(program, role, folder, script, &[])
+    }
+
+    /// The same with these environment variables.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start_with(program: &str, role: &str, folder: &Path, script: &[&str], env: &[(&str, &str)]) -> Actor {
         let mut command = Command::new(program);
+        command.envs(env.iter().copied());
         command.arg(role).arg(folder).args(script).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the actor starts");
         let input = child.stdin.take();

@@ -77,6 +77,26 @@ fn many_processes_of_one_role_share_its_file_in_time_order() {
 }
 
 #[test]
+fn processes_with_different_clocks_share_a_file_in_time_order() {
+    for (first, second) in [("", "boottime"), ("boottime", "")] {
+        let folder = Scratch::new("clocks");
+        let script = ["line:up", "wait", "log:1", "sleep:5", "log:1", "sleep:5", "log:1", "line:done", "wait"];
+        let start = |clock| Actor::start_with(ACTOR, "worker", folder.path(), &script, &[("LASTWORDS_CLOCK", clock)]);
+        let mut actors = [start(first), start(second)];
+        actors.iter_mut().for_each(|actor| assert_eq!(actor.line(), "up"));
+        actors.iter_mut().for_each(Actor::go);
+        actors.iter_mut().for_each(|actor| assert_eq!(actor.line(), "done"));
+        wait_for("all lines", || (read(folder.path(), "worker").len() == 6).then_some(()));
+        let lines = read(folder.path(), "worker");
+        assert!(lines.is_sorted_by_key(|line| &line.time), "{lines:?}");
+        actors.iter_mut().for_each(|actor| {
+            actor.go();
+            assert!(actor.end().success());
+        });
+    }
+}
+
+#[test]
 fn a_stopped_flusher_holds_nobody_up_for_good() {
     let folder = Scratch::new("stopped");
     let mut host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]);
