@@ -110,7 +110,6 @@ pub struct Lane<'a> {
     reserved: u64,
     committed: u64,
     released: u64,
-    written: u64,
     messages: u64,
     staging: [u64; SLOT_WORDS_MAX],
 }
@@ -136,7 +135,6 @@ impl<'a> Lane<'a> {
             reserved,
             committed: reserved,
             released: reserved,
-            written: reserved,
             messages: block.messages.load(Ordering::Relaxed),
             staging: [0; SLOT_WORDS_MAX],
         }
@@ -203,13 +201,6 @@ impl<'a> Lane<'a> {
         let Consumer { released, released_inverted, .. } = &self.block.consumer;
         self.released = self.accept(self.released, released, released_inverted);
         self.released
-    }
-
-    /// The last position up to which records are in the log file.
-    pub fn refresh_written(&mut self) -> u64 {
-        let Consumer { written, written_inverted, .. } = &self.block.consumer;
-        self.written = self.accept(self.written, written, written_inverted);
-        self.written
     }
 
     /// Another process wrote the pair, so it counts only if both words agree, it does not go back, and it does not
@@ -361,12 +352,6 @@ impl<'a> Lane<'a> {
         owner.first.store(self.reserved + 1, Ordering::Relaxed);
         self.block.kind.store(kind, Ordering::Relaxed);
         self.block.claims.store(claims.wrapping_add(1), Ordering::Release);
-    }
-
-    /// The raw words of the lane's slots, for a reader in the same memory.
-    #[must_use]
-    pub fn cells(&self) -> &'a [AtomicU64] {
-        self.slots
     }
 }
 

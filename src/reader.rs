@@ -36,7 +36,6 @@ use crate::geometry::{Geometry, LANE_BLOCK};
 use crate::layout::{
     ANCHORS, AnchorCell, Control, FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, closed, encoding, entry_kind,
 };
-use crate::level::Level;
 use crate::process::ProcessId;
 use crate::record::Record;
 use crate::spill::SpillReference;
@@ -203,17 +202,11 @@ impl<S: Source> RingReader<S> {
             Anchor::from_words(std::array::from_fn(|m| read_word(&bytes, start + m * 8)))
         });
         Ok(ControlSnapshot {
-            level: Level::new(half(offset_of!(Control, level)).try_into().unwrap_or(u16::MAX)),
             closed: match half(offset_of!(Control, closed)) {
                 closed::EXIT => Closed::Exit,
                 closed::SIGNAL => Closed::Signal(half(offset_of!(Control, closed_signal))),
                 _ => Closed::Open,
             },
-            armed: half(offset_of!(Control, armed)),
-            waiters: half(offset_of!(Control, waiters)),
-            progress: half(offset_of!(Control, progress)),
-            unplaced: read_word(&bytes, offset_of!(Control, unplaced)),
-            cut: read_word(&bytes, offset_of!(Control, cut)),
             anchors: anchors.collect(),
         })
     }

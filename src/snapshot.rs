@@ -3,7 +3,6 @@
 use crate::checksum::checksum;
 use crate::clock::Anchor;
 use crate::layout::{Consumer, LaneBlock, OWNERS};
-use crate::level::Level;
 use crate::record::Record;
 use std::mem::offset_of;
 
@@ -21,20 +20,8 @@ pub enum Closed {
 /// The control page as read.
 #[derive(Debug, Clone)]
 pub struct ControlSnapshot {
-    /// Records below are not recorded.
-    pub level: Level,
     /// How the process left.
     pub closed: Closed,
-    /// Nonzero while the next record rings the doorbell.
-    pub armed: u32,
-    /// Threads that wait for the flusher.
-    pub waiters: u32,
-    /// Futex word that they wait on.
-    pub progress: u32,
-    /// Messages lost because no lane could be had.
-    pub unplaced: u64,
-    /// Messages cut to the ring's longest.
-    pub cut: u64,
     /// Anchors whose guard agrees.
     pub anchors: Vec<Anchor>,
 }

@@ -30,25 +30,14 @@ fn numbers(lines: &[Line]) -> Vec<usize> {
 }
 
 #[test]
-fn block_without_a_flusher_keeps_the_newest_and_counts_the_rest_in_one_line() {
-    let (kept, losses) = overfill("block");
-    assert_eq!(numbers(&kept), (1000 - SLOTS..1000).collect::<Vec<_>>());
-    assert_eq!(losses.len(), 1, "{losses:?}");
-    assert!(
-        losses[0].message.starts_with(&format!("lastwords: {} records lost, overwritten", 1000 - SLOTS)),
-        "{losses:?}"
-    );
-}
-
-#[test]
-fn overwrite_keeps_the_newest_and_counts_the_rest_in_one_line() {
-    let (kept, losses) = overfill("overwrite");
-    assert_eq!(numbers(&kept), (1000 - SLOTS..1000).collect::<Vec<_>>());
-    assert_eq!(losses.len(), 1, "{losses:?}");
-    assert!(
-        losses[0].message.starts_with(&format!("lastwords: {} records lost, overwritten", 1000 - SLOTS)),
-        "{losses:?}"
-    );
+fn block_without_a_flusher_and_overwrite_keep_the_newest_and_count_the_rest_in_one_line() {
+    for policy in ["block", "overwrite"] {
+        let (kept, losses) = overfill(policy);
+        assert_eq!(numbers(&kept), (1000 - SLOTS..1000).collect::<Vec<_>>(), "{policy}");
+        assert_eq!(losses.len(), 1, "{policy}: {losses:?}");
+        let told = format!("lastwords: {} records lost, overwritten", 1000 - SLOTS);
+        assert!(losses[0].message.starts_with(&told), "{policy}: {losses:?}");
+    }
 }
 
 #[test]
