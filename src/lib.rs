@@ -55,6 +55,7 @@ not_under_loom! {
     mod logger;
     mod macros;
     mod registry;
+    mod shared_lane;
     mod site;
     mod snapshot;
     mod sys;

@@ -11,21 +11,23 @@ use crate::layout::{Control, encoding, lane_kind};
 use crate::level::Level;
 use crate::record::{BodyWriter, extra_kind};
 use crate::ring::Ring;
+use crate::shared_lane::SharedLane;
 use crate::spill::{LaneProgress, MESSAGE_MAX, SpillWriter};
 use crate::sync::Ordering;
 use crate::table::CallSiteRef;
 use crate::sys::{futex, hooks};
-use crossbeam_utils::{Backoff, CachePadded};
+use crossbeam_utils::CachePadded;
 use std::collections::HashMap;
 use std::fs::File;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Longest wait for the files at a normal exit, and of [`crate::flush`].
 pub(crate) const FLUSH_MAX: Duration = Duration::from_secs(2);
-/// Longest wait for an overflow lane, before a message is counted as lost.
-const OVERFLOW_MAX: Duration = Duration::from_millis(100);
+/// Longest wait for an overflow lane, before a message is counted as lost. Its owner waits for room at most 100 ms; more
+/// passes only where very many threads share the lanes and the processors.
+const OVERFLOW_MAX: Duration = Duration::from_secs(1);
 /// Wait for a flusher of another process, where none lives and this process never flushes itself.
 const ALONE_MAX: Duration = Duration::from_millis(100);
 /// The flusher sleeps and wants to hear of urgent records and filling lanes only.
@@ -57,7 +59,9 @@ pub(crate) struct Logger {
     policy: FullPolicy,
     generation: u32,
     seats: Box<[CachePadded<Seat>]>,
-    overflow: Box<[CachePadded<Seat>]>,
+    overflow: Box<[CachePadded<SharedLane>]>,
+    /// Lanes given back and not claimed again, a hint.
+    given_back: AtomicUsize,
     anchors: AnchorWriter,
     spill: SpillWriter,
     doorbell: File,
@@ -77,16 +81,15 @@ impl Logger {
         // A forked child, wherever it is by then, logs to the same folder.
         builder.folder = Some(folder.path().to_owned());
         let own = spec.geometry.lanes() - spec.geometry.overflow_lanes();
-        let seats = (0..spec.geometry.lanes()).map(|_| CachePadded::new(Mutex::new(None))).collect::<Vec<_>>();
-        let mut seats = seats;
-        let overflow = seats.split_off(own);
+        let shared = spec.geometry.overflow_lanes();
         ring_doorbell(&doorbell);
         Ok(Box::new(Logger {
             control: ring.control(),
             policy: spec.full,
             generation: GENERATIONS.fetch_add(1, Ordering::Relaxed) + 1,
-            seats: seats.into(),
-            overflow: overflow.into(),
+            seats: (0..own).map(|_| CachePadded::default()).collect(),
+            overflow: (0..shared).map(|_| CachePadded::default()).collect(),
+            given_back: AtomicUsize::new(0),
             anchors: AnchorWriter::default(),
             spill: SpillWriter::new(ring.entry()),
             doorbell,
@@ -157,6 +160,7 @@ impl Logger {
             let Ok(mut place) = seat.try_lock() else { continue };
             let taken = place.take().or_else(|| self.fresh_lane(number));
             if let Some(mut taken) = taken {
+                let _ = self.given_back.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |lanes| lanes.checked_sub(1));
                 taken.lane.claim(lane_kind::WRITE, thread, name);
                 return Some(taken);
             }
@@ -177,28 +181,34 @@ impl Logger {
         let place = &self.seats[seat.number];
         if let Ok(mut place) = place.lock() {
             *place = Some(seat);
+            self.given_back.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Whether a thread without a lane may find one now.
+    #[inline]
+    pub(crate) fn has_free_lane(&self) -> bool {
+        self.given_back.load(Ordering::Relaxed) > 0
     }
 
     /// Writes a message for a thread that has no lane, or is inside of a log call already.
     #[cold]
     pub(crate) fn write_shared(&self, message: &Message<'_>) {
-        let (start, backoff) = (Instant::now(), Backoff::new());
-        loop {
-            for (index, place) in self.overflow.iter().enumerate() {
-                let Ok(mut place) = place.try_lock() else { continue };
-                let number = self.seats.len() + index;
-                let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None };
-                return self.write(place.get_or_insert_with(fresh), message);
-            }
-            if start.elapsed() > OVERFLOW_MAX {
-                self.control.unplaced.fetch_add(1, Ordering::Relaxed);
-                // Told in the log as a loss of the lane that could not be had.
-                count_drop(self.ring.block(self.ring.geometry().lanes() - 1), clock::now());
+        let lanes = self.overflow.len();
+        let limit = Instant::now() + OVERFLOW_MAX;
+        for index in 0..lanes {
+            // Each thread begins at another lane; a further one is for a handler that interrupted the first one's owner.
+            let index = (message.thread as usize + index) % lanes;
+            let number = self.seats.len() + index;
+            let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None };
+            let write = |seat: &mut LaneSeat| self.write(seat, message);
+            if self.overflow[index].with(message.thread, limit, fresh, write).is_some() {
                 return;
             }
-            backoff.snooze();
         }
+        self.control.unplaced.fetch_add(1, Ordering::Relaxed);
+        // Told in the log as a loss of the lane that could not be had.
+        count_drop(self.ring.block(self.ring.geometry().lanes() - 1), clock::now());
     }
 
     /// Writes a message into a lane, with the full-ring policy where there is no room.

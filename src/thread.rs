@@ -125,6 +125,8 @@ impl Local {
     fn record(&mut self, logger: &'static Logger, meta: Meta<'_>, said: Text<'_>) {
         if !self.logger.is_some_and(|mine| std::ptr::eq(mine, logger)) {
             self.switch_to(logger);
+        } else if self.seat.is_none() && logger.has_free_lane() {
+            self.seat = self.claim(logger);
         }
         let Local { seat, text, thread, .. } = self;
         let (encoding, body) = match said.constant() {

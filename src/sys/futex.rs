@@ -14,6 +14,12 @@ pub(crate) fn wait(word: &AtomicU32, seen: u32, timeout: Duration) {
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, seen, &time) };
 }
 
+/// Wakes one thread that waits on `word`.
+pub(crate) fn wake_one(word: &AtomicU32) {
+    // SAFETY: FUTEX_WAKE does not access the word.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1) };
+}
+
 /// Wakes all who wait on `word`, which may lie in a file that was cut meanwhile.
 #[cfg(feature = "flusher")]
 pub(crate) fn wake_all(word: *const u32) -> std::io::Result<()> {

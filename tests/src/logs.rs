@@ -70,6 +70,19 @@ pub fn long_text(bytes: usize) -> String {
     text
 }
 
+/// How many of the lines `<prefix>0` to `<prefix><count - 1>` are not there. A flusher that gets no processor for 100 ms
+/// loses lines by the policy; then [`reported_lost`] says the same.
+///
+/// # Panics
+/// If they are out of order or doubled.
+#[must_use]
+pub fn missing(lines: &[Line], prefix: &str, count: usize) -> usize {
+    let own = lines.iter().filter_map(|line| line.message.strip_prefix(prefix)?.parse().ok());
+    let numbers: Vec<usize> = own.collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b), "\"{prefix}…\": in order and once");
+    count - numbers.len()
+}
+
 /// How many records the log says were lost.
 #[must_use]
 pub fn reported_lost(lines: &[Line]) -> usize {

@@ -4,7 +4,7 @@
 //! lies. So the program goes on, the policy decides what is kept, and the loss is a line of the log.
 
 use lastwords_tests::actor::{run, tool};
-use lastwords_tests::logs::{Line, read, reported_lost};
+use lastwords_tests::logs::{Line, missing, read, reported_lost};
 use lastwords_tests::scratch::Scratch;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
@@ -64,16 +64,12 @@ fn block_with_a_flusher_keeps_all_of_a_thousand_laps_or_tells_what_it_lost() {
 }
 
 #[test]
-fn more_threads_than_lanes_share_and_lose_nothing() {
+fn more_threads_than_lanes_share_and_every_line_is_there_or_counted() {
     let folder = Scratch::new("threads");
     let (_, status) = run(ACTOR, "host", folder.path(), &["lanes=5", "slots=256", "threads:24:500"]);
     assert!(status.success());
     let lines = read(folder.path(), "host");
-    assert_eq!(lines.len(), 12_000);
-    for thread in 0..24 {
-        let prefix = format!("thread {thread} line ");
-        let own: Vec<usize> =
-            lines.iter().filter_map(|line| line.message.strip_prefix(&prefix)?.parse().ok()).collect();
-        assert_eq!(own, (0..500).collect::<Vec<_>>(), "thread {thread}, in its order");
-    }
+    let lost: usize = (0..24).map(|thread| missing(&lines, &format!("thread {thread} line "), 500)).sum();
+    assert_eq!(lost, reported_lost(&lines));
+    assert!(lost < 6_000, "{lost} of 12,000 lines lost: nobody waited for room");
 }
