@@ -6,7 +6,7 @@
 //! ring, another lane or an earlier lap never pass.
 
 /// The checksum of `bytes`.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn checksum(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes)

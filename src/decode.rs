@@ -3,7 +3,7 @@
 
 use crate::checksum::slot_checksum;
 use crate::error::Result;
-use crate::layout::{SLOT_HEAD, SlotHead, slot_kind, slot_state};
+use crate::layout::{SLOT_BLOCK, SLOT_HEAD, SlotHead, slot_kind, slot_state};
 use crate::level::Level;
 use crate::reader::{RingReader, Source};
 use crate::record::Record;
@@ -126,7 +126,7 @@ pub fn classify(bytes: &mut [u8], sequence: u64, key: u64) -> SlotState {
 
 fn is_whole(bytes: &mut [u8], key: u64) -> bool {
     let length = usize::from(u16::from_le_bytes([bytes[40], bytes[41]]));
-    let used = (SLOT_HEAD + length).next_multiple_of(8);
+    let used = (SLOT_HEAD + length).next_multiple_of(SLOT_BLOCK);
     if used > bytes.len() {
         return false;
     }

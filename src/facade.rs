@@ -2,12 +2,14 @@
 
 use crate::checksum::checksum;
 use crate::error::{Error, Result};
+use crate::layout::encoding;
 use crate::level::Level;
 use crate::logger::Logger;
 use crate::registry;
 use crate::site::write_place;
 use crate::table::CallSiteRef;
-use crate::thread::{self, Extras, Meta, Text};
+use crate::thread::{self, Meta, Said};
+use crate::values::append_text;
 use log::{LevelFilter, Log, Metadata, Record};
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -54,8 +56,8 @@ impl Log for Facade {
     fn log(&self, record: &Record<'_>) {
         let level = Level::from(record.level());
         let Some(logger) = registry::current().filter(|logger| logger.enabled(level)) else { return };
-        let meta = Meta { level: level.number(), call_site: call_site(logger, level, record), extras: &Place(record) };
-        thread::record(logger, meta, Text::Format(*record.args()));
+        let meta = Meta { level: level.number(), call_site: call_site(logger, level, record) };
+        thread::record(logger, meta, &Formatted(record));
     }
 
     fn flush(&self) {
@@ -63,11 +65,18 @@ impl Log for Facade {
     }
 }
 
-struct Place<'a>(&'a Record<'a>);
+/// A record of the facade, which its caller formats.
+struct Formatted<'a>(&'a Record<'a>);
 
-impl Extras for Place<'_> {
-    fn write(&self, body: &mut Vec<u8>) -> u8 {
-        write_place(body, self.0.target(), self.0.file(), self.0.line())
+impl Said for Formatted<'_> {
+    fn constant(&self) -> Option<&[u8]> {
+        self.0.args().as_str().map(str::as_bytes)
+    }
+
+    fn write(&self, body: &mut Vec<u8>, call_site: u32, _: usize) -> u8 {
+        let record = self.0;
+        append_text(body, *record.args());
+        if call_site == 0 { write_place(body, record.target(), record.file(), record.line()) } else { encoding::TEXT }
     }
 }
 
@@ -90,6 +99,7 @@ fn call_site(logger: &Logger, level: Level, record: &Record<'_>) -> u32 {
             module: record.module_path().unwrap_or_default(),
             file,
             format: "",
+            placeholders: &[],
             fields: &[],
         });
         if let Some(id) = id {

@@ -32,33 +32,50 @@
 
 use crate::checksum::{checksum, with_clock};
 use crate::layout::{
-    Consumer, LaneBlock, OWNERS, SLOT_HEAD, SLOT_WORDS_MAX, SlotHead, commit_word, slot_kind, slot_state,
+    Consumer, LaneBlock, OWNERS, SLOT_BLOCK, SLOT_HEAD, SLOT_WORDS_MAX, SlotHead, commit_word, slot_kind, slot_state,
 };
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Ordering, fence, prefetch_to_write};
+use crate::words::copy_words;
 
 const HEAD_WORDS: usize = SLOT_HEAD / 8;
+/// Words in which the used part of a slot is counted: records then have few sizes, and their loops fixed lengths.
+const BLOCK: usize = SLOT_BLOCK / 8;
+/// Bytes that processors exchange at a time.
+const CACHE_LINE: usize = 64;
 
-/// A message on its way into a lane.
+/// Slots between the one that is written and the one whose memory is asked for: what the flusher has read is shared with
+/// another processor, and getting it back takes about as long as so many appends.
+const AHEAD: u64 = 12;
+
+/// What a message carries besides its body.
 #[derive(Debug, Clone, Copy)]
-pub struct Message<'a> {
+pub struct Origin {
     /// Level number.
     pub level: u16,
     /// Call site's id in this ring, or 0.
     pub call_site: u32,
     /// Thread id.
     pub thread: u32,
-    /// How `body` is encoded, see [`crate::layout::encoding`].
+    /// How the body is encoded, see [`crate::layout::encoding`].
     pub encoding: u8,
+}
+
+/// A message on its way into a lane.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// What it carries besides its body.
+    pub origin: Origin,
     /// What is said, at most [`Lane::message_size_max`] bytes.
     pub body: &'a [u8],
 }
 
 /// One slot's share of a message.
-struct Part<'a> {
-    message: &'a Message<'a>,
+#[derive(Clone, Copy)]
+struct Part {
     slots: u16,
     kind: u8,
-    payload: &'a [u8],
+    /// Payload bytes.
+    length: usize,
 }
 
 /// Counts a message that was dropped at raw clock `now`, because the lane was full or could not be had. Any thread may.
@@ -72,25 +89,32 @@ pub fn count_drop(block: &LaneBlock, now: u64) {
     block.dropped.fetch_add(1, Ordering::Release);
 }
 
-/// Words that stand ready, and their checksum without the clock.
-struct Prepared {
-    words: usize,
-    sum: u64,
+/// A slot that is open.
+#[derive(Debug)]
+#[must_use = "an open slot holds the lane's reader back"]
+pub struct Begun<'a> {
+    first: u64,
+    cells: &'a [AtomicU64],
+    now: u64,
 }
 
-/// Copies bytes into words, the last one filled up with zeros.
-#[inline]
-fn copy_words(words: &mut [u64], bytes: &[u8]) {
-    let (chunks, rest) = bytes.as_chunks::<8>();
-    for (word, chunk) in words.iter_mut().zip(chunks) {
-        *word = u64::from_le_bytes(*chunk);
+/// Words of a slot that a body of `words` words uses, the fill of its last block included.
+#[inline(always)]
+fn used_words(words: usize) -> usize {
+    (HEAD_WORDS + words).next_multiple_of(BLOCK)
+}
+
+/// Writes staged words to a slot, with clock and checksum, and the commit word last.
+#[inline(always)]
+fn publish(staged: &[u64], cells: &[AtomicU64], now: u64) {
+    let sum = checksum(bytemuck::cast_slice(staged));
+    for (cell, word) in cells[3..].iter().zip(&staged[3..]) {
+        cell.store(*word, Ordering::Relaxed);
     }
-    let Some(last) = words.get_mut(chunks.len()) else { return };
-    *last = match bytes.last_chunk::<8>() {
-        // The last eight bytes, less those that are in the word before.
-        Some(tail) => u64::from_le_bytes(*tail) >> (8 * (8 - rest.len())),
-        None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
-    };
+    cells[2].store(now, Ordering::Relaxed);
+    cells[1].store(with_clock(sum, now), Ordering::Relaxed);
+    // LANE:D
+    cells[0].store(staged[0], Ordering::Release);
 }
 
 fn part_of(body: &[u8], index: usize, size: usize) -> &[u8] {
@@ -102,7 +126,8 @@ fn part_of(body: &[u8], index: usize, size: usize) -> &[u8] {
 pub struct Lane<'a> {
     block: &'a LaneBlock,
     slots: &'a [AtomicU64],
-    slot_words: usize,
+    /// Words of a slot, as a power of two.
+    slot_shift: u32,
     payload_size: usize,
     message_size_max: usize,
     mask: u64,
@@ -118,16 +143,18 @@ impl<'a> Lane<'a> {
     /// The lane on this block and these slots of `slot_words` words each; it goes on where the block says it was.
     ///
     /// # Panics
-    /// If `slots` is not a power-of-two number of slots, or a slot is not larger than its head and at most 512 bytes.
+    /// If `slots` is not a power-of-two number of slots, or a slot is not a power of two of words, larger than its head and
+    /// at most 512 bytes.
     pub fn new(block: &'a LaneBlock, slots: &'a [AtomicU64], slot_words: usize, key: u64) -> Lane<'a> {
         let count = (slots.len() / slot_words) as u64;
         assert!(slot_words > HEAD_WORDS && slot_words <= SLOT_WORDS_MAX && count.is_power_of_two());
+        assert!(slot_words.is_power_of_two());
         let reserved = block.reserved.load(Ordering::Relaxed);
         let payload_size = (slot_words - HEAD_WORDS) * 8;
         Lane {
             block,
             slots,
-            slot_words,
+            slot_shift: slot_words.trailing_zeros(),
             payload_size,
             message_size_max: (count / 4).max(1) as usize * payload_size,
             mask: count - 1,
@@ -174,17 +201,22 @@ impl<'a> Lane<'a> {
     }
 
     /// Whether `slots` more slots fit without overwriting what no flusher has released.
-    #[inline]
+    #[inline(always)]
     pub fn has_room(&mut self, slots: u64) -> bool {
         if self.reserved + slots - self.released <= self.slots() {
             return true;
         }
+        self.has_room_now(slots)
+    }
+
+    #[cold]
+    fn has_room_now(&mut self, slots: u64) -> bool {
         self.refresh_released();
         self.reserved + slots - self.released <= self.slots()
     }
 
     /// Whether more than half of the lane waits for the flusher, as far as this producer has looked.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn seems_filling(&self) -> bool {
         self.reserved - self.released > self.slots() / 2
@@ -215,15 +247,45 @@ impl<'a> Lane<'a> {
     /// longer than [`Lane::message_size_max`] is a defect of the caller and is cut.
     #[inline]
     pub fn append(&mut self, clock: impl FnOnce() -> u64, message: &Message<'_>) -> u64 {
-        if message.body.len() > self.payload_size {
+        let Message { ref origin, body } = *message;
+        if body.len() > self.payload_size {
             return self.append_long(clock, message);
         }
+        let begun = self.begin(clock);
+        self.stage(body);
+        self.finish(begun, origin, body.len())
+    }
+
+    /// Whether a body of `words` words fits one slot.
+    #[inline(always)]
+    #[must_use]
+    pub fn fits_slot(&self, words: usize) -> bool {
+        words * 8 <= self.payload_size
+    }
+
+    /// Opens a slot for a message whose body fits it. What does not run code of the user may be done until
+    /// [`Lane::finish`]: the processor does it while it waits for the clock.
+    #[inline(always)]
+    pub fn begin(&mut self, clock: impl FnOnce() -> u64) -> Begun<'a> {
         let first = self.first_free();
-        let part = Part { message, slots: 1, kind: slot_kind::FIRST, payload: message.body };
-        // What does not need the clock is done before the slot is opened.
-        let prepared = self.prepare(first, &part);
-        let now = self.open(first, 1, clock);
-        self.publish(first, prepared, now);
+        self.ask_ahead(first);
+        self.open(first, 1, clock)
+    }
+
+    /// Where the body of a message that fits one slot is put together, `words` words of which the last is filled up with
+    /// zeros.
+    #[inline(always)]
+    pub fn staging(&mut self, words: usize) -> Option<&mut [u64]> {
+        let used = used_words(words);
+        self.staging.get_mut(used.saturating_sub(BLOCK)..used)?.fill(0);
+        self.staging.get_mut(HEAD_WORDS..HEAD_WORDS + words)
+    }
+
+    /// Writes the message whose body of `length` bytes stands in [`Lane::staging`] and returns its raw clock.
+    #[inline(always)]
+    pub fn finish(&mut self, begun: Begun<'a>, origin: &Origin, length: usize) -> u64 {
+        let Begun { first, cells, now } = begun;
+        self.write(cells, first, now, origin, Part { slots: 1, kind: slot_kind::FIRST, length });
         self.close();
         now
     }
@@ -233,22 +295,37 @@ impl<'a> Lane<'a> {
         let body = &message.body[..message.body.len().min(self.message_size_max)];
         let first = self.first_free();
         let slots = self.slots_for(body.len());
-        let now = self.open(first, slots, clock);
-        for index in (1..slots).rev() {
+        let Begun { now, .. } = self.open(first, slots, clock);
+        for index in (0..slots).rev() {
             let payload = part_of(body, index as usize, self.payload_size);
-            let kind = slot_kind::CONTINUATION;
-            let prepared = self.prepare(first + index, &Part { message, slots: index as u16, kind, payload });
-            self.publish(first + index, prepared, now);
+            self.stage(payload);
+            let (kind, count) = if index == 0 { (slot_kind::FIRST, slots) } else { (slot_kind::CONTINUATION, index) };
+            let part = Part { slots: count as u16, kind, length: payload.len() };
+            self.write(self.cells(first + index), first + index, now, &message.origin, part);
         }
-        let payload = part_of(body, 0, self.payload_size);
-        let prepared = self.prepare(first, &Part { message, slots: slots as u16, kind: slot_kind::FIRST, payload });
-        self.publish(first, prepared, now);
         self.close();
         now
     }
 
-    /// The next sequence. An owner that finds its lane open, because it jumped out of an append, seals it first.
     #[inline]
+    fn stage(&mut self, payload: &[u8]) {
+        if let Some(words) = self.staging(payload.len().div_ceil(8)) {
+            copy_words(words, payload);
+        }
+    }
+
+    /// Has the memory of a later slot brought here to be written, as far as most records take it.
+    #[inline(always)]
+    fn ask_ahead(&self, sequence: u64) {
+        let cells = self.cells(sequence + AHEAD);
+        prefetch_to_write(&cells[0]);
+        if let Some(second) = cells.get(CACHE_LINE / 8) {
+            prefetch_to_write(second);
+        }
+    }
+
+    /// The next sequence. An owner that finds its lane open, because it jumped out of an append, seals it first.
+    #[inline(always)]
     fn first_free(&mut self) -> u64 {
         if self.committed != self.reserved {
             self.seal();
@@ -256,19 +333,20 @@ impl<'a> Lane<'a> {
         self.reserved + 1
     }
 
-    #[inline]
-    fn open(&mut self, first: u64, slots: u64, clock: impl FnOnce() -> u64) -> u64 {
+    #[inline(always)]
+    fn open(&mut self, first: u64, slots: u64, clock: impl FnOnce() -> u64) -> Begun<'a> {
         self.reserved += slots;
         // LANE:A
         self.block.reserved.store(self.reserved, Ordering::Relaxed);
+        let cells = self.cells(first);
         // LANE:B
-        self.commit_cell(first).swap(commit_word(first, slot_state::BUSY), Ordering::SeqCst);
+        cells[0].swap(commit_word(first, slot_state::BUSY), Ordering::SeqCst);
         // LANE:C
         fence(Ordering::Release);
-        clock()
+        Begun { first, cells, now: clock() }
     }
 
-    #[inline]
+    #[inline(always)]
     fn close(&mut self) {
         self.messages += 1;
         self.committed = self.reserved;
@@ -277,60 +355,51 @@ impl<'a> Lane<'a> {
         self.block.messages.store(self.messages, Ordering::Relaxed);
     }
 
-    /// Puts a slot's words together aside, without its clock. All stores and loads there are of whole words, so that none
-    /// waits for another.
-    #[inline]
-    fn prepare(&mut self, sequence: u64, part: &Part<'_>) -> Prepared {
-        let Part { message, slots, kind, payload } = *part;
-        let words = HEAD_WORDS + payload.len().div_ceil(8);
+    /// Puts the head before the staged payload and writes both to the slot. All stores and loads are of whole words, so
+    /// that none waits for another.
+    #[inline(always)]
+    fn write(&mut self, cells: &[AtomicU64], sequence: u64, now: u64, origin: &Origin, part: Part) {
+        let Part { slots, kind, length } = part;
         let head = SlotHead {
             commit: commit_word(sequence, slot_state::VALID),
             checksum: self.key,
             clock: 0,
             message: self.messages + 1,
-            call_site: message.call_site,
-            thread: message.thread,
-            length: payload.len() as u16,
-            level: message.level,
+            call_site: origin.call_site,
+            thread: origin.thread,
+            length: length as u16,
+            level: origin.level,
             slots,
             kind,
-            encoding: message.encoding,
+            encoding: origin.encoding,
         };
         self.staging[..HEAD_WORDS].copy_from_slice(&head.words());
-        copy_words(&mut self.staging[HEAD_WORDS..words], payload);
-        Prepared { words, sum: checksum(bytemuck::cast_slice(&self.staging[..words])) }
-    }
-
-    /// Writes the prepared words to the slot, and the commit word last.
-    #[inline]
-    fn publish(&mut self, sequence: u64, prepared: Prepared, now: u64) {
-        let Prepared { words, sum } = prepared;
-        let start = self.slot_start(sequence);
-        let cells = &self.slots[start..start + words];
-        for (cell, word) in cells[3..].iter().zip(&self.staging[3..words]) {
-            cell.store(*word, Ordering::Relaxed);
+        // The sizes of most records, each with its loops unrolled.
+        match used_words(length.div_ceil(8)) {
+            8 => publish(&self.staging[..8], &cells[..8], now),
+            12 => publish(&self.staging[..12], &cells[..12], now),
+            16 => publish(&self.staging[..16], &cells[..16], now),
+            used => publish(&self.staging[..used], &cells[..used], now),
         }
-        cells[2].store(now, Ordering::Relaxed);
-        cells[1].store(with_clock(sum, now), Ordering::Relaxed);
-        // LANE:D
-        cells[0].store(commit_word(sequence, slot_state::VALID), Ordering::Release);
     }
 
-    #[inline]
+    #[inline(always)]
     fn slot_start(&self, sequence: u64) -> usize {
-        (sequence.wrapping_sub(1) & self.mask) as usize * self.slot_words
+        ((sequence.wrapping_sub(1) & self.mask) as usize) << self.slot_shift
     }
 
-    #[inline]
-    fn commit_cell(&self, sequence: u64) -> &'a AtomicU64 {
-        &self.slots[self.slot_start(sequence)]
+    /// The words of a sequence's slot.
+    #[inline(always)]
+    fn cells(&self, sequence: u64) -> &'a [AtomicU64] {
+        let start = self.slot_start(sequence);
+        &self.slots[start..start + (1 << self.slot_shift)]
     }
 
     /// Marks what an append left open as aborted: its thread was cancelled, or jumped out of it.
     #[cold]
     pub fn seal(&mut self) {
         for sequence in self.committed + 1..=self.reserved {
-            self.commit_cell(sequence).store(commit_word(sequence, slot_state::ABORTED), Ordering::Release);
+            self.cells(sequence)[0].store(commit_word(sequence, slot_state::ABORTED), Ordering::Release);
         }
         self.committed = self.reserved;
         self.block.head.store(self.committed, Ordering::Release);
@@ -364,7 +433,7 @@ mod tests {
         let slots: Vec<AtomicU64> = (0..8 * 16).map(|_| AtomicU64::new(0)).collect();
         let block: LaneBlock = empty_block();
         let mut lane = Lane::new(&block, &slots, 16, 7);
-        let message = Message { level: 20, call_site: 0, thread: 1, encoding: 0, body: b"text" };
+        let message = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body: b"text" };
         lane.append(|| 1, &message);
         let jump = std::panic::AssertUnwindSafe(|| lane.append(|| panic!("jumps out"), &message));
         assert!(std::panic::catch_unwind(jump).is_err());

@@ -34,6 +34,8 @@ pub const ANCHORS: usize = 64;
 pub const OWNERS: usize = 4;
 /// Bytes of a slot before its payload.
 pub const SLOT_HEAD: usize = size_of::<SlotHead>();
+/// A slot's used part, which its checksum covers, is a multiple of so many bytes; the rest of the last block is zero.
+pub const SLOT_BLOCK: usize = 32;
 /// Largest record size, and so the largest slot.
 pub const RECORD_SIZE_MAX: usize = 512;
 /// 64-bit words of the largest slot.
@@ -288,6 +290,8 @@ pub mod slot_kind {
 pub mod encoding {
     /// Text.
     pub const TEXT: u8 = 0;
+    /// Values for the format string of the call site, see `values.rs`.
+    pub const VALUES: u8 = 1;
     /// Bit: the body is a reference to a spill file, see `spill.rs`.
     pub const SPILLED: u8 = 0x40;
     /// Bit: after the text come extras, and their length as the last four bytes.
@@ -325,7 +329,7 @@ pub struct SlotHead {
 impl SlotHead {
     /// The head as the words of its slot, put together in registers: narrow stores followed by a wide load would cost
     /// the writer a stall.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn words(&self) -> [u64; SLOT_HEAD / 8] {
         let origin = u64::from(self.call_site) | u64::from(self.thread) << 32;

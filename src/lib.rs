@@ -27,6 +27,7 @@ pub mod lane;
 pub mod layout;
 pub mod level;
 pub mod sync;
+mod words;
 
 macro_rules! not_under_loom {
     ($($item:item)*) => { $(#[cfg(not(loom))] $item)* };
@@ -43,6 +44,7 @@ not_under_loom! {
     pub mod ring;
     pub mod spill;
     pub mod table;
+    pub mod template;
 
     #[cfg(feature = "flusher")]
     pub mod flush;
@@ -60,6 +62,7 @@ not_under_loom! {
     mod snapshot;
     mod sys;
     mod thread;
+    mod values;
 
     pub use config::{Builder, Flusher, builder, init, init_from_env};
     pub use error::{Error, Result};
@@ -71,4 +74,13 @@ not_under_loom! {
     pub use site::record_bytes;
     #[doc(hidden)]
     pub use site::Site;
+
+    /// What the macros' code needs; no part of the interface.
+    #[doc(hidden)]
+    pub mod __private {
+        pub use crate::site::Place;
+        pub use crate::template::Placeholder;
+        pub use crate::values::{Count, Given, Quoted, Text, ViaRaw, ViaText};
+        pub use lastwords_macros::record;
+    }
 }

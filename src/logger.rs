@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::folder::{Folder, ring_doorbell};
 use crate::full::{self, FullPolicy, GaveUp};
 use crate::holder::Holder;
-use crate::lane::{Lane, Message, count_drop};
+use crate::lane::{Begun, Lane, Message, Origin, count_drop};
 use crate::layout::{Control, encoding, lane_kind};
 use crate::level::Level;
 use crate::record::{BodyWriter, extra_kind};
@@ -132,6 +132,17 @@ impl Logger {
         u32::from(level.number()) >= self.control.level.load(Ordering::Relaxed)
     }
 
+    /// Longest body that a lane takes; a longer one is text, and spilled.
+    pub(crate) fn message_size_max(&self) -> usize {
+        self.ring.geometry().message_size_max()
+    }
+
+    /// Whether a full lane's oldest records give way at once.
+    #[inline]
+    pub(crate) fn overwrites(&self) -> bool {
+        self.policy == FullPolicy::Overwrite
+    }
+
     pub(crate) fn generation(&self) -> u32 {
         self.generation
     }
@@ -198,11 +209,11 @@ impl Logger {
         let limit = Instant::now() + OVERFLOW_MAX;
         for index in 0..lanes {
             // Each thread begins at another lane; a further one is for a handler that interrupted the first one's owner.
-            let index = (message.thread as usize + index) % lanes;
+            let index = (message.origin.thread as usize + index) % lanes;
             let number = self.seats.len() + index;
             let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None };
             let write = |seat: &mut LaneSeat| self.write(seat, message);
-            if self.overflow[index].with(message.thread, limit, fresh, write).is_some() {
+            if self.overflow[index].with(message.origin.thread, limit, fresh, write).is_some() {
                 return;
             }
         }
@@ -222,13 +233,25 @@ impl Logger {
             return;
         }
         let now = seat.lane.append(clock::now, message);
+        self.after_append(seat, message.origin.level, now);
+    }
+
+    /// Writes the message whose body of `length` bytes stands in the lane's staging to the slot that was begun.
+    #[inline(always)]
+    pub(crate) fn finish(&self, seat: &mut LaneSeat, begun: Begun<'static>, origin: &Origin, length: usize) {
+        let now = seat.lane.finish(begun, origin, length);
+        self.after_append(seat, origin.level, now);
+    }
+
+    #[inline]
+    fn after_append(&self, seat: &mut LaneSeat, level: u16, now: u64) {
         // Pairs with the flusher's store of `armed` before its last look: LANE:B is between that look and this load.
         let armed = self.control.armed.load(Ordering::SeqCst);
-        let wanted = armed == ARMED_ANY || message.level >= Level::ERROR.number() || seat.lane.seems_filling();
-        if armed != 0 && wanted {
-            self.wake_flusher(armed, seat, message.level);
+        if armed != 0 && (armed == ARMED_ANY || level >= Level::ERROR.number() || seat.lane.seems_filling()) {
+            self.wake_flusher(armed, seat, level);
         }
-        if now.wrapping_sub(self.control.newest_anchor.load(Ordering::Relaxed)) > ANCHOR_TICKS {
+        // A thread that was interrupted since it read the clock may find a later anchor.
+        if now.saturating_sub(self.control.newest_anchor.load(Ordering::Relaxed)) > ANCHOR_TICKS {
             self.anchors.write(&self.control.anchors, &self.control.newest_anchor);
         }
     }
@@ -265,10 +288,11 @@ impl Logger {
             return;
         }
         let place = (seat.number, seat.lane.committed() + 1);
-        match self.spill.write(message.body, message.encoding, place, |lane| self.progress(lane)) {
+        match self.spill.write(message.body, message.origin.encoding, place, |lane| self.progress(lane)) {
             Some(reference) => {
                 let body = reference.to_bytes();
-                self.write(seat, &Message { body: &body, encoding: encoding::SPILLED, ..*message });
+                let origin = Origin { encoding: encoding::SPILLED, ..message.origin };
+                self.write(seat, &Message { origin, body: &body });
             }
             None => self.write_cut(seat, message, seat.lane.message_size_max()),
         }
@@ -292,7 +316,7 @@ impl Logger {
         let mut body = text.to_vec();
         let length = (message.body.len() as u64).to_le_bytes();
         let encoding = BodyWriter::after_text(&mut body).extra(extra_kind::CUT, &length).finish();
-        self.write(seat, &Message { body: &body, encoding, ..*message });
+        self.write(seat, &Message { origin: Origin { encoding, ..message.origin }, body: &body });
     }
 
     #[cold]

@@ -73,6 +73,7 @@ pub struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// The text, and the extras after it. Extras whose length cannot be are taken for text, so nothing is hidden.
+    #[inline]
     #[must_use]
     pub fn split(&self) -> (&'a [u8], &'a [u8]) {
         if self.encoding & encoding::EXTRAS == 0 {
@@ -85,7 +86,14 @@ impl<'a> Record<'a> {
         split.unwrap_or((self.body, &[]))
     }
 
-    /// The message.
+    /// Whether [`Record::text`] is not text but values for the format string of the call site.
+    #[inline]
+    #[must_use]
+    pub fn has_values(&self) -> bool {
+        self.encoding & !encoding::EXTRAS == encoding::VALUES
+    }
+
+    /// The message's bytes, without extras.
     #[must_use]
     pub fn text(&self) -> &'a [u8] {
         self.split().0

@@ -1,27 +1,46 @@
 //! The place of a log call in the program, and its id in this process's ring.
 
+use crate::layout::encoding;
 use crate::level::Level;
 use crate::log::Log;
 use crate::logger::Logger;
 use crate::record::{BodyWriter, extra_kind};
 use crate::registry;
 use crate::table::CallSiteRef;
-use crate::thread::{self, Extras, Meta, Text};
+use crate::template::Placeholder;
+use crate::thread::{self, Meta, Said};
+use crate::values::{Values, append_text, push_body};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Low half of a site's id word while its first call registers it.
 const REGISTERING: u32 = u32::MAX;
 
+/// What the macros know of a call when the program is compiled.
+#[derive(Debug)]
+pub struct Place {
+    /// Level.
+    pub level: Level,
+    /// Target, usually the module path.
+    pub target: &'static str,
+    /// Module path.
+    pub module: &'static str,
+    /// Source file.
+    pub file: &'static str,
+    /// Line in it.
+    pub line: u32,
+    /// Format string.
+    pub format: &'static str,
+    /// Its placeholders.
+    pub placeholders: &'static [Placeholder],
+    /// Names of the fields.
+    pub fields: &'static [&'static str],
+}
+
 /// A log call's place, a static made by the macros.
 #[derive(Debug)]
 pub struct Site {
-    level: Level,
-    target: &'static str,
-    module: &'static str,
-    file: &'static str,
-    line: u32,
-    format: &'static str,
+    place: Place,
     /// Generation of the logger in the high half, id in the low half.
     id: AtomicU64,
 }
@@ -29,15 +48,8 @@ pub struct Site {
 impl Site {
     /// A site, not registered yet.
     #[must_use]
-    pub const fn new(
-        level: Level,
-        target: &'static str,
-        module: &'static str,
-        file: &'static str,
-        line: u32,
-        format: &'static str,
-    ) -> Site {
-        Site { level, target, module, file, line, format, id: AtomicU64::new(0) }
+    pub const fn new(place: Place) -> Site {
+        Site { place, id: AtomicU64::new(0) }
     }
 
     /// The logger, if this site's records are recorded now.
@@ -45,7 +57,7 @@ impl Site {
     #[must_use]
     pub fn enabled(&self) -> Option<Enabled> {
         let logger = registry::current()?;
-        logger.enabled(self.level).then_some(Enabled { logger })
+        logger.enabled(self.place.level).then_some(Enabled { logger })
     }
 
     /// The same for a logger that is a value.
@@ -53,37 +65,52 @@ impl Site {
     #[must_use]
     pub fn enabled_in(&self, log: Log) -> Option<Enabled> {
         let logger = log.logger()?;
-        logger.enabled(self.level).then_some(Enabled { logger })
+        logger.enabled(self.place.level).then_some(Enabled { logger })
     }
 
-    /// Records one message.
-    #[inline]
-    pub fn record(&'static self, enabled: Enabled, arguments: fmt::Arguments<'_>) {
+    /// Records one message. `text` hands over the same message and its fields, to be formatted by the caller; it is
+    /// called only where the values cannot be stored.
+    #[inline(always)]
+    pub fn record<V: Values>(&'static self, enabled: Enabled, values: &V, text: impl Fn(&mut TextWriter<'_>)) {
         let logger = enabled.logger;
+        let level = self.place.level.number();
         let word = self.id.load(Ordering::Relaxed);
         let known = (word >> 32) as u32 == logger.generation() && word as u32 != REGISTERING;
-        let call_site = if known { word as u32 } else { self.register(logger, word) };
-        thread::record(logger, Meta { level: self.level.number(), call_site, extras: self }, Text::Format(arguments));
+        if V::RAW && known && word as u32 != 0 && values.fit() {
+            let meta = Meta { level, call_site: word as u32 };
+            if thread::record_raw(logger, meta, values) {
+                return;
+            }
+        }
+        self.record_slowly(logger, if known { Some(word as u32) } else { None }, values, &text);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn record_slowly<V: Values>(
+        &'static self,
+        logger: &'static Logger,
+        id: Option<u32>,
+        values: &V,
+        text: &dyn Fn(&mut TextWriter<'_>),
+    ) {
+        let call_site = id.unwrap_or_else(|| self.register(logger));
+        let body = |out: &mut Vec<u8>| push_body(values, out);
+        let said = Call { site: self, fit: values.fit(), body: &body, text };
+        thread::record(logger, Meta { level: self.place.level.number(), call_site }, &said);
     }
 
     /// Writes the site into the ring's table. Nobody waits: who finds another thread at it logs this record with
     /// target and place in the record itself.
-    #[cold]
-    fn register(&self, logger: &Logger, seen: u64) -> u32 {
+    fn register(&self, logger: &Logger) -> u32 {
+        let seen = self.id.load(Ordering::Relaxed);
         let generation = u64::from(logger.generation()) << 32;
         let claim = generation | u64::from(REGISTERING);
         if seen == claim || self.id.compare_exchange(seen, claim, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return 0;
         }
-        let site = CallSiteRef {
-            level: self.level.number(),
-            line: self.line,
-            target: self.target,
-            module: self.module,
-            file: self.file,
-            format: self.format,
-            fields: &[],
-        };
+        let Place { level, target, module, file, line, format, placeholders, fields } = self.place;
+        let site = CallSiteRef { level: level.number(), line, target, module, file, format, placeholders, fields };
         // By its address, so that a site used with several loggers in turn has one entry in each ring.
         let id = logger.register_shared(std::ptr::from_ref(self) as u64, &site);
         self.id.store(id.map_or(seen, |id| generation | u64::from(id)), Ordering::Relaxed);
@@ -91,9 +118,44 @@ impl Site {
     }
 }
 
-impl Extras for Site {
-    fn write(&self, body: &mut Vec<u8>) -> u8 {
-        write_place(body, self.target, Some(self.file), Some(self.line))
+/// A call of the macros that does not go the short way.
+struct Call<'a> {
+    site: &'static Site,
+    fit: bool,
+    body: &'a dyn Fn(&mut Vec<u8>),
+    text: &'a dyn Fn(&mut TextWriter<'_>),
+}
+
+impl Said for Call<'_> {
+    fn constant(&self) -> Option<&[u8]> {
+        None
+    }
+
+    fn write(&self, body: &mut Vec<u8>, call_site: u32, size_max: usize) -> u8 {
+        if call_site != 0 && self.fit {
+            (self.body)(body);
+            if body.len() <= size_max {
+                return encoding::VALUES;
+            }
+            body.clear();
+        }
+        (self.text)(&mut TextWriter { out: body });
+        let Place { target, file, line, .. } = self.site.place;
+        if call_site == 0 { write_place(body, target, Some(file), Some(line)) } else { encoding::TEXT }
+    }
+}
+
+/// Takes a message that its caller formats.
+#[derive(Debug)]
+pub struct TextWriter<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl TextWriter<'_> {
+    /// Takes the message, and its fields as ` key=value` each.
+    pub fn write(&mut self, message: fmt::Arguments<'_>, fields: fmt::Arguments<'_>) {
+        append_text(self.out, message);
+        append_text(self.out, fields);
     }
 }
 
@@ -116,12 +178,20 @@ pub struct Enabled {
     logger: &'static Logger,
 }
 
-/// A target without a place.
-struct Target<'a>(&'a str);
+/// Bytes that come without a place.
+struct BytesFrom<'a> {
+    target: &'a str,
+    text: &'a [u8],
+}
 
-impl Extras for Target<'_> {
-    fn write(&self, body: &mut Vec<u8>) -> u8 {
-        write_place(body, self.0, None, None)
+impl Said for BytesFrom<'_> {
+    fn constant(&self) -> Option<&[u8]> {
+        Some(self.text)
+    }
+
+    fn write(&self, body: &mut Vec<u8>, _: u32, _: usize) -> u8 {
+        body.extend_from_slice(self.text);
+        write_place(body, self.target, None, None)
     }
 }
 
@@ -146,6 +216,5 @@ pub(crate) fn record_bytes_to(logger: &'static Logger, level: Level, target: &st
     if !logger.enabled(level) {
         return;
     }
-    let meta = Meta { level: level.number(), call_site: 0, extras: &Target(target) };
-    thread::record(logger, meta, Text::Bytes(text));
+    thread::record(logger, Meta { level: level.number(), call_site: 0 }, &BytesFrom { target, text });
 }

@@ -6,6 +6,7 @@
 
 use crate::checksum::checksum;
 use crate::layout::{entry_kind, entry_word};
+use crate::template::Placeholder;
 use crate::sync::{AtomicU64, Ordering};
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub struct CallSite {
     pub file: Arc<str>,
     /// Format string, empty for a facade's records.
     pub format: Arc<str>,
+    /// Placeholders of the format string.
+    pub placeholders: Vec<Placeholder>,
     /// Names of the fields that follow the message.
     pub fields: Vec<Arc<str>>,
 }
@@ -46,6 +49,8 @@ pub struct CallSiteRef<'a> {
     pub file: &'a str,
     /// Format string, empty for a facade's records.
     pub format: &'a str,
+    /// Placeholders of the format string.
+    pub placeholders: &'a [Placeholder],
     /// Names of the fields that follow the message.
     pub fields: &'a [&'a str],
 }
@@ -56,6 +61,8 @@ impl CallSiteRef<'_> {
         bytes.extend_from_slice(&self.level.to_le_bytes());
         bytes.extend_from_slice(&u16::try_from(self.fields.len()).ok()?.to_le_bytes());
         bytes.extend_from_slice(&self.line.to_le_bytes());
+        bytes.extend_from_slice(&u16::try_from(self.placeholders.len()).ok()?.to_le_bytes());
+        bytes.extend_from_slice(bytemuck::cast_slice(self.placeholders));
         for text in [self.target, self.module, self.file, self.format].iter().chain(self.fields) {
             bytes.extend_from_slice(&u16::try_from(text.len()).ok()?.to_le_bytes());
             bytes.extend_from_slice(text.as_bytes());
@@ -72,6 +79,10 @@ impl CallSite {
         let level = u16::from_le_bytes(take(&mut rest)?);
         let count = u16::from_le_bytes(take(&mut rest)?);
         let line = u32::from_le_bytes(take(&mut rest)?);
+        let placeholders = u16::from_le_bytes(take(&mut rest)?);
+        let placeholders = (0..placeholders)
+            .map(|_| take::<{ size_of::<Placeholder>() }>(&mut rest).map(|bytes| bytemuck::pod_read_unaligned(&bytes)))
+            .collect::<Option<_>>()?;
         let mut text = || -> Option<Arc<str>> {
             let length = u16::from_le_bytes(take(&mut rest)?) as usize;
             let (text, after) = rest.split_at_checked(length)?;
@@ -80,7 +91,7 @@ impl CallSite {
         };
         let (target, module, file, format) = (text()?, text()?, text()?, text()?);
         let fields = (0..count).map(|_| text()).collect::<Option<_>>()?;
-        Some(CallSite { level, line, target, module, file, format, fields })
+        Some(CallSite { level, line, target, module, file, format, placeholders, fields })
     }
 }
 
@@ -145,7 +156,7 @@ mod tests {
     use super::*;
 
     fn site<'a>(target: &'a str, fields: &'a [&'a str]) -> CallSiteRef<'a> {
-        CallSiteRef { level: 20, line: 7, target, module: "m", file: "f.rs", format: "{} ms", fields }
+        CallSiteRef { level: 20, line: 7, target, module: "m", file: "f.rs", format: "{} ms", placeholders: &[], fields }
     }
 
     #[test]

@@ -4,10 +4,13 @@
 //! while a slot is open. A call inside of another one (from a `Display`, or from a signal handler), a thread that
 //! found no lane, and a thread whose locals are gone already use an overflow lane.
 
-use crate::lane::Message;
+use crate::clock;
+use crate::lane::{Message, Origin};
+use crate::layout::encoding;
 use crate::logger::{LaneSeat, Logger};
+use crate::sys::local::of_thread;
+use crate::values::{Values, tag_words, write_body};
 use std::cell::{Cell, RefCell};
-use std::fmt::{self, Write};
 use std::mem::ManuallyDrop;
 
 /// Buffers that grew beyond this are given back after the call, in bytes.
@@ -63,66 +66,55 @@ pub(crate) fn is_flusher() -> bool {
 
 /// What a record says besides its text.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Meta<'a> {
+pub(crate) struct Meta {
     pub(crate) level: u16,
     pub(crate) call_site: u32,
-    /// Adds extras after the text; called only where `call_site` is 0.
-    pub(crate) extras: &'a dyn Extras,
 }
 
-/// Writes what a call site would have said, for a record that has none.
-pub(crate) trait Extras {
-    /// Appends to the text in `body` and returns the encoding.
-    fn write(&self, body: &mut Vec<u8>) -> u8;
-}
+/// What is said, put together by the caller.
+pub(crate) trait Said {
+    /// The text, if nothing has to be put together.
+    fn constant(&self) -> Option<&[u8]>;
 
-impl fmt::Debug for dyn Extras + '_ {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Extras")
-    }
-}
-
-/// What is said, formatted or not yet.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Text<'a> {
-    Format(fmt::Arguments<'a>),
-    Bytes(&'a [u8]),
-}
-
-impl Text<'_> {
-    /// The text, if nothing has to be formatted.
-    #[inline]
-    fn constant(&self) -> Option<&[u8]> {
-        match self {
-            Text::Format(arguments) => arguments.as_str().map(str::as_bytes),
-            Text::Bytes(bytes) => Some(bytes),
-        }
-    }
-
-    fn append_to(&self, out: &mut Vec<u8>) {
-        match self {
-            Text::Bytes(bytes) => out.extend_from_slice(bytes),
-            Text::Format(arguments) => {
-                if Bytes(out).write_fmt(*arguments).is_err() {
-                    out.extend_from_slice(b" [a Display implementation returned an error]");
-                }
-            }
-        }
-    }
+    /// Appends the message's body and returns its encoding. Bodies longer than `size_max` must be text. Without a call
+    /// site it says where it comes from.
+    fn write(&self, body: &mut Vec<u8>, call_site: u32, size_max: usize) -> u8;
 }
 
 /// Records one message from the calling thread.
 #[inline]
-pub(crate) fn record(logger: &'static Logger, meta: Meta<'_>, text: Text<'_>) {
+pub(crate) fn record(logger: &'static Logger, meta: Meta, said: &dyn Said) {
     LOCAL.with(|local| match local.try_borrow_mut() {
-        Ok(mut local) => local.record(logger, meta, text),
-        Err(_) => record_nested(logger, meta, text),
+        Ok(mut local) => local.record(logger, meta, said),
+        Err(_) => record_nested(logger, meta, said),
     });
 }
 
+/// Records a message of raw values from the calling thread, with nothing between the copy of its arguments and the slot.
+/// False where that is not to be had: the thread's first record, a full lane, a long message, a nested call. One function
+/// for each list of types, not for each call.
+#[inline(never)]
+pub(crate) fn record_raw<V: Values>(logger: &'static Logger, meta: Meta, values: &V) -> bool {
+    let Ok(mut local) = of_thread(&LOCAL).try_borrow_mut() else { return false };
+    let Local { logger: Some(mine), seat: Some(seat), thread, .. } = &mut **local else { return false };
+    let words = tag_words(V::COUNT) + values.words();
+    let mine = std::ptr::eq(*mine, logger) && seat.lane.fits_slot(words);
+    if !mine || !(seat.lane.has_room(1) || logger.overwrites()) {
+        return false;
+    }
+    let begun = seat.lane.begin(clock::now);
+    let Some(()) = seat.lane.staging(words).and_then(|body| write_body(values, body)) else {
+        seat.lane.seal();
+        return false;
+    };
+    let Meta { level, call_site } = meta;
+    let origin = Origin { level, call_site, thread: *thread, encoding: encoding::VALUES };
+    logger.finish(seat, begun, &origin, words * 8);
+    true
+}
+
 impl Local {
-    #[inline]
-    fn record(&mut self, logger: &'static Logger, meta: Meta<'_>, said: Text<'_>) {
+    fn record(&mut self, logger: &'static Logger, meta: Meta, said: &dyn Said) {
         if !self.logger.is_some_and(|mine| std::ptr::eq(mine, logger)) {
             self.switch_to(logger);
         } else if self.seat.is_none() && logger.has_free_lane() {
@@ -130,13 +122,16 @@ impl Local {
         }
         let Local { seat, text, thread, .. } = self;
         let (encoding, body) = match said.constant() {
-            Some(constant) if meta.call_site != 0 => (0, constant),
-            _ => (format_into(text, meta, said), text.as_slice()),
+            Some(constant) if meta.call_site != 0 => (encoding::TEXT, constant),
+            _ => {
+                text.clear();
+                (said.write(text, meta.call_site, logger.message_size_max()), text.as_slice())
+            }
         };
-        let message = Message { level: meta.level, call_site: meta.call_site, thread: *thread, encoding, body };
+        let origin = Origin { level: meta.level, call_site: meta.call_site, thread: *thread, encoding };
         match seat {
-            Some(seat) => logger.write(seat, &message),
-            None => logger.write_shared(&message),
+            Some(seat) => logger.write(seat, &Message { origin, body }),
+            None => logger.write_shared(&Message { origin, body }),
         }
         if self.text.capacity() > TEXT_KEPT {
             self.text = Vec::new();
@@ -174,28 +169,11 @@ impl Local {
     }
 }
 
-fn format_into(text: &mut Vec<u8>, meta: Meta<'_>, said: Text<'_>) -> u8 {
-    text.clear();
-    said.append_to(text);
-    if meta.call_site == 0 { meta.extras.write(text) } else { 0 }
-}
-
 #[cold]
-fn record_nested(logger: &'static Logger, meta: Meta<'_>, said: Text<'_>) {
-    let mut text = Vec::new();
-    let encoding = format_into(&mut text, meta, said);
+fn record_nested(logger: &'static Logger, meta: Meta, said: &dyn Said) {
+    let mut body = Vec::new();
+    let Meta { level, call_site } = meta;
+    let encoding = said.write(&mut body, call_site, logger.message_size_max());
     let thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
-    let Meta { level, call_site, .. } = meta;
-    logger.write_shared(&Message { level, call_site, thread, encoding, body: &text });
-}
-
-/// Bytes as the target of formatting.
-struct Bytes<'a>(&'a mut Vec<u8>);
-
-impl fmt::Write for Bytes<'_> {
-    #[inline]
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
+    logger.write_shared(&Message { origin: Origin { level, call_site, thread, encoding }, body: &body });
 }

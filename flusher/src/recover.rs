@@ -6,11 +6,13 @@ use lastwords::flush::liveness::Verdict;
 use lastwords::flush::recover::{Recovered, Recovery, RingReport};
 use lastwords::flush::render;
 use lastwords::flush::stamp::Stamp;
+use lastwords::flush::template::Template;
 use lastwords::folder::Folder;
 use lastwords::reader::Closed;
-use lastwords::record::extra_kind;
+use lastwords::record::{Record, extra_kind};
 use lastwords::{Error, Result};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 
 pub(crate) fn run(arguments: &Recover) -> Result<Exit> {
@@ -94,10 +96,10 @@ impl<W: Write> Printer<W> {
     }
 
     fn line(&mut self, recovered: &Recovered<'_>) -> Result<(), PrintError> {
-        let Recovered { record, realtime_ns, pid, .. } = recovered;
+        let Recovered { record, site, realtime_ns, pid, .. } = recovered;
         self.text.clear();
-        let (text, cut) = (record.text(), record.cut_from());
-        render::line(&mut self.text, &mut self.stamp, *realtime_ns, *pid, record.level, text, cut);
+        render::head(&mut self.text, &mut self.stamp, *realtime_ns, *pid, record.level);
+        render::record(&mut self.text, record, *site);
         Ok(self.out.write_all(&self.text)?)
     }
 
@@ -109,7 +111,8 @@ impl<W: Write> Printer<W> {
 }
 
 fn object(recovered: &Recovered<'_>, time: &str) -> Value {
-    let Recovered { record, realtime_ns, pid, role, call_site, thread_name } = recovered;
+    let Recovered { record, realtime_ns, pid, role, site, thread_name } = recovered;
+    let call_site = site.map(Template::site);
     let extra = |kind| record.extra(kind).map(String::from_utf8_lossy);
     let line = record.extra(extra_kind::LINE).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
     json!({
@@ -123,9 +126,20 @@ fn object(recovered: &Recovered<'_>, time: &str) -> Value {
         "target": call_site.map(|site| site.target.as_ref().into()).or_else(|| extra(extra_kind::TARGET)),
         "file": call_site.map(|site| site.file.as_ref().into()).or_else(|| extra(extra_kind::FILE)),
         "line": call_site.map(|site| site.line).or(line),
-        "message": String::from_utf8_lossy(record.text()),
+        "message": String::from_utf8_lossy(&message(record, *site)),
         "cut_from_bytes": record.cut_from(),
     })
+}
+
+/// The message, put together from its values where it has some.
+fn message<'a>(record: &Record<'a>, site: Option<&Template>) -> Cow<'a, [u8]> {
+    if !record.has_values() {
+        return record.text().into();
+    }
+    let mut text = Vec::new();
+    render::record(&mut text, record, site);
+    text.pop();
+    text.into()
 }
 
 /// One line a ring on standard error, and the exit status.

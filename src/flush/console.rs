@@ -9,6 +9,7 @@
 //! console, which are counted, and nothing else.
 
 use crate::flush::render;
+use crate::flush::sites::Sites;
 use crate::flush::stamp::Stamp;
 use crate::level::Level;
 use crate::logger::Logger;
@@ -71,6 +72,7 @@ struct Console {
     snapshots: Vec<LaneSnapshot>,
     scratch: Vec<u8>,
     stamp: Stamp,
+    sites: Sites,
     colours: bool,
     lost: u64,
 }
@@ -87,6 +89,7 @@ impl Console {
             snapshots: Vec::new(),
             scratch: Vec::new(),
             stamp: Stamp::new(utc),
+            sites: Sites::default(),
             colours,
             lost: 0,
             reader,
@@ -130,11 +133,11 @@ impl Console {
             let start = text.len();
             let ns = timeline.realtime_ns(record.clock);
             line(&mut text, &mut self.stamp, ns, pid, record.level, self.colours);
+            let site = self.sites.get(&self.reader, record.call_site)?;
             match self.reader.unspill(&record) {
-                Ok(None) => render::message(&mut text, record.text(), record.cut_from()),
+                Ok(None) => render::record(&mut text, &record, site),
                 Ok(Some((body, encoding))) => {
-                    let record = Record { body: &body, encoding, ..record };
-                    render::message(&mut text, record.text(), record.cut_from());
+                    render::record(&mut text, &Record { body: &body, encoding, ..record }, site);
                 }
                 // The flusher may have written the line and removed the file; the log has the message.
                 Err(_) => render::message(&mut text, b"[a long message; see the log file]", None),

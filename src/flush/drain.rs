@@ -358,16 +358,17 @@ impl Drain {
             render::line(&mut output.lines, &mut output.stamp, ns, pid, Level::WARNING, text.as_bytes(), None);
         }
         let mut spilled = None;
+        let site = ring.sites.get(&ring.reader, record.call_site)?;
         match ring.reader.unspill(&record) {
-            Ok(None) => output.record(&record, ns, pid),
+            Ok(None) => output.record(&record, site, ns, pid),
             Ok(Some((body, encoding))) => {
-                output.record(&Record { body: &body, encoding, ..record }, ns, pid);
+                output.record(&Record { body: &body, encoding, ..record }, site, ns, pid);
                 let reference = SpillReference::from_bytes(record.body);
                 spilled = reference.map(|found| spill::path(ring.reader.entry(), found.number));
             }
             Err(text) => {
                 ring.damaged += 1;
-                output.record(&Record { body: text.as_bytes(), encoding: 0, ..record }, ns, pid);
+                output.record(&Record { body: text.as_bytes(), encoding: 0, ..record }, None, ns, pid);
             }
         }
         let (last, clock, message) = (record.last, record.clock, record.message);

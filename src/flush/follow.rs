@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::flush::liveness::{Evidence, Verdict, Watch};
 use crate::flush::ringfile::RingFile;
+use crate::flush::sites::Sites;
 use crate::geometry::{Geometry, LANE_BLOCK};
 use crate::layout::{Control, LaneBlock, lane_kind, ring_flag};
 use crate::process::{ProcessId, ProcessState, boot_id};
@@ -87,6 +88,7 @@ pub(crate) struct Follow {
     /// Which role's output its records go to.
     pub(crate) output: usize,
     pub(crate) timeline: Timeline,
+    pub(crate) sites: Sites,
     /// Set once nobody can write to the ring any more.
     pub(crate) dead: Option<Verdict>,
     /// Dead before this flusher began: its lines are older than those in the file.
@@ -120,6 +122,7 @@ impl Follow {
             lanes: (0..reader.geometry().lanes()).map(|_| LaneFollow::default()).collect(),
             output: 0,
             timeline: reader.timeline()?,
+            sites: Sites::default(),
             dead: None,
             earlier: false,
             closed: control.closed,

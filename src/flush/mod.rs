@@ -1,7 +1,7 @@
 //! The flusher: drains all rings of a folder into its log files, in time order, exactly once.
 //!
 //! `embedded` and `flusher` decide who drains and when, `drain` does a pass, `journal` makes it redoable, `logfile`
-//! and `output` hold a role's file, `render` and `stamp` make lines, `recover` reads without changing anything.
+//! and `output` hold a role's file, `sites`, `template`, `value`, `render` and `stamp` make lines, `recover` reads without changing anything.
 
 pub mod drain;
 pub mod election;
@@ -11,7 +11,10 @@ pub mod liveness;
 pub mod logfile;
 pub mod recover;
 pub mod render;
+pub mod sites;
 pub mod stamp;
+pub mod template;
+pub mod value;
 
 mod apply;
 pub(crate) mod console;

@@ -7,6 +7,7 @@ use crate::level::Level;
 use crate::flush::logfile::LogFile;
 use crate::flush::render;
 use crate::flush::stamp::Stamp;
+use crate::flush::template::Template;
 use crate::folder::Folder;
 use crate::layout::RingHeader;
 use crate::record::Record;
@@ -38,9 +39,10 @@ impl Output {
 
     /// Renders a record.
     #[inline]
-    pub(crate) fn record(&mut self, record: &Record<'_>, ns: u64, pid: u32) {
+    pub(crate) fn record(&mut self, record: &Record<'_>, site: Option<&Template>, ns: u64, pid: u32) {
         let Output { lines, stamp, .. } = self;
-        render::line(lines, stamp, ns, pid, record.level, record.text(), record.cut_from());
+        render::head(lines, stamp, ns, pid, record.level);
+        render::record(lines, record, site);
     }
 
     /// Takes the file settings of a ring, if it is the newest of the role so far.

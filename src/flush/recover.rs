@@ -4,11 +4,11 @@ use crate::clock::Timeline;
 use crate::error::{Error, Result};
 use crate::flush::journal::{Change, Entry, Journal};
 use crate::flush::liveness::{Evidence, Verdict};
+use crate::flush::sites::Sites;
+use crate::flush::template::Template;
 use crate::folder::Folder;
 use crate::reader::{Closed, Extent, LaneBatch, LaneSnapshot, Position, RingReader};
 use crate::record::Record;
-use crate::table::CallSite;
-use std::collections::HashMap;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ pub struct RecoveredRing {
     timeline: Timeline,
     lanes: Vec<LaneRead>,
     report: RingReport,
-    sites: HashMap<u32, Option<CallSite>>,
+    sites: Sites,
 }
 
 #[derive(Debug)]
@@ -69,7 +69,7 @@ pub struct Recovered<'a> {
     /// Role of its process.
     pub role: &'a str,
     /// Its call site, if it has one.
-    pub call_site: Option<&'a CallSite>,
+    pub site: Option<&'a Template>,
     /// Name of its thread, if the ring still knows it.
     pub thread_name: Option<String>,
 }
@@ -170,7 +170,7 @@ impl RecoveredRing {
             in_flight: 0,
         };
         let timeline = reader.timeline()?;
-        Ok(RecoveredRing { reader, timeline, lanes, report, sites: HashMap::new() })
+        Ok(RecoveredRing { reader, timeline, lanes, report, sites: Sites::default() })
     }
 
     fn fill_all(&mut self) -> Result<()> {
@@ -209,10 +209,7 @@ impl RecoveredRing {
             self.report.records += 1;
             self.report.lost += record.message.saturating_sub(lane.next_message);
             lane.next_message = record.message.saturating_add(1);
-            let site = match self.sites.get(&record.call_site) {
-                Some(site) => site,
-                None => self.sites.entry(record.call_site).or_insert(self.reader.call_site(record.call_site)?),
-            };
+            let site = self.sites.get(&self.reader, record.call_site)?;
             let thread_name = lane.snapshot.thread_name(&record);
             let spilled = self.reader.unspill(&record);
             self.report.damaged += u64::from(spilled.is_err());
@@ -222,7 +219,7 @@ impl RecoveredRing {
                 Err(text) => Record { body: text.as_bytes(), encoding: 0, ..record },
             };
             let (pid, role) = (self.report.pid, self.report.role.as_str());
-            take(&Recovered { record, realtime_ns, pid, role, call_site: site.as_ref(), thread_name })?;
+            take(&Recovered { record, realtime_ns, pid, role, site, thread_name })?;
         }
         lane.batch.advance();
         if lane.batch.is_empty() && lane.batch.more {

@@ -8,24 +8,51 @@
 //! that could be taken for a record's first line is indented by a tab.
 
 use crate::flush::stamp::Stamp;
+use crate::flush::template::Template;
 use crate::level::Level;
+use crate::record::Record;
 
-/// Appends one record as lines of a log file.
+/// Appends one text as lines of a log file.
 #[inline]
 pub fn line(out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Level, text: &[u8], cut_from: Option<u64>) {
+    head(out, stamp, ns, pid, level);
+    message(out, text, cut_from);
+}
+
+/// Appends what stands before a record's message.
+#[inline]
+pub fn head(out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Level) {
     stamp.date_time(ns, out);
     out.extend_from_slice(b" [");
     out.extend_from_slice(itoa::Buffer::new().format(pid).as_bytes());
     out.extend_from_slice(b"] [");
     level_name(out, level);
     out.extend_from_slice(b"] ");
-    message(out, text, cut_from);
 }
 
 /// Most bytes of one record's text in a log file; escaping may make a message longer than it was.
 pub const RENDERED_MAX: usize = 16 << 20;
 
-/// Appends the message itself and the line's end.
+/// Appends a record's message and the line's end. `site` is its call site, where it has one.
+#[inline]
+pub fn record(out: &mut Vec<u8>, record: &Record<'_>, site: Option<&Template>) {
+    if !record.has_values() {
+        return message(out, record.text(), record.cut_from());
+    }
+    let start = out.len();
+    if site.and_then(|site| site.show(record.text(), out)).is_none() {
+        out.truncate(start);
+        let length = record.text().len();
+        return message(out, format!("[{length} bytes of values without a call site that they fit]").as_bytes(), None);
+    }
+    if is_plain(&out[start..]) && out.len() - start <= RENDERED_MAX {
+        return out.push(b'\n');
+    }
+    let text = out.split_off(start);
+    message(out, &text, None);
+}
+
+/// Appends a message that is text, and the line's end.
 pub fn message(out: &mut Vec<u8>, text: &[u8], cut_from: Option<u64>) {
     let start = out.len();
     escape(out, text);
@@ -53,11 +80,17 @@ pub fn level_name(out: &mut Vec<u8>, level: Level) {
 /// Appends `text` with everything escaped that could drive a terminal or forge a record.
 #[inline]
 pub fn escape(out: &mut Vec<u8>, text: &[u8]) {
-    if text.iter().all(|byte| (0x20..0x7f).contains(byte)) {
+    if is_plain(text) {
         out.extend_from_slice(text);
     } else {
         escape_slowly(out, text);
     }
+}
+
+/// Whether nothing in `text` needs to be escaped. Without an early exit, so that it is done many bytes at a time.
+#[inline]
+fn is_plain(text: &[u8]) -> bool {
+    text.iter().fold(true, |plain, byte| plain & (0x20..0x7f).contains(byte))
 }
 
 #[cold]

@@ -5,7 +5,9 @@
 
 pub(crate) mod futex;
 pub(crate) mod hooks;
+pub(crate) mod local;
 pub(crate) mod map;
+pub(crate) mod prefetch;
 pub(crate) mod process_page;
 pub(crate) mod signals;
 pub(crate) mod tsc;

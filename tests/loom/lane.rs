@@ -12,15 +12,15 @@
 //! ```
 #![cfg(loom)]
 
-use lastwords::lane::{Lane, Message};
+use lastwords::lane::{Lane, Message, Origin};
 use lastwords::layout::{Consumer, LaneBlock, OWNERS, Owner, commit_word, slot_state};
 use lastwords::sync::{AtomicU64, Ordering, fence};
 use loom::thread;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64 as Counter, Ordering::Relaxed};
 
-/// Words of the smallest slot: its head and eight bytes.
-const SLOT_WORDS: usize = 7;
+/// Words of the smallest slot: its head and sixteen bytes.
+const SLOT_WORDS: usize = 8;
 /// Places in a slot of what the reader looks at.
 const CLOCK: usize = 2;
 const MESSAGE: usize = 3;
@@ -93,7 +93,7 @@ impl Memory {
 
 /// Body of a message: `parts` slots full of words that name the message and their place.
 fn body(message: u64, parts: u64) -> Vec<u8> {
-    (0..parts).flat_map(|part| body_word(message, part).to_le_bytes()).collect()
+    (0..parts).flat_map(|part| [body_word(message, part); SLOT_WORDS - BODY]).flat_map(u64::to_le_bytes).collect()
 }
 
 fn body_word(message: u64, part: u64) -> u64 {
@@ -106,7 +106,7 @@ fn clock_of(message: u64) -> u64 {
 
 fn append(lane: &mut Lane<'_>, message: u64, parts: u64) {
     let body = body(message, parts);
-    let said = Message { level: 20, call_site: 0, thread: 1, encoding: 0, body: &body };
+    let said = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body: &body };
     lane.append(|| clock_of(message), &said);
 }
 
@@ -313,7 +313,7 @@ fn look_at_the_time_then_at_the_lane(slots: usize, bodies: &'static [&'static [u
         let clocks: Vec<u64> = bodies
             .iter()
             .map(|body| {
-                let said = Message { level: 20, call_site: 0, thread: 1, encoding: 0, body };
+                let said = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body };
                 lane.append(|| time.load(Ordering::SeqCst), &said)
             })
             .collect();

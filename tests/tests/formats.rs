@@ -1,5 +1,6 @@
 //! The lines that people and their scripts read, exactly.
 
+use lastwords::template::value_tag;
 use lastwords_tests::actor::{run, tool};
 use lastwords_tests::logs::read;
 use lastwords_tests::scratch::Scratch;
@@ -86,9 +87,9 @@ fn a_damaged_ring_gives_what_is_whole_and_its_own_status() {
     let ring =
         rings.map(|file| file.path()).find(|path| path.extension().is_some_and(|e| e == "ring")).expect("a ring");
     let mut bytes = std::fs::read(&ring).expect("readable");
-    let find =
-        |bytes: &[u8], text: &[u8]| bytes.windows(text.len()).position(|part| part == text).expect("in the ring");
-    let at = find(&bytes, b"line 40");
+    // The record's body: the tag of an unsigned integer, then its value, a word each.
+    let body = [u64::from(value_tag::U64), 40].map(u64::to_le_bytes).concat();
+    let at = bytes.windows(body.len()).position(|part| part == body).expect("in the ring") + 8;
     bytes[at] ^= 1;
     std::fs::write(&ring, bytes).expect("written");
     let output = tool(TOOL, &["recover", &ring.to_string_lossy()]);

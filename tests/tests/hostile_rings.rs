@@ -10,7 +10,7 @@
 use lastwords::checksum::{checksum, lane_key, slot_checksum};
 use lastwords::folder::Folder;
 use lastwords::geometry::Geometry;
-use lastwords::lane::Message;
+use lastwords::lane::{Message, Origin};
 use lastwords::layout::{FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, SLOT_HEAD, entry_word, slot_state};
 use lastwords::reader::{Extent, LaneBatch, Position, RingReader, Source};
 use lastwords::record::Record;
@@ -99,8 +99,16 @@ fn base(record_size: u32, slots: u32, lanes: u32, messages: u64) -> Base {
         memory: Memory::default(),
     };
     let ring = Ring::create(&folder, &spec).expect("a ring");
-    let site =
-        CallSiteRef { level: 20, line: 7, target: "t", module: "m", file: "f.rs", format: "{}", fields: &["a", "b"] };
+    let site = CallSiteRef {
+        level: 20,
+        line: 7,
+        target: "t",
+        module: "m",
+        file: "f.rs",
+        format: "{}",
+        placeholders: &[],
+        fields: &["a", "b"],
+    };
     let call_site = ring.table().register(&site).expect("room in the table");
     let mut written = HashSet::new();
     for number in 0..lanes as usize {
@@ -110,7 +118,10 @@ fn base(record_size: u32, slots: u32, lanes: u32, messages: u64) -> Base {
             let body: Vec<u8> = (0..length).map(|n| (n as u64 * message) as u8).collect();
             let (clock, thread) = (message * 1000, number as u32 + 5);
             let first = lane.committed() + 1;
-            lane.append(|| clock, &Message { level: 20, call_site, thread, encoding: 0, body: &body });
+            lane.append(
+                || clock,
+                &Message { origin: Origin { level: 20, call_site, thread, encoding: 0 }, body: &body },
+            );
             let last = lane.committed();
             written.insert(Written { lane: number, first, last, clock, message, thread, call_site, level: 20, body });
         }

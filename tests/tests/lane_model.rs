@@ -7,7 +7,7 @@
 
 use lastwords::checksum::{checksum, lane_key};
 use lastwords::geometry::Geometry;
-use lastwords::lane::{Lane, Message};
+use lastwords::lane::{Lane, Message, Origin};
 use lastwords::layout::{Consumer, FORMAT_VERSION, LaneBlock, MAGIC, Owner, RingHeader, lane_kind};
 use lastwords::reader::{Extent, LaneBatch, RingReader};
 use lastwords::sync::{AtomicU64, Ordering};
@@ -192,7 +192,7 @@ impl Run<'_> {
         let length = length.of(self.memory.geometry.payload_size(), self.lane.message_size_max());
         let number = self.model.messages + 1;
         let body = body_of(number, length);
-        let message = Message { level: 20, call_site: 0, thread: 7, encoding: 0, body: &body };
+        let message = Message { origin: Origin { level: 20, call_site: 0, thread: 7, encoding: 0 }, body: &body };
         assert_eq!(self.lane.append(|| clock_of(number), &message), clock_of(number));
         self.model.append(body);
         assert_eq!(self.lane.committed(), self.model.reserved);
@@ -426,7 +426,10 @@ fn every_body_length_comes_back_at_every_place_in_the_lap() {
         let mut position = 0;
         for number in 1..=17 {
             let body = body_of(number, length);
-            lane.append(|| number, &Message { level: 20, call_site: 0, thread: 7, encoding: 0, body: &body });
+            lane.append(
+                || number,
+                &Message { origin: Origin { level: 20, call_site: 0, thread: 7, encoding: 0 }, body: &body },
+            );
             let extent = Extent::Live(lane.committed());
             memory.reader().read_lane(LANE, position, extent, 64, &mut batch).expect("bytes in memory");
             let found = take_next(&mut batch).map(|kept| (kept.message, kept.body));

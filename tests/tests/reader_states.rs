@@ -8,7 +8,7 @@
 use lastwords::checksum::{lane_key, slot_checksum};
 use lastwords::folder::Folder;
 use lastwords::geometry::Geometry;
-use lastwords::lane::Message;
+use lastwords::lane::{Message, Origin};
 use lastwords::layout::{LaneBlock, SLOT_HEAD, SlotHead, commit_word, slot_kind, slot_state};
 use lastwords::reader::{Extent, LaneBatch, RingReader, Source};
 use lastwords::ring::{Memory, Ring, RingSpec};
@@ -53,7 +53,7 @@ fn ring_of(bodies: &[&[u8]]) -> Image {
     let ring = ring_in(&scratch);
     let mut lane = ring.lane(0);
     for (clock, body) in (1..).zip(bodies) {
-        lane.append(|| clock, &Message { level: 20, call_site: 0, thread: 7, encoding: 0, body });
+        lane.append(|| clock, &Message { origin: Origin { level: 20, call_site: 0, thread: 7, encoding: 0 }, body });
     }
     let bytes = std::fs::read(ring.path()).expect("the ring's bytes");
     Image { bytes, geometry: ring.geometry(), uuid: ring.header().uuid }
@@ -542,7 +542,7 @@ fn thread_names_and_levels_come_back_with_their_records() {
     let mut lane = ring.lane(0);
     for (thread, name) in [(7, "first owner"), (8, "a name of more than sixteen bytes")] {
         lane.claim(lastwords::layout::lane_kind::WRITE, thread, name.as_bytes());
-        lane.append(|| 1, &Message { level: 35, call_site: 0, thread, encoding: 0, body: b"x" });
+        lane.append(|| 1, &Message { origin: Origin { level: 35, call_site: 0, thread, encoding: 0 }, body: b"x" });
     }
     assert_eq!(ring.block(0).reserved.load(Ordering::Relaxed), 2);
     let reader = RingReader::open(ring.path()).expect("the ring");

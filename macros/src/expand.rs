@@ -1,0 +1,286 @@
+//! The code of a log call.
+//!
+//! ```text
+//! {
+//!     static SITE: Site = Site::new(Place { level, target, …, placeholders, fields });
+//!     if let Some(enabled) = SITE.enabled() {
+//!         match (&argument_0, &argument_1, …) {
+//!             (a0, a1, …) => SITE.record(enabled, &(value, (value, …)), format_args!(…), format_args!(fields)),
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! Each placeholder gets a value of its own, in their order, a width or precision that is an argument before it; then
+//! each field. `format_args!` stands for the message where it must be formatted by the caller after all, and gives the
+//! compiler's own errors. Values whose type is stored raw are told from others by method resolution (autoref
+//! specialisation, D. Tolnay): the trait for raw ones is found first.
+
+use crate::call::{Argument, Call, Field, Message};
+use crate::format::{self, Argument as Taken, Count, Placeholder};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::LitStr;
+
+/// Values that a record's tags have room for; further ones are left to the caller's formatting.
+const VALUES_MAX: usize = 32;
+
+pub(crate) fn expand(call: &Call) -> TokenStream {
+    match &call.message {
+        Message::Literal { format, arguments } => match deferred(call, format, arguments) {
+            Some(code) => code,
+            None => eager(call, &quote!(#format #(, #arguments)*)),
+        },
+        Message::Other(tokens) => eager(call, tokens),
+    }
+}
+
+impl quote::ToTokens for Argument {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let Argument { name, value } = self;
+        tokens.extend(match name {
+            Some(name) => quote!(#name = #value),
+            None => quote!(#value),
+        });
+    }
+}
+
+/// The call with its message formatted by the caller, and its fields, if there are any, stored as values.
+fn eager(call: &Call, message: &TokenStream) -> TokenStream {
+    let library = &call.library;
+    let mut bindings = Bindings::default();
+    let whole = bindings.bind(quote!(::core::format_args!(#message)), None);
+    let FieldCode { names, values, text } = FieldCode::new(call, &mut bindings);
+    // The whole message is one value, shown by one placeholder.
+    let one = quote!(#library::__private::Placeholder::new(0, 2, 0, ' ', 0, 0, 0xffff, 0xffff));
+    let record = Record {
+        format: quote!("{}"),
+        placeholders: vec![one],
+        names,
+        values: std::iter::once(quote!(#library::__private::Text::of(*#whole))).chain(values).collect(),
+        message: quote!(*#whole),
+        fields: text,
+    };
+    site(call, &bindings, &record)
+}
+
+/// The call with raw arguments; None where the format string is left to the compiler.
+fn deferred(call: &Call, format: &LitStr, arguments: &[Argument]) -> Option<TokenStream> {
+    let text = format.value();
+    let placeholders = format::parse(&text).filter(|_| text.len() <= usize::from(u16::MAX))?;
+    let mut bindings = Bindings::new(arguments);
+    let mut next = 0;
+    let (mut codes, mut values) = (Vec::new(), Vec::new());
+    for placeholder in &placeholders {
+        // `.*` takes its precision from the arguments before the value.
+        let precision = bindings.count(&placeholder.precision, &mut next, format)?;
+        let argument = bindings.find(&placeholder.argument, &mut next, format)?;
+        let width = bindings.count(&placeholder.width, &mut next, format)?;
+        codes.push(placeholder_code(&call.library, placeholder));
+        values.extend(width.iter().chain(&precision).map(|binding| width_code(&call.library, binding)));
+        values.push(value_code(&call.library, placeholder, &argument, width.as_ref(), precision.as_ref()));
+    }
+    let explicit = bindings.format_arguments();
+    let message = quote!(::core::format_args!(#format #explicit));
+    let FieldCode { names, values: more, text } = FieldCode::new(call, &mut bindings);
+    values.extend(more);
+    let placeholders = codes;
+    let record = Record { format: quote!(#format), placeholders, names, values, message, fields: text };
+    (record.values.len() <= VALUES_MAX).then(|| site(call, &bindings, &record))
+}
+
+/// Parts of the code of one call.
+struct Record {
+    format: TokenStream,
+    placeholders: Vec<TokenStream>,
+    names: Vec<String>,
+    values: Vec<TokenStream>,
+    message: TokenStream,
+    fields: TokenStream,
+}
+
+fn site(call: &Call, bindings: &Bindings, record: &Record) -> TokenStream {
+    let Call { library, logger, target, level, .. } = call;
+    let Record { format, placeholders, names, values, message, fields } = record;
+    let (expressions, variables) = (&bindings.expressions, &bindings.variables);
+    let values = values.iter().rev().fold(quote!(()), |rest, value| quote!((#value, #rest)));
+    let enabled = if logger.is_empty() { quote!(enabled()) } else { quote!(enabled_in(#logger)) };
+    quote! {{
+        static LASTWORDS_SITE: #library::Site = #library::Site::new(#library::__private::Place {
+            level: #level,
+            target: #target,
+            module: ::core::module_path!(),
+            file: ::core::file!(),
+            line: ::core::line!(),
+            format: #format,
+            placeholders: &[#(#placeholders),*],
+            fields: &[#(#names),*],
+        });
+        if let ::core::option::Option::Some(enabled) = LASTWORDS_SITE.#enabled {
+            #[allow(unused_imports)]
+            use #library::__private::{ViaRaw as _, ViaText as _};
+            #[allow(unused_parens)]
+            match (#(&(#expressions),)*) {
+                (#(#variables,)*) => LASTWORDS_SITE.record(enabled, &#values, |text| text.write(#message, #fields)),
+            }
+        }
+    }}
+}
+
+/// The arguments, each evaluated once and bound to a reference.
+#[derive(Default)]
+struct Bindings {
+    expressions: Vec<TokenStream>,
+    variables: Vec<Ident>,
+    names: Vec<Option<Ident>>,
+}
+
+impl Bindings {
+    fn new(arguments: &[Argument]) -> Bindings {
+        let mut bindings = Bindings::default();
+        for Argument { name, value } in arguments {
+            bindings.bind(quote!(#value), name.clone());
+        }
+        bindings
+    }
+
+    fn bind(&mut self, expression: TokenStream, name: Option<Ident>) -> Ident {
+        let variable = format_ident!("argument_{}", self.variables.len(), span = Span::mixed_site());
+        self.expressions.push(expression);
+        self.variables.push(variable.clone());
+        self.names.push(name);
+        variable
+    }
+
+    /// The variable of an argument; one that the format string captures is bound now.
+    fn find(&mut self, taken: &Taken, next: &mut usize, format: &LitStr) -> Option<Ident> {
+        match taken {
+            Taken::Next => {
+                *next += 1;
+                self.variables.get(*next - 1).cloned()
+            }
+            Taken::Index(index) => self.variables.get(*index).cloned(),
+            Taken::Name(name) => {
+                let known = self.names.iter().position(|known| known.as_ref().is_some_and(|known| known == name));
+                Some(match known {
+                    Some(index) => self.variables[index].clone(),
+                    None => {
+                        let captured = Ident::new(name, format.span());
+                        self.bind(quote!(#captured), Some(captured.clone()))
+                    }
+                })
+            }
+        }
+    }
+
+    fn count(&mut self, count: &Count, next: &mut usize, format: &LitStr) -> Option<Option<Ident>> {
+        match count {
+            Count::Argument(taken) => self.find(taken, next, format).map(Some),
+            _ => Some(None),
+        }
+    }
+
+    /// The arguments for `format_args!`, as places, so that it sees the same types as the call.
+    fn format_arguments(&self) -> TokenStream {
+        let arguments = self.variables.iter().zip(&self.names).map(|(variable, name)| match name {
+            Some(name) => quote!(, #name = *#variable),
+            None => quote!(, *#variable),
+        });
+        arguments.collect()
+    }
+}
+
+fn kind_number(kind: &str) -> u8 {
+    let kinds = ["", "?", "x?", "X?", "x", "X", "o", "b", "e", "E", "p"];
+    kinds.iter().position(|known| *known == kind).unwrap_or_default() as u8
+}
+
+fn placeholder_code(library: &TokenStream, placeholder: &Placeholder) -> TokenStream {
+    let Placeholder { start, end, fill, align, plus, alternate, zero, .. } = placeholder;
+    let count = |count: &Count| match count {
+        Count::None => 0xffff,
+        Count::Argument(_) => 0xfffe,
+        Count::Literal(literal) => *literal,
+    };
+    let flags = u8::from(*plus) | u8::from(*alternate) << 1 | u8::from(*zero) << 2;
+    let (start, end, kind) = (*start as u16, *end as u16, kind_number(placeholder.kind));
+    let (width, precision) = (count(&placeholder.width), count(&placeholder.precision));
+    quote!(#library::__private::Placeholder::new(#start, #end, #kind, #fill, #align, #flags, #width, #precision))
+}
+
+fn width_code(library: &TokenStream, variable: &Ident) -> TokenStream {
+    quote!(#library::__private::Count(*#variable))
+}
+
+/// A placeholder's value: raw if its type is, else formatted as the placeholder says.
+fn value_code(
+    library: &TokenStream,
+    placeholder: &Placeholder,
+    variable: &Ident,
+    width: Option<&Ident>,
+    precision: Option<&Ident>,
+) -> TokenStream {
+    let Placeholder { fill, align, plus, alternate, zero, kind, .. } = placeholder;
+    let align_text = ["", "<", "^", ">"][usize::from(*align)];
+    let mut spec = String::new();
+    if *align > 0 {
+        spec.push(*fill);
+        spec.push_str(align_text);
+    }
+    let flags = [(*plus, "+"), (*alternate, "#"), (*zero, "0")];
+    flags.iter().filter(|(set, _)| *set).for_each(|(_, text)| spec.push_str(text));
+    match (&placeholder.width, width) {
+        (Count::Literal(literal), _) => spec += &literal.to_string(),
+        (_, Some(_)) => spec += "width$",
+        _ => {}
+    }
+    match (&placeholder.precision, precision) {
+        (Count::Literal(literal), _) => spec += &format!(".{literal}"),
+        (_, Some(_)) => spec += ".precision$",
+        _ => {}
+    }
+    // Byte slices hand their options on to each element, which only these two spare the decoder.
+    let plain = spec.is_empty() || spec == "#";
+    spec += kind;
+    let width = width.map(|width| quote!(, width = *#width));
+    let precision = precision.map(|precision| quote!(, precision = *#precision));
+    let text = format!("{{:{spec}}}");
+    let formatted = quote!(::core::format_args!(#text, *#variable #width #precision));
+    let raw = *kind != "p";
+    if raw {
+        quote!((&#library::__private::Given::<_, #plain>(#variable)).value(#formatted))
+    } else {
+        quote!(#library::__private::Text::of(#formatted))
+    }
+}
+
+/// The code of a call's fields.
+struct FieldCode {
+    names: Vec<String>,
+    values: Vec<TokenStream>,
+    /// `format_args!` for ` key=value …`.
+    text: TokenStream,
+}
+
+impl FieldCode {
+    fn new(call: &Call, bindings: &mut Bindings) -> FieldCode {
+        let library = &call.library;
+        let (mut names, mut values, mut format, mut shown) = (Vec::new(), Vec::new(), String::new(), Vec::new());
+        for Field { name, kind, value } in &call.fields {
+            let span = syn::spanned::Spanned::span(value);
+            let variable = bindings.bind(quote!(#value), None);
+            let text = format!("{{:{kind}}}");
+            let formatted = quote_spanned!(span=> ::core::format_args!(#text, *#variable));
+            let given = if kind.is_empty() {
+                quote!((&#library::__private::Given::<_, false>(#variable)).value(#formatted))
+            } else {
+                quote!(#library::__private::Text::of(#formatted))
+            };
+            values.push(given);
+            format += &format!(" {}={{}}", name.replace('{', "{{").replace('}', "}}"));
+            shown.push(quote!(#library::__private::Quoted(#formatted)));
+            names.push(name.clone());
+        }
+        FieldCode { names, values, text: quote!(::core::format_args!(#format #(, #shown)*)) }
+    }
+}

@@ -1,0 +1,20 @@
+//! The macro behind `lastwords::info!` and its siblings: it takes a call apart at compile time, so that the call itself
+//! copies raw arguments and nothing else.
+//!
+//! `format` parses format strings, `call` the arguments of a call, `expand` writes the code. Whatever this crate does
+//! not understand is left to `format_args!`, which either accepts it, and the message is formatted by the caller, or
+//! reports the error at its place.
+
+mod call;
+mod expand;
+mod format;
+
+/// Use `lastwords::log!` or one of its siblings.
+///
+/// Input: `(crate path) (how the logger is found) (target) (level) message…`, where the message is what `format!`
+/// accepts, then optionally `; key = value, …`.
+#[proc_macro]
+pub fn record(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let call = syn::parse_macro_input!(input as call::Call);
+    expand::expand(&call).into()
+}

@@ -1,0 +1,339 @@
+//! A record's values, read back and shown as `std::fmt` would have shown them.
+//!
+//! What `std::fmt` takes from the format string at compile time is here known at run time only, so every combination of
+//! flags stands written out once. Fill and alignment are done here; everything else is done by `std::fmt` itself, except
+//! the plainest cases, for which there are faster crates.
+
+use crate::template::{COUNT_MAX, COUNT_NONE, COUNT_VALUE, KINDS, Placeholder, placeholder_flag, value_tag};
+use std::fmt::{Binary, Debug, Display, LowerExp, LowerHex, Octal, UpperExp, UpperHex};
+use std::io::Write;
+
+/// One value of a record.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value<'a> {
+    /// Text that the caller formatted, to be shown as it is.
+    Formatted(&'a [u8]),
+    /// A string.
+    Str(&'a [u8]),
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// A truth value.
+    Bool(bool),
+    /// A character.
+    Char(char),
+    /// A float of 32 bits.
+    F32(f32),
+    /// A float of 64 bits.
+    F64(f64),
+    /// An unsigned integer of up to 64 bits.
+    Unsigned(u64),
+    /// An unsigned integer of 128 bits.
+    U128(u128),
+    /// A signed integer of 8 bits.
+    I8(i8),
+    /// A signed integer of 16 bits.
+    I16(i16),
+    /// A signed integer of 32 bits.
+    I32(i32),
+    /// A signed integer of 64 bits.
+    I64(i64),
+    /// A signed integer of 128 bits.
+    I128(i128),
+}
+
+/// The values of a record's body, one after the other.
+#[derive(Debug, Clone, Copy)]
+pub struct ValueReader<'a> {
+    tags: &'a [u8],
+    words: &'a [u8],
+}
+
+impl<'a> ValueReader<'a> {
+    /// A reader of `count` values; None if the body cannot hold their tags.
+    #[inline]
+    #[must_use]
+    pub fn new(body: &'a [u8], count: usize) -> Option<ValueReader<'a>> {
+        let (tags, words) = body.split_at_checked(count.div_ceil(8) * 8)?;
+        Some(ValueReader { tags: &tags[..count], words })
+    }
+
+    #[inline]
+    fn word(&mut self) -> Option<u64> {
+        let (word, rest) = self.words.split_first_chunk::<8>()?;
+        self.words = rest;
+        Some(u64::from_le_bytes(*word))
+    }
+
+    #[inline]
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.word()?).ok()?;
+        let (bytes, rest) = self.words.split_at_checked(length.checked_next_multiple_of(8)?)?;
+        self.words = rest;
+        bytes.get(..length)
+    }
+
+    #[inline]
+    fn double_word(&mut self) -> Option<u128> {
+        let (low, high) = (self.word()?, self.word()?);
+        Some(u128::from(low) | u128::from(high) << 64)
+    }
+
+    /// The next value; None at the end and where the bytes are no value.
+    #[inline]
+    #[expect(clippy::should_implement_trait, reason = "an iterator would be asked again after bytes that are no value")]
+    pub fn next(&mut self) -> Option<Value<'a>> {
+        let (tag, rest) = self.tags.split_first()?;
+        self.tags = rest;
+        Some(match *tag {
+            value_tag::FORMATTED => Value::Formatted(self.bytes()?),
+            value_tag::STR => Value::Str(self.bytes()?),
+            value_tag::BYTES => Value::Bytes(self.bytes()?),
+            value_tag::BOOL => Value::Bool(self.word()? != 0),
+            value_tag::CHAR => Value::Char(char::from_u32(u32::try_from(self.word()?).ok()?)?),
+            value_tag::F32 => Value::F32(f32::from_bits(self.word()? as u32)),
+            value_tag::F64 => Value::F64(f64::from_bits(self.word()?)),
+            value_tag::U8..=value_tag::U64 => Value::Unsigned(self.word()?),
+            value_tag::U128 => Value::U128(self.double_word()?),
+            value_tag::I8 => Value::I8(self.word()? as i8),
+            value_tag::I16 => Value::I16(self.word()? as i16),
+            value_tag::I32 => Value::I32(self.word()? as i32),
+            value_tag::I64 => Value::I64(self.word()? as i64),
+            value_tag::I128 => Value::I128(self.double_word()? as i128),
+            _ => return None,
+        })
+    }
+
+    fn count(&mut self, stated: u16) -> Option<Option<usize>> {
+        match stated {
+            COUNT_NONE => Some(None),
+            COUNT_VALUE => match self.next()? {
+                Value::Unsigned(count) if count <= u64::from(COUNT_MAX) => Some(Some(count as usize)),
+                _ => None,
+            },
+            literal if literal <= COUNT_MAX => Some(Some(usize::from(literal))),
+            _ => None,
+        }
+    }
+
+    /// Appends the next value as its placeholder says; None if the two do not fit each other.
+    #[inline]
+    pub fn show(&mut self, placeholder: &Placeholder, plain: bool, out: &mut Vec<u8>) -> Option<()> {
+        if plain {
+            return self.next()?.show_plainly(out);
+        }
+        let width = self.count(placeholder.width)?;
+        let precision = self.count(placeholder.precision)?;
+        let style = Style {
+            kind: KINDS.get(usize::from(placeholder.kind))?,
+            flags: placeholder.flags & 7,
+            fill: char::from_u32(placeholder.fill)?,
+            align: placeholder.align,
+            width,
+            precision,
+        };
+        self.next()?.show(&style, out)
+    }
+}
+
+/// What a placeholder asks for.
+struct Style {
+    kind: &'static str,
+    flags: u8,
+    fill: char,
+    align: u8,
+    width: Option<usize>,
+    precision: Option<usize>,
+}
+
+/// Where a value stands in its width, if the placeholder does not say.
+const LEFT: u8 = 1;
+const RIGHT: u8 = 3;
+
+impl Value<'_> {
+    /// Appends the value as `{}` shows it.
+    #[inline]
+    pub fn show_plainly(&self, out: &mut Vec<u8>) -> Option<()> {
+        match *self {
+            Value::Str(text) | Value::Formatted(text) => out.extend_from_slice(text),
+            Value::Unsigned(value) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+            Value::I64(value) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+            Value::I32(value) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+            Value::F64(value) => show_f64(value, out),
+            Value::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
+            Value::Char(value) => out.extend_from_slice(value.encode_utf8(&mut [0; 4]).as_bytes()),
+            Value::Bytes(_) => return None,
+            Value::F32(value) => write!(out, "{value}").ok()?,
+            Value::I8(value) => write!(out, "{value}").ok()?,
+            Value::I16(value) => write!(out, "{value}").ok()?,
+            Value::U128(value) => write!(out, "{value}").ok()?,
+            Value::I128(value) => write!(out, "{value}").ok()?,
+        }
+        Some(())
+    }
+
+    fn show(&self, style: &Style, out: &mut Vec<u8>) -> Option<()> {
+        let start = out.len();
+        match *self {
+            Value::Formatted(text) => out.extend_from_slice(text),
+            Value::Str(text) => show_str(&String::from_utf8_lossy(text), style, out)?,
+            Value::Bytes(bytes) => show_bytes(bytes, style, out)?,
+            Value::Bool(value) if matches!(style.kind, "" | "?" | "x?" | "X?") => {
+                show_padded(if value { "true" } else { "false" }, style, out);
+            }
+            Value::Char(value) if style.kind.is_empty() => show_padded(value.encode_utf8(&mut [0; 4]), style, out),
+            Value::Char(value) if style.kind.ends_with('?') => write!(out, "{value:?}").ok()?,
+            Value::Bool(_) | Value::Char(_) => return None,
+            Value::F32(value) => show_float(&value, style, out)?,
+            Value::F64(value) => show_float(&value, style, out)?,
+            Value::Unsigned(value) => show_integer(&value, style, out)?,
+            Value::U128(value) => show_integer(&value, style, out)?,
+            Value::I8(value) => show_integer(&value, style, out)?,
+            Value::I16(value) => show_integer(&value, style, out)?,
+            Value::I32(value) => show_integer(&value, style, out)?,
+            Value::I64(value) => show_integer(&value, style, out)?,
+            Value::I128(value) => show_integer(&value, style, out)?,
+        }
+        let number = !matches!(self, Value::Formatted(_) | Value::Str(_) | Value::Bytes(_) | Value::Bool(_) | Value::Char(_));
+        if number && style.flags & placeholder_flag::ZERO == 0 {
+            pad(out, start, style, RIGHT);
+        }
+        Some(())
+    }
+}
+
+/// The shortest digits that give the same number back, as `std::fmt` writes them: never with an exponent.
+#[inline]
+fn show_f64(value: f64, out: &mut Vec<u8>) {
+    if value.is_finite() {
+        let mut buffer = zmij::Buffer::new();
+        let text = buffer.format_finite(value);
+        if !text.contains('e') {
+            return out.extend_from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes());
+        }
+    }
+    let _ = write!(out, "{value}");
+}
+
+fn show_str(text: &str, style: &Style, out: &mut Vec<u8>) -> Option<()> {
+    match style.kind {
+        "" => show_padded(text, style, out),
+        "?" | "x?" | "X?" => write!(out, "{text:?}").ok()?,
+        _ => return None,
+    }
+    Some(())
+}
+
+/// Text that is cut to the precision and filled up to the width.
+fn show_padded(text: &str, style: &Style, out: &mut Vec<u8>) {
+    let start = out.len();
+    let cut = style.precision.and_then(|precision| text.char_indices().nth(precision)).map_or(text.len(), |(at, _)| at);
+    out.extend_from_slice(&text.as_bytes()[..cut]);
+    pad(out, start, style, LEFT);
+}
+
+fn show_bytes(bytes: &[u8], style: &Style, out: &mut Vec<u8>) -> Option<()> {
+    match (style.kind, style.flags & placeholder_flag::ALTERNATE != 0) {
+        ("?", false) => write!(out, "{bytes:?}"),
+        ("?", true) => write!(out, "{bytes:#?}"),
+        ("x?", false) => write!(out, "{bytes:x?}"),
+        ("x?", true) => write!(out, "{bytes:#x?}"),
+        ("X?", false) => write!(out, "{bytes:X?}"),
+        ("X?", true) => write!(out, "{bytes:#X?}"),
+        _ => return None,
+    }
+    .ok()
+}
+
+/// Fills what stands in `out` from `start` on up to the width.
+fn pad(out: &mut Vec<u8>, start: usize, style: &Style, default: u8) {
+    let characters = out[start..].iter().filter(|byte| **byte & 0xc0 != 0x80).count();
+    let Some(missing) = style.width.and_then(|width| width.checked_sub(characters)) else { return };
+    let before = match if style.align == 0 { default } else { style.align } {
+        LEFT => 0,
+        RIGHT => missing,
+        _ => missing / 2,
+    };
+    let mut utf8 = [0; 4];
+    let fill = style.fill.encode_utf8(&mut utf8).as_bytes();
+    out.splice(start..start, fill.repeat(before));
+    out.extend_from_slice(&fill.repeat(missing - before));
+}
+
+/// Writes a number with every combination of flags: `+`, `#`, `0` with a width, and a precision.
+macro_rules! number {
+    ($name:ident, $trait:ident, $kind:literal) => {
+        fn $name(value: &dyn $trait, style: &Style, out: &mut Vec<u8>) -> std::io::Result<()> {
+            let width = style.width.unwrap_or(0);
+            match (style.flags, style.precision) {
+                (0, None) => write!(out, concat!("{:", $kind, "}"), value),
+                (1, None) => write!(out, concat!("{:+", $kind, "}"), value),
+                (2, None) => write!(out, concat!("{:#", $kind, "}"), value),
+                (3, None) => write!(out, concat!("{:+#", $kind, "}"), value),
+                (4, None) => write!(out, concat!("{:0width$", $kind, "}"), value, width = width),
+                (5, None) => write!(out, concat!("{:+0width$", $kind, "}"), value, width = width),
+                (6, None) => write!(out, concat!("{:#0width$", $kind, "}"), value, width = width),
+                (_, None) => write!(out, concat!("{:+#0width$", $kind, "}"), value, width = width),
+                (0, Some(digits)) => write!(out, concat!("{:.digits$", $kind, "}"), value, digits = digits),
+                (1, Some(digits)) => write!(out, concat!("{:+.digits$", $kind, "}"), value, digits = digits),
+                (2, Some(digits)) => write!(out, concat!("{:#.digits$", $kind, "}"), value, digits = digits),
+                (3, Some(digits)) => write!(out, concat!("{:+#.digits$", $kind, "}"), value, digits = digits),
+                (4, Some(digits)) => {
+                    write!(out, concat!("{:0width$.digits$", $kind, "}"), value, width = width, digits = digits)
+                }
+                (5, Some(digits)) => {
+                    write!(out, concat!("{:+0width$.digits$", $kind, "}"), value, width = width, digits = digits)
+                }
+                (6, Some(digits)) => {
+                    write!(out, concat!("{:#0width$.digits$", $kind, "}"), value, width = width, digits = digits)
+                }
+                (_, Some(digits)) => {
+                    write!(out, concat!("{:+#0width$.digits$", $kind, "}"), value, width = width, digits = digits)
+                }
+            }
+        }
+    };
+}
+
+number!(display, Display, "");
+number!(debug, Debug, "?");
+number!(debug_lower_hex, Debug, "x?");
+number!(debug_upper_hex, Debug, "X?");
+number!(lower_hex, LowerHex, "x");
+number!(upper_hex, UpperHex, "X");
+number!(octal, Octal, "o");
+number!(binary, Binary, "b");
+number!(lower_exp, LowerExp, "e");
+number!(upper_exp, UpperExp, "E");
+
+fn show_float(value: &(impl Display + Debug + LowerExp + UpperExp), style: &Style, out: &mut Vec<u8>) -> Option<()> {
+    match style.kind {
+        "" => display(value, style, out),
+        "?" => debug(value, style, out),
+        "x?" => debug_lower_hex(value, style, out),
+        "X?" => debug_upper_hex(value, style, out),
+        "e" => lower_exp(value, style, out),
+        "E" => upper_exp(value, style, out),
+        _ => return None,
+    }
+    .ok()
+}
+
+fn show_integer<T>(value: &T, style: &Style, out: &mut Vec<u8>) -> Option<()>
+where
+    T: Display + Debug + LowerHex + UpperHex + Octal + Binary + LowerExp + UpperExp,
+{
+    match style.kind {
+        "" => display(value, style, out),
+        "?" => debug(value, style, out),
+        "x?" => debug_lower_hex(value, style, out),
+        "X?" => debug_upper_hex(value, style, out),
+        "x" => lower_hex(value, style, out),
+        "X" => upper_hex(value, style, out),
+        "o" => octal(value, style, out),
+        "b" => binary(value, style, out),
+        "e" => lower_exp(value, style, out),
+        "E" => upper_exp(value, style, out),
+        _ => return None,
+    }
+    .ok()
+}

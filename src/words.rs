@@ -1,0 +1,50 @@
+//! Bytes as 64-bit words, which is how they are stored in a ring.
+
+/// Copies bytes into words, the last one filled up with zeros. `words` has exactly as many as the bytes take.
+#[inline(always)]
+pub(crate) fn copy_words(words: &mut [u64], bytes: &[u8]) {
+    let Some(tail) = bytes.last_chunk::<8>() else {
+        return words.iter_mut().for_each(|word| *word = short_word(bytes));
+    };
+    // The last eight bytes, less those that are in the word before.
+    let unused = bytes.len().next_multiple_of(8) - bytes.len();
+    let mut rest = bytes;
+    // A loop with two ends stays a loop: most strings are so short that a call of memcpy would cost more.
+    for word in words {
+        let Some((chunk, after)) = rest.split_first_chunk::<8>() else {
+            *word = u64::from_le_bytes(*tail) >> (8 * unused);
+            break;
+        };
+        *word = u64::from_le_bytes(*chunk);
+        rest = after;
+    }
+}
+
+/// Fewer than eight bytes as one word.
+#[inline(always)]
+fn short_word(bytes: &[u8]) -> u64 {
+    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            let (low, high) = (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)));
+            low | high << (8 * (bytes.len() - 4))
+        }
+        _ => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_is_copied_and_filled_up_with_zeros() {
+        let bytes: Vec<u8> = (1..=100).collect();
+        for length in 0..=bytes.len() {
+            let mut words = vec![u64::MAX; length.div_ceil(8)];
+            copy_words(&mut words, &bytes[..length]);
+            let mut expected = bytes[..length].to_vec();
+            expected.resize(length.next_multiple_of(8), 0);
+            assert_eq!(bytemuck::cast_slice::<u64, u8>(&words), expected, "{length} bytes");
+        }
+    }
+}
