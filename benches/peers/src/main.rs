@@ -1,0 +1,88 @@
+//! The same four workloads on lastwords and on the loggers that one would otherwise pick: what a call costs its caller,
+//! lines a second to the file from one thread and from four, and what is lost when the process is killed.
+//!
+//! `cargo run --release --manifest-path benches/peers/Cargo.toml` prints one Markdown table; `--help` says the rest.
+
+mod cores;
+mod crates;
+mod kill;
+mod latency;
+mod lines;
+mod median;
+mod message;
+mod peer;
+mod plot;
+mod probe;
+mod quiet;
+mod rounds;
+mod row;
+mod scratch;
+mod table;
+mod throughput;
+mod version;
+
+use clap::Parser;
+use clap::builder::PossibleValuesParser;
+use std::error::Error;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo run --release --manifest-path benches/peers/Cargo.toml > table.md
+  cargo run --release --manifest-path benches/peers/Cargo.toml -- --svg peers.svg
+  cargo run --release --manifest-path benches/peers/Cargo.toml -- --only lastwords,ticklog --rounds 1
+  cargo run --release --manifest-path benches/peers/Cargo.toml -- --dir /dev/shm --lines 1000000
+
+The table goes to standard output, progress to standard error. What could not be measured is told below the table, and
+then the exit status is 1.";
+
+/// Compares lastwords with other loggers: latency, throughput and lines lost at SIGKILL.
+#[derive(Debug, Parser)]
+#[command(name = "lastwords-peers", version, after_help = EXAMPLES)]
+struct Cli {
+    /// Rounds; each has every row once, in turn.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: u64,
+    /// Bursts of 1,000 calls a round and message, in the latency workload.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    bursts: u64,
+    /// Lines of a throughput run.
+    #[arg(long, default_value_t = 4_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    lines: u64,
+    /// Kills of each row.
+    #[arg(long, default_value_t = 20)]
+    kills: u64,
+    /// Only these rows, separated by commas.
+    #[arg(long, value_name = "CRATE,…", value_delimiter = ',', value_parser = PossibleValuesParser::new(crates::NAMES))]
+    only: Vec<String>,
+    /// Where the log files are made and removed; a temporary folder on disk unless said otherwise.
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+    /// Write a scatter plot of latency against lines lost to this file.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// One measurement in this process; how the program starts itself.
+    #[arg(long, hide = true, num_args = 1..)]
+    row: Vec<String>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let cli = Cli::parse();
+    if !cli.row.is_empty() {
+        row::answer(&cli.row);
+        return Ok(());
+    }
+    let wanted = |name: &&str| cli.only.is_empty() || cli.only.iter().any(|only| only == name);
+    let names: Vec<&'static str> = crates::NAMES.iter().copied().filter(wanted).collect();
+    let amount = rounds::Amount { rounds: cli.rounds, bursts: cli.bursts, lines: cli.lines, kills: cli.kills };
+    let rows = row::Rows::new(&cli.dir.unwrap_or_else(std::env::temp_dir))?;
+    let measured = rounds::measure(&rows, &names, amount);
+    print!("{}", table::render(&measured, amount));
+    if let Some(path) = &cli.svg {
+        plot::draw(path, &plot::points(&measured))?;
+    }
+    if measured.iter().any(|(_, results)| !results.failures.is_empty()) {
+        std::process::exit(1);
+    }
+    Ok(())
+}
