@@ -27,14 +27,13 @@ use std::error::Error;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
-Examples:
-  cargo run --release --manifest-path benches/peers/Cargo.toml > table.md
-  cargo run --release --manifest-path benches/peers/Cargo.toml -- --svg peers.svg
-  cargo run --release --manifest-path benches/peers/Cargo.toml -- --only lastwords,ticklog --rounds 1
-  cargo run --release --manifest-path benches/peers/Cargo.toml -- --dir /dev/shm --lines 1000000
+Examples, each after `cargo run --release --manifest-path benches/peers/Cargo.toml --`:
+  --svg peers.svg > table.md
+  --only lastwords,ticklog --rounds 1
+  --dir /dev/shm --lines 1000000
 
-The table goes to standard output, progress to standard error. What could not be measured is told below the table, and
-then the exit status is 1.";
+The table goes to standard output, progress to standard error. Exit status: 0 done, 1 something could not be measured, \
+which is told below the table, 2 wrong usage.";
 
 /// Compares lastwords with other loggers: latency, throughput and lines lost at SIGKILL.
 #[derive(Debug, Parser)]

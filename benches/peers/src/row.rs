@@ -8,6 +8,7 @@ use crate::lines::Found;
 use crate::probe;
 use crate::scratch::Scratch;
 use crate::throughput;
+use rustix::process::{Signal, set_parent_process_death_signal};
 use std::fs::File;
 use std::io::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -98,6 +99,8 @@ fn wait(mut child: Child) -> Result<ExitStatus> {
 
 /// The child's part: what follows `--row`.
 pub(crate) fn answer(arguments: &[String]) {
+    // A child that is there to be killed would fill the disk if its parent were gone first.
+    set_parent_process_death_signal(Some(Signal::KILL)).expect("a signal of this system");
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let number = |text: &str| text.parse::<u64>().expect("a number");
     match words.as_slice() {
