@@ -161,7 +161,7 @@ fn candidates(dot: Pixel, width: i32) -> Vec<Area> {
         bottom: middle + FONT_PX / 2 + 2,
     };
     let mut places = vec![area(dot.0 + gap, dot.1), area(dot.0 - gap - width, dot.1)];
-    for step in 1..12 {
+    for step in 1..30 {
         for away in [-step * (FONT_PX + 4), step * (FONT_PX + 4)] {
             let sides = [dot.0 - width / 2, dot.0 + gap, dot.0 - gap - width];
             places.extend(sides.map(|left| area(left, dot.1 + away)));
