@@ -73,7 +73,8 @@ fn main() -> ExitCode {
 }
 
 fn answer(options: &Options) {
-    let asked = || QUESTIONS.iter().enumerate().filter(|(index, _)| options.asks(index + 1)).map(|(_, question)| question);
+    let asked =
+        || QUESTIONS.iter().enumerate().filter(|(index, _)| options.asks(index + 1)).map(|(_, question)| question);
     if let Some(folder) = &options.svg {
         std::fs::create_dir_all(folder).expect("the folder for the curves");
     }

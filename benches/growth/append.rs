@@ -8,7 +8,7 @@ use super::sample::{Sample, Samples};
 const MANY: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
 const BURST: u32 = 1_000;
 /// Bursts of all threads and processes of a case together, a round.
-const BURSTS: u32 = 200;
+const BURSTS: u32 = 400;
 /// Bursts of each thread at least.
 const BURSTS_MIN: u32 = 8;
 
@@ -41,16 +41,19 @@ pub(crate) fn threads_cases(options: &Options) -> Vec<Case> {
 pub(crate) fn threads_report(options: &Options, samples: &Samples) -> Report {
     let row = |case: Case| [vec![case.threads.to_string(), case.lanes.to_string()], costs(samples.of(&case))].concat();
     let rows = threads_cases(options).into_iter().map(row).collect();
-    let columns = vec!["threads", "lanes", "CPU ns, median", "CPU ns, p99", "wall ns, median", "lost"];
+    let columns = vec!["threads", "lanes", "CPU ns, median", "CPU ns, p99", "wall ns, median", "lost, all rounds"];
     let mut curves = curves(MANY.map(|threads| (threads, samples.of(&own_lanes(options, threads)))).as_slice());
     let crowded = crowds().map(|threads| {
         let sample = samples.of(&case(options, 1, threads, LANES));
         (f64::from(threads), sample.cpu_median())
     });
-    curves.push(Curve::new("CPU, median, 15 lanes", crowded));
+    curves.push(Curve::new("CPU clock, median, 15 lanes for all", crowded));
     Report {
         title: "1. A call, against threads of one process",
-        note: format!("{NOTE} The last rows have more threads than lanes: the others share two."),
+        note: format!(
+            "{NOTE} In the last rows all but 13 threads share two \
+            lanes; the figures are of all threads. All threads start each burst together."
+        ),
         tables: vec![Table { columns, rows }],
         figure: figure("append-threads", "A log call, against threads of one process", "threads", curves),
     }
@@ -63,7 +66,7 @@ pub(crate) fn processes_cases(options: &Options) -> Vec<Case> {
 pub(crate) fn processes_report(options: &Options, samples: &Samples) -> Report {
     let row = |case: Case| [vec![case.processes.to_string()], costs(samples.of(&case))].concat();
     let rows = processes_cases(options).into_iter().map(row).collect();
-    let columns = vec!["processes", "CPU ns, median", "CPU ns, p99", "wall ns, median", "lost"];
+    let columns = vec!["processes", "CPU ns, median", "CPU ns, p99", "wall ns, median", "lost, all rounds"];
     let curves = curves(MANY.map(|processes| (processes, samples.of(&case(options, processes, 1, LANES)))).as_slice());
     Report {
         title: "2. A call, against processes of one folder",
@@ -85,9 +88,9 @@ fn curves(samples: &[(u32, &Sample)]) -> Vec<Curve> {
         Curve::new(name, samples.iter().map(|(many, sample)| (f64::from(*many), value(sample))))
     };
     vec![
-        curve("CPU, median", Sample::cpu_median),
-        curve("CPU, p99", Sample::cpu_p99),
-        curve("wall, median", Sample::wall_median),
+        curve("wall clock, median", Sample::wall_median),
+        curve("CPU clock, p99", Sample::cpu_p99),
+        curve("CPU clock, median", Sample::cpu_median),
     ]
 }
 

@@ -3,6 +3,7 @@
 use super::case::Case;
 use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 /// Bursts before the timed ones: they claim the lane, register the call site and grow the buffers.
@@ -18,11 +19,12 @@ pub(crate) struct Burst {
     pub(crate) wall: f64,
 }
 
-/// The bursts of one thread. The flusher catches up after each, so that no call meets a full lane unless the burst
-/// itself is longer than the lane.
-pub(crate) fn bursts(case: &Case, call: &impl Fn(u64)) -> Vec<Burst> {
+/// The bursts of one thread, each of which starts together with those of `all` threads of the process. The flusher
+/// catches up after each, so that no call meets a full lane unless the burst itself is longer than the lane.
+pub(crate) fn bursts(case: &Case, all: &Barrier, call: &impl Fn(u64)) -> Vec<Burst> {
     let mut timed = Vec::with_capacity(case.count as usize);
     for number in 0..case.count + WARM_UP {
+        all.wait();
         let burst = time(case.burst, call);
         catch_up();
         if number >= WARM_UP {

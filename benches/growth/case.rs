@@ -38,7 +38,7 @@ pub(crate) struct Case {
     pub(crate) slots: u32,
     /// Bytes of a message; 0 is the formatted line with a number, a float and a text.
     pub(crate) message: u32,
-    /// Calls of a burst.
+    /// Calls of a burst; 0 is no bursts, flat out.
     pub(crate) burst: u32,
     /// Timed bursts of each thread, or lines of all processes together.
     pub(crate) count: u32,
@@ -47,32 +47,14 @@ pub(crate) struct Case {
 impl Case {
     /// One thread of one process with a ring of the default sizes.
     pub(crate) fn new(work: Work, burst: u32, count: u32) -> Case {
-        Case {
-            work,
-            processes: 1,
-            threads: 1,
-            lanes: LANES,
-            record: RECORD,
-            slots: SLOTS,
-            message: 0,
-            burst,
-            count,
-        }
+        Case { work, processes: 1, threads: 1, lanes: LANES, record: RECORD, slots: SLOTS, message: 0, burst, count }
     }
 
     /// The words that [`Case::from_words`] reads.
     pub(crate) fn words(&self) -> Vec<String> {
         let name = WORKS.iter().find(|(_, work)| *work == self.work).map_or("", |(name, _)| name);
-        let numbers = [
-            self.processes,
-            self.threads,
-            self.lanes,
-            self.record,
-            self.slots,
-            self.message,
-            self.burst,
-            self.count,
-        ];
+        let numbers =
+            [self.processes, self.threads, self.lanes, self.record, self.slots, self.message, self.burst, self.count];
         std::iter::once(name.to_owned()).chain(numbers.iter().map(u32::to_string)).collect()
     }
 

@@ -4,7 +4,6 @@
 
 use super::report::{Figure, Panel, Scale};
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::error::Error;
 use std::path::Path;
 
@@ -41,6 +40,7 @@ fn draw_panel(panel: &Panel, area: &DrawingArea<SVGBackend<'_>, plotters::coord:
     let mut chart = ChartBuilder::on(area)
         .caption(panel.title, (FONT, 17))
         .margin(10)
+        .margin_right(26)
         .x_label_area_size(44)
         .y_label_area_size(64)
         .build_cartesian_2d(x.from..x.to, y.from..y.to)?;
@@ -57,20 +57,23 @@ fn draw_panel(panel: &Panel, area: &DrawingArea<SVGBackend<'_>, plotters::coord:
         .x_label_formatter(&|place| label(panel.x.scale, *place))
         .y_label_formatter(&|place| label(panel.y.scale, *place))
         .draw()?;
-    for (curve, colour) in panel.curves.iter().zip(COLOURS.iter().cycle()) {
+    for ((number, curve), colour) in panel.curves.iter().enumerate().zip(COLOURS.iter().cycle()) {
         let places: Vec<(f64, f64)> =
             curve.points.iter().map(|(at, value)| (place(panel.x.scale, *at), place(panel.y.scale, *value))).collect();
-        let dots = places.iter().map(|place| Circle::new(*place, 3, colour.filled()));
-        chart.draw_series(LineSeries::new(places.iter().copied(), colour.stroke_width(2)))?.label(&curve.name).legend(
-            move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2)),
-        );
+        // Where curves lie on each other, the smaller dots of the later ones leave a rim of the earlier.
+        let radius = 2 + (panel.curves.len() - number) as u32;
+        let dots = places.iter().map(|place| Circle::new(*place, radius, colour.filled()));
+        chart
+            .draw_series(LineSeries::new(places.iter().copied(), colour.stroke_width(2)))?
+            .label(&curve.name)
+            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2)));
         chart.draw_series(dots)?;
     }
     if panel.curves.len() > 1 {
         chart
             .configure_series_labels()
             .position(SeriesLabelPosition::UpperLeft)
-            .label_font((FONT, 13).into_text_style(area).pos(Pos::new(HPos::Left, VPos::Center)))
+            .label_font((FONT, 13))
             .background_style(WHITE.mix(0.8))
             .draw()?;
     }

@@ -52,30 +52,38 @@ pub(crate) fn run(case: Case, folder: &Path) {
 fn work(case: &Case, call: impl Fn(u64) + Sync) {
     let start = clock::boottime_ns();
     let found = Mutex::new(Vec::new());
-    let all_have_logged = Barrier::new(case.threads as usize);
+    let all = Barrier::new(case.threads as usize);
     std::thread::scope(|scope| {
         for _ in 0..case.threads {
             scope.spawn(|| match case.work {
                 Work::Append => {
-                    all_have_logged.wait();
-                    let bursts = bursts(case, &call);
+                    let bursts = bursts(case, &all, &call);
                     found.lock().expect("sound").extend(bursts);
                 }
-                Work::Drain => (0..case.lines_per_thread()).for_each(&call),
+                Work::Drain => drain(case, &call),
                 Work::Memory | Work::Fits => {
                     (0..case.lines_per_thread()).for_each(&call);
                     // A thread that ends gives its lane to the next one, and fewer lanes would be in use.
-                    all_have_logged.wait();
+                    all.wait();
                 }
             });
         }
     });
-    if case.is_drained() {
-        catch_up();
-    }
     say(&format!("span {start} {}", clock::boottime_ns()));
     for Burst { cpu, wall } in found.into_inner().expect("sound") {
         say(&format!("burst {cpu} {wall}"));
+    }
+}
+
+/// Logs flat out, or in bursts of which each waits for the last of its lines.
+fn drain(case: &Case, call: &impl Fn(u64)) {
+    let (lines, burst) = (case.lines_per_thread(), u64::from(case.burst));
+    let mut done = 0;
+    while done < lines {
+        let end = if burst == 0 { lines } else { lines.min(done + burst) };
+        (done..end).for_each(call);
+        done = end;
+        catch_up();
     }
 }
 

@@ -59,7 +59,14 @@ pub(crate) fn report(_: &Options, samples: &Samples) -> Report {
         ),
         tables: vec![
             Table {
-                columns: vec!["record bytes", "lanes", "ring bytes", "ring MiB", resident, "resident MiB, all lanes in use"],
+                columns: vec![
+                    "record bytes",
+                    "lanes",
+                    "ring bytes",
+                    "ring MiB",
+                    resident,
+                    "resident MiB, all lanes in use",
+                ],
                 rows: by_lanes,
             },
             Table { columns: vec!["slots per lane", "ring bytes", "ring MiB", resident], rows: by_slots.to_vec() },

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Rounds of a full run.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 7;
 
 /// The command line, read.
 #[derive(Debug)]

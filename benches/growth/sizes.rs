@@ -15,9 +15,9 @@ const FITTING_LONG: u32 = 150;
 const LARGE: u32 = 4_000;
 /// Bytes of a message that does not fit the smallest slot.
 const LONG: u32 = 200;
-const BURSTS: u32 = 100;
-const LARGE_BURSTS: u32 = 25;
-const LINES: u32 = 500_000;
+const BURSTS: u32 = 200;
+const LARGE_BURSTS: u32 = 50;
+const LINES: u32 = 1_000_000;
 
 /// What is measured for each pair of sizes.
 struct Cases {
@@ -65,7 +65,7 @@ pub(crate) fn report(options: &Options, samples: &Samples) -> Report {
         "drain, M lines/s",
         "longest burst without a wait, lines",
         "the same, 200-byte messages",
-        "lost",
+        "lost, all rounds",
     ];
     let rows = pairs().map(|(record, slots)| row(&Cases::new(options, record, slots), samples)).collect();
     Report {
