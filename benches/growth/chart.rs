@@ -36,7 +36,7 @@ fn draw_panel(panel: &Panel, area: &DrawingArea<SVGBackend<'_>, plotters::coord:
     let points = || panel.curves.iter().flat_map(|curve| &curve.points);
     let x = Range::of(panel.x.scale, points().map(|point| point.0), 0.0);
     // The legend lies above the curves.
-    let y = Range::of(panel.y.scale, points().map(|point| point.1), 0.1 + 0.07 * panel.curves.len() as f64);
+    let y = Range::of(panel.y.scale, points().map(|point| point.1), 0.1 + 0.1 * panel.curves.len() as f64);
     let mut chart = ChartBuilder::on(area)
         .caption(panel.title, (FONT, 17))
         .margin(10)
