@@ -217,14 +217,53 @@ impl Timeline {
         (i128::from(anchor.ticks) + ticks).clamp(0, i128::from(u64::MAX)) as u64
     }
 
+    /// The stretch between two anchors in which `ticks` lies, for converting many values of it. None before the first
+    /// anchor, and where anchors are nonsense.
+    #[must_use]
+    pub fn stretch(&self, ticks: u64) -> Option<Stretch> {
+        let next = self.anchors.partition_point(|anchor| anchor.ticks <= ticks);
+        let anchor = *self.anchors.get(next.checked_sub(1)?)?;
+        let end = self.anchors.get(next).map_or(u64::MAX, |following| following.ticks);
+        let end = end.min(anchor.ticks.saturating_add(STRETCH_MAX));
+        let sane = ticks < end && anchor.realtime_ns < 1 << 62;
+        sane.then_some(Stretch { anchor, end, nanoseconds_per_tick: self.slope_after(next, &anchor) })
+    }
+
+    /// Nanoseconds a tick between an anchor and the one with number `next`.
+    fn slope_after(&self, next: usize, anchor: &Anchor) -> f64 {
+        let following = if next == 0 { None } else { self.anchors.get(next) };
+        following.and_then(|following| slope(anchor, following)).unwrap_or(self.nanoseconds_per_tick)
+    }
+
     fn locate(&self, ticks: u64) -> Option<(i128, Anchor)> {
         let next = self.anchors.partition_point(|anchor| anchor.ticks <= ticks);
         let anchor = *self.anchors.get(next.saturating_sub(1))?;
-        let following = if next == 0 { None } else { self.anchors.get(next) };
-        let slope = following.and_then(|following| slope(&anchor, following)).unwrap_or(self.nanoseconds_per_tick);
+        let slope = self.slope_after(next, &anchor);
         let distance = i128::from(ticks) - i128::from(anchor.ticks);
         let nanoseconds = (distance as f64 * slope) as i128;
         Some((i128::from(anchor.boottime_ns) + nanoseconds, anchor))
+    }
+}
+
+/// Ticks that a [`Stretch`] covers at most, so that its arithmetic is exact enough in 64 bits: over a day.
+const STRETCH_MAX: u64 = 1 << 48;
+
+/// The time between two anchors, see [`Timeline::stretch`].
+#[derive(Debug, Clone, Copy)]
+pub struct Stretch {
+    anchor: Anchor,
+    end: u64,
+    nanoseconds_per_tick: f64,
+}
+
+impl Stretch {
+    /// The same as [`Timeline::realtime_ns`], if `ticks` lies in this stretch.
+    #[inline]
+    #[must_use]
+    pub fn realtime_ns(&self, ticks: u64) -> Option<u64> {
+        let inside = self.anchor.ticks <= ticks && ticks < self.end;
+        let nanoseconds = (ticks.wrapping_sub(self.anchor.ticks) as i64 as f64 * self.nanoseconds_per_tick) as i64;
+        inside.then(|| self.anchor.realtime_ns.wrapping_add(nanoseconds as u64))
     }
 }
 
@@ -267,6 +306,19 @@ mod tests {
             let _ = (timeline.realtime_ns(ticks), timeline.boottime_ns(ticks));
         }
         assert_eq!(Timeline::new(Vec::new(), 0).realtime_ns(5), 0);
+    }
+
+    #[test]
+    fn a_stretch_says_the_same_as_its_timeline() {
+        let anchors = vec![anchor(1_000, 500, 10_500), anchor(3_000, 1_500, 11_500), anchor(9_000, 9_000, 50_000)];
+        let timeline = Timeline::new(anchors, 1);
+        let stretch = timeline.stretch(3_500).expect("after an anchor");
+        for ticks in [3_000, 3_001, 4_567, 8_999] {
+            assert_eq!(stretch.realtime_ns(ticks), Some(timeline.realtime_ns(ticks)), "{ticks}");
+        }
+        assert_eq!((stretch.realtime_ns(2_999), stretch.realtime_ns(9_000)), (None, None));
+        assert!(timeline.stretch(999).is_none());
+        assert_eq!(timeline.stretch(20_000).and_then(|s| s.realtime_ns(20_000)), Some(timeline.realtime_ns(20_000)));
     }
 
     #[test]

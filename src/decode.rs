@@ -25,7 +25,15 @@ pub struct LaneBatch {
     pub more: bool,
     /// Slots that were damaged.
     pub damaged: u64,
+    /// The last message reaches further than what was read.
+    cut: bool,
 }
+
+/// Bytes of a batch's buffer that are kept for the next read.
+const KEPT: usize = 256 << 10;
+
+/// Bytes that a record takes in a batch besides its slots.
+pub(crate) const ENTRY: usize = size_of::<Entry>();
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
@@ -38,6 +46,11 @@ struct Entry {
 
 impl LaneBatch {
     pub(crate) fn reset(&mut self, position: u64) {
+        if self.buffer.capacity() > KEPT {
+            // A long message was read, which is rare.
+            self.buffer = Vec::new();
+        }
+        self.cut = false;
         self.records.clear();
         self.next = 0;
         (self.start, self.end) = (position, position);
@@ -66,6 +79,11 @@ impl LaneBatch {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.next >= self.records.len()
+    }
+
+    /// Whether nothing was taken because the first message is longer than what was read.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut && self.records.is_empty()
     }
 
     /// The records not taken yet.
@@ -181,7 +199,10 @@ impl<'r, S: Source> Decoder<'r, S> {
         while sequence <= self.high {
             match self.state(&mut batch.buffer, sequence) {
                 SlotState::Committed => match self.message_slots(&mut batch.buffer, sequence) {
-                    Some(slots) if sequence + slots - 1 > self.high && self.high < self.last => break,
+                    Some(slots) if sequence + slots - 1 > self.high && self.high < self.last => {
+                        batch.cut = true;
+                        break;
+                    }
                     Some(slots) if self.take(batch, sequence, slots) => sequence += slots,
                     Some(slots) if self.reread(batch, sequence, slots)? => continue,
                     found => {

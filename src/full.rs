@@ -18,7 +18,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 #[repr(u32)]
 pub enum FullPolicy {
     /// Waits for the flusher, at most 100 ms; then overwrites the oldest records, and does not wait again until
-    /// the flusher has moved. Where no flusher lives it gives up after 10 ms.
+    /// the flusher has moved, here or on other lanes. Where no flusher lives it gives up after 10 ms.
     #[default]
     Block = 0,
     /// Drops the new record and counts it.
@@ -40,9 +40,40 @@ impl std::str::FromStr for FullPolicy {
     }
 }
 
-/// Where a lane's producer has stopped waiting: the position at which it gave the flusher up.
+/// Records that are overwritten before a producer that gave up looks whether the flusher has moved elsewhere.
+const OVERWRITTEN_BETWEEN: u32 = 64;
+
+/// Why a lane's producer does not wait any more: the flusher had not moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct GaveUp(u64);
+pub(crate) struct GaveUp {
+    /// How far it had released the lane.
+    released: u64,
+    /// Its heartbeat then. A flusher that beats is at work on other lanes, and will come to this one.
+    heartbeat: Option<u64>,
+    /// Records that were overwritten since the last look.
+    overwritten: u32,
+}
+
+impl GaveUp {
+    fn now(released: u64, folder: &Folder) -> GaveUp {
+        GaveUp { released, heartbeat: heartbeat(folder), overwritten: 0 }
+    }
+
+    /// Whether it still holds, for one record more.
+    fn holds(&mut self, released: u64, folder: &Folder) -> bool {
+        self.overwritten += 1;
+        let due = self.overwritten >= OVERWRITTEN_BETWEEN;
+        if due {
+            self.overwritten = 0;
+        }
+        self.released == released && !(due && heartbeat(folder) != self.heartbeat)
+    }
+}
+
+/// The heartbeat of a flusher that may live.
+fn heartbeat(folder: &Folder) -> Option<u64> {
+    Holder::read(folder).filter(Holder::may_live).map(|holder| holder.heartbeat_ns)
+}
 
 /// Waits until `slots` slots are free, or it is settled that they will not be.
 #[cold]
@@ -55,7 +86,7 @@ pub(crate) fn wait_for_room(
     ring_doorbell: impl Fn(),
 ) {
     let released = lane.refresh_released();
-    if *gave_up == Some(GaveUp(released)) {
+    if gave_up.as_mut().is_some_and(|gave_up| gave_up.holds(released, folder)) {
         return;
     }
     *gave_up = None;
@@ -72,12 +103,12 @@ pub(crate) fn wait_for_room(
         if waited >= LOOK_AGAIN && !looked {
             looked = true;
             if !Holder::read(folder).is_some_and(|holder| holder.may_live()) {
-                *gave_up = Some(GaveUp(lane.refresh_released()));
+                *gave_up = Some(GaveUp::now(lane.refresh_released(), folder));
                 break;
             }
         }
         if waited >= BLOCK_MAX {
-            *gave_up = Some(GaveUp(lane.refresh_released()));
+            *gave_up = Some(GaveUp::now(lane.refresh_released(), folder));
             break;
         }
         futex::wait(&control.progress, seen, LOOK_AGAIN.min(BLOCK_MAX - waited));

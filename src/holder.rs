@@ -14,7 +14,7 @@ pub struct Holder {
     pub process: ProcessId,
     /// The ring format that it reads.
     pub version: u32,
-    /// `CLOCK_BOOTTIME` of its last pass, nanoseconds; written about once a second.
+    /// `CLOCK_BOOTTIME` of its last pass, or one some milliseconds before, in nanoseconds.
     pub heartbeat_ns: u64,
 }
 

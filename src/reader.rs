@@ -231,8 +231,7 @@ impl<S: Source> RingReader<S> {
         Ok(())
     }
 
-    /// Reads the records of `lane` after `position`, at most about `slots_max` slots of them, but always room for one
-    /// whole message.
+    /// Reads the records of `lane` after `position`, at most about `slots_max` slots of them, but always one whole message.
     ///
     /// # Errors
     /// As pread(2).
@@ -244,6 +243,16 @@ impl<S: Source> RingReader<S> {
         slots_max: u64,
         batch: &mut LaneBatch,
     ) -> Result<()> {
+        self.read_part(lane, position, extent, slots_max.max(1), batch)?;
+        let whole = self.geometry.message_slots_max() + 1;
+        if batch.is_cut() && slots_max < whole {
+            // A message that is longer than what was read.
+            self.read_part(lane, position, extent, whole, batch)?;
+        }
+        Ok(())
+    }
+
+    fn read_part(&self, lane: usize, position: u64, extent: Extent, span: u64, batch: &mut LaneBatch) -> Result<()> {
         batch.reset(position);
         let slots = self.geometry.slots();
         let (Extent::Live(last) | Extent::Final(last)) = extent;
@@ -251,8 +260,7 @@ impl<S: Source> RingReader<S> {
         if last < low || last >= u64::MAX >> 2 {
             return Ok(());
         }
-        let span = slots_max.max(self.geometry.message_slots_max() + 1).min(slots);
-        let high = last.min(low + span - 1);
+        let high = last.min(low + span.min(slots) - 1);
         self.read_slots(lane, low, high, &mut batch.buffer)?;
         let (low, overwritten) = match extent {
             Extent::Live(_) => (self.discard_overrun(lane, low, high, batch)?, 0),

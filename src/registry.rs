@@ -55,12 +55,17 @@ impl LoggerCell {
         if !self.page.begin() {
             return Err(taken());
         }
-        let logger = Logger::create(builder).inspect_err(|_| self.page.cancel())?;
+        let logger = self.create(builder).inspect_err(|_| self.page.cancel())?;
         let _ = self.builder.set(logger.builder().clone());
-        list(self)?;
         self.page.set(logger).start();
         install_hooks();
         Ok(())
+    }
+
+    /// Takes a place for the hooks first: a ring that none of them closes would look like a crash.
+    fn create(&'static self, builder: Builder) -> Result<Box<Logger>> {
+        list(self)?;
+        Logger::create(builder).inspect_err(|_| unlist(self))
     }
 
     fn role(&self) -> String {
@@ -128,6 +133,13 @@ fn list(cell: &'static LoggerCell) -> Result<()> {
     };
     let full = || Error::setting("loggers", format!("a process has at most {LOGGERS_MAX}, for as many folders and roles"));
     CELLS.iter().find(free).map(|_| ()).ok_or_else(full)
+}
+
+fn unlist(cell: &'static LoggerCell) {
+    let pointer = std::ptr::from_ref(cell).cast_mut();
+    for place in &CELLS {
+        let _ = place.compare_exchange(pointer, std::ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed);
+    }
 }
 
 fn cells() -> impl Iterator<Item = &'static LoggerCell> {

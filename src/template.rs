@@ -66,7 +66,7 @@ impl Placeholder {
 
     /// Whether it is `{}`, with nothing between the braces but a name.
     #[must_use]
-    pub fn is_plain(&self) -> bool {
+    pub fn is_bare(&self) -> bool {
         let Placeholder { kind, align, flags, width, precision, .. } = *self;
         (kind, align, flags) == (0, 0, 0) && (width, precision) == (COUNT_NONE, COUNT_NONE)
     }

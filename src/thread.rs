@@ -84,10 +84,10 @@ pub(crate) trait Said {
 /// Records one message from the calling thread.
 #[inline]
 pub(crate) fn record(logger: &'static Logger, meta: Meta, said: &dyn Said) {
-    LOCAL.with(|local| match local.try_borrow_mut() {
+    match of_thread(&LOCAL).try_borrow_mut() {
         Ok(mut local) => local.record(logger, meta, said),
         Err(_) => record_nested(logger, meta, said),
-    });
+    }
 }
 
 /// Records a message of raw values from the calling thread, with nothing between the copy of its arguments and the slot.

@@ -6,6 +6,7 @@
 //! end, get their death line where they were not closed, and are removed in the same journal entry.
 
 use crate::clock;
+use crate::decode::ENTRY;
 use crate::error::{Error, Result};
 use crate::flush::apply;
 use crate::flush::follow::Follow;
@@ -21,7 +22,7 @@ use crate::reader::Position;
 use crate::record::Record;
 use crate::spill::{self, SpillReference};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -30,11 +31,17 @@ use std::time::{Duration, Instant};
 /// Rendered bytes after which a batch is written. Positions move with a batch, so it also says how long a producer with
 /// a full lane waits.
 const BATCH: usize = 256 << 10;
-/// Bytes that all lanes together may hold in memory between passes.
-const READ_BUDGET: usize = 8 << 20;
+/// Bytes that the records of all lanes together may take in memory.
+const READ_BUDGET: usize = 12 << 20;
+/// Slots that are read at once where few lanes are in use: what fits the processor's cache beside the rendered lines.
+const READ_MAX: usize = 2048;
+/// Slots that are read at once however many lanes are in use.
+const READ_MIN: usize = 64;
 /// Rings whose files stay open, with a descriptor each for the file and for the end of its process: an embedded flusher
-/// must leave its program enough of them. Further rings are opened for each use.
-const RINGS_OPEN: usize = 24;
+/// must leave its program enough of them.
+const RINGS_OPEN: usize = 20;
+/// Further rings whose files are open because records of theirs were taken not long ago.
+const RINGS_RECENT: usize = 12;
 /// Nanoseconds before T that count as not yet final. A record whose slot was not seen open reads its clock after T
 /// (LANE:B), give or take how far processors reorder the reading of the clock and how well their counters agree.
 const MARGIN_NS: u64 = 10_000;
@@ -74,6 +81,8 @@ pub struct Drain {
     limit: u64,
     /// Spill files whose messages are in the batch.
     spills: Vec<PathBuf>,
+    /// UUIDs of rings that are not kept open but are open now, the oldest use first.
+    recent: VecDeque<[u8; 16]>,
 }
 
 /// A lane's next record in the merge.
@@ -102,9 +111,11 @@ impl Drain {
             stuck_since: None,
             since_ns,
             listed: None,
-            counter: 0,
+            // Another number than the last flusher's, which producers may still be waiting on.
+            counter: clock::now() as u32,
             limit: 0,
             spills: Vec::new(),
+            recent: VecDeque::new(),
             margin: (u128::from(clock::measure_hz()) * u128::from(MARGIN_NS) / 1_000_000_000) as u64,
         })
     }
@@ -113,6 +124,11 @@ impl Drain {
     #[must_use]
     pub fn folder(&self) -> &Folder {
         &self.folder
+    }
+
+    /// Rings that are followed.
+    pub(crate) fn rings(&self) -> usize {
+        self.rings.len()
     }
 
     /// Whether another look a second later will tell more about a ring's process.
@@ -148,6 +164,26 @@ impl Drain {
             // A ring that cannot be written to is looked at by time.
             let _ = ring.arm(if any { ARMED_ANY } else { ARMED_URGENT });
         }
+        self.rest_files();
+    }
+
+    /// Closes the files of rings that are not in use.
+    fn rest_files(&self) {
+        let resting = self.rings.iter().filter(|ring| !self.recent.contains(&ring.reader.header().uuid));
+        resting.for_each(|ring| ring.reader.source().rest());
+    }
+
+    /// Records of this ring are taken now: its file stays open for a while.
+    fn use_file(&mut self, ring: usize) {
+        let (uuid, kept) = (self.rings[ring].reader.header().uuid, self.rings[ring].reader.source().is_kept());
+        if kept || self.recent.contains(&uuid) {
+            return;
+        }
+        self.recent.push_back(uuid);
+        if self.recent.len() > RINGS_RECENT {
+            self.recent.pop_front();
+            self.rest_files();
+        }
     }
 
     /// Whether a pass is due although no doorbell rang: a process has died, or the folder has changed.
@@ -156,7 +192,9 @@ impl Drain {
         let died = |ring: &mut Follow| ring.look(now).is_err() || ring.dead.is_some();
         let changed = fs::metadata(self.folder.rings())
             .map_or(true, |found| self.listed.is_none_or(|(_, seen)| seen != (found.mtime(), found.mtime_nsec())));
-        self.rings.iter_mut().filter(|ring| ring.dead.is_none()).any(died) || changed
+        let news = self.rings.iter_mut().filter(|ring| ring.dead.is_none()).any(died) || changed;
+        self.rest_files();
+        news
     }
 
     /// Takes note that the doorbell rang: some ring is no longer armed, and the folder may have a new one.
@@ -255,15 +293,18 @@ impl Drain {
 
     /// Reads all lanes and returns up to which raw clock the lines are final.
     fn read_all(&mut self, pass: u64, now: Instant) -> Result<u64> {
-        let lanes = self.rings.iter().flat_map(|ring| &ring.lanes).filter(|lane| !lane.batch.is_empty()).count();
+        let lanes = self.rings.iter().map(Follow::lanes_in_use).sum();
         let mut limit = u64::MAX;
         let mut failed = Vec::new();
         for (number, ring) in self.rings.iter_mut().enumerate() {
             let first_look = ring.looked_at.replace(now).is_none();
-            let slots_max = slots_max(ring, lanes + 1);
+            let slots_max = slots_max(ring, lanes);
             match ring.look(now).and_then(|()| ring.read(pass, now, slots_max)) {
                 Ok(hold) => limit = limit.min(hold),
                 Err(error) => failed.push((number, error)),
+            }
+            if !self.recent.contains(&ring.reader.header().uuid) {
+                ring.reader.source().rest();
             }
             let older = ring.is_of_another_boot() || ring.newest_ns() < self.since_ns;
             if first_look && ring.dead.is_some() && older {
@@ -326,17 +367,27 @@ impl Drain {
 
     /// Renders records of one lane as long as they come before the `rival` of all other lanes.
     fn run(&mut self, ring: usize, lane: usize, rival: Option<Next>, pass: &mut Pass) -> Result<Option<Next>> {
+        self.use_file(ring);
+        let lanes = self.rings.iter().map(Follow::lanes_in_use).sum();
+        // Up to here no tie has to be broken.
+        let clear = rival.map_or(u64::MAX, |Reverse((key, ..))| key);
         loop {
             self.emit(ring, lane)?;
             pass.records += 1;
-            if self.rings[ring].lanes[lane].batch.is_empty() && self.rings[ring].lanes[lane].batch.more {
-                let slots = slots_max(&self.rings[ring], 4);
-                let hold = self.rings[ring].refill_in_merge(lane, slots)?;
+            let follow = &mut self.rings[ring];
+            if follow.is_behind(lane) {
+                let slots = slots_max(follow, lanes);
+                let hold = follow.refill_in_merge(lane, slots)?;
                 self.limit = self.limit.min(hold);
+            }
+            let Some(clock) = follow.lanes[lane].batch.next_clock() else { return Ok(None) };
+            let key = follow.order_key(clock);
+            if key < clear && key <= self.limit {
+                continue;
             }
             let Some(next) = self.next_of(ring, lane) else { return Ok(None) };
             // Reverse turns the order round: the smaller key is the greater entry.
-            if next.0.0 > self.limit || rival.is_some_and(|rival| next < rival) {
+            if key > self.limit || rival.is_some_and(|rival| next < rival) {
                 return Ok(Some(next));
             }
         }
@@ -348,9 +399,10 @@ impl Drain {
         let (output_number, pid, dead) = (ring.output, ring.reader.header().pid, ring.dead.is_some());
         let output = &mut self.outputs[output_number];
         let start = output.lines.len();
+        let Some(clock) = ring.lanes[lane_number].batch.next_clock() else { return Ok(()) };
+        let ns = ring.realtime_ns(clock);
         let lane = &ring.lanes[lane_number];
         let Some(record) = lane.batch.peek() else { return Ok(()) };
-        let ns = ring.timeline.realtime_ns(record.clock);
         let expected = lane.taken.next_message.max(1);
         if record.message > expected {
             let before = (lane.taken_clock != 0).then(|| ring.timeline.realtime_ns(lane.taken_clock));
@@ -371,7 +423,7 @@ impl Drain {
                 output.record(&Record { body: text.as_bytes(), encoding: 0, ..record }, None, ns, pid);
             }
         }
-        let (last, clock, message) = (record.last, record.clock, record.message);
+        let (last, message) = (record.last, record.message);
         self.rotate_before(output_number, start)?;
         // Not before: a rotation commits what stands above this line, and removes the spills of that alone.
         self.spills.extend(spilled);
@@ -574,7 +626,8 @@ fn bytes_of(outputs: &[Output]) -> Vec<u8> {
     outputs.iter().flat_map(|output| output.lines.iter().copied()).collect()
 }
 
-/// Slots that a lane may read at once, when `lanes` lanes share the budget.
+/// Slots that each of `lanes` lanes may read at once.
 fn slots_max(ring: &Follow, lanes: usize) -> u64 {
-    (READ_BUDGET / lanes.max(8) / ring.reader.geometry().record_size()).max(64) as u64
+    let slot = ring.reader.geometry().record_size() + ENTRY;
+    (READ_BUDGET / lanes.max(1) / slot).clamp(READ_MIN, READ_MAX) as u64
 }

@@ -5,6 +5,7 @@
 //! process replaces it. And a file may be replaced while somebody waits for it: whoever got a lock makes sure that
 //! path and descriptor are the same inode, else tries again.
 
+use crate::clock::boottime_ns;
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::holder::Holder;
@@ -16,13 +17,14 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Time between two heartbeats.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Time between two heartbeats of a flusher that is at work. Producers that wait for 100 ms tell by it that it has moved.
+const HEARTBEAT: Duration = Duration::from_millis(25);
 
 /// The flusher's lock, held until dropped.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
+    holder: Holder,
     beat: Instant,
 }
 
@@ -64,17 +66,18 @@ impl Lock {
 
     fn take(file: File, path: &Path) -> Result<Lock> {
         crate::sys::hooks::close_in_child(file.as_raw_fd());
-        let text = Holder::current().to_string();
-        let write = file.set_len(0).and_then(|()| file.write_all_at(text.as_bytes(), 0));
+        let holder = Holder::current();
+        let write = file.set_len(0).and_then(|()| file.write_all_at(holder.to_string().as_bytes(), 0));
         write.map_err(Error::io("write", path))?;
-        Ok(Lock { file, beat: Instant::now() })
+        Ok(Lock { file, holder, beat: Instant::now() })
     }
 
-    /// Renews the heartbeat, about once a second. A full disk is no reason to stop flushing.
+    /// Renews the heartbeat, now and then. A full disk is no reason to stop flushing.
     pub fn beat(&mut self) {
         if self.beat.elapsed() >= HEARTBEAT {
             self.beat = Instant::now();
-            let _ = self.file.write_all_at(Holder::current().to_string().as_bytes(), 0);
+            self.holder.heartbeat_ns = boottime_ns();
+            let _ = self.file.write_all_at(self.holder.to_string().as_bytes(), 0);
         }
     }
 

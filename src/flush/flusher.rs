@@ -23,8 +23,15 @@ const SLEEP_MAX: Duration = Duration::from_millis(80);
 const SLEEP_DEEP: Duration = Duration::from_millis(500);
 /// Such sleeps before another pass looks at everything all the same.
 const DEEP_SLEEPS: u32 = 20;
+/// A pass that wrote so many records is followed by the next at once: while one batch was rendered, lanes have filled.
+const BUSY: u64 = 512;
+/// Passes after such a one that may find next to nothing before the flusher sleeps: a producer that was just woken has
+/// not filled its lane yet, and a sleep would last longer than it takes to.
+const LOOKS: u32 = 10;
+/// How many rings such passes look at together: with very many, the pass itself takes long enough.
+const LOOKS_AT_RINGS: u32 = 100;
 /// Sleep while records of other lanes may still become earlier than those that were read.
-const SLEEP_WAITING: Duration = Duration::from_micros(200);
+const SLEEP_WAITING: Duration = Duration::from_micros(20);
 /// Sleep after an error.
 const SLEEP_FAILED: Duration = Duration::from_millis(100);
 /// Passes of a single drain that find nothing more, before it ends: processes that cannot be seen are looked at twice,
@@ -38,6 +45,8 @@ pub struct Flusher {
     drain: Drain,
     doorbell: File,
     sleep: Duration,
+    /// Looks that are left before the next sleep.
+    looks: u32,
 }
 
 /// Outcome of a try to become the flusher.
@@ -61,7 +70,7 @@ impl Flusher {
             Attempt::Won(lock) => {
                 let drain = Drain::open(folder, since_ns)?;
                 let doorbell = folder.doorbell()?;
-                Ok(Election::Won(Box::new(Flusher { lock, drain, doorbell, sleep: SLEEP_MIN })))
+                Ok(Election::Won(Box::new(Flusher { lock, drain, doorbell, sleep: SLEEP_MIN, looks: 0 })))
             }
         }
     }
@@ -117,6 +126,14 @@ impl Flusher {
     fn rest(&mut self, pass: Pass) {
         if pass.waiting {
             return std::thread::sleep(SLEEP_WAITING);
+        }
+        if pass.records >= BUSY {
+            (self.sleep, self.looks) = (SLEEP_MIN, LOOKS.min(LOOKS_AT_RINGS / self.drain.rings().max(1) as u32));
+            return;
+        }
+        if self.looks > 0 {
+            self.looks -= 1;
+            return std::thread::yield_now();
         }
         if pass.records > 0 || pass.removed > 0 {
             self.sleep = SLEEP_MIN;

@@ -1,6 +1,6 @@
 //! One ring as the flusher follows it: its reader, what is known of its process, and how far each lane is drained.
 
-use crate::clock::{self, Anchor, Timeline};
+use crate::clock::{self, Anchor, Stretch, Timeline};
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::flush::liveness::{Evidence, Verdict, Watch};
@@ -25,7 +25,9 @@ use std::time::{Duration, Instant};
 const HOLD_MAX: Duration = Duration::from_millis(50);
 /// Time between two looks at the evidence where the end of the process shows by itself: exec does not.
 const LOOK_SEEN: Duration = Duration::from_secs(10);
-/// The same where the process cannot be seen from here.
+/// Time between two looks whether the end of a process shows.
+const LOOK_ENDED: Duration = Duration::from_millis(50);
+/// Time between two looks at the evidence where the process cannot be seen from here.
 const LOOK_UNSEEN: Duration = Duration::from_secs(2);
 /// The same between the two looks that settle a doubt.
 const LOOK_DOUBTFUL: Duration = Duration::from_millis(500);
@@ -57,13 +59,9 @@ impl LaneFollow {
         self.final_last.map_or(Extent::Live(snapshot.reserved), Extent::Final)
     }
 
-    /// Up to which order key lines may be written as far as this lane is concerned; `last_key`
-    /// is that of the last record read. A lane that was not read in this
-    /// pass, because records of it still wait, may have more records after its last one.
-    fn hold(&mut self, pass: u64, now: Instant, last_key: u64, was_read: bool) -> u64 {
-        if !was_read {
-            return last_key;
-        }
+    /// Up to which order key lines may be written as far as this lane is concerned, which was read in this pass;
+    /// `last_key` is that of the last record read.
+    fn hold(&mut self, pass: u64, now: Instant, last_key: u64) -> u64 {
         // A lane whose slots were overwritten faster than they could be read has older records than any it shows.
         let overrun = (self.batch.is_empty() && self.batch.more).then_some(u64::MAX);
         let Some(sequence) = self.batch.open.or(overrun).filter(|_| self.final_last.is_none()) else {
@@ -88,6 +86,8 @@ pub(crate) struct Follow {
     /// Which role's output its records go to.
     pub(crate) output: usize,
     pub(crate) timeline: Timeline,
+    /// The part of the timeline that the last record was in.
+    stretch: Option<Stretch>,
     pub(crate) sites: Sites,
     /// Set once nobody can write to the ring any more.
     pub(crate) dead: Option<Verdict>,
@@ -100,6 +100,7 @@ pub(crate) struct Follow {
     scratch: Vec<u8>,
     watch: Watch,
     looked: Option<Instant>,
+    looked_for_end: Option<Instant>,
     /// The process was seen from here when its ring was found.
     seen: bool,
     /// Becomes readable when the process ends, where it can be watched.
@@ -122,6 +123,7 @@ impl Follow {
             lanes: (0..reader.geometry().lanes()).map(|_| LaneFollow::default()).collect(),
             output: 0,
             timeline: reader.timeline()?,
+            stretch: None,
             sites: Sites::default(),
             dead: None,
             earlier: false,
@@ -132,6 +134,7 @@ impl Follow {
             scratch: Vec::new(),
             watch: Watch::default(),
             looked: None,
+            looked_for_end: None,
             seen: reader.process().state() == ProcessState::Alive,
             end: None,
             armed: 0,
@@ -163,8 +166,12 @@ impl Follow {
             (false, true) => LOOK_SEEN,
             (false, false) => LOOK_UNSEEN,
         };
-        let due = self.looked.is_none_or(|looked| now.duration_since(looked) >= every);
-        if self.dead.is_some() || !(due || self.has_ended()) {
+        let since = |moment: Option<Instant>| moment.map_or(Duration::MAX, |moment| now.duration_since(moment));
+        if self.dead.is_some() || since(self.looked_for_end) < LOOK_ENDED {
+            return Ok(());
+        }
+        self.looked_for_end = Some(now);
+        if since(self.looked) < every && !self.has_ended() {
             return Ok(());
         }
         self.looked = Some(now);
@@ -214,8 +221,20 @@ impl Follow {
     fn hold(&mut self, pass: u64, now: Instant, was_read: &[bool]) -> u64 {
         let keys: Vec<u64> = self.lanes.iter().map(|lane| self.order_key(lane.last_clock)).collect();
         let lanes = self.lanes.iter_mut().zip(&self.snapshots).zip(keys).zip(was_read);
-        let drained = lanes.filter(|(((_, snapshot), _), _)| snapshot.kind != lane_kind::FINE);
-        drained.map(|(((lane, _), key), was_read)| lane.hold(pass, now, key, *was_read)).min().unwrap_or(u64::MAX)
+        // A lane that was not read, because records of it still wait, is read in the merge when it has no more.
+        let read = lanes.filter(|(((_, snapshot), _), was_read)| **was_read && snapshot.kind != lane_kind::FINE);
+        read.map(|(((lane, _), key), _)| lane.hold(pass, now, key)).min().unwrap_or(u64::MAX)
+    }
+
+    /// Whether all records of a lane that were read have been taken, and READ:1 of this pass saw more.
+    #[inline]
+    pub(crate) fn is_behind(&self, number: usize) -> bool {
+        let lane = &self.lanes[number];
+        if !lane.batch.is_empty() || lane.batch.open.is_some() {
+            return false;
+        }
+        let (Extent::Live(last) | Extent::Final(last)) = lane.extent(&self.snapshots[number]);
+        lane.batch.more || lane.batch.end < last
     }
 
     /// Reads more of one lane in the middle of a merge, up to what READ:1 of this pass saw. Returns up to which order
@@ -246,6 +265,11 @@ impl Follow {
         Ok(())
     }
 
+    /// Lanes that have had records to be drained, at least one.
+    pub(crate) fn lanes_in_use(&self) -> usize {
+        self.snapshots.iter().filter(|lane| lane.reserved > 0 && lane.kind != lane_kind::FINE).count().max(1)
+    }
+
     /// Whether the process may be dead, and a second look is due.
     pub(crate) fn is_undecided(&self) -> bool {
         self.dead.is_none() && self.watch.is_open()
@@ -260,7 +284,17 @@ impl Follow {
             self.here = Timeline::new(vec![Anchor::now()], clock::measure_hz());
         }
         self.timeline = Timeline::new(anchors, self.reader.header().tick_hz);
+        self.stretch = None;
         Ok(())
+    }
+
+    /// Calendar time of a raw clock, nanoseconds since 1970.
+    #[inline]
+    pub(crate) fn realtime_ns(&mut self, clock: u64) -> u64 {
+        self.stretch.and_then(|stretch| stretch.realtime_ns(clock)).unwrap_or_else(|| {
+            self.stretch = self.timeline.stretch(clock);
+            self.timeline.realtime_ns(clock)
+        })
     }
 
     /// What the records of this ring are ordered by: this process's raw ticks; for an earlier run, which is drained by
@@ -323,20 +357,19 @@ impl Follow {
     pub(crate) fn publish(&mut self, written: bool, counter: u32) -> Result<()> {
         let mut any = false;
         for number in 0..self.lanes.len() {
-            let lane = &mut self.lanes[number];
+            let lane = &self.lanes[number];
             if lane.taken == lane.published {
                 continue;
             }
-            let written_before = lane.published.written;
-            lane.published = lane.taken;
-            if !written {
-                lane.published.written = written_before;
-            }
-            let (geometry, position) = (self.reader.geometry(), lane.published);
+            let written_now = if written { lane.taken.written } else { lane.published.written };
+            let position = Position { written: written_now, ..lane.taken };
+            let geometry = self.reader.geometry();
             self.reader
                 .source()
                 .with(|file| publish_position(file, geometry, number, position))
                 .map_err(Error::io("write to the ring", self.reader.path()))?;
+            // Only now: what could not be published is published with the next batch.
+            self.lanes[number].published = position;
             any = true;
         }
         if any && self.dead.is_none() { self.wake(counter) } else { Ok(()) }

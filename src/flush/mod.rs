@@ -16,6 +16,7 @@ pub mod stamp;
 pub mod template;
 pub mod value;
 
+mod append;
 mod apply;
 pub(crate) mod console;
 pub(crate) mod embedded;

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::flush::lines;
 use crate::level::Level;
 use crate::flush::logfile::LogFile;
-use crate::flush::render;
+use crate::flush::render::{self, HeadCache};
 use crate::flush::stamp::Stamp;
 use crate::flush::template::Template;
 use crate::folder::Folder;
@@ -19,6 +19,7 @@ pub(crate) struct Output {
     pub(crate) file: Option<LogFile>,
     pub(crate) lines: Vec<u8>,
     pub(crate) stamp: Stamp,
+    head: HeadCache,
     pub(crate) rotate_size: u64,
     pub(crate) rotate_keep: u32,
     settings_from: u64,
@@ -31,6 +32,7 @@ impl Output {
             file: None,
             lines: Vec::new(),
             stamp: Stamp::new(false),
+            head: HeadCache::new(),
             rotate_size: u64::MAX,
             rotate_keep: 1,
             settings_from: 0,
@@ -40,8 +42,8 @@ impl Output {
     /// Renders a record.
     #[inline]
     pub(crate) fn record(&mut self, record: &Record<'_>, site: Option<&Template>, ns: u64, pid: u32) {
-        let Output { lines, stamp, .. } = self;
-        render::head(lines, stamp, ns, pid, record.level);
+        let Output { lines, stamp, head, .. } = self;
+        head.append(lines, stamp, ns, pid, record.level);
         render::record(lines, record, site);
     }
 
@@ -52,6 +54,7 @@ impl Output {
             self.rotate_size = header.rotate_size.max(1);
             self.rotate_keep = header.rotate_keep.clamp(1, 100);
             self.stamp = Stamp::new(utc);
+            self.head = HeadCache::new();
         }
     }
 

@@ -7,7 +7,8 @@
 //! No message can drive a terminal or forge a record: control characters are escaped, and a further line of a message
 //! that could be taken for a record's first line is indented by a tab.
 
-use crate::flush::stamp::Stamp;
+use crate::flush::append::append_integer;
+use crate::flush::stamp::{Stamp, milliseconds};
 use crate::flush::template::Template;
 use crate::level::Level;
 use crate::record::Record;
@@ -24,10 +25,52 @@ pub fn line(out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Leve
 pub fn head(out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Level) {
     stamp.date_time(ns, out);
     out.extend_from_slice(b" [");
-    out.extend_from_slice(itoa::Buffer::new().format(pid).as_bytes());
+    append_integer(out, pid);
     out.extend_from_slice(b"] [");
     level_name(out, level);
     out.extend_from_slice(b"] ");
+}
+
+/// The last head that was made: within a second, records of one process and level differ in the milliseconds alone.
+#[derive(Debug)]
+pub(crate) struct HeadCache {
+    of: (u64, u32, Level),
+    text: [u8; HEAD_MAX],
+    length: usize,
+}
+
+/// Longest head in bytes.
+const HEAD_MAX: usize = 64;
+/// Where the milliseconds stand in a head.
+const MILLISECONDS: usize = "2025-10-19 05:55:47.".len();
+
+impl HeadCache {
+    pub(crate) const fn new() -> HeadCache {
+        HeadCache { of: (u64::MAX, 0, Level::TRACE), text: [0; HEAD_MAX], length: 0 }
+    }
+
+    /// The same as [`head`].
+    #[inline]
+    pub(crate) fn append(&mut self, out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Level) {
+        if self.of != (ns / 1_000_000_000, pid, level) {
+            self.make(stamp, ns, pid, level);
+        }
+        let start = out.len();
+        out.extend_from_slice(&self.text);
+        out.truncate(start + self.length);
+        if let Some(place) = out.get_mut(start + MILLISECONDS..start + MILLISECONDS + 3) {
+            place.copy_from_slice(&milliseconds(ns));
+        }
+    }
+
+    #[cold]
+    fn make(&mut self, stamp: &mut Stamp, ns: u64, pid: u32, level: Level) {
+        let mut text = Vec::with_capacity(HEAD_MAX);
+        head(&mut text, stamp, ns, pid, level);
+        self.of = (ns / 1_000_000_000, pid, level);
+        self.length = text.len().min(HEAD_MAX);
+        self.text[..self.length].copy_from_slice(&text[..self.length]);
+    }
 }
 
 /// Most bytes of one record's text in a log file; escaping may make a message longer than it was.
@@ -40,16 +83,18 @@ pub fn record(out: &mut Vec<u8>, record: &Record<'_>, site: Option<&Template>) {
         return message(out, record.text(), record.cut_from());
     }
     let start = out.len();
-    if site.and_then(|site| site.show(record.text(), out)).is_none() {
-        out.truncate(start);
-        let length = record.text().len();
-        return message(out, format!("[{length} bytes of values without a call site that they fit]").as_bytes(), None);
+    match site.and_then(|site| site.show(record.text(), out)) {
+        Some(true) if out.len() - start <= RENDERED_MAX => out.push(b'\n'),
+        Some(_) => {
+            let text = out.split_off(start);
+            message(out, &text, None);
+        }
+        None => {
+            out.truncate(start);
+            let length = record.text().len();
+            message(out, format!("[{length} bytes of values without a call site that they fit]").as_bytes(), None);
+        }
     }
-    if is_plain(&out[start..]) && out.len() - start <= RENDERED_MAX {
-        return out.push(b'\n');
-    }
-    let text = out.split_off(start);
-    message(out, &text, None);
 }
 
 /// Appends a message that is text, and the line's end.
@@ -89,7 +134,7 @@ pub fn escape(out: &mut Vec<u8>, text: &[u8]) {
 
 /// Whether nothing in `text` needs to be escaped. Without an early exit, so that it is done many bytes at a time.
 #[inline]
-fn is_plain(text: &[u8]) -> bool {
+pub(crate) fn is_plain(text: &[u8]) -> bool {
     text.iter().fold(true, |plain, byte| plain & (0x20..0x7f).contains(byte))
 }
 

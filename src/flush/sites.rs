@@ -8,11 +8,15 @@ use rustc_hash::FxHashMap;
 /// Call sites of one ring that are kept in memory. A program has fewer; a hostile ring may claim more.
 const SITES_MAX: usize = 1 << 14;
 
-/// What is known of a ring's call sites, by id.
+/// What is known of a ring's call sites.
 #[derive(Debug, Default)]
 pub struct Sites {
+    /// Places in `templates`, by id.
+    known: FxHashMap<u32, usize>,
     /// None for an id that leads to no whole entry.
-    known: FxHashMap<u32, Option<Template>>,
+    templates: Vec<Option<Template>>,
+    /// The last id that was asked for and its place: many records of one place follow each other.
+    last: (u32, usize),
 }
 
 impl Sites {
@@ -25,19 +29,23 @@ impl Sites {
         if id == 0 {
             return Ok(None);
         }
-        if !self.known.contains_key(&id) {
-            self.read(reader, id)?;
+        if self.last.0 != id {
+            self.last = (id, self.find(reader, id)?);
         }
-        Ok(self.known.get(&id).and_then(Option::as_ref))
+        Ok(self.templates.get(self.last.1).and_then(Option::as_ref))
     }
 
-    #[cold]
-    fn read<S: Source>(&mut self, reader: &RingReader<S>, id: u32) -> Result<()> {
-        if self.known.len() >= SITES_MAX {
-            self.known.clear();
+    fn find<S: Source>(&mut self, reader: &RingReader<S>, id: u32) -> Result<usize> {
+        if let Some(place) = self.known.get(&id) {
+            return Ok(*place);
         }
-        let site = reader.call_site(id)?;
-        self.known.insert(id, site.and_then(Template::new));
-        Ok(())
+        let template = reader.call_site(id)?.and_then(Template::new);
+        if self.templates.len() >= SITES_MAX {
+            self.known.clear();
+            self.templates.clear();
+        }
+        self.templates.push(template);
+        self.known.insert(id, self.templates.len() - 1);
+        Ok(self.templates.len() - 1)
     }
 }

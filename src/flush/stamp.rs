@@ -24,9 +24,8 @@ impl Stamp {
     pub fn date_time(&mut self, ns: u64, out: &mut Vec<u8>) {
         self.set_second(ns);
         out.extend_from_slice(&self.text);
-        let milliseconds = (ns / 1_000_000 % 1000) as u16;
-        let digit = |value: u16| b'0' + (value % 10) as u8;
-        out.extend_from_slice(&[b'.', digit(milliseconds / 100), digit(milliseconds / 10), digit(milliseconds)]);
+        out.push(b'.');
+        out.extend_from_slice(&milliseconds(ns));
     }
 
     /// Appends the time of day alone, `05:55:47`.
@@ -54,6 +53,13 @@ impl Stamp {
         }
         self.second = Some(second);
     }
+}
+
+/// The three digits after the second.
+#[inline]
+pub(crate) fn milliseconds(ns: u64) -> [u8; 3] {
+    let milliseconds = (ns / 1_000_000 % 1000) as u16;
+    [milliseconds / 100, milliseconds / 10, milliseconds].map(|digits| b'0' + (digits % 10) as u8)
 }
 
 #[cfg(test)]

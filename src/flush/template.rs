@@ -1,5 +1,7 @@
 //! A call site as its records are shown: the format string cut at its placeholders, once.
 
+use crate::flush::append::append;
+use crate::flush::render::is_plain;
 use crate::flush::value::{Value, ValueReader};
 use crate::table::CallSite;
 use crate::template::Placeholder;
@@ -14,6 +16,8 @@ pub struct Template {
     tail: Vec<u8>,
     /// Values of a record.
     values: usize,
+    /// Nothing in the format string and the fields' names needs to be escaped.
+    plain: bool,
 }
 
 /// A placeholder and the text before it.
@@ -21,7 +25,7 @@ pub struct Template {
 struct Piece {
     text: Vec<u8>,
     placeholder: Placeholder,
-    plain: bool,
+    bare: bool,
 }
 
 impl Template {
@@ -33,13 +37,14 @@ impl Template {
         for placeholder in &site.placeholders {
             let (start, end) = (usize::from(placeholder.start), usize::from(placeholder.end));
             let text = format.get(from..start).filter(|_| end > start && end <= format.len())?;
-            let plain = placeholder.is_plain();
-            pieces.push(Piece { text: unescape(text), placeholder: *placeholder, plain });
+            let bare = placeholder.is_bare();
+            pieces.push(Piece { text: unescape(text), placeholder: *placeholder, bare });
             from = end;
         }
         let tail = unescape(format.get(from..)?);
         let values = site.placeholders.iter().map(Placeholder::values).sum::<usize>() + site.fields.len();
-        Some(Template { site, pieces, tail, values })
+        let plain = is_plain(format.as_bytes()) && site.fields.iter().all(|name| is_plain(name.as_bytes()));
+        Some(Template { pieces, tail, values, plain, site })
     }
 
     /// The call site.
@@ -48,38 +53,39 @@ impl Template {
         &self.site
     }
 
-    /// Appends the message of a record with this body, and its fields as ` key=value` each. None if the body does not fit;
-    /// `out` may hold a part then.
+    /// Appends the message of a record with this body, and its fields as ` key=value` each, and returns whether nothing in
+    /// it needs to be escaped. None if the body does not fit; `out` may hold a part then.
     #[inline]
-    pub fn show(&self, body: &[u8], out: &mut Vec<u8>) -> Option<()> {
-        let mut values = self.show_message(body, out)?;
+    pub fn show(&self, body: &[u8], out: &mut Vec<u8>) -> Option<bool> {
+        let mut values = ValueReader::new(body, self.values)?;
+        let mut plain = self.show_message(&mut values, out)?;
         for name in &self.site.fields {
             out.push(b' ');
             out.extend_from_slice(name.as_bytes());
             out.push(b'=');
-            show_field(&values.next()?, out)?;
+            plain &= show_field(&values.next()?, out)?;
         }
-        Some(())
+        Some(plain)
     }
 
-    /// Appends the message alone, and returns what reads the fields' values.
     #[inline]
-    pub fn show_message<'b>(&self, body: &'b [u8], out: &mut Vec<u8>) -> Option<ValueReader<'b>> {
-        let mut values = ValueReader::new(body, self.values)?;
-        for Piece { text, placeholder, plain } in &self.pieces {
-            out.extend_from_slice(text);
-            values.show(placeholder, *plain, out)?;
+    fn show_message(&self, values: &mut ValueReader<'_>, out: &mut Vec<u8>) -> Option<bool> {
+        let mut plain = self.plain;
+        for Piece { text, placeholder, bare } in &self.pieces {
+            append(out, text);
+            plain &= values.show(placeholder, *bare, out)?;
         }
-        out.extend_from_slice(&self.tail);
-        Some(values)
+        append(out, &self.tail);
+        Some(plain)
     }
 }
 
-fn show_field(value: &Value<'_>, out: &mut Vec<u8>) -> Option<()> {
+fn show_field(value: &Value<'_>, out: &mut Vec<u8>) -> Option<bool> {
     match value {
         Value::Str(text) | Value::Formatted(text) if !is_bare(text) => {
-            out.extend_from_slice(Quoted(format_args!("{}", String::from_utf8_lossy(text))).to_string().as_bytes());
-            Some(())
+            let quoted = Quoted(format_args!("{}", String::from_utf8_lossy(text))).to_string();
+            out.extend_from_slice(quoted.as_bytes());
+            Some(is_plain(quoted.as_bytes()))
         }
         value => value.show_plainly(out),
     }

@@ -4,6 +4,8 @@
 //! flags stands written out once. Fill and alignment are done here; everything else is done by `std::fmt` itself, except
 //! the plainest cases, for which there are faster crates.
 
+use crate::flush::append::{append, append_integer};
+use crate::flush::render::is_plain;
 use crate::template::{COUNT_MAX, COUNT_NONE, COUNT_VALUE, KINDS, Placeholder, placeholder_flag, value_tag};
 use std::fmt::{Binary, Debug, Display, LowerExp, LowerHex, Octal, UpperExp, UpperHex};
 use std::io::Write;
@@ -115,12 +117,34 @@ impl<'a> ValueReader<'a> {
         }
     }
 
-    /// Appends the next value as its placeholder says; None if the two do not fit each other.
+    /// Appends the next value as `{}` shows it, and returns whether nothing in it needs to be escaped. The types that most
+    /// arguments have go straight to the text.
     #[inline]
-    pub fn show(&mut self, placeholder: &Placeholder, plain: bool, out: &mut Vec<u8>) -> Option<()> {
-        if plain {
-            return self.next()?.show_plainly(out);
+    pub fn show_bare(&mut self, out: &mut Vec<u8>) -> Option<bool> {
+        match *self.tags.first()? {
+            value_tag::U8..=value_tag::U64 => append_integer(out, self.word()?),
+            value_tag::I32..=value_tag::I64 => append_integer(out, self.word()? as i64),
+            value_tag::F64 => show_f64(f64::from_bits(self.word()?), out),
+            value_tag::STR => {
+                let text = self.bytes()?;
+                append(out, text);
+                self.tags = &self.tags[1..];
+                return Some(is_plain(text));
+            }
+            _ => return self.next()?.show_plainly(out),
         }
+        self.tags = &self.tags[1..];
+        Some(true)
+    }
+
+    /// Appends the next value as its placeholder says, and returns whether nothing in it needs to be escaped; None if the
+    /// two do not fit each other. `bare` says that the placeholder is `{}`.
+    #[inline]
+    pub fn show(&mut self, placeholder: &Placeholder, bare: bool, out: &mut Vec<u8>) -> Option<bool> {
+        if bare { self.show_bare(out) } else { self.show_styled(placeholder, out) }
+    }
+
+    fn show_styled(&mut self, placeholder: &Placeholder, out: &mut Vec<u8>) -> Option<bool> {
         let width = self.count(placeholder.width)?;
         let precision = self.count(placeholder.precision)?;
         let style = Style {
@@ -131,7 +155,9 @@ impl<'a> ValueReader<'a> {
             width,
             precision,
         };
-        self.next()?.show(&style, out)
+        let start = out.len();
+        self.next()?.show(&style, out)?;
+        Some(is_plain(&out[start..]))
     }
 }
 
@@ -150,25 +176,31 @@ const LEFT: u8 = 1;
 const RIGHT: u8 = 3;
 
 impl Value<'_> {
-    /// Appends the value as `{}` shows it.
+    /// Appends the value as `{}` shows it, and returns whether nothing in it needs to be escaped.
     #[inline]
-    pub fn show_plainly(&self, out: &mut Vec<u8>) -> Option<()> {
+    pub fn show_plainly(&self, out: &mut Vec<u8>) -> Option<bool> {
         match *self {
-            Value::Str(text) | Value::Formatted(text) => out.extend_from_slice(text),
-            Value::Unsigned(value) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
-            Value::I64(value) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
-            Value::I32(value) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+            Value::Str(text) | Value::Formatted(text) => {
+                append(out, text);
+                return Some(is_plain(text));
+            }
+            Value::Unsigned(value) => append_integer(out, value),
+            Value::I64(value) => append_integer(out, value),
+            Value::I32(value) => append_integer(out, value),
             Value::F64(value) => show_f64(value, out),
             Value::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
-            Value::Char(value) => out.extend_from_slice(value.encode_utf8(&mut [0; 4]).as_bytes()),
+            Value::Char(value) => {
+                out.extend_from_slice(value.encode_utf8(&mut [0; 4]).as_bytes());
+                return Some((' '..='~').contains(&value));
+            }
             Value::Bytes(_) => return None,
             Value::F32(value) => write!(out, "{value}").ok()?,
-            Value::I8(value) => write!(out, "{value}").ok()?,
-            Value::I16(value) => write!(out, "{value}").ok()?,
+            Value::I8(value) => append_integer(out, value),
+            Value::I16(value) => append_integer(out, value),
             Value::U128(value) => write!(out, "{value}").ok()?,
             Value::I128(value) => write!(out, "{value}").ok()?,
         }
-        Some(())
+        Some(true)
     }
 
     fn show(&self, style: &Style, out: &mut Vec<u8>) -> Option<()> {
@@ -201,17 +233,56 @@ impl Value<'_> {
     }
 }
 
-/// The shortest digits that give the same number back, as `std::fmt` writes them: never with an exponent.
+/// The shortest digits that give the same number back, as `std::fmt` writes them: never with an exponent, and without
+/// `.0`.
 #[inline]
 fn show_f64(value: f64, out: &mut Vec<u8>) {
-    if value.is_finite() {
-        let mut buffer = zmij::Buffer::new();
-        let text = buffer.format_finite(value);
-        if !text.contains('e') {
-            return out.extend_from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes());
-        }
+    if let Some(thousandths) = as_thousandths(value) {
+        return show_thousandths(thousandths, out);
     }
-    let _ = write!(out, "{value}");
+    // Where the crate writes no exponent either, and no two shortest texts are equally near: of such it takes another.
+    if (1e-4..1e15).contains(&value.abs()) && !may_be_between(value) {
+        let mut buffer = zmij::Buffer::new();
+        let text = buffer.format_finite(value).as_bytes();
+        append(out, text.strip_suffix(b".0").unwrap_or(text));
+    } else {
+        let _ = write!(out, "{value}");
+    }
+}
+
+/// Whether the value may lie in the middle between two texts of as many digits. Then its own digits are one more and end
+/// with a 5, and a float has as many digits after the point as it has bits there.
+#[inline]
+fn may_be_between(value: f64) -> bool {
+    const DIGITS_MAX: i64 = 18;
+    let bits = value.to_bits();
+    let exponent = (bits >> 52 & 0x7ff) as i64 - 1023;
+    52 - exponent - i64::from(bits.trailing_zeros()) <= DIGITS_MAX
+}
+
+/// The value times 1,000, where its shortest digits have at most three after the point. Below 2^40 two numbers with
+/// three such digits are further apart than two floats, so only one of them is nearest to `value`, and the shortest digits
+/// are that one's. The division is rounded as reading the digits would be.
+#[inline]
+fn as_thousandths(value: f64) -> Option<u64> {
+    const LIMIT: f64 = (1u64 << 40) as f64;
+    // Neither negative zero nor NaN passes.
+    if value.is_sign_negative() || value.partial_cmp(&LIMIT) != Some(std::cmp::Ordering::Less) {
+        return None;
+    }
+    let thousandths = (value * 1000.0).round_ties_even() as u64;
+    (thousandths as f64 / 1000.0 == value).then_some(thousandths)
+}
+
+#[inline]
+fn show_thousandths(thousandths: u64, out: &mut Vec<u8>) {
+    append_integer(out, thousandths / 1000);
+    let rest = thousandths % 1000;
+    if rest > 0 {
+        let digits = [rest / 100, rest / 10, rest].map(|digits| b'0' + (digits % 10) as u8);
+        let kept = if digits[2] != b'0' { 3 } else if digits[1] != b'0' { 2 } else { 1 };
+        append(out, &[b'.', digits[0], digits[1], digits[2]][..=kept]);
+    }
 }
 
 fn show_str(text: &str, style: &Style, out: &mut Vec<u8>) -> Option<()> {
@@ -336,4 +407,40 @@ where
         _ => return None,
     }
     .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn shown(value: f64) -> String {
+        let mut out = Vec::new();
+        show_f64(value, &mut out);
+        String::from_utf8(out).expect("digits")
+    }
+
+    proptest! {
+        #[test]
+        fn floats_have_the_digits_of_std(bits in any::<u64>(), thousandths in 0u64..1 << 52, exponent in -6i32..18) {
+            let short = thousandths as f64 / 1000.0;
+            let scaled = (bits >> 12) as f64 / (1u64 << 52) as f64 * 10f64.powi(exponent);
+            let coarse = (scaled * 65536.0).round() / 65536.0;
+            for value in [f64::from_bits(bits), short, short.next_up(), short.next_down(), -short, scaled, coarse] {
+                prop_assert_eq!(shown(value), value.to_string());
+            }
+        }
+    }
+
+    #[test]
+    fn floats_at_every_border_have_the_digits_of_std() {
+        let limit = (1u64 << 40) as f64;
+        let borders = [0.0, -0.0, 0.1, 0.001, 0.0005, 1e-4, 9.999e-5, 1e15, 1e16, 1e21, 0.9995, 0.9999, 999.9995, limit];
+        let extremes = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN_POSITIVE, 5e-324];
+        for value in borders.into_iter().chain(extremes) {
+            for value in [value, value.next_up(), value.next_down()] {
+                assert_eq!(shown(value), value.to_string());
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@ pub mod actor;
 pub mod forking;
 pub mod logs;
 pub mod oracle;
+pub mod samples;
 pub mod scratch;
 pub mod sys;
 pub mod watchdog;

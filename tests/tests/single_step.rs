@@ -9,8 +9,10 @@
 //! A flusher reads the ring of a process that still runs, and the scheduler may stop the process at any instruction
 //! just as well; so the copy is also read as a live ring, where nothing may look like damage.
 
+use lastwords::flush::value::{Value, ValueReader};
 use lastwords::geometry::Geometry;
 use lastwords::reader::{Extent, LaneBatch, LaneSnapshot, RingReader, Source};
+use lastwords::record::Record;
 use lastwords_tests::oracle::text;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
@@ -24,6 +26,8 @@ use std::time::{Duration, Instant};
 /// Slots of the lane, and payload bytes of a slot.
 const SLOTS: u64 = 8;
 const PAYLOAD: u64 = 80;
+/// Bytes of a message's body before its text: the tags, and the text's length.
+const HEAD: u64 = 16;
 /// Messages that are logged; the first one is not stepped through.
 const COUNT: u64 = 26;
 /// Fewer steps than this cannot have been the log calls.
@@ -45,7 +49,7 @@ impl Script {
         let mut last = 0;
         let places = texts.iter().map(|text| {
             let first = last + 1;
-            last += (text.len() as u64).div_ceil(PAYLOAD);
+            last += (HEAD + (text.len() as u64).next_multiple_of(8)).div_ceil(PAYLOAD);
             (first, last)
         });
         Script { places: places.collect(), texts }
@@ -143,11 +147,20 @@ fn numbers<S: Source>(reader: &RingReader<S>, extent: Extent, script: &Script, b
     let number = |place: (u64, u64)| script.places.iter().position(|found| *found == place).map(|n| n as u64 + 1);
     let numbers = batch.iter().map(|record| {
         let n = number((record.first, record.last)).unwrap_or_else(|| panic!("no message stands there: {record:?}"));
-        assert_eq!(record.text(), script.texts[n as usize - 1].as_bytes(), "torn: {record:?}");
+        assert_eq!(text_of(&record), script.texts[n as usize - 1].as_bytes(), "torn: {record:?}");
         assert_eq!(record.message, n);
         n
     });
     numbers.collect()
+}
+
+/// The one string that each message consists of.
+fn text_of<'a>(record: &Record<'a>) -> &'a [u8] {
+    assert!(record.has_values());
+    match ValueReader::new(record.text(), 1).and_then(|mut values| values.next()) {
+        Some(Value::Str(text)) => text,
+        found => panic!("{found:?} in {record:?}"),
+    }
 }
 
 /// All of the acknowledged messages that the ring can hold while the next one is written, and none but these, those
@@ -215,7 +228,7 @@ fn a_process_killed_at_any_instruction_of_a_drop_has_counted_all_but_the_last() 
         reader.read_lane(0, 0, Extent::Final(last), SLOTS, &mut batch).expect("read");
         assert_eq!(batch.damaged, 0);
         // Messages of two slots are dropped while one slot is free, so the places are not those of the script.
-        let texts: Vec<&[u8]> = batch.iter().map(|record| record.text()).collect();
+        let texts: Vec<&[u8]> = batch.iter().map(|record| text_of(&record)).collect();
         let known = |text: &[u8]| script.texts.iter().position(|known| known.as_bytes() == text);
         let numbers: Vec<usize> = texts.iter().map(|text| known(text).expect("a whole text")).collect();
         assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "out of order: {numbers:?}");

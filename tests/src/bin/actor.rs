@@ -4,12 +4,12 @@
 //!
 //! Settings: `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`.
 //! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `debug:TEXT`,
-//! `error:TEXT`, `facade:TEXT`, `threads:T:N` (each thread its own lines), `flush`, `line` (prints a line on standard
+//! `error:TEXT`, `facade:TEXT`, `samples` (one record of each kind), `threads:T:N` (each thread its own lines), `flush`, `line` (prints a line on standard
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
 //! `sleep:MS`. At the end main returns.
 
 use lastwords::{Builder, Flusher, FullPolicy, Level, Memory};
-use lastwords_tests::forking;
+use lastwords_tests::{forking, samples};
 use std::io::BufRead;
 use std::time::Duration;
 
@@ -70,6 +70,7 @@ fn act(action: &str, count: &mut u64) {
         "debug" => lastwords::debug!("{rest}"),
         "error" => lastwords::error!("{rest}"),
         "facade" => log::info!("{rest}"),
+        "samples" => samples::all(),
         "threads" => threads(rest),
         "flush" => lastwords::flush().expect("flushed"),
         "line" => println!("{rest}"),

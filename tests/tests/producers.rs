@@ -1,0 +1,55 @@
+//! Many producers that are all faster than the flusher.
+//!
+//! A flusher that serves whoever comes first starves the others, whose calls then lose records; one that reads as much
+//! as there is takes as much memory as all rings together. So 64 processes log flat out: every line is there or counted,
+//! every process gets its turn, and the flusher's memory stays bounded.
+
+use lastwords_tests::actor::{Actor, tool};
+use lastwords_tests::logs::{Line, missing, read, reported_lost};
+use lastwords_tests::scratch::Scratch;
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
+const PRODUCERS: usize = 64;
+/// Two laps of a lane. A flusher without optimisation takes longer for one than a call waits, and is spared the second.
+const LINES: usize = if cfg!(debug_assertions) { 4096 } else { 8192 };
+/// What the flusher's process may take at most, its own ring included.
+const MEMORY_MAX_KIB: u64 = 32 << 10;
+
+/// Peak resident memory of a process.
+fn peak_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the kernel tells");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+#[test]
+fn sixty_four_producers_flat_out_all_get_their_turn_within_bounded_memory() {
+    let folder = Scratch::new("producers");
+    let mut host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]);
+    host.line();
+    let log = format!("log:{LINES}");
+    let script = ["keep=100", "flusher=never", "line:up", "wait", &log, "flush", "line:done", "wait"];
+    let mut workers: Vec<Actor> =
+        (0..PRODUCERS).map(|_| Actor::start(ACTOR, "worker", folder.path(), &script)).collect();
+    workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "up"));
+    workers.iter_mut().for_each(Actor::go);
+    workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "done"));
+    let memory = peak_kib(host.pid());
+    workers.iter_mut().for_each(Actor::go);
+    workers.iter_mut().for_each(|worker| assert!(worker.end().success()));
+    host.go();
+    assert!(host.end().success());
+    let _ = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
+    let lines = read(folder.path(), "worker");
+    let mut lost = 0;
+    for worker in &workers {
+        let own: Vec<Line> = lines.iter().filter(|line| line.pid == worker.pid()).cloned().collect();
+        let lost_here = missing(&own, "line ", LINES);
+        assert_eq!(lost_here, reported_lost(&own), "pid {}", worker.pid());
+        assert!(lost_here < LINES / 2, "pid {} lost {lost_here} of {LINES}: it never got its turn", worker.pid());
+        lost += lost_here;
+    }
+    println!("{} lines, {lost} lost and counted, the flusher's process took {memory} KiB", PRODUCERS * LINES);
+    assert!(memory < MEMORY_MAX_KIB, "{memory} KiB");
+}
