@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
-use syn::{Expr, Ident, LitStr, Result, Token, parenthesized};
+use syn::{Error, Expr, Ident, LitStr, Result, Token, parenthesized};
 
 /// A log call.
 pub(crate) struct Call {
@@ -102,6 +102,7 @@ fn fields(input: ParseStream<'_>) -> Result<Vec<Field>> {
 }
 
 fn field(input: ParseStream<'_>) -> Result<Field> {
+    let start = input.span();
     let (name, own_value) = if input.peek(LitStr) {
         (input.parse::<LitStr>()?.value(), None)
     } else {
@@ -115,7 +116,7 @@ fn field(input: ParseStream<'_>) -> Result<Field> {
         (name, (!dotted).then_some(first))
     };
     if input.parse::<Option<Token![=]>>()?.is_none() {
-        let first = own_value.ok_or_else(|| input.error("expected `= value` after the field's name"))?;
+        let first = own_value.ok_or_else(|| Error::new(start, "expected `= value` after this field's name"))?;
         let value = syn::parse2(quote::quote!(#first))?;
         return Ok(Field { name, kind: "", value });
     }

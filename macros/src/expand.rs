@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! {
-//!     static SITE: Site = Site::new(Place { level, target, …, placeholders, fields });
-//!     if let Some(enabled) = SITE.enabled() {
+//!     let site = { static SITE: Site = Site::new(Place { level, target, …, placeholders, fields }); &SITE };
+//!     if let Some(enabled) = site.enabled() {
 //!         match (&argument_0, &argument_1, …) {
-//!             (a0, a1, …) => SITE.record(enabled, &(value, (value, …)), format_args!(…), format_args!(fields)),
+//!             (a0, a1, …) => site.record(enabled, &(value, (value, …)), format_args!(…), format_args!(fields)),
 //!         }
 //!     }
 //! }
@@ -21,6 +21,7 @@ use crate::format::{self, Argument as Taken, Count, Placeholder};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::LitStr;
+use syn::spanned::Spanned;
 
 /// Values that a record's tags have room for; further ones are left to the caller's formatting.
 const VALUES_MAX: usize = 32;
@@ -49,7 +50,7 @@ impl quote::ToTokens for Argument {
 fn eager(call: &Call, message: &TokenStream) -> TokenStream {
     let library = &call.library;
     let mut bindings = Bindings::default();
-    let whole = bindings.bind(quote!(::core::format_args!(#message)), None);
+    let whole = bindings.bind(quote!(::core::format_args!(#message)), None, Span::call_site());
     let FieldCode { names, values, text } = FieldCode::new(call, &mut bindings);
     // The whole message is one value, shown by one placeholder.
     let one = quote!(#library::__private::Placeholder::new(0, 2, 0, ' ', 0, 0, 0xffff, 0xffff));
@@ -105,23 +106,27 @@ fn site(call: &Call, bindings: &Bindings, record: &Record) -> TokenStream {
     let (expressions, variables) = (&bindings.expressions, &bindings.variables);
     let values = values.iter().rev().fold(quote!(()), |rest, value| quote!((#value, #rest)));
     let enabled = if logger.is_empty() { quote!(enabled()) } else { quote!(enabled_in(#logger)) };
+    // The user's expressions stand outside of the block with the static: unlike a variable, it would hide one of theirs.
     quote! {{
-        static LASTWORDS_SITE: #library::Site = #library::Site::new(#library::__private::Place {
-            level: #level,
-            target: #target,
-            module: ::core::module_path!(),
-            file: ::core::file!(),
-            line: ::core::line!(),
-            format: #format,
-            placeholders: &[#(#placeholders),*],
-            fields: &[#(#names),*],
-        });
-        if let ::core::option::Option::Some(enabled) = LASTWORDS_SITE.#enabled {
+        let site = {
+            static LASTWORDS_SITE: #library::Site = #library::Site::new(#library::__private::Place {
+                level: #level,
+                target: #target,
+                module: ::core::module_path!(),
+                file: ::core::file!(),
+                line: ::core::line!(),
+                format: #format,
+                placeholders: &[#(#placeholders),*],
+                fields: &[#(#names),*],
+            });
+            &LASTWORDS_SITE
+        };
+        if let ::core::option::Option::Some(enabled) = site.#enabled {
             #[allow(unused_imports)]
             use #library::__private::{ViaRaw as _, ViaText as _};
             #[allow(unused_parens)]
             match (#(&(#expressions),)*) {
-                (#(#variables,)*) => LASTWORDS_SITE.record(enabled, &#values, |text| text.write(#message, #fields)),
+                (#(#variables,)*) => site.record(enabled, &#values, |text| text.write(#message, #fields)),
             }
         }
     }}
@@ -139,13 +144,15 @@ impl Bindings {
     fn new(arguments: &[Argument]) -> Bindings {
         let mut bindings = Bindings::default();
         for Argument { name, value } in arguments {
-            bindings.bind(quote!(#value), name.clone());
+            bindings.bind(quote!(#value), name.clone(), value.span());
         }
         bindings
     }
 
-    fn bind(&mut self, expression: TokenStream, name: Option<Ident>) -> Ident {
-        let variable = format_ident!("argument_{}", self.variables.len(), span = Span::mixed_site());
+    /// Binds an expression that stands at `span`, where the compiler is to point if it does not like the variable.
+    fn bind(&mut self, expression: TokenStream, name: Option<Ident>, span: Span) -> Ident {
+        let span = Span::mixed_site().located_at(span);
+        let variable = format_ident!("argument_{}", self.variables.len(), span = span);
         self.expressions.push(expression);
         self.variables.push(variable.clone());
         self.names.push(name);
@@ -166,7 +173,7 @@ impl Bindings {
                     Some(index) => self.variables[index].clone(),
                     None => {
                         let captured = Ident::new(name, format.span());
-                        self.bind(quote!(#captured), Some(captured.clone()))
+                        self.bind(quote!(#captured), Some(captured.clone()), format.span())
                     }
                 })
             }
@@ -182,12 +189,20 @@ impl Bindings {
 
     /// The arguments for `format_args!`, as places, so that it sees the same types as the call.
     fn format_arguments(&self) -> TokenStream {
-        let arguments = self.variables.iter().zip(&self.names).map(|(variable, name)| match name {
-            Some(name) => quote!(, #name = *#variable),
-            None => quote!(, *#variable),
+        let arguments = self.variables.iter().zip(&self.names).map(|(variable, name)| {
+            let place = place(variable);
+            match name {
+                Some(name) => quote!(, #name = #place),
+                None => quote!(, #place),
+            }
         });
         arguments.collect()
     }
+}
+
+/// What a variable refers to, where the argument stands.
+fn place(variable: &Ident) -> TokenStream {
+    quote_spanned!(variable.span()=> *#variable)
 }
 
 fn kind_number(kind: &str) -> u8 {
@@ -209,7 +224,8 @@ fn placeholder_code(library: &TokenStream, placeholder: &Placeholder) -> TokenSt
 }
 
 fn width_code(library: &TokenStream, variable: &Ident) -> TokenStream {
-    quote!(#library::__private::Count(*#variable))
+    let place = place(variable);
+    quote!(#library::__private::Count(#place))
 }
 
 /// A placeholder's value: raw if its type is, else formatted as the placeholder says.
@@ -242,10 +258,10 @@ fn value_code(
     // Byte slices hand their options on to each element, which only these two spare the decoder.
     let plain = spec.is_empty() || spec == "#";
     spec += kind;
-    let width = width.map(|width| quote!(, width = *#width));
-    let precision = precision.map(|precision| quote!(, precision = *#precision));
-    let text = format!("{{:{spec}}}");
-    let formatted = quote!(::core::format_args!(#text, *#variable #width #precision));
+    let [width, precision] = [width, precision].map(|count| count.map(place));
+    let counts = [width.map(|width| quote!(, width = #width)), precision.map(|digits| quote!(, precision = #digits))];
+    let (text, value) = (format!("{{:{spec}}}"), place(variable));
+    let formatted = quote!(::core::format_args!(#text, #value #(#counts)*));
     let raw = *kind != "p";
     if raw {
         quote!((&#library::__private::Given::<_, #plain>(#variable)).value(#formatted))
@@ -267,10 +283,9 @@ impl FieldCode {
         let library = &call.library;
         let (mut names, mut values, mut format, mut shown) = (Vec::new(), Vec::new(), String::new(), Vec::new());
         for Field { name, kind, value } in &call.fields {
-            let span = syn::spanned::Spanned::span(value);
-            let variable = bindings.bind(quote!(#value), None);
+            let variable = bindings.bind(quote!(#value), None, value.span());
             let text = format!("{{:{kind}}}");
-            let formatted = quote_spanned!(span=> ::core::format_args!(#text, *#variable));
+            let formatted = quote_spanned!(variable.span()=> ::core::format_args!(#text, *#variable));
             let given = if kind.is_empty() {
                 quote!((&#library::__private::Given::<_, false>(#variable)).value(#formatted))
             } else {

@@ -1,0 +1,5 @@
+struct Camera;
+
+fn main() {
+    lastwords::info!("started"; id = 7, camera = Camera);
+}

@@ -1,0 +1,3 @@
+fn main() {
+    lastwords::info!("frame {} took {} ms", 7);
+}

@@ -1,0 +1,3 @@
+fn main() {
+    lastwords::info!("frame {}", 7, "left");
+}

@@ -1,0 +1,6 @@
+struct Camera;
+
+fn main() {
+    let camera = Camera;
+    lastwords::info!("frame {} of {}", 7, camera);
+}
