@@ -1,0 +1,80 @@
+//! What stands in the rings of a folder, and what a drain makes of it.
+
+use lastwords::flush::drain::Drain;
+use lastwords::flush::recover::Recovery;
+use lastwords::flush::render::escape;
+use lastwords::flush::template::Template;
+use lastwords::folder::Folder;
+use lastwords::table::CallSite;
+use lastwords::{Error, Flusher, Log, builder};
+use lastwords_tests::logs::read;
+use lastwords_tests::scratch::Scratch;
+use std::collections::HashMap;
+
+/// A logger whose records stay in its ring until somebody asks for them.
+pub(crate) fn open(folder: &Scratch, role: &str) -> Log {
+    let builder = builder(role).folder(folder.path()).flusher(Flusher::Never).rotate_size(1 << 30);
+    builder.slots_per_lane(1 << 15).lanes(3).open().expect("a logger")
+}
+
+/// A record as its ring holds it.
+pub(crate) struct Recorded {
+    pub(crate) has_values: bool,
+    pub(crate) body: Vec<u8>,
+    site: CallSite,
+}
+
+impl Recorded {
+    /// The format string of its call.
+    pub(crate) fn format(&self) -> &str {
+        &self.site.format
+    }
+
+    /// Its call site as a reader uses it.
+    pub(crate) fn template(&self) -> Template {
+        Template::new(self.site.clone()).expect("placeholders that fit the format string")
+    }
+}
+
+/// The records of each role that are in no log file yet, in their order.
+pub(crate) fn recovered(folder: &Scratch) -> HashMap<String, Vec<Recorded>> {
+    let mut found: HashMap<String, Vec<Recorded>> = HashMap::new();
+    let mut recovery = Recovery::default();
+    recovery.add_folder(&Folder::open(folder.path()).expect("a folder")).expect("readable");
+    let taken = recovery.for_each(|recovered| {
+        let site = recovered.site.expect("a call site").site();
+        found.entry(recovered.role.to_owned()).or_default().push(Recorded {
+            has_values: recovered.record.has_values(),
+            body: recovered.record.text().to_vec(),
+            site: site.clone(),
+        });
+        Ok::<(), Error>(())
+    });
+    taken.expect("readable");
+    found
+}
+
+/// The messages of each role's log file, after everything has been drained to it.
+pub(crate) fn drained(folder: &Scratch) -> HashMap<String, Vec<String>> {
+    let opened = Folder::open(folder.path()).expect("a folder");
+    let mut drain = Drain::open(&opened, 0).expect("opened");
+    while drain.pass().is_ok_and(|pass| pass.waiting || pass.records > 0) {}
+    let files = std::fs::read_dir(folder.path()).expect("there").filter_map(Result::ok);
+    let roles = files.filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(".log")?.to_owned()));
+    let messages = |role: &str| read(folder.path(), role).into_iter().map(|line| line.message).collect();
+    roles.map(|role| (role.clone(), messages(&role))).collect()
+}
+
+/// A body as its template shows it.
+pub(crate) fn shown(template: &Template, body: &[u8]) -> Option<String> {
+    let mut out = Vec::new();
+    template.show(body, &mut out)?;
+    String::from_utf8(out).ok()
+}
+
+/// A message as a log file has it.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut out = Vec::new();
+    escape(&mut out, text.as_bytes());
+    String::from_utf8(out).expect("UTF-8")
+}
