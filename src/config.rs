@@ -19,7 +19,7 @@ pub(crate) const LANES_DEFAULT: u32 = 15;
 /// Lanes that threads share when they find no lane of their own.
 pub(crate) const OVERFLOW_LANES: u32 = 2;
 /// Bytes of the call-site table.
-pub(crate) const TABLE_DEFAULT: u32 = 128 << 10;
+pub(crate) const TABLE_DEFAULT: u32 = 256 << 10;
 /// Size at which a log file is rotated: 10 MiB.
 pub(crate) const ROTATE_SIZE_DEFAULT: u64 = 10 << 20;
 /// Rotated files kept.

@@ -251,10 +251,11 @@ fn show_f64(value: f64, out: &mut Vec<u8>) {
 }
 
 /// Whether the value may lie in the middle between two texts of as many digits. Then its own digits are one more and end
-/// with a 5, and a float has as many digits after the point as it has bits there.
+/// with a 5, and a float has as many digits after the point as it has bits there. From 0.0001 on the shortest texts have
+/// at most 17 digits and four zeros after the point.
 #[inline]
 fn may_be_between(value: f64) -> bool {
-    const DIGITS_MAX: i64 = 18;
+    const DIGITS_MAX: i64 = 22;
     let bits = value.to_bits();
     let exponent = (bits >> 52 & 0x7ff) as i64 - 1023;
     52 - exponent - i64::from(bits.trailing_zeros()) <= DIGITS_MAX
