@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let worker = std::thread::spawn(|| {
         for frame in 0..3 {
-            lastwords::info!("frame {frame} took {:.1} ms", 16.6);
+            lastwords::info!("frame {frame} took {:.1} ms", 16.6; camera = "left");
             std::thread::sleep(Duration::from_millis(10));
         }
         lastwords::error!("something is wrong");

@@ -39,9 +39,9 @@ fn quickstart_leaves_its_lines_in_the_file() {
     let expected = [
         "[INFO] Host process starting up",
         "[INFO] crates that log through the `log` facade land in the ring too",
-        "[INFO] frame 0 took 16.6 ms",
-        "[INFO] frame 1 took 16.6 ms",
-        "[INFO] frame 2 took 16.6 ms",
+        "[INFO] frame 0 took 16.6 ms camera=left",
+        "[INFO] frame 1 took 16.6 ms camera=left",
+        "[INFO] frame 2 took 16.6 ms camera=left",
         "[ERROR] something is wrong",
     ];
     let output = run(QUICKSTART, folder.path());

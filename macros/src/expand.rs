@@ -27,6 +27,11 @@ use syn::spanned::Spanned;
 const VALUES_MAX: usize = 32;
 
 pub(crate) fn expand(call: &Call) -> TokenStream {
+    // One value is left for a message that its caller formats.
+    if let Some(Field { value, .. }) = call.fields.get(VALUES_MAX - 1) {
+        let text = format!("a log call has at most {} fields", VALUES_MAX - 1);
+        return syn::Error::new(value.span(), text).into_compile_error();
+    }
     match &call.message {
         Message::Literal { format, arguments } => match deferred(call, format, arguments) {
             Some(code) => code,

@@ -25,6 +25,8 @@ const SLEEP_DEEP: Duration = Duration::from_millis(500);
 const DEEP_SLEEPS: u32 = 20;
 /// A pass that wrote so many records is followed by the next at once: while one batch was rendered, lanes have filled.
 const BUSY: u64 = 512;
+/// A pass that wrote so many shows that somebody logs flat out.
+const FLAT_OUT: u64 = 2048;
 /// Passes after such a one that may find next to nothing before the flusher sleeps: a producer that was just woken has
 /// not filled its lane yet, and a sleep would last longer than it takes to.
 const LOOKS: u32 = 10;
@@ -127,8 +129,11 @@ impl Flusher {
         if pass.waiting {
             return std::thread::sleep(SLEEP_WAITING);
         }
+        if pass.records >= FLAT_OUT {
+            self.looks = LOOKS.min(LOOKS_AT_RINGS / self.drain.rings().max(1) as u32);
+        }
         if pass.records >= BUSY {
-            (self.sleep, self.looks) = (SLEEP_MIN, LOOKS.min(LOOKS_AT_RINGS / self.drain.rings().max(1) as u32));
+            self.sleep = SLEEP_MIN;
             return;
         }
         if self.looks > 0 {
