@@ -47,6 +47,8 @@ pub(crate) struct LaneFollow {
     pub(crate) taken_clock: u64,
     /// The pass before which no record of this lane was open.
     quiet_at: u64,
+    /// The pass in which it was read last.
+    read_in: u64,
     open: Option<(u64, Instant)>,
     /// The last sequence, once the process is dead.
     final_last: Option<u64>,
@@ -97,6 +99,8 @@ pub(crate) struct Follow {
     pub(crate) damaged: u64,
     pub(crate) looked_at: Option<Instant>,
     snapshots: Vec<LaneSnapshot>,
+    /// The pass to which the snapshots belong.
+    pass: u64,
     scratch: Vec<u8>,
     watch: Watch,
     looked: Option<Instant>,
@@ -131,6 +135,7 @@ impl Follow {
             damaged: 0,
             looked_at: None,
             snapshots: Vec::new(),
+            pass: 0,
             scratch: Vec::new(),
             watch: Watch::default(),
             looked: None,
@@ -201,6 +206,7 @@ impl Follow {
     /// written as far as this ring is concerned.
     pub(crate) fn read(&mut self, pass: u64, now: Instant, slots_max: u64) -> Result<u64> {
         self.reader.lanes(&mut self.scratch, &mut self.snapshots)?;
+        self.pass = pass;
         let mut was_read = vec![false; self.lanes.len()];
         for (number, was_read) in was_read.iter_mut().enumerate() {
             if self.snapshots[number].kind == lane_kind::FINE {
@@ -230,7 +236,9 @@ impl Follow {
     #[inline]
     pub(crate) fn is_behind(&self, number: usize) -> bool {
         let lane = &self.lanes[number];
-        if !lane.batch.is_empty() || lane.batch.open.is_some() {
+        // A slot that was open in an earlier pass may have been committed since.
+        let open_still = lane.batch.open.is_some() && lane.read_in == self.pass;
+        if !lane.batch.is_empty() || open_still {
             return false;
         }
         let (Extent::Live(last) | Extent::Final(last)) = lane.extent(&self.snapshots[number]);
@@ -250,6 +258,7 @@ impl Follow {
     /// Reads more of one lane.
     fn refill(&mut self, number: usize, slots_max: u64) -> Result<()> {
         let lane = &mut self.lanes[number];
+        lane.read_in = self.pass;
         let extent = lane.extent(&self.snapshots[number]);
         let position = lane.taken.released.max(lane.batch.end);
         self.reader.read_lane(number, position, extent, slots_max, &mut lane.batch)?;
