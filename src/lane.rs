@@ -35,11 +35,12 @@ use crate::layout::{
     Consumer, LaneBlock, OWNERS, SLOT_BLOCK, SLOT_HEAD, SLOT_WORDS_MAX, SlotHead, commit_word, slot_kind, slot_state,
 };
 use crate::sync::{AtomicU64, Ordering, fence, prefetch_to_write};
-use crate::words::copy_words;
+use crate::words::{copy_words, words_of};
 
 const HEAD_WORDS: usize = SLOT_HEAD / 8;
 /// Words in which the used part of a slot is counted: records then have few sizes, and their loops fixed lengths.
 const BLOCK: usize = SLOT_BLOCK / 8;
+const _: () = assert!(BLOCK.is_power_of_two());
 /// Bytes that processors exchange at a time.
 const CACHE_LINE: usize = 64;
 
@@ -101,7 +102,7 @@ pub struct Begun<'a> {
 /// Words of a slot that a body of `words` words uses, the fill of its last block included.
 #[inline(always)]
 fn used_words(words: usize) -> usize {
-    (HEAD_WORDS + words).next_multiple_of(BLOCK)
+    (HEAD_WORDS + words + BLOCK - 1) & !(BLOCK - 1)
 }
 
 /// Writes staged words to a slot, with clock and checksum, and the commit word last.
@@ -135,6 +136,8 @@ pub struct Lane<'a> {
     reserved: u64,
     committed: u64,
     released: u64,
+    /// Highest sequence that fits without overwriting what no flusher has released.
+    limit: u64,
     messages: u64,
     staging: [u64; SLOT_WORDS_MAX],
 }
@@ -162,6 +165,7 @@ impl<'a> Lane<'a> {
             reserved,
             committed: reserved,
             released: reserved,
+            limit: reserved + count,
             messages: block.messages.load(Ordering::Relaxed),
             staging: [0; SLOT_WORDS_MAX],
         }
@@ -203,7 +207,7 @@ impl<'a> Lane<'a> {
     /// Whether `slots` more slots fit without overwriting what no flusher has released.
     #[inline(always)]
     pub fn has_room(&mut self, slots: u64) -> bool {
-        if self.reserved + slots - self.released <= self.slots() {
+        if self.reserved + slots <= self.limit {
             return true;
         }
         self.has_room_now(slots)
@@ -212,14 +216,14 @@ impl<'a> Lane<'a> {
     #[cold]
     fn has_room_now(&mut self, slots: u64) -> bool {
         self.refresh_released();
-        self.reserved + slots - self.released <= self.slots()
+        self.reserved + slots <= self.limit
     }
 
     /// Whether more than half of the lane waits for the flusher, as far as this producer has looked.
     #[inline(always)]
     #[must_use]
     pub fn seems_filling(&self) -> bool {
-        self.reserved - self.released > self.slots() / 2
+        self.reserved + self.slots() / 2 > self.limit
     }
 
     /// Whether more than half of the lane waits for the flusher.
@@ -232,6 +236,7 @@ impl<'a> Lane<'a> {
     pub fn refresh_released(&mut self) -> u64 {
         let Consumer { released, released_inverted, .. } = &self.block.consumer;
         self.released = self.accept(self.released, released, released_inverted);
+        self.limit = self.released + self.slots();
         self.released
     }
 
@@ -309,7 +314,7 @@ impl<'a> Lane<'a> {
 
     #[inline]
     fn stage(&mut self, payload: &[u8]) {
-        if let Some(words) = self.staging(payload.len().div_ceil(8)) {
+        if let Some(words) = self.staging(words_of(payload.len())) {
             copy_words(words, payload);
         }
     }
@@ -375,7 +380,7 @@ impl<'a> Lane<'a> {
         };
         self.staging[..HEAD_WORDS].copy_from_slice(&head.words());
         // The sizes of most records, each with its loops unrolled.
-        match used_words(length.div_ceil(8)) {
+        match used_words(words_of(length)) {
             8 => publish(&self.staging[..8], &cells[..8], now),
             12 => publish(&self.staging[..12], &cells[..12], now),
             16 => publish(&self.staging[..16], &cells[..16], now),
@@ -385,14 +390,13 @@ impl<'a> Lane<'a> {
 
     #[inline(always)]
     fn slot_start(&self, sequence: u64) -> usize {
-        ((sequence.wrapping_sub(1) & self.mask) as usize) << self.slot_shift
+        ((sequence.wrapping_sub(1) as usize) << self.slot_shift) & (self.slots.len() - 1)
     }
 
-    /// The words of a sequence's slot.
+    /// The words of a sequence's slot, and those after it.
     #[inline(always)]
     fn cells(&self, sequence: u64) -> &'a [AtomicU64] {
-        let start = self.slot_start(sequence);
-        &self.slots[start..start + (1 << self.slot_shift)]
+        &self.slots[self.slot_start(sequence)..]
     }
 
     /// Marks what an append left open as aborted: its thread was cancelled, or jumped out of it.

@@ -4,7 +4,7 @@
 //! values in their order, each a whole number of words. The macros build a list `(value, (value, ()))`, so that all
 //! sizes and tags that are known when the program is compiled cost nothing at run time.
 
-use crate::words::copy_words;
+use crate::words::{copy_words, words_of};
 use crate::template::{COUNT_MAX, VALUES_MAX, value_tag};
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -248,13 +248,13 @@ impl<const TAG: u8> Value for Bytes<'_, TAG> {
 
     #[inline(always)]
     fn words(&self) -> usize {
-        1 + self.0.len().div_ceil(8)
+        1 + words_of(self.0.len())
     }
     #[inline(always)]
     fn write<'w>(&self, out: &'w mut [u64]) -> Option<&'w mut [u64]> {
         let (length, out) = out.split_first_mut()?;
         *length = self.0.len() as u64;
-        let (words, rest) = out.split_at_mut_checked(self.0.len().div_ceil(8))?;
+        let (words, rest) = out.split_at_mut_checked(words_of(self.0.len()))?;
         copy_words(words, self.0);
         Some(rest)
     }
