@@ -1,5 +1,6 @@
 //! What a process's logger is made with: builder, environment, defaults.
 
+use crate::complain::complain;
 use crate::error::{Error, Result};
 use crate::folder::{Folder, default_path};
 use crate::full::FullPolicy;
@@ -219,7 +220,7 @@ impl Builder {
             let uid = rustix::process::geteuid().as_raw();
             let own = default_path(&format!("{}-{uid}", self.app_name()));
             let folder = Folder::create_default(&own)?;
-            eprintln!("lastwords: {error}; logging to {} instead", own.display());
+            complain(format_args!("{error}; logging to {} instead", own.display()));
             Ok(folder)
         })
     }

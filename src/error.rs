@@ -66,6 +66,13 @@ impl Error {
         move |source| Error::Io { doing, path, source }
     }
 
+    /// Whether the same may well work a moment later: an interruption, a device or a disk that is in trouble. A file that
+    /// is gone, or may not be opened, is none of these.
+    #[cfg(feature = "flusher")]
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Error::Io { source, .. } if may_pass(source))
+    }
+
     pub(crate) fn setting(name: &'static str, why: impl fmt::Display) -> Error {
         Error::Setting { name, why: why.to_string() }
     }
@@ -77,6 +84,14 @@ impl Error {
     pub(crate) fn folder(path: &Path, why: impl fmt::Display) -> Error {
         Error::Folder { path: path.to_owned(), why: why.to_string() }
     }
+}
+
+/// As [`Error::may_pass`].
+#[cfg(feature = "flusher")]
+pub(crate) fn may_pass(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let passing = [Errno::INTR, Errno::IO, Errno::NOSPC, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|error| passing.contains(&error))
 }
 
 impl fmt::Display for Error {

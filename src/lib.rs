@@ -49,6 +49,7 @@ not_under_loom! {
     #[cfg(feature = "flusher")]
     pub mod flush;
 
+    mod complain;
     mod config;
     mod decode;
     mod facade;

@@ -54,8 +54,10 @@ impl ProcessId {
     /// Looks whether the process lives.
     #[must_use]
     pub fn state(&self) -> ProcessState {
-        if self.boot_id != boot_id() && boot_id() != [0; 16] {
-            return ProcessState::Gone;
+        let (here, unknown) = (boot_id(), [0; 16]);
+        if self.boot_id != here && here != unknown {
+            // A process that could not read its boot's id may well be of this one.
+            return if self.boot_id == unknown { ProcessState::Unknown } else { ProcessState::Gone };
         }
         if self.pid_namespace == 0 || self.pid_namespace != pid_namespace() {
             return ProcessState::Unknown;
@@ -66,7 +68,7 @@ impl ProcessId {
         }
         match stat(&self.pid.to_string()) {
             Ok(found) if self.start_time != 0 && found.start_time != self.start_time => ProcessState::Gone,
-            Ok(found) if found.ended && threads(self.pid) <= 1 => ProcessState::Gone,
+            Ok(found) if found.ended && is_alone(self.pid) => ProcessState::Gone,
             Ok(_) if self.start_time != 0 => ProcessState::Alive,
             _ => ProcessState::Unknown,
         }
@@ -99,24 +101,27 @@ fn stat(pid: &str) -> io::Result<Stat> {
     Ok(Stat { start_time, ended: matches!(state, "Z" | "X" | "x") })
 }
 
-/// A leader that left with pthread_exit is a zombie while its other threads run on.
-fn threads(pid: u32) -> usize {
-    fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
+/// A leader that left with pthread_exit is a zombie while its other threads run on. What cannot be read proves nothing.
+fn is_alone(pid: u32) -> bool {
+    let threads: io::Result<Vec<_>> = fs::read_dir(format!("/proc/{pid}/task")).and_then(Iterator::collect);
+    threads.is_ok_and(|threads| threads.len() <= 1)
 }
 
 /// This boot's id, zeros if the kernel does not tell.
 #[must_use]
 pub fn boot_id() -> [u8; 16] {
     static BOOT_ID: OnceLock<[u8; 16]> = OnceLock::new();
-    *BOOT_ID.get_or_init(|| {
-        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let digits: Vec<u8> = text.bytes().filter_map(|b| (b as char).to_digit(16).map(|d| d as u8)).collect();
-        let mut id = [0; 16];
-        for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = pair[0] << 4 | pair[1];
-        }
-        id
-    })
+    if let Some(id) = BOOT_ID.get() {
+        return *id;
+    }
+    // One failure is not remembered: with a wrong id this process would look as if it were of another boot.
+    let Ok(text) = fs::read_to_string("/proc/sys/kernel/random/boot_id") else { return [0; 16] };
+    let digits: Vec<u8> = text.bytes().filter_map(|b| (b as char).to_digit(16).map(|d| d as u8)).collect();
+    let mut id = [0; 16];
+    for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = pair[0] << 4 | pair[1];
+    }
+    *BOOT_ID.get_or_init(|| id)
 }
 
 fn pid_namespace() -> u64 {
@@ -135,6 +140,7 @@ mod tests {
         assert_eq!(me.state(), ProcessState::Alive);
         assert_eq!(ProcessId { start_time: me.start_time + 1, ..me }.state(), ProcessState::Gone);
         assert_eq!(ProcessId { boot_id: [7; 16], ..me }.state(), ProcessState::Gone);
+        assert_eq!(ProcessId { boot_id: [0; 16], ..me }.state(), ProcessState::Unknown);
         assert_eq!(ProcessId { pid_namespace: 1, ..me }.state(), ProcessState::Unknown);
         assert_eq!(ProcessId { pid: u32::MAX, ..me }.state(), ProcessState::Gone);
     }

@@ -38,7 +38,7 @@ use crate::layout::{
 };
 use crate::process::ProcessId;
 use crate::record::Record;
-use crate::spill::SpillReference;
+use crate::spill::{SpillLost, SpillReference};
 use crate::snapshot::read_word;
 use crate::table::{CallSite, ENTRY_MAX, split_entry_word};
 use std::fs::File;
@@ -109,8 +109,13 @@ pub(crate) fn open_file(path: &Path) -> Result<File> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
     let mut options = std::fs::OpenOptions::new();
     options.read(true).custom_flags(flags.bits() as i32);
-    // The flusher's words are written by pwrite; a tool that only reads may lack the permission to write.
-    let file = options.clone().write(true).open(path).or_else(|_| options.open(path));
+    // The flusher's words are written by pwrite; a tool that only reads may lack the permission to write. No other
+    // error leads to a file that cannot be written: it would be that for as long as it is open.
+    let forbidden = [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem];
+    let file = match options.clone().write(true).open(path) {
+        Err(error) if forbidden.contains(&error.kind()) => options.open(path),
+        opened => opened,
+    };
     let file = file.map_err(Error::io("open the ring", path))?;
     let metadata = file.metadata().map_err(Error::io("look at the ring", path))?;
     if metadata.is_file() { Ok(file) } else { Err(Error::not_a_ring(path, "it is not a regular file")) }
@@ -323,16 +328,16 @@ impl<S: Source> RingReader<S> {
     /// The bytes of a spilled message, and their encoding; None if the record is not spilled.
     ///
     /// # Errors
-    /// A text for the log, where the file is missing or damaged.
-    pub fn unspill(&self, record: &Record<'_>) -> Result<Option<(Vec<u8>, u8)>, String> {
+    /// Where the file is missing or damaged, or cannot be read now.
+    pub fn unspill(&self, record: &Record<'_>) -> Result<Option<(Vec<u8>, u8)>, SpillLost> {
         if record.encoding & encoding::SPILLED == 0 {
             return Ok(None);
         }
-        let lost = |length: u64, error: &dyn std::fmt::Display| {
-            format!("lastwords: a message of {length} bytes is lost, its spill file cannot be read: {error}")
-        };
-        let reference = SpillReference::from_bytes(record.body).ok_or_else(|| lost(0, &"the reference is damaged"))?;
-        let bytes = reference.read(&self.entry).map_err(|error| lost(reference.length, &error))?;
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the reference is damaged");
+        let reference =
+            SpillReference::from_bytes(record.body).ok_or_else(|| SpillLost { length: 0, error: damaged() })?;
+        let bytes =
+            reference.read(&self.entry).map_err(|error| SpillLost { length: reference.length, error })?;
         Ok(Some((bytes, reference.encoding)))
     }
 

@@ -4,6 +4,7 @@
 //! and makes its own, with a ring of its own, at its first record; nothing that it does for that waits for a lock
 //! that a thread of its parent may have held.
 
+use crate::complain::complain;
 use crate::config::Builder;
 use crate::error::{Error, Result};
 use crate::layout::closed;
@@ -84,7 +85,7 @@ impl LoggerCell {
                 Ok(logger) => self.page.set(logger).start(),
                 Err(error) => {
                     self.failed_in.store(me, Ordering::Relaxed);
-                    eprintln!("lastwords: this forked process (pid {me}) cannot log: {error}");
+                    complain(format_args!("this forked process (pid {me}) cannot log: {error}"));
                 }
             }
             return self.page.get();

@@ -11,6 +11,7 @@ use crate::layout::encoding;
 use crossbeam_utils::Backoff;
 use rustix::fs::{CWD, Mode, OFlags};
 use std::collections::VecDeque;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -40,6 +41,22 @@ pub struct SpillReference {
     pub checksum: u64,
     /// Encoding of the message's bytes.
     pub encoding: u8,
+}
+
+/// A spilled message that cannot be had.
+#[derive(Debug)]
+pub struct SpillLost {
+    /// Its length as far as it is known.
+    pub length: u64,
+    /// Why.
+    pub error: io::Error,
+}
+
+impl fmt::Display for SpillLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SpillLost { length, error } = self;
+        write!(f, "lastwords: a message of {length} bytes is lost, its spill file cannot be read: {error}")
+    }
 }
 
 impl SpillReference {

@@ -8,6 +8,8 @@ use lastwords::folder::Folder;
 use lastwords::holder::Holder;
 use lastwords::{Error, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::fmt;
+use std::io::{self, Write};
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +29,7 @@ pub(crate) fn once(folder: &Folder) -> Result<Exit> {
         Election::Lost(holder) => Err(held(folder, holder)),
         Election::Won(mut flusher) => {
             let done = flusher.drain_once()?;
-            eprintln!("{} records drained, {} rings of ended processes removed", done.records, done.removed);
+            say(format_args!("{} records drained, {} rings of ended processes removed", done.records, done.removed));
             Ok(if done.records + done.removed > 0 { Exit::Done } else { Exit::Nothing })
         }
     }
@@ -40,23 +42,31 @@ fn held(folder: &Folder, holder: Option<Holder>) -> Error {
 
 fn daemon(folder: &Folder) -> Result<Exit> {
     let stop = stop_on_signals(folder)?;
-    let mut said = false;
+    let (mut said, mut began) = (false, false);
     while !stop.load(Ordering::Relaxed) {
-        match Flusher::elect(folder, realtime_ns())? {
-            Election::Won(mut flusher) => {
-                eprintln!("flushing {} (pid {})", folder.path().display(), std::process::id());
+        match Flusher::elect(folder, realtime_ns()) {
+            Ok(Election::Won(mut flusher)) => {
+                say(format_args!("flushing {} (pid {})", folder.path().display(), std::process::id()));
+                began = true;
                 flusher.run(|| stop.load(Ordering::Relaxed));
+                continue;
             }
-            Election::Lost(holder) => {
-                if !said {
-                    eprintln!("standing by: {}", held(folder, holder));
-                }
-                said = true;
-                std::thread::sleep(TRY_AGAIN);
-            }
+            Ok(Election::Lost(holder)) if !said => say(format_args!("standing by: {}", held(folder, holder))),
+            Ok(Election::Lost(_)) => {}
+            // Whoever starts a daemon is told what is wrong; one that runs goes on when the error is over.
+            Err(error) if !began => return Err(error),
+            Err(error) if !said => say(format_args!("{error}; this is tried again")),
+            Err(_) => {}
         }
+        said = true;
+        std::thread::sleep(TRY_AGAIN);
     }
     Ok(Exit::Done)
+}
+
+/// Says something on standard error, which may be a file on a full disk: that is no reason to end.
+fn say(text: fmt::Arguments<'_>) {
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// The flag that a signal sets; the signal also rings the doorbell, which ends a sleep.

@@ -8,6 +8,7 @@
 //! console. Before each write it asks whether standard error takes more: a pipe that nobody reads costs lines of the
 //! console, which are counted, and nothing else.
 
+use crate::complain::complain;
 use crate::flush::render;
 use crate::flush::sites::Sites;
 use crate::flush::stamp::Stamp;
@@ -43,7 +44,7 @@ pub(crate) fn start(logger: &'static Logger) {
         thread::become_flusher();
         match RingReader::open(logger.ring().path()) {
             Ok(reader) => Console::new(reader).run(),
-            Err(error) => eprintln!("lastwords: no console: {error}"),
+            Err(error) => complain(format_args!("no console: {error}")),
         }
         STATE.store(3, Ordering::Release);
     };

@@ -6,8 +6,9 @@
 //! end, get their death line where they were not closed, and are removed in the same journal entry.
 
 use crate::clock;
+use crate::complain::complain;
 use crate::decode::ENTRY;
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result};
 use crate::flush::apply;
 use crate::flush::follow::Follow;
 use crate::flush::journal::{Change, Entry, Journal};
@@ -15,6 +16,7 @@ use crate::flush::lines;
 use crate::flush::logfile::plan_rotation;
 use crate::flush::output::Output;
 use crate::flush::render;
+use crate::flush::trouble::Trouble;
 use crate::folder::{Folder, SHM_ENDING};
 use crate::level::Level;
 use crate::logger::{ARMED_ANY, ARMED_URGENT};
@@ -68,11 +70,14 @@ pub struct Drain {
     outputs: Vec<Output>,
     /// Files in the rings folder that are no readable rings, each reported once.
     refused: Vec<String>,
+    /// Rings that could not be opened, once, for a reason that may pass.
+    doubted: Vec<String>,
     /// Lines about the folder that wait for a file to stand in.
     notes: Vec<String>,
     /// An entry that is in the journal but could not be applied.
     stuck: Option<Entry>,
-    stuck_since: Option<(Instant, String)>,
+    /// What makes passes fail.
+    trouble: Trouble,
     since_ns: u64,
     listed: Option<(Instant, (i64, i64))>,
     counter: u32,
@@ -89,26 +94,29 @@ pub struct Drain {
 type Next = Reverse<(u64, [u8; 16], usize, u64, usize)>;
 
 impl Drain {
-    /// Opens the folder and completes what an earlier flusher left half done. The caller holds the flusher's lock.
-    /// Rings whose last record is older than `since_ns` count as an earlier run.
+    /// Opens the folder and completes what an earlier flusher left half done; if that fails, the passes try it again
+    /// before anything else. The caller holds the flusher's lock. Rings whose last record is older than `since_ns`
+    /// count as an earlier run.
     ///
     /// # Errors
-    /// [`Error::Io`] if the journal cannot be read or completed.
+    /// [`Error::Io`] if the journal cannot be opened or read.
     pub fn open(folder: &Folder, since_ns: u64) -> Result<Drain> {
         let (mut journal, pending) = Journal::open(folder)?;
-        if let Some(entry) = pending {
-            apply::apply(folder, &entry)?;
-            journal.settle()?;
-        }
+        let mut trouble = Trouble::default();
+        let stuck = pending.filter(|entry| {
+            let done = apply::apply(folder, entry).and_then(|()| journal.settle());
+            done.inspect_err(|error| trouble.note(error)).is_err()
+        });
         Ok(Drain {
             folder: folder.clone(),
             journal,
             rings: Vec::new(),
             outputs: Vec::new(),
             refused: Vec::new(),
+            doubted: Vec::new(),
             notes: Vec::new(),
-            stuck: None,
-            stuck_since: None,
+            stuck,
+            trouble,
             since_ns,
             listed: None,
             // Another number than the last flusher's, which producers may still be waiting on.
@@ -131,9 +139,9 @@ impl Drain {
         self.rings.len()
     }
 
-    /// Whether another look a second later will tell more about a ring's process.
+    /// Whether another look a second later will tell more about a ring or its process.
     pub(crate) fn has_undecided_rings(&self) -> bool {
-        self.rings.iter().any(Follow::is_undecided)
+        self.listed.is_none() || self.rings.iter().any(|ring| ring.is_undecided() || ring.failures > 0)
     }
 
     /// One pass over all rings.
@@ -141,8 +149,23 @@ impl Drain {
     /// # Errors
     /// What went wrong with the journal or a log file. Nothing is lost: the next pass tries again.
     pub fn pass(&mut self) -> Result<Pass> {
+        let pass = self.try_pass().and_then(|pass| self.tell_trouble().map(|()| pass));
+        pass.inspect_err(|error| self.trouble.note(error))
+    }
+
+    /// After a pass that worked: a line about those before it that did not.
+    fn tell_trouble(&mut self) -> Result<()> {
+        let Some(text) = self.trouble.line() else { return Ok(()) };
+        self.note(text);
+        self.commit(Vec::new())?;
+        self.trouble.is_told();
+        Ok(())
+    }
+
+    fn try_pass(&mut self) -> Result<Pass> {
         self.retry_stuck()?;
         // What an earlier pass rendered but could not commit.
+        self.write_notes();
         self.commit(Vec::new())?;
         let (start, now) = (clock::now(), Instant::now());
         self.rescan(now)?;
@@ -158,13 +181,13 @@ impl Drain {
         Ok(pass)
     }
 
-    /// Asks every ring to ring the doorbell: at the next record, or only when one is urgent or a lane fills.
-    pub(crate) fn arm(&mut self, any: bool) {
-        for ring in &mut self.rings {
-            // A ring that cannot be written to is looked at by time.
-            let _ = ring.arm(if any { ARMED_ANY } else { ARMED_URGENT });
-        }
+    /// Asks every ring to ring the doorbell: at the next record, or only when one is urgent or a lane fills. Whether
+    /// that was possible; a ring that cannot be written to, or read, must be looked at by time.
+    pub(crate) fn arm(&mut self, any: bool) -> bool {
+        let how = if any { ARMED_ANY } else { ARMED_URGENT };
+        let failed = self.rings.iter_mut().filter_map(|ring| ring.arm(how).err()).count();
         self.rest_files();
+        failed == 0 && self.rings.iter().all(|ring| ring.failures == 0)
     }
 
     /// Closes the files of rings that are not in use.
@@ -212,28 +235,39 @@ impl Drain {
     pub fn settle(&mut self) -> Result<()> {
         // Without any role there is no file to tell it in.
         for text in self.notes.drain(..) {
-            eprintln!("{text}");
+            complain(format_args!("{}", text.trim_start_matches("lastwords: ")));
         }
-        if self.stuck.is_some() { Ok(()) } else { self.journal.settle() }
+        // Positions that could not be written to their ring are nowhere but in the journal.
+        let done = self.stuck.is_none() && self.rings.iter().all(|ring| ring.moved().next().is_none());
+        if done { self.journal.settle() } else { Ok(()) }
     }
 
+    /// Applies the journal's last entry, if that has failed so far.
     fn retry_stuck(&mut self) -> Result<()> {
-        let Some(entry) = &self.stuck else { return Ok(()) };
-        apply::apply(&self.folder, entry)?;
-        self.stuck = None;
-        self.counter = self.counter.wrapping_add(1);
+        let Some(entry) = self.stuck.take() else { return Ok(()) };
+        if let Err(error) = apply::apply(&self.folder, &entry) {
+            self.stuck = Some(entry);
+            return Err(error);
+        }
         for output in &mut self.outputs {
             output.file = None;
         }
-        for ring in &mut self.rings {
-            ring.published_by_journal(self.counter);
-        }
+        self.applied(&entry);
         self.remove_spills();
-        if let Some((since, error)) = self.stuck_since.take() {
-            let text = lines::write_failed(since.elapsed(), &error);
-            self.note(text);
-        }
         Ok(())
+    }
+
+    /// Takes note that an entry's positions are in their rings.
+    fn applied(&mut self, entry: &Entry) {
+        self.counter = self.counter.wrapping_add(1);
+        for change in &entry.changes {
+            let Change::Position { uuid, lane, words, .. } = change else { continue };
+            let ring = self.rings.iter_mut().find(|ring| ring.reader.header().uuid == *uuid);
+            if let Some(ring) = ring {
+                ring.published_by_journal(*lane, Position::from_words(words));
+                let _ = ring.wake(self.counter);
+            }
+        }
     }
 
     /// Looks for new rings, when the folder changed or the doorbell rang.
@@ -245,20 +279,29 @@ impl Drain {
         if fresh {
             return Ok(());
         }
-        self.listed = Some((now, changed));
+        let mut first_failure = None;
         for name in self.folder.ring_names()? {
             if self.rings.iter().any(|ring| ring.name == name) {
                 continue;
             }
             match Follow::open(&self.folder, &name, self.rings.len() < RINGS_OPEN) {
-                Ok(ring) => self.follow(ring),
+                Ok(ring) => {
+                    self.doubted.retain(|doubted| *doubted != name);
+                    self.follow(ring);
+                }
                 Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                     self.forget_lost_memory(&name)?;
+                }
+                Err(error) if error.may_pass() && !self.doubted.contains(&name) => {
+                    self.doubted.push(name);
+                    first_failure = Some(error);
                 }
                 Err(error) => self.refuse(name, &error),
             }
         }
-        Ok(())
+        // A ring that fails for the first time is looked at again before others are drained, to keep the order.
+        self.listed = if first_failure.is_none() { Some((now, changed)) } else { None };
+        first_failure.map_or(Ok(()), Err)
     }
 
     /// Says once why a ring is left aside. It is tried again whenever the folder is looked at: the reason may have been
@@ -297,25 +340,45 @@ impl Drain {
         let mut limit = u64::MAX;
         let mut failed = Vec::new();
         for (number, ring) in self.rings.iter_mut().enumerate() {
-            let first_look = ring.looked_at.replace(now).is_none();
             let slots_max = slots_max(ring, lanes);
             match ring.look(now).and_then(|()| ring.read(pass, now, slots_max)) {
-                Ok(hold) => limit = limit.min(hold),
+                Ok(hold) => {
+                    limit = limit.min(hold);
+                    ring.failures = 0;
+                    let first_look = ring.looked_at.replace(now).is_none();
+                    let older = ring.is_of_another_boot() || ring.newest_ns() < self.since_ns;
+                    ring.earlier |= first_look && ring.dead.is_some() && older;
+                }
                 Err(error) => failed.push((number, error)),
             }
             if !self.recent.contains(&ring.reader.header().uuid) {
                 ring.reader.source().rest();
             }
-            let older = ring.is_of_another_boot() || ring.newest_ns() < self.since_ns;
-            if first_look && ring.dead.is_some() && older {
-                ring.earlier = true;
+        }
+        self.leave_aside(failed).map(|()| limit)
+    }
+
+    /// What becomes of rings that could not be read. A reason that may pass fails the pass, once, to keep the order of
+    /// the lines; after that the others go on without such a ring, which is followed all the same: only this process
+    /// may know how far it is drained.
+    fn leave_aside(&mut self, failed: Vec<(usize, Error)>) -> Result<()> {
+        let mut first_failure = None;
+        for (number, error) in failed.into_iter().rev() {
+            let ring = &mut self.rings[number];
+            ring.failures += 1;
+            match (error.may_pass(), ring.failures) {
+                (true, 1) => first_failure = Some(error),
+                (true, _) => {
+                    let name = ring.name.clone();
+                    self.refuse(name, &error);
+                }
+                (false, _) => {
+                    let ring = self.rings.remove(number);
+                    self.refuse(ring.name, &error);
+                }
             }
         }
-        for (number, error) in failed.into_iter().rev() {
-            let ring = self.rings.remove(number);
-            self.refuse(ring.name, &error);
-        }
-        Ok(limit)
+        first_failure.map_or(Ok(()), Err)
     }
 
     /// Rings of an earlier run come first, each role's under one line that says so.
@@ -324,12 +387,16 @@ impl Drain {
             return Ok(());
         }
         for output in 0..self.outputs.len() {
-            let rings = self.rings.iter().filter(|ring| ring.earlier && ring.output == output);
-            let with_records: Vec<&Follow> =
-                rings.filter(|ring| ring.lanes.iter().any(|lane| !lane.batch.is_empty())).collect();
-            if let Some(first) = with_records.first() {
-                let (pid, rings) = (first.reader.header().pid, with_records.len());
-                self.line(output, clock::realtime_ns(), pid, Level::WARNING, &lines::earlier_run(rings))?;
+            let of_earlier = |ring: &Follow| ring.earlier && ring.output == output && !ring.headed;
+            let has_records = |ring: &Follow| ring.lanes.iter().any(|lane| !lane.batch.is_empty());
+            let rings: Vec<usize> = (0..self.rings.len())
+                .filter(|ring| of_earlier(&self.rings[*ring]) && has_records(&self.rings[*ring]))
+                .collect();
+            if let Some(first) = rings.first() {
+                let pid = self.rings[*first].reader.header().pid;
+                self.line(output, clock::realtime_ns(), pid, Level::WARNING, &lines::earlier_run(rings.len()))?;
+                // A pass that fails from here on does not say it again.
+                rings.into_iter().for_each(|ring| self.rings[ring].headed = true);
             }
         }
         let live = std::mem::replace(&mut self.limit, u64::MAX);
@@ -404,22 +471,30 @@ impl Drain {
         let lane = &ring.lanes[lane_number];
         let Some(record) = lane.batch.peek() else { return Ok(()) };
         let expected = lane.taken.next_message.max(1);
+        // Whatever may fail comes before the first byte of a line: a pass that fails here begins this record anew.
+        let site = ring.sites.get(&ring.reader, record.call_site)?;
+        let unspilled = match ring.reader.unspill(&record) {
+            Err(lost) if error::may_pass(&lost.error) && lane.may_wait_for(record.first) => {
+                return Err(Error::io("read a spilled message of", ring.reader.path())(lost.error));
+            }
+            unspilled => unspilled,
+        };
         if record.message > expected {
             let before = (lane.taken_clock != 0).then(|| ring.timeline.realtime_ns(lane.taken_clock));
             let text = lines::overwritten(record.message - expected, before, ns, &mut output.stamp);
             render::line(&mut output.lines, &mut output.stamp, ns, pid, Level::WARNING, text.as_bytes(), None);
         }
         let mut spilled = None;
-        let site = ring.sites.get(&ring.reader, record.call_site)?;
-        match ring.reader.unspill(&record) {
+        match unspilled {
             Ok(None) => output.record(&record, site, ns, pid),
             Ok(Some((body, encoding))) => {
                 output.record(&Record { body: &body, encoding, ..record }, site, ns, pid);
                 let reference = SpillReference::from_bytes(record.body);
                 spilled = reference.map(|found| spill::path(ring.reader.entry(), found.number));
             }
-            Err(text) => {
+            Err(lost) => {
                 ring.damaged += 1;
+                let text = lost.to_string();
                 output.record(&Record { body: text.as_bytes(), encoding: 0, ..record }, None, ns, pid);
             }
         }
@@ -443,10 +518,14 @@ impl Drain {
         Ok(())
     }
 
-    /// Where the lines from `start` on do not fit the file any more: commits what is before them and rotates.
+    /// Where the lines from `start` on do not fit the file any more: commits what is before them and rotates. After an
+    /// error they are gone, and whoever rendered them does so again.
     fn rotate_before(&mut self, output: usize, start: usize) -> Result<()> {
-        if self.outputs[output].file.is_none() {
-            self.outputs[output].refresh(&self.folder)?;
+        if self.outputs[output].file.is_none()
+            && let Err(error) = self.outputs[output].refresh(&self.folder)
+        {
+            self.outputs[output].lines.truncate(start);
+            return Err(error);
         }
         if !self.outputs[output].must_rotate(start) {
             return Ok(());
@@ -459,20 +538,33 @@ impl Drain {
 
     fn rotate(&mut self, output: usize) -> Result<()> {
         let Output { role, rotate_keep, .. } = &self.outputs[output];
-        let changes = plan_rotation(&self.folder, role, *rotate_keep)?;
+        let mut changes = plan_rotation(&self.folder, role, *rotate_keep)?;
+        // Positions that could not be written to their ring stay in the journal's newest entry.
+        changes.extend(self.positions());
         self.journal.write(&changes, &[])?;
         let entry = Entry { epoch: 0, changes, bytes: Vec::new() };
         self.outputs[output].file = None;
         if let Err(error) = apply::apply(&self.folder, &entry) {
-            self.stick(entry, &error);
+            self.stuck = Some(entry);
             return Err(error);
         }
+        self.applied(&entry);
         self.outputs[output].refresh(&self.folder).map(|_| ())
     }
 
-    fn stick(&mut self, entry: Entry, error: &Error) {
-        self.stuck = Some(entry);
-        self.stuck_since.get_or_insert_with(|| (Instant::now(), error.to_string()));
+    /// The positions that are not in their rings yet.
+    fn positions(&self) -> Vec<Change> {
+        let mut positions = Vec::new();
+        for ring in &self.rings {
+            let (name, uuid) = (&ring.name, ring.reader.header().uuid);
+            positions.extend(ring.moved().map(|(lane, position)| Change::Position {
+                ring: name.clone(),
+                uuid,
+                lane: lane as u32,
+                words: position.words(),
+            }));
+        }
+        positions
     }
 
     /// One line of the flusher's own. It counts towards the file's size as every other.
@@ -546,6 +638,8 @@ impl Drain {
 
     /// Writes the batch: journal, files, positions, removals.
     fn commit(&mut self, removals: Vec<Change>) -> Result<()> {
+        // Of two entries the older one is overwritten, so it must have been applied.
+        self.retry_stuck()?;
         let mut changes = Vec::new();
         for output in self.outputs.iter_mut().filter(|output| !output.lines.is_empty()) {
             let file = output.refresh(&self.folder)?;
@@ -553,16 +647,8 @@ impl Drain {
             let (role, length) = (output.role.clone(), output.lines.len() as u64);
             changes.push(Change::Append { role, file: identity, offset, length });
         }
-        for ring in &self.rings {
-            let (name, uuid) = (&ring.name, ring.reader.header().uuid);
-            changes.extend(ring.moved().map(|(lane, position)| Change::Position {
-                ring: name.clone(),
-                uuid,
-                lane: lane as u32,
-                words: position.words(),
-            }));
-        }
-        changes.extend(removals);
+        changes.extend(self.positions());
+        changes.extend(removals.iter().cloned());
         if changes.is_empty() {
             return Ok(());
         }
@@ -573,7 +659,7 @@ impl Drain {
         self.counter = self.counter.wrapping_add(1);
         if let Err(error) = written {
             let bytes = bytes_of(&self.outputs);
-            self.stick(Entry { epoch: 0, changes, bytes }, &error);
+            self.stuck = Some(Entry { epoch: 0, changes, bytes });
             self.forget_lines();
             self.publish(false);
             return Err(error);
@@ -581,9 +667,13 @@ impl Drain {
         self.forget_lines();
         self.publish(true);
         self.remove_spills();
-        for change in &changes {
-            if let Change::Remove { ring, .. } = change {
-                apply::remove(&self.folder, ring)?;
+        for change in &removals {
+            if let Change::Remove { ring, .. } = change
+                && let Err(error) = apply::remove(&self.folder, ring)
+            {
+                // All but this is done, and must not be done again.
+                self.stuck = Some(Entry { epoch: 0, changes: removals, bytes: Vec::new() });
+                return Err(error);
             }
         }
         Ok(())

@@ -66,10 +66,13 @@ impl Lock {
 
     fn take(file: File, path: &Path) -> Result<Lock> {
         crate::sys::hooks::close_in_child(file.as_raw_fd());
-        let holder = Holder::current();
-        let write = file.set_len(0).and_then(|()| file.write_all_at(holder.to_string().as_bytes(), 0));
+        // From here on an error takes the descriptor off that list again.
+        let lock = Lock { file, holder: Holder::current(), beat: Instant::now() };
+        let text = lock.holder.to_string();
+        // Over the old text, which needs no room where the disk is full.
+        let write = lock.file.write_all_at(text.as_bytes(), 0).and_then(|()| lock.file.set_len(text.len() as u64));
         write.map_err(Error::io("write", path))?;
-        Ok(Lock { file, holder, beat: Instant::now() })
+        Ok(lock)
     }
 
     /// Renews the heartbeat, now and then. A full disk is no reason to stop flushing.

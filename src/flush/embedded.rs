@@ -1,5 +1,6 @@
 //! The flusher that every process carries: a thread that stands by, and drains for all when it is elected.
 
+use crate::complain::complain;
 use crate::clock;
 use crate::flush::flusher::{Election, Flusher};
 use crate::folder::Folder;
@@ -26,7 +27,7 @@ pub(crate) fn start(folder: &Folder) {
         stand_by(&folder, since);
     };
     if let Err(error) = std::thread::Builder::new().name("lastwords".to_owned()).spawn(body) {
-        eprintln!("lastwords: no thread for the flusher ({error}); another process or `lastwords flush` must drain");
+        complain(format_args!("no thread for the flusher ({error}); another process or `lastwords flush` must drain"));
     }
 }
 
@@ -75,7 +76,7 @@ fn stand_by(folder: &Folder, since: u64) {
             Ok(Election::Lost(holder)) => wait_for_holders_end(holder),
             Err(error) => {
                 if !said {
-                    eprintln!("lastwords: cannot flush: {error}; what is logged stays in the rings");
+                    complain(format_args!("cannot flush: {error}; what is logged stays in the rings"));
                 }
                 said = true;
                 std::thread::sleep(LOOK_AGAIN);

@@ -4,6 +4,7 @@
 //! does, it arms every ring and looks once more. A producer that commits a record after that look sees the wish (LANE:B
 //! lies between its slot's BUSY and its look at `armed`), so no record waits for a timeout.
 
+use crate::complain::complain;
 use crate::error::Result;
 use crate::flush::drain::{Drain, Pass};
 use crate::flush::election::{Attempt, Lock};
@@ -36,6 +37,8 @@ const LOOKS_AT_RINGS: u32 = 100;
 const SLEEP_WAITING: Duration = Duration::from_micros(20);
 /// Sleep after an error.
 const SLEEP_FAILED: Duration = Duration::from_millis(100);
+/// Passes of a single drain that fail, one after the other, before it gives up.
+const FAILURES_MAX: u32 = 3;
 /// Passes of a single drain that find nothing more, before it ends: processes that cannot be seen are looked at twice,
 /// a second apart.
 const LAST_LOOKS: Duration = Duration::from_millis(1200);
@@ -89,7 +92,7 @@ impl Flusher {
                 }
                 Err(error) => {
                     if !failing {
-                        eprintln!("lastwords: {error}; what is logged stays in the rings, and this is tried again");
+                        complain(format_args!("{error}; what is logged stays in the rings, and this is tried again"));
                     }
                     failing = true;
                     std::thread::sleep(SLEEP_FAILED);
@@ -108,9 +111,18 @@ impl Flusher {
     /// What the journal or a log file said.
     pub fn drain_once(&mut self) -> Result<Pass> {
         let mut total = Pass::default();
-        let start = std::time::Instant::now();
+        let (start, mut failures) = (std::time::Instant::now(), 0);
         loop {
-            let pass = self.drain.pass()?;
+            let pass = match self.drain.pass() {
+                Ok(pass) => pass,
+                Err(error) if failures + 1 == FAILURES_MAX => return Err(error),
+                Err(_) => {
+                    failures += 1;
+                    std::thread::sleep(SLEEP_FAILED);
+                    continue;
+                }
+            };
+            failures = 0;
             total.records += pass.records;
             total.removed += pass.removed;
             let undecided = self.drain.has_undecided_rings() && start.elapsed() < LAST_LOOKS;
@@ -155,7 +167,10 @@ impl Flusher {
     /// between only what makes no noise is looked for.
     fn rest_deeply(&mut self) {
         let _ = self.drain.settle();
-        self.drain.arm(true);
+        if !self.drain.arm(true) {
+            self.listen(SLEEP_MAX);
+            return;
+        }
         if self.drain.pass().is_ok_and(|pass| pass == Pass::default()) {
             for _ in 0..DEEP_SLEEPS {
                 if self.listen(SLEEP_DEEP) || self.drain.has_news() || !self.lock.is_current(self.drain.folder()) {

@@ -14,6 +14,7 @@ use crate::sys::futex;
 use crate::sys::map::FutexPage;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::cell::Cell;
 use std::mem::offset_of;
 use std::fs::File;
 use std::io;
@@ -31,6 +32,9 @@ const LOOK_ENDED: Duration = Duration::from_millis(50);
 const LOOK_UNSEEN: Duration = Duration::from_secs(2);
 /// The same between the two looks that settle a doubt.
 const LOOK_DOUBTFUL: Duration = Duration::from_millis(500);
+
+/// Longest time for which a spilled message that cannot be read holds everything up, before it counts as lost.
+const SPILL_WAIT: Duration = Duration::from_secs(2);
 
 /// A lane as the flusher follows it.
 #[derive(Debug, Default)]
@@ -50,6 +54,8 @@ pub(crate) struct LaneFollow {
     /// The pass in which it was read last.
     read_in: u64,
     open: Option<(u64, Instant)>,
+    /// The first sequence of a spilled message that cannot be read, and since when.
+    unreadable: Cell<Option<(u64, Instant)>>,
     /// The last sequence, once the process is dead.
     final_last: Option<u64>,
     /// A read after the death found nothing more.
@@ -59,6 +65,16 @@ pub(crate) struct LaneFollow {
 impl LaneFollow {
     fn extent(&self, snapshot: &LaneSnapshot) -> Extent {
         self.final_last.map_or(Extent::Live(snapshot.reserved), Extent::Final)
+    }
+
+    /// Whether a spilled message that cannot be read now may still be worth waiting for.
+    pub(crate) fn may_wait_for(&self, sequence: u64) -> bool {
+        let since = match self.unreadable.get() {
+            Some((unreadable, since)) if unreadable == sequence => since,
+            _ => Instant::now(),
+        };
+        self.unreadable.set(Some((sequence, since)));
+        since.elapsed() < SPILL_WAIT
     }
 
     /// Up to which order key lines may be written as far as this lane is concerned, which was read in this pass;
@@ -97,6 +113,10 @@ pub(crate) struct Follow {
     pub(crate) earlier: bool,
     pub(crate) closed: Closed,
     pub(crate) damaged: u64,
+    /// The line that says so stands above its records.
+    pub(crate) headed: bool,
+    /// How often in a row it could not be read.
+    pub(crate) failures: u32,
     pub(crate) looked_at: Option<Instant>,
     snapshots: Vec<LaneSnapshot>,
     /// The pass to which the snapshots belong.
@@ -131,6 +151,8 @@ impl Follow {
             sites: Sites::default(),
             dead: None,
             earlier: false,
+            headed: false,
+            failures: 0,
             closed: control.closed,
             damaged: 0,
             looked_at: None,
@@ -179,20 +201,22 @@ impl Follow {
         if since(self.looked) < every && !self.has_ended() {
             return Ok(());
         }
-        self.looked = Some(now);
         let (file, process) = (self.reader.source(), self.reader.process());
         let evidence = file
             .with(|open| Evidence::collect(open, file.inode(), process))
             .map_err(Error::io("look at the lock of", self.reader.path()))?;
         let verdict = self.watch.settle(evidence.verdict(), now);
         if matches!(verdict, Verdict::Dead | Verdict::Exec) {
-            self.closed = self.reader.control()?.closed;
-            self.dead = Some(verdict);
-            for lane in 0..self.lanes.len() {
-                let last = self.reader.last_sequence(lane, &mut self.scratch)?;
-                self.lanes[lane].final_last = Some(last);
-            }
+            let closed = self.reader.control()?.closed;
+            let lanes = 0..self.lanes.len();
+            let last: Vec<u64> =
+                lanes.map(|lane| self.reader.last_sequence(lane, &mut self.scratch)).collect::<Result<_>>()?;
+            // All or nothing: of a ring that is dead in part, the rest would never be drained.
+            (self.closed, self.dead) = (closed, Some(verdict));
+            self.lanes.iter_mut().zip(last).for_each(|(lane, last)| lane.final_last = Some(last));
         }
+        // Only now: a look that failed is taken again.
+        self.looked = Some(now);
         Ok(())
     }
 
@@ -384,15 +408,15 @@ impl Follow {
         if any && self.dead.is_none() { self.wake(counter) } else { Ok(()) }
     }
 
-    /// Takes note that an entry of the journal published the positions.
-    pub(crate) fn published_by_journal(&mut self, counter: u32) {
-        for lane in &mut self.lanes {
-            lane.published = lane.taken;
+    /// Takes note that an entry of the journal published this position.
+    pub(crate) fn published_by_journal(&mut self, lane: u32, position: Position) {
+        if let Some(lane) = self.lanes.get_mut(lane as usize) {
+            lane.published = position;
         }
-        let _ = self.wake(counter);
     }
 
-    fn wake(&mut self, counter: u32) -> Result<()> {
+    /// Wakes who waits for positions of this ring.
+    pub(crate) fn wake(&mut self, counter: u32) -> Result<()> {
         let offset = self.reader.geometry().control_offset();
         let mut waiters = [0u8; 4];
         let found = self.reader.source().read_at(&mut waiters, offset + offset_of!(Control, waiters) as u64);
@@ -415,8 +439,9 @@ impl Follow {
         if self.armed == how || self.dead.is_some() {
             return Ok(());
         }
+        self.write_control(offset_of!(Control, armed), how)?;
         self.armed = how;
-        self.write_control(offset_of!(Control, armed), how)
+        Ok(())
     }
 
     /// Forgets that the ring was armed, because a producer may have taken the wish away.

@@ -61,7 +61,7 @@ pub(crate) fn moved_aside(to: &Path) -> String {
 /// A write failed for a while.
 pub(crate) fn write_failed(duration: Duration, error: &str) -> String {
     format!(
-        "lastwords: for {:.1} s the log could not be written ({error}); what was logged meanwhile follows",
+        "lastwords: for {:.1} s the log could not be written ({error}); lines of that time came late",
         duration.as_secs_f64()
     )
 }

@@ -24,3 +24,4 @@ mod follow;
 mod lines;
 mod output;
 mod ringfile;
+mod trouble;

@@ -213,10 +213,11 @@ impl RecoveredRing {
             let thread_name = lane.snapshot.thread_name(&record);
             let spilled = self.reader.unspill(&record);
             self.report.damaged += u64::from(spilled.is_err());
+            let lost = spilled.as_ref().map_or_else(ToString::to_string, |_| String::new());
             let record = match &spilled {
                 Ok(None) => record,
                 Ok(Some((body, encoding))) => Record { body, encoding: *encoding, ..record },
-                Err(text) => Record { body: text.as_bytes(), encoding: 0, ..record },
+                Err(_) => Record { body: lost.as_bytes(), encoding: 0, ..record },
             };
             let (pid, role) = (self.report.pid, self.report.role.as_str());
             take(&Recovered { record, realtime_ns, pid, role, site, thread_name })?;

@@ -1,6 +1,7 @@
 //! What the tests share: scratch folders that clean up after themselves, and log files taken apart.
 
 pub mod actor;
+pub mod flushers;
 pub mod forking;
 pub mod logs;
 pub mod oracle;
@@ -8,3 +9,4 @@ pub mod samples;
 pub mod scratch;
 pub mod sys;
 pub mod watchdog;
+pub mod wreck;

@@ -60,6 +60,13 @@ impl Random {
     pub fn below(&mut self, limit: u64) -> u64 {
         self.draw() % limit
     }
+
+    /// Brings `items` into a random order.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for n in (1..items.len()).rev() {
+            items.swap(n, self.below(n as u64 + 1) as usize);
+        }
+    }
 }
 
 fn mix(mut z: u64) -> u64 {
@@ -192,6 +199,8 @@ pub struct Victim {
     pub flusher: bool,
     /// Size at which the log is rotated.
     pub rotate_size: u64,
+    /// Rotated files that are kept.
+    pub rotate_keep: u32,
     /// Longest padding of a message.
     pub longest: u64,
     /// Messages that a thread logs flat out before it pauses for 2 ms; 0 for no pause.
@@ -215,6 +224,7 @@ impl Victim {
             slots: 4096,
             flusher: false,
             rotate_size: 10 << 20,
+            rotate_keep: 100,
             longest: 2000,
             burst: 0,
             ending: Ending::WhenKilled,
@@ -241,6 +251,7 @@ impl Victim {
             self.slots.to_string(),
             self.flusher.to_string(),
             self.rotate_size.to_string(),
+            self.rotate_keep.to_string(),
             self.longest.to_string(),
             self.burst.to_string(),
             ending,
@@ -254,8 +265,22 @@ impl Victim {
     #[must_use]
     pub fn from_arguments(arguments: impl Iterator<Item = String>) -> Victim {
         let arguments: Vec<String> = arguments.collect();
-        let [folder, marks, role, run, threads, full, record_size, slots, flusher, rotate_size, longest, burst, ending] =
-            <[String; 13]>::try_from(arguments).expect("thirteen arguments");
+        let [
+            folder,
+            marks,
+            role,
+            run,
+            threads,
+            full,
+            record_size,
+            slots,
+            flusher,
+            rotate_size,
+            rotate_keep,
+            longest,
+            burst,
+            ending,
+        ] = <[String; 14]>::try_from(arguments).expect("fourteen arguments");
         let number = |text: &str| text.parse::<u64>().expect("a number");
         let ending = match ending.split_once(':') {
             Some(("exit", count)) => Ending::Exit(number(count)),
@@ -273,6 +298,7 @@ impl Victim {
             slots: number(&slots) as u32,
             flusher: flusher == "true",
             rotate_size: number(&rotate_size),
+            rotate_keep: number(&rotate_keep) as u32,
             longest: number(&longest),
             burst: number(&burst),
             ending,
@@ -388,4 +414,11 @@ pub fn is_death(line: &Line) -> bool {
 pub fn is_heading(line: &Line) -> bool {
     line.level == "WARNING"
         && line.message.starts_with("lastwords: the records that follow were left by an earlier run")
+}
+
+/// Whether the flusher says here that something failed for a while. Nothing fails unless a test makes it fail.
+#[must_use]
+pub fn is_complaint(line: &Line) -> bool {
+    let failed = line.message.starts_with("lastwords: for ") && line.message.contains("could not be written");
+    line.level == "WARNING" && (failed || line.message.starts_with("lastwords: left aside: "))
 }

@@ -35,6 +35,55 @@ pub fn map_words(path: &Path, words: usize) -> io::Result<&'static [AtomicU64]> 
     Ok(unsafe { std::slice::from_raw_parts(address.cast::<AtomicU64>(), words) })
 }
 
+/// Whether a traced process's system calls can be changed: only this processor's registers are known here.
+pub const CALLS_CAN_BE_CHANGED: bool = cfg!(target_arch = "x86_64");
+
+/// The registers of a traced process at a system call. [`CALLS_CAN_BE_CHANGED`] is to be asked before.
+#[derive(Debug, Clone, Copy)]
+#[repr(transparent)]
+struct Registers(libc::user_regs_struct);
+
+#[cfg(target_arch = "x86_64")]
+impl Registers {
+    fn number(&self) -> i64 {
+        self.0.orig_rax as i64
+    }
+
+    fn set_number(&mut self, number: i64) {
+        self.0.orig_rax = number as u64;
+    }
+
+    fn length(&self) -> u64 {
+        self.0.rdx
+    }
+
+    fn set_length(&mut self, length: u64) {
+        self.0.rdx = length;
+    }
+
+    fn set_result(&mut self, result: i64) {
+        self.0.rax = result as u64;
+    }
+}
+
+/// Elsewhere every call looks like none that could be changed.
+#[cfg(not(target_arch = "x86_64"))]
+impl Registers {
+    fn number(&self) -> i64 {
+        -1
+    }
+
+    fn set_number(&mut self, _: i64) {}
+
+    fn length(&self) -> u64 {
+        0
+    }
+
+    fn set_length(&mut self, _: u64) {}
+
+    fn set_result(&mut self, _: i64) {}
+}
+
 /// Why a traced process stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
@@ -124,34 +173,60 @@ impl Traced {
         Ok(())
     }
 
-    /// At the entry of a write to a file: halves its length, as a full disk or a signal may do. False where it is no
-    /// such call, or too short, or this processor's registers are not known here.
+    /// At the entry of a system call: its arguments.
     ///
     /// # Errors
-    /// As ptrace(2).
-    #[cfg(target_arch = "x86_64")]
-    pub fn halve_write(&mut self) -> io::Result<bool> {
-        // SAFETY: user_regs_struct is plain numbers, for which zeros are a value.
-        let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
-        // SAFETY: PTRACE_GETREGS writes one user_regs_struct to the address in its fourth argument.
-        check(unsafe { libc::ptrace(libc::PTRACE_GETREGS, self.pid, 0, &raw mut registers) })?;
-        let is_write = [libc::SYS_write, libc::SYS_pwrite64].contains(&(registers.orig_rax as libc::c_long));
-        if !is_write || registers.rdx < 2 {
+    /// As ptrace(2); so for the others.
+    pub fn arguments(&self) -> io::Result<[u64; 6]> {
+        let found = self.system_call_info()?;
+        // SAFETY: at an entry the kernel has filled this member of the union.
+        Ok(unsafe { found.u.entry.args })
+    }
+
+    /// At the entry of a write to a file: shortens it to `shorter(length)` bytes, as a full disk or a signal may do.
+    /// False where it is no such call, or is not longer than that.
+    ///
+    /// # Errors
+    /// As [`Traced::arguments`].
+    pub fn shorten_write(&mut self, shorter: impl Fn(u64) -> u64) -> io::Result<bool> {
+        let mut registers = self.registers()?;
+        let length = shorter(registers.length());
+        let is_write = [libc::SYS_write, libc::SYS_pwrite64].contains(&registers.number());
+        if !is_write || length == 0 || length >= registers.length() {
             return Ok(false);
         }
-        registers.rdx /= 2;
-        // SAFETY: PTRACE_SETREGS reads one user_regs_struct from the address in its fourth argument.
-        check(unsafe { libc::ptrace(libc::PTRACE_SETREGS, self.pid, 0, &raw const registers) })?;
+        registers.set_length(length);
+        self.set_registers(&registers)?;
         Ok(true)
     }
 
-    /// Registers of other processors are not known here.
+    /// At the entry of a system call: the kernel does nothing, and the process takes `result` for the answer.
     ///
     /// # Errors
-    /// None.
-    #[cfg(not(target_arch = "x86_64"))]
-    pub fn halve_write(&mut self) -> io::Result<bool> {
-        Ok(false)
+    /// As [`Traced::arguments`].
+    pub fn answer_instead(&mut self, result: i64) -> io::Result<()> {
+        let mut registers = self.registers()?;
+        registers.set_number(-1);
+        self.set_registers(&registers)?;
+        if self.to_system_call()? != Stop::Exit {
+            return Err(io::Error::other("a system call that was skipped has no end"));
+        }
+        let mut registers = self.registers()?;
+        registers.set_result(result);
+        self.set_registers(&registers)
+    }
+
+    fn registers(&self) -> io::Result<Registers> {
+        // SAFETY: the registers are plain numbers, for which zeros are a value.
+        let mut registers: Registers = unsafe { std::mem::zeroed() };
+        // SAFETY: PTRACE_GETREGS writes one user_regs_struct to the address in its fourth argument.
+        check(unsafe { libc::ptrace(libc::PTRACE_GETREGS, self.pid, 0, &raw mut registers) })?;
+        Ok(registers)
+    }
+
+    fn set_registers(&mut self, registers: &Registers) -> io::Result<()> {
+        // SAFETY: PTRACE_SETREGS reads one user_regs_struct from the address in its fourth argument.
+        check(unsafe { libc::ptrace(libc::PTRACE_SETREGS, self.pid, 0, &raw const *registers) })
     }
 
     fn resume(&mut self, how: libc::c_uint) -> io::Result<Stop> {
@@ -181,12 +256,17 @@ impl Traced {
         }
     }
 
-    fn system_call(&self) -> io::Result<Stop> {
+    fn system_call_info(&self) -> io::Result<libc::ptrace_syscall_info> {
         // SAFETY: ptrace_syscall_info is plain numbers, for which zeros are a value.
         let mut found: libc::ptrace_syscall_info = unsafe { std::mem::zeroed() };
         let size = size_of::<libc::ptrace_syscall_info>();
         // SAFETY: PTRACE_GET_SYSCALL_INFO writes at most `size` bytes to the address in its fourth argument.
         check(unsafe { libc::ptrace(libc::PTRACE_GET_SYSCALL_INFO, self.pid, size, &raw mut found) })?;
+        Ok(found)
+    }
+
+    fn system_call(&self) -> io::Result<Stop> {
+        let found = self.system_call_info()?;
         if found.op != libc::PTRACE_SYSCALL_INFO_ENTRY {
             return Ok(Stop::Exit);
         }

@@ -1,24 +1,43 @@
-//! Drains a folder once, from a single thread: `drainer FOLDER now|all`. With `now`, rings that were left before count
-//! as an earlier run.
+//! Drains a folder from a single thread: `drainer FOLDER now|all [on]`. With `now`, rings that were left before count as
+//! an earlier run. It drains once, or with `on` as a daemon does, until whoever traces it says that it is enough.
 //!
-//! It asks for its parent's id before and after, and nowhere else, so that whoever traces it knows which system calls
-//! are the drain's.
+//! It asks for its parent's id before and after, and with `on` between two passes, and nowhere else, so that whoever
+//! traces it knows which system calls are the drain's. `on` ends when the answer is that it has no parent, and asks for
+//! its user's id then.
 
 use lastwords::clock;
 use lastwords::flush::flusher::{Election, Flusher};
 use lastwords::folder::Folder;
-use rustix::process::getppid;
+use rustix::process::{getppid, getuid};
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// Time between two tries to become the flusher.
+const TRY_AGAIN: Duration = Duration::from_millis(100);
 
 fn main() {
     let mut arguments = std::env::args_os().skip(1);
     let path = PathBuf::from(arguments.next().expect("a folder"));
     let since = if arguments.next().is_some_and(|since| since == "now") { clock::realtime_ns() } else { 0 };
     let folder = Folder::open(&path).expect("the folder");
+    if arguments.next().is_some() {
+        return drain_on(&folder, since);
+    }
     let _ = getppid();
     let Election::Won(mut flusher) = Flusher::elect(&folder, since).expect("the election") else {
         panic!("another flusher runs");
     };
     flusher.drain_once().expect("the drain");
     let _ = getppid();
+}
+
+/// As the thread that every process carries.
+fn drain_on(folder: &Folder, since: u64) {
+    while getppid().is_some() {
+        match Flusher::elect(folder, since) {
+            Ok(Election::Won(mut flusher)) => flusher.run(|| getppid().is_none()),
+            Ok(Election::Lost(_)) | Err(_) => std::thread::sleep(TRY_AGAIN),
+        }
+    }
+    let _ = getuid();
 }

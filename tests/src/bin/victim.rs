@@ -24,7 +24,7 @@ fn main() {
         .full_policy(victim.full.parse().expect("a policy"))
         .flusher(if victim.flusher { Flusher::Embedded } else { Flusher::Never })
         .rotate_size(victim.rotate_size)
-        .rotate_keep(100)
+        .rotate_keep(victim.rotate_keep)
         .init()
         .expect("the logger");
     marks.ready();

@@ -1,0 +1,280 @@
+//! Flushers under ptrace: killed at a system call, or with a call that fails or writes less than it was asked to.
+
+use crate::sys::{Stop, Traced};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A flusher that has not drained everything after so long is stuck.
+const STUCK: Duration = Duration::from_secs(30);
+
+/// Calls that do nothing but let time pass.
+const SLEEPS: [i64; 2] = [libc::SYS_nanosleep, libc::SYS_clock_nanosleep];
+
+/// How to start the program `drainer`.
+#[derive(Debug, Clone)]
+pub struct Drainer {
+    /// The program.
+    pub program: &'static str,
+    /// `now` or `all`, see there.
+    pub since: &'static str,
+    /// An empty folder to run in.
+    pub elsewhere: PathBuf,
+}
+
+impl Drainer {
+    fn command(&self, folder: &Path) -> Command {
+        let mut command = Command::new(self.program);
+        command.arg(folder).arg(self.since).current_dir(&self.elsewhere).env("TMPDIR", &self.elsewhere);
+        command
+    }
+
+    /// Drains what others left.
+    ///
+    /// # Panics
+    /// If the drain fails.
+    pub fn drain(&self, folder: &Path) {
+        let output = self.command(folder).output().expect("started");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Drains `folder` up to `stop`. Returns the drain's system calls as far as it got, or None if that point was not
+    /// reached, or is no write.
+    ///
+    /// # Panics
+    /// If the flusher does anything else.
+    #[must_use]
+    pub fn drain_until(&self, folder: &Path, stop: KillAt) -> Option<Vec<Call>> {
+        let mut traced = Traced::start(&mut self.command(folder)).expect("started");
+        let mut calls: Option<Vec<Call>> = None;
+        loop {
+            match traced.to_system_call().expect("traced") {
+                Stop::Entry(number) if number == libc::SYS_getppid as u64 => match calls {
+                    None => calls = Some(Vec::new()),
+                    Some(calls) if stop == KillAt::Never => {
+                        while !matches!(traced.run().expect("ran"), Stop::Ended(0)) {}
+                        return Some(calls);
+                    }
+                    Some(_) => return None,
+                },
+                Stop::Entry(number) => {
+                    let Some(calls) = &mut calls else { continue };
+                    let here = calls.len();
+                    calls.push(Call::at(&traced, number));
+                    match stop {
+                        KillAt::Before(k) if k == here => traced.kill().expect("killed"),
+                        KillAt::Within(k) if k == here => {
+                            if !traced.shorten_write(|length| length / 2).expect("traced") {
+                                return None;
+                            }
+                            assert_eq!(traced.to_system_call().expect("traced"), Stop::Exit);
+                            traced.kill().expect("killed");
+                        }
+                        _ => continue,
+                    }
+                    return Some(std::mem::take(calls));
+                }
+                Stop::Exit => {}
+                other => panic!("{other:?} at {stop:?}"),
+            }
+        }
+    }
+
+    /// Drains `folder` as a daemon does, with this fault, until no ring is left.
+    ///
+    /// # Panics
+    /// If the flusher ends by itself, or never comes to an end.
+    #[must_use]
+    pub fn drain_with(&self, folder: &Path, fault: Option<Fault>) -> Faulted {
+        let mut command = self.command(folder);
+        // What a flusher cannot say on a full disk, or to a pipe that nobody reads, must not end it.
+        let full = fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+        command.arg("on").stderr(if std::env::var_os("LASTWORDS_SHOW").is_some() {
+            Stdio::inherit()
+        } else {
+            full.into()
+        });
+        let mut traced = Traced::start(&mut command).expect("started");
+        let mut run = Run { folder, fault, begun: false, left: 0, start: Instant::now(), found: Faulted::default() };
+        while run.go_on(&mut traced) {}
+        run.found
+    }
+}
+
+/// Where a drain is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KillAt {
+    /// Before this system call.
+    Before(usize),
+    /// After this write has written half of its bytes.
+    Within(usize),
+    /// Nowhere.
+    Never,
+}
+
+/// A system call of a flusher.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Its number.
+    pub number: i64,
+    /// Of a write: how many bytes, and the name of the file.
+    pub write: Option<(u64, String)>,
+    /// Whether it closes a folder.
+    pub closes_folder: bool,
+}
+
+impl Call {
+    fn at(traced: &Traced, number: u64) -> Call {
+        let number = number as i64;
+        let file = || {
+            let arguments = traced.arguments().expect("traced");
+            let path = fs::read_link(format!("/proc/{}/fd/{}", traced.pid(), arguments[0])).unwrap_or_default();
+            (arguments[2], path)
+        };
+        let write = [libc::SYS_write, libc::SYS_pwrite64].contains(&number).then(|| {
+            let (length, path) = file();
+            (length, path.file_name().unwrap_or_default().to_string_lossy().into_owned())
+        });
+        let closes_folder = number == libc::SYS_close && file().1.is_dir();
+        Call { number, write, closes_folder }
+    }
+
+    /// Whether it writes what must not get lost: a batch to the journal, or lines to a log file.
+    #[must_use]
+    pub fn writes_lines(&self) -> bool {
+        // The journal's entry that says that there is nothing to do is its head alone.
+        const EMPTY_ENTRY: u64 = 40;
+        self.write.as_ref().is_some_and(|(length, name)| {
+            name.contains(".log") || name.starts_with("journal.") && *length != EMPTY_ENTRY
+        })
+    }
+
+    /// Whether this error is to be tried. The standard library ends a program whose sleep, or closing of a folder, fails
+    /// in any way but by a signal: no kernel does that to a sleep, and no local file system to a folder. And brk(2)
+    /// answers with an address, never with an error.
+    #[must_use]
+    pub fn may_fail(&self, error: i32) -> bool {
+        if self.number == libc::SYS_brk {
+            return false;
+        }
+        error == libc::EINTR || !(SLEEPS.contains(&self.number) || self.closes_folder)
+    }
+
+    /// Whether it waits for time to pass, or for the doorbell.
+    fn is_wait(&self) -> bool {
+        SLEEPS.contains(&self.number) || [libc::SYS_poll, libc::SYS_ppoll].contains(&self.number)
+    }
+}
+
+/// What goes wrong with which system call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// Which one, counted from 0.
+    pub call: usize,
+    /// What.
+    pub kind: FaultKind,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// SIGKILL instead of the call.
+    Kill,
+    /// It fails with this error, and so do the next ones of its number: so many in all.
+    Fail(i32, u32),
+    /// It writes half of what it should.
+    Half,
+    /// It writes one byte.
+    OneByte,
+}
+
+/// What a flusher with a fault did.
+#[derive(Debug, Default)]
+pub struct Faulted {
+    /// Its system calls.
+    pub calls: Vec<Call>,
+    /// Which of them failed.
+    pub failed: Vec<usize>,
+    /// Whether the fault happened.
+    pub reached: bool,
+    /// Whether it was killed, or ended itself because there was no memory.
+    pub killed: bool,
+}
+
+/// A flusher on its way.
+struct Run<'a> {
+    folder: &'a Path,
+    fault: Option<Fault>,
+    begun: bool,
+    /// How many calls are still to fail.
+    left: u32,
+    start: Instant,
+    found: Faulted,
+}
+
+impl Run<'_> {
+    /// Lets the flusher go on to its next system call. False when it has ended.
+    fn go_on(&mut self, traced: &mut Traced) -> bool {
+        match traced.to_system_call().expect("traced") {
+            Stop::Entry(number) if number == libc::SYS_getppid as u64 => {
+                self.begun = true;
+                assert!(self.start.elapsed() < STUCK, "stuck with {:?}", self.fault);
+                if is_drained(self.folder) {
+                    traced.answer_instead(0).expect("traced");
+                }
+                true
+            }
+            Stop::Entry(number) if number == libc::SYS_getuid as u64 && self.begun => {
+                while !matches!(traced.run().expect("ran"), Stop::Ended(0)) {}
+                false
+            }
+            Stop::Entry(number) if self.begun => self.call(traced, number),
+            Stop::Entry(_) | Stop::Exit => true,
+            // Memory that cannot be had ends a program, and only that may.
+            Stop::Signal(libc::SIGABRT) if self.lacks_memory() => self.kill(traced),
+            other => panic!("{other:?} with {:?}", self.fault),
+        }
+    }
+
+    fn call(&mut self, traced: &mut Traced, number: u64) -> bool {
+        let (here, call) = (self.found.calls.len(), Call::at(traced, number));
+        let again =
+            self.left > 0 && self.found.failed.last().is_some_and(|k| self.found.calls[*k].number == call.number);
+        let may_have = |kind| !matches!(kind, FaultKind::Fail(error, _) if !call.may_fail(error));
+        let fault = self.fault.filter(|fault| (fault.call == here || again) && may_have(fault.kind));
+        let wait = call.is_wait();
+        self.found.calls.push(call);
+        match fault.map(|fault| fault.kind) {
+            Some(FaultKind::Kill) => return self.kill(traced),
+            Some(FaultKind::Fail(error, times)) => {
+                self.left = if again { self.left } else { times } - 1;
+                self.found.failed.push(here);
+                traced.answer_instead(-i64::from(error)).expect("traced");
+                self.found.reached = true;
+            }
+            Some(FaultKind::Half) => self.found.reached = traced.shorten_write(|length| length / 2).expect("traced"),
+            Some(FaultKind::OneByte) => self.found.reached = traced.shorten_write(|_| 1).expect("traced"),
+            // Time is not what is tried here.
+            None if wait => traced.answer_instead(0).expect("traced"),
+            None => {}
+        }
+        true
+    }
+
+    fn kill(&mut self, traced: &mut Traced) -> bool {
+        traced.kill().expect("killed");
+        (self.found.reached, self.found.killed) = (true, true);
+        false
+    }
+
+    fn lacks_memory(&self) -> bool {
+        const MEMORY: [i64; 3] = [libc::SYS_brk, libc::SYS_mmap, libc::SYS_mremap];
+        self.found.failed.iter().any(|k| MEMORY.contains(&self.found.calls[*k].number))
+    }
+}
+
+fn is_drained(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder.join("rings")).expect("listed");
+    !entries.filter_map(Result::ok).any(|entry| entry.path().extension().is_some_and(|found| found == "ring"))
+}

@@ -1,0 +1,243 @@
+//! A log folder as a crash left it, which is copied and drained again and again, and what a drained copy must show.
+
+use crate::logs::{self, Line};
+use crate::oracle::{Ended, Ending, Victim, compare, is_complaint, is_death, is_heading};
+use crate::scratch::Scratch;
+use lastwords::reader::RingReader;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The roles of its processes.
+pub const ROLES: [&str; 3] = ["host", "worker", "spiller"];
+
+/// How much its processes logged, and where their files are rotated.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// Messages of each of a process's two threads.
+    pub messages: u64,
+    /// Messages of each of the two threads whose longest messages do not fit their ring and are spilled.
+    pub spiller_messages: u64,
+    /// Size at which the files are rotated.
+    pub rotate_size: u64,
+    /// Rotated files that are kept: more than there will be.
+    pub rotate_keep: u32,
+}
+
+/// A folder as a crash left it: `logs` and the marks of the processes.
+#[derive(Debug)]
+pub struct Wreck {
+    scratch: Scratch,
+    processes: Vec<Ended>,
+    size: Size,
+}
+
+impl Wreck {
+    /// Runs the program `victim` some times; all but one of them are killed in the end.
+    ///
+    /// # Panics
+    /// If they do not end as they should.
+    #[must_use]
+    pub fn new(name: &str, victim: &str, size: Size) -> Wreck {
+        let scratch = Scratch::new(name);
+        let endings = [
+            ("host", Ending::KillItself(size.messages), 1024, 600),
+            ("worker", Ending::KillItself(size.messages), 1024, 600),
+            ("worker", Ending::Exit(size.messages / 4), 1024, 600),
+            ("spiller", Ending::KillItself(size.spiller_messages), 256, 12_000),
+        ];
+        let processes = (1..).zip(endings).map(|(run, (role, ending, slots, longest))| {
+            let told = Victim {
+                marks: scratch.path().join(format!("marks-{run}")),
+                full: "overwrite".to_owned(),
+                slots,
+                longest,
+                rotate_size: size.rotate_size,
+                rotate_keep: size.rotate_keep,
+                ending,
+                ..Victim::new(&scratch.path().join("logs"), role, run)
+            };
+            let mut child = Command::new(victim).args(told.arguments()).spawn().expect("spawned");
+            let pid = child.id();
+            let status = child.wait().expect("ended");
+            assert_eq!(status.success(), matches!(ending, Ending::Exit(_)), "{status}");
+            Ended { pid, victim: told, killed: matches!(ending, Ending::KillItself(_)) }
+        });
+        Wreck { processes: processes.collect(), scratch, size }
+    }
+
+    /// Makes the ring of the first process what a kill in the middle of a log call leaves: a sequence is reserved, its
+    /// slot is busy, and holds half of a message.
+    ///
+    /// # Panics
+    /// If the ring cannot be read or written.
+    pub fn leave_a_call_in_flight(&self) {
+        let pid = self.processes[0].pid;
+        let of_first = |path: &PathBuf| path.to_string_lossy().contains(&format!("-{pid}-"));
+        let path = self.rings().into_iter().find(of_first).expect("the first process's ring");
+        let reader = RingReader::open(&path).expect("readable");
+        let (geometry, mut lanes, mut buffer) = (reader.geometry(), Vec::new(), Vec::new());
+        reader.lanes(&mut buffer, &mut lanes).expect("the lanes");
+        let lane = lanes.iter().position(|lane| lane.reserved > 0).expect("a lane with records");
+        let next = reader.last_sequence(lane, &mut buffer).expect("the slots") + 1;
+        let file = fs::File::options().write(true).open(&path).expect("writable");
+        file.write_all_at(&next.to_le_bytes(), geometry.block_offset(lane)).expect("reserved");
+        let slot = geometry.lane_offset(lane) + geometry.slot_index(next) * geometry.record_size() as u64;
+        const BUSY: u64 = 1;
+        file.write_all_at(&(next << 2 | BUSY).to_le_bytes(), slot).expect("busy");
+        file.write_all_at(b"half of a message", slot + 48).expect("torn");
+    }
+
+    fn rings(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.scratch.path().join("logs/rings")).expect("listed");
+        entries.map(|entry| entry.expect("listed").path()).filter(|path| is_a(path, "ring")).collect()
+    }
+
+    /// How many messages are in files beside their rings.
+    ///
+    /// # Panics
+    /// If the folder cannot be listed.
+    #[must_use]
+    pub fn spilled(&self) -> usize {
+        let entries = fs::read_dir(self.scratch.path().join("logs/rings")).expect("listed");
+        entries.filter(|entry| entry.as_ref().is_ok_and(|entry| is_a(&entry.path(), "spill"))).count()
+    }
+
+    /// A fresh copy. The doorbell is left out; every flusher makes one where there is none.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn copy(&self) -> PathBuf {
+        let (from, to) = (self.scratch.path().join("logs"), self.scratch.path().join("copy"));
+        let _ = fs::remove_dir_all(&to);
+        fs::create_dir_all(to.join("rings")).expect("made");
+        for entry in fs::read_dir(from.join("rings")).expect("listed") {
+            let entry = entry.expect("listed");
+            if entry.file_type().expect("known").is_file() {
+                fs::copy(entry.path(), to.join("rings").join(entry.file_name())).expect("copied");
+            }
+        }
+        to
+    }
+
+    /// An empty folder beside the copies, in which a flusher runs: whatever appears there does not belong there.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn elsewhere(&self) -> PathBuf {
+        let path = self.scratch.path().join("elsewhere");
+        fs::create_dir_all(&path).expect("made");
+        path
+    }
+
+    /// The processes of a role.
+    fn of(&self, role: &str) -> Vec<Ended> {
+        self.processes.iter().filter(|process| process.victim.role == role).cloned().collect()
+    }
+
+    /// Nothing was made beside the log folder.
+    fn assert_no_strangers(&self) {
+        let strangers = |folder: &Path| -> Vec<String> {
+            let entries = fs::read_dir(folder).expect("listed");
+            entries.map(|entry| entry.expect("listed").file_name().to_string_lossy().into_owned()).collect()
+        };
+        let ours = |name: &String| name.starts_with("marks-") || ["logs", "copy", "elsewhere"].contains(&name.as_str());
+        let found: Vec<String> = strangers(self.scratch.path()).into_iter().filter(|name| !ours(name)).collect();
+        assert_eq!((found, strangers(&self.elsewhere())), (Vec::new(), Vec::new()), "files outside the folder");
+    }
+}
+
+fn is_a(path: &Path, ending: &str) -> bool {
+    path.extension().is_some_and(|found| found == ending)
+}
+
+/// What a line says: the times of the flusher's own lines are those of the flusher.
+pub type Said = (u32, String, String);
+
+/// What a drained folder shows.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Names of the log files.
+    pub files: Vec<String>,
+    /// What the lines of each role say.
+    pub lines: BTreeMap<&'static str, Vec<Said>>,
+    /// What the flusher said about errors, in any file.
+    pub complaints: Vec<String>,
+}
+
+impl Outcome {
+    /// Looks at what a drain left, and compares it with what the processes logged.
+    ///
+    /// # Panics
+    /// If a line is missing, doubled or torn, a file is too large, or one is there that nobody should have made.
+    #[must_use]
+    pub fn of(wreck: &Wreck, folder: &Path) -> Outcome {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(folder).expect("listed") {
+            let entry = entry.expect("listed");
+            let size = entry.metadata().expect("there").len();
+            let name = entry.file_name().into_string().expect("a plain name");
+            assert!(name == "rings" || size <= wreck.size.rotate_size, "{name} has {size} bytes");
+            let of_a_role = ROLES.iter().any(|role| name.starts_with(&format!("{role}.log")));
+            assert!(name == "rings" || of_a_role, "{name} in the log folder");
+            files.push(name);
+        }
+        files.sort();
+        for entry in fs::read_dir(folder.join("rings")).expect("listed") {
+            let name = entry.expect("listed").file_name().into_string().expect("a plain name");
+            let stays = ["journal.a", "journal.b", "flusher.lock", "doorbell"].contains(&name.as_str());
+            assert!(stays, "{name} was not removed");
+        }
+        wreck.assert_no_strangers();
+        let (mut lines, mut complaints) = (BTreeMap::new(), Vec::new());
+        for role in ROLES {
+            let mut found = logs::read(folder, role);
+            complaints.extend(found.extract_if(.., |line| is_complaint(line)).map(|line| line.message));
+            assert_eq!(compare(&found, &wreck.of(role)).lost, 0, "the rings are large enough");
+            let said = |line: Line| (line.pid, line.level, line.message);
+            lines.insert(role, found.into_iter().filter(|line| !is_heading(line)).map(said).collect());
+        }
+        Outcome { files, lines, complaints }
+    }
+
+    /// The same lines, in whatever order: where a heading or a line about an error stands, and which of two processes'
+    /// lines comes first, may differ. `compare` has seen that each thread's order is right.
+    ///
+    /// # Panics
+    /// If they are not the same.
+    pub fn assert_same_lines(&self, other: &Outcome) {
+        for role in ROLES {
+            let [mut ours, mut theirs] = [self, other].map(|outcome| outcome.uncounted(role));
+            let known = theirs.clone();
+            theirs.retain(|line| !ours.contains(line));
+            ours.retain(|line| !known.contains(line));
+            assert_eq!((ours, theirs), (Vec::new(), Vec::new()), "found in {role} alone, and expected alone");
+        }
+    }
+
+    /// A role's lines. Those that were drained while it could not be seen whether their process is dead do not count as
+    /// recovered, so the words of a death line are compared without their number.
+    fn uncounted(&self, role: &str) -> Vec<Said> {
+        let uncounted = |(pid, level, message): &Said| match message.split_once(" recovered after the last drain") {
+            Some((before, after)) if level == "CRITICAL" => {
+                let (before, _) = before.rsplit_once("; ").unwrap_or_default();
+                (*pid, level.clone(), format!("{before}{after}"))
+            }
+            _ => (*pid, level.clone(), message.clone()),
+        };
+        self.lines[role].iter().map(uncounted).collect()
+    }
+
+    /// Death lines come with the pid that they are about, so `compare` has counted them; here the words count too.
+    #[must_use]
+    pub fn deaths(&self) -> Vec<&Said> {
+        let death = |(pid, level, message): &Said| {
+            is_death(&Line { time: String::new(), pid: *pid, level: level.clone(), message: message.clone() })
+        };
+        self.lines.values().flatten().filter(|line| death(line)).collect()
+    }
+}

@@ -1,0 +1,176 @@
+//! Every system call of a flusher may fail, write less than it should, or be the last.
+//!
+//! Disks fill up, controllers give up, signals interrupt. A logger that believes that its calls succeed loses the lines
+//! of the batch that was on its way, prints them again when the error is over, leaves a ring aside for good because one
+//! read of it failed, or ends its flusher's thread and says nothing any more. So a drain is counted through, one that
+//! takes over where a first flusher was killed in the middle of a write, with rings of killed processes, a log call in
+//! flight, spilled messages and rotations. Then for each of its system calls and each fault a fresh copy is drained by a
+//! flusher that meets that fault. It must go on by itself until everything is drained; only a kill may leave the rest
+//! to the next one.
+
+use lastwords_tests::flushers::{Call, Drainer, Fault, FaultKind, KillAt};
+use lastwords_tests::oracle::Random;
+use lastwords_tests::sys;
+use lastwords_tests::watchdog::Watchdog;
+use lastwords_tests::wreck::{Outcome, Size, Wreck};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Two rotations of the larger files.
+const SIZE: Size = Size { messages: 160, spiller_messages: 16, rotate_size: 13 << 10, rotate_keep: 6 };
+/// Time for the points of one test, unless all are asked for.
+const TIME: Duration = Duration::from_secs(30);
+/// On a slow machine one point of so many is tried all the same.
+const POINTS_SHARE: usize = 50;
+/// Errors that a call may meet. Some calls cannot fail so; they are made to all the same.
+const ERRORS: [i32; 3] = [libc::ENOSPC, libc::EIO, libc::EINTR];
+/// How often in a row.
+const TIMES: [u32; 2] = [1, 3];
+
+/// A wreck, and where its first flusher is killed.
+struct Takeover {
+    wreck: Wreck,
+    drainer: Drainer,
+    killed: KillAt,
+}
+
+impl Takeover {
+    fn new(name: &str, since: &'static str, random: &mut Random) -> Takeover {
+        let wreck = Wreck::new(name, env!("CARGO_BIN_EXE_victim"), SIZE);
+        assert!(wreck.spilled() >= 1, "messages are spilled");
+        wreck.leave_a_call_in_flight();
+        let drainer = Drainer { program: env!("CARGO_BIN_EXE_drainer"), since, elsewhere: wreck.elsewhere() };
+        let calls = drainer.drain_until(&wreck.copy(), KillAt::Never).expect("an undisturbed drain");
+        // In the middle of a log file's write in the first half of the drain: much is left, and something half done.
+        let logs = |k: &usize| calls[*k].write.as_ref().is_some_and(|(_, name)| name.contains(".log"));
+        let writes: Vec<usize> = (0..calls.len()).filter(logs).collect();
+        assert!(writes.len() >= 4, "{writes:?}");
+        let killed = KillAt::Within(writes[random.below(writes.len() as u64 / 2) as usize]);
+        Takeover { wreck, drainer, killed }
+    }
+
+    /// A fresh copy as the first flusher left it. Drains may differ by a call or two.
+    fn folder(&self) -> PathBuf {
+        let KillAt::Within(call) = self.killed else { unreachable!() };
+        for nearby in [call, call + 1, call + 2, call.saturating_sub(1), call.saturating_sub(2)] {
+            let folder = self.wreck.copy();
+            if self.drainer.drain_until(&folder, KillAt::Within(nearby)).is_some() {
+                return folder;
+            }
+        }
+        panic!("no write near call {call}");
+    }
+
+    /// Has a flusher meet `fault`, and judges what is left in the end. Whether the fault happened.
+    fn try_fault(&self, fault: Fault, reference: &Outcome) -> bool {
+        let folder = self.folder();
+        let found = self.drainer.drain_with(&folder, Some(fault));
+        if !found.reached {
+            return false;
+        }
+        self.drainer.drain(&folder);
+        let outcome = Outcome::of(&self.wreck, &folder);
+        outcome.assert_same_lines(reference);
+        if let FaultKind::Fail(error, _) = fault.kind
+            && !found.killed
+            && error != libc::EINTR
+            && found.failed.iter().any(|k| found.calls[*k].writes_lines())
+        {
+            let told = outcome.complaints.iter().any(|text| text.contains("could not be written"));
+            assert!(told, "the log does not say that it could not be written: {:?}", outcome.complaints);
+        }
+        true
+    }
+}
+
+/// Says which point a failure is about.
+struct NamedOnPanic(Fault, KillAt, Call);
+
+impl Drop for NamedOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{:?} of {:?}, the first flusher killed {:?}", self.0, self.2, self.1);
+        }
+    }
+}
+
+/// The points that there are: each call with each fault that it can have.
+fn points(calls: &[Call]) -> Vec<Fault> {
+    let mut points = Vec::new();
+    for (call, made) in calls.iter().enumerate() {
+        let mut add = |kind| points.push(Fault { call, kind });
+        add(FaultKind::Kill);
+        for error in ERRORS {
+            if made.may_fail(error) {
+                TIMES.into_iter().for_each(|times| add(FaultKind::Fail(error, times)));
+            }
+        }
+        if made.write.as_ref().is_some_and(|(length, _)| *length > 1) {
+            add(FaultKind::Half);
+            add(FaultKind::OneByte);
+        }
+    }
+    points
+}
+
+fn name_of(kind: FaultKind) -> String {
+    match kind {
+        FaultKind::Kill => "killed before".to_owned(),
+        FaultKind::Fail(error, times) => format!("{} x {times}", std::io::Error::from_raw_os_error(error)),
+        FaultKind::Half => "half written".to_owned(),
+        FaultKind::OneByte => "one byte written".to_owned(),
+    }
+}
+
+/// Tries every point, or as many as there is time for, in an order that the seed gives.
+fn try_points(name: &'static str, since: &'static str) {
+    if !sys::CALLS_CAN_BE_CHANGED {
+        println!("skipped: the registers of this processor are not known to the test");
+        return;
+    }
+    let all = std::env::var("LASTWORDS_ALL_POINTS").is_ok();
+    let _watchdog = Watchdog::new(name, Duration::from_secs(if all { 7200 } else { 600 }));
+    let mut random = Random::from_env("LASTWORDS_POINTS_SEED");
+    let takeover = Takeover::new(name, since, &mut random);
+    let folder = takeover.folder();
+    let calls = takeover.drainer.drain_with(&folder, None).calls;
+    takeover.drainer.drain(&folder);
+    let reference = Outcome::of(&takeover.wreck, &folder);
+    let deaths = reference.deaths();
+    assert_eq!(deaths.len(), 3, "{deaths:?}");
+    assert_eq!(deaths.iter().filter(|death| death.2.contains("1 log call cut off")).count(), 1, "{deaths:?}");
+    assert!(reference.files.iter().any(|file| file == "host.log.2"), "two rotations: {:?}", reference.files);
+    assert_eq!(reference.complaints, Vec::<String>::new());
+    let mut points = points(&calls);
+    random.shuffle(&mut points);
+    let (start, counted, mut tried) = (Instant::now(), points.len(), BTreeMap::<String, usize>::new());
+    for fault in points {
+        let count: usize = tried.values().sum();
+        if !all && start.elapsed() > TIME && count * POINTS_SHARE >= counted {
+            break;
+        }
+        let _named = NamedOnPanic(fault, takeover.killed, calls[fault.call].clone());
+        // Drains differ by a call or two, so a point may not be reached.
+        if takeover.try_fault(fault, &reference) {
+            *tried.entry(name_of(fault.kind)).or_default() += 1;
+        }
+    }
+    let count: usize = tried.values().sum();
+    println!(
+        "{name}: {count} of {counted} points tried, {} system calls, {:.1} s",
+        calls.len(),
+        start.elapsed().as_secs_f64()
+    );
+    tried.into_iter().for_each(|(kind, count)| println!("  {kind}: {count}"));
+}
+
+#[test]
+fn a_flusher_with_any_failing_call_loses_and_doubles_nothing() {
+    try_points("flusher-faults", "all");
+}
+
+#[test]
+fn a_flusher_with_any_failing_call_in_an_earlier_runs_rings_loses_and_doubles_nothing() {
+    try_points("flusher-faults-earlier", "now");
+}
