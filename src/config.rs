@@ -10,6 +10,7 @@ use crate::reader::{ROLE_RULE, is_role};
 use crate::ring::{Memory, RingSpec};
 use std::env;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Bytes of a slot, unless the builder says otherwise.
 pub(crate) const RECORD_SIZE_DEFAULT: u32 = 128;
@@ -25,6 +26,8 @@ pub(crate) const TABLE_DEFAULT: u32 = 256 << 10;
 pub(crate) const ROTATE_SIZE_DEFAULT: u64 = 10 << 20;
 /// Rotated files kept.
 pub(crate) const ROTATE_KEEP_DEFAULT: u32 = 5;
+/// Longest time between two syncs: an hour, after which the kernel has long written everything by itself.
+const DURABLE_MAX: Duration = Duration::from_secs(3600);
 
 /// Whether this process may be the flusher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,7 +41,8 @@ pub enum Flusher {
 
 /// Settings of a process's logger, on their way to [`Builder::init`].
 ///
-/// Precedence: what the builder was told, then the environment (`LASTWORDS_DIR`, `LASTWORDS_LOG`), then the default.
+/// Precedence: what the builder was told, then the environment (`LASTWORDS_DIR`, `LASTWORDS_RINGS`, `LASTWORDS_LOG`,
+/// `LASTWORDS_DURABLE`), then the default.
 ///
 /// ```
 /// let folder = std::env::temp_dir().join(format!("lastwords-doc-builder-{}", std::process::id()));
@@ -66,6 +70,7 @@ pub struct Builder {
     pub(crate) utc: bool,
     pub(crate) rotate_size: u64,
     pub(crate) rotate_keep: u32,
+    pub(crate) durable: Option<Duration>,
 }
 
 impl Builder {
@@ -87,6 +92,7 @@ impl Builder {
             utc: false,
             rotate_size: ROTATE_SIZE_DEFAULT,
             rotate_keep: ROTATE_KEEP_DEFAULT,
+            durable: None,
         }
     }
 
@@ -176,6 +182,16 @@ impl Builder {
         self
     }
 
+    /// Has the flusher write everything to the disk this often, in whole milliseconds up to an hour, as long as anything
+    /// is logged; zero for never. Then a power loss or a kernel crash takes at most what was logged within this time,
+    /// plus the time until it is drained, plus that of one sync. Default is `LASTWORDS_DURABLE`, a number of
+    /// milliseconds, else never: what any process's death leaves is safe without it. The shortest time of all rings
+    /// of a folder counts for the whole folder.
+    pub fn durable(mut self, every: Duration) -> Builder {
+        self.durable = Some(every);
+        self
+    }
+
     /// Makes the ring and starts to log: the macros of this crate and the `log` facade write to it from now on. At a
     /// normal exit of the process the files hold everything, with no guard to keep.
     ///
@@ -252,7 +268,24 @@ impl Builder {
             utc: self.utc,
             rotate_size: self.rotate_size,
             rotate_keep: self.rotate_keep,
+            sync_ms: self.sync_ms()?,
         })
+    }
+
+    /// Milliseconds between two syncs, 0 for none.
+    fn sync_ms(&self) -> Result<u32> {
+        let every = match (self.durable, env::var("LASTWORDS_DURABLE")) {
+            (Some(every), _) => every,
+            (None, Ok(text)) if !text.is_empty() => {
+                let wrong = |_| Error::setting("LASTWORDS_DURABLE", format!("\"{text}\" found, expected milliseconds"));
+                Duration::from_millis(text.parse().map_err(wrong)?)
+            }
+            _ => return Ok(0),
+        };
+        if every > DURABLE_MAX {
+            return Err(Error::setting("durable", format!("{every:?} found, expected at most an hour")));
+        }
+        Ok(every.as_nanos().div_ceil(1_000_000) as u32)
     }
 
     fn effective_level(&self) -> Result<Level> {

@@ -154,6 +154,18 @@ impl Folder {
         Ok(file)
     }
 
+    /// Makes the folder's names durable, those of the folders that lead to it too.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if one of its own two folders cannot be synced. Folders above may be somebody else's.
+    pub(crate) fn sync(&self) -> Result<()> {
+        sync_names(&self.rings)?;
+        sync_names(&self.path)?;
+        let above = self.rings.ancestors().skip(1).chain(self.path.ancestors().skip(1));
+        above.for_each(|path| drop(sync_names(path)));
+        Ok(())
+    }
+
     /// Where the ring of this name is: in the folder, or in shared memory.
     #[must_use]
     pub fn ring_path(&self, name: &str) -> PathBuf {
@@ -191,6 +203,14 @@ impl Folder {
         files.sort();
         Ok(files)
     }
+}
+
+/// Makes durable what was made, renamed and removed in the folder at `path`.
+///
+/// # Errors
+/// [`Error::Io`] as fsync(2).
+pub(crate) fn sync_names(path: &Path) -> Result<()> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(Error::io("sync the folder", path))
 }
 
 /// Rings the doorbell behind `file`. A full FIFO is loud enough.

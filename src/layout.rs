@@ -109,8 +109,11 @@ pub struct RingHeader {
     pub role: [u8; ROLE_MAX],
     /// Application name.
     pub app: [u8; APP_MAX],
+    /// Milliseconds between two syncs that the process asks the flusher for, see [`crate::Builder::durable`]; 0 for none,
+    /// which is what rings say that were made before there was this field.
+    pub sync_ms: u32,
     /// Reserved, zero.
-    pub reserved: [u8; 32],
+    pub reserved: [u8; 28],
     /// Checksum of all bytes before this field.
     pub checksum: u64,
 }
@@ -358,6 +361,7 @@ const _: () = {
     assert!(offset_of!(RingHeader, uuid) == 40 && offset_of!(RingHeader, boot_id) == 56);
     assert!(offset_of!(RingHeader, pid) == 72 && offset_of!(RingHeader, pid_namespace) == 80);
     assert!(offset_of!(RingHeader, rotate_size) == 112 && offset_of!(RingHeader, role) == 136);
+    assert!(offset_of!(RingHeader, sync_ms) == 232 && offset_of!(RingHeader, reserved) == 236);
     assert!(size_of::<SlotHead>() == 48 && offset_of!(SlotHead, call_site) == 32);
     assert!(offset_of!(SlotHead, length) == 40 && offset_of!(SlotHead, encoding) == 47);
 };

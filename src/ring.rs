@@ -49,6 +49,8 @@ pub struct RingSpec {
     pub rotate_size: u64,
     /// Rotated files kept.
     pub rotate_keep: u32,
+    /// Milliseconds between two syncs that the flusher is asked for; 0 for none.
+    pub sync_ms: u32,
 }
 
 /// A ring mapped by the process that writes it.
@@ -80,10 +82,16 @@ impl Ring {
     pub fn create(folder: &Folder, spec: &RingSpec) -> Result<Ring> {
         let header = make_header(spec)?;
         refuse_file_size_limit(spec.geometry.file_size())?;
-        match spec.memory {
+        let ring = match spec.memory {
             Memory::File => Ring::create_file(folder, spec, header),
             Memory::Shared => Ring::create_shared(folder, spec, header),
+        }?;
+        if spec.sync_ms > 0 {
+            // The ring first, then the names that lead to it: no name is left on the disk without what it names.
+            ring.file.sync_all().map_err(Error::io("sync the ring", &ring.path))?;
+            folder.sync()?;
         }
+        Ok(ring)
     }
 
     fn create_file(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<Ring> {
@@ -232,6 +240,7 @@ fn make_header(spec: &RingSpec) -> Result<RingHeader> {
         rotate_keep: spec.rotate_keep,
         flags: if spec.utc { ring_flag::UTC } else { 0 },
         full_policy: spec.full as u32,
+        sync_ms: spec.sync_ms,
         role_length: spec.role.len() as u16,
         app_length: spec.app.len().min(APP_MAX) as u16,
         role: [0; ROLE_MAX],

@@ -45,6 +45,10 @@ pub(crate) struct Flush {
     /// Drain what is there now, then exit: 0 if something was drained, 1 if there was nothing.
     #[arg(long)]
     pub(crate) once: bool,
+    /// Sync rings, journal and log files this often, whatever the processes wish for; 0 for never [default: the shortest
+    /// time that a process wishes for, else never]
+    #[arg(long, env = "LASTWORDS_DURABLE", value_name = "MS", value_parser = RangedU64ValueParser::<u32>::new().range(..=3_600_000))]
+    pub(crate) durable: Option<u32>,
     #[command(flatten)]
     pub(crate) place: Place,
     #[command(flatten)]

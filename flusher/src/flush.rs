@@ -20,14 +20,16 @@ const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(arguments: &Flush) -> Result<Exit> {
     let folder = arguments.open()?;
-    if arguments.once { once(&folder) } else { daemon(&folder) }
+    let durable = arguments.durable.map(|ms| Duration::from_millis(ms.into()));
+    if arguments.once { once(&folder, durable) } else { daemon(&folder, durable) }
 }
 
-/// Drains what is there.
-pub(crate) fn once(folder: &Folder) -> Result<Exit> {
+/// Drains what is there, and syncs it where `durable` or a process wishes for it.
+pub(crate) fn once(folder: &Folder, durable: Option<Duration>) -> Result<Exit> {
     match Flusher::elect(folder, realtime_ns())? {
         Election::Lost(holder) => Err(held(folder, holder)),
         Election::Won(mut flusher) => {
+            durable.into_iter().for_each(|every| flusher.set_durable(every));
             let done = flusher.drain_once()?;
             say(format_args!("{} records drained, {} rings of ended processes removed", done.records, done.removed));
             Ok(if done.records + done.removed > 0 { Exit::Done } else { Exit::Nothing })
@@ -40,7 +42,7 @@ fn held(folder: &Folder, holder: Option<Holder>) -> Error {
     Error::FlusherRuns { path: folder.lock_file(), holder }
 }
 
-fn daemon(folder: &Folder) -> Result<Exit> {
+fn daemon(folder: &Folder, durable: Option<Duration>) -> Result<Exit> {
     let stop = stop_on_signals(folder)?;
     let (mut said, mut began) = (false, false);
     while !stop.load(Ordering::Relaxed) {
@@ -48,6 +50,7 @@ fn daemon(folder: &Folder) -> Result<Exit> {
             Ok(Election::Won(mut flusher)) => {
                 say(format_args!("flushing {} (pid {})", folder.path().display(), std::process::id()));
                 began = true;
+                durable.into_iter().for_each(|every| flusher.set_durable(every));
                 flusher.run(|| stop.load(Ordering::Relaxed));
                 continue;
             }

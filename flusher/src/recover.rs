@@ -26,7 +26,7 @@ fn drain(arguments: &Recover) -> Result<Exit> {
             let why = "--drain takes log folders, because a ring file alone does not say where its lines go";
             return Err(Error::Folder { path: path.clone(), why: why.to_owned() });
         }
-        if crate::flush::once(&arguments.rings.of(Folder::open(path)?)?)? == Exit::Done {
+        if crate::flush::once(&arguments.rings.of(Folder::open(path)?)?, None)? == Exit::Done {
             exit = Exit::Done;
         }
     }

@@ -1,28 +1,101 @@
 //! JOURNAL:B. Applies an entry's changes again, after a flusher died or a write failed; each of them does nothing
 //! where it has been done.
+//!
+//! Where the machine stopped, log files may lack bytes from before the entry. That is told in them, and then the rings
+//! know better than the entry what is missing: their own positions count, and none of them is removed.
 
+use crate::clock::realtime_ns;
 use crate::error::{Error, Result};
 use crate::flush::follow::publish_position;
 use crate::flush::journal::{Change, Entry};
+use crate::flush::lines;
 use crate::flush::logfile::{self, LogFile};
+use crate::flush::render;
+use crate::flush::stamp::Stamp;
 use crate::folder::Folder;
+use crate::level::Level;
 use crate::reader::{Position, RingReader};
 use crate::spill;
 use std::fs;
 use std::io;
+
+/// Applies the entry of an earlier boot.
+///
+/// # Errors
+/// As [`apply`].
+fn apply_after_stop(folder: &Folder, entry: &Entry) -> Result<()> {
+    let mut whole = true;
+    for (role, file, offset) in ends(entry) {
+        let mut log = LogFile::open(folder, role)?;
+        let missing = log.missing(file, offset);
+        if missing > 0 {
+            whole = false;
+            tell(&mut log, &lines::stopped_before(missing))?;
+        }
+    }
+    let (in_files, in_rings): (Vec<Change>, Vec<Change>) =
+        entry.changes.iter().cloned().partition(|change| matches!(change, Change::Append { .. } | Change::Rename { .. }));
+    apply_changes(folder, &Entry { changes: in_files, bytes: entry.bytes.clone(), ..*entry })?;
+    for (role, ..) in ends(entry) {
+        let zeros = logfile::zeros(folder, role)?;
+        if zeros > 0 {
+            whole = false;
+            tell(&mut LogFile::open(folder, role)?, &lines::stopped_within(zeros))?;
+        }
+    }
+    let changes = if whole { in_rings } else { Vec::new() };
+    apply_changes(folder, &Entry { changes, bytes: Vec::new(), ..*entry })
+}
+
+/// Whether log files lack bytes from before `entry`, because the machine stopped.
+///
+/// # Errors
+/// [`Error::Io`] if a log file is there and cannot be looked at.
+pub(crate) fn lacks_bytes(folder: &Folder, entry: &Entry) -> Result<bool> {
+    if !entry.is_of_another_boot() {
+        return Ok(false);
+    }
+    for (role, file, offset) in ends(entry) {
+        if logfile::is_shorter(&folder.log_file(role), file, offset)? || logfile::zeros(folder, role)? > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The files that `entry` appends to, and where.
+fn ends(entry: &Entry) -> impl Iterator<Item = (&str, (u64, u64), u64)> {
+    entry.changes.iter().filter_map(|change| match change {
+        Change::Append { role, file, offset, .. } => Some((role.as_str(), *file, *offset)),
+        _ => None,
+    })
+}
+
+fn tell(log: &mut LogFile, text: &str) -> Result<()> {
+    let (mut line, mut stamp) = (Vec::new(), Stamp::new(false));
+    render::line(&mut line, &mut stamp, realtime_ns(), std::process::id(), Level::WARNING, text.as_bytes(), None);
+    log.end_line()?;
+    log.append(&line)
+}
 
 /// Applies `entry` to the folder.
 ///
 /// # Errors
 /// The first change that fails; the entry is to be applied again then.
 pub(crate) fn apply(folder: &Folder, entry: &Entry) -> Result<()> {
+    if entry.is_of_another_boot() { apply_after_stop(folder, entry) } else { apply_changes(folder, entry) }
+}
+
+fn apply_changes(folder: &Folder, entry: &Entry) -> Result<()> {
     let mut bytes = entry.bytes.as_slice();
     for change in &entry.changes {
         match change {
             Change::Append { role, file, offset, length } => {
                 let (part, rest) = bytes.split_at_checked(*length as usize).unwrap_or((bytes, &[]));
                 bytes = rest;
-                LogFile::open(folder, role)?.redo(*file, *offset, part)?;
+                if !part.is_empty() {
+                    LogFile::open(folder, role)?.redo(*file, *offset, part)?;
+                }
             }
             Change::Position { ring, uuid, lane, words } => {
                 if let Some(reader) = find(folder, ring, uuid)? {

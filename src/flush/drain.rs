@@ -10,8 +10,9 @@ use crate::complain::complain;
 use crate::decode::ENTRY;
 use crate::error::{self, Error, Result};
 use crate::flush::apply;
+use crate::flush::durable::{Durable, News};
 use crate::flush::follow::Follow;
-use crate::flush::journal::{Change, Entry, Journal};
+use crate::flush::journal::{Change, Entry, Journal, Left};
 use crate::flush::lines;
 use crate::flush::logfile::plan_rotation;
 use crate::flush::output::Output;
@@ -20,7 +21,8 @@ use crate::flush::trouble::Trouble;
 use crate::folder::{Folder, SHM_ENDING};
 use crate::level::Level;
 use crate::logger::{ARMED_ANY, ARMED_URGENT};
-use crate::reader::Position;
+use crate::process::boot_id;
+use crate::reader::{Closed, Position};
 use crate::record::Record;
 use crate::spill::{self, SpillReference};
 use std::cmp::Reverse;
@@ -88,6 +90,16 @@ pub struct Drain {
     spills: Vec<PathBuf>,
     /// UUIDs of rings that are not kept open but are open now, the oldest use first.
     recent: VecDeque<[u8; 16]>,
+    durable: Durable,
+    journal_left: JournalLeft,
+}
+
+/// What was in the journal at the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum JournalLeft {
+    Nothing,
+    Torn,
+    Entry,
 }
 
 /// A lane's next record in the merge.
@@ -101,10 +113,15 @@ impl Drain {
     /// # Errors
     /// [`Error::Io`] if the journal cannot be opened or read.
     pub fn open(folder: &Folder, since_ns: u64) -> Result<Drain> {
-        let (mut journal, pending) = Journal::open(folder)?;
+        let (mut journal, left) = Journal::open(folder)?;
         let mut trouble = Trouble::default();
+        let (journal_left, pending) = match left {
+            Left::Nothing => (JournalLeft::Nothing, None),
+            Left::Torn => (JournalLeft::Torn, None),
+            Left::Entry(entry) => (JournalLeft::Entry, Some(entry)),
+        };
         let stuck = pending.filter(|entry| {
-            let done = apply::apply(folder, entry).and_then(|()| journal.settle());
+            let done = apply::apply(folder, entry).and_then(|()| journal.settle(&[]).map(|_| ()));
             done.inspect_err(|error| trouble.note(error)).is_err()
         });
         Ok(Drain {
@@ -124,6 +141,8 @@ impl Drain {
             limit: 0,
             spills: Vec::new(),
             recent: VecDeque::new(),
+            durable: Durable::new(),
+            journal_left,
             margin: (u128::from(clock::measure_hz()) * u128::from(MARGIN_NS) / 1_000_000_000) as u64,
         })
     }
@@ -228,6 +247,38 @@ impl Drain {
         }
     }
 
+    /// Has everything synced this often, whatever the rings wish for; zero for never.
+    pub fn set_durable(&mut self, every: Duration) {
+        self.durable.tell(every);
+    }
+
+    /// Time until the next sync; None where nothing was written since the last one, or nobody wishes for syncs.
+    #[must_use]
+    pub fn sync_due_in(&self) -> Option<Duration> {
+        self.durable.due_in()
+    }
+
+    /// Syncs what was written since the last time, if that is wished for. What fails is told in the log, and due again.
+    ///
+    /// # Errors
+    /// [`Error::Io`] as fdatasync(2).
+    pub fn sync(&mut self) -> Result<()> {
+        if self.durable.due_in().is_none() {
+            return Ok(());
+        }
+        let Drain { folder, journal, outputs, rings, .. } = self;
+        let outcome = self.durable.sync(folder, journal, outputs, rings, self.stuck.is_some());
+        match self.durable.judge(&outcome) {
+            Some(News::Fails(why)) => self.note(lines::sync_fails(&why)),
+            Some(News::Works(duration, why)) => self.note(lines::sync_works(duration, &why)),
+            None => {}
+        }
+        if outcome.is_ok() {
+            self.remove_spills();
+        }
+        outcome
+    }
+
     /// Notes in the journal that everything has been applied.
     ///
     /// # Errors
@@ -239,21 +290,34 @@ impl Drain {
         }
         // Positions that could not be written to their ring are nowhere but in the journal.
         let done = self.stuck.is_none() && self.rings.iter().all(|ring| ring.moved().next().is_none());
-        if done { self.journal.settle() } else { Ok(()) }
+        if done && self.journal.settle(&self.ends(|_| true))? {
+            self.durable.wrote();
+        }
+        Ok(())
+    }
+
+    /// Empty appends at the ends of the outputs' files: by them a start after a power loss knows what these lack.
+    fn ends(&self, of: impl Fn(&Output) -> bool) -> Vec<Change> {
+        let end = |output: &Output| {
+            let file = output.file.as_ref().filter(|_| of(output))?;
+            Some(Change::Append { role: output.role.clone(), file: file.identity(), offset: file.size(), length: 0 })
+        };
+        self.outputs.iter().filter_map(end).collect()
     }
 
     /// Applies the journal's last entry, if that has failed so far.
     fn retry_stuck(&mut self) -> Result<()> {
         let Some(entry) = self.stuck.take() else { return Ok(()) };
-        if let Err(error) = apply::apply(&self.folder, &entry) {
+        if let Err(error) = self.apply_stuck(&entry) {
             self.stuck = Some(entry);
             return Err(error);
         }
+        self.durable.named();
         for output in &mut self.outputs {
             output.file = None;
         }
         self.applied(&entry);
-        self.remove_spills();
+        self.drop_spills();
         Ok(())
     }
 
@@ -330,8 +394,31 @@ impl Drain {
             self.outputs.len() - 1
         });
         self.outputs[ring.output].adopt(ring.reader.header(), ring.utc());
+        self.durable.adopt(&ring);
         self.rings.push(ring);
+        for output in &mut self.outputs {
+            output.durable = self.durable.is_on();
+        }
+        self.tell_of_stop();
         self.write_notes();
+    }
+
+    /// Says once in the file of the ring that was found last, where that ring shows it, that the machine stopped: what
+    /// is missing in the file itself is told when the journal is applied, but not all of it shows.
+    fn tell_of_stop(&mut self) {
+        let Some(ring) = self.rings.last() else { return };
+        let lost_journal = match self.journal_left {
+            JournalLeft::Torn => true,
+            JournalLeft::Nothing => ring.lanes.iter().any(|lane| lane.taken.released > 0),
+            JournalLeft::Entry => false,
+        };
+        let (output, stopped) = (ring.output, ring.is_of_another_boot() && ring.closed == Closed::Open);
+        if (lost_journal || stopped) && !std::mem::replace(&mut self.outputs[output].told_of_stop, true) {
+            let (now, me) = (clock::realtime_ns(), std::process::id());
+            if self.line(output, now, me, Level::WARNING, lines::stopped()).is_err() {
+                self.outputs[output].told_of_stop = false;
+            }
+        }
     }
 
     /// Reads all lanes and returns up to which raw clock the lines are final.
@@ -539,11 +626,15 @@ impl Drain {
     fn rotate(&mut self, output: usize) -> Result<()> {
         let Output { role, rotate_keep, .. } = &self.outputs[output];
         let mut changes = plan_rotation(&self.folder, role, *rotate_keep)?;
+        if let Some(file) = self.outputs[output].file.as_mut().filter(|_| self.durable.is_on()) {
+            file.sync()?;
+        }
         // Positions that could not be written to their ring stay in the journal's newest entry.
         changes.extend(self.positions());
         self.journal.write(&changes, &[])?;
-        let entry = Entry { epoch: 0, changes, bytes: Vec::new() };
+        let entry = Entry { epoch: 0, boot_id: boot_id(), changes, bytes: Vec::new() };
         self.outputs[output].file = None;
+        self.durable.named();
         if let Err(error) = apply::apply(&self.folder, &entry) {
             self.stuck = Some(entry);
             return Err(error);
@@ -627,6 +718,7 @@ impl Drain {
                 // A stuck entry holds the death line and the removal, and is applied before anything else happens.
                 pass.removed += 1;
                 self.rings.remove(ring);
+                self.durable.leave(&self.rings);
             } else {
                 // Nothing has been written; the next pass says it again.
                 self.outputs[output].lines.clear();
@@ -647,11 +739,14 @@ impl Drain {
             let (role, length) = (output.role.clone(), output.lines.len() as u64);
             changes.push(Change::Append { role, file: identity, offset, length });
         }
+        let written = changes.len();
         changes.extend(self.positions());
         changes.extend(removals.iter().cloned());
         if changes.is_empty() {
             return Ok(());
         }
+        changes.splice(written..written, self.ends(|output| output.lines.is_empty()));
+        self.durable.wrote();
         let bytes: Vec<&[u8]> =
             self.outputs.iter().map(|output| output.lines.as_slice()).filter(|lines| !lines.is_empty()).collect();
         self.journal.write(&changes, &bytes)?;
@@ -659,27 +754,55 @@ impl Drain {
         self.counter = self.counter.wrapping_add(1);
         if let Err(error) = written {
             let bytes = bytes_of(&self.outputs);
-            self.stuck = Some(Entry { epoch: 0, changes, bytes });
+            self.stuck = Some(Entry { epoch: 0, boot_id: boot_id(), changes, bytes });
             self.forget_lines();
             self.publish(false);
             return Err(error);
         }
         self.forget_lines();
         self.publish(true);
-        self.remove_spills();
-        for change in &removals {
-            if let Change::Remove { ring, .. } = change
-                && let Err(error) = apply::remove(&self.folder, ring)
-            {
-                // All but this is done, and must not be done again.
-                self.stuck = Some(Entry { epoch: 0, changes: removals, bytes: Vec::new() });
-                return Err(error);
+        self.drop_spills();
+        self.remove_rings(removals)
+    }
+
+    /// Removes drained rings.
+    fn remove_rings(&mut self, removals: Vec<Change>) -> Result<()> {
+        let removed = self.try_remove_rings(&removals);
+        if removed.is_err() {
+            // All but this is done, and must not be done again.
+            self.stuck = Some(Entry { epoch: 0, boot_id: boot_id(), changes: removals, bytes: Vec::new() });
+        }
+        removed
+    }
+
+    /// Where it is wished for, not before their lines are on the disk.
+    fn try_remove_rings(&mut self, removals: &[Change]) -> Result<()> {
+        if self.durable.is_on() && !removals.is_empty() {
+            self.durable.sync_files(&self.folder, &mut self.journal, &mut self.outputs)?;
+        }
+        for change in removals {
+            if let Change::Remove { ring, .. } = change {
+                apply::remove(&self.folder, ring)?;
             }
         }
         Ok(())
     }
 
-    /// The lines are in their files: their spilled messages are not needed any more. One that stays because of an
+    fn apply_stuck(&mut self, entry: &Entry) -> Result<()> {
+        if self.durable.is_on() && entry.changes.iter().any(|change| matches!(change, Change::Remove { .. })) {
+            self.durable.sync_files(&self.folder, &mut self.journal, &mut self.outputs)?;
+        }
+        apply::apply(&self.folder, entry)
+    }
+
+    /// The lines are in their files; where it is wished for, their spilled messages stay until those are on the disk.
+    fn drop_spills(&mut self) {
+        if !self.durable.is_on() {
+            self.remove_spills();
+        }
+    }
+
+    /// Spilled messages whose lines are in their files are not needed any more. One that stays because of an
     /// error, or because this process dies now, goes with its ring.
     fn remove_spills(&mut self) {
         for path in self.spills.drain(..) {

@@ -80,6 +80,11 @@ impl Flusher {
         }
     }
 
+    /// Has everything synced this often, whatever the rings wish for; zero for never.
+    pub fn set_durable(&mut self, every: Duration) {
+        self.drain.set_durable(every);
+    }
+
     /// Drains until `stop` says so or the lock file is taken away.
     pub fn run(&mut self, stop: impl Fn() -> bool) {
         let mut failing = false;
@@ -98,10 +103,14 @@ impl Flusher {
                     std::thread::sleep(SLEEP_FAILED);
                 }
             }
+            if self.drain.sync_due_in() == Some(Duration::ZERO) {
+                // It says itself in the log what fails.
+                let _ = self.drain.sync();
+            }
         }
         // Without the lock another process may be at it.
         if self.lock.is_current(self.drain.folder()) {
-            let _ = self.drain.pass().and_then(|_| self.drain.settle());
+            let _ = self.drain.pass().and_then(|_| self.drain.settle()).and_then(|()| self.drain.sync());
         }
     }
 
@@ -134,6 +143,7 @@ impl Flusher {
             }
         }
         self.drain.settle()?;
+        self.drain.sync()?;
         Ok(total)
     }
 
@@ -160,20 +170,26 @@ impl Flusher {
             return self.rest_deeply();
         }
         self.drain.arm(false);
-        self.listen(self.sleep);
+        let sync = self.drain.sync_due_in().unwrap_or(Duration::MAX);
+        self.listen(self.sleep.min(sync));
     }
 
     /// Arms all rings, looks once more, and sleeps until the doorbell rings. No record can come without that, so in
     /// between only what makes no noise is looked for.
     fn rest_deeply(&mut self) {
         let _ = self.drain.settle();
+        // Rather now than in the middle of the sleep.
+        let _ = self.drain.sync();
         if !self.drain.arm(true) {
             self.listen(SLEEP_MAX);
             return;
         }
         if self.drain.pass().is_ok_and(|pass| pass == Pass::default()) {
             for _ in 0..DEEP_SLEEPS {
-                if self.listen(SLEEP_DEEP) || self.drain.has_news() || !self.lock.is_current(self.drain.folder()) {
+                let sync = self.drain.sync_due_in();
+                let rang = self.listen(SLEEP_DEEP.min(sync.unwrap_or(Duration::MAX)));
+                let lost = !self.lock.is_current(self.drain.folder());
+                if rang || sync.is_some() || self.drain.has_news() || lost {
                     break;
                 }
                 self.lock.beat();

@@ -132,6 +132,8 @@ pub(crate) struct Follow {
     armed: u32,
     waker: Option<FutexPage>,
     same_clock: bool,
+    /// Something was written since the last sync.
+    unsynced: bool,
     /// This process's own clock, for rings whose process uses another.
     here: Timeline,
 }
@@ -165,6 +167,7 @@ impl Follow {
             seen: reader.process().state() == ProcessState::Alive,
             end: None,
             armed: 0,
+            unsynced: true,
             waker: None,
             here: Timeline::new(vec![Anchor::now()], clock::measure_hz()),
             same_clock: header.boot_id == boot_id() && header.clock_kind == clock::kind(),
@@ -405,11 +408,24 @@ impl Follow {
             self.lanes[number].published = position;
             any = true;
         }
+        self.unsynced |= any;
         if any && self.dead.is_none() { self.wake(counter) } else { Ok(()) }
+    }
+
+    /// SYNC:4. Brings the ring's file to the disk, records that its process stores meanwhile included, where records of
+    /// it were drained since the last time. With `waiting` also where none were, because the log cannot be written.
+    pub(crate) fn sync(&mut self, waiting: bool) -> Result<()> {
+        if self.unsynced || waiting {
+            let synced = self.reader.source().with(File::sync_data);
+            synced.map_err(Error::io("sync the ring", self.reader.path()))?;
+            self.unsynced = false;
+        }
+        Ok(())
     }
 
     /// Takes note that an entry of the journal published this position.
     pub(crate) fn published_by_journal(&mut self, lane: u32, position: Position) {
+        self.unsynced = true;
         if let Some(lane) = self.lanes.get_mut(lane as usize) {
             lane.published = position;
         }

@@ -11,17 +11,19 @@
 //! may have overwritten what was read; the entry holds the rendered bytes themselves.
 //!
 //! ```text
-//! 0    magic "LWJ0\r\n\x1a\n"
+//! 0    magic "LWJ1\r\n\x1a\n"
 //! 8    epoch              u64, its parity names the file
 //! 16   length of the changes, u64
 //! 24   length of the bytes, u64
-//! 32   checksum of the changes, the bytes and the three numbers before, u64
-//! 40   changes, see Change::encode
+//! 32   boot id of the flusher that wrote it, 16 bytes
+//! 48   checksum of everything else but the magic, u64
+//! 56   changes, see Change::encode
 //! …    bytes of all appends, in their order
 //! ```
 
 use crate::error::{Error, Result};
 use crate::folder::{Folder, is_ring_name};
+use crate::process::boot_id;
 use crate::reader::is_role;
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use std::fs::File;
@@ -30,8 +32,8 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use xxhash_rust::xxh3::Xxh3;
 
-const MAGIC: [u8; 8] = *b"LWJ0\r\n\x1a\n";
-const HEAD: usize = 40;
+const MAGIC: [u8; 8] = *b"LWJ1\r\n\x1a\n";
+const HEAD: usize = 56;
 /// Space reserved in each file, so that a full disk does not stop the journal before the log files, in bytes.
 const RESERVED: u64 = 2 << 20;
 /// Largest entry that is believed, in bytes.
@@ -87,10 +89,36 @@ pub enum Change {
 pub struct Entry {
     /// Epoch.
     pub epoch: u64,
+    /// Boot during which it was written.
+    pub boot_id: [u8; 16],
     /// Changes, in the order in which they are applied.
     pub changes: Vec<Change>,
     /// Bytes of all appends.
     pub bytes: Vec<u8>,
+}
+
+impl Entry {
+    /// Whether the machine has stopped since: what was written may not have reached the disk.
+    #[must_use]
+    pub fn is_of_another_boot(&self) -> bool {
+        self.boot_id != boot_id()
+    }
+
+    /// Whether it only says that everything has been applied, and how long the files were then.
+    fn is_settled(&self) -> bool {
+        self.bytes.is_empty() && self.changes.iter().all(|change| matches!(change, Change::Append { .. }))
+    }
+}
+
+/// What an earlier flusher left in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing: there was no flusher before.
+    Nothing,
+    /// The newest whole entry, which must be applied again.
+    Entry(Entry),
+    /// Two torn entries. The death of a flusher tears one at most, so the machine stopped before they were on the disk.
+    Torn,
 }
 
 /// The two files.
@@ -100,14 +128,16 @@ pub struct Journal {
     paths: [PathBuf; 2],
     epoch: u64,
     settled: bool,
+    /// Which of them were written to since the last sync.
+    unsynced: [bool; 2],
 }
 
 impl Journal {
-    /// Opens the journal of `folder`, made where it is missing, and returns the entry that must be applied again.
+    /// Opens the journal of `folder`, made where it is missing, and returns what it holds.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be opened, made or read.
-    pub fn open(folder: &Folder) -> Result<(Journal, Option<Entry>)> {
+    pub fn open(folder: &Folder) -> Result<(Journal, Left)> {
         let paths = paths(folder);
         let open = |path: &PathBuf| {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -118,10 +148,16 @@ impl Journal {
             Ok(file)
         };
         let files = [open(&paths[0])?, open(&paths[1])?];
-        let newest = newest(&files, &paths)?;
-        let epoch = newest.as_ref().map_or(0, |entry| entry.epoch);
-        let settled = newest.as_ref().is_none_or(|entry| entry.changes.is_empty());
-        Ok((Journal { files, paths, epoch, settled }, newest.filter(|_| !settled)))
+        let left = match newest(&files, &paths)? {
+            Some(entry) => Left::Entry(entry),
+            None if has_been_written(&files, &paths)? => Left::Torn,
+            None => Left::Nothing,
+        };
+        let (epoch, settled) = match &left {
+            Left::Entry(entry) => (entry.epoch, entry.is_settled()),
+            Left::Nothing | Left::Torn => (0, true),
+        };
+        Ok((Journal { files, paths, epoch, settled, unsynced: [false; 2] }, left))
     }
 
     /// Reads the newest whole entry without changing anything.
@@ -142,7 +178,7 @@ impl Journal {
             Ok(files) => newest(&files, &paths)?,
             Err(_) => None,
         };
-        Ok(entry.filter(|entry| !entry.changes.is_empty()))
+        Ok(entry)
     }
 
     /// JOURNAL:A. Writes the next entry; `bytes` are those of the appends, in their order.
@@ -158,6 +194,7 @@ impl Journal {
         entry.extend_from_slice(&epoch.to_le_bytes());
         entry.extend_from_slice(&(encoded.len() as u64).to_le_bytes());
         entry.extend_from_slice(&(length as u64).to_le_bytes());
+        entry.extend_from_slice(&boot_id());
         let mut sum = Xxh3::new();
         sum.update(&entry[8..]);
         sum.update(&encoded);
@@ -165,9 +202,22 @@ impl Journal {
         entry.extend_from_slice(&sum.digest().to_le_bytes());
         entry.extend_from_slice(&encoded);
         let index = (epoch % 2) as usize;
+        self.unsynced[index] = true;
         self.write_parts(index, &entry, bytes).map_err(Error::io("write the journal", &self.paths[index]))?;
         self.epoch = epoch;
-        self.settled = changes.is_empty();
+        self.settled = false;
+        Ok(())
+    }
+
+    /// Writes what was written since the last sync to the disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`] as fdatasync(2).
+    pub fn sync(&mut self) -> Result<()> {
+        for index in (0..self.files.len()).filter(|index| self.unsynced[*index]).collect::<Vec<_>>() {
+            self.files[index].sync_data().map_err(Error::io("sync the journal", &self.paths[index]))?;
+            self.unsynced[index] = false;
+        }
         Ok(())
     }
 
@@ -181,12 +231,18 @@ impl Journal {
     }
 
     /// Notes that the last entry has been applied, so that no later start compares it with files that people may have
-    /// changed meanwhile.
+    /// changed meanwhile. `sizes` are empty appends at the files' ends, by which a start after a power loss finds out
+    /// what the files lack. Returns whether there was something to note.
     ///
     /// # Errors
     /// As [`Journal::write`].
-    pub fn settle(&mut self) -> Result<()> {
-        if self.settled { Ok(()) } else { self.write(&[], &[]) }
+    pub fn settle(&mut self, sizes: &[Change]) -> Result<bool> {
+        let open = !self.settled;
+        if open {
+            self.write(sizes, &[])?;
+            self.settled = true;
+        }
+        Ok(open)
     }
 }
 
@@ -208,6 +264,12 @@ fn newest(files: &[File; 2], paths: &[PathBuf; 2]) -> Result<Option<Entry>> {
     Ok(newest)
 }
 
+/// Whether both files have been written to: the first entry of all may be torn by its writer's death.
+fn has_been_written(files: &[File; 2], paths: &[PathBuf; 2]) -> Result<bool> {
+    let size = |n: usize| files[n].metadata().map(|found| found.len()).map_err(Error::io("look at", &paths[n]));
+    Ok(size(0)? > 0 && size(1)? > 0)
+}
+
 fn read(file: &File) -> io::Result<Option<Entry>> {
     let mut head = [0u8; HEAD];
     match file.read_exact_at(&mut head, 0) {
@@ -215,7 +277,7 @@ fn read(file: &File) -> io::Result<Option<Entry>> {
         other => other?,
     }
     let number = |offset: usize| head[offset..].first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    let (epoch, changes, bytes, sum) = (number(8), number(16), number(24), number(32));
+    let (epoch, changes, bytes, sum) = (number(8), number(16), number(24), number(48));
     let size = changes.saturating_add(bytes);
     if head[..8] != MAGIC || size > ENTRY_MAX || size > file.metadata()?.len() {
         return Ok(None);
@@ -226,13 +288,14 @@ fn read(file: &File) -> io::Result<Option<Entry>> {
         other => other?,
     }
     let mut computed = Xxh3::new();
-    computed.update(&head[8..32]);
+    computed.update(&head[8..48]);
     computed.update(&body);
     if computed.digest() != sum {
         return Ok(None);
     }
     let bytes = body.split_off(changes as usize);
-    Ok(decode(&body).map(|changes| Entry { epoch, changes, bytes }))
+    let boot_id = head[32..].first_chunk::<16>().copied().unwrap_or_default();
+    Ok(decode(&body).map(|changes| Entry { epoch, boot_id, changes, bytes }))
 }
 
 mod change_kind {
@@ -345,6 +408,13 @@ mod tests {
         Folder::create(&path).expect("made")
     }
 
+    fn entry(folder: &Folder) -> Option<Entry> {
+        match Journal::open(folder).expect("opened").1 {
+            Left::Entry(entry) => Some(entry),
+            Left::Nothing | Left::Torn => None,
+        }
+    }
+
     #[test]
     fn changes_decode_to_what_they_were() {
         assert_eq!(decode(&encode(&changes())), Some(changes()));
@@ -363,18 +433,19 @@ mod tests {
     #[test]
     fn the_newest_whole_entry_is_found_and_a_torn_one_is_not() {
         let folder = scratch("torn");
-        let (mut journal, pending) = Journal::open(&folder).expect("opened");
-        assert_eq!(pending, None);
+        let (mut journal, left) = Journal::open(&folder).expect("opened");
+        assert_eq!(left, Left::Nothing);
         journal.write(&changes(), &[b"one", b"23"]).expect("written");
-        let found = Journal::open(&folder).expect("opened").1.expect("an entry");
+        let found = entry(&folder).expect("an entry");
+        assert!(!found.is_of_another_boot());
         assert_eq!((found.epoch, found.bytes.as_slice(), found.changes), (1, &b"one23"[..], changes()));
         journal.write(&changes()[..1], &[b"other"]).expect("written");
         let torn = folder.rings().join("journal.a");
         let whole = std::fs::read(&torn).expect("there");
-        assert_eq!(Journal::open(&folder).expect("opened").1.map(|entry| entry.epoch), Some(2));
+        assert_eq!(entry(&folder).map(|entry| entry.epoch), Some(2));
         for cut in [0, 7, HEAD - 1, HEAD, whole.len() - 1] {
             std::fs::write(&torn, &whole[..cut]).expect("cut");
-            assert_eq!(Journal::open(&folder).expect("opened").1.map(|entry| entry.epoch), Some(1), "cut to {cut}");
+            assert_eq!(entry(&folder).map(|entry| entry.epoch), Some(1), "cut to {cut}");
         }
         for flip in 0..whole.len() {
             let mut flipped = whole.clone();
@@ -386,13 +457,29 @@ mod tests {
     }
 
     #[test]
+    fn two_torn_entries_are_told_apart_from_none() {
+        let folder = scratch("both-torn");
+        let (mut journal, _) = Journal::open(&folder).expect("opened");
+        journal.write(&changes(), &[b"one", b"23"]).expect("written");
+        std::fs::write(folder.rings().join("journal.b"), "torn").expect("torn");
+        assert_eq!(Journal::open(&folder).expect("opened").1, Left::Nothing, "the first entry of all");
+        journal.write(&changes(), &[b"one", b"23"]).expect("written");
+        std::fs::write(folder.rings().join("journal.a"), "torn").expect("torn");
+        assert_eq!(Journal::open(&folder).expect("opened").1, Left::Torn);
+        std::fs::remove_dir_all(folder.path()).expect("removed");
+    }
+
+    #[test]
     fn a_settled_journal_has_nothing_to_apply() {
         let folder = scratch("settled");
         let (mut journal, _) = Journal::open(&folder).expect("opened");
         journal.write(&changes(), &[b"12345"]).expect("written");
-        journal.settle().expect("settled");
-        assert_eq!(Journal::open(&folder).expect("opened").1, None);
-        assert_eq!(Journal::peek(&folder).expect("read"), None);
+        let sizes = [Change::Append { role: "host".into(), file: (1, 2), offset: 3, length: 0 }];
+        assert!(journal.settle(&sizes).expect("settled"));
+        assert!(!journal.settle(&sizes).expect("settled"), "it is already");
+        assert_eq!(entry(&folder).map(|entry| (entry.changes, entry.bytes)), Some((sizes.to_vec(), Vec::new())));
+        let (mut later, _) = Journal::open(&folder).expect("opened");
+        assert!(!later.settle(&[]).expect("settled"), "a later start finds it so");
         std::fs::remove_dir_all(folder.path()).expect("removed");
     }
 }

@@ -66,6 +66,35 @@ pub(crate) fn write_failed(duration: Duration, error: &str) -> String {
     )
 }
 
+/// The machine stopped before the end of the file was on the disk.
+pub(crate) fn stopped_before(missing: u64) -> String {
+    let bytes = counted(missing, "byte");
+    format!("lastwords: the machine stopped before {bytes} of lines that stood here were on the disk; they are lost")
+}
+
+/// The machine stopped before parts of the file were on the disk.
+pub(crate) fn stopped_within(zeros: u64) -> String {
+    let bytes = counted(zeros, "byte");
+    format!("lastwords: the machine stopped before {bytes} of the lines above were on the disk; zeros stand in their place")
+}
+
+/// The machine stopped, and nobody knows all that the file lacks.
+pub(crate) fn stopped() -> &'static str {
+    "lastwords: the machine stopped without an orderly end; what was not on its disk by then is missing above or cut, and \
+     some lines may stand here twice"
+}
+
+/// A sync fails.
+pub(crate) fn sync_fails(why: &str) -> String {
+    format!("lastwords: the log cannot be brought to the disk ({why}); a power loss may take what is logged from here on")
+}
+
+/// Syncs work again.
+pub(crate) fn sync_works(duration: Duration, why: &str) -> String {
+    let seconds = duration.as_secs_f64();
+    format!("lastwords: for {seconds:.1} s the log could not be brought to the disk ({why}); from here on it is again")
+}
+
 /// How a process ended, if that is worth an alarm.
 pub(crate) fn death(ring: &Follow) -> Option<String> {
     let recovered: u64 = ring.lanes.iter().map(|lane| lane.taken.recovered).sum();

@@ -19,6 +19,10 @@ const COMPARE: usize = 64 << 10;
 /// A batch of so many bytes shows that more will follow: then space is reserved, because a file system that is asked for it
 /// page by page takes twice as long to write.
 const BUSY: usize = 64 << 10;
+/// What is put to the end of a line that has none.
+pub(crate) const CUT_OFF: &[u8] = b" [lastwords: cut off here]\n";
+/// How far back a file is searched for zeros after the machine stopped: more than is written between two writebacks.
+const ZEROS_LOOK: u64 = 64 << 20;
 /// Space that is reserved at a time.
 const RESERVE: u64 = 2 << 20;
 
@@ -34,6 +38,10 @@ pub struct LogFile {
     /// The file ends in the middle of a line, which somebody else left.
     needs_newline: bool,
     moved_to: Option<PathBuf>,
+    /// Its name is new and not yet synced.
+    is_new: bool,
+    /// Something was written since the last sync.
+    unsynced: bool,
 }
 
 impl LogFile {
@@ -44,7 +52,7 @@ impl LogFile {
     /// [`Error::Io`] if it cannot be looked at, renamed, opened or made.
     pub fn open(folder: &Folder, role: &str) -> Result<LogFile> {
         let path = folder.log_file(role);
-        let moved_to = move_aside(&path)?;
+        let (moved_to, is_new) = move_aside(&path)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
             .map(File::from)
@@ -56,7 +64,8 @@ impl LogFile {
             file.read_exact_at(&mut last, size - 1).map_err(Error::io("read the log file", &path))?;
         }
         let identity = (metadata.dev(), metadata.ino());
-        Ok(LogFile { path, file, identity, size, reserved: 0, needs_newline: last != [b'\n'], moved_to })
+        let needs_newline = last != [b'\n'];
+        Ok(LogFile { path, file, identity, size, reserved: 0, needs_newline, moved_to, is_new, unsynced: false })
     }
 
     /// Where something that was no log file has been moved to, told once.
@@ -99,7 +108,20 @@ impl LogFile {
         self.file.write_all_at(bytes, self.size).map_err(Error::io("write", &self.path))?;
         self.size += bytes.len() as u64;
         self.needs_newline = false;
+        self.unsynced = true;
         Ok(())
+    }
+
+    /// Writes what was appended since the last sync to the disk. Returns whether its name has to be synced too.
+    ///
+    /// # Errors
+    /// [`Error::Io`] as fdatasync(2).
+    pub fn sync(&mut self) -> Result<bool> {
+        if self.unsynced {
+            self.file.sync_data().map_err(Error::io("sync the log file", &self.path))?;
+            self.unsynced = false;
+        }
+        Ok(std::mem::take(&mut self.is_new))
     }
 
     /// Reserves space for a busy file. The size stays as it is, and so does everything if the disk is too full for it.
@@ -120,43 +142,74 @@ impl LogFile {
         let there = if self.identity == identity && self.size >= offset { self.common(offset, bytes)? } else { None };
         match there {
             Some(length) if length == bytes.len() => Ok(()),
-            Some(length) => {
-                self.size = offset + length as u64;
-                self.append(&bytes[length..])
+            Some(length) => self.write_again(&bytes[length..], offset + length as u64),
+            None => {
+                self.end_line()?;
+                self.append(bytes)
             }
-            None => self.append(bytes),
         }
     }
 
-    /// How many of `bytes` stand at `offset`, or None if something else does.
+    /// Ends a line that somebody, or a power loss, left without its end, so that it is not taken for a whole one.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn end_line(&mut self) -> Result<()> {
+        if self.needs_newline { self.append(CUT_OFF) } else { Ok(()) }
+    }
+
+    /// How many bytes below `offset` are missing at the end of the file, if it is the one that was meant.
+    #[must_use]
+    pub fn missing(&self, identity: (u64, u64), offset: u64) -> u64 {
+        if self.identity == identity { offset.saturating_sub(self.size) } else { 0 }
+    }
+
+    fn write_again(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.file.write_all_at(bytes, offset).map_err(Error::io("write", &self.path))?;
+        self.size = self.size.max(offset + bytes.len() as u64);
+        self.unsynced = true;
+        self.needs_newline = false;
+        Ok(())
+    }
+
+    /// How many of `bytes` stand at `offset`, or None if something else does. A zero is in no line: it stands where the
+    /// machine stopped before the bytes were on the disk, and is no more than a missing byte.
     fn common(&self, offset: u64, bytes: &[u8]) -> Result<Option<usize>> {
         let there = bytes.len().min((self.size - offset) as usize);
         let mut found = vec![0u8; COMPARE.min(there)];
+        let mut common = None;
         for start in (0..there).step_by(COMPARE) {
             let part = &bytes[start..there.min(start + COMPARE)];
             let found = &mut found[..part.len()];
             self.file.read_exact_at(found, offset + start as u64).map_err(Error::io("read", &self.path))?;
-            if found != part {
-                return Ok(None);
+            if found == part {
+                continue;
+            }
+            for n in (0..part.len()).filter(|n| found[*n] != part[*n]) {
+                if found[n] != 0 {
+                    return Ok(None);
+                }
+                common.get_or_insert(start + n);
             }
         }
-        Ok(Some(there))
+        Ok(Some(common.unwrap_or(there)))
     }
 }
 
-fn move_aside(path: &Path) -> Result<Option<PathBuf>> {
+/// Moves aside what is no log file. Returns where to, and whether nothing has the name now.
+fn move_aside(path: &Path) -> Result<(Option<PathBuf>, bool)> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((None, true)),
         Err(error) => return Err(Error::io("look at the log file", path)(error)),
     };
     if found.is_file() && found.nlink() == 1 {
-        return Ok(None);
+        return Ok((None, false));
     }
     let seconds = crate::clock::realtime_ns() / 1_000_000_000;
     let to = path.with_extension(format!("log.aside-{seconds}-{}", found.ino()));
     fs::rename(path, &to).map_err(Error::io("move aside", path))?;
-    Ok(Some(to))
+    Ok((Some(to), true))
 }
 
 /// The file of `role` with number `number`; 0 is the current one.
@@ -196,6 +249,44 @@ fn identity_of(path: &Path) -> Result<Option<(u64, u64)>> {
     match fs::symlink_metadata(path) {
         Ok(found) => Ok(Some((found.dev(), found.ino()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("look at", path)(error)),
+    }
+}
+
+/// Zeros in a role's current file and the one before it: bytes that the machine did not get to the disk, for no line
+/// has any. At most the last [`ZEROS_LOOK`] bytes of each are looked at.
+///
+/// # Errors
+/// [`Error::Io`] if a file is there and cannot be read.
+pub fn zeros(folder: &Folder, role: &str) -> Result<u64> {
+    let mut zeros = 0;
+    for number in [1, 0] {
+        let path = numbered(folder, role, number);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = match rustix::fs::open(&path, flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP) => continue,
+            Err(error) => return Err(Error::io("open the log file", path)(error.into())),
+        };
+        let size = file.metadata().map_err(Error::io("look at the log file", &path))?.len();
+        let mut part = vec![0; COMPARE];
+        for start in (size.saturating_sub(ZEROS_LOOK)..size).step_by(COMPARE) {
+            let length = COMPARE.min((size - start) as usize);
+            file.read_exact_at(&mut part[..length], start).map_err(Error::io("read the log file", &path))?;
+            zeros += part[..length].iter().filter(|byte| **byte == 0).count() as u64;
+        }
+    }
+    Ok(zeros)
+}
+
+/// Whether the file at `path` is the one that was meant, and ends before `offset`.
+///
+/// # Errors
+/// [`Error::Io`] if it is there and cannot be looked at.
+pub fn is_shorter(path: &Path, identity: (u64, u64), offset: u64) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok((found.dev(), found.ino()) == identity && found.len() < offset),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(Error::io("look at", path)(error)),
     }
 }

@@ -1,7 +1,7 @@
 //! The flusher: drains all rings of a folder into its log files, in time order, exactly once.
 //!
-//! `embedded` and `flusher` decide who drains and when, `drain` does a pass, `journal` makes it redoable, `logfile`
-//! and `output` hold a role's file, `sites`, `template`, `value`, `render` and `stamp` make lines, `recover` reads without changing anything.
+//! `embedded` and `flusher` decide who drains and when, `drain` does a pass, `journal` makes it redoable, `durable`
+//! brings it to the disk where that is wished for, `logfile` and `output` hold a role's file, `sites`, `template`, `value`, `render` and `stamp` make lines, `recover` reads without changing anything.
 
 pub mod drain;
 pub mod election;
@@ -19,6 +19,7 @@ pub mod value;
 mod append;
 mod apply;
 pub(crate) mod console;
+mod durable;
 pub(crate) mod embedded;
 mod follow;
 mod lines;

@@ -4,7 +4,7 @@ use crate::clock;
 use crate::error::Result;
 use crate::flush::lines;
 use crate::level::Level;
-use crate::flush::logfile::LogFile;
+use crate::flush::logfile::{CUT_OFF, LogFile};
 use crate::flush::render::{self, HeadCache};
 use crate::flush::stamp::Stamp;
 use crate::flush::template::Template;
@@ -23,6 +23,10 @@ pub(crate) struct Output {
     pub(crate) rotate_size: u64,
     pub(crate) rotate_keep: u32,
     settings_from: u64,
+    /// What is written is synced now and then.
+    pub(crate) durable: bool,
+    /// The file says that the machine stopped.
+    pub(crate) told_of_stop: bool,
 }
 
 impl Output {
@@ -36,6 +40,8 @@ impl Output {
             rotate_size: u64::MAX,
             rotate_keep: 1,
             settings_from: 0,
+            durable: false,
+            told_of_stop: false,
         }
     }
 
@@ -60,12 +66,19 @@ impl Output {
 
     /// Makes sure that the file is open and still the one at its path.
     pub(crate) fn refresh(&mut self, folder: &Folder) -> Result<&mut LogFile> {
-        let mut fresh = match self.file.take().filter(LogFile::is_current) {
+        if let Some(stale) = self.file.as_mut().filter(|file| !file.is_current()) {
+            // Somebody moved it away, and a later sync would not find it.
+            if self.durable {
+                stale.sync()?;
+            }
+            self.file = None;
+        }
+        let mut fresh = match self.file.take() {
             Some(file) => file,
             None => LogFile::open(folder, &self.role)?,
         };
-        if fresh.needs_newline() && self.lines.first().is_some_and(|first| *first != b'\n') {
-            self.lines.insert(0, b'\n');
+        if fresh.needs_newline() && !self.lines.is_empty() && !self.lines.starts_with(CUT_OFF) {
+            self.lines.splice(0..0, CUT_OFF.iter().copied());
         }
         if let Some(to) = fresh.take_moved() {
             let mut line = Vec::new();

@@ -2,6 +2,7 @@
 
 use crate::clock::Timeline;
 use crate::error::{Error, Result};
+use crate::flush::apply;
 use crate::flush::journal::{Change, Entry, Journal};
 use crate::flush::liveness::{Evidence, Verdict};
 use crate::flush::sites::Sites;
@@ -90,9 +91,13 @@ impl Recovery {
     /// # Errors
     /// [`Error::Io`] if the folder cannot be listed, or its journal or a log file not be read.
     pub fn add_folder(&mut self, folder: &Folder) -> Result<()> {
-        let entry = Journal::peek(folder)?;
-        if let Some(entry) = &entry {
-            self.journaled.extend(unwritten(folder, entry)?);
+        let mut entry = Journal::peek(folder)?;
+        if let Some(found) = &entry {
+            self.journaled.extend(unwritten(folder, found)?);
+            if apply::lacks_bytes(folder, found)? {
+                // The rings know better what is missing.
+                entry = None;
+            }
         }
         for name in folder.ring_names()? {
             match RingReader::open_in(folder, &name) {

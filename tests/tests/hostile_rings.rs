@@ -96,6 +96,7 @@ fn base(record_size: u32, slots: u32, lanes: u32, messages: u64) -> Base {
         utc: true,
         rotate_size: 1,
         rotate_keep: 1,
+        sync_ms: 0,
         memory: Memory::default(),
     };
     let ring = Ring::create(&folder, &spec).expect("a ring");

@@ -43,6 +43,7 @@ fn ring_in(scratch: &Scratch) -> Ring {
         memory: Memory::default(),
         rotate_size: 1 << 20,
         rotate_keep: 1,
+        sync_ms: 0,
     };
     Ring::create(&folder, &spec).expect("a ring")
 }

@@ -2,7 +2,8 @@
 //!
 //! `actor ROLE FOLDER [setting=value …] [action …]`
 //!
-//! Settings: `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`.
+//! Settings: `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`,
+//! `durable` (milliseconds).
 //! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `debug:TEXT`,
 //! `error:TEXT`, `facade:TEXT`, `samples` (one record of each kind), `threads:T:N` (each thread its own lines), `flush`, `line` (prints a line on standard
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
@@ -51,6 +52,7 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
         "rings" => builder.rings(value),
         "console" => builder.console(true),
         "flusher" => builder.flusher(Flusher::Never),
+        "durable" => builder.durable(Duration::from_millis(value.parse().expect("milliseconds"))),
         "level" => builder.level(value.parse::<Level>().expect("a level")),
         other => panic!("no setting {other}"),
     }
