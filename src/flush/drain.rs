@@ -14,7 +14,7 @@ use crate::flush::durable::{Durable, News};
 use crate::flush::follow::Follow;
 use crate::flush::journal::{Change, Entry, Journal, Left};
 use crate::flush::lines;
-use crate::flush::logfile::plan_rotation;
+use crate::flush::logfile::{end_rotated_lines, plan_rotation};
 use crate::flush::output::Output;
 use crate::flush::render;
 use crate::flush::trouble::Trouble;
@@ -415,6 +415,9 @@ impl Drain {
         let (output, stopped) = (ring.output, ring.is_of_another_boot() && ring.closed == Closed::Open);
         if (lost_journal || stopped) && !std::mem::replace(&mut self.outputs[output].told_of_stop, true) {
             let (now, me) = (clock::realtime_ns(), std::process::id());
+            let Output { role, rotate_keep, .. } = &self.outputs[output];
+            // A file that cannot be read or written keeps nothing from being drained.
+            let _ = end_rotated_lines(&self.folder, role, *rotate_keep);
             if self.line(output, now, me, Level::WARNING, lines::stopped()).is_err() {
                 self.outputs[output].told_of_stop = false;
             }

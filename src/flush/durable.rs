@@ -36,6 +36,8 @@ pub(crate) struct Durable {
     unsynced: bool,
     /// Files were made or renamed.
     names: bool,
+    /// An earlier flusher may have died before its sync.
+    inherited: bool,
     failing: Option<(Instant, String)>,
 }
 
@@ -56,6 +58,7 @@ impl Durable {
             last: Instant::now(),
             unsynced: false,
             names: false,
+            inherited: true,
             failing: None,
         }
     }
@@ -74,6 +77,7 @@ impl Durable {
             self.set(shortest);
         }
         self.unsynced |= self.is_on();
+        self.inherited = true;
     }
 
     /// A ring is followed no more: what the others wish counts.
@@ -115,6 +119,10 @@ impl Durable {
     /// SYNC:1 to SYNC:3: everything that stands in the files.
     pub(crate) fn sync_files(&mut self, folder: &Folder, journal: &mut Journal, outputs: &mut [Output]) -> Result<()> {
         journal.sync()?;
+        if self.inherited {
+            outputs.iter_mut().filter(|output| output.file.is_none()).try_for_each(|output| output.look(folder))?;
+            self.inherited = false;
+        }
         for file in outputs.iter_mut().filter_map(|output| output.file.as_mut()) {
             self.names |= file.sync()?;
         }

@@ -157,7 +157,8 @@ impl Journal {
             Left::Entry(entry) => (entry.epoch, entry.is_settled()),
             Left::Nothing | Left::Torn => (0, true),
         };
-        Ok((Journal { files, paths, epoch, settled, unsynced: [false; 2] }, left))
+        // An earlier flusher may have died before its sync.
+        Ok((Journal { files, paths, epoch, settled, unsynced: [true; 2] }, left))
     }
 
     /// Reads the newest whole entry without changing anything.

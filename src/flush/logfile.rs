@@ -65,7 +65,9 @@ impl LogFile {
         }
         let identity = (metadata.dev(), metadata.ino());
         let needs_newline = last != [b'\n'];
-        Ok(LogFile { path, file, identity, size, reserved: 0, needs_newline, moved_to, is_new, unsynced: false })
+        // Another flusher may have written to it and died before its sync.
+        let unsynced = size > 0;
+        Ok(LogFile { path, file, identity, size, reserved: 0, needs_newline, moved_to, is_new, unsynced })
     }
 
     /// Where something that was no log file has been moved to, told once.
@@ -289,4 +291,24 @@ pub fn is_shorter(path: &Path, identity: (u64, u64), offset: u64) -> Result<bool
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(Error::io("look at", path)(error)),
     }
+}
+
+/// Ends the last lines of rotated files where the machine stopped before their ends were on the disk.
+///
+/// # Errors
+/// [`Error::Io`] if a file is there and cannot be read or written.
+pub fn end_rotated_lines(folder: &Folder, role: &str, keep: u32) -> Result<()> {
+    for path in (1..=keep).map(|number| numbered(folder, role, number)) {
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let Ok(file) = rustix::fs::open(&path, flags, Mode::empty()).map(File::from) else { continue };
+        let size = file.metadata().map_err(Error::io("look at the log file", &path))?.len();
+        let mut last = [b'\n'];
+        if size > 0 {
+            file.read_exact_at(&mut last, size - 1).map_err(Error::io("read the log file", &path))?;
+        }
+        if last != [b'\n'] {
+            file.write_all_at(CUT_OFF, size).map_err(Error::io("write", &path))?;
+        }
+    }
+    Ok(())
 }

@@ -64,6 +64,14 @@ impl Output {
         }
     }
 
+    /// Opens the file, if there is one.
+    pub(crate) fn look(&mut self, folder: &Folder) -> Result<()> {
+        if self.file.is_none() && folder.log_file(&self.role).exists() {
+            self.file = Some(LogFile::open(folder, &self.role)?);
+        }
+        Ok(())
+    }
+
     /// Makes sure that the file is open and still the one at its path.
     pub(crate) fn refresh(&mut self, folder: &Folder) -> Result<&mut LogFile> {
         if let Some(stale) = self.file.as_mut().filter(|file| !file.is_current()) {

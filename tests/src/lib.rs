@@ -1,10 +1,12 @@
 //! What the tests share: scratch folders that clean up after themselves, and log files taken apart.
 
 pub mod actor;
+pub mod disk;
 pub mod flushers;
 pub mod forking;
 pub mod logs;
 pub mod oracle;
+pub mod restart;
 pub mod samples;
 pub mod scratch;
 pub mod sys;

@@ -1,11 +1,13 @@
-//! Drains a folder from a single thread: `drainer FOLDER now|all [on]`. With `now`, rings that were left before count as
-//! an earlier run. It drains once, or with `on` as a daemon does, until whoever traces it says that it is enough.
+//! Drains a folder from a single thread: `drainer FOLDER now|all [on|steps]`. With `now`, rings that were left before count
+//! as an earlier run. It drains once; with `on` as a daemon does, until whoever traces it says that it is enough; with
+//! `steps` it does a step for each line of standard input, `pass`, `settle` or `sync`.
 //!
-//! It asks for its parent's id before and after, and with `on` between two passes, and nowhere else, so that whoever
-//! traces it knows which system calls are the drain's. `on` ends when the answer is that it has no parent, and asks for
-//! its user's id then.
+//! It asks for its parent's id before and after, after each step, and with `on` between two passes, and nowhere else, so
+//! that whoever traces it knows which system calls are the drain's. `on` ends when the answer is that it has no parent, and
+//! asks for its user's id then.
 
 use lastwords::clock;
+use lastwords::flush::drain::Drain;
 use lastwords::flush::flusher::{Election, Flusher};
 use lastwords::folder::Folder;
 use rustix::process::{getppid, getuid};
@@ -20,8 +22,10 @@ fn main() {
     let path = PathBuf::from(arguments.next().expect("a folder"));
     let since = if arguments.next().is_some_and(|since| since == "now") { clock::realtime_ns() } else { 0 };
     let folder = Folder::open(&path).expect("the folder");
-    if arguments.next().is_some() {
-        return drain_on(&folder, since);
+    match arguments.next() {
+        Some(how) if how == "steps" => return steps(&folder, since),
+        Some(_) => return drain_on(&folder, since),
+        None => {}
     }
     let _ = getppid();
     let Election::Won(mut flusher) = Flusher::elect(&folder, since).expect("the election") else {
@@ -40,4 +44,19 @@ fn drain_on(folder: &Folder, since: u64) {
         }
     }
     let _ = getuid();
+}
+
+fn steps(folder: &Folder, since: u64) {
+    let _ = getppid();
+    let mut drain = Drain::open(folder, since).expect("opened");
+    let _ = getppid();
+    for step in std::io::stdin().lines() {
+        match step.expect("a line").as_str() {
+            "pass" => while drain.pass().expect("a pass").waiting {},
+            "settle" => drain.settle().expect("settled"),
+            "sync" => drain.sync().expect("synced"),
+            other => panic!("no step {other}"),
+        }
+        let _ = getppid();
+    }
 }
