@@ -5,6 +5,7 @@ pub mod disk;
 pub mod flushers;
 pub mod forking;
 pub mod logs;
+pub mod loopmount;
 pub mod oracle;
 pub mod restart;
 pub mod samples;

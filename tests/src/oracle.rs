@@ -205,6 +205,8 @@ pub struct Victim {
     pub longest: u64,
     /// Messages that a thread logs flat out before it pauses for 2 ms; 0 for no pause.
     pub burst: u64,
+    /// Milliseconds between two syncs; 0 for none.
+    pub durable_ms: u64,
     /// How it ends.
     pub ending: Ending,
 }
@@ -227,6 +229,7 @@ impl Victim {
             rotate_keep: 100,
             longest: 2000,
             burst: 0,
+            durable_ms: 0,
             ending: Ending::WhenKilled,
         }
     }
@@ -254,6 +257,7 @@ impl Victim {
             self.rotate_keep.to_string(),
             self.longest.to_string(),
             self.burst.to_string(),
+            self.durable_ms.to_string(),
             ending,
         ]
     }
@@ -279,8 +283,9 @@ impl Victim {
             rotate_keep,
             longest,
             burst,
+            durable_ms,
             ending,
-        ] = <[String; 14]>::try_from(arguments).expect("fourteen arguments");
+        ] = <[String; 15]>::try_from(arguments).expect("fifteen arguments");
         let number = |text: &str| text.parse::<u64>().expect("a number");
         let ending = match ending.split_once(':') {
             Some(("exit", count)) => Ending::Exit(number(count)),
@@ -301,6 +306,7 @@ impl Victim {
             rotate_keep: number(&rotate_keep) as u32,
             longest: number(&longest),
             burst: number(&burst),
+            durable_ms: number(&durable_ms),
             ending,
         }
     }

@@ -25,6 +25,7 @@ fn main() {
         .flusher(if victim.flusher { Flusher::Embedded } else { Flusher::Never })
         .rotate_size(victim.rotate_size)
         .rotate_keep(victim.rotate_keep)
+        .durable(Duration::from_millis(victim.durable_ms))
         .init()
         .expect("the logger");
     marks.ready();
