@@ -278,24 +278,12 @@ impl Traced {
     }
 
     fn system_call(&self) -> io::Result<Stop> {
-        Ok(self.entered()?.map_or(Stop::Exit, |(number, _)| Stop::Entry(number)))
-    }
-
-    /// At the entry of a system call: its first argument.
-    ///
-    /// # Errors
-    /// As ptrace(2), and where it stands elsewhere.
-    pub fn first_argument(&self) -> io::Result<u64> {
-        self.entered()?.map(|(_, argument)| argument).ok_or_else(|| io::Error::other("not at the entry of a call"))
-    }
-
-    fn entered(&self) -> io::Result<Option<(u64, u64)>> {
         let found = self.system_call_info()?;
         if found.op != libc::PTRACE_SYSCALL_INFO_ENTRY {
-            return Ok(None);
+            return Ok(Stop::Exit);
         }
         // SAFETY: `op` says which member of the union the kernel filled.
-        Ok(Some(unsafe { (found.u.entry.nr, found.u.entry.args[0]) }))
+        Ok(Stop::Entry(unsafe { found.u.entry.nr }))
     }
 }
 

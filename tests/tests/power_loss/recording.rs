@@ -173,7 +173,7 @@ impl Drainer {
                 return false;
             }
             let is_sync = [libc::SYS_fsync, libc::SYS_fdatasync].contains(&number);
-            let synced = is_sync.then(|| self.inode(self.traced.first_argument().expect("its descriptor")));
+            let synced = is_sync.then(|| self.inode(self.traced.arguments().expect("its descriptor")[0]));
             assert_eq!(self.traced.to_system_call().expect("traced"), Stop::Exit, "{number}");
             if number == libc::SYS_getppid {
                 return true;
