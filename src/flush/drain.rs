@@ -10,11 +10,11 @@ use crate::complain::complain;
 use crate::decode::ENTRY;
 use crate::error::{self, Error, Result};
 use crate::flush::apply;
-use crate::flush::durable::{Durable, News};
+use crate::flush::durable::Durable;
 use crate::flush::follow::Follow;
 use crate::flush::journal::{Change, Entry, Journal, Left};
 use crate::flush::lines;
-use crate::flush::logfile::{end_rotated_lines, plan_rotation};
+use crate::flush::logfile::plan_rotation;
 use crate::flush::output::Output;
 use crate::flush::render;
 use crate::flush::trouble::Trouble;
@@ -22,7 +22,7 @@ use crate::folder::{Folder, SHM_ENDING};
 use crate::level::Level;
 use crate::logger::{ARMED_ANY, ARMED_URGENT};
 use crate::process::boot_id;
-use crate::reader::{Closed, Position};
+use crate::reader::Position;
 use crate::record::Record;
 use crate::spill::{self, SpillReference};
 use std::cmp::Reverse;
@@ -31,6 +31,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+mod disk;
+
+use disk::JournalLeft;
 
 /// Rendered bytes after which a batch is written. Positions move with a batch, so it also says how long a producer with
 /// a full lane waits.
@@ -91,15 +95,9 @@ pub struct Drain {
     /// UUIDs of rings that are not kept open but are open now, the oldest use first.
     recent: VecDeque<[u8; 16]>,
     durable: Durable,
+    /// The last pass failed: records wait in the rings.
+    waiting: bool,
     journal_left: JournalLeft,
-}
-
-/// What was in the journal at the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum JournalLeft {
-    Nothing,
-    Torn,
-    Entry,
 }
 
 /// A lane's next record in the merge.
@@ -115,11 +113,8 @@ impl Drain {
     pub fn open(folder: &Folder, since_ns: u64) -> Result<Drain> {
         let (mut journal, left) = Journal::open(folder)?;
         let mut trouble = Trouble::default();
-        let (journal_left, pending) = match left {
-            Left::Nothing => (JournalLeft::Nothing, None),
-            Left::Torn => (JournalLeft::Torn, None),
-            Left::Entry(entry) => (JournalLeft::Entry, Some(entry)),
-        };
+        let journal_left = JournalLeft::of(&left);
+        let pending = if let Left::Entry(entry) = left { Some(entry) } else { None };
         let stuck = pending.filter(|entry| {
             let done = apply::apply(folder, entry).and_then(|()| journal.settle(&[]).map(|_| ()));
             done.inspect_err(|error| trouble.note(error)).is_err()
@@ -142,6 +137,7 @@ impl Drain {
             spills: Vec::new(),
             recent: VecDeque::new(),
             durable: Durable::new(),
+            waiting: false,
             journal_left,
             margin: (u128::from(clock::measure_hz()) * u128::from(MARGIN_NS) / 1_000_000_000) as u64,
         })
@@ -169,6 +165,7 @@ impl Drain {
     /// What went wrong with the journal or a log file. Nothing is lost: the next pass tries again.
     pub fn pass(&mut self) -> Result<Pass> {
         let pass = self.try_pass().and_then(|pass| self.tell_trouble().map(|()| pass));
+        self.note_waiting(pass.is_err());
         pass.inspect_err(|error| self.trouble.note(error))
     }
 
@@ -247,38 +244,6 @@ impl Drain {
         }
     }
 
-    /// Has everything synced this often, whatever the rings wish for; zero for never.
-    pub fn set_durable(&mut self, every: Duration) {
-        self.durable.tell(every);
-    }
-
-    /// Time until the next sync; None where nothing was written since the last one, or nobody wishes for syncs.
-    #[must_use]
-    pub fn sync_due_in(&self) -> Option<Duration> {
-        self.durable.due_in()
-    }
-
-    /// Syncs what was written since the last time, if that is wished for. What fails is told in the log, and due again.
-    ///
-    /// # Errors
-    /// [`Error::Io`] as fdatasync(2).
-    pub fn sync(&mut self) -> Result<()> {
-        if self.durable.due_in().is_none() {
-            return Ok(());
-        }
-        let Drain { folder, journal, outputs, rings, .. } = self;
-        let outcome = self.durable.sync(folder, journal, outputs, rings, self.stuck.is_some());
-        match self.durable.judge(&outcome) {
-            Some(News::Fails(why)) => self.note(lines::sync_fails(&why)),
-            Some(News::Works(duration, why)) => self.note(lines::sync_works(duration, &why)),
-            None => {}
-        }
-        if outcome.is_ok() {
-            self.remove_spills();
-        }
-        outcome
-    }
-
     /// Notes in the journal that everything has been applied.
     ///
     /// # Errors
@@ -294,15 +259,6 @@ impl Drain {
             self.durable.wrote();
         }
         Ok(())
-    }
-
-    /// Empty appends at the ends of the outputs' files: by them a start after a power loss knows what these lack.
-    fn ends(&self, of: impl Fn(&Output) -> bool) -> Vec<Change> {
-        let end = |output: &Output| {
-            let file = output.file.as_ref().filter(|_| of(output))?;
-            Some(Change::Append { role: output.role.clone(), file: file.identity(), offset: file.size(), length: 0 })
-        };
-        self.outputs.iter().filter_map(end).collect()
     }
 
     /// Applies the journal's last entry, if that has failed so far.
@@ -401,27 +357,6 @@ impl Drain {
         }
         self.tell_of_stop();
         self.write_notes();
-    }
-
-    /// Says once in the file of the ring that was found last, where that ring shows it, that the machine stopped: what
-    /// is missing in the file itself is told when the journal is applied, but not all of it shows.
-    fn tell_of_stop(&mut self) {
-        let Some(ring) = self.rings.last() else { return };
-        let lost_journal = match self.journal_left {
-            JournalLeft::Torn => true,
-            JournalLeft::Nothing => ring.lanes.iter().any(|lane| lane.taken.released > 0),
-            JournalLeft::Entry => false,
-        };
-        let (output, stopped) = (ring.output, ring.is_of_another_boot() && ring.closed == Closed::Open);
-        if (lost_journal || stopped) && !std::mem::replace(&mut self.outputs[output].told_of_stop, true) {
-            let (now, me) = (clock::realtime_ns(), std::process::id());
-            let Output { role, rotate_keep, .. } = &self.outputs[output];
-            // A file that cannot be read or written keeps nothing from being drained.
-            let _ = end_rotated_lines(&self.folder, role, *rotate_keep);
-            if self.line(output, now, me, Level::WARNING, lines::stopped()).is_err() {
-                self.outputs[output].told_of_stop = false;
-            }
-        }
     }
 
     /// Reads all lanes and returns up to which raw clock the lines are final.
@@ -766,43 +701,6 @@ impl Drain {
         self.publish(true);
         self.drop_spills();
         self.remove_rings(removals)
-    }
-
-    /// Removes drained rings.
-    fn remove_rings(&mut self, removals: Vec<Change>) -> Result<()> {
-        let removed = self.try_remove_rings(&removals);
-        if removed.is_err() {
-            // All but this is done, and must not be done again.
-            self.stuck = Some(Entry { epoch: 0, boot_id: boot_id(), changes: removals, bytes: Vec::new() });
-        }
-        removed
-    }
-
-    /// Where it is wished for, not before their lines are on the disk.
-    fn try_remove_rings(&mut self, removals: &[Change]) -> Result<()> {
-        if self.durable.is_on() && !removals.is_empty() {
-            self.durable.sync_files(&self.folder, &mut self.journal, &mut self.outputs)?;
-        }
-        for change in removals {
-            if let Change::Remove { ring, .. } = change {
-                apply::remove(&self.folder, ring)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn apply_stuck(&mut self, entry: &Entry) -> Result<()> {
-        if self.durable.is_on() && entry.changes.iter().any(|change| matches!(change, Change::Remove { .. })) {
-            self.durable.sync_files(&self.folder, &mut self.journal, &mut self.outputs)?;
-        }
-        apply::apply(&self.folder, entry)
-    }
-
-    /// The lines are in their files; where it is wished for, their spilled messages stay until those are on the disk.
-    fn drop_spills(&mut self) {
-        if !self.durable.is_on() {
-            self.remove_spills();
-        }
     }
 
     /// Spilled messages whose lines are in their files are not needed any more. One that stays because of an
