@@ -207,6 +207,10 @@ pub struct Victim {
     pub burst: u64,
     /// Milliseconds between two syncs; 0 for none.
     pub durable_ms: u64,
+    /// Whether its ring is named shared memory.
+    pub shared_memory: bool,
+    /// Where the rings are; empty for the usual place.
+    pub rings: PathBuf,
     /// How it ends.
     pub ending: Ending,
 }
@@ -230,6 +234,8 @@ impl Victim {
             longest: 2000,
             burst: 0,
             durable_ms: 0,
+            shared_memory: false,
+            rings: PathBuf::new(),
             ending: Ending::WhenKilled,
         }
     }
@@ -258,6 +264,8 @@ impl Victim {
             self.longest.to_string(),
             self.burst.to_string(),
             self.durable_ms.to_string(),
+            self.shared_memory.to_string(),
+            path(&self.rings),
             ending,
         ]
     }
@@ -284,8 +292,10 @@ impl Victim {
             longest,
             burst,
             durable_ms,
+            shared_memory,
+            rings,
             ending,
-        ] = <[String; 15]>::try_from(arguments).expect("fifteen arguments");
+        ] = <[String; 17]>::try_from(arguments).expect("seventeen arguments");
         let number = |text: &str| text.parse::<u64>().expect("a number");
         let ending = match ending.split_once(':') {
             Some(("exit", count)) => Ending::Exit(number(count)),
@@ -307,6 +317,8 @@ impl Victim {
             longest: number(&longest),
             burst: number(&burst),
             durable_ms: number(&durable_ms),
+            shared_memory: shared_memory == "true",
+            rings: rings.into(),
             ending,
         }
     }
@@ -337,8 +349,9 @@ pub struct Found {
 /// Compares a role's `lines` with what its processes logged.
 ///
 /// # Panics
-/// If an acknowledged message is neither there nor counted as lost, or is there twice, out of order or torn; if more
-/// than the one in flight is beyond a thread's mark; if a killed process has not exactly one death line, or another
+/// If an acknowledged message is neither there nor counted as lost, or is there twice, out of order or torn; if the log
+/// speaks of more or fewer dropped messages than are missing, but for one in flight in each thread; if more than the one
+/// in flight is beyond a thread's mark; if a killed process has not exactly one death line, or another
 /// one has any; if there is a line that nobody wrote.
 #[must_use]
 pub fn compare(lines: &[Line], processes: &[Ended]) -> Found {
@@ -346,6 +359,7 @@ pub fn compare(lines: &[Line], processes: &[Ended]) -> Found {
     let mut seen: HashMap<(u32, u32), u64> = HashMap::new();
     let mut deaths: HashMap<u32, u64> = HashMap::new();
     let mut found = Found::default();
+    let mut drops: HashMap<u32, Drops> = HashMap::new();
     // A loss line stands right above the next message of its lane.
     let mut lost: Option<(u32, u64)> = None;
     for line in lines {
@@ -359,25 +373,33 @@ pub fn compare(lines: &[Line], processes: &[Ended]) -> Found {
                 count
             });
             let last = seen.entry((run, thread)).or_default();
-            assert_eq!(n, *last + gap + 1, "after n {last} and {gap} lost: {}", line.message);
+            if process.victim.full == "drop_newest" {
+                assert!(n > *last && gap == 0, "after n {last} and {gap} lost: {}", line.message);
+                drops.entry(line.pid).or_default().missing += n - *last - 1;
+            } else {
+                assert_eq!(n, *last + gap + 1, "after n {last} and {gap} lost: {}", line.message);
+            }
             *last = n;
             found.messages += 1;
             found.lost += gap;
             continue;
         }
         assert_eq!(lost, None, "a loss line stands above {line:?}");
-        match loss_count(&line.message) {
-            Some(count) => lost = Some((line.pid, count)),
-            None if is_death(line) => {
+        match (loss_count(&line.message), drop_count(&line.message)) {
+            (Some(count), _) => lost = Some((line.pid, count)),
+            (None, Some(count)) => drops.entry(line.pid).or_default().told += count,
+            (None, None) if is_death(line) => {
                 assert!(!line.message.contains("damaged"), "a kill damages nothing: {line:?}");
                 *deaths.entry(line.pid).or_default() += 1;
             }
-            None => assert!(is_heading(line), "nobody logged {line:?}"),
+            (None, None) => assert!(is_heading(line), "nobody logged {line:?}"),
         }
     }
     assert_eq!(lost, None, "a loss line is the last one");
     for process in processes {
-        found.in_flight += compare_marks(process, &seen);
+        let drops = drops.remove(&process.pid).unwrap_or_default();
+        found.in_flight += compare_marks(process, &seen, drops);
+        found.lost += drops.told;
         let count = deaths.remove(&process.pid).unwrap_or_default();
         assert_eq!(count, u64::from(process.killed), "death lines of {process:?}");
     }
@@ -385,10 +407,22 @@ pub fn compare(lines: &[Line], processes: &[Ended]) -> Found {
     found
 }
 
-fn compare_marks(process: &Ended, seen: &HashMap<(u32, u32), u64>) -> u64 {
-    let mut beyond = 0;
+/// Messages of a process that were dropped at the full ring: how many are missing in the log, and of how many it says so.
+#[derive(Debug, Default, Clone, Copy)]
+struct Drops {
+    missing: u64,
+    told: u64,
+}
+
+fn compare_marks(process: &Ended, seen: &HashMap<(u32, u32), u64>, mut drops: Drops) -> u64 {
+    let (mut beyond, dropping) = (0, process.victim.full == "drop_newest");
     for (thread, mark) in (0..).zip(read_marks(&process.victim.marks)) {
-        let last = seen.get(&(process.victim.run, thread)).copied().unwrap_or_default();
+        let mut last = seen.get(&(process.victim.run, thread)).copied().unwrap_or_default();
+        if dropping && last < mark {
+            // What came after the last message of this thread was dropped as well.
+            drops.missing += mark - last;
+            last = mark;
+        }
         assert!(
             last >= mark,
             "n up to {mark} was acknowledged, the log ends at {last}: thread {thread} of {process:?}"
@@ -399,7 +433,16 @@ fn compare_marks(process: &Ended, seen: &HashMap<(u32, u32), u64>) -> u64 {
         );
         beyond += last - mark;
     }
+    // A kill in the middle of a call leaves one more that is told and was not acknowledged.
+    let told = drops.missing..=drops.missing + u64::from(process.victim.threads);
+    assert!(told.contains(&drops.told), "{drops:?} of {process:?}");
     beyond
+}
+
+/// How many records a line about dropped ones speaks of.
+fn drop_count(message: &str) -> Option<u64> {
+    let (count, rest) = message.strip_prefix("lastwords: ")?.split_once(" record")?;
+    rest.contains("lost, dropped at the full ring").then(|| count.parse().ok())?
 }
 
 /// How many records a loss line speaks of.

@@ -263,8 +263,8 @@ fn the_environment_wishes_for_a_process_and_nonsense_is_refused() {
     let path = folder.path().to_string_lossy().into_owned();
     let script = ["flusher=never", "log:1", "kill"];
     let _ = Actor::start_with(ACTOR, "host", folder.path(), &script, &[("LASTWORDS_DURABLE", "250")]).end();
-    let ring = fs::read_dir(folder.path().join("rings")).expect("there").filter_map(Result::ok).map(|e| e.path());
-    let ring = ring.filter(|path| path.extension().is_some_and(|ending| ending == "ring")).next().expect("a ring");
+    let mut ring = fs::read_dir(folder.path().join("rings")).expect("there").filter_map(Result::ok).map(|e| e.path());
+    let ring = ring.find(|path| path.extension().is_some_and(|ending| ending == "ring")).expect("a ring");
     let reader = lastwords::reader::RingReader::open(&ring).expect("readable");
     assert_eq!(reader.header().sync_ms, 250);
     let mut wrong = Actor::start_with(ACTOR, "host", folder.path(), &script, &[("LASTWORDS_DURABLE", "often")]);

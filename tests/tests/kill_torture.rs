@@ -6,35 +6,54 @@
 //! turn. An asynchronous logger loses thousands of acknowledged lines at every one of these kills; this one must lose
 //! none, and must say exactly how many were overwritten where it was too slow.
 //!
-//! Three kinds of rounds take turns. In lossless ones threads log in bursts that the flusher keeps up with, and where
+//! Four kinds of rounds take turns. In lossless ones threads log in bursts that the flusher keeps up with, and where
 //! the flusher's process is the one to be killed, the others pause from just before the kill until its successor has
 //! made room, because a process whose ring is full while no flusher lives is right to overwrite. In the second kind they
-//! log flat out into small rings without any such care, and in the third they do not even wait for the flusher but
-//! overwrite what it has not read. There each missing message must be part of a loss line, right above the next
-//! message of its thread.
+//! log flat out into small rings without any such care, in the third they do not even wait for the flusher but overwrite
+//! what it has not read, and in the fourth they drop what finds no room. There each missing message must be part of a
+//! loss line, for the overwritten ones right above the next message of their thread. The rings are files on disk, files
+//! in memory, or named shared memory. Processes are also stopped for a while, in the middle of whatever they do, and go
+//! on, or are killed where they stand.
+//!
+//! A kill that finds everything drained and nobody at work proves nothing, so many flushers are killed right after the
+//! journal was seen to change, and what each kill left is looked at while everybody else stands still. A run in which
+//! few kills found records to be drained, a log call in the middle, or a batch half written, fails.
 
 use lastwords::flush::flusher::{Election, Flusher};
 use lastwords::flush::journal::{Change, Journal};
 use lastwords::folder::Folder;
 use lastwords::holder::Holder;
-use lastwords::reader::{LaneSnapshot, RingReader};
+use lastwords::reader::{LaneSnapshot, Position, RingReader};
 use lastwords_tests::logs;
 use lastwords_tests::oracle::{self, Ended, Found, Random, Victim, brake, compare, is_ready};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::watchdog::Watchdog;
-use std::os::unix::fs::MetadataExt;
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Kills, unless `LASTWORDS_TORTURE_KILLS` says otherwise.
-const KILLS: u64 = 300;
+/// Kills, unless `LASTWORDS_TORTURE_KILLS` says otherwise. A build without optimisation takes three times as long for one.
+const KILLS: u64 = if cfg!(debug_assertions) { 300 } else { 1000 };
 /// Kills of a round before all of its processes are killed.
-const KILLS_IN_ROUND: u64 = 9;
-/// A round's processes are host and workers.
-const ROLES: [&str; 3] = ["host", "worker", "worker"];
-/// Of a hundred kills, so many must find undrained records, or the test proves nothing.
+const KILLS_IN_ROUND: u64 = 12;
+/// A round's processes.
+const SEATS: [&str; 4] = ["host", "worker", "worker", "painter"];
+const ROLES: [&str; 3] = ["host", "worker", "painter"];
+/// Of a hundred kills, so many must find undrained records.
 const UNDRAINED_MIN: u64 = 20;
+/// Of a hundred kills, so many must find an open slot, and as many a half-written batch: 20 of 1,000.
+const OPEN_MIN: u64 = 2;
+/// Longest wait for a batch that is on its way.
+const BATCH_MAX: Duration = Duration::from_millis(20);
+/// Longest time for which a process is stopped.
+const STOP_MAX_US: u64 = 20_000;
+/// Where files are in memory.
+const MEMORY: &str = "/dev/shm";
 
 /// How the processes of a round log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +64,19 @@ enum Kind {
     Waiting,
     /// Flat out, overwriting.
     Overwriting,
+    /// Flat out, dropping what finds no room.
+    Dropping,
+}
+
+/// What the rings are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Backing {
+    /// Files beside the log files.
+    Disk,
+    /// Files in memory.
+    Memory,
+    /// Named shared memory.
+    Shared,
 }
 
 /// What the kills found.
@@ -53,10 +85,11 @@ struct Tally {
     kills: u64,
     flushers: u64,
     together: u64,
+    stops: u64,
     undrained: u64,
     open: u64,
     half_written: u64,
-    looks: u64,
+    rounds: BTreeMap<String, u64>,
     /// Rounds in which no ring should fill, and those of them in which one did: on a machine without a free core the
     /// flusher may not run for the 100 ms that a call waits. What was lost then has been compared with what the log
     /// says was lost, as everywhere.
@@ -71,12 +104,21 @@ struct Running {
     victim: Victim,
 }
 
+impl Running {
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("its own child");
+    }
+}
+
 /// One folder, and the processes that log to it.
 #[derive(Debug)]
 struct Round {
     scratch: Scratch,
+    /// Where the rings are, if not in the folder.
+    memory: Option<Scratch>,
     folder: Folder,
     kind: Kind,
+    backing: Backing,
     /// Whether workers carry a flusher too, and take over.
     workers_flush: bool,
     running: Vec<Running>,
@@ -87,15 +129,21 @@ struct Round {
 impl Round {
     fn new(kind: Kind, random: &mut Random) -> Round {
         let scratch = Scratch::new("torture");
-        let folder = Folder::create(&scratch.path().join("logs")).expect("the folder");
+        let mut folder = Folder::create(&scratch.path().join("logs")).expect("the folder");
+        let backing = [Backing::Disk, Backing::Memory, Backing::Shared][random.below(3) as usize];
+        let memory = (backing == Backing::Memory).then(|| Scratch::within(Path::new(MEMORY), "torture"));
+        if let Some(memory) = &memory {
+            folder = folder.with_rings(&memory.path().join("rings")).expect("the rings' folder");
+        }
         let workers_flush = random.below(2) == 0;
-        Round { scratch, folder, kind, workers_flush, running: Vec::new(), ended: Vec::new(), run: 0 }
+        let (running, ended) = (Vec::new(), Vec::new());
+        Round { scratch, memory, folder, kind, backing, workers_flush, running, ended, run: 0 }
     }
 
     /// Starts what does not run, and waits until everything logs and somebody flushes.
     fn start(&mut self) {
-        for (seat, role) in ROLES.into_iter().enumerate() {
-            let holds = |running: &Running| running.victim.run as usize % ROLES.len() == seat;
+        for (seat, role) in SEATS.into_iter().enumerate() {
+            let holds = |running: &Running| running.victim.run as usize % SEATS.len() == seat;
             if !self.running.iter().any(holds) {
                 self.start_one(seat, role);
             }
@@ -114,17 +162,24 @@ impl Round {
 
     fn start_one(&mut self, seat: usize, role: &str) {
         self.run += 1;
-        let run = self.run * ROLES.len() as u32 + seat as u32;
+        let run = self.run * SEATS.len() as u32 + seat as u32;
         let mut victim = Victim::new(self.folder.path(), role, run);
         victim.marks = self.scratch.path().join(format!("marks-{run}"));
         victim.flusher = seat == 0 || self.workers_flush;
         // A hundred files are kept: so nothing rotates away within a round.
-        victim.rotate_size = 2 << 20;
+        victim.rotate_size = 4 << 20;
+        victim.shared_memory = self.backing == Backing::Shared;
+        victim.rings = self.memory.as_ref().map(|memory| memory.path().join("rings")).unwrap_or_default();
         (victim.slots, victim.burst, victim.longest) = match self.kind {
             Kind::Lossless => (8192, 100, 2000),
-            Kind::Waiting | Kind::Overwriting => (512, 0, 8000),
+            Kind::Waiting | Kind::Overwriting | Kind::Dropping => (512, 0, 8000),
         };
-        victim.full = if self.kind == Kind::Overwriting { "overwrite" } else { "block" }.to_owned();
+        victim.full = match self.kind {
+            Kind::Lossless | Kind::Waiting => "block",
+            Kind::Overwriting => "overwrite",
+            Kind::Dropping => "drop_newest",
+        }
+        .to_owned();
         let child = Command::new(env!("CARGO_BIN_EXE_victim")).args(victim.arguments()).spawn().expect("spawned");
         self.running.push(Running { child, victim });
     }
@@ -156,9 +211,10 @@ impl Round {
         lanes.iter().all(room)
     }
 
-    /// Kills these processes at once, and looks at what they left.
-    fn kill(&mut self, mut seats: Vec<usize>, tally: &mut Tally) {
-        let flusher = self.flusher().is_none_or(|flusher| seats.contains(&flusher));
+    /// Kills these processes at once, and looks at what they left. The flusher was looked for before, because that takes
+    /// longer than a batch.
+    fn kill(&mut self, mut seats: Vec<usize>, flusher: Option<usize>, tally: &mut Tally) {
+        let flusher = flusher.is_none_or(|flusher| seats.contains(&flusher));
         tally.flushers += u64::from(flusher);
         if flusher {
             let braked = |seat: &usize| self.kind == Kind::Lossless && !seats.contains(seat);
@@ -169,19 +225,48 @@ impl Round {
         for seat in &seats {
             self.running[*seat].child.kill().expect("killed");
         }
+        // What is found is what the kill left, not what the next flusher has made of it since.
+        let others: Vec<usize> = (0..self.running.len()).filter(|seat| !seats.contains(seat)).collect();
+        others.iter().for_each(|seat| self.running[*seat].signal(Signal::STOP));
+        self.look(&seats, flusher, tally);
+        others.iter().for_each(|seat| self.running[*seat].signal(Signal::CONT));
         seats.sort_unstable();
         for seat in seats.into_iter().rev() {
             let mut running = self.running.remove(seat);
             running.child.wait().expect("ended");
             tally.kills += 1;
-            self.look_at_ring(running.child.id(), tally);
             self.ended.push(Ended { pid: running.child.id(), victim: running.victim, killed: true });
         }
-        // While another process carries a flusher, a batch on its way may be that one's.
-        if flusher && !self.running.iter().any(|running| running.victim.flusher) {
-            tally.looks += 1;
-            tally.half_written += u64::from(is_half_written(&self.folder));
+    }
+
+    /// Looks at what the killed left.
+    fn look(&mut self, seats: &[usize], flusher: bool, tally: &mut Tally) {
+        for seat in seats {
+            self.running[*seat].child.wait().expect("ended");
+            self.look_at_ring(self.running[*seat].child.id(), tally);
         }
+        tally.half_written += u64::from(flusher && is_half_written(&self.folder));
+    }
+
+    /// Waits for the journal to change, a moment at most: then its flusher is in the middle of a batch.
+    fn await_batch(&self) {
+        let Some(files) = journal_files(&self.folder) else { return };
+        let (start, before) = (Instant::now(), journal_heads(&files));
+        while journal_heads(&files) == before && start.elapsed() < BATCH_MAX {
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Stops a process in the middle of whatever it does. Where nothing may get lost, that is not the flusher.
+    fn stop_one(&self, random: &mut Random, tally: &mut Tally) -> Option<usize> {
+        let seat = random.below(self.running.len() as u64) as usize;
+        if self.kind == Kind::Lossless && self.flusher().is_none_or(|flusher| flusher == seat) {
+            return None;
+        }
+        self.running[seat].signal(Signal::STOP);
+        tally.stops += 1;
+        thread::sleep(Duration::from_micros(random.below(STOP_MAX_US)));
+        Some(seat)
     }
 
     /// What a flusher finds in the ring of a process that was killed, unless one has already been there.
@@ -201,7 +286,7 @@ impl Round {
 
     /// Drains what all the killed left, and compares it with what they logged.
     fn settle(mut self, tally: &mut Tally) {
-        self.kill((0..self.running.len()).collect(), tally);
+        self.kill((0..self.running.len()).collect(), None, tally);
         tally.together += 1;
         let Election::Won(mut flusher) = Flusher::elect(&self.folder, 0).expect("the election") else {
             panic!("a killed process holds the flusher's lock");
@@ -209,7 +294,7 @@ impl Round {
         flusher.drain_once().expect("the drain");
         assert_eq!(self.folder.ring_files().expect("the rings"), Vec::<std::path::PathBuf>::new(), "rings stay");
         let mut lost = 0;
-        for role in ["host", "worker"] {
+        for role in ROLES {
             let processes: Vec<Ended> =
                 self.ended.iter().filter(|process| process.victim.role == role).cloned().collect();
             let found = compare(&logs::read(self.folder.path(), role), &processes);
@@ -225,9 +310,27 @@ impl Round {
     }
 }
 
-/// Whether the journal holds a batch of which its log file lacks something.
+/// The two files of the journal, once there is one.
+fn journal_files(folder: &Folder) -> Option<[File; 2]> {
+    let open = |name| File::open(folder.rings().join(name)).ok();
+    Some([open("journal.a")?, open("journal.b")?])
+}
+
+/// The epochs that they begin with: the first bytes of an entry that are written.
+fn journal_heads(files: &[File; 2]) -> [u64; 2] {
+    files.each_ref().map(|file| {
+        let mut epoch = [0; 8];
+        file.read_exact_at(&mut epoch, 8).map_or(0, |()| u64::from_le_bytes(epoch))
+    })
+}
+
+/// Whether the journal's last entry is torn, or its batch lacks something in a log file or a ring.
 fn is_half_written(folder: &Folder) -> bool {
     let Some(entry) = Journal::peek(folder).expect("the journal") else { return false };
+    let heads = journal_files(folder).map_or([0; 2], |files| journal_heads(&files));
+    if heads.into_iter().any(|epoch| epoch > entry.epoch) {
+        return true;
+    }
     entry.changes.iter().any(|change| match change {
         Change::Append { role, file, offset, length } => std::fs::metadata(folder.log_file(role))
             .is_ok_and(|found| (found.dev(), found.ino()) == *file && found.len() < offset + length),
@@ -235,8 +338,12 @@ fn is_half_written(folder: &Folder) -> bool {
             let path = lastwords::flush::logfile::numbered(folder, role, *from);
             std::fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == *file)
         }
+        Change::Position { ring, lane, words, .. } => RingReader::open_in(folder, ring).is_ok_and(|reader| {
+            let mut lanes = Vec::new();
+            reader.lanes(&mut Vec::new(), &mut lanes).expect("the lanes");
+            lanes[*lane as usize].position != Position::from_words(words)
+        }),
         Change::Remove { ring, .. } => folder.rings().join(ring).exists(),
-        _ => false,
     })
 }
 
@@ -253,31 +360,56 @@ fn kills_wanted() -> u64 {
     found.map_or(KILLS, |text| text.parse().expect("LASTWORDS_TORTURE_KILLS is a number"))
 }
 
+/// Seconds that `LASTWORDS_TORTURE_SECONDS` asks for: a minute, or a night.
+fn time_wanted() -> Option<Duration> {
+    let found = std::env::var("LASTWORDS_TORTURE_SECONDS").ok()?;
+    Some(Duration::from_secs(found.parse().expect("LASTWORDS_TORTURE_SECONDS is a number")))
+}
+
+/// One kill, of one process or of all.
+fn strike(round: &mut Round, random: &mut Random, tally: &mut Tally) {
+    // The moment of the kill is the point of the test, so here time is what is waited for.
+    thread::sleep(Duration::from_micros(random.below(30_000)));
+    let stopped = if random.below(3) == 0 { round.stop_one(random, tally) } else { None };
+    // Half of the stopped go on, the others are killed where they stand, or while somebody else stands.
+    if let Some(seat) = stopped.filter(|_| random.below(2) == 0) {
+        round.running[seat].signal(Signal::CONT);
+    }
+    let all: Vec<usize> = (0..round.running.len()).collect();
+    let flusher = round.flusher();
+    let chosen = match random.below(10) {
+        0..2 => all,
+        2..6 => {
+            let delay = Duration::from_micros(random.below(2) * random.below(200));
+            round.await_batch();
+            thread::sleep(delay);
+            vec![flusher.unwrap_or_default()]
+        }
+        _ => vec![random.below(all.len() as u64) as usize],
+    };
+    tally.together += u64::from(chosen.len() > 1);
+    // Whoever was stopped and is not killed goes on after the look.
+    round.kill(chosen, flusher, tally);
+}
+
 #[test]
 fn processes_killed_at_random_lose_no_acknowledged_record() {
-    let (wanted, start) = (kills_wanted(), Instant::now());
-    let _watchdog = Watchdog::new("kill_torture", Duration::from_secs(120 + wanted * 2));
+    let (wanted, time, start) = (kills_wanted(), time_wanted(), Instant::now());
+    let watched = time.unwrap_or(Duration::from_secs(wanted * 2));
+    let _watchdog = Watchdog::new("kill_torture", watched + Duration::from_secs(120));
     let mut random = Random::from_env("LASTWORDS_TORTURE_SEED");
     let mut tally = Tally::default();
     for number in 0.. {
-        if tally.kills >= wanted {
+        if time.map_or(tally.kills >= wanted, |time| start.elapsed() >= time) {
             break;
         }
-        let kind = [Kind::Lossless, Kind::Waiting, Kind::Overwriting][number % 3];
+        let kind = [Kind::Lossless, Kind::Waiting, Kind::Overwriting, Kind::Dropping][number % 4];
         let mut round = Round::new(kind, &mut random);
+        *tally.rounds.entry(format!("{kind:?}, {:?}", round.backing)).or_default() += 1;
         let end = tally.kills + KILLS_IN_ROUND;
         while tally.kills < end {
             round.start();
-            // The moment of the kill is the point of the test, so here time is what is waited for.
-            thread::sleep(Duration::from_micros(random.below(30_000)));
-            let all: Vec<usize> = (0..round.running.len()).collect();
-            let chosen = match random.below(8) {
-                0 => all,
-                1..4 => round.flusher().map_or(vec![0], |flusher| vec![flusher]),
-                _ => vec![random.below(all.len() as u64) as usize],
-            };
-            tally.together += u64::from(chosen.len() > 1);
-            round.kill(chosen, &mut tally);
+            strike(&mut round, &mut random, &mut tally);
             if kind == Kind::Waiting {
                 // Time enough to fill a ring while nobody flushes.
                 thread::sleep(Duration::from_micros(random.below(40_000)));
@@ -287,6 +419,8 @@ fn processes_killed_at_random_lose_no_acknowledged_record() {
     }
     println!("{tally:#?}\n{:.1} s", start.elapsed().as_secs_f64());
     assert!(tally.undrained * 100 >= tally.kills * UNDRAINED_MIN, "few kills found undrained records: {tally:?}");
+    assert!(tally.open * 100 >= tally.kills * OPEN_MIN, "few kills found a log call in the middle: {tally:?}");
+    assert!(tally.half_written * 100 >= tally.kills * OPEN_MIN, "few kills found a batch half written: {tally:?}");
     assert!(tally.starved * 2 <= tally.lossless, "rings filled in most rounds: {tally:?}");
     assert!(tally.found.messages > tally.kills * 10, "little was logged: {tally:?}");
 }

@@ -107,7 +107,8 @@ impl Bench {
     }
 
     fn clear(&mut self) {
-        self.take_files(&self.folder.path().to_owned(), false);
+        let path = self.folder.path().to_owned();
+        self.take_files(&path, false);
         self.take_files(&self.folder.rings(), false);
     }
 

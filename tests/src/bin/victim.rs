@@ -1,6 +1,6 @@
 //! Logs numbered messages from some threads, notes after each call how far it got, and ends as it was told.
 
-use lastwords::Flusher;
+use lastwords::{Flusher, Memory};
 use lastwords_tests::oracle::{Ending, Marks, Victim, text};
 use rustix::process::{Signal, getpid, kill_process, set_parent_process_death_signal};
 use std::sync::Arc;
@@ -14,7 +14,12 @@ fn main() {
     set_parent_process_death_signal(Some(Signal::KILL)).expect("prctl");
     let victim = Victim::from_arguments(std::env::args().skip(1));
     let marks = Marks::create(&victim.marks, victim.threads).expect("the marks");
-    lastwords::builder(&victim.role)
+    let mut builder = lastwords::builder(&victim.role);
+    if !victim.rings.as_os_str().is_empty() {
+        builder = builder.rings(&victim.rings);
+    }
+    builder
+        .memory(if victim.shared_memory { Memory::Shared } else { Memory::default() })
         .folder(&victim.folder)
         .level(lastwords::Level::INFO)
         .record_size(victim.record_size)

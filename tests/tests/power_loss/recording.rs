@@ -149,18 +149,18 @@ impl Drainer {
         command.arg(recording.scratch.path().join("logs")).args(["all", "steps"]).stdin(reader);
         let mut drainer = Drainer { traced: Traced::start(&mut command).expect("started"), steps };
         drop(command);
-        drainer.to_mark(recording, None);
-        drainer.to_mark(recording, None);
+        drainer.run_to_mark(recording, None);
+        drainer.run_to_mark(recording, None);
         drainer
     }
 
     /// Has it do a step; with `kill` it is killed before that change of a file. False if it was.
     fn step(&mut self, step: &str, recording: &mut Recording, kill: Option<u64>) -> bool {
         self.steps.write_all(step.as_bytes()).and_then(|()| self.steps.write_all(b"\n")).expect("it listens");
-        self.to_mark(recording, kill)
+        self.run_to_mark(recording, kill)
     }
 
-    fn to_mark(&mut self, recording: &mut Recording, kill: Option<u64>) -> bool {
+    fn run_to_mark(&mut self, recording: &mut Recording, kill: Option<u64>) -> bool {
         let mut calls = 0;
         loop {
             let Stop::Entry(number) = self.traced.to_system_call().expect("traced") else { panic!("no entry") };
