@@ -109,9 +109,10 @@ pub(crate) fn open_file(path: &Path) -> Result<File> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
     let mut options = std::fs::OpenOptions::new();
     options.read(true).custom_flags(flags.bits() as i32);
-    // The flusher's words are written by pwrite; a tool that only reads may lack the permission to write. No other
-    // error leads to a file that cannot be written: it would be that for as long as it is open.
-    let forbidden = [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem];
+    // The flusher's words are written by pwrite; a tool that only reads may lack the permission to write. No error that
+    // passes leads to a file that cannot be written: it would be that for as long as it is open. Folders are told below.
+    let forbidden =
+        [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::IsADirectory];
     let file = match options.clone().write(true).open(path) {
         Err(error) if forbidden.contains(&error.kind()) => options.open(path),
         opened => opened,

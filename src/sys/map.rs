@@ -86,8 +86,10 @@ impl RingMap {
     }
 }
 
-/// A ring's control page, mapped only so that its address can be given to futex(2). Never read or written: where the
-/// file has been cut, the kernel answers EFAULT instead of sending SIGBUS.
+/// A ring's control page, mapped only so that its address can be given to futex(2). Never read, so that where the file
+/// has been cut the kernel answers EFAULT instead of sending SIGBUS; and not writable, so that a flusher changes what
+/// others see by system calls alone. That is why a death before the next call is a death after the last one, and a
+/// test that kills it before each call has killed it at every instruction.
 #[cfg(feature = "flusher")]
 #[derive(Debug)]
 pub(crate) struct FutexPage {
@@ -97,7 +99,8 @@ pub(crate) struct FutexPage {
 #[cfg(feature = "flusher")]
 impl FutexPage {
     pub(crate) fn new(file: &File, offset: u64) -> io::Result<FutexPage> {
-        Ok(FutexPage { map: map(file, offset, crate::layout::PAGE)? })
+        let size = crate::layout::PAGE as usize;
+        Ok(FutexPage { map: MmapOptions::new().offset(offset).len(size).map_raw_read_only(file)? })
     }
 
     pub(crate) fn word(&self, offset: usize) -> *const u32 {

@@ -185,6 +185,25 @@ impl Traced {
         Ok(())
     }
 
+    /// Traces it no longer, and leaves it stopped as SIGSTOP stops a process, where it stands.
+    ///
+    /// # Errors
+    /// As ptrace(2).
+    pub fn leave_stopped(&mut self) -> io::Result<()> {
+        let stop = libc::c_long::from(libc::SIGSTOP);
+        // SAFETY: PTRACE_DETACH ignores the address and takes the signal to deliver as a value.
+        check(unsafe { libc::ptrace(libc::PTRACE_DETACH, self.pid, 0, stop) })
+    }
+
+    /// Lets one that was left stopped go on.
+    ///
+    /// # Errors
+    /// As kill(2).
+    pub fn go_on(&self) -> io::Result<()> {
+        // SAFETY: kill(2) takes no address; the process is our child and not yet waited for, so the pid is its own.
+        check(unsafe { libc::kill(self.pid, libc::SIGCONT) }.into())
+    }
+
     /// At the entry of a system call: its arguments.
     ///
     /// # Errors

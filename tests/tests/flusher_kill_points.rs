@@ -7,10 +7,13 @@
 //! call, by a flusher that is killed before that call, and by one that follows it. Where the call is a write, another
 //! try lets it write half of its bytes first.
 
+use lastwords_tests::actor::wait_for;
 use lastwords_tests::flushers::{Drainer, KillAt};
-use lastwords_tests::oracle::Random;
+use lastwords_tests::oracle::{Random, Victim, is_ready, read_marks};
+use lastwords_tests::scratch::Scratch;
 use lastwords_tests::watchdog::Watchdog;
 use lastwords_tests::wreck::{Outcome, ROLES, Size, Wreck};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Some rotations' worth.
@@ -86,4 +89,36 @@ fn a_flusher_killed_while_it_takes_over_an_earlier_run_loses_and_doubles_nothing
     try_points("flusher-points-earlier", "now", |outcome, reference| {
         outcome.assert_same_lines(reference);
     });
+}
+
+/// A death between two system calls is a death at the first of them only if nothing else changes what others see. The
+/// flusher maps a ring for one reason, to wake who waits for room in it, and so that the kernel would end it if it wrote.
+#[test]
+fn a_flusher_can_change_what_others_see_by_system_calls_alone() {
+    let _watchdog = Watchdog::new("flusher's mappings", Duration::from_secs(60));
+    let scratch = Scratch::new("flusher-mappings");
+    let folder = scratch.path().join("logs");
+    // Flat out into a small ring, so that it waits for the flusher all the time.
+    let victim = Victim { slots: 64, ..Victim::new(&folder, "host", 1) };
+    let victim = Victim { marks: scratch.path().join("marks"), ..victim };
+    let mut producer = Command::new(env!("CARGO_BIN_EXE_victim")).args(victim.arguments()).spawn().expect("spawned");
+    wait_for("the producer", || is_ready(&victim.marks).then_some(()));
+    let mut flusher =
+        Command::new(env!("CARGO_BIN_EXE_drainer")).arg(&folder).args(["all", "on"]).spawn().expect("ran");
+    let mapped = wait_for("the flusher to wake the producer", || {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", flusher.id())).expect("its maps");
+        let shared = |line: &&str| line.split_ascii_whitespace().nth(1).is_some_and(|flags| flags.ends_with('s'));
+        let shared: Vec<String> = maps.lines().filter(shared).map(str::to_owned).collect();
+        (!shared.is_empty()).then_some(shared)
+    });
+    let before = read_marks(&victim.marks);
+    wait_for("the producer to go on", || {
+        read_marks(&victim.marks).iter().zip(&before).all(|(now, before)| *now > before + 1000).then_some(())
+    });
+    for child in [&mut producer, &mut flusher] {
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+    }
+    let control_page = |line: &String| line.contains(" r--s 00001000 ") && line.ends_with(".ring");
+    assert!(mapped.len() == 1 && mapped.iter().all(control_page), "{mapped:?}");
 }
