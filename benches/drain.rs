@@ -6,6 +6,9 @@
 //! rounds is shown.
 //!
 //! `cargo bench --bench drain`
+//!
+//! What the journal costs: `cargo bench --bench drain --features mutants -- --journal-off` measures the same drain with and
+//! without it, in turns.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -25,11 +28,14 @@ fn main() {
     {
         return row(work, threads.parse().expect("a number"), Path::new(folder));
     }
+    if arguments.iter().any(|argument| argument == "--journal-off") {
+        return journal_cost();
+    }
     let works = [("lastwords", 1), ("lastwords", 4), ("write", 1), ("write", 4), ("BufWriter", 1), ("BufWriter", 4)];
     let mut seconds = vec![Vec::new(); works.len()];
     for round in 0..ROUNDS {
         for (index, (work, threads)) in works.iter().enumerate() {
-            seconds[index].push(run(work, *threads));
+            seconds[index].push(run(work, *threads, ""));
         }
         eprintln!("round {} of {ROUNDS} done", round + 1);
     }
@@ -46,12 +52,39 @@ fn main() {
     }
 }
 
-fn run(work: &str, threads: u64) -> f64 {
+/// The drain with and without its journal, which a build with seeded defects can leave out.
+fn journal_cost() {
+    if !cfg!(feature = "mutants") {
+        panic!("only a build with --features mutants can leave the journal out");
+    }
+    println!(
+        "| to the last line in the file, {LINES} lines | threads | with journal, M lines/s | without | with / without |"
+    );
+    println!("|---|---:|---:|---:|---:|");
+    for threads in [1, 4] {
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            with.push(run("lastwords", threads, ""));
+            without.push(run("lastwords", threads, "journal-off"));
+        }
+        let [with, without] = [with, without].map(|mut seconds| {
+            seconds.sort_by(f64::total_cmp);
+            LINES as f64 / seconds[seconds.len() / 2] / 1e6
+        });
+        println!("| lastwords | {threads} | {with:.2} | {without:.2} | {:.2} |", with / without);
+    }
+}
+
+fn run(work: &str, threads: u64, mutant: &str) -> f64 {
     let folder = std::env::temp_dir().join(format!("lastwords-bench-drain-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let program = std::env::current_exe().expect("this program");
-    let output =
-        Command::new(program).args(["--row", work, &threads.to_string()]).arg(&folder).output().expect("the row runs");
+    let output = Command::new(program)
+        .args(["--row", work, &threads.to_string()])
+        .arg(&folder)
+        .env("LASTWORDS_MUTANT", mutant)
+        .output()
+        .expect("the row runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(count_lines(&folder), LINES, "{work}: every line is in the files");
     std::fs::remove_dir_all(&folder).expect("removed");

@@ -34,7 +34,7 @@ const NAME_MAX: usize = 255;
 #[must_use]
 pub fn is_ring_name(name: &str) -> bool {
     let ends = name.ends_with(RING_ENDING) || name.ends_with(SHM_ENDING);
-    ends && name.len() <= NAME_MAX && !name.contains('/') && !name.starts_with('.')
+    ends && name.len() <= NAME_MAX && !name.contains(['/', '\0']) && !name.starts_with('.')
 }
 
 /// Where named shared memory is.
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn names_stay_within_the_folder() {
         assert!(is_ring_name("host-1-ab.ring") && is_ring_name("host-1-ab.shm"));
-        for name in ["../x.ring", "a/b.ring", ".x.ring", "x.log", ""] {
+        for name in ["../x.ring", "a/b.ring", ".x.ring", "x.log", "", "a\0b.ring"] {
             assert!(!is_ring_name(name), "{name}");
         }
     }

@@ -34,6 +34,7 @@ use crate::checksum::{checksum, with_clock};
 use crate::layout::{
     Consumer, LaneBlock, OWNERS, SLOT_BLOCK, SLOT_HEAD, SLOT_WORDS_MAX, SlotHead, commit_word, slot_kind, slot_state,
 };
+use crate::mutant::{self, Mutant};
 use crate::sync::{AtomicU64, Ordering, fence, prefetch_to_write};
 use crate::words::{copy_words, words_of};
 
@@ -87,7 +88,9 @@ pub fn count_drop(block: &LaneBlock, now: u64) {
         block.dropped_first.store(now, Ordering::Relaxed);
     }
     block.dropped_last.store(now, Ordering::Relaxed);
-    block.dropped.fetch_add(1, Ordering::Release);
+    if !mutant::is(Mutant::DropUncounted) {
+        block.dropped.fetch_add(1, Ordering::Release);
+    }
 }
 
 /// A slot that is open.
@@ -109,6 +112,9 @@ fn used_words(words: usize) -> usize {
 #[inline(always)]
 fn publish(staged: &[u64], cells: &[AtomicU64], now: u64) {
     let sum = checksum(bytemuck::cast_slice(staged));
+    if mutant::is(Mutant::CommitFirst) {
+        cells[0].store(staged[0], Ordering::Release);
+    }
     for (cell, word) in cells[3..].iter().zip(&staged[3..]) {
         cell.store(*word, Ordering::Relaxed);
     }
@@ -244,7 +250,7 @@ impl<'a> Lane<'a> {
     /// exceed what was committed.
     fn accept(&self, last: u64, value: &AtomicU64, inverted: &AtomicU64) -> u64 {
         let found = value.load(Ordering::Acquire);
-        let agrees = inverted.load(Ordering::Acquire) == !found;
+        let agrees = inverted.load(Ordering::Acquire) == !found || mutant::is(Mutant::TornPosition);
         if agrees && found > last && found <= self.committed { found } else { last }
     }
 
@@ -332,7 +338,7 @@ impl<'a> Lane<'a> {
     /// The next sequence. An owner that finds its lane open, because it jumped out of an append, seals it first.
     #[inline(always)]
     fn first_free(&mut self) -> u64 {
-        if self.committed != self.reserved {
+        if self.committed != self.reserved && !mutant::is(Mutant::NoSeal) {
             self.seal();
         }
         self.reserved + 1
@@ -342,12 +348,21 @@ impl<'a> Lane<'a> {
     fn open(&mut self, first: u64, slots: u64, clock: impl FnOnce() -> u64) -> Begun<'a> {
         self.reserved += slots;
         // LANE:A
-        self.block.reserved.store(self.reserved, Ordering::Relaxed);
+        if !mutant::is(Mutant::ReservedLate) {
+            self.block.reserved.store(self.reserved, Ordering::Relaxed);
+        }
         let cells = self.cells(first);
         // LANE:B
-        cells[0].swap(commit_word(first, slot_state::BUSY), Ordering::SeqCst);
+        if !mutant::is(Mutant::NoBusy) {
+            cells[0].swap(commit_word(first, slot_state::BUSY), Ordering::SeqCst);
+        }
         // LANE:C
-        fence(Ordering::Release);
+        if !mutant::is(Mutant::NoFence) {
+            fence(Ordering::Release);
+        }
+        if mutant::is(Mutant::ReservedLate) {
+            self.block.reserved.store(self.reserved, Ordering::Relaxed);
+        }
         Begun { first, cells, now: clock() }
     }
 
@@ -447,6 +462,24 @@ mod tests {
         for (sequence, state) in expected {
             assert_eq!(commit(sequence as usize), commit_word(sequence, state), "sequence {sequence}");
         }
+    }
+
+    #[test]
+    fn a_position_is_believed_only_where_both_words_agree_and_it_goes_forward_to_what_was_committed() {
+        let slots: Vec<AtomicU64> = (0..8 * 16).map(|_| AtomicU64::new(0)).collect();
+        let block: LaneBlock = empty_block();
+        let mut lane = Lane::new(&block, &slots, 16, 7);
+        let message = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body: b"text" };
+        (1..=5).for_each(|clock| _ = lane.append(|| clock, &message));
+        let mut told = |released: u64, inverted: u64| {
+            block.consumer.released.store(released, Ordering::Relaxed);
+            block.consumer.released_inverted.store(inverted, Ordering::Relaxed);
+            lane.refresh_released()
+        };
+        assert_eq!(told(3, !2), 0, "torn");
+        assert_eq!(told(6, !6), 0, "beyond what was committed");
+        assert_eq!(told(3, !3), 3);
+        assert_eq!(told(2, !2), 3, "backwards");
     }
 
     fn empty_block() -> LaneBlock {

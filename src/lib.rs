@@ -26,6 +26,7 @@ pub mod geometry;
 pub mod lane;
 pub mod layout;
 pub mod level;
+mod mutant;
 pub mod sync;
 mod words;
 

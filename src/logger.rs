@@ -9,6 +9,7 @@ use crate::holder::Holder;
 use crate::lane::{Begun, Lane, Message, Origin, count_drop};
 use crate::layout::{Control, encoding, lane_kind};
 use crate::level::Level;
+use crate::mutant::{self, Mutant};
 use crate::record::{BodyWriter, extra_kind};
 use crate::ring::Ring;
 use crate::shared_lane::SharedLane;
@@ -38,6 +39,10 @@ pub(crate) const ARMED_ANY: u32 = 2;
 
 /// Counts the loggers that this program's memory has seen, so that ids of an earlier ring are never taken for ours.
 static GENERATIONS: AtomicU32 = AtomicU32::new(0);
+
+fn next_generation() -> u32 {
+    if mutant::is(Mutant::SitesOverFork) { 1 } else { GENERATIONS.fetch_add(1, Ordering::Relaxed) + 1 }
+}
 
 /// A lane that is free for the next thread, with what its last owner knew.
 pub(crate) type Seat = Mutex<Option<LaneSeat>>;
@@ -86,7 +91,7 @@ impl Logger {
         Ok(Box::new(Logger {
             control: ring.control(),
             policy: spec.full,
-            generation: GENERATIONS.fetch_add(1, Ordering::Relaxed) + 1,
+            generation: next_generation(),
             seats: (0..own).map(|_| CachePadded::default()).collect(),
             overflow: (0..shared).map(|_| CachePadded::default()).collect(),
             given_back: AtomicUsize::new(0),
@@ -294,6 +299,10 @@ impl Logger {
                 let body = reference.to_bytes();
                 let origin = Origin { encoding: encoding::SPILLED, ..message.origin };
                 self.write(seat, &Message { origin, body: &body });
+                #[cfg(feature = "mutants")]
+                if mutant::is(Mutant::SpillLate) {
+                    self.spill.write_late(reference.number, message.body);
+                }
             }
             None => self.write_cut(seat, message, seat.lane.message_size_max()),
         }

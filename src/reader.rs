@@ -36,6 +36,7 @@ use crate::geometry::{Geometry, LANE_BLOCK};
 use crate::layout::{
     ANCHORS, AnchorCell, Control, FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, closed, encoding, entry_kind,
 };
+use crate::mutant::{self, Mutant};
 use crate::process::ProcessId;
 use crate::record::Record;
 use crate::spill::{SpillLost, SpillReference};
@@ -281,7 +282,7 @@ impl<S: Source> RingReader<S> {
     fn overwritten_in_flight(&self, lane: usize, last: u64) -> Result<u64> {
         let reserved = self.reserved(lane)?;
         let plausible = reserved >= last && reserved - last <= self.geometry.message_slots_max().max(1);
-        Ok(if plausible { reserved.saturating_sub(self.geometry.slots()) } else { 0 })
+        Ok(if plausible && !mutant::is(Mutant::InFlightDamage) { reserved.saturating_sub(self.geometry.slots()) } else { 0 })
     }
 
     fn reserved(&self, lane: usize) -> Result<u64> {
@@ -293,7 +294,7 @@ impl<S: Source> RingReader<S> {
     /// READ:3. Returns the lowest sequence that was not being overwritten while it was read.
     fn discard_overrun(&self, lane: usize, low: u64, high: u64, batch: &mut LaneBatch) -> Result<u64> {
         let reserved = self.reserved(lane)?;
-        let safe = reserved.saturating_sub(self.geometry.slots() - 1);
+        let safe = if mutant::is(Mutant::NoThirdStep) { 0 } else { reserved.saturating_sub(self.geometry.slots() - 1) };
         let cut = safe.clamp(low, high + 1);
         batch.buffer.drain(..(cut - low) as usize * self.geometry.record_size());
         if cut > low {
@@ -413,7 +414,7 @@ fn validate(header: &RingHeader, bytes: &[u8]) -> Result<Geometry, String> {
         ));
     }
     let end = offset_of!(RingHeader, checksum);
-    if header.checksum != checksum(&bytes[..end]) {
+    if header.checksum != checksum(&bytes[..end]) && !mutant::is(Mutant::HeaderUnchecked) {
         return Err("its header does not agree with its checksum".to_owned());
     }
     let geometry = Geometry::of(header).map_err(|error| error.to_string())?;

@@ -3,6 +3,7 @@
 use crate::checksum::checksum;
 use crate::clock::Anchor;
 use crate::layout::{Consumer, LaneBlock, OWNERS};
+use crate::mutant::{self, Mutant};
 use crate::record::Record;
 use std::mem::offset_of;
 
@@ -51,7 +52,7 @@ impl Position {
             self.written,
             !self.written,
             self.next_message,
-            self.dropped_reported,
+            if mutant::is(Mutant::DropsForgotten) { 0 } else { self.dropped_reported },
             self.recovered,
             0,
         ];

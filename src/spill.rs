@@ -8,6 +8,7 @@
 use crate::checksum::checksum;
 use crate::folder::{RING_ENDING, SHM_ENDING};
 use crate::layout::encoding;
+use crate::mutant::{self, Mutant};
 use crossbeam_utils::Backoff;
 use rustix::fs::{CWD, Mode, OFlags};
 use std::collections::VecDeque;
@@ -197,11 +198,17 @@ impl SpillWriter {
             number
         };
         let path = path(&self.ring, number);
-        if write_file(&path, body).is_err() {
+        if !mutant::is(Mutant::SpillLate) && write_file(&path, body).is_err() {
             let _ = remove(&path);
             return None;
         }
         Some(SpillReference { number, length: body.len() as u64, checksum: checksum(body), encoding })
+    }
+
+    /// What [`Mutant::SpillLate`] does after the record.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn write_late(&self, number: u64, body: &[u8]) {
+        let _ = write_file(&path(&self.ring, number), body);
     }
 
     /// The lock is held for microseconds, but a signal handler may find its own thread holding it.

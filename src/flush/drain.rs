@@ -21,6 +21,7 @@ use crate::flush::trouble::Trouble;
 use crate::folder::{Folder, SHM_ENDING};
 use crate::level::Level;
 use crate::logger::{ARMED_ANY, ARMED_URGENT};
+use crate::mutant::{self, Mutant};
 use crate::process::boot_id;
 use crate::reader::Position;
 use crate::record::Record;
@@ -504,7 +505,7 @@ impl Drain {
             }
             unspilled => unspilled,
         };
-        if record.message > expected {
+        if record.message > expected && !mutant::is(Mutant::GapSilent) {
             let before = (lane.taken_clock != 0).then(|| ring.timeline.realtime_ns(lane.taken_clock));
             let text = lines::overwritten(record.message - expected, before, ns, &mut output.stamp);
             render::line(&mut output.lines, &mut output.stamp, ns, pid, Level::WARNING, text.as_bytes(), None);
@@ -685,9 +686,15 @@ impl Drain {
         }
         changes.splice(written..written, self.ends(|output| output.lines.is_empty()));
         self.durable.wrote();
+        self.mistake_steps(&changes)?;
         let bytes: Vec<&[u8]> =
             self.outputs.iter().map(|output| output.lines.as_slice()).filter(|lines| !lines.is_empty()).collect();
-        self.journal.write(&changes, &bytes)?;
+        if !mutant::is(Mutant::JournalOff) {
+            self.journal.write(&changes, &bytes)?;
+        }
+        if mutant::is(Mutant::WrittenEarly) {
+            self.publish(true);
+        }
         let written = self.write_lines();
         self.counter = self.counter.wrapping_add(1);
         if let Err(error) = written {
@@ -701,6 +708,19 @@ impl Drain {
         self.publish(true);
         self.drop_spills();
         self.remove_rings(removals)
+    }
+
+    /// Defects in the order of steps, see `mutant.rs`.
+    fn mistake_steps(&mut self, changes: &[Change]) -> Result<()> {
+        if mutant::is(Mutant::PositionsEarly) {
+            self.publish(true);
+        }
+        for change in changes.iter().filter(|_| mutant::is(Mutant::RemovedEarly)) {
+            if let Change::Remove { ring, .. } = change {
+                apply::remove(&self.folder, ring)?;
+            }
+        }
+        Ok(())
     }
 
     /// Spilled messages whose lines are in their files are not needed any more. One that stays because of an

@@ -7,6 +7,7 @@
 use crate::error::{Error, Result};
 use crate::flush::journal::Change;
 use crate::folder::Folder;
+use crate::mutant::{self, Mutant};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use std::fs::{self, File};
 use std::io;
@@ -141,7 +142,9 @@ impl LogFile {
     /// # Errors
     /// [`Error::Io`].
     pub fn redo(&mut self, identity: (u64, u64), offset: u64, bytes: &[u8]) -> Result<()> {
-        let there = if self.identity == identity && self.size >= offset { self.common(offset, bytes)? } else { None };
+        let same = self.identity == identity || mutant::is(Mutant::RedoAnyFile);
+        let comparable = same && self.size >= offset && !mutant::is(Mutant::RedoBlind);
+        let there = if comparable { self.common(offset, bytes)? } else { None };
         match there {
             Some(length) if length == bytes.len() => Ok(()),
             Some(length) => self.write_again(&bytes[length..], offset + length as u64),
@@ -184,7 +187,7 @@ impl LogFile {
             let part = &bytes[start..there.min(start + COMPARE)];
             let found = &mut found[..part.len()];
             self.file.read_exact_at(found, offset + start as u64).map_err(Error::io("read", &self.path))?;
-            if found == part {
+            if found == part || mutant::is(Mutant::RedoTrusting) {
                 continue;
             }
             for n in (0..part.len()).filter(|n| found[*n] != part[*n]) {
@@ -241,7 +244,8 @@ pub fn plan_rotation(folder: &Folder, role: &str, keep: u32) -> Result<Vec<Chang
 /// [`Error::Io`].
 pub fn apply_rename(folder: &Folder, role: &str, file: (u64, u64), from: u32, to: u32) -> Result<()> {
     let (from, to) = (numbered(folder, role, from), numbered(folder, role, to));
-    if identity_of(&from)? == Some(file) {
+    let found = identity_of(&from)?;
+    if found == Some(file) || (found.is_some() && mutant::is(Mutant::RenameAnyFile)) {
         fs::rename(&from, &to).map_err(Error::io("rotate", from))?;
     }
     Ok(())
@@ -311,4 +315,39 @@ pub fn end_rotated_lines(folder: &Folder, role: &str, keep: u32) -> Result<()> {
         }
     }
     Ok(())
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `host.log` holds after the bytes "one\ntwo\n" at offset 4 were applied again to `there`; `same` says whether it
+    /// is the file that the journal meant.
+    fn redone(name: &str, there: &str, same: bool) -> String {
+        let path = std::env::temp_dir().join(format!("lastwords-redo-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        let folder = Folder::create(&path).expect("made");
+        fs::write(folder.log_file("host"), there).expect("written");
+        let mut file = LogFile::open(&folder, "host").expect("opened");
+        let (device, inode) = file.identity();
+        file.redo((device, if same { inode } else { inode + 1 }), 4, b"one\ntwo\n").expect("applied");
+        let found = fs::read_to_string(folder.log_file("host")).expect("read");
+        fs::remove_dir_all(&path).expect("removed");
+        found
+    }
+
+    #[test]
+    fn an_append_is_completed_wherever_it_was_cut() {
+        let whole = "old\none\ntwo\n";
+        for length in 4..=whole.len() {
+            assert_eq!(redone("cut", &whole[..length], true), whole, "cut to {length}");
+        }
+    }
+
+    #[test]
+    fn an_append_goes_to_the_end_of_a_file_that_somebody_changed_or_put_there() {
+        assert_eq!(redone("changed", "old\nedited by hand\n", true), "old\nedited by hand\none\ntwo\n");
+        assert_eq!(redone("truncated", "x\n", true), "x\none\ntwo\n");
+        // A copy may be cut or sorted anywhere; nobody knows that what follows in it is what the journal meant.
+        assert_eq!(redone("copied", "old\none\n", false), "old\none\none\ntwo\n");
+    }
 }

@@ -5,6 +5,7 @@
 
 use crate::geometry::Geometry;
 use crate::layout::{Control, LaneBlock};
+use crate::mutant::{self, Mutant};
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::mm::Advice as Populate;
 use std::fs::File;
@@ -28,7 +29,9 @@ impl RingMap {
     /// inherited one would keep the ring's lock held.
     pub(crate) fn new(file: &File, geometry: Geometry) -> io::Result<RingMap> {
         let map = map(file, 0, geometry.file_size())?;
-        map.advise(Advice::DontFork)?;
+        if !mutant::is(Mutant::NoDontFork) {
+            map.advise(Advice::DontFork)?;
+        }
         let base = map.as_mut_ptr();
         // Leaked on purpose: lanes and call sites refer to it until the process ends.
         std::mem::forget(map);

@@ -3,6 +3,7 @@
 //! The page is private anonymous memory with `MADV_WIPEONFORK`. A child reads zero where the parent had put a
 //! pointer, however it was forked, and so never touches the parent's ring.
 
+use crate::mutant::{self, Mutant};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
@@ -80,7 +81,9 @@ fn map_page() -> Option<*mut libc::c_void> {
     // concerns that mapping alone.
     unsafe {
         let page = mmap_anonymous(ptr::null_mut(), size, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE).ok()?;
-        madvise(page, size, Advice::LinuxWipeOnFork).ok()?;
+        if !mutant::is(Mutant::NoWipeOnFork) {
+            madvise(page, size, Advice::LinuxWipeOnFork).ok()?;
+        }
         Some(page)
     }
 }

@@ -1,9 +1,10 @@
-//! What the tests share: scratch folders that clean up after themselves, and log files taken apart.
+//! What the tests share: scratch folders that clean up after themselves, log files taken apart, and fuzz targets.
 
 pub mod actor;
 pub mod disk;
 pub mod flushers;
 pub mod forking;
+pub mod fuzzing;
 pub mod logs;
 pub mod loopmount;
 pub mod oracle;

@@ -134,6 +134,12 @@ impl Wreck {
         path
     }
 
+    /// All processes.
+    #[must_use]
+    pub fn processes(&self) -> &[Ended] {
+        &self.processes
+    }
+
     /// The processes of a role.
     fn of(&self, role: &str) -> Vec<Ended> {
         self.processes.iter().filter(|process| process.victim.role == role).cloned().collect()

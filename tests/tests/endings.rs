@@ -72,6 +72,22 @@ fn a_killed_process_leaves_everything_and_one_death_line() {
 }
 
 #[test]
+fn an_ordinary_end_waits_for_the_flusher_of_another_process() {
+    let folder = Scratch::new("waits");
+    let mut host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "flush", "line:flushed", "wait"]);
+    assert_eq!((host.line(), host.line()), ("up".to_owned(), "flushed".to_owned()));
+    let mut expected = 0;
+    for _ in 0..5 {
+        let (_, status) = run(ACTOR, "worker", folder.path(), &["log:100"]);
+        assert!(status.success());
+        expected += 100;
+        assert_eq!(read(folder.path(), "worker").len(), expected, "whoever waited for the worker finds all its lines");
+    }
+    host.go();
+    assert!(host.end().success());
+}
+
+#[test]
 fn an_ordinary_end_raises_no_alarm() {
     let folder = Scratch::new("ordinary");
     let mut host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]);

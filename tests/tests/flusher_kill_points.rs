@@ -7,12 +7,15 @@
 //! call, by a flusher that is killed before that call, and by one that follows it. Where the call is a write, another
 //! try lets it write half of its bytes first.
 
+use lastwords::reader::RingReader;
 use lastwords_tests::actor::wait_for;
 use lastwords_tests::flushers::{Drainer, KillAt};
-use lastwords_tests::oracle::{Random, Victim, is_ready, read_marks};
+use lastwords_tests::logs;
+use lastwords_tests::oracle::{Ended, Random, Victim, is_ready, read_marks};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::watchdog::Watchdog;
 use lastwords_tests::wreck::{Outcome, ROLES, Size, Wreck};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -33,6 +36,34 @@ impl Drop for NamedOnPanic {
             eprintln!("killed {:?}", self.0);
         }
     }
+}
+
+/// What the rings say is in the log files is there: a process that asked for it has been told so.
+fn assert_written_is_in_the_files(folder: &Path, processes: &[Ended]) {
+    for process in processes {
+        let Victim { role, .. } = &process.victim;
+        let files = logs::files(folder, role).into_iter().map(|path| std::fs::read(path).expect("read"));
+        let text = String::from_utf8_lossy(&files.collect::<Vec<_>>().concat()).into_owned();
+        let head = format!(" [{}] [INFO] run ", process.pid);
+        let there = text.lines().filter(|line| line.contains(&head)).count() as u64;
+        let told: u64 = rings_of(folder, process.pid).iter().map(written_in).sum();
+        assert!(there >= told, "{told} records of {process:?} are said to be in the files, which hold {there}");
+    }
+}
+
+fn rings_of(folder: &Path, pid: u32) -> Vec<RingReader> {
+    let names = std::fs::read_dir(folder.join("rings")).expect("listed").map(|entry| entry.expect("listed").path());
+    let rings = names.filter(|path| path.extension().is_some_and(|ending| ending == "ring"));
+    let rings = rings.map(|path| RingReader::open(&path).expect("a ring"));
+    rings.filter(|ring| ring.header().pid == pid).collect()
+}
+
+/// Records of a ring that are in the log files, as far as its positions say so by message numbers.
+fn written_in(ring: &RingReader) -> u64 {
+    let mut lanes = Vec::new();
+    ring.lanes(&mut Vec::new(), &mut lanes).expect("read");
+    let positions = lanes.iter().map(|lane| lane.position).filter(|position| position.written == position.released);
+    positions.map(|position| position.next_message.saturating_sub(1)).sum()
 }
 
 /// Tries every point, or as many as there is time for, and hands each outcome to `judge`.
@@ -70,6 +101,7 @@ fn try_points(name: &'static str, since: &'static str, judge: impl Fn(&Outcome, 
             // Drains differ by a call or two in how often they look at the clock or sleep.
             continue;
         }
+        assert_written_is_in_the_files(&folder, wreck.processes());
         drainer.drain(&folder);
         judge(&Outcome::of(&wreck, &folder), &reference);
         tried += 1;

@@ -11,7 +11,7 @@ use lastwords::checksum::{checksum, lane_key, slot_checksum};
 use lastwords::folder::Folder;
 use lastwords::geometry::Geometry;
 use lastwords::lane::{Message, Origin};
-use lastwords::layout::{FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, SLOT_HEAD, entry_word, slot_state};
+use lastwords::layout::{FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, SLOT_BLOCK, SLOT_HEAD, entry_word, slot_state};
 use lastwords::reader::{Extent, LaneBatch, Position, RingReader, Source};
 use lastwords::record::Record;
 use lastwords::ring::{Memory, Ring, RingSpec};
@@ -254,7 +254,7 @@ fn repair_content(base: &Base, bytes: &mut [u8]) {
         let start = slot_start(geometry, number);
         let Some(slot) = bytes.get_mut(start..start + geometry.record_size()) else { break };
         let length = usize::from(u16::from_le_bytes([slot[40], slot[41]]));
-        let used = (SLOT_HEAD + length).next_multiple_of(8).min(slot.len());
+        let used = (SLOT_HEAD + length).next_multiple_of(SLOT_BLOCK).min(slot.len());
         let key = lane_key(&uuid, number as u32 / geometry.slots() as u32);
         let sum = slot_checksum(&mut slot[..used], key);
         slot[8..16].copy_from_slice(&sum.to_le_bytes());

@@ -6,7 +6,9 @@
 use lastwords_tests::actor::{run, tool};
 use lastwords_tests::logs::{long_text, read};
 use lastwords_tests::scratch::Scratch;
+use lastwords_tests::sys::{Stop, Traced};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
@@ -45,6 +47,49 @@ fn a_message_of_3_mb_followed_at_once_by_a_kill_is_whole() {
     let lines = read(folder.path(), "worker");
     assert!(lines.iter().any(|line| line.message == long_text(3_000_000)));
     assert_eq!(spills(folder.path()), 0);
+}
+
+/// Kills an actor before system call number `k` of logging a message that does not fit its ring. False if it has fewer.
+fn kill_while_it_spills(folder: &Path, size: usize, k: usize) -> bool {
+    let mut command = Command::new(ACTOR);
+    command.arg("worker").arg(folder).args(["flusher=never", "say:before", "mark", &format!("long:{size}"), "kill"]);
+    let mut traced = Traced::start(command.stdout(Stdio::null())).expect("started");
+    let mut calls = None;
+    loop {
+        match (traced.to_system_call().expect("traced"), calls) {
+            (Stop::Entry(number), None) if number == libc::SYS_getppid as u64 => calls = Some(0),
+            (Stop::Entry(number), Some(_)) if number == libc::SYS_kill as u64 => return false,
+            (Stop::Entry(_), Some(here)) if here == k => {
+                traced.kill().expect("killed");
+                return true;
+            }
+            (Stop::Entry(_), Some(here)) => calls = Some(here + 1),
+            (Stop::Entry(_) | Stop::Exit, _) => {}
+            (other, _) => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_process_killed_at_any_system_call_of_a_long_message_leaves_it_whole_or_not_at_all() {
+    let size = 300_000;
+    let (mut whole, mut tried) = (0, 0);
+    while tried < 100 {
+        let folder = Scratch::new("spill-kill");
+        let more = kill_while_it_spills(folder.path(), size, tried);
+        let _ = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
+        let lines = read(folder.path(), "worker");
+        let (before, long) = (lines[1].message.as_str(), lines.get(2).filter(|line| line.level == "INFO"));
+        assert_eq!(before, "before");
+        assert!(long.is_none_or(|line| line.message == long_text(size)), "killed before system call {tried}: {long:?}");
+        whole += u32::from(long.is_some());
+        if !more {
+            break;
+        }
+        tried += 1;
+    }
+    assert!(tried >= 3 && tried < 100, "{tried} system calls, the spill's among them");
+    assert!(whole > 0, "the last kill comes after the call");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! A pass may leave records in memory that are not final yet. If the process logs on and dies before they are written,
 //! the ring holds more than was read; a flusher that takes what it has in memory for all there is removes the ring
 //! with the rest of the records in it.
+//!
+//! And another flusher may do the next pass. What it is to know must be in the journal and in the rings, not in memory.
 
 use lastwords::flush::drain::Drain;
 use lastwords::folder::Folder;
@@ -31,6 +33,27 @@ fn what_was_logged_after_a_pass_left_records_waiting_is_drained_after_the_death(
     let (death, records) = lines.split_last().expect("lines");
     let wrong = records.iter().enumerate().find(|(n, line)| line.message != format!("line {n}"));
     assert_eq!((records.len(), wrong), (60_000, None), "{left_waiting} passes left records waiting; {death:?}");
+}
+
+#[test]
+fn a_loss_that_one_flusher_told_is_not_told_again_by_the_next() {
+    let scratch = Scratch::new("told-once");
+    let script =
+        ["flusher=never", "policy=drop_newest", "slots=64", "lanes=3", "log:1000", "line:up", "wait", "log:10"];
+    let mut actor = Actor::start(ACTOR, "worker", scratch.path(), &script);
+    actor.line();
+    let folder = Folder::create(scratch.path()).expect("a folder");
+    for _ in 0..3 {
+        let mut drain = Drain::open(&folder, 0).expect("opened");
+        drain.pass().expect("a pass");
+    }
+    assert_eq!(reported_lost(&read(scratch.path(), "worker")), 1000 - 64);
+    actor.go();
+    assert!(actor.end().success());
+    let mut drain = Drain::open(&folder, 0).expect("opened");
+    wait_for("the ring's removal", || (drain.pass().expect("a pass").removed == 1).then_some(()));
+    let lines = read(scratch.path(), "worker");
+    assert_eq!((reported_lost(&lines), lines.len()), (1000 - 64, 64 + 1 + 10));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 use lastwords_tests::actor::{Actor, run, tool, wait_for};
 use lastwords_tests::logs::{Line, missing, read, reported_lost};
 use lastwords_tests::scratch::Scratch;
+use rustix::fs::FlockOperation;
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 
@@ -39,6 +40,32 @@ fn sixty_four_forks_at_once_each_have_a_ring_of_their_own() {
         assert_ne!(line.pid, parent, "the child's lines carry the child's pid");
         assert_eq!(pids.insert(line.pid, child), None, "each child has a pid of its own");
     }
+}
+
+#[test]
+fn a_forked_child_that_logs_from_a_place_where_its_parent_has_logged_says_the_same() {
+    let folder = Scratch::new("fork-sites");
+    let (parent, status) = run(ACTOR, "host", folder.path(), &["log:3", "fork-log:4"]);
+    assert!(status.success());
+    let _ = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
+    let lines = read(folder.path(), "host");
+    let mut said: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+    lines.iter().for_each(|line| said.entry(line.pid).or_default().push(&line.message));
+    assert_eq!(said.remove(&parent), Some(vec!["line 0", "line 1", "line 2"]));
+    assert_eq!(said.len(), 4);
+    assert!(said.values().all(|said| *said == ["line 3", "line 4", "line 5", "line 6", "line 7"]), "{said:?}");
+}
+
+#[test]
+fn a_forked_child_does_not_keep_the_lock_of_its_dead_parents_ring() {
+    let folder = Scratch::new("fork-lock");
+    let _ = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:3", "sleeper:3000", "kill"]);
+    let rings = std::fs::read_dir(folder.path().join("rings")).expect("there").filter_map(Result::ok);
+    let ring = rings.map(|file| file.path()).find(|path| path.extension().is_some_and(|ending| ending == "ring"));
+    let ring = std::fs::File::open(ring.expect("the parent's ring")).expect("opened");
+    // A mapping or a descriptor that the child had inherited would hold it. Who cannot see the parent, from another pid
+    // namespace for instance, has nothing but the lock to tell that it is dead.
+    rustix::fs::flock(&ring, FlockOperation::NonBlockingLockExclusive).expect("nobody holds the lock");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use lastwords::checksum::{lane_key, slot_checksum};
 use lastwords::folder::Folder;
 use lastwords::geometry::Geometry;
 use lastwords::lane::{Message, Origin};
-use lastwords::layout::{LaneBlock, SLOT_HEAD, SlotHead, commit_word, slot_kind, slot_state};
+use lastwords::layout::{LaneBlock, RingHeader, SLOT_BLOCK, SLOT_HEAD, SlotHead, commit_word, slot_kind, slot_state};
 use lastwords::reader::{Extent, LaneBatch, RingReader, Source};
 use lastwords::ring::{Memory, Ring, RingSpec};
 use lastwords::sync::Ordering;
@@ -97,7 +97,7 @@ impl Image {
         let key = lane_key(&self.uuid, 0);
         let slot = self.slot(sequence);
         let length = usize::from(u16::from_le_bytes([slot[40], slot[41]]));
-        let sum = slot_checksum(&mut slot[..(SLOT_HEAD + length).next_multiple_of(8)], key);
+        let sum = slot_checksum(&mut slot[..(SLOT_HEAD + length).next_multiple_of(SLOT_BLOCK)], key);
         slot[8..16].copy_from_slice(&sum.to_le_bytes());
     }
 
@@ -383,6 +383,16 @@ fn no_flipped_bit_makes_a_false_record_or_hides_another() {
             seen.assert_short(&[1, 3, 4]);
             assert_eq!((seen.end, seen.open, seen.more), (4, None, false), "bit {bit}");
         }
+    }
+}
+
+#[test]
+fn no_flipped_bit_of_the_header_passes() {
+    let image = ring_of_short(3);
+    for bit in 0..size_of::<RingHeader>() * 8 {
+        let mut bytes = image.bytes.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(RingReader::new(bytes, Path::new("a flipped header")).is_err(), "bit {bit}");
     }
 }
 

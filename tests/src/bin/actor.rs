@@ -7,7 +7,8 @@
 //! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `debug:TEXT`,
 //! `error:TEXT`, `facade:TEXT`, `samples` (one record of each kind), `threads:T:N` (each thread its own lines), `flush`, `line` (prints a line on standard
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
-//! `sleep:MS`. At the end main returns.
+//! `sleep:MS`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does). At the end main
+//! returns.
 
 use lastwords::{Builder, Flusher, FullPolicy, Level, Memory};
 use lastwords_tests::{forking, samples};
@@ -61,12 +62,7 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
 fn act(action: &str, count: &mut u64) {
     let (name, rest) = action.split_once(':').unwrap_or((action, ""));
     match name {
-        "log" => {
-            for _ in 0..rest.parse::<u64>().expect("a number") {
-                lastwords::info!("line {count}");
-                *count += 1;
-            }
-        }
+        "log" => log(rest.parse().expect("a number"), count),
         "say" => lastwords::info!("{rest}"),
         "long" => lastwords::info!("{}", long_text(rest.parse().expect("bytes"))),
         "debug" => lastwords::debug!("{rest}"),
@@ -85,10 +81,12 @@ fn act(action: &str, count: &mut u64) {
             rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).expect("killed")
         }
         "sleep" => std::thread::sleep(Duration::from_millis(rest.parse().expect("milliseconds"))),
+        "mark" => _ = rustix::process::getppid(),
         "role" => second_role(rest),
         "fork" => forking::children(rest.parse().expect("a number"), |child| {
             (0..20).for_each(|n| lastwords::info!("child {child} line {n}"));
         }),
+        "fork-log" => forking::children(rest.parse().expect("a number"), |_| log(5, &mut count.clone())),
         "sleeper" => forking::sleeper(Duration::from_millis(rest.parse().expect("milliseconds"))),
         "exec" => forking::exec(rest),
         "nested" => lastwords::info!("outer {}", Nested),
@@ -98,6 +96,13 @@ fn act(action: &str, count: &mut u64) {
         "exiting" => log_while_exiting(),
         "disk" => forking::limit_file_size(rest.parse().expect("bytes")),
         other => panic!("no action {other}"),
+    }
+}
+
+fn log(lines: u64, count: &mut u64) {
+    for _ in 0..lines {
+        lastwords::info!("line {count}");
+        *count += 1;
     }
 }
 

@@ -1,0 +1,105 @@
+//! Seeded defects, so that the suite can be asked whether it would notice them. Test builds only.
+//!
+//! A test that has never failed proves nothing: the one that kills the flusher everywhere passes just as well if it looks
+//! at the wrong folder. So the feature `mutants` builds each defect below into the library, at the place where a careless
+//! change would make it, and the environment variable `LASTWORDS_MUTANT` says by name which one a process has.
+//! `tests/mutants` runs, for each of them, the test that must fail. Without the feature [`is`] is the constant `false`, and
+//! nothing of this is left in the program.
+
+/// Makes the list, so that each defect has its name once.
+macro_rules! mutants {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// A defect.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[allow(dead_code, reason = "builds without the flusher, and loom's, have fewer places")]
+        pub(crate) enum Mutant {
+            $($(#[$doc])* $variant,)*
+        }
+
+        #[cfg(feature = "mutants")]
+        const NAMES: &[(&str, Mutant)] = &[$(($name, Mutant::$variant)),*];
+    };
+}
+
+mutants! {
+    /// LANE:A comes after LANE:C.
+    ReservedLate = "reserved-late",
+    /// LANE:B is missing: the slot never becomes BUSY.
+    NoBusy = "no-busy",
+    /// LANE:C is missing.
+    NoFence = "no-fence",
+    /// LANE:D comes before the body.
+    CommitFirst = "commit-first",
+    /// An owner that finds its lane open does not seal it.
+    NoSeal = "no-seal",
+    /// A producer believes a position whose two words do not agree.
+    TornPosition = "torn-position",
+    /// A drop is not counted.
+    DropUncounted = "drop-uncounted",
+    /// READ:3 is missing: what was overwritten while it was read is not discarded.
+    NoThirdStep = "no-third-step",
+    /// What the message in flight had begun to overwrite counts as damage.
+    InFlightDamage = "in-flight-damage",
+    /// A header's checksum is not looked at.
+    HeaderUnchecked = "header-unchecked",
+    /// A slot's checksum is not looked at.
+    SlotUnchecked = "slot-unchecked",
+    /// The journal's checksum is not looked at.
+    JournalUnchecked = "journal-unchecked",
+    /// `written` is published before the lines are.
+    WrittenEarly = "written-early",
+    /// Positions are published before the journal is written.
+    PositionsEarly = "positions-early",
+    /// A dead ring is removed before the journal says so.
+    RemovedEarly = "removed-early",
+    /// An append is applied again without asking what is there already.
+    RedoBlind = "redo-blind",
+    /// An append is applied again as if what is there were right.
+    RedoTrusting = "redo-trusting",
+    /// An append is applied again to whatever file has the name.
+    RedoAnyFile = "redo-any-file",
+    /// A rename is done again to whatever file has the name.
+    RenameAnyFile = "rename-any-file",
+    /// What has been reported of the drops is kept in memory alone.
+    DropsForgotten = "drops-forgotten",
+    /// Missing message numbers are not told.
+    GapSilent = "gap-silent",
+    /// The journal is not settled.
+    NeverSettled = "never-settled",
+    /// A spilled message is written after the record that names it.
+    SpillLate = "spill-late",
+    /// A forked child inherits the ring's mapping.
+    NoDontFork = "no-dontfork",
+    /// A forked child finds its parent's logger.
+    NoWipeOnFork = "no-wipeonfork",
+    /// A forked child takes its parent's call-site ids for its own.
+    SitesOverFork = "sites-over-fork",
+    /// An ordinary exit does not wait for the files.
+    NoExitFlush = "no-exit-flush",
+    /// No defect to be caught: the drain writes no journal, to measure what the journal costs.
+    JournalOff = "journal-off",
+}
+
+/// Whether this process has the defect.
+#[cfg(not(feature = "mutants"))]
+#[inline(always)]
+pub(crate) const fn is(_: Mutant) -> bool {
+    false
+}
+
+/// Whether this process has the defect.
+///
+/// # Panics
+/// If the environment variable names none of them: a test with a misspelt defect would pass.
+#[cfg(feature = "mutants")]
+pub(crate) fn is(mutant: Mutant) -> bool {
+    static CHOSEN: std::sync::OnceLock<Option<Mutant>> = std::sync::OnceLock::new();
+    *CHOSEN.get_or_init(chosen) == Some(mutant)
+}
+
+#[cfg(feature = "mutants")]
+fn chosen() -> Option<Mutant> {
+    let name = std::env::var("LASTWORDS_MUTANT").ok().filter(|name| !name.is_empty())?;
+    let found = NAMES.iter().find(|(known, _)| *known == name);
+    Some(found.unwrap_or_else(|| panic!("no mutant \"{name}\" found, expected one of {NAMES:?}")).1)
+}

@@ -1,0 +1,128 @@
+//! The corpus that is checked in: one small input for each thing that a target's code tells apart. It is made here, so
+//! that a change of the format changes it too; `tests/fuzzed.rs` compares.
+
+use super::image::{self, flag, valid};
+use super::journal;
+use lastwords::flush::journal::{Change, Journal};
+use lastwords::folder::Folder;
+use lastwords::layout::SLOT_HEAD;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Offsets in the valid ring of the first slot and of the call-site table.
+const SLOTS: usize = 16 << 10;
+const TABLE: usize = 8 << 10;
+/// Zeros between two patches that are cheaper than what a further patch costs.
+const GAP: usize = 4;
+
+/// Where the corpus of a target stands.
+#[must_use]
+pub fn folder(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target)
+}
+
+/// The inputs of a target by name.
+///
+/// # Panics
+/// If a scratch folder cannot be used.
+#[must_use]
+pub fn inputs(target: &str, scratch: &Path) -> Vec<(String, Vec<u8>)> {
+    match target {
+        "ring" => ring(),
+        "journal" => journal_inputs(scratch),
+        _ => lines(),
+    }
+}
+
+fn patch(offset: usize, bytes: &[u8]) -> Vec<u8> {
+    [&(offset as u16).to_le_bytes()[..], &[bytes.len() as u8], bytes].concat()
+}
+
+/// All that is not zero in a file, as patches.
+fn patches_of(file: &[u8]) -> Vec<u8> {
+    let (mut patches, mut at) = (Vec::new(), 0);
+    while let Some(start) = (at..file.len()).find(|at| file[*at] != 0) {
+        let zeros = |from: usize| file[from..].iter().take(GAP).all(|byte| *byte == 0);
+        let end = (start..file.len()).take(255).find(|at| zeros(*at)).unwrap_or((start + 255).min(file.len()));
+        patches.extend(patch(start, &file[start..end]));
+        at = end;
+    }
+    patches
+}
+
+fn ring() -> Vec<(String, Vec<u8>)> {
+    let repaired = flag::VALID | flag::REPAIR_HEADER | flag::REPAIR_CONTENT;
+    let edited = |flags: u8, slots_max: u8, changes_at: u8, patches: &[Vec<u8>]| {
+        [&[flags, slots_max, changes_at][..], &patches.concat()].concat()
+    };
+    let head = image::valid()[SLOTS..SLOTS + SLOT_HEAD].to_vec();
+    [
+        ("valid", edited(flag::VALID, 8, 0, &[])),
+        ("from-zeros", edited(0, 8, 0, &[patches_of(valid())])),
+        ("raw", edited(flag::RAW, 8, 0, &[valid()[..300].to_vec()])),
+        ("one-at-a-time", edited(flag::VALID, 1, 0, &[])),
+        ("cut", edited(flag::VALID, 8, 0, &[patch(SLOTS + 700, &[])])),
+        ("geometry", edited(repaired, 8, 0, &[patch(16, &256u32.to_le_bytes()), patch(24, &[2])])),
+        ("busy", edited(flag::VALID, 8, 0, &[patch(SLOTS, &[(9 << 2) | 1])])),
+        ("slots", edited(repaired, 3, 0, &[patch(SLOTS + 44, &[2, 0, 1, 1])])),
+        ("length", edited(repaired, 3, 0, &[patch(SLOTS + 40, &[80, 0])])),
+        ("moved", edited(repaired, 8, 0, &[patch(SLOTS + 128, &head)])),
+        ("table", edited(repaired, 8, 0, &[patch(TABLE + 16, &[200, 0, 3])])),
+        ("meanwhile", edited(repaired, 2, 9, &[patch(SLOTS + 48, &[1]), patch(SLOTS + 200, b"another")])),
+    ]
+    .map(|(name, input)| (name.to_owned(), input))
+    .into()
+}
+
+fn changes() -> [(&'static str, Change); 4] {
+    let (ring, uuid) = ("host-4157-00.ring".to_owned(), [7; 16]);
+    let position = Change::Position { ring: ring.clone(), uuid, lane: 2, words: [3, !3, 3, !3, 4, 0, 0, 9] };
+    [
+        ("append", Change::Append { role: "host".into(), file: (1, 2), offset: 3, length: 5 }),
+        ("position", position),
+        ("rename", Change::Rename { role: "host".into(), file: (1, 2), from: 0, to: 1 }),
+        ("remove", Change::Remove { ring, uuid }),
+    ]
+}
+
+/// An entry of each kind of change and one of all, as the journal writes them, and the same to be repaired.
+fn journal_inputs(scratch: &Path) -> Vec<(String, Vec<u8>)> {
+    let all: Vec<Change> = changes().map(|(_, change)| change).into();
+    let mut entries: Vec<(&str, Vec<Change>)> = changes().map(|(name, change)| (name, vec![change])).into();
+    entries.push(("all", all));
+    let mut inputs = vec![("empty".to_owned(), vec![journal::flag::REPAIR])];
+    for (name, changes) in entries {
+        let file = written(scratch, &changes);
+        inputs.push((name.to_owned(), [&[0][..], &file].concat()));
+        let length = (file.len() - 40 - 5) as u16;
+        let repaired = [&[journal::flag::REPAIR][..], &length.to_le_bytes(), &file[40..]].concat();
+        inputs.push((format!("{name}-repaired"), repaired));
+    }
+    inputs
+}
+
+/// A journal file with these changes and five bytes.
+fn written(scratch: &Path, changes: &[Change]) -> Vec<u8> {
+    let folder = Folder::create(&scratch.join("journal")).expect("a log folder");
+    let (mut journal, _) = Journal::open(&folder).expect("a journal");
+    journal.write(changes, &[b"12345"]).expect("written");
+    let file = fs::read(folder.rings().join("journal.b")).expect("the first entry's file");
+    fs::remove_dir_all(folder.path()).expect("removed");
+    file
+}
+
+/// The call site of the valid ring with a body for it, cut at each part, and a text.
+fn lines() -> Vec<(String, Vec<u8>)> {
+    let ring = image::valid();
+    let length = usize::from(u16::from_le_bytes([ring[TABLE + 9], ring[TABLE + 10]]));
+    let site = &ring[TABLE + 16..TABLE + 16 + length];
+    let body = &ring[SLOTS + SLOT_HEAD + 3 * 128..][..48];
+    let line = |body: &[u8]| [&(length as u16).to_le_bytes()[..], site, body].concat();
+    let text = b"\x00\x00two\n2025-10-19 05:55:47.606 [1] [INFO] lines \x1b[31m \xff \xc2\x85 \xe2\x80\xae";
+    vec![
+        ("values".to_owned(), line(body)),
+        ("cut".to_owned(), line(&body[..30])),
+        ("tags".to_owned(), line(&[&[17, 12, 5, 3, 6, 0, 0, 0][..], &body[8..]].concat())),
+        ("text".to_owned(), text.to_vec()),
+    ]
+}

@@ -1,0 +1,60 @@
+//! A journal file of any bytes. What is found in one is done: bytes are appended, files renamed and removed.
+//!
+//! ```text
+//! 0   flags, see `flag`
+//! 1   the file; with `flag::REPAIR` the length of the changes (2 bytes), the changes, and the bytes of the appends
+//! ```
+
+use super::{number, take};
+use lastwords::checksum::checksum;
+use lastwords::flush::journal::{Change, Entry, entry_in};
+
+/// Bits of an input's first byte.
+pub mod flag {
+    /// The head is made for what follows, with its checksum.
+    pub const REPAIR: u8 = 1;
+}
+
+/// Bytes of the smallest change.
+const CHANGE_MIN: usize = 6;
+
+/// Reads the journal that `input` describes.
+pub fn run(input: &[u8]) {
+    let file = file_of(input);
+    if let Some(entry) = entry_in(&file) {
+        assert!(entry.bytes.len() + entry.changes.len() * CHANGE_MIN <= file.len(), "more than was there");
+        entry.changes.iter().for_each(assert_harmless);
+        assert_eq!(entry_in(&file), Some(entry), "the same bytes say the same");
+    }
+}
+
+/// The entry that `input` describes.
+#[must_use]
+pub fn entry(input: &[u8]) -> Option<Entry> {
+    entry_in(&file_of(input))
+}
+
+fn file_of(mut input: &[u8]) -> Vec<u8> {
+    let flags = take(&mut input, 1).first().copied().unwrap_or_default();
+    if flags & flag::REPAIR == 0 {
+        return input.to_vec();
+    }
+    let changes = number(&mut input).min(input.len());
+    let mut file = b"LWJ0\r\n\x1a\n".to_vec();
+    for word in [7, changes, input.len() - changes] {
+        file.extend_from_slice(&(word as u64).to_le_bytes());
+    }
+    let sum = checksum(&[&file[8..], input].concat());
+    file.extend_from_slice(&sum.to_le_bytes());
+    file.extend_from_slice(input);
+    file
+}
+
+/// No name leads out of the folder.
+fn assert_harmless(change: &Change) {
+    let name = match change {
+        Change::Append { role, .. } | Change::Rename { role, .. } => role,
+        Change::Position { ring, .. } | Change::Remove { ring, .. } => ring,
+    };
+    assert!(!name.contains(['/', '\0']) && !name.starts_with('.') && name.len() < 256, "{change:?}");
+}

@@ -1,0 +1,45 @@
+//! A record's body and the call site that it names, both of any bytes, shown as a line.
+//!
+//! ```text
+//! 0   length of the call site's payload (2 bytes)
+//! 2   the payload, see `table.rs`
+//! …   the body, see `values.rs`
+//! ```
+
+use super::{number, take};
+use lastwords::Level;
+use lastwords::flush::render::{self, RENDERED_MAX, starts_like_a_record};
+use lastwords::flush::stamp::Stamp;
+use lastwords::flush::template::Template;
+use lastwords::layout::encoding;
+use lastwords::record::Record;
+use lastwords::table::CallSite;
+
+/// Room for what stands before a record's text, and for the mark that it was cut.
+const AROUND: usize = 256;
+
+/// Shows the record that `input` describes.
+pub fn run(mut input: &[u8]) {
+    let length = number(&mut input);
+    let site = CallSite::decode(take(&mut input, length)).and_then(Template::new);
+    for encoding in [encoding::VALUES, encoding::VALUES | encoding::EXTRAS, encoding::TEXT, encoding::EXTRAS] {
+        let (level, body) = (Level::new(length as u16), input);
+        let record = Record { first: 1, last: 1, clock: 0, message: 1, thread: 0, call_site: 1, level, encoding, body };
+        show(&record, site.as_ref(), 1_760_853_347_606_000_000);
+    }
+}
+
+/// Shows a record, and makes sure that the line drives no terminal and forges no other line.
+pub fn show(record: &Record<'_>, site: Option<&Template>, ns: u64) {
+    let mut line = Vec::new();
+    render::head(&mut line, &mut Stamp::new(true), ns, 4157, record.level);
+    let head = line.len();
+    render::record(&mut line, record, site);
+    assert!(line.len() <= RENDERED_MAX + AROUND, "{} bytes", line.len());
+    let text = std::str::from_utf8(&line[head..]).expect("what is no UTF-8 is escaped");
+    let text = text.strip_suffix('\n').expect("a line ends");
+    let bad = text.chars().find(|character| character.is_control() && !matches!(character, '\n' | '\t'));
+    assert_eq!(bad, None, "a control character in {text:?}");
+    let mut further = text.split('\n').skip(1);
+    assert!(further.all(|line| !starts_like_a_record(line.as_bytes())), "a forged line in {text:?}");
+}
