@@ -29,10 +29,12 @@ pub fn children(count: u64, work: impl Fn(u64)) {
     }
 }
 
-/// Forks a child that only sleeps, and does not wait for it.
+/// Forks a child that only says "asleep" and sleeps, and does not wait for it.
 pub fn sleeper(time: std::time::Duration) {
-    // SAFETY: the child calls sleep and _exit only.
+    // SAFETY: the child calls write, sleep and _exit only.
     if unsafe { libc::fork() } == 0 {
+        // SAFETY: the bytes are a constant.
+        unsafe { libc::write(1, c"asleep\n".as_ptr().cast(), 7) };
         std::thread::sleep(time);
         // SAFETY: ends the child at once, without running hooks.
         unsafe { libc::_exit(0) };

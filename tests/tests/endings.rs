@@ -77,10 +77,11 @@ fn an_ordinary_end_waits_for_the_flusher_of_another_process() {
     let mut host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "flush", "line:flushed", "wait"]);
     assert_eq!((host.line(), host.line()), ("up".to_owned(), "flushed".to_owned()));
     let mut expected = 0;
-    for _ in 0..5 {
-        let (_, status) = run(ACTOR, "worker", folder.path(), &["log:100"]);
+    for _ in 0..3 {
+        // So many that the flusher takes much longer than the exit itself.
+        let (_, status) = run(ACTOR, "worker", folder.path(), &["slots=65536", "lanes=3", "log:50000"]);
         assert!(status.success());
-        expected += 100;
+        expected += 50_000;
         assert_eq!(read(folder.path(), "worker").len(), expected, "whoever waited for the worker finds all its lines");
     }
     host.go();
