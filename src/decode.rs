@@ -34,6 +34,7 @@ pub struct LaneBatch {
 const KEPT: usize = 256 << 10;
 
 /// Bytes that a record takes in a batch besides its slots.
+#[cfg(feature = "flusher")]
 pub(crate) const ENTRY: usize = size_of::<Entry>();
 
 #[derive(Debug, Clone, Copy)]
