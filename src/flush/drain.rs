@@ -713,7 +713,7 @@ impl Drain {
     /// Defects in the order of steps, see `mutant.rs`.
     fn mistake_steps(&mut self, changes: &[Change]) -> Result<()> {
         if mutant::is(Mutant::PositionsEarly) {
-            self.publish(true);
+            self.publish(false);
         }
         for change in changes.iter().filter(|_| mutant::is(Mutant::RemovedEarly)) {
             if let Change::Remove { ring, .. } = change {
