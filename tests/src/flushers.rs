@@ -81,6 +81,31 @@ impl Drainer {
         }
     }
 
+    /// Lets a daemon make so many passes while no write to any ring succeeds, and kills it then.
+    ///
+    /// # Panics
+    /// If it ends by itself.
+    pub fn pass_without_writing_to_rings(&self, folder: &Path, passes: usize) {
+        let mut traced = Traced::start(self.command(folder).arg("on").stderr(Stdio::null())).expect("started");
+        let mut begun = 0;
+        while begun <= passes {
+            match traced.to_system_call().expect("traced") {
+                Stop::Entry(number) if number == libc::SYS_getppid as u64 => begun += 1,
+                Stop::Entry(number) if begun > 0 => {
+                    let call = Call::at(&traced, number);
+                    if call.write.as_ref().is_some_and(|(_, name)| name.ends_with(".ring")) {
+                        traced.answer_instead(-i64::from(libc::EIO)).expect("traced");
+                    } else if call.is_wait() {
+                        traced.answer_instead(0).expect("traced");
+                    }
+                }
+                Stop::Entry(_) | Stop::Exit => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        traced.kill().expect("killed");
+    }
+
     /// Drains `folder` as a daemon does, with this fault, until no ring is left.
     ///
     /// # Panics

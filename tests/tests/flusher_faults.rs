@@ -8,8 +8,11 @@
 //! flusher that meets that fault. It must go on by itself until everything is drained; only a kill may leave the rest
 //! to the next one.
 
+use lastwords_tests::actor::Actor;
 use lastwords_tests::flushers::{Call, Drainer, Fault, FaultKind, KillAt};
+use lastwords_tests::logs::read;
 use lastwords_tests::oracle::Random;
+use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys;
 use lastwords_tests::watchdog::Watchdog;
 use lastwords_tests::wreck::{Outcome, Size, Wreck};
@@ -163,6 +166,33 @@ fn try_points(name: &'static str, since: &'static str) {
         start.elapsed().as_secs_f64()
     );
     tried.into_iter().for_each(|(kind, count)| println!("  {kind}: {count}"));
+}
+
+/// The rings of the others are of processes that are dead; they are removed with what was not written to them. How far
+/// a living process's ring is drained must not be known by the flusher alone, or its death doubles lines.
+#[test]
+fn positions_that_cannot_be_written_to_a_living_ring_outlive_the_flusher() {
+    if !sys::CALLS_CAN_BE_CHANGED {
+        println!("skipped: the registers of this processor are not known to the test");
+        return;
+    }
+    let _watchdog = Watchdog::new("unwritable rings", Duration::from_secs(120));
+    let scratch = Scratch::new("unwritable-rings");
+    let (folder, elsewhere) = (scratch.path().join("logs"), scratch.path().to_owned());
+    // Three rotations, so that an entry about a rotation is among the journal's.
+    let script = ["flusher=never", "rotate=8192", "keep=20", "log:400", "line:up", "wait"];
+    let mut actor = Actor::start(env!("CARGO_BIN_EXE_actor"), "worker", &folder, &script);
+    actor.line();
+    let drainer = Drainer { program: env!("CARGO_BIN_EXE_drainer"), since: "all", elsewhere };
+    // Enough to fall asleep, before which a flusher settles its journal.
+    for passes in [20, 3] {
+        drainer.pass_without_writing_to_rings(&folder, passes);
+    }
+    actor.kill();
+    drainer.drain(&folder);
+    let lines = read(&folder, "worker");
+    let found: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
+    assert_eq!(found, (0..400).map(|n| n.to_string()).collect::<Vec<_>>());
 }
 
 #[test]
