@@ -3,7 +3,7 @@
 //! While a log folder is written to, each change of a file or of a folder's names is recorded as a version, and each sync
 //! as a moment. At a crash, the last version before a sync is certain. Of what came after it, every page of every file
 //! is taken from any version by itself, torn at sectors or, in a mapped file, at words; a file has the length of any
-//! version, with zeros where a page was not written; and of the names, which the file system keeps in order, a prefix
+//! version, or one in between, with zeros where a page was not written; and of the names, which the file system keeps in order, a prefix
 //! is there, in each folder another one.
 
 use crate::oracle::Random;
@@ -157,7 +157,12 @@ impl Disk {
         }
         let pick = |random: &mut Random| &left[random.below(left.len() as u64) as usize].1;
         // A file whose pages are all new or all old is rare among random choices, and common in life.
-        let size = if random.below(2) == 0 { newest.len() } else { pick(random).len() };
+        let size = match random.below(4) {
+            0 | 1 => newest.len(),
+            2 => pick(random).len(),
+            // A file system that writes back piece by piece lengthens the file with each.
+            _ => left[0].1.len() + random.below(newest.len().saturating_sub(left[0].1.len()) as u64 + 1) as usize,
+        };
         let mut bytes = vec![0; size];
         for (n, page) in bytes.chunks_mut(PAGE).enumerate() {
             let (start, first) = (n * PAGE, pick(random));
