@@ -32,8 +32,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use verdict::{Shown, is_true};
 
-/// Images of one recording.
-const IMAGES: u64 = 1000;
+/// Images of one recording: few where the program is not optimised.
+const IMAGES: u64 = if cfg!(debug_assertions) { 50 } else { 1000 };
 /// Recordings of one test.
 const RECORDINGS: u64 = 6;
 /// Passes after which a drain that still finds something hangs.

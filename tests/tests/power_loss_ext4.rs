@@ -21,8 +21,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
-/// Rounds of each test.
-const ROUNDS: u32 = 6;
+/// Rounds of each test: few where the program is not optimised.
+const ROUNDS: u32 = if cfg!(debug_assertions) { 1 } else { 6 };
 /// Milliseconds between two syncs.
 const SYNC_MS: u64 = 50;
 /// What is older must be there: the time between two syncs, the drain, which takes 200 ms at most, and one sync, for
