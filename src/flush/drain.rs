@@ -564,13 +564,13 @@ impl Drain {
 
     fn rotate(&mut self, output: usize) -> Result<()> {
         let Output { role, rotate_keep, .. } = &self.outputs[output];
-        let mut changes = plan_rotation(&self.folder, role, *rotate_keep)?;
+        let changes = plan_rotation(&self.folder, role, *rotate_keep)?;
         if let Some(file) = self.outputs[output].file.as_mut().filter(|_| self.durable.is_on()) {
             file.sync()?;
         }
-        // Positions that could not be written to their ring stay in the journal's newest entry.
-        changes.extend(self.positions());
-        self.journal.write(&changes, &[])?;
+        // Positions that could not be written to their ring stay in the journal's newest entry, but such a ring does not
+        // keep the others from being drained.
+        self.journal.write(&[changes.as_slice(), &self.positions()].concat(), &[])?;
         let entry = Entry { epoch: 0, boot_id: boot_id(), changes, bytes: Vec::new() };
         self.outputs[output].file = None;
         self.durable.named();
@@ -578,7 +578,6 @@ impl Drain {
             self.stuck = Some(entry);
             return Err(error);
         }
-        self.applied(&entry);
         self.outputs[output].refresh(&self.folder).map(|_| ())
     }
 
