@@ -108,8 +108,9 @@ fn victims(folder: &Path, scratch: &Path, durable: bool) -> Vec<Victim> {
         marks: scratch.join(format!("marks-{role}")),
         slots: 1024,
         longest: 400,
-        burst: 20,
-        rotate_size: 256 << 10,
+        // So few that the disk does not fill.
+        burst: 5,
+        rotate_size: 64 << 10,
         durable_ms: if durable { SYNC_MS } else { 0 },
         ending: Ending::WhenKilled,
         ..Victim::new(folder, role, run)
