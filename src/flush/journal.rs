@@ -106,7 +106,8 @@ impl Entry {
     }
 
     /// Whether it only says that everything has been applied, and how long the files were then.
-    fn is_settled(&self) -> bool {
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
         self.bytes.is_empty() && self.changes.iter().all(|change| matches!(change, Change::Append { .. }))
     }
 }

@@ -1,7 +1,9 @@
 //! Flushers under ptrace: killed at a system call, or with a call that fails or writes less than it was asked to.
 
 use crate::sys::{Stop, Traced};
+use lastwords::flush::journal::entry_in;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -145,6 +147,8 @@ pub struct Call {
     pub number: i64,
     /// Of a write: how many bytes, and the name of the file.
     pub write: Option<(u64, String)>,
+    /// Whether it writes the journal's entry that says that there is nothing to do.
+    pub settles: bool,
     /// Whether it closes a folder.
     pub closes_folder: bool,
 }
@@ -162,17 +166,17 @@ impl Call {
             (length, path.file_name().unwrap_or_default().to_string_lossy().into_owned())
         });
         let closes_folder = number == libc::SYS_close && file().1.is_dir();
-        Call { number, write, closes_folder }
+        let settles = write.as_ref().is_some_and(|(length, name)| {
+            name.starts_with("journal.") && entry_in(&written(traced, *length)).is_some_and(|entry| entry.is_settled())
+        });
+        Call { number, write, settles, closes_folder }
     }
 
     /// Whether it writes what must not get lost: a batch to the journal, or lines to a log file.
     #[must_use]
     pub fn writes_lines(&self) -> bool {
-        // The journal's entry that says that there is nothing to do is its head alone.
-        const EMPTY_ENTRY: u64 = 40;
-        self.write.as_ref().is_some_and(|(length, name)| {
-            name.contains(".log") || name.starts_with("journal.") && *length != EMPTY_ENTRY
-        })
+        let write = self.write.as_ref();
+        write.is_some_and(|(_, name)| name.contains(".log") || name.starts_with("journal.") && !self.settles)
     }
 
     /// Whether this error is to be tried. The standard library ends a program whose sleep, or closing of a folder, fails
@@ -190,6 +194,14 @@ impl Call {
     fn is_wait(&self) -> bool {
         SLEEPS.contains(&self.number) || [libc::SYS_poll, libc::SYS_ppoll].contains(&self.number)
     }
+}
+
+/// The bytes that the write of `length` bytes, at whose entry the flusher is, is to write.
+fn written(traced: &Traced, length: u64) -> Vec<u8> {
+    let mut bytes = vec![0; length as usize];
+    let memory = fs::File::open(format!("/proc/{}/mem", traced.pid())).expect("the tracer may read it");
+    memory.read_exact_at(&mut bytes, traced.arguments().expect("traced")[1]).expect("what a call writes is there");
+    bytes
 }
 
 /// What goes wrong with which system call.
