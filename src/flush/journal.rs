@@ -33,8 +33,10 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use xxhash_rust::xxh3::Xxh3;
 
-const MAGIC: [u8; 8] = *b"LWJ1\r\n\x1a\n";
-const HEAD: usize = 56;
+/// First bytes of both files.
+pub const MAGIC: [u8; 8] = *b"LWJ1\r\n\x1a\n";
+/// Bytes before the changes: magic, epoch, lengths of changes and bytes, boot id, checksum.
+pub const HEAD: usize = 56;
 /// Space reserved in each file, so that a full disk does not stop the journal before the log files, in bytes.
 const RESERVED: u64 = 2 << 20;
 /// Largest entry that is believed, in bytes.

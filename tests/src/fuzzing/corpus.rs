@@ -3,7 +3,7 @@
 
 use super::image::{self, flag, valid};
 use super::journal;
-use lastwords::flush::journal::{Change, Journal};
+use lastwords::flush::journal::{Change, HEAD, Journal};
 use lastwords::folder::Folder;
 use lastwords::layout::SLOT_HEAD;
 use std::fs;
@@ -94,8 +94,8 @@ fn journal_inputs(scratch: &Path) -> Vec<(String, Vec<u8>)> {
     for (name, changes) in entries {
         let file = written(scratch, &changes);
         inputs.push((name.to_owned(), [&[0][..], &file].concat()));
-        let length = (file.len() - 40 - 5) as u16;
-        let repaired = [&[journal::flag::REPAIR][..], &length.to_le_bytes(), &file[40..]].concat();
+        let length = (file.len() - HEAD - 5) as u16;
+        let repaired = [&[journal::flag::REPAIR][..], &length.to_le_bytes(), &file[HEAD..]].concat();
         inputs.push((format!("{name}-repaired"), repaired));
     }
     inputs
@@ -104,9 +104,10 @@ fn journal_inputs(scratch: &Path) -> Vec<(String, Vec<u8>)> {
 /// A journal file with these changes and five bytes.
 fn written(scratch: &Path, changes: &[Change]) -> Vec<u8> {
     let folder = Folder::create(&scratch.join("journal")).expect("a log folder");
-    let (mut journal, _) = Journal::open(&folder).expect("a journal");
-    journal.write(changes, &[b"12345"]).expect("written");
-    let file = fs::read(folder.rings().join("journal.b")).expect("the first entry's file");
+    let (mut entries, _) = Journal::open(&folder).expect("a journal");
+    entries.write(changes, &[b"12345"]).expect("written");
+    let mut file = fs::read(folder.rings().join("journal.b")).expect("the first entry's file");
+    journal::of_boot(&mut file, [7; 16]);
     fs::remove_dir_all(folder.path()).expect("removed");
     file
 }

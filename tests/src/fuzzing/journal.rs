@@ -7,7 +7,7 @@
 
 use super::{number, take};
 use lastwords::checksum::checksum;
-use lastwords::flush::journal::{Change, Entry, entry_in};
+use lastwords::flush::journal::{Change, Entry, HEAD, MAGIC, entry_in};
 
 /// Bits of an input's first byte.
 pub mod flag {
@@ -40,14 +40,22 @@ fn file_of(mut input: &[u8]) -> Vec<u8> {
         return input.to_vec();
     }
     let changes = number(&mut input).min(input.len());
-    let mut file = b"LWJ0\r\n\x1a\n".to_vec();
+    let mut file = MAGIC.to_vec();
     for word in [7, changes, input.len() - changes] {
         file.extend_from_slice(&(word as u64).to_le_bytes());
     }
-    let sum = checksum(&[&file[8..], input].concat());
-    file.extend_from_slice(&sum.to_le_bytes());
+    file.extend_from_slice(&[0; HEAD - 32]);
     file.extend_from_slice(input);
+    of_boot(&mut file, [7; 16]);
     file
+}
+
+/// Makes a journal file one of this boot, with the checksum for it.
+pub fn of_boot(file: &mut [u8], boot_id: [u8; 16]) {
+    let (head, rest) = file.split_at_mut(HEAD);
+    head[HEAD - 24..HEAD - 8].copy_from_slice(&boot_id);
+    let sum = checksum(&[&head[MAGIC.len()..HEAD - 8], rest].concat());
+    head[HEAD - 8..].copy_from_slice(&sum.to_le_bytes());
 }
 
 /// No name leads out of the folder.
