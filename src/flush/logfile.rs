@@ -260,7 +260,7 @@ fn identity_of(path: &Path) -> Result<Option<(u64, u64)>> {
 }
 
 /// Zeros in a role's current file and the one before it: bytes that the machine did not get to the disk, for no line
-/// has any. At most the last [`ZEROS_LOOK`] bytes of each are looked at.
+/// has any. At most the last `ZEROS_LOOK` bytes of each are looked at.
 ///
 /// # Errors
 /// [`Error::Io`] if a file is there and cannot be read.

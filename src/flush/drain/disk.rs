@@ -54,7 +54,7 @@ impl Drain {
     /// Syncs what was written since the last time, if that is wished for. What fails is told in the log, and due again.
     ///
     /// # Errors
-    /// [`Error::Io`] as fdatasync(2).
+    /// [`crate::error::Error::Io`] as fdatasync(2).
     pub fn sync(&mut self) -> Result<()> {
         if self.durable.due_in().is_none() {
             return Ok(());
