@@ -26,11 +26,14 @@ use std::io;
 fn apply_after_stop(folder: &Folder, entry: &Entry) -> Result<()> {
     let mut whole = true;
     for (role, file, offset) in ends(entry) {
-        let mut log = LogFile::open(folder, role)?;
+        let mut log = LogFile::open_meant(folder, role, file)?;
         let missing = log.missing(file, offset);
         if missing > 0 {
             whole = false;
             tell(&mut log, &lines::stopped_before(missing))?;
+        } else if log.identity() != file && log.size() > 0 && !entry.is_settled() {
+            // The file that was meant has no name any more, and what stands here may end within a record.
+            tell(&mut log, lines::stopped())?;
         }
     }
     let (in_files, in_rings): (Vec<Change>, Vec<Change>) =
@@ -56,7 +59,7 @@ pub(crate) fn lacks_bytes(folder: &Folder, entry: &Entry) -> Result<bool> {
         return Ok(false);
     }
     for (role, file, offset) in ends(entry) {
-        if logfile::is_shorter(&folder.log_file(role), file, offset)? || logfile::zeros(folder, role)? > 0 {
+        if logfile::is_shorter(folder, role, file, offset)? || logfile::zeros(folder, role)? > 0 {
             return Ok(true);
         }
     }
@@ -94,7 +97,7 @@ fn apply_changes(folder: &Folder, entry: &Entry) -> Result<()> {
                 let (part, rest) = bytes.split_at_checked(*length as usize).unwrap_or((bytes, &[]));
                 bytes = rest;
                 if !part.is_empty() {
-                    LogFile::open(folder, role)?.redo(*file, *offset, part)?;
+                    LogFile::open_meant(folder, role, *file)?.redo(*file, *offset, part)?;
                 }
             }
             Change::Position { ring, uuid, lane, words } => {

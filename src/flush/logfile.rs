@@ -52,7 +52,18 @@ impl LogFile {
     /// # Errors
     /// [`Error::Io`] if it cannot be looked at, renamed, opened or made.
     pub fn open(folder: &Folder, role: &str) -> Result<LogFile> {
-        let path = folder.log_file(role);
+        LogFile::open_at(folder.log_file(role))
+    }
+
+    /// Opens the file that the journal means, see [`path_of`].
+    ///
+    /// # Errors
+    /// As [`LogFile::open`], or if the folder cannot be listed.
+    pub fn open_meant(folder: &Folder, role: &str, identity: (u64, u64)) -> Result<LogFile> {
+        LogFile::open_at(path_of(folder, role, identity)?)
+    }
+
+    fn open_at(path: PathBuf) -> Result<LogFile> {
         let (moved_to, is_new) = move_aside(&path)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
@@ -224,6 +235,29 @@ pub fn numbered(folder: &Folder, role: &str, number: u32) -> PathBuf {
     if number == 0 { current } else { folder.path().join(format!("{role}.log.{number}")) }
 }
 
+/// Where the file that the journal means stands. After a stop of the machine a rotation may be on the disk and its
+/// journal entry not: then the file has a number, and lines that are sought in the current one would be written twice.
+/// Where no file of the role is the one that was meant, it is the current one.
+///
+/// # Errors
+/// [`Error::Io`] if the folder cannot be listed.
+pub fn path_of(folder: &Folder, role: &str, identity: (u64, u64)) -> Result<PathBuf> {
+    let current = folder.log_file(role);
+    if identity_of(&current)? == Some(identity) {
+        return Ok(current);
+    }
+    let prefix = format!("{role}.log.");
+    let list = || Error::io("list the log folder", folder.path());
+    for entry in fs::read_dir(folder.path()).map_err(list())? {
+        let entry = entry.map_err(list())?;
+        let number = entry.file_name().to_str().and_then(|name| name.strip_prefix(&prefix)?.parse::<u32>().ok());
+        if number.is_some() && identity_of(&entry.path())? == Some(identity) {
+            return Ok(entry.path());
+        }
+    }
+    Ok(current)
+}
+
 /// The renames of one rotation, the oldest file first. With `keep` files kept, the oldest is replaced.
 ///
 /// # Errors
@@ -285,12 +319,13 @@ pub fn zeros(folder: &Folder, role: &str) -> Result<u64> {
     Ok(zeros)
 }
 
-/// Whether the file at `path` is the one that was meant, and ends before `offset`.
+/// Whether the file that the journal means is there and ends before `offset`.
 ///
 /// # Errors
 /// [`Error::Io`] if it is there and cannot be looked at.
-pub fn is_shorter(path: &Path, identity: (u64, u64), offset: u64) -> Result<bool> {
-    match fs::symlink_metadata(path) {
+pub fn is_shorter(folder: &Folder, role: &str, identity: (u64, u64), offset: u64) -> Result<bool> {
+    let path = path_of(folder, role, identity)?;
+    match fs::symlink_metadata(&path) {
         Ok(found) => Ok((found.dev(), found.ino()) == identity && found.len() < offset),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(Error::io("look at", path)(error)),
@@ -316,6 +351,7 @@ pub fn end_rotated_lines(folder: &Folder, role: &str, keep: u32) -> Result<()> {
     }
     Ok(())
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -349,5 +385,21 @@ mod tests {
         assert_eq!(redone("truncated", "x\n", true), "x\none\ntwo\n");
         // A copy may be cut or sorted anywhere; nobody knows that what follows in it is what the journal meant.
         assert_eq!(redone("copied", "old\none\n", false), "old\none\none\ntwo\n");
+    }
+
+    #[test]
+    fn an_append_goes_to_the_file_that_was_meant_where_that_has_been_rotated() {
+        let path = std::env::temp_dir().join(format!("lastwords-rotated-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        let folder = Folder::create(&path).expect("made");
+        fs::write(numbered(&folder, "host", 0), "old\none\n").expect("written");
+        let meant = identity_of(&numbered(&folder, "host", 0)).expect("looked at").expect("there");
+        fs::rename(numbered(&folder, "host", 0), numbered(&folder, "host", 3)).expect("rotated");
+        fs::write(numbered(&folder, "host", 0), "new\n").expect("written");
+        let mut file = LogFile::open_meant(&folder, "host", meant).expect("opened");
+        file.redo(meant, 4, b"one\ntwo\n").expect("applied");
+        let read = |number| fs::read_to_string(numbered(&folder, "host", number)).expect("read");
+        assert_eq!((read(3).as_str(), read(0).as_str()), ("old\none\ntwo\n", "new\n"));
+        fs::remove_dir_all(&path).expect("removed");
     }
 }
