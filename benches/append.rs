@@ -8,12 +8,15 @@
 //! `cargo bench --bench append`
 #![allow(unsafe_code)]
 
+#[path = "shared/probe.rs"]
+mod probe;
+
 use lastwords::{Flusher, FullPolicy, Level, clock};
+use probe::Probe;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 const BURST: u64 = 1_000;
@@ -23,41 +26,6 @@ const SETTLE: Duration = Duration::from_millis(1);
 /// fdatasync takes hundreds of microseconds; few calls tell enough.
 const SYNCED_CALLS: u64 = 20;
 const SYNCED_ROUNDS: usize = 10;
-
-/// The lower limit: 128 bytes copied into a prefaulted tmpfs mapping, the clock read, one release store.
-struct Probe {
-    map: memmap2::MmapRaw,
-    next: usize,
-}
-
-const PROBE_SLOTS: usize = 4096;
-
-impl Probe {
-    fn new(folder: &Path) -> Probe {
-        let file = File::options().read(true).write(true).create_new(true).open(folder.join("probe")).expect("a file");
-        file.set_len((PROBE_SLOTS * 128) as u64).expect("room");
-        let map = memmap2::MmapRaw::map_raw(&file).expect("mapped");
-        for offset in (0..PROBE_SLOTS * 128).step_by(4096) {
-            // SAFETY: the offset is within the mapping, which this process alone uses.
-            unsafe { map.as_mut_ptr().add(offset).write_volatile(1) };
-        }
-        Probe { map, next: 0 }
-    }
-
-    #[inline(never)]
-    fn call(&mut self, record: &[u8; 128]) {
-        let slot = self.next % PROBE_SLOTS * 128;
-        self.next += 1;
-        let now = clock::now();
-        // SAFETY: the slot of 128 bytes lies within the mapping at a multiple of 128, which this process alone uses.
-        unsafe {
-            let at = self.map.as_mut_ptr().add(slot);
-            std::ptr::copy_nonoverlapping(record.as_ptr(), at, 128);
-            at.add(8).cast::<u64>().write(now);
-            (*at.cast::<AtomicU64>()).store(self.next as u64, Ordering::Release);
-        }
-    }
-}
 
 struct Row {
     name: &'static str,
@@ -150,7 +118,7 @@ fn measure(folder: &Path) -> u64 {
         .init()
         .expect("a ring");
     let create = |name: &str| File::create(folder.join(name)).expect("a file");
-    let (mut probe, record) = (Probe::new(folder), [7u8; 128]);
+    let (mut probe, record) = (Probe::new(&folder.join("probe")), [7u8; 128]);
     let mut direct = create("direct");
     let mut flushed = BufWriter::new(create("flushed"));
     let mut buffered = BufWriter::new(create("buffered"));

@@ -1,7 +1,6 @@
 //! fast_log with its file appender and a channel of 100,000 records that is allocated beforehand, as its README says
 //! under "Performance optimization(important)". Whoever finds the channel full waits.
 
-use super::facade;
 use crate::peer::Peer;
 use fast_log::Config;
 use log::LevelFilter;
@@ -20,16 +19,6 @@ impl Peer for FastLog {
         let path = path.to_str().expect("a path in UTF-8");
         fast_log::init(Config::new().level(LevelFilter::Info).file(path).chan_len(Some(CHANNEL))).expect("started");
         FastLog
-    }
-
-    #[inline(always)]
-    fn text(&self) {
-        facade::text();
-    }
-
-    #[inline(always)]
-    fn frame(&self, frame: u64) {
-        facade::frame(frame);
     }
 
     fn settle(&self) {

@@ -1,7 +1,6 @@
 //! fern as its crate documentation sets it up: a format of time, level and text, and `log_file`, which is "buffered and
 //! flushed once per log record" (`impl From<File> for Output`). It offers no asynchronous mode and no other buffering.
 
-use super::facade;
 use crate::peer::Peer;
 use log::LevelFilter;
 use std::path::Path;
@@ -24,16 +23,6 @@ impl Peer for Fern {
             .apply()
             .expect("the first logger");
         Fern
-    }
-
-    #[inline(always)]
-    fn text(&self) {
-        facade::text();
-    }
-
-    #[inline(always)]
-    fn frame(&self, frame: u64) {
-        facade::frame(frame);
     }
 
     fn finish(self) {}

@@ -2,7 +2,6 @@
 //! throughput"), the default bounded queue of 100,000 records (an unbounded one "can slow down" calls by growing), and
 //! that queue blocking instead of discarding. Its file appender buffers.
 
-use super::facade;
 use crate::peer::Peer;
 use ftlog::appender::FileAppender;
 use ftlog::{LevelFilter, LoggerGuard};
@@ -24,16 +23,6 @@ impl Peer for Ftlog {
             .root(FileAppender::builder().path(folder.join("bench.log")).build())
             .try_init();
         Ftlog(guard.expect("the first logger"))
-    }
-
-    #[inline(always)]
-    fn text(&self) {
-        facade::text();
-    }
-
-    #[inline(always)]
-    fn frame(&self, frame: u64) {
-        facade::frame(frame);
     }
 
     fn settle(&self) {

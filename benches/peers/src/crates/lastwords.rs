@@ -1,7 +1,6 @@
 //! lastwords as `init` makes it, but with enough rotated files kept that every line can be counted: ring files beside
 //! the log, the flusher a thread of the process, a full ring waited for. Once by its own macro, once through `log`.
 
-use super::facade;
 use crate::message::{DEVICE, ms};
 use crate::peer::Peer;
 use lastwords::clock::realtime_ns;
@@ -72,16 +71,6 @@ impl Peer for Facade {
     fn start(folder: &Path) -> Self {
         start(folder);
         Facade
-    }
-
-    #[inline(always)]
-    fn text(&self) {
-        facade::text();
-    }
-
-    #[inline(always)]
-    fn frame(&self, frame: u64) {
-        facade::frame(frame);
     }
 
     fn settle(&self) {

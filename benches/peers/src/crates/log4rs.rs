@@ -1,7 +1,6 @@
 //! log4rs with its file appender, which writes each record at once; it offers no asynchronous mode (docs of
 //! `log4rs::append::file`). The pattern has time, level and text, where the default one adds the target.
 
-use super::facade;
 use crate::peer::Peer;
 use log::LevelFilter;
 use log4rs::append::file::FileAppender;
@@ -25,16 +24,6 @@ impl Peer for Log4rs {
             .build(Root::builder().appender("file").build(LevelFilter::Info));
         log4rs::init_config(config.expect("a configuration")).expect("the first logger");
         Log4rs
-    }
-
-    #[inline(always)]
-    fn text(&self) {
-        facade::text();
-    }
-
-    #[inline(always)]
-    fn frame(&self, frame: u64) {
-        facade::frame(frame);
     }
 
     fn finish(self) {}

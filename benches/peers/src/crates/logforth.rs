@@ -2,7 +2,6 @@
 //! default: an unbounded channel and the plain layout, which writes the time as a number and so formats none
 //! (`logforth::append::asynchronous`, `logforth::layout::PlainTextLayout`).
 
-use super::facade;
 use crate::peer::Peer;
 use logforth::append::asynchronous::AsyncBuilder;
 use logforth::append::file::FileBuilder;
@@ -22,16 +21,6 @@ impl Peer for Logforth {
         logforth::starter_log::builder().dispatch(|dispatch| dispatch.filter(info).append(queue)).apply();
         log::set_max_level(log::LevelFilter::Info);
         Logforth
-    }
-
-    #[inline(always)]
-    fn text(&self) {
-        facade::text();
-    }
-
-    #[inline(always)]
-    fn frame(&self, frame: u64) {
-        facade::frame(frame);
     }
 
     fn settle(&self) {

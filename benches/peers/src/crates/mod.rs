@@ -1,6 +1,5 @@
 //! The loggers that are compared, one file each, with the configuration and the place that documents it.
 
-mod facade;
 mod fast_log;
 mod fern;
 mod flexi_logger;
