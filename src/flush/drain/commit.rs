@@ -19,7 +19,7 @@ impl Drain {
     /// Notes in the journal that everything has been applied.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`crate::Error::Io`].
     pub fn settle(&mut self) -> Result<()> {
         // Without any role there is no file to tell it in.
         for text in self.notes.drain(..) {
