@@ -13,6 +13,10 @@ pub mod extra_kind {
     pub const LINE: u8 = 3;
     /// The message was cut; its length before, 8 bytes.
     pub const CUT: u8 = 4;
+    /// A field, see [`super::Field`].
+    pub const FIELD: u8 = 5;
+    /// A span that the record is in, the outermost first, see [`super::Span`].
+    pub const SPAN: u8 = 6;
 }
 
 /// Builds a message's bytes: text, then extras.
@@ -37,6 +41,13 @@ impl<'a> BodyWriter<'a> {
         self
     }
 
+    /// Adds a field.
+    pub fn field(&mut self, name: &str, tag: u8, value: &[u8]) -> &mut Self {
+        self.body.push(extra_kind::FIELD);
+        push_field(self.body, name, tag, value);
+        self
+    }
+
     /// Ends the body and returns its encoding.
     pub fn finish(&mut self) -> u8 {
         let extras = self.body.len() - self.text;
@@ -45,6 +56,68 @@ impl<'a> BodyWriter<'a> {
         }
         self.body.extend_from_slice(&(extras as u32).to_le_bytes());
         encoding::TEXT | encoding::EXTRAS
+    }
+}
+
+/// Appends a field as an extra holds it, after its length.
+pub(crate) fn push_field(out: &mut Vec<u8>, name: &str, tag: u8, value: &[u8]) {
+    let name = &name.as_bytes()[..name.len().min(usize::from(u16::MAX))];
+    out.extend_from_slice(&((3 + name.len() + value.len()) as u32).to_le_bytes());
+    out.push(tag);
+    out.extend_from_slice(&(name.len() as u16).to_le_bytes());
+    out.extend_from_slice(name);
+    out.extend_from_slice(value);
+}
+
+/// A field that its front end named: a tag (see [`crate::template::value_tag`]), the name's length in two bytes, the name,
+/// and the value to the end: text and bytes as they are, everything else as in a list of values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// Type of the value.
+    pub tag: &'a u8,
+    /// Name.
+    pub name: &'a [u8],
+    /// Value.
+    pub value: &'a [u8],
+}
+
+impl<'a> Field<'a> {
+    /// The field that these bytes hold; None if they hold none.
+    #[must_use]
+    pub fn decode(bytes: &'a [u8]) -> Option<Field<'a>> {
+        let (tag, rest) = bytes.split_first()?;
+        let (length, rest) = rest.split_first_chunk::<2>()?;
+        let (name, value) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+        Some(Field { tag, name, value })
+    }
+}
+
+/// A span: its name's length in two bytes, the name, then its fields, each with its length in four bytes before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span<'a> {
+    /// Name.
+    pub name: &'a [u8],
+    fields: &'a [u8],
+}
+
+impl<'a> Span<'a> {
+    /// The span that these bytes hold; None if they hold none.
+    #[must_use]
+    pub fn decode(bytes: &'a [u8]) -> Option<Span<'a>> {
+        let (length, rest) = bytes.split_first_chunk::<2>()?;
+        let (name, fields) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+        Some(Span { name, fields })
+    }
+
+    /// Its fields, up to the first that is none.
+    pub fn fields(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
+        let mut rest = self.fields;
+        std::iter::from_fn(move || {
+            let (length, after) = rest.split_first_chunk::<4>()?;
+            let (bytes, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+            rest = after;
+            Field::decode(bytes)
+        })
     }
 }
 
@@ -99,19 +172,32 @@ impl<'a> Record<'a> {
         self.split().0
     }
 
+    /// All extras, kind and bytes, up to the first that is not whole.
+    pub fn extras(&self) -> impl Iterator<Item = (u8, &'a [u8])> + use<'a> {
+        let mut rest = self.split().1;
+        std::iter::from_fn(move || {
+            let (kind, after) = rest.split_first()?;
+            let (length, after) = after.split_first_chunk::<4>()?;
+            let (bytes, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+            rest = after;
+            Some((*kind, bytes))
+        })
+    }
+
     /// The first extra of this kind.
     #[must_use]
     pub fn extra(&self, kind: u8) -> Option<&'a [u8]> {
-        let mut rest = self.split().1;
-        while let Some((found, after)) = rest.split_first() {
-            let (length, after) = after.split_first_chunk::<4>()?;
-            let (bytes, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-            if *found == kind {
-                return Some(bytes);
-            }
-            rest = after;
-        }
-        None
+        self.extras().find(|(found, _)| *found == kind).map(|(_, bytes)| bytes)
+    }
+
+    /// The fields that its front end named. Those of the macros are named by the call site, and are values of its body.
+    pub fn fields(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
+        self.extras().filter(|(kind, _)| *kind == extra_kind::FIELD).filter_map(|(_, bytes)| Field::decode(bytes))
+    }
+
+    /// The spans that it is in, the outermost first.
+    pub fn spans(&self) -> impl Iterator<Item = Span<'a>> + use<'a> {
+        self.extras().filter(|(kind, _)| *kind == extra_kind::SPAN).filter_map(|(_, bytes)| Span::decode(bytes))
     }
 
     /// Length of the message before it was cut, if it was.
@@ -142,6 +228,31 @@ mod tests {
         assert_eq!(record.extra(extra_kind::TARGET), Some(&b"app::core"[..]));
         assert_eq!(record.cut_from(), Some(77));
         assert_eq!(record.extra(extra_kind::FILE), None);
+    }
+
+    #[test]
+    fn fields_and_spans_come_back_in_their_order() {
+        let mut span = vec![3, 0];
+        span.extend_from_slice(b"req");
+        push_field(&mut span, "id", 11, &7u64.to_le_bytes());
+        push_field(&mut span, "path", 2, b"/x");
+        let mut body = b"hello".to_vec();
+        let encoding = BodyWriter::after_text(&mut body)
+            .extra(extra_kind::SPAN, &span)
+            .field("user", 2, b"ada")
+            .field("", 4, &1u64.to_le_bytes())
+            .finish();
+        let record = record(&body, encoding);
+        assert_eq!(record.text(), b"hello");
+        let names: Vec<_> = record.fields().map(|field| (*field.tag, field.name, field.value.len())).collect();
+        assert_eq!(names, [(2, &b"user"[..], 3), (4, &b""[..], 8)]);
+        let found = record.spans().next().expect("a span");
+        let names: Vec<_> = found.fields().map(|field| field.name).collect();
+        assert_eq!((found.name, names), (&b"req"[..], vec![&b"id"[..], b"path"]));
+        for cut in 0..span.len() {
+            let fields = Span::decode(&span[..cut]).map_or(0, |span| span.fields().count());
+            assert!(fields < 2, "cut to {cut}");
+        }
     }
 
     #[test]

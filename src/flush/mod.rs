@@ -21,6 +21,7 @@ mod apply;
 pub(crate) mod console;
 mod durable;
 pub(crate) mod embedded;
+mod fields;
 mod follow;
 mod lines;
 mod output;

@@ -8,6 +8,7 @@
 //! that could be taken for a record's first line is indented by a tab.
 
 use crate::flush::append::append_integer;
+use crate::flush::fields;
 use crate::flush::stamp::{Stamp, milliseconds};
 use crate::flush::template::Template;
 use crate::level::Level;
@@ -80,6 +81,9 @@ pub const RENDERED_MAX: usize = 16 << 20;
 #[inline]
 pub fn record(out: &mut Vec<u8>, record: &Record<'_>, site: Option<&Template>) {
     if !record.has_values() {
+        if fields::has_any(record) {
+            return message(out, &fields::compose(record), record.cut_from());
+        }
         return message(out, record.text(), record.cut_from());
     }
     let start = out.len();

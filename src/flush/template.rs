@@ -80,7 +80,9 @@ impl Template {
     }
 }
 
-fn show_field(value: &Value<'_>, out: &mut Vec<u8>) -> Option<bool> {
+/// Appends a field's value, quoted where it could not be told from what is around it, and returns whether nothing in it
+/// needs to be escaped.
+pub(crate) fn show_field(value: &Value<'_>, out: &mut Vec<u8>) -> Option<bool> {
     match value {
         Value::Str(text) | Value::Formatted(text) if !is_bare(text) => {
             let quoted = Quoted(format_args!("{}", String::from_utf8_lossy(text))).to_string();

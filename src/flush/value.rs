@@ -6,6 +6,7 @@
 
 use crate::flush::append::{append, append_integer};
 use crate::flush::render::is_plain;
+use crate::record::Field;
 use crate::template::{COUNT_MAX, COUNT_NONE, COUNT_VALUE, KINDS, Placeholder, placeholder_flag, value_tag};
 use std::fmt::{Binary, Debug, Display, LowerExp, LowerHex, Octal, UpperExp, UpperHex};
 use std::io::Write;
@@ -174,6 +175,19 @@ struct Style {
 /// Where a value stands in its width, if the placeholder does not say.
 const LEFT: u8 = 1;
 const RIGHT: u8 = 3;
+
+impl<'a> Value<'a> {
+    /// The value of a field that its front end named; None where the bytes are none.
+    #[must_use]
+    pub fn of(field: &Field<'a>) -> Option<Value<'a>> {
+        match *field.tag {
+            value_tag::FORMATTED => Some(Value::Formatted(field.value)),
+            value_tag::STR => Some(Value::Str(field.value)),
+            value_tag::BYTES => Some(Value::Bytes(field.value)),
+            _ => ValueReader { tags: std::slice::from_ref(field.tag), words: field.value }.next(),
+        }
+    }
+}
 
 impl Value<'_> {
     /// Appends the value as `{}` shows it, and returns whether nothing in it needs to be escaped.
