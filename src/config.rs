@@ -5,6 +5,8 @@ use crate::error::{Error, Result};
 use crate::folder::{Folder, default_path};
 use crate::full::FullPolicy;
 use crate::geometry::Geometry;
+use crate::directives::Directives;
+use crate::filter::Filter;
 use crate::level::Level;
 use crate::reader::{ROLE_RULE, is_role};
 use crate::ring::{Memory, RingSpec};
@@ -58,7 +60,8 @@ pub struct Builder {
     pub(crate) role: String,
     pub(crate) app: Option<String>,
     pub(crate) folder: Option<PathBuf>,
-    pub(crate) level: Option<Level>,
+    pub(crate) log: Option<String>,
+    pub(crate) record: Option<Level>,
     pub(crate) record_size: u32,
     pub(crate) slots_per_lane: u32,
     pub(crate) lanes: u32,
@@ -80,7 +83,8 @@ impl Builder {
             role: role.into(),
             app: None,
             folder: None,
-            level: None,
+            log: None,
+            record: None,
             record_size: RECORD_SIZE_DEFAULT,
             slots_per_lane: SLOTS_DEFAULT,
             lanes: LANES_DEFAULT,
@@ -108,9 +112,23 @@ impl Builder {
         self
     }
 
-    /// Records below this level are not recorded; default is `LASTWORDS_LOG`, else INFO.
-    pub fn level(mut self, level: Level) -> Builder {
-        self.level = Some(level);
+    /// Records below this level are not written to the log files: [`Builder::log`] with a level alone.
+    pub fn level(self, level: Level) -> Builder {
+        self.log(Directives::from(level).to_string())
+    }
+
+    /// What is written to the log files, as directives like `info,hyper=warn`, see [`Directives`]; default is
+    /// `LASTWORDS_LOG`, else `info`.
+    pub fn log(mut self, directives: impl Into<String>) -> Builder {
+        self.log = Some(directives.into());
+        self
+    }
+
+    /// Records from this level on are kept in the ring although no log file shows them: when the process dies without
+    /// closing its log they stand in its crash file. They cost nothing but the call, and the oldest give way. Default is
+    /// `LASTWORDS_RECORD`, else none but what is written.
+    pub fn record(mut self, level: Level) -> Builder {
+        self.record = Some(level);
         self
     }
 
@@ -126,7 +144,9 @@ impl Builder {
         self
     }
 
-    /// Lanes: threads that log without sharing, plus two overflow lanes for all further ones.
+    /// Lanes: threads that log without sharing, plus two overflow lanes for all further ones. With [`Builder::record`] a
+    /// thread takes a second lane at its first record that no file shows, as long as no more than half of the lanes are
+    /// such, and one overflow lane more is for them.
     pub fn lanes(mut self, lanes: u32) -> Builder {
         self.lanes = lanes;
         self
@@ -252,17 +272,19 @@ impl Builder {
         if !(1..=100).contains(&self.rotate_keep) {
             return Err(Error::setting("rotate_keep", format!("{} found, expected 1 to 100", self.rotate_keep)));
         }
-        if self.lanes <= OVERFLOW_LANES {
-            return Err(Error::setting("lanes", format!("{} found, expected at least 3", self.lanes)));
+        let filter = self.filter()?;
+        let overflow = OVERFLOW_LANES + u32::from(filter.record != Level::OFF);
+        if self.lanes <= overflow {
+            return Err(Error::setting("lanes", format!("{} found, expected at least {}", self.lanes, overflow + 1)));
         }
         let (record, slots, lanes) = (self.record_size, self.slots_per_lane, self.lanes);
-        let geometry = Geometry::new(record, slots, lanes, OVERFLOW_LANES, TABLE_DEFAULT)
+        let geometry = Geometry::new(record, slots, lanes, overflow, TABLE_DEFAULT)
             .map_err(|error| Error::setting("ring geometry", error))?;
         Ok(RingSpec {
             role: self.role.clone(),
             app: self.app_name(),
             geometry,
-            level: self.effective_level()?,
+            filter,
             memory: self.memory,
             full: self.full,
             utc: self.utc,
@@ -288,14 +310,19 @@ impl Builder {
         Ok(every.as_nanos().div_ceil(1_000_000) as u32)
     }
 
-    fn effective_level(&self) -> Result<Level> {
-        if let Some(level) = self.level {
-            return Ok(level);
-        }
-        match env::var("LASTWORDS_LOG") {
-            Ok(text) if !text.is_empty() => text.parse().map_err(|error| Error::setting("LASTWORDS_LOG", error)),
-            _ => Ok(Level::INFO),
-        }
+    fn filter(&self) -> Result<Filter> {
+        let from_environment = |name| env::var(name).ok().filter(|text| !text.is_empty());
+        let directives = match (&self.log, from_environment("LASTWORDS_LOG")) {
+            (Some(text), _) => text.parse().map_err(|error| Error::setting("log", error))?,
+            (None, Some(text)) => text.parse().map_err(|error| Error::setting("LASTWORDS_LOG", error))?,
+            (None, None) => Directives::from(Level::INFO),
+        };
+        let record = match (self.record, from_environment("LASTWORDS_RECORD")) {
+            (Some(level), _) => level,
+            (None, Some(text)) => text.parse().map_err(|error| Error::setting("LASTWORDS_RECORD", error))?,
+            (None, None) => Level::OFF,
+        };
+        Ok(Filter { directives, record })
     }
 }
 

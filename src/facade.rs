@@ -1,10 +1,12 @@
 //! The `log` facade's back end: every crate that logs through the facade lands in the ring.
 
 use crate::checksum::checksum;
+use crate::config::Flusher;
 use crate::error::{Error, Result};
 use crate::layout::encoding;
 use crate::level::Level;
-use crate::logger::Logger;
+use crate::filter::Destination;
+use crate::logger::{Decision, Logger};
 use crate::registry;
 use crate::site::write_place;
 use crate::table::CallSiteRef;
@@ -19,7 +21,7 @@ const REMEMBERED: usize = 128;
 
 thread_local! {
     static SITES: [Cell<RememberedSite>; REMEMBERED] =
-        const { [const { Cell::new(RememberedSite { hash: 0, generation: 0, id: 0 }) }; REMEMBERED] };
+        const { [const { Cell::new(RememberedSite::NONE) }; REMEMBERED] };
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +29,13 @@ struct RememberedSite {
     hash: u64,
     generation: u32,
     id: u32,
+    /// Where its records go.
+    decision: Decision,
+}
+
+impl RememberedSite {
+    const NONE: RememberedSite =
+        RememberedSite { hash: 0, generation: 0, id: 0, decision: Decision { key: 0, destination: None } };
 }
 
 #[derive(Debug)]
@@ -48,15 +57,31 @@ pub(crate) fn install() -> Result<()> {
     if installed { Ok(()) } else { Err(Error::setting("log facade", why)) }
 }
 
+/// Has the facade itself turn away what no logger records, which is cheaper. Only where this process has a thread that
+/// follows later changes of the filter.
+pub(crate) fn follow(logger: &Logger) {
+    if !cfg!(feature = "flusher") || logger.builder().flusher != Flusher::Embedded {
+        return;
+    }
+    let finest = logger.filter().finest();
+    let admitted = |level: &log::Level| Level::from(*level) >= finest;
+    log::set_max_level(log::Level::iter().filter(admitted).last().map_or(LevelFilter::Off, |level| level.to_level_filter()));
+}
+
 impl Log for Facade {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        registry::current().is_some_and(|logger| logger.enabled(metadata.level().into()))
+        let admitted = |logger: &Logger| logger.admit_target(metadata.level().into(), metadata.target()).is_some();
+        registry::current().is_some_and(admitted)
     }
 
     fn log(&self, record: &Record<'_>) {
         let level = Level::from(record.level());
-        let Some(logger) = registry::current().filter(|logger| logger.enabled(level)) else { return };
-        let meta = Meta { level: level.number(), call_site: call_site(logger, level, record) };
+        let Some(logger) = registry::current() else { return };
+        let mut place = None;
+        let ask = || place.insert(Place::of(logger, level, record)).destination(logger, level, record);
+        let Some(destination) = logger.admit(level, ask) else { return };
+        let place = place.unwrap_or_else(|| Place::of(logger, level, record));
+        let meta = Meta { level: level.number(), call_site: place.call_site(logger, level, record), destination };
         thread::record(logger, meta, &Formatted(record));
     }
 
@@ -80,31 +105,57 @@ impl Said for Formatted<'_> {
     }
 }
 
-/// The id of the record's place; each thread registers a place once. Records without a line have no place to share.
-fn call_site(logger: &Logger, level: Level, record: &Record<'_>) -> u32 {
-    let (Some(file), Some(line)) = (record.file_static(), record.line()) else { return 0 };
-    let hash = checksum(record.target().as_bytes())
-        ^ (file.as_ptr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        ^ (u64::from(line) << 16 | u64::from(level.number())).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
-    SITES.with(|sites| {
-        let place = &sites[hash as usize % REMEMBERED];
-        let known = place.get();
-        if known.hash == hash && known.generation == logger.generation() {
-            return known.id;
+/// The place that a record comes from, as its thread remembers it. Records without a line have no place to share.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    hash: Option<u64>,
+    known: RememberedSite,
+}
+
+impl Place {
+    fn of(logger: &Logger, level: Level, record: &Record<'_>) -> Place {
+        let hash = record.file_static().zip(record.line()).map(|(file, line)| {
+            checksum(record.target().as_bytes())
+                ^ (file.as_ptr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                ^ (u64::from(line) << 16 | u64::from(level.number())).wrapping_mul(0xc2b2_ae3d_27d4_eb4f)
+        });
+        let generation = logger.generation();
+        let fresh = RememberedSite { hash: hash.unwrap_or(0), generation, ..RememberedSite::NONE };
+        let known = hash.map(|hash| SITES.with(|sites| sites[hash as usize % REMEMBERED].get()));
+        let known = known.filter(|known| known.hash == fresh.hash && known.generation == generation).unwrap_or(fresh);
+        Place { hash, known }
+    }
+
+    fn remember(&self) {
+        if let Some(hash) = self.hash {
+            SITES.with(|sites| sites[hash as usize % REMEMBERED].set(self.known));
         }
+    }
+
+    /// What the filter says of the place, remembered until the filter changes.
+    fn destination(&mut self, logger: &Logger, level: Level, record: &Record<'_>) -> Option<Destination> {
+        if self.known.decision.key != logger.decision_key() {
+            self.known.decision = logger.decide(level, record.target());
+            self.remember();
+        }
+        self.known.decision.destination
+    }
+
+    /// Its id in the ring's table, 0 for none; each thread registers a place once.
+    fn call_site(mut self, logger: &Logger, level: Level, record: &Record<'_>) -> u32 {
+        let (Some(hash), 0) = (self.hash, self.known.id) else { return self.known.id };
         let id = logger.register_shared(hash, &CallSiteRef {
             level: level.number(),
-            line,
+            line: record.line().unwrap_or(0),
             target: record.target(),
             module: record.module_path().unwrap_or_default(),
-            file,
+            file: record.file_static().unwrap_or_default(),
             format: "",
             placeholders: &[],
             fields: &[],
         });
-        if let Some(id) = id {
-            place.set(RememberedSite { hash, generation: logger.generation(), id });
-        }
-        id.unwrap_or(0)
-    })
+        self.known.id = id.unwrap_or(0);
+        self.remember();
+        self.known.id
+    }
 }

@@ -30,6 +30,8 @@ pub const ROLE_MAX: usize = 32;
 pub const APP_MAX: usize = 64;
 /// Anchors in the control page.
 pub const ANCHORS: usize = 64;
+/// 64-bit words of the filter in the control page.
+pub const FILTER_WORDS: usize = 224;
 /// Owners that a lane block remembers.
 pub const OWNERS: usize = 4;
 /// Bytes of a slot before its payload.
@@ -133,9 +135,10 @@ pub mod closed {
 #[repr(C, align(128))]
 #[derive(Debug)]
 pub struct Control {
-    /// Records below this level are not recorded. Read by every call; written by the process and by `lastwords level`.
+    /// In the low half: records below this level are not recorded. In the high half: 0, or 1 if `filter` decides about the
+    /// others. Read by every call; written by the process and by `lastwords level`, see `filter.rs`.
     pub level: std::sync::atomic::AtomicU32,
-    /// Records at this level and above go to the files. Never below `level`.
+    /// Records at this level and above go to the files, of targets that no directive names. Never below `level`.
     pub write_level: std::sync::atomic::AtomicU32,
     /// Counts the changes of the filter.
     pub filter_generation: std::sync::atomic::AtomicU32,
@@ -164,8 +167,8 @@ pub struct Control {
     pub table_refused: AtomicU64,
     /// Reserved, zero.
     pub reserved1: [AtomicU64; 10],
-    /// Reserved for filter directives as text, zero.
-    pub reserved2: [AtomicU64; 224],
+    /// Filter directives and record level, see `filter.rs`.
+    pub filter: [AtomicU64; FILTER_WORDS],
     /// Pairs of raw clock and calendar time; unused ones are zero.
     pub anchors: [AnchorCell; ANCHORS],
 }
@@ -371,7 +374,7 @@ const _: () = {
     use std::mem::offset_of;
     assert!(size_of::<Control>() == PAGE as usize);
     assert!(offset_of!(Control, progress) == 128 && offset_of!(Control, table_used) == 144);
-    assert!(offset_of!(Control, reserved2) == 256 && offset_of!(Control, anchors) == 2048);
+    assert!(offset_of!(Control, filter) == 256 && offset_of!(Control, anchors) == 2048);
     assert!(size_of::<AnchorCell>() == 32);
     assert!(size_of::<LaneBlock>() == 384 && offset_of!(LaneBlock, owners) == 128);
     assert!(offset_of!(LaneBlock, consumer) == 256 && size_of::<Owner>() == 32);

@@ -37,6 +37,7 @@ macro_rules! not_under_loom {
 not_under_loom! {
     pub mod clock;
     pub mod error;
+    pub mod filter;
     pub mod folder;
     pub mod holder;
     pub mod process;
@@ -53,6 +54,7 @@ not_under_loom! {
     mod complain;
     mod config;
     mod decode;
+    mod directives;
     mod facade;
     mod full;
     mod log;
@@ -67,12 +69,13 @@ not_under_loom! {
     mod values;
 
     pub use config::{Builder, Flusher, builder, init, init_from_env};
+    pub use directives::{Directives, ParseDirectivesError};
     pub use error::{Error, Result};
     pub use full::FullPolicy;
     pub use level::Level;
     pub use log::Log;
     pub use ring::Memory;
-    pub use registry::{flush, folder};
+    pub use registry::{flush, folder, set_log};
     pub use site::record_bytes;
     #[doc(hidden)]
     pub use site::Site;

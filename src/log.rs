@@ -1,7 +1,7 @@
 //! A logger as a value: a second role in one process, besides the one that [`crate::init`] makes.
 
 use crate::config::Builder;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::level::Level;
 use crate::logger::{FLUSH_MAX, Logger};
 use crate::registry::{self, LoggerCell};
@@ -35,6 +35,15 @@ impl Log {
         if let Some(logger) = self.cell.logger() {
             record_bytes_to(logger, level, target, text);
         }
+    }
+
+    /// Changes what this logger writes to the log files, see [`crate::set_log`].
+    ///
+    /// # Errors
+    /// [`crate::Error::Setting`] for directives that cannot be meant.
+    pub fn set_log(self, directives: &str) -> Result<()> {
+        let directives = directives.parse().map_err(|error| Error::setting("log", error))?;
+        self.cell.logger().map_or(Ok(()), |logger| logger.set_directives(directives))
     }
 
     /// Waits until every line that was logged to this logger before the call is in its file, at most 2 s.

@@ -2,7 +2,9 @@
 
 use crate::clock::{self, ANCHOR_TICKS, AnchorWriter};
 use crate::config::{Builder, Flusher};
+use crate::directives::Directives;
 use crate::error::{Error, Result};
+use crate::filter::{ASK, Destination, Filter};
 use crate::folder::{Folder, ring_doorbell};
 use crate::full::{self, FullPolicy, GaveUp};
 use crate::holder::Holder;
@@ -21,7 +23,7 @@ use crossbeam_utils::CachePadded;
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
-use std::sync::Mutex;
+use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 /// Longest wait for the files at a normal exit, and of [`crate::flush`].
@@ -53,6 +55,22 @@ pub(crate) struct LaneSeat {
     pub(crate) number: usize,
     pub(crate) lane: Lane<'static>,
     pub(crate) gave_up: Option<GaveUp>,
+    /// For what no file shows: it is always overwritten, and nobody waits for it.
+    pub(crate) fine: bool,
+}
+
+/// The filter as it was at a generation of the ring's.
+#[derive(Debug)]
+struct KnownFilter {
+    generation: u32,
+    filter: Filter,
+}
+
+/// What was decided about a place, good as long as the key is the logger's; see [`Logger::decide`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Decision {
+    pub(crate) key: u64,
+    pub(crate) destination: Option<Destination>,
 }
 
 /// A process's logger for one role. It is never dropped.
@@ -65,8 +83,13 @@ pub(crate) struct Logger {
     generation: u32,
     seats: Box<[CachePadded<Seat>]>,
     overflow: Box<[CachePadded<SharedLane>]>,
-    /// Lanes given back and not claimed again, a hint.
-    given_back: AtomicUsize,
+    /// The overflow lane of what no file shows, where such is recorded from the start.
+    fine_overflow: Option<CachePadded<SharedLane>>,
+    /// Lanes given back and not claimed again, a hint; the second number is of lanes for what no file shows.
+    given_back: [AtomicUsize; 2],
+    /// Lanes of threads for what no file shows.
+    fine_lanes: AtomicUsize,
+    known_filter: RwLock<KnownFilter>,
     anchors: AnchorWriter,
     spill: SpillWriter,
     doorbell: File,
@@ -86,7 +109,8 @@ impl Logger {
         // A forked child, wherever it is by then, logs to the same folder.
         builder.folder = Some(folder.path().to_owned());
         let own = spec.geometry.lanes() - spec.geometry.overflow_lanes();
-        let shared = spec.geometry.overflow_lanes();
+        let fine_overflow = spec.records_finer();
+        let shared = spec.geometry.overflow_lanes() - usize::from(fine_overflow);
         ring_doorbell(&doorbell);
         Ok(Box::new(Logger {
             control: ring.control(),
@@ -94,7 +118,10 @@ impl Logger {
             generation: next_generation(),
             seats: (0..own).map(|_| CachePadded::default()).collect(),
             overflow: (0..shared).map(|_| CachePadded::default()).collect(),
-            given_back: AtomicUsize::new(0),
+            fine_overflow: fine_overflow.then(CachePadded::default),
+            given_back: [const { AtomicUsize::new(0) }; 2],
+            fine_lanes: AtomicUsize::new(0),
+            known_filter: RwLock::new(KnownFilter { generation: 0, filter: spec.filter }),
             anchors: AnchorWriter::default(),
             spill: SpillWriter::new(ring.entry()),
             doorbell,
@@ -131,10 +158,63 @@ impl Logger {
         &self.folder
     }
 
-    /// Whether records of this level are recorded.
+    /// Where a record of this level goes; `ask` is called only where the level alone does not say it.
+    #[inline(always)]
+    pub(crate) fn admit(&self, level: Level, ask: impl FnOnce() -> Option<Destination>) -> Option<Destination> {
+        let word = self.control.level.load(Ordering::Relaxed);
+        if level.number() < word as u16 {
+            None
+        } else if word < ASK {
+            Some(Destination::Write)
+        } else {
+            ask()
+        }
+    }
+
+    /// The same for a target that nobody remembers.
+    pub(crate) fn admit_target(&self, level: Level, target: &str) -> Option<Destination> {
+        self.admit(level, || self.decide(level, target).destination)
+    }
+
+    /// What the key of a decision must be for it to be good.
     #[inline]
-    pub(crate) fn enabled(&self, level: Level) -> bool {
-        u32::from(level.number()) >= self.control.level.load(Ordering::Relaxed)
+    pub(crate) fn decision_key(&self) -> u64 {
+        self.key_of(self.control.filter_generation.load(Ordering::Acquire))
+    }
+
+    fn key_of(&self, filter_generation: u32) -> u64 {
+        u64::from(self.generation) << 34 | u64::from(filter_generation) << 2
+    }
+
+    /// Asks directives and record level. Never waits: while another thread reads a changed filter, levels decide, and
+    /// nobody remembers it.
+    #[cold]
+    pub(crate) fn decide(&self, level: Level, target: &str) -> Decision {
+        let now = self.control.filter_generation.load(Ordering::Acquire);
+        let by = |known: &KnownFilter| Decision {
+            key: self.key_of(known.generation),
+            destination: known.filter.decide(level, target),
+        };
+        if let Some(decision) = self.known_filter.try_read().ok().filter(|known| known.generation == now).map(|known| by(&known)) {
+            return decision;
+        }
+        if let Ok(mut known) = self.known_filter.try_write() {
+            *known = KnownFilter { generation: now, filter: Filter::load(self.control) };
+            return by(&known);
+        }
+        let written = u32::from(level.number()) >= self.control.write_level.load(Ordering::Relaxed);
+        let destination = if written { Destination::Write } else { Destination::Fine };
+        Decision { key: 0, destination: Some(destination) }
+    }
+
+    /// What is recorded now.
+    pub(crate) fn filter(&self) -> Filter {
+        Filter::load(self.control)
+    }
+
+    /// Changes what is written to the log files.
+    pub(crate) fn set_directives(&self, directives: Directives) -> Result<()> {
+        self.ring.set_filter(&Filter { directives, record: self.filter().record })
     }
 
     /// Longest body that a lane takes; a longer one is text, and spilled.
@@ -171,13 +251,18 @@ impl Logger {
     }
 
     /// Takes a free lane for a thread. Never waits: a seat that another thread is looking at is passed over.
-    pub(crate) fn claim(&self, thread: u32, name: &[u8]) -> Option<LaneSeat> {
+    pub(crate) fn claim(&self, fine: bool, thread: u32, name: &[u8]) -> Option<LaneSeat> {
+        let kind = if fine { lane_kind::FINE } else { lane_kind::WRITE };
         for (number, seat) in self.seats.iter().enumerate() {
             let Ok(mut place) = seat.try_lock() else { continue };
-            let taken = place.take().or_else(|| self.fresh_lane(number));
-            if let Some(mut taken) = taken {
-                let _ = self.given_back.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |lanes| lanes.checked_sub(1));
-                taken.lane.claim(lane_kind::WRITE, thread, name);
+            // A lane is of one kind for good: what the flusher was not to see would follow what it is to see.
+            let taken = place.take_if(|seat| seat.fine == fine);
+            if taken.is_some() {
+                let given_back = &self.given_back[usize::from(fine)];
+                let _ = given_back.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |lanes| lanes.checked_sub(1));
+            }
+            if let Some(mut taken) = taken.or_else(|| self.fresh_lane(number, fine)) {
+                taken.lane.claim(kind, thread, name);
                 return Some(taken);
             }
         }
@@ -185,26 +270,41 @@ impl Logger {
     }
 
     /// A lane that no thread has had yet. Its block tells, because it is written under the seat's lock only.
-    fn fresh_lane(&self, number: usize) -> Option<LaneSeat> {
-        if self.ring.block(number).kind.load(Ordering::Relaxed) == lane_kind::WRITE {
+    fn fresh_lane(&self, number: usize, fine: bool) -> Option<LaneSeat> {
+        if self.ring.block(number).kind.load(Ordering::Relaxed) != lane_kind::UNUSED {
             return None;
         }
-        Some(LaneSeat { number, lane: self.ring.lane(number), gave_up: None })
+        if fine {
+            // The other half is for what the files show.
+            let room = |lanes| (lanes < self.seats.len() / 2).then_some(lanes + 1);
+            self.fine_lanes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).ok()?;
+        }
+        Some(LaneSeat { number, lane: self.ring.lane(number), gave_up: None, fine })
     }
 
     /// Gives a thread's lane back for the next thread.
     pub(crate) fn release(&self, seat: LaneSeat) {
-        let place = &self.seats[seat.number];
+        let (place, fine) = (&self.seats[seat.number], seat.fine);
         if let Ok(mut place) = place.lock() {
             *place = Some(seat);
-            self.given_back.fetch_add(1, Ordering::Relaxed);
+            self.given_back[usize::from(fine)].fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Whether a thread without a lane may find one now.
     #[inline]
-    pub(crate) fn has_free_lane(&self) -> bool {
-        self.given_back.load(Ordering::Relaxed) > 0
+    pub(crate) fn has_free_lane(&self, fine: bool) -> bool {
+        self.given_back[usize::from(fine)].load(Ordering::Relaxed) > 0
+    }
+
+    /// Writes a message that no file shows, for a thread that has no lane for it. It gives way to others: nothing that
+    /// is to be counted is lost with it.
+    #[cold]
+    pub(crate) fn write_shared_fine(&self, message: &Message<'_>) {
+        let Some(shared) = &self.fine_overflow else { return };
+        let number = self.seats.len() + self.overflow.len();
+        let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None, fine: true };
+        shared.with(message.origin.thread, Instant::now(), fresh, |seat| self.write(seat, message));
     }
 
     /// Writes a message for a thread that has no lane, or is inside of a log call already.
@@ -216,7 +316,7 @@ impl Logger {
             // Each thread begins at another lane; a further one is for a handler that interrupted the first one's owner.
             let index = (message.origin.thread as usize + index) % lanes;
             let number = self.seats.len() + index;
-            let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None };
+            let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None, fine: false };
             let write = |seat: &mut LaneSeat| self.write(seat, message);
             if self.overflow[index].with(message.origin.thread, limit, fresh, write).is_some() {
                 return;
@@ -224,7 +324,7 @@ impl Logger {
         }
         self.control.unplaced.fetch_add(1, Ordering::Relaxed);
         // Told in the log as a loss of the lane that could not be had.
-        count_drop(self.ring.block(self.ring.geometry().lanes() - 1), clock::now());
+        count_drop(self.ring.block(self.seats.len() + lanes - 1), clock::now());
     }
 
     /// Writes a message into a lane, with the full-ring policy where there is no room.
@@ -234,7 +334,7 @@ impl Logger {
             return self.write_spilled(seat, message);
         }
         let slots = seat.lane.slots_for(message.body.len());
-        if !seat.lane.has_room(slots) && !self.make_room(seat, slots) {
+        if !seat.fine && !seat.lane.has_room(slots) && !self.make_room(seat, slots) {
             return;
         }
         let now = seat.lane.append(clock::now, message);
@@ -252,7 +352,7 @@ impl Logger {
     fn after_append(&self, seat: &mut LaneSeat, level: u16, now: u64) {
         // Pairs with the flusher's store of `armed` before its last look: LANE:B is between that look and this load.
         let armed = self.control.armed.load(Ordering::SeqCst);
-        if armed != 0 && (armed == ARMED_ANY || level >= Level::ERROR.number() || seat.lane.seems_filling()) {
+        if armed != 0 && !seat.fine && (armed == ARMED_ANY || level >= Level::ERROR.number() || seat.lane.seems_filling()) {
             self.wake_flusher(armed, seat, level);
         }
         // A thread that was interrupted since it read the clock may find a later anchor, and a negative age.
@@ -290,7 +390,7 @@ impl Logger {
         if message.body.len() > MESSAGE_MAX {
             return self.write_cut(seat, message, MESSAGE_MAX);
         }
-        if !seat.lane.has_room(1) && !self.make_room(seat, 1) {
+        if !seat.fine && !seat.lane.has_room(1) && !self.make_room(seat, 1) {
             return;
         }
         let place = (seat.number, seat.lane.committed() + 1);
@@ -359,7 +459,8 @@ impl Logger {
         if crate::thread::is_flusher() {
             return Ok(());
         }
-        let lanes = 0..self.ring.geometry().lanes();
+        let written = |lane: &usize| self.ring.block(*lane).kind.load(Ordering::Relaxed) != lane_kind::FINE;
+        let lanes = (0..self.ring.geometry().lanes()).filter(written);
         let targets: Vec<(usize, u64)> = lanes
             .map(|lane| (lane, self.ring.block(lane).head.load(Ordering::Acquire)))
             .filter(|(_, head)| *head > 0)

@@ -14,7 +14,7 @@ use crate::sys::process_page::ProcessPageCell;
 use crate::sys::{hooks, signals};
 use crossbeam_utils::Backoff;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Most loggers of one process.
@@ -60,6 +60,7 @@ impl LoggerCell {
         let logger = self.create(builder).inspect_err(|_| self.page.cancel())?;
         let _ = self.builder.set(logger.builder().clone());
         self.page.set(logger).start();
+        follow_filter();
         install_hooks();
         Ok(())
     }
@@ -83,7 +84,10 @@ impl LoggerCell {
         }
         if self.page.begin() {
             match Logger::create(builder.clone()) {
-                Ok(logger) => self.page.set(logger).start(),
+                Ok(logger) => {
+                    self.page.set(logger).start();
+                    follow_filter();
+                }
                 Err(error) => {
                     self.failed_in.store(me, Ordering::Relaxed);
                     complain(format_args!("this forked process (pid {me}) cannot log: {error}"));
@@ -126,6 +130,16 @@ pub(crate) fn open(builder: Builder) -> Result<&'static LoggerCell> {
 #[inline]
 pub(crate) fn current() -> Option<&'static Logger> {
     MAIN.logger()
+}
+
+/// Has the front ends' own filters agree with the process's logger, if its filter has changed.
+pub(crate) fn follow_filter() {
+    static FOLLOWED: AtomicU64 = AtomicU64::new(0);
+    let Some(logger) = MAIN.page.get() else { return };
+    let key = logger.decision_key();
+    if FOLLOWED.swap(key, Ordering::AcqRel) != key {
+        crate::facade::follow(logger);
+    }
 }
 
 fn list(cell: &'static LoggerCell) -> Result<()> {
@@ -188,6 +202,19 @@ extern "C" fn at_exit() {
 /// [`Error::FlushTimeout`] if no flusher got that far. The lines are safe in the ring all the same.
 pub fn flush() -> Result<()> {
     MAIN.page.get().map_or(Ok(()), |logger| logger.flush(FLUSH_MAX))
+}
+
+/// Changes what this process writes to the log files, as directives like `info,hyper=warn`; see [`crate::Directives`].
+/// `lastwords level` does the same from outside. Processes that are forked later begin with what the builder said.
+///
+/// # Errors
+/// [`Error::Setting`] for directives that cannot be meant, or before the process has a logger.
+pub fn set_log(directives: &str) -> Result<()> {
+    let none = || Error::setting("log", "no logger to change; call lastwords::init first");
+    let logger = MAIN.page.get().ok_or_else(none)?;
+    logger.set_directives(directives.parse().map_err(|error| Error::setting("log", error))?)?;
+    follow_filter();
+    Ok(())
 }
 
 /// Where this process's log files are, once it has a logger.

@@ -13,6 +13,7 @@ use crate::lane::Lane;
 use crate::layout::{
     APP_MAX, Control, FORMAT_VERSION, LaneBlock, MAGIC, ROLE_MAX, RingHeader, lane_kind, ring_flag,
 };
+use crate::filter::{self, Filter};
 use crate::level::Level;
 use crate::process::ProcessId;
 use crate::reader::{ROLE_RULE, is_role};
@@ -39,8 +40,8 @@ pub struct RingSpec {
     pub geometry: Geometry,
     /// What the ring's memory is.
     pub memory: Memory,
-    /// Records below are not recorded.
-    pub level: Level,
+    /// What is recorded.
+    pub filter: Filter,
     /// What a producer does when the ring is full.
     pub full: FullPolicy,
     /// Times in the files are UTC.
@@ -51,6 +52,14 @@ pub struct RingSpec {
     pub rotate_keep: u32,
     /// Milliseconds between two syncs that the flusher is asked for; 0 for none.
     pub sync_ms: u32,
+}
+
+impl RingSpec {
+    /// Whether the ring records what no log file shows. Then the last overflow lane is for that.
+    #[must_use]
+    pub fn records_finer(&self) -> bool {
+        self.filter.record != Level::OFF
+    }
 }
 
 /// A ring mapped by the process that writes it.
@@ -192,6 +201,14 @@ impl Ring {
         self.control().closed.store(how, Ordering::Release);
     }
 
+    /// Changes what is recorded, from now on.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for directives that are too long, [`Error::Io`] as pwrite(2).
+    pub(crate) fn set_filter(&self, filter: &Filter) -> Result<()> {
+        filter::write(filter, &self.file, self.geometry(), &self.path)
+    }
+
     /// The descriptor that holds the lock.
     pub(crate) fn raw_fd(&self) -> std::os::fd::RawFd {
         self.file.as_raw_fd()
@@ -304,15 +321,17 @@ fn fill(
         .map_err(|error| Error::io("lock the ring in", rings)(error.into()))?;
     let map = map(file).map_err(Error::io("map the ring in", rings))?;
     let control = map.control();
-    control.level.store(u32::from(spec.level.number()), Ordering::Relaxed);
-    control.write_level.store(u32::from(spec.level.number()), Ordering::Relaxed);
+    filter::write(&spec.filter, file, spec.geometry, rings)?;
     let anchor = Anchor::now();
     for (cell, word) in anchor_cells(control).into_iter().zip(anchor.words()) {
         cell.store(word, Ordering::Relaxed);
     }
     control.newest_anchor.store(anchor.ticks, Ordering::Relaxed);
-    for lane in spec.geometry.lanes() - spec.geometry.overflow_lanes()..spec.geometry.lanes() {
-        map.block(lane).kind.store(lane_kind::OVERFLOW, Ordering::Relaxed);
+    let lanes = spec.geometry.lanes();
+    for lane in lanes - spec.geometry.overflow_lanes()..lanes {
+        let fine = spec.records_finer() && lane == lanes - 1;
+        let kind = if fine { lane_kind::FINE } else { lane_kind::OVERFLOW };
+        map.block(lane).kind.store(kind, Ordering::Relaxed);
     }
     test_promises(file, &map, rings)?;
     Ok(map)

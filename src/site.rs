@@ -1,9 +1,10 @@
 //! The place of a log call in the program, and its id in this process's ring.
 
+use crate::filter::Destination;
 use crate::layout::encoding;
 use crate::level::Level;
 use crate::log::Log;
-use crate::logger::Logger;
+use crate::logger::{Decision, Logger};
 use crate::record::{BodyWriter, extra_kind};
 use crate::registry;
 use crate::table::CallSiteRef;
@@ -43,61 +44,96 @@ pub struct Site {
     place: Place,
     /// Generation of the logger in the high half, id in the low half.
     id: AtomicU64,
+    /// Where its records go: the key of the decision, and in the low two bits one of [`answer`].
+    answer: AtomicU64,
+}
+
+/// What a site remembers of a decision.
+mod answer {
+    pub(super) const NOWHERE: u64 = 1;
+    pub(super) const WRITE: u64 = 2;
+    pub(super) const FINE: u64 = 3;
 }
 
 impl Site {
     /// A site, not registered yet.
     #[must_use]
     pub const fn new(place: Place) -> Site {
-        Site { place, id: AtomicU64::new(0) }
+        Site { place, id: AtomicU64::new(0), answer: AtomicU64::new(0) }
     }
 
     /// The logger, if this site's records are recorded now.
     #[inline]
     #[must_use]
     pub fn enabled(&self) -> Option<Enabled> {
-        let logger = registry::current()?;
-        logger.enabled(self.place.level).then_some(Enabled { logger })
+        self.enabled_by(registry::current()?)
     }
 
     /// The same for a logger that is a value.
     #[inline]
     #[must_use]
     pub fn enabled_in(&self, log: Log) -> Option<Enabled> {
-        let logger = log.logger()?;
-        logger.enabled(self.place.level).then_some(Enabled { logger })
+        self.enabled_by(log.logger()?)
+    }
+
+    #[inline(always)]
+    fn enabled_by(&self, logger: &'static Logger) -> Option<Enabled> {
+        let destination = logger.admit(self.place.level, || self.destination(logger))?;
+        Some(Enabled { logger, destination })
+    }
+
+    /// What the filter says of this site, remembered until the filter changes.
+    #[inline(never)]
+    fn destination(&self, logger: &Logger) -> Option<Destination> {
+        let known = self.answer.load(Ordering::Relaxed);
+        if known & !3 == logger.decision_key() {
+            return match known & 3 {
+                answer::WRITE => Some(Destination::Write),
+                answer::FINE => Some(Destination::Fine),
+                _ => None,
+            };
+        }
+        let Decision { key, destination } = logger.decide(self.place.level, self.place.target);
+        let said = match destination {
+            Some(Destination::Write) => answer::WRITE,
+            Some(Destination::Fine) => answer::FINE,
+            None => answer::NOWHERE,
+        };
+        self.answer.store(key | said, Ordering::Relaxed);
+        destination
     }
 
     /// Records one message. `text` hands over the same message and its fields, to be formatted by the caller; it is
     /// called only where the values cannot be stored.
     #[inline(always)]
     pub fn record<V: Values>(&'static self, enabled: Enabled, values: &V, text: impl Fn(&mut TextWriter<'_>)) {
-        let logger = enabled.logger;
+        let Enabled { logger, destination } = enabled;
         let level = self.place.level.number();
         let word = self.id.load(Ordering::Relaxed);
         let known = (word >> 32) as u32 == logger.generation() && word as u32 != REGISTERING;
         if V::RAW && known && word as u32 != 0 && values.fit() {
-            let meta = Meta { level, call_site: word as u32 };
+            let meta = Meta { level, call_site: word as u32, destination };
             if thread::record_raw(logger, meta, values) {
                 return;
             }
         }
-        self.record_slowly(logger, if known { Some(word as u32) } else { None }, values, &text);
+        self.record_slowly(enabled, if known { Some(word as u32) } else { None }, values, &text);
     }
 
     #[cold]
     #[inline(never)]
     fn record_slowly<V: Values>(
         &'static self,
-        logger: &'static Logger,
+        enabled: Enabled,
         id: Option<u32>,
         values: &V,
         text: &dyn Fn(&mut TextWriter<'_>),
     ) {
+        let Enabled { logger, destination } = enabled;
         let call_site = id.unwrap_or_else(|| self.register(logger));
         let body = |out: &mut Vec<u8>| push_body(values, out);
         let said = Call { site: self, fit: values.fit(), body: &body, text };
-        thread::record(logger, Meta { level: self.place.level.number(), call_site }, &said);
+        thread::record(logger, Meta { level: self.place.level.number(), call_site, destination }, &said);
     }
 
     /// Writes the site into the ring's table. Nobody waits: who finds another thread at it logs this record with
@@ -176,6 +212,7 @@ pub(crate) fn write_place(body: &mut Vec<u8>, target: &str, file: Option<&str>, 
 #[derive(Debug, Clone, Copy)]
 pub struct Enabled {
     logger: &'static Logger,
+    destination: Destination,
 }
 
 /// Bytes that come without a place.
@@ -213,8 +250,6 @@ pub fn record_bytes(level: Level, target: &str, text: &[u8]) {
 }
 
 pub(crate) fn record_bytes_to(logger: &'static Logger, level: Level, target: &str, text: &[u8]) {
-    if !logger.enabled(level) {
-        return;
-    }
-    thread::record(logger, Meta { level: level.number(), call_site: 0 }, &BytesFrom { target, text });
+    let Some(destination) = logger.admit_target(level, target) else { return };
+    thread::record(logger, Meta { level: level.number(), call_site: 0, destination }, &BytesFrom { target, text });
 }

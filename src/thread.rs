@@ -5,6 +5,7 @@
 //! found no lane, and a thread whose locals are gone already use an overflow lane.
 
 use crate::clock;
+use crate::filter::Destination;
 use crate::lane::{Message, Origin};
 use crate::layout::encoding;
 use crate::logger::{LaneSeat, Logger};
@@ -22,6 +23,10 @@ const TEXT_KEPT: usize = 64 << 10;
 struct Local {
     logger: Option<&'static Logger>,
     seat: Option<LaneSeat>,
+    /// A second lane, for what no file shows.
+    fine: Option<LaneSeat>,
+    /// Has asked for the second lane.
+    asked_for_fine: bool,
     thread: u32,
     ended: bool,
     text: Vec<u8>,
@@ -31,7 +36,7 @@ struct Local {
 
 thread_local! {
     static LOCAL: RefCell<ManuallyDrop<Local>> = const {
-        RefCell::new(ManuallyDrop::new(Local { logger: None, seat: None, thread: 0, ended: false, text: Vec::new(), others: Vec::new() }))
+        RefCell::new(ManuallyDrop::new(Local::NEW))
     };
     static GUARD: Guard = const { Guard };
     static IS_FLUSHER: Cell<bool> = const { Cell::new(false) };
@@ -69,6 +74,14 @@ pub(crate) fn is_flusher() -> bool {
 pub(crate) struct Meta {
     pub(crate) level: u16,
     pub(crate) call_site: u32,
+    pub(crate) destination: Destination,
+}
+
+impl Meta {
+    #[inline(always)]
+    fn is_fine(self) -> bool {
+        self.destination == Destination::Fine
+    }
 }
 
 /// What is said, put together by the caller.
@@ -96,10 +109,11 @@ pub(crate) fn record(logger: &'static Logger, meta: Meta, said: &dyn Said) {
 #[inline(never)]
 pub(crate) fn record_raw<V: Values>(logger: &'static Logger, meta: Meta, values: &V) -> bool {
     let Ok(mut local) = of_thread(&LOCAL).try_borrow_mut() else { return false };
-    let Local { logger: Some(mine), seat: Some(seat), thread, .. } = &mut **local else { return false };
+    let Local { logger: Some(mine), seat, fine, thread, .. } = &mut **local else { return false };
+    let Some(seat) = (if meta.is_fine() { fine } else { seat }) else { return false };
     let words = tag_words(V::COUNT) + values.words();
     let mine = std::ptr::eq(*mine, logger) && seat.lane.fits_slot(words);
-    if !mine || !(seat.lane.has_room(1) || logger.overwrites()) {
+    if !mine || !(seat.fine || seat.lane.has_room(1) || logger.overwrites()) {
         return false;
     }
     let begun = seat.lane.begin(clock::now);
@@ -107,20 +121,35 @@ pub(crate) fn record_raw<V: Values>(logger: &'static Logger, meta: Meta, values:
         seat.lane.seal();
         return false;
     };
-    let Meta { level, call_site } = meta;
+    let Meta { level, call_site, .. } = meta;
     let origin = Origin { level, call_site, thread: *thread, encoding: encoding::VALUES };
     logger.finish(seat, begun, &origin, words * 8);
     true
 }
 
 impl Local {
+    const NEW: Local = Local {
+        logger: None,
+        seat: None,
+        fine: None,
+        asked_for_fine: false,
+        thread: 0,
+        ended: false,
+        text: Vec::new(),
+        others: Vec::new(),
+    };
+
     fn record(&mut self, logger: &'static Logger, meta: Meta, said: &dyn Said) {
         if !self.logger.is_some_and(|mine| std::ptr::eq(mine, logger)) {
             self.switch_to(logger);
-        } else if self.seat.is_none() && logger.has_free_lane() {
-            self.seat = self.claim(logger);
+        } else if self.seat.is_none() && logger.has_free_lane(false) {
+            self.seat = self.claim(logger, false);
         }
-        let Local { seat, text, thread, .. } = self;
+        if meta.is_fine() && self.fine.is_none() && (!self.asked_for_fine || logger.has_free_lane(true)) {
+            self.asked_for_fine = true;
+            self.fine = self.claim(logger, true);
+        }
+        let Local { seat, fine, text, thread, .. } = self;
         let (encoding, body) = match said.constant() {
             Some(constant) if meta.call_site != 0 => (encoding::TEXT, constant),
             _ => {
@@ -129,9 +158,10 @@ impl Local {
             }
         };
         let origin = Origin { level: meta.level, call_site: meta.call_site, thread: *thread, encoding };
-        match seat {
-            Some(seat) => logger.write(seat, &Message { origin, body }),
-            None => logger.write_shared(&Message { origin, body }),
+        let message = Message { origin, body };
+        match if meta.is_fine() { fine } else { seat } {
+            Some(seat) => logger.write(seat, &message),
+            None => write_shared(logger, meta, &message),
         }
         if self.text.capacity() > TEXT_KEPT {
             self.text = Vec::new();
@@ -143,37 +173,46 @@ impl Local {
     fn switch_to(&mut self, logger: &'static Logger) {
         self.put_aside();
         self.logger = Some(logger);
-        let known = self.others.iter().position(|(other, _)| std::ptr::eq(*other, logger));
-        self.seat = match known {
-            Some(index) => Some(self.others.swap_remove(index).1),
-            None => self.claim(logger),
-        };
+        self.seat = self.put_back(logger, false).or_else(|| self.claim(logger, false));
+        self.fine = self.put_back(logger, true);
+        self.asked_for_fine = false;
     }
 
-    /// Keeps the lane that is in use for later. One of a ring from before a fork belongs to the parent and is left.
+    /// The lane that the thread has in this logger's ring.
+    fn put_back(&mut self, logger: &Logger, fine: bool) -> Option<LaneSeat> {
+        let of_it = |(other, seat): &(&Logger, LaneSeat)| std::ptr::eq(*other, logger) && seat.fine == fine;
+        let index = self.others.iter().position(of_it)?;
+        Some(self.others.swap_remove(index).1)
+    }
+
+    /// Keeps the lanes that are in use for later. One of a ring from before a fork belongs to the parent and is left.
     fn put_aside(&mut self) {
-        if let (Some(logger), Some(seat)) = (self.logger.take(), self.seat.take()) {
-            self.others.push((logger, seat));
+        if let Some(logger) = self.logger.take() {
+            self.others.extend([self.seat.take(), self.fine.take()].into_iter().flatten().map(|seat| (logger, seat)));
         }
         self.others.retain(|(logger, _)| logger.is_of_this_process());
     }
 
     /// The thread's first record to this logger: learns its id and claims a lane.
-    fn claim(&mut self, logger: &'static Logger) -> Option<LaneSeat> {
+    fn claim(&mut self, logger: &'static Logger, fine: bool) -> Option<LaneSeat> {
         self.thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
         if self.ended || GUARD.try_with(|_| ()).is_err() {
             return None;
         }
         let current = std::thread::current();
-        logger.claim(self.thread, current.name().unwrap_or_default().as_bytes())
+        logger.claim(fine, self.thread, current.name().unwrap_or_default().as_bytes())
     }
 }
 
 #[cold]
 fn record_nested(logger: &'static Logger, meta: Meta, said: &dyn Said) {
     let mut body = Vec::new();
-    let Meta { level, call_site } = meta;
+    let Meta { level, call_site, .. } = meta;
     let encoding = said.write(&mut body, call_site, logger.message_size_max());
     let thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
-    logger.write_shared(&Message { origin: Origin { level, call_site, thread, encoding }, body: &body });
+    write_shared(logger, meta, &Message { origin: Origin { level, call_site, thread, encoding }, body: &body });
+}
+
+fn write_shared(logger: &Logger, meta: Meta, message: &Message<'_>) {
+    if meta.is_fine() { logger.write_shared_fine(message) } else { logger.write_shared(message) }
 }

@@ -12,6 +12,7 @@ use crate::complain::complain;
 use crate::flush::render;
 use crate::flush::sites::Sites;
 use crate::flush::stamp::Stamp;
+use crate::layout::lane_kind;
 use crate::level::Level;
 use crate::logger::Logger;
 use crate::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
@@ -117,6 +118,9 @@ impl Console {
         self.reader.lanes(&mut self.scratch, &mut self.snapshots)?;
         let timeline = self.reader.timeline()?;
         for lane in 0..self.batches.len() {
+            if self.snapshots[lane].kind == lane_kind::FINE {
+                continue;
+            }
             let extent = Extent::Live(self.snapshots[lane].reserved);
             self.reader.read_lane(lane, self.positions[lane], extent, 1024, &mut self.batches[lane])?;
             self.positions[lane] = self.positions[lane].max(self.batches[lane].end);

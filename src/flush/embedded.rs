@@ -5,6 +5,7 @@ use crate::clock;
 use crate::flush::flusher::{Election, Flusher};
 use crate::folder::Folder;
 use crate::holder::Holder;
+use crate::registry;
 use crate::sys::hooks;
 use crate::thread;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -65,11 +66,11 @@ pub(crate) fn wait_for_end(timeout: Duration) {
 
 fn stand_by(folder: &Folder, since: u64) {
     let mut said = false;
-    while !ENDING.load(Ordering::Acquire) {
+    while !is_ending() {
         match Flusher::elect(folder, since) {
             Ok(Election::Won(mut flusher)) => {
                 count_elected(1);
-                flusher.run(|| ENDING.load(Ordering::Acquire));
+                flusher.run(is_ending);
                 drop(flusher);
                 count_elected(-1);
             }
@@ -83,6 +84,12 @@ fn stand_by(folder: &Folder, since: u64) {
             }
         }
     }
+}
+
+/// Whether this process ends. Asked in every pass and between long sleeps, it also follows changes of the filter.
+fn is_ending() -> bool {
+    registry::follow_filter();
+    ENDING.load(Ordering::Acquire)
 }
 
 /// Sleeps until the holder's process ends, where that can be seen.

@@ -93,7 +93,7 @@ impl Flusher {
             match self.drain.pass() {
                 Ok(pass) => {
                     failing = false;
-                    self.rest(pass);
+                    self.rest(pass, &stop);
                 }
                 Err(error) => {
                     if !failing {
@@ -147,7 +147,7 @@ impl Flusher {
         Ok(total)
     }
 
-    fn rest(&mut self, pass: Pass) {
+    fn rest(&mut self, pass: Pass, stop: &impl Fn() -> bool) {
         if pass.waiting {
             return std::thread::sleep(SLEEP_WAITING);
         }
@@ -167,7 +167,7 @@ impl Flusher {
         } else if self.sleep < SLEEP_MAX {
             self.sleep *= 2;
         } else {
-            return self.rest_deeply();
+            return self.rest_deeply(stop);
         }
         self.drain.arm(false);
         let sync = self.drain.sync_due_in().unwrap_or(Duration::MAX);
@@ -176,7 +176,7 @@ impl Flusher {
 
     /// Arms all rings, looks once more, and sleeps until the doorbell rings. No record can come without that, so in
     /// between only what makes no noise is looked for.
-    fn rest_deeply(&mut self) {
+    fn rest_deeply(&mut self, stop: &impl Fn() -> bool) {
         let _ = self.drain.settle();
         // Rather now than in the middle of the sleep.
         let _ = self.drain.sync();
@@ -189,7 +189,7 @@ impl Flusher {
                 let sync = self.drain.sync_due_in();
                 let rang = self.listen(SLEEP_DEEP.min(sync.unwrap_or(Duration::MAX)));
                 let lost = !self.lock.is_current(self.drain.folder());
-                if rang || sync.is_some() || self.drain.has_news() || lost {
+                if rang || sync.is_some() || self.drain.has_news() || lost || stop() {
                     break;
                 }
                 self.lock.beat();

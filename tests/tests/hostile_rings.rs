@@ -91,7 +91,7 @@ fn base(record_size: u32, slots: u32, lanes: u32, messages: u64) -> Base {
         role,
         app,
         geometry,
-        level: Level::TRACE,
+        filter: Level::TRACE.into(),
         full,
         utc: true,
         rotate_size: 1,

@@ -37,7 +37,7 @@ fn ring_in(scratch: &Scratch) -> Ring {
         role: "states".to_owned(),
         app: "lastwords".to_owned(),
         geometry: Geometry::new(SIZE as u32, SLOTS as u32, 2, 0, 4096).expect("sizes within the limits"),
-        level: Level::INFO,
+        filter: Level::INFO.into(),
         full: FullPolicy::Overwrite,
         utc: true,
         memory: Memory::default(),

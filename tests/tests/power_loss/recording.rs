@@ -87,7 +87,7 @@ impl Producer {
             app: "lastwords".to_owned(),
             geometry: Geometry::new(128, SLOTS as u32, THREADS + 1, 1, 4096).expect("sizes within the limits"),
             memory: Memory::File,
-            level: Level::INFO,
+            filter: Level::INFO.into(),
             full: FullPolicy::Overwrite,
             utc: true,
             rotate_size: ROTATE_SIZE,
