@@ -28,6 +28,8 @@ pub(crate) const TABLE_DEFAULT: u32 = 256 << 10;
 pub(crate) const ROTATE_SIZE_DEFAULT: u64 = 10 << 20;
 /// Rotated files kept.
 pub(crate) const ROTATE_KEEP_DEFAULT: u32 = 5;
+/// Crash files that are kept of a role.
+pub(crate) const CRASH_FILES_DEFAULT: u32 = 20;
 /// Longest time between two syncs: an hour, after which the kernel has long written everything by itself.
 const DURABLE_MAX: Duration = Duration::from_secs(3600);
 
@@ -74,6 +76,8 @@ pub struct Builder {
     pub(crate) rotate_size: u64,
     pub(crate) rotate_keep: u32,
     pub(crate) durable: Option<Duration>,
+    pub(crate) crash_files: u32,
+    pub(crate) pull: u32,
 }
 
 impl Builder {
@@ -97,6 +101,8 @@ impl Builder {
             rotate_size: ROTATE_SIZE_DEFAULT,
             rotate_keep: ROTATE_KEEP_DEFAULT,
             durable: None,
+            crash_files: CRASH_FILES_DEFAULT,
+            pull: 0,
         }
     }
 
@@ -212,6 +218,22 @@ impl Builder {
         self
     }
 
+    /// Crash files that are kept of this role, up to 10,000; the oldest give way. 0 for no crash files. Default 20.
+    ///
+    /// A crash file, `<role>-<pid>-<UTC time>.crash.log`, is written when a process dies without closing its log. It
+    /// holds all that the ring still has, of every level. For a role the dead process's own ring counts.
+    pub fn crash_files(mut self, files: u32) -> Builder {
+        self.crash_files = files;
+        self
+    }
+
+    /// Has a record of level ERROR or above bring the last so many records of this process that no log file shows into
+    /// the log file, above its own line; at most 10,000. Only with [`Builder::record`]. Default 0.
+    pub fn pull(mut self, records: u32) -> Builder {
+        self.pull = records;
+        self
+    }
+
     /// Makes the ring and starts to log: the macros of this crate and the `log` facade write to it from now on. At a
     /// normal exit of the process the files hold everything, with no guard to keep.
     ///
@@ -291,6 +313,8 @@ impl Builder {
             rotate_size: self.rotate_size,
             rotate_keep: self.rotate_keep,
             sync_ms: self.sync_ms()?,
+            crash_keep: at_most_10_000("crash_files", self.crash_files)?,
+            pull: at_most_10_000("pull", self.pull)?,
         })
     }
 
@@ -324,6 +348,10 @@ impl Builder {
         };
         Ok(Filter { directives, record })
     }
+}
+
+fn at_most_10_000(name: &'static str, found: u32) -> Result<u32> {
+    if found <= 10_000 { Ok(found) } else { Err(Error::setting(name, format!("{found} found, expected at most 10,000"))) }
 }
 
 /// A builder for `role`, which names the log file: `<role>.log`.

@@ -114,8 +114,12 @@ pub struct RingHeader {
     /// Milliseconds between two syncs that the process asks the flusher for, see [`crate::Builder::durable`]; 0 for none,
     /// which is what rings say that were made before there was this field.
     pub sync_ms: u32,
+    /// Crash files that are kept of the role, plus one; 0, which is what older rings say, for the usual number.
+    pub crash_keep: u32,
+    /// How many of the records that no file shows an ERROR brings into the log file; 0 for none.
+    pub pull: u32,
     /// Reserved, zero.
-    pub reserved: [u8; 28],
+    pub reserved: [u8; 20],
     /// Checksum of all bytes before this field.
     pub checksum: u64,
 }
@@ -349,6 +353,8 @@ impl SlotHead {
 pub mod entry_kind {
     /// A call site.
     pub const CALL_SITE: u8 = 1;
+    /// The process's command line, its arguments with a zero byte after each; the first entry of the table.
+    pub const COMMAND: u8 = 2;
 }
 
 /// The commit word of a table entry: kind in the low byte, payload bytes in the next three, checksum in the high four.
@@ -364,7 +370,7 @@ const _: () = {
     assert!(offset_of!(RingHeader, uuid) == 40 && offset_of!(RingHeader, boot_id) == 56);
     assert!(offset_of!(RingHeader, pid) == 72 && offset_of!(RingHeader, pid_namespace) == 80);
     assert!(offset_of!(RingHeader, rotate_size) == 112 && offset_of!(RingHeader, role) == 136);
-    assert!(offset_of!(RingHeader, sync_ms) == 232 && offset_of!(RingHeader, reserved) == 236);
+    assert!(offset_of!(RingHeader, sync_ms) == 232 && offset_of!(RingHeader, reserved) == 244);
     assert!(size_of::<SlotHead>() == 48 && offset_of!(SlotHead, call_site) == 32);
     assert!(offset_of!(SlotHead, length) == 40 && offset_of!(SlotHead, encoding) == 47);
 };

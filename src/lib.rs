@@ -60,6 +60,7 @@ not_under_loom! {
     mod log;
     mod logger;
     mod macros;
+    mod nameless;
     mod registry;
     mod shared_lane;
     mod site;

@@ -41,7 +41,7 @@ use crate::process::ProcessId;
 use crate::record::Record;
 use crate::spill::{SpillLost, SpillReference};
 use crate::snapshot::read_word;
-use crate::table::{CallSite, ENTRY_MAX, split_entry_word};
+use crate::table::{COMMAND_ID, CallSite, ENTRY_MAX, split_entry_word};
 use std::fs::File;
 use std::io;
 use std::mem::offset_of;
@@ -215,6 +215,7 @@ impl<S: Source> RingReader<S> {
                 _ => Closed::Open,
             },
             anchors: anchors.collect(),
+            page: bytes,
         })
     }
 
@@ -343,11 +344,25 @@ impl<S: Source> RingReader<S> {
         Ok(Some((bytes, reference.encoding)))
     }
 
-    /// Looks a call site up; None for id 0, an unknown kind, or an entry that is not whole.
+    /// Looks a call site up; None for id 0, another kind, or an entry that is not whole.
     ///
     /// # Errors
     /// As pread(2).
     pub fn call_site(&self, id: u32) -> Result<Option<CallSite>> {
+        Ok(self.entry_of(id, entry_kind::CALL_SITE)?.and_then(|payload| CallSite::decode(&payload)))
+    }
+
+    /// The process's command line, possibly cut; empty where the ring does not hold it.
+    ///
+    /// # Errors
+    /// As pread(2).
+    pub fn command(&self) -> Result<Vec<String>> {
+        let Some(bytes) = self.entry_of(COMMAND_ID, entry_kind::COMMAND)? else { return Ok(Vec::new()) };
+        let arguments = bytes.strip_suffix(b"\0").unwrap_or(&bytes).split(|byte| *byte == 0);
+        Ok(arguments.map(|argument| String::from_utf8_lossy(argument).into_owned()).collect())
+    }
+
+    fn entry_of(&self, id: u32, wanted: u8) -> Result<Option<Vec<u8>>> {
         let offset = u64::from(id) * 8;
         if id == 0 || offset + 8 > self.geometry.table_size() as u64 {
             return Ok(None);
@@ -356,12 +371,12 @@ impl<S: Source> RingReader<S> {
         self.fill(&mut word, self.geometry.table_offset() + offset)?;
         let (kind, length, sum) = split_entry_word(u64::from_le_bytes(word));
         let end = offset + 8 + length as u64;
-        if kind != entry_kind::CALL_SITE || length > ENTRY_MAX || end > self.geometry.table_size() as u64 {
+        if kind != wanted || length > ENTRY_MAX || end > self.geometry.table_size() as u64 {
             return Ok(None);
         }
         let mut payload = vec![0u8; length];
         self.fill(&mut payload, self.geometry.table_offset() + offset + 8)?;
-        Ok((checksum(&payload) as u32 == sum).then(|| CallSite::decode(&payload)).flatten())
+        Ok((checksum(&payload) as u32 == sum).then_some(payload))
     }
 
     fn key(&self, lane: usize) -> u64 {

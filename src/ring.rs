@@ -15,6 +15,7 @@ use crate::layout::{
 };
 use crate::filter::{self, Filter};
 use crate::level::Level;
+use crate::nameless::Nameless;
 use crate::process::ProcessId;
 use crate::reader::{ROLE_RULE, is_role};
 use crate::sync::Ordering;
@@ -22,7 +23,7 @@ use crate::sys::map::RingMap;
 use crate::table::TableWriter;
 use bytemuck::Zeroable;
 use shared_memory::{ShmemConf, ShmemError};
-use rustix::fs::{AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{FallocateFlags, FlockOperation};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -52,6 +53,10 @@ pub struct RingSpec {
     pub rotate_keep: u32,
     /// Milliseconds between two syncs that the flusher is asked for; 0 for none.
     pub sync_ms: u32,
+    /// Crash files that are kept of the role; 0 for no crash files.
+    pub crash_keep: u32,
+    /// How many finer records an ERROR brings into the log file.
+    pub pull: u32,
 }
 
 impl RingSpec {
@@ -106,16 +111,9 @@ impl Ring {
     fn create_file(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<Ring> {
         let name = format!("{}{RING_ENDING}", stem(&spec.role, &header));
         let rings = folder.rings();
-        let (file, unnamed) = open_nameless(&rings, &name)?;
-        let result = fill(&file, spec, &header, &rings, |file| RingMap::new(file, spec.geometry)).and_then(|map| {
-            publish(&file, &rings, &name, unnamed)?;
-            Ok(map)
-        });
-        let map = result.inspect_err(|_| {
-            if !unnamed {
-                let _ = std::fs::remove_file(rings.join(temporary(&name)));
-            }
-        })?;
+        let nameless = Nameless::create(&rings, &name)?;
+        let map = fill(nameless.file(), spec, &header, &rings, |file| RingMap::new(file, spec.geometry))?;
+        let file = nameless.publish()?;
         Ok(Ring { map, file, path: rings.join(&name), entry: rings.join(&name), header })
     }
 
@@ -226,10 +224,6 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn temporary(name: &str) -> String {
-    format!(".{name}.new")
-}
-
 fn make_header(spec: &RingSpec) -> Result<RingHeader> {
     if !is_role(&spec.role) {
         return Err(Error::setting("role", format!("\"{}\" found, expected {ROLE_RULE}", spec.role.escape_default())));
@@ -258,6 +252,8 @@ fn make_header(spec: &RingSpec) -> Result<RingHeader> {
         flags: if spec.utc { ring_flag::UTC } else { 0 },
         full_policy: spec.full as u32,
         sync_ms: spec.sync_ms,
+        crash_keep: spec.crash_keep + 1,
+        pull: spec.pull,
         role_length: spec.role.len() as u16,
         app_length: spec.app.len().min(APP_MAX) as u16,
         role: [0; ROLE_MAX],
@@ -293,19 +289,6 @@ fn refuse_file_size_limit(size: u64) -> Result<()> {
     }
 }
 
-/// A file without a name where the file system can, else one under a temporary name. The flag says which.
-fn open_nameless(rings: &Path, name: &str) -> Result<(File, bool)> {
-    let (flags, mode) = (OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR);
-    let linkable = Path::new("/proc/self/fd").exists();
-    if linkable && let Ok(fd) = rustix::fs::open(rings, flags | OFlags::TMPFILE, mode) {
-        return Ok((File::from(fd), true));
-    }
-    let path = rings.join(temporary(name));
-    let fd = rustix::fs::open(&path, flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW, mode)
-        .map_err(|error| Error::io("create the ring", path)(error.into()))?;
-    Ok((File::from(fd), false))
-}
-
 fn fill(
     file: &File,
     spec: &RingSpec,
@@ -327,6 +310,8 @@ fn fill(
         cell.store(word, Ordering::Relaxed);
     }
     control.newest_anchor.store(anchor.ticks, Ordering::Relaxed);
+    let command = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+    TableWriter::new(map.table(), &control.table_used).set_command(command);
     let lanes = spec.geometry.lanes();
     for lane in lanes - spec.geometry.overflow_lanes()..lanes {
         let fine = spec.records_finer() && lane == lanes - 1;
@@ -364,15 +349,4 @@ fn test_promises(file: &File, map: &RingMap, rings: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn publish(file: &File, rings: &Path, name: &str, unnamed: bool) -> Result<()> {
-    let to = rings.join(name);
-    let done = if unnamed {
-        let from = format!("/proc/self/fd/{}", file.as_raw_fd());
-        rustix::fs::linkat(CWD, from.as_str(), CWD, &to, AtFlags::SYMLINK_FOLLOW)
-    } else {
-        rustix::fs::renameat_with(CWD, rings.join(temporary(name)), CWD, &to, RenameFlags::NOREPLACE)
-    };
-    done.map_err(|error| Error::io("give the ring its name", to)(error.into()))
 }

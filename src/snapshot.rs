@@ -2,7 +2,8 @@
 
 use crate::checksum::checksum;
 use crate::clock::Anchor;
-use crate::layout::{Consumer, LaneBlock, OWNERS};
+use crate::filter::Filter;
+use crate::layout::{Consumer, Control, FILTER_WORDS, LaneBlock, OWNERS};
 use crate::mutant::{self, Mutant};
 use crate::record::Record;
 use std::mem::offset_of;
@@ -25,6 +26,35 @@ pub struct ControlSnapshot {
     pub closed: Closed,
     /// Anchors whose guard agrees.
     pub anchors: Vec<Anchor>,
+    pub(crate) page: Vec<u8>,
+}
+
+impl ControlSnapshot {
+    /// What is recorded.
+    #[must_use]
+    pub fn filter(&self) -> Filter {
+        let level = read_word(&self.page, offset_of!(Control, level)) as u32;
+        let start = offset_of!(Control, filter);
+        Filter::parse(level, &self.page[start..start + FILTER_WORDS * 8])
+    }
+
+    /// Messages lost because no lane could be had.
+    #[must_use]
+    pub fn unplaced(&self) -> u64 {
+        read_word(&self.page, offset_of!(Control, unplaced))
+    }
+
+    /// Messages cut to the longest that the ring holds.
+    #[must_use]
+    pub fn cut(&self) -> u64 {
+        read_word(&self.page, offset_of!(Control, cut))
+    }
+
+    /// Call sites that found the table full.
+    #[must_use]
+    pub fn table_refused(&self) -> u64 {
+        read_word(&self.page, offset_of!(Control, table_refused))
+    }
 }
 
 /// The flusher's words of a lane.
@@ -79,6 +109,8 @@ impl Position {
 pub struct LaneSnapshot {
     /// Highest sequence begun.
     pub reserved: u64,
+    /// Messages committed.
+    pub messages: u64,
     /// Messages dropped by the producer.
     pub dropped: u64,
     /// Raw clock of the first and the last of them.
@@ -97,6 +129,7 @@ impl LaneSnapshot {
         let owners = offset_of!(LaneBlock, owners);
         LaneSnapshot {
             reserved: word(offset_of!(LaneBlock, reserved)),
+            messages: word(offset_of!(LaneBlock, messages)),
             dropped: word(offset_of!(LaneBlock, dropped)),
             dropped_between: (word(offset_of!(LaneBlock, dropped_first)), word(offset_of!(LaneBlock, dropped_last))),
             kind: word(offset_of!(LaneBlock, kind)),

@@ -13,6 +13,12 @@ use std::sync::Arc;
 /// Longest payload of an entry in bytes; longer call sites are refused and logged as text.
 pub const ENTRY_MAX: usize = 4096;
 
+/// Bytes of a command line that are kept.
+const COMMAND_MAX: usize = 1024;
+
+/// Id of the entry that holds the command line.
+pub(crate) const COMMAND_ID: u32 = 1;
+
 /// What a call site says of all its records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallSite {
@@ -115,21 +121,30 @@ impl<'a> TableWriter<'a> {
         TableWriter { words, used }
     }
 
-    /// Writes an entry and returns its id, or None if the table is full or the call site too long.
+    /// Writes a call site and returns its id, or None if the table is full or the call site too long.
     #[must_use]
     pub fn register(&self, site: &CallSiteRef<'_>) -> Option<u32> {
-        let payload = site.encode()?;
+        self.append(entry_kind::CALL_SITE, site.encode()?)
+    }
+
+    /// Writes the process's command line, cut to what may stand in a table. It must come before all call sites.
+    pub(crate) fn set_command(&self, mut command: Vec<u8>) {
+        command.truncate(COMMAND_MAX);
+        // A table without room for it has room for next to nothing.
+        let _ = self.append(entry_kind::COMMAND, command);
+    }
+
+    fn append(&self, kind: u8, mut payload: Vec<u8>) -> Option<u32> {
         let needed = 1 + payload.len().div_ceil(8) as u64;
         // Word 0 stays unused, so that no entry has id 0.
         let start = 1 + self.take_words(needed)? as usize;
         let entry = self.words.get(start..start + needed as usize)?;
-        let mut padded = payload.clone();
-        padded.resize(payload.len().next_multiple_of(8), 0);
-        for (cell, chunk) in entry[1..].iter().zip(padded.chunks_exact(8)) {
+        let commit = entry_word(kind, payload.len() as u32, checksum(&payload));
+        payload.resize(payload.len().next_multiple_of(8), 0);
+        for (cell, chunk) in entry[1..].iter().zip(payload.chunks_exact(8)) {
             let (word, _) = chunk.split_first_chunk::<8>()?;
             cell.store(u64::from_le_bytes(*word), Ordering::Relaxed);
         }
-        let commit = entry_word(entry_kind::CALL_SITE, payload.len() as u32, checksum(&payload));
         // TABLE:A, pairs with the checksum: who sees the commit word through memory also sees the payload.
         entry[0].store(commit, Ordering::Release);
         Some(start as u32)

@@ -66,12 +66,17 @@ pub(crate) struct Flush {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  lastwords recover /var/log/app\n  lastwords recover crash/worker-4157-*.ring --json\n  \
+                  lastwords recover --black-box /var/log/app    what running processes recorded last\n  \
                   lastwords recover --drain /var/log/app    append it to the log files instead"
 )]
 pub(crate) struct Recover {
     /// Append the records to the log files as the flusher would, and remove the rings of dead processes.
     #[arg(long, conflicts_with = "json")]
     pub(crate) drain: bool,
+    /// Print all that the rings still hold instead, of every level, with what is known of each process: of live
+    /// processes, and of rings that were copied.
+    #[arg(long, conflicts_with_all = ["drain", "json"])]
+    pub(crate) black_box: bool,
     /// One JSON object a line instead of text.
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,21 +2,25 @@
 
 use crate::cli::Recover;
 use crate::exit::Exit;
-use lastwords::flush::liveness::Verdict;
+use lastwords::flush::blackbox::BlackBox;
 use lastwords::flush::recover::{Recovered, Recovery, RingReport};
 use lastwords::flush::render;
 use lastwords::flush::stamp::Stamp;
 use lastwords::flush::template::Template;
 use lastwords::folder::Folder;
-use lastwords::reader::Closed;
 use lastwords::record::{Record, extra_kind};
 use lastwords::{Error, Result};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 pub(crate) fn run(arguments: &Recover) -> Result<Exit> {
-    if arguments.drain { drain(arguments) } else { print(arguments) }
+    match (arguments.drain, arguments.black_box) {
+        (true, _) => drain(arguments),
+        (_, true) => black_boxes(arguments),
+        _ => print(arguments),
+    }
 }
 
 fn drain(arguments: &Recover) -> Result<Exit> {
@@ -30,6 +34,40 @@ fn drain(arguments: &Recover) -> Result<Exit> {
             exit = Exit::Done;
         }
     }
+    Ok(exit)
+}
+
+/// Prints all that each ring holds.
+fn black_boxes(arguments: &Recover) -> Result<Exit> {
+    let mut rings = Vec::new();
+    for path in &arguments.paths {
+        if path.is_dir() {
+            rings.extend(arguments.rings.of(Folder::open(path)?)?.ring_files()?);
+        } else {
+            rings.push(path.clone());
+        }
+    }
+    let mut exit = Exit::Nothing;
+    let mut out = BufWriter::new(io::stdout().lock());
+    for ring in rings {
+        let printed = BlackBox::open(&ring)
+            .and_then(|mut found| found.write(&mut out, arguments.utc, Path::new("standard output")).map(|()| found));
+        match printed {
+            Ok(found) if found.report().is_some_and(|report| report.damaged > 0) => exit = Exit::Damaged,
+            Ok(_) if exit == Exit::Nothing => exit = Exit::Done,
+            Ok(_) => {}
+            // Nobody reads standard output any more, `head` for instance.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => return Ok(exit),
+            Err(error) => {
+                eprintln!("{error}");
+                exit = Exit::Damaged;
+            }
+        }
+    }
+    if exit == Exit::Nothing {
+        eprintln!("no rings found");
+    }
+    let _ = out.flush();
     Ok(exit)
 }
 
@@ -168,14 +206,7 @@ fn summary(recovery: &Recovery) -> Exit {
 }
 
 fn describe(report: &RingReport) -> String {
-    let state = match (report.verdict, report.closed) {
-        (Verdict::Alive, _) => "alive".to_owned(),
-        (_, Closed::Exit) => "ended normally".to_owned(),
-        (_, Closed::Signal(signal)) => format!("ended by signal {signal}"),
-        (Verdict::Exec, Closed::Open) => "replaced its program (exec)".to_owned(),
-        (Verdict::Perhaps, Closed::Open) => "cannot be seen from here, probably dead".to_owned(),
-        (Verdict::Dead, Closed::Open) => "died without closing".to_owned(),
-    };
+    let state = report.ending();
     format!(
         "{}: role {}, pid {}, {state}; {} records, {} lost before them, {} cut off in the middle, {} damaged slots",
         report.path.display(),

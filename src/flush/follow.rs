@@ -115,6 +115,8 @@ pub(crate) struct Follow {
     pub(crate) damaged: u64,
     /// The line that says so stands above its records.
     pub(crate) headed: bool,
+    /// How often its crash file could not be written.
+    pub(crate) crash_failures: u32,
     /// How often in a row it could not be read.
     pub(crate) failures: u32,
     pub(crate) looked_at: Option<Instant>,
@@ -155,6 +157,7 @@ impl Follow {
             earlier: false,
             headed: false,
             failures: 0,
+            crash_failures: 0,
             closed: control.closed,
             damaged: 0,
             looked_at: None,

@@ -3,6 +3,7 @@
 //! `embedded` and `flusher` decide who drains and when, `drain` does a pass, `journal` makes it redoable, `durable`
 //! brings it to the disk where that is wished for, `logfile` and `output` hold a role's file, `sites`, `template`, `value`, `render` and `stamp` make lines, `recover` reads without changing anything.
 
+pub mod blackbox;
 pub mod drain;
 pub mod election;
 pub mod flusher;

@@ -8,6 +8,7 @@ use crate::flush::liveness::{Evidence, Verdict};
 use crate::flush::sites::Sites;
 use crate::flush::template::Template;
 use crate::folder::Folder;
+use crate::layout::lane_kind;
 use crate::reader::{Closed, Extent, LaneBatch, LaneSnapshot, Position, RingReader};
 use crate::record::Record;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -24,6 +25,7 @@ pub struct RecoveredRing {
     lanes: Vec<LaneRead>,
     report: RingReport,
     sites: Sites,
+    everything: bool,
 }
 
 #[derive(Debug)]
@@ -32,6 +34,7 @@ struct LaneRead {
     extent: Extent,
     position: u64,
     next_message: u64,
+    wanted: bool,
     snapshot: LaneSnapshot,
 }
 
@@ -75,9 +78,20 @@ pub struct Recovered<'a> {
     pub thread_name: Option<String>,
 }
 
-/// Everything that is not in the log files.
+/// What of a ring is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// What no log file has yet.
+    #[default]
+    Unwritten,
+    /// All that it still holds, of every level.
+    Everything,
+}
+
+/// What rings hold, everything that is not in the log files if nothing else is asked for.
 #[derive(Debug, Default)]
 pub struct Recovery {
+    scope: Scope,
     rings: Vec<RecoveredRing>,
     /// Lines that the journal holds and the log files do not, by role: a flusher died while it wrote them.
     pub journaled: Vec<(String, Vec<u8>)>,
@@ -86,12 +100,18 @@ pub struct Recovery {
 }
 
 impl Recovery {
+    /// Reads so much of each ring.
+    #[must_use]
+    pub fn new(scope: Scope) -> Recovery {
+        Recovery { scope, ..Recovery::default() }
+    }
+
     /// Adds all rings of a log folder, and what its journal holds.
     ///
     /// # Errors
     /// [`Error::Io`] if the folder cannot be listed, or its journal or a log file not be read.
     pub fn add_folder(&mut self, folder: &Folder) -> Result<()> {
-        let mut entry = Journal::peek(folder)?;
+        let mut entry = if self.scope == Scope::Unwritten { Journal::peek(folder)? } else { None };
         if let Some(found) = &entry {
             self.journaled.extend(unwritten(folder, found)?);
             if apply::lacks_bytes(folder, found)? {
@@ -115,7 +135,7 @@ impl Recovery {
     }
 
     fn add(&mut self, opened: Result<RingReader>, journal: Option<&Entry>) {
-        match opened.and_then(|reader| RecoveredRing::new(reader, journal)) {
+        match opened.and_then(|reader| RecoveredRing::new(reader, journal, self.scope)) {
             Ok(ring) => self.rings.push(ring),
             Err(error) => self.refused.push(error),
         }
@@ -136,19 +156,58 @@ impl Recovery {
         }
     }
 
+    /// The rings that could be read.
+    pub(crate) fn rings(&self) -> &[RecoveredRing] {
+        &self.rings
+    }
+
     /// What is known of each ring.
     pub fn reports(&self) -> impl Iterator<Item = &RingReport> {
         self.rings.iter().map(|ring| &ring.report)
     }
 }
 
+impl RingReport {
+    /// How the process ended, as far as it is known.
+    #[must_use]
+    pub fn ending(&self) -> String {
+        match (self.verdict, self.closed) {
+            (Verdict::Alive, _) => "alive".to_owned(),
+            (_, Closed::Exit) => "ended normally".to_owned(),
+            (_, Closed::Signal(signal)) => format!("ended by signal {signal}"),
+            (Verdict::Exec, Closed::Open) => "replaced its program (exec)".to_owned(),
+            (Verdict::Perhaps, Closed::Open) => "cannot be seen from here, probably dead".to_owned(),
+            (Verdict::Dead, Closed::Open) => "died without closing its log".to_owned(),
+        }
+    }
+}
+
 impl RecoveredRing {
-    fn new(reader: RingReader, journal: Option<&Entry>) -> Result<RecoveredRing> {
+    pub(crate) fn reader(&self) -> &RingReader {
+        &self.reader
+    }
+
+    /// Calendar time of its newest record; None if there is none.
+    pub(crate) fn newest_ns(&self) -> Result<Option<u64>> {
+        let mut newest = None;
+        let mut batch = LaneBatch::default();
+        for (number, lane) in self.lanes.iter().enumerate() {
+            let (Extent::Live(last) | Extent::Final(last)) = lane.extent;
+            // The last message may have as many slots as a message can have.
+            let slots = self.reader.geometry().message_slots_max() + 1;
+            self.reader.read_lane(number, last.saturating_sub(slots), lane.extent, slots, &mut batch)?;
+            newest = newest.max(batch.iter().map(|record| self.timeline.realtime_ns(record.clock)).max());
+        }
+        Ok(newest)
+    }
+
+    fn new(reader: RingReader, journal: Option<&Entry>, scope: Scope) -> Result<RecoveredRing> {
         let inode = reader.source().metadata().map_err(Error::io("look at the ring", reader.path()))?.ino();
         let evidence = Evidence::collect(reader.source(), inode, reader.process())
             .map_err(Error::io("look at the lock of", reader.path()))?;
         let verdict = evidence.verdict();
         let closed = reader.control()?.closed;
+        let everything = scope == Scope::Everything;
         let (mut scratch, mut snapshots, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
         reader.lanes(&mut scratch, &mut snapshots)?;
         for (number, snapshot) in snapshots.iter().enumerate() {
@@ -158,8 +217,10 @@ impl RecoveredRing {
             lanes.push(LaneRead {
                 batch: LaneBatch::default(),
                 extent,
-                position: position.released,
-                next_message: position.next_message.max(1),
+                position: if everything { 0 } else { position.released },
+                // Of a ring that is read whole, what has been overwritten is no loss.
+                next_message: if everything { u64::MAX } else { position.next_message.max(1) },
+                wanted: everything || snapshot.kind != lane_kind::FINE,
                 snapshot: *snapshot,
             });
         }
@@ -170,12 +231,12 @@ impl RecoveredRing {
             verdict,
             closed,
             records: 0,
-            lost: snapshots.iter().map(|lane| lane.dropped.saturating_sub(lane.position.dropped_reported)).sum(),
+            lost: snapshots.iter().map(|lane| lane.dropped.saturating_sub(if everything { 0 } else { lane.position.dropped_reported })).sum(),
             damaged: 0,
             in_flight: 0,
         };
         let timeline = reader.timeline()?;
-        Ok(RecoveredRing { reader, timeline, lanes, report, sites: Sites::default() })
+        Ok(RecoveredRing { reader, timeline, lanes, report, sites: Sites::default(), everything })
     }
 
     fn fill_all(&mut self) -> Result<()> {
@@ -184,6 +245,9 @@ impl RecoveredRing {
 
     fn fill(&mut self, number: usize) -> Result<()> {
         let lane = &mut self.lanes[number];
+        if !lane.wanted {
+            return Ok(());
+        }
         self.reader.read_lane(number, lane.position, lane.extent, SLOTS, &mut lane.batch)?;
         lane.position = lane.position.max(lane.batch.end);
         self.report.damaged += lane.batch.damaged;
@@ -213,11 +277,12 @@ impl RecoveredRing {
         if let Some(record) = lane.batch.peek() {
             self.report.records += 1;
             self.report.lost += record.message.saturating_sub(lane.next_message);
-            lane.next_message = record.message.saturating_add(1);
+            lane.next_message = lane.next_message.max(record.message.saturating_add(1));
             let site = self.sites.get(&self.reader, record.call_site)?;
             let thread_name = lane.snapshot.thread_name(&record);
             let spilled = self.reader.unspill(&record);
-            self.report.damaged += u64::from(spilled.is_err());
+            // The message of a record that is written already may be gone.
+            self.report.damaged += u64::from(spilled.is_err() && !self.everything);
             let lost = spilled.as_ref().map_or_else(ToString::to_string, |_| String::new());
             let record = match &spilled {
                 Ok(None) => record,

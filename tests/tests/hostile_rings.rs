@@ -97,6 +97,8 @@ fn base(record_size: u32, slots: u32, lanes: u32, messages: u64) -> Base {
         rotate_size: 1,
         rotate_keep: 1,
         sync_ms: 0,
+        crash_keep: 20,
+        pull: 0,
         memory: Memory::default(),
     };
     let ring = Ring::create(&folder, &spec).expect("a ring");

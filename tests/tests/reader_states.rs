@@ -44,6 +44,8 @@ fn ring_in(scratch: &Scratch) -> Ring {
         rotate_size: 1 << 20,
         rotate_keep: 1,
         sync_ms: 0,
+        crash_keep: 20,
+        pull: 0,
     };
     Ring::create(&folder, &spec).expect("a ring")
 }

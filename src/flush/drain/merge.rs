@@ -4,13 +4,15 @@ use super::{BATCH, Drain, Pass};
 use crate::clock;
 use crate::decode::ENTRY;
 use crate::error::{self, Error, Result};
+use crate::config::CRASH_FILES_DEFAULT;
+use crate::flush::blackbox;
 use crate::flush::follow::Follow;
 use crate::flush::journal::Change;
 use crate::flush::lines;
 use crate::flush::render;
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
-use crate::reader::Position;
+use crate::reader::{Closed, Position};
 use crate::record::Record;
 use crate::spill::{self, SpillReference};
 use std::cmp::Reverse;
@@ -23,6 +25,9 @@ const READ_BUDGET: usize = 12 << 20;
 const READ_MAX: usize = 2048;
 /// Slots that are read at once however many lanes are in use.
 const READ_MIN: usize = 64;
+
+/// Passes that a crash file that cannot be written fails, before it is given up.
+const CRASH_TRIES: u32 = 3;
 
 /// A lane's next record in the merge.
 type Next = Reverse<(u64, [u8; 16], usize, u64, usize)>;
@@ -236,7 +241,8 @@ impl Drain {
             let (output, header) = (follow.output, follow.reader.header());
             let (pid, uuid) = (header.pid, header.uuid);
             let removal = Change::Remove { ring: follow.name.clone(), uuid };
-            if let Some(text) = lines::death(follow) {
+            if let Some(mut text) = lines::death(follow) {
+                text += &self.write_crash_file(ring)?;
                 // What is in the journal without the removal must not hold the line.
                 self.commit(Vec::new())?;
                 self.line(output, clock::realtime_ns(), pid, Level::CRITICAL, &text)?;
@@ -254,6 +260,31 @@ impl Drain {
             committed?;
         }
         Ok(())
+    }
+}
+
+impl Drain {
+    /// Writes the crash file of a ring whose process died without closing it. Returns what the death line says of it. A
+    /// file that cannot be written fails the pass, so that it is tried again, but not for ever.
+    fn write_crash_file(&mut self, ring: usize) -> Result<String> {
+        let follow = &mut self.rings[ring];
+        let keep = match follow.reader.header().crash_keep {
+            0 => CRASH_FILES_DEFAULT,
+            stated => stated - 1,
+        };
+        if keep == 0 || follow.closed != Closed::Open {
+            return Ok(String::new());
+        }
+        let written =
+            blackbox::write_crash_file(&self.folder, follow.reader.path(), keep as usize, self.durable.is_on());
+        match written {
+            Ok(name) => Ok(format!("; its black box is {name}")),
+            Err(error) if follow.crash_failures >= CRASH_TRIES => Ok(format!("; its black box could not be kept ({error})")),
+            Err(error) => {
+                follow.crash_failures += 1;
+                Err(error)
+            }
+        }
     }
 }
 

@@ -3,9 +3,11 @@
 //! `actor ROLE FOLDER [setting=value …] [action …]`
 //!
 //! Settings: `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`,
-//! `durable` (milliseconds).
+//! `durable` (milliseconds), `crash-files`, `pull`.
 //! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `debug:TEXT`,
-//! `error:TEXT`, `facade:TEXT`, `samples` (one record of each kind), `threads:T:N` (each thread its own lines), `flush`, `line` (prints a line on standard
+//! `error:TEXT`, `facade:TEXT`, `each:TEXT` (at every level, by macro, with target `noisy::inner`, and by the facade), `fine:N` (N lines at TRACE), `mixed:T:N` (T threads with
+//! N lines at INFO and as many at TRACE),
+//! `set-log:DIRECTIVES`, `max-level` (prints the facade's), `samples` (one record of each kind), `threads:T:N` (each thread its own lines), `flush`, `line` (prints a line on standard
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
 //! `sleep:MS`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does). At the end main
 //! returns.
@@ -54,6 +56,8 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
         "console" => builder.console(true),
         "flusher" => builder.flusher(Flusher::Never),
         "durable" => builder.durable(Duration::from_millis(value.parse().expect("milliseconds"))),
+        "crash-files" => builder.crash_files(number()),
+        "pull" => builder.pull(number()),
         "level" => builder.level(value.parse::<Level>().expect("a level")),
         other => panic!("no setting {other}"),
     }
@@ -68,6 +72,11 @@ fn act(action: &str, count: &mut u64) {
         "debug" => lastwords::debug!("{rest}"),
         "error" => lastwords::error!("{rest}"),
         "facade" => log::info!("{rest}"),
+        "each" => each_level(rest),
+        "fine" => (0..rest.parse().expect("a number")).for_each(|n: u64| lastwords::trace!("fine {n}")),
+        "mixed" => mixed_threads(rest),
+        "set-log" => lastwords::set_log(rest).expect("directives"),
+        "max-level" => println!("{}", log::max_level()),
         "samples" => samples::all(),
         "threads" => threads(rest),
         "flush" => lastwords::flush().expect("flushed"),
@@ -104,6 +113,25 @@ fn log(lines: u64, count: &mut u64) {
         lastwords::info!("line {count}");
         *count += 1;
     }
+}
+
+/// A line of every level, by the macros with two targets and by the facade.
+fn each_level(text: &str) {
+    for level in [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARNING, Level::ERROR, Level::CRITICAL] {
+        lastwords::record_bytes(level, "bytes", format!("bytes {text} {level}").as_bytes());
+    }
+    lastwords::trace!("own {text} TRACE");
+    lastwords::debug!("own {text} DEBUG");
+    lastwords::info!("own {text} INFO");
+    lastwords::error!("own {text} ERROR");
+    lastwords::trace!(target: "noisy::inner", "noisy {text} TRACE");
+    lastwords::info!(target: "noisy::inner", "noisy {text} INFO");
+    lastwords::error!(target: "noisy::inner", "noisy {text} ERROR");
+    log::trace!("facade {text} TRACE");
+    log::debug!("facade {text} DEBUG");
+    log::info!("facade {text} INFO");
+    log::debug!(target: "noisy", "noisy facade {text} DEBUG");
+    log::error!(target: "noisy", "noisy facade {text} ERROR");
 }
 
 /// Logs while it is being formatted for a log call.
@@ -160,6 +188,24 @@ fn second_role(role: &str) {
 /// The same text that the test computes: numbers, so that a part in the wrong place is seen.
 fn long_text(bytes: usize) -> String {
     lastwords_tests::logs::long_text(bytes)
+}
+
+/// Threads one after the other, two at a time, each with lines for the file and, between them, for the ring alone.
+fn mixed_threads(rest: &str) {
+    let (threads, lines) = rest.split_once(':').expect("T:N");
+    let lines: u64 = lines.parse().expect("a number");
+    let work = |thread: u64| {
+        move || {
+            for n in 0..lines {
+                lastwords::trace!("fine {thread} {n}");
+                lastwords::info!("thread {thread} line {n}");
+            }
+        }
+    };
+    for pair in 0..threads.parse::<u64>().expect("a number") / 2 {
+        let both = [pair * 2, pair * 2 + 1].map(|thread| std::thread::spawn(work(thread)));
+        both.into_iter().for_each(|thread| thread.join().expect("ended"));
+    }
 }
 
 fn threads(rest: &str) {

@@ -93,6 +93,8 @@ impl Producer {
             rotate_size: ROTATE_SIZE,
             rotate_keep: 100,
             sync_ms,
+            crash_keep: 20,
+            pull: 0,
         };
         let ring = Ring::create(folder, &spec).expect("a ring");
         let mut lanes: Vec<Lane<'static>> = (0..THREADS).map(|lane| ring.lane(lane as usize)).collect();

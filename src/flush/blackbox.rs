@@ -1,0 +1,220 @@
+//! The black box: all that a ring still holds, with what is known of its process.
+//!
+//! A process that died without closing its log leaves `<role>-<pid>-<UTC time>.crash.log` in the log folder. The time is
+//! that of its last record, so a flusher that begins the file again, because the one before it died, finds the same name.
+
+use crate::error::{Error, Result};
+use crate::flush::recover::{Recovered, Recovery, RingReport, Scope};
+use crate::flush::render;
+use crate::flush::stamp::Stamp;
+use crate::folder::Folder;
+use crate::layout::ring_flag;
+use crate::nameless::Nameless;
+use crate::ring::hex;
+use chrono::DateTime;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// End of the name of a crash file.
+pub const CRASH_ENDING: &str = ".crash.log";
+
+/// Crash files with equal role, pid and second, of containers that share the folder.
+const NAMESAKES_MAX: u32 = 9;
+
+/// Bytes at the start of a crash file that name its ring.
+const HEAD_MAX: u64 = 4096;
+
+/// What a ring still holds.
+#[derive(Debug)]
+pub struct BlackBox {
+    recovery: Recovery,
+    newest_ns: u64,
+}
+
+impl BlackBox {
+    /// The black box in this ring file, of a process that lives or is dead.
+    ///
+    /// # Errors
+    /// What [`crate::reader::RingReader::open`] says, and [`Error::Io`] if the ring cannot be read.
+    pub fn open(ring: &Path) -> Result<BlackBox> {
+        let mut recovery = Recovery::new(Scope::Everything);
+        recovery.add_file(ring);
+        if let Some(error) = recovery.refused.pop() {
+            return Err(error);
+        }
+        let found = recovery.rings().first().map(|ring| Ok::<_, Error>((ring.newest_ns()?, ring.reader().header().created_ns)));
+        let (newest, created) = found.transpose()?.unwrap_or_default();
+        Ok(BlackBox { recovery, newest_ns: newest.unwrap_or(created) })
+    }
+
+    /// What is known of the ring; its counts are those of what was read so far.
+    #[must_use]
+    pub fn report(&self) -> Option<&RingReport> {
+        self.recovery.reports().next()
+    }
+
+    /// Writes what is known of the process, then all records in the order of time, with the name of their thread.
+    ///
+    /// # Errors
+    /// What `out` says, as [`Error::Io`] about `path`, and [`Error::Io`] if the ring cannot be read.
+    pub fn write(&mut self, out: &mut impl Write, utc: bool, path: &Path) -> Result<()> {
+        let failed = || Error::io("write", path);
+        let mut stamp = Stamp::new(utc);
+        let head = self.head(&mut stamp)?;
+        out.write_all(head.as_bytes()).map_err(failed())?;
+        let mut text = Vec::new();
+        self.recovery.for_each(|recovered| {
+            text.clear();
+            line(&mut text, &mut stamp, recovered);
+            out.write_all(&text).map_err(failed())
+        })?;
+        let foot = self.report().map(foot).unwrap_or_default();
+        out.write_all(foot.as_bytes()).map_err(failed())
+    }
+
+    fn head(&self, stamp: &mut Stamp) -> Result<String> {
+        let (Some(ring), Some(report)) = (self.recovery.rings().first(), self.report()) else { return Ok(String::new()) };
+        let (reader, control) = (ring.reader(), ring.reader().control()?);
+        let header = reader.header();
+        let mut time = |ns| {
+            let mut text = Vec::new();
+            stamp.date_time(ns, &mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        };
+        let seconds = self.newest_ns.saturating_sub(header.created_ns) as f64 / 1e9;
+        let head = [
+            ("black box of", format!("{}, pid {}, application {}", reader.role(), header.pid, reader.app())),
+            ("process", report.ending()),
+            ("command", format!("{:?}", reader.command()?)),
+            ("logged from", time(header.created_ns)),
+            ("last record", format!("{}, {seconds:.3} s later", time(self.newest_ns))),
+            ("records", format!("all that the ring still holds, of level {} and above", control.filter().finest())),
+            (
+                "counters",
+                format!(
+                    "{} dropped at the full ring, {} cut, {} without a lane, {} call sites without room in the table",
+                    report.lost,
+                    control.cut(),
+                    control.unplaced(),
+                    control.table_refused()
+                ),
+            ),
+            ("ring", hex(&header.uuid)),
+        ];
+        let mut text = Vec::new();
+        for (name, value) in head {
+            render::escape(&mut text, format!("{name:<13}{}", value.replace('\n', "\\n")).as_bytes());
+            text.push(b'\n');
+        }
+        text.push(b'\n');
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+fn line(text: &mut Vec<u8>, stamp: &mut Stamp, recovered: &Recovered<'_>) {
+    let Recovered { record, realtime_ns, pid, site, thread_name, .. } = recovered;
+    render::head(text, stamp, *realtime_ns, *pid, record.level);
+    text.push(b'[');
+    match thread_name {
+        Some(name) => render::escape(text, name.replace('\n', "\\n").as_bytes()),
+        None => text.extend_from_slice(record.thread.to_string().as_bytes()),
+    }
+    text.extend_from_slice(b"] ");
+    render::record(text, record, *site);
+}
+
+fn foot(report: &RingReport) -> String {
+    let RingReport { records, in_flight, damaged, .. } = report;
+    format!("\nend          {records} records, {in_flight} log calls cut off in the middle, {damaged} damaged slots\n")
+}
+
+/// Writes the crash file of a dead process's ring and returns its name, or the name that it has had since an earlier
+/// flusher wrote it. The file is visible only when it is complete. Then removes the oldest of the role beyond `keep`.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be written or the ring not be read.
+pub(crate) fn write_crash_file(folder: &Folder, ring: &Path, keep: usize, sync: bool) -> Result<String> {
+    let mut black_box = BlackBox::open(ring)?;
+    let Some(found) = black_box.recovery.rings().first() else { return Ok(String::new()) };
+    let (header, role) = (*found.reader().header(), found.reader().role().to_owned());
+    let time = DateTime::from_timestamp_nanos(black_box.newest_ns as i64).format("%Y%m%dT%H%M%SZ");
+    let stem = format!("{role}-{}-{time}", header.pid);
+    let mut name = format!("{stem}{CRASH_ENDING}");
+    for namesake in 2..=NAMESAKES_MAX {
+        let path = folder.path().join(&name);
+        match first_bytes(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            Ok(head) if String::from_utf8_lossy(&head).contains(&hex(&header.uuid)) => return Ok(name),
+            _ => name = format!("{stem}-{namesake}{CRASH_ENDING}"),
+        }
+    }
+    let file = Nameless::create(folder.path(), &name)?;
+    let mut out = BufWriter::with_capacity(256 << 10, file.file());
+    let utc = header.flags & ring_flag::UTC != 0;
+    black_box.write(&mut out, utc, &folder.path().join(&name))?;
+    out.flush().map_err(Error::io("write", folder.path().join(&name)))?;
+    drop(out);
+    if sync {
+        file.file().sync_all().map_err(Error::io("sync", folder.path().join(&name)))?;
+    }
+    file.publish()?;
+    remove_oldest(folder, &role, keep);
+    Ok(name)
+}
+
+fn first_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    File::open(path)?.take(HEAD_MAX).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// What cannot be removed now is removed with the next crash.
+fn remove_oldest(folder: &Folder, role: &str, keep: usize) {
+    let Ok(entries) = fs::read_dir(folder.path()) else { return };
+    let mut files: Vec<(SystemTime, PathBuf)> = entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| is_crash_file(role, name)))
+        .filter_map(|entry| Some((entry.metadata().ok().filter(fs::Metadata::is_file)?.modified().ok()?, entry.path())))
+        .collect();
+    files.sort();
+    for (_, path) in files.iter().take(files.len().saturating_sub(keep)) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Whether this is the name of a crash file of this role: `<role>-<pid>-<time>.crash.log`, or with `-<n>` after the time.
+fn is_crash_file(role: &str, name: &str) -> bool {
+    let middle = name.strip_prefix(role).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(CRASH_ENDING));
+    let parts: Vec<&str> = middle.unwrap_or_default().split('-').collect();
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let time = |text: &str| {
+        let split = text.strip_suffix('Z').and_then(|text| text.split_once('T'));
+        split.is_some_and(|(day, second)| digits(day) && digits(second))
+    };
+    matches!(parts[..], [pid, at] if digits(pid) && time(at))
+        || matches!(parts[..], [pid, at, n] if digits(pid) && time(at) && digits(n))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crash_files_of_a_role_are_told_from_everything_else() {
+        assert!(is_crash_file("worker", "worker-41-20261124T133702Z.crash.log"));
+        assert!(is_crash_file("worker", "worker-41-20261124T133702Z-2.crash.log"));
+        assert!(is_crash_file("worker-1", "worker-1-41-20261124T133702Z.crash.log"));
+        for name in [
+            "worker-1-41-20261124T133702Z.crash.log",
+            "worker.log",
+            "worker-41.crash.log",
+            "worker-x-20261124T133702Z.crash.log",
+            "worker-41-yesterday.crash.log",
+            "host-41-20261124T133702Z.crash.log",
+        ] {
+            assert!(!is_crash_file("worker", name), "{name}");
+        }
+    }
+}

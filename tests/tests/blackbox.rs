@@ -1,0 +1,144 @@
+//! A process that dies without closing its log leaves a crash file with all that its ring still held.
+
+use lastwords_tests::actor::{Actor, tool};
+use lastwords_tests::logs::read;
+use lastwords_tests::scratch::Scratch;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
+const RECORD_ALL: [(&str, &str); 1] = [("LASTWORDS_RECORD", "trace")];
+
+fn crash_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.to_string_lossy().ends_with(".crash.log")).collect();
+    files.sort();
+    files
+}
+
+fn recover(folder: &Path) {
+    let output = tool(TOOL, &["recover", "--drain", &folder.to_string_lossy()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Messages of a crash file's records, with their threads.
+fn records(text: &str) -> Vec<&str> {
+    text.lines()
+        .filter(|line| line.starts_with("20") && line.contains("] ["))
+        .filter_map(|line| Some(line.splitn(4, "] [").nth(2)?))
+        .collect()
+}
+
+#[test]
+fn the_crash_file_holds_the_last_records_of_every_level_in_the_order_of_time() {
+    let folder = Scratch::new("crash-file");
+    let script = ["flusher=never", "slots=64", "fine:500", "log:2", "fine:3", "error:over", "kill"];
+    let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &script, &RECORD_ALL);
+    let _ = actor.end();
+    recover(folder.path());
+    let files = crash_files(folder.path());
+    assert_eq!(files.len(), 1, "{files:?}");
+    let name = files[0].file_name().expect("a name").to_string_lossy().into_owned();
+    assert!(name.starts_with(&format!("worker-{}-2", actor.pid())), "{name}");
+    let text = fs::read_to_string(&files[0]).expect("a crash file");
+    let found = records(&text);
+    // The oldest fine records have given way; what is left ends with the last words.
+    let fine = found.iter().filter(|line| line.contains("fine ")).count();
+    assert_eq!(fine, 64, "{text}");
+    assert_eq!(found.len(), 67, "{text}");
+    let last: Vec<&str> =
+        found[found.len() - 7..].iter().map(|line| line.rsplit("] ").next().expect("a message")).collect();
+    assert_eq!(last, ["fine 499", "line 0", "line 1", "fine 0", "fine 1", "fine 2", "over"]);
+    for part in [
+        "black box of worker",
+        "died",
+        "command      [",
+        "actor\", \"worker\"",
+        "level TRACE and above",
+        "67 records, 0 log calls",
+    ] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+    let log = read(folder.path(), "worker");
+    assert!(log.iter().all(|line| !line.message.contains("fine")), "{log:?}");
+    let last = log.last().expect("a death line");
+    assert!(last.level == "CRITICAL" && last.message.contains(&name), "{log:?}");
+}
+
+#[test]
+fn ordinary_ends_leave_no_crash_file_and_no_alarm() {
+    let folder = Scratch::new("ordinary");
+    let mut actors: Vec<Actor> = (0..100)
+        .map(|n| {
+            let end = match n % 4 {
+                0 => &["fine:9", "log:3"][..],
+                1 => &["fine:9", "log:3", "exit"],
+                2 => &["fine:9", "log:3", "line:ready", "wait"],
+                _ => &["fine:9", "log:3", "fork:1"],
+            };
+            Actor::start_with(ACTOR, "worker", folder.path(), end, &RECORD_ALL)
+        })
+        .collect();
+    for (n, actor) in actors.iter_mut().enumerate() {
+        if n % 4 == 2 {
+            assert_eq!(actor.line(), "ready");
+            let signals = [rustix::process::Signal::TERM, rustix::process::Signal::INT, rustix::process::Signal::HUP];
+            actor.signal(signals[n / 4 % 3]);
+        }
+        let _ = actor.end();
+    }
+    let _ = tool(TOOL, &["recover", "--drain", &folder.path().to_string_lossy()]);
+    assert_eq!(crash_files(folder.path()), Vec::<PathBuf>::new());
+    let alarms: Vec<_> = read(folder.path(), "worker").into_iter().filter(|line| line.level == "CRITICAL").collect();
+    assert!(alarms.is_empty(), "{alarms:?}");
+}
+
+#[test]
+fn no_more_crash_files_are_kept_than_wished_for() {
+    let folder = Scratch::new("crash-keep");
+    fs::write(folder.path().join("worker-notes.crash.log"), "mine").expect("written");
+    for _ in 0..5 {
+        let mut actor =
+            Actor::start(ACTOR, "worker", folder.path(), &["flusher=never", "crash-files=2", "log:1", "kill"]);
+        let _ = actor.end();
+        recover(folder.path());
+    }
+    assert_eq!(crash_files(folder.path()).len(), 3, "two, and the one that is no crash file");
+    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &["flusher=never", "crash-files=0", "log:1", "kill"]);
+    let _ = actor.end();
+    recover(folder.path());
+    assert_eq!(crash_files(folder.path()).len(), 3);
+    let log = read(folder.path(), "worker");
+    assert_eq!(log.iter().filter(|line| line.message.contains("its black box is")).count(), 5, "{log:?}");
+}
+
+#[test]
+fn the_black_box_of_a_live_process_and_of_a_copied_ring_is_the_same() {
+    let folder = Scratch::new("black-box");
+    let script = ["fine:3", "log:2", "flush", "line:ready", "wait"];
+    let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &script, &RECORD_ALL);
+    assert_eq!(actor.line(), "ready");
+    let rings = fs::read_dir(folder.path().join("rings")).expect("rings").map(|entry| entry.expect("an entry").path());
+    let ring = rings.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "ring")).expect("a ring");
+    let copy = folder.path().join("copy.ring");
+    fs::copy(&ring, &copy).expect("copied");
+    let shown = |path: &Path| {
+        let output = tool(TOOL, &["recover", "--black-box", &path.to_string_lossy()]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let (live, folder_wide, copied) = (shown(&ring), shown(folder.path()), shown(&copy));
+    assert_eq!(records(&live).len(), 5, "{live}");
+    assert!(live.contains("process      alive"), "{live}");
+    assert_eq!(records(&live), records(&folder_wide));
+    assert_eq!(records(&live), records(&copied));
+    let output = tool(TOOL, &["recover", &ring.to_string_lossy()]);
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "all that a log file shows is in it: {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    actor.kill();
+}

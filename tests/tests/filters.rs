@@ -1,0 +1,131 @@
+//! What is written is what the directives say, for every front end, from the first record on and after every change.
+
+use lastwords_tests::actor::{Actor, run};
+use lastwords_tests::logs::read;
+use lastwords_tests::scratch::Scratch;
+use std::path::Path;
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+
+fn messages(folder: &Path) -> Vec<String> {
+    read(folder, "host").into_iter().map(|line| line.message).collect()
+}
+
+fn run_with(folder: &Path, env: &[(&str, &str)], script: &[&str]) -> Vec<String> {
+    let mut actor = Actor::start_with(ACTOR, "host", folder, script, env);
+    assert!(actor.end().success());
+    messages(folder)
+}
+
+#[test]
+fn directives_decide_by_target_for_macros_bytes_and_the_facade() {
+    let folder = Scratch::new("directives");
+    let found =
+        run_with(folder.path(), &[("LASTWORDS_LOG", "info,actor=debug,noisy=error,bytes=off")], &["each:a", "each:b"]);
+    let expected = |text: &str| {
+        [
+            "own X DEBUG",
+            "own X INFO",
+            "own X ERROR",
+            "noisy X ERROR",
+            "facade X DEBUG",
+            "facade X INFO",
+            "noisy facade X ERROR",
+        ]
+        .map(|line| line.replace('X', text))
+    };
+    assert_eq!(found, [expected("a"), expected("b")].concat());
+}
+
+#[test]
+fn a_level_alone_is_for_every_target() {
+    let folder = Scratch::new("level-alone");
+    let found = run_with(folder.path(), &[("LASTWORDS_LOG", "error")], &["each:a"]);
+    let expected = ["bytes a ERROR", "bytes a CRITICAL", "own a ERROR", "noisy a ERROR", "noisy facade a ERROR"];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_changed_filter_holds_for_the_next_record_of_every_front_end() {
+    let folder = Scratch::new("changed");
+    let script = [
+        "each:a",
+        "set-log:off",
+        "each:b",
+        "set-log:off,actor=trace",
+        "each:c",
+        "set-log:error,noisy=trace",
+        "each:d",
+        "set-log:critical",
+        "each:e",
+        "max-level",
+    ];
+    let mut actor = Actor::start_with(ACTOR, "host", folder.path(), &script, &[("LASTWORDS_LOG", "error")]);
+    assert_eq!(actor.line(), "OFF", "the facade turns away by itself what nobody records");
+    assert!(actor.end().success());
+    let found = messages(folder.path());
+    let of = |text: &str| {
+        let part = format!(" {text} ");
+        let mut lines =
+            found.iter().filter(|line| line.contains(&part)).map(|line| line.replace(&part, " ")).collect::<Vec<_>>();
+        lines.sort();
+        lines
+    };
+    assert_eq!(of("a"), ["bytes CRITICAL", "bytes ERROR", "noisy ERROR", "noisy facade ERROR", "own ERROR"]);
+    assert_eq!(of("b"), Vec::<String>::new());
+    let own = ["DEBUG", "ERROR", "INFO", "TRACE"].map(|level| format!("own {level}"));
+    let facade = ["DEBUG", "INFO", "TRACE"].map(|level| format!("facade {level}"));
+    assert_eq!(of("c"), [facade.to_vec(), own.to_vec()].concat());
+    let noisy = ["ERROR", "INFO", "TRACE"].map(|level| format!("noisy {level}"));
+    let expected = [
+        "bytes CRITICAL",
+        "bytes ERROR",
+        noisy[0].as_str(),
+        &noisy[1],
+        &noisy[2],
+        "noisy facade DEBUG",
+        "noisy facade ERROR",
+        "own ERROR",
+    ];
+    assert_eq!(of("d"), expected);
+    assert_eq!(of("e"), ["bytes CRITICAL"]);
+}
+
+#[test]
+fn directives_that_cannot_be_meant_are_named() {
+    let folder = Scratch::new("wrong-directives");
+    for (text, part) in
+        [("info,hyper=loud", "\"loud\" is no level"), ("info/x", "regular expression"), ("=", "target=level")]
+    {
+        let mut actor = Actor::start_with(ACTOR, "host", folder.path(), &["log:1"], &[("LASTWORDS_LOG", text)]);
+        let said = actor.line();
+        assert!(said.contains("LASTWORDS_LOG") && said.contains(part), "{text}: {said}");
+        assert_eq!(actor.end().code(), Some(7));
+    }
+}
+
+#[test]
+fn what_only_the_ring_records_is_in_no_file_and_nobody_waits_for_it() {
+    let folder = Scratch::new("fine");
+    // Far more than the lanes hold, so that a fine record that waited for the flusher, or counted, would show.
+    let script = ["slots=64", "fine:5000", "log:100", "fine:5000", "flush", "log:1"];
+    let found = run_with(folder.path(), &[("LASTWORDS_RECORD", "trace")], &script);
+    assert_eq!(found, (0..101).map(|n| format!("line {n}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn lanes_of_either_kind_are_reused_for_their_kind_alone() {
+    let folder = Scratch::new("fine-reuse");
+    let env = [("LASTWORDS_RECORD", "trace")];
+    let script = ["lanes=7", "slots=64", "mixed:40:30"];
+    let found = run_with(folder.path(), &env, &script);
+    assert_eq!(found.len(), 40 * 30, "{:?}", found.iter().find(|line| !line.starts_with("thread")));
+}
+
+#[test]
+fn a_forked_child_begins_with_the_directives_of_the_builder() {
+    let folder = Scratch::new("filter-fork");
+    let (_, status) = run(ACTOR, "host", folder.path(), &["level=error", "fork:2", "log:1"]);
+    assert!(status.success());
+    assert_eq!(messages(folder.path()), Vec::<String>::new());
+}
