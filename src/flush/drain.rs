@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 mod commit;
 mod disk;
 mod merge;
+mod pull;
 
 use disk::JournalLeft;
 

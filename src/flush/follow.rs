@@ -63,7 +63,7 @@ pub(crate) struct LaneFollow {
 }
 
 impl LaneFollow {
-    fn extent(&self, snapshot: &LaneSnapshot) -> Extent {
+    pub(crate) fn extent(&self, snapshot: &LaneSnapshot) -> Extent {
         self.final_last.map_or(Extent::Live(snapshot.reserved), Extent::Final)
     }
 

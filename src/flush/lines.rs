@@ -43,6 +43,12 @@ pub(crate) fn earlier_run(rings: usize) -> String {
     format!("lastwords: the records that follow were left by an earlier run of {processes} and are older than this line")
 }
 
+/// The line above the finer records that led up to an error.
+pub(crate) fn pulled(records: usize) -> String {
+    let records = counted(records as u64, "record");
+    format!("lastwords: {records} from before the error below, finer than what is written here, and older than this line:")
+}
+
 /// A file in the rings folder that cannot be drained.
 pub(crate) fn refused(error: &Error) -> String {
     format!("lastwords: left aside: {error}")

@@ -142,3 +142,30 @@ fn the_black_box_of_a_live_process_and_of_a_copied_ring_is_the_same() {
     );
     actor.kill();
 }
+
+#[test]
+fn an_error_brings_what_led_up_to_it_once() {
+    let folder = Scratch::new("pull");
+    let script =
+        ["pull=4", "fine:10", "log:1", "error:first", "error:second", "fine:2", "error:third", "fine:1", "log:1"];
+    let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &script, &RECORD_ALL);
+    assert!(actor.end().success());
+    let found: Vec<String> = read(folder.path(), "worker").into_iter().map(|line| line.message).collect();
+    let shown: Vec<&str> = found.iter().map(|line| line.split(" from before").next().unwrap_or_default()).collect();
+    let expected = [
+        "line 0",
+        "lastwords: 4 records",
+        "fine 6",
+        "fine 7",
+        "fine 8",
+        "fine 9",
+        "first",
+        "second",
+        "lastwords: 2 records",
+        "fine 0",
+        "fine 1",
+        "third",
+        "line 1",
+    ];
+    assert_eq!(shown, expected);
+}

@@ -1,0 +1,76 @@
+//! What led up to an error: the last records of its process that no file shows, brought into the log above it.
+
+use super::Drain;
+use crate::error::Result;
+use crate::flush::lines;
+use crate::flush::render;
+use crate::layout::lane_kind;
+use crate::level::Level;
+use crate::reader::LaneBatch;
+use crate::record::Record;
+
+/// Most records that one error brings, whatever a ring says.
+const PULL_MAX: u32 = 10_000;
+
+impl Drain {
+    /// If the lane's next record is an error and its process wishes it, renders the process's last finer records from
+    /// before it. Their lanes have positions like all others, so each is brought once.
+    pub(super) fn pull(&mut self, ring: usize, lane: usize) -> Result<()> {
+        let follow = &mut self.rings[ring];
+        let wanted = follow.reader.header().pull.min(PULL_MAX) as usize;
+        let error = follow.lanes[lane].batch.peek().filter(|record| wanted > 0 && record.level >= Level::ERROR);
+        let Some(until) = error.map(|record| record.clock) else { return Ok(()) };
+        let batches = follow.read_fine()?;
+        let mut found: Vec<(u64, usize, Record<'_>)> = batches
+            .iter()
+            .flat_map(|(number, batch)| batch.iter().map(|record| (record.clock, *number, record)))
+            .filter(|(clock, ..)| *clock <= until)
+            .collect();
+        found.sort_by_key(|(clock, number, record)| (*clock, *number, record.first));
+        let found = &found[found.len().saturating_sub(wanted)..];
+        if found.is_empty() {
+            return Ok(());
+        }
+        let (output, pid, ns) = (follow.output, follow.reader.header().pid, follow.realtime_ns(until));
+        self.line(output, ns, pid, Level::INFO, &lines::pulled(found.len()))?;
+        found.iter().try_for_each(|(_, number, record)| self.bring(ring, *number, record))
+    }
+
+    fn bring(&mut self, ring: usize, lane: usize, record: &Record<'_>) -> Result<()> {
+        let follow = &mut self.rings[ring];
+        let ns = follow.realtime_ns(record.clock);
+        let (number, pid) = (follow.output, follow.reader.header().pid);
+        let site = follow.sites.get(&follow.reader, record.call_site)?;
+        let unspilled = follow.reader.unspill(record);
+        let output = &mut self.outputs[number];
+        let start = output.lines.len();
+        match unspilled {
+            Ok(None) => output.record(record, site, ns, pid),
+            Ok(Some((body, encoding))) => output.record(&Record { body: &body, encoding, ..*record }, site, ns, pid),
+            Err(lost) => {
+                render::line(&mut output.lines, &mut output.stamp, ns, pid, record.level, lost.to_string().as_bytes(), None);
+            }
+        }
+        self.rotate_before(number, start)?;
+        let taken = &mut self.rings[ring].lanes[lane].taken;
+        (taken.released, taken.written) = (record.last, record.last);
+        Ok(())
+    }
+}
+
+impl super::Follow {
+    /// READ:1 to READ:3 of the lanes for what no file shows, from their positions on.
+    fn read_fine(&self) -> Result<Vec<(usize, LaneBatch)>> {
+        let (mut scratch, mut snapshots) = (Vec::new(), Vec::new());
+        self.reader.lanes(&mut scratch, &mut snapshots)?;
+        let mut batches = Vec::new();
+        let fine = self.lanes.iter().zip(&snapshots).enumerate().filter(|(_, (_, seen))| seen.kind == lane_kind::FINE);
+        for (number, (lane, snapshot)) in fine {
+            let mut batch = LaneBatch::default();
+            let slots = self.reader.geometry().slots();
+            self.reader.read_lane(number, lane.taken.released, lane.extent(snapshot), slots, &mut batch)?;
+            batches.push((number, batch));
+        }
+        Ok(batches)
+    }
+}
