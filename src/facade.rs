@@ -1,15 +1,20 @@
 //! The `log` facade's back end: every crate that logs through the facade lands in the ring.
+//!
+//! The key-values of a record (`info!(user = "ada"; "…")`) become its fields. Their names are not known before the call, so
+//! they stand in the record and not at its call site.
 
 use crate::checksum::checksum;
 use crate::error::{Error, Result};
-use crate::layout::encoding;
+use crate::field::FieldWriter;
 use crate::level::Level;
 use crate::logger::Logger;
+use crate::record::BodyWriter;
 use crate::registry;
-use crate::site::write_place;
+use crate::site::add_place;
 use crate::table::CallSiteRef;
 use crate::thread::{self, Meta, Said};
 use crate::values::append_text;
+use log::kv::{self, Key, Value, VisitSource, VisitValue};
 use log::{LevelFilter, Log, Metadata, Record};
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -70,13 +75,83 @@ struct Formatted<'a>(&'a Record<'a>);
 
 impl Said for Formatted<'_> {
     fn constant(&self) -> Option<&[u8]> {
-        self.0.args().as_str().map(str::as_bytes)
+        let text = self.0.args().as_str()?;
+        (self.0.key_values().count() == 0).then_some(text.as_bytes())
     }
 
     fn write(&self, body: &mut Vec<u8>, call_site: u32, _: usize) -> u8 {
         let record = self.0;
         append_text(body, *record.args());
-        if call_site == 0 { write_place(body, record.target(), record.file(), record.line()) } else { encoding::TEXT }
+        let mut writer = BodyWriter::after_text(body);
+        if call_site == 0 {
+            add_place(&mut writer, record.target(), record.file(), record.line());
+        }
+        // A source that fails has given what it could.
+        let _ = record.key_values().visit(&mut KeyValues(writer.fields()));
+        writer.finish()
+    }
+}
+
+/// Takes the key-values of a record.
+struct KeyValues<'a>(FieldWriter<'a>);
+
+impl<'kvs> VisitSource<'kvs> for KeyValues<'_> {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
+        value.visit(OneValue { fields: &mut self.0, name: key.as_str() })
+    }
+}
+
+/// Takes the value of one key.
+struct OneValue<'a, 'b> {
+    fields: &'a mut FieldWriter<'b>,
+    name: &'a str,
+}
+
+impl<'v> VisitValue<'v> for OneValue<'_, '_> {
+    /// Everything without a type of its own: what was given as `:?`, `:%` or `:err`, and what is not there.
+    fn visit_any(&mut self, value: Value<'_>) -> Result<(), kv::Error> {
+        self.fields.formatted(self.name, format_args!("{value}"));
+        Ok(())
+    }
+
+    fn visit_u64(&mut self, value: u64) -> Result<(), kv::Error> {
+        self.fields.u64(self.name, value);
+        Ok(())
+    }
+
+    fn visit_i64(&mut self, value: i64) -> Result<(), kv::Error> {
+        self.fields.i64(self.name, value);
+        Ok(())
+    }
+
+    fn visit_u128(&mut self, value: u128) -> Result<(), kv::Error> {
+        self.fields.u128(self.name, value);
+        Ok(())
+    }
+
+    fn visit_i128(&mut self, value: i128) -> Result<(), kv::Error> {
+        self.fields.i128(self.name, value);
+        Ok(())
+    }
+
+    fn visit_f64(&mut self, value: f64) -> Result<(), kv::Error> {
+        self.fields.f64(self.name, value);
+        Ok(())
+    }
+
+    fn visit_bool(&mut self, value: bool) -> Result<(), kv::Error> {
+        self.fields.bool(self.name, value);
+        Ok(())
+    }
+
+    fn visit_str(&mut self, value: &str) -> Result<(), kv::Error> {
+        self.fields.str(self.name, value);
+        Ok(())
+    }
+
+    fn visit_char(&mut self, value: char) -> Result<(), kv::Error> {
+        self.fields.char(self.name, value);
+        Ok(())
     }
 }
 

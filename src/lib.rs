@@ -18,6 +18,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Fields are typed, from the macros (`info!("…"; user = "ada")`) and from the facade's key-values:
+//!
+//! ```
+//! # let folder = std::env::temp_dir().join(format!("lastwords-doc-kv-{}", std::process::id()));
+//! # lastwords::builder("host").folder(&folder).init()?;
+//! log::info!(user = "ada", attempts = 3; "logged in");
+//! lastwords::flush()?;
+//! assert!(std::fs::read_to_string(folder.join("host.log"))?.contains("logged in user=ada attempts=3"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Limits: 64-bit little-endian Linux. Records before [`init`] go nowhere. A message longer than 16 MiB
 //! is cut and marked. The design, with every byte of the format, is in `docs/design.md`.
 
@@ -54,6 +65,7 @@ not_under_loom! {
     mod config;
     mod decode;
     mod facade;
+    mod field;
     mod full;
     mod log;
     mod logger;
