@@ -71,6 +71,7 @@ pub struct Builder {
     pub(crate) rotate_size: u64,
     pub(crate) rotate_keep: u32,
     pub(crate) durable: Option<Duration>,
+    pub(crate) log_facade: bool,
 }
 
 impl Builder {
@@ -93,6 +94,7 @@ impl Builder {
             rotate_size: ROTATE_SIZE_DEFAULT,
             rotate_keep: ROTATE_KEEP_DEFAULT,
             durable: None,
+            log_facade: true,
         }
     }
 
@@ -189,6 +191,13 @@ impl Builder {
     /// of a folder counts for the whole folder.
     pub fn durable(mut self, every: Duration) -> Builder {
         self.durable = Some(every);
+        self
+    }
+
+    /// Whether records of the `log` facade go to this logger; default true. False leaves the facade to somebody else, for
+    /// instance to `tracing_log::LogTracer`, which forwards them to the `tracing` layer. Only for [`Builder::init`].
+    pub fn log_facade(mut self, take: bool) -> Builder {
+        self.log_facade = take;
         self
     }
 

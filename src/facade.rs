@@ -10,29 +10,14 @@ use crate::level::Level;
 use crate::logger::Logger;
 use crate::record::BodyWriter;
 use crate::registry;
+use crate::remembered;
 use crate::site::add_place;
 use crate::table::CallSiteRef;
 use crate::thread::{self, Meta, Said};
 use crate::values::append_text;
 use log::kv::{self, Key, Value, VisitSource, VisitValue};
 use log::{LevelFilter, Log, Metadata, Record};
-use std::cell::Cell;
 use std::sync::OnceLock;
-
-/// Call sites that a thread remembers, by a hash of what tells them apart.
-const REMEMBERED: usize = 128;
-
-thread_local! {
-    static SITES: [Cell<RememberedSite>; REMEMBERED] =
-        const { [const { Cell::new(RememberedSite { hash: 0, generation: 0, id: 0 }) }; REMEMBERED] };
-}
-
-#[derive(Debug, Clone, Copy)]
-struct RememberedSite {
-    hash: u64,
-    generation: u32,
-    id: u32,
-}
 
 #[derive(Debug)]
 struct Facade;
@@ -49,7 +34,7 @@ pub(crate) fn install() -> Result<()> {
         }
         free
     });
-    let why = "another logger is installed already; initialise lastwords first, and no other logger";
+    let why = "another logger is installed already; initialise lastwords first, or leave the facade to the other by log_facade(false)";
     if installed { Ok(()) } else { Err(Error::setting("log facade", why)) }
 }
 
@@ -155,31 +140,20 @@ impl<'v> VisitValue<'v> for OneValue<'_, '_> {
     }
 }
 
-/// The id of the record's place; each thread registers a place once. Records without a line have no place to share.
+/// The id of the record's place. Records without a line have no place to share.
 fn call_site(logger: &Logger, level: Level, record: &Record<'_>) -> u32 {
     let (Some(file), Some(line)) = (record.file_static(), record.line()) else { return 0 };
     let hash = checksum(record.target().as_bytes())
         ^ (file.as_ptr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         ^ (u64::from(line) << 16 | u64::from(level.number())).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
-    SITES.with(|sites| {
-        let place = &sites[hash as usize % REMEMBERED];
-        let known = place.get();
-        if known.hash == hash && known.generation == logger.generation() {
-            return known.id;
-        }
-        let id = logger.register_shared(hash, &CallSiteRef {
-            level: level.number(),
-            line,
-            target: record.target(),
-            module: record.module_path().unwrap_or_default(),
-            file,
-            format: "",
-            placeholders: &[],
-            fields: &[],
-        });
-        if let Some(id) = id {
-            place.set(RememberedSite { hash, generation: logger.generation(), id });
-        }
-        id.unwrap_or(0)
+    remembered::id_of(logger, hash, || CallSiteRef {
+        level: level.number(),
+        line,
+        target: record.target(),
+        module: record.module_path().unwrap_or_default(),
+        file,
+        format: "",
+        placeholders: &[],
+        fields: &[],
     })
 }

@@ -22,6 +22,12 @@ impl<'a> FieldWriter<'a> {
         FieldWriter { out, before: &[extra_kind::FIELD] }
     }
 
+    /// Goes on after the name or the fields of a span.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn in_span(out: &'a mut Vec<u8>) -> Self {
+        FieldWriter { out, before: &[] }
+    }
+
     pub(crate) fn bool(&mut self, name: &str, value: bool) {
         self.bytes(name, value_tag::BOOL, &u64::from(value).to_le_bytes());
     }

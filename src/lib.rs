@@ -29,6 +29,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! With the cargo feature `tracing`, `lastwords::tracing_layer()` records the events of `tracing`, with their spans.
+//!
 //! Limits: 64-bit little-endian Linux. Records before [`init`] go nowhere. A message longer than 16 MiB
 //! is cut and marked. The design, with every byte of the format, is in `docs/design.md`.
 
@@ -60,6 +62,8 @@ not_under_loom! {
 
     #[cfg(feature = "flusher")]
     pub mod flush;
+    #[cfg(feature = "tracing")]
+    pub mod tracing;
 
     mod complain;
     mod config;
@@ -71,6 +75,7 @@ not_under_loom! {
     mod logger;
     mod macros;
     mod registry;
+    mod remembered;
     mod shared_lane;
     mod site;
     mod snapshot;
@@ -86,6 +91,8 @@ not_under_loom! {
     pub use ring::Memory;
     pub use registry::{flush, folder};
     pub use site::record_bytes;
+    #[cfg(feature = "tracing")]
+    pub use tracing::{TracingLayer, tracing_layer};
     #[doc(hidden)]
     pub use site::Site;
 

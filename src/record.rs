@@ -34,6 +34,12 @@ impl<'a> BodyWriter<'a> {
         BodyWriter { body, text }
     }
 
+    /// Goes on after the extras that `body` holds beyond the first `text` bytes, which are text.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn after(body: &'a mut Vec<u8>, text: usize) -> Self {
+        BodyWriter { body, text }
+    }
+
     /// Adds an extra.
     pub fn extra(&mut self, kind: u8, bytes: &[u8]) -> &mut Self {
         self.body.push(kind);

@@ -104,8 +104,13 @@ pub(crate) fn init(builder: Builder) -> Result<()> {
     if MAIN.page.get().is_some() {
         return Err(Error::AlreadyInitialised { role: MAIN.role() });
     }
-    crate::facade::install()?;
-    MAIN.fill(builder)
+    if builder.log_facade {
+        crate::facade::install()?;
+    }
+    MAIN.fill(builder)?;
+    #[cfg(feature = "tracing")]
+    crate::tracing::changed();
+    Ok(())
 }
 
 /// Makes a further logger, or finds the one of the same folder and role.
