@@ -72,6 +72,7 @@ pub struct Builder {
     pub(crate) rotate_keep: u32,
     pub(crate) durable: Option<Duration>,
     pub(crate) log_facade: bool,
+    pub(crate) panic_hook: bool,
 }
 
 impl Builder {
@@ -95,6 +96,7 @@ impl Builder {
             rotate_keep: ROTATE_KEEP_DEFAULT,
             durable: None,
             log_facade: true,
+            panic_hook: true,
         }
     }
 
@@ -198,6 +200,24 @@ impl Builder {
     /// instance to `tracing_log::LogTracer`, which forwards them to the `tracing` layer. Only for [`Builder::init`].
     pub fn log_facade(mut self, take: bool) -> Builder {
         self.log_facade = take;
+        self
+    }
+
+    /// Whether a panic is recorded, at CRITICAL and with target `panic`: its message, place, thread and backtrace. The hook
+    /// that was set before runs after that. Default true. Only for [`Builder::init`].
+    ///
+    /// ```
+    /// let folder = std::env::temp_dir().join(format!("lastwords-doc-panic-{}", std::process::id()));
+    /// lastwords::builder("worker").folder(&folder).init()?;
+    /// let thread = std::thread::Builder::new().name("camera".to_owned()).spawn(|| panic!("no frame"))?;
+    /// assert!(thread.join().is_err());
+    /// lastwords::flush()?;
+    /// let text = std::fs::read_to_string(folder.join("worker.log"))?;
+    /// assert!(text.contains("[CRITICAL] thread 'camera' panicked at ") && text.contains(": no frame\nstack backtrace:\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn panic_hook(mut self, record: bool) -> Builder {
+        self.panic_hook = record;
         self
     }
 

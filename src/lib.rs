@@ -74,6 +74,7 @@ not_under_loom! {
     mod log;
     mod logger;
     mod macros;
+    mod panic;
     mod registry;
     mod remembered;
     mod shared_lane;

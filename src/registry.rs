@@ -107,7 +107,11 @@ pub(crate) fn init(builder: Builder) -> Result<()> {
     if builder.log_facade {
         crate::facade::install()?;
     }
+    let panic_hook = builder.panic_hook;
     MAIN.fill(builder)?;
+    if panic_hook {
+        crate::panic::install();
+    }
     #[cfg(feature = "tracing")]
     crate::tracing::changed();
     Ok(())

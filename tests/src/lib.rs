@@ -8,6 +8,7 @@ pub mod fuzzing;
 pub mod logs;
 pub mod loopmount;
 pub mod oracle;
+pub mod panics;
 pub mod recovered;
 pub mod restart;
 pub mod samples;
