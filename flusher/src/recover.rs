@@ -5,6 +5,7 @@ use crate::exit::Exit;
 use lastwords::flush::liveness::Verdict;
 use lastwords::flush::recover::{Recovered, Recovery, RingReport};
 use lastwords::flush::render;
+use lastwords::flush::signal::signal_name;
 use lastwords::flush::stamp::Stamp;
 use lastwords::flush::template::Template;
 use lastwords::folder::Folder;
@@ -174,7 +175,10 @@ fn describe(report: &RingReport) -> String {
         (_, Closed::Signal(signal)) => format!("ended by signal {signal}"),
         (Verdict::Exec, Closed::Open) => "replaced its program (exec)".to_owned(),
         (Verdict::Perhaps, Closed::Open) => "cannot be seen from here, probably dead".to_owned(),
-        (Verdict::Dead, Closed::Open) => "died without closing".to_owned(),
+        (Verdict::Dead, Closed::Open) => {
+            let of = report.fatal_signal.map_or_else(String::new, |signal| format!(" of {}", signal_name(signal)));
+            format!("died{of} without closing")
+        }
     };
     format!(
         "{}: role {}, pid {}, {state}; {} records, {} lost before them, {} cut off in the middle, {} damaged slots",

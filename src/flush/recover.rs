@@ -48,6 +48,8 @@ pub struct RingReport {
     pub verdict: Verdict,
     /// How the process left it.
     pub closed: Closed,
+    /// The fatal signal that arrived while the ring was open, if one did.
+    pub fatal_signal: Option<u32>,
     /// Records read.
     pub records: u64,
     /// Records lost before them, overwritten or dropped.
@@ -148,7 +150,7 @@ impl RecoveredRing {
         let evidence = Evidence::collect(reader.source(), inode, reader.process())
             .map_err(Error::io("look at the lock of", reader.path()))?;
         let verdict = evidence.verdict();
-        let closed = reader.control()?.closed;
+        let control = reader.control()?;
         let (mut scratch, mut snapshots, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
         reader.lanes(&mut scratch, &mut snapshots)?;
         for (number, snapshot) in snapshots.iter().enumerate() {
@@ -168,7 +170,8 @@ impl RecoveredRing {
             role: reader.role().to_owned(),
             pid: reader.header().pid,
             verdict,
-            closed,
+            closed: control.closed,
+            fatal_signal: control.fatal_signal,
             records: 0,
             lost: snapshots.iter().map(|lane| lane.dropped.saturating_sub(lane.position.dropped_reported)).sum(),
             damaged: 0,

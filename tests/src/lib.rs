@@ -2,6 +2,7 @@
 
 pub mod actor;
 pub mod disk;
+pub mod faults;
 pub mod flushers;
 pub mod forking;
 pub mod fuzzing;
