@@ -78,6 +78,8 @@ pub struct Builder {
     pub(crate) durable: Option<Duration>,
     pub(crate) crash_files: u32,
     pub(crate) pull: u32,
+    pub(crate) log_facade: bool,
+    pub(crate) panic_hook: bool,
 }
 
 impl Builder {
@@ -103,6 +105,8 @@ impl Builder {
             durable: None,
             crash_files: CRASH_FILES_DEFAULT,
             pull: 0,
+            log_facade: true,
+            panic_hook: true,
         }
     }
 
@@ -231,6 +235,31 @@ impl Builder {
     /// the log file, above its own line; at most 10,000. Only with [`Builder::record`]. Default 0.
     pub fn pull(mut self, records: u32) -> Builder {
         self.pull = records;
+        self
+    }
+
+    /// Whether records of the `log` facade go to this logger; default true. False leaves the facade to somebody else, for
+    /// instance to `tracing_log::LogTracer`, which forwards them to the `tracing` layer. Only for [`Builder::init`].
+    pub fn log_facade(mut self, take: bool) -> Builder {
+        self.log_facade = take;
+        self
+    }
+
+    /// Whether a panic is recorded, at CRITICAL and with target `panic`: its message, place, thread and backtrace. The hook
+    /// that was set before runs after that. Default true. Only for [`Builder::init`].
+    ///
+    /// ```
+    /// let folder = std::env::temp_dir().join(format!("lastwords-doc-panic-{}", std::process::id()));
+    /// lastwords::builder("worker").folder(&folder).init()?;
+    /// let thread = std::thread::Builder::new().name("camera".to_owned()).spawn(|| panic!("no frame"))?;
+    /// assert!(thread.join().is_err());
+    /// lastwords::flush()?;
+    /// let text = std::fs::read_to_string(folder.join("worker.log"))?;
+    /// assert!(text.contains("[CRITICAL] thread 'camera' panicked at ") && text.contains(": no frame\nstack backtrace:\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn panic_hook(mut self, record: bool) -> Builder {
+        self.panic_hook = record;
         self
     }
 

@@ -1,42 +1,24 @@
 //! The `log` facade's back end: every crate that logs through the facade lands in the ring.
+//!
+//! The key-values of a record (`info!(user = "ada"; "…")`) become its fields. Their names are not known before the call, so
+//! they stand in the record and not at its call site.
 
 use crate::checksum::checksum;
-use crate::config::Flusher;
+use crate::config::{Builder, Flusher};
 use crate::error::{Error, Result};
-use crate::layout::encoding;
+use crate::field::FieldWriter;
 use crate::level::Level;
-use crate::filter::Destination;
-use crate::logger::{Decision, Logger};
+use crate::logger::Logger;
+use crate::record::BodyWriter;
 use crate::registry;
-use crate::site::write_place;
+use crate::remembered::Remembered;
+use crate::site::add_place;
 use crate::table::CallSiteRef;
 use crate::thread::{self, Meta, Said};
 use crate::values::append_text;
+use log::kv::{self, Key, Value, VisitSource, VisitValue};
 use log::{LevelFilter, Log, Metadata, Record};
-use std::cell::Cell;
 use std::sync::OnceLock;
-
-/// Call sites that a thread remembers, by a hash of what tells them apart.
-const REMEMBERED: usize = 128;
-
-thread_local! {
-    static SITES: [Cell<RememberedSite>; REMEMBERED] =
-        const { [const { Cell::new(RememberedSite::NONE) }; REMEMBERED] };
-}
-
-#[derive(Debug, Clone, Copy)]
-struct RememberedSite {
-    hash: u64,
-    generation: u32,
-    id: u32,
-    /// Where its records go.
-    decision: Decision,
-}
-
-impl RememberedSite {
-    const NONE: RememberedSite =
-        RememberedSite { hash: 0, generation: 0, id: 0, decision: Decision { key: 0, destination: None } };
-}
 
 #[derive(Debug)]
 struct Facade;
@@ -53,14 +35,15 @@ pub(crate) fn install() -> Result<()> {
         }
         free
     });
-    let why = "another logger is installed already; initialise lastwords first, and no other logger";
+    let why = "another logger is installed already; initialise lastwords first, or leave the facade to the other by log_facade(false)";
     if installed { Ok(()) } else { Err(Error::setting("log facade", why)) }
 }
 
 /// Has the facade itself turn away what no logger records, which is cheaper. Only where this process has a thread that
 /// follows later changes of the filter.
 pub(crate) fn follow(logger: &Logger) {
-    if !cfg!(feature = "flusher") || logger.builder().flusher != Flusher::Embedded {
+    let Builder { flusher, log_facade, .. } = logger.builder();
+    if !cfg!(feature = "flusher") || *flusher != Flusher::Embedded || !log_facade {
         return;
     }
     let finest = logger.filter().finest();
@@ -77,11 +60,12 @@ impl Log for Facade {
     fn log(&self, record: &Record<'_>) {
         let level = Level::from(record.level());
         let Some(logger) = registry::current() else { return };
+        let find = || Remembered::find(logger, key(level, record));
         let mut place = None;
-        let ask = || place.insert(Place::of(logger, level, record)).destination(logger, level, record);
+        let ask = || place.insert(find()).destination(logger, level, record.target());
         let Some(destination) = logger.admit(level, ask) else { return };
-        let place = place.unwrap_or_else(|| Place::of(logger, level, record));
-        let meta = Meta { level: level.number(), call_site: place.call_site(logger, level, record), destination };
+        let call_site = place.unwrap_or_else(find).id(logger, || describe(level, record));
+        let meta = Meta { level: level.number(), call_site, destination };
         thread::record(logger, meta, &Formatted(record));
     }
 
@@ -95,67 +79,104 @@ struct Formatted<'a>(&'a Record<'a>);
 
 impl Said for Formatted<'_> {
     fn constant(&self) -> Option<&[u8]> {
-        self.0.args().as_str().map(str::as_bytes)
+        let text = self.0.args().as_str()?;
+        (self.0.key_values().count() == 0).then_some(text.as_bytes())
     }
 
     fn write(&self, body: &mut Vec<u8>, call_site: u32, _: usize) -> u8 {
         let record = self.0;
         append_text(body, *record.args());
-        if call_site == 0 { write_place(body, record.target(), record.file(), record.line()) } else { encoding::TEXT }
+        let mut writer = BodyWriter::after_text(body);
+        if call_site == 0 {
+            add_place(&mut writer, record.target(), record.file(), record.line());
+        }
+        // A source that fails has given what it could.
+        let _ = record.key_values().visit(&mut KeyValues(writer.fields()));
+        writer.finish()
     }
 }
 
-/// The place that a record comes from, as its thread remembers it. Records without a line have no place to share.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    hash: Option<u64>,
-    known: RememberedSite,
+/// Takes the key-values of a record.
+struct KeyValues<'a>(FieldWriter<'a>);
+
+impl<'kvs> VisitSource<'kvs> for KeyValues<'_> {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
+        value.visit(OneValue { fields: &mut self.0, name: key.as_str() })
+    }
 }
 
-impl Place {
-    fn of(logger: &Logger, level: Level, record: &Record<'_>) -> Place {
-        let hash = record.file_static().zip(record.line()).map(|(file, line)| {
-            checksum(record.target().as_bytes())
-                ^ (file.as_ptr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-                ^ (u64::from(line) << 16 | u64::from(level.number())).wrapping_mul(0xc2b2_ae3d_27d4_eb4f)
-        });
-        let generation = logger.generation();
-        let fresh = RememberedSite { hash: hash.unwrap_or(0), generation, ..RememberedSite::NONE };
-        let known = hash.map(|hash| SITES.with(|sites| sites[hash as usize % REMEMBERED].get()));
-        let known = known.filter(|known| known.hash == fresh.hash && known.generation == generation).unwrap_or(fresh);
-        Place { hash, known }
+/// Takes the value of one key.
+struct OneValue<'a, 'b> {
+    fields: &'a mut FieldWriter<'b>,
+    name: &'a str,
+}
+
+impl<'v> VisitValue<'v> for OneValue<'_, '_> {
+    /// Everything without a type of its own: what was given as `:?`, `:%` or `:err`, and what is not there.
+    fn visit_any(&mut self, value: Value<'_>) -> Result<(), kv::Error> {
+        self.fields.formatted(self.name, format_args!("{value}"));
+        Ok(())
     }
 
-    fn remember(&self) {
-        if let Some(hash) = self.hash {
-            SITES.with(|sites| sites[hash as usize % REMEMBERED].set(self.known));
-        }
+    fn visit_u64(&mut self, value: u64) -> Result<(), kv::Error> {
+        self.fields.u64(self.name, value);
+        Ok(())
     }
 
-    /// What the filter says of the place, remembered until the filter changes.
-    fn destination(&mut self, logger: &Logger, level: Level, record: &Record<'_>) -> Option<Destination> {
-        if self.known.decision.key != logger.decision_key() {
-            self.known.decision = logger.decide(level, record.target());
-            self.remember();
-        }
-        self.known.decision.destination
+    fn visit_i64(&mut self, value: i64) -> Result<(), kv::Error> {
+        self.fields.i64(self.name, value);
+        Ok(())
     }
 
-    /// Its id in the ring's table, 0 for none; each thread registers a place once.
-    fn call_site(mut self, logger: &Logger, level: Level, record: &Record<'_>) -> u32 {
-        let (Some(hash), 0) = (self.hash, self.known.id) else { return self.known.id };
-        let id = logger.register_shared(hash, &CallSiteRef {
-            level: level.number(),
-            line: record.line().unwrap_or(0),
-            target: record.target(),
-            module: record.module_path().unwrap_or_default(),
-            file: record.file_static().unwrap_or_default(),
-            format: "",
-            placeholders: &[],
-            fields: &[],
-        });
-        self.known.id = id.unwrap_or(0);
-        self.remember();
-        self.known.id
+    fn visit_u128(&mut self, value: u128) -> Result<(), kv::Error> {
+        self.fields.u128(self.name, value);
+        Ok(())
+    }
+
+    fn visit_i128(&mut self, value: i128) -> Result<(), kv::Error> {
+        self.fields.i128(self.name, value);
+        Ok(())
+    }
+
+    fn visit_f64(&mut self, value: f64) -> Result<(), kv::Error> {
+        self.fields.f64(self.name, value);
+        Ok(())
+    }
+
+    fn visit_bool(&mut self, value: bool) -> Result<(), kv::Error> {
+        self.fields.bool(self.name, value);
+        Ok(())
+    }
+
+    fn visit_str(&mut self, value: &str) -> Result<(), kv::Error> {
+        self.fields.str(self.name, value);
+        Ok(())
+    }
+
+    fn visit_char(&mut self, value: char) -> Result<(), kv::Error> {
+        self.fields.char(self.name, value);
+        Ok(())
+    }
+}
+
+/// What tells places apart; None for records without a line, which have no place to share.
+fn key(level: Level, record: &Record<'_>) -> Option<u64> {
+    let (file, line) = record.file_static().zip(record.line())?;
+    let hash = checksum(record.target().as_bytes())
+        ^ (file.as_ptr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        ^ (u64::from(line) << 16 | u64::from(level.number())).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+    Some(hash)
+}
+
+fn describe<'a>(level: Level, record: &Record<'a>) -> CallSiteRef<'a> {
+    CallSiteRef {
+        level: level.number(),
+        line: record.line().unwrap_or(0),
+        target: record.target(),
+        module: record.module_path().unwrap_or_default(),
+        file: record.file().unwrap_or_default(),
+        format: "",
+        placeholders: &[],
+        fields: &[],
     }
 }

@@ -126,7 +126,8 @@ pub struct RingHeader {
 
 /// How the process left its ring, in [`Control::closed`].
 pub mod closed {
-    /// Still open, or the process died.
+    /// Still open, or the process died. Then `closed_signal` is the fatal signal that arrived last and was not survived, or
+    /// 0 for none: rings from before there was this mark say 0.
     pub const OPEN: u32 = 0;
     /// Normal exit.
     pub const EXIT: u32 = 1;
@@ -159,7 +160,7 @@ pub struct Control {
     pub waiters: std::sync::atomic::AtomicU32,
     /// One of [`closed`].
     pub closed: std::sync::atomic::AtomicU32,
-    /// Signal number where `closed` is `SIGNAL`.
+    /// Signal number where `closed` is `SIGNAL`, and where it is `OPEN` the fatal one, see [`closed::OPEN`].
     pub closed_signal: std::sync::atomic::AtomicU32,
     /// Words of the call-site table that are taken.
     pub table_used: AtomicU64,

@@ -122,6 +122,19 @@ impl From<log::Level> for Level {
     }
 }
 
+#[cfg(feature = "tracing")]
+impl From<tracing_core::Level> for Level {
+    fn from(level: tracing_core::Level) -> Level {
+        match level {
+            tracing_core::Level::ERROR => Level::ERROR,
+            tracing_core::Level::WARN => Level::WARNING,
+            tracing_core::Level::INFO => Level::INFO,
+            tracing_core::Level::DEBUG => Level::DEBUG,
+            tracing_core::Level::TRACE => Level::TRACE,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

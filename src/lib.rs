@@ -18,6 +18,19 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Fields are typed, from the macros (`info!("…"; user = "ada")`) and from the facade's key-values:
+//!
+//! ```
+//! # let folder = std::env::temp_dir().join(format!("lastwords-doc-kv-{}", std::process::id()));
+//! # lastwords::builder("host").folder(&folder).init()?;
+//! log::info!(user = "ada", attempts = 3; "logged in");
+//! lastwords::flush()?;
+//! assert!(std::fs::read_to_string(folder.join("host.log"))?.contains("logged in user=ada attempts=3"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! With the cargo feature `tracing`, `lastwords::tracing_layer()` records the events of `tracing`, with their spans.
+//!
 //! Limits: 64-bit little-endian Linux. Records before [`init`] go nowhere. A message longer than 16 MiB
 //! is cut and marked. The design, with every byte of the format, is in `docs/design.md`.
 
@@ -50,18 +63,23 @@ not_under_loom! {
 
     #[cfg(feature = "flusher")]
     pub mod flush;
+    #[cfg(feature = "tracing")]
+    pub mod tracing;
 
     mod complain;
     mod config;
     mod decode;
     mod directives;
     mod facade;
+    mod field;
     mod full;
     mod log;
     mod logger;
     mod macros;
     mod nameless;
+    mod panic;
     mod registry;
+    mod remembered;
     mod shared_lane;
     mod site;
     mod snapshot;
@@ -78,6 +96,8 @@ not_under_loom! {
     pub use ring::Memory;
     pub use registry::{flush, folder, set_log};
     pub use site::record_bytes;
+    #[cfg(feature = "tracing")]
+    pub use tracing::{TracingLayer, tracing_layer};
     #[doc(hidden)]
     pub use site::Site;
 

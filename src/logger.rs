@@ -12,7 +12,7 @@ use crate::lane::{Begun, Lane, Message, Origin, count_drop};
 use crate::layout::{Control, encoding, lane_kind};
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
-use crate::record::{BodyWriter, extra_kind};
+use crate::record::{BodyWriter, extra_kind, split_extras};
 use crate::ring::Ring;
 use crate::shared_lane::SharedLane;
 use crate::spill::{LaneProgress, MESSAGE_MAX, SpillWriter};
@@ -422,8 +422,9 @@ impl Logger {
     #[cold]
     fn write_cut(&self, seat: &mut LaneSeat, message: &Message<'_>, room: usize) {
         self.control.cut.fetch_add(1, Ordering::Relaxed);
-        let text = &message.body[..char_boundary(message.body, room - 32)];
-        let mut body = text.to_vec();
+        // Its fields go first, so that as much as possible of the text is kept.
+        let (text, _) = split_extras(message.body, message.origin.encoding);
+        let mut body = text[..char_boundary(text, room - 32)].to_vec();
         let length = (message.body.len() as u64).to_le_bytes();
         let encoding = BodyWriter::after_text(&mut body).extra(extra_kind::CUT, &length).finish();
         self.write(seat, &Message { origin: Origin { encoding, ..message.origin }, body: &body });
@@ -491,5 +492,8 @@ impl Logger {
 
 /// The last place at or before `at` where no UTF-8 sequence is split.
 fn char_boundary(text: &[u8], at: usize) -> usize {
+    if at >= text.len() {
+        return text.len();
+    }
     (at.saturating_sub(3)..=at).rev().find(|end| text[*end] & 0xc0 != 0x80).unwrap_or(at)
 }

@@ -51,6 +51,9 @@ use std::path::{Path, PathBuf};
 pub use crate::decode::{Extent, LaneBatch, SlotState, classify};
 pub use crate::snapshot::{Closed, ControlSnapshot, LaneSnapshot, Position};
 
+/// Numbers that a signal may have.
+const SIGNALS: std::ops::RangeInclusive<u32> = 1..=64;
+
 /// Where a ring's bytes come from: a file, or bytes in memory.
 pub trait Source {
     /// Reads up to `buffer.len()` bytes at `offset`; 0 means the end.
@@ -208,12 +211,15 @@ impl<S: Source> RingReader<S> {
             let start = offset_of!(Control, anchors) + n * size_of::<AnchorCell>();
             Anchor::from_words(std::array::from_fn(|m| read_word(&bytes, start + m * 8)))
         });
+        let signal = half(offset_of!(Control, closed_signal));
+        let closed = match half(offset_of!(Control, closed)) {
+            closed::EXIT => Closed::Exit,
+            closed::SIGNAL => Closed::Signal(signal),
+            _ => Closed::Open,
+        };
         Ok(ControlSnapshot {
-            closed: match half(offset_of!(Control, closed)) {
-                closed::EXIT => Closed::Exit,
-                closed::SIGNAL => Closed::Signal(half(offset_of!(Control, closed_signal))),
-                _ => Closed::Open,
-            },
+            closed,
+            fatal_signal: (closed == Closed::Open && SIGNALS.contains(&signal)).then_some(signal),
             anchors: anchors.collect(),
             page: bytes,
         })

@@ -1,5 +1,6 @@
 //! A record as a reader sees it, and what its bytes mean.
 
+use crate::field::FieldWriter;
 use crate::layout::encoding;
 use crate::level::Level;
 
@@ -33,6 +34,12 @@ impl<'a> BodyWriter<'a> {
         BodyWriter { body, text }
     }
 
+    /// Goes on after the extras that `body` holds beyond the first `text` bytes, which are text.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn after(body: &'a mut Vec<u8>, text: usize) -> Self {
+        BodyWriter { body, text }
+    }
+
     /// Adds an extra.
     pub fn extra(&mut self, kind: u8, bytes: &[u8]) -> &mut Self {
         self.body.push(kind);
@@ -46,6 +53,11 @@ impl<'a> BodyWriter<'a> {
         self.body.push(extra_kind::FIELD);
         push_field(self.body, name, tag, value);
         self
+    }
+
+    /// Where the fields of a front end go.
+    pub(crate) fn fields(&mut self) -> FieldWriter<'_> {
+        FieldWriter::in_record(self.body)
     }
 
     /// Ends the body and returns its encoding.
@@ -121,6 +133,19 @@ impl<'a> Span<'a> {
     }
 }
 
+/// A body's text, and the extras after it.
+#[inline]
+pub(crate) fn split_extras(body: &[u8], encoding: u8) -> (&[u8], &[u8]) {
+    if encoding & encoding::EXTRAS == 0 {
+        return (body, &[]);
+    }
+    let split = body.split_last_chunk::<4>().and_then(|(before, length)| {
+        let text = before.len().checked_sub(u32::from_le_bytes(*length) as usize)?;
+        Some(before.split_at(text))
+    });
+    split.unwrap_or((body, &[]))
+}
+
 /// A whole record, its bytes borrowed from the reader's buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
@@ -149,14 +174,7 @@ impl<'a> Record<'a> {
     #[inline]
     #[must_use]
     pub fn split(&self) -> (&'a [u8], &'a [u8]) {
-        if self.encoding & encoding::EXTRAS == 0 {
-            return (self.body, &[]);
-        }
-        let split = self.body.split_last_chunk::<4>().and_then(|(before, length)| {
-            let text = before.len().checked_sub(u32::from_le_bytes(*length) as usize)?;
-            Some(before.split_at(text))
-        });
-        split.unwrap_or((self.body, &[]))
+        split_extras(self.body, self.encoding)
     }
 
     /// Whether [`Record::text`] is not text but values for the format string of the call site.

@@ -10,8 +10,9 @@ use crate::error::{Error, Result};
 use crate::layout::closed;
 use crate::logger::{FLUSH_MAX, Logger};
 use crate::mutant::{self, Mutant};
+use crate::ring::Ring;
 use crate::sys::process_page::ProcessPageCell;
-use crate::sys::{hooks, signals};
+use crate::sys::{fatal, hooks, signals};
 use crossbeam_utils::Backoff;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
@@ -57,6 +58,8 @@ impl LoggerCell {
         if !self.page.begin() {
             return Err(taken());
         }
+        // Before the ring is made: whoever guards its memory must come after, to be asked first.
+        watch_fatal_signals();
         let logger = self.create(builder).inspect_err(|_| self.page.cancel())?;
         let _ = self.builder.set(logger.builder().clone());
         self.page.set(logger).start();
@@ -108,8 +111,15 @@ pub(crate) fn init(builder: Builder) -> Result<()> {
     if MAIN.page.get().is_some() {
         return Err(Error::AlreadyInitialised { role: MAIN.role() });
     }
-    crate::facade::install()?;
-    MAIN.fill(builder)
+    if builder.log_facade {
+        crate::facade::install()?;
+    }
+    let panic_hook = builder.panic_hook;
+    MAIN.fill(builder)?;
+    if panic_hook {
+        crate::panic::install();
+    }
+    Ok(())
 }
 
 /// Makes a further logger, or finds the one of the same folder and role.
@@ -139,6 +149,8 @@ pub(crate) fn follow_filter() {
     let key = logger.decision_key();
     if FOLLOWED.swap(key, Ordering::AcqRel) != key {
         crate::facade::follow(logger);
+        #[cfg(feature = "tracing")]
+        crate::tracing::changed();
     }
 }
 
@@ -176,6 +188,23 @@ fn mark_signal(signal: u32) {
     for logger in cells().filter_map(|cell| cell.page.get()) {
         logger.ring().close(closed::SIGNAL, signal);
     }
+}
+
+fn watch_fatal_signals() {
+    static INSTALLED: AtomicBool = AtomicBool::new(false);
+    if !INSTALLED.swap(true, Ordering::AcqRel) {
+        fatal::on_fatal_signal(
+            |signal, address| rings_but(address).for_each(|ring| ring.mark_fatal(signal)),
+            |signal, address| rings_but(address).for_each(|ring| ring.unmark_fatal(signal)),
+        );
+    }
+}
+
+/// The rings of this very process but one that the address belongs to, whose page is the one that is gone. A child that
+/// shares its parent's memory until it executes another program is none of theirs.
+fn rings_but(address: usize) -> impl Iterator<Item = &'static Ring> {
+    let own = cells().filter_map(|cell| cell.page.get()).filter(|logger| logger.is_of_this_process());
+    own.map(Logger::ring).filter(move |ring| !ring.holds(address))
 }
 
 extern "C" fn at_exit() {

@@ -11,7 +11,7 @@ use crate::full::FullPolicy;
 use crate::geometry::Geometry;
 use crate::lane::Lane;
 use crate::layout::{
-    APP_MAX, Control, FORMAT_VERSION, LaneBlock, MAGIC, ROLE_MAX, RingHeader, lane_kind, ring_flag,
+    APP_MAX, Control, FORMAT_VERSION, LaneBlock, MAGIC, ROLE_MAX, RingHeader, closed, lane_kind, ring_flag,
 };
 use crate::filter::{self, Filter};
 use crate::level::Level;
@@ -205,6 +205,27 @@ impl Ring {
     /// [`Error::Setting`] for directives that are too long, [`Error::Io`] as pwrite(2).
     pub(crate) fn set_filter(&self, filter: &Filter) -> Result<()> {
         filter::write(filter, &self.file, self.geometry(), &self.path)
+    }
+
+    /// Says that a fatal signal arrived while the ring is open. Loads and stores of atomics only.
+    pub(crate) fn mark_fatal(&self, signal: u32) {
+        let control = self.control();
+        if control.closed.load(Ordering::Relaxed) == closed::OPEN {
+            control.closed_signal.store(signal, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes that back, because the program survived it.
+    pub(crate) fn unmark_fatal(&self, signal: u32) {
+        let word = &self.control().closed_signal;
+        let _ = word.compare_exchange(signal, 0, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Whether the address is one of its memory.
+    pub(crate) fn holds(&self, address: usize) -> bool {
+        let geometry = self.geometry();
+        let start = std::ptr::from_ref(self.control()) as usize - geometry.control_offset() as usize;
+        (start..start + geometry.file_size() as usize).contains(&address)
     }
 
     /// The descriptor that holds the lock.

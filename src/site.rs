@@ -195,9 +195,15 @@ impl TextWriter<'_> {
     }
 }
 
-/// Adds target and place to a record without call site.
+/// Ends a record without call site: its text, then target and place.
 pub(crate) fn write_place(body: &mut Vec<u8>, target: &str, file: Option<&str>, line: Option<u32>) -> u8 {
     let mut writer = BodyWriter::after_text(body);
+    add_place(&mut writer, target, file, line);
+    writer.finish()
+}
+
+/// Adds target and place to a record without call site.
+pub(crate) fn add_place(writer: &mut BodyWriter<'_>, target: &str, file: Option<&str>, line: Option<u32>) {
     writer.extra(extra_kind::TARGET, target.as_bytes());
     if let Some(file) = file {
         writer.extra(extra_kind::FILE, file.as_bytes());
@@ -205,7 +211,6 @@ pub(crate) fn write_place(body: &mut Vec<u8>, target: &str, file: Option<&str>, 
     if let Some(line) = line {
         writer.extra(extra_kind::LINE, &line.to_le_bytes());
     }
-    writer.finish()
 }
 
 /// Proof that a level is enabled, and where its record goes.

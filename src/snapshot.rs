@@ -24,6 +24,8 @@ pub enum Closed {
 pub struct ControlSnapshot {
     /// How the process left.
     pub closed: Closed,
+    /// The fatal signal that arrived while the ring was open, if one did.
+    pub fatal_signal: Option<u32>,
     /// Anchors whose guard agrees.
     pub anchors: Vec<Anchor>,
     pub(crate) page: Vec<u8>,

@@ -11,6 +11,10 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 const QUICKSTART: &str = env!("CARGO_BIN_EXE_quickstart");
+const FIELDS: &str = env!("CARGO_BIN_EXE_fields");
+const FACADE: &str = env!("CARGO_BIN_EXE_facade");
+const SPANS: &str = env!("CARGO_BIN_EXE_spans");
+const PANIC: &str = env!("CARGO_BIN_EXE_panic");
 const HOST: &str = env!("CARGO_BIN_EXE_host");
 /// The host starts it by its place beside the host; named here so that it is built.
 const WORKER: &str = env!("CARGO_BIN_EXE_worker");
@@ -21,7 +25,13 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// Runs an example with nothing of this process's own settings, in UTC: local time may go back by an hour.
 fn run(program: &str, folder: &Path) -> Output {
+    run_with(program, folder, &[])
+}
+
+/// The same with these environment variables.
+fn run_with(program: &str, folder: &Path, environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(program);
+    command.env_remove("RUST_LOG").envs(environment.iter().copied());
     command.env_remove("LASTWORDS_LOG").env_remove("LASTWORDS_ROLE").env("LASTWORDS_DIR", folder).env("TZ", "UTC");
     let output = command.output().expect("the example starts");
     assert!(output.status.success(), "{program}: {output:?}");
@@ -48,6 +58,65 @@ fn quickstart_leaves_its_lines_in_the_file() {
     assert_eq!(text(&read(folder.path(), "host")), expected);
     let said = String::from_utf8(output.stdout).expect("text");
     assert_eq!(said.trim_end(), format!("see {}", folder.path().display()));
+}
+
+#[test]
+fn the_macros_leave_their_fields() {
+    let _watchdog = Watchdog::new("fields", LIMIT);
+    let folder = Scratch::new("fields");
+    run(FIELDS, folder.path());
+    let expected = [
+        "[INFO] frame 7 took 16.6 ms camera=left retries=0",
+        "[DEBUG] corner found at=\"Point { x: 3, y: -4 }\" sharp=true",
+        "[WARNING] reset reason=\"no answer for 2 s\" port.number=3",
+    ];
+    assert_eq!(text(&read(folder.path(), "camera")), expected);
+}
+
+#[test]
+fn the_facade_leaves_its_key_values() {
+    let _watchdog = Watchdog::new("facade", LIMIT);
+    let folder = Scratch::new("facade");
+    run(FACADE, folder.path());
+    let expected = [
+        "[INFO] order of 3 items id=1 user=ada from=127.0.0.1",
+        "[INFO] packed id=1 further=2",
+        "[INFO] order of 0 items id=2 user=bob from=127.0.0.1",
+        "[ERROR] nothing to pack id=2 user=\"bob\"",
+    ];
+    assert_eq!(text(&read(folder.path(), "shop")), expected);
+}
+
+#[test]
+fn events_stand_in_their_spans_as_far_as_the_filter_lets_them() {
+    let _watchdog = Watchdog::new("spans", LIMIT);
+    let lines = [
+        "[INFO] request{id=1 user=ada}: answered rows=3",
+        "[WARNING] request{id=2 user=bob}: nothing found",
+        "[INFO] no more requests",
+    ];
+    let folder = Scratch::new("spans");
+    run(SPANS, folder.path());
+    assert_eq!(text(&read(folder.path(), "server")), lines);
+
+    let folder = Scratch::new("spans-debug");
+    run_with(SPANS, folder.path(), &[("RUST_LOG", "info,spans::storage=debug")]);
+    let read_for = |id, user| format!("[DEBUG] request{{id={id} user={user}}}:query{{table=orders}}: reading limit=10");
+    let (first, second) = (read_for(1, "ada"), read_for(2, "bob"));
+    assert_eq!(text(&read(folder.path(), "server")), [&first, lines[0], &second, lines[1], lines[2]]);
+}
+
+#[test]
+fn a_panic_leaves_its_message_place_thread_and_backtrace() {
+    let _watchdog = Watchdog::new("panic", LIMIT);
+    let folder = Scratch::new("panic");
+    run(PANIC, folder.path());
+    let lines = text(&read(folder.path(), "importer"));
+    assert_eq!((lines.len(), lines[1].as_str()), (2, "[ERROR] the reader gave up"));
+    let (head, backtrace) = lines[0].split_once("\nstack backtrace:\n").expect("a backtrace");
+    assert!(head.starts_with("[CRITICAL] thread 'reader' panicked at examples/panic.rs:"), "{head}");
+    assert!(head.ends_with(": a number in each line: ParseIntError { kind: InvalidDigit }"), "{head}");
+    assert!(backtrace.contains("panic::sum"), "{backtrace}");
 }
 
 #[test]

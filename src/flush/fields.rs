@@ -32,9 +32,13 @@ pub(crate) fn compose(record: &Record<'_>) -> Vec<u8> {
         }
         out.extend_from_slice(if spans.peek().is_some() { b":" } else { b": " });
     }
+    let start = out.len();
     out.extend_from_slice(record.text());
     for field in record.fields() {
-        out.push(b' ');
+        // A record of fields alone has no text that a space would stand behind.
+        if out.len() > start {
+            out.push(b' ');
+        }
         show(&field, &mut out);
     }
     out
@@ -78,5 +82,14 @@ mod tests {
         let text = String::from_utf8(compose(&record)).expect("text");
         let expected = r#"request{id=7 path="/a b"}:query: slow rows=-12 "a key"=1.5 raw=[1, 2] cut=[1]"#;
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn fields_without_a_message_start_the_line() {
+        let mut body = Vec::new();
+        let encoding = BodyWriter::after_text(&mut body).field("a", value_tag::BOOL, &1u64.to_le_bytes()).finish();
+        let record =
+            Record { first: 1, last: 1, clock: 0, message: 1, thread: 0, call_site: 0, level: Level::INFO, encoding, body: &body };
+        assert_eq!(compose(&record), b"a=true");
     }
 }

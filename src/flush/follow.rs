@@ -112,6 +112,8 @@ pub(crate) struct Follow {
     /// Dead before this flusher began: its lines are older than those in the file.
     pub(crate) earlier: bool,
     pub(crate) closed: Closed,
+    /// The fatal signal that arrived while the ring was open, if one did.
+    pub(crate) fatal_signal: Option<u32>,
     pub(crate) damaged: u64,
     /// The line that says so stands above its records.
     pub(crate) headed: bool,
@@ -159,6 +161,7 @@ impl Follow {
             failures: 0,
             crash_failures: 0,
             closed: control.closed,
+            fatal_signal: control.fatal_signal,
             damaged: 0,
             looked_at: None,
             snapshots: Vec::new(),
@@ -213,12 +216,12 @@ impl Follow {
             .map_err(Error::io("look at the lock of", self.reader.path()))?;
         let verdict = self.watch.settle(evidence.verdict(), now);
         if matches!(verdict, Verdict::Dead | Verdict::Exec) {
-            let closed = self.reader.control()?.closed;
+            let control = self.reader.control()?;
             let lanes = 0..self.lanes.len();
             let last: Vec<u64> =
                 lanes.map(|lane| self.reader.last_sequence(lane, &mut self.scratch)).collect::<Result<_>>()?;
             // All or nothing: of a ring that is dead in part, the rest would never be drained.
-            (self.closed, self.dead) = (closed, Some(verdict));
+            (self.closed, self.fatal_signal, self.dead) = (control.closed, control.fatal_signal, Some(verdict));
             self.lanes.iter_mut().zip(last).for_each(|(lane, last)| lane.final_last = Some(last));
         }
         // Only now: a look that failed is taken again.

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::flush::follow::Follow;
 use crate::flush::liveness::Verdict;
+use crate::flush::signal::signal_name;
 use crate::flush::stamp::Stamp;
 use crate::reader::Closed;
 use std::path::Path;
@@ -106,7 +107,10 @@ pub(crate) fn death(ring: &Follow) -> Option<String> {
     let recovered: u64 = ring.lanes.iter().map(|lane| lane.taken.recovered).sum();
     let mut text = match (ring.closed, ring.dead) {
         (Closed::Open, Some(Verdict::Exec)) => return None,
-        (Closed::Open, _) => "lastwords: the process died without closing its log".to_owned(),
+        (Closed::Open, _) => {
+            let of = ring.fatal_signal.map_or_else(String::new, |signal| format!(" of {}", signal_name(signal)));
+            format!("lastwords: the process died{of} without closing its log")
+        }
         (Closed::Exit | Closed::Signal(_), _) if ring.damaged > 0 => "lastwords: the process ended".to_owned(),
         (Closed::Exit | Closed::Signal(_), _) => return None,
     };

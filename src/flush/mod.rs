@@ -12,6 +12,7 @@ pub mod liveness;
 pub mod logfile;
 pub mod recover;
 pub mod render;
+pub mod signal;
 pub mod sites;
 pub mod stamp;
 pub mod template;

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::flush::apply;
 use crate::flush::journal::{Change, Entry, Journal};
 use crate::flush::liveness::{Evidence, Verdict};
+use crate::flush::signal::signal_name;
 use crate::flush::sites::Sites;
 use crate::flush::template::Template;
 use crate::folder::Folder;
@@ -51,6 +52,8 @@ pub struct RingReport {
     pub verdict: Verdict,
     /// How the process left it.
     pub closed: Closed,
+    /// The fatal signal that arrived while the ring was open, if one did.
+    pub fatal_signal: Option<u32>,
     /// Records read.
     pub records: u64,
     /// Records lost before them, overwritten or dropped.
@@ -177,7 +180,10 @@ impl RingReport {
             (_, Closed::Signal(signal)) => format!("ended by signal {signal}"),
             (Verdict::Exec, Closed::Open) => "replaced its program (exec)".to_owned(),
             (Verdict::Perhaps, Closed::Open) => "cannot be seen from here, probably dead".to_owned(),
-            (Verdict::Dead, Closed::Open) => "died without closing its log".to_owned(),
+            (Verdict::Dead, Closed::Open) => {
+                let of = self.fatal_signal.map_or_else(String::new, |signal| format!(" of {}", signal_name(signal)));
+                format!("died{of} without closing its log")
+            }
         }
     }
 }
@@ -206,7 +212,7 @@ impl RecoveredRing {
         let evidence = Evidence::collect(reader.source(), inode, reader.process())
             .map_err(Error::io("look at the lock of", reader.path()))?;
         let verdict = evidence.verdict();
-        let closed = reader.control()?.closed;
+        let control = reader.control()?;
         let everything = scope == Scope::Everything;
         let (mut scratch, mut snapshots, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
         reader.lanes(&mut scratch, &mut snapshots)?;
@@ -229,7 +235,8 @@ impl RecoveredRing {
             role: reader.role().to_owned(),
             pid: reader.header().pid,
             verdict,
-            closed,
+            closed: control.closed,
+            fatal_signal: control.fatal_signal,
             records: 0,
             lost: snapshots.iter().map(|lane| lane.dropped.saturating_sub(if everything { 0 } else { lane.position.dropped_reported })).sum(),
             damaged: 0,

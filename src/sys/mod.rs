@@ -3,6 +3,7 @@
 //! Nothing outside this folder contains `unsafe`.
 #![allow(unsafe_code)]
 
+pub(crate) mod fatal;
 pub(crate) mod futex;
 pub(crate) mod hooks;
 pub(crate) mod local;

@@ -84,6 +84,14 @@ impl Actor {
         rustix::process::kill_process(pid, signal).expect("its own child");
     }
 
+    /// How it ended, if it has.
+    ///
+    /// # Panics
+    /// If it has been waited for already.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().expect("its own child")
+    }
+
     /// Waits until it ends.
     ///
     /// # Panics

@@ -2,12 +2,15 @@
 
 pub mod actor;
 pub mod disk;
+pub mod faults;
 pub mod flushers;
 pub mod forking;
 pub mod fuzzing;
 pub mod logs;
 pub mod loopmount;
 pub mod oracle;
+pub mod panics;
+pub mod recovered;
 pub mod restart;
 pub mod samples;
 pub mod scratch;

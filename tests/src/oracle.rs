@@ -455,7 +455,8 @@ pub fn loss_count(message: &str) -> Option<u64> {
 /// Whether this is the line about a process that died.
 #[must_use]
 pub fn is_death(line: &Line) -> bool {
-    line.level == "CRITICAL" && line.message.starts_with("lastwords: the process died without closing its log")
+    let died = line.message.strip_prefix("lastwords: the process died");
+    line.level == "CRITICAL" && died.is_some_and(|how| how.contains(" without closing its log"))
 }
 
 /// Whether this is the line above the records of an earlier run.

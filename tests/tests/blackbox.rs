@@ -26,7 +26,7 @@ fn recover(folder: &Path) {
 fn records(text: &str) -> Vec<&str> {
     text.lines()
         .filter(|line| line.starts_with("20") && line.contains("] ["))
-        .filter_map(|line| Some(line.splitn(4, "] [").nth(2)?))
+        .filter_map(|line| line.split("] [").nth(2))
         .collect()
 }
 

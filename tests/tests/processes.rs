@@ -116,7 +116,7 @@ fn a_display_that_logs_while_it_is_logged_gives_both_records() {
 #[test]
 fn destructors_of_thread_locals_and_of_a_panic_can_log() {
     let folder = Scratch::new("destructors");
-    let (_, status) = run(ACTOR, "host", folder.path(), &["tls", "panic"]);
+    let (_, status) = run(ACTOR, "host", folder.path(), &["panics=off", "tls", "panic"]);
     assert!(status.success());
     let messages: Vec<String> = read(folder.path(), "host").into_iter().map(|line| line.message).collect();
     assert_eq!(messages, ["early", "late", "dropped by a panic"]);

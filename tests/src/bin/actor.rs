@@ -3,17 +3,17 @@
 //! `actor ROLE FOLDER [setting=value …] [action …]`
 //!
 //! Settings: `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`,
-//! `durable` (milliseconds), `crash-files`, `pull`.
+//! `durable` (milliseconds), `crash-files`, `pull`, `panics` (`off`, or `slow` for an earlier hook that takes its time), `handlers=earlier`.
 //! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `debug:TEXT`,
 //! `error:TEXT`, `facade:TEXT`, `each:TEXT` (at every level, by macro, with target `noisy::inner`, and by the facade), `fine:N` (N lines at TRACE), `mixed:T:N` (T threads with
 //! N lines at INFO and as many at TRACE),
 //! `set-log:DIRECTIVES`, `max-level` (prints the facade's), `samples` (one record of each kind), `threads:T:N` (each thread its own lines), `flush`, `line` (prints a line on standard
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
-//! `sleep:MS`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does). At the end main
+//! `sleep:MS`, `panicking:HOW`, `fault:HOW`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does). At the end main
 //! returns.
 
 use lastwords::{Builder, Flusher, FullPolicy, Level, Memory};
-use lastwords_tests::{forking, samples};
+use lastwords_tests::{faults, forking, panics, samples};
 use std::io::BufRead;
 use std::time::Duration;
 
@@ -58,6 +58,15 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
         "durable" => builder.durable(Duration::from_millis(value.parse().expect("milliseconds"))),
         "crash-files" => builder.crash_files(number()),
         "pull" => builder.pull(number()),
+        "handlers" => {
+            faults::set_earlier_handlers();
+            builder
+        }
+        "panics" if value == "off" => builder.panic_hook(false),
+        "panics" => {
+            panics::set_slow_hook();
+            builder
+        }
         "level" => builder.level(value.parse::<Level>().expect("a level")),
         other => panic!("no setting {other}"),
     }
@@ -101,6 +110,8 @@ fn act(action: &str, count: &mut u64) {
         "nested" => lastwords::info!("outer {}", Nested),
         "tls" => std::thread::spawn(|| LATE.with(|_| lastwords::info!("early"))).join().expect("ended"),
         "panic" => panic_with_drop(),
+        "fault" => faults::act(rest),
+        "panicking" => panics::act(rest),
         "handler" => forking::log_from_handler(rest.parse().expect("a number")),
         "exiting" => log_while_exiting(),
         "disk" => forking::limit_file_size(rest.parse().expect("bytes")),

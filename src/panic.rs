@@ -1,0 +1,140 @@
+//! A panic as a record: what it says, where, on which thread, and the calls that led there.
+//!
+//! The hook runs at the panic itself, before anything is unwound, on whatever thread it is: in the middle of a log call, in a
+//! destructor that another panic runs, in a forked child, in the flusher's own thread. It takes no lock of ours and runs no
+//! code of the user's. A hook that panics ends the process: `std` sees to it that none is entered again.
+
+use crate::filter::Destination;
+use crate::level::Level;
+use crate::logger::Logger;
+use crate::registry;
+use crate::site::write_place;
+use crate::thread::{self, Meta, Said};
+use std::backtrace::Backtrace;
+use std::fmt::Write;
+use std::panic::{self, PanicHookInfo};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Target of the records.
+const TARGET: &str = "panic";
+
+/// Has panics of this process recorded, before the hook of now runs.
+pub(crate) fn install() {
+    static INSTALLED: AtomicBool = AtomicBool::new(false);
+    // The hook cannot be changed by a thread that panics.
+    if std::thread::panicking() || INSTALLED.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let earlier = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let hook = InHook::enter();
+        if let Some(logger) = registry::current()
+            && let Some(destination) = logger.admit_target(Level::CRITICAL, TARGET)
+        {
+            record(logger, destination, info, hook.is_some());
+        }
+        earlier(info);
+    }));
+}
+
+fn record(logger: &'static Logger, destination: Destination, info: &PanicHookInfo<'_>, with_backtrace: bool) {
+    let meta = Meta { level: Level::CRITICAL.number(), call_site: 0, destination };
+    thread::record(logger, meta, &Panic { info, text: describe(info, with_backtrace) });
+}
+
+fn describe(info: &PanicHookInfo<'_>, with_backtrace: bool) -> String {
+    let thread = std::thread::current();
+    let mut text = format!("thread '{}' panicked", thread.name().unwrap_or("<unnamed>"));
+    if let Some(location) = info.location() {
+        let _ = write!(text, " at {location}");
+    }
+    let _ = write!(text, ": {}", message(info));
+    if with_backtrace {
+        let _ = write!(text, "\nstack backtrace:\n{}", Backtrace::force_capture());
+    } else {
+        text += "\nno backtrace: another thread was at one when this process was forked";
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+fn message<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {
+    let payload = info.payload();
+    let constant = payload.downcast_ref::<&str>().copied();
+    constant.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a value that is no text")
+}
+
+/// A panic on its way into a record.
+struct Panic<'a> {
+    info: &'a PanicHookInfo<'a>,
+    text: String,
+}
+
+impl Said for Panic<'_> {
+    fn constant(&self) -> Option<&[u8]> {
+        None
+    }
+
+    fn write(&self, body: &mut Vec<u8>, _: u32, _: usize) -> u8 {
+        body.extend_from_slice(self.text.as_bytes());
+        let location = self.info.location();
+        write_place(body, TARGET, location.map(|place| place.file()), location.map(|place| place.line()))
+    }
+}
+
+/// How many threads are in the hook: the process's pid in the high half, because a forked child finds its parent's count
+/// here, and the number in the low half.
+static IN_HOOK: AtomicU64 = AtomicU64::new(0);
+
+/// A thread in the hook, where it may ask for a backtrace. `std` makes them under a lock. A child that was forked while
+/// another thread held it would wait for ever.
+struct InHook;
+
+impl InHook {
+    fn enter() -> Option<InHook> {
+        let me = u64::from(std::process::id());
+        let count_up = |word: u64| match (word >> 32 == me, word as u32) {
+            (false, 1..) => None,
+            (false, 0) => Some(me << 32 | 1),
+            (true, _) => Some(word + 1),
+        };
+        IN_HOOK.fetch_update(Ordering::AcqRel, Ordering::Acquire, count_up).ok().map(|_| InHook)
+    }
+}
+
+impl Drop for InHook {
+    fn drop(&mut self) {
+        IN_HOOK.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(all(test, feature = "flusher"))]
+mod tests {
+    use super::*;
+    use crate::config::{Flusher, builder};
+    use crate::flush::recover::Recovery;
+    use crate::folder::Folder;
+
+    /// The flusher's thread runs no code of a user, so a panic there is a defect of ours that no other test can have.
+    #[test]
+    fn the_flushers_own_thread_records_its_panic_and_does_not_wait_for_itself() {
+        let path = std::env::temp_dir().join(format!("lastwords-flusher-panic-{}", std::process::id()));
+        let log = builder("host").folder(&path).flusher(Flusher::Never).slots_per_lane(8).lanes(3);
+        log.init().expect("a ring");
+        let flusher = std::thread::Builder::new().name("lastwords".to_owned()).spawn(|| {
+            thread::become_flusher();
+            (0..20).for_each(|n| crate::site::record_bytes(Level::INFO, "test", format!("line {n}").as_bytes()));
+            panic!("on purpose");
+        });
+        assert!(flusher.expect("started").join().is_err());
+        let (mut recovery, mut last) = (Recovery::default(), String::new());
+        recovery.add_folder(&Folder::open(&path).expect("there")).expect("listed");
+        let read = recovery.for_each(|found| {
+            last = found.thread_name.clone().unwrap_or_default();
+            Ok::<(), crate::Error>(())
+        });
+        read.expect("readable");
+        std::fs::remove_dir_all(&path).expect("removed");
+        assert_eq!(last, "lastwords", "the last record is its panic");
+    }
+}

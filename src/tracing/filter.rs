@@ -1,0 +1,71 @@
+//! What lastwords records of what `tracing` offers. All questions of that kind are answered here.
+//!
+//! `tracing` remembers the answers where it can, so that a call that is too fine costs it one load: a place below the level
+//! is never asked for again, and the finest level of all is known to its macros. [`changed`] has it ask anew.
+
+use crate::filter::Destination;
+use crate::level::Level;
+use crate::logger::Logger;
+use crate::registry;
+use crate::remembered::Remembered;
+use tracing_core::subscriber::Interest;
+use tracing_core::{LevelFilter, Metadata};
+use tracing_subscriber::layer::{Context, Filter};
+
+/// From the finest on.
+const LEVELS: [tracing_core::Level; 5] = [
+    tracing_core::Level::TRACE,
+    tracing_core::Level::DEBUG,
+    tracing_core::Level::INFO,
+    tracing_core::Level::WARN,
+    tracing_core::Level::ERROR,
+];
+
+/// Where an event of this description goes, and what its thread knows of the place.
+pub(super) fn place(logger: &Logger, metadata: &Metadata<'_>) -> Option<(Destination, Remembered)> {
+    // A description is a static, so its address names the call site.
+    let mut known = Remembered::find(logger, Some(std::ptr::from_ref(metadata) as u64));
+    let level = Level::from(*metadata.level());
+    let destination = logger.admit(level, || known.destination(logger, level, metadata.target()))?;
+    Some((destination, known))
+}
+
+/// Whether an event or a span of this description is recorded now.
+fn is_recorded(logger: &Logger, metadata: &Metadata<'_>) -> bool {
+    place(logger, metadata).is_some()
+}
+
+/// The finest level of which anything is recorded now.
+fn finest(logger: &Logger) -> LevelFilter {
+    let finest = logger.filter().finest();
+    let level = LEVELS.into_iter().find(|level| Level::from(*level) >= finest);
+    level.map_or(LevelFilter::OFF, LevelFilter::from_level)
+}
+
+/// Must be called whenever one of the answers may be another than before.
+pub(crate) fn changed() {
+    tracing_core::callsite::rebuild_interest_cache();
+}
+
+/// Lets through what lastwords records; the filter within [`crate::TracingLayer`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Recorded;
+
+impl<S> Filter<S> for Recorded {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        registry::current().is_some_and(|logger| is_recorded(logger, metadata))
+    }
+
+    /// What is recorded now is asked for each time, so that a level that is raised counts at once, whoever raised it.
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        match registry::current() {
+            Some(logger) if is_recorded(logger, metadata) => Interest::sometimes(),
+            _ => Interest::never(),
+        }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(registry::current().map_or(LevelFilter::OFF, finest))
+    }
+}

@@ -1,0 +1,111 @@
+//! Deaths by signals that a processor or the kernel sends, and handlers that get in their way.
+#![allow(unsafe_code)]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Bytes of a page, or a part of one.
+const PAGE: usize = 4096;
+
+/// A page that cannot be written to before its handler has run.
+static PAGE_TO_OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Dies as `how` says, or survives.
+///
+/// # Panics
+/// If it knows no such way.
+pub fn act(how: &str) {
+    match how {
+        "null" => write_to(8),
+        "bus" => write_to(map(libc::PROT_READ | libc::PROT_WRITE, empty_file())),
+        // SAFETY: there is nothing to keep: the instruction ends the process.
+        #[cfg(target_arch = "x86_64")]
+        "ill" => unsafe { std::arch::asm!("ud2") },
+        // SAFETY: raises SIGTRAP and changes nothing else.
+        #[cfg(target_arch = "x86_64")]
+        "trap" => unsafe { std::arch::asm!("int3") },
+        // SAFETY: there is nothing to keep: the instruction divides by zero, which ends the process.
+        #[cfg(target_arch = "x86_64")]
+        "fpe" => unsafe { std::arch::asm!("div {0:e}", in(reg) 0, inout("eax") 1 => _, inout("edx") 0 => _) },
+        "sys" => raise(libc::SIGSYS),
+        "stack" => _ = deeper(0),
+        "stack-of-thread" => _ = std::thread::spawn(|| deeper(0)).join(),
+        "own-handler" => set_handler(libc::SIGSEGV, leave as Handler),
+        "survive" => {
+            let page = map(libc::PROT_NONE, -1);
+            PAGE_TO_OPEN.store(page, Ordering::Release);
+            write_to(page);
+            raise(libc::SIGFPE);
+        }
+        other => panic!("no fault {other}"),
+    }
+}
+
+/// Sets handlers as a program may have them before it logs: one that makes good what caused a SIGSEGV, and one that does
+/// nothing about a SIGFPE.
+pub fn set_earlier_handlers() {
+    set_handler(libc::SIGSEGV, open_page as Handler);
+    set_handler(libc::SIGFPE, ignore as Handler);
+}
+
+type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+
+fn set_handler(signal: libc::c_int, handler: Handler) {
+    // SAFETY: zeros are a value of sigaction, and the handlers here only do what is safe in one.
+    unsafe {
+        let mut action = std::mem::zeroed::<libc::sigaction>();
+        action.sa_sigaction = handler as usize;
+        action.sa_flags = libc::SA_SIGINFO;
+        libc::sigaction(signal, &action, std::ptr::null_mut());
+    }
+}
+
+extern "C" fn leave(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: both are safe in a signal handler, and the bytes are a constant.
+    unsafe {
+        libc::write(1, c"own\n".as_ptr().cast(), 4);
+        libc::_exit(5);
+    }
+}
+
+extern "C" fn open_page(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    let page = PAGE_TO_OPEN.load(Ordering::Acquire);
+    // SAFETY: the kernel gives the address of the fault.
+    let address = unsafe { (*info).si_addr() as usize };
+    if address != page {
+        // SAFETY: safe in a signal handler.
+        unsafe { libc::_exit(6) };
+    }
+    // SAFETY: the page is one that was mapped for this.
+    unsafe { libc::mprotect(page as *mut libc::c_void, PAGE, libc::PROT_READ | libc::PROT_WRITE) };
+}
+
+extern "C" fn ignore(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
+
+fn write_to(address: usize) {
+    // SAFETY: nothing of this program is there: the store ends the process, unless a handler makes the place a page.
+    unsafe { (address as *mut u8).write_volatile(1) };
+}
+
+fn raise(signal: libc::c_int) {
+    // SAFETY: has no preconditions.
+    unsafe { libc::raise(signal) };
+}
+
+/// A page of the file, or of no file.
+fn map(protection: libc::c_int, fd: libc::c_int) -> usize {
+    let flags = if fd < 0 { libc::MAP_PRIVATE | libc::MAP_ANONYMOUS } else { libc::MAP_SHARED };
+    // SAFETY: a mapping at a place of the kernel's choice touches nothing else.
+    unsafe { libc::mmap(std::ptr::null_mut(), PAGE, protection, flags, fd, 0) as usize }
+}
+
+fn empty_file() -> libc::c_int {
+    // SAFETY: the name is a constant.
+    unsafe { libc::memfd_create(c"empty".as_ptr(), 0) }
+}
+
+/// Needs more stack than there is.
+#[expect(unconditional_recursion, reason = "that is what it is for")]
+fn deeper(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 64]);
+    deeper(depth + 1) + std::hint::black_box(frame)[1]
+}

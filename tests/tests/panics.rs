@@ -1,0 +1,133 @@
+//! A panic is in the log, wherever it happens, and everything else that it does it does as ever.
+//!
+//! The last line that a worker prints is the message of its panic, on a standard error that nobody keeps. A hook that
+//! records it runs in the worst places: in the middle of a log call, while another panic unwinds, in a child that was forked
+//! while another thread held a lock. One that waits there turns a crash into a process that hangs.
+
+use lastwords_tests::actor::tool;
+use lastwords_tests::logs::{Line, read};
+use lastwords_tests::recovered::records;
+use lastwords_tests::scratch::Scratch;
+use lastwords_tests::watchdog::Watchdog;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
+/// After this long a panic hangs.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn run(folder: &Scratch, script: &[&str]) -> (Output, Vec<Line>) {
+    let _watchdog = Watchdog::new("a panic", LIMIT);
+    let mut command = Command::new(ACTOR);
+    command.arg("worker").arg(folder.path()).args(script).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
+    let output = command.output().expect("it starts");
+    let flushed = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
+    assert!(flushed.status.code().is_some_and(|code| code < 2), "{flushed:?}");
+    (output, read(folder.path(), "worker"))
+}
+
+/// Level and first line of each record but the tool's own.
+fn heads(lines: &[Line]) -> Vec<String> {
+    let own = lines.iter().filter(|line| !line.message.starts_with("lastwords: "));
+    own.map(|line| format!("[{}] {}", line.level, line.message.lines().next().unwrap_or_default())).collect()
+}
+
+/// What follows the place in a record's first line.
+fn said(line: &Line) -> &str {
+    let (_, rest) = line.message.split_once(" panicked at ").expect("a panic");
+    rest.split_once(": ").expect("a place").1
+}
+
+fn panics(lines: &[Line]) -> Vec<&str> {
+    let panics = lines.iter().filter(|line| line.message.starts_with("thread '"));
+    panics.map(|line| said(line).lines().next().unwrap_or_default()).collect()
+}
+
+#[test]
+fn a_panic_is_one_critical_record_with_place_thread_and_backtrace() {
+    let folder = Scratch::new("panic");
+    let (output, lines) = run(&folder, &["say:before", "panicking:main"]);
+    assert_eq!(output.status.code(), Some(101));
+    let printed = String::from_utf8(output.stderr).expect("text");
+    assert!(printed.contains("panicked at tests/src/panics.rs:"), "the earlier hook runs: {printed}");
+    assert_eq!(lines.len(), 2, "an end by a panic in main is an ordinary one: {lines:?}");
+    let panic = &lines[1];
+    assert_eq!(panic.level, "CRITICAL");
+    assert!(panic.message.starts_with("thread 'main' panicked at tests/src/panics.rs:"), "{panic:?}");
+    assert!(said(panic).starts_with("on purpose 1\nsecond line\nstack backtrace:\n   0: "), "{panic:?}");
+    assert!(panic.message.contains("actor::main"), "the calls that led there: {panic:?}");
+}
+
+#[test]
+fn the_record_has_the_target_panic_and_the_place() {
+    let folder = Scratch::new("panic-place");
+    let mut command = Command::new(ACTOR);
+    command.arg("worker").arg(folder.path()).args(["flusher=never", "panicking:value", "kill"]);
+    let _ = command.output().expect("it starts");
+    let found = records(folder.path());
+    assert_eq!((found.len(), found[0].target.as_str()), (1, "panic"));
+    assert!(found[0].file.ends_with("tests/src/panics.rs") && found[0].line > 0, "{found:?}");
+    assert!(found[0].text.contains(": a value that is no text\nstack backtrace:\n"), "{found:?}");
+}
+
+#[test]
+fn without_the_hook_nothing_is_recorded() {
+    let folder = Scratch::new("no-hook");
+    let (output, lines) = run(&folder, &["panics=off", "say:before", "panicking:main"]);
+    assert_eq!(output.status.code(), Some(101));
+    assert_eq!(heads(&lines), ["[INFO] before"]);
+}
+
+#[test]
+fn a_panic_in_the_middle_of_a_log_call_is_recorded_and_the_thread_logs_on() {
+    let folder = Scratch::new("panic-within");
+    let (output, lines) = run(&folder, &["panicking:display", "say:done"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(panics(&lines), ["within a log call"; 3]);
+    assert_eq!(heads(&lines)[3..], ["[INFO] the thread logs on", "[INFO] done"]);
+}
+
+#[test]
+fn a_panic_while_panicking_is_recorded_too_and_ends_the_process() {
+    let folder = Scratch::new("panic-twice");
+    let (output, lines) = run(&folder, &["panicking:twice"]);
+    assert_eq!(output.status.signal(), Some(6), "std aborts");
+    assert_eq!(panics(&lines)[..2], ["first", "second"]);
+}
+
+#[test]
+fn panics_of_many_threads_are_all_there() {
+    let folder = Scratch::new("panic-threads");
+    let (output, lines) = run(&folder, &["panicking:threads"]);
+    assert!(output.status.success(), "{output:?}");
+    let mut panics = panics(&lines);
+    panics.sort_unstable();
+    assert_eq!(panics, (0..8).map(|n| format!("panic {n}")).collect::<Vec<_>>());
+    assert!((0..8).all(|n| lines.iter().any(|line| line.message.starts_with(&format!("thread 'thread-{n}' ")))));
+}
+
+#[test]
+fn forked_children_record_their_panics_in_rings_of_their_own() {
+    let folder = Scratch::new("panic-children");
+    let (output, lines) = run(&folder, &["panicking:children"]);
+    assert!(output.status.success(), "{output:?}");
+    let mut panics = panics(&lines);
+    panics.sort_unstable();
+    assert_eq!(panics, ["child 0", "child 1", "child 2"]);
+}
+
+#[test]
+fn a_child_forked_while_a_thread_is_in_the_hook_waits_for_no_backtrace() {
+    let folder = Scratch::new("panic-fork-in-hook");
+    let (output, lines) = run(&folder, &["panics=slow", "panicking:fork-in-hook"]);
+    assert!(output.status.success(), "{output:?}");
+    let child = lines.iter().find(|line| line.message.contains(": child\n")).expect("the child's panic");
+    assert!(
+        child.message.ends_with("\nno backtrace: another thread was at one when this process was forked"),
+        "{child:?}"
+    );
+    let slow = lines.iter().find(|line| line.message.contains(": slow\n")).expect("the other panic");
+    assert!(slow.message.contains("\nstack backtrace:\n"), "{slow:?}");
+}
