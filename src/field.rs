@@ -3,7 +3,7 @@
 //! A field is typed where its front end says the type, so that a reader can tell the number 7 from the text `7`. Everything
 //! else is formatted, straight into the bytes that it ends in. See [`crate::record::Field`] for the bytes.
 
-use crate::record::{extra_kind, push_field};
+use crate::record::extra_kind;
 use crate::template::value_tag;
 use crate::values::append_text;
 use std::fmt;
@@ -12,20 +12,20 @@ use std::fmt;
 #[derive(Debug)]
 pub(crate) struct FieldWriter<'a> {
     out: &'a mut Vec<u8>,
-    /// What stands before each field.
-    before: &'static [u8],
+    /// Bytes of a field's head that are left out: within a span its kind, which is the same for all.
+    left_out: usize,
 }
 
 impl<'a> FieldWriter<'a> {
     /// Goes on after the text or the extras of a record.
     pub(crate) fn in_record(out: &'a mut Vec<u8>) -> Self {
-        FieldWriter { out, before: &[extra_kind::FIELD] }
+        FieldWriter { out, left_out: 0 }
     }
 
     /// Goes on after the name or the fields of a span.
-    #[cfg(feature = "tracing")]
+    #[cfg(any(test, feature = "tracing"))]
     pub(crate) fn in_span(out: &'a mut Vec<u8>) -> Self {
-        FieldWriter { out, before: &[] }
+        FieldWriter { out, left_out: 1 }
     }
 
     pub(crate) fn bool(&mut self, name: &str, value: bool) {
@@ -62,18 +62,29 @@ impl<'a> FieldWriter<'a> {
 
     /// A field of any type, its value as [`crate::record::Field`] has it.
     pub(crate) fn bytes(&mut self, name: &str, tag: u8, value: &[u8]) {
-        self.out.extend_from_slice(self.before);
-        push_field(self.out, name, tag, value);
+        self.begin(name, tag, value.len());
+        self.out.extend_from_slice(value);
     }
 
     /// A field whose value is text that is made now.
     pub(crate) fn formatted(&mut self, name: &str, value: fmt::Arguments<'_>) {
-        self.out.extend_from_slice(self.before);
-        let start = self.out.len();
-        push_field(self.out, name, value_tag::FORMATTED, b"");
+        let start = self.out.len() + 1 - self.left_out;
+        self.begin(name, value_tag::FORMATTED, 0);
         append_text(self.out, value);
         let length = (self.out.len() - start - 4) as u32;
         self.out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    }
+
+    /// Everything of a field before its value: kind (1), length (4), tag (1), length of the name (2), name. The numbers are
+    /// put together in a register, because each piece that is appended costs a look at the buffer's end.
+    fn begin(&mut self, name: &str, tag: u8, value_length: usize) {
+        let name = &name.as_bytes()[..name.len().min(usize::from(u16::MAX))];
+        let length = (3 + name.len() + value_length) as u32;
+        let (kind, name_length) = (u64::from(extra_kind::FIELD), name.len() as u64);
+        let head = kind | u64::from(length) << 8 | u64::from(tag) << 40 | name_length << 48;
+        self.out.reserve(8 + name.len() + value_length);
+        self.out.extend_from_slice(&head.to_le_bytes()[self.left_out..]);
+        self.out.extend_from_slice(name);
     }
 }
 

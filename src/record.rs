@@ -50,8 +50,7 @@ impl<'a> BodyWriter<'a> {
 
     /// Adds a field.
     pub fn field(&mut self, name: &str, tag: u8, value: &[u8]) -> &mut Self {
-        self.body.push(extra_kind::FIELD);
-        push_field(self.body, name, tag, value);
+        self.fields().bytes(name, tag, value);
         self
     }
 
@@ -69,16 +68,6 @@ impl<'a> BodyWriter<'a> {
         self.body.extend_from_slice(&(extras as u32).to_le_bytes());
         encoding::TEXT | encoding::EXTRAS
     }
-}
-
-/// Appends a field as an extra holds it, after its length.
-pub(crate) fn push_field(out: &mut Vec<u8>, name: &str, tag: u8, value: &[u8]) {
-    let name = &name.as_bytes()[..name.len().min(usize::from(u16::MAX))];
-    out.extend_from_slice(&((3 + name.len() + value.len()) as u32).to_le_bytes());
-    out.push(tag);
-    out.extend_from_slice(&(name.len() as u16).to_le_bytes());
-    out.extend_from_slice(name);
-    out.extend_from_slice(value);
 }
 
 /// A field that its front end named: a tag (see [`crate::template::value_tag`]), the name's length in two bytes, the name,
@@ -252,8 +241,8 @@ mod tests {
     fn fields_and_spans_come_back_in_their_order() {
         let mut span = vec![3, 0];
         span.extend_from_slice(b"req");
-        push_field(&mut span, "id", 11, &7u64.to_le_bytes());
-        push_field(&mut span, "path", 2, b"/x");
+        FieldWriter::in_span(&mut span).u64("id", 7);
+        FieldWriter::in_span(&mut span).str("path", "/x");
         let mut body = b"hello".to_vec();
         let encoding = BodyWriter::after_text(&mut body)
             .extra(extra_kind::SPAN, &span)

@@ -57,16 +57,17 @@ fn show(field: &Field<'_>, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::field::FieldWriter;
     use crate::level::Level;
-    use crate::record::{BodyWriter, push_field};
+    use crate::record::BodyWriter;
     use crate::template::value_tag;
 
     #[test]
     fn spans_stand_before_the_message_and_fields_after_it() {
         let mut outer = vec![7, 0];
         outer.extend_from_slice(b"request");
-        push_field(&mut outer, "id", value_tag::U64, &7u64.to_le_bytes());
-        push_field(&mut outer, "path", value_tag::STR, b"/a b");
+        FieldWriter::in_span(&mut outer).u64("id", 7);
+        FieldWriter::in_span(&mut outer).str("path", "/a b");
         let mut body = b"slow".to_vec();
         let encoding = BodyWriter::after_text(&mut body)
             .extra(extra_kind::SPAN, &outer)

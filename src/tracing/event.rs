@@ -78,13 +78,17 @@ where
     /// that came already: a list of them would have to be allocated.
     fn push_spans(&self, body: &mut Vec<u8>) {
         let start = body.len();
-        for span in self.context.event_scope(self.event).into_iter().flatten() {
+        let mut next = self.context.event_span(self.event);
+        while let Some(span) = next {
             let before = body.len();
             if let Some(SpanBytes(bytes)) = span.extensions().get::<SpanBytes>() {
                 BodyWriter::after_text(body).extra(extra_kind::SPAN, bytes);
             }
-            let added = body.len() - before;
-            body[start..].rotate_right(added);
+            if before > start {
+                let added = body.len() - before;
+                body[start..].rotate_right(added);
+            }
+            next = span.parent();
         }
     }
 }
