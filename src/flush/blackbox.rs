@@ -147,7 +147,8 @@ pub(crate) fn write_crash_file(folder: &Folder, ring: &Path, keep: usize, sync: 
         match first_bytes(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => break,
             Ok(head) if String::from_utf8_lossy(&head).contains(&hex(&header.uuid)) => return Ok(name),
-            _ => name = format!("{stem}-{namesake}{CRASH_ENDING}"),
+            Ok(_) => name = format!("{stem}-{namesake}{CRASH_ENDING}"),
+            Err(error) => return Err(Error::io("look at", path)(error)),
         }
     }
     let file = Nameless::create(folder.path(), &name)?;

@@ -182,7 +182,7 @@ impl RingReport {
             (Verdict::Perhaps, Closed::Open) => "cannot be seen from here, probably dead".to_owned(),
             (Verdict::Dead, Closed::Open) => {
                 let of = self.fatal_signal.map_or_else(String::new, |signal| format!(" of {}", signal_name(signal)));
-                format!("died{of} without closing its log")
+                format!("died{of} without closing")
             }
         }
     }

@@ -187,6 +187,10 @@ impl Outcome {
             let entry = entry.expect("listed");
             let size = entry.metadata().expect("there").len();
             let name = entry.file_name().into_string().expect("a plain name");
+            if name.ends_with(".crash.log") {
+                assert_crash_file(&entry.path());
+                continue;
+            }
             assert!(name == "rings" || size <= wreck.size.rotate_size, "{name} has {size} bytes");
             let of_a_role = ROLES.iter().any(|role| name.starts_with(&format!("{role}.log")));
             assert!(name == "rings" || of_a_role, "{name} in the log folder");
@@ -246,4 +250,12 @@ impl Outcome {
         };
         self.lines.values().flatten().filter(|line| death(line)).collect()
     }
+}
+
+/// A crash file is there as a whole or not at all, whatever became of the flusher that wrote it.
+fn assert_crash_file(path: &Path) {
+    let text = fs::read_to_string(path).expect("a crash file is text");
+    let whole = text.starts_with("black box of ") && text.ends_with(" damaged slots\n");
+    let role = ROLES.iter().any(|role| text.starts_with(&format!("black box of {role}, ")));
+    assert!(whole && role, "{} is not whole: {text}", path.display());
 }
