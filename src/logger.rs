@@ -44,8 +44,18 @@ fn next_generation() -> u32 {
     if mutant::is(Mutant::SitesOverFork) { 1 } else { GENERATIONS.fetch_add(1, Ordering::Relaxed) + 1 }
 }
 
-/// A lane that is free for the next thread, with what its last owner knew.
-pub(crate) type Seat = Mutex<Option<LaneSeat>>;
+/// A lane's place among those of threads.
+pub(crate) type Seat = Mutex<Place>;
+
+/// A lane between two threads.
+#[derive(Debug, Default)]
+pub(crate) struct Place {
+    /// Free for the next thread, with what its last owner knew.
+    seat: Option<LaneSeat>,
+    /// A thread has had the lane. What the ring itself says of that, somebody else may have changed, and a lane that is
+    /// made twice has two producers.
+    made: bool,
+}
 
 /// A lane and when its producer last gave up waiting.
 #[derive(Debug)]
@@ -80,7 +90,10 @@ impl Logger {
     pub(crate) fn create(mut builder: Builder) -> Result<Box<Logger>> {
         let spec = builder.ring_spec()?;
         let folder = builder.make_folder()?;
-        let ring = Ring::create(&folder, &spec)?;
+        let mut ring = Ring::create(&folder, &spec)?;
+        if builder.sigbus_guard {
+            ring.guard();
+        }
         let doorbell = folder.doorbell()?;
         hooks::close_in_child(ring.raw_fd());
         // A forked child, wherever it is by then, logs to the same folder.
@@ -158,7 +171,7 @@ impl Logger {
 
     /// Writes a call site into the table; 0 if the table is full.
     fn register(&self, site: &CallSiteRef<'_>) -> u32 {
-        self.ring.table().register(site).unwrap_or_else(|| {
+        self.ring.register(site).unwrap_or_else(|| {
             self.control.table_refused.fetch_add(1, Ordering::Relaxed);
             0
         })
@@ -174,7 +187,9 @@ impl Logger {
     pub(crate) fn claim(&self, thread: u32, name: &[u8]) -> Option<LaneSeat> {
         for (number, seat) in self.seats.iter().enumerate() {
             let Ok(mut place) = seat.try_lock() else { continue };
-            let taken = place.take().or_else(|| self.fresh_lane(number));
+            let fresh = !std::mem::replace(&mut place.made, true);
+            let make = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None };
+            let taken = place.seat.take().or_else(|| fresh.then(make));
             if let Some(mut taken) = taken {
                 let _ = self.given_back.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |lanes| lanes.checked_sub(1));
                 taken.lane.claim(lane_kind::WRITE, thread, name);
@@ -184,19 +199,11 @@ impl Logger {
         None
     }
 
-    /// A lane that no thread has had yet. Its block tells, because it is written under the seat's lock only.
-    fn fresh_lane(&self, number: usize) -> Option<LaneSeat> {
-        if self.ring.block(number).kind.load(Ordering::Relaxed) == lane_kind::WRITE {
-            return None;
-        }
-        Some(LaneSeat { number, lane: self.ring.lane(number), gave_up: None })
-    }
-
     /// Gives a thread's lane back for the next thread.
     pub(crate) fn release(&self, seat: LaneSeat) {
         let place = &self.seats[seat.number];
         if let Ok(mut place) = place.lock() {
-            *place = Some(seat);
+            place.seat = Some(seat);
             self.given_back.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -273,7 +280,8 @@ impl Logger {
                 false
             }
             FullPolicy::Block => {
-                if !crate::thread::is_flusher() {
+                // Nobody makes room in a ring that was cut.
+                if !crate::thread::is_flusher() && !self.ring.is_hit() {
                     let LaneSeat { lane, gave_up, .. } = seat;
                     let ring = || ring_doorbell(&self.doorbell);
                     full::wait_for_room(lane, slots, gave_up, self.control, &self.folder, ring);
@@ -358,6 +366,9 @@ impl Logger {
     pub(crate) fn flush(&self, timeout: Duration) -> Result<()> {
         if crate::thread::is_flusher() {
             return Ok(());
+        }
+        if self.ring.is_hit() {
+            return Err(Error::RingCut { path: self.ring.path().to_owned() });
         }
         let lanes = 0..self.ring.geometry().lanes();
         let targets: Vec<(usize, u64)> = lanes

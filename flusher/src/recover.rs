@@ -3,7 +3,7 @@
 use crate::cli::Recover;
 use crate::exit::Exit;
 use lastwords::flush::liveness::Verdict;
-use lastwords::flush::recover::{Recovered, Recovery, RingReport};
+use lastwords::flush::recover::{RENDERED_TIMES, Recovered, Recovery, RingReport};
 use lastwords::flush::render;
 use lastwords::flush::stamp::Stamp;
 use lastwords::flush::template::Template;
@@ -95,18 +95,22 @@ impl<W: Write> Printer<W> {
         Ok(())
     }
 
-    fn line(&mut self, recovered: &Recovered<'_>) -> Result<(), PrintError> {
+    /// Prints a line, and returns its length.
+    fn line(&mut self, recovered: &Recovered<'_>) -> Result<u64, PrintError> {
         let Recovered { record, site, realtime_ns, pid, .. } = recovered;
         self.text.clear();
         render::head(&mut self.text, &mut self.stamp, *realtime_ns, *pid, record.level);
         render::record(&mut self.text, record, *site);
-        Ok(self.out.write_all(&self.text)?)
+        self.out.write_all(&self.text)?;
+        Ok(self.text.len() as u64)
     }
 
-    fn json(&mut self, recovered: &Recovered<'_>) -> Result<(), PrintError> {
+    fn json(&mut self, recovered: &Recovered<'_>) -> Result<u64, PrintError> {
         self.text.clear();
         self.stamp.date_time(recovered.realtime_ns, &mut self.text);
-        Ok(writeln!(self.out, "{}", object(recovered, &String::from_utf8_lossy(&self.text)))?)
+        let line = object(recovered, &String::from_utf8_lossy(&self.text)).to_string();
+        writeln!(self.out, "{line}")?;
+        Ok(line.len() as u64 + 1)
     }
 }
 
@@ -147,7 +151,7 @@ fn summary(recovery: &Recovery) -> Exit {
     let (mut records, mut damaged) = (0, 0);
     for report in recovery.reports() {
         records += report.records;
-        damaged += report.damaged;
+        damaged += report.damaged + report.withheld;
         eprintln!("{}", describe(report));
     }
     for error in &recovery.refused {
@@ -176,8 +180,12 @@ fn describe(report: &RingReport) -> String {
         (Verdict::Perhaps, Closed::Open) => "cannot be seen from here, probably dead".to_owned(),
         (Verdict::Dead, Closed::Open) => "died without closing".to_owned(),
     };
+    let withheld = match report.withheld {
+        0 => String::new(),
+        count => format!(", {count} left out because they would print {RENDERED_TIMES} times what the ring holds"),
+    };
     format!(
-        "{}: role {}, pid {}, {state}; {} records, {} lost before them, {} cut off in the middle, {} damaged slots",
+        "{}: role {}, pid {}, {state}; {} records, {} lost before them, {} cut off in the middle, {} damaged slots{withheld}",
         report.path.display(),
         report.role,
         report.pid,

@@ -1,7 +1,8 @@
 //! The flusher: drains all rings of a folder into its log files, in time order, exactly once.
 //!
 //! `embedded` and `flusher` decide who drains and when, `drain` does a pass, `journal` makes it redoable, `durable`
-//! brings it to the disk where that is wished for, `logfile` and `output` hold a role's file, `sites`, `template`, `value`, `render` and `stamp` make lines, `recover` reads without changing anything.
+//! brings it to the disk where that is wished for, `logfile`, `rotation` and `output` hold a role's files,
+//! `sites`, `template`, `value`, `render` and `stamp` make lines, `recover` reads without changing anything.
 
 pub mod drain;
 pub mod election;
@@ -11,6 +12,7 @@ pub mod liveness;
 pub mod logfile;
 pub mod recover;
 pub mod render;
+pub mod rotation;
 pub mod sites;
 pub mod stamp;
 pub mod template;

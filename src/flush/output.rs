@@ -2,9 +2,7 @@
 
 use crate::clock;
 use crate::error::Result;
-use crate::flush::lines;
-use crate::level::Level;
-use crate::flush::logfile::{CUT_OFF, LogFile};
+use crate::flush::logfile::{CUT_OFF, Event, LogFile};
 use crate::flush::render::{self, HeadCache};
 use crate::flush::stamp::Stamp;
 use crate::flush::template::Template;
@@ -17,6 +15,8 @@ use crate::record::Record;
 pub(crate) struct Output {
     pub(crate) role: String,
     pub(crate) file: Option<LogFile>,
+    /// What somebody else did to the file, and no line says yet.
+    events: Vec<Event>,
     pub(crate) lines: Vec<u8>,
     pub(crate) stamp: Stamp,
     head: HeadCache,
@@ -34,6 +34,7 @@ impl Output {
         Output {
             role: role.to_owned(),
             file: None,
+            events: Vec::new(),
             lines: Vec::new(),
             stamp: Stamp::new(false),
             head: HeadCache::new(),
@@ -72,29 +73,52 @@ impl Output {
         Ok(())
     }
 
-    /// Makes sure that the file is open and still the one at its path.
+    /// Makes sure that the file is open and still the one at its path, and that a line which somebody else left
+    /// unfinished there is ended first.
     pub(crate) fn refresh(&mut self, folder: &Folder) -> Result<&mut LogFile> {
-        if let Some(stale) = self.file.as_mut().filter(|file| !file.is_current()) {
+        if let Some(event) = self.file.as_ref().map_or(Ok(None), LogFile::changed)? {
             // Somebody moved it away, and a later sync would not find it.
-            if self.durable {
+            if let Some(stale) = self.file.as_mut().filter(|_| self.durable) {
                 stale.sync()?;
             }
+            self.events.push(event);
             self.file = None;
         }
-        let mut fresh = match self.file.take() {
+        let mut file = match self.file.take() {
             Some(file) => file,
             None => LogFile::open(folder, &self.role)?,
         };
-        if fresh.needs_newline() && !self.lines.is_empty() && !self.lines.starts_with(CUT_OFF) {
-            self.lines.splice(0..0, CUT_OFF.iter().copied());
+        self.events.extend(file.take_event());
+        // The end of a line that an earlier try put there may not be needed in another file.
+        let begins = if self.lines.starts_with(CUT_OFF) { CUT_OFF.len() } else { 0 };
+        let due: &[u8] = if file.needs_newline() { CUT_OFF } else { &[] };
+        if begins != due.len() {
+            self.lines.splice(0..begins, due.iter().copied());
         }
-        if let Some(to) = fresh.take_moved() {
-            let mut line = Vec::new();
-            let (now, me) = (clock::realtime_ns(), std::process::id());
-            render::line(&mut line, &mut self.stamp, now, me, Level::WARNING, lines::moved_aside(&to).as_bytes(), None);
-            self.lines.splice(0..0, line);
-        }
-        Ok(self.file.insert(fresh))
+        Ok(self.file.insert(file))
+    }
+
+    /// Takes note of what happened to the file while the last batch was written to it.
+    pub(crate) fn note_events(&mut self) {
+        self.events.extend(self.file.as_mut().and_then(LogFile::take_event));
+    }
+
+    /// Renders a line about what somebody else did to the file, and returns where it starts. None if there is none.
+    pub(crate) fn event_line(&mut self) -> Option<usize> {
+        let (level, text) = self.events.first()?;
+        let (start, now, me) = (self.lines.len(), clock::realtime_ns(), std::process::id());
+        render::line(&mut self.lines, &mut self.stamp, now, me, *level, text.as_bytes(), None);
+        Some(start)
+    }
+
+    /// The line stands where it is to stand.
+    pub(crate) fn event_is_told(&mut self) {
+        self.events.remove(0);
+    }
+
+    /// Whether something was done to the file that no line says yet.
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
     }
 
     /// Whether the lines from `start` on must go to a new file: a record is never split over two, and the size is

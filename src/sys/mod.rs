@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod futex;
+pub(crate) mod guard;
 pub(crate) mod hooks;
 pub(crate) mod local;
 pub(crate) mod map;

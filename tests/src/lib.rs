@@ -2,7 +2,9 @@
 
 pub mod actor;
 pub mod disk;
+pub mod drains;
 pub mod flushers;
+pub mod forge;
 pub mod forking;
 pub mod fuzzing;
 pub mod logs;
@@ -11,6 +13,7 @@ pub mod oracle;
 pub mod restart;
 pub mod samples;
 pub mod scratch;
+pub mod steps;
 pub mod sys;
 pub mod watchdog;
 pub mod wreck;

@@ -6,9 +6,9 @@ use crate::complain::complain;
 use crate::error::Result;
 use crate::flush::apply;
 use crate::flush::journal::{Change, Entry};
-use crate::flush::logfile::plan_rotation;
 use crate::flush::output::Output;
 use crate::flush::render;
+use crate::flush::rotation::plan_rotation;
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
 use crate::process::boot_id;
@@ -65,12 +65,36 @@ impl Drain {
     /// Where the lines from `start` on do not fit the file any more: commits what is before them and rotates. After an
     /// error they are gone, and whoever rendered them does so again.
     pub(super) fn rotate_before(&mut self, output: usize, start: usize) -> Result<()> {
-        if self.outputs[output].file.is_none()
-            && let Err(error) = self.outputs[output].refresh(&self.folder)
-        {
-            self.outputs[output].lines.truncate(start);
-            return Err(error);
+        if start > 0 && self.outputs[output].file.is_some() {
+            return self.make_room(output, start);
         }
+        // The first ones of a batch. What somebody else has done to the file stands above them.
+        let carried = self.outputs[output].lines.split_off(start);
+        self.begin(output)?;
+        let lines = &mut self.outputs[output].lines;
+        let start = lines.len();
+        lines.extend_from_slice(&carried);
+        self.make_room(output, start)
+    }
+
+    /// Opens the file if it is not, or not the one that has the name now, and tells what somebody else did to it.
+    fn begin(&mut self, output: usize) -> Result<()> {
+        self.outputs[output].refresh(&self.folder)?;
+        while let Some(start) = self.outputs[output].event_line() {
+            self.make_room(output, start)?;
+            self.outputs[output].event_is_told();
+        }
+        Ok(())
+    }
+
+    /// Tells what somebody else did to log files while lines were written to them.
+    pub(super) fn tell_events(&mut self) -> Result<()> {
+        let told: Vec<usize> = (0..self.outputs.len()).filter(|output| self.outputs[*output].has_events()).collect();
+        told.iter().try_for_each(|output| self.begin(*output))?;
+        if told.is_empty() { Ok(()) } else { self.commit(Vec::new()) }
+    }
+
+    fn make_room(&mut self, output: usize, start: usize) -> Result<()> {
         if !self.outputs[output].must_rotate(start) {
             return Ok(());
         }
@@ -215,6 +239,7 @@ impl Drain {
 
     fn forget_lines(&mut self) {
         for output in &mut self.outputs {
+            output.note_events();
             output.lines.clear();
             output.lines.shrink_to(2 * BATCH);
         }
