@@ -207,6 +207,13 @@ impl Timeline {
         self.locate(ticks).map_or(0, |(boottime, _)| boottime.clamp(0, i128::from(i64::MAX)) as u64)
     }
 
+    /// The even scale that begins at the first anchor, with `tick_hz` ticks a second.
+    #[must_use]
+    pub fn scale(&self, tick_hz: u64) -> Scale {
+        let (ticks, realtime_ns) = self.anchors.first().map_or((0, 0), |anchor| (anchor.ticks, anchor.realtime_ns));
+        Scale { ticks, realtime_ns, tick_hz: tick_hz.max(1) }
+    }
+
     /// The inverse of [`Timeline::boottime_ns`]: raw ticks of this clock at a boottime.
     #[must_use]
     pub fn ticks_at(&self, boottime_ns: u64) -> u64 {
@@ -242,6 +249,24 @@ impl Timeline {
         let distance = i128::from(ticks) - i128::from(anchor.ticks);
         let nanoseconds = (distance as f64 * slope) as i128;
         Some((i128::from(anchor.boottime_ns) + nanoseconds, anchor))
+    }
+}
+
+/// Nanoseconds since 1970 as a clock would show them that nobody sets and that runs evenly: for the order of records of
+/// several boots. Within one boot its order is that of the ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scale {
+    ticks: u64,
+    realtime_ns: u64,
+    tick_hz: u64,
+}
+
+impl Scale {
+    /// The place of `ticks` on the scale.
+    #[must_use]
+    pub fn at(&self, ticks: u64) -> u64 {
+        let distance = (i128::from(ticks) - i128::from(self.ticks)) * 1_000_000_000 / i128::from(self.tick_hz);
+        (i128::from(self.realtime_ns) + distance).clamp(0, i128::from(u64::MAX)) as u64
     }
 }
 

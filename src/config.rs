@@ -75,6 +75,7 @@ pub struct Builder {
     pub(crate) rings: Option<PathBuf>,
     pub(crate) utc: bool,
     pub(crate) format: Option<Format>,
+    pub(crate) sigbus_guard: bool,
     pub(crate) rotate_size: u64,
     pub(crate) rotate_keep: u32,
     pub(crate) durable: Option<Duration>,
@@ -103,6 +104,7 @@ impl Builder {
             rings: None,
             utc: false,
             format: None,
+            sigbus_guard: false,
             rotate_size: ROTATE_SIZE_DEFAULT,
             rotate_keep: ROTATE_KEEP_DEFAULT,
             durable: None,
@@ -193,6 +195,18 @@ impl Builder {
     /// processes that share a log folder, and its tools, must name the same.
     pub fn rings(mut self, folder: impl AsRef<Path>) -> Builder {
         self.rings = Some(folder.as_ref().to_owned());
+        self
+    }
+
+    /// Whether the process survives that somebody cuts its ring's file while it logs. Default false: a store behind the
+    /// end of a file that was truncated is SIGBUS, which ends the process; its records up to then are safe as always.
+    ///
+    /// With the guard, a handler for SIGBUS puts a private page of zeros in the place of each page that is gone. What is
+    /// logged there reaches no file; the process says so once on standard error, the flusher in the log, and `flush`
+    /// returns an error. SIGBUS for any other reason goes to the handler that was there before, so that a program which
+    /// installs one of its own does so before `init`.
+    pub fn sigbus_guard(mut self, guard: bool) -> Builder {
+        self.sigbus_guard = guard;
         self
     }
 

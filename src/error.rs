@@ -50,6 +50,11 @@ pub enum Error {
         /// What the lock file says of its holder.
         holder: String,
     },
+    /// Somebody cut this process's ring, whose guard keeps the process alive: what it logs reaches no file.
+    RingCut {
+        /// The ring.
+        path: PathBuf,
+    },
     /// The lines were not in their file within the time allowed.
     FlushTimeout {
         /// Seconds waited.
@@ -109,6 +114,9 @@ impl fmt::Display for Error {
                 "another flusher holds {} ({holder}); it drains the folder, or stop it first",
                 path.display()
             ),
+            Error::RingCut { path } => {
+                write!(f, "{} was cut by somebody else, so what is logged reaches no file", path.display())
+            }
             Error::FlushTimeout { seconds } => write!(
                 f,
                 "the lines are safe in the ring but were not in the log file after {seconds} s; is a flusher alive?"

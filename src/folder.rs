@@ -10,6 +10,7 @@
 //! ```
 
 use crate::error::{Error, Result};
+use crate::mutant::{self, Mutant};
 use crate::reader::is_role;
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use std::fs::{self, DirBuilder, File};
@@ -192,6 +193,14 @@ impl Folder {
         }
     }
 
+    /// The ring whose name is this one's but for the ending. Both would have the same spill files, so the one in shared
+    /// memory is no ring then: none of ours has a UUID twice.
+    #[must_use]
+    pub fn twin(&self, name: &str) -> Option<PathBuf> {
+        let twin = self.rings().join(format!("{}{RING_ENDING}", name.strip_suffix(SHM_ENDING)?));
+        (fs::symlink_metadata(&twin).is_ok() && !mutant::is(Mutant::TwinTrusted)).then_some(twin)
+    }
+
     /// Paths of all rings, sorted by name. A folder without rings gives none.
     ///
     /// # Errors
@@ -227,6 +236,9 @@ impl Folder {
 /// # Errors
 /// [`Error::Io`] as fsync(2).
 pub(crate) fn sync_names(path: &Path) -> Result<()> {
+    if mutant::is(Mutant::FolderUnsynced) {
+        return Ok(());
+    }
     File::open(path).and_then(|folder| folder.sync_all()).map_err(Error::io("sync the folder", path))
 }
 

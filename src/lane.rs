@@ -434,10 +434,16 @@ impl<'a> Lane<'a> {
         let mut words = [0u64; 2];
         let length = name.len().min(16);
         bytemuck::cast_slice_mut::<u64, u8>(&mut words)[..length].copy_from_slice(&name[..length]);
+        // The place may be that of an earlier owner, whose records must not get the new one's name where this process
+        // dies here: without a first sequence it is nobody's.
+        if !mutant::is(Mutant::OwnerRenamed) {
+            owner.first.store(0, Ordering::Relaxed);
+        }
+        fence(Ordering::Release);
         owner.name[0].store(words[0], Ordering::Relaxed);
         owner.name[1].store(words[1], Ordering::Relaxed);
         owner.thread.store(u64::from(thread), Ordering::Relaxed);
-        owner.first.store(self.reserved + 1, Ordering::Relaxed);
+        owner.first.store(self.reserved + 1, Ordering::Release);
         self.block.kind.store(kind, Ordering::Relaxed);
         self.block.claims.store(claims.wrapping_add(1), Ordering::Release);
     }

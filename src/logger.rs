@@ -46,8 +46,18 @@ fn next_generation() -> u32 {
     if mutant::is(Mutant::SitesOverFork) { 1 } else { GENERATIONS.fetch_add(1, Ordering::Relaxed) + 1 }
 }
 
-/// A lane that is free for the next thread, with what its last owner knew.
-pub(crate) type Seat = Mutex<Option<LaneSeat>>;
+/// A lane's place among those of threads.
+pub(crate) type Seat = Mutex<Place>;
+
+/// A lane between two threads.
+#[derive(Debug, Default)]
+pub(crate) struct Place {
+    /// Free for the next thread, with what its last owner knew.
+    seat: Option<LaneSeat>,
+    /// A thread has had the lane. What the ring itself says of that, somebody else may have changed, and a lane that is
+    /// made twice has two producers.
+    made: bool,
+}
 
 /// A lane and when its producer last gave up waiting.
 #[derive(Debug)]
@@ -103,7 +113,10 @@ impl Logger {
     pub(crate) fn create(mut builder: Builder) -> Result<Box<Logger>> {
         let spec = builder.ring_spec()?;
         let folder = builder.make_folder()?;
-        let ring = Ring::create(&folder, &spec)?;
+        let mut ring = Ring::create(&folder, &spec)?;
+        if builder.sigbus_guard {
+            ring.guard();
+        }
         let doorbell = folder.doorbell()?;
         hooks::close_in_child(ring.raw_fd());
         // A forked child, wherever it is by then, logs to the same folder.
@@ -238,7 +251,7 @@ impl Logger {
 
     /// Writes a call site into the table; 0 if the table is full.
     fn register(&self, site: &CallSiteRef<'_>) -> u32 {
-        self.ring.table().register(site).unwrap_or_else(|| {
+        self.ring.register(site).unwrap_or_else(|| {
             self.control.table_refused.fetch_add(1, Ordering::Relaxed);
             0
         })
@@ -256,12 +269,12 @@ impl Logger {
         for (number, seat) in self.seats.iter().enumerate() {
             let Ok(mut place) = seat.try_lock() else { continue };
             // A lane is of one kind for good: what the flusher was not to see would follow what it is to see.
-            let taken = place.take_if(|seat| seat.fine == fine);
+            let taken = place.seat.take_if(|seat| seat.fine == fine);
             if taken.is_some() {
                 let given_back = &self.given_back[usize::from(fine)];
                 let _ = given_back.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |lanes| lanes.checked_sub(1));
             }
-            if let Some(mut taken) = taken.or_else(|| self.fresh_lane(number, fine)) {
+            if let Some(mut taken) = taken.or_else(|| self.fresh_lane(number, fine, &mut place.made)) {
                 taken.lane.claim(kind, thread, name);
                 return Some(taken);
             }
@@ -269,9 +282,9 @@ impl Logger {
         None
     }
 
-    /// A lane that no thread has had yet. Its block tells, because it is written under the seat's lock only.
-    fn fresh_lane(&self, number: usize, fine: bool) -> Option<LaneSeat> {
-        if self.ring.block(number).kind.load(Ordering::Relaxed) != lane_kind::UNUSED {
+    /// A lane that no thread has had yet.
+    fn fresh_lane(&self, number: usize, fine: bool, made: &mut bool) -> Option<LaneSeat> {
+        if *made {
             return None;
         }
         if fine {
@@ -279,6 +292,7 @@ impl Logger {
             let room = |lanes| (lanes < self.seats.len() / 2).then_some(lanes + 1);
             self.fine_lanes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).ok()?;
         }
+        *made = true;
         Some(LaneSeat { number, lane: self.ring.lane(number), gave_up: None, fine })
     }
 
@@ -286,7 +300,7 @@ impl Logger {
     pub(crate) fn release(&self, seat: LaneSeat) {
         let (place, fine) = (&self.seats[seat.number], seat.fine);
         if let Ok(mut place) = place.lock() {
-            *place = Some(seat);
+            place.seat = Some(seat);
             self.given_back[usize::from(fine)].fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -373,7 +387,8 @@ impl Logger {
                 false
             }
             FullPolicy::Block => {
-                if !crate::thread::is_flusher() {
+                // Nobody makes room in a ring that was cut.
+                if !crate::thread::is_flusher() && !self.ring.is_hit() {
                     let LaneSeat { lane, gave_up, .. } = seat;
                     let ring = || ring_doorbell(&self.doorbell);
                     full::wait_for_room(lane, slots, gave_up, self.control, &self.folder, ring);
@@ -459,6 +474,9 @@ impl Logger {
     pub(crate) fn flush(&self, timeout: Duration) -> Result<()> {
         if crate::thread::is_flusher() {
             return Ok(());
+        }
+        if self.ring.is_hit() {
+            return Err(Error::RingCut { path: self.ring.path().to_owned() });
         }
         let written = |lane: &usize| self.ring.block(*lane).kind.load(Ordering::Relaxed) != lane_kind::FINE;
         let lanes = (0..self.ring.geometry().lanes()).filter(written);

@@ -76,6 +76,26 @@ mutants! {
     NoWipeOnFork = "no-wipeonfork",
     /// A forked child takes its parent's call-site ids for its own.
     SitesOverFork = "sites-over-fork",
+    /// The folder is not synced after a file was made in it or renamed.
+    FolderUnsynced = "folder-unsynced",
+    /// Nobody looks whether the current log file is still the one that has the name.
+    ChangeUnseen = "change-unseen",
+    /// Nobody looks whether the lines stand in a file that has a name, once they are written.
+    WriteUnchecked = "write-unchecked",
+    /// A position is written to a ring wherever that ends by now.
+    CutRingGrown = "cut-ring-grown",
+    /// An open slot holds lines back however old they are.
+    HeldForEver = "held-for-ever",
+    /// Rings of an earlier run are ordered by the wall clock.
+    WallClockOrder = "wall-clock-order",
+    /// Two rings whose names differ in their endings are believed, and have the same spill files.
+    TwinTrusted = "twin-trusted",
+    /// A dead ring may be rendered to any size.
+    RenderedUnbounded = "rendered-unbounded",
+    /// A ring's process is the one that has its pid now.
+    PidTrusted = "pid-trusted",
+    /// The name of a lane's next owner is written over that of an earlier one while its records still count as theirs.
+    OwnerRenamed = "owner-renamed",
     /// An ordinary exit does not wait for the files.
     NoExitFlush = "no-exit-flush",
     /// No defect to be caught: the drain writes no journal, to measure what the journal costs.

@@ -131,7 +131,7 @@ mod tests {
         recovery.add_folder(&Folder::open(&path).expect("there")).expect("listed");
         let read = recovery.for_each(|found| {
             last = found.thread_name.clone().unwrap_or_default();
-            Ok::<(), crate::Error>(())
+            Ok::<u64, crate::Error>(0)
         });
         read.expect("readable");
         std::fs::remove_dir_all(&path).expect("removed");

@@ -1,5 +1,6 @@
 //! Which process is it: an identity that survives the reuse of pids, and whether that process still lives.
 
+use crate::mutant::{self, Mutant};
 use rustix::process::{Pid, test_kill_process};
 use std::fs;
 use std::io;
@@ -67,11 +68,16 @@ impl ProcessId {
             return ProcessState::Gone;
         }
         match stat(&self.pid.to_string()) {
-            Ok(found) if self.start_time != 0 && found.start_time != self.start_time => ProcessState::Gone,
+            Ok(found) if self.started_at_another_time(&found) => ProcessState::Gone,
             Ok(found) if found.ended && is_alone(self.pid) => ProcessState::Gone,
             Ok(_) if self.start_time != 0 => ProcessState::Alive,
             _ => ProcessState::Unknown,
         }
+    }
+
+    /// Whether the process that has the pid now is another one.
+    fn started_at_another_time(&self, found: &Stat) -> bool {
+        self.start_time != 0 && found.start_time != self.start_time && !mutant::is(Mutant::PidTrusted)
     }
 }
 

@@ -19,9 +19,9 @@ use crate::level::Level;
 use crate::nameless::Nameless;
 use crate::process::ProcessId;
 use crate::reader::{ROLE_RULE, is_role};
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 use crate::sys::map::RingMap;
-use crate::table::TableWriter;
+use crate::table::{CallSiteRef, TableWriter};
 use bytemuck::Zeroable;
 use shared_memory::{ShmemConf, ShmemError};
 use rustix::fs::{FallocateFlags, FlockOperation};
@@ -78,6 +78,8 @@ pub struct Ring {
     path: PathBuf,
     entry: PathBuf,
     header: RingHeader,
+    /// Words of the call-site table that are taken, where nobody else can change them.
+    table_used: AtomicU64,
 }
 
 /// What a ring's memory is.
@@ -117,7 +119,8 @@ impl Ring {
         let nameless = Nameless::create(&rings, &name)?;
         let map = fill(nameless.file(), spec, &header, &rings, |file| RingMap::new(file, spec.geometry))?;
         let file = nameless.publish()?;
-        Ok(Ring { map, file, path: rings.join(&name), entry: rings.join(&name), header })
+        let (path, entry) = (rings.join(&name), rings.join(&name));
+        Ok(Ring { map, file, path, entry, header, table_used: AtomicU64::new(0) })
     }
 
     /// The memory is complete and locked before the empty file that stands for it is made.
@@ -136,7 +139,7 @@ impl Ring {
             let map = fill(&file, spec, &header, shm, |_| RingMap::adopt(memory.as_ptr(), spec.geometry))?;
             let entry = folder.rings().join(format!("{stem}{SHM_ENDING}"));
             File::create_new(&entry).map_err(Error::io("name the shared memory by", &entry))?;
-            Ok(Ring { map, file, path: path.clone(), entry, header })
+            Ok(Ring { map, file, path: path.clone(), entry, header, table_used: AtomicU64::new(0) })
         })();
         if made.is_ok() {
             // The creator's drop would remove the name, and with it what the process leaves behind.
@@ -180,6 +183,26 @@ impl Ring {
     #[must_use]
     pub fn table(&self) -> TableWriter<'static> {
         TableWriter::new(self.map.table(), &self.control().table_used)
+    }
+
+    /// Writes a call site into the table; None if it is full. Who punched a hole into the ring must not have the table
+    /// begin anew, because ids that are in use would then mean something else.
+    pub(crate) fn register(&self, site: &CallSiteRef<'_>) -> Option<u32> {
+        let used = &self.control().table_used;
+        used.fetch_max(self.table_used.load(Ordering::Relaxed), Ordering::Relaxed);
+        let id = self.table().register(site);
+        self.table_used.fetch_max(used.load(Ordering::Relaxed), Ordering::Relaxed);
+        id
+    }
+
+    /// Has a cut of the ring's file end the ring instead of the process.
+    pub(crate) fn guard(&mut self) {
+        self.map.guard();
+    }
+
+    /// Whether a part of the ring is gone, and what is stored there reaches no file.
+    pub(crate) fn is_hit(&self) -> bool {
+        self.map.is_hit()
     }
 
     /// The block of lane number `lane`.
@@ -346,7 +369,7 @@ fn fill(
     Ok(map)
 }
 
-fn anchor_cells(control: &Control) -> [&crate::sync::AtomicU64; 4] {
+fn anchor_cells(control: &Control) -> [&AtomicU64; 4] {
     let cell = &control.anchors[0];
     [&cell.ticks, &cell.boottime_ns, &cell.realtime_ns, &cell.guard]
 }

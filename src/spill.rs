@@ -118,16 +118,35 @@ fn stem(ring: &Path) -> String {
 /// # Errors
 /// As readdir(3) and unlink(2); a file that is gone already is no error.
 pub fn remove_all(ring: &Path) -> io::Result<()> {
+    files(ring)?.iter().try_for_each(|path| remove(path))
+}
+
+/// Bytes of all spill files of a ring.
+///
+/// # Errors
+/// As readdir(3) and lstat(2); a file that is gone already has none.
+pub fn size_all(ring: &Path) -> io::Result<u64> {
+    let size = |path: PathBuf| match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        found => found.map(|found| found.len()),
+    };
+    files(ring)?.into_iter().map(size).sum()
+}
+
+fn files(ring: &Path) -> io::Result<Vec<PathBuf>> {
     let prefix = format!("{}.", stem(ring));
+    let mut files = Vec::new();
     for entry in ring.parent().unwrap_or(Path::new(".")).read_dir()? {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with(&prefix) && name.ends_with(SPILL_ENDING) {
-            remove(&entry.path())?;
+        let number = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(SPILL_ENDING));
+        // Nothing but a number: another ring's name may begin as this one's does.
+        if number.is_some_and(|number| number.parse::<u64>().is_ok()) {
+            files.push(entry.path());
         }
     }
-    Ok(())
+    Ok(files)
 }
 
 /// Removes one spill file, unless it is gone already.

@@ -4,7 +4,7 @@ use crate::cli::Recover;
 use crate::exit::Exit;
 use lastwords::flush::blackbox::BlackBox;
 use lastwords::flush::json::{JsonLines, Origin};
-use lastwords::flush::recover::{Journaled, Recovered, Recovery, RingReport};
+use lastwords::flush::recover::{Journaled, RENDERED_TIMES, Recovered, Recovery, RingReport};
 use lastwords::flush::render;
 use lastwords::flush::stamp::Stamp;
 use lastwords::folder::{Folder, JSON_ENDING, role_of};
@@ -144,20 +144,23 @@ impl<W: Write> Printer<W> {
         }
     }
 
-    fn line(&mut self, recovered: &Recovered<'_>) -> Result<(), PrintError> {
+    /// Prints a line, and returns its length.
+    fn line(&mut self, recovered: &Recovered<'_>) -> Result<u64, PrintError> {
         let Recovered { record, site, realtime_ns, pid, .. } = recovered;
         self.text.clear();
         render::head(&mut self.text, &mut self.stamp, *realtime_ns, *pid, record.level);
         render::record(&mut self.text, record, *site);
-        Ok(self.out.write_all(&self.text)?)
+        self.out.write_all(&self.text)?;
+        Ok(self.text.len() as u64)
     }
 
-    fn json(&mut self, recovered: &Recovered<'_>) -> Result<(), PrintError> {
+    fn json(&mut self, recovered: &Recovered<'_>) -> Result<u64, PrintError> {
         let Recovered { record, realtime_ns, pid, role, site, thread_name } = recovered;
         let origin = Origin { realtime_ns: *realtime_ns, role, pid: *pid };
         self.text.clear();
         self.lines.record(&mut self.text, &origin, record, thread_name.as_deref(), *site);
-        Ok(self.out.write_all(&self.text)?)
+        self.out.write_all(&self.text)?;
+        Ok(self.text.len() as u64)
     }
 }
 
@@ -166,7 +169,7 @@ fn summary(recovery: &Recovery) -> Exit {
     let (mut records, mut damaged) = (0, 0);
     for report in recovery.reports() {
         records += report.records;
-        damaged += report.damaged;
+        damaged += report.damaged + report.withheld;
         eprintln!("{}", describe(report));
     }
     for error in &recovery.refused {
@@ -188,8 +191,12 @@ fn summary(recovery: &Recovery) -> Exit {
 
 fn describe(report: &RingReport) -> String {
     let state = report.ending();
+    let withheld = match report.withheld {
+        0 => String::new(),
+        count => format!(", {count} left out because they would print {RENDERED_TIMES} times what the ring holds"),
+    };
     format!(
-        "{}: role {}, pid {}, {state}; {} records, {} lost before them, {} cut off in the middle, {} damaged slots",
+        "{}: role {}, pid {}, {state}; {} records, {} lost before them, {} cut off in the middle, {} damaged slots{withheld}",
         report.path.display(),
         report.role,
         report.pid,

@@ -9,8 +9,9 @@ use crate::error::{Error, Result};
 use crate::flush::follow::publish_position;
 use crate::flush::journal::{Change, Entry};
 use crate::flush::lines;
-use crate::flush::logfile::{self, LogFile};
+use crate::flush::logfile::LogFile;
 use crate::flush::output::Output;
+use crate::flush::rotation;
 use crate::folder::Folder;
 use crate::level::Level;
 use crate::reader::{Position, RingReader};
@@ -39,7 +40,7 @@ fn apply_after_stop(folder: &Folder, entry: &Entry) -> Result<()> {
         entry.changes.iter().cloned().partition(|change| matches!(change, Change::Append { .. } | Change::Rename { .. }));
     apply_changes(folder, &Entry { changes: in_files, bytes: entry.bytes.clone(), ..*entry })?;
     for (role, ..) in ends(entry) {
-        let zeros = logfile::zeros(folder, role)?;
+        let zeros = rotation::zeros(folder, role)?;
         if zeros > 0 {
             whole = false;
             tell(&mut LogFile::open(folder, role)?, role, &lines::stopped_within(zeros))?;
@@ -58,7 +59,7 @@ pub(crate) fn lacks_bytes(folder: &Folder, entry: &Entry) -> Result<bool> {
         return Ok(false);
     }
     for (role, file, offset) in ends(entry) {
-        if logfile::is_shorter(folder, role, file, offset)? || logfile::zeros(folder, role)? > 0 {
+        if rotation::is_shorter(folder, role, file, offset)? || rotation::zeros(folder, role)? > 0 {
             return Ok(true);
         }
     }
@@ -106,6 +107,7 @@ fn apply_changes(folder: &Folder, entry: &Entry) -> Result<()> {
                     if known {
                         let position = Position::from_words(words);
                         publish_position(reader.source(), reader.geometry(), *lane as usize, position)
+                            .or_else(|error| if is_cut(&error) { Ok(()) } else { Err(error) })
                             .map_err(Error::io("write to the ring", reader.path()))?;
                     }
                 }
@@ -115,7 +117,7 @@ fn apply_changes(folder: &Folder, entry: &Entry) -> Result<()> {
                     remove(folder, ring)?;
                 }
             }
-            Change::Rename { role, file, from, to } => logfile::apply_rename(folder, role, *file, *from, *to)?,
+            Change::Rename { role, file, from, to } => rotation::apply_rename(folder, role, *file, *from, *to)?,
         }
     }
     Ok(())
@@ -126,9 +128,21 @@ fn find(folder: &Folder, name: &str, uuid: &[u8; 16]) -> Result<Option<RingReade
     match RingReader::open_in(folder, name) {
         Ok(reader) if reader.header().uuid == *uuid => Ok(Some(reader)),
         Ok(_) | Err(Error::NotARing { .. }) => Ok(None),
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(Error::Io { source, .. }) if is_another(&source) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether the ring has no place for its position any more, because somebody cut it.
+fn is_cut(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof
+}
+
+/// Whether the error says that the name leads to something else, or nowhere, and will say so again.
+fn is_another(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+    matches!(error.kind(), NotFound | NotADirectory | PermissionDenied)
+        || matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO))
 }
 
 /// Removes a ring's file.

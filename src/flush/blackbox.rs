@@ -68,7 +68,8 @@ impl BlackBox {
         self.recovery.for_each(|recovered| {
             text.clear();
             line(&mut text, &mut stamp, recovered);
-            out.write_all(&text).map_err(failed())
+            out.write_all(&text).map_err(failed())?;
+            Ok(text.len() as u64)
         })?;
         let foot = self.report().map(foot).unwrap_or_default();
         out.write_all(foot.as_bytes()).map_err(failed())

@@ -9,7 +9,7 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::flush::apply;
 use crate::flush::durable::Durable;
-use crate::flush::follow::Follow;
+use crate::flush::follow::{Follow, Scales};
 use crate::flush::journal::{Entry, Journal, Left};
 use crate::flush::lines;
 use crate::flush::output::Output;
@@ -17,6 +17,7 @@ use crate::flush::role::Role;
 use crate::flush::trouble::Trouble;
 use crate::folder::{Folder, SHM_ENDING};
 use crate::logger::{ARMED_ANY, ARMED_URGENT};
+use crate::mutant::{self, Mutant};
 use std::collections::VecDeque;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -41,6 +42,9 @@ const RINGS_RECENT: usize = 12;
 /// Nanoseconds before T that count as not yet final. A record whose slot was not seen open reads its clock after T
 /// (LANE:B), give or take how far processors reorder the reading of the clock and how well their counters agree.
 const MARGIN_NS: u64 = 10_000;
+/// Nanoseconds before T from which on no lane holds lines back any more, whatever it shows: twice what one open slot may. A
+/// damaged ring may look open for ever, and a hostile one at another place each time.
+const HOLD_LIMIT_NS: u64 = 100_000_000;
 /// Time between two looks into the folder without being rung.
 const RESCAN_EVERY: Duration = Duration::from_secs(1);
 
@@ -76,7 +80,13 @@ pub struct Drain {
     since_ns: u64,
     listed: Option<(Instant, (i64, i64))>,
     counter: u32,
+    /// For rings of an earlier run, see [`Follow::set_earlier`].
+    scales: Scales,
+    /// Ticks of [`MARGIN_NS`] and [`HOLD_LIMIT_NS`].
     margin: u64,
+    hold_limit: u64,
+    /// No lane holds lines from before back any longer.
+    floor: u64,
     /// Highest order key that may be written in this pass.
     limit: u64,
     /// Spill files whose messages are in the batch.
@@ -116,6 +126,8 @@ impl Drain {
             notes: Vec::new(),
             stuck,
             trouble,
+            scales: Scales::new(),
+            floor: 0,
             since_ns,
             listed: None,
             // Another number than the last flusher's, which producers may still be waiting on.
@@ -126,7 +138,8 @@ impl Drain {
             durable: Durable::new(),
             waiting: false,
             journal_left,
-            margin: (u128::from(clock::measure_hz()) * u128::from(MARGIN_NS) / 1_000_000_000) as u64,
+            margin: ticks(MARGIN_NS),
+            hold_limit: ticks(HOLD_LIMIT_NS),
         })
     }
 
@@ -171,6 +184,7 @@ impl Drain {
         self.write_notes();
         self.commit(Vec::new())?;
         let (start, now) = (clock::now(), Instant::now());
+        self.floor = if mutant::is(Mutant::HeldForEver) { 0 } else { start.saturating_sub(self.hold_limit) };
         self.rescan(now)?;
         let limit = self.read_all(start, now)?;
         let mut pass = Pass::default();
@@ -180,6 +194,7 @@ impl Drain {
         self.report_drops(false)?;
         self.commit(Vec::new())?;
         self.finish_dead(false, &mut pass)?;
+        self.tell_events()?;
         pass.waiting = self.rings.iter().any(|ring| ring.lanes.iter().any(|lane| !lane.batch.is_empty()));
         Ok(pass)
     }
@@ -245,6 +260,11 @@ impl Drain {
             if self.rings.iter().any(|ring| ring.name == name) {
                 continue;
             }
+            if let Some(twin) = self.folder.twin(&name) {
+                let why = format!("it has the name of {}, but for its ending", twin.display());
+                self.refuse(name.clone(), &Error::not_a_ring(&self.folder.rings().join(&name), why));
+                continue;
+            }
             match Follow::open(&self.folder, &name, self.rings.len() < RINGS_OPEN) {
                 Ok(ring) => {
                     self.doubted.retain(|doubted| *doubted != name);
@@ -299,4 +319,9 @@ impl Drain {
         self.tell_of_stop();
         self.write_notes();
     }
+}
+
+/// Raw ticks of a time.
+fn ticks(ns: u64) -> u64 {
+    (u128::from(clock::measure_hz()) * u128::from(ns) / 1_000_000_000) as u64
 }

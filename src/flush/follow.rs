@@ -1,13 +1,16 @@
 //! One ring as the flusher follows it: its reader, what is known of its process, and how far each lane is drained.
 
-use crate::clock::{self, Anchor, Stretch, Timeline};
+use crate::clock::{self, Anchor, Scale, Stretch, Timeline};
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::flush::liveness::{Evidence, Verdict, Watch};
-use crate::flush::ringfile::RingFile;
+use crate::flush::lines;
+use crate::flush::recover::rendered_max;
+use crate::flush::ringfile::{Fate, RingFile, write_within};
 use crate::flush::sites::Sites;
 use crate::geometry::{Geometry, LANE_BLOCK};
 use crate::layout::{Control, LaneBlock, lane_kind};
+use crate::mutant::{self, Mutant};
 use crate::process::{ProcessId, ProcessState, boot_id};
 use crate::reader::{Closed, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source};
 use crate::sys::futex;
@@ -19,7 +22,6 @@ use std::mem::offset_of;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 /// Longest time for which an open slot holds other lines back.
@@ -32,6 +34,8 @@ const LOOK_ENDED: Duration = Duration::from_millis(50);
 const LOOK_UNSEEN: Duration = Duration::from_secs(2);
 /// The same between the two looks that settle a doubt.
 const LOOK_DOUBTFUL: Duration = Duration::from_millis(500);
+/// Time between two looks at what somebody else does to the ring's file.
+const LOOK_AT_FILE: Duration = Duration::from_millis(500);
 
 /// Longest time for which a spilled message that cannot be read holds everything up, before it counts as lost.
 const SPILL_WAIT: Duration = Duration::from_secs(2);
@@ -95,6 +99,9 @@ impl LaneFollow {
     }
 }
 
+/// The scales of an earlier run's clocks, by boot and kind.
+pub(crate) type Scales = Vec<(([u8; 16], u32), Scale)>;
+
 /// A ring as the flusher follows it.
 #[derive(Debug)]
 pub(crate) struct Follow {
@@ -129,6 +136,17 @@ pub(crate) struct Follow {
     watch: Watch,
     looked: Option<Instant>,
     looked_for_end: Option<Instant>,
+    looked_at_file: Option<Instant>,
+    /// What a line has said about the file.
+    told: Fate,
+    /// What the records of an earlier run are ordered by.
+    scale: Option<Scale>,
+    /// Bytes that its records were rendered to since nobody can write to the ring any more.
+    pub(crate) rendered: u64,
+    /// How many may be, see [`rendered_max`].
+    pub(crate) rendered_max: u64,
+    /// Records that were left out because that was too much.
+    pub(crate) withheld: u64,
     /// The process was seen from here when its ring was found.
     seen: bool,
     /// Becomes readable when the process ends, where it can be watched.
@@ -170,6 +188,12 @@ impl Follow {
             watch: Watch::default(),
             looked: None,
             looked_for_end: None,
+            looked_at_file: None,
+            told: Fate::Whole,
+            scale: None,
+            rendered: 0,
+            rendered_max: u64::MAX,
+            withheld: 0,
             seen: reader.process().state() == ProcessState::Alive,
             end: None,
             armed: 0,
@@ -220,13 +244,36 @@ impl Follow {
             let lanes = 0..self.lanes.len();
             let last: Vec<u64> =
                 lanes.map(|lane| self.reader.last_sequence(lane, &mut self.scratch)).collect::<Result<_>>()?;
+            let rendered_max = rendered_max(&self.reader)?;
             // All or nothing: of a ring that is dead in part, the rest would never be drained.
             (self.closed, self.fatal_signal, self.dead) = (control.closed, control.fatal_signal, Some(verdict));
+            self.rendered_max = rendered_max;
+            // What somebody did to the file may be what the process died of.
+            self.looked_at_file = None;
             self.lanes.iter_mut().zip(last).for_each(|(lane, last)| lane.final_last = Some(last));
         }
         // Only now: a look that failed is taken again.
         self.looked = Some(now);
         Ok(())
+    }
+
+    /// What somebody else did to the ring's file, now and then, each once.
+    pub(crate) fn look_at_file(&mut self, now: Instant) -> Option<String> {
+        if self.looked_at_file.is_some_and(|looked| now.duration_since(looked) < LOOK_AT_FILE) {
+            return None;
+        }
+        self.looked_at_file = Some(now);
+        let (header, size) = (*self.reader.header(), self.reader.geometry().file_size());
+        // What cannot be looked at cannot be read either, which is told there.
+        let fate = self.reader.source().fate(bytemuck::bytes_of(&header), size).ok()?;
+        let news = fate != Fate::Whole && fate != self.told;
+        self.told = fate;
+        news.then(|| lines::ring_disturbed(&self.name, fate))
+    }
+
+    /// Whether the name of the ring still leads to it.
+    pub(crate) fn is_at_its_path(&self) -> Result<bool> {
+        self.reader.source().is_at_its_path().map_err(Error::io("look at the ring", self.reader.path()))
     }
 
     fn has_ended(&self) -> bool {
@@ -339,12 +386,26 @@ impl Follow {
         })
     }
 
+    /// Says that the ring is of an earlier run. `scales` holds one scale for each boot and clock, so that neither a step of
+    /// the wall clock nor a sleep of the machine changes the order of rings of one boot.
+    pub(crate) fn set_earlier(&mut self, scales: &mut Scales) {
+        self.earlier = true;
+        let header = self.reader.header();
+        let clock = (header.boot_id, header.clock_kind);
+        let known = scales.iter().find(|(known, _)| *known == clock).map(|(_, scale)| *scale);
+        self.scale = Some(known.unwrap_or_else(|| {
+            let scale = self.timeline.scale(header.tick_hz);
+            scales.push((clock, scale));
+            scale
+        }));
+    }
+
     /// What the records of this ring are ordered by: this process's raw ticks; for an earlier run, which is drained by
-    /// itself, the calendar time.
+    /// itself, the raw ticks on a scale that is the same for all rings of a boot.
     #[inline]
     pub(crate) fn order_key(&self, clock: u64) -> u64 {
-        if self.earlier {
-            self.timeline.realtime_ns(clock)
+        if let Some(scale) = self.scale {
+            if mutant::is(Mutant::WallClockOrder) { self.timeline.realtime_ns(clock) } else { scale.at(clock) }
         } else if self.same_clock {
             clock
         } else {
@@ -475,7 +536,7 @@ impl Follow {
         let offset = self.reader.geometry().control_offset() + field as u64;
         self.reader
             .source()
-            .with(|file| file.write_all_at(&value.to_le_bytes(), offset))
+            .write_within(&value.to_le_bytes(), offset)
             .map_err(Error::io("write to the ring", self.reader.path()))
     }
 
@@ -492,7 +553,7 @@ fn watch_end(process: ProcessId) -> Option<OwnedFd> {
 /// Writes a lane's position to its ring.
 pub(crate) fn publish_position(file: &File, geometry: Geometry, lane: usize, position: Position) -> io::Result<()> {
     let offset = geometry.block_offset(lane) + offset_of!(LaneBlock, consumer) as u64;
-    file.write_all_at(bytemuck::cast_slice(&position.words()), offset)
+    write_within(file, bytemuck::cast_slice(&position.words()), offset)
 }
 
 const _: () = assert!(LANE_BLOCK as usize == size_of::<LaneBlock>());

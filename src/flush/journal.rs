@@ -106,6 +106,12 @@ impl Entry {
         self.boot_id != boot_id()
     }
 
+    /// Whether it removes the ring with this UUID.
+    #[must_use]
+    pub fn removes(&self, ring: &[u8; 16]) -> bool {
+        self.changes.iter().any(|change| matches!(change, Change::Remove { uuid, .. } if uuid == ring))
+    }
+
     /// Whether it only says that everything has been applied, and how long the files were then.
     #[must_use]
     pub fn is_settled(&self) -> bool {

@@ -3,6 +3,8 @@
 use crate::error::Error;
 use crate::flush::follow::Follow;
 use crate::flush::liveness::Verdict;
+use crate::flush::recover::RENDERED_TIMES;
+use crate::flush::ringfile::Fate;
 use crate::flush::signal::signal_name;
 use crate::flush::stamp::Stamp;
 use crate::reader::Closed;
@@ -63,6 +65,57 @@ pub(crate) fn memory_gone(name: &str) -> String {
 /// Something that was no plain file had the log file's name.
 pub(crate) fn moved_aside(to: &Path) -> String {
     format!("lastwords: what had this file's name was a link or no plain file; it is now {}", to.display())
+}
+
+/// A log file that may not be written to.
+pub(crate) fn unwritable(to: &Path) -> String {
+    format!("lastwords: what had this file's name may not be written to; it is now {}", to.display())
+}
+
+/// The current log file was cut.
+pub(crate) fn file_cut(from: u64, to: u64) -> String {
+    format!("lastwords: this file had {from} bytes and was cut to {to} by somebody else")
+}
+
+/// Somebody wrote to the current log file.
+pub(crate) fn file_grown(by: u64) -> String {
+    format!("lastwords: {by} bytes above this line were not written by lastwords")
+}
+
+/// The current log file has another name now.
+pub(crate) fn file_renamed() -> &'static str {
+    "lastwords: the file that had this name before was renamed by somebody else"
+}
+
+/// The current log file is gone.
+pub(crate) fn file_removed() -> &'static str {
+    "lastwords: the file that had this name before was removed by somebody else, with the lines in it"
+}
+
+/// Something happened to the file of a ring that is followed.
+pub(crate) fn ring_disturbed(name: &str, fate: Fate) -> String {
+    match fate {
+        Fate::Whole => format!("lastwords: the ring {name} is as it was"),
+        Fate::Cut(size) => format!(
+            "lastwords: the ring {name} was cut to {size} bytes by somebody else; what it still held behind them is lost"
+        ),
+        Fate::Overwritten => format!(
+            "lastwords: the ring {name} was overwritten by somebody else; what is still whole in it follows"
+        ),
+        Fate::Gone => format!(
+            "lastwords: the ring {name} was removed or replaced by somebody else; what its process logs is read as long as \
+             this flusher lives, and lost after that"
+        ),
+    }
+}
+
+/// A dead process's ring would render to more than any process can have meant.
+pub(crate) fn withheld(count: u64, limit: u64) -> String {
+    format!(
+        "lastwords: {} left out: what this ring holds would fill more than {limit} bytes, {} times its size",
+        counted(count, "record"),
+        RENDERED_TIMES
+    )
 }
 
 /// A write failed for a while.

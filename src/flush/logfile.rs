@@ -1,22 +1,25 @@
-//! A role's log file: where the next bytes go, and its rotation.
+//! A role's log file: where the next bytes go.
 //!
-//! `host.log` is written until the next record would exceed the size limit; then `host.log.4` becomes `host.log.5`,
-//! and so on down to `host.log`, which becomes `host.log.1`. Each rename names the inode that it means, so that doing
-//! it again does nothing.
+//! Somebody else may delete, rename, cut or replace the current file at any moment, as log rotation by another program
+//! does. The file is open for appending, so that no write ever leaves a hole behind a cut; after each write it is looked
+//! whether the lines stand in a file that has a name, and where they do not, they are written again. So nothing is lost,
+//! and at most the last batch is there twice.
 
 use crate::error::{Error, Result};
-use crate::flush::journal::Change;
+use crate::flush::lines;
+use crate::flush::rotation::path_of;
 use crate::folder::{Folder, JSON_ENDING};
+use crate::level::Level;
 use crate::mutant::{self, Mutant};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
+use rustix::io::Errno;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// Size of the pieces in which bytes are compared with those in the file.
-const COMPARE: usize = 64 << 10;
-
+/// Size of the pieces in which a file is read to be looked through.
+pub(super) const COMPARE: usize = 64 << 10;
 /// A batch of so many bytes shows that more will follow: then space is reserved, because a file system that is asked for it
 /// page by page takes twice as long to write.
 const BUSY: usize = 64 << 10;
@@ -24,10 +27,18 @@ const BUSY: usize = 64 << 10;
 const CUT_OFF: &[u8] = b" [lastwords: cut off here]\n";
 /// The same for JSON: half an object shows by itself, and to a whole one nothing may be added.
 const CUT_OFF_JSON: &[u8] = b"\n";
-/// How far back a file is searched for zeros after the machine stopped: more than is written between two writebacks.
-const ZEROS_LOOK: u64 = 64 << 20;
 /// Space that is reserved at a time.
 const RESERVE: u64 = 2 << 20;
+
+/// Tries to write a batch into a file that somebody keeps deleting or cutting.
+const REWRITES: u32 = 8;
+/// Tries to open a file whose name somebody keeps giving to something else.
+const TRIES: u32 = 8;
+/// How far from the file's end a batch is looked for when somebody else wrote to the file too.
+const NEAR: u64 = 64 << 10;
+
+/// What somebody else did to a log file, for a line of the log.
+pub(crate) type Event = (Level, String);
 
 /// What ends a line without an end in the log file of this name.
 pub(crate) fn cut_off(name: &str) -> &'static [u8] {
@@ -46,21 +57,22 @@ pub struct LogFile {
     reserved: u64,
     /// The file ends in the middle of a line, which somebody else left.
     needs_newline: bool,
-    moved_to: Option<PathBuf>,
     /// Its name is new and not yet synced.
     is_new: bool,
     /// Something was written since the last sync.
     unsynced: bool,
+    event: Option<Event>,
 }
 
 impl LogFile {
     /// Opens the role's current file, made where it is missing. What has its name and is no plain file of its own, a
-    /// symbolic link, a FIFO, a further name of some other file, is renamed and never written to.
+    /// symbolic link, a folder, a further name of some other file, is renamed and never written to; so is a file that may
+    /// not be written to.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be looked at, renamed, opened or made.
     pub fn open(folder: &Folder, role: &str) -> Result<LogFile> {
-        LogFile::open_at(folder.log_file(role), cut_off(role))
+        LogFile::open_at(&folder.log_file(role), cut_off(role))
     }
 
     /// Opens the file that the journal means, see [`path_of`].
@@ -68,31 +80,57 @@ impl LogFile {
     /// # Errors
     /// As [`LogFile::open`], or if the folder cannot be listed.
     pub fn open_meant(folder: &Folder, role: &str, identity: (u64, u64)) -> Result<LogFile> {
-        LogFile::open_at(path_of(folder, role, identity)?, cut_off(role))
+        LogFile::open_at(&path_of(folder, role, identity)?, cut_off(role))
     }
 
-    fn open_at(path: PathBuf, cut_off: &'static [u8]) -> Result<LogFile> {
-        let (moved_to, is_new) = move_aside(&path)?;
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
-            .map(File::from)
-            .map_err(|error| Error::io("open the log file", &path)(error.into()))?;
-        let metadata = file.metadata().map_err(Error::io("look at the log file", &path))?;
+    fn open_at(path: &Path, cut_off: &'static [u8]) -> Result<LogFile> {
+        let (mut event, mut is_new) = (None, false);
+        let mut tries = 0..TRIES;
+        loop {
+            let (moved, fresh) = move_aside(path)?;
+            (event, is_new) = (moved.or(event), is_new || fresh);
+            let last = tries.next().is_none();
+            let error = match open_to_append(path) {
+                Ok(file) => match LogFile::of(path, cut_off, file, event.take())? {
+                    Some(opened) => return Ok(LogFile { is_new, ..opened }),
+                    None => Errno::AGAIN,
+                },
+                Err(Errno::ACCESS | Errno::PERM) if !last && fs::symlink_metadata(path).is_ok() => {
+                    event = Some((Level::WARNING, lines::unwritable(&rename_aside(path)?)));
+                    continue;
+                }
+                Err(error) => error,
+            };
+            // Something else took the name since it was looked at.
+            if last || !matches!(error, Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::AGAIN) {
+                return Err(Error::io("open the log file", path)(error.into()));
+            }
+        }
+    }
+
+    /// None if the file is not what it was a moment ago.
+    fn of(path: &Path, cut_off: &'static [u8], file: File, event: Option<Event>) -> Result<Option<LogFile>> {
+        let metadata = file.metadata().map_err(Error::io("look at the log file", path))?;
         let size = metadata.len();
         let mut last = [b'\n'];
         if size > 0 {
-            file.read_exact_at(&mut last, size - 1).map_err(Error::io("read the log file", &path))?;
+            match file.read_exact_at(&mut last, size - 1) {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+                other => other.map_err(Error::io("read the log file", path))?,
+            }
         }
-        let identity = (metadata.dev(), metadata.ino());
+        let (path, identity) = (path.to_owned(), (metadata.dev(), metadata.ino()));
         let needs_newline = last != [b'\n'];
         // Another flusher may have written to it and died before its sync.
         let unsynced = size > 0;
-        Ok(LogFile { path, cut_off, file, identity, size, reserved: 0, needs_newline, moved_to, is_new, unsynced })
+        let (reserved, is_new) = (0, false);
+        let opened = LogFile { path, cut_off, file, identity, size, reserved, needs_newline, is_new, unsynced, event };
+        Ok((metadata.is_file() && metadata.nlink() <= 1).then_some(opened))
     }
 
-    /// Where something that was no log file has been moved to, told once.
-    pub fn take_moved(&mut self) -> Option<PathBuf> {
-        self.moved_to.take()
+    /// What somebody else did to the file, told once.
+    pub(crate) fn take_event(&mut self) -> Option<Event> {
+        self.event.take()
     }
 
     /// Device and inode.
@@ -113,21 +151,59 @@ impl LogFile {
         self.needs_newline
     }
 
-    /// Whether the path still leads to this file, and nobody else changed its size.
-    #[must_use]
-    pub fn is_current(&self) -> bool {
-        fs::symlink_metadata(&self.path).is_ok_and(|found| {
-            (found.dev(), found.ino()) == self.identity && found.len() == self.size
+    /// What somebody else did to the file. None if the path still leads to it, and nobody else changed its size.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be looked at: that says nothing of what anybody did.
+    pub(crate) fn changed(&self) -> Result<Option<Event>> {
+        let look = || Error::io("look at the log file", &self.path);
+        let found = match fs::symlink_metadata(&self.path) {
+            Ok(found) => Some(found),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(look()(error)),
+        };
+        let at_path = found.filter(|found| (found.dev(), found.ino()) == self.identity).map(|found| found.len());
+        if mutant::is(Mutant::ChangeUnseen) {
+            return Ok(None);
+        }
+        Ok(match at_path {
+            Some(size) if size == self.size => None,
+            Some(size) if size < self.size => Some((Level::WARNING, lines::file_cut(self.size, size))),
+            Some(size) => Some((Level::WARNING, lines::file_grown(size - self.size))),
+            None if self.file.metadata().map_err(look())?.nlink() > 0 => {
+                Some((Level::INFO, lines::file_renamed().to_owned()))
+            }
+            None => Some((Level::WARNING, lines::file_removed().to_owned())),
         })
     }
 
     /// Writes `bytes` at the file's end.
     ///
     /// # Errors
-    /// [`Error::Io`]. Part of the bytes may stand in the file; the same call again overwrites them.
+    /// [`Error::Io`]. Part of the bytes may stand in the file; [`LogFile::redo`] goes on from there.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.append_from(bytes, 0)
+    }
+
+    /// The same where the first `there` bytes stand at the end already.
+    fn append_from(&mut self, bytes: &[u8], there: usize) -> Result<()> {
+        self.write(&bytes[there..])?;
+        for _ in 0..REWRITES {
+            if self.holds(&bytes[there..])? {
+                return Ok(());
+            }
+            let event = self.changed()?;
+            let fresh = LogFile::open_at(&self.path, self.cut_off)?;
+            *self = LogFile { event: fresh.event.or(event), ..fresh };
+            self.begin_line(bytes)?;
+            self.write(bytes)?;
+        }
+        Err(Error::io("write", &self.path)(io::Error::other("somebody else changes it all the time")))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.reserve(bytes.len());
-        self.file.write_all_at(bytes, self.size).map_err(Error::io("write", &self.path))?;
+        (&self.file).write_all(bytes).map_err(Error::io("write", &self.path))?;
         self.size += bytes.len() as u64;
         self.needs_newline = false;
         self.unsynced = true;
@@ -144,6 +220,35 @@ impl LogFile {
             self.unsynced = false;
         }
         Ok(std::mem::take(&mut self.is_new))
+    }
+
+    /// Ends a line that somebody else left unfinished, unless `bytes` do.
+    fn begin_line(&mut self, bytes: &[u8]) -> Result<()> {
+        let due = self.needs_newline && !bytes.starts_with(self.cut_off);
+        if due { self.write(self.cut_off) } else { Ok(()) }
+    }
+
+    /// Whether `bytes`, which were just written, stand in the file as lines of their own, and the file has a name.
+    fn holds(&self, bytes: &[u8]) -> Result<bool> {
+        let found = self.file.metadata().map_err(Error::io("look at the log file", &self.path))?;
+        if mutant::is(Mutant::WriteUnchecked) {
+            return Ok(true);
+        }
+        if found.nlink() == 0 || found.len() == self.size {
+            return Ok(found.nlink() > 0);
+        }
+        // Somebody cut the file or wrote to it at this very moment.
+        let span = found.len().min(bytes.len() as u64 + NEAR);
+        // The byte before says whether a line begins there; where there is none, one does.
+        let before = u64::from(found.len() > span);
+        let mut tail = vec![b'\n'; span as usize + 1];
+        match self.file.read_exact_at(&mut tail[1 - before as usize..], found.len() - span - before) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+            other => other.map_err(Error::io("read the log file", &self.path))?,
+        }
+        let at_line = |start: &usize| bytes.starts_with(self.cut_off) || tail[*start] == b'\n';
+        let mut places = (0..tail.len().saturating_sub(bytes.len())).filter(at_line);
+        Ok(places.any(|start| tail[start + 1..].starts_with(bytes)))
     }
 
     /// Reserves space for a busy file. The size stays as it is, and so does everything if the disk is too full for it.
@@ -166,9 +271,10 @@ impl LogFile {
         let there = if comparable { self.common(offset, bytes)? } else { None };
         match there {
             Some(length) if length == bytes.len() => Ok(()),
-            Some(length) => self.write_again(&bytes[length..], offset + length as u64),
+            Some(length) if offset + length as u64 == self.size => self.append_from(bytes, length),
+            Some(length) => self.fill_in(&bytes[length..], offset + length as u64),
             None => {
-                self.end_line()?;
+                self.begin_line(bytes)?;
                 self.append(bytes)
             }
         }
@@ -188,8 +294,16 @@ impl LogFile {
         if self.identity == identity { offset.saturating_sub(self.size) } else { 0 }
     }
 
-    fn write_again(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
-        self.file.write_all_at(bytes, offset).map_err(Error::io("write", &self.path))?;
+    /// Writes `bytes` where zeros stand, and beyond the end. The file's own descriptor appends wherever it is told to write.
+    fn fill_in(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let open = rustix::fs::open(&self.path, flags, Mode::empty()).map(File::from);
+        let file = open.map_err(|error| Error::io("open the log file", &self.path)(error.into()))?;
+        let found = file.metadata().map_err(Error::io("look at the log file", &self.path))?;
+        if (found.dev(), found.ino()) != self.identity {
+            return Err(Error::io("write", &self.path)(io::Error::other("another file has taken its name")));
+        }
+        file.write_all_at(bytes, offset).map_err(Error::io("write", &self.path))?;
         self.size = self.size.max(offset + bytes.len() as u64);
         self.unsynced = true;
         self.needs_newline = false;
@@ -220,8 +334,13 @@ impl LogFile {
     }
 }
 
-/// Moves aside what is no log file. Returns where to, and whether nothing has the name now.
-fn move_aside(path: &Path) -> Result<(Option<PathBuf>, bool)> {
+fn open_to_append(path: &Path) -> Result<File, Errno> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map(File::from)
+}
+
+/// Moves aside what is no log file. Returns what to say of it, and whether nothing has the name now.
+fn move_aside(path: &Path) -> Result<(Option<Event>, bool)> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((None, true)),
@@ -230,146 +349,23 @@ fn move_aside(path: &Path) -> Result<(Option<PathBuf>, bool)> {
     if found.is_file() && found.nlink() == 1 {
         return Ok((None, false));
     }
+    Ok((Some((Level::WARNING, lines::moved_aside(&rename_aside(path)?))), true))
+}
+
+fn rename_aside(path: &Path) -> Result<PathBuf> {
+    let found = fs::symlink_metadata(path).map_err(Error::io("look at the log file", path))?;
     let seconds = crate::clock::realtime_ns() / 1_000_000_000;
     let mut to = path.as_os_str().to_owned();
     to.push(format!(".aside-{seconds}-{}", found.ino()));
     let to = PathBuf::from(to);
     fs::rename(path, &to).map_err(Error::io("move aside", path))?;
-    Ok((Some(to), true))
-}
-
-/// The file of `role` with number `number`; 0 is the current one.
-#[must_use]
-pub fn numbered(folder: &Folder, role: &str, number: u32) -> PathBuf {
-    let mut path = folder.log_file(role).into_os_string();
-    if number > 0 {
-        path.push(format!(".{number}"));
-    }
-    path.into()
-}
-
-/// Where the file that the journal means stands. After a stop of the machine a rotation may be on the disk and its
-/// journal entry not: then the file has a number, and lines that are sought in the current one would be written twice.
-/// Where no file of the role is the one that was meant, it is the current one.
-///
-/// # Errors
-/// [`Error::Io`] if the folder cannot be listed.
-pub fn path_of(folder: &Folder, role: &str, identity: (u64, u64)) -> Result<PathBuf> {
-    let current = folder.log_file(role);
-    if identity_of(&current)? == Some(identity) {
-        return Ok(current);
-    }
-    let list = || Error::io("list the log folder", folder.path());
-    for entry in fs::read_dir(folder.path()).map_err(list())? {
-        let entry = entry.map_err(list())?;
-        let name = entry.file_name();
-        let number = name.to_str().and_then(|name| name.rsplit_once('.')?.1.parse::<u32>().ok());
-        if number.is_some_and(|number| numbered(folder, role, number).file_name() == Some(&name))
-            && identity_of(&entry.path())? == Some(identity)
-        {
-            return Ok(entry.path());
-        }
-    }
-    Ok(current)
-}
-
-/// The renames of one rotation, the oldest file first. With `keep` files kept, the oldest is replaced.
-///
-/// # Errors
-/// [`Error::Io`] if the folder cannot be looked at.
-pub fn plan_rotation(folder: &Folder, role: &str, keep: u32) -> Result<Vec<Change>> {
-    let mut renames = Vec::new();
-    for from in (0..keep).rev() {
-        if let Some(file) = identity_of(&numbered(folder, role, from))? {
-            renames.push(Change::Rename { role: role.to_owned(), file, from, to: from + 1 });
-        }
-    }
-    Ok(renames)
-}
-
-/// Does one rename, unless it has been done.
-///
-/// # Errors
-/// [`Error::Io`].
-pub fn apply_rename(folder: &Folder, role: &str, file: (u64, u64), from: u32, to: u32) -> Result<()> {
-    let (from, to) = (numbered(folder, role, from), numbered(folder, role, to));
-    let found = identity_of(&from)?;
-    if found == Some(file) || (found.is_some() && mutant::is(Mutant::RenameAnyFile)) {
-        fs::rename(&from, &to).map_err(Error::io("rotate", from))?;
-    }
-    Ok(())
-}
-
-fn identity_of(path: &Path) -> Result<Option<(u64, u64)>> {
-    match fs::symlink_metadata(path) {
-        Ok(found) => Ok(Some((found.dev(), found.ino()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io("look at", path)(error)),
-    }
-}
-
-/// Zeros in a role's current file and the one before it: bytes that the machine did not get to the disk, for no line
-/// has any. At most the last `ZEROS_LOOK` bytes of each are looked at.
-///
-/// # Errors
-/// [`Error::Io`] if a file is there and cannot be read.
-pub fn zeros(folder: &Folder, role: &str) -> Result<u64> {
-    let mut zeros = 0;
-    for number in [1, 0] {
-        let path = numbered(folder, role, number);
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = match rustix::fs::open(&path, flags, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP) => continue,
-            Err(error) => return Err(Error::io("open the log file", path)(error.into())),
-        };
-        let size = file.metadata().map_err(Error::io("look at the log file", &path))?.len();
-        let mut part = vec![0; COMPARE];
-        for start in (size.saturating_sub(ZEROS_LOOK)..size).step_by(COMPARE) {
-            let length = COMPARE.min((size - start) as usize);
-            file.read_exact_at(&mut part[..length], start).map_err(Error::io("read the log file", &path))?;
-            zeros += part[..length].iter().filter(|byte| **byte == 0).count() as u64;
-        }
-    }
-    Ok(zeros)
-}
-
-/// Whether the file that the journal means is there and ends before `offset`.
-///
-/// # Errors
-/// [`Error::Io`] if it is there and cannot be looked at.
-pub fn is_shorter(folder: &Folder, role: &str, identity: (u64, u64), offset: u64) -> Result<bool> {
-    let path = path_of(folder, role, identity)?;
-    match fs::symlink_metadata(&path) {
-        Ok(found) => Ok((found.dev(), found.ino()) == identity && found.len() < offset),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Error::io("look at", path)(error)),
-    }
-}
-
-/// Ends the last lines of rotated files where the machine stopped before their ends were on the disk.
-///
-/// # Errors
-/// [`Error::Io`] if a file is there and cannot be read or written.
-pub fn end_rotated_lines(folder: &Folder, role: &str, keep: u32) -> Result<()> {
-    for path in (1..=keep).map(|number| numbered(folder, role, number)) {
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let Ok(file) = rustix::fs::open(&path, flags, Mode::empty()).map(File::from) else { continue };
-        let size = file.metadata().map_err(Error::io("look at the log file", &path))?.len();
-        let mut last = [b'\n'];
-        if size > 0 {
-            file.read_exact_at(&mut last, size - 1).map_err(Error::io("read the log file", &path))?;
-        }
-        if last != [b'\n'] {
-            file.write_all_at(cut_off(role), size).map_err(Error::io("write", &path))?;
-        }
-    }
-    Ok(())
+    Ok(to)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flush::rotation::{identity_of, numbered};
 
     /// What `host.log` holds after the bytes "one\ntwo\n" at offset 4 were applied again to `there`; `same` says whether it
     /// is the file that the journal meant.

@@ -1,9 +1,9 @@
 //! The flusher: drains all rings of a folder into its log files, in time order, exactly once.
 //!
 //! `embedded` and `flusher` decide who drains and when, `drain` does a pass, `journal` makes it redoable, `durable`
-//! brings it to the disk where that is wished for, `logfile` and `output` hold a log file, `role` those of a role, `sites`,
-//! `template`, `value`, `render` and `stamp` make lines of text, `json` and `rfc3339` of JSON, `recover` reads without
-//! changing anything.
+//! brings it to the disk where that is wished for, `logfile`, `rotation` and `output` hold a log file, `role` those of a
+//! role, `sites`, `template`, `value`, `render` and `stamp` make lines of text, `json` and `rfc3339` of JSON, `recover`
+//! reads without changing anything.
 
 pub mod blackbox;
 pub mod drain;
@@ -16,6 +16,7 @@ pub mod logfile;
 pub mod recover;
 pub mod render;
 pub mod rfc3339;
+pub mod rotation;
 pub mod signal;
 pub mod sites;
 pub mod stamp;

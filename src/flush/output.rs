@@ -3,9 +3,8 @@
 use crate::clock;
 use crate::error::Result;
 use crate::flush::json::{JsonLines, Origin};
-use crate::flush::lines;
+use crate::flush::logfile::{Event, LogFile, cut_off};
 use crate::level::Level;
-use crate::flush::logfile::{LogFile, cut_off};
 use crate::flush::render::{self, HeadCache};
 use crate::flush::stamp::Stamp;
 use crate::flush::template::Template;
@@ -20,6 +19,8 @@ pub(crate) struct Output {
     /// Name of the log file, see [`crate::folder::is_log_name`].
     pub(crate) log: String,
     pub(crate) file: Option<LogFile>,
+    /// What somebody else did to the file, and no line says yet.
+    events: Vec<Event>,
     pub(crate) lines: Vec<u8>,
     /// Where the lines begin that are being made: what stands before them is of records whose positions have moved.
     begun: usize,
@@ -38,6 +39,7 @@ impl Output {
         Output {
             log: log.to_owned(),
             file: None,
+            events: Vec::new(),
             lines: Vec::new(),
             begun: 0,
             stamp: Stamp::new(false),
@@ -53,6 +55,11 @@ impl Output {
     #[inline]
     pub(crate) fn begin(&mut self) {
         self.begun = self.lines.len();
+    }
+
+    /// How many bytes they are.
+    pub(crate) fn made(&self) -> usize {
+        self.lines.len() - self.begun
     }
 
     /// Takes these lines away.
@@ -120,45 +127,67 @@ impl Output {
         Ok(())
     }
 
-    /// Makes sure that the file is open and still the one at its path.
+    /// Makes sure that the file is open and still the one at its path, and that a line which somebody else left
+    /// unfinished there is ended first.
     pub(crate) fn refresh(&mut self, folder: &Folder) -> Result<&mut LogFile> {
-        if let Some(stale) = self.file.as_mut().filter(|file| !file.is_current()) {
+        if let Some(event) = self.file.as_ref().map_or(Ok(None), LogFile::changed)? {
             // Somebody moved it away, and a later sync would not find it.
-            if self.durable {
+            if let Some(stale) = self.file.as_mut().filter(|_| self.durable) {
                 stale.sync()?;
             }
+            self.events.push(event);
             self.file = None;
         }
-        let mut fresh = match self.file.take() {
+        let mut file = match self.file.take() {
             Some(file) => file,
             None => LogFile::open(folder, &self.log)?,
         };
-        let (cut_off, before) = (cut_off(&self.log), self.lines.len());
-        if fresh.needs_newline() && !self.lines.is_empty() && !self.lines.starts_with(cut_off) {
-            self.lines.splice(0..0, cut_off.iter().copied());
+        self.events.extend(file.take_event());
+        // The end of a line that an earlier try put there may not be needed in another file.
+        let cut_off = cut_off(&self.log);
+        let begins = if self.lines.starts_with(cut_off) { cut_off.len() } else { 0 };
+        let due: &[u8] = if file.needs_newline() { cut_off } else { &[] };
+        if begins != due.len() {
+            self.lines.splice(0..begins, due.iter().copied());
         }
-        if let Some(to) = fresh.take_moved() {
-            let rest = std::mem::take(&mut self.lines);
-            self.say(clock::realtime_ns(), std::process::id(), Level::WARNING, &lines::moved_aside(&to));
-            self.lines.extend_from_slice(&rest);
-        }
-        self.begun += self.lines.len() - before;
-        Ok(self.file.insert(fresh))
+        Ok(self.file.insert(file))
     }
 
-    /// Opens the file, if it is not.
-    pub(crate) fn open(&mut self, folder: &Folder) -> Result<()> {
-        if self.file.is_none() {
-            self.refresh(folder)?;
-        }
-        Ok(())
+    /// Takes note of what happened to the file while the last batch was written to it.
+    pub(crate) fn note_events(&mut self) {
+        self.events.extend(self.file.as_mut().and_then(LogFile::take_event));
     }
 
-    /// Whether the file is open and has room for the lines that are being made. Where it has none they must go to a new one:
-    /// a record is never split over two, and the size is exceeded only by one that is larger by itself.
+    /// A line about what somebody else did to the file. None if there is nothing to tell.
+    pub(crate) fn event_line(&mut self) -> Option<Vec<u8>> {
+        let (level, text) = self.events.first().cloned()?;
+        let start = self.lines.len();
+        self.say(clock::realtime_ns(), std::process::id(), level, &text);
+        Some(self.lines.split_off(start))
+    }
+
+    /// Takes that line.
+    pub(crate) fn tell_event(&mut self, line: &[u8]) {
+        self.lines.extend_from_slice(line);
+        self.events.remove(0);
+    }
+
+    /// Whether something was done to the file that no line says yet.
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// Whether the lines that are being made are not the first of a batch, and there is room for them.
     #[inline]
     pub(crate) fn fits(&self) -> bool {
-        let Some(size) = self.file.as_ref().map(LogFile::size) else { return false };
-        size + self.begun as u64 == 0 || size + self.lines.len() as u64 <= self.rotate_size
+        let fits = |file: &LogFile| file.size() + self.lines.len() as u64 <= self.rotate_size;
+        self.begun > 0 && self.file.as_ref().is_some_and(fits)
+    }
+
+    /// Whether so many bytes more go to the file. Where they do not, they must go to a new one: a record is never split
+    /// over two, and the size is exceeded only by one that is larger by itself.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        let before = self.file.as_ref().map_or(0, LogFile::size) + self.lines.len() as u64;
+        before == 0 || before + bytes as u64 <= self.rotate_size
     }
 }

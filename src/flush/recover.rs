@@ -10,13 +10,28 @@ use crate::flush::sites::Sites;
 use crate::flush::template::Template;
 use crate::folder::{Folder, role_of};
 use crate::layout::lane_kind;
-use crate::reader::{Closed, Extent, LaneBatch, LaneSnapshot, Position, RingReader};
+use crate::reader::{Closed, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source};
 use crate::record::Record;
+use crate::spill;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Records that a lane holds in memory at once, in slots.
 const SLOTS: u64 = 1024;
+
+/// What a ring's records may be rendered to, in multiples of the bytes of the ring and its spill files. Ours stay far below:
+/// a record takes 128 bytes, and its line rarely more. A hostile ring may name one long message, or a call site with a
+/// long text, in each of its records.
+pub const RENDERED_TIMES: u64 = 64;
+
+/// Bytes that the records of a ring may be rendered to, the last of them not counted.
+///
+/// # Errors
+/// [`Error::Io`] if its spill files cannot be looked at: with too low a limit, messages would be left out.
+pub(crate) fn rendered_max<S: Source>(reader: &RingReader<S>) -> Result<u64> {
+    let spilled = spill::size_all(reader.entry()).map_err(Error::io("look at the spilled messages of", reader.entry()))?;
+    Ok((reader.geometry().file_size() + spilled).saturating_mul(RENDERED_TIMES))
+}
 
 /// A ring whose unwritten records can be read.
 #[derive(Debug)]
@@ -27,6 +42,8 @@ pub struct RecoveredRing {
     report: RingReport,
     sites: Sites,
     everything: bool,
+    /// Bytes that its records may still be rendered to.
+    left: u64,
 }
 
 #[derive(Debug)]
@@ -62,6 +79,8 @@ pub struct RingReport {
     pub damaged: u64,
     /// Log calls that were cut off in the middle.
     pub in_flight: u64,
+    /// Records that were left out, because what came before them was more than [`RENDERED_TIMES`] allows.
+    pub withheld: u64,
 }
 
 /// A record with what its ring says about it.
@@ -134,6 +153,11 @@ impl Recovery {
             }
         }
         for name in folder.ring_names()? {
+            if let Some(twin) = folder.twin(&name) {
+                let why = format!("it has the name of {}, but for its ending", twin.display());
+                self.refused.push(Error::not_a_ring(&folder.rings().join(&name), why));
+                continue;
+            }
             match RingReader::open_in(folder, &name) {
                 // The flusher may have removed it since it was listed.
                 Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
@@ -155,11 +179,12 @@ impl Recovery {
         }
     }
 
-    /// Hands every record to `take`, in time order.
+    /// Hands every record to `take`, in time order, which returns how many bytes it made of it. A ring of which more is
+    /// made than [`RENDERED_TIMES`] allows is left there.
     ///
     /// # Errors
     /// What `take` returns, and [`Error::Io`] if a ring cannot be read.
-    pub fn for_each<E: From<Error>>(&mut self, mut take: impl FnMut(&Recovered<'_>) -> Result<(), E>) -> Result<(), E> {
+    pub fn for_each<E: From<Error>>(&mut self, mut take: impl FnMut(&Recovered<'_>) -> Result<u64, E>) -> Result<(), E> {
         for ring in &mut self.rings {
             ring.fill_all()?;
         }
@@ -252,9 +277,11 @@ impl RecoveredRing {
             lost: snapshots.iter().map(|lane| lane.dropped.saturating_sub(if everything { 0 } else { lane.position.dropped_reported })).sum(),
             damaged: 0,
             in_flight: 0,
+            withheld: 0,
         };
         let timeline = reader.timeline()?;
-        Ok(RecoveredRing { reader, timeline, lanes, report, sites: Sites::default(), everything })
+        let left = rendered_max(&reader)?;
+        Ok(RecoveredRing { reader, timeline, lanes, report, sites: Sites::default(), everything, left })
     }
 
     fn fill_all(&mut self) -> Result<()> {
@@ -289,10 +316,12 @@ impl RecoveredRing {
         &mut self,
         number: usize,
         realtime_ns: u64,
-        take: &mut impl FnMut(&Recovered<'_>) -> Result<(), E>,
+        take: &mut impl FnMut(&Recovered<'_>) -> Result<u64, E>,
     ) -> Result<(), E> {
         let lane = &mut self.lanes[number];
-        if let Some(record) = lane.batch.peek() {
+        if self.left == 0 {
+            self.report.withheld += 1;
+        } else if let Some(record) = lane.batch.peek() {
             self.report.records += 1;
             self.report.lost += record.message.saturating_sub(lane.next_message);
             lane.next_message = lane.next_message.max(record.message.saturating_add(1));
@@ -308,7 +337,8 @@ impl RecoveredRing {
                 Err(_) => Record { body: lost.as_bytes(), encoding: 0, ..record },
             };
             let (pid, role) = (self.report.pid, self.report.role.as_str());
-            take(&Recovered { record, realtime_ns, pid, role, site, thread_name })?;
+            let made = take(&Recovered { record, realtime_ns, pid, role, site, thread_name })?;
+            self.left = self.left.saturating_sub(made);
         }
         lane.batch.advance();
         if lane.batch.is_empty() && lane.batch.more {

@@ -1,13 +1,28 @@
 //! A ring's file as the flusher holds it: open for good, or, where there are many rings, while it is in use.
 
 use crate::error::{Error, Result};
+use crate::mutant::{self, Mutant};
 use crate::reader::{Source, open_file};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+
+/// What has become of a ring's file since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It has its size, its header and its name.
+    Whole,
+    /// Somebody cut it to this size.
+    Cut(u64),
+    /// Its header is another one.
+    Overwritten,
+    /// Its name leads to something else, or nowhere.
+    Gone,
+}
 
 /// A ring's file. Opening it again gives the same file or an error, never another one that took its name.
 #[derive(Debug)]
@@ -43,6 +58,37 @@ impl RingFile {
         }
     }
 
+    /// What has become of the file, which had `header` at its beginning and `size` bytes.
+    pub(crate) fn fate(&self, header: &[u8], size: u64) -> io::Result<Fate> {
+        let found = self.with(|file| Ok(rustix::fs::fstat(file)?))?;
+        if (found.st_size as u64) < size {
+            return Ok(Fate::Cut(found.st_size as u64));
+        }
+        let mut bytes = vec![0; header.len()];
+        self.with(|file| file.read_exact_at(&mut bytes, 0))?;
+        if bytes != header {
+            return Ok(Fate::Overwritten);
+        }
+        Ok(if self.is_at_its_path()? { Fate::Whole } else { Fate::Gone })
+    }
+
+    /// Whether the path still leads to this file. An error of the look itself says neither.
+    pub(crate) fn is_at_its_path(&self) -> io::Result<bool> {
+        match rustix::fs::lstat(&self.path) {
+            Ok(found) => Ok((found.st_dev, found.st_ino) == self.identity),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes `bytes` at `offset`, unless the file has been cut before their end: a write would make it longer again, and
+    /// what its process finds there would be neither the ring nor an error. A cut between the look and the write is not
+    /// noticed; but all that is written stands before the slots, so those never come back, and a process that logs there
+    /// meets the end of the file as it would have.
+    pub(crate) fn write_within(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.with(|file| write_within(file, bytes, offset))
+    }
+
     /// Does something with the open file.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
         if let Some(file) = &*self.file.borrow() {
@@ -56,6 +102,15 @@ impl RingFile {
         }
         work(self.file.borrow_mut().insert(file))
     }
+}
+
+/// As [`RingFile::write_within`].
+pub(crate) fn write_within(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    let size = rustix::fs::fstat(file)?.st_size as u64;
+    if size < offset + bytes.len() as u64 && !mutant::is(Mutant::CutRingGrown) {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    file.write_all_at(bytes, offset)
 }
 
 fn identity(file: &File) -> io::Result<(u64, u64)> {

@@ -78,7 +78,12 @@ impl Role {
         }
     }
 
-    /// Whether the lines that are being made fit its files, which are open.
+    /// How many bytes the lines are that are being made.
+    pub(crate) fn made(&self, outputs: &[Output]) -> usize {
+        self.outputs().map(|output| outputs[output].made()).sum()
+    }
+
+    /// See [`Output::fits`], for all of its files.
     #[inline]
     pub(crate) fn fits(&self, outputs: &[Output]) -> bool {
         outputs[self.first].fits() && self.second.is_none_or(|second| outputs[second].fits())

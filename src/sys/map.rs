@@ -6,6 +6,7 @@
 use crate::geometry::Geometry;
 use crate::layout::{Control, LaneBlock};
 use crate::mutant::{self, Mutant};
+use crate::sys::guard::{self, Guarded};
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::mm::Advice as Populate;
 use std::fs::File;
@@ -17,6 +18,7 @@ use std::sync::atomic::AtomicU64;
 pub(crate) struct RingMap {
     base: *mut u8,
     geometry: Geometry,
+    guard: Option<&'static Guarded>,
 }
 
 // SAFETY: the pointer is to a mapping that is never unmapped, and everything reached through it is atomic.
@@ -35,14 +37,24 @@ impl RingMap {
         let base = map.as_mut_ptr();
         // Leaked on purpose: lanes and call sites refer to it until the process ends.
         std::mem::forget(map);
-        Ok(RingMap { base, geometry })
+        Ok(RingMap { base, geometry, guard: None })
     }
 
     /// Takes memory of `geometry`'s size at `base`, which the caller never unmaps.
     pub(crate) fn adopt(base: *mut u8, geometry: Geometry) -> io::Result<RingMap> {
         // SAFETY: the range is mapped, and the advice changes none of its bytes.
         unsafe { rustix::mm::madvise(base.cast(), geometry.file_size() as usize, Populate::LinuxDontFork) }?;
-        Ok(RingMap { base, geometry })
+        Ok(RingMap { base, geometry, guard: None })
+    }
+
+    /// Has a cut of the file end the ring instead of the process, see [`guard`].
+    pub(crate) fn guard(&mut self) {
+        self.guard = guard::watch(self.base as usize, self.geometry.file_size() as usize);
+    }
+
+    /// Whether the guard has replaced a part of the ring.
+    pub(crate) fn is_hit(&self) -> bool {
+        self.guard.is_some_and(Guarded::is_hit)
     }
 
     pub(crate) fn geometry(&self) -> Geometry {

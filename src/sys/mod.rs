@@ -5,6 +5,7 @@
 
 pub(crate) mod fatal;
 pub(crate) mod futex;
+pub(crate) mod guard;
 pub(crate) mod hooks;
 pub(crate) mod local;
 pub(crate) mod map;

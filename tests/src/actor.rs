@@ -1,6 +1,6 @@
 //! Starting, watching and ending the helper program `actor`.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -34,7 +34,17 @@ impl Actor {
     pub fn start_with(program: &str, role: &str, folder: &Path, script: &[&str], env: &[(&str, &str)]) -> Actor {
         let mut command = Command::new(program);
         command.envs(env.iter().copied());
-        command.arg(role).arg(folder).args(script).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(role).arg(folder).args(script);
+        Actor::of(&mut command)
+    }
+
+    /// Starts a command that is an actor's in the end.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn of(command: &mut Command) -> Actor {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the actor starts");
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().expect("piped"));
@@ -56,6 +66,16 @@ impl Actor {
         let read = self.output.read_line(&mut line).expect("readable");
         assert!(read > 0, "the actor ended without printing what was expected");
         line.trim_end().to_owned()
+    }
+
+    /// All that it says on standard error until it ends, where that is a pipe.
+    ///
+    /// # Panics
+    /// If it is no pipe.
+    pub fn errors(&mut self) -> String {
+        let mut said = String::new();
+        self.child.stderr.take().expect("piped").read_to_string(&mut said).expect("UTF-8");
+        said
     }
 
     /// Lets a waiting one go on.

@@ -84,3 +84,26 @@ pub fn limit_file_size(bytes: u64) {
     // SAFETY: the limit is a local that the call reads.
     unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &limit) };
 }
+
+extern "C" fn end_at_bus(_: libc::c_int) {
+    // SAFETY: _exit is safe in a signal handler.
+    unsafe { libc::_exit(77) };
+}
+
+/// Handles SIGBUS by ending with status 77.
+pub fn handle_bus() {
+    // SAFETY: the handler does what is safe in one.
+    unsafe { libc::signal(libc::SIGBUS, end_at_bus as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+}
+
+/// Reads behind the end of a mapped file.
+///
+/// # Panics
+/// If the file cannot be made.
+pub fn touch_nothing() {
+    let path = std::env::temp_dir().join(format!("lastwords-empty-{}", std::process::id()));
+    let words = crate::sys::map_words(&path, 8).expect("mapped");
+    std::fs::File::options().write(true).open(&path).and_then(|file| file.set_len(0)).expect("cut");
+    let _ = std::fs::remove_file(&path);
+    words[0].load(Ordering::Relaxed);
+}

@@ -2,8 +2,10 @@
 
 pub mod actor;
 pub mod disk;
+pub mod drains;
 pub mod faults;
 pub mod flushers;
+pub mod forge;
 pub mod forking;
 pub mod fuzzing;
 pub mod jsonl;
@@ -15,6 +17,7 @@ pub mod recovered;
 pub mod restart;
 pub mod samples;
 pub mod scratch;
+pub mod steps;
 pub mod sys;
 pub mod watchdog;
 pub mod wreck;

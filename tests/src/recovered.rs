@@ -39,7 +39,7 @@ pub fn records(folder: &Path) -> Vec<Recorded> {
     recovery.add_folder(&Folder::open(folder).expect("a folder")).expect("its rings");
     let take = |recovered: &Recovered<'_>| {
         found.push(recorded(recovered));
-        Ok::<(), lastwords::Error>(())
+        Ok::<u64, lastwords::Error>(0)
     };
     recovery.for_each(take).expect("readable");
     found

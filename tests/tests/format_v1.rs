@@ -28,7 +28,7 @@ fn every_record_of_the_ring_from_version_1_is_shown_as_it_was_then() {
         let target = found.site.map_or("", |site| &site.site().target);
         let line = String::from_utf8_lossy(&line);
         shown += &format!("{} {} {target} {line}", found.realtime_ns, found.record.level);
-        Ok::<(), lastwords::Error>(())
+        Ok::<u64, lastwords::Error>(0)
     });
     read.expect("readable");
     assert!(recovery.refused.is_empty(), "{:?}", recovery.refused);

@@ -363,6 +363,24 @@ fn a_line_that_somebody_left_half_and_a_file_that_is_none_spoil_no_object() {
     assert!(objects[0]["message"].as_str().is_some_and(|text| text.contains("worker.jsonl.aside-")), "{}", objects[0]);
 }
 
+#[test]
+fn what_somebody_else_does_to_the_json_is_told_there_and_in_no_other_file() {
+    let scratch = Scratch::new("json-removed");
+    let folder = scratch.path();
+    let mut actor = Actor::start(ACTOR, "host", folder, &["format=both", "log:3", "flush", "line:up", "wait", "log:3"]);
+    actor.line();
+    fs::remove_file(folder.join("host.jsonl")).expect("removed");
+    actor.go();
+    assert!(actor.end().success());
+    let objects = jsonl::read(folder, "host");
+    assert_valid(&validator(), &objects);
+    assert_eq!(objects[0]["target"], "lastwords");
+    assert!(objects[0]["message"].as_str().is_some_and(|text| text.contains("was removed by somebody else")));
+    assert_eq!(numbers(&objects, actor.pid()), [3, 4, 5]);
+    let texts: Vec<String> = logs::read(folder, "host").into_iter().map(|line| line.message).collect();
+    assert_eq!(texts, (0..6).map(|n| format!("line {n}")).collect::<Vec<_>>());
+}
+
 /// The schema itself must refuse what a line must not be.
 #[test]
 fn the_schema_refuses_what_is_missing_unknown_or_of_another_type() {

@@ -358,7 +358,7 @@ fn is_half_written(folder: &Folder) -> bool {
         Change::Append { role, file, offset, length } => std::fs::metadata(folder.log_file(role))
             .is_ok_and(|found| (found.dev(), found.ino()) == *file && found.len() < offset + length),
         Change::Rename { role, file, from, .. } => {
-            let path = lastwords::flush::logfile::numbered(folder, role, *from);
+            let path = lastwords::flush::rotation::numbered(folder, role, *from);
             std::fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == *file)
         }
         Change::Position { ring, lane, words, .. } => RingReader::open_in(folder, ring).is_ok_and(|reader| {

@@ -124,7 +124,7 @@ impl Bench {
             if !said.starts_with("lastwords: ") {
                 wrong = wrong.take().or_else(|| is_true(recording, moment, &said).err());
             }
-            Ok::<(), lastwords::Error>(())
+            Ok::<u64, lastwords::Error>(0)
         });
         read.map_err(|error| error.to_string())?;
         wrong.map_or(Ok(recovery.reports().count() > 0), |why| Err(format!("recovered, {why}")))

@@ -2,8 +2,8 @@
 
 use super::death::Ended;
 use super::line::Line;
-use lastwords::flush::logfile::numbered;
 use lastwords::flush::render::starts_like_a_record;
+use lastwords::flush::rotation::numbered;
 use lastwords::folder::Folder;
 use lastwords::{Error, Result};
 use std::fmt::Write;

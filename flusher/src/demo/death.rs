@@ -86,7 +86,7 @@ fn stop(folder: &Folder, flusher: &mut Member) -> Result<u64> {
 fn waiting(folder: &Folder, pid: u32) -> Result<u64> {
     let mut recovery = Recovery::default();
     recovery.add_folder(folder)?;
-    recovery.for_each::<Error>(|_| Ok(()))?;
+    recovery.for_each::<Error>(|_| Ok(0))?;
     Ok(recovery.reports().filter(|ring| ring.pid == pid).map(|ring| ring.records).sum())
 }
 

@@ -6,8 +6,8 @@ use crate::complain::complain;
 use crate::error::Result;
 use crate::flush::apply;
 use crate::flush::journal::{Change, Entry};
-use crate::flush::logfile::plan_rotation;
 use crate::flush::output::Output;
+use crate::flush::rotation::plan_rotation;
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
 use crate::process::boot_id;
@@ -71,24 +71,47 @@ impl Drain {
 
     #[cold]
     fn make_fit(&mut self, role: usize) -> Result<()> {
-        let outputs: Vec<usize> = self.roles[role].outputs().collect();
-        let opened = outputs.iter().try_for_each(|output| self.outputs[*output].open(&self.folder));
-        if opened.is_ok() && self.roles[role].fits(&self.outputs) {
-            return Ok(());
-        }
-        let full: Vec<usize> = outputs.iter().copied().filter(|output| !self.outputs[*output].fits()).collect();
-        let stays = |output: &usize| mutant::is(Mutant::OneFormCarried) && !full.contains(output);
         let mut carried = Vec::new();
-        for output in outputs.iter().filter(|output| !stays(output)) {
-            carried.push((*output, self.outputs[*output].split_off()));
+        for (number, output) in self.roles[role].outputs().enumerate() {
+            let stays = mutant::is(Mutant::OneFormCarried) && number > 0;
+            carried.push((output, if stays { Vec::new() } else { self.outputs[output].split_off() }));
         }
-        opened?;
-        self.commit(Vec::new())?;
-        full.into_iter().try_for_each(|output| self.rotate(output))?;
+        for (output, _) in &carried {
+            // The first ones of a batch. What somebody else has done to the file stands above them.
+            if self.outputs[*output].lines.is_empty() || self.outputs[*output].file.is_none() {
+                self.begin(*output)?;
+            }
+        }
+        let has_room = |(output, lines): &(usize, Vec<u8>)| self.outputs[*output].has_room(lines.len());
+        let full: Vec<usize> = carried.iter().filter(|part| !has_room(part)).map(|(output, _)| *output).collect();
+        if !full.is_empty() {
+            self.commit(Vec::new())?;
+            full.into_iter().try_for_each(|output| self.rotate(output))?;
+        }
         for (output, lines) in carried {
             self.outputs[output].lines.extend_from_slice(&lines);
         }
         Ok(())
+    }
+
+    /// Opens the file if it is not, or not the one that has the name now, and tells what somebody else did to it.
+    fn begin(&mut self, output: usize) -> Result<()> {
+        self.outputs[output].refresh(&self.folder)?;
+        while let Some(line) = self.outputs[output].event_line() {
+            if !self.outputs[output].has_room(line.len()) {
+                self.commit(Vec::new())?;
+                self.rotate(output)?;
+            }
+            self.outputs[output].tell_event(&line);
+        }
+        Ok(())
+    }
+
+    /// Tells what somebody else did to log files while lines were written to them.
+    pub(super) fn tell_events(&mut self) -> Result<()> {
+        let told: Vec<usize> = (0..self.outputs.len()).filter(|output| self.outputs[*output].has_events()).collect();
+        told.iter().try_for_each(|output| self.begin(*output))?;
+        if told.is_empty() { Ok(()) } else { self.commit(Vec::new()) }
     }
 
     fn rotate(&mut self, output: usize) -> Result<()> {
@@ -232,6 +255,7 @@ impl Drain {
 
     fn forget_lines(&mut self) {
         for output in &mut self.outputs {
+            output.note_events();
             output.lines.clear();
             output.lines.shrink_to(2 * BATCH);
         }

@@ -5,9 +5,10 @@ use crate::clock;
 use crate::error::Result;
 use crate::flush::apply;
 use crate::flush::durable::News;
+use crate::flush::follow::Follow;
 use crate::flush::journal::{Change, Entry, Left};
 use crate::flush::lines;
-use crate::flush::logfile::end_rotated_lines;
+use crate::flush::rotation::end_rotated_lines;
 use crate::level::Level;
 use crate::process::boot_id;
 use crate::reader::Closed;
@@ -106,13 +107,27 @@ impl Drain {
 
     /// Removes drained rings.
     pub(super) fn remove_rings(&mut self, removals: Vec<Change>) -> Result<()> {
-        let entry = Entry { epoch: 0, boot_id: boot_id(), changes: removals, bytes: Vec::new() };
-        let removed = self.apply_stuck(&entry);
+        let removed = self.try_remove_rings(&removals);
         if removed.is_err() {
             // All but this is done, and must not be done again.
-            self.stuck = Some(entry);
+            self.stuck = Some(Entry { epoch: 0, boot_id: boot_id(), changes: removals, bytes: Vec::new() });
         }
         removed
+    }
+
+    fn try_remove_rings(&mut self, removals: &[Change]) -> Result<()> {
+        if !removals.is_empty() {
+            self.sync_before_removal()?;
+        }
+        for change in removals {
+            let Change::Remove { ring, .. } = change else { continue };
+            let known = self.rings.iter().find(|known| known.name == *ring);
+            // What has taken the name of a ring that was followed is left alone.
+            if known.map_or(Ok(false), Follow::is_at_its_path)? {
+                apply::remove(&self.folder, ring)?;
+            }
+        }
+        Ok(())
     }
 
     /// Applies an entry; where it is wished for, a ring is not removed before its lines are on the disk.

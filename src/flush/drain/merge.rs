@@ -36,23 +36,27 @@ impl Drain {
     pub(super) fn read_all(&mut self, pass: u64, now: Instant) -> Result<u64> {
         let lanes = self.rings.iter().map(Follow::lanes_in_use).sum();
         let mut limit = u64::MAX;
-        let mut failed = Vec::new();
+        let (mut failed, mut news) = (Vec::new(), Vec::new());
         for (number, ring) in self.rings.iter_mut().enumerate() {
             let slots_max = slots_max(ring, lanes);
             match ring.look(now).and_then(|()| ring.read(pass, now, slots_max)) {
                 Ok(hold) => {
-                    limit = limit.min(hold);
+                    limit = limit.min(hold.max(self.floor));
                     ring.failures = 0;
                     let first_look = ring.looked_at.replace(now).is_none();
                     let older = ring.is_of_another_boot() || ring.newest_ns() < self.since_ns;
-                    ring.earlier |= first_look && ring.dead.is_some() && older;
+                    if first_look && ring.dead.is_some() && older {
+                        ring.set_earlier(&mut self.scales);
+                    }
                 }
                 Err(error) => failed.push((number, error)),
             }
+            news.extend(ring.look_at_file(now));
             if !self.recent.contains(&ring.reader.header().uuid) {
                 ring.reader.source().rest();
             }
         }
+        news.into_iter().for_each(|text| self.note(text));
         self.leave_aside(failed).map(|()| limit)
     }
 
@@ -144,7 +148,7 @@ impl Drain {
             if follow.is_behind(lane) {
                 let slots = slots_max(follow, lanes);
                 let hold = follow.refill_in_merge(lane, slots)?;
-                self.limit = self.limit.min(hold);
+                self.limit = self.limit.min(hold.max(self.floor));
             }
             let Some(clock) = follow.lanes[lane].batch.next_clock() else { return Ok(None) };
             let key = follow.order_key(clock);
@@ -170,6 +174,13 @@ impl Drain {
         let lane = &ring.lanes[lane_number];
         let Some(record) = lane.batch.peek() else { return Ok(()) };
         let expected = lane.taken.next_message.max(1);
+        let gap = (record.message > expected && !mutant::is(Mutant::GapSilent)).then(|| {
+            let before = (lane.taken_clock != 0).then(|| ring.timeline.realtime_ns(lane.taken_clock));
+            lines::overwritten(record.message - expected, before, ns, &mut role.stamp)
+        });
+        if ring.rendered > ring.rendered_max && !mutant::is(Mutant::RenderedUnbounded) {
+            return self.leave_out(ring_number, lane_number, gap);
+        }
         // Whatever may fail comes before the first byte of a line: a pass that fails here begins this record anew.
         let site = ring.sites.get(&ring.reader, record.call_site)?;
         let unspilled = match ring.reader.unspill(&record) {
@@ -178,9 +189,7 @@ impl Drain {
             }
             unspilled => unspilled,
         };
-        if record.message > expected && !mutant::is(Mutant::GapSilent) {
-            let before = (lane.taken_clock != 0).then(|| ring.timeline.realtime_ns(lane.taken_clock));
-            let text = lines::overwritten(record.message - expected, before, ns, &mut role.stamp);
+        if let Some(text) = gap {
             for output in role.outputs() {
                 self.outputs[output].say(ns, pid, Level::WARNING, &text);
             }
@@ -201,11 +210,38 @@ impl Drain {
                 role.record(outputs, &record, None, from, snapshot);
             }
         }
-        let (last, message) = (record.last, record.message);
+        if dead {
+            ring.rendered += role.made(outputs) as u64;
+        }
         self.rotate_before(role_number)?;
         // Not before: a rotation commits what stands above this line, and removes the spills of that alone.
         self.spills.extend(spilled);
-        let lane = &mut self.rings[ring_number].lanes[lane_number];
+        self.take(ring_number, lane_number);
+        if self.outputs.iter().map(|output| output.lines.len()).sum::<usize>() >= BATCH {
+            self.commit(Vec::new())?;
+        }
+        Ok(())
+    }
+
+    /// Takes a lane's next record without showing it, because its ring has been rendered to too much already. What is
+    /// missing before it is told all the same.
+    fn leave_out(&mut self, ring: usize, lane: usize, gap: Option<String>) -> Result<()> {
+        if let Some(text) = gap {
+            let follow = &self.rings[ring];
+            let (role, pid) = (follow.role, follow.reader.header().pid);
+            self.line(role, clock::realtime_ns(), pid, Level::WARNING, &text)?;
+        }
+        self.rings[ring].withheld += 1;
+        self.take(ring, lane);
+        Ok(())
+    }
+
+    /// Takes a lane's next record.
+    fn take(&mut self, ring: usize, lane: usize) {
+        let ring = &mut self.rings[ring];
+        let (lane, dead) = (&mut ring.lanes[lane], ring.dead.is_some());
+        let Some(record) = lane.batch.peek() else { return };
+        let (last, message, clock) = (record.last, record.message, record.clock);
         lane.batch.advance();
         lane.taken = Position {
             released: last,
@@ -215,10 +251,6 @@ impl Drain {
             ..lane.taken
         };
         lane.taken_clock = clock;
-        if self.outputs.iter().map(|output| output.lines.len()).sum::<usize>() >= BATCH {
-            self.commit(Vec::new())?;
-        }
-        Ok(())
     }
 
     pub(super) fn report_drops(&mut self, earlier: bool) -> Result<()> {
@@ -245,14 +277,22 @@ impl Drain {
             let (role, header) = (follow.role, follow.reader.header());
             let (pid, uuid) = (header.pid, header.uuid);
             let removal = Change::Remove { ring: follow.name.clone(), uuid };
-            if let Some(mut text) = lines::death(follow) {
+            let withheld = (follow.withheld > 0).then(|| lines::withheld(follow.withheld, follow.rendered_max));
+            let death = lines::death(follow);
+            if let Some(text) = withheld {
+                self.line(role, clock::realtime_ns(), pid, Level::WARNING, &text)?;
+                // A pass that fails from here on does not say it again.
+                self.rings[ring].withheld = 0;
+                self.commit(Vec::new())?;
+            }
+            if let Some(mut text) = death {
                 text += &self.write_crash_file(ring)?;
                 // What is in the journal without the removal must not hold the line.
                 self.commit(Vec::new())?;
                 self.line(role, clock::realtime_ns(), pid, Level::CRITICAL, &text)?;
             }
             let committed = self.commit(vec![removal]);
-            if committed.is_ok() || self.stuck.is_some() {
+            if committed.is_ok() || self.stuck.as_ref().is_some_and(|entry| entry.removes(&uuid)) {
                 // A stuck entry holds the death line and the removal, and is applied before anything else happens.
                 pass.removed += 1;
                 self.rings.remove(ring);

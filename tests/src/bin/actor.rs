@@ -3,14 +3,16 @@
 //! `actor ROLE FOLDER [setting=value …] [action …]`
 //!
 //! Settings: `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`,
-//! `durable` (milliseconds), `format`, `crash-files`, `pull`, `panics` (`off`, or `slow` for an earlier hook that takes its time), `handlers=earlier`.
+//! `durable` (milliseconds), `format`, `guard`, `crash-files`, `pull`, `panics` (`off`, or `slow` for an earlier hook that takes its time), `handlers=earlier`.
 //! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `debug:TEXT`,
 //! `error:TEXT`, `facade:TEXT`, `each:TEXT` (at every level, by macro, with target `noisy::inner`, and by the facade), `fine:N` (N lines at TRACE), `mixed:T:N` (T threads with
 //! N lines at INFO and as many at TRACE),
-//! `set-log:DIRECTIVES`, `max-level` (prints the facade's), `samples` (one record of each kind), `threads:T:N` (each thread its own lines), `flush`, `line` (prints a line on standard
+//! `set-log:DIRECTIVES`, `max-level` (prints the facade's), `samples` (one record of each kind), `threads:T:N` (each thread its own lines), `slowly:N:US` (as `log`, with a pause after each), `storm:N` (forks while threads log),
+//! `flush`, `line` (prints a line on standard
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
-//! `sleep:MS`, `panicking:HOW`, `fault:HOW`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does). At the end main
-//! returns.
+//! `sleep:MS`, `panicking:HOW`, `fault:HOW`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does), `bus` (reads
+//! behind the end of a mapped file). At the end main returns. `before:bus` is done before the logger is made: it handles
+//! SIGBUS itself.
 
 use lastwords::{Builder, Flusher, Format, FullPolicy, Level, Memory};
 use lastwords_tests::{faults, forking, panics, samples};
@@ -29,6 +31,7 @@ fn main() {
     for argument in arguments {
         match argument.split_once('=') {
             Some((name, value)) if !argument.contains(':') => builder = set(builder, name, value),
+            _ if argument == "before:bus" => forking::handle_bus(),
             _ => actions.push(argument),
         }
     }
@@ -68,6 +71,7 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
             builder
         }
         "format" => builder.format(value.parse::<Format>().expect("a format")),
+        "guard" => builder.sigbus_guard(value == "true"),
         "level" => builder.level(value.parse::<Level>().expect("a level")),
         other => panic!("no setting {other}"),
     }
@@ -89,6 +93,8 @@ fn act(action: &str, count: &mut u64) {
         "max-level" => println!("{}", log::max_level()),
         "samples" => samples::all(),
         "threads" => threads(rest),
+        "slowly" => slowly(rest, count),
+        "storm" => storm(rest.parse().expect("a number")),
         "flush" => lastwords::flush().expect("flushed"),
         "line" => println!("{rest}"),
         "wait" => {
@@ -115,6 +121,7 @@ fn act(action: &str, count: &mut u64) {
         "panicking" => panics::act(rest),
         "handler" => forking::log_from_handler(rest.parse().expect("a number")),
         "exiting" => log_while_exiting(),
+        "bus" => forking::touch_nothing(),
         "disk" => forking::limit_file_size(rest.parse().expect("bytes")),
         other => panic!("no action {other}"),
     }
@@ -183,6 +190,35 @@ fn log_while_exiting() {
         std::thread::spawn(move || (0..u64::MAX).for_each(|n| lastwords::info!("exiting {thread} line {n}")));
     }
     std::thread::sleep(Duration::from_millis(20));
+}
+
+fn slowly(rest: &str, count: &mut u64) {
+    let (lines, pause) = rest.split_once(':').expect("N:US");
+    for _ in 0..lines.parse::<u64>().expect("a number") {
+        lastwords::info!("line {count}");
+        *count += 1;
+        std::thread::sleep(Duration::from_micros(pause.parse().expect("microseconds")));
+    }
+}
+
+/// Forks children while four threads log, each of them in the middle of something when a child is made.
+fn storm(children: u64) {
+    static DONE: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+    let work = |thread: u64| {
+        move || {
+            let mut n = 0;
+            while !DONE.load(std::sync::atomic::Ordering::Acquire) || n < 200 {
+                lastwords::info!("thread {thread} line {n}");
+                n += 1;
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            lastwords::info!("thread {thread} wrote {n}");
+        }
+    };
+    let threads: Vec<_> = (0..4).map(|thread| std::thread::spawn(work(thread))).collect();
+    forking::children(children, |child| (0..20).for_each(|n| lastwords::info!("child {child} line {n}")));
+    DONE.store(true, std::sync::atomic::Ordering::Release);
+    threads.into_iter().for_each(|thread| thread.join().expect("ended"));
 }
 
 fn second_role(role: &str) {

@@ -48,7 +48,7 @@ pub(crate) fn recovered(folder: &Scratch) -> HashMap<String, Vec<Recorded>> {
             body: recovered.record.text().to_vec(),
             site: site.clone(),
         });
-        Ok::<(), Error>(())
+        Ok::<u64, Error>(0)
     });
     taken.expect("readable");
     found

@@ -1,0 +1,180 @@
+//! The opt-in guard of a process whose own ring is cut while it writes.
+//!
+//! The ring is a mapped file. Where somebody truncates that file, or punches a hole into it on a full disk, the next
+//! store there raises SIGBUS, and the program dies in the middle of a log call. With the guard, a handler puts a page of
+//! zeros that belongs to this process alone in the place of the page that is gone. What is logged there from then on
+//! reaches no file, but the program goes on, and says so once on standard error.
+//!
+//! The handler does only what is safe in one: loads and stores of atomics, mmap, madvise, getpid, poll, write. A fault
+//! anywhere else, and a SIGBUS that is no missing page, goes to whoever handled SIGBUS before.
+
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+/// Rings that are guarded at once: as many as a process has loggers.
+const RINGS_MAX: usize = 16;
+/// A place that somebody is filling. No process has this pid.
+const TAKEN: u32 = u32::MAX;
+
+/// A ring's mapping, as the handler finds it.
+#[derive(Debug)]
+pub(crate) struct Guarded {
+    /// The process that mapped it; 0 for a free place. In a forked child the addresses may belong to something else.
+    pid: AtomicU32,
+    start: AtomicUsize,
+    end: AtomicUsize,
+    /// Pages that were replaced.
+    pages: AtomicU64,
+}
+
+static GUARDED: [Guarded; RINGS_MAX] = [const {
+    Guarded { pid: AtomicU32::new(0), start: AtomicUsize::new(0), end: AtomicUsize::new(0), pages: AtomicU64::new(0) }
+}; RINGS_MAX];
+
+/// Who handled SIGBUS before, and with which flags. Set before the handler is installed.
+static PREVIOUS: AtomicUsize = AtomicUsize::new(libc::SIG_DFL);
+static PREVIOUS_FLAGS: AtomicI32 = AtomicI32::new(0);
+/// Bytes of a page of this machine.
+static PAGE: AtomicUsize = AtomicUsize::new(4096);
+static SAID: AtomicBool = AtomicBool::new(false);
+const SAYS: &[u8] = b"lastwords: the ring of this process was cut by somebody else; the process goes on, but what it \
+    logs from now on may reach no file\n";
+
+impl Guarded {
+    /// Whether a page of the ring was replaced: what is stored there reaches no file.
+    pub(crate) fn is_hit(&self) -> bool {
+        self.pages.load(Ordering::Relaxed) > 0
+    }
+
+    fn holds(&self, address: usize, process: u32) -> bool {
+        self.pid.load(Ordering::Acquire) == process
+            && (self.start.load(Ordering::Relaxed)..self.end.load(Ordering::Relaxed)).contains(&address)
+    }
+}
+
+/// Guards the mapping of `size` bytes at `start` for as long as this process lives. None if too many are.
+pub(crate) fn watch(start: usize, size: usize) -> Option<&'static Guarded> {
+    static INSTALLED: AtomicBool = AtomicBool::new(false);
+    let me = std::process::id();
+    let place = GUARDED.iter().find(|place| {
+        let pid = place.pid.load(Ordering::Relaxed);
+        // Those of the process that this one was forked from are free.
+        pid != me && pid != TAKEN && place.pid.compare_exchange(pid, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    })?;
+    place.start.store(start, Ordering::Relaxed);
+    place.end.store(start + size, Ordering::Relaxed);
+    place.pages.store(0, Ordering::Relaxed);
+    // Pairs with the load in `holds`: who sees the pid sees the range.
+    place.pid.store(me, Ordering::Release);
+    // No lock, which a thread of a forked child's parent could have held.
+    if !INSTALLED.swap(true, Ordering::AcqRel) {
+        install();
+    }
+    Some(place)
+}
+
+fn install() {
+    PAGE.store(rustix::param::page_size(), Ordering::Relaxed);
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: sigaction fills the structure that it is given, for which zeros are a value too; the handler that is
+    // installed only does what is safe in a signal handler, and its signature is the one that SA_SIGINFO asks for.
+    unsafe {
+        if libc::sigaction(libc::SIGBUS, std::ptr::null(), action.as_mut_ptr()) != 0 {
+            return;
+        }
+        let mut action = action.assume_init();
+        PREVIOUS.store(action.sa_sigaction, Ordering::Relaxed);
+        PREVIOUS_FLAGS.store(action.sa_flags, Ordering::Release);
+        action.sa_sigaction = handle as extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) as usize;
+        // On the alternate stack where there is one: the previous handler may be the one that reports stack overflows.
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        libc::sigaction(libc::SIGBUS, &action, std::ptr::null_mut());
+    }
+}
+
+extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the kernel hands a handler with SA_SIGINFO a filled siginfo, and for SIGBUS its address is set.
+    let (code, address) = unsafe { ((*info).si_code, (*info).si_addr() as usize) };
+    // SAFETY: the calling thread's own errno, which the interrupted code may be about to read.
+    let errno = unsafe { *libc::__errno_location() };
+    let done = code == libc::BUS_ADRERR && replace_page(address);
+    if !done {
+        pass_on(signal, code, info, context);
+    }
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = errno };
+}
+
+/// Puts a private page of zeros in the place of the one at `address`, if that is a ring's.
+fn replace_page(address: usize) -> bool {
+    // SAFETY: getpid has no preconditions.
+    let me = unsafe { libc::getpid() } as u32;
+    let Some(ring) = GUARDED.iter().find(|ring| ring.holds(address, me)) else { return false };
+    let size = PAGE.load(Ordering::Relaxed);
+    let page = address / size * size;
+    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED);
+    // SAFETY: the page lies within a mapping of ours that is never unmapped and only reached through atomics, for which
+    // zeros are a value. Another thread that faults on the same page at the same moment loses what it stored, as all
+    // that is stored there is lost.
+    unsafe {
+        if libc::mmap(page as *mut libc::c_void, size, protection, flags, -1, 0) == libc::MAP_FAILED {
+            return false;
+        }
+        // As the rest of the ring: a forked child has no use for it.
+        libc::madvise(page as *mut libc::c_void, size, libc::MADV_DONTFORK);
+    }
+    let control = ring.start.load(Ordering::Relaxed) + crate::layout::PAGE as usize;
+    if (page..page + size).contains(&control) {
+        // Nothing of this ring can be read any more, so nothing needs to be written: the level is the page's first word.
+        // SAFETY: the page was just mapped, and the control page starts with an aligned word that is an atomic.
+        unsafe { (*(control as *const AtomicU32)).store(u32::MAX, Ordering::Relaxed) };
+    }
+    ring.pages.fetch_add(1, Ordering::Relaxed);
+    say();
+    true
+}
+
+/// Says once what happened, unless nobody reads it.
+fn say() {
+    if SAID.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let mut ready = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: poll and write are safe in a signal handler, and get a local and a constant of the stated lengths.
+    unsafe {
+        if libc::poll(&raw mut ready, 1, 0) == 1 && ready.revents & libc::POLLOUT != 0 {
+            libc::write(libc::STDERR_FILENO, SAYS.as_ptr().cast(), SAYS.len());
+        }
+    }
+}
+
+/// Has the previous handler do what it would have done.
+fn pass_on(signal: libc::c_int, code: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let (previous, flags) = (PREVIOUS.load(Ordering::Relaxed), PREVIOUS_FLAGS.load(Ordering::Acquire));
+    let was_sent = code <= 0;
+    match previous {
+        libc::SIG_IGN if was_sent => {}
+        libc::SIG_DFL | libc::SIG_IGN => {
+            // SAFETY: zeros are a value of sigaction, and signal and raise are safe in a handler. A fault happens again
+            // when the handler returns; a signal that was sent has to be raised again.
+            unsafe {
+                libc::signal(signal, libc::SIG_DFL);
+                if was_sent {
+                    libc::raise(signal);
+                }
+            }
+        }
+        handler if flags & libc::SA_SIGINFO != 0 => {
+            // SAFETY: sigaction said that this is a handler of this signature.
+            let handler = unsafe {
+                std::mem::transmute::<usize, extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void)>(handler)
+            };
+            handler(signal, info, context);
+        }
+        handler => {
+            // SAFETY: sigaction said that this is a handler of this signature.
+            let handler = unsafe { std::mem::transmute::<usize, extern "C" fn(libc::c_int)>(handler) };
+            handler(signal);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Clocks that jump: the wall clock is set, the machine sleeps, or it boots between a process's death and the drain.
+//!
+//! A log that is ordered by the time of day shows an effect above its cause whenever somebody sets the clock; one that
+//! takes the pid or the ticks of an earlier boot for its own takes a dead process for a living one, and never drains it.
+//! The machine's clock is not touched here: rings are given the anchors and the boot ids that a jump would have left.
+
+use lastwords::clock::{self, Anchor};
+use lastwords_tests::actor::run;
+use lastwords_tests::drains;
+use lastwords_tests::forge::{self, Forged};
+use lastwords_tests::logs::{Line, read};
+use lastwords_tests::oracle::Random;
+use lastwords_tests::scratch::Scratch;
+use std::fs;
+use std::path::Path;
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+const DRAINER: &str = env!("CARGO_BIN_EXE_drainer");
+const RECORDS: u64 = 400;
+const HOUR_NS: i64 = 3_600_000_000_000;
+
+/// Drains once. With `now` what was left before is an earlier run.
+fn drain(folder: &Path, since: &str) {
+    drains::drain(DRAINER, folder, since);
+}
+
+/// Moments in the past, a millisecond apart: raw clock, boottime and wall clock of the n-th.
+struct Moments {
+    now: Anchor,
+    ticks_a_ms: u64,
+}
+
+impl Moments {
+    fn new() -> Moments {
+        Moments { now: Anchor::now(), ticks_a_ms: clock::measure_hz() / 1000 }
+    }
+
+    fn at(&self, n: u64) -> Anchor {
+        let back = 2 * RECORDS - n;
+        Anchor {
+            ticks: self.now.ticks - back * self.ticks_a_ms,
+            boottime_ns: self.now.boottime_ns - back * 1_000_000,
+            realtime_ns: self.now.realtime_ns - back * 1_000_000,
+        }
+    }
+
+    /// The n-th with the wall clock set by `step`, and the boottime ahead by `slept`.
+    fn shifted(&self, n: u64, step: i64, slept: i64) -> Anchor {
+        let Anchor { ticks, boottime_ns, realtime_ns } = self.at(n);
+        let (boottime_ns, realtime_ns) =
+            (boottime_ns.saturating_add_signed(slept), realtime_ns.saturating_add_signed(step + slept));
+        Anchor { ticks, boottime_ns, realtime_ns }
+    }
+}
+
+/// Two rings of two lanes that took turns, with these anchors.
+fn put_rings(folder: &Path, moments: &Moments, anchors: [&[Anchor]; 2]) {
+    fs::create_dir_all(folder.join("rings")).expect("made");
+    for (number, anchors) in (0..).zip(anchors) {
+        let own = (0..RECORDS).filter(|n| n / 2 % 2 == number);
+        let records = own.map(|n| Forged::text(n as usize % 2, moments.at(n).ticks, &format!("record {n}")));
+        let mut bytes = forge::ring("worker", 3, |_| records.collect());
+        forge::set_anchors(&mut bytes, anchors);
+        fs::write(folder.join(format!("rings/worker-{number}-ab.ring")), bytes).expect("written");
+    }
+}
+
+fn records(lines: &[Line]) -> Vec<u64> {
+    lines.iter().filter_map(|line| line.message.strip_prefix("record ")?.parse().ok()).collect()
+}
+
+#[test]
+fn a_step_of_the_wall_clock_neither_reorders_nor_loses_a_record() {
+    let moments = Moments::new();
+    // An hour ahead after 100 records, two hours back after 200; each process notices at its own next anchor.
+    let first = [moments.at(0), moments.shifted(100, HOUR_NS, 0), moments.shifted(200, -HOUR_NS, 0)];
+    let second = [moments.at(2), moments.shifted(150, HOUR_NS, 0), moments.shifted(302, -HOUR_NS, 0)];
+    for since in ["all", "now"] {
+        let folder = Scratch::new("steps");
+        put_rings(folder.path(), &moments, [&first, &second]);
+        drain(folder.path(), since);
+        let lines = read(folder.path(), "worker");
+        assert_eq!(records(&lines), (0..RECORDS).collect::<Vec<_>>(), "{since}");
+        drain(folder.path(), since);
+        assert_eq!(read(folder.path(), "worker").len(), lines.len(), "{since}: once");
+    }
+}
+
+#[test]
+fn a_sleep_of_the_machine_neither_reorders_nor_loses_a_record_and_shows_in_the_times() {
+    let moments = Moments::new();
+    // The raw clock stood still while boottime and wall clock went on for eight hours.
+    let slept = 8 * HOUR_NS;
+    let first = [moments.shifted(0, 0, -slept), moments.shifted(99, 0, -slept), moments.at(100), moments.at(399)];
+    let second = [moments.shifted(2, 0, -slept), moments.shifted(98, 0, -slept), moments.at(102), moments.at(398)];
+    for since in ["all", "now"] {
+        let folder = Scratch::new("sleep");
+        put_rings(folder.path(), &moments, [&first, &second]);
+        drain(folder.path(), since);
+        let lines = read(folder.path(), "worker");
+        assert_eq!(records(&lines), (0..RECORDS).collect::<Vec<_>>(), "{since}");
+        let of = |n: u64| {
+            let line = lines.iter().find(|line| line.message == format!("record {n}")).expect("there");
+            let (hour, minute) = (&line.time[11..13], &line.time[14..16]);
+            hour.parse::<i64>().expect("a number") * 60 + minute.parse::<i64>().expect("a number")
+        };
+        let apart = (of(300) - of(50)).rem_euclid(24 * 60);
+        assert!((479..=481).contains(&apart), "{since}: {apart} minutes apart");
+    }
+}
+
+#[test]
+fn rings_of_two_earlier_boots_are_drained_once_and_marked_as_such() {
+    let folder = Scratch::new("boots");
+    let mut pids = Vec::new();
+    for boot in [1u8, 2, 0] {
+        let known = forge::ring_files(folder.path());
+        let (pid, _) = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:50", "kill"]);
+        pids.push(pid);
+        let new = forge::ring_files(folder.path()).into_iter().find(|path| !known.contains(path)).expect("its ring");
+        if boot > 0 {
+            let mut bytes = fs::read(&new).expect("read");
+            forge::set_boot(&mut bytes, boot);
+            fs::write(&new, bytes).expect("written");
+        }
+    }
+    drain(folder.path(), "all");
+    let lines = read(folder.path(), "worker");
+    for pid in &pids {
+        let own: Vec<&str> =
+            lines.iter().filter(|line| line.pid == *pid && line.level == "INFO").map(|l| &*l.message).collect();
+        assert_eq!(own, (0..50).map(|n| format!("line {n}")).collect::<Vec<_>>());
+        assert_eq!(lines.iter().filter(|line| line.pid == *pid && line.level == "CRITICAL").count(), 1);
+    }
+    let heading = lines.iter().position(|line| line.message.contains("left by an earlier run of 2 processes"));
+    let place = |pid: u32| lines.iter().position(|line| line.pid == pid && line.level == "INFO");
+    assert!(heading < place(pids[0]) && heading < place(pids[1]), "above them");
+    assert!(place(pids[2]) > place(pids[0]).max(place(pids[1])), "this boot's come after");
+    drain(folder.path(), "all");
+    assert_eq!(read(folder.path(), "worker").len(), lines.len(), "once");
+    assert!(forge::ring_files(folder.path()).is_empty());
+}
+
+#[test]
+fn two_boots_in_the_middle_of_a_batch_lose_and_double_nothing() {
+    let wreck = Scratch::new("mid-boot");
+    for role in ["host", "worker"] {
+        let script = ["flusher=never", "rotate=4096", "keep=50", "log:300", "kill"];
+        let _ = run(ACTOR, role, wreck.path(), &script);
+    }
+    let mut random = Random::from_env("LASTWORDS_BOOTS_SEED");
+    for _ in 0..40 {
+        let folder = Scratch::new("mid-boot-copy");
+        fs::create_dir_all(folder.path().join("rings")).expect("made");
+        for ring in forge::ring_files(wreck.path()) {
+            fs::copy(&ring, folder.path().join("rings").join(ring.file_name().expect("a name"))).expect("copied");
+        }
+        let calls = [random.below(300), random.below(300)];
+        for (boot, call) in (1..).zip(calls) {
+            drains::drain_until(DRAINER, folder.path(), call);
+            for ring in forge::ring_files(folder.path()) {
+                let mut bytes = fs::read(&ring).expect("read");
+                forge::set_boot(&mut bytes, boot);
+                fs::write(&ring, bytes).expect("written");
+            }
+        }
+        drain(folder.path(), "all");
+        for role in ["host", "worker"] {
+            let lines = read(folder.path(), role);
+            let own: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
+            assert_eq!(own, (0..300).map(|n| n.to_string()).collect::<Vec<_>>(), "{role}, killed at {calls:?}");
+            assert_eq!(lines.iter().filter(|line| line.level == "CRITICAL").count(), 1, "{role}, {calls:?}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! A rings folder in which somebody put rings that mean harm.
+//!
+//! A ring says of itself whose it is, which process wrote it, and which files hold its long messages. A flusher that took
+//! a role for a path would write where it was told to; one that took a pid for a process to signal would kill whom it was
+//! told to; one that followed the number of a spill file through a link would print a secret into the log, and remove
+//! the file. And a few kilobytes that name one long message again and again would fill the disk with its copies.
+
+use lastwords::checksum::checksum;
+use lastwords::layout::{RingHeader, encoding};
+use lastwords::spill::{SpillReference, path as spill_path};
+use lastwords::table::CallSiteRef;
+use lastwords::template::Placeholder;
+use lastwords_tests::actor::{run, tool};
+use lastwords_tests::forge::{self, Forged};
+use lastwords_tests::logs::{self, files, read};
+use lastwords_tests::scratch::Scratch;
+use lastwords_tests::watchdog::Watchdog;
+use rustix::fs::{CWD, FileType, Mode};
+use std::fs;
+use std::mem::offset_of;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
+/// What a ring's records may be rendered to, in multiples of the ring with its spill files.
+const TIMES: u64 = 64;
+/// The longest record, which may be the last one within that, with its head.
+const RECORD_MAX: u64 = (16 << 20) + 200;
+
+fn flush(folder: &Path) {
+    let output = tool(TOOL, &["flush", "--once", &folder.to_string_lossy()]);
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// A record that names a spill file.
+fn spilled(number: u64, body: &[u8]) -> Forged {
+    let reference = SpillReference { number, length: body.len() as u64, checksum: checksum(body), encoding: 0 };
+    Forged { lane: 0, ticks: 1, body: reference.to_bytes().to_vec(), call_site: 0, encoding: encoding::SPILLED }
+}
+
+#[test]
+fn a_role_that_is_a_path_leads_nowhere() {
+    let scratch = Scratch::new("role-path");
+    let folder = scratch.path().join("logs");
+    let _ = run(ACTOR, "host", &folder, &["log:1"]);
+    for (number, role) in ["../x", "/tmp/lastwords-x", "..", "a/b", "host\0", "Host"].iter().enumerate() {
+        let mut bytes = forge::ring("worker", 3, |_| vec![Forged::text(0, 1, "harm")]);
+        let mut field = [0u8; 32];
+        field[..role.len()].copy_from_slice(role.as_bytes());
+        forge::set_header(&mut bytes, offset_of!(RingHeader, role), &field);
+        forge::set_header(&mut bytes, offset_of!(RingHeader, role_length), &(role.len() as u16).to_le_bytes());
+        fs::write(folder.join(format!("rings/worker-1-{number}.ring")), bytes).expect("written");
+    }
+    let (_, status) = run(ACTOR, "host", &folder, &["log:1"]);
+    assert!(status.success());
+    let lines = read(&folder, "host");
+    assert_eq!(lines.iter().filter(|line| line.message.contains("its role is")).count(), 6, "{lines:?}");
+    let names = |path: &Path| {
+        let entries = fs::read_dir(path).expect("listed").map(|entry| entry.expect("listed").file_name());
+        let mut names: Vec<_> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(
+        (names(scratch.path()), names(&folder)),
+        (vec!["logs".to_owned()], vec!["host.log".into(), "rings".into()])
+    );
+    assert!(!Path::new("/tmp/lastwords-x.log").exists());
+}
+
+#[test]
+fn a_pid_in_a_ring_is_never_signalled() {
+    let folder = Scratch::new("hostile-pid");
+    let _ = run(ACTOR, "host", folder.path(), &["log:1"]);
+    let mut bystander = Command::new("sleep").arg("600").stdout(Stdio::null()).spawn().expect("sleep starts");
+    for (number, pid) in [bystander.id(), 1, 0, u32::MAX, std::process::id()].into_iter().enumerate() {
+        let mut bytes = forge::ring("worker", 3, |_| vec![Forged::text(0, 1, &format!("from {number}"))]);
+        forge::set_header(&mut bytes, offset_of!(RingHeader, pid), &pid.to_le_bytes());
+        fs::write(folder.path().join(format!("rings/worker-{pid}-ab.ring")), bytes).expect("written");
+    }
+    flush(folder.path());
+    let lines = read(folder.path(), "worker");
+    assert_eq!(lines.iter().filter(|line| line.message.starts_with("from ")).count(), 5, "{lines:?}");
+    assert!(bystander.try_wait().expect("our child").is_none(), "it lives");
+    bystander.kill().expect("ours");
+    bystander.wait().expect("reaped");
+}
+
+#[test]
+fn a_spill_number_reads_and_removes_nothing_outside() {
+    let scratch = Scratch::new("hostile-spill");
+    let folder = scratch.path().join("logs");
+    let (secret, text) = (scratch.path().join("secret"), "a secret that no log shows".repeat(10));
+    fs::write(&secret, &text).expect("written");
+    fs::create_dir_all(folder.join("rings")).expect("made");
+    let bytes = forge::ring("worker", 3, |_| (1..=4).map(|number| spilled(number, text.as_bytes())).collect());
+    let ring = folder.join("rings/worker-1-ab.ring");
+    fs::write(&ring, bytes).expect("written");
+    std::os::unix::fs::symlink(&secret, spill_path(&ring, 1)).expect("planted");
+    rustix::fs::mknodat(CWD, spill_path(&ring, 2), FileType::Fifo, Mode::RWXU, 0).expect("planted");
+    std::os::unix::fs::symlink(scratch.path(), spill_path(&ring, 3)).expect("planted");
+    let recovered = tool(TOOL, &["recover", &folder.to_string_lossy()]);
+    flush(&folder);
+    let shown = fs::read_to_string(folder.join("worker.log")).expect("there");
+    for shown in [&*shown, &*String::from_utf8_lossy(&recovered.stdout)] {
+        assert!(!shown.contains("secret") && shown.matches("cannot be read").count() == 4, "{shown}");
+    }
+    assert_eq!(fs::read_to_string(&secret).expect("not removed"), text);
+}
+
+#[test]
+fn a_ring_whose_name_begins_as_anothers_does_not_cost_that_one_its_long_messages() {
+    let folder = Scratch::new("prefix");
+    let _ = run(ACTOR, "worker", folder.path(), &["flusher=never", "long:200000", "long:300000", "kill"]);
+    let ring = forge::ring_files(folder.path()).remove(0);
+    let stem = ring.file_stem().expect("a stem").to_string_lossy().into_owned();
+    let harm = forge::ring("aggressor", 3, |_| vec![Forged::text(0, 1, "harm")]);
+    let rings = folder.path().join("rings");
+    // Drained and removed before the victim's is read, because the clock of its only record is the oldest.
+    for name in ["worker.ring", "worker-.ring", &format!("{stem}.1.ring"), &format!("{stem}..ring")] {
+        fs::write(rings.join(name), &harm).expect("written");
+    }
+    fs::write(rings.join(format!("{stem}.shm")), "").expect("planted");
+    flush(folder.path());
+    let lines = read(folder.path(), "worker");
+    for size in [200_000, 300_000] {
+        let whole = lines.iter().any(|line| line.message == logs::long_text(size));
+        assert!(whole, "the message of {size} bytes is there");
+    }
+    assert_eq!(read(folder.path(), "aggressor").iter().filter(|line| line.message == "harm").count(), 4);
+}
+
+/// The ring's bytes and those of its spill files.
+fn size_of_all(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder.join("rings")).expect("listed").filter_map(Result::ok);
+    let own = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("worker-"));
+    own.map(|entry| entry.metadata().expect("there").len()).sum()
+}
+
+/// A ring each of whose records is shown as twelve thousand bytes.
+fn wide_ring() -> Vec<u8> {
+    forge::ring("worker", 3, |ring| {
+        let format = format!("{}{}", "{:>1024}".repeat(8), "x".repeat(3500));
+        let placeholder = |n: u16| Placeholder::new(n * 8, n * 8 + 8, 0, ' ', 3, 0, 1024, u16::MAX);
+        let placeholders: Vec<Placeholder> = (0..8).map(placeholder).collect();
+        let site = CallSiteRef {
+            level: 20,
+            line: 1,
+            target: "t",
+            module: "m",
+            file: "f",
+            format: &format,
+            placeholders: &placeholders,
+            fields: &[],
+        };
+        let call_site = ring.table().register(&site).expect("room");
+        let mut body = vec![0x0b; 8];
+        body.extend_from_slice(&[1; 64]);
+        let record = |lane| Forged { lane, ticks: 1, body: body.clone(), call_site, encoding: encoding::VALUES };
+        (0..3 * 1024).map(|n| record(n % 3)).collect()
+    })
+}
+
+#[test]
+fn a_ring_that_names_one_long_message_in_every_record_prints_at_most_64_times_its_size() {
+    let _watchdog = Watchdog::new("a recovery", Duration::from_secs(300));
+    let folder = Scratch::new("copies");
+    fs::create_dir_all(folder.path().join("rings")).expect("made");
+    let ring = folder.path().join("rings/worker-1-ab.ring");
+    let body = logs::long_text(256 << 10);
+    fs::write(&ring, forge::ring("worker", 3, |_| vec![spilled(1, body.as_bytes()); 1024])).expect("written");
+    fs::write(spill_path(&ring, 1), &body).expect("written");
+    let limit = TIMES * size_of_all(folder.path()) + RECORD_MAX;
+    assert!(limit < 1024 * body.len() as u64, "without a limit it would be more");
+    for json in [false, true] {
+        let more = if json { "--json" } else { "" };
+        // A process that may not take much memory.
+        let command = format!("ulimit -v 500000; exec {TOOL} recover {more} {}", folder.path().display());
+        let output = Command::new("bash").arg("-c").arg(command).output().expect("bash");
+        assert_eq!(output.status.code(), Some(3), "damage was found: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stdout.len() as u64 <= limit, "{} bytes, at most {limit}", output.stdout.len());
+        assert!(output.stdout.len() > body.len(), "and the first of them");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("left out"), "it says so");
+    }
+}
+
+#[test]
+fn a_dead_ring_whose_records_are_shown_as_far_more_than_they_take_is_drained_to_64_times_its_size() {
+    let _watchdog = Watchdog::new("a drain", Duration::from_secs(300));
+    let folder = Scratch::new("wide");
+    fs::create_dir_all(folder.path().join("rings")).expect("made");
+    fs::write(folder.path().join("rings/worker-1-ab.ring"), wide_ring()).expect("written");
+    let limit = TIMES * size_of_all(folder.path());
+    assert!(limit < 3 * 1024 * 11_692, "without a limit it would be more");
+    let recovered = tool(TOOL, &["recover", &folder.path().to_string_lossy()]);
+    assert!(recovered.stdout.len() as u64 <= limit + 12_000, "{} bytes, at most {limit}", recovered.stdout.len());
+    flush(folder.path());
+    let drained: u64 = files(folder.path(), "worker").iter().map(|path| path.metadata().expect("there").len()).sum();
+    assert!(drained > limit / 2 && drained <= limit + 15_000, "{drained} bytes, at most {limit}");
+    let told = |line: &&logs::Line| line.message.contains(" left out: what this ring holds would fill more than");
+    assert_eq!(read(folder.path(), "worker").iter().filter(told).count(), 1);
+    assert!(forge::ring_files(folder.path()).is_empty(), "and then it is removed as every other");
+}

@@ -1,0 +1,403 @@
+//! Somebody else is at work in the log folder: a log rotation of the system, a cleaner of temporary files, an administrator
+//! with an editor, a full disk.
+//!
+//! A flusher that writes where its file ended before somebody cut it leaves a hole of zeros, and every tool takes the log
+//! for binary from then on. One that writes on into a file that was deleted loses all lines until its next start, in
+//! silence. One that gives up because a file cannot be opened loses the log of all processes. So what others do to the
+//! current file may cost them the lines that stood in it, and at most show one batch twice; everything else arrives, and
+//! a line says what happened.
+
+use lastwords_tests::actor::{Actor, run, wait_for};
+use lastwords_tests::logs::{Line, read};
+use lastwords_tests::oracle::Random;
+use lastwords_tests::scratch::Scratch;
+use lastwords_tests::sys::{Stop, Traced};
+use lastwords_tests::watchdog::Watchdog;
+use rustix::process::{Signal, geteuid};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+/// Lines of each role in the folder that is drained again and again.
+const LINES: usize = 300;
+/// Time for the system calls that are tried with one way of meddling.
+const TIME: Duration = Duration::from_secs(3);
+/// How many of them are tried on a slow machine all the same.
+const TRIED_MIN: u32 = 6;
+
+/// What is done to `worker.log`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meddling {
+    Delete,
+    CutToNothing,
+    CutToAPart,
+    RenameAndCreate,
+    Folder,
+    Link,
+}
+
+const ALL: [Meddling; 6] = [
+    Meddling::Delete,
+    Meddling::CutToNothing,
+    Meddling::CutToAPart,
+    Meddling::RenameAndCreate,
+    Meddling::Folder,
+    Meddling::Link,
+];
+
+impl Meddling {
+    /// Does it, and returns what stood in the file: the lines that were somebody's to keep. False if there is no file yet.
+    fn apply(self, folder: &Path, saved: &mut Vec<String>) -> bool {
+        let path = folder.join("worker.log");
+        let Ok(text) = fs::read_to_string(&path) else { return false };
+        let size = text.len() as u64;
+        saved.push(text);
+        let cut = |size| fs::File::options().write(true).open(&path).and_then(|file| file.set_len(size));
+        match self {
+            Meddling::Delete => fs::remove_file(&path),
+            Meddling::CutToNothing => cut(0),
+            Meddling::CutToAPart => cut(size / 2),
+            Meddling::RenameAndCreate => {
+                let old = folder.join(format!("worker.old-{}", saved.len()));
+                fs::rename(&path, old).and_then(|()| fs::write(&path, ""))
+            }
+            Meddling::Folder => fs::remove_file(&path).and_then(|()| fs::create_dir(&path)),
+            Meddling::Link => fs::remove_file(&path)
+                .and_then(|()| std::os::unix::fs::symlink(folder.with_extension("outside"), &path)),
+        }
+        .expect("done");
+        true
+    }
+}
+
+/// How often each of the lines `line 0` … stands in these texts, and no torn or false line. What somebody cut in the middle
+/// is no line, and says so.
+fn count_lines(texts: &[String], meddling: Meddling) -> BTreeMap<usize, usize> {
+    let mut counts = BTreeMap::new();
+    for text in texts {
+        assert!(!text.contains('\0'), "a hole in a log file");
+        for line in text.lines() {
+            let Some((head, rest)) = line.split_once("] [INFO] line ") else { continue };
+            // What stands on one line with what somebody cut off in the middle does not count.
+            let pid = head.split_at_checked(23).and_then(|(_, pid)| pid.strip_prefix(" ["));
+            if pid.is_none_or(|pid| pid.parse::<u32>().is_err()) {
+                continue;
+            }
+            if meddling == Meddling::CutToAPart && rest.ends_with(" [lastwords: cut off here]") {
+                continue;
+            }
+            let number = rest.parse().unwrap_or_else(|_| panic!("torn: {line:?}"));
+            *counts.entry(number).or_default() += 1;
+        }
+    }
+    counts
+}
+
+/// All files of the worker that are in the folder, whoever put them there.
+fn worker_files(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("listed").filter_map(Result::ok);
+    let files = entries.filter(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        name.starts_with("worker.") && entry.metadata().is_ok_and(|found| found.is_file())
+    });
+    files.map(|entry| fs::read_to_string(entry.path()).expect("UTF-8")).collect()
+}
+
+/// Rings of two processes that died, to be drained again and again.
+fn wreck() -> Scratch {
+    let wreck = Scratch::new("meddled");
+    for role in ["worker", "other"] {
+        let _ = run(ACTOR, role, wreck.path(), &["flusher=never", "slots=1024", &format!("log:{LINES}"), "kill"]);
+    }
+    wreck
+}
+
+fn copy_of(wreck: &Scratch, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    fs::create_dir_all(to.join("rings")).expect("made");
+    for entry in fs::read_dir(wreck.path().join("rings")).expect("listed").filter_map(Result::ok) {
+        if entry.path().extension().is_some_and(|ending| ending == "ring") {
+            fs::copy(entry.path(), to.join("rings").join(entry.file_name())).expect("copied");
+        }
+    }
+}
+
+/// Drains `folder` and does `meddling` before the system call with number `at`. Returns whether that came and the number of
+/// calls. The file is there from before.
+fn drain_with(folder: &Path, meddling: Meddling, at: usize, saved: &mut Vec<String>) -> (bool, usize) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_drainer"));
+    let mut traced = Traced::start(command.arg(folder).arg("all")).expect("started");
+    let (mut inside, mut calls, mut done) = (false, 0, false);
+    loop {
+        match traced.to_system_call().expect("traced") {
+            Stop::Entry(number) if number == libc::SYS_getppid as u64 => inside = !inside,
+            Stop::Entry(_) if inside => {
+                if calls == at {
+                    done = meddling.apply(folder, saved);
+                }
+                calls += 1;
+            }
+            Stop::Entry(_) | Stop::Exit => {}
+            Stop::Ended(status) => {
+                assert_eq!(status, 0, "the flusher lives: {meddling:?} before call {at}");
+                return (done, calls);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_log_file_that_changes_between_any_two_system_calls_of_a_drain_loses_no_line() {
+    let _watchdog = Watchdog::new("a changing log file", Duration::from_secs(600));
+    let (wreck, scratch) = (wreck(), Scratch::new("meddling"));
+    let folder = scratch.path().join("logs");
+    let outside = folder.with_extension("outside");
+    let mut random = Random::from_env("LASTWORDS_MEDDLING_SEED");
+    for meddling in ALL {
+        fs::write(&outside, "untouched").expect("written");
+        copy_of(&wreck, &folder);
+        let (_, calls) = drain_with(&folder, meddling, usize::MAX, &mut Vec::new());
+        let (start, mut tried) = (Instant::now(), 0);
+        while start.elapsed() < TIME || tried < TRIED_MIN {
+            copy_of(&wreck, &folder);
+            // There was a run before this one, so that every call can be meddled with.
+            fs::write(folder.join("worker.log"), "2025-01-01 00:00:00.000 [1] [INFO] before\n").expect("written");
+            let (at, mut saved) = (random.below(calls as u64) as usize, Vec::new());
+            if !drain_with(&folder, meddling, at, &mut saved).0 {
+                continue;
+            }
+            tried += 1;
+            saved.extend(worker_files(&folder));
+            let counts = count_lines(&saved, meddling);
+            assert_eq!(counts.len(), LINES, "{meddling:?} before call {at} of {calls}: lines are lost");
+            // What stood in the file is counted as saved and, unless it was removed, once more.
+            assert!(counts.values().all(|count| *count <= 3), "{meddling:?} before call {at}: {counts:?}");
+            assert_eq!(read(&folder, "other").iter().filter(|line| line.level == "INFO").count(), LINES);
+            assert_eq!(fs::read_to_string(&outside).expect("there"), "untouched", "{meddling:?} before call {at}");
+        }
+        println!("{meddling:?}: before {tried} of {calls} system calls");
+    }
+}
+
+fn warnings(lines: &[Line]) -> Vec<&str> {
+    let own = |line: &&Line| line.message.starts_with("lastwords: ");
+    lines.iter().filter(own).map(|line| line.message.as_str()).collect()
+}
+
+#[test]
+fn what_others_do_to_the_current_file_of_a_living_flusher_is_a_line_and_costs_nobody_a_line() {
+    for (meddling, told) in [
+        (Meddling::Delete, "removed by somebody else"),
+        (Meddling::CutToNothing, "was cut to 0 by somebody else"),
+        (Meddling::CutToAPart, "was cut to"),
+        (Meddling::RenameAndCreate, "renamed by somebody else"),
+        (Meddling::Folder, "it is now"),
+        (Meddling::Link, "it is now"),
+    ] {
+        let scratch = Scratch::new("living");
+        let folder = scratch.path().join("logs");
+        let outside = folder.with_extension("outside");
+        fs::write(&outside, "untouched").expect("written");
+        let mut host = Actor::start(ACTOR, "host", &folder, &["line:up", "wait", "log:50"]);
+        host.line();
+        let script = ["flusher=never", "log:1", "flush", "line:up", "slowly:400:500", "line:logged", "wait", "exit"];
+        let mut worker = Actor::start(ACTOR, "worker", &folder, &script);
+        worker.line();
+        let mut saved = Vec::new();
+        for _ in 0..4 {
+            std::thread::sleep(Duration::from_millis(30));
+            // While it is stopped nothing is written, so that what was saved is all that stood there.
+            host.signal(Signal::STOP);
+            wait_for("the stop", || is_stopped(host.pid()).then_some(()));
+            meddling.apply(&folder, &mut saved);
+            host.signal(Signal::CONT);
+        }
+        worker.line();
+        worker.go();
+        assert!(worker.end().success());
+        host.go();
+        assert!(host.end().success(), "{meddling:?}");
+        saved.extend(worker_files(&folder));
+        let counts = count_lines(&saved, meddling);
+        assert_eq!(counts.len(), 401, "{meddling:?}: lines are lost");
+        assert!(saved.iter().any(|text| text.contains(told)), "{meddling:?}: {saved:?}");
+        assert_eq!(read(&folder, "host").len(), 50);
+        assert_eq!(fs::read_to_string(&outside).expect("there"), "untouched");
+    }
+}
+
+fn is_stopped(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+}
+
+#[test]
+fn a_log_file_that_may_not_be_written_to_is_put_aside() {
+    // Root may write to everything, so that another user is needed.
+    let scratch = Scratch::new("read-only");
+    let folder = scratch.path().join("logs");
+    let mut command = Command::new(ACTOR);
+    if geteuid().is_root() {
+        command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", ACTOR]);
+        let open = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(scratch.path(), open).expect("opened");
+        let tried = Command::new("setpriv").args(["--reuid=65534", "--clear-groups", "test", "-x", ACTOR]).status();
+        if !tried.is_ok_and(|status| status.success()) {
+            println!("skipped: another user cannot be had here, or may not run the helper program");
+            return;
+        }
+    }
+    let program = command.get_program().to_owned();
+    let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+    let act = |script: &[&str]| {
+        let mut command = Command::new(&program);
+        command.args(&arguments).arg("host").arg(&folder).args(script).current_dir("/");
+        assert!(command.status().expect("run").success());
+    };
+    act(&["log:5"]);
+    fs::set_permissions(folder.join("host.log"), fs::Permissions::from_mode(0o444)).expect("done");
+    act(&["log:7"]);
+    let lines = read(&folder, "host");
+    assert_eq!(lines.iter().filter(|line| line.message.starts_with("line ")).count(), 7);
+    assert!(warnings(&lines)[0].contains("may not be written to; it is now"), "{lines:?}");
+    let aside = fs::read_dir(&folder).expect("listed").filter_map(Result::ok);
+    let aside: Vec<PathBuf> = aside.map(|entry| entry.path()).filter(|path| is_aside(path)).collect();
+    assert_eq!(fs::read_to_string(&aside[0]).expect("there").lines().count(), 5, "what it held is still there");
+}
+
+fn is_aside(path: &Path) -> bool {
+    path.to_string_lossy().contains("host.log.aside-")
+}
+
+#[test]
+fn a_log_folder_that_is_removed_and_made_again_gets_all_lines_when_the_rings_are_elsewhere() {
+    let (scratch, memory) = (Scratch::new("again"), Scratch::within(Path::new("/dev/shm"), "again"));
+    let folder = scratch.path().join("logs");
+    let rings = format!("rings={}", memory.path().display());
+    let mut host = Actor::start(ACTOR, "host", &folder, &[&rings, "line:up", "wait"]);
+    host.line();
+    let script = [
+        &*rings,
+        "flusher=never",
+        "log:100",
+        "flush",
+        "line:1",
+        "wait",
+        "log:100",
+        "line:2",
+        "wait",
+        "log:100",
+        "flush",
+    ];
+    let mut worker = Actor::start(ACTOR, "worker", &folder, &script);
+    worker.line();
+    // This one has no log file yet.
+    let script = [&*rings, "flusher=never", "line:up", "wait", "log:50", "line:logged", "wait", "flush"];
+    let mut late = Actor::start(ACTOR, "late", &folder, &script);
+    late.line();
+    fs::remove_dir_all(&folder).expect("removed while live");
+    for actor in [&mut late, &mut worker] {
+        actor.go();
+        actor.line();
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    assert!(!folder.exists(), "the flusher does not make it again");
+    fs::create_dir(&folder).expect("made again");
+    for actor in [&mut worker, &mut late, &mut host] {
+        actor.go();
+        assert!(actor.end().success());
+    }
+    let lines = read(&folder, "worker");
+    let late: Vec<String> = read(&folder, "late").into_iter().map(|line| line.message).collect();
+    assert_eq!(late.iter().filter(|text| text.starts_with("line ")).count(), 50, "each once: {late:?}");
+    let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
+    assert_eq!(numbers, (100..300).map(|n| n.to_string()).collect::<Vec<_>>(), "all that was not in the removed file");
+    assert!(warnings(&lines).iter().any(|line| line.contains("removed by somebody else")), "{lines:?}");
+    assert!(warnings(&read(&folder, "host")).len() + warnings(&lines).len() >= 2, "and that it could not be written");
+}
+
+#[test]
+fn a_log_folder_that_is_removed_with_its_rings_serves_whoever_comes_next() {
+    let scratch = Scratch::new("removed");
+    let folder = scratch.path().join("logs");
+    let mut host =
+        Actor::start(ACTOR, "host", &folder, &["log:10", "flush", "line:1", "wait", "log:5", "line:2", "wait"]);
+    host.line();
+    fs::remove_dir_all(&folder).expect("removed while live");
+    host.go();
+    host.line();
+    // Another process makes the folder again and is the flusher of it, or the host is, whose lock went with the folder.
+    let (_, status) = run(ACTOR, "worker", &folder, &["log:200"]);
+    assert!(status.success());
+    let lines = read(&folder, "worker");
+    assert_eq!(lines.len(), 200, "{lines:?}");
+    host.go();
+    assert!(host.end().success(), "what it logs is lost, but it ends as always");
+}
+
+/// A file system of 1 MiB, unmounted when dropped.
+struct SmallDisk(Scratch);
+
+impl SmallDisk {
+    fn mount() -> Option<SmallDisk> {
+        if !geteuid().is_root() {
+            println!("skipped: only root can mount a small tmpfs");
+            return None;
+        }
+        let disk = Scratch::new("small-disk");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=1m", "lastwords-test"]).arg(disk.path());
+        if !mount.status().is_ok_and(|status| status.success()) {
+            println!("skipped: a tmpfs cannot be mounted here");
+            return None;
+        }
+        Some(SmallDisk(disk))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["-l"]).arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_for_a_while_costs_no_line_and_is_told() {
+    for rings_there in [false, true] {
+        let Some(disk) = SmallDisk::mount() else { return };
+        let memory = Scratch::within(Path::new("/dev/shm"), "full");
+        let folder = disk.0.path().join("logs");
+        let rings = format!("rings={}", memory.path().display());
+        let sizes = ["slots=512", "lanes=3"];
+        let place = if rings_there { None } else { Some(rings.as_str()) };
+        let script: Vec<&str> = sizes.into_iter().chain(place).collect();
+        let mut host = Actor::start(ACTOR, "host", &folder, &[&script[..], &["line:up", "wait", "log:3"]].concat());
+        host.line();
+        let rest = ["flusher=never", "log:100", "flush", "line:up", "wait", "log:200", "line:logged", "wait", "exit"];
+        let mut worker = Actor::start(ACTOR, "worker", &folder, &[&script[..], &rest].concat());
+        worker.line();
+        let filler = disk.0.path().join("filler");
+        let full = fs::write(&filler, vec![1; 2 << 20]).expect_err("there is not that much room");
+        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+        worker.go();
+        worker.line();
+        // Longer than the flusher takes to try.
+        std::thread::sleep(Duration::from_millis(500));
+        fs::remove_file(&filler).expect("removed");
+        worker.go();
+        assert!(worker.end().success());
+        host.go();
+        assert!(host.end().success());
+        let lines = read(&folder, "worker");
+        let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
+        assert_eq!(numbers, (0..300).map(|n| n.to_string()).collect::<Vec<_>>(), "each once, in order");
+        let all = [lines, read(&folder, "host")].concat();
+        assert!(warnings(&all).iter().any(|line| line.contains("could not be written")), "{all:?}");
+    }
+}
