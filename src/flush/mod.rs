@@ -15,6 +15,7 @@ pub mod render;
 pub mod signal;
 pub mod sites;
 pub mod stamp;
+pub mod status;
 pub mod template;
 pub mod value;
 

@@ -22,6 +22,8 @@ pub(crate) struct Output {
     head: HeadCache,
     pub(crate) rotate_size: u64,
     pub(crate) rotate_keep: u32,
+    /// Order key of the youngest line of this run.
+    pub(crate) youngest: u64,
     settings_from: u64,
     /// What is written is synced now and then.
     pub(crate) durable: bool,
@@ -39,6 +41,7 @@ impl Output {
             head: HeadCache::new(),
             rotate_size: u64::MAX,
             rotate_keep: 1,
+            youngest: 0,
             settings_from: 0,
             durable: false,
             told_of_stop: false,

@@ -202,7 +202,14 @@ impl Drain {
         self.rotate_before(output_number, start)?;
         // Not before: a rotation commits what stands above this line, and removes the spills of that alone.
         self.spills.extend(spilled);
-        let lane = &mut self.rings[ring_number].lanes[lane_number];
+        let ring = &mut self.rings[ring_number];
+        ring.overwritten += message.saturating_sub(expected);
+        if !ring.earlier {
+            let (key, youngest) = (ring.order_key(clock), &mut self.outputs[output_number].youngest);
+            ring.late += u64::from(key < *youngest);
+            *youngest = key.max(*youngest);
+        }
+        let lane = &mut ring.lanes[lane_number];
         lane.batch.advance();
         lane.taken = Position {
             released: last,
