@@ -3,6 +3,7 @@
 use crate::complain::complain;
 use crate::error::{Error, Result};
 use crate::folder::{Folder, default_path};
+use crate::format::Format;
 use crate::full::FullPolicy;
 use crate::geometry::Geometry;
 use crate::directives::Directives;
@@ -46,7 +47,7 @@ pub enum Flusher {
 /// Settings of a process's logger, on their way to [`Builder::init`].
 ///
 /// Precedence: what the builder was told, then the environment (`LASTWORDS_DIR`, `LASTWORDS_RINGS`, `LASTWORDS_LOG`,
-/// `LASTWORDS_DURABLE`), then the default.
+/// `LASTWORDS_FORMAT`, `LASTWORDS_DURABLE`), then the default.
 ///
 /// ```
 /// let folder = std::env::temp_dir().join(format!("lastwords-doc-builder-{}", std::process::id()));
@@ -73,6 +74,7 @@ pub struct Builder {
     pub(crate) memory: Memory,
     pub(crate) rings: Option<PathBuf>,
     pub(crate) utc: bool,
+    pub(crate) format: Option<Format>,
     pub(crate) rotate_size: u64,
     pub(crate) rotate_keep: u32,
     pub(crate) durable: Option<Duration>,
@@ -100,6 +102,7 @@ impl Builder {
             memory: Memory::default(),
             rings: None,
             utc: false,
+            format: None,
             rotate_size: ROTATE_SIZE_DEFAULT,
             rotate_keep: ROTATE_KEEP_DEFAULT,
             durable: None,
@@ -196,6 +199,13 @@ impl Builder {
     /// Times in the files in UTC instead of local time.
     pub fn utc(mut self, utc: bool) -> Builder {
         self.utc = utc;
+        self
+    }
+
+    /// Which files the records go to: `<role>.log`, `<role>.jsonl` or both. Default is `LASTWORDS_FORMAT` (`text`, `json`
+    /// or `both`), else text. For a role the newest ring's value counts; files of the other form stay as they are.
+    pub fn format(mut self, format: Format) -> Builder {
+        self.format = Some(format);
         self
     }
 
@@ -339,6 +349,7 @@ impl Builder {
             memory: self.memory,
             full: self.full,
             utc: self.utc,
+            format: self.effective_format()?,
             rotate_size: self.rotate_size,
             rotate_keep: self.rotate_keep,
             sync_ms: self.sync_ms()?,
@@ -377,13 +388,23 @@ impl Builder {
         };
         Ok(Filter { directives, record })
     }
+
+    fn effective_format(&self) -> Result<Format> {
+        match (self.format, env::var("LASTWORDS_FORMAT")) {
+            (Some(format), _) => Ok(format),
+            (None, Ok(text)) if !text.is_empty() => {
+                text.parse().map_err(|error: String| Error::setting("LASTWORDS_FORMAT", error))
+            }
+            _ => Ok(Format::default()),
+        }
+    }
 }
 
 fn at_most_10_000(name: &'static str, found: u32) -> Result<u32> {
     if found <= 10_000 { Ok(found) } else { Err(Error::setting(name, format!("{found} found, expected at most 10,000"))) }
 }
 
-/// A builder for `role`, which names the log file: `<role>.log`.
+/// A builder for `role`, which names the log files: `<role>.log`, `<role>.jsonl`.
 pub fn builder(role: impl Into<String>) -> Builder {
     Builder::new(role)
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <folder>/host.log, host.log.1 …     what people read
+//! <folder>/host.jsonl, host.jsonl.1 … the same for programs, where that is wished for
 //! <folder>/rings/*.ring, *.shm        one per process; .shm stands for a ring in shared memory
 //! <folder>/rings/journal.a, .b        the flusher's journal
 //! <folder>/rings/flusher.lock         which process is the flusher
@@ -9,12 +10,15 @@
 //! ```
 
 use crate::error::{Error, Result};
+use crate::reader::is_role;
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+/// Name ending of log files whose lines are JSON.
+pub const JSON_ENDING: &str = ".jsonl";
 /// Name ending of ring files.
 pub const RING_ENDING: &str = ".ring";
 
@@ -29,6 +33,19 @@ pub struct Folder {
 pub const SHM_ENDING: &str = ".shm";
 /// Longest file name.
 const NAME_MAX: usize = 255;
+
+/// Whether this is the name of a log file, as the journal has it: the role for its text, `<role>.jsonl` for its JSON. No
+/// role has a dot.
+#[must_use]
+pub fn is_log_name(name: &str) -> bool {
+    is_role(role_of(name))
+}
+
+/// The role whose log file has this name.
+#[must_use]
+pub fn role_of(name: &str) -> &str {
+    name.strip_suffix(JSON_ENDING).unwrap_or(name)
+}
 
 /// Whether a file of this name is, or stands for, a ring; such a name stays within its folder.
 #[must_use]
@@ -121,10 +138,10 @@ impl Folder {
         self.rings.clone()
     }
 
-    /// The log file of `role`.
+    /// The log file of this name, see [`is_log_name`].
     #[must_use]
-    pub fn log_file(&self, role: &str) -> PathBuf {
-        self.path.join(format!("{role}.log"))
+    pub fn log_file(&self, name: &str) -> PathBuf {
+        self.path.join(if name.ends_with(JSON_ENDING) { name.to_owned() } else { format!("{name}.log") })
     }
 
     /// The flusher's lock file.
@@ -319,6 +336,18 @@ mod tests {
         assert_eq!(network_name(0xffff_ffff_ff53_4d42), Some("CIFS"), "sign-extended");
         assert_eq!(network_name(0xef53), None, "ext4");
         assert!(refuse_network(&std::env::temp_dir()).is_ok());
+    }
+
+    #[test]
+    fn a_log_name_is_a_role_or_its_json_and_leads_to_one_file_each() {
+        let folder = Folder { path: "/x".into(), rings: "/x/rings".into() };
+        for (name, file) in [("host", "/x/host.log"), ("host.jsonl", "/x/host.jsonl")] {
+            assert!(is_log_name(name) && role_of(name) == "host");
+            assert_eq!(folder.log_file(name), Path::new(file));
+        }
+        for name in ["host.log", "host.jsonl.1", ".jsonl", "../x.jsonl", "host.jsonl.jsonl"] {
+            assert!(!is_log_name(name), "{name}");
+        }
     }
 
     #[test]

@@ -55,6 +55,10 @@ pub mod clock_kind {
 pub mod ring_flag {
     /// Times in the files are UTC, not local.
     pub const UTC: u32 = 1;
+    /// The records go to the role's JSON file too. Whoever does not know the bit writes text.
+    pub const JSON: u32 = 2;
+    /// With [`JSON`]: they go to that file alone.
+    pub const NO_TEXT: u32 = 4;
 }
 
 /// The header page's content. The ring's creator writes it before the file gets its name; nobody changes it after.

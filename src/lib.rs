@@ -72,6 +72,7 @@ not_under_loom! {
     mod directives;
     mod facade;
     mod field;
+    mod format;
     mod full;
     mod log;
     mod logger;
@@ -90,6 +91,7 @@ not_under_loom! {
     pub use config::{Builder, Flusher, builder, init, init_from_env};
     pub use directives::{Directives, ParseDirectivesError};
     pub use error::{Error, Result};
+    pub use format::Format;
     pub use full::FullPolicy;
     pub use level::Level;
     pub use log::Log;

@@ -52,6 +52,8 @@ mutants! {
     PositionsEarly = "positions-early",
     /// A dead ring is removed before the journal says so.
     RemovedEarly = "removed-early",
+    /// Where one file of a role is rotated, the other one's part of the record at hand is in the batch before.
+    OneFormCarried = "one-form-carried",
     /// An append is applied again without asking what is there already.
     RedoBlind = "redo-blind",
     /// An append is applied again as if what is there were right.

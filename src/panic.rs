@@ -127,7 +127,7 @@ mod tests {
             panic!("on purpose");
         });
         assert!(flusher.expect("started").join().is_err());
-        let (mut recovery, mut last) = (Recovery::default(), String::new());
+        let (mut recovery, mut last) = (Recovery::default(), Vec::new());
         recovery.add_folder(&Folder::open(&path).expect("there")).expect("listed");
         let read = recovery.for_each(|found| {
             last = found.thread_name.clone().unwrap_or_default();
@@ -135,6 +135,6 @@ mod tests {
         });
         read.expect("readable");
         std::fs::remove_dir_all(&path).expect("removed");
-        assert_eq!(last, "lastwords", "the last record is its panic");
+        assert_eq!(last, b"lastwords", "the last record is its panic");
     }
 }

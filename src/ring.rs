@@ -6,6 +6,7 @@
 use crate::checksum::{checksum, lane_key};
 use crate::clock::{self, Anchor};
 use crate::error::{Error, Result};
+use crate::format::Format;
 use crate::folder::{Folder, RING_ENDING, SHM_ENDING, SHM_FOLDER, shm_path};
 use crate::full::FullPolicy;
 use crate::geometry::Geometry;
@@ -47,6 +48,8 @@ pub struct RingSpec {
     pub full: FullPolicy,
     /// Times in the files are UTC.
     pub utc: bool,
+    /// Which files the records go to.
+    pub format: Format,
     /// Size at which the log file is rotated, in bytes.
     pub rotate_size: u64,
     /// Rotated files kept.
@@ -270,7 +273,7 @@ fn make_header(spec: &RingSpec) -> Result<RingHeader> {
         tick_hz: clock::measure_hz(),
         rotate_size: spec.rotate_size,
         rotate_keep: spec.rotate_keep,
-        flags: if spec.utc { ring_flag::UTC } else { 0 },
+        flags: spec.format.flags() | if spec.utc { ring_flag::UTC } else { 0 },
         full_policy: spec.full as u32,
         sync_ms: spec.sync_ms,
         crash_keep: spec.crash_keep + 1,

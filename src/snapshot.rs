@@ -154,15 +154,15 @@ impl LaneSnapshot {
 
     /// Name of the thread that wrote `record`, if the lane still knows it.
     #[must_use]
-    pub fn thread_name(&self, record: &Record<'_>) -> Option<String> {
+    pub fn thread_name(&self, record: &Record<'_>) -> Option<&[u8]> {
         let owner = self.owners.iter().filter(|owner| owner[0] != 0 && owner[0] <= record.first);
         let owner = owner.max_by_key(|owner| owner[0])?;
         if owner[1] != u64::from(record.thread) {
             return None;
         }
-        let bytes: Vec<u8> = owner[2..].iter().flat_map(|word| word.to_le_bytes()).collect();
+        let bytes: &[u8] = bytemuck::cast_slice(&owner[2..]);
         let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-        (length > 0).then(|| String::from_utf8_lossy(&bytes[..length]).into_owned())
+        (length > 0).then(|| &bytes[..length])
     }
 }
 

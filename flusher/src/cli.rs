@@ -79,7 +79,7 @@ pub(crate) struct Recover {
     /// processes, and of rings that were copied.
     #[arg(long, conflicts_with_all = ["drain", "json"])]
     pub(crate) black_box: bool,
-    /// One JSON object a line instead of text.
+    /// JSON objects, one a line, as in a JSON log file, instead of text.
     #[arg(long)]
     pub(crate) json: bool,
     /// Times in UTC instead of local time.

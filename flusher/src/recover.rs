@@ -3,15 +3,13 @@
 use crate::cli::Recover;
 use crate::exit::Exit;
 use lastwords::flush::blackbox::BlackBox;
-use lastwords::flush::recover::{Recovered, Recovery, RingReport};
+use lastwords::flush::json::{JsonLines, Origin};
+use lastwords::flush::recover::{Journaled, Recovered, Recovery, RingReport};
 use lastwords::flush::render;
 use lastwords::flush::stamp::Stamp;
-use lastwords::flush::template::Template;
-use lastwords::folder::Folder;
-use lastwords::record::{Record, extra_kind};
+use lastwords::folder::{Folder, JSON_ENDING, role_of};
 use lastwords::{Error, Result};
-use serde_json::{Value, json};
-use std::borrow::Cow;
+use serde_json::json;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -82,8 +80,12 @@ fn print(arguments: &Recover) -> Result<Exit> {
             recovery.add_file(path);
         }
     }
-    let mut printer =
-        Printer { out: BufWriter::new(io::stdout().lock()), stamp: Stamp::new(arguments.utc), text: Vec::new() };
+    let mut printer = Printer {
+        out: BufWriter::new(io::stdout().lock()),
+        stamp: Stamp::new(arguments.utc),
+        lines: JsonLines::new(arguments.utc),
+        text: Vec::new(),
+    };
     let printed = printer.all(&mut recovery, arguments.json);
     match printed {
         Err(PrintError::Closed) => return Ok(Exit::Done),
@@ -115,22 +117,31 @@ impl From<io::Error> for PrintError {
 struct Printer<W> {
     out: W,
     stamp: Stamp,
+    lines: JsonLines,
     text: Vec<u8>,
 }
 
 impl<W: Write> Printer<W> {
     fn all(&mut self, recovery: &mut Recovery, json: bool) -> Result<(), PrintError> {
-        for (role, lines) in &recovery.journaled {
-            if json {
-                let lines = String::from_utf8_lossy(lines);
-                writeln!(self.out, "{}", json!({ "role": role, "journaled": lines }))?;
-            } else {
-                self.out.write_all(lines)?;
-            }
-        }
+        recovery.journaled.iter().try_for_each(|journaled| self.journaled(journaled, json))?;
         recovery.for_each(|record| if json { self.json(record) } else { self.line(record) })?;
         self.out.flush()?;
         Ok(())
+    }
+
+    /// Prints what is in the journal, in the form that is asked for where the flusher made it in both.
+    fn journaled(&mut self, journaled: &Journaled, json: bool) -> io::Result<()> {
+        let Journaled { log, lines, twin } = journaled;
+        match (json, log.ends_with(JSON_ENDING)) {
+            (true, false) | (false, true) if *twin => Ok(()),
+            (true, false) => {
+                let lines = String::from_utf8_lossy(lines);
+                writeln!(self.out, "{}", json!({ "role": role_of(log), "journaled": lines }))
+            }
+            // What ends a line of somebody else comes first where there is one.
+            (true, true) => self.out.write_all(lines.trim_ascii_start()),
+            (false, _) => self.out.write_all(lines),
+        }
     }
 
     fn line(&mut self, recovered: &Recovered<'_>) -> Result<(), PrintError> {
@@ -142,42 +153,12 @@ impl<W: Write> Printer<W> {
     }
 
     fn json(&mut self, recovered: &Recovered<'_>) -> Result<(), PrintError> {
+        let Recovered { record, realtime_ns, pid, role, site, thread_name } = recovered;
+        let origin = Origin { realtime_ns: *realtime_ns, role, pid: *pid };
         self.text.clear();
-        self.stamp.date_time(recovered.realtime_ns, &mut self.text);
-        Ok(writeln!(self.out, "{}", object(recovered, &String::from_utf8_lossy(&self.text)))?)
+        self.lines.record(&mut self.text, &origin, record, thread_name.as_deref(), *site);
+        Ok(self.out.write_all(&self.text)?)
     }
-}
-
-fn object(recovered: &Recovered<'_>, time: &str) -> Value {
-    let Recovered { record, realtime_ns, pid, role, site, thread_name } = recovered;
-    let call_site = site.map(Template::site);
-    let extra = |kind| record.extra(kind).map(String::from_utf8_lossy);
-    let line = record.extra(extra_kind::LINE).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
-    json!({
-        "time": time,
-        "time_ns": realtime_ns,
-        "level": record.level.to_string(),
-        "role": role,
-        "pid": pid,
-        "thread": record.thread,
-        "thread_name": thread_name,
-        "target": call_site.map(|site| site.target.as_ref().into()).or_else(|| extra(extra_kind::TARGET)),
-        "file": call_site.map(|site| site.file.as_ref().into()).or_else(|| extra(extra_kind::FILE)),
-        "line": call_site.map(|site| site.line).or(line),
-        "message": String::from_utf8_lossy(&message(record, *site)),
-        "cut_from_bytes": record.cut_from(),
-    })
-}
-
-/// The message, put together from its values where it has some.
-fn message<'a>(record: &Record<'a>, site: Option<&Template>) -> Cow<'a, [u8]> {
-    if !record.has_values() {
-        return record.text().into();
-    }
-    let mut text = Vec::new();
-    render::record(&mut text, record, site);
-    text.pop();
-    text.into()
 }
 
 /// One line a ring on standard error, and the exit status.

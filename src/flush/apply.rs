@@ -10,8 +10,7 @@ use crate::flush::follow::publish_position;
 use crate::flush::journal::{Change, Entry};
 use crate::flush::lines;
 use crate::flush::logfile::{self, LogFile};
-use crate::flush::render;
-use crate::flush::stamp::Stamp;
+use crate::flush::output::Output;
 use crate::folder::Folder;
 use crate::level::Level;
 use crate::reader::{Position, RingReader};
@@ -30,10 +29,10 @@ fn apply_after_stop(folder: &Folder, entry: &Entry) -> Result<()> {
         let missing = log.missing(file, offset);
         if missing > 0 {
             whole = false;
-            tell(&mut log, &lines::stopped_before(missing))?;
+            tell(&mut log, role, &lines::stopped_before(missing))?;
         } else if log.identity() != file && log.size() > 0 && !entry.is_settled() {
             // The file that was meant has no name any more, and what stands here may end within a record.
-            tell(&mut log, lines::stopped())?;
+            tell(&mut log, role, lines::stopped())?;
         }
     }
     let (in_files, in_rings): (Vec<Change>, Vec<Change>) =
@@ -43,7 +42,7 @@ fn apply_after_stop(folder: &Folder, entry: &Entry) -> Result<()> {
         let zeros = logfile::zeros(folder, role)?;
         if zeros > 0 {
             whole = false;
-            tell(&mut LogFile::open(folder, role)?, &lines::stopped_within(zeros))?;
+            tell(&mut LogFile::open(folder, role)?, role, &lines::stopped_within(zeros))?;
         }
     }
     let changes = if whole { in_rings } else { Vec::new() };
@@ -74,11 +73,12 @@ fn ends(entry: &Entry) -> impl Iterator<Item = (&str, (u64, u64), u64)> {
     })
 }
 
-fn tell(log: &mut LogFile, text: &str) -> Result<()> {
-    let (mut line, mut stamp) = (Vec::new(), Stamp::new(false));
-    render::line(&mut line, &mut stamp, realtime_ns(), std::process::id(), Level::WARNING, text.as_bytes(), None);
-    log.end_line()?;
-    log.append(&line)
+/// Says something in a log file, of which this is the name.
+fn tell(file: &mut LogFile, log: &str, text: &str) -> Result<()> {
+    let mut output = Output::new(log);
+    output.say(realtime_ns(), std::process::id(), Level::WARNING, text);
+    file.end_line()?;
+    file.append(&output.lines)
 }
 
 /// Applies `entry` to the folder.

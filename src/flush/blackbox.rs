@@ -118,7 +118,7 @@ fn line(text: &mut Vec<u8>, stamp: &mut Stamp, recovered: &Recovered<'_>) {
     render::head(text, stamp, *realtime_ns, *pid, record.level);
     text.push(b'[');
     match thread_name {
-        Some(name) => render::escape(text, name.replace('\n', "\\n").as_bytes()),
+        Some(name) => render::escape(text, String::from_utf8_lossy(name).replace('\n', "\\n").as_bytes()),
         None => text.extend_from_slice(record.thread.to_string().as_bytes()),
     }
     text.extend_from_slice(b"] ");

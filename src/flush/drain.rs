@@ -13,6 +13,7 @@ use crate::flush::follow::Follow;
 use crate::flush::journal::{Entry, Journal, Left};
 use crate::flush::lines;
 use crate::flush::output::Output;
+use crate::flush::role::Role;
 use crate::flush::trouble::Trouble;
 use crate::folder::{Folder, SHM_ENDING};
 use crate::logger::{ARMED_ANY, ARMED_URGENT};
@@ -60,6 +61,7 @@ pub struct Drain {
     folder: Folder,
     journal: Journal,
     rings: Vec<Follow>,
+    roles: Vec<Role>,
     outputs: Vec<Output>,
     /// Files in the rings folder that are no readable rings, each reported once.
     refused: Vec<String>,
@@ -107,6 +109,7 @@ impl Drain {
             folder: folder.clone(),
             journal,
             rings: Vec::new(),
+            roles: Vec::new(),
             outputs: Vec::new(),
             refused: Vec::new(),
             doubted: Vec::new(),
@@ -282,12 +285,12 @@ impl Drain {
     }
 
     fn follow(&mut self, mut ring: Follow) {
-        let role = ring.reader.role();
-        ring.output = self.outputs.iter().position(|output| output.role == role).unwrap_or_else(|| {
-            self.outputs.push(Output::new(role));
-            self.outputs.len() - 1
+        let name = ring.reader.role();
+        ring.role = self.roles.iter().position(|role| role.name == name).unwrap_or_else(|| {
+            self.roles.push(Role::new(name, ring.reader.header(), &mut self.outputs));
+            self.roles.len() - 1
         });
-        self.outputs[ring.output].adopt(ring.reader.header(), ring.utc());
+        self.roles[ring.role].adopt(ring.reader.header(), &mut self.outputs);
         self.durable.adopt(&ring);
         self.rings.push(ring);
         for output in &mut self.outputs {

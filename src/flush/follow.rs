@@ -7,7 +7,7 @@ use crate::flush::liveness::{Evidence, Verdict, Watch};
 use crate::flush::ringfile::RingFile;
 use crate::flush::sites::Sites;
 use crate::geometry::{Geometry, LANE_BLOCK};
-use crate::layout::{Control, LaneBlock, lane_kind, ring_flag};
+use crate::layout::{Control, LaneBlock, lane_kind};
 use crate::process::{ProcessId, ProcessState, boot_id};
 use crate::reader::{Closed, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source};
 use crate::sys::futex;
@@ -101,8 +101,8 @@ pub(crate) struct Follow {
     pub(crate) reader: RingReader<RingFile>,
     pub(crate) name: String,
     pub(crate) lanes: Vec<LaneFollow>,
-    /// Which role's output its records go to.
-    pub(crate) output: usize,
+    /// Place of its role among those of the drain.
+    pub(crate) role: usize,
     pub(crate) timeline: Timeline,
     /// The part of the timeline that the last record was in.
     stretch: Option<Stretch>,
@@ -127,7 +127,7 @@ pub(crate) struct Follow {
     /// How often in a row it could not be read.
     pub(crate) failures: u32,
     pub(crate) looked_at: Option<Instant>,
-    snapshots: Vec<LaneSnapshot>,
+    pub(crate) snapshots: Vec<LaneSnapshot>,
     /// The pass to which the snapshots belong.
     pass: u64,
     scratch: Vec<u8>,
@@ -156,7 +156,7 @@ impl Follow {
         let control = reader.control()?;
         let mut follow = Follow {
             lanes: (0..reader.geometry().lanes()).map(|_| LaneFollow::default()).collect(),
-            output: 0,
+            role: 0,
             timeline: reader.timeline()?,
             stretch: None,
             sites: Sites::default(),
@@ -502,9 +502,6 @@ impl Follow {
             .map_err(Error::io("write to the ring", self.reader.path()))
     }
 
-    pub(crate) fn utc(&self) -> bool {
-        self.reader.header().flags & ring_flag::UTC != 0
-    }
 }
 
 /// A descriptor that becomes readable when the process ends. None if it cannot be seen from here.

@@ -22,10 +22,9 @@
 //! ```
 
 use crate::error::{Error, Result};
-use crate::folder::{Folder, is_ring_name};
+use crate::folder::{Folder, is_log_name, is_ring_name};
 use crate::mutant::{self, Mutant};
 use crate::process::boot_id;
-use crate::reader::is_role;
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use std::fs::File;
 use std::io;
@@ -381,12 +380,12 @@ fn decode_change(kind: u8, payload: &[u8]) -> Option<Change> {
     match kind {
         change_kind::APPEND => {
             let [device, inode, offset, length] = numbers::<4>(rest)?;
-            is_role(&name).then_some(Change::Append { role: name, file: (device, inode), offset, length })
+            is_log_name(&name).then_some(Change::Append { role: name, file: (device, inode), offset, length })
         }
         change_kind::RENAME => {
             let [device, inode, from, to] = numbers::<4>(rest)?;
             let (from, to) = (from.try_into().ok()?, to.try_into().ok()?);
-            is_role(&name).then_some(Change::Rename { role: name, file: (device, inode), from, to })
+            is_log_name(&name).then_some(Change::Rename { role: name, file: (device, inode), from, to })
         }
         change_kind::POSITION => {
             let (uuid, rest) = rest.split_first_chunk::<16>()?;

@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::flush::journal::Change;
-use crate::folder::Folder;
+use crate::folder::{Folder, JSON_ENDING};
 use crate::mutant::{self, Mutant};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use std::fs::{self, File};
@@ -20,17 +20,25 @@ const COMPARE: usize = 64 << 10;
 /// A batch of so many bytes shows that more will follow: then space is reserved, because a file system that is asked for it
 /// page by page takes twice as long to write.
 const BUSY: usize = 64 << 10;
-/// What is put to the end of a line that has none.
-pub(crate) const CUT_OFF: &[u8] = b" [lastwords: cut off here]\n";
+/// What is put to the end of a line of text that has none.
+const CUT_OFF: &[u8] = b" [lastwords: cut off here]\n";
+/// The same for JSON: half an object shows by itself, and to a whole one nothing may be added.
+const CUT_OFF_JSON: &[u8] = b"\n";
 /// How far back a file is searched for zeros after the machine stopped: more than is written between two writebacks.
 const ZEROS_LOOK: u64 = 64 << 20;
 /// Space that is reserved at a time.
 const RESERVE: u64 = 2 << 20;
 
+/// What ends a line without an end in the log file of this name.
+pub(crate) fn cut_off(name: &str) -> &'static [u8] {
+    if name.ends_with(JSON_ENDING) { CUT_OFF_JSON } else { CUT_OFF }
+}
+
 /// The current log file of a role.
 #[derive(Debug)]
 pub struct LogFile {
     path: PathBuf,
+    cut_off: &'static [u8],
     file: File,
     identity: (u64, u64),
     size: u64,
@@ -52,7 +60,7 @@ impl LogFile {
     /// # Errors
     /// [`Error::Io`] if it cannot be looked at, renamed, opened or made.
     pub fn open(folder: &Folder, role: &str) -> Result<LogFile> {
-        LogFile::open_at(folder.log_file(role))
+        LogFile::open_at(folder.log_file(role), cut_off(role))
     }
 
     /// Opens the file that the journal means, see [`path_of`].
@@ -60,10 +68,10 @@ impl LogFile {
     /// # Errors
     /// As [`LogFile::open`], or if the folder cannot be listed.
     pub fn open_meant(folder: &Folder, role: &str, identity: (u64, u64)) -> Result<LogFile> {
-        LogFile::open_at(path_of(folder, role, identity)?)
+        LogFile::open_at(path_of(folder, role, identity)?, cut_off(role))
     }
 
-    fn open_at(path: PathBuf) -> Result<LogFile> {
+    fn open_at(path: PathBuf, cut_off: &'static [u8]) -> Result<LogFile> {
         let (moved_to, is_new) = move_aside(&path)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
@@ -79,7 +87,7 @@ impl LogFile {
         let needs_newline = last != [b'\n'];
         // Another flusher may have written to it and died before its sync.
         let unsynced = size > 0;
-        Ok(LogFile { path, file, identity, size, reserved: 0, needs_newline, moved_to, is_new, unsynced })
+        Ok(LogFile { path, cut_off, file, identity, size, reserved: 0, needs_newline, moved_to, is_new, unsynced })
     }
 
     /// Where something that was no log file has been moved to, told once.
@@ -171,7 +179,7 @@ impl LogFile {
     /// # Errors
     /// [`Error::Io`].
     pub fn end_line(&mut self) -> Result<()> {
-        if self.needs_newline { self.append(CUT_OFF) } else { Ok(()) }
+        if self.needs_newline { self.append(self.cut_off) } else { Ok(()) }
     }
 
     /// How many bytes below `offset` are missing at the end of the file, if it is the one that was meant.
@@ -223,7 +231,9 @@ fn move_aside(path: &Path) -> Result<(Option<PathBuf>, bool)> {
         return Ok((None, false));
     }
     let seconds = crate::clock::realtime_ns() / 1_000_000_000;
-    let to = path.with_extension(format!("log.aside-{seconds}-{}", found.ino()));
+    let mut to = path.as_os_str().to_owned();
+    to.push(format!(".aside-{seconds}-{}", found.ino()));
+    let to = PathBuf::from(to);
     fs::rename(path, &to).map_err(Error::io("move aside", path))?;
     Ok((Some(to), true))
 }
@@ -231,8 +241,11 @@ fn move_aside(path: &Path) -> Result<(Option<PathBuf>, bool)> {
 /// The file of `role` with number `number`; 0 is the current one.
 #[must_use]
 pub fn numbered(folder: &Folder, role: &str, number: u32) -> PathBuf {
-    let current = folder.log_file(role);
-    if number == 0 { current } else { folder.path().join(format!("{role}.log.{number}")) }
+    let mut path = folder.log_file(role).into_os_string();
+    if number > 0 {
+        path.push(format!(".{number}"));
+    }
+    path.into()
 }
 
 /// Where the file that the journal means stands. After a stop of the machine a rotation may be on the disk and its
@@ -246,12 +259,14 @@ pub fn path_of(folder: &Folder, role: &str, identity: (u64, u64)) -> Result<Path
     if identity_of(&current)? == Some(identity) {
         return Ok(current);
     }
-    let prefix = format!("{role}.log.");
     let list = || Error::io("list the log folder", folder.path());
     for entry in fs::read_dir(folder.path()).map_err(list())? {
         let entry = entry.map_err(list())?;
-        let number = entry.file_name().to_str().and_then(|name| name.strip_prefix(&prefix)?.parse::<u32>().ok());
-        if number.is_some() && identity_of(&entry.path())? == Some(identity) {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.rsplit_once('.')?.1.parse::<u32>().ok());
+        if number.is_some_and(|number| numbered(folder, role, number).file_name() == Some(&name))
+            && identity_of(&entry.path())? == Some(identity)
+        {
             return Ok(entry.path());
         }
     }
@@ -346,7 +361,7 @@ pub fn end_rotated_lines(folder: &Folder, role: &str, keep: u32) -> Result<()> {
             file.read_exact_at(&mut last, size - 1).map_err(Error::io("read the log file", &path))?;
         }
         if last != [b'\n'] {
-            file.write_all_at(CUT_OFF, size).map_err(Error::io("write", &path))?;
+            file.write_all_at(cut_off(role), size).map_err(Error::io("write", &path))?;
         }
     }
     Ok(())

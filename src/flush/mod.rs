@@ -1,17 +1,21 @@
 //! The flusher: drains all rings of a folder into its log files, in time order, exactly once.
 //!
 //! `embedded` and `flusher` decide who drains and when, `drain` does a pass, `journal` makes it redoable, `durable`
-//! brings it to the disk where that is wished for, `logfile` and `output` hold a role's file, `sites`, `template`, `value`, `render` and `stamp` make lines, `recover` reads without changing anything.
+//! brings it to the disk where that is wished for, `logfile` and `output` hold a log file, `role` those of a role, `sites`,
+//! `template`, `value`, `render` and `stamp` make lines of text, `json` and `rfc3339` of JSON, `recover` reads without
+//! changing anything.
 
 pub mod blackbox;
 pub mod drain;
 pub mod election;
 pub mod flusher;
 pub mod journal;
+pub mod json;
 pub mod liveness;
 pub mod logfile;
 pub mod recover;
 pub mod render;
+pub mod rfc3339;
 pub mod signal;
 pub mod sites;
 pub mod stamp;
@@ -29,4 +33,5 @@ mod follow;
 mod lines;
 mod output;
 mod ringfile;
+mod role;
 mod trouble;

@@ -8,7 +8,7 @@ use crate::flush::liveness::{Evidence, Verdict};
 use crate::flush::signal::signal_name;
 use crate::flush::sites::Sites;
 use crate::flush::template::Template;
-use crate::folder::Folder;
+use crate::folder::{Folder, role_of};
 use crate::layout::lane_kind;
 use crate::reader::{Closed, ControlSnapshot, Extent, LaneBatch, LaneSnapshot, Position, RingReader};
 use crate::record::Record;
@@ -78,7 +78,7 @@ pub struct Recovered<'a> {
     /// Its call site, if it has one.
     pub site: Option<&'a Template>,
     /// Name of its thread, if the ring still knows it.
-    pub thread_name: Option<String>,
+    pub thread_name: Option<Vec<u8>>,
 }
 
 /// What of a ring is read.
@@ -96,10 +96,21 @@ pub enum Scope {
 pub struct Recovery {
     scope: Scope,
     rings: Vec<RecoveredRing>,
-    /// Lines that the journal holds and the log files do not, by role: a flusher died while it wrote them.
-    pub journaled: Vec<(String, Vec<u8>)>,
+    /// Lines that the journal holds and the log files do not: a flusher died while it wrote them.
+    pub journaled: Vec<Journaled>,
     /// Files that cannot be read as rings.
     pub refused: Vec<Error>,
+}
+
+/// Lines for a log file that a flusher did not finish writing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Journaled {
+    /// Name of the file, see [`crate::folder::is_log_name`].
+    pub log: String,
+    /// The lines, from the first on that is not whole in the file.
+    pub lines: Vec<u8>,
+    /// The same batch has lines for the role's other file, which are there or listed too.
+    pub twin: bool,
 }
 
 impl Recovery {
@@ -295,7 +306,7 @@ impl RecoveredRing {
             self.report.lost += record.message.saturating_sub(lane.next_message);
             lane.next_message = lane.next_message.max(record.message.saturating_add(1));
             let site = self.sites.get(&self.reader, record.call_site)?;
-            let thread_name = lane.snapshot.thread_name(&record);
+            let thread_name = lane.snapshot.thread_name(&record).map(<[u8]>::to_vec);
             let spilled = self.reader.unspill(&record);
             // The message of a record that is written already may be gone.
             self.report.damaged += u64::from(spilled.is_err() && !self.everything);
@@ -326,7 +337,7 @@ fn journaled_position(journal: Option<&Entry>, reader: &RingReader, number: usiz
 }
 
 /// Bytes of the entry that its log files do not hold yet.
-fn unwritten(folder: &Folder, entry: &Entry) -> Result<Vec<(String, Vec<u8>)>> {
+fn unwritten(folder: &Folder, entry: &Entry) -> Result<Vec<Journaled>> {
     let mut bytes = entry.bytes.as_slice();
     let mut missing = Vec::new();
     for change in &entry.changes {
@@ -335,10 +346,18 @@ fn unwritten(folder: &Folder, entry: &Entry) -> Result<Vec<(String, Vec<u8>)>> {
         bytes = rest;
         let there = bytes_there(&folder.log_file(role), *file, *offset, part)?;
         if there < part.len() {
-            missing.push((role.clone(), part[there..].to_vec()));
+            let begun = part[..there].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            let twin = entry.changes.iter().any(|change| is_twin(change, role));
+            missing.push(Journaled { log: role.clone(), lines: part[begun..].to_vec(), twin });
         }
     }
     Ok(missing)
+}
+
+/// Whether the change appends lines to the other file of the role that has this one.
+fn is_twin(change: &Change, log: &str) -> bool {
+    let Change::Append { role, length, .. } = change else { return false };
+    *length > 0 && role != log && role_of(role) == role_of(log)
 }
 
 fn bytes_there(path: &Path, identity: (u64, u64), offset: u64, bytes: &[u8]) -> Result<usize> {

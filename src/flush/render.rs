@@ -95,10 +95,14 @@ pub fn record(out: &mut Vec<u8>, record: &Record<'_>, site: Option<&Template>) {
         }
         None => {
             out.truncate(start);
-            let length = record.text().len();
-            message(out, format!("[{length} bytes of values without a call site that they fit]").as_bytes(), None);
+            message(out, without_site(record).as_bytes(), None);
         }
     }
+}
+
+/// What is shown of values that nobody can read.
+pub(crate) fn without_site(record: &Record<'_>) -> String {
+    format!("[{} bytes of values without a call site that they fit]", record.text().len())
 }
 
 /// Appends a message that is text, and the line's end.
@@ -167,14 +171,22 @@ fn push(out: &mut Vec<u8>, character: char) {
         '\t' | ' '..='~' => out.push(character as u8),
         '\r' => out.extend_from_slice(b"\\r"),
         '\0'..='\u{1f}' | '\u{7f}' => out.extend_from_slice(format!("\\x{:02x}", character as u32).as_bytes()),
-        // C1 controls, bidi controls, and the separators that some tools take for a line's end.
-        '\u{80}'..='\u{9f}'
-        | '\u{61c}'
-        | '\u{200e}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}' => out.extend_from_slice(format!("\\u{{{:x}}}", character as u32).as_bytes()),
+        _ if is_risky(character) => out.extend_from_slice(format!("\\u{{{:x}}}", character as u32).as_bytes()),
         _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
     }
+}
+
+/// Whether this is one of the controls beyond ASCII's first: DEL, C1, bidi, and the separators that some tools take for a
+/// line's end.
+pub(crate) fn is_risky(character: char) -> bool {
+    matches!(
+        character,
+        '\u{7f}'..='\u{9f}'
+            | '\u{61c}'
+            | '\u{200e}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+    )
 }
 
 /// Whether a line starts as every record does: `2025-10-19 05:55:47.606 [`.

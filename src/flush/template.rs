@@ -68,6 +68,19 @@ impl Template {
         Some(plain)
     }
 
+    /// The same with the message alone: its fields are returned, by their names.
+    pub fn show_apart<'a>(
+        &'a self,
+        body: &'a [u8],
+        out: &mut Vec<u8>,
+    ) -> Option<impl Iterator<Item = (&'a [u8], Value<'a>)> + use<'a>> {
+        let mut values = ValueReader::new(body, self.values)?;
+        self.show_message(&mut values, out)?;
+        let names = self.site.fields.iter().map(|name| name.as_bytes());
+        let fields: Vec<_> = names.map(|name| Some((name, values.next()?))).collect::<Option<_>>()?;
+        Some(fields.into_iter())
+    }
+
     #[inline]
     fn show_message(&self, values: &mut ValueReader<'_>, out: &mut Vec<u8>) -> Option<bool> {
         let mut plain = self.plain;

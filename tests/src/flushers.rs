@@ -176,7 +176,7 @@ impl Call {
     #[must_use]
     pub fn writes_lines(&self) -> bool {
         let write = self.write.as_ref();
-        write.is_some_and(|(_, name)| name.contains(".log") || name.starts_with("journal.") && !self.settles)
+        write.is_some_and(|(_, name)| is_log(name) || name.starts_with("journal.") && !self.settles)
     }
 
     /// Whether this error is to be tried. The standard library ends a program whose sleep, or closing of a folder, fails
@@ -194,6 +194,12 @@ impl Call {
     fn is_wait(&self) -> bool {
         SLEEPS.contains(&self.number) || [libc::SYS_poll, libc::SYS_ppoll].contains(&self.number)
     }
+}
+
+/// Whether a file of this name is a log file.
+#[must_use]
+pub fn is_log(name: &str) -> bool {
+    name.contains(".log") || name.contains(".jsonl")
 }
 
 /// The bytes that the write of `length` bytes, at whose entry the flusher is, is to write.

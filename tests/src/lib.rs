@@ -6,6 +6,7 @@ pub mod faults;
 pub mod flushers;
 pub mod forking;
 pub mod fuzzing;
+pub mod jsonl;
 pub mod logs;
 pub mod loopmount;
 pub mod oracle;

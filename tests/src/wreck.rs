@@ -1,5 +1,6 @@
 //! A log folder as a crash left it, which is copied and drained again and again, and what a drained copy must show.
 
+use crate::jsonl;
 use crate::logs::{self, Line};
 use crate::oracle::{Ended, Ending, Victim, compare, is_complaint, is_death, is_heading};
 use crate::scratch::Scratch;
@@ -24,6 +25,8 @@ pub struct Size {
     pub rotate_size: u64,
     /// Rotated files that are kept: more than there will be.
     pub rotate_keep: u32,
+    /// Which files are written: `text`, or `both`.
+    pub format: &'static str,
 }
 
 /// A folder as a crash left it: `logs` and the marks of the processes.
@@ -59,7 +62,11 @@ impl Wreck {
                 ending,
                 ..Victim::new(&scratch.path().join("logs"), role, run)
             };
-            let mut child = Command::new(victim).args(told.arguments()).spawn().expect("spawned");
+            let mut child = Command::new(victim)
+                .args(told.arguments())
+                .env("LASTWORDS_FORMAT", size.format)
+                .spawn()
+                .expect("spawned");
             let pid = child.id();
             let status = child.wait().expect("ended");
             assert_eq!(status.success(), matches!(ending, Ending::Exit(_)), "{status}");
@@ -192,7 +199,9 @@ impl Outcome {
                 continue;
             }
             assert!(name == "rings" || size <= wreck.size.rotate_size, "{name} has {size} bytes");
-            let of_a_role = ROLES.iter().any(|role| name.starts_with(&format!("{role}.log")));
+            let endings: &[&str] = if wreck.size.format == "both" { &["log", "jsonl"] } else { &["log"] };
+            let is_of = |role| endings.iter().any(|ending| name.starts_with(&format!("{role}.{ending}")));
+            let of_a_role = ROLES.into_iter().any(is_of);
             assert!(name == "rings" || of_a_role, "{name} in the log folder");
             files.push(name);
         }
@@ -206,6 +215,9 @@ impl Outcome {
         let (mut lines, mut complaints) = (BTreeMap::new(), Vec::new());
         for role in ROLES {
             let mut found = logs::read(folder, role);
+            if wreck.size.format == "both" {
+                assert_eq!(jsonl::lines(folder, role), found, "the JSON of {role} and its text");
+            }
             complaints.extend(found.extract_if(.., |line| is_complaint(line)).map(|line| line.message));
             assert_eq!(compare(&found, &wreck.of(role)).lost, 0, "the rings are large enough");
             let said = |line: Line| (line.pid, line.level, line.message);

@@ -9,7 +9,7 @@
 //! to the next one.
 
 use lastwords_tests::actor::Actor;
-use lastwords_tests::flushers::{Call, Drainer, Fault, FaultKind, KillAt};
+use lastwords_tests::flushers::{Call, Drainer, Fault, FaultKind, KillAt, is_log};
 use lastwords_tests::logs::read;
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;
@@ -21,7 +21,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Two rotations of the larger files.
-const SIZE: Size = Size { messages: 160, spiller_messages: 16, rotate_size: 13 << 10, rotate_keep: 6 };
+const SIZE: Size = Size { messages: 160, spiller_messages: 16, rotate_size: 13 << 10, rotate_keep: 6, format: "text" };
+/// The same in both forms; objects fill more files.
+const BOTH: Size = Size { rotate_keep: 40, format: "both", ..SIZE };
 /// Time for the points of one test, unless all are asked for.
 const TIME: Duration = Duration::from_secs(30);
 /// On a slow machine one point of so many is tried all the same.
@@ -39,14 +41,14 @@ struct Takeover {
 }
 
 impl Takeover {
-    fn new(name: &str, since: &'static str, random: &mut Random) -> Takeover {
-        let wreck = Wreck::new(name, env!("CARGO_BIN_EXE_victim"), SIZE);
+    fn new(name: &str, since: &'static str, size: Size, random: &mut Random) -> Takeover {
+        let wreck = Wreck::new(name, env!("CARGO_BIN_EXE_victim"), size);
         assert!(wreck.spilled() >= 1, "messages are spilled");
         wreck.leave_a_call_in_flight();
         let drainer = Drainer { program: env!("CARGO_BIN_EXE_drainer"), since, elsewhere: wreck.elsewhere() };
         let calls = drainer.drain_until(&wreck.copy(), KillAt::Never).expect("an undisturbed drain");
         // In the middle of a log file's write in the first half of the drain: much is left, and something half done.
-        let logs = |k: &usize| calls[*k].write.as_ref().is_some_and(|(_, name)| name.contains(".log"));
+        let logs = |k: &usize| calls[*k].write.as_ref().is_some_and(|(_, name)| is_log(name));
         let writes: Vec<usize> = (0..calls.len()).filter(logs).collect();
         assert!(writes.len() >= 4, "{writes:?}");
         let killed = KillAt::Within(writes[random.below(writes.len() as u64 / 2) as usize]);
@@ -127,7 +129,7 @@ fn name_of(kind: FaultKind) -> String {
 }
 
 /// Tries every point, or as many as there is time for, in an order that the seed gives.
-fn try_points(name: &'static str, since: &'static str) {
+fn try_points(name: &'static str, since: &'static str, size: Size) {
     if !sys::CALLS_CAN_BE_CHANGED {
         println!("skipped: the registers of this processor are not known to the test");
         return;
@@ -135,7 +137,7 @@ fn try_points(name: &'static str, since: &'static str) {
     let all = std::env::var("LASTWORDS_ALL_POINTS").is_ok();
     let _watchdog = Watchdog::new(name, Duration::from_secs(if all { 7200 } else { 600 }));
     let mut random = Random::from_env("LASTWORDS_POINTS_SEED");
-    let takeover = Takeover::new(name, since, &mut random);
+    let takeover = Takeover::new(name, since, size, &mut random);
     let folder = takeover.folder();
     let calls = takeover.drainer.drain_with(&folder, None).calls;
     takeover.drainer.drain(&folder);
@@ -197,10 +199,10 @@ fn positions_that_cannot_be_written_to_a_living_ring_outlive_the_flusher() {
 
 #[test]
 fn a_flusher_with_any_failing_call_loses_and_doubles_nothing() {
-    try_points("flusher-faults", "all");
+    try_points("flusher-faults", "all", SIZE);
 }
 
 #[test]
 fn a_flusher_with_any_failing_call_in_an_earlier_runs_rings_loses_and_doubles_nothing() {
-    try_points("flusher-faults-earlier", "now");
+    try_points("flusher-faults-earlier", "now", BOTH);
 }

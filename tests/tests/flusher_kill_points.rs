@@ -20,7 +20,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Some rotations' worth.
-const SIZE: Size = Size { messages: 200, spiller_messages: 48, rotate_size: 16 << 10, rotate_keep: 100 };
+const SIZE: Size =
+    Size { messages: 200, spiller_messages: 48, rotate_size: 16 << 10, rotate_keep: 100, format: "text" };
+/// The same in both forms. Objects are longer, so that their files are rotated at other records than those of the text.
+const BOTH: Size = Size { messages: 100, rotate_size: 32 << 10, format: "both", ..SIZE };
 /// Time for the points of one test, unless all are asked for.
 const TIME: Duration = Duration::from_secs(22);
 
@@ -67,9 +70,9 @@ fn written_in(ring: &RingReader) -> u64 {
 }
 
 /// Tries every point, or as many as there is time for, and hands each outcome to `judge`.
-fn try_points(name: &'static str, since: &'static str, judge: impl Fn(&Outcome, &Outcome)) {
+fn try_points(name: &'static str, since: &'static str, size: Size, judge: impl Fn(&Outcome, &Outcome)) {
     let _watchdog = Watchdog::new(name, Duration::from_secs(900));
-    let wreck = Wreck::new(name, env!("CARGO_BIN_EXE_victim"), SIZE);
+    let wreck = Wreck::new(name, env!("CARGO_BIN_EXE_victim"), size);
     assert!(wreck.spilled() >= 2, "messages are spilled");
     let drainer = Drainer { program: env!("CARGO_BIN_EXE_drainer"), since, elsewhere: wreck.elsewhere() };
     let folder = wreck.copy();
@@ -111,16 +114,21 @@ fn try_points(name: &'static str, since: &'static str, judge: impl Fn(&Outcome, 
 
 #[test]
 fn a_flusher_killed_before_any_system_call_loses_and_doubles_nothing() {
-    try_points("flusher-points", "all", |outcome, reference| assert_eq!(outcome, reference));
+    try_points("flusher-points", "all", SIZE, |outcome, reference| assert_eq!(outcome, reference));
 }
 
 #[test]
 fn a_flusher_killed_while_it_takes_over_an_earlier_run_loses_and_doubles_nothing() {
     // A second flusher prints the heading again above what is left, so a file more may be needed, and two records of
     // the same nanosecond may change places; `compare` has seen that each thread's order is right.
-    try_points("flusher-points-earlier", "now", |outcome, reference| {
+    try_points("flusher-points-earlier", "now", SIZE, |outcome, reference| {
         outcome.assert_same_lines(reference);
     });
+}
+
+#[test]
+fn a_flusher_killed_while_it_writes_text_and_json_leaves_every_line_once_in_each() {
+    try_points("flusher-points-both", "all", BOTH, |outcome, reference| assert_eq!(outcome, reference));
 }
 
 /// A death between two system calls is a death at the first of them only if nothing else changes what others see. The

@@ -16,7 +16,7 @@ use lastwords::reader::{Extent, LaneBatch, Position, RingReader, Source};
 use lastwords::record::Record;
 use lastwords::ring::{Memory, Ring, RingSpec};
 use lastwords::table::{CallSiteRef, split_entry_word};
-use lastwords::{FullPolicy, Level};
+use lastwords::{Format, FullPolicy, Level};
 use lastwords_tests::scratch::Scratch;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -94,6 +94,7 @@ fn base(record_size: u32, slots: u32, lanes: u32, messages: u64) -> Base {
         filter: Level::TRACE.into(),
         full,
         utc: true,
+        format: Format::Text,
         rotate_size: 1,
         rotate_keep: 1,
         sync_ms: 0,

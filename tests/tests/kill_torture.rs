@@ -12,7 +12,7 @@
 //! log flat out into small rings without any such care, in the third they do not even wait for the flusher but overwrite
 //! what it has not read, and in the fourth they drop what finds no room. There each missing message must be part of a
 //! loss line, for the overwritten ones right above the next message of their thread. The rings are files on disk, files
-//! in memory, or named shared memory. Processes are also stopped for a while, in the middle of whatever they do, and go
+//! in memory, or named shared memory; the log is text, JSON, or both. Processes are also stopped for a while, in the middle of whatever they do, and go
 //! on, or are killed where they stand.
 //!
 //! A kill that finds everything drained and nobody at work proves nothing, so many flushers are killed right after the
@@ -24,10 +24,10 @@ use lastwords::flush::journal::{Change, Journal};
 use lastwords::folder::Folder;
 use lastwords::holder::Holder;
 use lastwords::reader::{LaneSnapshot, Position, RingReader};
-use lastwords_tests::logs;
 use lastwords_tests::oracle::{self, Ended, Found, Random, Victim, brake, compare, is_ready};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::watchdog::Watchdog;
+use lastwords_tests::{jsonl, logs};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -119,6 +119,8 @@ struct Round {
     folder: Folder,
     kind: Kind,
     backing: Backing,
+    /// Which log files there are: `text`, `json` or `both`.
+    format: &'static str,
     /// Whether workers carry a flusher too, and take over.
     workers_flush: bool,
     running: Vec<Running>,
@@ -136,8 +138,11 @@ impl Round {
             folder = folder.with_rings(&memory.path().join("rings")).expect("the rings' folder");
         }
         let workers_flush = random.below(2) == 0;
+        // A flusher that makes objects takes longer, and lossless rounds need one that keeps up.
+        let formats = if kind == Kind::Lossless { &["text"][..] } else { &["text", "json", "both"] };
+        let format = formats[random.below(formats.len() as u64) as usize];
         let (running, ended) = (Vec::new(), Vec::new());
-        Round { scratch, memory, folder, kind, backing, workers_flush, running, ended, run: 0 }
+        Round { scratch, memory, folder, kind, backing, format, workers_flush, running, ended, run: 0 }
     }
 
     /// Starts what does not run, and waits until everything logs and somebody flushes.
@@ -180,7 +185,8 @@ impl Round {
             Kind::Dropping => "drop_newest",
         }
         .to_owned();
-        let child = Command::new(env!("CARGO_BIN_EXE_victim")).args(victim.arguments()).spawn().expect("spawned");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_victim"));
+        let child = command.args(victim.arguments()).env("LASTWORDS_FORMAT", self.format).spawn().expect("spawned");
         self.running.push(Running { child, victim });
     }
 
@@ -297,7 +303,8 @@ impl Round {
         for role in ROLES {
             let processes: Vec<Ended> =
                 self.ended.iter().filter(|process| process.victim.role == role).cloned().collect();
-            let found = compare(&logs::read(self.folder.path(), role), &processes);
+            let lines = self.lines(role);
+            let found = compare(&lines, &processes);
             lost += found.lost;
             tally.found.messages += found.messages;
             tally.found.lost += found.lost;
@@ -306,6 +313,22 @@ impl Round {
         if self.kind == Kind::Lossless {
             tally.lossless += 1;
             tally.starved += u64::from(lost > 0);
+        }
+    }
+}
+
+impl Round {
+    /// A role's lines, which are the same in all of its files.
+    fn lines(&self, role: &str) -> Vec<logs::Line> {
+        let folder = self.folder.path();
+        match self.format {
+            "text" => logs::read(folder, role),
+            "json" => jsonl::lines(folder, role),
+            _ => {
+                let lines = logs::read(folder, role);
+                assert!(jsonl::lines(folder, role) == lines, "the JSON of {role} and its text");
+                lines
+            }
         }
     }
 }
@@ -405,7 +428,7 @@ fn processes_killed_at_random_lose_no_acknowledged_record() {
         }
         let kind = [Kind::Lossless, Kind::Waiting, Kind::Overwriting, Kind::Dropping][number % 4];
         let mut round = Round::new(kind, &mut random);
-        *tally.rounds.entry(format!("{kind:?}, {:?}", round.backing)).or_default() += 1;
+        *tally.rounds.entry(format!("{kind:?}, {:?}, {}", round.backing, round.format)).or_default() += 1;
         let end = tally.kills + KILLS_IN_ROUND;
         while tally.kills < end {
             round.start();

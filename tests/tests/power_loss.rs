@@ -15,6 +15,7 @@ mod recording;
 #[path = "power_loss/verdict.rs"]
 mod verdict;
 
+use lastwords::Format;
 use lastwords::clock;
 use lastwords::flush::drain::Drain;
 use lastwords::flush::recover::Recovery;
@@ -158,7 +159,28 @@ fn try_image(bench: &mut Bench, recording: &Recording, random: &mut Random, tall
     let left_ring = bench.recover(recording, moment)?;
     let since = if random.below(2) == 0 { 0 } else { clock::realtime_ns() };
     bench.drain(since)?;
-    let shown = Shown::read(recording, moment, bench.folder.path())?;
+    let folder = bench.folder.path();
+    judge(recording, moment, loss, left_ring, &Shown::read(recording, moment, folder)?, tally)?;
+    if recording.format == Format::Both {
+        let shown = Shown::read_json(recording, moment, folder).map_err(|why| format!("JSON: {why}"))?;
+        judge(recording, moment, loss, left_ring, &shown, tally).map_err(|why| format!("JSON: {why}"))?;
+    }
+    if random.below(8) == 0 && bench.drain(since)? > 0 {
+        return Err(format!("{loss:?} at {moment}: the next start drains again"));
+    }
+    tally.images += 1;
+    Ok(())
+}
+
+/// Whether the files of one form show what they may and must.
+fn judge(
+    recording: &Recording,
+    moment: usize,
+    loss: Loss,
+    left_ring: bool,
+    shown: &Shown,
+    tally: &mut Tally,
+) -> Result<(), String> {
     let logged = || recording.logged.iter().filter(|(_, at)| **at <= moment).map(|(id, _)| id);
     // Where no ring is left, nobody knows that there was a process; its log files show what they hold.
     let holes = if left_ring { shown.holes() } else { Vec::new() };
@@ -175,10 +197,6 @@ fn try_image(bench: &mut Bench, recording: &Recording, random: &mut Random, tall
             return Err(format!("{loss:?} at {moment}, synced: {id:?} stands there {} times", count(id)));
         }
     }
-    if random.below(8) == 0 && bench.drain(since)? > 0 {
-        return Err(format!("{loss:?} at {moment}: the next start drains again"));
-    }
-    tally.images += 1;
     tally.shown += shown.counts.len() as u64;
     tally.doubled += shown.counts.values().filter(|count| **count > 1).count() as u64;
     tally.missing += logged().filter(|id| count(id) == 0).count() as u64;
@@ -195,9 +213,10 @@ fn try_images(name: &'static str, sync_ms: u32) {
     let (only, start, mut tally) = (number("LASTWORDS_POWER_IMAGE"), Instant::now(), Tally::default());
     let (mut moments, mut syncs) = (0, 0);
     for run in 0..RECORDINGS {
+        let format = if run % 2 == 0 { Format::Text } else { Format::Both };
         let memory = Path::new("/dev/shm");
         let scratch = if memory.is_dir() { Scratch::within(memory, name) } else { Scratch::new(name) };
-        let recording = record(env!("CARGO_BIN_EXE_drainer"), scratch, sync_ms, &mut Random::new(seeds.draw()));
+        let recording = record(env!("CARGO_BIN_EXE_drainer"), scratch, sync_ms, format, &mut Random::new(seeds.draw()));
         let mut bench = Bench::new(&recording);
         (moments, syncs) = (moments + recording.disk.moment(), syncs + recording.disk.syncs());
         for image in 0..images {

@@ -13,7 +13,7 @@ use lastwords::layout::{LaneBlock, RingHeader, SLOT_BLOCK, SLOT_HEAD, SlotHead, 
 use lastwords::reader::{Extent, LaneBatch, RingReader, Source};
 use lastwords::ring::{Memory, Ring, RingSpec};
 use lastwords::sync::Ordering;
-use lastwords::{FullPolicy, Level};
+use lastwords::{Format, FullPolicy, Level};
 use lastwords_tests::scratch::Scratch;
 use std::cell::Cell;
 use std::mem::offset_of;
@@ -40,6 +40,7 @@ fn ring_in(scratch: &Scratch) -> Ring {
         filter: Level::INFO.into(),
         full: FullPolicy::Overwrite,
         utc: true,
+        format: Format::Text,
         memory: Memory::default(),
         rotate_size: 1 << 20,
         rotate_keep: 1,
@@ -563,6 +564,6 @@ fn thread_names_and_levels_come_back_with_their_records() {
     reader.lanes(&mut Vec::new(), &mut lanes).expect("the lane blocks");
     reader.read_lane(0, 0, Extent::Live(lanes[0].reserved), 64, &mut batch).expect("the slots");
     let names: Vec<_> = batch.iter().map(|record| lanes[0].thread_name(&record)).collect();
-    assert_eq!(names, [Some("first owner".to_owned()), Some("a name of more t".to_owned())]);
+    assert_eq!(names, [Some(&b"first owner"[..]), Some(b"a name of more t")]);
     assert!(batch.iter().all(|record| record.level == Level::new(35)));
 }

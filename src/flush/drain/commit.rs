@@ -8,7 +8,6 @@ use crate::flush::apply;
 use crate::flush::journal::{Change, Entry};
 use crate::flush::logfile::plan_rotation;
 use crate::flush::output::Output;
-use crate::flush::render;
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
 use crate::process::boot_id;
@@ -62,27 +61,39 @@ impl Drain {
         }
     }
 
-    /// Where the lines from `start` on do not fit the file any more: commits what is before them and rotates. After an
-    /// error they are gone, and whoever rendered them does so again.
-    pub(super) fn rotate_before(&mut self, output: usize, start: usize) -> Result<()> {
-        if self.outputs[output].file.is_none()
-            && let Err(error) = self.outputs[output].refresh(&self.folder)
-        {
-            self.outputs[output].lines.truncate(start);
-            return Err(error);
-        }
-        if !self.outputs[output].must_rotate(start) {
+    /// Where the lines that are being made do not fit a file of the role any more: commits what is before them and rotates
+    /// that file. None of them is in that batch, whatever file it is for, because the positions do not say yet that they
+    /// are drained. After an error they are gone, and whoever rendered them does so again.
+    #[inline]
+    pub(super) fn rotate_before(&mut self, role: usize) -> Result<()> {
+        if self.roles[role].fits(&self.outputs) { Ok(()) } else { self.make_fit(role) }
+    }
+
+    #[cold]
+    fn make_fit(&mut self, role: usize) -> Result<()> {
+        let outputs: Vec<usize> = self.roles[role].outputs().collect();
+        let opened = outputs.iter().try_for_each(|output| self.outputs[*output].open(&self.folder));
+        if opened.is_ok() && self.roles[role].fits(&self.outputs) {
             return Ok(());
         }
-        let carried = self.outputs[output].lines.split_off(start);
-        let done = self.commit(Vec::new()).and_then(|()| self.rotate(output));
-        self.outputs[output].lines.extend_from_slice(if done.is_ok() { &carried } else { &[] });
-        done
+        let full: Vec<usize> = outputs.iter().copied().filter(|output| !self.outputs[*output].fits()).collect();
+        let stays = |output: &usize| mutant::is(Mutant::OneFormCarried) && !full.contains(output);
+        let mut carried = Vec::new();
+        for output in outputs.iter().filter(|output| !stays(output)) {
+            carried.push((*output, self.outputs[*output].split_off()));
+        }
+        opened?;
+        self.commit(Vec::new())?;
+        full.into_iter().try_for_each(|output| self.rotate(output))?;
+        for (output, lines) in carried {
+            self.outputs[output].lines.extend_from_slice(&lines);
+        }
+        Ok(())
     }
 
     fn rotate(&mut self, output: usize) -> Result<()> {
-        let Output { role, rotate_keep, .. } = &self.outputs[output];
-        let changes = plan_rotation(&self.folder, role, *rotate_keep)?;
+        let Output { log, rotate_keep, .. } = &self.outputs[output];
+        let changes = plan_rotation(&self.folder, log, *rotate_keep)?;
         if let Some(file) = self.outputs[output].file.as_mut().filter(|_| self.durable.is_on()) {
             file.sync()?;
         }
@@ -114,22 +125,28 @@ impl Drain {
         positions
     }
 
-    /// One line of the flusher's own. It counts towards the file's size as every other.
-    pub(super) fn line(&mut self, output: usize, ns: u64, pid: u32, level: Level, text: &str) -> Result<()> {
-        let Output { lines, stamp, .. } = &mut self.outputs[output];
-        let start = lines.len();
-        render::line(lines, stamp, ns, pid, level, text.as_bytes(), None);
-        self.rotate_before(output, start)
+    /// One line of the flusher's own in each of the role's files. It counts towards their sizes as every other.
+    pub(super) fn line(&mut self, role: usize, ns: u64, pid: u32, level: Level, text: &str) -> Result<()> {
+        self.roles[role].begin(&mut self.outputs);
+        self.say(role, ns, pid, level, text);
+        self.rotate_before(role)
     }
 
-    /// A line about the folder itself, for the first role's file, as soon as a role is known.
+    /// Renders a line of the flusher's own.
+    pub(super) fn say(&mut self, role: usize, ns: u64, pid: u32, level: Level, text: &str) {
+        for output in self.roles[role].outputs() {
+            self.outputs[output].say(ns, pid, level, text);
+        }
+    }
+
+    /// A line about the folder itself, for the first role's files, as soon as a role is known.
     pub(super) fn note(&mut self, text: String) {
         self.notes.push(text);
         self.write_notes();
     }
 
     pub(super) fn write_notes(&mut self) {
-        while !self.outputs.is_empty()
+        while !self.roles.is_empty()
             && let Some(text) = self.notes.first().cloned()
         {
             if self.line(0, clock::realtime_ns(), std::process::id(), Level::WARNING, &text).is_err() {
@@ -148,7 +165,7 @@ impl Drain {
         for output in self.outputs.iter_mut().filter(|output| !output.lines.is_empty()) {
             let file = output.refresh(&self.folder)?;
             let (identity, offset) = (file.identity(), file.size());
-            let (role, length) = (output.role.clone(), output.lines.len() as u64);
+            let (role, length) = (output.log.clone(), output.lines.len() as u64);
             changes.push(Change::Append { role, file: identity, offset, length });
         }
         let written = changes.len();

@@ -76,13 +76,13 @@ impl Drain {
     pub(super) fn ends(&self, of: impl Fn(&Output) -> bool) -> Vec<Change> {
         let end = |output: &Output| {
             let file = output.file.as_ref().filter(|_| of(output))?;
-            Some(Change::Append { role: output.role.clone(), file: file.identity(), offset: file.size(), length: 0 })
+            Some(Change::Append { role: output.log.clone(), file: file.identity(), offset: file.size(), length: 0 })
         };
         self.outputs.iter().filter_map(end).collect()
     }
 
-    /// Says once in the file of the ring that was found last, where that ring shows it, that the machine stopped: what
-    /// is missing in the file itself is told when the journal is applied, but not all of it shows.
+    /// Says once in the files of the ring that was found last, where that ring shows it, that the machine stopped: what
+    /// is missing in the files themselves is told when the journal is applied, but not all of it shows.
     pub(super) fn tell_of_stop(&mut self) {
         let Some(ring) = self.rings.last() else { return };
         let lost_journal = match self.journal_left {
@@ -90,14 +90,16 @@ impl Drain {
             JournalLeft::Nothing => ring.lanes.iter().any(|lane| lane.taken.released > 0),
             JournalLeft::Entry => false,
         };
-        let (output, stopped) = (ring.output, ring.is_of_another_boot() && ring.closed == Closed::Open);
-        if (lost_journal || stopped) && !std::mem::replace(&mut self.outputs[output].told_of_stop, true) {
+        let (role, stopped) = (ring.role, ring.is_of_another_boot() && ring.closed == Closed::Open);
+        if (lost_journal || stopped) && !std::mem::replace(&mut self.roles[role].told_of_stop, true) {
             let (now, me) = (clock::realtime_ns(), std::process::id());
-            let Output { role, rotate_keep, .. } = &self.outputs[output];
-            // A file that cannot be read or written keeps nothing from being drained.
-            let _ = end_rotated_lines(&self.folder, role, *rotate_keep);
-            if self.line(output, now, me, Level::WARNING, lines::stopped()).is_err() {
-                self.outputs[output].told_of_stop = false;
+            for output in self.roles[role].outputs() {
+                let Output { log, rotate_keep, .. } = &self.outputs[output];
+                // A file that cannot be read or written keeps nothing from being drained.
+                let _ = end_rotated_lines(&self.folder, log, *rotate_keep);
+            }
+            if self.line(role, now, me, Level::WARNING, lines::stopped()).is_err() {
+                self.roles[role].told_of_stop = false;
             }
         }
     }

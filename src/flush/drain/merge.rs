@@ -9,7 +9,6 @@ use crate::flush::blackbox;
 use crate::flush::follow::Follow;
 use crate::flush::journal::Change;
 use crate::flush::lines;
-use crate::flush::render;
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
 use crate::reader::{Closed, Position};
@@ -85,15 +84,15 @@ impl Drain {
         if !self.rings.iter().any(|ring| ring.earlier) {
             return Ok(());
         }
-        for output in 0..self.outputs.len() {
-            let of_earlier = |ring: &Follow| ring.earlier && ring.output == output && !ring.headed;
+        for role in 0..self.roles.len() {
+            let of_earlier = |ring: &Follow| ring.earlier && ring.role == role && !ring.headed;
             let has_records = |ring: &Follow| ring.lanes.iter().any(|lane| !lane.batch.is_empty());
             let rings: Vec<usize> = (0..self.rings.len())
                 .filter(|ring| of_earlier(&self.rings[*ring]) && has_records(&self.rings[*ring]))
                 .collect();
             if let Some(first) = rings.first() {
                 let pid = self.rings[*first].reader.header().pid;
-                self.line(output, clock::realtime_ns(), pid, Level::WARNING, &lines::earlier_run(rings.len()))?;
+                self.line(role, clock::realtime_ns(), pid, Level::WARNING, &lines::earlier_run(rings.len()))?;
                 // A pass that fails from here on does not say it again.
                 rings.into_iter().for_each(|ring| self.rings[ring].headed = true);
             }
@@ -163,9 +162,9 @@ impl Drain {
     /// Renders a lane's next record and takes it.
     fn emit(&mut self, ring_number: usize, lane_number: usize) -> Result<()> {
         let ring = &mut self.rings[ring_number];
-        let (output_number, pid, dead) = (ring.output, ring.reader.header().pid, ring.dead.is_some());
-        let output = &mut self.outputs[output_number];
-        let start = output.lines.len();
+        let (role_number, pid, dead) = (ring.role, ring.reader.header().pid, ring.dead.is_some());
+        let role = &mut self.roles[role_number];
+        role.begin(&mut self.outputs);
         let Some(clock) = ring.lanes[lane_number].batch.next_clock() else { return Ok(()) };
         let ns = ring.realtime_ns(clock);
         let lane = &ring.lanes[lane_number];
@@ -181,31 +180,35 @@ impl Drain {
         };
         if record.message > expected && !mutant::is(Mutant::GapSilent) {
             let before = (lane.taken_clock != 0).then(|| ring.timeline.realtime_ns(lane.taken_clock));
-            let text = lines::overwritten(record.message - expected, before, ns, &mut output.stamp);
-            render::line(&mut output.lines, &mut output.stamp, ns, pid, Level::WARNING, text.as_bytes(), None);
+            let text = lines::overwritten(record.message - expected, before, ns, &mut role.stamp);
+            for output in role.outputs() {
+                self.outputs[output].say(ns, pid, Level::WARNING, &text);
+            }
         }
+        let (outputs, from, snapshot) = (&mut self.outputs, (ns, pid), &ring.snapshots[lane_number]);
         let mut spilled = None;
         match unspilled {
-            Ok(None) => output.record(&record, site, ns, pid),
+            Ok(None) => role.record(outputs, &record, site, from, snapshot),
             Ok(Some((body, encoding))) => {
-                output.record(&Record { body: &body, encoding, ..record }, site, ns, pid);
+                role.record(outputs, &Record { body: &body, encoding, ..record }, site, from, snapshot);
                 let reference = SpillReference::from_bytes(record.body);
                 spilled = reference.map(|found| spill::path(ring.reader.entry(), found.number));
             }
             Err(lost) => {
                 ring.damaged += 1;
                 let text = lost.to_string();
-                output.record(&Record { body: text.as_bytes(), encoding: 0, ..record }, None, ns, pid);
+                let record = Record { body: text.as_bytes(), encoding: 0, ..record };
+                role.record(outputs, &record, None, from, snapshot);
             }
         }
         let (last, message) = (record.last, record.message);
-        self.rotate_before(output_number, start)?;
+        self.rotate_before(role_number)?;
         // Not before: a rotation commits what stands above this line, and removes the spills of that alone.
         self.spills.extend(spilled);
         let ring = &mut self.rings[ring_number];
         ring.overwritten += message.saturating_sub(expected);
         if !ring.earlier {
-            let (key, youngest) = (ring.order_key(clock), &mut self.outputs[output_number].youngest);
+            let (key, youngest) = (ring.order_key(clock), &mut self.roles[role_number].youngest);
             ring.late += u64::from(key < *youngest);
             *youngest = key.max(*youngest);
         }
@@ -231,9 +234,9 @@ impl Drain {
                 let follow = &self.rings[ring];
                 let Some((count, first, last)) = follow.unreported_drops(lane) else { continue };
                 let (first, last) = (follow.timeline.realtime_ns(first), follow.timeline.realtime_ns(last));
-                let (output, pid) = (follow.output, follow.reader.header().pid);
-                let text = lines::dropped(count, first, last, &mut self.outputs[output].stamp);
-                self.line(output, last, pid, Level::WARNING, &text)?;
+                let (role, pid) = (follow.role, follow.reader.header().pid);
+                let text = lines::dropped(count, first, last, &mut self.roles[role].stamp);
+                self.line(role, last, pid, Level::WARNING, &text)?;
                 self.rings[ring].report_drops(lane);
             }
         }
@@ -246,14 +249,14 @@ impl Drain {
         let done = |ring: &Follow| ring.earlier == earlier && ring.is_exhausted();
         while let Some(ring) = self.rings.iter().position(done) {
             let follow = &self.rings[ring];
-            let (output, header) = (follow.output, follow.reader.header());
+            let (role, header) = (follow.role, follow.reader.header());
             let (pid, uuid) = (header.pid, header.uuid);
             let removal = Change::Remove { ring: follow.name.clone(), uuid };
             if let Some(mut text) = lines::death(follow) {
                 text += &self.write_crash_file(ring)?;
                 // What is in the journal without the removal must not hold the line.
                 self.commit(Vec::new())?;
-                self.line(output, clock::realtime_ns(), pid, Level::CRITICAL, &text)?;
+                self.line(role, clock::realtime_ns(), pid, Level::CRITICAL, &text)?;
             }
             let committed = self.commit(vec![removal]);
             if committed.is_ok() || self.stuck.is_some() {
@@ -263,7 +266,7 @@ impl Drain {
                 self.durable.leave(&self.rings);
             } else {
                 // Nothing has been written; the next pass says it again.
-                self.outputs[output].lines.clear();
+                self.roles[role].outputs().for_each(|output| self.outputs[output].lines.clear());
             }
             committed?;
         }

@@ -3,7 +3,6 @@
 use super::Drain;
 use crate::error::Result;
 use crate::flush::lines;
-use crate::flush::render;
 use crate::layout::lane_kind;
 use crate::level::Level;
 use crate::reader::LaneBatch;
@@ -31,27 +30,32 @@ impl Drain {
         if found.is_empty() {
             return Ok(());
         }
-        let (output, pid, ns) = (follow.output, follow.reader.header().pid, follow.realtime_ns(until));
-        self.line(output, ns, pid, Level::INFO, &lines::pulled(found.len()))?;
+        let (role, pid, ns) = (follow.role, follow.reader.header().pid, follow.realtime_ns(until));
+        self.line(role, ns, pid, Level::INFO, &lines::pulled(found.len()))?;
         found.iter().try_for_each(|(_, number, record)| self.bring(ring, *number, record))
     }
 
     fn bring(&mut self, ring: usize, lane: usize, record: &Record<'_>) -> Result<()> {
         let follow = &mut self.rings[ring];
         let ns = follow.realtime_ns(record.clock);
-        let (number, pid) = (follow.output, follow.reader.header().pid);
+        let (number, pid) = (follow.role, follow.reader.header().pid);
         let site = follow.sites.get(&follow.reader, record.call_site)?;
         let unspilled = follow.reader.unspill(record);
-        let output = &mut self.outputs[number];
-        let start = output.lines.len();
+        let (role, outputs) = (&self.roles[number], &mut self.outputs);
+        let (from, snapshot) = ((ns, pid), &follow.snapshots[lane]);
+        role.begin(outputs);
         match unspilled {
-            Ok(None) => output.record(record, site, ns, pid),
-            Ok(Some((body, encoding))) => output.record(&Record { body: &body, encoding, ..*record }, site, ns, pid),
+            Ok(None) => role.record(outputs, record, site, from, snapshot),
+            Ok(Some((body, encoding))) => {
+                role.record(outputs, &Record { body: &body, encoding, ..*record }, site, from, snapshot);
+            }
             Err(lost) => {
-                render::line(&mut output.lines, &mut output.stamp, ns, pid, record.level, lost.to_string().as_bytes(), None);
+                let text = lost.to_string();
+                let record = Record { body: text.as_bytes(), encoding: 0, ..*record };
+                role.record(outputs, &record, None, from, snapshot);
             }
         }
-        self.rotate_before(number, start)?;
+        self.rotate_before(number)?;
         let taken = &mut self.rings[ring].lanes[lane].taken;
         (taken.released, taken.written) = (record.last, record.last);
         Ok(())

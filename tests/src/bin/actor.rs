@@ -3,7 +3,7 @@
 //! `actor ROLE FOLDER [setting=value …] [action …]`
 //!
 //! Settings: `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`,
-//! `durable` (milliseconds), `crash-files`, `pull`, `panics` (`off`, or `slow` for an earlier hook that takes its time), `handlers=earlier`.
+//! `durable` (milliseconds), `format`, `crash-files`, `pull`, `panics` (`off`, or `slow` for an earlier hook that takes its time), `handlers=earlier`.
 //! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `debug:TEXT`,
 //! `error:TEXT`, `facade:TEXT`, `each:TEXT` (at every level, by macro, with target `noisy::inner`, and by the facade), `fine:N` (N lines at TRACE), `mixed:T:N` (T threads with
 //! N lines at INFO and as many at TRACE),
@@ -12,7 +12,7 @@
 //! `sleep:MS`, `panicking:HOW`, `fault:HOW`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does). At the end main
 //! returns.
 
-use lastwords::{Builder, Flusher, FullPolicy, Level, Memory};
+use lastwords::{Builder, Flusher, Format, FullPolicy, Level, Memory};
 use lastwords_tests::{faults, forking, panics, samples};
 use std::io::BufRead;
 use std::time::Duration;
@@ -67,6 +67,7 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
             panics::set_slow_hook();
             builder
         }
+        "format" => builder.format(value.parse::<Format>().expect("a format")),
         "level" => builder.level(value.parse::<Level>().expect("a level")),
         other => panic!("no setting {other}"),
     }

@@ -1,4 +1,4 @@
-//! A record's body and the call site that it names, both of any bytes, shown as a line.
+//! A record's body and the call site that it names, both of any bytes, shown as a line of text and of JSON.
 //!
 //! ```text
 //! 0   length of the call site's payload (2 bytes)
@@ -8,6 +8,7 @@
 
 use super::{number, take};
 use lastwords::Level;
+use lastwords::flush::json::{JsonLines, Origin};
 use lastwords::flush::render::{self, RENDERED_MAX, starts_like_a_record};
 use lastwords::flush::stamp::Stamp;
 use lastwords::flush::template::Template;
@@ -42,4 +43,16 @@ pub fn show(record: &Record<'_>, site: Option<&Template>, ns: u64) {
     assert_eq!(bad, None, "a control character in {text:?}");
     let mut further = text.split('\n').skip(1);
     assert!(further.all(|line| !starts_like_a_record(line.as_bytes())), "a forged line in {text:?}");
+    show_json(record, site, ns);
+}
+
+/// The same for JSON: it is one object, whatever the record holds.
+fn show_json(record: &Record<'_>, site: Option<&Template>, ns: u64) {
+    let mut line = Vec::new();
+    let origin = Origin { realtime_ns: ns, role: "host", pid: 4157 };
+    JsonLines::new(true).record(&mut line, &origin, record, Some(b"\xff"), site);
+    let text = std::str::from_utf8(&line).expect("JSON is UTF-8").strip_suffix('\n').expect("a line ends");
+    assert_eq!(text.find(char::is_control), None, "a control character in {text:?}");
+    let found: serde_json::Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text:?}"));
+    assert!(found["message"].is_string() && found["level_number"] == record.level.number(), "{found}");
 }

@@ -8,7 +8,7 @@ use lastwords::lane::{Lane, Message, Origin};
 use lastwords::layout::{encoding, lane_kind};
 use lastwords::ring::{Memory, Ring, RingSpec};
 use lastwords::spill::{self, SpillReference};
-use lastwords::{FullPolicy, Level};
+use lastwords::{Format, FullPolicy, Level};
 use lastwords_tests::disk::Disk;
 use lastwords_tests::oracle::{Random, text};
 use lastwords_tests::scratch::Scratch;
@@ -61,6 +61,8 @@ pub(crate) struct Recording {
     pub(crate) safe: Vec<(usize, usize)>,
     /// Whether messages may have been overwritten before they were drained.
     pub(crate) overwrites: bool,
+    /// Which log files there are.
+    pub(crate) format: Format,
 }
 
 /// What message `n` of a thread says. Some have a further line.
@@ -81,7 +83,7 @@ struct Producer {
 }
 
 impl Producer {
-    fn new(folder: &Folder, sync_ms: u32) -> Producer {
+    fn new(folder: &Folder, sync_ms: u32, format: Format) -> Producer {
         let spec = RingSpec {
             role: ROLE.to_owned(),
             app: "lastwords".to_owned(),
@@ -90,6 +92,7 @@ impl Producer {
             filter: Level::INFO.into(),
             full: FullPolicy::Overwrite,
             utc: true,
+            format,
             rotate_size: ROTATE_SIZE,
             rotate_keep: 100,
             sync_ms,
@@ -194,13 +197,13 @@ impl Drainer {
 }
 
 /// Runs the script. With `sync_ms` the ring wishes for syncs.
-pub(crate) fn record(program: &str, scratch: Scratch, sync_ms: u32, random: &mut Random) -> Recording {
+pub(crate) fn record(program: &str, scratch: Scratch, sync_ms: u32, format: Format, random: &mut Random) -> Recording {
     let (logs, rings) = (scratch.path().join("logs"), scratch.path().join("logs/rings"));
     let folder = Folder::create(&logs).expect("a log folder");
     let disk = Disk::new(&logs, &rings);
     let overwrites = sync_ms == 0;
-    let mut recording = Recording { scratch, disk, logged: BTreeMap::new(), safe: Vec::new(), overwrites };
-    let mut producer = Producer::new(&folder, sync_ms);
+    let mut recording = Recording { scratch, disk, logged: BTreeMap::new(), safe: Vec::new(), overwrites, format };
+    let mut producer = Producer::new(&folder, sync_ms, format);
     recording.disk.look();
     if sync_ms > 0 {
         // `Ring::create` has synced it, which `durable.rs` checks.

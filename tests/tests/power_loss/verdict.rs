@@ -2,8 +2,9 @@
 
 use crate::recording::{ROLE, Recording, THREADS, message};
 use lastwords::flush::render::starts_like_a_record;
-use lastwords_tests::logs;
 use lastwords_tests::oracle::parse;
+use lastwords_tests::{jsonl, logs};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -56,6 +57,24 @@ impl Shown {
         Ok(shown)
     }
 
+    /// The same for JSON, where half a line is no object.
+    pub(crate) fn read_json(recording: &Recording, moment: usize, folder: &Path) -> Result<Shown, String> {
+        let mut shown = Shown::default();
+        for path in jsonl::files(folder, ROLE) {
+            let bytes = fs::read(&path).map_err(|error| error.to_string())?;
+            for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+                let Ok(object) = serde_json::from_slice::<Value>(line) else {
+                    shown.cut += 1;
+                    continue;
+                };
+                let text = |key: &str| object[key].as_str().ok_or_else(|| format!("no {key} in {object}"));
+                let pid = object["pid"].as_u64().ok_or_else(|| format!("no pid in {object}"))? as u32;
+                shown.add(recording, moment, (pid, text("level")?, text("message")?), false)?;
+            }
+        }
+        Ok(shown)
+    }
+
     fn add_file(&mut self, recording: &Recording, moment: usize, bytes: &[u8]) -> Result<(), String> {
         // A record, and whether something of it is known to be missing.
         let mut records: Vec<(String, bool)> = Vec::new();
@@ -77,21 +96,29 @@ impl Shown {
             let next = records.get(at + 1);
             // The end of a further line does not show; that something is missing is said where it would stand.
             let admitted = next.is_none_or(|(text, cut)| *cut || text.contains("the machine stopped"));
-            self.add(recording, moment, record, admitted)?;
+            let (pid, rest) = record.get(25..).and_then(|rest| rest.split_once("] [")).ok_or("no head")?;
+            let (level, said) = rest.split_once("] ").ok_or("no level")?;
+            let pid = pid.parse().map_err(|_| format!("no pid: {record:?}"))?;
+            self.add(recording, moment, (pid, level, said), admitted)?;
         }
         Ok(())
     }
 
-    fn add(&mut self, recording: &Recording, moment: usize, record: &str, admitted: bool) -> Result<(), String> {
-        let (pid, rest) = record.get(25..).and_then(|rest| rest.split_once("] [")).ok_or("no head")?;
-        let (level, said) = rest.split_once("] ").ok_or("no level")?;
+    /// Judges a record, of which pid, level and message are known.
+    fn add(
+        &mut self,
+        recording: &Recording,
+        moment: usize,
+        (pid, level, said): (u32, &str, &str),
+        admitted: bool,
+    ) -> Result<(), String> {
         if said.starts_with("lastwords: ") {
             self.admissions += u64::from(ADMISSIONS.iter().any(|words| said.contains(words)));
             return Ok(());
         }
-        self.pids.push(pid.parse().map_err(|_| format!("no pid: {record:?}"))?);
+        self.pids.push(pid);
         if level != "INFO" {
-            return Err(format!("another level: {record:?}"));
+            return Err(format!("another level: {level:?} of {said:?}"));
         }
         match is_true(recording, moment, said) {
             Ok(id) => *self.counts.entry(id).or_default() += 1,

@@ -1,0 +1,97 @@
+//! A role, and the outputs that its records go to: text, JSON, or both.
+
+use crate::flush::output::Output;
+use crate::flush::stamp::Stamp;
+use crate::flush::template::Template;
+use crate::folder::JSON_ENDING;
+use crate::format::Format;
+use crate::layout::{RingHeader, ring_flag};
+use crate::reader::LaneSnapshot;
+use crate::record::Record;
+
+/// A role whose rings are drained.
+#[derive(Debug)]
+pub(crate) struct Role {
+    pub(crate) name: String,
+    /// Place of its output among all. One that only an older setting asked for is not its output any more.
+    first: usize,
+    /// Place of the JSON, where the first one is text and both are wanted.
+    second: Option<usize>,
+    /// For times within what the flusher itself says.
+    pub(crate) stamp: Stamp,
+    /// Order key of the youngest line of this run.
+    pub(crate) youngest: u64,
+    settings_from: u64,
+    /// The files say that the machine stopped.
+    pub(crate) told_of_stop: bool,
+}
+
+impl Role {
+    /// The role of a ring, with its file settings. `outputs` are those of all roles.
+    pub(crate) fn new(name: &str, header: &RingHeader, outputs: &mut Vec<Output>) -> Role {
+        let (name, stamp) = (name.to_owned(), Stamp::new(false));
+        let mut role = Role { name, first: 0, second: None, stamp, youngest: 0, settings_from: 0, told_of_stop: false };
+        role.adopt(header, outputs);
+        role
+    }
+
+    /// Takes the file settings of a ring, if it is the newest of the role so far.
+    pub(crate) fn adopt(&mut self, header: &RingHeader, outputs: &mut Vec<Output>) {
+        if header.created_ns < self.settings_from {
+            return;
+        }
+        self.settings_from = header.created_ns;
+        self.stamp = Stamp::new(header.flags & ring_flag::UTC != 0);
+        let json = format!("{}{JSON_ENDING}", self.name);
+        let mut place = |log: &str| {
+            let known = outputs.iter().position(|output| output.log == log);
+            let place = known.unwrap_or(outputs.len());
+            if known.is_none() {
+                outputs.push(Output::new(log));
+            }
+            outputs[place].adopt(header);
+            place
+        };
+        (self.first, self.second) = match Format::of_flags(header.flags) {
+            Format::Text => (place(&self.name), None),
+            Format::Json => (place(&json), None),
+            Format::Both => (place(&self.name), Some(place(&json))),
+        };
+    }
+
+    /// Places of its outputs.
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = usize> + use<> {
+        std::iter::once(self.first).chain(self.second)
+    }
+
+    /// Renders a record for its files; `lane` is its lane.
+    #[inline(always)]
+    pub(crate) fn record(
+        &self,
+        outputs: &mut [Output],
+        record: &Record<'_>,
+        site: Option<&Template>,
+        (ns, pid): (u64, u32),
+        lane: &LaneSnapshot,
+    ) {
+        outputs[self.first].record(record, site, ns, pid, lane);
+        if let Some(second) = self.second {
+            outputs[second].record(record, site, ns, pid, lane);
+        }
+    }
+
+    /// Whether the lines that are being made fit its files, which are open.
+    #[inline]
+    pub(crate) fn fits(&self, outputs: &[Output]) -> bool {
+        outputs[self.first].fits() && self.second.is_none_or(|second| outputs[second].fits())
+    }
+
+    /// Says that the next lines belong together: they are drained as a whole.
+    #[inline]
+    pub(crate) fn begin(&self, outputs: &mut [Output]) {
+        outputs[self.first].begin();
+        if let Some(second) = self.second {
+            outputs[second].begin();
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! Guards against JSON that a program cannot read: a line that is no object, a key that no schema knows, a number as a
+//! string, a message that ends its line or the object early. Log shippers drop such lines, or stop at them, and nobody
+//! notices before the lines are needed.
+//!
+//! So processes log what is hardest to show, are killed, lose records, and have their files rotated, and every line that
+//! the flusher made of it, its own included, is held against `docs/log-line.schema.json`, and counted.
+
+use jsonschema::Validator;
+use lastwords::flush::flusher::{Election, Flusher};
+use lastwords::folder::Folder;
+use lastwords::geometry::Geometry;
+use lastwords::lane::{Message, Origin};
+use lastwords::layout::lane_kind;
+use lastwords::record::{BodyWriter, extra_kind};
+use lastwords::ring::{Memory, Ring, RingSpec};
+use lastwords::template::value_tag;
+use lastwords::{Format, FullPolicy, Level};
+use lastwords_tests::actor::{Actor, run, tool};
+use lastwords_tests::flushers::{Drainer, KillAt};
+use lastwords_tests::scratch::Scratch;
+use lastwords_tests::{jsonl, logs};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+const TRACER: &str = env!("CARGO_BIN_EXE_tracer");
+const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
+
+/// Messages that would end a line, an object or a string early, drive a terminal, or look like what they are not.
+const HOSTILE: [&str; 7] = [
+    "say:a\nb\r\nc\u{1b}[31m\u{7f}\u{9b}\u{1}\t",
+    "say:\u{202e}\u{2066}\u{2028}\u{85}\u{61c}",
+    "say:\"}\n{\"time\":\"2025-10-19T05:55:47.606123456+02:00\",\"level\":\"CRITICAL\",\"message\":\"forged\"}",
+    "say:\\u0022 \\\\ \\xff {\"fields\":{}}",
+    "say:größer 日本 🦀 \u{feff}\u{10ffff}",
+    "say:2025-10-19 05:55:47.606 [1] [CRITICAL] forged",
+    "say:",
+];
+
+fn validator() -> Validator {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/log-line.schema.json");
+    let schema: Value = serde_json::from_slice(&fs::read(path).expect("the schema")).expect("JSON");
+    jsonschema::options().should_validate_formats(true).build(&schema).expect("a schema")
+}
+
+fn assert_valid(validator: &Validator, objects: &[Value]) {
+    for object in objects {
+        let errors: Vec<String> = validator.iter_errors(object).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?} in {object}");
+    }
+}
+
+fn drain(folder: &Path) {
+    let folder = Folder::open(folder).expect("the folder");
+    let Election::Won(mut flusher) = Flusher::elect(&folder, 0).expect("the election") else {
+        panic!("another flusher runs");
+    };
+    flusher.drain_once().expect("the drain");
+}
+
+/// Messages of a front end in a ring of this process: every type of field, spans, and what no front end of ours writes.
+fn log_fields(folder: &Path) {
+    let spec = RingSpec {
+        role: "front".into(),
+        app: "test".into(),
+        geometry: Geometry::new(128, 512, 2, 1, 4096).expect("a geometry"),
+        memory: Memory::default(),
+        filter: Level::INFO.into(),
+        full: FullPolicy::Block,
+        utc: true,
+        format: Format::Json,
+        rotate_size: 1 << 20,
+        rotate_keep: 5,
+        sync_ms: 0,
+        crash_keep: 0,
+        pull: 0,
+    };
+    let ring = Ring::create(&Folder::create(folder).expect("the folder"), &spec).expect("a ring");
+    let mut lane = ring.lane(0);
+    lane.claim(lane_kind::WRITE, 7, "größer als 16 B".as_bytes());
+    let mut span = b"\x07\0request".to_vec();
+    span.extend_from_slice(b"\x05\0\0\0\x02\x02\0id");
+    for tag in 0..20u8 {
+        for value in [&[0xffu8; 16][..], &1.5f64.to_bits().to_le_bytes(), &[b'x'; 5], &[]] {
+            let mut body = b"fields\xff".to_vec();
+            let encoding = BodyWriter::after_text(&mut body)
+                .extra(extra_kind::TARGET, b"front\xfeend")
+                .extra(extra_kind::SPAN, &span)
+                .extra(extra_kind::SPAN, b"\x01\0\"")
+                .field("value", tag, value)
+                .field("value", value_tag::STR, b"\"\n\xff")
+                .field("", value_tag::BOOL, &1u64.to_le_bytes())
+                .extra(extra_kind::CUT, &u64::MAX.to_le_bytes())
+                .extra(77, b"of a later version")
+                .finish();
+            let origin = Origin { level: u16::from(tag) * 5, call_site: 0, thread: 7, encoding };
+            lane.append(|| 1, &Message { origin, body: &body });
+        }
+    }
+}
+
+/// Numbers of the messages `line N` of this process.
+fn numbers(objects: &[Value], pid: u32) -> Vec<usize> {
+    let own = objects.iter().filter(|object| object["pid"] == pid);
+    own.filter_map(|object| object["message"].as_str()?.strip_prefix("line ")?.parse().ok()).collect()
+}
+
+fn lost(objects: &[Value], pid: u32) -> usize {
+    let own = objects.iter().filter(|object| object["pid"] == pid && object["target"] == "lastwords");
+    let message = |object: &Value| object["message"].as_str().map(str::to_owned);
+    let counted = own.filter_map(message).filter(|text| text.contains(" lost, "));
+    counted.map(|text| text.split(' ').nth(1).expect("a count").parse::<usize>().expect("a number")).sum()
+}
+
+#[test]
+fn every_line_of_a_run_with_kills_losses_and_rotations_is_as_the_schema_says_and_there_once() {
+    let scratch = Scratch::new("json-lines");
+    let folder = scratch.path();
+    let common = ["format=json", "level=0", "rotate=16384", "keep=100"];
+    let script = |more: &[&'static str]| [&common[..], more].concat();
+    log_fields(folder);
+    let mut host =
+        Actor::start(ACTOR, "host", folder, &script(&["samples", "log:500", "flush", "line:up", "log:500", "wait"]));
+    host.line();
+    let hostile = script(&["threads:4:50", "samples", "long:300000", "log:300"]);
+    let worker = run(ACTOR, "worker", folder, &[&hostile[..], &HOSTILE, &["kill"]].concat()).0;
+    host.kill();
+    let overwriting = script(&["flusher=never", "policy=overwrite", "slots=64", "log:1000", "kill"]);
+    let dropping = script(&["flusher=never", "policy=drop_newest", "slots=64", "log:1000", "exit"]);
+    let [overwriting, dropping] = [overwriting, dropping].map(|script| run(ACTOR, "worker", folder, &script).0);
+    drain(folder);
+
+    let validator = validator();
+    let roles = ["host", "worker", "front"].map(|role| (role, jsonl::read(folder, role)));
+    for (role, objects) in &roles {
+        assert_valid(&validator, objects);
+        assert!(objects.iter().all(|object| object["role"] == *role));
+        assert!(!folder.join(format!("{role}.log")).exists(), "no text was asked for");
+    }
+    let [(_, host_lines), (_, worker_lines), (_, front)] = &roles;
+    assert_eq!(numbers(host_lines, host.pid()), (0..1000).collect::<Vec<_>>());
+    assert_eq!(numbers(worker_lines, worker), (0..300).collect::<Vec<_>>());
+    for pid in [overwriting, dropping] {
+        let found = numbers(worker_lines, pid);
+        assert!(found.is_sorted_by(|a, b| a < b), "in order and once");
+        assert!(found.len() < 1000 && found.len() + lost(worker_lines, pid) == 1000, "what is missing is told");
+    }
+    let deaths = |objects: &[Value]| -> Vec<u64> {
+        let own = objects.iter().filter(|object| object["level"] == "CRITICAL" && object["target"] == "lastwords");
+        own.map(|object| object["pid"].as_u64().expect("a pid")).collect()
+    };
+    assert_eq!(deaths(host_lines), [u64::from(host.pid())]);
+    assert_eq!(deaths(worker_lines), [worker, overwriting].map(u64::from));
+    assert!(jsonl::files(folder, "worker").len() > 5, "files are rotated");
+    assert_eq!(front.len(), 80);
+    for text in HOSTILE {
+        let text = text.strip_prefix("say:").expect("said");
+        assert!(worker_lines.iter().any(|object| object["message"] == text), "{text:?}");
+    }
+    let raw: Vec<u8> = jsonl::files(folder, "worker").iter().flat_map(|path| fs::read(path).expect("read")).collect();
+    let controls =
+        |c: char| c.is_control() && c != '\n' || matches!(c, '\u{202e}' | '\u{2066}' | '\u{2028}' | '\u{61c}');
+    assert_eq!(String::from_utf8(raw).expect("UTF-8").find(controls), None, "a character that drives a terminal");
+}
+
+#[test]
+fn the_fields_of_a_call_keep_their_types() {
+    let scratch = Scratch::new("json-types");
+    let (pid, _) = run(ACTOR, "host", scratch.path(), &["format=json", "level=0", "samples"]);
+    let objects = jsonl::read(scratch.path(), "host");
+    let find = |message: &str| objects.iter().find(|object| object["message"] == message).expect(message);
+    let expected = json!({"camera": 3, "name": "two words", "ratio": 0.5, "ok": true, "point": "Point { x: 1, y: -2 }", "http.method": "GET"});
+    let object = find("fields");
+    assert_eq!((&object["fields"], &object["pid"], &object["thread_name"]), (&expected, &json!(pid), &json!("main")));
+    assert_eq!((&object["level"], &object["level_number"]), (&json!("INFO"), &json!(20)));
+    assert!(object["file"].as_str().is_some_and(|file| file.ends_with("samples.rs")) && object["line"].is_u64());
+    assert_eq!(object["target"], "lastwords_tests::samples");
+    let custom = objects.iter().find(|object| object["level_number"] == 35).expect("a level of its own");
+    assert_eq!(custom["level"], "Level 35");
+    assert_eq!(find("not utf-8: \\xff")["target"], "bytes");
+    assert_eq!(find("by the facade 1")["module"], "lastwords_tests::samples");
+}
+
+#[test]
+fn what_comes_through_tracing_keeps_its_types_and_its_spans() {
+    let scratch = Scratch::new("json-tracing");
+    for scenario in ["fields", "spans", "within", "forwarded", "long", "places"] {
+        let mut command = Command::new(TRACER);
+        command.arg(scratch.path()).arg(scenario).env("LASTWORDS_FORMAT", "json").env_remove("LASTWORDS_LOG");
+        assert!(!command.status().expect("it starts").success(), "it kills itself");
+        drain(scratch.path());
+    }
+    let objects = jsonl::read(scratch.path(), "worker");
+    assert_valid(&validator(), &objects);
+    let find = |message: &str| objects.iter().find(|object| object["message"] == message).expect(message);
+    let (wide, deep) = (u128::MAX.to_string(), i128::MIN.to_string());
+    assert_eq!(
+        find("numbers of ada")["fields"],
+        json!({"user": "ada", "n": 7, "below": -7, "wide": wide, "deep": deep})
+    );
+    let others = json!({"ratio": 0.5, "ok": true, "list": "[1, 2]", "shown": "1.5", "bytes": "\u{1}\u{2}"});
+    assert_eq!(find("others")["fields"], others);
+    let spans = objects.iter().filter_map(|object| object["spans"].as_array());
+    let fields = spans.clone().flatten().filter(|span| span["fields"].is_object()).count();
+    assert!(spans.clone().any(|spans| spans.len() > 1) && fields > 0, "spans within spans, and with fields");
+}
+
+#[test]
+fn the_finer_records_before_an_error_are_in_both_forms() {
+    let scratch = Scratch::new("json-pull");
+    let script = ["format=both", "rotate=4096", "keep=100", "pull=40", "fine:60", "error:boom", "log:3"];
+    assert!(
+        Actor::start_with(ACTOR, "host", scratch.path(), &script, &[("LASTWORDS_RECORD", "trace")]).end().success()
+    );
+    let found = logs::read(scratch.path(), "host");
+    assert_eq!(found.iter().filter(|line| line.message.starts_with("fine ")).count(), 40);
+    assert_eq!(jsonl::lines(scratch.path(), "host"), found);
+    assert!(jsonl::files(scratch.path(), "host").len() > logs::files(scratch.path(), "host").len());
+}
+
+#[test]
+fn text_and_json_of_one_role_say_the_same_and_are_rotated_each_at_its_size() {
+    let scratch = Scratch::new("json-both");
+    let (_, status) = run(ACTOR, "host", scratch.path(), &["format=both", "rotate=8192", "keep=100", "log:3000"]);
+    assert!(status.success());
+    let found = logs::read(scratch.path(), "host");
+    let messages: Vec<&str> = found.iter().map(|line| line.message.as_str()).collect();
+    assert_eq!(messages, (0..3000).map(|n| format!("line {n}")).collect::<Vec<_>>());
+    assert_eq!(jsonl::lines(scratch.path(), "host"), found);
+    for files in [logs::files(scratch.path(), "host"), jsonl::files(scratch.path(), "host")] {
+        let sizes: Vec<u64> = files.iter().map(|path| path.metadata().expect("there").len()).collect();
+        assert!(sizes.len() > 10 && sizes.iter().all(|size| *size <= 8192), "{sizes:?}");
+        assert!(
+            sizes[..sizes.len() - 1].iter().all(|size| *size > 8192 - 400),
+            "filled before they are rotated: {sizes:?}"
+        );
+    }
+}
+
+#[test]
+fn the_format_of_the_newest_ring_counts_for_a_role() {
+    let scratch = Scratch::new("json-switch");
+    let folder = scratch.path();
+    let mut first = Actor::start(
+        ACTOR,
+        "host",
+        folder,
+        &["log:2", "flush", "line:text", "wait", "log:2", "flush", "line:json", "wait", "log:2"],
+    );
+    first.line();
+    let mut second = Actor::start(ACTOR, "host", folder, &["format=json", "say:second", "flush", "line:up", "wait"]);
+    second.line();
+    first.go();
+    first.line();
+    let mut third = Actor::start(ACTOR, "host", folder, &["format=both", "say:third", "flush", "line:up", "wait"]);
+    third.line();
+    first.go();
+    assert!(first.end().success() && second.end().success() && third.end().success());
+    let texts = |lines: Vec<logs::Line>| lines.into_iter().map(|line| line.message).collect::<Vec<_>>();
+    assert_eq!(texts(logs::read(folder, "host")), ["line 0", "line 1", "third", "line 4", "line 5"]);
+    assert_eq!(texts(jsonl::lines(folder, "host")), ["second", "line 2", "line 3", "third", "line 4", "line 5"]);
+}
+
+#[test]
+fn the_environment_names_the_format_and_a_wrong_one_is_refused() {
+    let scratch = Scratch::new("json-env");
+    let with = |format| Actor::start_with(ACTOR, "host", scratch.path(), &["log:1"], &[("LASTWORDS_FORMAT", format)]);
+    assert!(with("json").end().success());
+    assert_eq!(jsonl::read(scratch.path(), "host").len(), 1);
+    let mut refused = with("xml");
+    assert!(refused.line().contains("\"xml\" found, expected text, json or both"));
+    assert_eq!(refused.end().code(), Some(7));
+}
+
+#[test]
+fn recover_prints_the_lines_that_the_file_gets() {
+    let scratch = Scratch::new("json-recover");
+    let path = scratch.path().to_string_lossy().into_owned();
+    let _ =
+        run(ACTOR, "worker", scratch.path(), &["flusher=never", "format=json", "level=0", "samples", "log:3", "kill"]);
+    let printed = tool(TOOL, &["recover", "--json", &path]).stdout;
+    assert_valid(&validator(), &jsonl::parse(&printed));
+    assert_eq!(tool(TOOL, &["recover", "--drain", &path]).status.code(), Some(0));
+    let file = fs::read_to_string(scratch.path().join("worker.jsonl")).expect("written");
+    // The flusher converts clocks between its own anchors, so the last digit of a time may differ.
+    let after_time = |text: &str| -> Vec<String> {
+        let records = text.lines().filter(|line| !line.contains("\"target\":\"lastwords\""));
+        records.map(|line| line.split_once("\",\"level\":").expect("a time and a level").1.to_owned()).collect()
+    };
+    let lines = after_time(&file);
+    assert_eq!(lines, after_time(&String::from_utf8(printed).expect("UTF-8")));
+    assert!(lines.len() > 15, "{file}");
+}
+
+/// A folder whose flusher was killed in the middle of the first write to the log file of this name.
+fn half_written(scratch: &Scratch, log: &str, settings: &[&str]) -> PathBuf {
+    let folder = scratch.path().join("logs");
+    let _ = run(ACTOR, "host", &folder, &[settings, &["flusher=never", "log:50", "kill"]].concat());
+    let drainer =
+        Drainer { program: env!("CARGO_BIN_EXE_drainer"), since: "all", elsewhere: scratch.path().to_owned() };
+    let copy = scratch.path().join("copy");
+    fs::create_dir_all(copy.join("rings")).expect("made");
+    for ring in Folder::open(&folder).expect("the folder").ring_files().expect("the rings") {
+        fs::copy(&ring, copy.join("rings").join(ring.file_name().expect("a name"))).expect("copied");
+    }
+    let calls = drainer.drain_until(&copy, KillAt::Never).expect("a drain");
+    let write =
+        calls.iter().position(|call| call.write.as_ref().is_some_and(|(_, name)| name == log)).expect("a write");
+    for nearby in [write, write + 1, write - 1] {
+        if drainer.drain_until(&folder, KillAt::Within(nearby)).is_some() {
+            return folder;
+        }
+    }
+    panic!("no write near call {write}");
+}
+
+#[test]
+fn recover_completes_what_a_killed_flusher_left_half_written() {
+    let scratch = Scratch::new("json-journaled");
+    let folder = half_written(&scratch, "host.jsonl", &["format=both"]);
+    let path = folder.to_string_lossy().into_owned();
+    let half = fs::read(folder.join("host.jsonl")).expect("half of it");
+    let whole = half.iter().filter(|byte| **byte == b'\n').count();
+    assert!(whole > 0 && whole < 50 && !half.ends_with(b"\n"), "killed within a line");
+    let rest = jsonl::parse(&tool(TOOL, &["recover", "--json", &path]).stdout);
+    assert_valid(&validator(), &rest);
+    let pid = rest[0]["pid"].as_u64().expect("a pid") as u32;
+    assert_eq!(numbers(&rest, pid), (whole..50).collect::<Vec<_>>(), "from the first line on that is not whole");
+    assert_eq!(tool(TOOL, &["recover", &path]).stdout, b"", "the text is in its file");
+    drain(&folder);
+    assert_eq!(jsonl::lines(&folder, "host"), logs::read(&folder, "host"));
+}
+
+#[test]
+fn recover_shows_journaled_text_as_an_object_of_its_own() {
+    let scratch = Scratch::new("json-journaled-text");
+    let folder = half_written(&scratch, "host.log", &[]);
+    let path = folder.to_string_lossy().into_owned();
+    let objects = jsonl::parse(&tool(TOOL, &["recover", "--json", &path]).stdout);
+    assert_valid(&validator(), &objects);
+    assert_eq!(objects.len(), 1, "{objects:?}");
+    assert!(objects[0]["journaled"].as_str().is_some_and(|lines| lines.ends_with("line 49\n")), "{objects:?}");
+    assert_eq!(objects[0]["role"], "host");
+}
+
+#[test]
+fn a_line_that_somebody_left_half_and_a_file_that_is_none_spoil_no_object() {
+    let scratch = Scratch::new("json-spoiled");
+    let folder = scratch.path();
+    fs::write(folder.join("host.jsonl"), "{\"half\":").expect("written");
+    std::os::unix::fs::symlink("/dev/null", folder.join("worker.jsonl")).expect("linked");
+    let _ = run(ACTOR, "host", folder, &["format=json", "log:2"]);
+    let _ = run(ACTOR, "worker", folder, &["format=json", "log:2"]);
+    let text = fs::read_to_string(folder.join("host.jsonl")).expect("written");
+    let (half, rest) = text.split_once('\n').expect("lines");
+    assert_eq!((half, jsonl::parse(rest.as_bytes()).len()), ("{\"half\":", 2));
+    let objects = jsonl::read(folder, "worker");
+    assert_valid(&validator(), &objects);
+    assert_eq!(objects.len(), 3);
+    assert!(objects[0]["message"].as_str().is_some_and(|text| text.contains("worker.jsonl.aside-")), "{}", objects[0]);
+}
+
+/// The schema itself must refuse what a line must not be.
+#[test]
+fn the_schema_refuses_what_is_missing_unknown_or_of_another_type() {
+    let validator = validator();
+    let good = json!({"time": "2025-10-19T05:55:47.606123456+02:00", "level": "INFO", "level_number": 20, "role": "host", "pid": 1, "message": ""});
+    assert!(validator.is_valid(&good));
+    let wrong: BTreeMap<&str, Value> = BTreeMap::from([
+        ("time", json!("2025-10-19 05:55:47.606")),
+        ("level", json!("LOUD")),
+        ("pid", json!("1")),
+        ("message", Value::Null),
+        ("fields", json!({})),
+        ("spans", json!([{"fields": {"a": 1}}])),
+        ("line", json!(0)),
+        ("unknown", json!(1)),
+        ("journaled", json!("")),
+    ]);
+    for (key, value) in wrong {
+        let mut bad = good.clone();
+        bad[key] = value;
+        assert!(!validator.is_valid(&bad), "{bad}");
+    }
+    for key in ["time", "level", "level_number", "role", "pid", "message"] {
+        let mut bad = good.clone();
+        bad.as_object_mut().expect("an object").remove(key);
+        assert!(!validator.is_valid(&bad), "{bad}");
+    }
+}
