@@ -172,6 +172,13 @@ impl Folder {
         Ok(file)
     }
 
+    /// Wakes whoever flushes, if there is one.
+    pub fn ring_doorbell(&self) {
+        if let Ok(file) = self.doorbell() {
+            ring_doorbell(&file);
+        }
+    }
+
     /// Makes the folder's names durable, those of the folders that lead to it too.
     ///
     /// # Errors

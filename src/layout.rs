@@ -174,8 +174,12 @@ pub struct Control {
     pub cut: AtomicU64,
     /// Call sites that found the table full; their records carry target and place themselves.
     pub table_refused: AtomicU64,
+    /// Records that the flusher wrote below younger ones; it writes this by pwrite.
+    pub late: AtomicU64,
+    /// Records that the flusher found overwritten; likewise.
+    pub overwritten: AtomicU64,
     /// Reserved, zero.
-    pub reserved1: [AtomicU64; 10],
+    pub reserved1: [AtomicU64; 8],
     /// Filter directives and record level, see `filter.rs`.
     pub filter: [AtomicU64; FILTER_WORDS],
     /// Pairs of raw clock and calendar time; unused ones are zero.

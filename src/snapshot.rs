@@ -52,6 +52,18 @@ impl ControlSnapshot {
         read_word(&self.page, offset_of!(Control, cut))
     }
 
+    /// Records that the flusher wrote below younger ones.
+    #[must_use]
+    pub fn late(&self) -> u64 {
+        read_word(&self.page, offset_of!(Control, late))
+    }
+
+    /// Records that the flusher found overwritten.
+    #[must_use]
+    pub fn overwritten(&self) -> u64 {
+        read_word(&self.page, offset_of!(Control, overwritten))
+    }
+
     /// Call sites that found the table full.
     #[must_use]
     pub fn table_refused(&self) -> u64 {

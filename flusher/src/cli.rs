@@ -3,8 +3,8 @@
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use lastwords::Result;
 use lastwords::folder::{Folder, default_path};
-use lastwords::{Level, Result};
 use std::path::PathBuf;
 
 const EXIT_CODES: &str = "Exit status: 0 done, 1 nothing to do, 2 wrong usage or an error, 3 damage was found.";
@@ -21,6 +21,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Flush(Flush),
     Recover(Recover),
+    Status(Status),
+    Level(Level),
     Pipe(Pipe),
     Demo(Demo),
     #[command(hide = true)]
@@ -90,6 +92,54 @@ pub(crate) struct Recover {
     pub(crate) paths: Vec<PathBuf>,
 }
 
+/// Show every ring of a log folder, and who flushes.
+///
+/// For each ring: its process and how it ended, how full it is, how many records it has had, how many of them were lost
+/// or came late, how old the oldest one is that is not in its log file yet, and what is recorded. Exits with 0 if there
+/// are rings, 1 if there are none, 3 if one cannot be read.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  lastwords status /var/log/app\n  lastwords status --json --dir /var/log/app")]
+pub(crate) struct Status {
+    /// One JSON object instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) rings: Rings,
+    /// The log folder; the same as --dir.
+    #[arg(conflicts_with = "dir")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+/// Show or change what running processes write and record.
+///
+/// A change counts from the next record on, without a restart. What is a role or a pid of a running process is taken for
+/// that; anything else for directives that are meant for all. Exits with 0 if a process was found, else with 1.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  lastwords level --dir /var/log/app                       show\n  \
+                        lastwords level --dir /var/log/app debug                 all processes\n  \
+                        lastwords level --dir /var/log/app worker info,hyper=warn\n  \
+                        lastwords level --dir /var/log/app 4157 --record trace   finer records, in its ring alone")]
+pub(crate) struct Level {
+    /// Role or pid [default: all processes]
+    #[arg(value_name = "ROLE|PID")]
+    pub(crate) target: Option<String>,
+    /// What is written to the log files from now on.
+    #[arg(value_name = "DIRECTIVES")]
+    pub(crate) directives: Option<String>,
+    /// What is recorded besides, in the ring alone: a level, or off.
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) record: Option<lastwords::Level>,
+    /// One JSON object a line instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) rings: Rings,
+}
+
 /// Log each line of standard input.
 ///
 /// The level is recognised from common prefixes (error:, WARNING, [debug] …), the text stays unchanged. Every line
@@ -103,7 +153,7 @@ pub(crate) struct Pipe {
     pub(crate) role: String,
     /// Level of lines without a prefix.
     #[arg(long, default_value = "info")]
-    pub(crate) level: Level,
+    pub(crate) level: lastwords::Level,
     /// Also copy the lines to standard output.
     #[arg(long)]
     pub(crate) tee: bool,

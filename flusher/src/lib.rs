@@ -7,8 +7,11 @@ mod demo;
 mod exit;
 mod flush;
 mod guess;
+mod level;
 mod pipe;
 mod recover;
+mod status;
+mod table;
 
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
@@ -21,6 +24,8 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Flush(arguments) => flush::run(&arguments),
         Command::Recover(arguments) => recover::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Level(arguments) => level::run(&arguments),
         Command::Pipe(arguments) => pipe::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::DemoProcess(arguments) => demo::run_process(&arguments),

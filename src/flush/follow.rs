@@ -124,6 +124,11 @@ pub(crate) struct Follow {
     pub(crate) damaged: u64,
     /// The line that says so stands above its records.
     pub(crate) headed: bool,
+    /// Records written below younger ones, and records found overwritten.
+    pub(crate) late: u64,
+    pub(crate) overwritten: u64,
+    /// The two numbers that the ring shows.
+    shown: (u64, u64),
     /// How often its crash file could not be written.
     pub(crate) crash_failures: u32,
     /// How often in a row it could not be read.
@@ -178,6 +183,9 @@ impl Follow {
             headed: false,
             failures: 0,
             crash_failures: 0,
+            late: control.late(),
+            overwritten: control.overwritten(),
+            shown: (control.late(), control.overwritten()),
             closed: control.closed,
             fatal_signal: control.fatal_signal,
             damaged: 0,
@@ -476,6 +484,9 @@ impl Follow {
             any = true;
         }
         self.unsynced |= any;
+        if any && self.shown != (self.late, self.overwritten) {
+            self.show_counts()?;
+        }
         if any && self.dead.is_none() { self.wake(counter) } else { Ok(()) }
     }
 
@@ -530,6 +541,18 @@ impl Follow {
     /// Forgets that the ring was armed, because a producer may have taken the wish away.
     pub(crate) fn disarm(&mut self) {
         self.armed = 0;
+    }
+
+    /// For `lastwords status` alone: after the flusher's death they may be a little behind.
+    fn show_counts(&mut self) -> Result<()> {
+        let offset = self.reader.geometry().control_offset() + offset_of!(Control, late) as u64;
+        let words = [self.late, self.overwritten];
+        self.reader
+            .source()
+            .write_within(bytemuck::cast_slice(&words), offset)
+            .map_err(Error::io("write to the ring", self.reader.path()))?;
+        self.shown = (self.late, self.overwritten);
+        Ok(())
     }
 
     fn write_control(&self, field: usize, value: u32) -> Result<()> {

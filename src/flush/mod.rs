@@ -20,6 +20,7 @@ pub mod rotation;
 pub mod signal;
 pub mod sites;
 pub mod stamp;
+pub mod status;
 pub mod template;
 pub mod value;
 

@@ -10,7 +10,7 @@ use crate::flush::sites::Sites;
 use crate::flush::template::Template;
 use crate::folder::{Folder, role_of};
 use crate::layout::lane_kind;
-use crate::reader::{Closed, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source};
+use crate::reader::{Closed, ControlSnapshot, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source};
 use crate::record::Record;
 use crate::spill;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -210,16 +210,25 @@ impl RingReport {
     /// How the process ended, as far as it is known.
     #[must_use]
     pub fn ending(&self) -> String {
-        match (self.verdict, self.closed) {
-            (Verdict::Alive, _) => "alive".to_owned(),
-            (_, Closed::Exit) => "ended normally".to_owned(),
-            (_, Closed::Signal(signal)) => format!("ended by signal {signal}"),
-            (Verdict::Exec, Closed::Open) => "replaced its program (exec)".to_owned(),
-            (Verdict::Perhaps, Closed::Open) => "cannot be seen from here, probably dead".to_owned(),
-            (Verdict::Dead, Closed::Open) => {
-                let of = self.fatal_signal.map_or_else(String::new, |signal| format!(" of {}", signal_name(signal)));
-                format!("died{of} without closing")
-            }
+        describe(self.verdict, self.closed, self.fatal_signal)
+    }
+}
+
+/// How the process of a ring ended, or that it lives.
+pub(crate) fn ending(verdict: Verdict, control: &ControlSnapshot) -> String {
+    describe(verdict, control.closed, control.fatal_signal)
+}
+
+fn describe(verdict: Verdict, closed: Closed, fatal_signal: Option<u32>) -> String {
+    match (verdict, closed) {
+        (Verdict::Alive, _) => "alive".to_owned(),
+        (_, Closed::Exit) => "ended normally".to_owned(),
+        (_, Closed::Signal(signal)) => format!("ended by signal {signal}"),
+        (Verdict::Exec, Closed::Open) => "replaced its program (exec)".to_owned(),
+        (Verdict::Perhaps, Closed::Open) => "cannot be seen from here, probably dead".to_owned(),
+        (Verdict::Dead, Closed::Open) => {
+            let of = fatal_signal.map_or_else(String::new, |signal| format!(" of {}", signal_name(signal)));
+            format!("died{of} without closing")
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Role {
     second: Option<usize>,
     /// For times within what the flusher itself says.
     pub(crate) stamp: Stamp,
+    /// Order key of the youngest line of this run.
+    pub(crate) youngest: u64,
     settings_from: u64,
     /// The files say that the machine stopped.
     pub(crate) told_of_stop: bool,
@@ -28,7 +30,7 @@ impl Role {
     /// The role of a ring, with its file settings. `outputs` are those of all roles.
     pub(crate) fn new(name: &str, header: &RingHeader, outputs: &mut Vec<Output>) -> Role {
         let (name, stamp) = (name.to_owned(), Stamp::new(false));
-        let mut role = Role { name, first: 0, second: None, stamp, settings_from: 0, told_of_stop: false };
+        let mut role = Role { name, first: 0, second: None, stamp, youngest: 0, settings_from: 0, told_of_stop: false };
         role.adopt(header, outputs);
         role
     }

@@ -216,6 +216,12 @@ impl Drain {
         self.rotate_before(role_number)?;
         // Not before: a rotation commits what stands above this line, and removes the spills of that alone.
         self.spills.extend(spilled);
+        let ring = &mut self.rings[ring_number];
+        if !ring.earlier {
+            let (key, youngest) = (ring.order_key(clock), &mut self.roles[role_number].youngest);
+            ring.late += u64::from(key < *youngest);
+            *youngest = key.max(*youngest);
+        }
         self.take(ring_number, lane_number);
         if self.outputs.iter().map(|output| output.lines.len()).sum::<usize>() >= BATCH {
             self.commit(Vec::new())?;
@@ -242,6 +248,7 @@ impl Drain {
         let (lane, dead) = (&mut ring.lanes[lane], ring.dead.is_some());
         let Some(record) = lane.batch.peek() else { return };
         let (last, message, clock) = (record.last, record.message, record.clock);
+        ring.overwritten += message.saturating_sub(lane.taken.next_message.max(1));
         lane.batch.advance();
         lane.taken = Position {
             released: last,

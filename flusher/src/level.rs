@@ -1,0 +1,98 @@
+//! `lastwords level`.
+
+use crate::cli;
+use crate::exit::Exit;
+use crate::table::table;
+use lastwords::flush::status::RingStatus;
+use lastwords::folder::Folder;
+use lastwords::reader::RingReader;
+use lastwords::{Directives, Error, Level, Result};
+use serde_json::json;
+use std::io::{self, Write};
+
+/// A running process and its ring.
+struct Running {
+    reader: RingReader,
+    status: RingStatus,
+}
+
+pub(crate) fn run(arguments: &cli::Level) -> Result<Exit> {
+    let folder = arguments.rings.of(Folder::open(&arguments.place.path())?)?;
+    let mut running = running(&folder)?;
+    let is_target = |text: &str| running.iter().any(|found| found.is(text));
+    let (target, directives) = match (&arguments.target, &arguments.directives) {
+        (Some(only), None) if !is_target(only) && only.parse::<u32>().is_err() => (None, Some(only)),
+        (target, directives) => (target.as_ref(), directives.as_ref()),
+    };
+    let directives = directives.map(|text| text.parse::<Directives>()).transpose().map_err(refused)?;
+    running.retain(|found| target.is_none_or(|target| found.is(target)));
+    for found in running.iter_mut().filter(|_| directives.is_some() || arguments.record.is_some()) {
+        found.change(directives.as_ref(), arguments.record)?;
+    }
+    if directives.is_some() || arguments.record.is_some() {
+        // Whoever flushes has front ends of its own that follow.
+        folder.ring_doorbell();
+    }
+    if running.is_empty() {
+        let whom = target.map_or_else(String::new, |target| format!(" with role or pid {}", target.escape_default()));
+        eprintln!("no running process{whom} in {}", folder.path().display());
+        return Ok(Exit::Nothing);
+    }
+    show(&running, arguments.json);
+    Ok(Exit::Done)
+}
+
+fn refused(error: impl std::fmt::Display) -> Error {
+    Error::Setting { name: "DIRECTIVES", why: error.to_string() }
+}
+
+fn running(folder: &Folder) -> Result<Vec<Running>> {
+    let mut found = Vec::new();
+    for name in folder.ring_names()? {
+        // What cannot be read is no running process's, or is told by `lastwords status`.
+        let Ok(reader) = RingReader::open_in(folder, &name) else { continue };
+        let status = RingStatus::read(&reader)?;
+        if status.alive {
+            found.push(Running { reader, status });
+        }
+    }
+    Ok(found)
+}
+
+impl Running {
+    fn is(&self, target: &str) -> bool {
+        self.status.role == target || self.status.pid.to_string() == target
+    }
+
+    fn change(&mut self, directives: Option<&Directives>, record: Option<Level>) -> Result<()> {
+        let filter = &mut self.status.filter;
+        filter.directives = directives.unwrap_or(&filter.directives).clone();
+        filter.record = record.unwrap_or(filter.record);
+        let path = self.reader.path().to_owned();
+        filter.write(self.reader.source(), self.reader.geometry()).map_err(|source| Error::Io {
+            doing: "change the filter in",
+            path,
+            source,
+        })
+    }
+}
+
+fn show(running: &[Running], json: bool) {
+    let mut rows = vec![["ROLE", "PID", "LOG", "RECORD"].map(str::to_owned)];
+    let mut text = String::new();
+    for Running { status, .. } in running {
+        let record =
+            if status.filter.record == Level::OFF { "off".to_owned() } else { status.filter.record.to_string() };
+        let (log, record) = (status.filter.directives.to_string(), record.to_ascii_lowercase());
+        if json {
+            text += &format!("{}\n", json!({ "role": status.role, "pid": status.pid, "log": log, "record": record }));
+        } else {
+            rows.push([status.role.clone(), status.pid.to_string(), log, record]);
+        }
+    }
+    if !json {
+        text = table(&rows);
+    }
+    // Nobody reads standard output any more: then nobody misses it.
+    let _ = io::stdout().write_all(text.as_bytes());
+}

@@ -1,0 +1,110 @@
+//! `lastwords status`.
+
+use crate::cli::Status;
+use crate::exit::Exit;
+use crate::table::table;
+use lastwords::clock::boottime_ns;
+use lastwords::flush::status::RingStatus;
+use lastwords::folder::Folder;
+use lastwords::holder::Holder;
+use lastwords::process::boot_id;
+use lastwords::reader::RingReader;
+use lastwords::{Error, Level, Result};
+use serde_json::{Value, json};
+use std::io::{self, ErrorKind, Write};
+
+pub(crate) fn run(arguments: &Status) -> Result<Exit> {
+    let path = arguments.folder.clone().unwrap_or_else(|| arguments.place.path());
+    let folder = arguments.rings.of(Folder::open(&path)?)?;
+    let (mut rings, mut refused) = (Vec::new(), Vec::new());
+    for name in folder.ring_names()? {
+        match RingReader::open_in(&folder, &name).and_then(|reader| RingStatus::read(&reader)) {
+            Ok(status) => rings.push((name, status)),
+            // The flusher may have removed it since it was listed.
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            Err(error) => refused.push(error.to_string()),
+        }
+    }
+    let flusher = Holder::read(&folder).filter(Holder::may_live);
+    let text = if arguments.json {
+        let rings: Vec<Value> = rings.iter().map(|(name, status)| object(name, status)).collect();
+        format!("{}\n", json!({ "flusher": flusher.map(describe), "rings": rings, "unreadable": refused }))
+    } else {
+        show(flusher, &rings)
+    };
+    // Nobody reads standard output any more, `head` for instance: then nobody misses it.
+    let _ = io::stdout().write_all(text.as_bytes());
+    refused.iter().for_each(|error| eprintln!("{error}"));
+    Ok(match rings.len() {
+        _ if !refused.is_empty() => Exit::Damaged,
+        0 => Exit::Nothing,
+        _ => Exit::Done,
+    })
+}
+
+fn describe(holder: Holder) -> Value {
+    json!({ "pid": holder.process.pid, "last_pass_ms": since_last_pass(&holder) })
+}
+
+/// Milliseconds since the flusher's last pass; none where it is of another boot, or another machine's.
+fn since_last_pass(holder: &Holder) -> Option<u64> {
+    (holder.process.boot_id == boot_id()).then(|| boottime_ns().saturating_sub(holder.heartbeat_ns) / 1_000_000)
+}
+
+fn object(name: &str, status: &RingStatus) -> Value {
+    json!({
+        "ring": name,
+        "role": status.role,
+        "pid": status.pid,
+        "alive": status.alive,
+        "state": status.state,
+        "fill": status.fill,
+        "records": status.records,
+        "finer": status.finer,
+        "lost": status.lost,
+        "late": status.late,
+        "lag_ms": status.lag.as_secs_f64() * 1e3,
+        "log": status.filter.directives.to_string(),
+        "record": record(status),
+    })
+}
+
+fn record(status: &RingStatus) -> String {
+    match status.filter.record {
+        Level::OFF => "off".to_owned(),
+        level => level.to_string().to_ascii_lowercase(),
+    }
+}
+
+fn show(flusher: Option<Holder>, rings: &[(String, RingStatus)]) -> String {
+    let mut text = match flusher {
+        None => "flusher: none; what is logged stays in the rings\n".to_owned(),
+        Some(holder) => {
+            let ago =
+                since_last_pass(&holder).map_or_else(String::new, |ms| format!(", its last pass {ms} ms ago or less"));
+            format!("flusher: pid {}{ago}\n", holder.process.pid)
+        }
+    };
+    if rings.is_empty() {
+        return text + "no rings\n";
+    }
+    let titles = ["ROLE", "PID", "STATE", "FILL", "RECORDS", "FINER", "LOST", "LATE", "LAG", "LOG", "RECORD"];
+    let mut rows = vec![titles.map(str::to_owned)];
+    rows.extend(rings.iter().map(|(_, status)| {
+        [
+            status.role.clone(),
+            status.pid.to_string(),
+            status.state.clone(),
+            format!("{:.0}%", status.fill * 100.0),
+            status.records.to_string(),
+            status.finer.to_string(),
+            status.lost.to_string(),
+            status.late.to_string(),
+            format!("{:.1} ms", status.lag.as_secs_f64() * 1e3),
+            status.filter.directives.to_string(),
+            record(status),
+        ]
+    }));
+    text += &table(&rows);
+    text
+}

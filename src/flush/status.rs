@@ -1,0 +1,87 @@
+//! What can be known of a ring from outside at one moment, without changing anything.
+
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::filter::Filter;
+use crate::flush::liveness::{Evidence, Verdict};
+use crate::flush::recover::ending;
+use crate::layout::lane_kind;
+use crate::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+
+/// A ring and its process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RingStatus {
+    /// Role.
+    pub role: String,
+    /// Pid of the process.
+    pub pid: u32,
+    /// Whether the process may still write.
+    pub alive: bool,
+    /// How the process ended, or that it lives, in words.
+    pub state: String,
+    /// What is recorded.
+    pub filter: Filter,
+    /// How full the fullest lane is of records that wait for the flusher, from 0 to 1.
+    pub fill: f64,
+    /// Records that are meant for the log file.
+    pub records: u64,
+    /// Records that only the ring has.
+    pub finer: u64,
+    /// Records lost: dropped, or overwritten before they were read, as far as that was noticed.
+    pub lost: u64,
+    /// Records that came into the log file below younger ones.
+    pub late: u64,
+    /// Age of the oldest record that is not in the log file.
+    pub lag: Duration,
+}
+
+impl RingStatus {
+    /// Looks at a ring.
+    ///
+    /// # Errors
+    /// As pread(2) and flock(2).
+    pub fn read(reader: &RingReader) -> Result<RingStatus> {
+        let inode = reader.source().metadata().map_err(Error::io("look at the ring", reader.path()))?.ino();
+        let evidence = Evidence::collect(reader.source(), inode, reader.process())
+            .map_err(Error::io("look at the lock of", reader.path()))?;
+        let verdict = evidence.verdict();
+        let control = reader.control()?;
+        let (mut buffer, mut lanes) = (Vec::new(), Vec::new());
+        reader.lanes(&mut buffer, &mut lanes)?;
+        let written = |lane: &&LaneSnapshot| lane.kind != lane_kind::FINE;
+        let messages = |of_file: bool| {
+            lanes.iter().filter(move |lane| written(lane) == of_file).map(|lane| lane.messages).sum::<u64>()
+        };
+        let slots = reader.geometry().slots();
+        let waiting = |lane: &LaneSnapshot| lane.reserved.saturating_sub(lane.position.released).min(slots);
+        let fullest = lanes.iter().filter(written).map(waiting).max().unwrap_or(0);
+        Ok(RingStatus {
+            role: reader.role().to_owned(),
+            pid: reader.header().pid,
+            alive: verdict == Verdict::Alive,
+            state: ending(verdict, &control),
+            filter: control.filter(),
+            fill: fullest as f64 / slots as f64,
+            records: messages(true),
+            finer: messages(false),
+            lost: lanes.iter().map(|lane| lane.dropped).sum::<u64>() + control.overwritten(),
+            late: control.late(),
+            lag: lag(reader, &lanes)?,
+        })
+    }
+}
+
+fn lag(reader: &RingReader, lanes: &[LaneSnapshot]) -> Result<Duration> {
+    let (mut batch, mut oldest) = (LaneBatch::default(), None::<u64>);
+    for (number, lane) in lanes.iter().enumerate().filter(|(_, lane)| lane.kind != lane_kind::FINE) {
+        if lane.reserved > lane.position.written {
+            reader.read_lane(number, lane.position.written, Extent::Live(lane.reserved), 1, &mut batch)?;
+            oldest = oldest.into_iter().chain(batch.next_clock()).min();
+        }
+    }
+    let Some(oldest) = oldest else { return Ok(Duration::ZERO) };
+    let since = reader.timeline()?.realtime_ns(oldest);
+    Ok(Duration::from_nanos(clock::realtime_ns().saturating_sub(since)))
+}

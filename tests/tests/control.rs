@@ -1,0 +1,149 @@
+//! What running processes record can be seen and changed from outside, without a restart.
+
+use lastwords_tests::actor::{Actor, tool, wait_for};
+use lastwords_tests::logs::read;
+use lastwords_tests::scratch::Scratch;
+use serde_json::Value;
+use std::path::Path;
+use std::process::Output;
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
+
+fn level(folder: &Path, arguments: &[&str]) -> Output {
+    let folder = folder.to_string_lossy();
+    tool(TOOL, &[&["level", "--dir", &folder], arguments].concat())
+}
+
+fn said(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).expect("text")
+}
+
+fn status(folder: &Path) -> Value {
+    let output = tool(TOOL, &["status", "--json", &folder.to_string_lossy()]);
+    serde_json::from_str(&said(&output)).expect("JSON")
+}
+
+fn messages(folder: &Path, role: &str) -> Vec<String> {
+    read(folder, role).into_iter().map(|line| line.message).collect()
+}
+
+#[test]
+fn a_level_from_outside_counts_for_the_next_record() {
+    let folder = Scratch::new("level-outside");
+    let script =
+        ["debug:one", "line:1", "wait", "debug:two", "line:2", "wait", "debug:three", "flush", "line:3", "wait"];
+    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
+    assert_eq!(actor.line(), "1");
+    assert!(said(&level(folder.path(), &["worker", "warn,actor=debug"])).contains("warning,actor=debug"));
+    actor.go();
+    assert_eq!(actor.line(), "2");
+    assert!(said(&level(folder.path(), &[&actor.pid().to_string(), "info"])).ends_with("info  off\n"));
+    actor.go();
+    assert_eq!(actor.line(), "3");
+    assert_eq!(messages(folder.path(), "worker"), ["two"]);
+    actor.go();
+    assert!(actor.end().success());
+}
+
+#[test]
+fn the_facade_and_tracing_follow_through_the_embedded_thread() {
+    let folder = Scratch::new("level-follows");
+    let script = ["max-level", "wait", "max-level", "each:x", "flush", "line:done", "wait"];
+    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
+    assert_eq!(actor.line(), "INFO");
+    said(&level(folder.path(), &["debug"]));
+    // The thread looks at least once a second.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    actor.go();
+    assert_eq!(actor.line(), "DEBUG");
+    assert_eq!(actor.line(), "done");
+    let found = messages(folder.path(), "worker");
+    assert!(found.contains(&"facade x DEBUG".to_owned()), "{found:?}");
+    assert!(!found.contains(&"facade x TRACE".to_owned()), "{found:?}");
+}
+
+#[test]
+fn one_process_a_role_or_all_are_shown_and_changed() {
+    let folder = Scratch::new("level-whom");
+    let roles = ["host", "worker", "worker"];
+    let mut actors: Vec<Actor> =
+        roles.iter().map(|role| Actor::start(ACTOR, role, folder.path(), &["line:ready", "wait"])).collect();
+    actors.iter_mut().for_each(|actor| assert_eq!(actor.line(), "ready"));
+    let shown = || -> Vec<(u64, String, String)> {
+        let text = said(&level(folder.path(), &["--json"]));
+        let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let text = |row: &Value, name: &str| row[name].as_str().expect("text").to_owned();
+        rows.map(|row| (row["pid"].as_u64().expect("a pid"), text(&row, "log"), text(&row, "record"))).collect()
+    };
+    let of = |n: usize| {
+        let pid = u64::from(actors[n].pid());
+        shown().into_iter().find(|row| row.0 == pid).map(|row| (row.1, row.2)).expect("a row")
+    };
+    let pair = |log: &str, record: &str| (log.to_owned(), record.to_owned());
+    said(&level(folder.path(), &["worker", "error", "--record", "trace"]));
+    assert_eq!([of(0), of(1), of(2)], [pair("info", "off"), pair("error", "trace"), pair("error", "trace")]);
+    said(&level(folder.path(), &[&actors[1].pid().to_string(), "hyper=warn"]));
+    assert_eq!([of(1), of(2)], [pair("off,hyper=warning", "trace"), pair("error", "trace")]);
+    said(&level(folder.path(), &["critical", "--record", "off"]));
+    assert_eq!([of(0), of(1), of(2)], [(); 3].map(|()| pair("critical", "off")));
+    for (arguments, code, part) in [
+        (&["nobody", "info"][..], 1, "no running process with role or pid nobody"),
+        (&["4194305"], 1, "no running process"),
+        (&["host", "hyper=loud"], 2, "\"loud\" is no level"),
+        (&["host", "info", "--record", "loud"], 2, "\"loud\" is no level"),
+    ] {
+        let output = level(folder.path(), arguments);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(code) && error.contains(part), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn a_record_level_from_outside_fills_the_black_box() {
+    let folder = Scratch::new("record-outside");
+    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &["log:1", "line:ready", "wait", "fine:3", "kill"]);
+    assert_eq!(actor.line(), "ready");
+    said(&level(folder.path(), &["--record", "trace"]));
+    actor.go();
+    let _ = actor.end();
+    let output = tool(TOOL, &["recover", "--black-box", &folder.path().to_string_lossy()]);
+    let text = said(&output);
+    assert!(["line 0", "fine 0", "fine 2"].iter().all(|part| text.contains(part)), "{text}");
+}
+
+#[test]
+fn status_shows_every_ring_and_who_flushes() {
+    let folder = Scratch::new("status");
+    let dead = ["flusher=never", "slots=64", "policy=drop_newest", "log:100", "kill"];
+    let _ = Actor::start(ACTOR, "dead", folder.path(), &dead).end();
+    let found = status(folder.path());
+    assert_eq!(found["flusher"], Value::Null);
+    let ring = &found["rings"][0];
+    assert_eq!(
+        (&ring["role"], &ring["alive"], &ring["records"], &ring["lost"]),
+        (&"dead".into(), &false.into(), &64.into(), &36.into())
+    );
+    assert_eq!((&ring["state"], &ring["fill"]), (&"died without closing".into(), &1.0.into()));
+    assert!(ring["lag_ms"].as_f64().expect("a number") > 0.0, "{ring}");
+    let script = ["log:10", "flush", "line:ready", "wait"];
+    let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &script, &[("LASTWORDS_RECORD", "debug")]);
+    assert_eq!(actor.line(), "ready");
+    let found = wait_for("the dead ring's removal", || {
+        Some(status(folder.path())).filter(|found| found["rings"].as_array().is_some_and(|rings| rings.len() == 1))
+    });
+    assert_eq!(found["flusher"]["pid"], actor.pid());
+    let ring = &found["rings"][0];
+    assert_eq!((&ring["pid"], &ring["state"], &ring["records"]), (&actor.pid().into(), &"alive".into(), &10.into()));
+    assert_eq!((&ring["fill"], &ring["lag_ms"], &ring["record"]), (&0.0.into(), &0.0.into(), &"debug".into()));
+    let table = said(&tool(TOOL, &["status", &folder.path().to_string_lossy()]));
+    assert!(table.contains(&format!("flusher: pid {}", actor.pid())) && table.contains("ROLE    PID"), "{table}");
+    let empty = Scratch::new("status-empty");
+    std::fs::create_dir_all(empty.path()).expect("a folder");
+    assert_eq!(tool(TOOL, &["status", &empty.path().to_string_lossy()]).status.code(), Some(1));
+    std::fs::create_dir_all(empty.path().join("rings")).expect("a folder");
+    std::fs::write(empty.path().join("rings/worker-1-00.ring"), "no ring").expect("written");
+    let output = tool(TOOL, &["status", &empty.path().to_string_lossy()]);
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+}
