@@ -109,7 +109,7 @@ fn main() {
 
 fn measure(folder: &Path) -> u64 {
     lastwords::builder("bench")
-        .folder(folder)
+        .dir(folder)
         .level(Level::INFO)
         .full_policy(FullPolicy::Block)
         .flusher(Flusher::Embedded)

@@ -97,7 +97,7 @@ fn row(work: &str, threads: u64, folder: &Path) {
     let file = || File::create(folder.join("bench.log")).expect("a file");
     let seconds = match work {
         "lastwords" => {
-            lastwords::builder("bench").folder(folder).rotate_keep(100).init().expect("a ring");
+            lastwords::builder("bench").dir(folder).rotate_keep(100).init().expect("a ring");
             let each = |n: u64| lastwords::info!("frame {} took {} ms on {}", n, n as f64 * 0.25, NAME);
             time(threads, each, || lastwords::flush().expect("flushed"))
         }

@@ -136,7 +136,7 @@ fn report(table: &Table) {
 fn in_lastwords() {
     let base = if Path::new("/dev/shm").is_dir() { PathBuf::from("/dev/shm") } else { std::env::temp_dir() };
     let folder = base.join(format!("lastwords-bench-frontends-{}", std::process::id()));
-    let builder = lastwords::builder("bench").folder(&folder).level(Level::INFO);
+    let builder = lastwords::builder("bench").dir(&folder).level(Level::INFO);
     builder.slots_per_lane(16384).rotate_size(64 << 20).rotate_keep(100).init().expect("a ring");
     let mut table = Table::new(|| {
         lastwords::flush().expect("the flusher keeps up");

@@ -61,7 +61,7 @@ fn collected(row: &str, count: u64) -> u64 {
 fn calls(row: &str, count: u64) {
     let folder = std::env::temp_dir().join(format!("lastwords-bench-instructions-{}", std::process::id()));
     lastwords::builder("bench")
-        .folder(&folder)
+        .dir(&folder)
         .level(Level::INFO)
         .lanes(3)
         .slots_per_lane(1 << 16)

@@ -48,7 +48,7 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Box<dyn Error>> {
     let mut builder = lastwords::builder("host").level(lastwords::Level::TRACE);
     if let Some(folder) = env::args_os().nth(1) {
-        builder = builder.folder(folder);
+        builder = builder.dir(folder);
     }
     builder.init()?;
     let folder = lastwords::folder().ok_or("no log folder")?;

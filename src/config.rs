@@ -11,8 +11,10 @@ use crate::filter::Filter;
 use crate::level::Level;
 use crate::reader::{ROLE_RULE, is_role};
 use crate::ring::{Memory, RingSpec};
+use crate::settings::Settings;
 use std::env;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Bytes of a slot, unless the builder says otherwise.
@@ -34,7 +36,7 @@ pub(crate) const CRASH_FILES_DEFAULT: u32 = 20;
 /// Longest time between two syncs: an hour, after which the kernel has long written everything by itself.
 const DURABLE_MAX: Duration = Duration::from_secs(3600);
 
-/// Whether this process may be the flusher.
+/// Whether this process may be the flusher: `embedded` or `never` as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Flusher {
     /// A thread stands by and drains when it is elected.
@@ -44,14 +46,27 @@ pub enum Flusher {
     Never,
 }
 
+impl FromStr for Flusher {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Flusher, String> {
+        match text {
+            "embedded" => Ok(Flusher::Embedded),
+            "never" => Ok(Flusher::Never),
+            _ => Err("expected embedded or never".to_owned()),
+        }
+    }
+}
+
 /// Settings of a process's logger, on their way to [`Builder::init`].
 ///
-/// Precedence: what the builder was told, then the environment (`LASTWORDS_DIR`, `LASTWORDS_RINGS`, `LASTWORDS_LOG`,
-/// `LASTWORDS_FORMAT`, `LASTWORDS_DURABLE`), then the default.
+/// Each setting has one name: of the method here, of the key in a configuration file, and, after `LASTWORDS_` and in
+/// capitals, of an environment variable. Precedence: what the builder was told, then the environment, then the TOML file
+/// that `LASTWORDS_CONFIG` names (the table `[role.<role>]` before the rest of it), then the default.
 ///
 /// ```
 /// let folder = std::env::temp_dir().join(format!("lastwords-doc-builder-{}", std::process::id()));
-/// lastwords::builder("worker").folder(&folder).level(lastwords::Level::DEBUG).init()?;
+/// lastwords::builder("worker").dir(&folder).level(lastwords::Level::DEBUG).init()?;
 /// lastwords::debug!("loaded {} plugins", 3);
 /// lastwords::flush()?;
 /// assert!(std::fs::read_to_string(folder.join("worker.log"))?.contains("[DEBUG] loaded 3 plugins"));
@@ -61,69 +76,24 @@ pub enum Flusher {
 #[must_use = "a builder does nothing until init"]
 pub struct Builder {
     pub(crate) role: String,
-    pub(crate) app: Option<String>,
-    pub(crate) folder: Option<PathBuf>,
-    pub(crate) log: Option<String>,
-    pub(crate) record: Option<Level>,
-    pub(crate) record_size: u32,
-    pub(crate) slots_per_lane: u32,
-    pub(crate) lanes: u32,
-    pub(crate) full: FullPolicy,
-    pub(crate) console: bool,
-    pub(crate) flusher: Flusher,
-    pub(crate) memory: Memory,
-    pub(crate) rings: Option<PathBuf>,
-    pub(crate) utc: bool,
-    pub(crate) format: Option<Format>,
-    pub(crate) sigbus_guard: bool,
-    pub(crate) rotate_size: u64,
-    pub(crate) rotate_keep: u32,
-    pub(crate) durable: Option<Duration>,
-    pub(crate) crash_files: u32,
-    pub(crate) pull: u32,
-    pub(crate) log_facade: bool,
-    pub(crate) panic_hook: bool,
+    pub(crate) settings: Settings,
 }
 
 impl Builder {
     /// Defaults for this role.
     pub fn new(role: impl Into<String>) -> Builder {
-        Builder {
-            role: role.into(),
-            app: None,
-            folder: None,
-            log: None,
-            record: None,
-            record_size: RECORD_SIZE_DEFAULT,
-            slots_per_lane: SLOTS_DEFAULT,
-            lanes: LANES_DEFAULT,
-            full: FullPolicy::default(),
-            console: false,
-            flusher: Flusher::default(),
-            memory: Memory::default(),
-            rings: None,
-            utc: false,
-            format: None,
-            sigbus_guard: false,
-            rotate_size: ROTATE_SIZE_DEFAULT,
-            rotate_keep: ROTATE_KEEP_DEFAULT,
-            durable: None,
-            crash_files: CRASH_FILES_DEFAULT,
-            pull: 0,
-            log_facade: true,
-            panic_hook: true,
-        }
+        Builder { role: role.into(), settings: Settings::default() }
     }
 
     /// Application name; default is the program's file name. It names the default folder.
     pub fn app(mut self, app: impl Into<String>) -> Builder {
-        self.app = Some(app.into());
+        self.settings.app = Some(app.into());
         self
     }
 
     /// Log folder; default is `LASTWORDS_DIR`, else `<temp dir>/<app>/logs`.
-    pub fn folder(mut self, folder: impl AsRef<Path>) -> Builder {
-        self.folder = Some(folder.as_ref().to_owned());
+    pub fn dir(mut self, folder: impl AsRef<Path>) -> Builder {
+        self.settings.dir = Some(folder.as_ref().to_owned());
         self
     }
 
@@ -135,7 +105,7 @@ impl Builder {
     /// What is written to the log files, as directives like `info,hyper=warn`, see [`Directives`]; default is
     /// `LASTWORDS_LOG`, else `info`.
     pub fn log(mut self, directives: impl Into<String>) -> Builder {
-        self.log = Some(directives.into());
+        self.settings.log = Some(directives.into());
         self
     }
 
@@ -143,19 +113,19 @@ impl Builder {
     /// closing its log they stand in its crash file. They cost nothing but the call, and the oldest give way. Default is
     /// `LASTWORDS_RECORD`, else none but what is written.
     pub fn record(mut self, level: Level) -> Builder {
-        self.record = Some(level);
+        self.settings.record = Some(level);
         self
     }
 
     /// Bytes of a slot: 128, 256 or 512. A record whose text exceeds the slot less 48 bytes takes several slots.
     pub fn record_size(mut self, bytes: u32) -> Builder {
-        self.record_size = bytes;
+        self.settings.record_size = Some(bytes);
         self
     }
 
     /// Slots of a lane, a power of two from 8 to 65536. A message may take a quarter of them.
     pub fn slots_per_lane(mut self, slots: u32) -> Builder {
-        self.slots_per_lane = slots;
+        self.settings.slots_per_lane = Some(slots);
         self
     }
 
@@ -163,38 +133,44 @@ impl Builder {
     /// thread takes a second lane at its first record that no file shows, as long as no more than half of the lanes are
     /// such, and one overflow lane more is for them.
     pub fn lanes(mut self, lanes: u32) -> Builder {
-        self.lanes = lanes;
+        self.settings.lanes = Some(lanes);
         self
     }
 
     /// What a log call does when its lane is full.
     pub fn full_policy(mut self, policy: FullPolicy) -> Builder {
-        self.full = policy;
+        self.settings.full_policy = Some(policy);
         self
     }
 
     /// Whether this process also prints its records on standard error, from a thread of its own. Default false.
     pub fn console(mut self, console: bool) -> Builder {
-        self.console = console;
+        self.settings.console = Some(console);
+        self
+    }
+
+    /// For development: the console shows records of every level, whatever the files show. Default false.
+    pub fn dev(mut self, dev: bool) -> Builder {
+        self.settings.dev = Some(dev);
         self
     }
 
     /// Whether this process may be the flusher.
     pub fn flusher(mut self, flusher: Flusher) -> Builder {
-        self.flusher = flusher;
+        self.settings.flusher = Some(flusher);
         self
     }
 
     /// What the ring's memory is. Default is a file in the rings folder.
     pub fn memory(mut self, memory: Memory) -> Builder {
-        self.memory = memory;
+        self.settings.memory = Some(memory);
         self
     }
 
     /// Folder of the rings, a tmpfs for instance; default is `LASTWORDS_RINGS`, else `rings` in the log folder. All
     /// processes that share a log folder, and its tools, must name the same.
     pub fn rings(mut self, folder: impl AsRef<Path>) -> Builder {
-        self.rings = Some(folder.as_ref().to_owned());
+        self.settings.rings = Some(folder.as_ref().to_owned());
         self
     }
 
@@ -206,33 +182,33 @@ impl Builder {
     /// returns an error. SIGBUS for any other reason goes to the handler that was there before, so that a program which
     /// installs one of its own does so before `init`.
     pub fn sigbus_guard(mut self, guard: bool) -> Builder {
-        self.sigbus_guard = guard;
+        self.settings.sigbus_guard = Some(guard);
         self
     }
 
     /// Times in the files in UTC instead of local time.
     pub fn utc(mut self, utc: bool) -> Builder {
-        self.utc = utc;
+        self.settings.utc = Some(utc);
         self
     }
 
     /// Which files the records go to: `<role>.log`, `<role>.jsonl` or both. Default is `LASTWORDS_FORMAT` (`text`, `json`
     /// or `both`), else text. For a role the newest ring's value counts; files of the other form stay as they are.
     pub fn format(mut self, format: Format) -> Builder {
-        self.format = Some(format);
+        self.settings.format = Some(format);
         self
     }
 
     /// Size in bytes at which the log file is rotated, at least 4096; default 10 MiB. For a role the newest ring's
     /// value counts.
     pub fn rotate_size(mut self, bytes: u64) -> Builder {
-        self.rotate_size = bytes;
+        self.settings.rotate_size = Some(bytes);
         self
     }
 
     /// Rotated files kept, 1 to 100; default 5.
     pub fn rotate_keep(mut self, files: u32) -> Builder {
-        self.rotate_keep = files;
+        self.settings.rotate_keep = Some(files);
         self
     }
 
@@ -242,7 +218,7 @@ impl Builder {
     /// milliseconds, else never: what any process's death leaves is safe without it. The shortest time of all rings
     /// of a folder counts for the whole folder.
     pub fn durable(mut self, every: Duration) -> Builder {
-        self.durable = Some(every);
+        self.settings.durable = Some(every);
         self
     }
 
@@ -251,21 +227,21 @@ impl Builder {
     /// A crash file, `<role>-<pid>-<UTC time>.crash.log`, is written when a process dies without closing its log. It
     /// holds all that the ring still has, of every level. For a role the dead process's own ring counts.
     pub fn crash_files(mut self, files: u32) -> Builder {
-        self.crash_files = files;
+        self.settings.crash_files = Some(files);
         self
     }
 
     /// Has a record of level ERROR or above bring the last so many records of this process that no log file shows into
     /// the log file, above its own line; at most 10,000. Only with [`Builder::record`]. Default 0.
     pub fn pull(mut self, records: u32) -> Builder {
-        self.pull = records;
+        self.settings.pull = Some(records);
         self
     }
 
     /// Whether records of the `log` facade go to this logger; default true. False leaves the facade to somebody else, for
     /// instance to `tracing_log::LogTracer`, which forwards them to the `tracing` layer. Only for [`Builder::init`].
     pub fn log_facade(mut self, take: bool) -> Builder {
-        self.log_facade = take;
+        self.settings.log_facade = Some(take);
         self
     }
 
@@ -274,7 +250,7 @@ impl Builder {
     ///
     /// ```
     /// let folder = std::env::temp_dir().join(format!("lastwords-doc-panic-{}", std::process::id()));
-    /// lastwords::builder("worker").folder(&folder).init()?;
+    /// lastwords::builder("worker").dir(&folder).init()?;
     /// let thread = std::thread::Builder::new().name("camera".to_owned()).spawn(|| panic!("no frame"))?;
     /// assert!(thread.join().is_err());
     /// lastwords::flush()?;
@@ -283,7 +259,7 @@ impl Builder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn panic_hook(mut self, record: bool) -> Builder {
-        self.panic_hook = record;
+        self.settings.panic_hook = Some(record);
         self
     }
 
@@ -294,7 +270,29 @@ impl Builder {
     /// [`Error::Setting`] for a value that cannot be, [`Error::AlreadyInitialised`] at the second call,
     /// [`Error::Folder`] and [`Error::Io`] if the ring cannot be made.
     pub fn init(self) -> Result<()> {
-        crate::registry::init(self)
+        crate::registry::init(self.resolve()?)
+    }
+
+    /// With what the environment and the configuration file say where the builder was told nothing.
+    pub(crate) fn resolve(self) -> Result<Builder> {
+        let settings = self.settings.or(Settings::from_environment()?);
+        #[cfg(feature = "config")]
+        let settings = settings.or(crate::configfile::settings(&self.role)?);
+        Ok(Builder { settings, ..self })
+    }
+
+    pub(crate) fn flushes(&self) -> bool {
+        cfg!(feature = "flusher") && self.settings.flusher.unwrap_or_default() == Flusher::Embedded
+    }
+
+    pub(crate) fn takes_facade(&self) -> bool {
+        self.settings.log_facade.unwrap_or(true)
+    }
+
+    /// Whether there is a console, and whether it shows what no file shows.
+    pub(crate) fn console_shows(&self) -> (bool, bool) {
+        let dev = self.settings.dev.unwrap_or(false);
+        (dev || self.settings.console.unwrap_or(false), dev)
     }
 
     pub(crate) fn app_name(&self) -> String {
@@ -302,32 +300,28 @@ impl Builder {
             let path = env::current_exe().ok()?;
             Some(path.file_stem()?.to_string_lossy().into_owned())
         };
-        self.app.clone().or_else(program).unwrap_or_else(|| "lastwords".to_owned())
+        self.settings.app.clone().or_else(program).unwrap_or_else(|| "lastwords".to_owned())
     }
 
     pub(crate) fn folder_path(&self) -> PathBuf {
-        let from_environment = || env::var_os("LASTWORDS_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-        self.folder.clone().or_else(from_environment).unwrap_or_else(|| default_path(&self.app_name()))
+        self.settings.dir.clone().unwrap_or_else(|| default_path(&self.app_name()))
     }
 
     /// Makes the folder, with its rings where they were wanted.
     pub(crate) fn make_folder(&self) -> Result<Folder> {
-        let from_environment = || env::var_os("LASTWORDS_RINGS").filter(|dir| !dir.is_empty()).map(PathBuf::from);
         let folder = self.make_log_folder()?;
-        match self.rings.clone().or_else(from_environment) {
-            Some(rings) => folder.with_rings(&rings),
+        match &self.settings.rings {
+            Some(rings) => folder.with_rings(rings),
             None => Ok(folder),
         }
     }
 
     /// Makes the folder. Where the default one cannot be trusted, one that carries the user's id takes its place.
     fn make_log_folder(&self) -> Result<Folder> {
-        let path = self.folder_path();
-        let named = self.folder.is_some() || path != default_path(&self.app_name());
-        if named {
-            return Folder::create(&path);
+        if let Some(path) = &self.settings.dir {
+            return Folder::create(path);
         }
-        Folder::create_default(&path).or_else(|error| {
+        Folder::create_default(&default_path(&self.app_name())).or_else(|error| {
             let uid = rustix::process::geteuid().as_raw();
             let own = default_path(&format!("{}-{uid}", self.app_name()));
             let folder = Folder::create_default(&own)?;
@@ -341,47 +335,48 @@ impl Builder {
             let found = self.role.escape_default();
             return Err(Error::setting("role", format!("\"{found}\" found, expected {ROLE_RULE}")));
         }
-        if self.rotate_size < 4096 {
-            return Err(Error::setting("rotate_size", format!("{} found, expected at least 4096", self.rotate_size)));
+        let settings = &self.settings;
+        let rotate_size = settings.rotate_size.unwrap_or(ROTATE_SIZE_DEFAULT);
+        if rotate_size < 4096 {
+            return Err(Error::setting("rotate_size", format!("{rotate_size} found, expected at least 4096")));
         }
-        if !(1..=100).contains(&self.rotate_keep) {
-            return Err(Error::setting("rotate_keep", format!("{} found, expected 1 to 100", self.rotate_keep)));
+        let rotate_keep = settings.rotate_keep.unwrap_or(ROTATE_KEEP_DEFAULT);
+        if !(1..=100).contains(&rotate_keep) {
+            return Err(Error::setting("rotate_keep", format!("{rotate_keep} found, expected 1 to 100")));
         }
         let filter = self.filter()?;
-        let overflow = OVERFLOW_LANES + u32::from(filter.record != Level::OFF);
-        if self.lanes <= overflow {
-            return Err(Error::setting("lanes", format!("{} found, expected at least {}", self.lanes, overflow + 1)));
-        }
-        let (record, slots, lanes) = (self.record_size, self.slots_per_lane, self.lanes);
-        let geometry = Geometry::new(record, slots, lanes, overflow, TABLE_DEFAULT)
-            .map_err(|error| Error::setting("ring geometry", error))?;
         Ok(RingSpec {
             role: self.role.clone(),
             app: self.app_name(),
-            geometry,
+            geometry: self.geometry(&filter)?,
             filter,
-            memory: self.memory,
-            full: self.full,
-            utc: self.utc,
-            format: self.effective_format()?,
-            rotate_size: self.rotate_size,
-            rotate_keep: self.rotate_keep,
+            memory: settings.memory.unwrap_or_default(),
+            full: settings.full_policy.unwrap_or_default(),
+            utc: settings.utc.unwrap_or(false),
+            format: settings.format.unwrap_or_default(),
+            rotate_size,
+            rotate_keep,
             sync_ms: self.sync_ms()?,
-            crash_keep: at_most_10_000("crash_files", self.crash_files)?,
-            pull: at_most_10_000("pull", self.pull)?,
+            crash_keep: at_most_10_000("crash_files", settings.crash_files.unwrap_or(CRASH_FILES_DEFAULT))?,
+            pull: at_most_10_000("pull", settings.pull.unwrap_or(0))?,
         })
+    }
+
+    fn geometry(&self, filter: &Filter) -> Result<Geometry> {
+        let overflow = OVERFLOW_LANES + u32::from(filter.record != Level::OFF);
+        let lanes = self.settings.lanes.unwrap_or(LANES_DEFAULT);
+        if lanes <= overflow {
+            return Err(Error::setting("lanes", format!("{lanes} found, expected at least {}", overflow + 1)));
+        }
+        let record_size = self.settings.record_size.unwrap_or(RECORD_SIZE_DEFAULT);
+        let slots = self.settings.slots_per_lane.unwrap_or(SLOTS_DEFAULT);
+        Geometry::new(record_size, slots, lanes, overflow, TABLE_DEFAULT)
+            .map_err(|error| Error::setting("ring geometry", error))
     }
 
     /// Milliseconds between two syncs, 0 for none.
     fn sync_ms(&self) -> Result<u32> {
-        let every = match (self.durable, env::var("LASTWORDS_DURABLE")) {
-            (Some(every), _) => every,
-            (None, Ok(text)) if !text.is_empty() => {
-                let wrong = |_| Error::setting("LASTWORDS_DURABLE", format!("\"{text}\" found, expected milliseconds"));
-                Duration::from_millis(text.parse().map_err(wrong)?)
-            }
-            _ => return Ok(0),
-        };
+        let every = self.settings.durable.unwrap_or_default();
         if every > DURABLE_MAX {
             return Err(Error::setting("durable", format!("{every:?} found, expected at most an hour")));
         }
@@ -389,28 +384,13 @@ impl Builder {
     }
 
     fn filter(&self) -> Result<Filter> {
-        let from_environment = |name| env::var(name).ok().filter(|text| !text.is_empty());
-        let directives = match (&self.log, from_environment("LASTWORDS_LOG")) {
-            (Some(text), _) => text.parse().map_err(|error| Error::setting("log", error))?,
-            (None, Some(text)) => text.parse().map_err(|error| Error::setting("LASTWORDS_LOG", error))?,
-            (None, None) => Directives::from(Level::INFO),
+        let directives = match &self.settings.log {
+            Some(text) => text.parse().map_err(|error| Error::setting("log", error))?,
+            None => Directives::from(Level::INFO),
         };
-        let record = match (self.record, from_environment("LASTWORDS_RECORD")) {
-            (Some(level), _) => level,
-            (None, Some(text)) => text.parse().map_err(|error| Error::setting("LASTWORDS_RECORD", error))?,
-            (None, None) => Level::OFF,
-        };
+        let (_, dev) = self.console_shows();
+        let record = self.settings.record.unwrap_or(if dev { Level::TRACE } else { Level::OFF });
         Ok(Filter { directives, record })
-    }
-
-    fn effective_format(&self) -> Result<Format> {
-        match (self.format, env::var("LASTWORDS_FORMAT")) {
-            (Some(format), _) => Ok(format),
-            (None, Ok(text)) if !text.is_empty() => {
-                text.parse().map_err(|error: String| Error::setting("LASTWORDS_FORMAT", error))
-            }
-            _ => Ok(Format::default()),
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What can go wrong outside a log call. Log calls themselves return no errors; they count.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ pub enum Error {
     /// A setting has a value that cannot be.
     Setting {
         /// Name of the setting.
-        name: &'static str,
+        name: Cow<'static, str>,
         /// What was found and what was expected.
         why: String,
     },
@@ -78,8 +79,8 @@ impl Error {
         matches!(self, Error::Io { source, .. } if may_pass(source))
     }
 
-    pub(crate) fn setting(name: &'static str, why: impl fmt::Display) -> Error {
-        Error::Setting { name, why: why.to_string() }
+    pub(crate) fn setting(name: impl Into<Cow<'static, str>>, why: impl fmt::Display) -> Error {
+        Error::Setting { name: name.into(), why: why.to_string() }
     }
 
     pub(crate) fn not_a_ring(path: &Path, why: impl fmt::Display) -> Error {

@@ -4,7 +4,6 @@
 //! they stand in the record and not at its call site.
 
 use crate::checksum::checksum;
-use crate::config::{Builder, Flusher};
 use crate::error::{Error, Result};
 use crate::field::FieldWriter;
 use crate::level::Level;
@@ -42,8 +41,7 @@ pub(crate) fn install() -> Result<()> {
 /// Has the facade itself turn away what no logger records, which is cheaper. Only where this process has a thread that
 /// follows later changes of the filter.
 pub(crate) fn follow(logger: &Logger) {
-    let Builder { flusher, log_facade, .. } = logger.builder();
-    if !cfg!(feature = "flusher") || *flusher != Flusher::Embedded || !log_facade {
+    if !logger.builder().flushes() || !logger.builder().takes_facade() {
         return;
     }
     let finest = logger.filter().finest();

@@ -11,7 +11,7 @@ use std::str::FromStr;
 /// ```
 /// use lastwords::Format;
 /// let folder = std::env::temp_dir().join(format!("lastwords-doc-format-{}", std::process::id()));
-/// lastwords::builder("host").folder(&folder).format(Format::Both).init()?;
+/// lastwords::builder("host").dir(&folder).format(Format::Both).init()?;
 /// lastwords::warning!("slow frame"; camera = 3, ms = 41.5);
 /// lastwords::flush()?;
 /// let json = std::fs::read_to_string(folder.join("host.jsonl"))?;

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! # let folder = std::env::temp_dir().join(format!("lastwords-doc-lib-{}", std::process::id()));
-//! # lastwords::builder("host").folder(&folder).init()?;
+//! # lastwords::builder("host").dir(&folder).init()?;
 //! # if false {
 //! lastwords::init("host")?;
 //! # }
@@ -22,7 +22,7 @@
 //!
 //! ```
 //! # let folder = std::env::temp_dir().join(format!("lastwords-doc-kv-{}", std::process::id()));
-//! # lastwords::builder("host").folder(&folder).init()?;
+//! # lastwords::builder("host").dir(&folder).init()?;
 //! log::info!(user = "ada", attempts = 3; "logged in");
 //! lastwords::flush()?;
 //! assert!(std::fs::read_to_string(folder.join("host.log"))?.contains("logged in user=ada attempts=3"));
@@ -68,6 +68,8 @@ not_under_loom! {
 
     mod complain;
     mod config;
+    #[cfg(feature = "config")]
+    mod configfile;
     mod decode;
     mod directives;
     mod facade;
@@ -81,6 +83,7 @@ not_under_loom! {
     mod panic;
     mod registry;
     mod remembered;
+    mod settings;
     mod shared_lane;
     mod site;
     mod snapshot;

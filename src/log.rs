@@ -13,7 +13,7 @@ use crate::site::record_bytes_to;
 ///
 /// ```
 /// let folder = std::env::temp_dir().join(format!("lastwords-doc-log-{}", std::process::id()));
-/// let audit = lastwords::builder("audit").folder(&folder).open()?;
+/// let audit = lastwords::builder("audit").dir(&folder).open()?;
 /// lastwords::info!(logger: audit, "user {} logged in", "ada");
 /// audit.flush()?;
 /// assert!(std::fs::read_to_string(folder.join("audit.log"))?.contains("user ada logged in"));
@@ -61,6 +61,6 @@ impl Builder {
     /// # Errors
     /// As [`Builder::init`].
     pub fn open(self) -> Result<Log> {
-        registry::open(self).map(|cell| Log { cell })
+        registry::open(self.resolve()?).map(|cell| Log { cell })
     }
 }

@@ -1,7 +1,7 @@
 //! A logger: one ring, and the threads that write to it.
 
 use crate::clock::{self, ANCHOR_TICKS, AnchorWriter};
-use crate::config::{Builder, Flusher};
+use crate::config::Builder;
 use crate::directives::Directives;
 use crate::error::{Error, Result};
 use crate::filter::{ASK, Destination, Filter};
@@ -114,13 +114,13 @@ impl Logger {
         let spec = builder.ring_spec()?;
         let folder = builder.make_folder()?;
         let mut ring = Ring::create(&folder, &spec)?;
-        if builder.sigbus_guard {
+        if builder.settings.sigbus_guard.unwrap_or(false) {
             ring.guard();
         }
         let doorbell = folder.doorbell()?;
         hooks::close_in_child(ring.raw_fd());
         // A forked child, wherever it is by then, logs to the same folder.
-        builder.folder = Some(folder.path().to_owned());
+        builder.settings.dir = Some(folder.path().to_owned());
         let own = spec.geometry.lanes() - spec.geometry.overflow_lanes();
         let fine_overflow = spec.records_finer();
         let shared = spec.geometry.overflow_lanes() - usize::from(fine_overflow);
@@ -149,11 +149,12 @@ impl Logger {
     pub(crate) fn start(&'static self) {
         #[cfg(feature = "flusher")]
         {
-            if self.builder.flusher == Flusher::Embedded {
+            if self.builder.flushes() {
                 crate::flush::embedded::start(&self.folder);
             }
-            if self.builder.console {
-                crate::flush::console::start(self);
+            let (console, dev) = self.builder.console_shows();
+            if console {
+                crate::flush::console::start(self, dev);
             }
         }
     }
@@ -467,7 +468,7 @@ impl Logger {
 
     /// Whether nobody is there who would flush.
     fn is_alone(&self) -> bool {
-        self.builder.flusher == Flusher::Never && !Holder::read(&self.folder).is_some_and(|holder| holder.may_live())
+        !self.builder.flushes() && !Holder::read(&self.folder).is_some_and(|holder| holder.may_live())
     }
 
     /// Waits until everything that was logged before is in the log file.

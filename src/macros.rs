@@ -9,7 +9,7 @@
 ///
 /// ```
 /// # let folder = std::env::temp_dir().join(format!("lastwords-doc-log-macro-{}", std::process::id()));
-/// # lastwords::builder("host").folder(&folder).init()?;
+/// # lastwords::builder("host").dir(&folder).init()?;
 /// let (frame, camera) = (7, "left");
 /// lastwords::info!("frame {frame} took {:.1} ms", 16.66; camera, retries = 0);
 /// lastwords::flush()?;

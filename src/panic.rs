@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn the_flushers_own_thread_records_its_panic_and_does_not_wait_for_itself() {
         let path = std::env::temp_dir().join(format!("lastwords-flusher-panic-{}", std::process::id()));
-        let log = builder("host").folder(&path).flusher(Flusher::Never).slots_per_lane(8).lanes(3);
+        let log = builder("host").dir(&path).flusher(Flusher::Never).slots_per_lane(8).lanes(3);
         log.init().expect("a ring");
         let flusher = std::thread::Builder::new().name("lastwords".to_owned()).spawn(|| {
             thread::become_flusher();

@@ -111,10 +111,10 @@ pub(crate) fn init(builder: Builder) -> Result<()> {
     if MAIN.page.get().is_some() {
         return Err(Error::AlreadyInitialised { role: MAIN.role() });
     }
-    if builder.log_facade {
+    if builder.takes_facade() {
         crate::facade::install()?;
     }
-    let panic_hook = builder.panic_hook;
+    let panic_hook = builder.settings.panic_hook.unwrap_or(true);
     MAIN.fill(builder)?;
     if panic_hook {
         crate::panic::install();
@@ -126,7 +126,7 @@ pub(crate) fn init(builder: Builder) -> Result<()> {
 pub(crate) fn open(builder: Builder) -> Result<&'static LoggerCell> {
     let path = std::path::absolute(builder.folder_path()).ok();
     let same = |cell: &&'static LoggerCell| {
-        cell.builder.get().is_some_and(|known| known.role == builder.role && known.folder == path)
+        cell.builder.get().is_some_and(|known| known.role == builder.role && known.settings.dir == path)
     };
     if let Some(cell) = cells().find(same) {
         return Ok(cell);

@@ -30,6 +30,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// What a ring is made with.
 #[derive(Debug, Clone)]
@@ -90,6 +91,18 @@ pub enum Memory {
     File,
     /// Named shared memory: survives every process, not a reboot; costs no disk writes.
     Shared,
+}
+
+impl FromStr for Memory {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Memory, String> {
+        match text {
+            "file" => Ok(Memory::File),
+            "shared" => Ok(Memory::Shared),
+            _ => Err("expected file or shared".to_owned()),
+        }
+    }
 }
 
 impl Ring {

@@ -242,7 +242,7 @@ impl Said for BytesFrom<'_> {
 ///
 /// ```
 /// let folder = std::env::temp_dir().join(format!("lastwords-doc-bytes-{}", std::process::id()));
-/// lastwords::builder("worker").folder(&folder).init()?;
+/// lastwords::builder("worker").dir(&folder).init()?;
 /// lastwords::record_bytes(lastwords::Level::WARNING, "child", b"caf\xe9");
 /// lastwords::flush()?;
 /// assert!(std::fs::read_to_string(folder.join("worker.log"))?.contains("[WARNING] caf\\xe9"));

@@ -20,7 +20,7 @@ pub(crate) fn run(case: Case, folder: &Path) {
     let before = peak();
     let drained = case.is_drained();
     lastwords::builder("growth")
-        .folder(folder)
+        .dir(folder)
         .record_size(case.record)
         .slots_per_lane(case.slots)
         .lanes(case.lanes)

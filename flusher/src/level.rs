@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &cli::Level) -> Result<Exit> {
 }
 
 fn refused(error: impl std::fmt::Display) -> Error {
-    Error::Setting { name: "DIRECTIVES", why: error.to_string() }
+    Error::Setting { name: "DIRECTIVES".into(), why: error.to_string() }
 }
 
 fn running(folder: &Folder) -> Result<Vec<Running>> {

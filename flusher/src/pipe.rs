@@ -14,7 +14,7 @@ const BUFFER: usize = 64 << 10;
 pub(crate) fn run(arguments: &Pipe) -> Result<Exit> {
     lastwords::builder(arguments.role.as_str())
         .app(arguments.place.app.as_str())
-        .folder(arguments.place.path())
+        .dir(arguments.place.path())
         .level(Level::new(0))
         .init()?;
     let mut input = io::BufReader::with_capacity(BUFFER, io::stdin().lock());

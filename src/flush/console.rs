@@ -38,13 +38,13 @@ const FINISH_MAX: Duration = Duration::from_millis(300);
 static STATE: AtomicU32 = AtomicU32::new(0);
 
 /// Starts the console thread for `logger`.
-pub(crate) fn start(logger: &'static Logger) {
+pub(crate) fn start(logger: &'static Logger, dev: bool) {
     STATE.store(1, Ordering::Release);
     let body = move || {
         hooks::block_signals();
         thread::become_flusher();
         match RingReader::open(logger.ring().path()) {
-            Ok(reader) => Console::new(reader).run(),
+            Ok(reader) => Console::new(reader, dev).run(),
             Err(error) => complain(format_args!("no console: {error}")),
         }
         STATE.store(3, Ordering::Release);
@@ -77,10 +77,12 @@ struct Console {
     sites: Sites,
     colours: bool,
     lost: u64,
+    /// Shows what no file shows.
+    dev: bool,
 }
 
 impl Console {
-    fn new(reader: RingReader) -> Console {
+    fn new(reader: RingReader, dev: bool) -> Console {
         let lanes = reader.geometry().lanes();
         let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
         let utc = reader.header().flags & crate::layout::ring_flag::UTC != 0;
@@ -94,6 +96,7 @@ impl Console {
             sites: Sites::default(),
             colours,
             lost: 0,
+            dev,
             reader,
         }
     }
@@ -118,7 +121,7 @@ impl Console {
         self.reader.lanes(&mut self.scratch, &mut self.snapshots)?;
         let timeline = self.reader.timeline()?;
         for lane in 0..self.batches.len() {
-            if self.snapshots[lane].kind == lane_kind::FINE {
+            if self.snapshots[lane].kind == lane_kind::FINE && !self.dev {
                 continue;
             }
             let extent = Extent::Live(self.snapshots[lane].reserved);

@@ -22,7 +22,7 @@ pub type TracingLayer<S> = Filtered<Recorder, Recorded, S>;
 /// ```
 /// use tracing_subscriber::layer::SubscriberExt;
 /// # let folder = std::env::temp_dir().join(format!("lastwords-doc-layer-{}", std::process::id()));
-/// # lastwords::builder("host").folder(&folder).init()?;
+/// # lastwords::builder("host").dir(&folder).init()?;
 /// let subscriber = tracing_subscriber::registry().with(lastwords::tracing_layer());
 /// tracing::subscriber::with_default(subscriber, || tracing::info!(user = "ada", "logged in"));
 /// lastwords::flush()?;

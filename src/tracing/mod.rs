@@ -2,7 +2,7 @@
 //!
 //! ```
 //! # let folder = std::env::temp_dir().join(format!("lastwords-doc-tracing-{}", std::process::id()));
-//! # lastwords::builder("host").folder(&folder).init()?;
+//! # lastwords::builder("host").dir(&folder).init()?;
 //! use tracing_subscriber::layer::SubscriberExt;
 //!
 //! tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lastwords::tracing_layer()))?;

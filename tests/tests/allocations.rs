@@ -52,7 +52,7 @@ fn allocations(call: impl Fn(u64)) -> u64 {
 #[test]
 fn no_front_end_allocates_for_a_usual_record() {
     let folder = Scratch::new("allocations");
-    lastwords::builder("host").folder(folder.path()).flusher(Flusher::Never).init().expect("a ring");
+    lastwords::builder("host").dir(folder.path()).flusher(Flusher::Never).init().expect("a ring");
     let subscriber = Registry::default().with(lastwords::tracing_layer());
     tracing::subscriber::set_global_default(subscriber).expect("the first");
     let list = [1, 2];

@@ -21,7 +21,7 @@ struct Expected {
 impl Expected {
     fn new(role: &'static str, slots: u32) -> Expected {
         let folder = Scratch::new(role);
-        let builder = lastwords::builder(role).folder(folder.path()).level(Level::DEBUG);
+        let builder = lastwords::builder(role).dir(folder.path()).level(Level::DEBUG);
         let log = builder.slots_per_lane(slots).lanes(3).open().expect("a logger");
         Expected { folder, role, log, lines: RefCell::default() }
     }

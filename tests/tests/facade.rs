@@ -53,7 +53,7 @@ fn log_all() -> u32 {
 #[test]
 fn key_values_are_typed_fields_and_stand_behind_the_text() {
     let folder = Scratch::new("facade");
-    lastwords::builder("host").folder(folder.path()).level(Level::INFO).flusher(Flusher::Never).init().expect("a ring");
+    lastwords::builder("host").dir(folder.path()).level(Level::INFO).flusher(Flusher::Never).init().expect("a ring");
     let line = log_all();
     let found = records(folder.path());
     let fields: Vec<(&str, Vec<&str>)> = found

@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &DemoProcess) -> Result<Exit> {
     let page = Page::open(&arguments.oracle, arguments.threads)?;
     lastwords::builder(arguments.role.as_str())
         .app("lastwords-demo")
-        .folder(&arguments.dir)
+        .dir(&arguments.dir)
         .rings(&arguments.rings)
         .memory(if arguments.shm { Memory::Shared } else { Memory::File })
         .level(Level::INFO)

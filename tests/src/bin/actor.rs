@@ -25,7 +25,7 @@ fn main() {
     let folder = arguments.next().expect("a folder");
     let mut builder = lastwords::builder(role);
     if folder != "default" {
-        builder = builder.folder(folder);
+        builder = builder.dir(folder);
     }
     let mut actions = Vec::new();
     for argument in arguments {
@@ -223,7 +223,7 @@ fn storm(children: u64) {
 
 fn second_role(role: &str) {
     let folder = lastwords::folder().expect("initialised");
-    let open = || lastwords::builder(role).folder(&folder).open().expect("a second ring");
+    let open = || lastwords::builder(role).dir(&folder).open().expect("a second ring");
     let (first, same) = (open(), open());
     for n in 0..100 {
         lastwords::info!(logger: first, "second {n}");

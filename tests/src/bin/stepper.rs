@@ -18,7 +18,7 @@ fn main() {
     let kind = arguments.next().map_or(Kind::Plain, |name| Kind::named(&name));
     let marks = Marks::create(&marks, 1).expect("the marks");
     lastwords::builder("stepper")
-        .folder(folder)
+        .dir(folder)
         .level(lastwords::Level::INFO)
         .record_size(128)
         .slots_per_lane(8)

@@ -16,7 +16,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().expect("a folder");
     let scenario = arguments.next().expect("a scenario");
-    let builder = lastwords::builder("worker").folder(folder).flusher(Flusher::Never);
+    let builder = lastwords::builder("worker").dir(folder).flusher(Flusher::Never);
     match scenario.as_str() {
         "places" => with_layer(builder, places),
         "fields" => with_layer(builder, fields),

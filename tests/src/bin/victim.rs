@@ -20,7 +20,7 @@ fn main() {
     }
     builder
         .memory(if victim.shared_memory { Memory::Shared } else { Memory::default() })
-        .folder(&victim.folder)
+        .dir(&victim.folder)
         .level(lastwords::Level::INFO)
         .record_size(victim.record_size)
         .slots_per_lane(victim.slots)

@@ -16,7 +16,7 @@ pub(crate) struct Macro;
 pub(crate) struct Facade;
 
 fn start(folder: &Path) {
-    lastwords::builder("bench").folder(folder).rotate_keep(100).init().expect("a ring");
+    lastwords::builder("bench").dir(folder).rotate_keep(100).init().expect("a ring");
 }
 
 fn flush() {

@@ -1,0 +1,120 @@
+//! The configuration file that `LASTWORDS_CONFIG` names.
+//!
+//! ```toml
+//! log = "info,hyper=warn"
+//! rotate_keep = 10
+//!
+//! [role.worker]
+//! record = "trace"
+//! ```
+
+use crate::error::{Error, Result};
+use crate::settings::{NAMES, Settings};
+use std::env;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// The environment variable.
+const VARIABLE: &str = "LASTWORDS_CONFIG";
+/// The table with one table for each role.
+const ROLE: &str = "role";
+/// Names as alike as this may be meant.
+const ALIKE: f64 = 0.75;
+
+/// What the configuration file says to a process of this role: what is in the role's table comes before the rest.
+pub(crate) fn settings(role: &str) -> Result<Settings> {
+    let Some(path) = env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from) else {
+        return Ok(Settings::default());
+    };
+    let text = std::fs::read_to_string(&path).map_err(Error::io("read the configuration file", &path))?;
+    parse(&text, role).map_err(|why| refused(&path, &why))
+}
+
+fn refused(path: &Path, why: &str) -> Error {
+    Error::setting(VARIABLE, format!("{}: {}", path.display(), why.trim_end()))
+}
+
+fn parse(text: &str, role: &str) -> Result<Settings, String> {
+    let mut table: Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
+    let mut own = Settings::default();
+    match table.remove(ROLE) {
+        None => {}
+        Some(Value::Table(roles)) => {
+            for (name, settings) in roles {
+                let Value::Table(settings) = settings else {
+                    return Err(format!("\"role.{name}\" is no table, expected [role.{name}] with settings below"));
+                };
+                // Those of other roles too, so that a mistake shows wherever the file is read.
+                let settings = take(&settings, &format!("role.{name}."))?;
+                if name == role {
+                    own = settings;
+                }
+            }
+        }
+        Some(_) => return Err("\"role\" is no table, expected [role.NAME] with settings below".to_owned()),
+    }
+    Ok(own.or(take(&table, "")?))
+}
+
+fn take(table: &Table, prefix: &str) -> Result<Settings, String> {
+    let mut settings = Settings::default();
+    for (name, value) in table {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Integer(number) => number.to_string(),
+            Value::Boolean(value) => value.to_string(),
+            other => {
+                let kind = other.type_str();
+                return Err(format!("\"{prefix}{name}\" is of type {kind}, expected text, an integer or a truth value"));
+            }
+        };
+        match settings.set(name, &text) {
+            Ok(true) => {}
+            Ok(false) => return Err(format!("unknown setting \"{prefix}{name}\"; {}", suggest(name))),
+            Err(why) => return Err(format!("\"{prefix}{name}\": {why}")),
+        }
+    }
+    Ok(settings)
+}
+
+fn suggest(name: &str) -> String {
+    let alike = NAMES.iter().map(|known| (strsim::jaro_winkler(name, known), known));
+    match alike.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((likeness, known)) if likeness >= ALIKE => format!("did you mean \"{known}\"?"),
+        _ => format!("expected one of {}", NAMES.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::level::Level;
+
+    #[test]
+    fn a_roles_own_settings_come_before_those_of_all() {
+        let text = "log = \"warn\"\nrotate_keep = 9\nutc = true\n[role.worker]\nlog = \"debug\"\nrecord = \"trace\"\n";
+        let worker = parse(text, "worker").expect("settings");
+        assert_eq!((worker.log.as_deref(), worker.record), (Some("debug"), Some(Level::TRACE)));
+        assert_eq!((worker.rotate_keep, worker.utc, worker.lanes), (Some(9), Some(true), None));
+        let host = parse(text, "host").expect("settings");
+        assert_eq!((host.log.as_deref(), host.record), (Some("warn"), None));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_was_expected() {
+        for (text, parts) in [
+            ("rotate_kep = 3", &["unknown setting \"rotate_kep\"", "did you mean \"rotate_keep\"?"][..]),
+            ("[role.w]\nlgo = \"info\"", &["\"role.w.lgo\"", "did you mean \"log\"?"]),
+            ("zzz = 1", &["expected one of app, dir,"]),
+            ("lanes = \"many\"", &["\"lanes\"", "\"many\" found"]),
+            ("lanes = 1.5", &["\"lanes\" is of type float"]),
+            ("log = \"a=loud\"", &["\"log\"", "\"loud\" is no level"]),
+            ("role = 3", &["\"role\" is no table"]),
+            ("[role]\nworker = 3", &["\"role.worker\" is no table"]),
+            ("log = ", &["line 1"]),
+        ] {
+            let why = parse(text, "worker").map(|_| ()).expect_err(text);
+            assert!(parts.iter().all(|part| why.contains(part)), "{text}: {why}");
+        }
+    }
+}
