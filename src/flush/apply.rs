@@ -12,7 +12,7 @@ use crate::flush::lines;
 use crate::flush::logfile::LogFile;
 use crate::flush::output::Output;
 use crate::flush::rotation;
-use crate::folder::Folder;
+use crate::folder::{Folder, SHM_ENDING};
 use crate::level::Level;
 use crate::reader::{Position, RingReader};
 use crate::spill;
@@ -113,7 +113,7 @@ fn apply_changes(folder: &Folder, entry: &Entry) -> Result<()> {
                 }
             }
             Change::Remove { ring, uuid } => {
-                if find(folder, ring, uuid)?.is_some() {
+                if find(folder, ring, uuid)?.is_some() || is_half_removed(folder, ring)? {
                     remove(folder, ring)?;
                 }
             }
@@ -130,6 +130,16 @@ fn find(folder: &Folder, name: &str, uuid: &[u8; 16]) -> Result<Option<RingReade
         Ok(_) | Err(Error::NotARing { .. }) => Ok(None),
         Err(Error::Io { source, .. }) if is_another(&source) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Whether a removal of shared memory was cut off in the middle: the memory is gone, and only the file that stands for it
+/// is left. Its name holds the UUID, so it stands for no other ring.
+fn is_half_removed(folder: &Folder, name: &str) -> Result<bool> {
+    let path = folder.ring_path(name);
+    match fs::symlink_metadata(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(name.ends_with(SHM_ENDING)),
+        found => found.map(|_| false).map_err(Error::io("look at the ring", path)),
     }
 }
 
@@ -159,4 +169,22 @@ pub(crate) fn remove(folder: &Folder, name: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::boot_id;
+
+    #[test]
+    fn a_removal_that_was_cut_off_between_the_memory_and_its_file_is_completed() {
+        let path = std::env::temp_dir().join(format!("lastwords-apply-half-{}", std::process::id()));
+        let folder = Folder::create(&path).expect("made");
+        let name = format!("worker-1-half-removed-{}.shm", std::process::id());
+        fs::write(folder.rings().join(&name), "").expect("written");
+        let changes = vec![Change::Remove { ring: name, uuid: [7; 16] }];
+        apply(&folder, &Entry { epoch: 1, boot_id: boot_id(), changes, bytes: Vec::new() }).expect("applied");
+        assert_eq!(folder.ring_names().expect("listed"), Vec::<String>::new());
+        fs::remove_dir_all(path).expect("removed");
+    }
 }

@@ -1,0 +1,93 @@
+//! Where settings come from, which counts, and what is said of those that cannot be.
+
+use lastwords_tests::actor::Actor;
+use lastwords_tests::logs::read;
+use lastwords_tests::scratch::Scratch;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+
+fn write(folder: &Path, text: &str) -> PathBuf {
+    let path = folder.join("lastwords.toml");
+    fs::create_dir_all(folder).expect("a folder");
+    fs::write(&path, text).expect("written");
+    path
+}
+
+fn messages(folder: &Path, role: &str, env: &[(&str, &str)], script: &[&str]) -> Vec<String> {
+    let mut actor = Actor::start_with(ACTOR, role, folder, script, env);
+    assert!(actor.end().success());
+    read(folder, role).into_iter().map(|line| line.message).collect()
+}
+
+#[test]
+fn the_builder_comes_before_the_environment_and_that_before_the_file() {
+    let folder = Scratch::new("precedence");
+    let config = write(folder.path(), "log = \"debug\"\n[role.quiet]\nlog = \"error\"\n");
+    let file = ("LASTWORDS_CONFIG", config.to_str().expect("text"));
+    let env = ("LASTWORDS_LOG", "critical");
+    assert_eq!(messages(folder.path(), "file", &[file], &["debug:a", "error:b"]), ["a", "b"]);
+    assert_eq!(messages(folder.path(), "quiet", &[file], &["debug:a", "error:b"]), ["b"]);
+    assert_eq!(messages(folder.path(), "env", &[file, env], &["debug:a", "error:b"]), Vec::<String>::new());
+    assert_eq!(messages(folder.path(), "builder", &[file, env], &["level=error", "debug:a", "error:b"]), ["b"]);
+}
+
+#[test]
+fn settings_of_every_type_come_from_the_file_and_the_environment() {
+    let folder = Scratch::new("types");
+    let text = "rotate_size = 4096\nrotate_keep = 2\nutc = true\nfull_policy = \"overwrite\"\nformat = \"both\"\nslots_per_lane = 64\n";
+    let config = write(folder.path(), text);
+    let env = [("LASTWORDS_CONFIG", config.to_str().expect("text")), ("LASTWORDS_ROTATE_KEEP", "1")];
+    let script: Vec<&str> = std::iter::repeat_n(["log:60", "flush"], 6).flatten().collect();
+    let _ = messages(folder.path(), "host", &env, &script);
+    for (name, there) in [("host.log", true), ("host.log.1", true), ("host.log.2", false), ("host.jsonl", true)] {
+        assert_eq!(folder.path().join(name).exists(), there, "{name}");
+    }
+    let size = fs::metadata(folder.path().join("host.log.1")).expect("rotated").len();
+    assert!(size <= 4096, "{size}");
+}
+
+#[test]
+fn a_setting_that_cannot_be_is_named_with_its_place() {
+    let folder = Scratch::new("wrong-setting");
+    let config = write(folder.path(), "rotate_kep = 3\n");
+    let missing = folder.path().join("none.toml");
+    let text = |path: &Path| path.to_str().expect("text").to_owned();
+    for (name, value, parts) in [
+        (
+            "LASTWORDS_CONFIG",
+            text(&config),
+            &["unknown setting \"rotate_kep\"", "did you mean \"rotate_keep\"", "lastwords.toml"][..],
+        ),
+        ("LASTWORDS_CONFIG", text(&missing), &["cannot read the configuration file", "none.toml"]),
+        ("LASTWORDS_LANES", "many".to_owned(), &["LASTWORDS_LANES", "\"many\" found"]),
+        ("LASTWORDS_UTC", "perhaps".to_owned(), &["LASTWORDS_UTC", "`true` or `false`"]),
+        ("LASTWORDS_MEMORY", "disk".to_owned(), &["LASTWORDS_MEMORY", "expected file or shared"]),
+        ("LASTWORDS_ROTATE_KEEP", "0".to_owned(), &["rotate_keep: 0 found, expected 1 to 100"]),
+    ] {
+        let mut actor = Actor::start_with(ACTOR, "host", folder.path(), &["log:1"], &[(name, &value)]);
+        let said = actor.line();
+        assert!(parts.iter().all(|part| said.contains(part)), "{name}={value}: {said}");
+        assert_eq!(actor.end().code(), Some(7));
+    }
+    assert_eq!(read(folder.path(), "host"), []);
+}
+
+#[test]
+fn the_console_for_development_shows_every_level() {
+    let folder = Scratch::new("dev");
+    let output = Command::new(ACTOR)
+        .args(["host", &folder.path().to_string_lossy(), "debug:quiet", "fine:2", "log:1"])
+        .env("LASTWORDS_DEV", "true")
+        .stdin(Stdio::null())
+        .output()
+        .expect("it runs");
+    let shown = String::from_utf8(output.stderr).expect("text");
+    for part in ["[DEBUG] quiet", "[TRACE] fine 0", "[TRACE] fine 1", "[INFO] line 0"] {
+        assert!(shown.contains(part), "{part} is missing in {shown}");
+    }
+    let written: Vec<String> = read(folder.path(), "host").into_iter().map(|line| line.message).collect();
+    assert_eq!(written, ["line 0"]);
+}
