@@ -19,7 +19,7 @@ const VARIABLE: &str = "LASTWORDS_CONFIG";
 /// The table with one table for each role.
 const ROLE: &str = "role";
 /// Names as alike as this may be meant.
-const ALIKE: f64 = 0.75;
+const ALIKE: f64 = 0.6;
 
 /// What the configuration file says to a process of this role: what is in the role's table comes before the rest.
 pub(crate) fn settings(role: &str) -> Result<Settings> {
@@ -78,7 +78,7 @@ fn take(table: &Table, prefix: &str) -> Result<Settings, String> {
 }
 
 fn suggest(name: &str) -> String {
-    let alike = NAMES.iter().map(|known| (strsim::jaro_winkler(name, known), known));
+    let alike = NAMES.iter().map(|known| (strsim::normalized_damerau_levenshtein(name, known), known));
     match alike.max_by(|a, b| a.0.total_cmp(&b.0)) {
         Some((likeness, known)) if likeness >= ALIKE => format!("did you mean \"{known}\"?"),
         _ => format!("expected one of {}", NAMES.join(", ")),

@@ -137,6 +137,8 @@ pub mod closed {
     pub const EXIT: u32 = 1;
     /// Ended by a signal that it did not handle and that means an ordinary end; the number is in `closed_signal`.
     pub const SIGNAL: u32 = 2;
+    /// Ended because its main thread panicked.
+    pub const PANIC: u32 = 3;
 }
 
 /// The control page: what changes while the ring lives.

@@ -13,7 +13,7 @@ use crate::thread::{self, Meta, Said};
 use std::backtrace::Backtrace;
 use std::fmt::Write;
 use std::panic::{self, PanicHookInfo};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// Target of the records.
 const TARGET: &str = "panic";
@@ -28,6 +28,9 @@ pub(crate) fn install() {
     let earlier = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         let hook = InHook::enter();
+        if rustix::thread::gettid() == rustix::process::getpid() {
+            MAIN_PANICKED.store(std::process::id(), Ordering::Relaxed);
+        }
         if let Some(logger) = registry::current()
             && let Some(destination) = logger.admit_target(Level::CRITICAL, TARGET)
         {
@@ -35,6 +38,17 @@ pub(crate) fn install() {
         }
         earlier(info);
     }));
+}
+
+/// The process whose main thread panicked; a forked child finds its parent's.
+static MAIN_PANICKED: AtomicU32 = AtomicU32::new(0);
+
+/// Exit status of a Rust program whose main thread's panic nobody caught.
+const PANICKED: i32 = 101;
+
+/// Whether a process that exits with this status does so because its main thread panicked.
+pub(crate) fn ends_with(status: i32) -> bool {
+    status == PANICKED && MAIN_PANICKED.load(Ordering::Relaxed) == std::process::id()
 }
 
 fn record(logger: &'static Logger, destination: Destination, info: &PanicHookInfo<'_>, with_backtrace: bool) {

@@ -215,6 +215,7 @@ impl<S: Source> RingReader<S> {
         let closed = match half(offset_of!(Control, closed)) {
             closed::EXIT => Closed::Exit,
             closed::SIGNAL => Closed::Signal(signal),
+            closed::PANIC => Closed::Panic,
             _ => Closed::Open,
         };
         Ok(ControlSnapshot {

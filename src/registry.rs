@@ -14,6 +14,7 @@ use crate::ring::Ring;
 use crate::sys::process_page::ProcessPageCell;
 use crate::sys::{fatal, hooks, signals};
 use crossbeam_utils::Backoff;
+use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -207,9 +208,10 @@ fn rings_but(address: usize) -> impl Iterator<Item = &'static Ring> {
     own.map(Logger::ring).filter(move |ring| !ring.holds(address))
 }
 
-extern "C" fn at_exit() {
+extern "C" fn at_exit(status: c_int, _: *mut c_void) {
+    let how = if crate::panic::ends_with(status) { closed::PANIC } else { closed::EXIT };
     for logger in cells().filter_map(|cell| cell.page.get()) {
-        logger.ring().close(closed::EXIT, 0);
+        logger.ring().close(how, 0);
     }
     let start = Instant::now();
     for logger in cells().filter_map(|cell| cell.page.get()).filter(|_| !mutant::is(Mutant::NoExitFlush)) {

@@ -17,6 +17,16 @@ pub enum Closed {
     Exit,
     /// Ended by this signal, in an ordinary way.
     Signal(u32),
+    /// Ended because its main thread panicked.
+    Panic,
+}
+
+impl Closed {
+    /// Whether this is worth an alarm and a crash file, of a process that is dead.
+    #[must_use]
+    pub fn is_crash(self) -> bool {
+        matches!(self, Closed::Open | Closed::Panic)
+    }
 }
 
 /// The control page as read.

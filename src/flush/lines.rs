@@ -164,6 +164,7 @@ pub(crate) fn death(ring: &Follow) -> Option<String> {
             let of = ring.fatal_signal.map_or_else(String::new, |signal| format!(" of {}", signal_name(signal)));
             format!("lastwords: the process died{of} without closing its log")
         }
+        (Closed::Panic, _) => "lastwords: the process ended by a panic".to_owned(),
         (Closed::Exit | Closed::Signal(_), _) if ring.damaged > 0 => "lastwords: the process ended".to_owned(),
         (Closed::Exit | Closed::Signal(_), _) => return None,
     };

@@ -223,6 +223,7 @@ fn describe(verdict: Verdict, closed: Closed, fatal_signal: Option<u32>) -> Stri
     match (verdict, closed) {
         (Verdict::Alive, _) => "alive".to_owned(),
         (_, Closed::Exit) => "ended normally".to_owned(),
+        (_, Closed::Panic) => "ended by a panic".to_owned(),
         (_, Closed::Signal(signal)) => format!("ended by signal {signal}"),
         (Verdict::Exec, Closed::Open) => "replaced its program (exec)".to_owned(),
         (Verdict::Perhaps, Closed::Open) => "cannot be seen from here, probably dead".to_owned(),

@@ -1,12 +1,34 @@
 //! Hooks of the C library: at exit, around fork, and the signal mask of our own threads.
 
+use std::ffi::{c_int, c_void};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 
+/// A hook that gets the exit status, where that can be known, and a pointer that means nothing.
+pub(crate) type ExitHook = extern "C" fn(c_int, *mut c_void);
+
+#[cfg(target_env = "gnu")]
+unsafe extern "C" {
+    fn on_exit(hook: ExitHook, argument: *mut c_void) -> c_int;
+}
+
 /// Has `hook` run at an ordinary exit: return from main, or exit(3).
-pub(crate) fn at_exit(hook: extern "C" fn()) {
+#[cfg(target_env = "gnu")]
+pub(crate) fn at_exit(hook: ExitHook) {
+    // SAFETY: on_exit, of glibc, only stores the pointer; the hook is a plain function that lives as long as the program.
+    unsafe { on_exit(hook, std::ptr::null_mut()) };
+}
+
+/// The same with a C library that does not tell the exit status.
+#[cfg(not(target_env = "gnu"))]
+pub(crate) fn at_exit(hook: ExitHook) {
+    static HOOK: std::sync::OnceLock<ExitHook> = std::sync::OnceLock::new();
+    extern "C" fn run() {
+        HOOK.get().inspect(|hook| hook(0, std::ptr::null_mut()));
+    }
+    let _ = HOOK.set(hook);
     // SAFETY: atexit only stores the pointer; the hook is a plain function that lives as long as the program.
-    unsafe { libc::atexit(hook) };
+    unsafe { libc::atexit(run) };
 }
 
 /// Descriptors that a forked child closes at once, so that it does not keep the parent's locks. -1 is a free place.

@@ -169,3 +169,30 @@ fn an_error_brings_what_led_up_to_it_once() {
     ];
     assert_eq!(shown, expected);
 }
+
+#[test]
+fn a_worker_that_dies_of_a_panic_leaves_its_crash_file_with_its_last_records() {
+    let folder = Scratch::new("panic-crash");
+    let script = ["fine:5", "log:1", "fine:2", "die-of-panic:no frame"];
+    let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &script, &RECORD_ALL);
+    assert_eq!(actor.end().code(), Some(101));
+    recover(folder.path());
+    let files = crash_files(folder.path());
+    assert_eq!(files.len(), 1, "{files:?}");
+    let text = fs::read_to_string(&files[0]).expect("a crash file");
+    let found = records(&text);
+    assert_eq!(found.len(), 9, "{text}");
+    assert!(
+        found[7].ends_with("fine 1") && found[8].contains("panicked at") && found[8].ends_with("no frame"),
+        "{text}"
+    );
+    assert!(text.contains("process      ended by a panic"), "{text}");
+    let log = read(folder.path(), "worker");
+    let last = log.last().expect("a death line");
+    assert!(last.level == "CRITICAL" && last.message.contains("the process ended by a panic"), "{log:?}");
+    // A panic that somebody catches is no end.
+    let caught = Scratch::new("panic-caught");
+    let mut actor = Actor::start_with(ACTOR, "worker", caught.path(), &["panic", "log:1"], &RECORD_ALL);
+    assert!(actor.end().success());
+    assert_eq!(crash_files(caught.path()), Vec::<PathBuf>::new());
+}

@@ -52,7 +52,8 @@ fn a_panic_is_one_critical_record_with_place_thread_and_backtrace() {
     assert_eq!(output.status.code(), Some(101));
     let printed = String::from_utf8(output.stderr).expect("text");
     assert!(printed.contains("panicked at tests/src/panics.rs:"), "the earlier hook runs: {printed}");
-    assert_eq!(lines.len(), 2, "an end by a panic in main is an ordinary one: {lines:?}");
+    assert_eq!(lines.len(), 3, "the panic is one record, and the end another: {lines:?}");
+    assert!(lines[2].message.starts_with("lastwords: the process ended by a panic"), "{lines:?}");
     let panic = &lines[1];
     assert_eq!(panic.level, "CRITICAL");
     assert!(panic.message.starts_with("thread 'main' panicked at tests/src/panics.rs:"), "{panic:?}");

@@ -323,7 +323,7 @@ impl Drain {
             0 => CRASH_FILES_DEFAULT,
             stated => stated - 1,
         };
-        if keep == 0 || follow.closed != Closed::Open {
+        if keep == 0 || !follow.closed.is_crash() {
             return Ok(String::new());
         }
         let written =

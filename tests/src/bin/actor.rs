@@ -7,7 +7,7 @@
 //! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `debug:TEXT`,
 //! `error:TEXT`, `facade:TEXT`, `each:TEXT` (at every level, by macro, with target `noisy::inner`, and by the facade), `fine:N` (N lines at TRACE), `mixed:T:N` (T threads with
 //! N lines at INFO and as many at TRACE),
-//! `set-log:DIRECTIVES`, `max-level` (prints the facade's), `samples` (one record of each kind), `threads:T:N` (each thread its own lines), `slowly:N:US` (as `log`, with a pause after each), `storm:N` (forks while threads log),
+//! `set-log:DIRECTIVES`, `max-level` (prints the facade's), `die-of-panic:TEXT`, `samples` (one record of each kind), `threads:T:N` (each thread its own lines), `slowly:N:US` (as `log`, with a pause after each), `storm:N` (forks while threads log),
 //! `flush`, `line` (prints a line on standard
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
 //! `sleep:MS`, `panicking:HOW`, `fault:HOW`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does), `bus` (reads
@@ -91,6 +91,7 @@ fn act(action: &str, count: &mut u64) {
         "mixed" => mixed_threads(rest),
         "set-log" => lastwords::set_log(rest).expect("directives"),
         "max-level" => println!("{}", log::max_level()),
+        "die-of-panic" => panic!("{rest}"),
         "samples" => samples::all(),
         "threads" => threads(rest),
         "slowly" => slowly(rest, count),
