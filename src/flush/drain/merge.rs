@@ -11,7 +11,7 @@ use crate::flush::journal::Change;
 use crate::flush::lines;
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
-use crate::reader::{Closed, Position};
+use crate::reader::Position;
 use crate::record::Record;
 use crate::spill::{self, SpillReference};
 use std::cmp::Reverse;
