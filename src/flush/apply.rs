@@ -25,25 +25,25 @@ use std::io;
 /// As [`apply`].
 fn apply_after_stop(folder: &Folder, entry: &Entry) -> Result<()> {
     let mut whole = true;
-    for (role, file, offset) in ends(entry) {
-        let mut log = LogFile::open_meant(folder, role, file)?;
-        let missing = log.missing(file, offset);
+    for (log, file, offset) in ends(entry) {
+        let mut opened = LogFile::open_meant(folder, log, file)?;
+        let missing = opened.missing(file, offset);
         if missing > 0 {
             whole = false;
-            tell(&mut log, role, &lines::stopped_before(missing))?;
-        } else if log.identity() != file && log.size() > 0 && !entry.is_settled() {
+            tell(&mut opened, log, &lines::stopped_before(missing))?;
+        } else if opened.identity() != file && opened.size() > 0 && !entry.is_settled() {
             // The file that was meant has no name any more, and what stands here may end within a record.
-            tell(&mut log, role, lines::stopped())?;
+            tell(&mut opened, log, lines::stopped())?;
         }
     }
     let (in_files, in_rings): (Vec<Change>, Vec<Change>) =
         entry.changes.iter().cloned().partition(|change| matches!(change, Change::Append { .. } | Change::Rename { .. }));
     apply_changes(folder, &Entry { changes: in_files, bytes: entry.bytes.clone(), ..*entry })?;
-    for (role, ..) in ends(entry) {
-        let zeros = rotation::zeros(folder, role)?;
+    for (log, ..) in ends(entry) {
+        let zeros = rotation::zeros(folder, log)?;
         if zeros > 0 {
             whole = false;
-            tell(&mut LogFile::open(folder, role)?, role, &lines::stopped_within(zeros))?;
+            tell(&mut LogFile::open(folder, log)?, log, &lines::stopped_within(zeros))?;
         }
     }
     let changes = if whole { in_rings } else { Vec::new() };
@@ -58,8 +58,8 @@ pub(crate) fn lacks_bytes(folder: &Folder, entry: &Entry) -> Result<bool> {
     if !entry.is_of_another_boot() {
         return Ok(false);
     }
-    for (role, file, offset) in ends(entry) {
-        if rotation::is_shorter(folder, role, file, offset)? || rotation::zeros(folder, role)? > 0 {
+    for (log, file, offset) in ends(entry) {
+        if rotation::is_shorter(folder, log, file, offset)? || rotation::zeros(folder, log)? > 0 {
             return Ok(true);
         }
     }
@@ -69,7 +69,7 @@ pub(crate) fn lacks_bytes(folder: &Folder, entry: &Entry) -> Result<bool> {
 /// The files that `entry` appends to, and where.
 fn ends(entry: &Entry) -> impl Iterator<Item = (&str, (u64, u64), u64)> {
     entry.changes.iter().filter_map(|change| match change {
-        Change::Append { role, file, offset, .. } => Some((role.as_str(), *file, *offset)),
+        Change::Append { log, file, offset, .. } => Some((log.as_str(), *file, *offset)),
         _ => None,
     })
 }
@@ -94,11 +94,11 @@ fn apply_changes(folder: &Folder, entry: &Entry) -> Result<()> {
     let mut bytes = entry.bytes.as_slice();
     for change in &entry.changes {
         match change {
-            Change::Append { role, file, offset, length } => {
+            Change::Append { log, file, offset, length } => {
                 let (part, rest) = bytes.split_at_checked(*length as usize).unwrap_or((bytes, &[]));
                 bytes = rest;
                 if !part.is_empty() {
-                    LogFile::open_meant(folder, role, *file)?.redo(*file, *offset, part)?;
+                    LogFile::open_meant(folder, log, *file)?.redo(*file, *offset, part)?;
                 }
             }
             Change::Position { ring, uuid, lane, words } => {
@@ -117,7 +117,7 @@ fn apply_changes(folder: &Folder, entry: &Entry) -> Result<()> {
                     remove(folder, ring)?;
                 }
             }
-            Change::Rename { role, file, from, to } => rotation::apply_rename(folder, role, *file, *from, *to)?,
+            Change::Rename { log, file, from, to } => rotation::apply_rename(folder, log, *file, *from, *to)?,
         }
     }
     Ok(())

@@ -44,10 +44,10 @@ const ENTRY_MAX: u64 = 256 << 20;
 /// One change of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Bytes for a role's log file.
+    /// Bytes for a log file.
     Append {
-        /// Role.
-        role: String,
+        /// Name of the log file, see [`is_log_name`].
+        log: String,
         /// Device and inode of the file.
         file: (u64, u64),
         /// Where they go.
@@ -73,10 +73,10 @@ pub enum Change {
         /// The ring's UUID.
         uuid: [u8; 16],
     },
-    /// One rename of a rotation: `<role>.log.<from>` to `<role>.log.<to>`, where 0 is `<role>.log`.
+    /// One rename of a rotation: `host.log.<from>` to `host.log.<to>`, where 0 is `host.log`.
     Rename {
-        /// Role.
-        role: String,
+        /// Name of the log file, see [`is_log_name`].
+        log: String,
         /// Device and inode of the file.
         file: (u64, u64),
         /// Its number now.
@@ -339,8 +339,8 @@ fn encode(changes: &[Change]) -> Vec<u8> {
     let mut out = Vec::new();
     for change in changes {
         let (kind, payload) = match change {
-            Change::Append { role, file, offset, length } => {
-                (change_kind::APPEND, join(role, &[file.0, file.1, *offset, *length], &[]))
+            Change::Append { log, file, offset, length } => {
+                (change_kind::APPEND, join(log, &[file.0, file.1, *offset, *length], &[]))
             }
             Change::Position { ring, uuid, lane, words } => {
                 let mut numbers = vec![u64::from(*lane)];
@@ -348,9 +348,9 @@ fn encode(changes: &[Change]) -> Vec<u8> {
                 (change_kind::POSITION, join(ring, &numbers, uuid))
             }
             Change::Remove { ring, uuid } => (change_kind::REMOVE, join(ring, &[], uuid)),
-            Change::Rename { role, file, from, to } => {
+            Change::Rename { log, file, from, to } => {
                 let numbers = [file.0, file.1, u64::from(*from), u64::from(*to)];
-                (change_kind::RENAME, join(role, &numbers, &[]))
+                (change_kind::RENAME, join(log, &numbers, &[]))
             }
         };
         out.push(kind);
@@ -386,12 +386,12 @@ fn decode_change(kind: u8, payload: &[u8]) -> Option<Change> {
     match kind {
         change_kind::APPEND => {
             let [device, inode, offset, length] = numbers::<4>(rest)?;
-            is_log_name(&name).then_some(Change::Append { role: name, file: (device, inode), offset, length })
+            is_log_name(&name).then_some(Change::Append { log: name, file: (device, inode), offset, length })
         }
         change_kind::RENAME => {
             let [device, inode, from, to] = numbers::<4>(rest)?;
             let (from, to) = (from.try_into().ok()?, to.try_into().ok()?);
-            is_log_name(&name).then_some(Change::Rename { role: name, file: (device, inode), from, to })
+            is_log_name(&name).then_some(Change::Rename { log: name, file: (device, inode), from, to })
         }
         change_kind::POSITION => {
             let (uuid, rest) = rest.split_first_chunk::<16>()?;
@@ -424,9 +424,9 @@ mod tests {
 
     fn changes() -> Vec<Change> {
         vec![
-            Change::Append { role: "host".into(), file: (1, 2), offset: 3, length: 5 },
+            Change::Append { log: "host".into(), file: (1, 2), offset: 3, length: 5 },
             Change::Position { ring: "host-1-ab.ring".into(), uuid: [7; 16], lane: 3, words: [9; 8] },
-            Change::Rename { role: "host".into(), file: (1, 2), from: 0, to: 1 },
+            Change::Rename { log: "host".into(), file: (1, 2), from: 0, to: 1 },
             Change::Remove { ring: "host-1-ab.ring".into(), uuid: [7; 16] },
         ]
     }
@@ -455,7 +455,7 @@ mod tests {
             let change = Change::Remove { ring: ring.into(), uuid: [0; 16] };
             assert_eq!(decode(&encode(&[change])), None, "{ring}");
         }
-        let change = Change::Append { role: "../x".into(), file: (0, 0), offset: 0, length: 0 };
+        let change = Change::Append { log: "../x".into(), file: (0, 0), offset: 0, length: 0 };
         assert_eq!(decode(&encode(&[change])), None);
     }
 
@@ -503,7 +503,7 @@ mod tests {
         let folder = scratch("settled");
         let (mut journal, _) = Journal::open(&folder).expect("opened");
         journal.write(&changes(), &[b"12345"]).expect("written");
-        let sizes = [Change::Append { role: "host".into(), file: (1, 2), offset: 3, length: 0 }];
+        let sizes = [Change::Append { log: "host".into(), file: (1, 2), offset: 3, length: 0 }];
         assert!(journal.settle(&sizes).expect("settled"));
         assert!(!journal.settle(&sizes).expect("settled"), "it is already");
         assert_eq!(entry(&folder).map(|entry| (entry.changes, entry.bytes)), Some((sizes.to_vec(), Vec::new())));

@@ -1,4 +1,4 @@
-//! A role's log file: where the next bytes go.
+//! A log file: where the next bytes go.
 //!
 //! Somebody else may delete, rename, cut or replace the current file at any moment, as log rotation by another program
 //! does. The file is open for appending, so that no write ever leaves a hole behind a cut; after each write it is looked
@@ -45,7 +45,7 @@ pub(crate) fn cut_off(name: &str) -> &'static [u8] {
     if name.ends_with(JSON_ENDING) { CUT_OFF_JSON } else { CUT_OFF }
 }
 
-/// The current log file of a role.
+/// A current log file.
 #[derive(Debug)]
 pub struct LogFile {
     path: PathBuf,
@@ -65,22 +65,22 @@ pub struct LogFile {
 }
 
 impl LogFile {
-    /// Opens the role's current file, made where it is missing. What has its name and is no plain file of its own, a
+    /// Opens the current file of this name, made where it is missing. What has its name and is no plain file of its own, a
     /// symbolic link, a folder, a further name of some other file, is renamed and never written to; so is a file that may
     /// not be written to.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be looked at, renamed, opened or made.
-    pub fn open(folder: &Folder, role: &str) -> Result<LogFile> {
-        LogFile::open_at(&folder.log_file(role), cut_off(role))
+    pub fn open(folder: &Folder, log: &str) -> Result<LogFile> {
+        LogFile::open_at(&folder.log_file(log), cut_off(log))
     }
 
     /// Opens the file that the journal means, see [`path_of`].
     ///
     /// # Errors
     /// As [`LogFile::open`], or if the folder cannot be listed.
-    pub fn open_meant(folder: &Folder, role: &str, identity: (u64, u64)) -> Result<LogFile> {
-        LogFile::open_at(&path_of(folder, role, identity)?, cut_off(role))
+    pub fn open_meant(folder: &Folder, log: &str, identity: (u64, u64)) -> Result<LogFile> {
+        LogFile::open_at(&path_of(folder, log, identity)?, cut_off(log))
     }
 
     fn open_at(path: &Path, cut_off: &'static [u8]) -> Result<LogFile> {

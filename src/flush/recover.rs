@@ -372,23 +372,23 @@ fn unwritten(folder: &Folder, entry: &Entry) -> Result<Vec<Journaled>> {
     let mut bytes = entry.bytes.as_slice();
     let mut missing = Vec::new();
     for change in &entry.changes {
-        let Change::Append { role, file, offset, length } = change else { continue };
+        let Change::Append { log, file, offset, length } = change else { continue };
         let (part, rest) = bytes.split_at_checked(*length as usize).unwrap_or((bytes, &[]));
         bytes = rest;
-        let there = bytes_there(&folder.log_file(role), *file, *offset, part)?;
+        let there = bytes_there(&folder.log_file(log), *file, *offset, part)?;
         if there < part.len() {
             let begun = part[..there].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-            let twin = entry.changes.iter().any(|change| is_twin(change, role));
-            missing.push(Journaled { log: role.clone(), lines: part[begun..].to_vec(), twin });
+            let twin = entry.changes.iter().any(|change| is_twin(change, log));
+            missing.push(Journaled { log: log.clone(), lines: part[begun..].to_vec(), twin });
         }
     }
     Ok(missing)
 }
 
 /// Whether the change appends lines to the other file of the role that has this one.
-fn is_twin(change: &Change, log: &str) -> bool {
-    let Change::Append { role, length, .. } = change else { return false };
-    *length > 0 && role != log && role_of(role) == role_of(log)
+fn is_twin(change: &Change, of: &str) -> bool {
+    let Change::Append { log, length, .. } = change else { return false };
+    *length > 0 && log != of && role_of(log) == role_of(of)
 }
 
 fn bytes_there(path: &Path, identity: (u64, u64), offset: u64, bytes: &[u8]) -> Result<usize> {

@@ -355,10 +355,10 @@ fn is_half_written(folder: &Folder) -> bool {
         return true;
     }
     entry.changes.iter().any(|change| match change {
-        Change::Append { role, file, offset, length } => std::fs::metadata(folder.log_file(role))
+        Change::Append { log, file, offset, length } => std::fs::metadata(folder.log_file(log))
             .is_ok_and(|found| (found.dev(), found.ino()) == *file && found.len() < offset + length),
-        Change::Rename { role, file, from, .. } => {
-            let path = lastwords::flush::rotation::numbered(folder, role, *from);
+        Change::Rename { log, file, from, .. } => {
+            let path = lastwords::flush::rotation::numbered(folder, log, *from);
             std::fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == *file)
         }
         Change::Position { ring, lane, words, .. } => RingReader::open_in(folder, ring).is_ok_and(|reader| {

@@ -188,8 +188,8 @@ impl Drain {
         for output in self.outputs.iter_mut().filter(|output| !output.lines.is_empty()) {
             let file = output.refresh(&self.folder)?;
             let (identity, offset) = (file.identity(), file.size());
-            let (role, length) = (output.log.clone(), output.lines.len() as u64);
-            changes.push(Change::Append { role, file: identity, offset, length });
+            let (log, length) = (output.log.clone(), output.lines.len() as u64);
+            changes.push(Change::Append { log, file: identity, offset, length });
         }
         let written = changes.len();
         changes.extend(self.positions());

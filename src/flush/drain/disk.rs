@@ -77,7 +77,7 @@ impl Drain {
     pub(super) fn ends(&self, of: impl Fn(&Output) -> bool) -> Vec<Change> {
         let end = |output: &Output| {
             let file = output.file.as_ref().filter(|_| of(output))?;
-            Some(Change::Append { role: output.log.clone(), file: file.identity(), offset: file.size(), length: 0 })
+            Some(Change::Append { log: output.log.clone(), file: file.identity(), offset: file.size(), length: 0 })
         };
         self.outputs.iter().filter_map(end).collect()
     }

@@ -149,8 +149,11 @@ impl Logged {
         words
     }
 
-    fn json(&self) -> Json {
+    /// What a reader of the JSON must find, where `found` stands. Of two shortest numbers that are equally near a float of
+    /// 32 bits, serde_json and `std` do not always take the same.
+    fn json(&self, found: &Json) -> Json {
         match self {
+            Logged::Single(value) if found.as_f64().is_some_and(|found| found as f32 == *value) => found.clone(),
             Logged::Unsigned(value) => json!(value),
             Logged::Signed(value) => json!(value),
             Logged::Wide(value) => u64::try_from(*value).map_or_else(|_| json!(value.to_string()), |value| json!(value)),
@@ -163,7 +166,6 @@ impl Logged {
             Logged::Char(value) => json!(value.to_string()),
             Logged::Float(value) if value.is_finite() => json!(value),
             Logged::Float(value) => json!(value.to_string()),
-            Logged::Single(value) if value.is_finite() => value.to_string().parse::<f64>().map(Json::from).expect("a float"),
             Logged::Single(value) => json!(value.to_string()),
             Logged::Text(value) => json!(value),
             Logged::Bytes(value) => json!(readable(value)),
@@ -210,7 +212,7 @@ fn logged() -> impl Strategy<Value = Logged> {
 fn compare(record: &Record<'_>, site: Option<&Template>, message: &str, fields: &[(String, Logged)]) {
     let found: Json = serde_json::from_str(&line(record, site)).expect("JSON");
     assert_eq!(found["message"], message);
-    let expected: Map<String, Json> = fields.iter().map(|(name, value)| (name.clone(), value.json())).collect();
+    let expected: Map<String, Json> = fields.iter().map(|(name, value)| (name.clone(), value.json(&found["fields"][name]))).collect();
     assert_eq!(found.get("fields"), (!fields.is_empty()).then_some(&Json::Object(expected)));
     let mut text = message.to_owned();
     for (name, value) in fields {

@@ -61,7 +61,7 @@ pub fn of_boot(file: &mut [u8], boot_id: [u8; 16]) {
 /// No name leads out of the folder.
 fn assert_harmless(change: &Change) {
     let name = match change {
-        Change::Append { role, .. } | Change::Rename { role, .. } => role,
+        Change::Append { log, .. } | Change::Rename { log, .. } => log,
         Change::Position { ring, .. } | Change::Remove { ring, .. } => ring,
     };
     assert!(!name.contains(['/', '\0']) && !name.starts_with('.') && name.len() < 256, "{change:?}");
