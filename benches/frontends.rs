@@ -5,6 +5,8 @@
 //! process has one subscriber, so each of the two runs in processes of its own, in turns; the table shows medians over all
 //! of them. The log files are counted: a benchmark that lost lines is no benchmark.
 //!
+//! A third kind of process records DEBUG in its ring while its log file shows INFO, and has directives for targets.
+//!
 //! `cargo bench --bench frontends --features tracing`; without the feature, the macros and the `log` facade alone.
 
 #[cfg(feature = "tracing")]
@@ -27,6 +29,7 @@ const ROUNDS: usize = 5;
 const SETTLE: Duration = Duration::from_millis(1);
 /// What a process is told to be, as its first argument.
 const LASTWORDS: &str = "--lastwords";
+const BLACK_BOX: &str = "--black-box";
 #[cfg(feature = "tracing")]
 const FMT: &str = "--fmt";
 
@@ -76,7 +79,8 @@ fn median(mut numbers: Vec<f64>) -> f64 {
 
 fn main() {
     match std::env::args().nth(1).as_deref() {
-        Some(LASTWORDS) => in_lastwords(),
+        Some(LASTWORDS) => in_lastwords("info", None, measure_all),
+        Some(BLACK_BOX) => in_lastwords("info,noisy=error", Some(Level::DEBUG), measure_black_box),
         #[cfg(feature = "tracing")]
         Some(FMT) => {
             let mut table = Table::new(|| ());
@@ -90,9 +94,10 @@ fn main() {
 
 /// Starts the processes in turns and prints the medians of what they report.
 fn compare() {
-    let (mut order, mut found) = (Vec::new(), [BTreeMap::new(), BTreeMap::new()]);
+    let (mut order, mut found) = (Vec::new(), [const { BTreeMap::new() }; 3]);
     let kinds = [
         LASTWORDS,
+        BLACK_BOX,
         #[cfg(feature = "tracing")]
         FMT,
     ];
@@ -106,13 +111,13 @@ fn compare() {
             }
         }
     }
-    println!("| call | lastwords, ns | tracing_subscriber::fmt into a sink, ns |");
-    println!("|---|---:|---:|");
+    println!("| call | lastwords, ns | recording DEBUG, writing INFO, ns | tracing_subscriber::fmt into a sink, ns |");
+    println!("|---|---:|---:|---:|");
     for name in order {
-        let [lastwords, fmt] = found.each_ref().map(|found| {
+        let [lastwords, black_box, fmt] = found.each_ref().map(|found| {
             found.get(&name).map_or_else(String::new, |numbers| format!("{:.1}", median(numbers.clone())))
         });
-        println!("| {name} | {lastwords} | {fmt} |");
+        println!("| {name} | {lastwords} | {black_box} | {fmt} |");
     }
 }
 
@@ -133,27 +138,39 @@ fn report(table: &Table) {
     table.rows.iter().for_each(|(name, ns)| println!("{name}\t{ns}"));
 }
 
-fn in_lastwords() {
+fn in_lastwords(log: &str, record: Option<Level>, measure: fn(&mut Table)) {
     let base = if Path::new("/dev/shm").is_dir() { PathBuf::from("/dev/shm") } else { std::env::temp_dir() };
     let folder = base.join(format!("lastwords-bench-frontends-{}", std::process::id()));
-    let builder = lastwords::builder("bench").dir(&folder).level(Level::INFO);
+    let builder = lastwords::builder("bench").dir(&folder).log(log).record(record.unwrap_or(Level::OFF));
     builder.slots_per_lane(16384).rotate_size(64 << 20).rotate_keep(100).init().expect("a ring");
     let mut table = Table::new(|| {
         lastwords::flush().expect("the flusher keeps up");
         // It has some looks left before it sleeps, which are the drain's cost and not the next call's.
         std::thread::sleep(SETTLE);
     });
-    measure_macros(&mut table);
-    measure_facade(&mut table);
-    #[cfg(feature = "tracing")]
-    {
-        events::subscribe_lastwords();
-        events::measure(&mut table);
-    }
+    measure(&mut table);
     let logged = count_lines(&folder);
     std::fs::remove_dir_all(&folder).expect("removed");
     assert_eq!(logged, table.lines, "every call's line is in the log files");
     report(&table);
+}
+
+fn measure_all(table: &mut Table) {
+    measure_macros(table);
+    measure_facade(table);
+    #[cfg(feature = "tracing")]
+    {
+        events::subscribe_lastwords();
+        events::measure(table);
+    }
+}
+
+/// Where directives and record level decide, a call asks its place what was decided.
+fn measure_black_box(table: &mut Table) {
+    measure_macros(table);
+    measure_facade(table);
+    table.disabled("lastwords::trace!, disabled", |n| lastwords::trace!("frame done"; n));
+    table.disabled("log::trace!, disabled", |n| log::trace!(n; "frame done"));
 }
 
 /// A float that is another one each time.
@@ -173,14 +190,20 @@ fn measure_macros(table: &mut Table) {
         let size = black_box(640);
         lastwords::info!("frame done"; n, camera = "left", ms = ms(n), ok = true, width = size, height = size, retries = 0, mode = 'a');
     });
-    table.disabled("lastwords::debug!, disabled", |n| lastwords::debug!("frame done"; n, camera = "left", ms = ms(n)));
+    table.disabled(
+        "lastwords::debug!, disabled, or in the ring alone",
+        |n| lastwords::debug!("frame done"; n, camera = "left", ms = ms(n)),
+    );
 }
 
 fn measure_facade(table: &mut Table) {
     table.logs("log::info!, no key-value", |_| log::info!("frame done"));
     table.logs("log::info!, 1 key-value", |n| log::info!(n; "frame done"));
     table.logs("log::info!, 4 key-values", |n| log::info!(n, camera = "left", ms = ms(n), ok = true; "frame done"));
-    table.disabled("log::debug!, disabled", |n| log::debug!(n, camera = "left", ms = ms(n); "frame done"));
+    table.disabled(
+        "log::debug!, disabled, or in the ring alone",
+        |n| log::debug!(n, camera = "left", ms = ms(n); "frame done"),
+    );
 }
 
 fn count_lines(folder: &Path) -> u64 {

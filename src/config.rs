@@ -53,7 +53,7 @@ impl FromStr for Flusher {
         match text {
             "embedded" => Ok(Flusher::Embedded),
             "never" => Ok(Flusher::Never),
-            _ => Err("expected embedded or never".to_owned()),
+            _ => Err(format!("\"{}\" found, expected embedded or never", text.escape_default())),
         }
     }
 }

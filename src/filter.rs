@@ -86,13 +86,18 @@ impl Filter {
     /// Writes the filter to a ring's control page, with `pwrite`, so that any process can.
     ///
     /// # Errors
-    /// As pwrite(2), and [`io::ErrorKind::InvalidInput`] for directives longer than [`TEXT_MAX`].
+    /// As pwrite(2), [`io::ErrorKind::InvalidInput`] for directives longer than [`TEXT_MAX`], and
+    /// [`io::ErrorKind::UnexpectedEof`] where somebody has cut the ring.
     pub fn write(&self, ring: &File, geometry: Geometry) -> io::Result<()> {
         let at = |field: usize| geometry.control_offset() + field as u64;
         let text = self.directives.to_string();
         if text.len() > TEXT_MAX {
             let message = format!("directives of {} bytes found, expected at most {TEXT_MAX}", text.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        if ring.metadata()?.len() < geometry.file_size() {
+            // A write would make it longer again, and its process would find neither its ring nor an error there.
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "somebody has cut the ring"));
         }
         let mut rest = size_word(&text, self.record).to_le_bytes().to_vec();
         rest.extend_from_slice(text.as_bytes());

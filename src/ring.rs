@@ -100,7 +100,7 @@ impl FromStr for Memory {
         match text {
             "file" => Ok(Memory::File),
             "shared" => Ok(Memory::Shared),
-            _ => Err("expected file or shared".to_owned()),
+            _ => Err(format!("\"{}\" found, expected file or shared", text.escape_default())),
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::full::FullPolicy;
 use crate::level::Level;
 use crate::ring::Memory;
 use std::env;
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -46,36 +47,49 @@ macro_rules! settings {
 
 settings! {
     app: String = plain,
-    dir: PathBuf = parse,
-    rings: PathBuf = parse,
+    dir: PathBuf = path,
+    rings: PathBuf = path,
     log: String = directives,
-    record: Level = parse,
-    format: Format = parse,
-    console: bool = parse,
-    dev: bool = parse,
-    utc: bool = parse,
-    rotate_size: u64 = parse,
-    rotate_keep: u32 = parse,
+    record: Level = own,
+    format: Format = own,
+    console: bool = truth,
+    dev: bool = truth,
+    utc: bool = truth,
+    rotate_size: u64 = number,
+    rotate_keep: u32 = number,
     durable: Duration = milliseconds,
-    crash_files: u32 = parse,
-    pull: u32 = parse,
-    full_policy: FullPolicy = parse,
-    flusher: Flusher = parse,
-    memory: Memory = parse,
-    record_size: u32 = parse,
-    slots_per_lane: u32 = parse,
-    lanes: u32 = parse,
-    sigbus_guard: bool = parse,
-    log_facade: bool = parse,
-    panic_hook: bool = parse,
+    crash_files: u32 = number,
+    pull: u32 = number,
+    full_policy: FullPolicy = own,
+    flusher: Flusher = own,
+    memory: Memory = own,
+    record_size: u32 = number,
+    slots_per_lane: u32 = number,
+    lanes: u32 = number,
+    sigbus_guard: bool = truth,
+    log_facade: bool = truth,
+    panic_hook: bool = truth,
 }
 
 fn plain(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn parse<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error| format!("\"{}\" found; {error}", text.escape_default()))
+/// Types whose errors say what was found and what was expected.
+fn own<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| format!("{error}"))
+}
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    Ok(PathBuf::from(text))
+}
+
+fn number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("\"{}\" found, expected a number", text.escape_default()))
+}
+
+fn truth(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("\"{}\" found, expected true or false", text.escape_default()))
 }
 
 fn directives(text: &str) -> Result<String, String> {

@@ -114,8 +114,8 @@ pub(crate) struct Status {
 
 /// Show or change what running processes write and record.
 ///
-/// A change counts from the next record on, without a restart. What is a role or a pid of a running process is taken for
-/// that; anything else for directives that are meant for all. Exits with 0 if a process was found, else with 1.
+/// A change counts from the next record on, without a restart. A single argument is a role or a pid if a running process
+/// has it, else a level or directives that are meant for all. Exits with 0 if a process was found, else with 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lastwords level --dir /var/log/app                       show\n  \
                         lastwords level --dir /var/log/app debug                 all processes\n  \

@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &cli::Level) -> Result<Exit> {
     let mut running = running(&folder)?;
     let is_target = |text: &str| running.iter().any(|found| found.is(text));
     let (target, directives) = match (&arguments.target, &arguments.directives) {
-        (Some(only), None) if !is_target(only) && only.parse::<u32>().is_err() => (None, Some(only)),
+        (Some(only), None) if !is_target(only) && is_meant_for_all(only) => (None, Some(only)),
         (target, directives) => (target.as_ref(), directives.as_ref()),
     };
     let directives = directives.map(|text| text.parse::<Directives>()).transpose().map_err(refused)?;
@@ -36,10 +36,20 @@ pub(crate) fn run(arguments: &cli::Level) -> Result<Exit> {
     if running.is_empty() {
         let whom = target.map_or_else(String::new, |target| format!(" with role or pid {}", target.escape_default()));
         eprintln!("no running process{whom} in {}", folder.path().display());
+        if arguments.directives.is_none() && target.is_some() {
+            eprintln!("expected a role, a pid, a level, or directives as in \"info,hyper=warn\"");
+        }
         return Ok(Exit::Nothing);
     }
     show(&running, arguments.json);
     Ok(Exit::Done)
+}
+
+/// Whether a single argument that names no running process is for all. A word that is no level may be the name of a role
+/// whose process has ended; taken for directives, it would turn everything else off.
+fn is_meant_for_all(text: &str) -> bool {
+    let level = text.parse::<u32>().is_err() && text.parse::<Level>().is_ok();
+    level || text.contains(['=', ','])
 }
 
 fn refused(error: impl std::fmt::Display) -> Error {

@@ -3,7 +3,9 @@
 //! A process that died without closing its log leaves `<role>-<pid>-<UTC time>.crash.log` in the log folder. The time is
 //! that of its last record, so a flusher that begins the file again, because the one before it died, finds the same name.
 
+use crate::directives::Directives;
 use crate::error::{Error, Result};
+use crate::filter::Filter;
 use crate::flush::recover::{Recovered, Recovery, RingReport, Scope};
 use crate::flush::render;
 use crate::flush::stamp::Stamp;
@@ -91,7 +93,7 @@ impl BlackBox {
             ("command", format!("{:?}", reader.command()?)),
             ("logged from", time(header.created_ns)),
             ("last record", format!("{}, {seconds:.3} s later", time(self.newest_ns))),
-            ("records", format!("all that the ring still holds, of level {} and above", control.filter().finest())),
+            ("recorded", recorded(&control.filter())),
             (
                 "counters",
                 format!(
@@ -112,6 +114,11 @@ impl BlackBox {
         text.push(b'\n');
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
+}
+
+fn recorded(filter: &Filter) -> String {
+    let finest = Directives::from(filter.finest());
+    format!("{} in the log files, {finest} in the ring; all that it still holds follows", filter.directives)
 }
 
 fn line(text: &mut Vec<u8>, stamp: &mut Stamp, recovered: &Recovered<'_>) {

@@ -55,7 +55,7 @@ fn the_crash_file_holds_the_last_records_of_every_level_in_the_order_of_time() {
         "died",
         "command      [",
         "actor\", \"worker\"",
-        "level TRACE and above",
+        "info in the log files, trace in the ring",
         "67 records, 0 log calls",
     ] {
         assert!(text.contains(part), "{part} is missing in {text}");

@@ -91,6 +91,7 @@ fn one_process_a_role_or_all_are_shown_and_changed() {
     for (arguments, code, part) in [
         (&["nobody", "info"][..], 1, "no running process with role or pid nobody"),
         (&["4194305"], 1, "no running process"),
+        (&["nobody"], 1, "expected a role, a pid, a level, or directives"),
         (&["host", "hyper=loud"], 2, "\"loud\" is no level"),
         (&["host", "info", "--record", "loud"], 2, "\"loud\" is no level"),
     ] {

@@ -63,7 +63,7 @@ fn a_setting_that_cannot_be_is_named_with_its_place() {
         ),
         ("LASTWORDS_CONFIG", text(&missing), &["cannot read the configuration file", "none.toml"]),
         ("LASTWORDS_LANES", "many".to_owned(), &["LASTWORDS_LANES", "\"many\" found"]),
-        ("LASTWORDS_UTC", "perhaps".to_owned(), &["LASTWORDS_UTC", "`true` or `false`"]),
+        ("LASTWORDS_UTC", "perhaps".to_owned(), &["LASTWORDS_UTC", "expected true or false"]),
         ("LASTWORDS_MEMORY", "disk".to_owned(), &["LASTWORDS_MEMORY", "expected file or shared"]),
         ("LASTWORDS_ROTATE_KEEP", "0".to_owned(), &["rotate_keep: 0 found, expected 1 to 100"]),
     ] {
