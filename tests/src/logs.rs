@@ -34,9 +34,30 @@ pub fn read(folder: &Path, role: &str) -> Vec<Line> {
     files(folder, role).iter().flat_map(|path| parse(path)).collect()
 }
 
+/// The same while lines are being written: what stands behind the last newline is left out, because a reader may see a
+/// write in its middle.
+///
+/// # Panics
+/// If a file is not UTF-8, or starts in the middle of a record.
+#[must_use]
+pub fn read_so_far(folder: &Path, role: &str) -> Vec<Line> {
+    files(folder, role).iter().flat_map(|path| records(path, &whole_lines(path))).collect()
+}
+
+/// The file up to its last newline. It may have been renamed since it was listed.
+fn whole_lines(path: &Path) -> String {
+    let mut bytes = std::fs::read(path).unwrap_or_default();
+    bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1));
+    String::from_utf8(bytes).expect("a log file is UTF-8")
+}
+
 fn parse(path: &Path) -> Vec<Line> {
     let text = std::fs::read_to_string(path).expect("a log file is UTF-8");
     assert!(text.is_empty() || text.ends_with('\n'), "{} ends in the middle of a line", path.display());
+    records(path, &text)
+}
+
+fn records(path: &Path, text: &str) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for line in text.lines() {
         if starts_like_a_record(line.as_bytes()) {

@@ -4,8 +4,10 @@ use lastwords_tests::actor::{Actor, tool, wait_for};
 use lastwords_tests::logs::read;
 use lastwords_tests::scratch::Scratch;
 use serde_json::Value;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
@@ -48,14 +50,38 @@ fn a_level_from_outside_counts_for_the_next_record() {
 }
 
 #[test]
-fn the_facade_and_tracing_follow_through_the_embedded_thread() {
+fn tracing_follows_through_the_embedded_thread() {
+    let folder = Scratch::new("tracing-follows");
+    let mut tracer = Command::new(env!("CARGO_BIN_EXE_tracer"))
+        .arg(folder.path())
+        .arg("outside")
+        .env_remove("LASTWORDS_LOG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut line = String::new();
+    BufReader::new(tracer.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    assert_eq!(line, "ready\n");
+    said(&level(folder.path(), &["debug"]));
+    // The thread looks at least once a second.
+    std::thread::sleep(Duration::from_millis(1500));
+    tracer.stdin.take().expect("piped").write_all(b"\n").expect("it listens");
+    tracer.wait().expect("its end");
+    said(&tool(TOOL, &["recover", "--drain", &folder.path().to_string_lossy()]));
+    let found = messages(folder.path(), "worker");
+    assert_eq!(found.iter().filter(|line| line.starts_with("debug ")).collect::<Vec<_>>(), ["debug round=2"]);
+}
+
+#[test]
+fn the_facade_follows_through_the_embedded_thread() {
     let folder = Scratch::new("level-follows");
     let script = ["max-level", "wait", "max-level", "each:x", "flush", "line:done", "wait"];
     let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
     assert_eq!(actor.line(), "INFO");
     said(&level(folder.path(), &["debug"]));
     // The thread looks at least once a second.
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    std::thread::sleep(Duration::from_millis(1500));
     actor.go();
     assert_eq!(actor.line(), "DEBUG");
     assert_eq!(actor.line(), "done");

@@ -13,7 +13,7 @@ use lastwords::{Format, FullPolicy, Level};
 use lastwords_tests::actor::{self, Actor, tool, wait_for};
 use lastwords_tests::drains::{drain, drain_until};
 use lastwords_tests::forge::ring_files;
-use lastwords_tests::logs::{Line, missing, read, reported_lost};
+use lastwords_tests::logs::{Line, missing, read, read_so_far, reported_lost};
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;
 use rustix::fs::{CWD, FallocateFlags, FileType, Mode, fallocate};
@@ -258,10 +258,12 @@ fn a_ring_that_is_removed_or_replaced_is_read_to_its_end_by_the_flusher_that_has
         replace(&path);
         scene.victim.go();
         assert_eq!(scene.victim.line(), "done", "{what}");
-        wait_for("its lines", || (missing(&read(scene.folder.path(), "victim"), "line ", 3050) == 0).then_some(()));
+        wait_for("its lines", || {
+            (missing(&read_so_far(scene.folder.path(), "victim"), "line ", 3050) == 0).then_some(())
+        });
         scene.victim.kill();
         wait_for("its death line", || {
-            read(scene.folder.path(), "victim").iter().any(|line| line.level == "CRITICAL").then_some(())
+            read_so_far(scene.folder.path(), "victim").iter().any(|line| line.level == "CRITICAL").then_some(())
         });
         let lines = scene.others_are_well();
         assert_eq!(lines.iter().filter(|line| line.level == "CRITICAL").count(), 1, "{what}: once");

@@ -5,7 +5,7 @@
 //! measured and printed, and compared only with the time of looking a thousand times a second.
 
 use lastwords_tests::actor::{Actor, wait_for};
-use lastwords_tests::logs::read;
+use lastwords_tests::logs::{read, read_so_far};
 use lastwords_tests::scratch::Scratch;
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ fn a_flusher_with_a_hundred_quiet_rings_sleeps_and_still_hears_the_next_line() {
     let script = ["flusher=never", "slots=64", "lanes=3", "log:1", "line:up", "wait", "say:awake", "line:said", "wait"];
     let mut workers: Vec<Actor> = (0..RINGS).map(|_| Actor::start(ACTOR, "worker", folder.path(), &script)).collect();
     workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "up"));
-    wait_for("all lines", || (read(folder.path(), "worker").len() == RINGS).then_some(()));
+    wait_for("all lines", || (read_so_far(folder.path(), "worker").len() == RINGS).then_some(()));
     // The passes until it sleeps deeply are not idle yet.
     std::thread::sleep(Duration::from_millis(500));
     let before = cpu_time(host.pid());

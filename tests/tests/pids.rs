@@ -7,7 +7,7 @@
 
 use lastwords_tests::actor::{Actor, run, tool, wait_for};
 use lastwords_tests::forge;
-use lastwords_tests::logs::{Line, missing, read, reported_lost};
+use lastwords_tests::logs::{Line, missing, read, read_so_far, reported_lost};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
 use lastwords_tests::watchdog::Watchdog;
@@ -106,7 +106,7 @@ fn a_process_of_another_pid_namespace_logs_to_the_same_folder_and_its_death_is_s
     assert!(deaths(&read(folder.path(), "worker")).is_empty(), "it lives");
     worker.go();
     let _ = worker.end();
-    wait_for("its death line", || (deaths(&read(folder.path(), "worker")).len() == 1).then_some(()));
+    wait_for("its death line", || (deaths(&read_so_far(folder.path(), "worker")).len() == 1).then_some(()));
     assert_eq!(numbers(&read(folder.path(), "worker")), (0..150).collect::<Vec<_>>());
     host.go();
     assert!(host.end().success());
@@ -157,7 +157,7 @@ fn a_process_that_is_stopped_in_the_middle_of_a_log_call_holds_nobody_up() {
     assert_eq!(numbers(&read(&folder, "other")), (0..10 * ROUNDS).collect::<Vec<_>>());
     while traced.run().expect("ran") != Stop::Signal(libc::SIGSTOP) {}
     traced.kill().expect("killed");
-    wait_for("its death line", || (deaths(&read(&folder, "stepper")).len() == 1).then_some(()));
+    wait_for("its death line", || (deaths(&read_so_far(&folder, "stepper")).len() == 1).then_some(()));
     let lines = read(&folder, "stepper");
     let own = lines.iter().filter(|line| line.level == "INFO").count();
     assert_eq!(own + reported_lost(&lines), 26, "{lines:?}");

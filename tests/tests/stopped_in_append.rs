@@ -9,7 +9,7 @@
 
 use lastwords::reader::RingReader;
 use lastwords_tests::actor::{Actor, wait_for};
-use lastwords_tests::logs::read;
+use lastwords_tests::logs::{read, read_so_far};
 use lastwords_tests::oracle::{is_death, text};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
@@ -99,7 +99,7 @@ fn others_are_heard(scratch: &Path, place: Place, what: impl FnOnce(&mut Traced)
     }
     for role in ["host", "worker"] {
         wait_for("the lines of the others", || {
-            let lines = read(&folder, role);
+            let lines = read_so_far(&folder, role);
             let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
             let all = numbers.len() == LINES && numbers.iter().enumerate().all(|(n, found)| *found == n.to_string());
             (all && lines.iter().any(|line| line.message == "urgent")).then_some(())

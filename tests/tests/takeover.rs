@@ -4,7 +4,7 @@
 //! place, the election.
 
 use lastwords_tests::actor::{Actor, tool, wait_for};
-use lastwords_tests::logs::{read, reported_lost};
+use lastwords_tests::logs::{read, read_so_far, reported_lost};
 use lastwords_tests::scratch::Scratch;
 use std::path::Path;
 
@@ -37,7 +37,10 @@ fn one_process_flushes_for_all_and_another_takes_over() {
     worker.line();
     wait_for("the worker's line by itself", || has_line(folder.path(), "worker", "after"));
     wait_for("the host's death line", || {
-        read(folder.path(), "host").iter().any(|line| line.level == "CRITICAL" && line.pid == host.pid()).then_some(())
+        read_so_far(folder.path(), "host")
+            .iter()
+            .any(|line| line.level == "CRITICAL" && line.pid == host.pid())
+            .then_some(())
     });
     worker.go();
     assert!(worker.end().success());
@@ -86,7 +89,7 @@ fn processes_with_different_clocks_share_a_file_in_time_order() {
         actors.iter_mut().for_each(|actor| assert_eq!(actor.line(), "up"));
         actors.iter_mut().for_each(Actor::go);
         actors.iter_mut().for_each(|actor| assert_eq!(actor.line(), "done"));
-        wait_for("all lines", || (read(folder.path(), "worker").len() == 6).then_some(()));
+        wait_for("all lines", || (read_so_far(folder.path(), "worker").len() == 6).then_some(()));
         let lines = read(folder.path(), "worker");
         assert!(lines.is_sorted_by_key(|line| &line.time), "{lines:?}");
         actors.iter_mut().for_each(|actor| {

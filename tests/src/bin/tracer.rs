@@ -31,6 +31,7 @@ fn main() {
         "beside" => beside(builder),
         "forwarded" => forwarded(builder),
         "before" => before(builder),
+        "outside" => outside(builder.flusher(Flusher::Embedded)),
         other => panic!("no scenario {other}"),
     }
     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).expect("killed");
@@ -180,6 +181,17 @@ fn reloaded(builder: Builder) {
         info!(round, "info");
         warn!(round, "warn");
     }
+}
+
+/// Waits while somebody else changes the level. Both events are of one call site, which the first finds too fine.
+fn outside(builder: Builder) {
+    let event = |round: u8| debug!(round, "debug");
+    with_layer(builder, || {
+        event(1);
+        println!("ready");
+        std::io::stdin().read_line(&mut String::new()).expect("a line");
+        event(2);
+    });
 }
 
 /// What is too fine for lastwords reaches another layer, and the other way round.
