@@ -197,6 +197,7 @@ impl Logger {
     }
 
     fn key_of(&self, filter_generation: u32) -> u64 {
+        let filter_generation = if mutant::is(Mutant::DecisionKept) { 1 } else { filter_generation };
         u64::from(self.generation) << 34 | u64::from(filter_generation) << 2
     }
 
@@ -270,7 +271,7 @@ impl Logger {
         for (number, seat) in self.seats.iter().enumerate() {
             let Ok(mut place) = seat.try_lock() else { continue };
             // A lane is of one kind for good: what the flusher was not to see would follow what it is to see.
-            let taken = place.seat.take_if(|seat| seat.fine == fine);
+            let taken = place.seat.take_if(|seat| seat.fine == fine || mutant::is(Mutant::LaneKindMixed));
             if taken.is_some() {
                 let given_back = &self.given_back[usize::from(fine)];
                 let _ = given_back.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |lanes| lanes.checked_sub(1));

@@ -98,6 +98,18 @@ mutants! {
     OwnerRenamed = "owner-renamed",
     /// An ordinary exit does not wait for the files.
     NoExitFlush = "no-exit-flush",
+    /// The drain takes what no log file is to show.
+    FineDrained = "fine-drained",
+    /// A thread takes a lane of the other kind.
+    LaneKindMixed = "lane-kind-mixed",
+    /// What was decided of a place outlives a change of the filter.
+    DecisionKept = "decision-kept",
+    /// An error brings records that one before it has brought.
+    PulledAgain = "pulled-again",
+    /// The end of the main thread by a panic counts as an ordinary exit.
+    PanicIsExit = "panic-is-exit",
+    /// A removal of shared memory that was cut off in the middle is left so.
+    HalfRemoved = "half-removed",
     /// No defect to be caught: the drain writes no journal, to measure what the journal costs.
     JournalOff = "journal-off",
 }

@@ -7,6 +7,7 @@
 use crate::filter::Destination;
 use crate::level::Level;
 use crate::logger::Logger;
+use crate::mutant::{self, Mutant};
 use crate::registry;
 use crate::site::write_place;
 use crate::thread::{self, Meta, Said};
@@ -48,7 +49,7 @@ const PANICKED: i32 = 101;
 
 /// Whether a process that exits with this status does so because its main thread panicked.
 pub(crate) fn ends_with(status: i32) -> bool {
-    status == PANICKED && MAIN_PANICKED.load(Ordering::Relaxed) == std::process::id()
+    status == PANICKED && !mutant::is(Mutant::PanicIsExit) && MAIN_PANICKED.load(Ordering::Relaxed) == std::process::id()
 }
 
 fn record(logger: &'static Logger, destination: Destination, info: &PanicHookInfo<'_>, with_backtrace: bool) {

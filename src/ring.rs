@@ -64,6 +64,26 @@ pub struct RingSpec {
 }
 
 impl RingSpec {
+    /// A ring in a file, that records everything; nothing else is asked for.
+    #[must_use]
+    pub fn new(role: &str, geometry: Geometry) -> RingSpec {
+        RingSpec {
+            role: role.to_owned(),
+            app: String::new(),
+            geometry,
+            memory: Memory::default(),
+            filter: Level::TRACE.into(),
+            full: FullPolicy::default(),
+            utc: true,
+            format: Format::default(),
+            rotate_size: 1 << 30,
+            rotate_keep: 5,
+            sync_ms: 0,
+            crash_keep: 0,
+            pull: 0,
+        }
+    }
+
     /// Whether the ring records what no log file shows. Then the last overflow lane is for that.
     #[must_use]
     pub fn records_finer(&self) -> bool {

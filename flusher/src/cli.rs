@@ -52,12 +52,7 @@ pub(crate) struct Flush {
     #[arg(long, env = "LASTWORDS_DURABLE", value_name = "MS", value_parser = RangedU64ValueParser::<u32>::new().range(..=3_600_000))]
     pub(crate) durable: Option<u32>,
     #[command(flatten)]
-    pub(crate) place: Place,
-    #[command(flatten)]
-    pub(crate) rings: Rings,
-    /// The log folder; the same as --dir.
-    #[arg(conflicts_with = "dir")]
-    pub(crate) folder: Option<PathBuf>,
+    pub(crate) logs: Logs,
 }
 
 /// Print what no log file has yet.
@@ -104,12 +99,7 @@ pub(crate) struct Status {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) place: Place,
-    #[command(flatten)]
-    pub(crate) rings: Rings,
-    /// The log folder; the same as --dir.
-    #[arg(conflicts_with = "dir")]
-    pub(crate) folder: Option<PathBuf>,
+    pub(crate) logs: Logs,
 }
 
 /// Show or change what running processes write and record.
@@ -287,7 +277,19 @@ impl Rings {
     }
 }
 
-impl Flush {
+/// A log folder that may also be named without an option.
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    rings: Rings,
+    /// The log folder; the same as --dir.
+    #[arg(conflicts_with = "dir")]
+    folder: Option<PathBuf>,
+}
+
+impl Logs {
     /// The folder, which must exist.
     pub(crate) fn open(&self) -> Result<Folder> {
         self.rings.of(Folder::open(&self.folder.clone().unwrap_or_else(|| self.place.path()))?)

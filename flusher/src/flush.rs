@@ -19,7 +19,7 @@ use std::time::Duration;
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(arguments: &Flush) -> Result<Exit> {
-    let folder = arguments.open()?;
+    let folder = arguments.logs.open()?;
     let durable = arguments.durable.map(|ms| Duration::from_millis(ms.into()));
     if arguments.once { once(&folder, durable) } else { daemon(&folder, durable) }
 }

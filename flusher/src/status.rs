@@ -5,7 +5,6 @@ use crate::exit::Exit;
 use crate::table::table;
 use lastwords::clock::boottime_ns;
 use lastwords::flush::status::RingStatus;
-use lastwords::folder::Folder;
 use lastwords::holder::Holder;
 use lastwords::process::boot_id;
 use lastwords::reader::RingReader;
@@ -14,8 +13,7 @@ use serde_json::{Value, json};
 use std::io::{self, ErrorKind, Write};
 
 pub(crate) fn run(arguments: &Status) -> Result<Exit> {
-    let path = arguments.folder.clone().unwrap_or_else(|| arguments.place.path());
-    let folder = arguments.rings.of(Folder::open(&path)?)?;
+    let folder = arguments.logs.open()?;
     let (mut rings, mut refused) = (Vec::new(), Vec::new());
     for name in folder.ring_names()? {
         match RingReader::open_in(&folder, &name).and_then(|reader| RingStatus::read(&reader)) {

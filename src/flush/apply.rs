@@ -14,6 +14,7 @@ use crate::flush::output::Output;
 use crate::flush::rotation;
 use crate::folder::{Folder, SHM_ENDING};
 use crate::level::Level;
+use crate::mutant::{self, Mutant};
 use crate::reader::{Position, RingReader};
 use crate::spill;
 use std::fs;
@@ -138,7 +139,7 @@ fn find(folder: &Folder, name: &str, uuid: &[u8; 16]) -> Result<Option<RingReade
 fn is_half_removed(folder: &Folder, name: &str) -> Result<bool> {
     let path = folder.ring_path(name);
     match fs::symlink_metadata(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(name.ends_with(SHM_ENDING)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(name.ends_with(SHM_ENDING) && !mutant::is(Mutant::HalfRemoved)),
         found => found.map(|_| false).map_err(Error::io("look at the ring", path)),
     }
 }

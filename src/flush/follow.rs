@@ -297,7 +297,7 @@ impl Follow {
         self.pass = pass;
         let mut was_read = vec![false; self.lanes.len()];
         for (number, was_read) in was_read.iter_mut().enumerate() {
-            if self.snapshots[number].kind == lane_kind::FINE {
+            if self.snapshots[number].kind == lane_kind::FINE && !mutant::is(Mutant::FineDrained) {
                 self.lanes[number].exhausted = self.dead.is_some();
             } else if self.lanes[number].batch.is_empty() {
                 self.refill(number, slots_max)?;

@@ -8,6 +8,7 @@ use crate::format::Format;
 use crate::layout::{RingHeader, ring_flag};
 use crate::reader::LaneSnapshot;
 use crate::record::Record;
+use crate::spill::SpillLost;
 
 /// A role whose rings are drained.
 #[derive(Debug)]
@@ -77,6 +78,29 @@ impl Role {
         outputs[self.first].record(record, site, ns, pid, lane);
         if let Some(second) = self.second {
             outputs[second].record(record, site, ns, pid, lane);
+        }
+    }
+
+    /// The same for a record whose message may have been spilled. Where that is lost, the line says so.
+    #[inline]
+    pub(crate) fn record_unspilled(
+        &self,
+        outputs: &mut [Output],
+        record: &Record<'_>,
+        unspilled: &Result<Option<(Vec<u8>, u8)>, SpillLost>,
+        site: Option<&Template>,
+        from: (u64, u32),
+        lane: &LaneSnapshot,
+    ) {
+        match unspilled {
+            Ok(None) => self.record(outputs, record, site, from, lane),
+            Ok(Some((body, encoding))) => {
+                self.record(outputs, &Record { body, encoding: *encoding, ..*record }, site, from, lane);
+            }
+            Err(lost) => {
+                let text = lost.to_string();
+                self.record(outputs, &Record { body: text.as_bytes(), encoding: 0, ..*record }, None, from, lane);
+            }
         }
     }
 

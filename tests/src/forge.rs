@@ -1,14 +1,14 @@
 //! Rings as an earlier boot, another clock or somebody who means harm would have left them: copies of real ones, with other
 //! numbers in the header and other anchors.
 
+use lastwords::FullPolicy;
 use lastwords::checksum::checksum;
 use lastwords::clock::Anchor;
 use lastwords::folder::Folder;
 use lastwords::geometry::Geometry;
 use lastwords::lane::{Message, Origin};
 use lastwords::layout::{Control, RingHeader};
-use lastwords::ring::{Memory, Ring, RingSpec};
-use lastwords::{Format, FullPolicy, Level};
+use lastwords::ring::{Ring, RingSpec};
 use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 
@@ -45,21 +45,8 @@ impl Forged {
 pub fn ring(role: &str, lanes: u32, prepare: impl FnOnce(&Ring) -> Vec<Forged>) -> Vec<u8> {
     let scratch = Scratch::new("forge");
     let folder = Folder::create(scratch.path()).expect("a log folder");
-    let spec = RingSpec {
-        sync_ms: 0,
-        role: role.to_owned(),
-        app: "lastwords".to_owned(),
-        geometry: Geometry::new(128, 1024, lanes, 1, 64 << 10).expect("sizes within the limits"),
-        memory: Memory::default(),
-        filter: Level::TRACE.into(),
-        format: Format::Text,
-        crash_keep: 0,
-        pull: 0,
-        full: FullPolicy::Overwrite,
-        utc: true,
-        rotate_size: 1 << 30,
-        rotate_keep: 5,
-    };
+    let geometry = Geometry::new(128, 1024, lanes, 1, 64 << 10).expect("sizes within the limits");
+    let spec = RingSpec { full: FullPolicy::Overwrite, ..RingSpec::new(role, geometry) };
     let ring = Ring::create(&folder, &spec).expect("a ring");
     let records = prepare(&ring);
     let mut writers: Vec<_> = (0..lanes as usize).map(|lane| ring.lane(lane)).collect();

@@ -5,11 +5,11 @@
 //! processes a record, or a file outside of the folder a byte. And a ring that is not what it was must not become the
 //! reason why every other process's lines wait.
 
+use lastwords::FullPolicy;
 use lastwords::folder::Folder;
 use lastwords::geometry::Geometry;
 use lastwords::layout::Control;
-use lastwords::ring::{Memory, Ring, RingSpec};
-use lastwords::{Format, FullPolicy, Level};
+use lastwords::ring::{Ring, RingSpec};
 use lastwords_tests::actor::{self, Actor, tool, wait_for};
 use lastwords_tests::drains::{drain, drain_until};
 use lastwords_tests::forge::ring_files;
@@ -280,21 +280,8 @@ fn a_ring_that_looks_open_at_another_place_each_time_holds_nobody_up() {
     let folder = Scratch::new("restless");
     let mut host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]);
     host.line();
-    let spec = RingSpec {
-        sync_ms: 0,
-        role: "restless".to_owned(),
-        app: "lastwords".to_owned(),
-        geometry: Geometry::new(128, 64, 3, 1, 4096).expect("sizes within the limits"),
-        memory: Memory::default(),
-        filter: Level::TRACE.into(),
-        format: Format::Text,
-        crash_keep: 0,
-        pull: 0,
-        full: FullPolicy::Overwrite,
-        utc: true,
-        rotate_size: 1 << 20,
-        rotate_keep: 5,
-    };
+    let geometry = Geometry::new(128, 64, 3, 1, 4096).expect("sizes within the limits");
+    let spec = RingSpec { full: FullPolicy::Overwrite, ..RingSpec::new("restless", geometry) };
     let ring = Ring::create(&Folder::open(folder.path()).expect("the folder"), &spec).expect("a ring");
     ring.block(0).reserved.store(1 << 20, Ordering::Release);
     let done = AtomicBool::new(false);

@@ -7,6 +7,7 @@
 //! Checksums would hide the code behind them from random damage. In half of the cases they are therefore made to
 //! agree again after the damage, as somebody who means harm would.
 
+use lastwords::FullPolicy;
 use lastwords::checksum::{checksum, lane_key, slot_checksum};
 use lastwords::folder::Folder;
 use lastwords::geometry::Geometry;
@@ -14,9 +15,8 @@ use lastwords::lane::{Message, Origin};
 use lastwords::layout::{FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, SLOT_BLOCK, SLOT_HEAD, entry_word, slot_state};
 use lastwords::reader::{Extent, LaneBatch, Position, RingReader, Source};
 use lastwords::record::Record;
-use lastwords::ring::{Memory, Ring, RingSpec};
+use lastwords::ring::{Ring, RingSpec};
 use lastwords::table::{CallSiteRef, split_entry_word};
-use lastwords::{Format, FullPolicy, Level};
 use lastwords_tests::scratch::Scratch;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -85,23 +85,8 @@ fn base(record_size: u32, slots: u32, lanes: u32, messages: u64) -> Base {
     let scratch = Scratch::new("hostile");
     let folder = Folder::create(scratch.path()).expect("a log folder");
     let geometry = Geometry::new(record_size, slots, lanes, 1, 4096).expect("sizes within the limits");
-    let (role, app) = ("hostile".to_owned(), "lastwords".to_owned());
-    let full = FullPolicy::Overwrite;
-    let spec = RingSpec {
-        role,
-        app,
-        geometry,
-        filter: Level::TRACE.into(),
-        full,
-        utc: true,
-        format: Format::Text,
-        rotate_size: 1,
-        rotate_keep: 1,
-        sync_ms: 0,
-        crash_keep: 20,
-        pull: 0,
-        memory: Memory::default(),
-    };
+    let spec =
+        RingSpec { full: FullPolicy::Overwrite, rotate_size: 1, rotate_keep: 1, ..RingSpec::new("hostile", geometry) };
     let ring = Ring::create(&folder, &spec).expect("a ring");
     let site = CallSiteRef {
         level: 20,

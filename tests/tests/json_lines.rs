@@ -6,15 +6,15 @@
 //! the flusher made of it, its own included, is held against `docs/log-line.schema.json`, and counted.
 
 use jsonschema::Validator;
+use lastwords::Format;
 use lastwords::flush::flusher::{Election, Flusher};
 use lastwords::folder::Folder;
 use lastwords::geometry::Geometry;
 use lastwords::lane::{Message, Origin};
 use lastwords::layout::lane_kind;
 use lastwords::record::{BodyWriter, extra_kind};
-use lastwords::ring::{Memory, Ring, RingSpec};
+use lastwords::ring::{Ring, RingSpec};
 use lastwords::template::value_tag;
-use lastwords::{Format, FullPolicy, Level};
 use lastwords_tests::actor::{Actor, run, tool};
 use lastwords_tests::flushers::{Drainer, KillAt};
 use lastwords_tests::scratch::Scratch;
@@ -63,21 +63,8 @@ fn drain(folder: &Path) {
 
 /// Messages of a front end in a ring of this process: every type of field, spans, and what no front end of ours writes.
 fn log_fields(folder: &Path) {
-    let spec = RingSpec {
-        role: "front".into(),
-        app: "test".into(),
-        geometry: Geometry::new(128, 512, 2, 1, 4096).expect("a geometry"),
-        memory: Memory::default(),
-        filter: Level::INFO.into(),
-        full: FullPolicy::Block,
-        utc: true,
-        format: Format::Json,
-        rotate_size: 1 << 20,
-        rotate_keep: 5,
-        sync_ms: 0,
-        crash_keep: 0,
-        pull: 0,
-    };
+    let geometry = Geometry::new(128, 512, 2, 1, 4096).expect("a geometry");
+    let spec = RingSpec { format: Format::Json, ..RingSpec::new("front", geometry) };
     let ring = Ring::create(&Folder::create(folder).expect("the folder"), &spec).expect("a ring");
     let mut lane = ring.lane(0);
     lane.claim(lane_kind::WRITE, 7, "größer als 16 B".as_bytes());

@@ -11,9 +11,9 @@ use lastwords::geometry::Geometry;
 use lastwords::lane::{Message, Origin};
 use lastwords::layout::{LaneBlock, RingHeader, SLOT_BLOCK, SLOT_HEAD, SlotHead, commit_word, slot_kind, slot_state};
 use lastwords::reader::{Extent, LaneBatch, RingReader, Source};
-use lastwords::ring::{Memory, Ring, RingSpec};
+use lastwords::ring::{Ring, RingSpec};
 use lastwords::sync::Ordering;
-use lastwords::{Format, FullPolicy, Level};
+use lastwords::{FullPolicy, Level};
 use lastwords_tests::scratch::Scratch;
 use std::cell::Cell;
 use std::mem::offset_of;
@@ -33,21 +33,8 @@ struct Image {
 
 fn ring_in(scratch: &Scratch) -> Ring {
     let folder = Folder::create(scratch.path()).expect("a log folder");
-    let spec = RingSpec {
-        role: "states".to_owned(),
-        app: "lastwords".to_owned(),
-        geometry: Geometry::new(SIZE as u32, SLOTS as u32, 2, 0, 4096).expect("sizes within the limits"),
-        filter: Level::INFO.into(),
-        full: FullPolicy::Overwrite,
-        utc: true,
-        format: Format::Text,
-        memory: Memory::default(),
-        rotate_size: 1 << 20,
-        rotate_keep: 1,
-        sync_ms: 0,
-        crash_keep: 20,
-        pull: 0,
-    };
+    let geometry = Geometry::new(SIZE as u32, SLOTS as u32, 2, 0, 4096).expect("sizes within the limits");
+    let spec = RingSpec { full: FullPolicy::Overwrite, ..RingSpec::new("states", geometry) };
     Ring::create(&folder, &spec).expect("a ring")
 }
 

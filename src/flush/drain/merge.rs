@@ -12,7 +12,6 @@ use crate::flush::lines;
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
 use crate::reader::Position;
-use crate::record::Record;
 use crate::spill::{self, SpillReference};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -195,21 +194,15 @@ impl Drain {
             }
         }
         let (outputs, from, snapshot) = (&mut self.outputs, (ns, pid), &ring.snapshots[lane_number]);
-        let mut spilled = None;
-        match unspilled {
-            Ok(None) => role.record(outputs, &record, site, from, snapshot),
-            Ok(Some((body, encoding))) => {
-                role.record(outputs, &Record { body: &body, encoding, ..record }, site, from, snapshot);
-                let reference = SpillReference::from_bytes(record.body);
-                spilled = reference.map(|found| spill::path(ring.reader.entry(), found.number));
-            }
-            Err(lost) => {
+        role.record_unspilled(outputs, &record, &unspilled, site, from, snapshot);
+        let spilled = match unspilled {
+            Ok(None) => None,
+            Ok(Some(_)) => SpillReference::from_bytes(record.body).map(|found| spill::path(ring.reader.entry(), found.number)),
+            Err(_) => {
                 ring.damaged += 1;
-                let text = lost.to_string();
-                let record = Record { body: text.as_bytes(), encoding: 0, ..record };
-                role.record(outputs, &record, None, from, snapshot);
+                None
             }
-        }
+        };
         if dead {
             ring.rendered += role.made(outputs) as u64;
         }

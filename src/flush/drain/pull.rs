@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::flush::lines;
 use crate::layout::lane_kind;
 use crate::level::Level;
+use crate::mutant::{self, Mutant};
 use crate::reader::LaneBatch;
 use crate::record::Record;
 
@@ -44,18 +45,11 @@ impl Drain {
         let (role, outputs) = (&self.roles[number], &mut self.outputs);
         let (from, snapshot) = ((ns, pid), &follow.snapshots[lane]);
         role.begin(outputs);
-        match unspilled {
-            Ok(None) => role.record(outputs, record, site, from, snapshot),
-            Ok(Some((body, encoding))) => {
-                role.record(outputs, &Record { body: &body, encoding, ..*record }, site, from, snapshot);
-            }
-            Err(lost) => {
-                let text = lost.to_string();
-                let record = Record { body: text.as_bytes(), encoding: 0, ..*record };
-                role.record(outputs, &record, None, from, snapshot);
-            }
-        }
+        role.record_unspilled(outputs, record, &unspilled, site, from, snapshot);
         self.rotate_before(number)?;
+        if mutant::is(Mutant::PulledAgain) {
+            return Ok(());
+        }
         let taken = &mut self.rings[ring].lanes[lane].taken;
         (taken.released, taken.written) = (record.last, record.last);
         Ok(())

@@ -17,6 +17,7 @@
 use lastwords::{Builder, Flusher, Format, FullPolicy, Level, Memory};
 use lastwords_tests::{faults, forking, panics, samples};
 use std::io::BufRead;
+use std::sync::Barrier;
 use std::time::Duration;
 
 fn main() {
@@ -239,21 +240,34 @@ fn long_text(bytes: usize) -> String {
     lastwords_tests::logs::long_text(bytes)
 }
 
-/// Threads one after the other, two at a time, each with lines for the file and, between them, for the ring alone.
+/// Threads with lines for the file and, between them, for the ring alone: two at a time, which have their first lanes
+/// before either asks for its second one, then one, which finds the lanes of both, and so on.
 fn mixed_threads(rest: &str) {
     let (threads, lines) = rest.split_once(':').expect("T:N");
     let lines: u64 = lines.parse().expect("a number");
-    let work = |thread: u64| {
-        move || {
-            for n in 0..lines {
-                lastwords::trace!("fine {thread} {n}");
-                lastwords::info!("thread {thread} line {n}");
-            }
+    let work = |thread: u64, together: &Barrier| {
+        lastwords::info!("thread {thread} line 0");
+        together.wait();
+        for n in 1..lines {
+            lastwords::trace!("fine {thread} {n}");
+            lastwords::info!("thread {thread} line {n}");
         }
     };
-    for pair in 0..threads.parse::<u64>().expect("a number") / 2 {
-        let both = [pair * 2, pair * 2 + 1].map(|thread| std::thread::spawn(work(thread)));
-        both.into_iter().for_each(|thread| thread.join().expect("ended"));
+    let threads: u64 = threads.parse().expect("a number");
+    let mut next = 0;
+    while next < threads {
+        let wanted = if next % 3 == 0 { 2 } else { 1 };
+        let count = wanted.min(threads - next);
+        let together = Barrier::new(count as usize);
+        std::thread::scope(|scope| {
+            (next..next + count).for_each(|thread| {
+                _ = scope.spawn({
+                    let together = &together;
+                    move || work(thread, together)
+                })
+            });
+        });
+        next += count;
     }
 }
 

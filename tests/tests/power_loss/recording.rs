@@ -6,7 +6,7 @@ use lastwords::folder::Folder;
 use lastwords::geometry::Geometry;
 use lastwords::lane::{Lane, Message, Origin};
 use lastwords::layout::{encoding, lane_kind};
-use lastwords::ring::{Memory, Ring, RingSpec};
+use lastwords::ring::{Ring, RingSpec};
 use lastwords::spill::{self, SpillReference};
 use lastwords::{Format, FullPolicy, Level};
 use lastwords_tests::disk::Disk;
@@ -84,21 +84,10 @@ struct Producer {
 
 impl Producer {
     fn new(folder: &Folder, sync_ms: u32, format: Format) -> Producer {
-        let spec = RingSpec {
-            role: ROLE.to_owned(),
-            app: "lastwords".to_owned(),
-            geometry: Geometry::new(128, SLOTS as u32, THREADS + 1, 1, 4096).expect("sizes within the limits"),
-            memory: Memory::File,
-            filter: Level::INFO.into(),
-            full: FullPolicy::Overwrite,
-            utc: true,
-            format,
-            rotate_size: ROTATE_SIZE,
-            rotate_keep: 100,
-            sync_ms,
-            crash_keep: 20,
-            pull: 0,
-        };
+        let geometry = Geometry::new(128, SLOTS as u32, THREADS + 1, 1, 4096).expect("sizes within the limits");
+        let (full, crash_keep) = (FullPolicy::Overwrite, 20);
+        let files = RingSpec { rotate_size: ROTATE_SIZE, rotate_keep: 100, format, ..RingSpec::new(ROLE, geometry) };
+        let spec = RingSpec { full, crash_keep, sync_ms, ..files };
         let ring = Ring::create(folder, &spec).expect("a ring");
         let mut lanes: Vec<Lane<'static>> = (0..THREADS).map(|lane| ring.lane(lane as usize)).collect();
         for (thread, lane) in (0..).zip(&mut lanes) {
