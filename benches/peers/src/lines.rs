@@ -16,12 +16,13 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// Reads all files of `folder`, but none of folders in it: that is where lastwords has its rings.
+    /// Reads all files of `folder`, but none of folders in it: that is where lastwords has its rings. Its crash files hold
+    /// what the ring held once more, so a line that stood there alone would be lost.
     pub(crate) fn read(folder: &Path) -> Result<Found> {
         let mut found = Found { seen: Vec::new(), doubled: 0, torn: 0 };
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
-            if entry.file_type()?.is_file() {
+            if entry.file_type()?.is_file() && !entry.file_name().to_string_lossy().ends_with(".crash.log") {
                 found.read_file(&entry.path())?;
             }
         }
