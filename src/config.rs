@@ -263,6 +263,35 @@ impl Builder {
         self
     }
 
+    /// What this role's records are written by: what the builder was told, else the environment, the configuration file or
+    /// the default say.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a value that cannot be, anywhere.
+    pub fn directives(self) -> Result<Directives> {
+        Ok(self.resolve()?.filter()?.directives)
+    }
+
+    /// A setting by its name, with its value as text: what an environment variable of that name would hold.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a name that there is not, with the one that was probably meant, or a value that cannot be.
+    ///
+    /// ```
+    /// let builder = lastwords::builder("worker").set("rotate_size", "1048576")?;
+    /// let error = builder.set("rotate_kep", "3").expect_err("no such setting");
+    /// assert_eq!(error.to_string(), "rotate_kep: unknown setting; did you mean \"rotate_keep\"?");
+    /// # Ok::<(), lastwords::Error>(())
+    /// ```
+    #[cfg(feature = "config")]
+    pub fn set(mut self, name: &str, value: &str) -> Result<Builder> {
+        let refused = |why| Error::setting(name.to_owned(), why);
+        if self.settings.set(name, value).map_err(refused)? {
+            return Ok(self);
+        }
+        Err(refused(format!("unknown setting; {}", crate::configfile::suggest(name))))
+    }
+
     /// Makes the ring and starts to log: the macros of this crate and the `log` facade write to it from now on. At a
     /// normal exit of the process the files hold everything, with no guard to keep.
     ///

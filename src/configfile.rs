@@ -77,7 +77,8 @@ fn take(table: &Table, prefix: &str) -> Result<Settings, String> {
     Ok(settings)
 }
 
-fn suggest(name: &str) -> String {
+/// The setting that was probably meant by a name that is none.
+pub(crate) fn suggest(name: &str) -> String {
     let alike = NAMES.iter().map(|known| (strsim::normalized_damerau_levenshtein(name, known), known));
     match alike.max_by(|a, b| a.0.total_cmp(&b.0)) {
         Some((likeness, known)) if likeness >= ALIKE => format!("did you mean \"{known}\"?"),

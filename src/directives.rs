@@ -44,6 +44,11 @@ impl Directives {
         self.default
     }
 
+    /// The targets that directives name, with their levels.
+    pub fn targets(&self) -> impl Iterator<Item = (&str, Level)> {
+        self.targets.iter().map(|(target, level)| (target.as_str(), *level))
+    }
+
     /// The finest level of all targets.
     #[must_use]
     pub fn finest(&self) -> Level {

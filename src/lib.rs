@@ -50,6 +50,7 @@ macro_rules! not_under_loom {
 not_under_loom! {
     pub mod clock;
     pub mod error;
+    pub mod event;
     pub mod filter;
     pub mod folder;
     pub mod holder;
@@ -99,8 +100,9 @@ not_under_loom! {
     pub use level::Level;
     pub use log::Log;
     pub use ring::Memory;
-    pub use registry::{flush, folder, set_log};
+    pub use registry::{close, flush, folder, set_log};
     pub use site::record_bytes;
+    pub use thread::name_thread;
     #[cfg(feature = "tracing")]
     pub use tracing::{TracingLayer, tracing_layer};
     #[doc(hidden)]

@@ -1,11 +1,15 @@
 //! A logger as a value: a second role in one process, besides the one that [`crate::init`] makes.
 
 use crate::config::Builder;
+use crate::directives::Directives;
 use crate::error::{Error, Result};
+#[cfg(feature = "flusher")]
+use crate::format::Format;
 use crate::level::Level;
 use crate::logger::{FLUSH_MAX, Logger};
 use crate::registry::{self, LoggerCell};
 use crate::site::record_bytes_to;
+use std::path::PathBuf;
 
 /// A logger of its own role or folder. Copies are the same logger; it lives as long as the process.
 ///
@@ -37,6 +41,38 @@ impl Log {
         }
     }
 
+    /// A number that changes with the logger's ring, in a forked child, and with its filter, which `lastwords level` changes
+    /// from outside.
+    #[must_use]
+    pub fn state(self) -> u64 {
+        self.logger().map_or(0, Logger::decision_key)
+    }
+
+    /// What this logger writes to the log files.
+    #[must_use]
+    pub fn directives(self) -> Directives {
+        self.logger().map_or(Directives::from(Level::OFF), |logger| logger.filter().directives)
+    }
+
+    /// The finest level that the ring records although no log file shows it; [`Level::OFF`] if none.
+    #[must_use]
+    pub fn record_level(self) -> Level {
+        self.logger().map_or(Level::OFF, |logger| logger.filter().record)
+    }
+
+    /// In which form its records stand in the log folder.
+    #[cfg(feature = "flusher")]
+    #[must_use]
+    pub fn format(self) -> Format {
+        self.logger().map_or(Format::Text, |logger| Format::of_flags(logger.ring().header().flags))
+    }
+
+    /// Where its log files are.
+    #[must_use]
+    pub fn folder(self) -> Option<PathBuf> {
+        self.logger().map(|logger| logger.folder().path().to_owned())
+    }
+
     /// Changes what this logger writes to the log files, see [`crate::set_log`].
     ///
     /// # Errors
@@ -51,6 +87,8 @@ impl Log {
     /// # Errors
     /// [`crate::Error::FlushTimeout`] if no flusher got that far. The lines are safe in the ring all the same.
     pub fn flush(self) -> Result<()> {
+        #[cfg(feature = "flusher")]
+        crate::flush::embedded::resume();
         self.cell.logger().map_or(Ok(()), |logger| logger.flush(FLUSH_MAX))
     }
 }

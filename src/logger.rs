@@ -149,13 +149,19 @@ impl Logger {
     pub(crate) fn start(&'static self) {
         #[cfg(feature = "flusher")]
         {
-            if self.builder.flushes() {
-                crate::flush::embedded::start(&self.folder);
-            }
+            self.start_flusher();
             let (console, dev) = self.builder.console_shows();
             if console {
                 crate::flush::console::start(self, dev);
             }
+        }
+    }
+
+    /// Starts the thread that flushes its folder, where this process may.
+    #[cfg(feature = "flusher")]
+    pub(crate) fn start_flusher(&self) {
+        if self.builder.flushes() {
+            crate::flush::embedded::start(&self.folder);
         }
     }
 

@@ -81,6 +81,12 @@ impl ProcessId {
     }
 }
 
+/// Blocks all signals for the calling thread, so that no handler of the program ever runs on a thread that a library made.
+#[cfg(feature = "flusher")]
+pub fn block_signals() {
+    crate::sys::hooks::block_signals();
+}
+
 /// Whether the process with this pid, in our namespace, has `inode` of `device` mapped; None if that cannot be seen.
 #[cfg(feature = "flusher")]
 pub(crate) fn has_mapped(pid: u32, inode: u64) -> Option<bool> {

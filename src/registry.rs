@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Most loggers of one process.
-const LOGGERS_MAX: usize = 16;
+const LOGGERS_MAX: usize = 256;
 /// Longest wait for another thread of a forked child that is making the child's logger.
 const MAKING_MAX: Duration = Duration::from_secs(1);
 
@@ -221,10 +221,30 @@ extern "C" fn at_exit(status: c_int, _: *mut c_void) {
     #[cfg(feature = "flusher")]
     {
         crate::flush::embedded::end();
-        cells().filter_map(|cell| cell.page.get()).for_each(Logger::ring_doorbell);
+        ring_doorbells();
         crate::flush::embedded::wait_for_end(FLUSH_MAX.saturating_sub(start.elapsed()));
         crate::flush::console::finish();
     }
+}
+
+/// Says that this process is about to end in an ordinary way, for one that ends by _exit(2), which no hook of ours sees: its
+/// death is no alarm then, and what its rings hold is drained as always.
+pub fn close() {
+    for logger in cells().filter_map(|cell| cell.page.get()).filter(|logger| logger.is_of_this_process()) {
+        logger.ring().close(closed::EXIT, 0);
+    }
+}
+
+/// Wakes whoever flushes for the loggers of this process.
+#[cfg(feature = "flusher")]
+pub(crate) fn ring_doorbells() {
+    cells().filter_map(|cell| cell.page.get()).for_each(Logger::ring_doorbell);
+}
+
+/// Starts the threads that flush for the loggers of this process.
+#[cfg(feature = "flusher")]
+pub(crate) fn start_flushers() {
+    cells().filter_map(|cell| cell.page.get()).for_each(Logger::start_flusher);
 }
 
 /// Waits until every line that this process logged before the call is in its log file, at most 2 s.

@@ -28,6 +28,8 @@ struct Local {
     /// Has asked for the second lane.
     asked_for_fine: bool,
     thread: u32,
+    /// Name that the thread was given by [`name_thread`].
+    name: Option<Box<str>>,
     ended: bool,
     text: Vec<u8>,
     /// Lanes in rings of other loggers.
@@ -51,6 +53,7 @@ impl Drop for Guard {
             let Ok(mut local) = local.try_borrow_mut() else { return };
             local.ended = true;
             local.text = Vec::new();
+            local.name = None;
             local.put_aside();
             for (logger, seat) in std::mem::take(&mut local.others) {
                 logger.release(seat);
@@ -127,9 +130,40 @@ pub(crate) fn record_raw<V: Values>(logger: &'static Logger, meta: Meta, values:
     true
 }
 
+/// Records text from the calling thread, if it takes nothing but a copy of it. False where that is not to be had, as for
+/// [`record_raw`].
+#[inline]
+pub(crate) fn record_at_once(logger: &'static Logger, meta: Meta, text: &[u8]) -> bool {
+    let Ok(mut local) = of_thread(&LOCAL).try_borrow_mut() else { return false };
+    let Local { logger: Some(mine), seat, fine, thread, .. } = &mut **local else { return false };
+    let Some(seat) = (if meta.is_fine() { fine } else { seat }) else { return false };
+    if !std::ptr::eq(*mine, logger) || text.len() > seat.lane.message_size_max() {
+        return false;
+    }
+    if !(seat.fine || seat.lane.has_room(seat.lane.slots_for(text.len())) || logger.overwrites()) {
+        return false;
+    }
+    let Meta { level, call_site, .. } = meta;
+    let origin = Origin { level, call_site, thread: *thread, encoding: encoding::TEXT };
+    logger.write(seat, &Message { origin, body: text });
+    true
+}
+
+/// Names the calling thread in the rings whose lanes it takes from now on, for threads that another runtime has made and
+/// named. The first 16 bytes are kept.
+pub fn name_thread(name: &str) {
+    if let Ok(mut local) = of_thread(&LOCAL).try_borrow_mut()
+        && !local.ended
+        && GUARD.try_with(|_| ()).is_ok()
+    {
+        local.name = Some(name.into());
+    }
+}
+
 impl Local {
     const NEW: Local = Local {
         logger: None,
+        name: None,
         seat: None,
         fine: None,
         asked_for_fine: false,
@@ -200,7 +234,8 @@ impl Local {
             return None;
         }
         let current = std::thread::current();
-        logger.claim(fine, self.thread, current.name().unwrap_or_default().as_bytes())
+        let name = self.name.as_deref().or(current.name()).unwrap_or_default();
+        logger.claim(fine, self.thread, name.as_bytes())
     }
 }
 

@@ -1,7 +1,6 @@
 //! How the tool ends, in statuses that scripts can use.
 
 use anstyle::{AnsiColor, Color, Style};
-use std::process::ExitCode;
 
 /// Style of the word "error:" on a terminal.
 pub(crate) const ERROR: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Red)));
@@ -17,10 +16,4 @@ pub(crate) enum Exit {
     Failed = 2,
     /// Done as far as possible; damage was found.
     Damaged = 3,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(exit as u8)
-    }
 }

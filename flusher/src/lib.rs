@@ -16,29 +16,37 @@ mod table;
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
 use exit::Exit;
-use std::process::ExitCode;
+use std::ffi::OsString;
+use std::iter;
 
-/// Runs the tool on this process's arguments and returns its exit status.
+/// Runs the tool and returns its exit status. `program` is how it is started again, by `demo`: the program, and arguments of
+/// its own that come before the tool's. What is wrong with `arguments`, and help, is printed.
 #[must_use]
-pub fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let name = OsString::from("lastwords");
+    let command = match Cli::try_parse_from(iter::once(name).chain(arguments)) {
+        Ok(cli) => cli.command,
+        Err(error) => {
+            let _ = error.print();
+            return error.exit_code() as u8;
+        }
+    };
+    let outcome = match command {
         Command::Flush(arguments) => flush::run(&arguments),
         Command::Recover(arguments) => recover::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Level(arguments) => level::run(&arguments),
         Command::Pipe(arguments) => pipe::run(&arguments),
-        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments, program),
         Command::DemoProcess(arguments) => demo::run_process(&arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "lastwords", &mut std::io::stdout());
             Ok(Exit::Done)
         }
     };
-    match outcome {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            anstream::eprintln!("{}error:{} {error}", exit::ERROR.render(), exit::ERROR.render_reset());
-            Exit::Failed.into()
-        }
-    }
+    let exit = outcome.unwrap_or_else(|error| {
+        anstream::eprintln!("{}error:{} {error}", exit::ERROR.render(), exit::ERROR.render_reset());
+        Exit::Failed
+    });
+    exit as u8
 }

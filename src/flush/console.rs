@@ -1,27 +1,18 @@
 //! A process's own records on its standard error, from a thread of its own.
 //!
-//! ```text
-//! [05:55:47] [4157] [INFO] Host process starting up
-//! ```
-//!
-//! The thread reads the process's own ring as any reader does, so the caller of a log function never meets the
-//! console. Before each write it asks whether standard error takes more: a pipe that nobody reads costs lines of the
-//! console, which are counted, and nothing else.
+//! The thread reads the process's own ring as any reader does, so the caller of a log function never meets the console.
 
 use crate::complain::complain;
 use crate::flush::render;
 use crate::flush::sites::Sites;
 use crate::flush::stamp::Stamp;
+use crate::flush::stderr::{PIECE, Stderr};
 use crate::layout::lane_kind;
-use crate::level::Level;
 use crate::logger::Logger;
 use crate::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
 use crate::record::Record;
 use crate::sys::hooks;
 use crate::thread;
-use anstyle::{AnsiColor, Color, Style};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -29,8 +20,6 @@ use std::time::{Duration, Instant};
 const LOOK_MIN: Duration = Duration::from_millis(10);
 /// Longest time between two looks.
 const LOOK_MAX: Duration = Duration::from_millis(160);
-/// Longest piece written at once: what a pipe that has room takes without blocking.
-const PIECE: usize = 4096;
 /// Longest wait for the last lines at exit.
 const FINISH_MAX: Duration = Duration::from_millis(300);
 
@@ -75,8 +64,7 @@ struct Console {
     scratch: Vec<u8>,
     stamp: Stamp,
     sites: Sites,
-    colours: bool,
-    lost: u64,
+    stderr: Stderr,
     /// Shows what no file shows.
     dev: bool,
 }
@@ -84,7 +72,6 @@ struct Console {
 impl Console {
     fn new(reader: RingReader, dev: bool) -> Console {
         let lanes = reader.geometry().lanes();
-        let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
         let utc = reader.header().flags & crate::layout::ring_flag::UTC != 0;
         Console {
             positions: vec![0; lanes],
@@ -94,8 +81,7 @@ impl Console {
             scratch: Vec::new(),
             stamp: Stamp::new(utc),
             sites: Sites::default(),
-            colours,
-            lost: 0,
+            stderr: Stderr::new(),
             dev,
             reader,
         }
@@ -129,7 +115,7 @@ impl Console {
             self.positions[lane] = self.positions[lane].max(self.batches[lane].end);
             // The ring does not wait for the console: what was overwritten before it was printed is lost here alone.
             for record in self.batches[lane].iter() {
-                self.lost += record.message.saturating_sub(self.expected[lane]);
+                self.stderr.lose(record.message.saturating_sub(self.expected[lane]));
                 self.expected[lane] = record.message.saturating_add(1);
             }
         }
@@ -140,7 +126,7 @@ impl Console {
         for record in order {
             let start = text.len();
             let ns = timeline.realtime_ns(record.clock);
-            line(&mut text, &mut self.stamp, ns, pid, record.level, self.colours);
+            self.stderr.head(&mut text, &mut self.stamp, ns, pid, record.level);
             let site = self.sites.get(&self.reader, record.call_site)?;
             match self.reader.unspill(&record) {
                 Ok(None) => render::record(&mut text, &record, site),
@@ -155,60 +141,12 @@ impl Console {
                 // What was before this line fits a piece; a line that is longer by itself goes out in several.
                 let rest = if start > 0 { text.split_off(start) } else { Vec::new() };
                 let done = if rest.is_empty() { lines } else { lines - 1 };
-                self.lost = write(&text, done, self.lost);
+                self.stderr.write(&text, done);
                 text = rest;
                 lines -= done;
             }
         }
-        self.lost = write(&text, lines, self.lost);
+        self.stderr.write(&text, lines);
         Ok(any)
     }
-}
-
-fn line(out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Level, colours: bool) {
-    out.push(b'[');
-    stamp.time(ns, out);
-    out.extend_from_slice(format!("] [{pid}] [").as_bytes());
-    let style = if colours { style(level) } else { Style::new() };
-    out.extend_from_slice(style.render().to_string().as_bytes());
-    render::level_name(out, level);
-    out.extend_from_slice(style.render_reset().to_string().as_bytes());
-    out.extend_from_slice(b"] ");
-}
-
-fn style(level: Level) -> Style {
-    let colour = match level.number() {
-        0..=10 => AnsiColor::Cyan,
-        11..=29 => AnsiColor::Green,
-        30..=39 => AnsiColor::Yellow,
-        40..=49 => AnsiColor::Red,
-        50.. => AnsiColor::Magenta,
-    };
-    Style::new().fg_color(Some(Color::Ansi(colour)))
-}
-
-/// Writes `lines` lines if standard error takes them without blocking. Returns how many are lost and not yet told.
-fn write(text: &[u8], lines: u64, lost: u64) -> u64 {
-    if text.is_empty() {
-        return lost;
-    }
-    if lost > 0 {
-        let told = format!("lastwords: {lost} lines are missing on this console, which was not read; the log file has them\n");
-        if !put(told.as_bytes()) {
-            return lost + lines;
-        }
-    }
-    if put(text) { 0 } else { lines }
-}
-
-/// Writes all of a text that is at most a piece, or nothing; a longer one may stop between two pieces.
-fn put(text: &[u8]) -> bool {
-    text.chunks(PIECE).all(|piece| is_ready() && std::io::stderr().write_all(piece).is_ok())
-}
-
-fn is_ready() -> bool {
-    let stderr = std::io::stderr();
-    let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut fds, Some(&now)).is_ok_and(|_| fds[0].revents().contains(PollFlags::OUT))
 }

@@ -1,16 +1,18 @@
 //! The flusher that every process carries: a thread that stands by, and drains for all when it is elected.
 
-use crate::complain::complain;
 use crate::clock;
+use crate::complain::complain;
 use crate::flush::flusher::{Election, Flusher};
 use crate::folder::Folder;
 use crate::holder::Holder;
 use crate::registry;
 use crate::sys::hooks;
 use crate::thread;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::sys::wake;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Longest wait for the end of the flusher's process before looking again.
@@ -18,18 +20,87 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// The same where that process cannot be watched.
 const LOOK_AGAIN_BLIND: Duration = Duration::from_millis(200);
 
-/// Starts the thread.
+/// Longest wait for a thread that is to end before a fork. One that writes to a stuck disk is left running.
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// A thread that stands by for a folder.
+#[derive(Debug)]
+struct StandBy {
+    folder: Folder,
+    /// The process that it is a thread of. A forked child finds its parent's.
+    pid: u32,
+    handle: JoinHandle<()>,
+}
+
+/// All of them. Nobody waits for this lock: a thread that was starting one while the process was forked would have a child
+/// wait for ever.
+static STANDING_BY: Mutex<Vec<StandBy>> = Mutex::new(Vec::new());
+/// Their threads are to end, or have ended, see [`pause`].
+static PAUSED: AtomicBool = AtomicBool::new(false);
+
+/// Starts the thread, one for each folder.
 pub(crate) fn start(folder: &Folder) {
-    let folder = folder.clone();
-    let since = clock::realtime_ns();
+    let pid = std::process::id();
+    let mut standing_by = STANDING_BY.try_lock().ok();
+    let is_it = |other: &StandBy| other.pid == pid && other.folder == *folder && !other.handle.is_finished();
+    if standing_by.as_ref().is_some_and(|list| list.iter().any(is_it)) {
+        return;
+    }
+    wake::prepare();
+    let (own, since) = (folder.clone(), clock::realtime_ns());
     let body = move || {
         hooks::block_signals();
         thread::become_flusher();
-        stand_by(&folder, since);
+        stand_by(&own, since);
     };
-    if let Err(error) = std::thread::Builder::new().name("lastwords".to_owned()).spawn(body) {
-        complain(format_args!("no thread for the flusher ({error}); another process or `lastwords flush` must drain"));
+    match std::thread::Builder::new().name("lastwords".to_owned()).spawn(body) {
+        Ok(handle) => {
+            if let Some(list) = &mut standing_by {
+                list.push(StandBy { folder: folder.clone(), pid, handle });
+            }
+        }
+        Err(error) => {
+            complain(format_args!("no thread for the flusher ({error}); another process or `lastwords flush` must drain"));
+        }
     }
+}
+
+/// Ends this process's threads that flush, for a runtime that is about to fork and objects to threads that it does not
+/// know. Each finishes its batch and gives the lock to another process. They start again with [`resume`].
+pub fn pause() {
+    PAUSED.store(true, Ordering::Release);
+    let Ok(mut list) = STANDING_BY.try_lock() else { return };
+    registry::ring_doorbells();
+    wake::wake();
+    let (me, start) = (std::process::id(), Instant::now());
+    for StandBy { pid, handle, .. } in list.drain(..) {
+        if pid != me {
+            // There is no such thread in this process.
+            std::mem::forget(handle);
+            continue;
+        }
+        while !handle.is_finished() && start.elapsed() < PAUSE_MAX {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        if handle.is_finished() {
+            let _ = handle.join();
+        }
+    }
+    wake::rest();
+}
+
+/// Starts the threads again that [`pause`] has ended, where this process has loggers that flush. [`crate::Log::record`] and
+/// [`crate::Log::flush`] do it by themselves.
+pub fn resume() {
+    if is_paused() && PAUSED.swap(false, Ordering::AcqRel) {
+        registry::start_flushers();
+    }
+}
+
+/// Whether [`pause`] was called, and nothing has started the threads again.
+#[inline]
+pub(crate) fn is_paused() -> bool {
+    PAUSED.load(Ordering::Relaxed)
 }
 
 /// Set once this process ends.
@@ -80,25 +151,25 @@ fn stand_by(folder: &Folder, since: u64) {
                     complain(format_args!("cannot flush: {error}; what is logged stays in the rings"));
                 }
                 said = true;
-                std::thread::sleep(LOOK_AGAIN);
+                wake::sleep(LOOK_AGAIN);
             }
         }
     }
 }
 
-/// Whether this process ends. Asked in every pass and between long sleeps, it also follows changes of the filter.
+/// Whether this process ends, or its threads are to. Asked in every pass and between long sleeps, it also follows changes
+/// of the filter.
 fn is_ending() -> bool {
     registry::follow_filter();
-    ENDING.load(Ordering::Acquire)
+    ENDING.load(Ordering::Acquire) || PAUSED.load(Ordering::Acquire)
 }
 
 /// Sleeps until the holder's process ends, where that can be seen.
 fn wait_for_holders_end(holder: Option<Holder>) {
     let process = holder.filter(Holder::may_live).map(|holder| holder.process.pid);
     let pid = process.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-    let Some(pidfd) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
-        return std::thread::sleep(LOOK_AGAIN_BLIND);
-    };
-    let timeout = Timespec { tv_sec: LOOK_AGAIN.as_secs() as i64, tv_nsec: 0 };
-    let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout));
+    match pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
+        Some(pidfd) => wake::sleep_beside(LOOK_AGAIN, &pidfd),
+        None => wake::sleep(LOOK_AGAIN_BLIND),
+    }
 }

@@ -8,6 +8,7 @@
 pub mod blackbox;
 pub mod drain;
 pub mod election;
+pub mod embedded;
 pub mod flusher;
 pub mod journal;
 pub mod json;
@@ -21,6 +22,7 @@ pub mod signal;
 pub mod sites;
 pub mod stamp;
 pub mod status;
+pub mod stderr;
 pub mod template;
 pub mod value;
 
@@ -28,7 +30,6 @@ mod append;
 mod apply;
 pub(crate) mod console;
 mod durable;
-pub(crate) mod embedded;
 mod fields;
 mod follow;
 mod lines;

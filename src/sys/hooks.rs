@@ -32,7 +32,7 @@ pub(crate) fn at_exit(hook: ExitHook) {
 }
 
 /// Descriptors that a forked child closes at once, so that it does not keep the parent's locks. -1 is a free place.
-static INHERITED: [AtomicI32; 64] = [const { AtomicI32::new(-1) }; 64];
+static INHERITED: [AtomicI32; 1024] = [const { AtomicI32::new(-1) }; 1024];
 
 extern "C" fn close_inherited() {
     for place in &INHERITED {

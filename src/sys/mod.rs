@@ -13,3 +13,5 @@ pub(crate) mod prefetch;
 pub(crate) mod process_page;
 pub(crate) mod signals;
 pub(crate) mod tsc;
+#[cfg(feature = "flusher")]
+pub(crate) mod wake;

@@ -9,6 +9,7 @@ use lastwords::folder::Folder;
 use lastwords::holder::Holder;
 use lastwords::{Error, Result};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -31,6 +32,8 @@ const TICK: Duration = Duration::from_millis(100);
 pub(crate) struct Cast {
     pub(crate) members: Vec<Member>,
     pub(crate) folder: Folder,
+    /// How this tool is started: the program, and what comes before the tool's arguments.
+    program: Vec<OsString>,
 }
 
 /// One process.
@@ -45,8 +48,8 @@ pub(crate) struct Member {
 
 impl Cast {
     /// Starts the processes, the host first so that it is the flusher.
-    pub(crate) fn start(arguments: &Demo, place: &Place, progress: &Progress) -> Result<Cast> {
-        let mut cast = Cast { members: Vec::new(), folder: place.folder.clone() };
+    pub(crate) fn start(program: &[OsString], arguments: &Demo, place: &Place, progress: &Progress) -> Result<Cast> {
+        let mut cast = Cast { members: Vec::new(), folder: place.folder.clone(), program: program.to_vec() };
         cast.add(arguments, place)?;
         cast.wait("the host is the flusher", |cast| cast.members[0].page.is_ready() && cast.elected() == Some(0))?;
         progress.step(&format!("{} runs and is the elected flusher", cast.members[0].name()));
@@ -64,8 +67,8 @@ impl Cast {
         let (role, how) = PARTS[index];
         let oracle = place.page(index as u32);
         let page = Page::create(&oracle, arguments.threads)?;
-        let program = std::env::current_exe().map_err(|error| self.error("find this program", error))?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(self.program.first().map_or(OsStr::new("lastwords"), OsString::as_os_str));
+        command.args(self.program.iter().skip(1));
         // Settings that the user has made for other programs are not this demo's.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LASTWORDS_")) {
             command.env_remove(name);

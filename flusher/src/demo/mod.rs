@@ -23,6 +23,7 @@ use lastwords::folder::Folder;
 use lastwords::{Error, Result};
 use place::Place;
 use progress::{Progress, grouped};
+use std::ffi::OsString;
 use std::time::{Duration, Instant};
 use table::Table;
 
@@ -31,13 +32,13 @@ pub(crate) use writer::run as run_process;
 /// Longest wait for the lock that the killed flusher held.
 const ELECTION_MAX: Duration = Duration::from_secs(5);
 
-pub(crate) fn run(arguments: &Demo) -> Result<Exit> {
+pub(crate) fn run(arguments: &Demo, program: &[OsString]) -> Result<Exit> {
     let (progress, since) = (Progress::start(), realtime_ns());
     let rings = u64::from(PROCESSES) * writer::ring_size(arguments.threads);
     let place = Place::choose(arguments, rings)?;
     let folder = &place.folder;
     progress.step(&format!("the files are in {}", folder.path().display()));
-    let mut cast = Cast::start(arguments, &place, &progress)?;
+    let mut cast = Cast::start(program, arguments, &place, &progress)?;
     let (seconds, threads) = (arguments.seconds, arguments.threads);
     let text = format!("all log as fast as they can for {seconds} s; threads in each process: {threads}");
     progress.step(&text);

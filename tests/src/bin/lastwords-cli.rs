@@ -1,5 +1,10 @@
 //! The tool, built here too so that the suite can start it.
 
-fn main() -> std::process::ExitCode {
-    lastwords_flusher::main()
+use std::env;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let program = env::current_exe().map_or_else(|_| OsString::from("lastwords"), OsString::from);
+    ExitCode::from(lastwords_flusher::run(&[program], env::args_os().skip(1)))
 }

@@ -1,0 +1,20 @@
+"""The tool: ``python -m lastwords recover logs``, or ``lastwords recover logs``."""
+
+import signal
+import sys
+
+
+def main() -> None:
+    """Runs the tool on this process's arguments and exits with its status."""
+    try:
+        from lastwords._native import run_tool
+    except ImportError:
+        print("lastwords: the tool works on 64-bit Linux only; here the package writes its log files directly", file=sys.stderr)
+        sys.exit(2)
+    # The tool waits without the interpreter, which could not raise KeyboardInterrupt meanwhile.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(run_tool([sys.executable, "-m", "lastwords"], sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

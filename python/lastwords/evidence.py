@@ -1,0 +1,146 @@
+"""What is known of a process's end: exceptions that nobody caught, and tracebacks of fatal signals."""
+
+from __future__ import annotations
+
+import atexit
+import faulthandler
+import functools
+import logging
+import os
+import sys
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from lastwords import _native
+
+if TYPE_CHECKING:
+    from lastwords.handlers import RingHandler
+
+_Error = tuple[type[BaseException], BaseException, TracebackType | None]
+
+#: Where exceptions are recorded: the handler whose ring was opened last.
+_handler: RingHandler | None = None
+_installed = False
+_attached: Any = None
+
+
+def install(handler: RingHandler) -> None:
+    """Has what this process may die of recorded by this handler."""
+    global _handler, _installed
+    _handler = handler
+    if not _installed:
+        _installed = True
+        _watch_exceptions()
+        _watch_asyncio()
+        _watch_forks()
+        _watch_exit()
+        _watch_multiprocessing()
+        attach(handler)
+
+
+def attach(handler: RingHandler) -> None:
+    """Has fatal signals leave the tracebacks of all threads beside this process's ring.
+
+    Where somebody else has enabled ``faulthandler``, that stays as it is.
+    """
+
+
+def record(message: str, error: _Error, thread: str | None = None) -> None:
+    """Records an exception that nobody caught."""
+    handler = _handler
+    if handler is None:
+        return
+    made = logging.LogRecord(handler.role, logging.CRITICAL, "", 0, message, (), error)
+    if thread is not None:
+        made.threadName = thread
+    handler.handle(made)
+
+
+def _watch_exceptions() -> None:
+    earlier, earlier_of_threads = sys.excepthook, threading.excepthook
+
+    def excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        try:
+            if not issubclass(kind, KeyboardInterrupt):
+                record("uncaught exception", (kind, error, traceback))
+        finally:
+            earlier(kind, error, traceback)
+
+    def excepthook_of_threads(found: threading.ExceptHookArgs) -> None:
+        try:
+            if found.exc_value is not None and not issubclass(found.exc_type, SystemExit):
+                name = found.thread.name if found.thread else "unknown"
+                record(f"uncaught exception in thread {name}", (found.exc_type, found.exc_value, found.exc_traceback), name)
+        finally:
+            earlier_of_threads(found)
+
+    sys.excepthook = excepthook
+    threading.excepthook = excepthook_of_threads
+
+
+class _AsyncioHandler(logging.Handler):
+    """Records what asyncio says of exceptions that no task's owner asked for."""
+
+    def emit(self, record_: logging.LogRecord) -> None:
+        if record_.exc_info and record_.exc_info[0] is not None:
+            record(f"uncaught exception in asyncio: {record_.getMessage()}", record_.exc_info)
+        if not any(handler for handler in logging.getLogger("asyncio").handlers if handler is not self):
+            _show_as_without_us(record_)
+
+
+def _show_as_without_us(record_: logging.LogRecord) -> None:
+    """A logger without handlers prints warnings; ours is none that should change it."""
+    last = logging.lastResort
+    if last is not None and not logging.root.handlers and record_.levelno >= last.level:
+        last.handle(record_)
+
+
+def _watch_asyncio() -> None:
+    logging.getLogger("asyncio").addHandler(_AsyncioHandler(logging.ERROR))
+
+
+def _watch_forks() -> None:
+    if sys.version_info >= (3, 12):
+        # The interpreter warns of a fork in a process that has threads.
+        os.register_at_fork(before=_native.before_fork, after_in_parent=_native.after_fork_in_parent)
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _after_fork_in_child() -> None:
+    _native.after_fork_in_child()
+    _detach()
+    _watch_multiprocessing()
+
+
+def _detach() -> None:
+    """The file of tracebacks is the parent's."""
+
+
+def _watch_exit() -> None:
+    exit_at_once = os._exit
+
+    @functools.wraps(exit_at_once)
+    def _exit(status: int) -> None:
+        _native.close()
+        exit_at_once(status)
+
+    os._exit = _exit  # type: ignore[assignment]
+
+
+def _watch_multiprocessing() -> None:
+    """Has a process of ``multiprocessing`` record the exception that ends it. It asks no excepthook."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is None:
+        return
+    util.register_after_fork(_at_end_of_child, lambda end: util.Finalize(None, end, exitpriority=-100))
+    util.Finalize(None, _at_end_of_child, exitpriority=-100)
+
+
+def _at_end_of_child() -> None:
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    kind, error, traceback = sys.exc_info()
+    if multiprocessing is None or multiprocessing.parent_process() is None:
+        return
+    if kind is not None and error is not None and not issubclass(kind, SystemExit):
+        record(f"uncaught exception in process {multiprocessing.current_process().name}", (kind, error, traceback))

@@ -1,0 +1,227 @@
+"""Handlers: a ring that outlives the process, and a console that never makes anybody wait."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+import sys
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from lastwords import evidence
+from lastwords._native import Console, FastHandler, Ring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+#: Records that are kept in memory before the process is set up.
+KEPT_MAX = 1000
+#: What a handler does with a record. Who replaces one of these wants to see every record.
+_WAY = ("emit", "filter", "format", "handle")
+#: Attributes that every record has.
+_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"asctime", "message", "taskName"}
+
+
+class _Handler(FastHandler, logging.Handler):
+    def __init__(self, level: int | str = logging.NOTSET) -> None:
+        logging.Handler.__init__(self, level)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name in _WAY:
+            self.fast = False
+
+    def _way_is_ours(self, own: type) -> bool:
+        return all(getattr(type(self), name) is getattr(own, name) for name in _WAY)
+
+
+class RingHandler(_Handler):
+    """Writes records to this process's ring, from which they come into ``<log_dir>/<role>.log``, whatever ends the process.
+
+    Args:
+        role: Names the log file; letters, digits, ``-`` and ``_``. Default is ``LASTWORDS_ROLE``, else ``worker``.
+        log_dir: Folder of the log files, made where it is missing. Default is ``LASTWORDS_DIR``, else ``<temp dir>/<app>/logs``.
+        level: Records below it are none of this handler's.
+        settings: Any setting of docs/settings.md by its name, such as ``rotate_size=1 << 20`` or ``format="json"``.
+
+    Without a formatter, what ``extra`` holds becomes fields of the record: ``logged in user=ada``, or typed in JSON lines.
+
+    Raises:
+        OSError: The folder cannot be used, or the ring not be made.
+        ValueError: A setting that there is not, or a value that cannot be.
+    """
+
+    def __init__(
+        self,
+        role: str | None = None,
+        log_dir: str | os.PathLike[str] | None = None,
+        level: int | str = logging.NOTSET,
+        **settings: Any,
+    ) -> None:
+        self._prepare(role or os.environ.get("LASTWORDS_ROLE") or "worker", level)
+        self.open(log_dir, settings)
+
+    @classmethod
+    def unopened(cls, role: str) -> RingHandler:
+        """A handler that opens its ring at its first record, and keeps records for the place that may be named later."""
+        handler = cls.__new__(cls)
+        handler._prepare(role, logging.NOTSET)
+        handler._kept = []
+        return handler
+
+    def _prepare(self, role: str, level: int | str) -> None:
+        _Handler.__init__(self, level)
+        self.role = role
+        self._kept: list[tuple[Any, ...]] | None = None
+        self._unusable = False
+        self._owner: Callable[[], logging.Logger | None] = lambda: None
+
+    def open(self, log_dir: str | os.PathLike[str] | None = None, settings: dict[str, Any] | None = None) -> None:
+        """Opens the ring in this folder, or finds it."""
+        given = {name: _text(value) for name, value in (settings or {}).items() if value is not None}
+        if log_dir is not None:
+            given["dir"] = os.fspath(log_dir)
+        this = weakref.ref(self)
+
+        def changed() -> None:
+            handler = this()
+            if handler is not None:
+                handler._ring_changed()
+
+        self.ring = Ring(self.role, given, changed)
+        self._pid = os.getpid()
+        self._name_levels()
+        self.fast = self._kept is None and self._way_is_ours(RingHandler)
+        evidence.install(self)
+
+    def owned_by(self, logger: logging.Logger) -> None:
+        """Has the levels of this logger follow what is set from outside."""
+        self._owner = weakref.ref(logger)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes a record. When this returns, it outlives the process."""
+        try:
+            text = self.format(record)
+            fields = None
+            if self.formatter is None and len(record.__dict__) > len(_OWN) - 3:
+                fields = {name: value for name, value in record.__dict__.items() if name not in _OWN}
+            line = (record.levelno, record.name, record.pathname, record.lineno or 0, text, fields)
+            if self._kept is not None:
+                self._keep(record.created, line)
+            ring = self.ring or self._open_early()
+            if ring is not None:
+                if record.levelno not in self._named:
+                    self._name_level(record.levelno)
+                ring.append(*line)
+        except RecursionError:
+            raise
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Waits until all that was logged before is in the log file, at most 2 s. What is not by then is safe all the same."""
+        if self.ring is not None:
+            try:
+                self.ring.flush()
+            except RuntimeError:
+                pass
+
+    def show_level(self, logger: logging.Logger) -> None:
+        """Has ``lastwords status`` show the level of this logger, if it is the handler's own."""
+        if self.ring is not None and self._owner() is logger:
+            self.ring.set_directives(str(min(max(logger.level, 0), 65535)))
+
+    def apply_levels(self, levels: Iterable[tuple[str | None, int]]) -> None:
+        """Sets the levels of loggers: that without a name is the owner's."""
+        for target, level in levels:
+            logger = self._owner() if target is None else logging.getLogger(target)
+            if logger is not None:
+                logging.Logger.setLevel(logger, level)
+
+    def settle(self, place: RingHandler) -> None:
+        """Ends the time in which records are kept. Those that ``place`` has not are written there, and further ones too."""
+        kept, self._kept = self._kept, None
+        if place.ring is None:
+            return
+        if self.ring is None or (self.role, self.ring.folder) != (place.role, place.ring.folder):
+            for created, (level, name, file, line, text, fields) in kept or ():
+                logged = datetime.datetime.fromtimestamp(created).astimezone().isoformat(timespec="milliseconds")
+                place.ring.append(level, name, file, line, text, {**(fields or {}), "logged": logged})
+        self.ring = place.ring
+        self.fast = self._way_is_ours(RingHandler)
+
+    def _keep(self, created: float, line: tuple[Any, ...]) -> None:
+        assert self._kept is not None
+        self._kept.append((created, line))
+        if len(self._kept) >= KEPT_MAX and (self.ring or self._open_early()) is not None:
+            # Nobody names another place any more.
+            self._kept = None
+            self.fast = self._way_is_ours(RingHandler)
+        elif len(self._kept) > KEPT_MAX:
+            del self._kept[0]
+
+    def _open_early(self) -> Ring | None:
+        if not self._unusable and self._kept is not None:
+            try:
+                self.open()
+            except (OSError, ValueError) as error:
+                self._unusable = True
+                print(f"lastwords: cannot log as {self.role}: {error}; the last {KEPT_MAX} lines are kept in memory", file=sys.stderr)
+        return self.ring
+
+    def _name_levels(self) -> None:
+        self._named: set[int] = set()
+        for level in list(logging._levelToName):  # type: ignore[attr-defined]
+            self._name_level(level)
+
+    def _name_level(self, level: int) -> None:
+        self._named.add(level)
+
+    def _ring_changed(self) -> None:
+        """Called after a record that was the first of a forked child, or the first after a change from outside."""
+        assert self.ring is not None
+        if os.getpid() == self._pid:
+            self.apply_levels(self.ring.levels)
+            return
+        self._pid = os.getpid()
+        owner = self._owner()
+        if owner is not None:
+            self.show_level(owner)
+        evidence.attach(self)
+
+
+class ConsoleHandler(_Handler):
+    """Writes records to standard error: ``[05:55:47] [4157] [INFO] text``, with colours on a terminal.
+
+    A thread of its own writes. Where nobody reads the pipe, lines wait, up to 10,000 of them; further ones are counted, and
+    the next that gets through says how many are missing. No log call ever waits.
+    """
+
+    def __init__(self, level: int | str = logging.NOTSET) -> None:
+        super().__init__(level)
+        self.console = Console()
+        self.fast = self._way_is_ours(ConsoleHandler)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hands a record to the thread that writes."""
+        try:
+            text = self.format(record)
+            assert self.console is not None
+            if self.formatter is None:
+                self.console.push(record.levelno, text)
+            else:
+                self.console.write(text)
+        except RecursionError:
+            raise
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Waits until all lines are written, at most 0.3 s."""
+        if self.console is not None:
+            self.console.flush()
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else os.fspath(value) if isinstance(value, os.PathLike) else str(value)

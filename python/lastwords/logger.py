@@ -1,0 +1,67 @@
+"""Loggers whose methods make no ``LogRecord`` where nobody needs one."""
+
+from __future__ import annotations
+
+import logging
+
+from lastwords._native import FastLogger, fast_methods
+
+#: What a record passes on its way. Who replaces one of these wants to see every record.
+_WAY = frozenset({"_log", "callHandlers", "findCaller", "getEffectiveLevel", "handle", "hasHandlers", "isEnabledFor", "makeRecord"})
+_METHODS = fast_methods()
+
+
+class Logger(logging.Logger, FastLogger):
+    """A ``logging.Logger``, faster.
+
+    Where every handler that a record would reach is one of this package's and nothing was put in the way of the record, no
+    ``LogRecord`` is made. The output is the same either way.
+
+    ``get_logger`` and ``setup_logger`` return such loggers. To have all that are made from now on be such::
+
+        logging.setLoggerClass(lastwords.Logger)
+    """
+
+    def __new__(cls, *arguments: object, **keywords: object) -> Logger:
+        """Makes an object without data of its own, as a ``logging.Logger`` is."""
+        return object.__new__(cls)
+
+    def __init_subclass__(cls, **keywords: object) -> None:
+        """Gives a subclass that changes the way of a record the methods of ``logging.Logger`` back."""
+        super().__init_subclass__(**keywords)
+        if _WAY & cls.__dict__.keys():
+            for name in _METHODS:
+                if name not in cls.__dict__:
+                    setattr(cls, name, getattr(logging.Logger, name))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Sets an attribute. A logger whose way of a record is changed becomes an ordinary one."""
+        super().__setattr__(name, value)
+        if name in _WAY and type(self) is Logger:
+            object.__setattr__(self, "__class__", logging.Logger)
+
+    debug = _METHODS["debug"]
+    info = _METHODS["info"]
+    warning = _METHODS["warning"]
+    error = _METHODS["error"]
+    critical = _METHODS["critical"]
+    log = _METHODS["log"]
+
+    def setLevel(self, level: int | str) -> None:  # noqa: N802
+        """Sets the level, which ``lastwords status`` then shows."""
+        super().setLevel(level)
+        for handler in self.handlers:
+            show = getattr(handler, "show_level", None)
+            if show is not None:
+                show(self)
+
+    def getChild(self, suffix: str) -> logging.Logger:  # noqa: N802
+        """The logger below this one, fast as well."""
+        return adopt(super().getChild(suffix))
+
+
+def adopt(logger: logging.Logger) -> logging.Logger:
+    """Makes an ordinary logger a fast one. One of somebody's own class stays what it is."""
+    if type(logger) is logging.Logger:
+        logger.__class__ = Logger
+    return logger

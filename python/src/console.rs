@@ -1,0 +1,227 @@
+//! The console of a Python process: lines wait in memory, and a thread of its own writes them to standard error.
+//!
+//! No log call ever writes. Where nobody reads the pipe, so many lines wait, further ones are counted, and the next line that
+//! gets through says how many are missing.
+
+use lastwords::Level;
+use lastwords::clock::realtime_ns;
+use lastwords::flush::render;
+use lastwords::flush::stamp::Stamp;
+use lastwords::flush::stderr::{self, Stderr};
+use pyo3::prelude::*;
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Lines that wait at most.
+const LINES_MAX: usize = 10_000;
+/// Bytes that wait at most.
+const BYTES_MAX: usize = 8 << 20;
+/// Time between two looks while lines come, or while nobody reads.
+const LOOK: Duration = Duration::from_millis(10);
+/// Looks that find nothing, before the thread sleeps until it is woken.
+const LOOKS: u32 = 10;
+/// Longest wait for lines to be written, at the end of the process.
+const FLUSH_MAX: Duration = Duration::from_millis(300);
+
+/// A line that waits.
+struct Line {
+    ns: u64,
+    level: i64,
+    text: Box<str>,
+    /// Whether `text` is the whole line, made by a formatter.
+    formatted: bool,
+}
+
+#[derive(Default)]
+struct Queue {
+    lines: VecDeque<Line>,
+    bytes: usize,
+    lost: u64,
+    /// The thread has taken lines that it has not written.
+    writing: bool,
+    /// The thread sleeps until it is woken.
+    asleep: bool,
+    /// The thread is to end.
+    ending: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+/// The process's one console. Only a thread that holds the GIL locks it, so that no lock is held where the process is
+/// forked; the thread that writes has what is behind it.
+static CURRENT: RwLock<Option<Arc<Shared>>> = RwLock::new(None);
+
+fn current() -> Arc<Shared> {
+    if let Some(shared) = &*CURRENT.read().unwrap_or_else(PoisonError::into_inner) {
+        return Arc::clone(shared);
+    }
+    Arc::clone(CURRENT.write().unwrap_or_else(PoisonError::into_inner).get_or_insert_default())
+}
+
+/// Standard error, written by a thread of its own.
+#[pyclass(frozen, module = "lastwords._native")]
+#[derive(Debug)]
+pub(crate) struct Console;
+
+#[pymethods]
+impl Console {
+    #[new]
+    fn new() -> Console {
+        Console
+    }
+
+    /// Has a line written that a formatter has made.
+    fn write(&self, text: &str) {
+        add(Line { ns: 0, level: 0, text: text.into(), formatted: true });
+    }
+
+    /// Has a message written, with time, pid and level before it.
+    pub(crate) fn push(&self, level: i64, text: &str) {
+        add(Line { ns: realtime_ns(), level, text: text.into(), formatted: false });
+    }
+
+    /// Waits until all lines are written, not for long.
+    fn flush(&self, py: Python<'_>) {
+        let shared = current();
+        py.detach(|| shared.flush());
+    }
+}
+
+fn add(line: Line) {
+    let shared = current();
+    let mut queue = shared.lock();
+    if queue.lines.len() >= LINES_MAX || queue.bytes + line.text.len() > BYTES_MAX {
+        queue.lost += 1;
+        return;
+    }
+    queue.bytes += line.text.len();
+    queue.lines.push_back(line);
+    shared.start(&mut queue);
+    if queue.asleep {
+        queue.asleep = false;
+        shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start(self: &Arc<Self>, queue: &mut Queue) {
+        if queue.thread.is_none() {
+            queue.ending = false;
+            let shared = Arc::clone(self);
+            let body = move || Writer { shared, stderr: Stderr::new(), stamp: Stamp::new(false) }.run();
+            // Without a thread the lines wait, and the next one tries again.
+            queue.thread = std::thread::Builder::new().name("lastwords-con".to_owned()).spawn(body).ok();
+        }
+    }
+
+    fn flush(&self) {
+        let start = Instant::now();
+        let mut queue = self.lock();
+        while (!queue.lines.is_empty() || queue.writing) && queue.thread.is_some() && start.elapsed() < FLUSH_MAX {
+            queue.asleep = false;
+            self.changed.notify_all();
+            queue = self.changed.wait_timeout(queue, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// What the thread works with.
+struct Writer {
+    shared: Arc<Shared>,
+    stderr: Stderr,
+    stamp: Stamp,
+}
+
+impl Writer {
+    fn run(&mut self) {
+        lastwords::process::block_signals();
+        let mut text = Vec::new();
+        while let Some((lines, lost)) = self.take() {
+            self.stderr.lose(lost);
+            for line in &lines {
+                text.clear();
+                self.render(line, &mut text);
+                self.stderr.write(&text, 1);
+            }
+        }
+    }
+
+    fn render(&mut self, line: &Line, text: &mut Vec<u8>) {
+        if !line.formatted {
+            let level = Level::new(line.level.clamp(0, i64::from(u16::MAX)) as u16);
+            self.stderr.head(text, &mut self.stamp, line.ns, std::process::id(), level);
+        }
+        render::message(text, line.text.as_bytes(), None);
+    }
+
+    /// Waits for lines and takes them; none if the thread is to end. While nobody reads, they stay.
+    fn take(&self) -> Option<(VecDeque<Line>, u64)> {
+        let mut queue = self.shared.lock();
+        queue.writing = false;
+        self.shared.changed.notify_all();
+        let mut looks = 0;
+        loop {
+            if queue.ending {
+                return None;
+            }
+            if !queue.lines.is_empty() && stderr::is_ready() {
+                queue.writing = true;
+                queue.bytes = 0;
+                return Some((std::mem::take(&mut queue.lines), std::mem::take(&mut queue.lost)));
+            }
+            looks = if queue.lines.is_empty() { looks + 1 } else { 0 };
+            queue = if looks > LOOKS {
+                queue.asleep = true;
+                self.shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner)
+            } else {
+                self.shared.changed.wait_timeout(queue, LOOK).unwrap_or_else(PoisonError::into_inner).0
+            };
+        }
+    }
+}
+
+/// Ends the thread. Lines that wait stay.
+pub(crate) fn pause() {
+    let shared = current();
+    let thread = {
+        let mut queue = shared.lock();
+        queue.ending = true;
+        queue.asleep = false;
+        queue.thread.take()
+    };
+    shared.changed.notify_all();
+    let (Some(thread), start) = (thread, Instant::now()) else { return };
+    while !thread.is_finished() && start.elapsed() < FLUSH_MAX {
+        std::thread::sleep(Duration::from_micros(50));
+    }
+    // One that waits for a reader after all is left to itself.
+    if thread.is_finished() {
+        let _ = thread.join();
+    }
+}
+
+/// Starts the thread again, if lines wait.
+pub(crate) fn resume() {
+    let shared = current();
+    let mut queue = shared.lock();
+    if !queue.lines.is_empty() {
+        shared.start(&mut queue);
+    }
+}
+
+/// In a forked child: another console, whose lock nobody holds. The parent writes what waited.
+pub(crate) fn after_fork_in_child() {
+    let inherited = CURRENT.write().unwrap_or_else(PoisonError::into_inner).take();
+    std::mem::forget(inherited);
+}

@@ -1,0 +1,48 @@
+//! The native part of the Python package `lastwords`: rings, the short way of a log call, the console, the tool.
+//!
+//! On anything but 64-bit little-endian Linux the module is empty, and the package falls back to the standard library's
+//! `RotatingFileHandler`.
+
+macro_rules! on_linux {
+    ($($item:item)*) => {
+        $(#[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))] $item)*
+    };
+}
+
+on_linux! {
+    mod attributes;
+    mod console;
+    mod handler;
+    mod logger;
+    mod methods;
+    mod pending;
+    mod place;
+    mod process;
+    mod ring;
+    mod tool;
+}
+
+/// What `lastwords._native` holds.
+#[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
+#[pyo3::pymodule(name = "_native")]
+mod native {
+    #[pymodule_export]
+    use super::console::Console;
+    #[pymodule_export]
+    use super::handler::FastHandler;
+    #[pymodule_export]
+    use super::logger::FastLogger;
+    #[pymodule_export]
+    use super::methods::fast_methods;
+    #[pymodule_export]
+    use super::process::{after_fork_in_child, after_fork_in_parent, before_fork, close};
+    #[pymodule_export]
+    use super::ring::{Ring, configured_levels};
+    #[pymodule_export]
+    use super::tool::run_tool;
+}
+
+/// Nothing.
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
+#[pyo3::pymodule(name = "_native")]
+mod native {}

@@ -1,0 +1,36 @@
+//! Before and after a fork, and at the end of the process.
+
+use crate::{console, pending};
+use pyo3::prelude::*;
+
+/// Ends the threads of this module: Python 3.12 and later warn of a fork in a process that has threads.
+#[pyfunction]
+pub(crate) fn before_fork(py: Python<'_>) {
+    py.detach(|| {
+        lastwords::flush::embedded::pause();
+        console::pause();
+    });
+}
+
+/// Has them started again as soon as the interpreter is done with the fork.
+#[pyfunction]
+pub(crate) fn after_fork_in_parent() {
+    pending::call_soon(resume);
+}
+
+fn resume() {
+    lastwords::flush::embedded::resume();
+    console::resume();
+}
+
+/// Forgets what belongs to the parent. The child's ring is made at its first record.
+#[pyfunction]
+pub(crate) fn after_fork_in_child() {
+    console::after_fork_in_child();
+}
+
+/// Says in the rings that the process ends in an ordinary way.
+#[pyfunction]
+pub(crate) fn close() {
+    lastwords::close();
+}

@@ -1,0 +1,236 @@
+//! A ring of this process, as Python sees it.
+
+use crate::place::Place;
+use lastwords::event::{Event, Value};
+use lastwords::filter::Destination;
+use lastwords::{Directives, Error, Format, Level, Log};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::iter;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// The finest level that any ring of this process records although no log file shows it. Calls of levels that are disabled
+/// are done after one look at it.
+pub(crate) static FINEST: AtomicI64 = AtomicI64::new(i64::MAX);
+
+thread_local! {
+    static NAMED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The ring of a role in a log folder.
+#[pyclass(frozen, module = "lastwords._native")]
+#[derive(Debug)]
+pub(crate) struct Ring {
+    log: Log,
+    /// Whether source file and line are recorded: only JSON lines show them.
+    places: bool,
+    /// What [`Log::state`] was when `changed` was called last.
+    state: AtomicU64,
+    changed: Py<PyAny>,
+}
+
+#[pymethods]
+impl Ring {
+    /// Makes the ring of this role, or finds it. Calls `changed()` whenever the process has a new ring, in a forked child,
+    /// and when the filter was changed from outside.
+    #[new]
+    fn new(py: Python<'_>, role: &str, settings: BTreeMap<String, String>, changed: Py<PyAny>) -> PyResult<Ring> {
+        let open = || {
+            let builder = lastwords::builder(role).console(false).dev(false);
+            settings.iter().try_fold(builder, |builder, (name, value)| builder.set(name, value))?.open()
+        };
+        let log = py.detach(open).map_err(|error| exception(&error))?;
+        let ring = Ring { log, places: log.format() != Format::Text, state: AtomicU64::new(log.state()), changed };
+        ring.note_record_level();
+        Ok(ring)
+    }
+
+    /// Records text with fields: `(name, value)` each. `fine` is for what no log file shows.
+    #[pyo3(signature = (level, target, file, line, text, fields = None, fine = false))]
+    #[expect(clippy::too_many_arguments, reason = "they are what a LogRecord holds")]
+    fn append(
+        &self,
+        py: Python<'_>,
+        level: i64,
+        target: &Bound<'_, PyString>,
+        file: &Bound<'_, PyString>,
+        line: u32,
+        text: &Bound<'_, PyString>,
+        fields: Option<&Bound<'_, PyDict>>,
+        fine: bool,
+    ) -> PyResult<()> {
+        let (target, file, text) = (readable(target)?, readable(file)?, readable(text)?);
+        let taken = fields.map(|fields| fields.iter().map(|(name, value)| Field::take(&name, &value)).collect::<PyResult<Vec<_>>>());
+        let taken = taken.transpose()?.unwrap_or_default();
+        let fields: Vec<_> = taken.iter().map(Field::borrow).collect();
+        let place = if self.places { (&*file, line) } else { ("", 0) };
+        self.put(py, level, &target, place, text.as_bytes(), &fields, fine)
+    }
+
+    /// Waits until all that was recorded before is in the log file.
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.log.flush()).map_err(|error| exception(&error))
+    }
+
+    /// Where the log files are.
+    #[getter]
+    fn folder(&self) -> Option<PathBuf> {
+        self.log.folder()
+    }
+
+    /// The levels that are written to the log files: `(target, level)`, the target None for all others.
+    #[getter]
+    fn levels(&self) -> Levels {
+        levels(&self.log.directives())
+    }
+
+    /// Says in the ring's filter what is written, for `lastwords status`.
+    fn set_directives(&self, directives: &str) -> PyResult<()> {
+        self.log.set_log(directives).map_err(|error| exception(&error))?;
+        self.state.store(self.log.state(), Ordering::Relaxed);
+        self.note_record_level();
+        Ok(())
+    }
+}
+
+impl Ring {
+    /// Records text. Waits without the GIL, if at all.
+    #[expect(clippy::too_many_arguments, reason = "they are what a log call says")]
+    pub(crate) fn put(
+        &self,
+        py: Python<'_>,
+        level: i64,
+        target: &str,
+        (file, line): (&str, u32),
+        text: &[u8],
+        fields: &[(&str, Value<'_>)],
+        fine: bool,
+    ) -> PyResult<()> {
+        let destination = if fine { Destination::Fine } else { Destination::Write };
+        let level = Level::new(level.clamp(0, i64::from(u16::MAX) - 1) as u16);
+        let event = Event { level, destination, target, file, line, text, fields };
+        if !self.log.try_record(&event) {
+            if !NAMED.replace(true) {
+                name_thread(py)?;
+            }
+            py.detach(|| self.log.record(&event));
+        }
+        let state = self.log.state();
+        if self.state.load(Ordering::Relaxed) != state {
+            self.state.store(state, Ordering::Relaxed);
+            self.note_record_level();
+            self.changed.call0(py)?;
+        }
+        Ok(())
+    }
+
+    /// The finest level that it records.
+    pub(crate) fn record_level(&self) -> i64 {
+        i64::from(self.log.record_level().number())
+    }
+
+    /// Where the caller of a log method is, if that is recorded.
+    pub(crate) fn place(&self, py: Python<'_>) -> PyResult<Place> {
+        if self.places { Place::of_caller(py) } else { Ok(Place::default()) }
+    }
+
+    fn note_record_level(&self) {
+        let level = self.log.record_level();
+        if level != Level::OFF {
+            FINEST.fetch_min(i64::from(level.number()), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Levels of a role, as `(target, level)`; the target is None for the level of all others.
+type Levels = Vec<(Option<String>, u16)>;
+
+/// What environment and configuration file say of the levels that this role writes.
+#[pyfunction]
+pub(crate) fn configured_levels(role: &str) -> PyResult<Levels> {
+    lastwords::builder(role).directives().map(|found| levels(&found)).map_err(|error| exception(&error))
+}
+
+fn levels(directives: &Directives) -> Levels {
+    let all = (None, directives.default_level().number());
+    iter::once(all).chain(directives.targets().map(|(target, level)| (Some(target.to_owned()), level.number()))).collect()
+}
+
+/// Has the ring know the calling thread by its name in Python.
+fn name_thread(py: Python<'_>) -> PyResult<()> {
+    let thread = py.import(intern!(py, "threading"))?.call_method0(intern!(py, "current_thread"))?;
+    lastwords::name_thread(&thread.getattr(intern!(py, "name"))?.str()?.to_string_lossy());
+    Ok(())
+}
+
+/// Text as UTF-8. Surrogates, which UTF-8 does not have, are shown as `\udc80`.
+fn readable<'a>(text: &'a Bound<'_, PyString>) -> PyResult<std::borrow::Cow<'a, str>> {
+    if let Ok(text) = text.to_str() {
+        return Ok(text.into());
+    }
+    let bytes = text.call_method1("encode", ("utf-8", "backslashreplace"))?;
+    Ok(String::from_utf8_lossy(bytes.extract()?).into_owned().into())
+}
+
+/// A field that was taken over from Python.
+struct Field {
+    name: String,
+    value: Taken,
+}
+
+enum Taken {
+    Bool(bool),
+    I64(i64),
+    U64(u64),
+    F64(f64),
+    Text(String),
+}
+
+impl Field {
+    /// Numbers and truth values keep their type; everything else is text.
+    fn take(name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<Field> {
+        let number = || -> Option<Taken> {
+            if let Ok(value) = value.cast_exact::<PyBool>() {
+                return Some(Taken::Bool(value.is_true()));
+            }
+            if value.is_exact_instance_of::<PyInt>() {
+                return value.extract().map(Taken::I64).or_else(|_| value.extract().map(Taken::U64)).ok();
+            }
+            value.cast_exact::<PyFloat>().ok().map(|value| Taken::F64(value.value()))
+        };
+        let value = match number() {
+            Some(value) => value,
+            None => Taken::Text(readable(&value.str()?)?.into_owned()),
+        };
+        Ok(Field { name: readable(&name.str()?)?.into_owned(), value })
+    }
+
+    fn borrow(&self) -> (&str, Value<'_>) {
+        let value = match &self.value {
+            Taken::Bool(value) => Value::Bool(*value),
+            Taken::I64(value) => Value::I64(*value),
+            Taken::U64(value) => Value::U64(*value),
+            Taken::F64(value) => Value::F64(*value),
+            Taken::Text(value) => Value::Str(value),
+        };
+        (&self.name, value)
+    }
+}
+
+/// The exception that says the same.
+pub(crate) fn exception(error: &Error) -> PyErr {
+    match error {
+        Error::Io { doing, path, source } => {
+            let text = format!("cannot {doing}: {}", source.kind());
+            PyOSError::new_err((source.raw_os_error(), text, path.clone()))
+        }
+        Error::Folder { .. } => PyOSError::new_err(error.to_string()),
+        Error::Setting { .. } => PyValueError::new_err(error.to_string()),
+        _ => PyRuntimeError::new_err(error.to_string()),
+    }
+}

@@ -1,0 +1,150 @@
+//! Records of front ends that have no statics for their call sites: of other languages, and of loggers whose own filters
+//! decide.
+//!
+//! Such a front end puts the message together and says where it goes. What is the same for all records of a place is
+//! written to the ring's call-site table once, found again by a hash of its content.
+
+use crate::checksum::checksum;
+use crate::filter::Destination;
+use crate::level::Level;
+use crate::log::Log;
+use crate::logger::Logger;
+use crate::record::BodyWriter;
+use crate::remembered::Remembered;
+use crate::site::add_place;
+use crate::table::CallSiteRef;
+use crate::thread::{self, Meta, Said};
+
+/// A record as its front end hands it over.
+///
+/// ```
+/// use lastwords::event::{Event, Value};
+/// use lastwords::filter::Destination;
+/// let folder = std::env::temp_dir().join(format!("lastwords-doc-event-{}", std::process::id()));
+/// let log = lastwords::builder("script").dir(&folder).open()?;
+/// log.record(&Event {
+///     level: lastwords::Level::INFO,
+///     destination: Destination::Write,
+///     target: "script.main",
+///     file: "main.lua",
+///     line: 7,
+///     text: b"started",
+///     fields: &[("attempt", Value::U64(3))],
+/// });
+/// log.flush()?;
+/// assert!(std::fs::read_to_string(folder.join("script.log"))?.contains("[INFO] started attempt=3"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Event<'a> {
+    /// Level.
+    pub level: Level,
+    /// Where it goes. The logger's own filter is not asked.
+    pub destination: Destination,
+    /// Target: the name of a logger, a module.
+    pub target: &'a str,
+    /// Source file, empty if unknown.
+    pub file: &'a str,
+    /// Line in it, 0 if unknown.
+    pub line: u32,
+    /// The message. What is not UTF-8 is shown as `\xff`.
+    pub text: &'a [u8],
+    /// Names and values of its fields.
+    pub fields: &'a [(&'a str, Value<'a>)],
+}
+
+/// Value of a field.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value<'a> {
+    /// A truth value.
+    Bool(bool),
+    /// A signed integer.
+    I64(i64),
+    /// An unsigned integer.
+    U64(u64),
+    /// A float.
+    F64(f64),
+    /// Text.
+    Str(&'a str),
+}
+
+impl Log {
+    /// Records an event, as [`crate::info`] records its message: safe when the call returns. Where the ring is full it waits
+    /// as the policy says.
+    pub fn record(self, event: &Event<'_>) {
+        #[cfg(feature = "flusher")]
+        crate::flush::embedded::resume();
+        if let Some(logger) = self.logger() {
+            let call_site = event.call_site(logger);
+            thread::record(logger, event.meta(call_site), event);
+        }
+    }
+
+    /// The same where that needs no wait, no system call and no memory: false if it does, and nothing is recorded. For front
+    /// ends that hold a lock which others wait for.
+    #[inline]
+    #[must_use]
+    pub fn try_record(self, event: &Event<'_>) -> bool {
+        #[cfg(feature = "flusher")]
+        if crate::flush::embedded::is_paused() {
+            return false;
+        }
+        let Some(logger) = self.logger().filter(|_| event.fields.is_empty()) else { return false };
+        let call_site = event.call_site(logger);
+        call_site != 0 && thread::record_at_once(logger, event.meta(call_site), event.text)
+    }
+}
+
+impl Event<'_> {
+    #[inline]
+    fn meta(&self, call_site: u32) -> Meta {
+        Meta { level: self.level.number(), call_site, destination: self.destination }
+    }
+
+    #[inline]
+    fn call_site(&self, logger: &Logger) -> u32 {
+        let Event { level, target, file, line, .. } = *self;
+        let place = u64::from(line) << 16 | u64::from(level.number());
+        let mut key = checksum(target.as_bytes()) ^ place.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+        if !file.is_empty() {
+            key ^= checksum(file.as_bytes()).rotate_left(1);
+        }
+        let site = || CallSiteRef {
+            level: level.number(),
+            line,
+            target,
+            module: "",
+            file,
+            format: "",
+            placeholders: &[],
+            fields: &[],
+        };
+        Remembered::find(logger, Some(key)).id(logger, site)
+    }
+}
+
+impl Said for Event<'_> {
+    fn constant(&self) -> Option<&[u8]> {
+        self.fields.is_empty().then_some(self.text)
+    }
+
+    fn write(&self, body: &mut Vec<u8>, call_site: u32, _: usize) -> u8 {
+        body.extend_from_slice(self.text);
+        let mut writer = BodyWriter::after_text(body);
+        if call_site == 0 {
+            let file = Some(self.file).filter(|file| !file.is_empty());
+            add_place(&mut writer, self.target, file, file.map(|_| self.line));
+        }
+        let mut fields = writer.fields();
+        for (name, value) in self.fields {
+            match value {
+                Value::Bool(value) => fields.bool(name, *value),
+                Value::I64(value) => fields.i64(name, *value),
+                Value::U64(value) => fields.u64(name, *value),
+                Value::F64(value) => fields.f64(name, *value),
+                Value::Str(value) => fields.str(name, value),
+            }
+        }
+        writer.finish()
+    }
+}

@@ -1,0 +1,98 @@
+//! Standard error as a console that never makes its writer wait.
+//!
+//! ```text
+//! [05:55:47] [4157] [INFO] Host process starting up
+//! ```
+//!
+//! Before each write it is asked whether standard error takes more: a pipe that nobody reads costs lines of the console,
+//! which are counted, and nothing else. Two processes that share a pipe may both be told that it does, and one of them then
+//! waits: so a thread of its own writes, and no caller of a log function.
+
+use crate::flush::render;
+use crate::flush::stamp::Stamp;
+use crate::level::Level;
+use anstyle::{AnsiColor, Color, Style};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io::Write;
+
+/// Longest piece written at once: what a pipe that has room takes without blocking.
+pub(crate) const PIECE: usize = 4096;
+
+/// Standard error, with colours on a terminal only.
+#[derive(Debug)]
+pub struct Stderr {
+    colours: bool,
+    /// Lines that were not written and are not yet told of.
+    lost: u64,
+}
+
+impl Stderr {
+    /// Standard error as it is now.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "what it is depends on where standard error leads")]
+    pub fn new() -> Stderr {
+        let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+        Stderr { colours, lost: 0 }
+    }
+
+    /// Appends what stands before a message.
+    pub fn head(&self, out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Level) {
+        out.push(b'[');
+        stamp.time(ns, out);
+        out.extend_from_slice(format!("] [{pid}] [").as_bytes());
+        let style = if self.colours { style(level) } else { Style::new() };
+        out.extend_from_slice(style.render().to_string().as_bytes());
+        render::level_name(out, level);
+        out.extend_from_slice(style.render_reset().to_string().as_bytes());
+        out.extend_from_slice(b"] ");
+    }
+
+    /// Counts lines that never came here.
+    pub fn lose(&mut self, lines: u64) {
+        self.lost += lines;
+    }
+
+    /// Writes `lines` lines if standard error takes them without blocking, and before them how many are missing.
+    pub fn write(&mut self, text: &[u8], lines: u64) {
+        if text.is_empty() {
+            return;
+        }
+        if self.lost > 0 {
+            let lost = self.lost;
+            let told = format!("lastwords: {lost} lines are missing on this console, which was not read; the log file has them\n");
+            if !put(told.as_bytes()) {
+                self.lost += lines;
+                return;
+            }
+            self.lost = 0;
+        }
+        if !put(text) {
+            self.lost = lines;
+        }
+    }
+}
+
+fn style(level: Level) -> Style {
+    let colour = match level.number() {
+        0..=10 => AnsiColor::Cyan,
+        11..=29 => AnsiColor::Green,
+        30..=39 => AnsiColor::Yellow,
+        40..=49 => AnsiColor::Red,
+        50.. => AnsiColor::Magenta,
+    };
+    Style::new().fg_color(Some(Color::Ansi(colour)))
+}
+
+/// Writes all of a text that is at most a piece, or nothing; a longer one may stop between two pieces.
+fn put(text: &[u8]) -> bool {
+    text.chunks(PIECE).all(|piece| is_ready() && std::io::stderr().write_all(piece).is_ok())
+}
+
+/// Whether standard error takes a piece without blocking, as far as that can be known.
+#[must_use]
+pub fn is_ready() -> bool {
+    let stderr = std::io::stderr();
+    let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut fds, Some(&now)).is_ok_and(|_| fds[0].revents().contains(PollFlags::OUT))
+}
