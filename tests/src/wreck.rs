@@ -4,6 +4,7 @@ use crate::jsonl;
 use crate::logs::{self, Line};
 use crate::oracle::{Ended, Ending, Victim, compare, is_complaint, is_death, is_heading};
 use crate::scratch::Scratch;
+use lastwords::attachment;
 use lastwords::reader::RingReader;
 use std::collections::BTreeMap;
 use std::fs;
@@ -72,7 +73,11 @@ impl Wreck {
             assert_eq!(status.success(), matches!(ending, Ending::Exit(_)), "{status}");
             Ended { pid, victim: told, killed: matches!(ending, Ending::KillItself(_)) }
         });
-        Wreck { processes: processes.collect(), scratch, size }
+        let wreck = Wreck { processes: processes.collect(), scratch, size };
+        for ring in wreck.rings() {
+            fs::write(attachment::path(&ring), "what its process attached\n").expect("written");
+        }
+        wreck
     }
 
     /// Makes the ring of the first process what a kill in the middle of a log call leaves: a sequence is reserved, its
