@@ -273,6 +273,7 @@ impl Outcome {
 fn assert_crash_file(path: &Path) {
     let text = fs::read_to_string(path).expect("a crash file is text");
     let whole = text.starts_with("black box of ") && text.ends_with(" damaged slots\n");
+    let attached = text.contains("\nattached     ");
     let role = ROLES.iter().any(|role| text.starts_with(&format!("black box of {role}, ")));
-    assert!(whole && role, "{} is not whole: {text}", path.display());
+    assert!(whole && attached && role, "{} is not whole: {text}", path.display());
 }
