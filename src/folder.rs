@@ -3,7 +3,10 @@
 //! ```text
 //! <folder>/host.log, host.log.1 …     what people read
 //! <folder>/host.jsonl, host.jsonl.1 … the same for programs, where that is wished for
+//! <folder>/<role>-*.crash.log         what a process left that died without closing its log
 //! <folder>/rings/*.ring, *.shm        one per process; .shm stands for a ring in shared memory
+//! <folder>/rings/*.<number>.spill     beside a ring: a message too long for it
+//! <folder>/rings/*.attached           beside a ring: its process's own notes for its crash file
 //! <folder>/rings/journal.a, .b        the flusher's journal
 //! <folder>/rings/flusher.lock         which process is the flusher
 //! <folder>/rings/doorbell             a FIFO that wakes the flusher
@@ -53,6 +56,13 @@ pub fn role_of(name: &str) -> &str {
 pub fn is_ring_name(name: &str) -> bool {
     let ends = name.ends_with(RING_ENDING) || name.ends_with(SHM_ENDING);
     ends && name.len() <= NAME_MAX && !name.contains(['/', '\0']) && !name.starts_with('.')
+}
+
+/// What the names of all files of a ring begin with; `entry` is the ring's own in its folder.
+pub(crate) fn stem(entry: &Path) -> String {
+    let name = entry.file_name().unwrap_or_default().to_string_lossy();
+    let stem = name.strip_suffix(RING_ENDING).or_else(|| name.strip_suffix(SHM_ENDING));
+    stem.unwrap_or(&name).to_owned()
 }
 
 /// Where named shared memory is.
@@ -200,8 +210,8 @@ impl Folder {
         }
     }
 
-    /// The ring whose name is this one's but for the ending. Both would have the same spill files, so the one in shared
-    /// memory is no ring then: none of ours has a UUID twice.
+    /// The ring whose name is this one's but for the ending. Both would have the same spill files and attachment,
+    /// so the one in shared memory is no ring then: none of ours has a UUID twice.
     #[must_use]
     pub fn twin(&self, name: &str) -> Option<PathBuf> {
         let twin = self.rings().join(format!("{}{RING_ENDING}", name.strip_suffix(SHM_ENDING)?));
@@ -365,7 +375,7 @@ mod tests {
     #[test]
     fn names_stay_within_the_folder() {
         assert!(is_ring_name("host-1-ab.ring") && is_ring_name("host-1-ab.shm"));
-        for name in ["../x.ring", "a/b.ring", ".x.ring", "x.log", "", "a\0b.ring"] {
+        for name in ["../x.ring", "a/b.ring", ".x.ring", "x.log", "x.attached", "", "a\0b.ring"] {
             assert!(!is_ring_name(name), "{name}");
         }
     }

@@ -1,5 +1,6 @@
 //! A logger as a value: a second role in one process, besides the one that [`crate::init`] makes.
 
+use crate::attachment;
 use crate::config::Builder;
 use crate::directives::Directives;
 use crate::error::{Error, Result};
@@ -9,6 +10,7 @@ use crate::level::Level;
 use crate::logger::{FLUSH_MAX, Logger};
 use crate::registry::{self, LoggerCell};
 use crate::site::record_bytes_to;
+use std::fs::File;
 use std::path::PathBuf;
 
 /// A logger of its own role or folder. Copies are the same logger; it lives as long as the process.
@@ -90,6 +92,34 @@ impl Log {
         #[cfg(feature = "flusher")]
         crate::flush::embedded::resume();
         self.cell.logger().map_or(Ok(()), |logger| logger.flush(FLUSH_MAX))
+    }
+
+    /// A file for this process's own notes, open for appending, which end up in its crash file: what `write(2)` has put
+    /// there when the process dies without closing its log, the first MiB of it, stands behind the records. It is removed
+    /// with the process's ring; where no crash file is written, after an ordinary end for instance, nobody reads it.
+    ///
+    /// Handlers of fatal signals must not log, but they may write to a descriptor that was opened before. Every call opens
+    /// the same file. A forked child has one of its own and must ask for it: the descriptors that it inherits are its parent's.
+    ///
+    /// ```
+    /// use std::io::Write;
+    ///
+    /// let folder = std::env::temp_dir().join(format!("lastwords-doc-attachment-{}", std::process::id()));
+    /// let worker = lastwords::builder("worker").dir(&folder).open()?;
+    /// let mut notes = worker.attachment()?;
+    /// notes.write_all(b"device 3 was being reset\n")?;
+    /// # let rings = std::fs::read_dir(folder.join("rings"))?.flatten();
+    /// # assert!(rings.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|ending| ending == "attached")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`] if the file cannot be opened, or something else has its name; [`crate::Error::Setting`] in a
+    /// forked child that could not make its ring.
+    pub fn attachment(self) -> Result<File> {
+        let none = || Error::setting("attachment", "this forked process has no ring; standard error says why");
+        let entry = self.cell.logger().ok_or_else(none)?.ring().entry();
+        attachment::create(entry).map_err(Error::io("open the attachment of the ring", entry))
     }
 }
 

@@ -6,7 +6,7 @@
 //! name is made of the ring's own name and a number, never of bytes that a record holds.
 
 use crate::checksum::checksum;
-use crate::folder::{RING_ENDING, SHM_ENDING};
+use crate::folder::stem;
 use crate::layout::encoding;
 use crate::mutant::{self, Mutant};
 use crossbeam_utils::Backoff;
@@ -105,12 +105,6 @@ impl SpillReference {
 #[must_use]
 pub fn path(ring: &Path, number: u64) -> PathBuf {
     ring.with_file_name(format!("{}.{number}{SPILL_ENDING}", stem(ring)))
-}
-
-fn stem(ring: &Path) -> String {
-    let name = ring.file_name().unwrap_or_default().to_string_lossy();
-    let stem = name.strip_suffix(RING_ENDING).or_else(|| name.strip_suffix(SHM_ENDING));
-    stem.unwrap_or(&name).to_owned()
 }
 
 /// Removes all spill files of a ring.

@@ -37,18 +37,23 @@ fn drain(arguments: &Recover) -> Result<Exit> {
 
 /// Prints all that each ring holds.
 fn black_boxes(arguments: &Recover) -> Result<Exit> {
-    let mut rings = Vec::new();
+    // Opened one after the other, because a folder may have more rings than a process may have descriptors.
+    let mut rings: Vec<Box<dyn FnOnce() -> Result<BlackBox> + '_>> = Vec::new();
     for path in &arguments.paths {
         if path.is_dir() {
-            rings.extend(arguments.rings.of(Folder::open(path)?)?.ring_files()?);
+            let folder = arguments.rings.of(Folder::open(path)?)?;
+            for name in folder.ring_names()? {
+                let folder = folder.clone();
+                rings.push(Box::new(move || BlackBox::open_in(&folder, &name)));
+            }
         } else {
-            rings.push(path.clone());
+            rings.push(Box::new(|| BlackBox::open(path)));
         }
     }
     let mut exit = Exit::Nothing;
     let mut out = BufWriter::new(io::stdout().lock());
-    for ring in rings {
-        let printed = BlackBox::open(&ring)
+    for open in rings {
+        let printed = open()
             .and_then(|mut found| found.write(&mut out, arguments.utc, Path::new("standard output")).map(|()| found));
         match printed {
             Ok(found) if found.report().is_some_and(|report| report.damaged > 0) => exit = Exit::Damaged,

@@ -4,8 +4,9 @@
 //! Where the machine stopped, log files may lack bytes from before the entry. That is told in them, and then the rings
 //! know better than the entry what is missing: their own positions count, and none of them is removed.
 
+use crate::attachment;
 use crate::clock::realtime_ns;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, may_pass};
 use crate::flush::follow::publish_position;
 use crate::flush::journal::{Change, Entry};
 use crate::flush::lines;
@@ -156,10 +157,15 @@ fn is_another(error: &io::Error) -> bool {
         || matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO))
 }
 
-/// Removes a ring's file.
+/// Removes a ring's files, those beside it first: what is left of a removal that was cut off is then found by the ring.
 pub(crate) fn remove(folder: &Folder, name: &str) -> Result<()> {
     let entry = folder.rings().join(name);
     spill::remove_all(&entry).map_err(Error::io("remove the spilled messages of", &entry))?;
+    match attachment::remove(&entry) {
+        Err(error) if may_pass(&error) => return Err(Error::io("remove the attachment of", &entry)(error)),
+        // What can never be removed, a folder that somebody put there, must not keep the entry from being applied.
+        _ => {}
+    }
     // Shared memory goes before the file that stands for it, so that it is never left without one.
     for path in [folder.ring_path(name), entry] {
         match fs::remove_file(&path) {

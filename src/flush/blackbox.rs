@@ -3,6 +3,7 @@
 //! A process that died without closing its log leaves `<role>-<pid>-<UTC time>.crash.log` in the log folder. The time is
 //! that of its last record, so a flusher that begins the file again, because the one before it died, finds the same name.
 
+use crate::attachment::{self, Attachment};
 use crate::directives::Directives;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
@@ -12,6 +13,7 @@ use crate::flush::stamp::Stamp;
 use crate::folder::Folder;
 use crate::layout::ring_flag;
 use crate::nameless::Nameless;
+use crate::reader::RingReader;
 use crate::ring::hex;
 use chrono::DateTime;
 use std::fs::{self, File};
@@ -39,10 +41,22 @@ impl BlackBox {
     /// The black box in this ring file, of a process that lives or is dead.
     ///
     /// # Errors
-    /// What [`crate::reader::RingReader::open`] says, and [`Error::Io`] if the ring cannot be read.
+    /// What [`RingReader::open`] says, and [`Error::Io`] if the ring cannot be read.
     pub fn open(ring: &Path) -> Result<BlackBox> {
+        BlackBox::new(RingReader::open(ring)?)
+    }
+
+    /// The same of the ring of this name in `folder`, with the files beside its entry there, wherever its memory is.
+    ///
+    /// # Errors
+    /// As [`BlackBox::open`].
+    pub fn open_in(folder: &Folder, name: &str) -> Result<BlackBox> {
+        BlackBox::new(RingReader::open_in(folder, name)?)
+    }
+
+    fn new(reader: RingReader) -> Result<BlackBox> {
         let mut recovery = Recovery::new(Scope::Everything);
-        recovery.add_file(ring);
+        recovery.add(Ok(reader), None);
         if let Some(error) = recovery.refused.pop() {
             return Err(error);
         }
@@ -57,7 +71,8 @@ impl BlackBox {
         self.recovery.reports().next()
     }
 
-    /// Writes what is known of the process, then all records in the order of time, with the name of their thread.
+    /// Writes what is known of the process, then all records in the order of time, with the name of their thread, then what
+    /// the process attached.
     ///
     /// # Errors
     /// What `out` says, as [`Error::Io`] about `path`, and [`Error::Io`] if the ring cannot be read.
@@ -73,6 +88,8 @@ impl BlackBox {
             out.write_all(&text).map_err(failed())?;
             Ok(text.len() as u64)
         })?;
+        let attached = self.recovery.rings().first().map(|ring| attached(ring.reader().entry())).unwrap_or_default();
+        out.write_all(&attached).map_err(failed())?;
         let foot = self.report().map(foot).unwrap_or_default();
         out.write_all(foot.as_bytes()).map_err(failed())
     }
@@ -133,18 +150,36 @@ fn line(text: &mut Vec<u8>, stamp: &mut Stamp, recovered: &Recovered<'_>) {
     render::record(text, record, *site);
 }
 
+/// The attachment of the ring with this entry, below a line of its own. One that cannot be read keeps nothing else from
+/// being shown.
+fn attached(entry: &Path) -> Vec<u8> {
+    let (what, text) = match attachment::read(entry) {
+        Ok(None) => return Vec::new(),
+        Ok(Some(Attachment { text, left_out: 0 })) => (format!("{} bytes", text.len()), text),
+        Ok(Some(Attachment { text, left_out })) => (format!("{} bytes, {left_out} more are left out", text.len()), text),
+        Err(error) => (format!("cannot be read: {error}"), Vec::new()),
+    };
+    let mut lines = b"\n".to_vec();
+    // Escaped as one text, because only further lines of a text are looked at for what forges a record.
+    render::escape(&mut lines, &[format!("{:<13}{what}\n", "attached").as_bytes(), &text].concat());
+    if !lines.ends_with(b"\n") {
+        lines.push(b'\n');
+    }
+    lines
+}
+
 fn foot(report: &RingReport) -> String {
     let RingReport { records, in_flight, damaged, .. } = report;
     format!("\nend          {records} records, {in_flight} log calls cut off in the middle, {damaged} damaged slots\n")
 }
 
-/// Writes the crash file of a dead process's ring and returns its name, or the name that it has had since an earlier
+/// Writes the crash file of a dead process's ring, which has this name in `folder`, and returns its name, or the name that it has had since an earlier
 /// flusher wrote it. The file is visible only when it is complete. Then removes the oldest of the role beyond `keep`.
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be written or the ring not be read.
-pub(crate) fn write_crash_file(folder: &Folder, ring: &Path, keep: usize, sync: bool) -> Result<String> {
-    let mut black_box = BlackBox::open(ring)?;
+pub(crate) fn write_crash_file(folder: &Folder, ring: &str, keep: usize, sync: bool) -> Result<String> {
+    let mut black_box = BlackBox::open_in(folder, ring)?;
     let Some(found) = black_box.recovery.rings().first() else { return Ok(String::new()) };
     let (header, role) = (*found.reader().header(), found.reader().role().to_owned());
     let time = DateTime::from_timestamp_nanos(black_box.newest_ns as i64).format("%Y%m%dT%H%M%SZ");

@@ -172,7 +172,7 @@ impl Recovery {
         self.add(RingReader::open(path), None);
     }
 
-    fn add(&mut self, opened: Result<RingReader>, journal: Option<&Entry>) {
+    pub(crate) fn add(&mut self, opened: Result<RingReader>, journal: Option<&Entry>) {
         match opened.and_then(|reader| RecoveredRing::new(reader, journal, self.scope)) {
             Ok(ring) => self.rings.push(ring),
             Err(error) => self.refused.push(error),

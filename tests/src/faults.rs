@@ -1,6 +1,9 @@
 //! Deaths by signals that a processor or the kernel sends, and handlers that get in their way.
 #![allow(unsafe_code)]
 
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of a page, or a part of one.
@@ -45,6 +48,32 @@ pub fn act(how: &str) {
 pub fn set_earlier_handlers() {
     set_handler(libc::SIGSEGV, open_page as Handler);
     set_handler(libc::SIGFPE, ignore as Handler);
+}
+
+/// What [`write_notes`] writes, where to, and what handled the signal before.
+static NOTES: OnceLock<(File, String, libc::sigaction)> = OnceLock::new();
+
+/// Has the handler of a SIGSEGV write `text` to `file` and then leave the signal to whoever handled it before, as Python's
+/// faulthandler does.
+pub fn attach_in_handler(file: File, text: String) {
+    // SAFETY: zeros are a value of sigaction; the call fills it in and changes nothing.
+    let earlier = unsafe {
+        let mut earlier = std::mem::zeroed::<libc::sigaction>();
+        libc::sigaction(libc::SIGSEGV, std::ptr::null(), &mut earlier);
+        earlier
+    };
+    let _ = NOTES.set((file, text, earlier));
+    set_handler(libc::SIGSEGV, write_notes as Handler);
+}
+
+extern "C" fn write_notes(signal: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    let Some((file, text, earlier)) = NOTES.get() else { return };
+    // SAFETY: both are safe in a signal handler; text and action live as long as the program. The fault happens again as
+    // soon as this returns.
+    unsafe {
+        libc::write(file.as_raw_fd(), text.as_ptr().cast(), text.len());
+        libc::sigaction(signal, earlier, std::ptr::null_mut());
+    }
 }
 
 type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);

@@ -25,6 +25,18 @@ pub fn files(folder: &Path, role: &str) -> Vec<PathBuf> {
     files
 }
 
+/// The crash files of a log folder, sorted.
+///
+/// # Panics
+/// If the folder cannot be listed.
+#[must_use]
+pub fn crash_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.to_string_lossy().ends_with(".crash.log")).collect();
+    files.sort();
+    files
+}
+
 /// All records of a role, the rotated files first.
 ///
 /// # Panics

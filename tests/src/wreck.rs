@@ -4,6 +4,7 @@ use crate::jsonl;
 use crate::logs::{self, Line};
 use crate::oracle::{Ended, Ending, Victim, compare, is_complaint, is_death, is_heading};
 use crate::scratch::Scratch;
+use lastwords::attachment;
 use lastwords::reader::RingReader;
 use std::collections::BTreeMap;
 use std::fs;
@@ -72,7 +73,11 @@ impl Wreck {
             assert_eq!(status.success(), matches!(ending, Ending::Exit(_)), "{status}");
             Ended { pid, victim: told, killed: matches!(ending, Ending::KillItself(_)) }
         });
-        Wreck { processes: processes.collect(), scratch, size }
+        let wreck = Wreck { processes: processes.collect(), scratch, size };
+        for ring in wreck.rings() {
+            fs::write(attachment::path(&ring), "what its process attached\n").expect("written");
+        }
+        wreck
     }
 
     /// Makes the ring of the first process what a kill in the middle of a log call leaves: a sequence is reserved, its
@@ -268,6 +273,7 @@ impl Outcome {
 fn assert_crash_file(path: &Path) {
     let text = fs::read_to_string(path).expect("a crash file is text");
     let whole = text.starts_with("black box of ") && text.ends_with(" damaged slots\n");
+    let attached = text.contains("\nattached     ");
     let role = ROLES.iter().any(|role| text.starts_with(&format!("black box of {role}, ")));
-    assert!(whole && role, "{} is not whole: {text}", path.display());
+    assert!(whole && attached && role, "{} is not whole: {text}", path.display());
 }

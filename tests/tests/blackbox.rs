@@ -1,7 +1,7 @@
 //! A process that dies without closing its log leaves a crash file with all that its ring still held.
 
 use lastwords_tests::actor::{Actor, tool};
-use lastwords_tests::logs::read;
+use lastwords_tests::logs::{crash_files, read};
 use lastwords_tests::scratch::Scratch;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,6 @@ use std::path::{Path, PathBuf};
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 const RECORD_ALL: [(&str, &str); 1] = [("LASTWORDS_RECORD", "trace")];
-
-fn crash_files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path());
-    let mut files: Vec<PathBuf> = entries.filter(|path| path.to_string_lossy().ends_with(".crash.log")).collect();
-    files.sort();
-    files
-}
 
 fn recover(folder: &Path) {
     let output = tool(TOOL, &["recover", "--drain", &folder.to_string_lossy()]);

@@ -8,7 +8,8 @@
 //! `error:TEXT`, `facade:TEXT`, `each:TEXT` (at every level, by macro, with target `noisy::inner`, and by the facade), `fine:N` (N lines at TRACE), `mixed:T:N` (T threads with
 //! N lines at INFO and as many at TRACE),
 //! `set-log:DIRECTIVES`, `max-level` (prints the facade's), `die-of-panic:TEXT`, `samples` (one record of each kind), `threads:T:N` (each thread its own lines), `slowly:N:US` (as `log`, with a pause after each), `storm:N` (forks while threads log),
-//! `flush`, `line` (prints a line on standard
+//! `attach:TEXT` (to the crash file), `fork-attach:N` (N children attach notes of their own), `attach-in-handler:TEXT` (in the
+//! handler of a SIGSEGV), `flush`, `line` (prints a line on standard
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
 //! `sleep:MS`, `panicking:HOW`, `fault:HOW`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does), `bus` (reads
 //! behind the end of a mapped file). At the end main returns. `before:bus` is done before the logger is made: it handles
@@ -16,7 +17,7 @@
 
 use lastwords::{Builder, Flusher, Format, FullPolicy, Level, Memory};
 use lastwords_tests::{faults, forking, panics, samples};
-use std::io::BufRead;
+use std::io::{BufRead, Write};
 use std::sync::Barrier;
 use std::time::Duration;
 
@@ -119,6 +120,11 @@ fn act(action: &str, count: &mut u64) {
         "nested" => lastwords::info!("outer {}", Nested),
         "tls" => std::thread::spawn(|| LATE.with(|_| lastwords::info!("early"))).join().expect("ended"),
         "panic" => panic_with_drop(),
+        "attach" => attach(rest),
+        "attach-in-handler" => faults::attach_in_handler(attachment(), rest.to_owned()),
+        "fork-attach" => {
+            forking::children(rest.parse().expect("a number"), |child| attach(&format!("notes of child {child}\n")));
+        }
         "fault" => faults::act(rest),
         "panicking" => panics::act(rest),
         "handler" => forking::log_from_handler(rest.parse().expect("a number")),
@@ -127,6 +133,18 @@ fn act(action: &str, count: &mut u64) {
         "disk" => forking::limit_file_size(rest.parse().expect("bytes")),
         other => panic!("no action {other}"),
     }
+}
+
+/// The file for the notes of this process's own logger, which a second one of its role and folder is.
+fn attachment() -> std::fs::File {
+    // A forked child has no logger yet that could say where its folder is.
+    let mut arguments = std::env::args().skip(1);
+    let (role, folder) = (arguments.next().expect("a role"), arguments.next().expect("a folder"));
+    lastwords::builder(role).dir(folder).open().expect("the same logger").attachment().expect("opened")
+}
+
+fn attach(text: &str) {
+    attachment().write_all(text.as_bytes()).expect("written");
 }
 
 fn log(lines: u64, count: &mut u64) {
