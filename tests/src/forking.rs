@@ -41,6 +41,12 @@ pub fn sleeper(time: std::time::Duration) {
     }
 }
 
+/// Ends the process at once, without running hooks.
+pub fn leave() -> ! {
+    // SAFETY: _exit ends the process and touches nothing.
+    unsafe { libc::_exit(3) }
+}
+
 /// Replaces the program by another actor, whose arguments stand in `arguments`, separated by spaces.
 ///
 /// # Panics

@@ -15,6 +15,8 @@
 //! behind the end of a mapped file). At the end main returns. `before:bus` is done before the logger is made: it handles
 //! SIGBUS itself.
 
+use lastwords::event::Event;
+use lastwords::filter::Destination;
 use lastwords::{Builder, Flusher, Format, FullPolicy, Level, Memory};
 use lastwords_tests::{faults, forking, panics, samples};
 use std::io::{BufRead, Write};
@@ -121,6 +123,12 @@ fn act(action: &str, count: &mut u64) {
         "tls" => std::thread::spawn(|| LATE.with(|_| lastwords::info!("early"))).join().expect("ended"),
         "panic" => panic_with_drop(),
         "attach" => attach(rest),
+        "event" => event(rest),
+        "pause" => lastwords::flush::embedded::pause(),
+        "count-threads" => println!("{}", std::fs::read_dir("/proc/self/task").expect("listed").count()),
+        "close" => lastwords::close(),
+        "leave" => forking::leave(),
+        "named-thread" => named_thread(rest),
         "attach-in-handler" => faults::attach_in_handler(attachment(), rest.to_owned()),
         "fork-attach" => {
             forking::children(rest.parse().expect("a number"), |child| attach(&format!("notes of child {child}\n")));
@@ -138,9 +146,36 @@ fn act(action: &str, count: &mut u64) {
 /// The file for the notes of this process's own logger, which a second one of its role and folder is.
 fn attachment() -> std::fs::File {
     // A forked child has no logger yet that could say where its folder is.
+    own_log().attachment().expect("opened")
+}
+
+/// The process's logger, as a value.
+fn own_log() -> lastwords::Log {
     let mut arguments = std::env::args().skip(1);
     let (role, folder) = (arguments.next().expect("a role"), arguments.next().expect("a folder"));
-    lastwords::builder(role).dir(folder).open().expect("the same logger").attachment().expect("opened")
+    lastwords::builder(role).dir(folder).open().expect("the same logger")
+}
+
+/// Records as a front end in another language does.
+fn event(text: &str) {
+    own_log().record(&Event {
+        level: Level::INFO,
+        destination: Destination::Write,
+        target: "actor",
+        file: "",
+        line: 0,
+        text: text.as_bytes(),
+        fields: &[],
+    });
+}
+
+fn named_thread(name: &str) {
+    let name = name.to_owned();
+    let body = move || {
+        lastwords::name_thread(&name);
+        lastwords::info!("from a thread that another runtime has named");
+    };
+    std::thread::spawn(body).join().expect("ended");
 }
 
 fn attach(text: &str) {
