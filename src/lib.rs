@@ -79,6 +79,7 @@ not_under_loom! {
     mod log;
     mod logger;
     mod macros;
+    mod named;
     mod nameless;
     mod panic;
     mod registry;
@@ -99,7 +100,7 @@ not_under_loom! {
     pub use level::Level;
     pub use log::Log;
     pub use ring::Memory;
-    pub use registry::{flush, folder, set_log};
+    pub use registry::{flush, folder, name_level, set_log};
     pub use site::record_bytes;
     #[cfg(feature = "tracing")]
     pub use tracing::{TracingLayer, tracing_layer};

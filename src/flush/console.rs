@@ -9,6 +9,7 @@
 //! console, which are counted, and nothing else.
 
 use crate::complain::complain;
+use crate::flush::levelnames::LevelNames;
 use crate::flush::render;
 use crate::flush::sites::Sites;
 use crate::flush::stamp::Stamp;
@@ -75,6 +76,7 @@ struct Console {
     scratch: Vec<u8>,
     stamp: Stamp,
     sites: Sites,
+    names: LevelNames,
     colours: bool,
     lost: u64,
     /// Shows what no file shows.
@@ -94,6 +96,7 @@ impl Console {
             scratch: Vec::new(),
             stamp: Stamp::new(utc),
             sites: Sites::default(),
+            names: LevelNames::default(),
             colours,
             lost: 0,
             dev,
@@ -120,6 +123,7 @@ impl Console {
     fn print(&mut self) -> crate::Result<bool> {
         self.reader.lanes(&mut self.scratch, &mut self.snapshots)?;
         let timeline = self.reader.timeline()?;
+        self.names.refresh(&self.reader)?;
         for lane in 0..self.batches.len() {
             if self.snapshots[lane].kind == lane_kind::FINE && !self.dev {
                 continue;
@@ -140,7 +144,7 @@ impl Console {
         for record in order {
             let start = text.len();
             let ns = timeline.realtime_ns(record.clock);
-            line(&mut text, &mut self.stamp, ns, pid, record.level, self.colours);
+            head(&mut text, (&mut self.stamp, ns), pid, record.level, self.names.get(record.level), self.colours);
             let site = self.sites.get(&self.reader, record.call_site)?;
             match self.reader.unspill(&record) {
                 Ok(None) => render::record(&mut text, &record, site),
@@ -165,13 +169,13 @@ impl Console {
     }
 }
 
-fn line(out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Level, colours: bool) {
+fn head(out: &mut Vec<u8>, (stamp, ns): (&mut Stamp, u64), pid: u32, level: Level, given: Option<&str>, colours: bool) {
     out.push(b'[');
     stamp.time(ns, out);
     out.extend_from_slice(format!("] [{pid}] [").as_bytes());
     let style = if colours { style(level) } else { Style::new() };
     out.extend_from_slice(style.render().to_string().as_bytes());
-    render::level_name(out, level);
+    render::level_name(out, level, given);
     out.extend_from_slice(style.render_reset().to_string().as_bytes());
     out.extend_from_slice(b"] ");
 }

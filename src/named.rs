@@ -1,0 +1,98 @@
+//! The names that a process gave to levels, for the ring that it has and for those that it will have.
+//!
+//! A list that only grows, of boxes that are never freed: whoever reads it takes no lock, which a thread of the process
+//! that a child was forked from might have held. So a forked child finds every name, and writes it to its own ring.
+
+use crate::level::Level;
+use crate::ring::Ring;
+use crate::sys::hooks::leaked;
+use crate::table::cut_name;
+use std::iter;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// A name, and the ones that were given before it.
+#[derive(Debug)]
+pub(crate) struct Named {
+    pub(crate) level: Level,
+    pub(crate) name: Box<str>,
+    before: AtomicPtr<Named>,
+}
+
+/// Names of levels.
+#[derive(Debug)]
+pub(crate) struct NamedLevels {
+    newest: AtomicPtr<Named>,
+}
+
+impl NamedLevels {
+    pub(crate) const fn new() -> NamedLevels {
+        NamedLevels { newest: AtomicPtr::new(ptr::null_mut()) }
+    }
+
+    /// Adds a name, cut to the longest one. None if the level has it already.
+    pub(crate) fn add(&'static self, level: Level, name: &str) -> Option<&'static Named> {
+        let name = cut_name(name);
+        let known = self.newest_first().find(|named| named.level == level).map_or("", |named| &*named.name);
+        if known == name {
+            return None;
+        }
+        let named = Named { level, name: name.into(), before: AtomicPtr::new(ptr::null_mut()) };
+        let named: &'static Named = Box::leak(Box::new(named));
+        let link = |before| {
+            named.before.store(before, Ordering::Relaxed);
+            Some(ptr::from_ref(named).cast_mut())
+        };
+        // Succeeds in the end, because `link` never declines.
+        let _ = self.newest.fetch_update(Ordering::AcqRel, Ordering::Acquire, link);
+        Some(named)
+    }
+
+    /// Writes to a ring what every level is called, as far as it was named after `known`. Returns the newest name.
+    pub(crate) fn write(&'static self, ring: &Ring, known: Option<&'static Named>) -> Option<&'static Named> {
+        let mut last: Vec<&Named> = Vec::new();
+        let is_known = |named: &&Named| known.is_some_and(|known| ptr::eq(*named, known));
+        for named in self.newest_first().take_while(|named| !is_known(named)) {
+            if last.iter().all(|later| later.level != named.level) {
+                last.push(named);
+            }
+        }
+        let newest = last.first().copied();
+        last.iter().for_each(|named| ring.name_level(named.level, &named.name));
+        newest.or(known)
+    }
+
+    fn newest_first(&'static self) -> impl Iterator<Item = &'static Named> {
+        iter::successors(leaked(&self.newest), |named| leaked(&named.before))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_a_level_has_already_is_not_added_again() {
+        static NAMES: NamedLevels = NamedLevels::new();
+        let level = Level::new(25);
+        assert!(NAMES.add(level, "").is_none(), "it has no name");
+        assert!(NAMES.add(level, "NOTICE").is_some() && NAMES.add(level, "NOTICE").is_none());
+        assert!(NAMES.add(Level::WARNING, "WARN").is_some() && NAMES.add(level, "SUCCESS").is_some());
+        assert!(NAMES.add(level, "NOTICE").is_some() && NAMES.add(Level::WARNING, "WARN").is_none());
+        let names: Vec<&str> = NAMES.newest_first().map(|named| &*named.name).collect();
+        assert_eq!(names, ["NOTICE", "SUCCESS", "WARN", "NOTICE"]);
+    }
+
+    #[test]
+    fn names_of_many_threads_are_all_there() {
+        static NAMES: NamedLevels = NamedLevels::new();
+        std::thread::scope(|scope| {
+            for thread in 0..4u16 {
+                scope.spawn(move || (0..100).for_each(|n| assert!(NAMES.add(Level::new(thread * 100 + n), "x").is_some())));
+            }
+        });
+        let mut levels: Vec<u16> = NAMES.newest_first().map(|named| named.level.number()).collect();
+        levels.sort_unstable();
+        assert_eq!(levels, (0..400).collect::<Vec<_>>());
+    }
+}
