@@ -70,6 +70,7 @@ impl NamedLevels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Barrier;
 
     #[test]
     fn a_name_that_a_level_has_already_is_not_added_again() {
@@ -86,13 +87,17 @@ mod tests {
     #[test]
     fn names_of_many_threads_are_all_there() {
         static NAMES: NamedLevels = NamedLevels::new();
+        let together = Barrier::new(4);
+        let work = |thread: u16| {
+            together.wait();
+            (0..250).for_each(|n| assert!(NAMES.add(Level::new(thread * 250 + n), "x").is_some()));
+        };
         std::thread::scope(|scope| {
-            for thread in 0..4u16 {
-                scope.spawn(move || (0..100).for_each(|n| assert!(NAMES.add(Level::new(thread * 100 + n), "x").is_some())));
-            }
+            let work = &work;
+            (0..4).for_each(|thread| _ = scope.spawn(move || work(thread)));
         });
         let mut levels: Vec<u16> = NAMES.newest_first().map(|named| named.level.number()).collect();
         levels.sort_unstable();
-        assert_eq!(levels, (0..400).collect::<Vec<_>>());
+        assert_eq!(levels, (0..1000).collect::<Vec<_>>());
     }
 }

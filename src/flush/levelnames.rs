@@ -34,14 +34,14 @@ impl LevelNames {
         if newest == self.newest { Ok(()) } else { self.read(reader, newest) }
     }
 
+    /// Follows the entries from the newest on. A ring that has them go round in circles only makes this take its longest.
     #[cold]
     fn read<S: Source>(&mut self, reader: &RingReader<S>, newest: u32) -> Result<()> {
         let (mut names, mut id) = (FxHashMap::default(), newest);
         for _ in 0..NAMES_MAX {
             let Some(found) = reader.level_name(id)? else { break };
             names.entry(found.level).or_insert_with(|| found.name.into_boxed_str());
-            // An entry names an older one. One that does not is not the process's, and would have us go round in circles.
-            id = if found.previous < id { found.previous } else { 0 };
+            id = found.previous;
         }
         let reading = if names.is_empty() { 0 } else { READINGS.fetch_add(1, Ordering::Relaxed) + 1 };
         *self = LevelNames { newest, reading, names };
@@ -78,6 +78,7 @@ mod tests {
     use crate::geometry::Geometry;
     use crate::ring::{Ring, RingSpec};
     use crate::table::LevelName;
+    use std::sync::Barrier;
 
     const NOTICE: Level = Level::new(25);
 
@@ -120,13 +121,19 @@ mod tests {
 
     #[test]
     fn names_of_many_threads_are_all_there() {
-        let (ring, reader) = ring("threads", 1 << 16);
-        let work = |thread: u16| (0..50).for_each(|n| ring.name_level(Level::new(thread * 100 + n), &format!("{thread} {n}")));
-        std::thread::scope(|scope| (0..4).for_each(|thread| _ = scope.spawn({ let work = &work; move || work(thread) })));
+        let (ring, reader) = ring("threads", 1 << 18);
+        let together = Barrier::new(4);
+        let work = |thread: u16| {
+            together.wait();
+            (0..250).for_each(|n| ring.name_level(Level::new(thread * 250 + n), "x"));
+        };
+        std::thread::scope(|scope| {
+            let work = &work;
+            (0..4).for_each(|thread| _ = scope.spawn(move || work(thread)));
+        });
         let names = read(&reader);
-        for (thread, n) in (0..4).flat_map(|thread| (0..50).map(move |n| (thread, n))) {
-            assert_eq!(names.get(Level::new(thread * 100 + n)), Some(&*format!("{thread} {n}")));
-        }
+        let missing: Vec<u16> = (0..1000).filter(|n| names.get(Level::new(*n)).is_none()).collect();
+        assert_eq!(missing, Vec::<u16>::new());
     }
 
     #[test]
@@ -145,18 +152,21 @@ mod tests {
             ring.table().name_level(&LevelName { previous, level, name: name.to_owned() }).expect("room")
         };
         let first = add(0, NOTICE, "first");
-        let later = add(u32::MAX, Level::ERROR, "forward");
+        let later = add(u32::MAX, Level::ERROR, "outside");
         let own = add(later, Level::DEBUG, "own");
         let newest = |word: u64| {
             ring.control().level_names.store(word, crate::sync::Ordering::Relaxed);
             read(&reader)
         };
         assert_eq!(newest(first.into()).get(NOTICE), Some("first"));
-        assert_eq!(newest(own.into()).get(Level::ERROR), Some("forward"), "whose own previous one is none");
+        assert_eq!(newest(own.into()).get(Level::ERROR), Some("outside"));
         // The command line, the middle of an entry, and what is no offset.
         for word in [1, u64::from(first) + 1, 1 << 40, u64::from(u32::MAX), u64::MAX] {
             assert_eq!(newest(word).reading(), 0, "{word}");
         }
+        let round = own + 3;
+        assert_eq!(add(round, Level::DEBUG, "round"), round, "its previous one is itself");
+        assert_eq!(newest(round.into()).get(Level::DEBUG), Some("round"));
         let mut last = own;
         (0..2 * NAMES_MAX as u16).for_each(|n| last = add(last, Level::new(1000 + n), "n"));
         assert_eq!(newest(last.into()).names.len(), NAMES_MAX, "and so does a long list");
