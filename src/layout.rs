@@ -180,8 +180,10 @@ pub struct Control {
     pub late: AtomicU64,
     /// Records that the flusher found overwritten; likewise.
     pub overwritten: AtomicU64,
+    /// Id of the newest entry of the call-site table that names a level, 0 for none, which is what older rings say.
+    pub level_names: AtomicU64,
     /// Reserved, zero.
-    pub reserved1: [AtomicU64; 8],
+    pub reserved1: [AtomicU64; 7],
     /// Filter directives and record level, see `filter.rs`.
     pub filter: [AtomicU64; FILTER_WORDS],
     /// Pairs of raw clock and calendar time; unused ones are zero.
@@ -366,6 +368,8 @@ pub mod entry_kind {
     pub const CALL_SITE: u8 = 1;
     /// The process's command line, its arguments with a zero byte after each; the first entry of the table.
     pub const COMMAND: u8 = 2;
+    /// A name that the process gave to a level.
+    pub const LEVEL_NAME: u8 = 3;
 }
 
 /// The commit word of a table entry: kind in the low byte, payload bytes in the next three, checksum in the high four.
@@ -391,6 +395,7 @@ const _: () = {
     use std::mem::offset_of;
     assert!(size_of::<Control>() == PAGE as usize);
     assert!(offset_of!(Control, progress) == 128 && offset_of!(Control, table_used) == 144);
+    assert!(offset_of!(Control, level_names) == 192);
     assert!(offset_of!(Control, filter) == 256 && offset_of!(Control, anchors) == 2048);
     assert!(size_of::<AnchorCell>() == 32);
     assert!(size_of::<LaneBlock>() == 384 && offset_of!(LaneBlock, owners) == 128);

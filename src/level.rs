@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Severity of a record: a number on Python's scale, so that custom levels fit between the named ones.
+/// Severity of a record: a number on Python's scale, so that custom levels fit between the named ones. A process can name
+/// them, see [`crate::name_level`]; what is parsed and displayed here has the standard names alone.
 ///
 /// ```
 /// use lastwords::Level;

@@ -81,6 +81,7 @@ not_under_loom! {
     mod log;
     mod logger;
     mod macros;
+    mod named;
     mod nameless;
     mod panic;
     mod registry;
@@ -101,7 +102,7 @@ not_under_loom! {
     pub use level::Level;
     pub use log::Log;
     pub use ring::Memory;
-    pub use registry::{close, flush, folder, set_log};
+    pub use registry::{close, flush, folder, name_level, set_log};
     pub use site::record_bytes;
     pub use thread::name_thread;
     #[cfg(feature = "tracing")]

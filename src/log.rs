@@ -84,6 +84,31 @@ impl Log {
         self.cell.logger().map_or(Ok(()), |logger| logger.set_directives(directives))
     }
 
+    /// Gives a level a name, which every line of this logger's records then shows: `[NOTICE]` instead of `[Level 25]`.
+    ///
+    /// The six standard levels may be renamed, and every level again at any time. A record is shown with the name that its
+    /// level has when its line is made, so one that was logged shortly before a change may have the new name. An empty name
+    /// takes the name away. Forked processes have the names as well. What the flusher itself says in the log keeps the
+    /// standard names, and directives know no others.
+    ///
+    /// Names are cut to 64 bytes, and what could drive a terminal, end the line or close the bracket is escaped. Each change
+    /// takes room in the ring for good; where the table of call sites is full, the name changes no more. Of more than 1,024
+    /// changes a flusher that starts later finds the last ones. Not for signal handlers.
+    ///
+    /// ```
+    /// use lastwords::Level;
+    /// let folder = std::env::temp_dir().join(format!("lastwords-doc-level-{}", std::process::id()));
+    /// let audit = lastwords::builder("audit").dir(&folder).open()?;
+    /// audit.name_level(Level::WARNING, "WARN");
+    /// lastwords::warning!(logger: audit, "user {} failed to log in", "ada");
+    /// audit.flush()?;
+    /// assert!(std::fs::read_to_string(folder.join("audit.log"))?.contains("[WARN] user ada failed to log in"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn name_level(self, level: Level, name: &str) {
+        self.cell.name_level(level, name);
+    }
+
     /// Waits until every line that was logged to this logger before the call is in its file, at most 2 s.
     ///
     /// # Errors

@@ -41,7 +41,7 @@ use crate::process::ProcessId;
 use crate::record::Record;
 use crate::spill::{SpillLost, SpillReference};
 use crate::snapshot::read_word;
-use crate::table::{COMMAND_ID, CallSite, ENTRY_MAX, split_entry_word};
+use crate::table::{COMMAND_ID, CallSite, ENTRY_MAX, LevelName, split_entry_word};
 use std::fs::File;
 use std::io;
 use std::mem::offset_of;
@@ -357,6 +357,24 @@ impl<S: Source> RingReader<S> {
     /// As pread(2).
     pub fn call_site(&self, id: u32) -> Result<Option<CallSite>> {
         Ok(self.entry_of(id, entry_kind::CALL_SITE)?.and_then(|payload| CallSite::decode(&payload)))
+    }
+
+    /// Id of the newest name that the process gave to a level; 0 for none.
+    ///
+    /// # Errors
+    /// As pread(2).
+    pub fn newest_level_name(&self) -> Result<u32> {
+        let mut word = [0u8; 8];
+        self.fill(&mut word, self.geometry.control_offset() + offset_of!(Control, level_names) as u64)?;
+        Ok(u32::try_from(u64::from_le_bytes(word)).unwrap_or(0))
+    }
+
+    /// Looks a level's name up; None for id 0, another kind, or an entry that is not whole.
+    ///
+    /// # Errors
+    /// As pread(2).
+    pub fn level_name(&self, id: u32) -> Result<Option<LevelName>> {
+        Ok(self.entry_of(id, entry_kind::LEVEL_NAME)?.and_then(|payload| LevelName::decode(&payload)))
     }
 
     /// The process's command line, possibly cut; empty where the ring does not hold it.

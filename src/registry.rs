@@ -8,15 +8,17 @@ use crate::complain::complain;
 use crate::config::Builder;
 use crate::error::{Error, Result};
 use crate::layout::closed;
+use crate::level::Level;
 use crate::logger::{FLUSH_MAX, Logger};
 use crate::mutant::{self, Mutant};
+use crate::named::NamedLevels;
 use crate::ring::Ring;
 use crate::sys::process_page::ProcessPageCell;
 use crate::sys::{fatal, hooks, signals};
 use crossbeam_utils::Backoff;
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
 /// Most loggers of one process.
@@ -30,6 +32,8 @@ pub(crate) struct LoggerCell {
     page: ProcessPageCell<Logger>,
     /// What a forked child makes its logger from.
     builder: OnceLock<Builder>,
+    /// What levels are called, in the rings of forked children too.
+    named: NamedLevels,
     /// The child of a fork could not make its logger and has said so.
     failed_in: std::sync::atomic::AtomicU32,
 }
@@ -44,6 +48,7 @@ impl LoggerCell {
         LoggerCell {
             page: ProcessPageCell::new(),
             builder: OnceLock::new(),
+            named: NamedLevels::new(),
             failed_in: std::sync::atomic::AtomicU32::new(0),
         }
     }
@@ -63,7 +68,7 @@ impl LoggerCell {
         watch_fatal_signals();
         let logger = self.create(builder).inspect_err(|_| self.page.cancel())?;
         let _ = self.builder.set(logger.builder().clone());
-        self.page.set(logger).start();
+        self.publish(logger).start();
         follow_filter();
         install_hooks();
         Ok(())
@@ -73,6 +78,25 @@ impl LoggerCell {
     fn create(&'static self, builder: Builder) -> Result<Box<Logger>> {
         list(self)?;
         Logger::create(builder).inspect_err(|_| unlist(self))
+    }
+
+    /// Makes the logger the one of this process, its ring with the names that levels have.
+    fn publish(&'static self, logger: Box<Logger>) -> &'static Logger {
+        let written = self.named.write(logger.ring(), None);
+        let logger = self.page.set(logger);
+        // Pairs with the fence of `name_level`: a thread that does not find the logger there has its name found here.
+        fence(Ordering::SeqCst);
+        self.named.write(logger.ring(), written);
+        logger
+    }
+
+    /// Gives a level a name, in this process's ring, and in one that it, or a child, will have.
+    pub(crate) fn name_level(&'static self, level: Level, name: &str) {
+        let Some(named) = self.named.add(level, name) else { return };
+        fence(Ordering::SeqCst);
+        if let Some(logger) = self.page.get() {
+            logger.ring().name_level(named.level, &named.name);
+        }
     }
 
     fn role(&self) -> String {
@@ -89,7 +113,7 @@ impl LoggerCell {
         if self.page.begin() {
             match Logger::create(builder.clone()) {
                 Ok(logger) => {
-                    self.page.set(logger).start();
+                    self.publish(logger).start();
                     follow_filter();
                 }
                 Err(error) => {
@@ -266,6 +290,24 @@ pub fn set_log(directives: &str) -> Result<()> {
     logger.set_directives(directives.parse().map_err(|error| Error::setting("log", error))?)?;
     follow_filter();
     Ok(())
+}
+
+/// Gives a level of this process's logger a name, which every line of its records then shows: `[NOTICE]` instead of
+/// `[Level 25]`. See [`crate::Log::name_level`].
+///
+/// ```
+/// use lastwords::Level;
+/// const NOTICE: Level = Level::new(25);
+/// lastwords::name_level(NOTICE, "NOTICE");
+/// let folder = std::env::temp_dir().join(format!("lastwords-doc-name-{}", std::process::id()));
+/// lastwords::builder("host").dir(&folder).init()?;
+/// lastwords::log!(NOTICE, "the disk is half full");
+/// lastwords::flush()?;
+/// assert!(std::fs::read_to_string(folder.join("host.log"))?.contains("[NOTICE] the disk is half full"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn name_level(level: Level, name: &str) {
+    MAIN.name_level(level, name);
 }
 
 /// Where this process's log files are, once it has a logger.

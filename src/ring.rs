@@ -21,7 +21,7 @@ use crate::process::ProcessId;
 use crate::reader::{ROLE_RULE, is_role};
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::map::RingMap;
-use crate::table::{CallSiteRef, TableWriter};
+use crate::table::{CallSiteRef, LevelName, TableWriter};
 use bytemuck::Zeroable;
 use shared_memory::{ShmemConf, ShmemError};
 use rustix::fs::{FallocateFlags, FlockOperation};
@@ -218,12 +218,32 @@ impl Ring {
         TableWriter::new(self.map.table(), &self.control().table_used)
     }
 
-    /// Writes a call site into the table; None if it is full. Who punched a hole into the ring must not have the table
-    /// begin anew, because ids that are in use would then mean something else.
+    /// Writes a call site into the table; None if it is full.
     pub(crate) fn register(&self, site: &CallSiteRef<'_>) -> Option<u32> {
+        self.append(|table| table.register(site))
+    }
+
+    /// Writes a level's name into the table. Where that is full, the level keeps the name that it has.
+    pub(crate) fn name_level(&self, level: Level, name: &str) {
+        let newest = &self.control().level_names;
+        loop {
+            let previous = newest.load(Ordering::Relaxed);
+            let entry = LevelName { previous: u32::try_from(previous).unwrap_or(0), level, name: name.to_owned() };
+            let Some(id) = self.append(|table| table.name_level(&entry)) else { return };
+            // TABLE:B, pairs with the store of a later record's commit word, LANE:D: who sees the record sees the name, and
+            // with it the entry. An entry that another thread was faster than is left without use.
+            if newest.compare_exchange(previous, id.into(), Ordering::Release, Ordering::Relaxed).is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Writes into the table. Who punched a hole into the ring must not have the table begin anew, because ids that are in
+    /// use would then mean something else.
+    fn append(&self, write: impl FnOnce(&TableWriter<'_>) -> Option<u32>) -> Option<u32> {
         let used = &self.control().table_used;
         used.fetch_max(self.table_used.load(Ordering::Relaxed), Ordering::Relaxed);
-        let id = self.table().register(site);
+        let id = write(&self.table());
         self.table_used.fetch_max(used.load(Ordering::Relaxed), Ordering::Relaxed);
         id
     }

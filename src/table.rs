@@ -3,15 +3,22 @@
 //! The table is append-only. A writer takes words by one atomic addition, writes the payload, and commits the entry
 //! by storing its first word; only then does any record name it. An id is the word offset of the entry, valid in its
 //! ring alone. A full table is no error: records then carry target and place themselves.
+//!
+//! Names of levels are entries too. No record names them, so each has the id of the one before it, and the control page that
+//! of the newest.
 
 use crate::checksum::checksum;
 use crate::layout::{entry_kind, entry_word};
+use crate::level::Level;
 use crate::template::Placeholder;
 use crate::sync::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 /// Longest payload of an entry in bytes; longer call sites are refused and logged as text.
 pub const ENTRY_MAX: usize = 4096;
+
+/// Longest name of a level in bytes; longer ones are cut.
+pub const LEVEL_NAME_MAX: usize = 64;
 
 /// Bytes of a command line that are kept.
 const COMMAND_MAX: usize = 1024;
@@ -101,6 +108,48 @@ impl CallSite {
     }
 }
 
+/// A name that a process gave to a level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LevelName {
+    /// Id of the entry that was the newest of its kind before this one, 0 for none.
+    pub previous: u32,
+    /// The level.
+    pub level: Level,
+    /// Its name, at most [`LEVEL_NAME_MAX`] bytes; empty where the level is to be called as if it had none.
+    pub name: String,
+}
+
+impl LevelName {
+    fn encode(&self) -> Vec<u8> {
+        let name = cut_name(&self.name);
+        let mut bytes = Vec::with_capacity(8 + name.len());
+        bytes.extend_from_slice(&self.previous.to_le_bytes());
+        bytes.extend_from_slice(&self.level.number().to_le_bytes());
+        bytes.extend_from_slice(&(name.len() as u16).to_le_bytes());
+        bytes.extend_from_slice(name.as_bytes());
+        bytes
+    }
+
+    /// Decodes an entry's payload; None if it is not whole.
+    #[must_use]
+    pub fn decode(payload: &[u8]) -> Option<LevelName> {
+        let mut rest = payload;
+        let previous = u32::from_le_bytes(take(&mut rest)?);
+        let level = Level::new(u16::from_le_bytes(take(&mut rest)?));
+        let length = u16::from_le_bytes(take(&mut rest)?);
+        let name = std::str::from_utf8(rest.get(..usize::from(length))?).ok()?;
+        Some(LevelName { previous, level, name: cut_name(name).to_owned() })
+    }
+}
+
+/// A level's name without what is beyond the longest one.
+pub(crate) fn cut_name(name: &str) -> &str {
+    let end = name.len().min(LEVEL_NAME_MAX);
+    // At most three bytes back a character ends.
+    let end = (end.saturating_sub(3)..=end).rfind(|end| name.is_char_boundary(*end));
+    &name[..end.unwrap_or(0)]
+}
+
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     let (taken, after) = rest.split_first_chunk::<N>()?;
     *rest = after;
@@ -125,6 +174,13 @@ impl<'a> TableWriter<'a> {
     #[must_use]
     pub fn register(&self, site: &CallSiteRef<'_>) -> Option<u32> {
         self.append(entry_kind::CALL_SITE, site.encode()?)
+    }
+
+    /// Writes a name of a level and returns its id, or None if the table is full. Readers find it once the control page
+    /// says that it is the newest.
+    #[must_use]
+    pub fn name_level(&self, name: &LevelName) -> Option<u32> {
+        self.append(entry_kind::LEVEL_NAME, name.encode())
     }
 
     /// Writes the process's command line, cut to what may stand in a table. It must come before all call sites.
@@ -185,6 +241,28 @@ mod tests {
         let found = CallSite::decode(&bytes[..length]).expect("whole");
         assert_eq!((&*found.target, found.line, &*found.fields[0]), ("app::core", 7, "camera"));
         assert_eq!(CallSite::decode(&bytes[..length - 1]), None, "a cut entry is refused");
+    }
+
+    #[test]
+    fn a_level_name_decodes_to_what_it_was_cut_at_a_character() {
+        let encode = |name: &str| LevelName { previous: 7, level: Level::new(25), name: name.to_owned() }.encode();
+        let decode = |name: &str| LevelName::decode(&encode(name)).expect("whole");
+        for name in ["NOTICE", "", "größer", &"x".repeat(LEVEL_NAME_MAX)] {
+            assert_eq!(decode(name), LevelName { previous: 7, level: Level::new(25), name: name.to_owned() });
+        }
+        let long = format!("{}🦀", "x".repeat(LEVEL_NAME_MAX - 3));
+        assert_eq!(decode(&long).name, "x".repeat(LEVEL_NAME_MAX - 3));
+    }
+
+    #[test]
+    fn a_level_name_of_any_bytes_is_refused_or_cut() {
+        let payload = |length: u16, name: &[u8]| [&[0, 0, 0, 0, 25, 0], &length.to_le_bytes()[..], name].concat();
+        assert_eq!(LevelName::decode(&payload(3, b"ab")), None, "longer than the entry");
+        assert_eq!(LevelName::decode(&payload(2, b"\xff\xfe")), None, "no UTF-8");
+        assert_eq!(LevelName::decode(&payload(0, b"")[..7]), None, "no length");
+        let name = |length, name: &[u8]| LevelName::decode(&payload(length, name)).expect("whole").name;
+        assert_eq!(name(2, b"ab, and what a later version adds"), "ab");
+        assert_eq!(name(4000, &[b'x'; 4000]), "x".repeat(LEVEL_NAME_MAX));
     }
 
     #[test]

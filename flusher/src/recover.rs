@@ -151,19 +151,19 @@ impl<W: Write> Printer<W> {
 
     /// Prints a line, and returns its length.
     fn line(&mut self, recovered: &Recovered<'_>) -> Result<u64, PrintError> {
-        let Recovered { record, site, realtime_ns, pid, .. } = recovered;
+        let Recovered { record, site, realtime_ns, pid, level_name, .. } = recovered;
         self.text.clear();
-        render::head(&mut self.text, &mut self.stamp, *realtime_ns, *pid, record.level);
+        render::head(&mut self.text, &mut self.stamp, *realtime_ns, *pid, record.level, *level_name);
         render::record(&mut self.text, record, *site);
         self.out.write_all(&self.text)?;
         Ok(self.text.len() as u64)
     }
 
     fn json(&mut self, recovered: &Recovered<'_>) -> Result<u64, PrintError> {
-        let Recovered { record, realtime_ns, pid, role, site, thread_name } = recovered;
+        let Recovered { record, realtime_ns, pid, role, site, level_name, thread_name } = recovered;
         let origin = Origin { realtime_ns: *realtime_ns, role, pid: *pid };
         self.text.clear();
-        self.lines.record(&mut self.text, &origin, record, thread_name.as_deref(), *site);
+        self.lines.record(&mut self.text, &origin, record, thread_name.as_deref(), *site, *level_name);
         self.out.write_all(&self.text)?;
         Ok(self.text.len() as u64)
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
+import contextlib
 import faulthandler
 import functools
 import logging
@@ -44,6 +44,17 @@ def attach(handler: RingHandler) -> None:
 
     Where somebody else has enabled ``faulthandler``, that stays as it is.
     """
+    global _attached
+    if handler.ring is None or (faulthandler.is_enabled() and _attached is None):
+        return
+    try:
+        earlier, _attached = _attached, os.fdopen(handler.ring.attachment(), "ab", buffering=0)
+        faulthandler.enable(file=_attached, all_threads=True)
+    except OSError as error:
+        print(f"lastwords: no tracebacks of fatal signals: {error}", file=sys.stderr)
+    else:
+        if earlier is not None:
+            earlier.close()
 
 
 def record(message: str, error: _Error, thread: str | None = None) -> None:
@@ -109,12 +120,11 @@ def _watch_forks() -> None:
 
 def _after_fork_in_child() -> None:
     _native.after_fork_in_child()
-    _detach()
+    if _attached is not None and sys.__stderr__ is not None:
+        # The file is the parent's. This process has its own from its first record on.
+        with contextlib.suppress(OSError, ValueError):
+            faulthandler.enable(file=sys.__stderr__, all_threads=True)
     _watch_multiprocessing()
-
-
-def _detach() -> None:
-    """The file of tracebacks is the parent's."""
 
 
 def _watch_exit() -> None:

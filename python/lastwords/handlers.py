@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 KEPT_MAX = 1000
 #: What a handler does with a record. Who replaces one of these wants to see every record.
 _WAY = ("emit", "filter", "format", "handle")
+#: Names of levels that a ring shows by itself.
+_STANDARD = {0: "NOTSET", 10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
 #: Attributes that every record has.
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"asctime", "message", "taskName"}
 
@@ -91,7 +93,9 @@ class RingHandler(_Handler):
 
         self.ring = Ring(self.role, given, changed)
         self._pid = os.getpid()
-        self._name_levels()
+        self._names = dict(_STANDARD)
+        for level in list(logging._levelToName):  # type: ignore[attr-defined]
+            self._name_level(self.ring, level)
         self.fast = self._kept is None and self._way_is_ours(RingHandler)
         evidence.install(self)
 
@@ -111,8 +115,7 @@ class RingHandler(_Handler):
                 self._keep(record.created, line)
             ring = self.ring or self._open_early()
             if ring is not None:
-                if record.levelno not in self._named:
-                    self._name_level(record.levelno)
+                self._name_level(ring, record.levelno)
                 ring.append(*line)
         except RecursionError:
             raise
@@ -170,13 +173,13 @@ class RingHandler(_Handler):
                 print(f"lastwords: cannot log as {self.role}: {error}; the last {KEPT_MAX} lines are kept in memory", file=sys.stderr)
         return self.ring
 
-    def _name_levels(self) -> None:
-        self._named: set[int] = set()
-        for level in list(logging._levelToName):  # type: ignore[attr-defined]
-            self._name_level(level)
-
-    def _name_level(self, level: int) -> None:
-        self._named.add(level)
+    def _name_level(self, ring: Ring, level: int) -> None:
+        """Has the ring know the level by its name, which ``logging.addLevelName`` may have changed."""
+        name = logging.getLevelName(level)
+        if self._names.get(level) != name:
+            self._names[level] = name
+            if 0 <= level < 65535:
+                ring.name_level(level, name)
 
     def _ring_changed(self) -> None:
         """Called after a record that was the first of a forked child, or the first after a change from outside."""
@@ -209,7 +212,8 @@ class ConsoleHandler(_Handler):
             text = self.format(record)
             assert self.console is not None
             if self.formatter is None:
-                self.console.push(record.levelno, text)
+                name = logging.getLevelName(record.levelno)
+                self.console.push(record.levelno, text, None if _STANDARD.get(record.levelno) == name else name)
             else:
                 self.console.write(text)
         except RecursionError:

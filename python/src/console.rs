@@ -29,6 +29,8 @@ const FLUSH_MAX: Duration = Duration::from_millis(300);
 struct Line {
     ns: u64,
     level: i64,
+    /// Name of the level, if it is not the standard one.
+    name: Option<Box<str>>,
     text: Box<str>,
     /// Whether `text` is the whole line, made by a formatter.
     formatted: bool,
@@ -79,12 +81,13 @@ impl Console {
 
     /// Has a line written that a formatter has made.
     fn write(&self, text: &str) {
-        add(Line { ns: 0, level: 0, text: text.into(), formatted: true });
+        add(Line { ns: 0, level: 0, name: None, text: text.into(), formatted: true });
     }
 
     /// Has a message written, with time, pid and level before it.
-    pub(crate) fn push(&self, level: i64, text: &str) {
-        add(Line { ns: realtime_ns(), level, text: text.into(), formatted: false });
+    #[pyo3(signature = (level, text, name = None))]
+    pub(crate) fn push(&self, level: i64, text: &str, name: Option<&str>) {
+        add(Line { ns: realtime_ns(), level, name: name.map(Into::into), text: text.into(), formatted: false });
     }
 
     /// Waits until all lines are written, not for long.
@@ -160,7 +163,7 @@ impl Writer {
     fn render(&mut self, line: &Line, text: &mut Vec<u8>) {
         if !line.formatted {
             let level = Level::new(line.level.clamp(0, i64::from(u16::MAX)) as u16);
-            self.stderr.head(text, &mut self.stamp, line.ns, std::process::id(), level);
+            self.stderr.head(text, &mut self.stamp, line.ns, std::process::id(), level, line.name.as_deref());
         }
         render::message(text, line.text.as_bytes(), None);
     }
@@ -222,6 +225,7 @@ pub(crate) fn resume() {
 
 /// In a forked child: another console, whose lock nobody holds. The parent writes what waited.
 pub(crate) fn after_fork_in_child() {
-    let inherited = CURRENT.write().unwrap_or_else(PoisonError::into_inner).take();
-    std::mem::forget(inherited);
+    let mut current = CURRENT.write().unwrap_or_else(PoisonError::into_inner);
+    // What the parent's thread holds is never let go here.
+    std::mem::forget(current.take());
 }

@@ -168,7 +168,7 @@ impl<'py> Message<'_, 'py> {
                     let place = ring.get().place(py)?;
                     ring.get().put(py, self.level, name, (&place.file, place.line), text.as_bytes(), &[], fine)?;
                 }
-                Sink::Console(console) => console.get().push(self.level, text),
+                Sink::Console(console) => console.get().push(self.level, text, None),
             }
         }
         Ok(true)

@@ -11,6 +11,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::iter;
+use std::os::fd::IntoRawFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -75,6 +76,18 @@ impl Ring {
     /// Waits until all that was recorded before is in the log file.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| self.log.flush()).map_err(|error| exception(&error))
+    }
+
+    /// Gives a level a name, which its lines then show.
+    fn name_level(&self, level: u16, name: &str) {
+        self.log.name_level(Level::new(level), name);
+    }
+
+    /// Opens the file whose text stands in the crash file, if there will be one, and returns its descriptor, for the caller
+    /// to close. A forked child has a file of its own.
+    fn attachment(&self, py: Python<'_>) -> PyResult<i32> {
+        let file = py.detach(|| self.log.attachment()).map_err(|error| exception(&error))?;
+        Ok(file.into_raw_fd())
     }
 
     /// Where the log files are.

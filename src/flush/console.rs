@@ -3,6 +3,7 @@
 //! The thread reads the process's own ring as any reader does, so the caller of a log function never meets the console.
 
 use crate::complain::complain;
+use crate::flush::levelnames::LevelNames;
 use crate::flush::render;
 use crate::flush::sites::Sites;
 use crate::flush::stamp::Stamp;
@@ -64,6 +65,7 @@ struct Console {
     scratch: Vec<u8>,
     stamp: Stamp,
     sites: Sites,
+    names: LevelNames,
     stderr: Stderr,
     /// Shows what no file shows.
     dev: bool,
@@ -81,6 +83,7 @@ impl Console {
             scratch: Vec::new(),
             stamp: Stamp::new(utc),
             sites: Sites::default(),
+            names: LevelNames::default(),
             stderr: Stderr::new(),
             dev,
             reader,
@@ -106,6 +109,7 @@ impl Console {
     fn print(&mut self) -> crate::Result<bool> {
         self.reader.lanes(&mut self.scratch, &mut self.snapshots)?;
         let timeline = self.reader.timeline()?;
+        self.names.refresh(&self.reader)?;
         for lane in 0..self.batches.len() {
             if self.snapshots[lane].kind == lane_kind::FINE && !self.dev {
                 continue;
@@ -126,7 +130,7 @@ impl Console {
         for record in order {
             let start = text.len();
             let ns = timeline.realtime_ns(record.clock);
-            self.stderr.head(&mut text, &mut self.stamp, ns, pid, record.level);
+            self.stderr.head(&mut text, &mut self.stamp, ns, pid, record.level, self.names.get(record.level));
             let site = self.sites.get(&self.reader, record.call_site)?;
             match self.reader.unspill(&record) {
                 Ok(None) => render::record(&mut text, &record, site),

@@ -3,6 +3,7 @@
 use crate::clock::{self, Anchor, Scale, Stretch, Timeline};
 use crate::error::{Error, Result};
 use crate::folder::Folder;
+use crate::flush::levelnames::LevelNames;
 use crate::flush::liveness::{Evidence, Verdict, Watch};
 use crate::flush::lines;
 use crate::flush::recover::rendered_max;
@@ -114,6 +115,7 @@ pub(crate) struct Follow {
     /// The part of the timeline that the last record was in.
     stretch: Option<Stretch>,
     pub(crate) sites: Sites,
+    pub(crate) names: LevelNames,
     /// Set once nobody can write to the ring any more.
     pub(crate) dead: Option<Verdict>,
     /// Dead before this flusher began: its lines are older than those in the file.
@@ -178,6 +180,7 @@ impl Follow {
             timeline: reader.timeline()?,
             stretch: None,
             sites: Sites::default(),
+            names: LevelNames::default(),
             dead: None,
             earlier: false,
             headed: false,
@@ -308,6 +311,10 @@ impl Follow {
             // Before any order key of this pass is computed, so that they all agree.
             self.refresh_timeline()?;
             self.armed = 0;
+        }
+        if self.lanes.iter().any(|lane| !lane.batch.is_empty()) {
+            // After READ:1, for all records that are read in this pass, those of the merge too.
+            self.names.refresh(&self.reader)?;
         }
         Ok(if self.earlier { u64::MAX } else { self.hold(pass, now, &was_read) })
     }

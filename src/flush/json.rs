@@ -52,7 +52,8 @@ impl JsonLines {
         JsonLines { times: Rfc3339::new(utc), text: Vec::new() }
     }
 
-    /// Appends a record. `thread_name` is that of its thread, `site` its call site, where it has one.
+    /// Appends a record. `thread_name` is that of its thread, `site` its call site, and `given` the name that its process gave
+    /// to its level, where it has one.
     pub fn record(
         &mut self,
         out: &mut Vec<u8>,
@@ -60,8 +61,9 @@ impl JsonLines {
         record: &Record<'_>,
         thread_name: Option<&[u8]>,
         site: Option<&Template>,
+        given: Option<&str>,
     ) {
-        self.head(out, origin, record.level);
+        self.head(out, origin, record.level, given);
         out.extend_from_slice(b",\"thread\":");
         append_integer(out, record.thread);
         text_member(out, "thread_name", thread_name.unwrap_or_default());
@@ -78,18 +80,18 @@ impl JsonLines {
 
     /// Appends what the flusher itself says.
     pub fn say(&mut self, out: &mut Vec<u8>, origin: &Origin<'_>, level: Level, text: &str) {
-        self.head(out, origin, level);
+        self.head(out, origin, level, None);
         text_member(out, "target", OWN_TARGET);
         message(out, text.as_bytes(), None);
         out.extend_from_slice(b"}\n");
     }
 
-    fn head(&mut self, out: &mut Vec<u8>, origin: &Origin<'_>, level: Level) {
+    fn head(&mut self, out: &mut Vec<u8>, origin: &Origin<'_>, level: Level, given: Option<&str>) {
         out.extend_from_slice(b"{\"time\":\"");
         self.times.append(origin.realtime_ns, out);
-        out.extend_from_slice(b"\",\"level\":\"");
-        render::level_name(out, level);
-        out.extend_from_slice(b"\",\"level_number\":");
+        out.extend_from_slice(b"\",\"level\":");
+        level_name(out, level, given);
+        out.extend_from_slice(b",\"level_number\":");
         append_integer(out, level.number());
         text_member(out, "role", origin.role.as_bytes());
         out.extend_from_slice(b",\"pid\":");
@@ -112,6 +114,18 @@ impl JsonLines {
 
 /// A buffer that grew beyond this is given back, in bytes.
 const TEXT_KEPT: usize = 64 << 10;
+
+/// Appends the level's name: the one that its process gave it, else what stands in the text.
+fn level_name(out: &mut Vec<u8>, level: Level, given: Option<&str>) {
+    match given {
+        Some(name) => string(out, name.as_bytes()),
+        None => {
+            out.push(b'"');
+            render::level_name(out, level, None);
+            out.push(b'"');
+        }
+    }
+}
 
 /// Appends a member that is a string, unless that is empty.
 fn text_member(out: &mut Vec<u8>, name: &str, text: &[u8]) {

@@ -2,7 +2,7 @@
 //!
 //! `embedded` and `flusher` decide who drains and when, `drain` does a pass, `journal` makes it redoable, `durable`
 //! brings it to the disk where that is wished for, `logfile`, `rotation` and `output` hold a log file, `role` those of a
-//! role, `sites`, `template`, `value`, `render` and `stamp` make lines of text, `json` and `rfc3339` of JSON, `recover`
+//! role, `sites`, `levelnames`, `template`, `value`, `render` and `stamp` make lines of text, `json` and `rfc3339` of JSON, `recover`
 //! reads without changing anything.
 
 pub mod blackbox;
@@ -12,6 +12,7 @@ pub mod embedded;
 pub mod flusher;
 pub mod journal;
 pub mod json;
+pub mod levelnames;
 pub mod liveness;
 pub mod logfile;
 pub mod recover;

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::flush::json::{JsonLines, Origin};
 use crate::flush::logfile::{Event, LogFile, cut_off};
 use crate::level::Level;
+use crate::flush::levelnames::LevelNames;
 use crate::flush::render::{self, HeadCache};
 use crate::flush::stamp::Stamp;
 use crate::flush::template::Template;
@@ -12,6 +13,19 @@ use crate::folder::{Folder, JSON_ENDING, role_of};
 use crate::layout::{RingHeader, ring_flag};
 use crate::reader::LaneSnapshot;
 use crate::record::Record;
+
+/// Where a record comes from, and when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Provenance<'a> {
+    /// Calendar time, nanoseconds since 1970.
+    pub(crate) ns: u64,
+    /// Pid of its process.
+    pub(crate) pid: u32,
+    /// Its lane.
+    pub(crate) lane: &'a LaneSnapshot,
+    /// What its process calls the levels.
+    pub(crate) names: &'a LevelNames,
+}
 
 /// A log file and the lines for it.
 #[derive(Debug)]
@@ -67,37 +81,24 @@ impl Output {
         self.lines.split_off(self.begun)
     }
 
-    /// Renders a record of this lane.
+    /// Renders a record.
     #[inline]
-    pub(crate) fn record(
-        &mut self,
-        record: &Record<'_>,
-        site: Option<&Template>,
-        ns: u64,
-        pid: u32,
-        lane: &LaneSnapshot,
-    ) {
+    pub(crate) fn record(&mut self, record: &Record<'_>, site: Option<&Template>, from: &Provenance<'_>) {
         if self.json.is_some() {
-            return self.record_json(record, site, ns, pid, lane);
+            return self.record_json(record, site, from);
         }
         let Output { lines, stamp, head, .. } = self;
-        head.append(lines, stamp, ns, pid, record.level);
+        head.append(lines, stamp, from.ns, from.pid, record.level, from.names);
         render::record(lines, record, site);
     }
 
     /// Out of the way of the text, which must not wait for it.
     #[inline(never)]
-    fn record_json(
-        &mut self,
-        record: &Record<'_>,
-        site: Option<&Template>,
-        ns: u64,
-        pid: u32,
-        lane: &LaneSnapshot,
-    ) {
+    fn record_json(&mut self, record: &Record<'_>, site: Option<&Template>, from: &Provenance<'_>) {
         let Output { log, lines, json: Some(json), .. } = self else { return };
+        let Provenance { ns, pid, lane, names } = *from;
         let origin = Origin { realtime_ns: ns, role: role_of(log), pid };
-        json.record(lines, &origin, record, lane.thread_name(record), site);
+        json.record(lines, &origin, record, lane.thread_name(record), site, names.get(record.level));
     }
 
     /// Renders a line of the flusher's own.

@@ -4,6 +4,7 @@ use crate::clock::Timeline;
 use crate::error::{Error, Result};
 use crate::flush::apply;
 use crate::flush::journal::{Change, Entry, Journal};
+use crate::flush::levelnames::LevelNames;
 use crate::flush::liveness::{Evidence, Verdict};
 use crate::flush::signal::signal_name;
 use crate::flush::sites::Sites;
@@ -41,6 +42,7 @@ pub struct RecoveredRing {
     lanes: Vec<LaneRead>,
     report: RingReport,
     sites: Sites,
+    names: LevelNames,
     everything: bool,
     /// Bytes that its records may still be rendered to.
     left: u64,
@@ -96,6 +98,8 @@ pub struct Recovered<'a> {
     pub role: &'a str,
     /// Its call site, if it has one.
     pub site: Option<&'a Template>,
+    /// The name that its process gave to its level, if it did.
+    pub level_name: Option<&'a str>,
     /// Name of its thread, if the ring still knows it.
     pub thread_name: Option<Vec<u8>>,
 }
@@ -291,7 +295,9 @@ impl RecoveredRing {
         };
         let timeline = reader.timeline()?;
         let left = rendered_max(&reader)?;
-        Ok(RecoveredRing { reader, timeline, lanes, report, sites: Sites::default(), everything, left })
+        let mut names = LevelNames::default();
+        names.refresh(&reader)?;
+        Ok(RecoveredRing { reader, timeline, lanes, report, sites: Sites::default(), names, everything, left })
     }
 
     fn fill_all(&mut self) -> Result<()> {
@@ -347,7 +353,8 @@ impl RecoveredRing {
                 Err(_) => Record { body: lost.as_bytes(), encoding: 0, ..record },
             };
             let (pid, role) = (self.report.pid, self.report.role.as_str());
-            let made = take(&Recovered { record, realtime_ns, pid, role, site, thread_name })?;
+            let level_name = self.names.get(record.level);
+            let made = take(&Recovered { record, realtime_ns, pid, role, site, level_name, thread_name })?;
             self.left = self.left.saturating_sub(made);
         }
         lane.batch.advance();

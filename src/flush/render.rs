@@ -5,56 +5,66 @@
 //! ```
 //!
 //! No message can drive a terminal or forge a record: control characters are escaped, and a further line of a message
-//! that could be taken for a record's first line is indented by a tab.
+//! that could be taken for a record's first line is indented by a tab. No name of a level ends its line or its bracket.
 
 use crate::flush::append::append_integer;
 use crate::flush::fields;
+use crate::flush::levelnames::LevelNames;
 use crate::flush::stamp::{Stamp, milliseconds};
 use crate::flush::template::Template;
 use crate::level::Level;
 use crate::record::Record;
 
-/// Appends one text as lines of a log file.
+/// Appends one text of the flusher's own as lines of a log file; its levels have their standard names.
 #[inline]
 pub fn line(out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Level, text: &[u8], cut_from: Option<u64>) {
-    head(out, stamp, ns, pid, level);
+    head(out, stamp, ns, pid, level, None);
     message(out, text, cut_from);
 }
 
-/// Appends what stands before a record's message.
+/// Appends what stands before a record's message. `given` is the name that its process gave to the level, if it did.
 #[inline]
-pub fn head(out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Level) {
+pub fn head(out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Level, given: Option<&str>) {
     stamp.date_time(ns, out);
     out.extend_from_slice(b" [");
     append_integer(out, pid);
     out.extend_from_slice(b"] [");
-    level_name(out, level);
+    level_name(out, level, given);
     out.extend_from_slice(b"] ");
 }
 
 /// The last head that was made: within a second, records of one process and level differ in the milliseconds alone.
 #[derive(Debug)]
 pub(crate) struct HeadCache {
-    of: (u64, u32, Level),
+    /// Second, pid, level, and [`LevelNames::reading`].
+    of: (u64, u32, Level, u64),
     text: [u8; HEAD_MAX],
     length: usize,
 }
 
-/// Longest head in bytes.
+/// Longest head that is kept, in bytes. Only one with a long name of its level is longer.
 const HEAD_MAX: usize = 64;
 /// Where the milliseconds stand in a head.
 const MILLISECONDS: usize = "2025-10-19 05:55:47.".len();
 
 impl HeadCache {
     pub(crate) const fn new() -> HeadCache {
-        HeadCache { of: (u64::MAX, 0, Level::TRACE), text: [0; HEAD_MAX], length: 0 }
+        HeadCache { of: (u64::MAX, 0, Level::TRACE, 0), text: [0; HEAD_MAX], length: 0 }
     }
 
     /// The same as [`head`].
     #[inline]
-    pub(crate) fn append(&mut self, out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Level) {
-        if self.of != (ns / 1_000_000_000, pid, level) {
-            self.make(stamp, ns, pid, level);
+    pub(crate) fn append(
+        &mut self,
+        out: &mut Vec<u8>,
+        stamp: &mut Stamp,
+        ns: u64,
+        pid: u32,
+        level: Level,
+        names: &LevelNames,
+    ) {
+        if self.of != (ns / 1_000_000_000, pid, level, names.reading()) && !self.make(stamp, ns, pid, level, names) {
+            return head(out, stamp, ns, pid, level, names.get(level));
         }
         let start = out.len();
         out.extend_from_slice(&self.text);
@@ -64,13 +74,16 @@ impl HeadCache {
         }
     }
 
+    /// False if the head is too long to be kept.
     #[cold]
-    fn make(&mut self, stamp: &mut Stamp, ns: u64, pid: u32, level: Level) {
+    fn make(&mut self, stamp: &mut Stamp, ns: u64, pid: u32, level: Level, names: &LevelNames) -> bool {
         let mut text = Vec::with_capacity(HEAD_MAX);
-        head(&mut text, stamp, ns, pid, level);
-        self.of = (ns / 1_000_000_000, pid, level);
-        self.length = text.len().min(HEAD_MAX);
-        self.text[..self.length].copy_from_slice(&text[..self.length]);
+        head(&mut text, stamp, ns, pid, level, names.get(level));
+        let Some(place) = self.text.get_mut(..text.len()) else { return false };
+        place.copy_from_slice(&text);
+        self.of = (ns / 1_000_000_000, pid, level, names.reading());
+        self.length = text.len();
+        true
     }
 }
 
@@ -122,11 +135,21 @@ pub fn message(out: &mut Vec<u8>, text: &[u8], cut_from: Option<u64>) {
     out.push(b'\n');
 }
 
-/// Appends the level's name.
-pub fn level_name(out: &mut Vec<u8>, level: Level) {
-    match level.name() {
-        Some(name) => out.extend_from_slice(name.as_bytes()),
-        None => out.extend_from_slice(level.to_string().as_bytes()),
+/// Appends the level's name: the one that its process gave it, else the standard one, else its number.
+pub fn level_name(out: &mut Vec<u8>, level: Level, given: Option<&str>) {
+    match (given, level.name()) {
+        (Some(name), _) => name.chars().for_each(|character| push_in_brackets(out, character)),
+        (None, Some(name)) => out.extend_from_slice(name.as_bytes()),
+        (None, None) => out.extend_from_slice(level.to_string().as_bytes()),
+    }
+}
+
+fn push_in_brackets(out: &mut Vec<u8>, character: char) {
+    match character {
+        '\n' => out.extend_from_slice(b"\\n"),
+        '\t' => out.extend_from_slice(b"\\t"),
+        ']' => out.extend_from_slice(b"\\x5d"),
+        _ => push(out, character),
     }
 }
 
@@ -216,6 +239,42 @@ mod tests {
         out.clear();
         line(&mut out, &mut stamp, ns, 1, Level::new(35), b"half", Some(9));
         assert_eq!(out, b"2025-10-19 05:55:47.606 [1] [Level 35] half [cut; the message had 9 bytes]\n");
+    }
+
+    fn bracket(level: Level, given: Option<&str>) -> String {
+        let mut out = Vec::new();
+        level_name(&mut out, level, given);
+        String::from_utf8(out).expect("escaping yields UTF-8")
+    }
+
+    #[test]
+    fn a_level_has_the_name_that_was_given_else_the_standard_one_else_its_number() {
+        assert_eq!(bracket(Level::new(25), Some("NOTICE")), "NOTICE");
+        assert_eq!(bracket(Level::WARNING, Some("WARN")), "WARN");
+        assert_eq!(bracket(Level::WARNING, None), "WARNING");
+        assert_eq!(bracket(Level::new(25), None), "Level 25");
+    }
+
+    #[test]
+    fn no_name_of_a_level_ends_its_line_or_its_bracket_or_drives_a_terminal() {
+        let hostile = "a] [b\n2025-10-19 05:55:47.606 [\t\r\x1b[31m\u{202e}é";
+        let expected = "a\\x5d [b\\n2025-10-19 05:55:47.606 [\\t\\r\\x1b[31m\\u{202e}é";
+        assert_eq!(bracket(Level::new(25), Some(hostile)), expected);
+    }
+
+    #[test]
+    fn a_kept_head_is_the_one_that_would_be_made_whatever_came_before() {
+        let (none, one, other) = (LevelNames::default(), LevelNames::of(25, "NOTICE"), LevelNames::of(25, "SUCCESS"));
+        let long = LevelNames::of(25, &"x".repeat(crate::table::LEVEL_NAME_MAX));
+        let (mut cache, mut stamp, level) = (HeadCache::new(), Stamp::new(true), Level::new(25));
+        for names in [&none, &one, &other, &one, &long, &long, &one, &none] {
+            for ns in [1_760_853_347_606_000_000, 1_760_853_347_607_000_000] {
+                let (mut kept, mut made) = (Vec::new(), Vec::new());
+                cache.append(&mut kept, &mut stamp, ns, 4157, level, names);
+                head(&mut made, &mut stamp, ns, 4157, level, names.get(level));
+                assert_eq!(String::from_utf8_lossy(&kept), String::from_utf8_lossy(&made));
+            }
+        }
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! A role, and the outputs that its records go to: text, JSON, or both.
 
-use crate::flush::output::Output;
+use crate::flush::output::{Output, Provenance};
 use crate::flush::stamp::Stamp;
 use crate::flush::template::Template;
 use crate::folder::JSON_ENDING;
 use crate::format::Format;
 use crate::layout::{RingHeader, ring_flag};
-use crate::reader::LaneSnapshot;
 use crate::record::Record;
 use crate::spill::SpillLost;
 
@@ -65,19 +64,18 @@ impl Role {
         std::iter::once(self.first).chain(self.second)
     }
 
-    /// Renders a record for its files; `lane` is its lane.
+    /// Renders a record for its files.
     #[inline(always)]
     pub(crate) fn record(
         &self,
         outputs: &mut [Output],
         record: &Record<'_>,
         site: Option<&Template>,
-        (ns, pid): (u64, u32),
-        lane: &LaneSnapshot,
+        from: &Provenance<'_>,
     ) {
-        outputs[self.first].record(record, site, ns, pid, lane);
+        outputs[self.first].record(record, site, from);
         if let Some(second) = self.second {
-            outputs[second].record(record, site, ns, pid, lane);
+            outputs[second].record(record, site, from);
         }
     }
 
@@ -89,17 +87,16 @@ impl Role {
         record: &Record<'_>,
         unspilled: &Result<Option<(Vec<u8>, u8)>, SpillLost>,
         site: Option<&Template>,
-        from: (u64, u32),
-        lane: &LaneSnapshot,
+        from: &Provenance<'_>,
     ) {
         match unspilled {
-            Ok(None) => self.record(outputs, record, site, from, lane),
+            Ok(None) => self.record(outputs, record, site, from),
             Ok(Some((body, encoding))) => {
-                self.record(outputs, &Record { body, encoding: *encoding, ..*record }, site, from, lane);
+                self.record(outputs, &Record { body, encoding: *encoding, ..*record }, site, from);
             }
             Err(lost) => {
                 let text = lost.to_string();
-                self.record(outputs, &Record { body: text.as_bytes(), encoding: 0, ..*record }, None, from, lane);
+                self.record(outputs, &Record { body: text.as_bytes(), encoding: 0, ..*record }, None, from);
             }
         }
     }

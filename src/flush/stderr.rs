@@ -35,14 +35,14 @@ impl Stderr {
         Stderr { colours, lost: 0 }
     }
 
-    /// Appends what stands before a message.
-    pub fn head(&self, out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Level) {
+    /// Appends what stands before a message. `given` is the name that its process gave to the level, if it did.
+    pub fn head(&self, out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Level, given: Option<&str>) {
         out.push(b'[');
         stamp.time(ns, out);
         out.extend_from_slice(format!("] [{pid}] [").as_bytes());
         let style = if self.colours { style(level) } else { Style::new() };
         out.extend_from_slice(style.render().to_string().as_bytes());
-        render::level_name(out, level);
+        render::level_name(out, level, given);
         out.extend_from_slice(style.render_reset().to_string().as_bytes());
         out.extend_from_slice(b"] ");
     }

@@ -52,7 +52,7 @@ pub(crate) fn at_fork() {
 
 /// What a place points to, which is null or a leaked box.
 pub(crate) fn leaked<T>(place: &'static AtomicPtr<T>) -> Option<&'static T> {
-    // SAFETY: the places of the registry are null or hold pointers made from `&'static` references.
+    // SAFETY: the places of the registry and of its lists are null or hold pointers made from `&'static` references.
     unsafe { place.load(Ordering::Acquire).as_ref() }
 }
 

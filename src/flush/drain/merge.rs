@@ -9,6 +9,7 @@ use crate::flush::blackbox;
 use crate::flush::follow::Follow;
 use crate::flush::journal::Change;
 use crate::flush::lines;
+use crate::flush::output::Provenance;
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
 use crate::reader::Position;
@@ -193,8 +194,9 @@ impl Drain {
                 self.outputs[output].say(ns, pid, Level::WARNING, &text);
             }
         }
-        let (outputs, from, snapshot) = (&mut self.outputs, (ns, pid), &ring.snapshots[lane_number]);
-        role.record_unspilled(outputs, &record, &unspilled, site, from, snapshot);
+        let outputs = &mut self.outputs;
+        let from = Provenance { ns, pid, lane: &ring.snapshots[lane_number], names: &ring.names };
+        role.record_unspilled(outputs, &record, &unspilled, site, &from);
         let spilled = match unspilled {
             Ok(None) => None,
             Ok(Some(_)) => SpillReference::from_bytes(record.body).map(|found| spill::path(ring.reader.entry(), found.number)),

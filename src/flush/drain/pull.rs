@@ -3,6 +3,7 @@
 use super::Drain;
 use crate::error::Result;
 use crate::flush::lines;
+use crate::flush::output::Provenance;
 use crate::layout::lane_kind;
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
@@ -43,9 +44,9 @@ impl Drain {
         let site = follow.sites.get(&follow.reader, record.call_site)?;
         let unspilled = follow.reader.unspill(record);
         let (role, outputs) = (&self.roles[number], &mut self.outputs);
-        let (from, snapshot) = ((ns, pid), &follow.snapshots[lane]);
+        let from = Provenance { ns, pid, lane: &follow.snapshots[lane], names: &follow.names };
         role.begin(outputs);
-        role.record_unspilled(outputs, record, &unspilled, site, from, snapshot);
+        role.record_unspilled(outputs, record, &unspilled, site, &from);
         self.rotate_before(number)?;
         if mutant::is(Mutant::PulledAgain) {
             return Ok(());

@@ -7,9 +7,10 @@
 //! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `debug:TEXT`,
 //! `error:TEXT`, `facade:TEXT`, `each:TEXT` (at every level, by macro, with target `noisy::inner`, and by the facade), `fine:N` (N lines at TRACE), `mixed:T:N` (T threads with
 //! N lines at INFO and as many at TRACE),
-//! `set-log:DIRECTIVES`, `max-level` (prints the facade's), `die-of-panic:TEXT`, `samples` (one record of each kind), `threads:T:N` (each thread its own lines), `slowly:N:US` (as `log`, with a pause after each), `storm:N` (forks while threads log),
+//! `name:LEVEL:NAME` (names a level), `at:LEVEL:TEXT` (a line at that level), `set-log:DIRECTIVES`, `max-level` (prints the facade's), `die-of-panic:TEXT`, `samples` (one record of each kind), `threads:T:N` (each thread its own lines), `slowly:N:US` (as `log`, with a pause after each), `storm:N` (forks while threads log),
 //! `attach:TEXT` (to the crash file), `fork-attach:N` (N children attach notes of their own), `attach-in-handler:TEXT` (in the
-//! handler of a SIGSEGV), `flush`, `line` (prints a line on standard
+//! handler of a SIGSEGV), `event:TEXT` (as a front end in another language), `pause` (ends the library's threads),
+//! `count-threads` (prints how many there are), `close`, `leave` (by _exit), `named-thread:NAME`, `flush`, `line` (prints a line on standard
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
 //! `sleep:MS`, `panicking:HOW`, `fault:HOW`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does), `bus` (reads
 //! behind the end of a mapped file). At the end main returns. `before:bus` is done before the logger is made: it handles
@@ -91,6 +92,8 @@ fn act(action: &str, count: &mut u64) {
         "error" => lastwords::error!("{rest}"),
         "facade" => log::info!("{rest}"),
         "each" => each_level(rest),
+        "name" => at_level(rest, lastwords::name_level),
+        "at" => at_level(rest, |level, text| lastwords::record_bytes(level, "at", text.as_bytes())),
         "fine" => (0..rest.parse().expect("a number")).for_each(|n: u64| lastwords::trace!("fine {n}")),
         "mixed" => mixed_threads(rest),
         "set-log" => lastwords::set_log(rest).expect("directives"),
@@ -187,6 +190,11 @@ fn log(lines: u64, count: &mut u64) {
         lastwords::info!("line {count}");
         *count += 1;
     }
+}
+
+fn at_level(rest: &str, act: impl FnOnce(Level, &str)) {
+    let (level, text) = rest.split_once(':').expect("LEVEL:TEXT");
+    act(level.parse().expect("a level"), text);
 }
 
 /// A line of every level, by the macros with two targets and by the facade.

@@ -14,7 +14,7 @@ use lastwords::flush::stamp::Stamp;
 use lastwords::flush::template::Template;
 use lastwords::layout::encoding;
 use lastwords::record::Record;
-use lastwords::table::CallSite;
+use lastwords::table::{CallSite, LEVEL_NAME_MAX};
 
 /// Room for what stands before a record's text, and for the mark that it was cut.
 const AROUND: usize = 256;
@@ -26,15 +26,18 @@ pub fn run(mut input: &[u8]) {
     for encoding in [encoding::VALUES, encoding::VALUES | encoding::EXTRAS, encoding::TEXT, encoding::EXTRAS] {
         let (level, body) = (Level::new(length as u16), input);
         let record = Record { first: 1, last: 1, clock: 0, message: 1, thread: 0, call_site: 1, level, encoding, body };
-        show(&record, site.as_ref(), 1_760_853_347_606_000_000);
+        let name = std::str::from_utf8(&body[..body.len().min(LEVEL_NAME_MAX)]).ok();
+        show(&record, site.as_ref(), name, 1_760_853_347_606_000_000);
     }
 }
 
 /// Shows a record, and makes sure that the line drives no terminal and forges no other line.
-pub fn show(record: &Record<'_>, site: Option<&Template>, ns: u64) {
+pub fn show(record: &Record<'_>, site: Option<&Template>, level_name: Option<&str>, ns: u64) {
     let mut line = Vec::new();
-    render::head(&mut line, &mut Stamp::new(true), ns, 4157, record.level);
+    render::head(&mut line, &mut Stamp::new(true), ns, 4157, record.level, level_name);
     let head = line.len();
+    let stamp = std::str::from_utf8(&line).expect("what is no UTF-8 is escaped");
+    assert!(stamp.find(char::is_control).is_none() && stamp.matches(']').count() == 2, "{stamp:?}");
     render::record(&mut line, record, site);
     assert!(line.len() <= RENDERED_MAX + AROUND, "{} bytes", line.len());
     let text = std::str::from_utf8(&line[head..]).expect("what is no UTF-8 is escaped");
@@ -43,14 +46,14 @@ pub fn show(record: &Record<'_>, site: Option<&Template>, ns: u64) {
     assert_eq!(bad, None, "a control character in {text:?}");
     let mut further = text.split('\n').skip(1);
     assert!(further.all(|line| !starts_like_a_record(line.as_bytes())), "a forged line in {text:?}");
-    show_json(record, site, ns);
+    show_json(record, site, level_name, ns);
 }
 
 /// The same for JSON: it is one object, whatever the record holds.
-fn show_json(record: &Record<'_>, site: Option<&Template>, ns: u64) {
+fn show_json(record: &Record<'_>, site: Option<&Template>, level_name: Option<&str>, ns: u64) {
     let mut line = Vec::new();
     let origin = Origin { realtime_ns: ns, role: "host", pid: 4157 };
-    JsonLines::new(true).record(&mut line, &origin, record, Some(b"\xff"), site);
+    JsonLines::new(true).record(&mut line, &origin, record, Some(b"\xff"), site, level_name);
     let text = std::str::from_utf8(&line).expect("JSON is UTF-8").strip_suffix('\n').expect("a line ends");
     assert_eq!(text.find(char::is_control), None, "a control character in {text:?}");
     let found: serde_json::Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text:?}"));

@@ -2,6 +2,7 @@
 
 use super::image::Image;
 use super::line;
+use lastwords::flush::levelnames::LevelNames;
 use lastwords::flush::sites::Sites;
 use lastwords::layout::ANCHORS;
 use lastwords::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
@@ -29,17 +30,25 @@ pub fn run(input: &[u8]) {
     let control = reader.control().expect("bytes in memory");
     assert!(control.anchors.len() <= ANCHORS);
     let _ = (reader.role(), reader.app(), reader.process(), control.closed);
-    let (mut buffer, mut lanes, mut sites) = (Vec::new(), Vec::new(), Sites::default());
+    let (mut buffer, mut lanes, mut known) = (Vec::new(), Vec::new(), Known::default());
+    known.names.refresh(&reader).expect("bytes in memory");
     reader.lanes(&mut buffer, &mut lanes).expect("bytes in memory");
     assert_eq!(lanes.len(), reader.geometry().lanes());
     for (lane, snapshot) in lanes.iter().enumerate().take(LANES_MAX) {
         let last = reader.last_sequence(lane, &mut buffer).expect("bytes in memory");
         for extent in [Extent::Live(snapshot.reserved), Extent::Final(last)] {
             for position in [0, snapshot.position.released] {
-                read_lane(&reader, (lane, snapshot), position, extent, slots_max, &mut sites);
+                read_lane(&reader, (lane, snapshot), position, extent, slots_max, &mut known);
             }
         }
     }
+}
+
+/// What the table says.
+#[derive(Default)]
+struct Known {
+    sites: Sites,
+    names: LevelNames,
 }
 
 /// Reads a lane until there is no more, and shows each record.
@@ -49,7 +58,7 @@ fn read_lane(
     mut position: u64,
     extent: Extent,
     slots_max: u64,
-    sites: &mut Sites,
+    known: &mut Known,
 ) {
     let (geometry, mut batch) = (reader.geometry(), LaneBatch::default());
     // One read of the slots, one more for what lies beyond, and each slot again with as many as its message claims.
@@ -64,7 +73,7 @@ fn read_lane(
             assert!(record.first > position && record.last >= record.first, "a record from before the position");
             assert!(record.body.len() <= geometry.message_size_max(), "longer than any message");
             let _ = snapshot.thread_name(&record);
-            show(reader, &record, sites);
+            show(reader, &record, known);
         }
         if !batch.more {
             return;
@@ -75,14 +84,15 @@ fn read_lane(
     panic!("a lane of {} slots took more reads than that", geometry.slots());
 }
 
-fn show(reader: &RingReader<Image>, record: &Record<'_>, sites: &mut Sites) {
+fn show(reader: &RingReader<Image>, record: &Record<'_>, Known { sites, names }: &mut Known) {
+    let name = names.get(record.level);
     let site = sites.get(reader, record.call_site).expect("bytes in memory");
     let ns = reader.timeline().expect("bytes in memory").realtime_ns(record.clock);
     match reader.unspill(record) {
         Ok(spilled) => {
             assert!(spilled.is_none(), "there are no spill files");
-            line::show(record, site, ns);
+            line::show(record, site, name, ns);
         }
-        Err(lost) => line::show(&Record { body: lost.to_string().as_bytes(), encoding: 0, ..*record }, None, ns),
+        Err(lost) => line::show(&Record { body: lost.to_string().as_bytes(), encoding: 0, ..*record }, None, name, ns),
     }
 }

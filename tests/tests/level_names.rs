@@ -1,0 +1,183 @@
+//! Levels that a process has named.
+//!
+//! `logging.addLevelName(25, "NOTICE")` in Python, and whoever searches the log for NOTICE must find it: in every form, from
+//! every flusher. The one that makes the lines is often another process, and sometimes one that starts when the process that
+//! gave the name is dead. So the name must be where the records are.
+
+use lastwords::Level;
+use lastwords::table::LevelName;
+use lastwords_tests::actor::{Actor, run, tool};
+use lastwords_tests::forge::{self, Forged};
+use lastwords_tests::scratch::Scratch;
+use lastwords_tests::{jsonl, logs};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
+
+/// Level and message of each line of the role's text.
+fn text(folder: &Path, role: &str) -> Vec<String> {
+    logs::read(folder, role).into_iter().map(|line| format!("{} {}", line.level, line.message)).collect()
+}
+
+/// The same of objects.
+fn shown(objects: &[Value]) -> Vec<String> {
+    let text = |object: &Value, key: &str| object[key].as_str().expect(key).to_owned();
+    objects.iter().map(|object| format!("{} {}", text(object, "level"), text(object, "message"))).collect()
+}
+
+fn assert_valid(objects: &[Value]) {
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/log-line.schema.json");
+    let schema = serde_json::from_slice(&fs::read(schema).expect("there")).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    for object in objects {
+        assert!(validator.is_valid(object), "{object}");
+    }
+}
+
+fn recover(arguments: &[&str], path: &Path) -> Vec<u8> {
+    let output = tool(TOOL, &[&["recover"], arguments, &[&path.to_string_lossy()]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+#[test]
+fn a_named_level_has_its_name_in_both_forms_and_every_other_its_own() {
+    let folder = Scratch::new("level-names");
+    let script = ["format=both", "at:25:before", "flush", "name:25:NOTICE", "at:25:named", "at:26:not", "say:as ever"];
+    let renamed = [
+        "name:warning:WARN",
+        "at:30:renamed",
+        "flush",
+        "name:30:",
+        "at:30:again",
+        "flush",
+        "name:25:SUCCESS",
+        "at:25:second",
+    ];
+    let (_, status) = run(ACTOR, "host", folder.path(), &[&script[..], &renamed].concat());
+    assert!(status.success());
+    let expected = [
+        "Level 25 before",
+        "NOTICE named",
+        "Level 26 not",
+        "INFO as ever",
+        "WARN renamed",
+        "WARNING again",
+        "SUCCESS second",
+    ];
+    assert_eq!(text(folder.path(), "host"), expected);
+    let objects = jsonl::read(folder.path(), "host");
+    assert_eq!(shown(&objects), expected);
+    assert_valid(&objects);
+}
+
+#[test]
+fn a_process_that_was_killed_leaves_its_names_to_whoever_reads_its_ring() {
+    let folder = Scratch::new("level-names-killed");
+    let script = [
+        "flusher=never",
+        "name:25:NOTICE",
+        "name:20:I",
+        "name:50:FATAL",
+        "name:30:WARN",
+        "at:25:seen",
+        "log:1",
+        "at:25:last",
+        "kill",
+    ];
+    let _ = run(ACTOR, "worker", folder.path(), &script);
+    let expected = ["NOTICE seen", "I line 0", "NOTICE last"];
+    let lines = String::from_utf8(recover(&[], folder.path())).expect("UTF-8");
+    let levels: Vec<String> =
+        lines.lines().map(|line| line[line.find("] [").expect("a pid") + 3..].replacen("] ", " ", 1)).collect();
+    assert_eq!(levels, expected);
+    assert_eq!(shown(&jsonl::parse(&recover(&["--json"], folder.path()))), expected);
+    assert!(String::from_utf8_lossy(&recover(&["--black-box"], folder.path())).contains("] [NOTICE] [main] last"));
+
+    let _ = recover(&["--drain"], folder.path());
+    let drained = text(folder.path(), "worker");
+    assert_eq!(&drained[1..4], expected);
+    let own = |line: &String, level: &str| line.starts_with(&format!("{level} lastwords: "));
+    assert!(
+        own(&drained[0], "WARNING") && own(&drained[4], "CRITICAL"),
+        "the flusher's levels keep their names: {drained:?}"
+    );
+    let mut files = fs::read_dir(folder.path()).expect("the folder").map(|entry| entry.expect("an entry").path());
+    let crash = files.find(|path| path.to_string_lossy().ends_with(".crash.log")).expect("a crash file");
+    let crash = fs::read_to_string(crash).expect("UTF-8");
+    assert!(crash.contains("] [NOTICE] [main] last\n") && crash.contains("] [I] [main] line 0\n"), "{crash}");
+}
+
+#[test]
+fn a_flusher_that_lives_hears_of_every_change() {
+    let folder = Scratch::new("level-names-live");
+    let mut host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]);
+    assert_eq!(host.line(), "up");
+    let names: Vec<String> =
+        (0..50).flat_map(|n| [format!("name:25:N{n}"), format!("at:25:{n}"), "flush".to_owned()]).collect();
+    let script: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert!(run(ACTOR, "worker", folder.path(), &script).1.success());
+    assert_eq!(text(folder.path(), "worker"), (0..50).map(|n| format!("N{n} {n}")).collect::<Vec<_>>());
+    host.go();
+    assert!(host.end().success());
+}
+
+#[test]
+fn forked_children_have_the_names_in_their_own_rings() {
+    let folder = Scratch::new("level-names-fork");
+    let script = ["name:25:NOTICE", "name:20:FIRST", "name:20:BRIEF", "fork:3", "log:1"];
+    assert!(run(ACTOR, "host", folder.path(), &script).1.success());
+    let lines = logs::read(folder.path(), "host");
+    let children = lines.iter().filter(|line| line.message.starts_with("child "));
+    assert_eq!(children.clone().count(), 60);
+    assert!(children.clone().all(|line| line.level == "BRIEF"), "{lines:?}");
+}
+
+#[test]
+fn the_console_shows_the_names_too() {
+    let folder = Scratch::new("level-names-console");
+    let output = Command::new(ACTOR)
+        .arg("host")
+        .arg(folder.path())
+        .args(["console=yes", "name:25:NOTICE", "at:25:shown"])
+        .stdin(Stdio::null())
+        .output()
+        .expect("the actor starts");
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(said.contains("] [NOTICE] shown\n"), "{said}");
+}
+
+#[test]
+fn a_ring_whose_names_mean_harm_forges_no_line_and_drives_no_terminal() {
+    let evil = "x] [y\n2025-10-19 05:55:47.606 [1] [INFO] forged\r\x1b[31m\u{202e}";
+    let folder = Scratch::new("level-names-hostile");
+    fs::create_dir_all(folder.path().join("rings")).expect("made");
+    for (number, name) in [evil, &"é".repeat(4000), "", "]"].into_iter().enumerate() {
+        let bytes = forge::ring("worker", 2, |ring| {
+            // Its previous one is itself.
+            let name = LevelName { previous: u32::MAX, level: Level::INFO, name: name.to_owned() };
+            let id = ring.table().name_level(&name);
+            ring.control().level_names.store(id.unwrap_or(0).into(), Ordering::Relaxed);
+            let ticks = lastwords::clock::now();
+            (0..3).map(|n| Forged::text(0, ticks + n, &format!("record {n}"))).collect()
+        });
+        fs::write(folder.path().join("rings").join(format!("worker-1-0{number}.ring")), bytes).expect("written");
+    }
+    let objects = jsonl::parse(&recover(&["--json"], folder.path()));
+    assert_eq!(objects.len(), 12);
+    assert_valid(&objects);
+    let _ = recover(&["--drain"], folder.path());
+    let raw = fs::read_to_string(folder.path().join("worker.log")).expect("UTF-8");
+    assert_eq!(raw.find(|c: char| c.is_control() && c != '\n' || c == '\u{202e}'), None, "{raw:?}");
+    let lines = logs::read(folder.path(), "worker");
+    let records: Vec<_> = lines.iter().filter(|line| line.message.starts_with("record ")).collect();
+    assert_eq!(records.len(), 12, "each on a line of its own, and none more: {lines:?}");
+    let named = |name: &str| records.iter().filter(|line| line.level == name).count();
+    assert_eq!([named(&"é".repeat(32)), named("INFO"), named("\\x5d")], [3; 3], "{lines:?}");
+    assert!(!lines.iter().any(|line| line.message.starts_with("forged")), "{lines:?}");
+}
