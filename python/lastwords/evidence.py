@@ -9,8 +9,9 @@ import logging
 import os
 import sys
 import threading
+import traceback
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from lastwords import _native
 
@@ -71,12 +72,12 @@ def record(message: str, error: _Error, thread: str | None = None) -> None:
 def _watch_exceptions() -> None:
     earlier, earlier_of_threads = sys.excepthook, threading.excepthook
 
-    def excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         try:
             if not issubclass(kind, KeyboardInterrupt):
-                record("uncaught exception", (kind, error, traceback))
+                record("uncaught exception", (kind, error, trace))
         finally:
-            earlier(kind, error, traceback)
+            earlier(kind, error, trace)
 
     def excepthook_of_threads(found: threading.ExceptHookArgs) -> None:
         try:
@@ -124,33 +125,42 @@ def _after_fork_in_child() -> None:
         # The file is the parent's. This process has its own from its first record on.
         with contextlib.suppress(OSError, ValueError):
             faulthandler.enable(file=sys.__stderr__, all_threads=True)
-    _watch_multiprocessing()
 
 
 def _watch_exit() -> None:
+    """Has ``os._exit`` say that it is an ordinary end: it is how processes of ``multiprocessing`` end, and children of ``fork``."""
     exit_at_once = os._exit
 
     @functools.wraps(exit_at_once)
-    def _exit(status: int) -> None:
+    def _exit(status: int) -> NoReturn:
         _native.close()
+        if _handler is not None and _multiprocessing_parent() is not None:
+            _handler.flush()
         exit_at_once(status)
 
-    os._exit = _exit  # type: ignore[assignment]
+    os._exit = _exit
 
 
 def _watch_multiprocessing() -> None:
-    """Has a process of ``multiprocessing`` record the exception that ends it. It asks no excepthook."""
-    util = sys.modules.get("multiprocessing.util")
-    if util is None:
-        return
-    util.register_after_fork(_at_end_of_child, lambda end: util.Finalize(None, end, exitpriority=-100))
-    util.Finalize(None, _at_end_of_child, exitpriority=-100)
+    """Has a process of ``multiprocessing`` record the exception that ends it.
+
+    It asks no excepthook, and has printed and forgotten the exception before it runs anything of ours. So what prints is
+    watched, and looks at who called it.
+    """
+    print_exc = traceback.print_exc
+
+    @functools.wraps(print_exc)
+    def watched(*arguments: Any, **keywords: Any) -> None:
+        kind, error, trace = sys.exc_info()
+        process = sys.modules.get("multiprocessing.process")
+        if process is not None and sys._getframe(1).f_code is process.BaseProcess._bootstrap.__code__:
+            assert kind is not None and error is not None
+            record(f"uncaught exception in process {process.current_process().name}", (kind, error, trace))
+        print_exc(*arguments, **keywords)
+
+    traceback.print_exc = watched
 
 
-def _at_end_of_child() -> None:
-    multiprocessing = sys.modules.get("multiprocessing.process")
-    kind, error, traceback = sys.exc_info()
-    if multiprocessing is None or multiprocessing.parent_process() is None:
-        return
-    if kind is not None and error is not None and not issubclass(kind, SystemExit):
-        record(f"uncaught exception in process {multiprocessing.current_process().name}", (kind, error, traceback))
+def _multiprocessing_parent() -> object:
+    process = sys.modules.get("multiprocessing.process")
+    return None if process is None else process.parent_process()
