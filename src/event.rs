@@ -73,7 +73,7 @@ impl Log {
     /// as the policy says.
     pub fn record(self, event: &Event<'_>) {
         #[cfg(feature = "flusher")]
-        crate::flush::embedded::resume();
+        crate::flush::embedded::resume_if_due();
         if let Some(logger) = self.logger() {
             let call_site = event.call_site(logger);
             thread::record(logger, event.meta(call_site), event);
@@ -86,7 +86,7 @@ impl Log {
     #[must_use]
     pub fn try_record(self, event: &Event<'_>) -> bool {
         #[cfg(feature = "flusher")]
-        if crate::flush::embedded::is_paused() {
+        if crate::flush::embedded::is_due() {
             return false;
         }
         let Some(logger) = self.logger().filter(|_| event.fields.is_empty()) else { return false };

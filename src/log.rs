@@ -115,7 +115,7 @@ impl Log {
     /// [`crate::Error::FlushTimeout`] if no flusher got that far. The lines are safe in the ring all the same.
     pub fn flush(self) -> Result<()> {
         #[cfg(feature = "flusher")]
-        crate::flush::embedded::resume();
+        crate::flush::embedded::resume_if_due();
         self.cell.logger().map_or(Ok(()), |logger| logger.flush(FLUSH_MAX))
     }
 

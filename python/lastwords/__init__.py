@@ -23,13 +23,17 @@ __version__ = version("lastwords")
 if sys.platform == "linux" and sys.byteorder == "little" and struct.calcsize("P") == 8:
     try:
         from lastwords import _native
+
+        _refused = not _native.is_main_interpreter()
     except ImportError as error:
-        if "subinterpreter" in str(error).replace("-", ""):
-            raise ImportError(
-                "lastwords works in the main interpreter of a process only: a process has one ring for each role, and threads of "
-                "its own that belong to no interpreter. Log from the main interpreter, or give the work to a process."
-            ) from error
-        raise
+        if "subinterpreter" not in str(error):
+            raise
+        _refused = True
+    if _refused:
+        raise ImportError(
+            "lastwords works in the main interpreter of a process only: a process has one ring for each role, and threads of its "
+            "own that belong to no interpreter. Log from the main interpreter, or give the work to a process of its own."
+        )
     from lastwords.handlers import ConsoleHandler, RingHandler
     from lastwords.logger import Logger
     from lastwords.roles import get_logger, get_logger_from_env, setup_logger

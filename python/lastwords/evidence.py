@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import faulthandler
 import functools
@@ -37,7 +38,6 @@ def install(handler: RingHandler) -> None:
         _watch_forks()
         _watch_exit()
         _watch_multiprocessing()
-        attach(handler)
 
 
 def attach(handler: RingHandler) -> None:
@@ -74,7 +74,10 @@ def _watch_exceptions() -> None:
 
     def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         try:
-            if not issubclass(kind, KeyboardInterrupt):
+            if issubclass(kind, KeyboardInterrupt):
+                # The interpreter ends itself by SIGINT then, when all is torn down, and no hook of the C library runs.
+                atexit.register(_native.close)
+            else:
                 record("uncaught exception", (kind, error, trace))
         finally:
             earlier(kind, error, trace)

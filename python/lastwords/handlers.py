@@ -23,6 +23,8 @@ _WAY = ("emit", "filter", "format", "handle")
 _STANDARD = {0: "NOTSET", 10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
 #: Attributes that every record has.
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"asctime", "message", "taskName"}
+#: How many a record without ``extra`` has once it was formatted.
+_PLAIN = len(logging.makeLogRecord({}).__dict__) + 1
 
 
 class _Handler(FastHandler, logging.Handler):
@@ -70,6 +72,7 @@ class RingHandler(_Handler):
         handler = cls.__new__(cls)
         handler._prepare(role, logging.NOTSET)
         handler._kept = []
+        evidence.install(handler)
         return handler
 
     def _prepare(self, role: str, level: int | str) -> None:
@@ -77,6 +80,7 @@ class RingHandler(_Handler):
         self.role = role
         self._kept: list[tuple[Any, ...]] | None = None
         self._unusable = False
+        self._names: dict[int, str] = {}
         self._owner: Callable[[], logging.Logger | None] = lambda: None
 
     def open(self, log_dir: str | os.PathLike[str] | None = None, settings: dict[str, Any] | None = None) -> None:
@@ -98,6 +102,7 @@ class RingHandler(_Handler):
             self._name_level(self.ring, level)
         self.fast = self._kept is None and self._way_is_ours(RingHandler)
         evidence.install(self)
+        evidence.attach(self)
 
     def owned_by(self, logger: logging.Logger) -> None:
         """Has the levels of this logger follow what is set from outside."""
@@ -108,7 +113,7 @@ class RingHandler(_Handler):
         try:
             text = self.format(record)
             fields = None
-            if self.formatter is None and len(record.__dict__) > len(_OWN) - 3:
+            if self.formatter is None and len(record.__dict__) > _PLAIN:
                 fields = {name: value for name, value in record.__dict__.items() if name not in _OWN}
             line = (record.levelno, record.name, record.pathname, record.lineno or 0, text, fields)
             if self._kept is not None:
@@ -144,14 +149,19 @@ class RingHandler(_Handler):
 
     def settle(self, place: RingHandler) -> None:
         """Ends the time in which records are kept. Those that ``place`` has not are written there, and further ones too."""
-        kept, self._kept = self._kept, None
         if place.ring is None:
             return
+        with self.lock:
+            self._settle(place)
+
+    def _settle(self, place: RingHandler) -> None:
+        assert place.ring is not None
+        kept, self._kept = self._kept, None
         if self.ring is None or (self.role, self.ring.folder) != (place.role, place.ring.folder):
             for created, (level, name, file, line, text, fields) in kept or ():
                 logged = datetime.datetime.fromtimestamp(created).astimezone().isoformat(timespec="milliseconds")
                 place.ring.append(level, name, file, line, text, {**(fields or {}), "logged": logged})
-        self.ring = place.ring
+        self.ring, self._names = place.ring, place._names
         self.fast = self._way_is_ours(RingHandler)
 
     def _keep(self, created: float, line: tuple[Any, ...]) -> None:

@@ -63,13 +63,16 @@ def setup_logger(
         ring = None if dev_mode else RingHandler(process_type, log_dir, **settings)
         logger = adopt(logging.getLogger(process_type))
         _replace_handlers(logger, ring, dev_mode or _wants_console(console))
+        earlier = _early.pop(process_type, None)
         if ring is None:
             logger.setLevel(levels[0][1])
+            _leave_files()
         else:
             ring.owned_by(logger)
             ring.apply_levels(levels)
-            ring.show_level(logger) if len(levels) == 1 else None
-            _name(ring, _early.pop(process_type, None))
+            if len(levels) == 1:
+                ring.show_level(logger)
+            _name(ring, earlier)
         return logger
 
 
@@ -157,6 +160,13 @@ def _follow(handler: RingHandler) -> None:
         handler.open()
     while _assumed:
         _assumed.pop().settle(handler)
+
+
+def _leave_files() -> None:
+    """Has loggers whose process was not told what it is log to the console alone, as the process does."""
+    for handler in _assumed:
+        logging.getLogger(handler.role).removeHandler(handler)
+    _assumed.clear()
 
 
 def _wants_console(given: bool | None) -> bool:

@@ -13,9 +13,9 @@ on_linux! {
     mod attributes;
     mod console;
     mod handler;
+    mod interpreter;
     mod logger;
     mod methods;
-    mod pending;
     mod place;
     mod process;
     mod ring;
@@ -30,6 +30,8 @@ mod native {
     use super::console::Console;
     #[pymodule_export]
     use super::handler::FastHandler;
+    #[pymodule_export]
+    use super::interpreter::is_main_interpreter;
     #[pymodule_export]
     use super::logger::FastLogger;
     #[pymodule_export]

@@ -203,7 +203,11 @@ impl<'py> Message<'_, 'py> {
             reached.others |= level <= self.level;
             return Ok(());
         };
-        let ours = ours.borrow();
+        let Ok(ours) = ours.try_borrow() else {
+            // Somebody who logs while an attribute of the handler is being set.
+            reached.others = true;
+            return Ok(());
+        };
         if ours.level() > self.level && !any_level {
             return Ok(());
         }

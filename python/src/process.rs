@@ -1,6 +1,6 @@
 //! Before and after a fork, and at the end of the process.
 
-use crate::{console, pending};
+use crate::{console, interpreter};
 use pyo3::prelude::*;
 
 /// Ends the threads of this module: Python 3.12 and later warn of a fork in a process that has threads.
@@ -12,10 +12,12 @@ pub(crate) fn before_fork(py: Python<'_>) {
     });
 }
 
-/// Has them started again as soon as the interpreter is done with the fork.
+/// Has them started again as soon as the interpreter is done with the fork: from 3.13 on it looks for threads after this. The
+/// main thread does it, or if that waits for something, the next record.
 #[pyfunction]
 pub(crate) fn after_fork_in_parent() {
-    pending::call_soon(resume);
+    lastwords::flush::embedded::resume_with_next_record();
+    interpreter::call_soon(resume);
 }
 
 fn resume() {
@@ -26,6 +28,7 @@ fn resume() {
 /// Forgets what belongs to the parent. The child's ring is made at its first record.
 #[pyfunction]
 pub(crate) fn after_fork_in_child() {
+    lastwords::flush::embedded::resume();
     console::after_fork_in_child();
 }
 

@@ -11,7 +11,7 @@ use crate::thread;
 use crate::sys::wake;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -35,13 +35,26 @@ struct StandBy {
 /// All of them. Nobody waits for this lock: a thread that was starting one while the process was forked would have a child
 /// wait for ever.
 static STANDING_BY: Mutex<Vec<StandBy>> = Mutex::new(Vec::new());
-/// Their threads are to end, or have ended, see [`pause`].
-static PAUSED: AtomicBool = AtomicBool::new(false);
+/// Whether they run, one of [`state`].
+static STATE: AtomicU32 = AtomicU32::new(state::RUN);
+
+/// What the threads do.
+mod state {
+    /// They run, where there are any.
+    pub(super) const RUN: u32 = 0;
+    /// They are to end, or have ended, and none is started.
+    pub(super) const PAUSED: u32 = 1;
+    /// The next record starts them again.
+    pub(super) const DUE: u32 = 2;
+}
 
 /// Starts the thread, one for each folder.
 pub(crate) fn start(folder: &Folder) {
     let pid = std::process::id();
     let mut standing_by = STANDING_BY.try_lock().ok();
+    if STATE.load(Ordering::Acquire) == state::PAUSED {
+        return;
+    }
     let is_it = |other: &StandBy| other.pid == pid && other.folder == *folder && !other.handle.is_finished();
     if standing_by.as_ref().is_some_and(|list| list.iter().any(is_it)) {
         return;
@@ -66,9 +79,10 @@ pub(crate) fn start(folder: &Folder) {
 }
 
 /// Ends this process's threads that flush, for a runtime that is about to fork and objects to threads that it does not
-/// know. Each finishes its batch and gives the lock to another process. They start again with [`resume`].
+/// know. Each finishes its batch and gives the lock to another process. None is started before [`resume`] or
+/// [`resume_with_next_record`].
 pub fn pause() {
-    PAUSED.store(true, Ordering::Release);
+    STATE.store(state::PAUSED, Ordering::Release);
     let Ok(mut list) = STANDING_BY.try_lock() else { return };
     registry::ring_doorbells();
     wake::wake();
@@ -89,18 +103,30 @@ pub fn pause() {
     wake::rest();
 }
 
-/// Starts the threads again that [`pause`] has ended, where this process has loggers that flush. [`crate::Log::record`] and
-/// [`crate::Log::flush`] do it by themselves.
+/// Starts the threads again that [`pause`] has ended, where this process has loggers that flush. A forked child, which has
+/// none yet, starts one with its first record.
 pub fn resume() {
-    if is_paused() && PAUSED.swap(false, Ordering::AcqRel) {
+    if STATE.swap(state::RUN, Ordering::AcqRel) != state::RUN {
         registry::start_flushers();
     }
 }
 
-/// Whether [`pause`] was called, and nothing has started the threads again.
+/// Has the next [`crate::Log::record`] or [`crate::Log::flush`] start the threads again, if nobody does it before.
+pub fn resume_with_next_record() {
+    let _ = STATE.compare_exchange(state::PAUSED, state::DUE, Ordering::AcqRel, Ordering::Relaxed);
+}
+
+/// Whether a record is to start the threads.
 #[inline]
-pub(crate) fn is_paused() -> bool {
-    PAUSED.load(Ordering::Relaxed)
+pub(crate) fn is_due() -> bool {
+    STATE.load(Ordering::Relaxed) == state::DUE
+}
+
+/// Starts them then.
+pub(crate) fn resume_if_due() {
+    if is_due() {
+        resume();
+    }
 }
 
 /// Set once this process ends.
@@ -161,7 +187,7 @@ fn stand_by(folder: &Folder, since: u64) {
 /// of the filter.
 fn is_ending() -> bool {
     registry::follow_filter();
-    ENDING.load(Ordering::Acquire) || PAUSED.load(Ordering::Acquire)
+    ENDING.load(Ordering::Acquire) || STATE.load(Ordering::Acquire) == state::PAUSED
 }
 
 /// Sleeps until the holder's process ends, where that can be seen.

@@ -75,11 +75,21 @@ fn an_event_goes_where_its_front_end_says_with_its_target_place_and_fields() {
 #[test]
 fn threads_of_ours_end_for_a_fork_others_flush_meanwhile_and_the_next_record_brings_them_back() {
     let scratch = Scratch::new("bindings-pause");
-    let script = ["say:before", "pause", "count-threads", "wait", "event:after", "count-threads", "wait"];
+    let script = [
+        "say:before",
+        "pause",
+        "event:in between",
+        "count-threads",
+        "wait",
+        "resume",
+        "event:after",
+        "count-threads",
+        "wait",
+    ];
     let mut first = Actor::start(ACTOR, "host", scratch.path(), &script);
     assert_eq!(first.line(), "1", "no thread but the main one is left");
     let texts = || read_so_far(scratch.path(), "host").into_iter().map(|line| line.message).collect::<Vec<_>>();
-    assert_eq!(texts(), ["before"], "what was recorded before is in its file");
+    assert_eq!(texts()[0], "before", "what was recorded before is in its file");
     let mut second = Actor::start(ACTOR, "worker", scratch.path(), &["say:meanwhile", "line:said", "wait"]);
     assert_eq!(second.line(), "said");
     wait_for("the second process's line", || {

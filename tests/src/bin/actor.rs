@@ -9,7 +9,7 @@
 //! N lines at INFO and as many at TRACE),
 //! `name:LEVEL:NAME` (names a level), `at:LEVEL:TEXT` (a line at that level), `set-log:DIRECTIVES`, `max-level` (prints the facade's), `die-of-panic:TEXT`, `samples` (one record of each kind), `threads:T:N` (each thread its own lines), `slowly:N:US` (as `log`, with a pause after each), `storm:N` (forks while threads log),
 //! `attach:TEXT` (to the crash file), `fork-attach:N` (N children attach notes of their own), `attach-in-handler:TEXT` (in the
-//! handler of a SIGSEGV), `event:TEXT` (as a front end in another language), `pause` (ends the library's threads),
+//! handler of a SIGSEGV), `event:TEXT` (as a front end in another language), `pause` (ends the library's threads), `resume`,
 //! `count-threads` (prints how many there are), `close`, `leave` (by _exit), `named-thread:NAME`, `flush`, `line` (prints a line on standard
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
 //! `sleep:MS`, `panicking:HOW`, `fault:HOW`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does), `bus` (reads
@@ -128,6 +128,7 @@ fn act(action: &str, count: &mut u64) {
         "attach" => attach(rest),
         "event" => event(rest),
         "pause" => lastwords::flush::embedded::pause(),
+        "resume" => lastwords::flush::embedded::resume_with_next_record(),
         "count-threads" => println!("{}", std::fs::read_dir("/proc/self/task").expect("listed").count()),
         "close" => lastwords::close(),
         "leave" => forking::leave(),

@@ -1,0 +1,225 @@
+"""The loggers of a process, and what is logged before it is known what it is."""
+
+from __future__ import annotations
+
+from conftest import Logs
+
+
+def test_the_logger_is_the_one_that_logging_has_with_its_handlers_and_without_propagation(logs: Logs) -> None:
+    logs.run(
+        """
+        log = lastwords.setup_logger("worker", LOGS)
+        assert log is logging.getLogger("worker") and isinstance(log, logging.Logger)
+        assert [type(handler) for handler in log.handlers] == [lastwords.RingHandler, lastwords.ConsoleHandler]
+        assert not log.propagate and log.level == logging.INFO
+        assert lastwords.get_logger("worker") is log
+        log.info("frame %d took %.1f ms", 7, 16.66)
+        log.debug("not this")
+        """
+    )
+    assert logs.lines() == [("INFO", "frame 7 took 16.7 ms")]
+
+
+def test_a_logger_that_was_taken_from_logging_before_works_afterwards(logs: Logs) -> None:
+    logs.run(
+        """
+        early, child = logging.getLogger("worker"), logging.getLogger("worker.net")
+        lastwords.setup_logger("worker", LOGS)
+        assert type(early) is type(child) is lastwords.Logger
+        early.info("from before")
+        child.info("from below")
+        """
+    )
+    assert logs.messages() == ["from before", "from below"]
+
+
+def test_calling_again_configures_anew_and_leaves_others_handlers(logs: Logs) -> None:
+    logs.run(
+        """
+        log = lastwords.setup_logger("worker", LOGS + "/first")
+        other = logging.NullHandler()
+        log.addHandler(other)
+        log.info("one")
+        again = lastwords.setup_logger("worker", LOGS, logging.DEBUG, console=False)
+        assert again is log and log.level == logging.DEBUG
+        assert [type(handler).__name__ for handler in log.handlers] == ["NullHandler", "RingHandler"]
+        log.debug("two")
+        lastwords.setup_logger("worker", LOGS)
+        assert log.level == logging.INFO
+        """
+    )
+    assert logs.messages() == ["two"]
+    assert Logs(logs.folder / "first").messages() == ["one"]
+
+
+def test_dev_mode_is_the_console_alone(logs: Logs) -> None:
+    said = logs.run(
+        """
+        log = lastwords.setup_logger("worker", LOGS, dev_mode=True, log_level="DEBUG")
+        assert [type(handler) for handler in log.handlers] == [lastwords.ConsoleHandler]
+        log.debug("seen")
+        """
+    )
+    assert "[DEBUG] seen" in said
+    assert not logs.folder.exists()
+
+
+def test_the_environment_names_the_role_the_folder_and_the_level(logs: Logs) -> None:
+    logs.run(
+        """
+        log = lastwords.get_logger_from_env()
+        assert log.name == "host" and log.level == logging.DEBUG
+        assert logging.getLogger("host.net").level == logging.ERROR
+        log.debug("as the environment says")
+        """,
+        LASTWORDS_ROLE="host",
+        LASTWORDS_DIR=str(logs.folder),
+        LASTWORDS_LOG="debug,host.net=error",
+    )
+    assert logs.messages("host") == ["as the environment says"]
+
+
+def test_an_explicit_level_comes_before_the_environment_and_the_environment_before_the_default(logs: Logs) -> None:
+    logs.run(
+        """
+        assert lastwords.setup_logger("worker", LOGS).level == logging.ERROR
+        assert lastwords.setup_logger("worker", LOGS, logging.INFO).level == logging.INFO
+        """,
+        LASTWORDS_LOG="error",
+    )
+
+
+def test_lines_from_before_setup_are_in_the_ring_of_the_environment_at_once(logs: Logs) -> None:
+    script = """
+        log = lastwords.get_logger_from_env()
+        log.info("before")
+        os.kill(os.getpid(), 9)
+        """
+    logs.run(script, status=-9, LASTWORDS_ROLE="worker", LASTWORDS_DIR=str(logs.folder))
+    logs.drain()
+    assert "before" in logs.messages()
+
+
+def test_lines_from_before_setup_are_written_where_setup_says_as_well_with_their_own_time(logs: Logs) -> None:
+    logs.run(
+        """
+        log = lastwords.get_logger("worker")
+        for n in range(3):
+            log.info("before %d", n, extra={"n": n})
+        lastwords.setup_logger("worker", LOGS)
+        log.info("after")
+        """,
+        LASTWORDS_DIR=str(logs.folder / "default"),
+    )
+    messages = logs.messages()
+    assert [message.split(" logged=")[0] for message in messages] == ["before 0 n=0", "before 1 n=1", "before 2 n=2", "after"]
+    assert all("logged=20" in message for message in messages[:3])
+    assert Logs(logs.folder / "default").messages() == ["before 0 n=0", "before 1 n=1", "before 2 n=2"]
+
+
+def test_lines_from_before_setup_stand_once_where_setup_names_the_same_folder(logs: Logs) -> None:
+    logs.run(
+        """
+        log = lastwords.get_logger("worker")
+        log.info("before")
+        lastwords.setup_logger("worker")
+        log.info("after")
+        """,
+        LASTWORDS_DIR=str(logs.folder),
+    )
+    assert logs.messages() == ["before", "after"]
+
+
+def test_shared_code_that_nobody_told_its_role_logs_as_what_the_process_is_set_up_as(logs: Logs) -> None:
+    logs.run(
+        """
+        shared = lastwords.get_logger_from_env()
+        shared.info("before")
+        lastwords.setup_logger("host", LOGS)
+        shared.info("after")
+        assert lastwords.get_logger_from_env() is shared
+        """,
+        LASTWORDS_DIR=str(logs.folder / "default"),
+    )
+    messages = logs.messages("host")
+    assert messages[0].startswith("before logged=") and messages[1:] == ["after"]
+    assert not (logs.folder / "worker.log").exists()
+
+
+def test_shared_code_that_comes_after_setup_logs_as_what_the_process_is_set_up_as(logs: Logs) -> None:
+    logs.run(
+        """
+        lastwords.setup_logger("host", LOGS)
+        lastwords.get_logger_from_env().info("shared")
+        """,
+        LASTWORDS_DIR=str(logs.folder / "default"),
+    )
+    assert logs.messages("host") == ["shared"]
+    assert not (logs.folder / "default").exists()
+
+
+def test_a_thousand_lines_are_kept_and_more_are_written_where_they_were_logged_first(logs: Logs) -> None:
+    logs.run(
+        """
+        log = lastwords.get_logger("worker")
+        for n in range(1500):
+            log.info("line %d", n)
+        lastwords.setup_logger("worker", LOGS)
+        log.info("after")
+        """,
+        LASTWORDS_DIR=str(logs.folder / "default"),
+        LASTWORDS_CONSOLE="false",
+    )
+    assert logs.messages() == ["after"]
+    assert Logs(logs.folder / "default").messages() == [f"line {n}" for n in range(1500)]
+
+
+def test_lines_are_kept_in_memory_where_no_ring_can_be_made_and_the_reason_is_said(logs: Logs) -> None:
+    logs.folder.mkdir()
+    (logs.folder / "file").write_text("")
+    said = logs.run(
+        """
+        log = lastwords.get_logger("worker")
+        for n in range(1200):
+            log.info("line %d", n)
+        lastwords.setup_logger("worker", LOGS)
+        """,
+        LASTWORDS_DIR=str(logs.folder / "file"),
+        LASTWORDS_CONSOLE="false",
+    )
+    assert said.count("lastwords: cannot log as worker") == 1 and "kept in memory" in said
+    assert [message.split(" logged=")[0] for message in logs.messages()] == [f"line {n}" for n in range(200, 1200)]
+
+
+def test_what_cannot_be_is_refused_with_what_was_found_and_leaves_the_logger_as_it_was(logs: Logs) -> None:
+    logs.run(
+        """
+        import pytest
+        log = lastwords.setup_logger("worker", LOGS)
+        before = list(log.handlers)
+        with pytest.raises(ValueError, match='role.*"../x"'):
+            lastwords.setup_logger("../x", LOGS)
+        with pytest.raises(ValueError, match="did you mean .rotate_size"):
+            lastwords.setup_logger("worker", LOGS, rotate_sise=5)
+        with pytest.raises(ValueError, match="rotate_size: 1 found"):
+            lastwords.setup_logger("other", LOGS, rotate_size=1)
+        with pytest.raises(ValueError, match="Unknown level"):
+            lastwords.setup_logger("worker", LOGS, "LOUD")
+        with pytest.raises(OSError, match="not a folder|Not a directory"):
+            lastwords.setup_logger("worker", __import__("lastwords").__file__)
+        assert log.handlers == before
+        """
+    )
+
+
+def test_every_setting_can_be_given_by_its_name(logs: Logs) -> None:
+    logs.run(
+        """
+        from pathlib import Path
+        log = lastwords.setup_logger("worker", Path(LOGS), format="both", utc=True, rotate_size=1 << 20, record=None, console=False)
+        log.info("both", extra={"user": "ada", "n": 3, "ratio": 0.5, "ok": True, "none": None})
+        """
+    )
+    assert logs.messages() == ["both user=ada n=3 ratio=0.5 ok=true none=None"]
+    json = (logs.folder / "worker.jsonl").read_text()
+    assert '"fields":{"user":"ada","n":3,"ratio":0.5,"ok":true,"none":"None"}' in json
