@@ -77,6 +77,7 @@ fn threads_of_ours_end_for_a_fork_others_flush_meanwhile_and_the_next_record_bri
     let scratch = Scratch::new("bindings-pause");
     let script = [
         "say:before",
+        "flush",
         "pause",
         "event:in between",
         "count-threads",
