@@ -6,6 +6,7 @@
 //! Nobody but the process writes to it, and nobody reads it before the crash file is written. Its name is made of the
 //! ring's own name, never of bytes that a ring holds.
 
+use crate::descriptor::above_standard;
 use crate::folder::stem;
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions};
@@ -72,7 +73,7 @@ pub fn remove(entry: &Path) -> io::Result<()> {
 /// Follows no link and waits for nobody at the other end of a FIFO.
 fn open(options: &mut OpenOptions, entry: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = options.custom_flags(flags.bits() as i32).open(path(entry))?;
+    let file = above_standard(|| options.custom_flags(flags.bits() as i32).open(path(entry)))?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }
 

@@ -12,6 +12,7 @@
 //! <folder>/rings/doorbell             a FIFO that wakes the flusher
 //! ```
 
+use crate::descriptor::above_standard;
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
 use crate::reader::is_role;
@@ -172,7 +173,7 @@ impl Folder {
             Err(error) => return Err(Error::io("make the doorbell", path)(error.into())),
         }
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let fd = rustix::fs::open(&path, flags, Mode::empty())
+        let fd = above_standard(|| rustix::fs::open(&path, flags, Mode::empty()))
             .map_err(|error| Error::io("open the doorbell", &path)(error.into()))?;
         let file = File::from(fd);
         let metadata = file.metadata().map_err(Error::io("look at the doorbell", &path))?;

@@ -73,6 +73,7 @@ not_under_loom! {
     #[cfg(feature = "config")]
     mod configfile;
     mod decode;
+    mod descriptor;
     mod directives;
     mod facade;
     mod field;

@@ -5,6 +5,7 @@
 
 use crate::checksum::{checksum, lane_key};
 use crate::clock::{self, Anchor};
+use crate::descriptor::above_standard;
 use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::folder::{Folder, RING_ENDING, SHM_ENDING, SHM_FOLDER, shm_path};
@@ -134,10 +135,10 @@ impl Ring {
     pub fn create(folder: &Folder, spec: &RingSpec) -> Result<Ring> {
         let header = make_header(spec)?;
         refuse_file_size_limit(spec.geometry.file_size())?;
-        let ring = match spec.memory {
+        let ring = above_standard(|| match spec.memory {
             Memory::File => Ring::create_file(folder, spec, header),
             Memory::Shared => Ring::create_shared(folder, spec, header),
-        }?;
+        })?;
         if spec.sync_ms > 0 {
             // The ring first, then the names that lead to it: no name is left on the disk without what it names.
             ring.file.sync_all().map_err(Error::io("sync the ring", &ring.path))?;

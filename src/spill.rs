@@ -6,6 +6,7 @@
 //! name is made of the ring's own name and a number, never of bytes that a record holds.
 
 use crate::checksum::checksum;
+use crate::descriptor::above_standard;
 use crate::folder::stem;
 use crate::layout::encoding;
 use crate::mutant::{self, Mutant};
@@ -254,7 +255,7 @@ impl SpillWriter {
 
 fn write_file(path: &Path, body: &[u8]) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::openat(CWD, path, flags, Mode::RUSR | Mode::WUSR)?);
+    let mut file = File::from(above_standard(|| rustix::fs::openat(CWD, path, flags, Mode::RUSR | Mode::WUSR))?);
     file.write_all(body)
 }
 

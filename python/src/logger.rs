@@ -86,11 +86,11 @@ impl Call<'_, '_> {
     fn message(&self) -> Option<Message<'_, '_>> {
         let Call { logger, arguments, .. } = *self;
         match self.level {
-            Some(level) => Some(Message { logger, arguments, first: 0, level }),
+            Some(level) => Some(Message { logger, arguments, first: 0, level, standard: true }),
             None => {
                 let level = arguments.get(0)?.cast_exact::<PyInt>().ok()?.extract().ok()?;
-                // A custom level may have got a name since the last record.
-                matches!(level, 10 | 20 | 30 | 40 | 50).then_some(Message { logger, arguments, first: 1, level })
+                let standard = matches!(level, 10 | 20 | 30 | 40 | 50);
+                Some(Message { logger, arguments, first: 1, level, standard })
             }
         }
     }
@@ -103,6 +103,8 @@ struct Message<'a, 'py> {
     /// Which of the arguments is the text; its own arguments follow.
     first: usize,
     level: i64,
+    /// Whether the level's name is known. A custom one may have got a name since the last record.
+    standard: bool,
 }
 
 /// Whom a record would reach.
@@ -120,9 +122,10 @@ impl<'py> Message<'_, 'py> {
         let own = attributes(&self.logger)?;
         // What the logger has found out about a level; it forgets that whenever a level changes.
         let Some(cache) = own.get_item(intern!(py, "_cache"))? else { return Ok(false) };
-        let Some(enabled) = cache.cast_exact::<PyDict>().ok().map(|cache| cache.get_item(self.level)).transpose()?.flatten()
-        else {
-            return Ok(false);
+        let Ok(cache) = cache.cast_into_exact::<PyDict>() else { return Ok(false) };
+        let enabled = match cache.get_item(self.level)? {
+            Some(known) => known,
+            None => Standard::get(py)?.logger.bind(py).call_method1(intern!(py, "isEnabledFor"), (self.logger, self.level))?,
         };
         if !enabled.is_truthy()? && self.level < FINEST.load(Ordering::Relaxed) {
             return Ok(true);
@@ -132,6 +135,9 @@ impl<'py> Message<'_, 'py> {
         }
         if !enabled.is_truthy()? {
             return self.record_fine(&own);
+        }
+        if !self.standard {
+            return Ok(false);
         }
         let reached = self.reached(&own, false)?;
         if reached.others || !Standard::get(py)?.is_as_it_was(py)? {

@@ -6,6 +6,7 @@
 //! path and descriptor are the same inode, else tries again.
 
 use crate::clock::boottime_ns;
+use crate::descriptor::above_standard;
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::holder::Holder;
@@ -132,7 +133,7 @@ impl Drop for Lock {
 
 fn open(path: &Path, more: OFlags) -> Result<File> {
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | more;
-    rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
+    above_standard(|| rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR))
         .map(File::from)
         .map_err(|error| Error::io("open the flusher's lock", path)(error.into()))
 }

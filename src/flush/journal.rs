@@ -21,6 +21,7 @@
 //! …    bytes of all appends, in their order
 //! ```
 
+use crate::descriptor::above_standard;
 use crate::error::{Error, Result};
 use crate::folder::{Folder, is_log_name, is_ring_name};
 use crate::mutant::{self, Mutant};
@@ -150,7 +151,7 @@ impl Journal {
         let paths = paths(folder);
         let open = |path: &PathBuf| {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-            let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map(File::from);
+            let file = above_standard(|| rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)).map(File::from);
             let file = file.map_err(|error| Error::io("open the journal", path)(error.into()))?;
             // Without reserved space the journal still works, as long as the disk has room.
             let _ = rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, RESERVED);

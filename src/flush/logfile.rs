@@ -5,6 +5,7 @@
 //! whether the lines stand in a file that has a name, and where they do not, they are written again. So nothing is lost,
 //! and at most the last batch is there twice.
 
+use crate::descriptor::above_standard;
 use crate::error::{Error, Result};
 use crate::flush::lines;
 use crate::flush::rotation::path_of;
@@ -297,7 +298,7 @@ impl LogFile {
     /// Writes `bytes` where zeros stand, and beyond the end. The file's own descriptor appends wherever it is told to write.
     fn fill_in(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let open = rustix::fs::open(&self.path, flags, Mode::empty()).map(File::from);
+        let open = above_standard(|| rustix::fs::open(&self.path, flags, Mode::empty())).map(File::from);
         let file = open.map_err(|error| Error::io("open the log file", &self.path)(error.into()))?;
         let found = file.metadata().map_err(Error::io("look at the log file", &self.path))?;
         if (found.dev(), found.ino()) != self.identity {
@@ -336,7 +337,7 @@ impl LogFile {
 
 fn open_to_append(path: &Path) -> Result<File, Errno> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map(File::from)
+    above_standard(|| rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)).map(File::from)
 }
 
 /// Moves aside what is no log file. Returns what to say of it, and whether nothing has the name now.

@@ -215,9 +215,10 @@ pub(crate) fn is_risky(character: char) -> bool {
 /// Whether a line starts as every record does: `2025-10-19 05:55:47.606 [`.
 #[must_use]
 pub fn starts_like_a_record(line: &[u8]) -> bool {
-    const FORM: &[u8] = b"0000-00-00 00:00:00.000 [";
-    line.len() >= FORM.len()
-        && FORM.iter().zip(line).all(|(form, byte)| if *form == b'0' { byte.is_ascii_digit() } else { form == byte })
+    const OF_A_FILE: &[u8] = b"0000-00-00 00:00:00.000 [";
+    const OF_A_CONSOLE: &[u8] = b"[00:00:00] [";
+    let agrees = |(form, byte): (&u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { form == byte };
+    [OF_A_FILE, OF_A_CONSOLE].iter().any(|form| line.len() >= form.len() && form.iter().zip(line).all(agrees))
 }
 
 #[cfg(test)]

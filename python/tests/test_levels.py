@@ -1,0 +1,61 @@
+"""Levels that are set from outside, and what only the black box shows."""
+
+from __future__ import annotations
+
+from conftest import Logs
+
+
+def test_the_tool_shows_and_changes_the_level_of_a_running_process(logs: Logs) -> None:
+    logs.run(
+        """
+        import subprocess
+        log = lastwords.setup_logger("worker", LOGS, console=False)
+        child = logging.getLogger("worker.net")
+        def tool(*arguments):
+            return subprocess.run([sys.executable, "-m", "lastwords", *arguments], capture_output=True, text=True, check=True).stdout
+        assert tool("status", LOGS).split()[-2:] == ["info", "off"], tool("status", LOGS)
+        log.setLevel(logging.WARNING)
+        assert tool("status", LOGS).split()[-2:] == ["warning", "off"]
+        log.info("not this")
+        tool("level", "--dir", LOGS, "worker", "debug,worker.net=error")
+        log.warning("the first record after the change takes it over")
+        assert log.level == logging.DEBUG and child.level == logging.ERROR
+        log.debug("this")
+        child.warning("not this")
+        """
+    )
+    assert logs.messages() == ["the first record after the change takes it over", "this"]
+
+
+def test_what_no_file_shows_is_in_the_crash_file(logs: Logs) -> None:
+    logs.run(
+        """
+        log = lastwords.setup_logger("worker", LOGS, console=False, record="debug")
+        log.info("shown")
+        log.debug("frame %d in detail", 7)
+        log.log(12, "of a custom level")
+        log.log(5, "too fine")
+        logging.disable(logging.DEBUG)
+        log.debug("disabled altogether")
+        os.kill(os.getpid(), 9)
+        """,
+        status=-9,
+    )
+    logs.drain()
+    assert [text for level, text in logs.lines() if level != "CRITICAL" and "lastwords:" not in text] == ["shown"]
+    [text] = logs.crash_files()
+    assert "[DEBUG] [MainThread] frame 7 in detail" in text
+    assert "[Level 12] [MainThread] of a custom level" in text
+    assert "] too fine" not in text and "] disabled altogether" not in text
+
+
+def test_a_level_that_is_disabled_costs_no_argument_its_text(logs: Logs) -> None:
+    logs.run(
+        """
+        log = lastwords.setup_logger("worker", LOGS, console=False)
+        class Dear:
+            def __str__(self): raise AssertionError("nobody wants this text")
+        log.debug("%s", Dear())
+        """
+    )
+    assert logs.lines() == []
