@@ -38,6 +38,13 @@ if sys.platform == "linux" and sys.byteorder == "little" and struct.calcsize("P"
     from lastwords.logger import Logger
     from lastwords.roles import get_logger, get_logger_from_env, setup_logger
 else:
-    from lastwords.fallback import ConsoleHandler, Logger, RingHandler, get_logger, get_logger_from_env, setup_logger
+    from lastwords.fallback import (  # type: ignore[assignment]
+        ConsoleHandler,
+        Logger,
+        RingHandler,
+        get_logger,
+        get_logger_from_env,
+        setup_logger,
+    )
 
 __all__ = ["ConsoleHandler", "Logger", "RingHandler", "get_logger", "get_logger_from_env", "setup_logger"]

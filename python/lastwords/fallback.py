@@ -31,7 +31,9 @@ class RingHandler(logging.handlers.RotatingFileHandler):
         folder = Path(log_dir or os.environ.get("LASTWORDS_DIR") or Path(tempfile.gettempdir(), app, "logs"))
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         size, keep = int(settings.get("rotate_size", 10 << 20)), int(settings.get("rotate_keep", 5))
-        super().__init__(folder / f"{self.role}.log", maxBytes=size, backupCount=keep, encoding="utf-8", errors="backslashreplace")
+        super().__init__(
+            folder / f"{self.role}.log", maxBytes=size, backupCount=keep, encoding="utf-8", errors="backslashreplace"
+        )
         self.setLevel(level)
         self.setFormatter(logging.Formatter(_FORMAT, "%Y-%m-%d %H:%M:%S"))
 

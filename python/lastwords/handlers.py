@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
 import os
@@ -98,7 +99,7 @@ class RingHandler(_Handler):
         self.ring = Ring(self.role, given, changed)
         self._pid = os.getpid()
         self._names = dict(_STANDARD)
-        for level in list(logging._levelToName):  # type: ignore[attr-defined]
+        for level in list(logging._levelToName):
             self._name_level(self.ring, level)
         self.fast = self._kept is None and self._way_is_ours(RingHandler)
         evidence.install(self)
@@ -130,10 +131,8 @@ class RingHandler(_Handler):
     def flush(self) -> None:
         """Waits until all that was logged before is in the log file, at most 2 s. What is not by then is safe all the same."""
         if self.ring is not None:
-            try:
+            with contextlib.suppress(RuntimeError):
                 self.ring.flush()
-            except RuntimeError:
-                pass
 
     def show_level(self, logger: logging.Logger) -> None:
         """Has ``lastwords status`` show the level of this logger, if it is the handler's own."""
@@ -151,8 +150,11 @@ class RingHandler(_Handler):
         """Ends the time in which records are kept. Those that ``place`` has not are written there, and further ones too."""
         if place.ring is None:
             return
-        with self.lock:
+        self.acquire()
+        try:
             self._settle(place)
+        finally:
+            self.release()
 
     def _settle(self, place: RingHandler) -> None:
         assert place.ring is not None
@@ -180,7 +182,10 @@ class RingHandler(_Handler):
                 self.open()
             except (OSError, ValueError) as error:
                 self._unusable = True
-                print(f"lastwords: cannot log as {self.role}: {error}; the last {KEPT_MAX} lines are kept in memory", file=sys.stderr)
+                print(
+                    f"lastwords: cannot log as {self.role}: {error}; the last {KEPT_MAX} lines are kept in memory",
+                    file=sys.stderr,
+                )
         return self.ring
 
     def _name_level(self, ring: Ring, level: int) -> None:

@@ -7,7 +7,9 @@ import logging
 from lastwords._native import FastLogger, fast_methods
 
 #: What a record passes on its way. Who replaces one of these wants to see every record.
-_WAY = frozenset({"_log", "callHandlers", "findCaller", "getEffectiveLevel", "handle", "hasHandlers", "isEnabledFor", "makeRecord"})
+_WAY = frozenset(
+    {"_log", "callHandlers", "findCaller", "getEffectiveLevel", "handle", "hasHandlers", "isEnabledFor", "makeRecord"}
+)
 _METHODS = fast_methods()
 
 
@@ -47,7 +49,7 @@ class Logger(logging.Logger, FastLogger):
     critical = _METHODS["critical"]
     log = _METHODS["log"]
 
-    def setLevel(self, level: int | str) -> None:  # noqa: N802
+    def setLevel(self, level: int | str) -> None:
         """Sets the level, which ``lastwords status`` then shows."""
         super().setLevel(level)
         for handler in self.handlers:
@@ -55,7 +57,7 @@ class Logger(logging.Logger, FastLogger):
             if show is not None:
                 show(self)
 
-    def getChild(self, suffix: str) -> logging.Logger:  # noqa: N802
+    def getChild(self, suffix: str) -> logging.Logger:  # type: ignore[override]
         """The logger below this one, fast as well."""
         return adopt(super().getChild(suffix))
 

@@ -32,6 +32,8 @@ struct Line {
     /// Name of the level, if it is not the standard one.
     name: Option<Box<str>>,
     text: Box<str>,
+    /// Lines that are missing before it.
+    missing: u64,
     /// Whether `text` is the whole line, made by a formatter.
     formatted: bool,
 }
@@ -40,8 +42,9 @@ struct Line {
 struct Queue {
     lines: VecDeque<Line>,
     bytes: usize,
+    /// Lines that found no room since the last one that did.
     lost: u64,
-    /// The thread has taken lines that it has not written.
+    /// The thread has taken a line that it has not written.
     writing: bool,
     /// The thread sleeps until it is woken.
     asleep: bool,
@@ -81,13 +84,13 @@ impl Console {
 
     /// Has a line written that a formatter has made.
     fn write(&self, text: &str) {
-        add(Line { ns: 0, level: 0, name: None, text: text.into(), formatted: true });
+        add(Line { ns: 0, level: 0, name: None, text: text.into(), missing: 0, formatted: true });
     }
 
     /// Has a message written, with time, pid and level before it.
     #[pyo3(signature = (level, text, name = None))]
     pub(crate) fn push(&self, level: i64, text: &str, name: Option<&str>) {
-        add(Line { ns: realtime_ns(), level, name: name.map(Into::into), text: text.into(), formatted: false });
+        add(Line { ns: realtime_ns(), level, name: name.map(Into::into), text: text.into(), missing: 0, formatted: false });
     }
 
     /// Waits until all lines are written, not for long.
@@ -97,13 +100,14 @@ impl Console {
     }
 }
 
-fn add(line: Line) {
+fn add(mut line: Line) {
     let shared = current();
     let mut queue = shared.lock();
     if queue.lines.len() >= LINES_MAX || queue.bytes + line.text.len() > BYTES_MAX {
         queue.lost += 1;
         return;
     }
+    line.missing = std::mem::take(&mut queue.lost);
     queue.bytes += line.text.len();
     queue.lines.push_back(line);
     shared.start(&mut queue);
@@ -150,13 +154,11 @@ impl Writer {
     fn run(&mut self) {
         lastwords::process::block_signals();
         let mut text = Vec::new();
-        while let Some((lines, lost)) = self.take() {
-            self.stderr.lose(lost);
-            for line in &lines {
-                text.clear();
-                self.render(line, &mut text);
-                self.stderr.write(&text, 1);
-            }
+        while let Some(line) = self.take() {
+            self.stderr.lose(line.missing);
+            text.clear();
+            self.render(&line, &mut text);
+            self.stderr.write(&text, 1);
         }
     }
 
@@ -168,20 +170,23 @@ impl Writer {
         render::message(text, line.text.as_bytes(), None);
     }
 
-    /// Waits for lines and takes them; none if the thread is to end. While nobody reads, they stay.
-    fn take(&self) -> Option<(VecDeque<Line>, u64)> {
+    /// Waits for a line and takes it; none if the thread is to end. While nobody reads, all stay.
+    fn take(&self) -> Option<Line> {
         let mut queue = self.shared.lock();
         queue.writing = false;
-        self.shared.changed.notify_all();
+        if queue.lines.is_empty() {
+            self.shared.changed.notify_all();
+        }
         let mut looks = 0;
         loop {
             if queue.ending {
                 return None;
             }
             if !queue.lines.is_empty() && stderr::is_ready() {
+                let line = queue.lines.pop_front()?;
                 queue.writing = true;
-                queue.bytes = 0;
-                return Some((std::mem::take(&mut queue.lines), std::mem::take(&mut queue.lost)));
+                queue.bytes -= line.text.len();
+                return Some(line);
             }
             looks = if queue.lines.is_empty() { looks + 1 } else { 0 };
             queue = if looks > LOOKS {

@@ -47,10 +47,16 @@ def test_a_pipe_that_nobody_reads_stops_no_log_call(logs: Logs, way: str) -> Non
     """The pipe holds 64 KiB; 20,000 lines do not fit, nor do they fit the memory in which lines wait."""
     reader, writer = os.pipe()
     head = "" if way == "short" else "log.addFilter(lambda record: True)\n"
-    script = f"import lastwords\nLOGS = {str(logs.folder)!r}\n{SETUP}{head}for n in range(20000): log.info('line %d', n)\nprint('done')"
+    calls = "for n in range(20000): log.info('line %d', n)\nprint('done')"
+    script = f"import lastwords\nLOGS = {str(logs.folder)!r}\n{SETUP}{head}{calls}"
     try:
         done = subprocess.run(
-            [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=writer, cwd=logs.folder.parent, timeout=STUCK, check=True
+            [sys.executable, "-c", script],
+            stdout=subprocess.PIPE,
+            stderr=writer,
+            cwd=logs.folder.parent,
+            timeout=STUCK,
+            check=True,
         )
     finally:
         os.close(writer)

@@ -111,7 +111,11 @@ NULL = "import ctypes\ndef native(): ctypes.memset(0, 1, 1)\n"
 
 @pytest.mark.parametrize(
     ("death", "signal", "said"),
-    [(NULL + "native()", 11, "Segmentation fault"), ("os.abort()", 6, "Aborted"), ("os.kill(os.getpid(), 4)", 4, "Illegal instruction")],
+    [
+        (NULL + "native()", 11, "Segmentation fault"),
+        ("os.abort()", 6, "Aborted"),
+        ("os.kill(os.getpid(), 4)", 4, "Illegal instruction"),
+    ],
 )
 def test_a_fatal_signal_leaves_the_tracebacks_of_all_threads_in_the_crash_file(
     logs: Logs, death: str, signal: int, said: str

@@ -12,7 +12,8 @@ def test_the_tool_shows_and_changes_the_level_of_a_running_process(logs: Logs) -
         log = lastwords.setup_logger("worker", LOGS, console=False)
         child = logging.getLogger("worker.net")
         def tool(*arguments):
-            return subprocess.run([sys.executable, "-m", "lastwords", *arguments], capture_output=True, text=True, check=True).stdout
+            command = [sys.executable, "-m", "lastwords", *arguments]
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout
         assert tool("status", LOGS).split()[-2:] == ["info", "off"], tool("status", LOGS)
         log.setLevel(logging.WARNING)
         assert tool("status", LOGS).split()[-2:] == ["warning", "off"]

@@ -216,7 +216,8 @@ def test_every_setting_can_be_given_by_its_name(logs: Logs) -> None:
     logs.run(
         """
         from pathlib import Path
-        log = lastwords.setup_logger("worker", Path(LOGS), format="both", utc=True, rotate_size=1 << 20, record=None, console=False)
+        settings = {"format": "both", "utc": True, "rotate_size": 1 << 20, "record": None, "console": False}
+        log = lastwords.setup_logger("worker", Path(LOGS), **settings)
         log.info("both", extra={"user": "ada", "n": 3, "ratio": 0.5, "ok": True, "none": None})
         """
     )
