@@ -272,6 +272,14 @@ impl Builder {
         Ok(self.resolve()?.filter()?.directives)
     }
 
+    /// The finest level that its ring records, said in the same places; [`Level::OFF`] if none but what is written.
+    ///
+    /// # Errors
+    /// As [`Builder::directives`].
+    pub fn record_level(self) -> Result<Level> {
+        Ok(self.resolve()?.filter()?.record)
+    }
+
     /// A setting by its name, with its value as text: what an environment variable of that name would hold.
     ///
     /// # Errors

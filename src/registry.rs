@@ -66,11 +66,14 @@ impl LoggerCell {
         }
         // Before the ring is made: whoever guards its memory must come after, to be asked first.
         watch_fatal_signals();
-        let logger = self.create(builder).inspect_err(|_| self.page.cancel())?;
-        let _ = self.builder.set(logger.builder().clone());
-        self.publish(logger).start();
-        follow_filter();
         install_hooks();
+        let logger = signals::deferred(|| {
+            let logger = self.create(builder).inspect_err(|_| self.page.cancel())?;
+            let _ = self.builder.set(logger.builder().clone());
+            Ok(self.publish(logger))
+        })?;
+        logger.start();
+        follow_filter();
         Ok(())
     }
 
@@ -111,9 +114,9 @@ impl LoggerCell {
             return None;
         }
         if self.page.begin() {
-            match Logger::create(builder.clone()) {
+            match signals::deferred(|| Logger::create(builder.clone()).map(|logger| self.publish(logger))) {
                 Ok(logger) => {
-                    self.publish(logger).start();
+                    logger.start();
                     follow_filter();
                 }
                 Err(error) => {

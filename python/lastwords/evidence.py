@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lastwords import _native
+from lastwords.logger import Logger
 
 if TYPE_CHECKING:
     from lastwords.handlers import RingHandler
@@ -94,25 +95,47 @@ def _watch_exceptions() -> None:
     threading.excepthook = excepthook_of_threads
 
 
+class _AsyncioLogger(logging.Logger):
+    """The logger of asyncio, where it is made before asyncio was imported.
+
+    ``dictConfig`` disables loggers that exist already. This one would not, and asyncio's exceptions be lost by that.
+    """
+
+    @property
+    def disabled(self) -> bool:
+        """Whether it is disabled."""
+        return self._disabled
+
+    @disabled.setter
+    def disabled(self, disabled: bool) -> None:
+        self._disabled = bool(disabled) and "asyncio" in sys.modules
+
+
 class _AsyncioHandler(logging.Handler):
     """Records what asyncio says of exceptions that no task's owner asked for."""
 
-    def emit(self, record_: logging.LogRecord) -> None:
-        if record_.exc_info and record_.exc_info[0] is not None:
-            record(f"uncaught exception in asyncio: {record_.getMessage()}", record_.exc_info)
-        if not any(handler for handler in logging.getLogger("asyncio").handlers if handler is not self):
-            _show_as_without_us(record_)
-
-
-def _show_as_without_us(record_: logging.LogRecord) -> None:
-    """A logger without handlers prints warnings; ours is none that should change it."""
-    last = logging.lastResort
-    if last is not None and not logging.root.handlers and record_.levelno >= last.level:
-        last.handle(record_)
+    def emit(self, found: logging.LogRecord) -> None:
+        logger = logging.getLogger("asyncio")
+        others = [handler for handler in logger.handlers if handler is not self]
+        if logger.propagate:
+            others += logging.root.handlers
+        if found.exc_info and found.exc_info[0] is not None:
+            if any(handler is _handler for handler in others):
+                # It comes there in a moment, once.
+                found.levelno, found.levelname = logging.CRITICAL, logging.getLevelName(logging.CRITICAL)
+            else:
+                record(f"uncaught exception in asyncio: {found.getMessage()}", found.exc_info)
+        if not others and logging.lastResort is not None and found.levelno >= logging.lastResort.level:
+            # A logger without handlers prints; ours is none that should change it.
+            logging.lastResort.handle(found)
 
 
 def _watch_asyncio() -> None:
-    logging.getLogger("asyncio").addHandler(_AsyncioHandler(logging.ERROR))
+    logger = logging.getLogger("asyncio")
+    if type(logger) in (logging.Logger, Logger) and "asyncio" not in sys.modules:
+        logger.__class__ = _AsyncioLogger
+        logger.disabled = logger.__dict__.pop("disabled", False)
+    logger.addHandler(_AsyncioHandler(logging.ERROR))
 
 
 def _watch_forks() -> None:

@@ -27,7 +27,7 @@ class RingHandler(logging.handlers.RotatingFileHandler):
         **settings: Any,
     ) -> None:
         self.role = role or os.environ.get("LASTWORDS_ROLE") or "worker"
-        app = settings.get("app") or Path(sys.argv[0] or sys.executable).stem
+        app = settings.get("app") or Path(sys.argv[0]).stem or "python"
         folder = Path(log_dir or os.environ.get("LASTWORDS_DIR") or Path(tempfile.gettempdir(), app, "logs"))
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         size, keep = int(settings.get("rotate_size", 10 << 20)), int(settings.get("rotate_keep", 5))
@@ -36,6 +36,7 @@ class RingHandler(logging.handlers.RotatingFileHandler):
         )
         self.setLevel(level)
         self.setFormatter(logging.Formatter(_FORMAT, "%Y-%m-%d %H:%M:%S"))
+        self.folder = folder
 
 
 class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastwords import evidence
@@ -87,6 +88,8 @@ class RingHandler(_Handler):
     def open(self, log_dir: str | os.PathLike[str] | None = None, settings: dict[str, Any] | None = None) -> None:
         """Opens the ring in this folder, or finds it."""
         given = {name: _text(value) for name, value in (settings or {}).items() if value is not None}
+        if not os.environ.keys() & {"LASTWORDS_APP", "LASTWORDS_CONFIG"}:
+            given.setdefault("app", app_name())
         if log_dir is not None:
             given["dir"] = os.fspath(log_dir)
         this = weakref.ref(self)
@@ -105,6 +108,11 @@ class RingHandler(_Handler):
         evidence.install(self)
         evidence.attach(self)
 
+    @property
+    def folder(self) -> Path | None:
+        """Where the log files are; None before the first record of a logger that was not set up."""
+        return None if self.ring is None else self.ring.folder
+
     def owned_by(self, logger: logging.Logger) -> None:
         """Has the levels of this logger follow what is set from outside."""
         self._owner = weakref.ref(logger)
@@ -119,7 +127,7 @@ class RingHandler(_Handler):
             line = (record.levelno, record.name, record.pathname, record.lineno or 0, text, fields)
             if self._kept is not None:
                 self._keep(record.created, line)
-            ring = self.ring or self._open_early()
+            ring = self.ring or self.open_early()
             if ring is not None:
                 self._name_level(ring, record.levelno)
                 ring.append(*line)
@@ -159,7 +167,7 @@ class RingHandler(_Handler):
     def _settle(self, place: RingHandler) -> None:
         assert place.ring is not None
         kept, self._kept = self._kept, None
-        if self.ring is None or (self.role, self.ring.folder) != (place.role, place.ring.folder):
+        if self.ring is None or (self.role, self.folder) != (place.role, place.folder):
             for created, (level, name, file, line, text, fields) in kept or ():
                 logged = datetime.datetime.fromtimestamp(created).astimezone().isoformat(timespec="milliseconds")
                 place.ring.append(level, name, file, line, text, {**(fields or {}), "logged": logged})
@@ -169,14 +177,15 @@ class RingHandler(_Handler):
     def _keep(self, created: float, line: tuple[Any, ...]) -> None:
         assert self._kept is not None
         self._kept.append((created, line))
-        if len(self._kept) >= KEPT_MAX and (self.ring or self._open_early()) is not None:
+        if len(self._kept) >= KEPT_MAX and (self.ring or self.open_early()) is not None:
             # Nobody names another place any more.
             self._kept = None
             self.fast = self._way_is_ours(RingHandler)
         elif len(self._kept) > KEPT_MAX:
             del self._kept[0]
 
-    def _open_early(self) -> Ring | None:
+    def open_early(self) -> Ring | None:
+        """Opens the ring where the environment says; where that cannot be, records wait in memory."""
         if not self._unusable and self._kept is not None:
             try:
                 self.open()
@@ -240,6 +249,13 @@ class ConsoleHandler(_Handler):
         """Waits until all lines are written, at most 0.3 s."""
         if self.console is not None:
             self.console.flush()
+
+
+def app_name() -> str:
+    """The name of the program, which the default folder has: that of its script or package, else ``python``."""
+    path = Path(sys.argv[0] if sys.argv else "")
+    name = path.parent.name if path.stem == "__main__" else path.stem
+    return "python" if name in ("", "-c", "-m") else name
 
 
 def _text(value: object) -> str:

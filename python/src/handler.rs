@@ -63,6 +63,11 @@ impl FastHandler {
         self.level
     }
 
+    /// The ring of a `RingHandler`, once it is open.
+    pub(crate) fn ring<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Ring>> {
+        self.ring.as_ref().map(|ring| ring.bind(py).clone())
+    }
+
     /// Where its records go; None where they must come as `LogRecord`s.
     pub(crate) fn sink<'py>(&self, py: Python<'py>) -> Option<Sink<'py>> {
         let plain = self.fast && self.formatter.is_none(py) && self.filters.bind(py).cast_exact::<PyList>().is_ok_and(|list| list.is_empty());

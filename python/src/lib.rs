@@ -16,6 +16,7 @@ on_linux! {
     mod interpreter;
     mod logger;
     mod methods;
+    mod percent;
     mod place;
     mod process;
     mod ring;
@@ -39,7 +40,7 @@ mod native {
     #[pymodule_export]
     use super::process::{after_fork_in_child, after_fork_in_parent, before_fork, close};
     #[pymodule_export]
-    use super::ring::{Ring, configured_levels};
+    use super::ring::{Ring, configured_levels, configured_record_level};
     #[pymodule_export]
     use super::tool::run_tool;
 }

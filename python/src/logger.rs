@@ -8,11 +8,13 @@
 use crate::attributes::attributes;
 use crate::handler::{FastHandler, Sink};
 use crate::methods::Arguments;
+use crate::percent;
 use crate::ring::FINEST;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyNone, PyString, PyTuple, PyType};
+use std::cell::Cell;
 use std::iter;
 use std::sync::atomic::Ordering;
 
@@ -72,8 +74,8 @@ pub(crate) struct Call<'a, 'py> {
 impl Call<'_, '_> {
     /// Does what the method of this name of `logging.Logger` does.
     pub(crate) fn run(&self) -> PyResult<()> {
-        if let Some(message) = self.message().filter(|_| !self.arguments.has_names())
-            && message.take_short_way()?
+        if let Some(message) = self.message()
+            && message.take_short_way(self.arguments.has_names())?
         {
             return Ok(());
         }
@@ -96,7 +98,7 @@ impl Call<'_, '_> {
     }
 }
 
-/// What a call without arguments by name says.
+/// What a call says.
 struct Message<'a, 'py> {
     logger: Borrowed<'a, 'py, PyAny>,
     arguments: Arguments<'a, 'py>,
@@ -117,8 +119,11 @@ struct Reached<'py> {
 
 impl<'py> Message<'_, 'py> {
     /// Does everything that the call is to do, if nobody could tell the difference; false if somebody could.
-    fn take_short_way(&self) -> PyResult<bool> {
+    fn take_short_way(&self, named: bool) -> PyResult<bool> {
         let py = self.logger.py();
+        if self.arguments.len() <= self.first {
+            return Ok(false);
+        }
         let own = attributes(&self.logger)?;
         // What the logger has found out about a level; it forgets that whenever a level changes.
         let Some(cache) = own.get_item(intern!(py, "_cache"))? else { return Ok(false) };
@@ -136,7 +141,7 @@ impl<'py> Message<'_, 'py> {
         if !enabled.is_truthy()? {
             return self.record_fine(&own);
         }
-        if !self.standard {
+        if named || !self.standard {
             return Ok(false);
         }
         let reached = self.reached(&own, false)?;
@@ -144,39 +149,42 @@ impl<'py> Message<'_, 'py> {
             return Ok(false);
         }
         let Some(text) = self.text()? else { return Ok(false) };
-        self.record(&own, &text, reached, false)
+        self.record(&own, text, reached, false)
     }
 
-    /// Records what no log file shows, where a ring wants it. A handler that somebody has changed does without.
+    /// Records what no log file shows, where a ring wants it: the text alone, whatever the call says besides.
     fn record_fine(&self, own: &Bound<'py, PyDict>) -> PyResult<bool> {
         let py = self.logger.py();
         let disabled: i64 = self.logger.getattr(intern!(py, "manager"))?.getattr(intern!(py, "disable"))?.extract()?;
         let mut reached = self.reached(own, true)?;
-        reached.sinks = reached.sinks.map(|sink| sink.filter(|sink| matches!(sink, Sink::Ring(ring) if ring.get().record_level() <= self.level)));
-        if disabled < self.level
-            && reached.sinks.iter().any(Option::is_some)
-            && let Some(text) = self.text()?
-        {
-            self.record(own, &text, reached, true)?;
+        let wants = |sink: &Sink<'_>| matches!(sink, Sink::Ring(ring) if ring.get().record_level() <= self.level);
+        reached.sinks = reached.sinks.map(|sink| sink.filter(wants));
+        if disabled < self.level && reached.sinks.iter().any(Option::is_some) {
+            let text = match self.text()? {
+                Some(text) => text,
+                None => self.loose_text()?,
+            };
+            self.record(own, text, reached, true)?;
         }
         Ok(true)
     }
 
-    fn record(&self, own: &Bound<'py, PyDict>, text: &Bound<'py, PyString>, reached: Reached<'py>, fine: bool) -> PyResult<bool> {
+    fn record(&self, own: &Bound<'py, PyDict>, text: Text<'py>, reached: Reached<'py>, fine: bool) -> PyResult<bool> {
         let py = self.logger.py();
         let Some(name) = own.get_item(intern!(py, "name"))? else { return Ok(false) };
-        let (Ok(text), Ok(Ok(name))) = (text.to_str(), name.cast_exact::<PyString>().map(|name| name.to_str())) else {
+        let (Some(said), Ok(Ok(name))) = (text.as_str(), name.cast_exact::<PyString>().map(|name| name.to_str())) else {
             return Ok(false);
         };
         for sink in reached.sinks.into_iter().flatten() {
             match sink {
                 Sink::Ring(ring) => {
                     let place = ring.get().place(py)?;
-                    ring.get().put(py, self.level, name, (&place.file, place.line), text.as_bytes(), &[], fine)?;
+                    ring.get().put(py, self.level, name, (&place.file, place.line), said.as_bytes(), &[], fine)?;
                 }
-                Sink::Console(console) => console.get().push(self.level, text, None),
+                Sink::Console(console) => console.get().push(self.level, said, None),
             }
         }
+        text.give_back();
         Ok(true)
     }
 
@@ -214,23 +222,28 @@ impl<'py> Message<'_, 'py> {
             reached.others = true;
             return Ok(());
         };
-        if ours.level() > self.level && !any_level {
-            return Ok(());
-        }
         let free = reached.sinks.iter_mut().find(|sink| sink.is_none());
-        match (free, ours.sink(py)) {
-            (Some(place), Some(sink)) => *place = Some(sink),
-            _ => reached.others = true,
+        match (free, any_level) {
+            (Some(place), true) => *place = ours.ring(py).map(Sink::Ring),
+            (_, false) if ours.level() > self.level => {}
+            (Some(place), false) => match ours.sink(py) {
+                Some(sink) => *place = Some(sink),
+                None => reached.others = true,
+            },
+            (None, _) => reached.others = true,
         }
         Ok(())
     }
 
     /// The message with its arguments; None if that is the long way's matter, errors included.
-    fn text(&self) -> PyResult<Option<Bound<'py, PyString>>> {
+    fn text(&self) -> PyResult<Option<Text<'py>>> {
         let Some(message) = self.arguments.get(self.first) else { return Ok(None) };
         let Ok(message) = message.cast_exact::<PyString>() else { return Ok(None) };
         if self.arguments.len() == self.first + 1 {
-            return Ok(Some(message.to_owned()));
+            return Ok(Some(Text::Python(message.to_owned())));
+        }
+        if let Some(made) = message.to_str().ok().and_then(|template| self.format(template)) {
+            return Ok(Some(made));
         }
         let own = self.arguments.tuple_from(self.first + 1)?;
         let text = match own.len() {
@@ -247,7 +260,64 @@ impl<'py> Message<'_, 'py> {
             }
             _ => message.rem(&own),
         };
-        Ok(text.ok().and_then(|text| text.cast_into_exact().ok()))
+        Ok(text.ok().and_then(|text| text.cast_into_exact().ok()).map(Text::Python))
+    }
+
+    fn format(&self, template: &str) -> Option<Text<'py>> {
+        let mut made = MADE.take();
+        made.clear();
+        match percent::format(&mut made, template, &self.arguments, self.first + 1) {
+            Some(()) => Some(Text::Made(made)),
+            None => {
+                MADE.set(made);
+                None
+            }
+        }
+    }
+
+    /// The same for what may be anything: arguments that do not fit it are left out.
+    fn loose_text(&self) -> PyResult<Text<'py>> {
+        let py = self.logger.py();
+        let Some(message) = self.arguments.get(self.first) else { return Ok(Text::Python(PyString::intern(py, ""))) };
+        let text = message.str()?;
+        let own = self.arguments.tuple_from(self.first + 1)?;
+        let whole = if own.is_empty() { None } else { text.rem(own).ok().and_then(|text| text.cast_into_exact().ok()) };
+        Ok(Text::Python(whole.unwrap_or(text)))
+    }
+}
+
+thread_local! {
+    /// Room for a message, kept from one call to the next.
+    static MADE: Cell<String> = const { Cell::new(String::new()) };
+}
+
+/// Bytes of room beyond which it is not kept.
+const ROOM_KEPT: usize = 64 << 10;
+
+/// The text of a message.
+enum Text<'py> {
+    /// Formatted here.
+    Made(String),
+    /// Formatted by Python, or as it was given.
+    Python(Bound<'py, PyString>),
+}
+
+impl Text<'_> {
+    /// None for text with surrogates, which UTF-8 does not have.
+    fn as_str(&self) -> Option<&str> {
+        match self {
+            Text::Made(text) => Some(text),
+            Text::Python(text) => text.to_str().ok(),
+        }
+    }
+
+    /// Keeps the room for the next call.
+    fn give_back(self) {
+        if let Text::Made(made) = self
+            && made.capacity() <= ROOM_KEPT
+        {
+            MADE.set(made);
+        }
     }
 }
 

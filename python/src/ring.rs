@@ -169,6 +169,13 @@ pub(crate) fn configured_levels(role: &str) -> PyResult<Levels> {
     lastwords::builder(role).directives().map(|found| levels(&found)).map_err(|error| exception(&error))
 }
 
+/// What they say of the finest level that this role's ring records; None if nothing that no file shows.
+#[pyfunction]
+pub(crate) fn configured_record_level(role: &str) -> PyResult<Option<u16>> {
+    let level = lastwords::builder(role).record_level().map_err(|error| exception(&error))?;
+    Ok((level != Level::OFF).then_some(level.number()))
+}
+
 fn levels(directives: &Directives) -> Levels {
     let all = (None, directives.default_level().number());
     iter::once(all).chain(directives.targets().map(|(target, level)| (Some(target.to_owned()), level.number()))).collect()

@@ -180,3 +180,40 @@ def test_somebody_elses_faulthandler_is_left_as_it_is(logs: Logs) -> None:
     logs.drain()
     [text] = logs.crash_files()
     assert "Fatal Python error" not in text
+
+
+ASYNCIO = """
+import asyncio, gc
+async def frame():
+    raise OSError("camera gone")
+async def main():
+    task = asyncio.create_task(frame())
+    await asyncio.sleep(0.01)
+    del task
+    gc.collect()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("disable", [True, False])
+def test_dict_config_takes_no_exception_of_asyncio_away_and_none_comes_twice(logs: Logs, disable: bool) -> None:
+    logs.run(
+        f"""
+import logging.config
+logging.config.dictConfig({{
+    "version": 1,
+    "disable_existing_loggers": {disable},
+    "handlers": {{"ring": {{"class": "lastwords.RingHandler", "role": "worker", "log_dir": LOGS}}}},
+    "root": {{"level": "INFO", "handlers": ["ring"]}},
+}})
+"""
+        + ASYNCIO
+    )
+    assert [level for level, _ in logs.lines()] == ["CRITICAL"]
+    assert critical(logs).endswith("OSError: camera gone")
+
+
+def test_fields_stand_before_the_traceback(logs: Logs) -> None:
+    logs.run(SETUP + "try: 1 / 0\nexcept ZeroDivisionError: log.exception('failed', extra={'request': 7})")
+    text = logs.messages()[1]
+    assert text.startswith("failed request=7\nTraceback") and text.endswith("ZeroDivisionError: division by zero")

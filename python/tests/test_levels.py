@@ -60,3 +60,27 @@ def test_a_level_that_is_disabled_costs_no_argument_its_text(logs: Logs) -> None
         """
     )
     assert logs.lines() == []
+
+
+def test_what_no_file_shows_needs_no_setup_and_may_be_anything(logs: Logs) -> None:
+    logs.run(
+        """
+        log = lastwords.get_logger_from_env()
+        log.debug("the first of all")
+        log.debug("with %s", "extra", extra={"a": 1})
+        log.debug("with a traceback", exc_info=True)
+        log.debug({"not": "text"})
+        log.debug("a module: %s", os.path)
+        log.debug("wrong: %d", "text")
+        os.kill(os.getpid(), 9)
+        """,
+        status=-9,
+        LASTWORDS_DIR=str(logs.folder),
+        LASTWORDS_ROLE="worker",
+        LASTWORDS_RECORD="debug",
+        LASTWORDS_CONSOLE="false",
+    )
+    logs.drain()
+    [text] = logs.crash_files()
+    for said in ("the first of all", "with extra", "with a traceback", "{'not': 'text'}", "a module: <module", "wrong: %d"):
+        assert f"[DEBUG] [MainThread] {said}" in text, said

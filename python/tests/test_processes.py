@@ -285,3 +285,20 @@ def test_a_process_that_never_flushes_is_drained_by_the_dedicated_flusher(logs: 
         """
     )
     assert logs.messages() == ["drained by another process"]
+
+
+def test_sigterm_in_the_middle_of_setup_is_no_alarm(logs: Logs) -> None:
+    logs.run(
+        """
+        import random, signal, time
+        for _ in range(100):
+            child = os.fork()
+            if child == 0:
+                lastwords.setup_logger("worker", LOGS, console=False)
+                time.sleep(30)
+            time.sleep(random.random() * 0.012)
+            os.kill(child, signal.SIGTERM)
+            assert os.waitpid(child, 0)[1] == signal.SIGTERM
+        """
+    )
+    no_alarm(logs)

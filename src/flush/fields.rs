@@ -15,7 +15,8 @@ pub(crate) fn has_any(record: &Record<'_>) -> bool {
     record.extras().any(|(kind, _)| matches!(kind, extra_kind::FIELD | extra_kind::SPAN))
 }
 
-/// Spans, message and fields, not yet escaped.
+/// Spans, message and fields, not yet escaped. Fields stand behind the message's first line: what follows it may be a
+/// traceback.
 pub(crate) fn compose(record: &Record<'_>) -> Vec<u8> {
     let mut out = Vec::with_capacity(record.body.len() + 64);
     let mut spans = record.spans().peekable();
@@ -33,7 +34,9 @@ pub(crate) fn compose(record: &Record<'_>) -> Vec<u8> {
         out.extend_from_slice(if spans.peek().is_some() { b":" } else { b": " });
     }
     let start = out.len();
-    out.extend_from_slice(record.text());
+    let text = record.text();
+    let (first, further) = text.split_at(text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len()));
+    out.extend_from_slice(first);
     for field in record.fields() {
         // A record of fields alone has no text that a space would stand behind.
         if out.len() > start {
@@ -41,6 +44,7 @@ pub(crate) fn compose(record: &Record<'_>) -> Vec<u8> {
         }
         show(&field, &mut out);
     }
+    out.extend_from_slice(further);
     out
 }
 
@@ -83,6 +87,15 @@ mod tests {
         let text = String::from_utf8(compose(&record)).expect("text");
         let expected = r#"request{id=7 path="/a b"}:query: slow rows=-12 "a key"=1.5 raw=[1, 2] cut=[1]"#;
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn fields_stand_behind_the_first_line() {
+        let mut body = b"failed\nTraceback\nValueError".to_vec();
+        let encoding = BodyWriter::after_text(&mut body).field("a", value_tag::BOOL, &1u64.to_le_bytes()).finish();
+        let record =
+            Record { first: 1, last: 1, clock: 0, message: 1, thread: 0, call_site: 0, level: Level::INFO, encoding, body: &body };
+        assert_eq!(compose(&record), b"failed a=true\nTraceback\nValueError");
     }
 
     #[test]

@@ -34,6 +34,25 @@ pub(crate) fn on_ordinary_end(mark: fn(u32)) {
     }
 }
 
+/// Keeps these signals from the calling thread until `work` is done: a ring that is there, and that no handler knows yet,
+/// would look like a crash.
+pub(crate) fn deferred<T>(work: impl FnOnce() -> T) -> T {
+    let (mut set, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+    // SAFETY: sigemptyset initialises the set before the others read it, and pthread_sigmask fills the mask of before, which
+    // cannot fail with a valid set.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for signal in ORDINARY {
+            libc::sigaddset(set.as_mut_ptr(), signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), before.as_mut_ptr());
+    }
+    let done = work();
+    // SAFETY: as above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    done
+}
+
 extern "C" fn end(signal: libc::c_int) {
     let mark = MARK.load(Ordering::Acquire);
     if !mark.is_null() {
