@@ -230,12 +230,15 @@ fn compare(record: &Record<'_>, site: Option<&Template>, message: &str, fields: 
     assert_eq!(found["message"], message);
     let expected: Map<String, Json> = fields.iter().map(|(name, value)| (name.clone(), value.json(&found["fields"][name]))).collect();
     assert_eq!(found.get("fields"), (!fields.is_empty()).then_some(&Json::Object(expected)));
-    let mut text = message.to_owned();
+    // Fields of a front end stand behind the first line, those of a macro at the end.
+    let first = if record.has_values() { message.len() } else { message.find('\n').unwrap_or(message.len()) };
+    let mut text = message[..first].to_owned();
     for (name, value) in fields {
-        // Nothing stands before the first field of a front end's record that has no message.
+        // Nothing stands before the first field of a front end's record whose first line is empty.
         text += if text.is_empty() && !record.has_values() { "" } else { " " };
         text += &format!("{name}={}", value.text());
     }
+    text += &message[first..];
     let (mut shown, mut escaped) = (Vec::new(), Vec::new());
     render::record(&mut shown, record, site);
     render::escape(&mut escaped, text.as_bytes());
