@@ -8,6 +8,7 @@
 
 use crate::descriptor::above_standard;
 use crate::folder::stem;
+use crate::mutant::{self, Mutant};
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -64,6 +65,9 @@ pub fn read(entry: &Path) -> io::Result<Option<Attachment>> {
 /// # Errors
 /// As unlink(2).
 pub fn remove(entry: &Path) -> io::Result<()> {
+    if mutant::is(Mutant::AttachedLeft) {
+        return Ok(());
+    }
     match fs::remove_file(path(entry)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -110,6 +110,16 @@ mutants! {
     PanicIsExit = "panic-is-exit",
     /// A removal of shared memory that was cut off in the middle is left so.
     HalfRemoved = "half-removed",
+    /// A process that says that it ends in an ordinary way is not believed.
+    CloseUnheard = "close-unheard",
+    /// A record that may not wait does not ask for room.
+    AtOnceBlind = "at-once-blind",
+    /// Threads that are to end for a fork stay.
+    ThreadsKept = "threads-kept",
+    /// A ring's attachment is not removed with it.
+    AttachedLeft = "attached-left",
+    /// A new ring does not get the names that levels have.
+    NamesForgotten = "names-forgotten",
     /// No defect to be caught: the drain writes no journal, to measure what the journal costs.
     JournalOff = "journal-off",
 }

@@ -85,6 +85,9 @@ impl LoggerCell {
 
     /// Makes the logger the one of this process, its ring with the names that levels have.
     fn publish(&'static self, logger: Box<Logger>) -> &'static Logger {
+        if mutant::is(Mutant::NamesForgotten) {
+            return self.page.set(logger);
+        }
         let written = self.named.write(logger.ring(), None);
         let logger = self.page.set(logger);
         // Pairs with the fence of `name_level`: a thread that does not find the logger there has its name found here.
@@ -257,7 +260,8 @@ extern "C" fn at_exit(status: c_int, _: *mut c_void) {
 /// Says that this process is about to end in an ordinary way, for one that ends by _exit(2), which no hook of ours sees: its
 /// death is no alarm then, and what its rings hold is drained as always.
 pub fn close() {
-    for logger in cells().filter_map(|cell| cell.page.get()).filter(|logger| logger.is_of_this_process()) {
+    let heard = |logger: &&Logger| logger.is_of_this_process() && !mutant::is(Mutant::CloseUnheard);
+    for logger in cells().filter_map(|cell| cell.page.get()).filter(heard) {
         logger.ring().close(closed::EXIT, 0);
     }
 }

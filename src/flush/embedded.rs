@@ -5,6 +5,7 @@ use crate::complain::complain;
 use crate::flush::flusher::{Election, Flusher};
 use crate::folder::Folder;
 use crate::holder::Holder;
+use crate::mutant::{self, Mutant};
 use crate::registry;
 use crate::sys::hooks;
 use crate::thread;
@@ -82,6 +83,9 @@ pub(crate) fn start(folder: &Folder) {
 /// know. Each finishes its batch and gives the lock to another process. None is started before [`resume`] or
 /// [`resume_with_next_record`].
 pub fn pause() {
+    if mutant::is(Mutant::ThreadsKept) {
+        return;
+    }
     STATE.store(state::PAUSED, Ordering::Release);
     let Ok(mut list) = STANDING_BY.try_lock() else { return };
     registry::ring_doorbells();
