@@ -116,7 +116,8 @@ impl Log {
     pub fn flush(self) -> Result<()> {
         #[cfg(feature = "flusher")]
         crate::flush::embedded::resume_if_due();
-        self.cell.logger().map_or(Ok(()), |logger| logger.flush(FLUSH_MAX))
+        // A forked child that has logged nothing has no ring, and makes none for this.
+        self.cell.made_here().map_or(Ok(()), |logger| logger.flush(FLUSH_MAX))
     }
 
     /// A file for this process's own notes, open for appending, which end up in its crash file: what `write(2)` has put

@@ -59,6 +59,11 @@ impl LoggerCell {
         self.page.get().or_else(|| self.after_fork())
     }
 
+    /// The same, but a forked child that has logged nothing stays without.
+    pub(crate) fn made_here(&'static self) -> Option<&'static Logger> {
+        self.page.get()
+    }
+
     fn fill(&'static self, builder: Builder) -> Result<()> {
         let taken = || Error::AlreadyInitialised { role: self.role() };
         if !self.page.begin() {

@@ -10,8 +10,10 @@ import lastwords  # 1: before, from logging.handlers import RotatingFileHandler
 FOLDER = Path(os.environ.get("LASTWORDS_DIR") or Path(tempfile.gettempdir(), "lastwords-examples"))
 
 handler = lastwords.RingHandler(  # 2: before, handler = RotatingFileHandler(
-    role="shop", log_dir=FOLDER,  # 3: before, filename=FOLDER / "shop.log",
-    rotate_size=65536, rotate_keep=3,  # 4: before, maxBytes=65536, backupCount=3,
+    role="shop",
+    log_dir=FOLDER,  # 3: before, filename=FOLDER / "shop.log",
+    rotate_size=65536,
+    rotate_keep=3,  # 4: before, maxBytes=65536, backupCount=3,
 )  # 5: before, ) and handler.setFormatter(...): time, pid and level are there without one
 logging.root.addHandler(handler)
 logging.root.setLevel(logging.INFO)

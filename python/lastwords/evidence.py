@@ -154,7 +154,10 @@ def _after_fork_in_child() -> None:
 
 
 def _watch_exit() -> None:
-    """Has ``os._exit`` say that it is an ordinary end: it is how processes of ``multiprocessing`` end, and children of ``fork``."""
+    """Has ``os._exit`` say that it is an ordinary end.
+
+    It is how processes of ``multiprocessing`` and children of ``fork`` end.
+    """
     exit_at_once = os._exit
 
     @functools.wraps(exit_at_once)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lastwords import evidence
 from lastwords._native import Console, FastHandler, Ring
+from lastwords.logger import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,13 +24,15 @@ KEPT_MAX = 1000
 _WAY = ("emit", "filter", "format", "handle")
 #: Names of levels that a ring shows by itself.
 _STANDARD = {0: "NOTSET", 10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
+#: Names of levels that rings have been told, by role and folder.
+_names: dict[tuple[str, Path | None], dict[int, str]] = {}
 #: Attributes that every record has.
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"asctime", "message", "taskName"}
 #: How many a record without ``extra`` has once it was formatted.
 _PLAIN = len(logging.makeLogRecord({}).__dict__) + 1
 
 
-class _Handler(FastHandler, logging.Handler):
+class _Handler(FastHandler, logging.Handler, metaclass=Watched):
     def __init__(self, level: int | str = logging.NOTSET) -> None:
         logging.Handler.__init__(self, level)
 
@@ -101,7 +104,7 @@ class RingHandler(_Handler):
 
         self.ring = Ring(self.role, given, changed)
         self._pid = os.getpid()
-        self._names = dict(_STANDARD)
+        self._names = _names.setdefault((self.role, self.folder), dict(_STANDARD))
         for level in list(logging._levelToName):
             self._name_level(self.ring, level)
         self.fast = self._kept is None and self._way_is_ours(RingHandler)
@@ -201,6 +204,9 @@ class RingHandler(_Handler):
         """Has the ring know the level by its name, which ``logging.addLevelName`` may have changed."""
         name = logging.getLevelName(level)
         if self._names.get(level) != name:
+            if level in _STANDARD:
+                # It may get its own name back at any time, and the short way would not say so.
+                self.fast = False
             self._names[level] = name
             if 0 <= level < 65535:
                 ring.name_level(level, name)

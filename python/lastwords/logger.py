@@ -2,18 +2,60 @@
 
 from __future__ import annotations
 
+import abc
+import inspect
 import logging
+import types
 
-from lastwords._native import FastLogger, fast_methods
+from lastwords._native import FastLogger, fast_methods, give_up_short_way
 
 #: What a record passes on its way. Who replaces one of these wants to see every record.
-_WAY = frozenset(
-    {"_log", "callHandlers", "findCaller", "getEffectiveLevel", "handle", "hasHandlers", "isEnabledFor", "makeRecord"}
+_WAY = (
+    "_log",
+    "callHandlers",
+    "filter",
+    "findCaller",
+    "getEffectiveLevel",
+    "handle",
+    "hasHandlers",
+    "isEnabledFor",
+    "makeRecord",
 )
 _METHODS = fast_methods()
 
 
-class Logger(logging.Logger, FastLogger):
+#: What our classes had before somebody replaced it, by class and name.
+_replaced: dict[tuple[type, str], object] = {}
+
+
+class Watched(abc.ABCMeta):
+    """The class of our classes, of a kind that goes together with abstract ones.
+
+    While one of them is changed, by a mock for instance, all records go the standard way.
+    """
+
+    def __setattr__(cls, name: str, value: object) -> None:
+        """Sets an attribute."""
+        before = inspect.getattr_static(cls, name, None)
+        super().__setattr__(name, value)
+        cls._note(name, before)
+
+    def __delattr__(cls, name: str) -> None:
+        """Takes an attribute away."""
+        before = inspect.getattr_static(cls, name, None)
+        super().__delattr__(name)
+        cls._note(name, before)
+
+    def _note(cls, name: str, before: object) -> None:
+        if name in _WAY and issubclass(cls, Logger) and cls is not Logger:
+            cls._take_standard_way_if_changed()
+        elif name in _WAY or name in ("emit", "format"):
+            if inspect.getattr_static(cls, name, None) is _replaced.setdefault((cls, name), before):
+                del _replaced[cls, name]
+            give_up_short_way(bool(_replaced))
+
+
+class Logger(logging.Logger, FastLogger, metaclass=Watched):
     """A ``logging.Logger``, faster.
 
     Where every handler that a record would reach is one of this package's and nothing was put in the way of the record, no
@@ -31,16 +73,22 @@ class Logger(logging.Logger, FastLogger):
     def __init_subclass__(cls, **keywords: object) -> None:
         """Gives a subclass that changes the way of a record the methods of ``logging.Logger`` back."""
         super().__init_subclass__(**keywords)
-        if _WAY & cls.__dict__.keys():
-            for name in _METHODS:
-                if name not in cls.__dict__:
+        cls._take_standard_way_if_changed()
+
+    @classmethod
+    def _take_standard_way_if_changed(cls) -> None:
+        if any(getattr(cls, name) is not getattr(logging.Logger, name) for name in _WAY):
+            for name, method in _METHODS.items():
+                if getattr(cls, name) is method:
                     setattr(cls, name, getattr(logging.Logger, name))
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Sets an attribute. A logger whose way of a record is changed becomes an ordinary one."""
+        """Sets an attribute. A logger whose way of a record is changed gets the methods of ``logging.Logger`` back."""
         super().__setattr__(name, value)
-        if name in _WAY and type(self) is Logger:
-            object.__setattr__(self, "__class__", logging.Logger)
+        if name in _WAY:
+            for method in _METHODS:
+                if method not in self.__dict__:
+                    super().__setattr__(method, types.MethodType(getattr(logging.Logger, method), self))
 
     debug = _METHODS["debug"]
     info = _METHODS["info"]

@@ -34,7 +34,7 @@ mod native {
     #[pymodule_export]
     use super::interpreter::is_main_interpreter;
     #[pymodule_export]
-    use super::logger::FastLogger;
+    use super::logger::{FastLogger, give_up_short_way};
     #[pymodule_export]
     use super::methods::fast_methods;
     #[pymodule_export]

@@ -9,20 +9,32 @@ use crate::attributes::attributes;
 use crate::handler::{FastHandler, Sink};
 use crate::methods::Arguments;
 use crate::percent;
-use crate::ring::FINEST;
+use crate::ring::{FINEST, readable};
+use lastwords::Level;
+use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyNone, PyString, PyTuple, PyType};
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::iter;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The type that the fast methods are for, beside `logging.Logger`. It has no data of its own, so that a `logging.Logger`
 /// that exists already can become one.
 #[pyclass(subclass, frozen, module = "lastwords._native")]
 #[derive(Debug)]
 pub(crate) struct FastLogger;
+
+/// Somebody has changed one of our own classes.
+static GIVEN_UP: AtomicBool = AtomicBool::new(false);
+
+/// Has every record of this process go the standard way, or no longer.
+#[pyfunction]
+pub(crate) fn give_up_short_way(give_up: bool) {
+    GIVEN_UP.store(give_up, Ordering::Relaxed);
+}
 
 /// The standard library's classes and methods, as they were when this module was imported first.
 struct Standard {
@@ -32,6 +44,7 @@ struct Standard {
     handle: Py<PyAny>,
     call_handlers: Py<PyAny>,
     make_record: Py<PyAny>,
+    level_names: Py<PyDict>,
 }
 
 impl Standard {
@@ -45,14 +58,25 @@ impl Standard {
                 handle: logger.getattr("handle")?.unbind(),
                 call_handlers: logger.getattr("callHandlers")?.unbind(),
                 make_record: logger.getattr("makeRecord")?.unbind(),
+                level_names: module.getattr("_levelToName")?.cast_into::<PyDict>()?.unbind(),
                 module: module.dict().unbind(),
                 logger: logger.unbind(),
             })
         })
     }
 
+    /// Whether a standard level has its own name: another one may be new to the handlers.
+    fn has_its_name(&self, py: Python<'_>, level: i64) -> PyResult<bool> {
+        let name = self.level_names.bind(py).get_item(level)?;
+        let name = name.as_ref().and_then(|name| name.cast_exact::<PyString>().ok()?.to_str().ok());
+        Ok(name.is_some() && name == Level::new(level as u16).name())
+    }
+
     /// Whether nobody has put something else in the place of what a record passes.
     fn is_as_it_was(&self, py: Python<'_>) -> PyResult<bool> {
+        if GIVEN_UP.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
         let factory = self.module.bind(py).get_item(intern!(py, "_logRecordFactory"))?;
         let logger = self.logger.bind(py);
         Ok(factory.is_some_and(|factory| factory.is(&self.record))
@@ -113,6 +137,8 @@ struct Message<'a, 'py> {
 #[derive(Default)]
 struct Reached<'py> {
     sinks: [Option<Sink<'py>>; 2],
+    /// There are handlers, whatever their levels.
+    any: bool,
     /// Somebody who must get a `LogRecord`.
     others: bool,
 }
@@ -144,9 +170,13 @@ impl<'py> Message<'_, 'py> {
         if named || !self.standard {
             return Ok(false);
         }
-        let reached = self.reached(&own, false)?;
-        if reached.others || !Standard::get(py)?.is_as_it_was(py)? {
+        let (reached, standard) = (self.reached(&own, false)?, Standard::get(py)?);
+        if reached.others || !standard.is_as_it_was(py)? || !standard.has_its_name(py, self.level)? {
             return Ok(false);
+        }
+        if reached.sinks.iter().all(Option::is_none) {
+            // A logger without any handler prints in the standard way.
+            return Ok(reached.any);
         }
         let Some(text) = self.text()? else { return Ok(false) };
         self.record(&own, text, reached, false)
@@ -172,18 +202,18 @@ impl<'py> Message<'_, 'py> {
     fn record(&self, own: &Bound<'py, PyDict>, text: Text<'py>, reached: Reached<'py>, fine: bool) -> PyResult<bool> {
         let py = self.logger.py();
         let Some(name) = own.get_item(intern!(py, "name"))? else { return Ok(false) };
-        let (Some(said), Ok(Ok(name))) = (text.as_str(), name.cast_exact::<PyString>().map(|name| name.to_str())) else {
-            return Ok(false);
-        };
+        let Ok(name) = name.cast_exact::<PyString>() else { return Ok(false) };
+        let (said, name) = (text.readable()?, readable(name)?);
         for sink in reached.sinks.into_iter().flatten() {
             match sink {
                 Sink::Ring(ring) => {
                     let place = ring.get().place(py)?;
-                    ring.get().put(py, self.level, name, (&place.file, place.line), said.as_bytes(), &[], fine)?;
+                    ring.get().put(py, self.level, &name, (&place.file, place.line), said.as_bytes(), &[], fine)?;
                 }
-                Sink::Console(console) => console.get().push(self.level, said, None),
+                Sink::Console(console) => console.get().push(self.level, &said, None),
             }
         }
+        drop(said);
         text.give_back();
         Ok(true)
     }
@@ -212,6 +242,7 @@ impl<'py> Message<'_, 'py> {
 
     fn add(&self, reached: &mut Reached<'py>, handler: &Bound<'py, PyAny>, any_level: bool) -> PyResult<()> {
         let py = self.logger.py();
+        reached.any = true;
         let Ok(ours) = handler.cast::<FastHandler>() else {
             let level: i64 = handler.getattr(intern!(py, "level"))?.extract().unwrap_or(0);
             reached.others |= level <= self.level;
@@ -260,7 +291,12 @@ impl<'py> Message<'_, 'py> {
             }
             _ => message.rem(&own),
         };
-        Ok(text.ok().and_then(|text| text.cast_into_exact().ok()).map(Text::Python))
+        match text {
+            Ok(text) => Ok(text.cast_into_exact().ok().map(Text::Python)),
+            // The long way finds the same error and shows it. An interruption is none of the message's.
+            Err(error) if error.is_instance_of::<PyException>(self.logger.py()) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn format(&self, template: &str) -> Option<Text<'py>> {
@@ -303,11 +339,10 @@ enum Text<'py> {
 }
 
 impl Text<'_> {
-    /// None for text with surrogates, which UTF-8 does not have.
-    fn as_str(&self) -> Option<&str> {
+    fn readable(&self) -> PyResult<Cow<'_, str>> {
         match self {
-            Text::Made(text) => Some(text),
-            Text::Python(text) => text.to_str().ok(),
+            Text::Made(text) => Ok(text.into()),
+            Text::Python(text) => readable(text),
         }
     }
 

@@ -11,11 +11,29 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Of the innermost Python function that runs: the methods of our logger are none.
+    /// Of the innermost Python function that runs and is none of `logging`: the methods of our logger are none.
     pub(crate) fn of_caller(py: Python<'_>) -> PyResult<Place> {
-        let frame = py.import(intern!(py, "sys"))?.call_method0(intern!(py, "_getframe"))?;
-        let file = frame.getattr(intern!(py, "f_code"))?.getattr(intern!(py, "co_filename"))?;
+        let of_logging = py.import(intern!(py, "logging"))?.getattr(intern!(py, "_srcfile"))?;
+        if of_logging.is_none() {
+            // Whoever sets it so wants no search for callers.
+            return Ok(Place { file: "(unknown file)".to_owned(), line: 0 });
+        }
+        let mut frame = py.import(intern!(py, "sys"))?.call_method0(intern!(py, "_getframe"))?;
+        let mut file = file_of(&frame)?;
+        while file.eq(&of_logging)? {
+            let back = frame.getattr(intern!(py, "f_back"))?;
+            if back.is_none() {
+                break;
+            }
+            file = file_of(&back)?;
+            frame = back;
+        }
         let line: Option<u32> = frame.getattr(intern!(py, "f_lineno"))?.extract()?;
         Ok(Place { file: file.str()?.to_string_lossy().into_owned(), line: line.unwrap_or(0) })
     }
+}
+
+fn file_of<'py>(frame: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = frame.py();
+    frame.getattr(intern!(py, "f_code"))?.getattr(intern!(py, "co_filename"))
 }

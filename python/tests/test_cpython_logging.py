@@ -22,9 +22,8 @@ import warnings
 from pathlib import Path
 from unittest import mock
 
-import pytest
-
 import lastwords
+import pytest
 
 try:
     with warnings.catch_warnings():
@@ -35,7 +34,9 @@ except ImportError as error:
     pytest.skip(f"this interpreter comes without CPython's own tests: {error}", allow_module_level=True)
 
 if not issubclass(lastwords.Logger, logging.Logger) or lastwords.Logger is logging.Logger:
-    pytest.skip("there are no loggers of ours on this platform: the package falls back to those of logging", allow_module_level=True)
+    pytest.skip(
+        "there are no loggers of ours on this platform: the package falls back to those of logging", allow_module_level=True
+    )
 
 # Files and sockets that a case leaves open are the case's, and 3.12 warns of the threads that one of them forks with.
 pytestmark = [

@@ -26,10 +26,10 @@ def test_each_directive_with_each_kind_of_value(logs: Logs) -> None:
     same(
         logs,
         """
-values = [0, 7, -7, 2**63 - 1, -(2**63), 2**63, 10**30, True, False, None, 0.0, -0.0, 0.5, 1.5, 2.5, 1e16, 1e300, 5e-324, "", "text",
-          "ünïcode ☂", "100%", "%s", "a" * 5000, (), (1, 2), [1], {}, {"a": 1}, b"bytes", object, 1 + 2j]
-directives = ["%s", "%d", "%i", "%f", "%.0f", "%.1f", "%.3f", "%.9f", "%.12f", "%5d", "%-5s|", "%05.1f", "%x", "%X", "%o", "%e", "%g",
-              "%r", "%a", "%+d", "% d", "%%%s", "%s%%", "%ld", "%.3s"]
+values = [0, 7, -7, 2**63 - 1, -(2**63), 2**63, 10**30, True, False, None, 0.0, -0.0, 0.5, 1.5, 2.5, 1e16, 1e300, 5e-324]
+values += ["", "text", "ünïcode ☂", "100%", "%s", "a" * 5000, (), (1, 2), [1], {}, {"a": 1}, b"bytes", object, 1 + 2j]
+directives = ["%s", "%d", "%i", "%f", "%.0f", "%.1f", "%.3f", "%.9f", "%.12f", "%5d", "%-5s|", "%05.1f", "%x", "%X", "%o"]
+directives += ["%e", "%g", "%r", "%a", "%+d", "% d", "%%%s", "%s%%", "%ld", "%.3s"]
 for directive, value in itertools.product(directives, values):
     try:
         directive % (value,)
@@ -60,7 +60,7 @@ def test_what_is_wrong_with_the_arguments_is_shown_as_python_shows_it_and_the_pr
     running = logs.start(
         """
 log = lastwords.setup_logger("worker", LOGS, console=False)
-for template, arguments in [("%d", ("x",)), ("%d %d", (1,)), ("%d", (1, 2)), ("%", (1,)), ("%q", (1,)), ("%.f", ("x",)), ("%d", (None,))]:
+for template, *arguments in [("%d", "x"), ("%d %d", 1), ("%d", 1, 2), ("%", 1), ("%q", 1), ("%.f", "x"), ("%d", None)]:
     log.info(template, *arguments)
 log.info("goes on")
 """

@@ -115,6 +115,24 @@ if __name__ == "__main__":
     assert sorted(logs.messages()) == sorted(f"job {n}" for n in range(20))
 
 
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_a_process_of_multiprocessing_that_never_logs_leaves_no_trace(logs: Logs, method: str) -> None:
+    run_file(
+        logs,
+        f"""
+import multiprocessing
+if __name__ == "__main__":
+    lastwords.setup_logger("worker", LOGS, console=False).info("parent")
+    process = multiprocessing.get_context("{method}").Process(target=int)
+    process.start()
+    process.join()
+    assert len(os.listdir(LOGS + "/rings")) == 6, os.listdir(LOGS + "/rings")
+""",
+    )
+    no_alarm(logs)
+    assert logs.messages() == ["parent"]
+
+
 def test_a_killed_worker_of_a_pool_is_an_alarm_and_its_lines_are_there(logs: Logs) -> None:
     run_file(
         logs,
