@@ -52,7 +52,7 @@ def attach(handler: RingHandler) -> None:
     try:
         earlier, _attached = _attached, os.fdopen(handler.ring.attachment(), "ab", buffering=0)
         faulthandler.enable(file=_attached, all_threads=True)
-    except OSError as error:
+    except (OSError, RuntimeError, ValueError) as error:
         print(f"lastwords: no tracebacks of fatal signals: {error}", file=sys.stderr)
     else:
         if earlier is not None:
@@ -147,7 +147,7 @@ def _watch_forks() -> None:
 
 def _after_fork_in_child() -> None:
     _native.after_fork_in_child()
-    if _attached is not None and sys.__stderr__ is not None:
+    if _attached is not None and faulthandler.is_enabled() and sys.__stderr__ is not None:
         # The file is the parent's. This process has its own from its first record on.
         with contextlib.suppress(OSError, ValueError):
             faulthandler.enable(file=sys.__stderr__, all_threads=True)
@@ -165,6 +165,7 @@ def _watch_exit() -> None:
         _native.close()
         if _handler is not None and _multiprocessing_parent() is not None:
             _handler.flush()
+            _native.Console().flush()
         exit_at_once(status)
 
     os._exit = _exit

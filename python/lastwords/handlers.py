@@ -7,13 +7,13 @@ import datetime
 import logging
 import os
 import sys
+import threading
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastwords import evidence
-from lastwords._native import Console, FastHandler, Ring
-from lastwords.logger import Watched
+from lastwords._native import Console, FastHandler, Ring, name_thread, set_namer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,7 +32,7 @@ _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"asctime", "message", "t
 _PLAIN = len(logging.makeLogRecord({}).__dict__) + 1
 
 
-class _Handler(FastHandler, logging.Handler, metaclass=Watched):
+class _Handler(FastHandler, logging.Handler):
     def __init__(self, level: int | str = logging.NOTSET) -> None:
         logging.Handler.__init__(self, level)
 
@@ -42,7 +42,9 @@ class _Handler(FastHandler, logging.Handler, metaclass=Watched):
             self.fast = False
 
     def _way_is_ours(self, own: type) -> bool:
-        return all(getattr(type(self), name) is getattr(own, name) for name in _WAY)
+        return not any(name in self.__dict__ for name in _WAY) and all(
+            getattr(type(self), name) is getattr(own, name) for name in _WAY
+        )
 
 
 class RingHandler(_Handler):
@@ -102,7 +104,9 @@ class RingHandler(_Handler):
             if handler is not None:
                 handler._ring_changed()
 
-        self.ring = Ring(self.role, given, changed)
+        with logging._lock:  # type: ignore[attr-defined]
+            # A process has one ring for a role and folder: two threads that look at once would make two.
+            self.ring = Ring(self.role, given, changed)
         self._pid = os.getpid()
         self._names = _names.setdefault((self.role, self.folder), dict(_STANDARD))
         for level in list(logging._levelToName):
@@ -126,14 +130,15 @@ class RingHandler(_Handler):
             text = self.format(record)
             fields = None
             if self.formatter is None and len(record.__dict__) > _PLAIN:
-                fields = {name: value for name, value in record.__dict__.items() if name not in _OWN}
-            line = (record.levelno, record.name, record.pathname, record.lineno or 0, text, fields)
+                fields = {str(name): _plain(value) for name, value in record.__dict__.items() if name not in _OWN}
+            line = (record.levelno, str(record.name), str(record.pathname), record.lineno or 0, text, fields)
             if self._kept is not None:
                 self._keep(record.created, line)
             ring = self.ring or self.open_early()
             if ring is not None:
                 self._name_level(ring, record.levelno)
-                ring.append(*line)
+                if ring.append(*line, record.threadName):
+                    self._ring_changed()
         except RecursionError:
             raise
         except Exception:
@@ -255,6 +260,21 @@ class ConsoleHandler(_Handler):
         """Waits until all lines are written, at most 0.3 s."""
         if self.console is not None:
             self.console.flush()
+
+
+def _name_thread() -> None:
+    """Names the calling thread in rings, before its first record."""
+    name_thread(threading.current_thread().name)
+
+
+set_namer(_name_thread)
+
+
+def _plain(value: object) -> bool | int | float | str:
+    """Numbers and truth values keep their type; everything else is text."""
+    if type(value) is int and not -(2**63) <= value < 2**64:
+        return str(value)
+    return value if type(value) in (bool, int, float, str) else str(value)  # type: ignore[return-value]
 
 
 def app_name() -> str:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import abc
-import inspect
 import logging
-import types
 
-from lastwords._native import FastLogger, fast_methods, give_up_short_way
+from lastwords._native import FastLogger, fast_methods
 
 #: What a record passes on its way. Who replaces one of these wants to see every record.
 _WAY = (
@@ -24,38 +21,11 @@ _WAY = (
 _METHODS = fast_methods()
 
 
-#: What our classes had before somebody replaced it, by class and name.
-_replaced: dict[tuple[type, str], object] = {}
+class _StandardWay(dict[int, bool]):
+    """What a logger has found out about levels. One that keeps it in this takes the standard way always."""
 
 
-class Watched(abc.ABCMeta):
-    """The class of our classes, of a kind that goes together with abstract ones.
-
-    While one of them is changed, by a mock for instance, all records go the standard way.
-    """
-
-    def __setattr__(cls, name: str, value: object) -> None:
-        """Sets an attribute."""
-        before = inspect.getattr_static(cls, name, None)
-        super().__setattr__(name, value)
-        cls._note(name, before)
-
-    def __delattr__(cls, name: str) -> None:
-        """Takes an attribute away."""
-        before = inspect.getattr_static(cls, name, None)
-        super().__delattr__(name)
-        cls._note(name, before)
-
-    def _note(cls, name: str, before: object) -> None:
-        if name in _WAY and issubclass(cls, Logger) and cls is not Logger:
-            cls._take_standard_way_if_changed()
-        elif name in _WAY or name in ("emit", "format"):
-            if inspect.getattr_static(cls, name, None) is _replaced.setdefault((cls, name), before):
-                del _replaced[cls, name]
-            give_up_short_way(bool(_replaced))
-
-
-class Logger(logging.Logger, FastLogger, metaclass=Watched):
+class Logger(logging.Logger, FastLogger):
     """A ``logging.Logger``, faster.
 
     Where every handler that a record would reach is one of this package's and nothing was put in the way of the record, no
@@ -73,22 +43,16 @@ class Logger(logging.Logger, FastLogger, metaclass=Watched):
     def __init_subclass__(cls, **keywords: object) -> None:
         """Gives a subclass that changes the way of a record the methods of ``logging.Logger`` back."""
         super().__init_subclass__(**keywords)
-        cls._take_standard_way_if_changed()
-
-    @classmethod
-    def _take_standard_way_if_changed(cls) -> None:
         if any(getattr(cls, name) is not getattr(logging.Logger, name) for name in _WAY):
             for name, method in _METHODS.items():
                 if getattr(cls, name) is method:
                     setattr(cls, name, getattr(logging.Logger, name))
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Sets an attribute. A logger whose way of a record is changed gets the methods of ``logging.Logger`` back."""
+        """Sets an attribute. A logger whose way of a record is changed takes the standard way from then on."""
         super().__setattr__(name, value)
         if name in _WAY:
-            for method in _METHODS:
-                if method not in self.__dict__:
-                    super().__setattr__(method, types.MethodType(getattr(logging.Logger, method), self))
+            super().__setattr__("_cache", _StandardWay())
 
     debug = _METHODS["debug"]
     info = _METHODS["info"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from typing import Any
 
 from lastwords import _native
@@ -17,7 +16,8 @@ class _Default(int):
 
 
 _INFO = _Default(logging.INFO)
-_lock = threading.RLock()
+#: That of logging, which a configuration may hold that calls us, and which logging makes anew in forked children.
+_lock = logging._lock  # type: ignore[attr-defined]
 #: Handlers of loggers whose process was not told what it is: they follow the first role that is named.
 _assumed: list[RingHandler] = []
 #: Handlers that were made before their role was set up.

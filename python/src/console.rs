@@ -3,12 +3,14 @@
 //! No log call ever writes. Where nobody reads the pipe, so many lines wait, further ones are counted, and the next line that
 //! gets through says how many are missing.
 
+use crate::ring::readable;
 use lastwords::Level;
 use lastwords::clock::realtime_ns;
 use lastwords::flush::render;
 use lastwords::flush::stamp::Stamp;
 use lastwords::flush::stderr::{self, Stderr};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -48,22 +50,24 @@ struct Queue {
     writing: bool,
     /// The thread sleeps until it is woken.
     asleep: bool,
-    /// The thread is to end.
-    ending: bool,
+    /// None is started: the process is being forked.
+    paused: bool,
+    /// Which thread is to write. One that finds another number here ends.
+    writer: u64,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
-struct Shared {
+pub(crate) struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
 }
 
-/// The process's one console. Only a thread that holds the GIL locks it, so that no lock is held where the process is
-/// forked; the thread that writes has what is behind it.
+/// The process's one console. Only who holds the GIL locks this, so that nobody does where the process is forked; the thread
+/// that writes has what is behind it.
 static CURRENT: RwLock<Option<Arc<Shared>>> = RwLock::new(None);
 
-fn current() -> Arc<Shared> {
+pub(crate) fn current() -> Arc<Shared> {
     if let Some(shared) = &*CURRENT.read().unwrap_or_else(PoisonError::into_inner) {
         return Arc::clone(shared);
     }
@@ -83,20 +87,29 @@ impl Console {
     }
 
     /// Has a line written that a formatter has made.
-    fn write(&self, text: &str) {
-        add(Line { ns: 0, level: 0, name: None, text: text.into(), missing: 0, formatted: true });
+    fn write(&self, text: &Bound<'_, PyString>) -> PyResult<()> {
+        add(Line { ns: 0, level: 0, name: None, text: (*readable(text)?).into(), missing: 0, formatted: true });
+        Ok(())
     }
 
     /// Has a message written, with time, pid and level before it.
     #[pyo3(signature = (level, text, name = None))]
-    pub(crate) fn push(&self, level: i64, text: &str, name: Option<&str>) {
-        add(Line { ns: realtime_ns(), level, name: name.map(Into::into), text: text.into(), missing: 0, formatted: false });
+    fn push(&self, level: i64, text: &Bound<'_, PyString>, name: Option<&str>) -> PyResult<()> {
+        self.add(level, &readable(text)?, name);
+        Ok(())
     }
 
     /// Waits until all lines are written, not for long.
     fn flush(&self, py: Python<'_>) {
         let shared = current();
         py.detach(|| shared.flush());
+    }
+}
+
+impl Console {
+    /// The same for text that UTF-8 can hold.
+    pub(crate) fn add(&self, level: i64, text: &str, name: Option<&str>) {
+        add(Line { ns: realtime_ns(), level, name: name.map(Into::into), text: text.into(), missing: 0, formatted: false });
     }
 }
 
@@ -123,10 +136,10 @@ impl Shared {
     }
 
     fn start(self: &Arc<Self>, queue: &mut Queue) {
-        if queue.thread.is_none() {
-            queue.ending = false;
-            let shared = Arc::clone(self);
-            let body = move || Writer { shared, stderr: Stderr::new(), stamp: Stamp::new(false) }.run();
+        if queue.thread.is_none() && !queue.paused {
+            queue.writer += 1;
+            let (shared, number) = (Arc::clone(self), queue.writer);
+            let body = move || Writer { shared, number, stderr: Stderr::new(), stamp: Stamp::new(false) }.run();
             // Without a thread the lines wait, and the next one tries again.
             queue.thread = std::thread::Builder::new().name("lastwords-con".to_owned()).spawn(body).ok();
         }
@@ -146,6 +159,7 @@ impl Shared {
 /// What the thread works with.
 struct Writer {
     shared: Arc<Shared>,
+    number: u64,
     stderr: Stderr,
     stamp: Stamp,
 }
@@ -173,13 +187,15 @@ impl Writer {
     /// Waits for a line and takes it; none if the thread is to end. While nobody reads, all stay.
     fn take(&self) -> Option<Line> {
         let mut queue = self.shared.lock();
-        queue.writing = false;
+        if queue.writer == self.number {
+            queue.writing = false;
+        }
         if queue.lines.is_empty() {
             self.shared.changed.notify_all();
         }
         let mut looks = 0;
         loop {
-            if queue.ending {
+            if queue.writer != self.number {
                 return None;
             }
             if !queue.lines.is_empty() && stderr::is_ready() {
@@ -200,12 +216,11 @@ impl Writer {
 }
 
 /// Ends the thread. Lines that wait stay.
-pub(crate) fn pause() {
-    let shared = current();
+pub(crate) fn pause(shared: &Shared) {
     let thread = {
         let mut queue = shared.lock();
-        queue.ending = true;
-        queue.asleep = false;
+        (queue.paused, queue.asleep) = (true, false);
+        queue.writer += 1;
         queue.thread.take()
     };
     shared.changed.notify_all();
@@ -223,6 +238,7 @@ pub(crate) fn pause() {
 pub(crate) fn resume() {
     let shared = current();
     let mut queue = shared.lock();
+    queue.paused = false;
     if !queue.lines.is_empty() {
         shared.start(&mut queue);
     }

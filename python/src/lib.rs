@@ -34,13 +34,13 @@ mod native {
     #[pymodule_export]
     use super::interpreter::is_main_interpreter;
     #[pymodule_export]
-    use super::logger::{FastLogger, give_up_short_way};
+    use super::logger::{FastLogger, set_namer};
     #[pymodule_export]
     use super::methods::fast_methods;
     #[pymodule_export]
     use super::process::{after_fork_in_child, after_fork_in_parent, before_fork, close};
     #[pymodule_export]
-    use super::ring::{Ring, configured_levels, configured_record_level};
+    use super::ring::{Ring, configured_levels, configured_record_level, name_thread};
     #[pymodule_export]
     use super::tool::run_tool;
 }

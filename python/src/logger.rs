@@ -4,14 +4,16 @@
 //! every handler that the record would reach is one of ours and as it came, and neither the factory of records nor a method
 //! of `logging.Logger` that a record passes was replaced. All of that is looked at in every call, so nothing has to be told
 //! when it changes. Otherwise the call goes to the method of `logging.Logger` that has the same name.
+//!
+//! Nothing here runs code in Python. Where that is needed, a [`Step`] says what is to be called, and the frame that called us,
+//! which has nothing to clean up, calls it: the interpreter ends daemon threads in the middle of such code, by unwinding.
 
 use crate::attributes::attributes;
 use crate::handler::{FastHandler, Sink};
-use crate::methods::Arguments;
+use crate::methods::{Arguments, Step, Way};
 use crate::percent;
-use crate::ring::{FINEST, readable};
+use crate::ring::{FINEST, Put, readable};
 use lastwords::Level;
-use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -19,7 +21,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyNone, PyString, PyTu
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::iter;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 /// The type that the fast methods are for, beside `logging.Logger`. It has no data of its own, so that a `logging.Logger`
 /// that exists already can become one.
@@ -27,13 +29,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug)]
 pub(crate) struct FastLogger;
 
-/// Somebody has changed one of our own classes.
-static GIVEN_UP: AtomicBool = AtomicBool::new(false);
+static NAMER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-/// Has every record of this process go the standard way, or no longer.
+/// Takes the function that is called, without arguments, in each thread before its first record: it names the thread.
 #[pyfunction]
-pub(crate) fn give_up_short_way(give_up: bool) {
-    GIVEN_UP.store(give_up, Ordering::Relaxed);
+pub(crate) fn set_namer(py: Python<'_>, namer: Py<PyAny>) {
+    let _ = NAMER.set(py, namer);
 }
 
 /// The standard library's classes and methods, as they were when this module was imported first.
@@ -74,9 +75,6 @@ impl Standard {
 
     /// Whether nobody has put something else in the place of what a record passes.
     fn is_as_it_was(&self, py: Python<'_>) -> PyResult<bool> {
-        if GIVEN_UP.load(Ordering::Relaxed) {
-            return Ok(false);
-        }
         let factory = self.module.bind(py).get_item(intern!(py, "_logRecordFactory"))?;
         let logger = self.logger.bind(py);
         Ok(factory.is_some_and(|factory| factory.is(&self.record))
@@ -95,21 +93,26 @@ pub(crate) struct Call<'a, 'py> {
     pub(crate) level: Option<i64>,
 }
 
-impl Call<'_, '_> {
-    /// Does what the method of this name of `logging.Logger` does.
-    pub(crate) fn run(&self) -> PyResult<()> {
-        if let Some(message) = self.message()
-            && message.take_short_way(self.arguments.has_names())?
-        {
-            return Ok(());
-        }
+impl<'py> Call<'_, 'py> {
+    /// Does of the call what can be done now. `text` is what the last step has made, if it has made one.
+    pub(crate) fn go_on(&self, way: Way, text: Option<Bound<'py, PyAny>>) -> PyResult<Step> {
+        let step = match self.message() {
+            Some(message) if way == Way::Short => message.go_on(text)?,
+            _ => Step::Standard,
+        };
+        if matches!(step, Step::Standard) { self.standard() } else { Ok(step) }
+    }
+
+    /// The call of the method of `logging.Logger` that has the same name.
+    fn standard(&self) -> PyResult<Step> {
         let py = self.logger.py();
         let method = Standard::get(py)?.logger.bind(py).getattr(self.method)?;
         let all = iter::once(self.logger).chain((0..self.arguments.len()).filter_map(|index| self.arguments.get(index)));
-        method.call(PyTuple::new(py, all.collect::<Vec<_>>())?, self.arguments.named()?.as_ref()).map(drop)
+        let arguments = PyTuple::new(py, all.collect::<Vec<_>>())?;
+        Ok(Step::finish_with(method, arguments, self.arguments.named()?))
     }
 
-    fn message(&self) -> Option<Message<'_, '_>> {
+    fn message(&self) -> Option<Message<'_, 'py>> {
         let Call { logger, arguments, .. } = *self;
         match self.level {
             Some(level) => Some(Message { logger, arguments, first: 0, level, standard: true }),
@@ -144,78 +147,94 @@ struct Reached<'py> {
 }
 
 impl<'py> Message<'_, 'py> {
-    /// Does everything that the call is to do, if nobody could tell the difference; false if somebody could.
-    fn take_short_way(&self, named: bool) -> PyResult<bool> {
+    /// Does everything that the call is to do, if nobody could tell the difference.
+    fn go_on(&self, text: Option<Bound<'py, PyAny>>) -> PyResult<Step> {
         let py = self.logger.py();
         if self.arguments.len() <= self.first {
-            return Ok(false);
+            return Ok(Step::Standard);
         }
         let own = attributes(&self.logger)?;
         // What the logger has found out about a level; it forgets that whenever a level changes.
-        let Some(cache) = own.get_item(intern!(py, "_cache"))? else { return Ok(false) };
-        let Ok(cache) = cache.cast_into_exact::<PyDict>() else { return Ok(false) };
-        let enabled = match cache.get_item(self.level)? {
-            Some(known) => known,
-            None => Standard::get(py)?.logger.bind(py).call_method1(intern!(py, "isEnabledFor"), (self.logger, self.level))?,
+        let Some(cache) = own.get_item(intern!(py, "_cache"))? else { return Ok(Step::Standard) };
+        let Ok(cache) = cache.cast_into_exact::<PyDict>() else { return Ok(Step::Standard) };
+        let Some(enabled) = cache.get_item(self.level)? else {
+            let method = Standard::get(py)?.logger.bind(py).getattr(intern!(py, "isEnabledFor"))?;
+            return Ok(Step::ask(method, (self.logger, self.level).into_pyobject(py)?));
         };
-        if !enabled.is_truthy()? && self.level < FINEST.load(Ordering::Relaxed) {
-            return Ok(true);
+        let enabled = enabled.is(&*true.into_pyobject(py)?);
+        if !enabled && self.level < FINEST.load(Ordering::Relaxed) {
+            return Ok(Step::Done);
         }
-        if is_true(&own, intern!(py, "disabled"))? {
-            return Ok(true);
+        match is_true(&own, intern!(py, "disabled"))? {
+            Some(false) => {}
+            Some(true) => return Ok(Step::Done),
+            None => return Ok(Step::Standard),
         }
-        if !enabled.is_truthy()? {
-            return self.record_fine(&own);
+        if enabled { self.record(&own, text) } else { self.record_fine(&own, text) }
+    }
+
+    fn record(&self, own: &Bound<'py, PyDict>, text: Option<Bound<'py, PyAny>>) -> PyResult<Step> {
+        let py = self.logger.py();
+        if self.arguments.has_names() || !self.standard {
+            return Ok(Step::Standard);
         }
-        if named || !self.standard {
-            return Ok(false);
-        }
-        let (reached, standard) = (self.reached(&own, false)?, Standard::get(py)?);
+        let (reached, standard) = (self.reached(own, false)?, Standard::get(py)?);
         if reached.others || !standard.is_as_it_was(py)? || !standard.has_its_name(py, self.level)? {
-            return Ok(false);
+            return Ok(Step::Standard);
         }
         if reached.sinks.iter().all(Option::is_none) {
             // A logger without any handler prints in the standard way.
-            return Ok(reached.any);
+            return Ok(if reached.any { Step::Done } else { Step::Standard });
         }
-        let Some(text) = self.text()? else { return Ok(false) };
-        self.record(&own, text, reached, false)
+        match self.text(text)? {
+            Some(text) => self.put(own, text, reached, false),
+            None => self.make_text(Way::Short),
+        }
     }
 
     /// Records what no log file shows, where a ring wants it: the text alone, whatever the call says besides.
-    fn record_fine(&self, own: &Bound<'py, PyDict>) -> PyResult<bool> {
+    fn record_fine(&self, own: &Bound<'py, PyDict>, text: Option<Bound<'py, PyAny>>) -> PyResult<Step> {
         let py = self.logger.py();
         let disabled: i64 = self.logger.getattr(intern!(py, "manager"))?.getattr(intern!(py, "disable"))?.extract()?;
         let mut reached = self.reached(own, true)?;
         let wants = |sink: &Sink<'_>| matches!(sink, Sink::Ring(ring) if ring.get().record_level() <= self.level);
         reached.sinks = reached.sinks.map(|sink| sink.filter(wants));
-        if disabled < self.level && reached.sinks.iter().any(Option::is_some) {
-            let text = match self.text()? {
-                Some(text) => text,
-                None => self.loose_text()?,
-            };
-            self.record(own, text, reached, true)?;
+        if disabled >= self.level || reached.sinks.iter().all(Option::is_none) {
+            return Ok(Step::Done);
         }
-        Ok(true)
+        match self.text(text)? {
+            Some(text) => self.put(own, text, reached, true),
+            None => self.make_text(Way::Loose),
+        }
     }
 
-    fn record(&self, own: &Bound<'py, PyDict>, text: Text<'py>, reached: Reached<'py>, fine: bool) -> PyResult<bool> {
+    fn put(&self, own: &Bound<'py, PyDict>, text: Text<'py>, reached: Reached<'py>, fine: bool) -> PyResult<Step> {
         let py = self.logger.py();
-        let Some(name) = own.get_item(intern!(py, "name"))? else { return Ok(false) };
-        let Ok(name) = name.cast_exact::<PyString>() else { return Ok(false) };
+        let name = own.get_item(intern!(py, "name"))?;
+        let Some(Ok(name)) = name.as_ref().map(|name| name.cast_exact::<PyString>()) else { return Ok(Step::Standard) };
         let (said, name) = (text.readable()?, readable(name)?);
+        let mut next = Step::Done;
         for sink in reached.sinks.into_iter().flatten() {
             match sink {
                 Sink::Ring(ring) => {
                     let place = ring.get().place(py)?;
-                    ring.get().put(py, self.level, &name, (&place.file, place.line), said.as_bytes(), &[], fine)?;
+                    let place = (place.file.as_str(), place.line);
+                    match ring.get().put(py, self.level, &name, place, said.as_bytes(), &[], fine) {
+                        Put::Done => {}
+                        Put::Changed => next = Step::finish_with(ring.get().changed(py), PyTuple::empty(py), None),
+                        // Nothing is recorded yet: rings come before consoles, and a logger with two is in the same thread.
+                        Put::Unnamed => {
+                            let Some(namer) = NAMER.get(py) else { return Ok(Step::Standard) };
+                            return Ok(Step::ask(namer.bind(py).clone(), PyTuple::empty(py)));
+                        }
+                    }
                 }
-                Sink::Console(console) => console.get().push(self.level, &said, None),
+                Sink::Console(console) => console.get().add(self.level, &said, None),
             }
         }
         drop(said);
         text.give_back();
-        Ok(true)
+        Ok(next)
     }
 
     /// The handlers that the record would reach, of this logger and of those above it; all of ours, if `any_level` is wished.
@@ -229,14 +248,19 @@ impl<'py> Message<'_, 'py> {
                 Some(handlers) => handlers.iter().try_for_each(|handler| self.add(&mut reached, &handler, any_level))?,
                 None => reached.others = true,
             }
-            if !is_true(&at, intern!(py, "propagate"))? {
-                break;
+            match is_true(&at, intern!(py, "propagate"))? {
+                Some(true) => {}
+                Some(false) => break,
+                None => reached.others = true,
             }
             match at.get_item(intern!(py, "parent"))? {
                 Some(parent) if !parent.is_none() => at = attributes(&parent)?,
-                _ => break,
+                Some(_) => break,
+                None => reached.others = true,
             }
         }
+        // What a console shows must not be shown twice where the ring has to wait.
+        reached.sinks.sort_by_key(|sink| !matches!(sink, Some(Sink::Ring(_))));
         Ok(reached)
     }
 
@@ -244,7 +268,9 @@ impl<'py> Message<'_, 'py> {
         let py = self.logger.py();
         reached.any = true;
         let Ok(ours) = handler.cast::<FastHandler>() else {
-            let level: i64 = handler.getattr(intern!(py, "level"))?.extract().unwrap_or(0);
+            // What is no number in the handler itself may be anything.
+            let level = attributes(handler).ok().and_then(|own| own.get_item(intern!(py, "level")).ok().flatten());
+            let level: i64 = level.and_then(|level| level.cast_exact::<PyInt>().ok()?.extract().ok()).unwrap_or(0);
             reached.others |= level <= self.level;
             return Ok(());
         };
@@ -256,7 +282,7 @@ impl<'py> Message<'_, 'py> {
         let free = reached.sinks.iter_mut().find(|sink| sink.is_none());
         match (free, any_level) {
             (Some(place), true) => *place = ours.ring(py).map(Sink::Ring),
-            (_, false) if ours.level() > self.level => {}
+            (_, false) if ours.lowest().is_some_and(|level| level > self.level) => {}
             (Some(place), false) => match ours.sink(py) {
                 Some(sink) => *place = Some(sink),
                 None => reached.others = true,
@@ -266,37 +292,17 @@ impl<'py> Message<'_, 'py> {
         Ok(())
     }
 
-    /// The message with its arguments; None if that is the long way's matter, errors included.
-    fn text(&self) -> PyResult<Option<Text<'py>>> {
+    /// The message with its arguments, as far as that takes no code in Python. `made` is what that has made.
+    fn text(&self, made: Option<Bound<'py, PyAny>>) -> PyResult<Option<Text<'py>>> {
+        if let Some(made) = made {
+            return Ok(made.cast_into_exact().ok().map(Text::Python));
+        }
         let Some(message) = self.arguments.get(self.first) else { return Ok(None) };
         let Ok(message) = message.cast_exact::<PyString>() else { return Ok(None) };
         if self.arguments.len() == self.first + 1 {
             return Ok(Some(Text::Python(message.to_owned())));
         }
-        if let Some(made) = message.to_str().ok().and_then(|template| self.format(template)) {
-            return Ok(Some(made));
-        }
-        let own = self.arguments.tuple_from(self.first + 1)?;
-        let text = match own.len() {
-            1 => {
-                let argument = own.get_item(0)?;
-                if !is_plain(&argument) {
-                    return Ok(None);
-                }
-                match argument.cast_exact::<PyDict>() {
-                    // A single dictionary holds the arguments by their names.
-                    Ok(named) if !named.is_empty() => message.rem(named),
-                    _ => message.rem(&own),
-                }
-            }
-            _ => message.rem(&own),
-        };
-        match text {
-            Ok(text) => Ok(text.cast_into_exact().ok().map(Text::Python)),
-            // The long way finds the same error and shows it. An interruption is none of the message's.
-            Err(error) if error.is_instance_of::<PyException>(self.logger.py()) => Ok(None),
-            Err(error) => Err(error),
-        }
+        Ok(message.to_str().ok().and_then(|template| self.format(template)))
     }
 
     fn format(&self, template: &str) -> Option<Text<'py>> {
@@ -311,14 +317,27 @@ impl<'py> Message<'_, 'py> {
         }
     }
 
-    /// The same for what may be anything: arguments that do not fit it are left out.
-    fn loose_text(&self) -> PyResult<Text<'py>> {
-        let py = self.logger.py();
-        let Some(message) = self.arguments.get(self.first) else { return Ok(Text::Python(PyString::intern(py, ""))) };
-        let text = message.str()?;
+    /// Has Python make the text.
+    fn make_text(&self, way: Way) -> PyResult<Step> {
+        let Some(message) = self.arguments.get(self.first) else { return Ok(Step::Standard) };
         let own = self.arguments.tuple_from(self.first + 1)?;
-        let whole = if own.is_empty() { None } else { text.rem(own).ok().and_then(|text| text.cast_into_exact().ok()) };
-        Ok(Text::Python(whole.unwrap_or(text)))
+        let is_text = message.is_exact_instance_of::<PyString>();
+        if way == Way::Short && !is_text {
+            return Ok(Step::Standard);
+        }
+        if own.len() == 1 {
+            let argument = own.get_item(0)?;
+            // A single dictionary holds the arguments by their names, and so does any other mapping.
+            if let Ok(named) = argument.cast_exact::<PyDict>()
+                && !named.is_empty()
+            {
+                return Ok(Step::text(&message, named.as_any(), way));
+            }
+            if way == Way::Short && !is_plain(&argument) {
+                return Ok(Step::Standard);
+            }
+        }
+        Ok(Step::text(&message, own.as_any(), way))
     }
 }
 
@@ -356,7 +375,7 @@ impl Text<'_> {
     }
 }
 
-/// Whether it is of a type that is no mapping but `dict`, which others can be without its being seen.
+/// Whether it is of a type that is no mapping, which others can be without its being seen.
 fn is_plain(argument: &Bound<'_, PyAny>) -> bool {
     argument.is_exact_instance_of::<PyInt>()
         || argument.is_exact_instance_of::<PyString>()
@@ -373,7 +392,12 @@ fn list<'py>(own: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResult<
     Ok(own.get_item(name)?.and_then(|found| found.cast_into_exact().ok()))
 }
 
-/// The truth of an attribute. One that is not there decides nothing: what goes the long way finds out why.
-fn is_true(own: &Bound<'_, PyDict>, name: &Bound<'_, PyString>) -> PyResult<bool> {
-    own.get_item(name)?.map_or(Ok(false), |found| found.is_truthy())
+/// An attribute that is true or false; None for one that is something else, or a property of the class.
+fn is_true(own: &Bound<'_, PyDict>, name: &Bound<'_, PyString>) -> PyResult<Option<bool>> {
+    let found = own.get_item(name)?;
+    Ok(found.and_then(|found| match found.cast_exact::<PyBool>() {
+        Ok(truth) => Some(truth.is_true()),
+        // Configurations and old programs say 0 and 1.
+        Err(_) => found.cast_exact::<PyInt>().ok()?.extract::<i64>().ok().map(|number| number != 0),
+    }))
 }

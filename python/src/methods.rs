@@ -61,51 +61,192 @@ impl<'a, 'py> Arguments<'a, 'py> {
     }
 }
 
-/// Runs one call, and says in the interpreter's way what came of it.
-unsafe fn run(
+/// What is to be done next of a call. The pointers are references that whoever has the step lets go of, or null.
+#[derive(Clone, Copy)]
+pub(crate) enum Step {
+    /// Nothing more.
+    Done,
+    /// An exception is set.
+    Failed,
+    /// The call is the matter of the method of `logging.Logger`.
+    Standard,
+    /// Call this, and what it returns or raises is the result.
+    Finish { method: *mut ffi::PyObject, arguments: *mut ffi::PyObject, named: *mut ffi::PyObject },
+    /// Call this, and go on.
+    Ask { method: *mut ffi::PyObject, arguments: *mut ffi::PyObject },
+    /// Put the message and its arguments together, and go on with the text.
+    Text { message: *mut ffi::PyObject, arguments: *mut ffi::PyObject, way: Way },
+}
+
+/// How a call goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Without a record, if nobody can tell the difference.
+    Short,
+    /// So too, and arguments that do not fit their message are left out.
+    Loose,
+    /// Through `logging.Logger`.
+    Standard,
+}
+
+impl Step {
+    pub(crate) fn finish_with<'py>(
+        method: Bound<'py, PyAny>,
+        arguments: Bound<'py, PyTuple>,
+        named: Option<Bound<'py, PyDict>>,
+    ) -> Step {
+        let named = named.map_or(ptr::null_mut(), Bound::into_ptr);
+        Step::Finish { method: method.into_ptr(), arguments: arguments.into_ptr(), named }
+    }
+
+    pub(crate) fn ask<'py>(method: Bound<'py, PyAny>, arguments: Bound<'py, PyTuple>) -> Step {
+        Step::Ask { method: method.into_ptr(), arguments: arguments.into_ptr() }
+    }
+
+    pub(crate) fn text<'py>(message: &Bound<'py, PyAny>, arguments: &Bound<'py, PyAny>, way: Way) -> Step {
+        Step::Text { message: message.clone().into_ptr(), arguments: arguments.clone().into_ptr(), way }
+    }
+}
+
+// What of the interpreter runs code in Python. In such code it may end a daemon thread, by unwinding the stack: so no frame
+// between it and the interpreter may have anything to clean up, or stop it.
+#[allow(clashing_extern_declarations, reason = "they are the same functions, but for the unwinding")]
+unsafe extern "C-unwind" {
+    fn PyObject_Call(method: *mut ffi::PyObject, arguments: *mut ffi::PyObject, named: *mut ffi::PyObject) -> *mut ffi::PyObject;
+    fn PyObject_Str(object: *mut ffi::PyObject) -> *mut ffi::PyObject;
+    fn PyNumber_Remainder(left: *mut ffi::PyObject, right: *mut ffi::PyObject) -> *mut ffi::PyObject;
+    fn Py_DecRef(object: *mut ffi::PyObject);
+}
+
+/// Questions of one call. There are two, for the thread's name and whether a level is enabled; what does not keep the answer is
+/// not asked for ever.
+const ASKED_MAX: u32 = 3;
+
+/// What the interpreter has handed over for one call.
+#[derive(Clone, Copy)]
+struct Given {
     logger: *mut ffi::PyObject,
     values: *const *mut ffi::PyObject,
     count: ffi::Py_ssize_t,
     names: *mut ffi::PyObject,
-    method: &str,
+    method: &'static str,
     level: Option<i64>,
+}
+
+/// Runs one call, and says in the interpreter's way what came of it. Has nothing to clean up, at any time.
+unsafe fn run(given: Given) -> *mut ffi::PyObject {
+    let (mut way, mut text, mut asked) = (Way::Short, ptr::null_mut(), 0);
+    loop {
+        // SAFETY: what was given lives during the call, `text` is a reference of ours or null, and each step's references are
+        // ours, used here once. The interpreter holds the GIL whenever it calls us or comes back.
+        unsafe {
+            match go_on(given, way, text) {
+                Step::Done => return ffi::Py_NewRef(ffi::Py_None()),
+                Step::Failed | Step::Standard => return ptr::null_mut(),
+                Step::Finish { method, arguments, named } => {
+                    let result = PyObject_Call(method, arguments, named);
+                    Py_DecRef(method);
+                    Py_DecRef(arguments);
+                    Py_DecRef(named);
+                    return result;
+                }
+                Step::Ask { method, arguments } => {
+                    let result = PyObject_Call(method, arguments, ptr::null_mut());
+                    Py_DecRef(method);
+                    Py_DecRef(arguments);
+                    if result.is_null() {
+                        return result;
+                    }
+                    Py_DecRef(result);
+                    text = ptr::null_mut();
+                    asked += 1;
+                    if asked == ASKED_MAX {
+                        way = Way::Standard;
+                    }
+                }
+                Step::Text { message, arguments, way: wanted } => {
+                    text = put_together(message, arguments, wanted);
+                    Py_DecRef(message);
+                    Py_DecRef(arguments);
+                    if text.is_null() {
+                        // An interruption is none of the message's.
+                        if ffi::PyErr_ExceptionMatches(ffi::PyExc_Exception) == 0 {
+                            return text;
+                        }
+                        ffi::PyErr_Clear();
+                        if wanted == Way::Loose {
+                            return ffi::Py_NewRef(ffi::Py_None());
+                        }
+                        // The standard way finds the same error and shows it.
+                        way = Way::Standard;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The message with its arguments; null with an exception set if they do not fit. As `run`, it has nothing to clean up.
+unsafe fn put_together(
+    message: *mut ffi::PyObject,
+    arguments: *mut ffi::PyObject,
+    way: Way,
 ) -> *mut ffi::PyObject {
-    // SAFETY: the interpreter calls methods with the GIL held, and with objects that live during the call: `count` of them,
-    // and as many as there are names. The pointer may be anything where there are none.
-    let (py, logger, values) = unsafe {
+    // SAFETY: both are alive, and the GIL is held.
+    unsafe {
+        let text = PyObject_Str(message);
+        if text.is_null() || ffi::PyObject_Size(arguments) == 0 {
+            return text;
+        }
+        let whole = PyNumber_Remainder(text, arguments);
+        if whole.is_null() && way == Way::Loose && ffi::PyErr_ExceptionMatches(ffi::PyExc_Exception) != 0 {
+            ffi::PyErr_Clear();
+            return text;
+        }
+        Py_DecRef(text);
+        whole
+    }
+}
+
+/// Does what can be done without running code in Python.
+unsafe fn go_on(given: Given, way: Way, text: *mut ffi::PyObject) -> Step {
+    let Given { logger, values, count, names, method, level } = given;
+    // SAFETY: as `run` says. There are `count` values, and one more for each name; the pointer may be anything where there
+    // are none.
+    let (py, logger, values, text) = unsafe {
         let py = Python::assume_attached();
         let named = if names.is_null() { 0 } else { ffi::PyTuple_Size(names) };
         let all = usize::try_from(count + named).unwrap_or(0);
         let values = if all == 0 { &[] } else { std::slice::from_raw_parts(values, all) };
-        (py, Borrowed::from_ptr(py, logger), values)
+        (py, Borrowed::from_ptr(py, logger), values, Bound::from_owned_ptr_or_opt(py, text))
     };
     let arguments = Arguments { py, values, names, by_position: usize::try_from(count).unwrap_or(0) };
     let call = Call { logger, arguments, method, level };
     // A panic must not reach the interpreter.
-    match catch_unwind(AssertUnwindSafe(|| call.run())) {
-        Ok(Ok(())) => py.None().into_ptr(),
+    match catch_unwind(AssertUnwindSafe(|| call.go_on(way, text))) {
+        Ok(Ok(step)) => step,
         Ok(Err(error)) => fail(py, error),
         Err(_) => fail(py, PyRuntimeError::new_err("a log call of lastwords failed; this is a defect of lastwords")),
     }
 }
 
-fn fail(py: Python<'_>, error: PyErr) -> *mut ffi::PyObject {
+fn fail(py: Python<'_>, error: PyErr) -> Step {
     error.restore(py);
-    ptr::null_mut()
+    Step::Failed
 }
 
 /// Makes the methods: their names, levels and documentation.
 macro_rules! methods {
     ($($name:ident, $level:expr, $doc:literal;)*) => {
         $(
-            unsafe extern "C" fn $name(
+            unsafe extern "C-unwind" fn $name(
                 logger: *mut ffi::PyObject,
                 values: *const *mut ffi::PyObject,
                 count: ffi::Py_ssize_t,
                 names: *mut ffi::PyObject,
             ) -> *mut ffi::PyObject {
                 // SAFETY: the arguments are the interpreter's own.
-                unsafe { run(logger, values, count, names, stringify!($name), $level) }
+                unsafe { run(Given { logger, values, count, names, method: stringify!($name), level: $level }) }
             }
         )*
 
@@ -128,10 +269,20 @@ methods! {
     log, None, c"log($self, level, msg, *args, **kwargs)\n--\n\nLogs at any level, as `logging.Logger.log`.";
 }
 
+/// A method in the calling convention that the definition's flags name.
+type Method = unsafe extern "C-unwind" fn(
+    *mut ffi::PyObject,
+    *const *mut ffi::PyObject,
+    ffi::Py_ssize_t,
+    *mut ffi::PyObject,
+) -> *mut ffi::PyObject;
+
 /// A definition for good: methods keep the pointer. The name stands at the beginning of the documentation.
-fn definition(function: ffi::PyCFunctionFastWithKeywords, doc: &'static CStr) -> &'static mut ffi::PyMethodDef {
+fn definition(function: Method, doc: &'static CStr) -> *mut ffi::PyMethodDef {
+    // SAFETY: the two types differ in that one may be unwound through, which whoever calls it does not see.
+    let function = unsafe { std::mem::transmute::<Method, ffi::PyCFunctionFastWithKeywords>(function) };
     let name: Vec<u8> = doc.to_bytes().iter().copied().take_while(|byte| *byte != b'(').chain([0]).collect();
-    Box::leak(Box::new(ffi::PyMethodDef {
+    Box::into_raw(Box::new(ffi::PyMethodDef {
         ml_name: Box::leak(name.into_boxed_slice()).as_ptr().cast::<c_char>(),
         ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: function },
         ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
@@ -139,7 +290,7 @@ fn definition(function: ffi::PyCFunctionFastWithKeywords, doc: &'static CStr) ->
     }))
 }
 
-fn describe<'py>(py: Python<'py>, definition: &'static mut ffi::PyMethodDef) -> PyResult<Bound<'py, PyAny>> {
+fn describe(py: Python<'_>, definition: *mut ffi::PyMethodDef) -> PyResult<Bound<'_, PyAny>> {
     let class = py.get_type::<FastLogger>();
     // SAFETY: the definition lives as long as the program, its function has the convention that its flags say, and the
     // result is a new reference, or null with an exception set.

@@ -6,9 +6,10 @@ use pyo3::prelude::*;
 /// Ends the threads of this module: Python 3.12 and later warn of a fork in a process that has threads.
 #[pyfunction]
 pub(crate) fn before_fork(py: Python<'_>) {
+    let console = console::current();
     py.detach(|| {
         lastwords::flush::embedded::pause();
-        console::pause();
+        console::pause(&console);
     });
 }
 

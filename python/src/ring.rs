@@ -5,7 +5,6 @@ use lastwords::event::{Event, Value};
 use lastwords::filter::Destination;
 use lastwords::{Directives, Error, Format, Level, Log};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
 use std::borrow::Cow;
@@ -38,7 +37,7 @@ pub(crate) struct Ring {
 
 #[pymethods]
 impl Ring {
-    /// Makes the ring of this role, or finds it. Calls `changed()` whenever the process has a new ring, in a forked child,
+    /// Makes the ring of this role, or finds it. `changed()` is to be called whenever the process has a new ring, in a forked child,
     /// and when the filter was changed from outside.
     #[new]
     fn new(py: Python<'_>, role: &str, settings: BTreeMap<String, String>, changed: Py<PyAny>) -> PyResult<Ring> {
@@ -52,8 +51,8 @@ impl Ring {
         Ok(ring)
     }
 
-    /// Records text with fields: `(name, value)` each. `fine` is for what no log file shows.
-    #[pyo3(signature = (level, target, file, line, text, fields = None, fine = false))]
+    /// Records text with fields, whose values are numbers, truth values or text. True if `changed` is to be called.
+    #[pyo3(signature = (level, target, file, line, text, fields = None, thread = None))]
     #[expect(clippy::too_many_arguments, reason = "they are what a LogRecord holds")]
     fn append(
         &self,
@@ -64,14 +63,19 @@ impl Ring {
         line: u32,
         text: &Bound<'_, PyString>,
         fields: Option<&Bound<'_, PyDict>>,
-        fine: bool,
-    ) -> PyResult<()> {
+        thread: Option<&Bound<'_, PyString>>,
+    ) -> PyResult<bool> {
+        if let Some(thread) = thread {
+            name_thread(thread)?;
+        }
         let (target, file, text) = (readable(target)?, readable(file)?, readable(text)?);
         let taken = fields.map(|fields| fields.iter().map(|(name, value)| Field::take(&name, &value)).collect::<PyResult<Vec<_>>>());
         let taken = taken.transpose()?.unwrap_or_default();
         let fields: Vec<_> = taken.iter().map(Field::borrow).collect();
         let place = if self.places { (&*file, line) } else { ("", 0) };
-        self.put(py, level, &target, place, text.as_bytes(), &fields, fine)
+        // A thread that nobody has named is one without a name.
+        NAMED.set(true);
+        Ok(matches!(self.put(py, level, &target, place, text.as_bytes(), &fields, false), Put::Changed))
     }
 
     /// Waits until all that was recorded before is in the log file.
@@ -105,15 +109,17 @@ impl Ring {
 
     /// Says in the ring's filter what is written, for `lastwords status`.
     fn set_directives(&self, directives: &str) -> PyResult<()> {
+        let before = self.log.state();
         self.log.set_log(directives).map_err(|error| exception(&error))?;
-        self.state.store(self.log.state(), Ordering::Relaxed);
+        // Where something else has changed before, `changed` is yet to be called.
+        let _ = self.state.compare_exchange(before, self.log.state(), Ordering::Relaxed, Ordering::Relaxed);
         self.note_record_level();
         Ok(())
     }
 }
 
 impl Ring {
-    /// Records text. Waits without the GIL, if at all.
+    /// Records text, unless the thread has yet to be named. Waits without the GIL, if at all.
     #[expect(clippy::too_many_arguments, reason = "they are what a log call says")]
     pub(crate) fn put(
         &self,
@@ -124,23 +130,27 @@ impl Ring {
         text: &[u8],
         fields: &[(&str, Value<'_>)],
         fine: bool,
-    ) -> PyResult<()> {
+    ) -> Put {
         let destination = if fine { Destination::Fine } else { Destination::Write };
         let level = Level::new(level.clamp(0, i64::from(u16::MAX) - 1) as u16);
         let event = Event { level, destination, target, file, line, text, fields };
         if !self.log.try_record(&event) {
-            if !NAMED.replace(true) {
-                name_thread(py)?;
+            if !NAMED.get() {
+                return Put::Unnamed;
             }
             py.detach(|| self.log.record(&event));
         }
         let state = self.log.state();
-        if self.state.load(Ordering::Relaxed) != state {
-            self.state.store(state, Ordering::Relaxed);
-            self.note_record_level();
-            self.changed.call0(py)?;
+        if self.state.swap(state, Ordering::Relaxed) == state {
+            return Put::Done;
         }
-        Ok(())
+        self.note_record_level();
+        Put::Changed
+    }
+
+    /// What is to be called when the ring or its filter has changed.
+    pub(crate) fn changed<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.changed.bind(py).clone()
     }
 
     /// The finest level that it records.
@@ -182,10 +192,22 @@ fn levels(directives: &Directives) -> Levels {
     iter::once(all).chain(directives.targets().map(|(target, level)| (Some(target.to_owned()), level.number()))).collect()
 }
 
-/// Has the ring know the calling thread by its name in Python.
-fn name_thread(py: Python<'_>) -> PyResult<()> {
-    let thread = py.import(intern!(py, "threading"))?.call_method0(intern!(py, "current_thread"))?;
-    lastwords::name_thread(&thread.getattr(intern!(py, "name"))?.str()?.to_string_lossy());
+/// What came of a record.
+pub(crate) enum Put {
+    /// It is recorded.
+    Done,
+    /// So it is, and the process has a new ring, or another filter.
+    Changed,
+    /// It is not: the thread's first record would make it known without its name.
+    Unnamed,
+}
+
+/// Has rings know the calling thread by its name in Python.
+#[pyfunction]
+pub(crate) fn name_thread(name: &Bound<'_, PyString>) -> PyResult<()> {
+    if !NAMED.replace(true) {
+        lastwords::name_thread(&readable(name)?);
+    }
     Ok(())
 }
 
@@ -213,7 +235,7 @@ enum Taken {
 }
 
 impl Field {
-    /// Numbers and truth values keep their type; everything else is text.
+    /// Of exact types alone, so that no code in Python runs here.
     fn take(name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<Field> {
         let number = || -> Option<Taken> {
             if let Ok(value) = value.cast_exact::<PyBool>() {
@@ -226,9 +248,9 @@ impl Field {
         };
         let value = match number() {
             Some(value) => value,
-            None => Taken::Text(readable(&value.str()?)?.into_owned()),
+            None => Taken::Text(readable(value.cast_exact::<PyString>()?)?.into_owned()),
         };
-        Ok(Field { name: readable(&name.str()?)?.into_owned(), value })
+        Ok(Field { name: readable(name.cast_exact::<PyString>()?)?.into_owned(), value })
     }
 
     fn borrow(&self) -> (&str, Value<'_>) {

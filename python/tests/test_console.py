@@ -139,3 +139,32 @@ os.waitpid(child, 0)
 def test_a_closed_standard_error_stops_nothing(logs: Logs) -> None:
     logs.run("os.close(2)\n" + SETUP + "log.info('in the file')")
     assert logs.messages() == ["in the file"]
+
+
+@pytest.mark.parametrize("way", ["short", "standard"])
+def test_surrogates_are_shown(logs: Logs, way: str) -> None:
+    head = "" if way == "short" else "log.addFilter(lambda record: True)\n"
+    said = logs.run(SETUP + head + "log.info('file \\udc80')")
+    assert said.endswith("] file \\udc80\n")
+    assert logs.messages() == ["file \\udc80"]
+
+
+def test_a_mock_of_a_handlers_attribute_comes_and_goes(logs: Logs) -> None:
+    logs.run(
+        SETUP
+        + """
+from unittest import mock
+handler = log.handlers[0]
+formatter = logging.Formatter("f: %(message)s")
+with mock.patch.object(handler, "level", logging.ERROR), mock.patch.object(handler, "formatter", formatter):
+    log.info("not this")
+    log.error("this")
+assert handler.level == 0 and handler.formatter is None
+info = log.info
+with mock.patch.object(log, "handle") as spy:
+    info("seen by the mock")
+assert spy.call_count == 1
+log.info("after")
+"""
+    )
+    assert logs.messages() == ["f: this", "after"]

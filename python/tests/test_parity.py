@@ -8,7 +8,6 @@ see of the records must be the same.
 
 from __future__ import annotations
 
-import abc
 import atexit
 import contextlib
 import decimal
@@ -781,24 +780,6 @@ def _in_the_class_of_the_standard_library(at: Setting, name: str) -> None:
     _say(at.logger)
 
 
-def _in_the_class_itself(at: Setting, name: str) -> None:
-    _say(at.logger)
-    with mock.patch.object(at.base, name, _tagged(name)):
-        at.logger.setLevel(logging.DEBUG)
-        _say(at.logger)
-    at.logger.setLevel(logging.DEBUG)
-    _say(at.logger)
-
-
-def _in_a_subclass_later(at: Setting, name: str) -> None:
-    own = type("Own", (at.base,), {})
-    logger = at.own_logger(own)
-    _say(logger)
-    setattr(own, name, _tagged(name))
-    logger.setLevel(logging.DEBUG)
-    _say(logger)
-
-
 WHERE = (
     _in_a_subclass,
     _further_up,
@@ -806,8 +787,6 @@ WHERE = (
     _in_the_object,
     _in_an_object_of_a_subclass,
     _in_the_class_of_the_standard_library,
-    _in_the_class_itself,
-    _in_a_subclass_later,
 )
 
 
@@ -861,31 +840,15 @@ def _handler_subclass(at: Setting, name: str) -> None:
     _say(at.logger)
 
 
-def _handler_class(at: Setting, name: str) -> None:
-    _say(at.logger)
-    with mock.patch.object(lastwords.RingHandler, name, _handler_method(name, getattr(lastwords.RingHandler, name))):
-        _say(at.logger)
-    _say(at.logger)
-
-
 @pytest.mark.parametrize("name", ["emit", "format", "handle", "filter"])
 @pytest.mark.parametrize(
     "where",
-    [_handler_object, _handler_subclass, _handler_class],
+    [_handler_object, _handler_subclass],
     ids=lambda f: f.__name__[1:],
 )
 def test_a_method_of_the_handler_that_is_replaced(where, name):
     plain = same(lambda at: where(at, name))[2]
     assert any(line["message"].startswith(f"{name}: ") for line in plain.json)
-
-
-def test_classes_of_ours_go_together_with_abstract_ones() -> None:
-    class Both(lastwords.Logger, abc.ABC):
-        @abc.abstractmethod
-        def work(self) -> None: ...
-
-    with pytest.raises(TypeError, match="abstract"):
-        Both("both")
 
 
 def test_an_error_of_the_handler_is_handled_by_it():

@@ -320,3 +320,71 @@ def test_sigterm_in_the_middle_of_setup_is_no_alarm(logs: Logs) -> None:
         """
     )
     no_alarm(logs)
+
+
+@pytest.mark.parametrize("call", ["log.info('y', extra={'a': 1})", "log.info('%s %s', Slow(), 1)", "log.info('%d', 1)"])
+def test_the_end_of_the_interpreter_in_the_middle_of_a_daemon_threads_log_call_is_an_ordinary_end(logs: Logs, call: str) -> None:
+    logs.run(
+        SETUP
+        + f"""
+import threading, time
+class Slow:
+    def __str__(self): return "s"
+def work():
+    while True: {call}
+for _ in range(2): threading.Thread(target=work, daemon=True).start()
+time.sleep(0.1)
+"""
+    )
+    no_alarm(logs)
+
+
+def test_processes_of_multiprocessing_lose_no_line_of_the_console(logs: Logs) -> None:
+    said = logs.run(
+        """
+        import multiprocessing
+        log = lastwords.setup_logger("worker", LOGS)
+        def work(n):
+            for line in range(20): log.info("%d %d", n, line)
+        for n in range(10):
+            process = multiprocessing.get_context("fork").Process(target=work, args=(n,))
+            process.start()
+            process.join()
+        """
+    )
+    assert len(said.splitlines()) == 200
+
+
+def test_a_fork_while_another_thread_sets_up_a_logger_does_not_hang_the_child(logs: Logs) -> None:
+    logs.run(
+        """
+        import threading
+        stop = threading.Event()
+        def busy():
+            while not stop.is_set(): lastwords.setup_logger("worker", LOGS, console=False)
+        thread = threading.Thread(target=busy)
+        thread.start()
+        for n in range(30):
+            child = os.fork()
+            if child == 0:
+                lastwords.get_logger("worker")
+                os._exit(0)
+            os.waitpid(child, 0)
+        stop.set()
+        thread.join()
+        """,
+        python=("-W", "ignore"),
+    )
+
+
+def test_what_is_logged_without_a_python_function_around_it_is_there(logs: Logs) -> None:
+    logs.run(
+        """
+        import atexit, _thread, time
+        log = lastwords.setup_logger("worker", LOGS, console=False, format="both")
+        atexit.register(log.info, "bye")
+        _thread.start_new_thread(log.info, ("in a thread of its own",))
+        time.sleep(0.1)
+        """
+    )
+    assert logs.messages() == ["in a thread of its own", "bye"]

@@ -13,7 +13,6 @@ use crate::flush::stamp::Stamp;
 use crate::level::Level;
 use anstyle::{AnsiColor, Color, Style};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::io::Write;
 
 /// Longest piece written at once: what a pipe that has room takes without blocking.
 pub(crate) const PIECE: usize = 4096;
@@ -83,9 +82,21 @@ fn style(level: Level) -> Style {
     Style::new().fg_color(Some(Color::Ansi(colour)))
 }
 
-/// Writes all of a text that is at most a piece, or nothing; a longer one may stop between two pieces.
+/// Writes all of a text that is at most a piece, or nothing; a longer one may stop between two pieces. Not by
+/// `std`, whose lock would be held for good in a process that was forked meanwhile.
 fn put(text: &[u8]) -> bool {
-    text.chunks(PIECE).all(|piece| is_ready() && std::io::stderr().write_all(piece).is_ok())
+    text.chunks(PIECE).all(|piece| is_ready() && write_all(piece))
+}
+
+fn write_all(mut rest: &[u8]) -> bool {
+    while !rest.is_empty() {
+        match rustix::io::write(std::io::stderr(), rest) {
+            Ok(written) if written > 0 => rest = &rest[written..],
+            Err(rustix::io::Errno::INTR) => {}
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// Whether standard error takes a piece without blocking, as far as that can be known.

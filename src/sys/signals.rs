@@ -35,7 +35,7 @@ pub(crate) fn on_ordinary_end(mark: fn(u32)) {
 }
 
 /// Keeps these signals from the calling thread until `work` is done: a ring that is there, and that no handler knows yet,
-/// would look like a crash.
+/// would look like a crash. Another thread of the process may still get one then.
 pub(crate) fn deferred<T>(work: impl FnOnce() -> T) -> T {
     let (mut set, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
     // SAFETY: sigemptyset initialises the set before the others read it, and pthread_sigmask fills the mask of before, which

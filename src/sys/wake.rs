@@ -5,7 +5,7 @@
 use crate::sys::hooks;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::{read, write};
-use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -20,10 +20,9 @@ pub(crate) fn prepare() {
         return;
     }
     let Ok(fd) = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK) else { return };
-    let fd = fd.into_raw_fd();
-    let made = u64::from(me) << 32 | u64::from(fd.cast_unsigned());
+    let made = u64::from(me) << 32 | u64::from(fd.as_raw_fd().cast_unsigned());
     if WAKE.compare_exchange(found, made, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-        hooks::close_in_child(fd);
+        hooks::close_in_child(fd.into_raw_fd());
     }
 }
 
