@@ -164,15 +164,21 @@ def drain(folder: Path) -> None:
     assert done.returncode in (0, 1), done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("kill", range(KILLS))
-def test_every_acknowledged_line_is_in_the_file_once_and_in_order(kill: int, tmp_path: Path) -> None:
+#: What the log says where processes that log flat out left the flusher no processor for as long as a full ring waits.
+COUNTED = re.compile(rb"\] lastwords: .* lost")
+#: Such a kill shows nothing of what it is to show, and is done again, so often at most.
+TRIES = 4
+
+
+def killed_tree(kill: int, folder: Path) -> list[int]:
+    """Has a tree log, kills it, drains what it left, and returns how many lines of each writer were acknowledged."""
     moments = random.Random(kill)
     name = list(PLANS)[kill % len(PLANS)]
     small = kill // 6 % 2 == 0
     settings = {"rotate_size": ROTATE_SIZE, "rotate_keep": ROTATE_KEEP} if small else {"rotate_size": 1 << 30}
     plan = {**PLANS[name], "log_records": kill // 3 % 2 == 1, "settings": settings}
     print(f"seed {kill}: {name}, {plan}")
-    tree = Tree(tmp_path, plan)
+    tree = Tree(folder, plan)
     try:
         tree.wait_until_all_log()
         time.sleep(moments.uniform(*KILL_AFTER))
@@ -180,10 +186,23 @@ def test_every_acknowledged_line_is_in_the_file_once_and_in_order(kill: int, tmp
         tree.kill(moments)
     finally:
         tree.end()
-    drain(tmp_path)
+    drain(folder)
     assert tree.errors.read_text() == ""
-    assert len(log_files(tmp_path / "logs")) <= ROTATE_KEEP, "lines may have been rotated away"
-    assert check(tmp_path / "logs", tree.acknowledged()) == Findings()
+    assert len(log_files(folder / "logs")) <= ROTATE_KEEP, "lines may have been rotated away"
+    return tree.acknowledged()
+
+
+@pytest.mark.parametrize("kill", range(KILLS))
+def test_every_acknowledged_line_is_in_the_file_once_and_in_order(kill: int, tmp_path: Path) -> None:
+    for attempt in range(1, TRIES + 1):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        acknowledged = killed_tree(kill, folder)
+        counted = [path.name for path in log_files(folder / "logs") if COUNTED.search(path.read_bytes())]
+        if not counted or attempt == TRIES:
+            assert check(folder / "logs", acknowledged) == Findings()
+            return
+        print(f"the flusher had no processor, and {counted} count the lines that are lost: once more")
 
 
 def written(folder: Path, lines: list[str]) -> Path:
