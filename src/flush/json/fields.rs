@@ -16,7 +16,7 @@ use crate::flush::append::append_integer;
 use crate::flush::value::Value;
 use crate::record::Field;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Appends `,"fields":{…}`, unless there are none.
 pub(crate) fn fields<'a>(out: &mut Vec<u8>, fields: impl Iterator<Item = (&'a [u8], Value<'a>)>) {
@@ -62,9 +62,10 @@ fn append_large(out: &mut Vec<u8>, fits: bool, value: impl ToString) {
     if fits { out.extend_from_slice(digits.as_bytes()) } else { string(out, digits.as_bytes()) }
 }
 
-/// The names of an object's members so far, each with the last number that was given to a further one.
+/// The names of an object's members so far, each with the last number that was given to a further one. In an order, because a
+/// hash table of `std` asks the kernel for random bytes, and panics where it gets none.
 #[derive(Default)]
-struct Names<'a>(HashMap<Cow<'a, str>, u64>);
+struct Names<'a>(BTreeMap<Cow<'a, str>, u64>);
 
 impl<'a> Names<'a> {
     fn is_empty(&self) -> bool {
