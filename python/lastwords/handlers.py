@@ -51,7 +51,8 @@ class RingHandler(_Handler):
     """Writes records to this process's ring, from which they come into ``<log_dir>/<role>.log``, whatever ends the process.
 
     Args:
-        role: Names the log file; a lower-case letter, then a-z, 0-9, ``-`` and ``_``. Default is ``LASTWORDS_ROLE``, else ``worker``.
+        role: Names the log file; a lower-case letter, then up to 31 of a-z, 0-9, ``-`` and ``_``. Default is ``LASTWORDS_ROLE``,
+            else ``worker``.
         log_dir: Folder of the log files, made where it is missing. Default is ``LASTWORDS_DIR``, else ``<temp dir>/<app>/logs``.
         level: Records below it are none of this handler's.
         settings: Any setting of docs/settings.md by its name, such as ``rotate_size=1 << 20`` or ``format="json"``.
