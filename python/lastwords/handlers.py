@@ -226,7 +226,9 @@ class RingHandler(_Handler):
         self._pid = os.getpid()
         owner = self._owner()
         if owner is not None:
-            self.show_level(owner)
+            # The program's log call must not fail for what `lastwords status` shows.
+            with contextlib.suppress(OSError, ValueError):
+                self.show_level(owner)
         evidence.attach(self)
 
 

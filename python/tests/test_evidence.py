@@ -6,6 +6,17 @@ import pytest
 from conftest import Logs
 
 SETUP = 'log = lastwords.setup_logger("worker", LOGS, console=False)\nlog.info("running")\n'
+ASYNCIO = """
+import asyncio, gc
+async def frame():
+    raise OSError("camera gone")
+async def main():
+    task = asyncio.create_task(frame())
+    await asyncio.sleep(0.01)
+    del task
+    gc.collect()
+asyncio.run(main())
+"""
 
 
 def critical(logs: Logs) -> str:
@@ -60,20 +71,7 @@ thread.join()
 
 
 def test_an_exception_that_no_tasks_owner_asked_for_is_recorded_and_shown_as_ever(logs: Logs) -> None:
-    said = logs.run(
-        SETUP
-        + """
-import asyncio, gc
-async def frame():
-    raise OSError("camera gone")
-async def main():
-    task = asyncio.create_task(frame())
-    await asyncio.sleep(0.01)
-    del task
-    gc.collect()
-asyncio.run(main())
-"""
-    )
+    said = logs.run(SETUP + ASYNCIO)
     text = critical(logs)
     assert text.startswith("uncaught exception in asyncio: Task exception was never retrieved")
     assert text.endswith("OSError: camera gone")
@@ -180,19 +178,6 @@ def test_somebody_elses_faulthandler_is_left_as_it_is(logs: Logs) -> None:
     logs.drain()
     [text] = logs.crash_files()
     assert "Fatal Python error" not in text
-
-
-ASYNCIO = """
-import asyncio, gc
-async def frame():
-    raise OSError("camera gone")
-async def main():
-    task = asyncio.create_task(frame())
-    await asyncio.sleep(0.01)
-    del task
-    gc.collect()
-asyncio.run(main())
-"""
 
 
 @pytest.mark.parametrize("disable", [True, False])
