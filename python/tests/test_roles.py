@@ -224,3 +224,17 @@ def test_every_setting_can_be_given_by_its_name(logs: Logs) -> None:
     assert logs.messages() == ["both user=ada n=3 ratio=0.5 ok=true none=None"]
     json = (logs.folder / "worker.jsonl").read_text()
     assert '"fields":{"user":"ada","n":3,"ratio":0.5,"ok":true,"none":"None"}' in json
+
+
+def test_a_handler_whose_emit_was_replaced_before_setup_keeps_it(logs: Logs) -> None:
+    logs.run(
+        """
+        shared = lastwords.get_logger_from_env()
+        seen = []
+        shared.handlers[0].emit = seen.append
+        lastwords.setup_logger("host", LOGS)
+        shared.info("after")
+        assert [record.getMessage() for record in seen] == ["after"]
+        """,
+        LASTWORDS_DIR=str(logs.folder / "default"),
+    )
