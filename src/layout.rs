@@ -20,8 +20,8 @@ compile_error!(
 
 /// First bytes of a ring file. The high bit and the line ends show a transfer that changed bytes, as in PNG.
 pub const MAGIC: [u8; 8] = *b"\x89LWR\r\n\x1a\n";
-/// Version 1 is frozen: what it does not reserve for later may not change.
-pub const FORMAT_VERSION: u32 = 1;
+/// A ring of another version is kept, never decoded.
+pub const FORMAT_VERSION: u32 = 2;
 /// Unit of the file's parts. A constant of the format, not the machine's page size.
 pub const PAGE: u64 = 4096;
 /// Longest role in bytes.
