@@ -6,13 +6,12 @@
 //! Nobody but the process writes to it, and nobody reads it before the crash file is written. Its name is made of the
 //! ring's own name, never of bytes that a ring holds.
 
-use crate::descriptor::above_standard;
 use crate::folder::stem;
 use crate::mutant::{self, Mutant};
+use crate::open::{self, PRIVATE};
 use rustix::fs::OFlags;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Ending of attachments.
@@ -41,7 +40,7 @@ pub fn path(entry: &Path) -> PathBuf {
 /// # Errors
 /// As open(2), and if something else has its name: a link, a folder, a FIFO.
 pub fn create(entry: &Path) -> io::Result<File> {
-    open(OpenOptions::new().append(true).create(true).mode(0o600), entry)
+    open::file(&path(entry), OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE, PRIVATE)
 }
 
 /// Reads the attachment; None if there is none, or nothing in it.
@@ -49,7 +48,7 @@ pub fn create(entry: &Path) -> io::Result<File> {
 /// # Errors
 /// As open(2) and read(2), and if something else has its name.
 pub fn read(entry: &Path) -> io::Result<Option<Attachment>> {
-    let file = match open(OpenOptions::new().read(true), entry) {
+    let file = match open::to_read(&path(entry)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
@@ -68,23 +67,14 @@ pub fn remove(entry: &Path) -> io::Result<()> {
     if mutant::is(Mutant::AttachedLeft) {
         return Ok(());
     }
-    match fs::remove_file(path(entry)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Follows no link and waits for nobody at the other end of a FIFO.
-fn open(options: &mut OpenOptions, entry: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = above_standard(|| options.custom_flags(flags.bits() as i32).open(path(entry)))?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
+    open::remove(&path(entry))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use rustix::fs::{CWD, FileType, Mode};
+    use std::fs;
     use std::io::Write;
     use std::os::unix::fs::{MetadataExt, symlink};
 

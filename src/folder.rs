@@ -12,14 +12,15 @@
 //! <folder>/rings/doorbell             a FIFO that wakes the flusher
 //! ```
 
-use crate::descriptor::above_standard;
+use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
+use crate::open;
 use crate::reader::is_role;
-use rustix::fs::{CWD, FileType, Mode, OFlags};
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use rustix::fs::FileType;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Name ending of log files whose lines are JSON.
@@ -86,16 +87,12 @@ impl Folder {
     /// # Errors
     /// [`Error::Folder`] if it is a symbolic link, no folder, or somebody else's; [`Error::Io`] if it cannot be made.
     pub fn create(path: &Path) -> Result<Folder> {
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            make(parent)?;
-        }
-        make(path)?;
-        check(path)?;
-        let folder = Folder::open(path)?;
-        make(&folder.rings)?;
-        check(&folder.rings)?;
-        refuse_network(&folder.rings)?;
-        Ok(folder)
+        let path = absolute(path)?;
+        hold_or_make(&path)?;
+        let rings = path.join("rings");
+        hold_or_make(&rings)?;
+        refuse_network(&rings)?;
+        Ok(Folder { path, rings })
     }
 
     /// The same folder with its rings elsewhere, in memory for instance. All processes of the folder, and its tools,
@@ -104,10 +101,9 @@ impl Folder {
     /// # Errors
     /// As [`Folder::create`].
     pub fn with_rings(self, rings: &Path) -> Result<Folder> {
-        make(rings)?;
-        check(rings)?;
-        refuse_network(rings)?;
-        let rings = std::path::absolute(rings).map_err(Error::io("find the folder", rings))?;
+        let rings = absolute(rings)?;
+        hold_or_make(&rings)?;
+        refuse_network(&rings)?;
         Ok(Folder { rings, ..self })
     }
 
@@ -133,9 +129,25 @@ impl Folder {
         } else if !fs::metadata(path).map_err(Error::io("look at the folder", path))?.is_dir() {
             return Err(Error::folder(path, "it is not a folder"));
         }
-        let path = std::path::absolute(path).map_err(Error::io("find the folder", path))?;
+        let path = absolute(path)?;
+        open::hold(&path).map_err(Error::io("open the folder", &path))?;
         let rings = path.join("rings");
-        Ok(Folder { path, rings })
+        match open::hold(&rings) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("open the folder", rings)(error)),
+            _ => Ok(Folder { path, rings }),
+        }
+    }
+
+    /// Looks whether the two folders are still at their paths; where another one of the same owner is there, that one counts
+    /// from now on.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if what is held cannot be looked at.
+    pub fn refresh(&self) -> Result<()> {
+        for path in [&self.path, &self.rings] {
+            open::refresh(path).map_err(Error::io("look at the folder", path))?;
+        }
+        Ok(())
     }
 
     /// The folder itself.
@@ -162,31 +174,10 @@ impl Folder {
         self.rings().join("flusher.lock")
     }
 
-    /// Opens the doorbell, made where it is missing: a FIFO that is read and written without waiting.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if it cannot be made, [`Error::Folder`] if something else has its name.
-    pub fn doorbell(&self) -> Result<File> {
-        let path = self.rings().join("doorbell");
-        match rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-            Err(error) => return Err(Error::io("make the doorbell", path)(error.into())),
-        }
-        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let fd = above_standard(|| rustix::fs::open(&path, flags, Mode::empty()))
-            .map_err(|error| Error::io("open the doorbell", &path)(error.into()))?;
-        let file = File::from(fd);
-        let metadata = file.metadata().map_err(Error::io("look at the doorbell", &path))?;
-        if metadata.mode() & libc::S_IFMT != libc::S_IFIFO {
-            return Err(Error::folder(&self.path, format!("{} is not a FIFO; remove it", path.display())));
-        }
-        Ok(file)
-    }
-
     /// Wakes whoever flushes, if there is one.
     pub fn ring_doorbell(&self) {
-        if let Ok(file) = self.doorbell() {
-            ring_doorbell(&file);
+        if let Ok(doorbell) = Doorbell::open(self) {
+            doorbell.ring();
         }
     }
 
@@ -216,7 +207,7 @@ impl Folder {
     #[must_use]
     pub fn twin(&self, name: &str) -> Option<PathBuf> {
         let twin = self.rings().join(format!("{}{RING_ENDING}", name.strip_suffix(SHM_ENDING)?));
-        (fs::symlink_metadata(&twin).is_ok() && !mutant::is(Mutant::TwinTrusted)).then_some(twin)
+        (open::look(&twin).is_ok() && !mutant::is(Mutant::TwinTrusted)).then_some(twin)
     }
 
     /// Paths of all rings, sorted by name. A folder without rings gives none.
@@ -233,17 +224,14 @@ impl Folder {
     /// As readdir(3).
     pub fn ring_names(&self) -> Result<Vec<String>> {
         let rings = self.rings();
-        let entries = match fs::read_dir(&rings) {
-            Ok(entries) => entries,
+        let names = match open::list(&rings) {
+            Ok(names) => names,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(Error::io("list the rings in", rings)(error)),
         };
-        let mut files = Vec::new();
-        for entry in entries {
-            let name = entry.map_err(Error::io("list the rings in", &rings))?.file_name();
-            // Names of ours are ASCII; anything else is not a ring.
-            files.extend(name.into_string().ok().filter(|name| is_ring_name(name)));
-        }
+        // Names of ours are ASCII; anything else is not a ring.
+        let mut files: Vec<String> =
+            names.into_iter().filter_map(|name| name.into_string().ok()).filter(|name| is_ring_name(name)).collect();
         files.sort();
         Ok(files)
     }
@@ -257,17 +245,26 @@ pub(crate) fn sync_names(path: &Path) -> Result<()> {
     if mutant::is(Mutant::FolderUnsynced) {
         return Ok(());
     }
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(Error::io("sync the folder", path))
+    open::sync_folder(path).map_err(Error::io("sync the folder", path))
 }
 
-/// Rings the doorbell behind `file`. A full FIFO is loud enough.
-pub(crate) fn ring_doorbell(mut file: &File) {
-    let _ = file.write(&[1]);
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(Error::io("find the folder", path))
+}
+
+/// Holds the folder, created if missing. One that is held already and has a name somewhere is not created again: where its
+/// path leads nowhere, this process has changed its root since.
+fn hold_or_make(path: &Path) -> Result<()> {
+    if !open::is_held(path) {
+        make(path)?;
+        check(path)?;
+        open::hold(path).map_err(Error::io("open the folder", path))?;
+    }
+    check(path)
 }
 
 fn make(path: &Path) -> Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+    match open::make_folder(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             DirBuilder::new().mode(0o700).recursive(true).create(path).map_err(Error::io("make the folder", path))
         }
@@ -295,7 +292,7 @@ fn network_name(magic: u64) -> Option<&'static str> {
 }
 
 fn refuse_network(path: &Path) -> Result<()> {
-    let found = rustix::fs::statfs(path).map_err(|error| Error::io("look at the file system of", path)(error.into()))?;
+    let found = open::file_system(path).map_err(Error::io("look at the file system of", path))?;
     match network_name(found.f_type as u64) {
         None => Ok(()),
         Some(name) => Err(Error::folder(
@@ -306,16 +303,17 @@ fn refuse_network(path: &Path) -> Result<()> {
 }
 
 fn check(path: &Path) -> Result<()> {
-    let found = fs::symlink_metadata(path).map_err(Error::io("look at the folder", path))?;
-    if found.file_type().is_symlink() {
-        return Err(Error::folder(path, "it is a symbolic link; name the folder that it leads to"));
+    let found = open::look(path).map_err(Error::io("look at the folder", path))?;
+    match FileType::from_raw_mode(found.st_mode) {
+        FileType::Directory => {}
+        FileType::Symlink => {
+            return Err(Error::folder(path, "it is a symbolic link; name the folder that it leads to"));
+        }
+        _ => return Err(Error::folder(path, "it is not a folder")),
     }
-    if !found.is_dir() {
-        return Err(Error::folder(path, "it is not a folder"));
-    }
-    let me = rustix::process::geteuid().as_raw();
-    if found.uid() != me {
-        let why = format!("it belongs to user {}, this process runs as user {me}; name a folder of your own", found.uid());
+    let (owner, me) = (found.st_uid, rustix::process::geteuid().as_raw());
+    if owner != me {
+        let why = format!("it belongs to user {owner}, this process runs as user {me}; name a folder of your own");
         return Err(Error::folder(path, why));
     }
     Ok(())
@@ -324,6 +322,8 @@ fn check(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::linux::fs::MetadataExt;
+    use std::os::unix::fs::FileTypeExt;
 
     fn scratch(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("lastwords-folder-{name}-{}", std::process::id()));
@@ -335,7 +335,7 @@ mod tests {
     fn a_made_folder_is_private() {
         let path = scratch("private");
         let folder = Folder::create(&path.join("a/b")).expect("made");
-        assert_eq!(fs::metadata(folder.rings()).expect("made").mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(folder.rings()).expect("made").st_mode() & 0o777, 0o700);
         assert_eq!(folder.ring_names().expect("listed"), Vec::<String>::new());
         fs::remove_dir_all(path).expect("removed");
     }
@@ -382,11 +382,15 @@ mod tests {
     }
 
     #[test]
-    fn something_else_in_the_doorbells_place_is_refused() {
+    fn something_else_in_the_doorbells_place_is_set_aside() {
         let path = scratch("doorbell");
         let folder = Folder::create(&path).expect("made");
         fs::write(folder.rings().join("doorbell"), "x").expect("written");
-        assert!(folder.doorbell().expect_err("a file").to_string().contains("not a FIFO"));
+        folder.ring_doorbell();
+        let found = fs::symlink_metadata(folder.rings().join("doorbell")).expect("made").file_type();
+        assert!(found.is_fifo(), "{found:?}");
+        let aside = open::list(&folder.rings()).expect("listed").into_iter();
+        assert_eq!(aside.filter(|name| name.to_string_lossy().starts_with("doorbell.aside-")).count(), 1, "kept");
         fs::remove_dir_all(path).expect("removed");
     }
 }

@@ -3,9 +3,14 @@
 
 use crate::folder::Folder;
 use crate::layout::FORMAT_VERSION;
+use crate::open;
 use crate::process::{ProcessId, ProcessState};
 use crate::ring::hex;
 use std::fmt;
+use std::io::Read;
+
+/// Bytes of the lock file that are read, several times what it holds.
+const TEXT_MAX: u64 = 1024;
 
 /// The flusher's process, as its lock file names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +37,9 @@ impl Holder {
     /// Reads the folder's lock file; None if there is none, or it does not say who.
     #[must_use]
     pub fn read(folder: &Folder) -> Option<Holder> {
-        Holder::parse(&std::fs::read_to_string(folder.lock_file()).ok()?)
+        let mut text = String::new();
+        open::to_read(&folder.lock_file()).ok()?.take(TEXT_MAX).read_to_string(&mut text).ok()?;
+        Holder::parse(&text)
     }
 
     /// Whether the process is not provably gone.

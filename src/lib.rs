@@ -50,6 +50,7 @@ macro_rules! not_under_loom {
 not_under_loom! {
     pub mod attachment;
     pub mod clock;
+    pub mod doorbell;
     pub mod error;
     pub mod event;
     pub mod filter;
@@ -73,17 +74,18 @@ not_under_loom! {
     #[cfg(feature = "config")]
     mod configfile;
     mod decode;
-    mod descriptor;
     mod directives;
     mod facade;
     mod field;
     mod format;
     mod full;
+    mod kept;
     mod log;
     mod logger;
     mod macros;
     mod named;
     mod nameless;
+    mod open;
     mod panic;
     mod registry;
     mod remembered;

@@ -5,7 +5,8 @@ use crate::config::Builder;
 use crate::directives::Directives;
 use crate::error::{Error, Result};
 use crate::filter::{ASK, Destination, Filter};
-use crate::folder::{Folder, ring_doorbell};
+use crate::doorbell::Doorbell;
+use crate::folder::Folder;
 use crate::full::{self, FullPolicy, GaveUp};
 use crate::holder::Holder;
 use crate::lane::{Begun, Lane, Message, Origin, count_drop};
@@ -18,10 +19,9 @@ use crate::shared_lane::SharedLane;
 use crate::spill::{LaneProgress, MESSAGE_MAX, SpillWriter};
 use crate::sync::Ordering;
 use crate::table::CallSiteRef;
-use crate::sys::{futex, hooks};
+use crate::sys::futex;
 use crossbeam_utils::CachePadded;
 use std::collections::HashMap;
-use std::fs::File;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
@@ -102,7 +102,7 @@ pub(crate) struct Logger {
     known_filter: RwLock<KnownFilter>,
     anchors: AnchorWriter,
     spill: SpillWriter,
-    doorbell: File,
+    doorbell: Doorbell,
     builder: Builder,
     /// Ids of call sites, by address or hash, for all threads.
     sites: Mutex<HashMap<u64, u32>>,
@@ -117,14 +117,13 @@ impl Logger {
         if builder.settings.sigbus_guard.unwrap_or(false) {
             ring.guard();
         }
-        let doorbell = folder.doorbell()?;
-        hooks::close_in_child(ring.raw_fd());
+        let doorbell = Doorbell::open(&folder)?;
         // A forked child, wherever it is by then, logs to the same folder.
         builder.settings.dir = Some(folder.path().to_owned());
         let own = spec.geometry.lanes() - spec.geometry.overflow_lanes();
         let fine_overflow = spec.records_finer();
         let shared = spec.geometry.overflow_lanes() - usize::from(fine_overflow);
-        ring_doorbell(&doorbell);
+        doorbell.ring();
         Ok(Box::new(Logger {
             control: ring.control(),
             policy: spec.full,
@@ -398,7 +397,7 @@ impl Logger {
                 // Nobody makes room in a ring that was cut.
                 if !crate::thread::is_flusher() && !self.ring.is_hit() {
                     let LaneSeat { lane, gave_up, .. } = seat;
-                    let ring = || ring_doorbell(&self.doorbell);
+                    let ring = || self.doorbell.ring();
                     full::wait_for_room(lane, slots, gave_up, self.control, &self.folder, ring);
                 }
                 true
@@ -463,14 +462,14 @@ impl Logger {
 
     fn ring_if_armed(&self) {
         if self.control.armed.swap(0, Ordering::SeqCst) != 0 {
-            ring_doorbell(&self.doorbell);
+            self.doorbell.ring();
         }
     }
 
     /// Wakes the flusher, whatever it waits for.
     #[cfg(feature = "flusher")]
     pub(crate) fn ring_doorbell(&self) {
-        ring_doorbell(&self.doorbell);
+        self.doorbell.ring();
     }
 
     /// Whether nobody is there who would flush.
@@ -508,7 +507,7 @@ impl Logger {
             if start.elapsed() > ALONE_MAX && self.is_alone() {
                 break false;
             }
-            ring_doorbell(&self.doorbell);
+            self.doorbell.ring();
             futex::wait(&self.control.progress, seen, left.min(Duration::from_millis(20)));
         };
         self.control.waiters.fetch_sub(1, Ordering::SeqCst);

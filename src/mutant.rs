@@ -66,6 +66,10 @@ mutants! {
     DropsForgotten = "drops-forgotten",
     /// Missing message numbers are not told.
     GapSilent = "gap-silent",
+    /// A doorbell that somebody has removed is not noticed.
+    DoorbellUnseen = "doorbell-unseen",
+    /// A journal that somebody has removed is not noticed.
+    JournalUnseen = "journal-unseen",
     /// The journal is not settled.
     NeverSettled = "never-settled",
     /// A spilled message is written after the record that names it.

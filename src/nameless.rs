@@ -1,9 +1,9 @@
 //! Files that get their name when they are complete.
 
 use crate::error::{Error, Result};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
-use std::fs::{self, File};
-use std::os::fd::AsRawFd;
+use crate::open::{self, PRIVATE};
+use rustix::fs::{OFlags, RenameFlags};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// A file without a name where the file system can, else one under a temporary name.
@@ -20,7 +20,7 @@ struct Temporary(PathBuf);
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        let _ = open::remove(&self.0);
     }
 }
 
@@ -30,18 +30,17 @@ impl Nameless {
     /// # Errors
     /// [`Error::Io`] as open(2).
     pub(crate) fn create(folder: &Path, name: &str) -> Result<Nameless> {
-        let (flags, mode) = (OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR);
         let to = folder.join(name);
         let linkable = Path::new("/proc/self/fd").exists();
-        if linkable && let Ok(fd) = rustix::fs::open(folder, flags | OFlags::TMPFILE, mode) {
-            return Ok(Nameless { file: File::from(fd), temporary: None, to });
+        if linkable && let Ok(file) = open::nameless(folder) {
+            return Ok(Nameless { file, temporary: None, to });
         }
         let path = folder.join(format!(".{name}.new"));
         // One that was begun by a process that died is in the way.
-        let _ = fs::remove_file(&path);
-        let fd = rustix::fs::open(&path, flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW, mode)
-            .map_err(|error| Error::io("create", &path)(error.into()))?;
-        Ok(Nameless { file: File::from(fd), temporary: Some(Temporary(path)), to })
+        let _ = open::remove(&path);
+        let file = open::file(&path, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, PRIVATE)
+            .map_err(Error::io("create", &path))?;
+        Ok(Nameless { file, temporary: Some(Temporary(path)), to })
     }
 
     pub(crate) fn file(&self) -> &File {
@@ -55,13 +54,10 @@ impl Nameless {
     pub(crate) fn publish(self) -> Result<File> {
         let Nameless { file, temporary, to } = self;
         let done = match &temporary {
-            None => {
-                let from = format!("/proc/self/fd/{}", file.as_raw_fd());
-                rustix::fs::linkat(CWD, from.as_str(), CWD, &to, AtFlags::SYMLINK_FOLLOW)
-            }
-            Some(Temporary(path)) => rustix::fs::renameat_with(CWD, path, CWD, &to, RenameFlags::NOREPLACE),
+            None => open::link(&file, &to),
+            Some(Temporary(path)) => open::rename(path, &to, RenameFlags::NOREPLACE),
         };
-        done.map_err(|error| Error::io("give its name to", to)(error.into()))?;
+        done.map_err(Error::io("give its name to", to))?;
         Ok(file)
     }
 }

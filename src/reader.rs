@@ -37,11 +37,13 @@ use crate::layout::{
     ANCHORS, AnchorCell, Control, FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, closed, encoding, entry_kind,
 };
 use crate::mutant::{self, Mutant};
+use crate::open;
 use crate::process::ProcessId;
 use crate::record::Record;
 use crate::spill::{SpillLost, SpillReference};
 use crate::snapshot::read_word;
 use crate::table::{COMMAND_ID, CallSite, ENTRY_MAX, LevelName, split_entry_word};
+use rustix::fs::{Mode, OFlags};
 use std::fs::File;
 use std::io;
 use std::mem::offset_of;
@@ -109,21 +111,18 @@ impl RingReader<File> {
 
 /// Opens a ring's file, as [`RingReader::open`] says.
 pub(crate) fn open_file(path: &Path) -> Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
-    let mut options = std::fs::OpenOptions::new();
-    options.read(true).custom_flags(flags.bits() as i32);
     // The flusher's words are written by pwrite; a tool that only reads may lack the permission to write. No error that
     // passes leads to a file that cannot be written: it would be that for as long as it is open. Folders are told below.
     let forbidden =
         [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::IsADirectory];
-    let file = match options.clone().write(true).open(path) {
-        Err(error) if forbidden.contains(&error.kind()) => options.open(path),
+    match open::file(path, OFlags::RDWR, Mode::empty()) {
+        Err(error) if forbidden.contains(&error.kind()) => open::to_read(path),
         opened => opened,
-    };
-    let file = file.map_err(Error::io("open the ring", path))?;
-    let metadata = file.metadata().map_err(Error::io("look at the ring", path))?;
-    if metadata.is_file() { Ok(file) } else { Err(Error::not_a_ring(path, "it is not a regular file")) }
+    }
+    .map_err(|error| match error.kind() {
+        io::ErrorKind::Other => Error::not_a_ring(path, error),
+        _ => Error::io("open the ring", path)(error),
+    })
 }
 
 impl<S: Source> RingReader<S> {

@@ -5,7 +5,6 @@
 
 use crate::checksum::{checksum, lane_key};
 use crate::clock::{self, Anchor};
-use crate::descriptor::above_standard;
 use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::folder::{Folder, RING_ENDING, SHM_ENDING, SHM_FOLDER, shm_path};
@@ -16,20 +15,21 @@ use crate::layout::{
     APP_MAX, Control, FORMAT_VERSION, LaneBlock, MAGIC, ROLE_MAX, RingHeader, closed, lane_kind, ring_flag,
 };
 use crate::filter::{self, Filter};
+use crate::kept::Identity;
 use crate::level::Level;
 use crate::nameless::Nameless;
+use crate::open::{self, PRIVATE};
 use crate::process::ProcessId;
 use crate::reader::{ROLE_RULE, is_role};
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::map::RingMap;
 use crate::table::{CallSiteRef, LevelName, TableWriter};
 use bytemuck::Zeroable;
-use shared_memory::{ShmemConf, ShmemError};
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -96,12 +96,13 @@ impl RingSpec {
 #[derive(Debug)]
 pub struct Ring {
     map: RingMap,
-    file: File,
     path: PathBuf,
     entry: PathBuf,
     header: RingHeader,
     /// Words of the call-site table that are taken, where nobody else can change them.
     table_used: AtomicU64,
+    /// Which file it is.
+    identity: Identity,
 }
 
 /// What a ring's memory is.
@@ -135,52 +136,53 @@ impl Ring {
     pub fn create(folder: &Folder, spec: &RingSpec) -> Result<Ring> {
         let header = make_header(spec)?;
         refuse_file_size_limit(spec.geometry.file_size())?;
-        let ring = above_standard(|| match spec.memory {
+        let (ring, file) = match spec.memory {
             Memory::File => Ring::create_file(folder, spec, header),
             Memory::Shared => Ring::create_shared(folder, spec, header),
-        })?;
+        }?;
         if spec.sync_ms > 0 {
             // The ring first, then the names that lead to it: no name is left on the disk without what it names.
-            ring.file.sync_all().map_err(Error::io("sync the ring", &ring.path))?;
+            file.sync_all().map_err(Error::io("sync the ring", &ring.path))?;
             folder.sync()?;
         }
+        // The file is closed here: its mapping keeps the lock, and a descriptor could be taken for somebody else's.
         Ok(ring)
     }
 
-    fn create_file(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<Ring> {
+    fn create_file(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<(Ring, File)> {
         let name = format!("{}{RING_ENDING}", stem(&spec.role, &header));
         let rings = folder.rings();
         let nameless = Nameless::create(&rings, &name)?;
         let map = fill(nameless.file(), spec, &header, &rings, |file| RingMap::new(file, spec.geometry))?;
         let file = nameless.publish()?;
         let (path, entry) = (rings.join(&name), rings.join(&name));
-        Ok(Ring { map, file, path, entry, header, table_used: AtomicU64::new(0) })
+        Ring::of(file, map, path, entry, header)
+    }
+
+    fn of(file: File, map: RingMap, path: PathBuf, entry: PathBuf, header: RingHeader) -> Result<(Ring, File)> {
+        let identity = Identity::behind(&file).map_err(Error::io("look at the ring", &path))?;
+        Ok((Ring { map, path, entry, header, table_used: AtomicU64::new(0), identity }, file))
     }
 
     /// The memory is complete and locked before the empty file that stands for it is made.
-    fn create_shared(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<Ring> {
+    /// The memory is complete and locked before the empty file that stands for it is made.
+    fn create_shared(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<(Ring, File)> {
         let stem = stem(&spec.role, &header);
         let path = shm_path(&stem);
-        let failed = |error: ShmemError| Error::io("make shared memory at", &path)(io::Error::other(error));
-        let id = format!("/{}", path.file_name().unwrap_or_default().to_string_lossy());
-        let size = spec.geometry.file_size() as usize;
-        let mut memory = ShmemConf::new().os_id(id).size(size).create().map_err(failed)?;
-        let made = (|| {
-            let file = File::options().read(true).write(true).open(&path).map_err(Error::io("open", &path))?;
-            let private = std::fs::Permissions::from_mode(0o600);
-            file.set_permissions(private).map_err(Error::io("restrict", &path))?;
-            let shm = Path::new(SHM_FOLDER);
-            let map = fill(&file, spec, &header, shm, |_| RingMap::adopt(memory.as_ptr(), spec.geometry))?;
-            let entry = folder.rings().join(format!("{stem}{SHM_ENDING}"));
-            File::create_new(&entry).map_err(Error::io("name the shared memory by", &entry))?;
-            Ok(Ring { map, file, path: path.clone(), entry, header, table_used: AtomicU64::new(0) })
-        })();
-        if made.is_ok() {
-            // The creator's drop would remove the name, and with it what the process leaves behind.
-            memory.set_owner(false);
-            std::mem::forget(memory);
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let file = open::file(&path, flags, PRIVATE).map_err(Error::io("make shared memory at", &path))?;
+        let entry = folder.rings().join(format!("{stem}{SHM_ENDING}"));
+        let made = fill(&file, spec, &header, Path::new(SHM_FOLDER), |file| RingMap::new(file, spec.geometry));
+        let named = made.and_then(|map| {
+            open::file(&entry, flags, PRIVATE).map_err(Error::io("name the shared memory by", &entry)).map(|_| map)
+        });
+        match named {
+            Ok(map) => Ring::of(file, map, path, entry, header),
+            Err(error) => {
+                let _ = open::remove(&path);
+                Err(error)
+            }
         }
-        made
     }
 
     /// Its entry in the folder.
@@ -284,7 +286,12 @@ impl Ring {
     /// # Errors
     /// [`Error::Setting`] for directives that are too long, [`Error::Io`] as pwrite(2).
     pub(crate) fn set_filter(&self, filter: &Filter) -> Result<()> {
-        filter::write(filter, &self.file, self.geometry(), &self.path)
+        let file = open::file(&self.path, OFlags::RDWR, Mode::empty()).map_err(Error::io("open the ring", &self.path))?;
+        if Identity::behind(&file).map_err(Error::io("look at the ring", &self.path))? != self.identity {
+            let why = io::Error::other("another file has taken its name");
+            return Err(Error::io("write the filter to", &self.path)(why));
+        }
+        filter::write(filter, &file, self.geometry(), &self.path)
     }
 
     /// Says that a fatal signal arrived while the ring is open. Loads and stores of atomics only.
@@ -306,11 +313,6 @@ impl Ring {
         let geometry = self.geometry();
         let start = std::ptr::from_ref(self.control()) as usize - geometry.control_offset() as usize;
         (start..start + geometry.file_size() as usize).contains(&address)
-    }
-
-    /// The descriptor that holds the lock.
-    pub(crate) fn raw_fd(&self) -> std::os::fd::RawFd {
-        self.file.as_raw_fd()
     }
 }
 
@@ -443,6 +445,7 @@ fn test_promises(file: &File, map: &RingMap, rings: &Path) -> Result<()> {
         return Err(Error::folder(rings, format!("what is stored there is not seen by a read; {place}")));
     }
     let again = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // The one link that is followed: it leads back to the same file.
     if let Ok(other) = File::open(again) {
         let lock = rustix::fs::flock(&other, FlockOperation::NonBlockingLockShared);
         if lock.is_ok() {

@@ -6,15 +6,15 @@
 //! name is made of the ring's own name and a number, never of bytes that a record holds.
 
 use crate::checksum::checksum;
-use crate::descriptor::above_standard;
 use crate::folder::stem;
 use crate::layout::encoding;
 use crate::mutant::{self, Mutant};
+use crate::open::{self, PRIVATE};
 use crossbeam_utils::Backoff;
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::OFlags;
 use std::collections::VecDeque;
 use std::fmt;
-use std::fs::File;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -89,11 +89,9 @@ impl SpillReference {
     /// # Errors
     /// If the file is missing, no regular file, or not what the record says.
     pub fn read(&self, ring: &Path) -> io::Result<Vec<u8>> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::openat(CWD, path(ring, self.number), flags, Mode::empty())?);
-        let metadata = file.metadata()?;
+        let file = open::to_read(&path(ring, self.number))?;
         let damaged = || io::Error::from(io::ErrorKind::InvalidData);
-        if !metadata.is_file() || metadata.len() != self.length {
+        if file.metadata()?.len() != self.length {
             return Err(damaged());
         }
         let mut bytes = vec![0; self.length as usize];
@@ -113,7 +111,7 @@ pub fn path(ring: &Path, number: u64) -> PathBuf {
 /// # Errors
 /// As readdir(3) and unlink(2); a file that is gone already is no error.
 pub fn remove_all(ring: &Path) -> io::Result<()> {
-    files(ring)?.iter().try_for_each(|path| remove(path))
+    files(ring)?.iter().try_for_each(|path| open::remove(path))
 }
 
 /// Bytes of all spill files of a ring.
@@ -121,38 +119,20 @@ pub fn remove_all(ring: &Path) -> io::Result<()> {
 /// # Errors
 /// As readdir(3) and lstat(2); a file that is gone already has none.
 pub fn size_all(ring: &Path) -> io::Result<u64> {
-    let size = |path: PathBuf| match path.symlink_metadata() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        found => found.map(|found| found.len()),
-    };
+    let size = |path: PathBuf| open::look_for(&path).map(|found| found.map_or(0, |found| found.st_size as u64));
     files(ring)?.into_iter().map(size).sum()
 }
 
 fn files(ring: &Path) -> io::Result<Vec<PathBuf>> {
     let prefix = format!("{}.", stem(ring));
-    let mut files = Vec::new();
-    for entry in ring.parent().unwrap_or(Path::new(".")).read_dir()? {
-        let entry = entry?;
-        let name = entry.file_name();
+    let folder = ring.parent().unwrap_or(Path::new("."));
+    // Nothing but a number: another ring's name may begin as this one's does.
+    let is_spill = |name: &OsString| {
         let name = name.to_string_lossy();
         let number = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(SPILL_ENDING));
-        // Nothing but a number: another ring's name may begin as this one's does.
-        if number.is_some_and(|number| number.parse::<u64>().is_ok()) {
-            files.push(entry.path());
-        }
-    }
-    Ok(files)
-}
-
-/// Removes one spill file, unless it is gone already.
-///
-/// # Errors
-/// As unlink(2).
-pub fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+        number.is_some_and(|number| number.parse::<u64>().is_ok())
+    };
+    Ok(open::list(folder)?.into_iter().filter(is_spill).map(|name| folder.join(name)).collect())
 }
 
 /// A spilled message whose slot has not been released.
@@ -213,7 +193,7 @@ impl SpillWriter {
         };
         let path = path(&self.ring, number);
         if !mutant::is(Mutant::SpillLate) && write_file(&path, body).is_err() {
-            let _ = remove(&path);
+            let _ = open::remove(&path);
             return None;
         }
         Some(SpillReference { number, length: body.len() as u64, checksum: checksum(body), encoding })
@@ -245,7 +225,7 @@ impl SpillWriter {
                 return false;
             }
             if message.sequence <= overwritten {
-                let _ = remove(&path(&self.ring, message.number));
+                let _ = open::remove(&path(&self.ring, message.number));
                 return false;
             }
             true
@@ -254,9 +234,7 @@ impl SpillWriter {
 }
 
 fn write_file(path: &Path, body: &[u8]) -> io::Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(above_standard(|| rustix::fs::openat(CWD, path, flags, Mode::RUSR | Mode::WUSR))?);
-    file.write_all(body)
+    open::file(path, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, PRIVATE)?.write_all(body)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::cli::Flush;
 use crate::exit::Exit;
 use lastwords::clock::realtime_ns;
 use lastwords::flush::flusher::{Election, Flusher};
+use lastwords::doorbell::Doorbell;
 use lastwords::folder::Folder;
 use lastwords::holder::Holder;
 use lastwords::{Error, Result};
@@ -76,10 +77,11 @@ fn say(text: fmt::Arguments<'_>) {
 fn stop_on_signals(folder: &Folder) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let failed = |source| Error::Io { doing: "handle signals for", path: folder.path().to_owned(), source };
+    let doorbell = Doorbell::open(folder)?;
     for signal in [SIGTERM, SIGINT, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(failed)?;
-        let doorbell = folder.doorbell()?.into_raw_fd();
-        signal_hook::low_level::pipe::register_raw(signal, doorbell).map_err(failed)?;
+        let descriptor = doorbell.descriptor().map_err(failed)?.into_raw_fd();
+        signal_hook::low_level::pipe::register_raw(signal, descriptor).map_err(failed)?;
     }
     Ok(stop)
 }

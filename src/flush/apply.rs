@@ -16,9 +16,9 @@ use crate::flush::rotation;
 use crate::folder::{Folder, SHM_ENDING};
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
-use crate::reader::{Position, RingReader};
+use crate::open;
+use crate::reader::{LaneSnapshot, Position, RingReader};
 use crate::spill;
-use std::fs;
 use std::io;
 
 /// Applies the entry of an earlier boot.
@@ -105,9 +105,8 @@ fn apply_changes(folder: &Folder, entry: &Entry) -> Result<()> {
             }
             Change::Position { ring, uuid, lane, words } => {
                 if let Some(reader) = find(folder, ring, uuid)? {
-                    let known = (*lane as usize) < reader.geometry().lanes();
-                    if known {
-                        let position = Position::from_words(words);
+                    let position = Position::from_words(words);
+                    if is_due(&reader, *lane as usize, position, entry)? {
                         publish_position(reader.source(), reader.geometry(), *lane as usize, position)
                             .or_else(|error| if is_cut(&error) { Ok(()) } else { Err(error) })
                             .map_err(Error::io("write to the ring", reader.path()))?;
@@ -125,6 +124,15 @@ fn apply_changes(folder: &Folder, entry: &Entry) -> Result<()> {
     Ok(())
 }
 
+/// Whether a position is to be published: the lane exists, and is not further already. It is further where somebody removed the
+/// newest file of the journal, and this entry is the one before. Another boot's rings may have lost what they had.
+fn is_due(reader: &RingReader, lane: usize, position: Position, entry: &Entry) -> Result<bool> {
+    let (mut buffer, mut lanes) = (Vec::new(), Vec::new());
+    reader.lanes(&mut buffer, &mut lanes)?;
+    let is_behind = |found: &LaneSnapshot| found.position.written <= position.written;
+    Ok(lanes.get(lane).is_some_and(|found| is_behind(found) || entry.is_of_another_boot()))
+}
+
 /// The ring of this name, if it is the one that was meant. What cannot be read as a ring is not.
 fn find(folder: &Folder, name: &str, uuid: &[u8; 16]) -> Result<Option<RingReader>> {
     match RingReader::open_in(folder, name) {
@@ -139,10 +147,8 @@ fn find(folder: &Folder, name: &str, uuid: &[u8; 16]) -> Result<Option<RingReade
 /// is left. Its name holds the UUID, so it stands for no other ring.
 fn is_half_removed(folder: &Folder, name: &str) -> Result<bool> {
     let path = folder.ring_path(name);
-    match fs::symlink_metadata(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(name.ends_with(SHM_ENDING) && !mutant::is(Mutant::HalfRemoved)),
-        found => found.map(|_| false).map_err(Error::io("look at the ring", path)),
-    }
+    let found = open::look_for(&path).map_err(Error::io("look at the ring", path))?;
+    Ok(found.is_none() && name.ends_with(SHM_ENDING) && !mutant::is(Mutant::HalfRemoved))
 }
 
 /// Whether the ring has no place for its position any more, because somebody cut it.
@@ -168,12 +174,7 @@ pub(crate) fn remove(folder: &Folder, name: &str) -> Result<()> {
     }
     // Shared memory goes before the file that stands for it, so that it is never left without one.
     for path in [folder.ring_path(name), entry] {
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::io("remove the ring", path)(error));
-            }
-            _ => {}
-        }
+        open::remove(&path).map_err(Error::io("remove the ring", path))?;
     }
     Ok(())
 }
@@ -182,6 +183,7 @@ pub(crate) fn remove(folder: &Folder, name: &str) -> Result<()> {
 mod tests {
     use super::*;
     use crate::process::boot_id;
+    use std::fs;
 
     #[test]
     fn a_removal_that_was_cut_off_between_the_memory_and_its_file_is_completed() {

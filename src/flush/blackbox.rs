@@ -13,13 +13,13 @@ use crate::flush::stamp::Stamp;
 use crate::folder::Folder;
 use crate::layout::ring_flag;
 use crate::nameless::Nameless;
+use crate::open;
 use crate::reader::RingReader;
 use crate::ring::hex;
 use chrono::DateTime;
-use std::fs::{self, File};
+use rustix::fs::{FileType, Stat};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 /// End of the name of a crash file.
 pub const CRASH_ENDING: &str = ".crash.log";
@@ -210,21 +210,23 @@ pub(crate) fn write_crash_file(folder: &Folder, ring: &str, keep: usize, sync: b
 
 fn first_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
-    File::open(path)?.take(HEAD_MAX).read_to_end(&mut head)?;
+    open::to_read(path)?.take(HEAD_MAX).read_to_end(&mut head)?;
     Ok(head)
 }
 
 /// What cannot be removed now is removed with the next crash.
 fn remove_oldest(folder: &Folder, role: &str, keep: usize) {
-    let Ok(entries) = fs::read_dir(folder.path()) else { return };
-    let mut files: Vec<(SystemTime, PathBuf)> = entries
-        .flatten()
-        .filter(|entry| entry.file_name().to_str().is_some_and(|name| is_crash_file(role, name)))
-        .filter_map(|entry| Some((entry.metadata().ok().filter(fs::Metadata::is_file)?.modified().ok()?, entry.path())))
+    let Ok(names) = open::list(folder.path()) else { return };
+    let is_file = |found: &Stat| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+    let mut files: Vec<((i64, i64), PathBuf)> = names
+        .iter()
+        .filter(|name| name.to_str().is_some_and(|name| is_crash_file(role, name)))
+        .map(|name| folder.path().join(name))
+        .filter_map(|path| open::look(&path).ok().filter(is_file).map(|found| ((found.st_mtime, found.st_mtime_nsec), path)))
         .collect();
     files.sort();
     for (_, path) in files.iter().take(files.len().saturating_sub(keep)) {
-        let _ = fs::remove_file(path);
+        let _ = open::remove(path);
     }
 }
 

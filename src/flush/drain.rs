@@ -18,9 +18,8 @@ use crate::flush::trouble::Trouble;
 use crate::folder::{Folder, SHM_ENDING};
 use crate::logger::{ARMED_ANY, ARMED_URGENT};
 use crate::mutant::{self, Mutant};
+use crate::open;
 use std::collections::VecDeque;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -180,6 +179,9 @@ impl Drain {
 
     fn try_pass(&mut self) -> Result<Pass> {
         self.retry_stuck()?;
+        for found in self.journal.take_found() {
+            self.note(lines::found_by_journal(&found));
+        }
         // What an earlier pass rendered but could not commit.
         self.write_notes();
         self.commit(Vec::new())?;
@@ -231,8 +233,8 @@ impl Drain {
     pub(crate) fn has_news(&mut self) -> bool {
         let now = Instant::now();
         let died = |ring: &mut Follow| ring.look(now).is_err() || ring.dead.is_some();
-        let changed = fs::metadata(self.folder.rings())
-            .map_or(true, |found| self.listed.is_none_or(|(_, seen)| seen != (found.mtime(), found.mtime_nsec())));
+        let changed = open::look(&self.folder.rings())
+            .map_or(true, |found| self.listed.is_none_or(|(_, seen)| seen != (found.st_mtime, found.st_mtime_nsec)));
         let news = self.rings.iter_mut().filter(|ring| ring.dead.is_none()).any(died) || changed;
         self.rest_files();
         news
@@ -249,8 +251,8 @@ impl Drain {
     /// Looks for new rings, when the folder changed or the doorbell rang.
     fn rescan(&mut self, now: Instant) -> Result<()> {
         let path = self.folder.rings();
-        let found = fs::metadata(&path).map_err(Error::io("look at", path))?;
-        let changed = (found.mtime(), found.mtime_nsec());
+        let found = open::look(&path).map_err(Error::io("look at", path))?;
+        let changed = (found.st_mtime, found.st_mtime_nsec);
         let fresh = self.listed.is_some_and(|(at, seen)| seen == changed && now.duration_since(at) < RESCAN_EVERY);
         if fresh {
             return Ok(());

@@ -6,15 +6,14 @@
 //! path and descriptor are the same inode, else tries again.
 
 use crate::clock::boottime_ns;
-use crate::descriptor::above_standard;
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::holder::Holder;
-use rustix::fs::{FlockOperation, Mode, OFlags};
-use std::fs::{self, File};
-use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use crate::kept::Kept;
+use crate::open::{self, PRIVATE};
+use rustix::fs::{FlockOperation, OFlags, RenameFlags};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -24,7 +23,7 @@ const HEARTBEAT: Duration = Duration::from_millis(25);
 /// The flusher's lock, held until dropped.
 #[derive(Debug)]
 pub struct Lock {
-    file: File,
+    file: Kept,
     holder: Holder,
     beat: Instant,
 }
@@ -49,6 +48,7 @@ impl Lock {
         for _ in 0..16 {
             let file = open(&path, OFlags::CREATE)?;
             if try_lock(&file, &path)? {
+                let file = Kept::new(file).map_err(Error::io("look at", &path))?;
                 if is_at(&file, &path) {
                     return Lock::take(file, &path).map(Attempt::Won);
                 }
@@ -65,14 +65,12 @@ impl Lock {
         Ok(Attempt::Held(Holder::read(folder)))
     }
 
-    fn take(file: File, path: &Path) -> Result<Lock> {
-        crate::sys::hooks::close_in_child(file.as_raw_fd());
-        // From here on an error takes the descriptor off that list again.
+    fn take(file: Kept, path: &Path) -> Result<Lock> {
         let lock = Lock { file, holder: Holder::current(), beat: Instant::now() };
         let text = lock.holder.to_string();
         // Over the old text, which needs no room where the disk is full.
-        let write = lock.file.write_all_at(text.as_bytes(), 0).and_then(|()| lock.file.set_len(text.len() as u64));
-        write.map_err(Error::io("write", path))?;
+        let write = |file: &File| file.write_all_at(text.as_bytes(), 0).and_then(|()| file.set_len(text.len() as u64));
+        lock.file.file().and_then(write).map_err(Error::io("write", path))?;
         Ok(lock)
     }
 
@@ -81,7 +79,8 @@ impl Lock {
         if self.beat.elapsed() >= HEARTBEAT {
             self.beat = Instant::now();
             self.holder.heartbeat_ns = boottime_ns();
-            let _ = self.file.write_all_at(self.holder.to_string().as_bytes(), 0);
+            let text = self.holder.to_string();
+            let _ = self.file.file().and_then(|file| file.write_all_at(text.as_bytes(), 0));
         }
     }
 
@@ -107,7 +106,7 @@ const TURN_EVERY: Duration = Duration::from_micros(500);
 impl Turn {
     /// None if another process does not come to an end, being stopped for instance.
     fn take(folder: &Folder) -> Result<Option<Turn>> {
-        let rings = File::open(folder.rings()).map_err(Error::io("open", folder.rings()))?;
+        let rings = open::folder(&folder.rings()).map_err(Error::io("open", folder.rings()))?;
         for _ in 0..TURN_TRIES {
             if try_lock(&rings, &folder.rings())? {
                 return Ok(Some(Turn { rings }));
@@ -125,17 +124,8 @@ impl Drop for Turn {
     }
 }
 
-impl Drop for Lock {
-    fn drop(&mut self) {
-        crate::sys::hooks::forget_in_child(self.file.as_raw_fd());
-    }
-}
-
 fn open(path: &Path, more: OFlags) -> Result<File> {
-    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | more;
-    above_standard(|| rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR))
-        .map(File::from)
-        .map_err(|error| Error::io("open the flusher's lock", path)(error.into()))
+    open::file(path, OFlags::RDWR | more, PRIVATE).map_err(Error::io("open the flusher's lock", path))
 }
 
 fn try_lock(file: &File, path: &Path) -> Result<bool> {
@@ -146,27 +136,20 @@ fn try_lock(file: &File, path: &Path) -> Result<bool> {
     }
 }
 
-fn is_at(file: &File, path: &Path) -> bool {
-    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    match (file.metadata(), fs::symlink_metadata(path)) {
-        (Ok(ours), Ok(theirs)) => identity(ours) == identity(theirs),
-        _ => false,
-    }
+fn is_at(file: &Kept, path: &Path) -> bool {
+    file.file().is_ok() && open::identity(path).is_ok_and(|found| found == Some(file.identity()))
 }
 
 /// Puts a fresh lock file in the place of one whose holder is gone but whose lock is still held. The caller has the
 /// turn. None if somebody locked the fresh file, who can only be a stranger.
 fn replace(folder: &Folder, path: &Path) -> Result<Option<Lock>> {
     let fresh = folder.rings().join("flusher.lock.new");
-    match fs::remove_file(&fresh) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", fresh)(error)),
-        _ => {}
-    }
+    open::remove(&fresh).map_err(Error::io("remove", &fresh))?;
     let file = open(&fresh, OFlags::CREATE | OFlags::EXCL)?;
     if !try_lock(&file, &fresh)? {
         return Ok(None);
     }
-    let lock = Lock::take(file, &fresh)?;
-    fs::rename(&fresh, path).map_err(Error::io("replace", path))?;
+    let lock = Lock::take(Kept::new(file).map_err(Error::io("look at", &fresh))?, &fresh)?;
+    open::rename(&fresh, path, RenameFlags::empty()).map_err(Error::io("replace", path))?;
     Ok(Some(lock))
 }

@@ -168,6 +168,8 @@ pub(crate) fn wait_for_end(timeout: Duration) {
 fn stand_by(folder: &Folder, since: u64) {
     let mut said = false;
     while !is_ending() {
+        // What cannot be looked at is as it was.
+        let _ = folder.refresh();
         match Flusher::elect(folder, since) {
             Ok(Election::Won(mut flusher)) => {
                 count_elected(1);

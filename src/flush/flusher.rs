@@ -5,6 +5,7 @@
 //! lies between its slot's BUSY and its look at `armed`), so no record waits for a timeout.
 
 use crate::complain::complain;
+use crate::doorbell::Doorbell;
 use crate::error::Result;
 use crate::flush::drain::{Drain, Pass};
 use crate::flush::election::{Attempt, Lock};
@@ -12,8 +13,7 @@ use crate::folder::Folder;
 use crate::holder::Holder;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
-use std::io::Read;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Sleep after a pass that wrote something.
 const SLEEP_MIN: Duration = Duration::from_millis(10);
@@ -35,6 +35,8 @@ const LOOKS: u32 = 10;
 const LOOKS_AT_RINGS: u32 = 100;
 /// Sleep while records of other lanes may still become earlier than those that were read.
 const SLEEP_WAITING: Duration = Duration::from_micros(20);
+/// Time between two comparisons of the folder with its path.
+const REFRESH: Duration = Duration::from_millis(500);
 /// Sleep after an error.
 const SLEEP_FAILED: Duration = Duration::from_millis(100);
 /// Passes of a single drain that fail, one after the other, before it gives up.
@@ -48,10 +50,12 @@ const LAST_LOOKS: Duration = Duration::from_millis(1200);
 pub struct Flusher {
     lock: Lock,
     drain: Drain,
-    doorbell: File,
+    doorbell: Doorbell,
     sleep: Duration,
     /// Looks that are left before the next sleep.
     looks: u32,
+    /// When the folder was last compared with its path.
+    refreshed: Instant,
 }
 
 /// Outcome of a try to become the flusher.
@@ -74,8 +78,8 @@ impl Flusher {
             Attempt::Held(holder) => Ok(Election::Lost(holder)),
             Attempt::Won(lock) => {
                 let drain = Drain::open(folder, since_ns)?;
-                let doorbell = folder.doorbell()?;
-                Ok(Election::Won(Box::new(Flusher { lock, drain, doorbell, sleep: SLEEP_MIN, looks: 0 })))
+                let doorbell = Doorbell::open(folder)?;
+                Ok(Election::Won(Box::new(Flusher { lock, drain, doorbell, sleep: SLEEP_MIN, looks: 0, refreshed: Instant::now() })))
             }
         }
     }
@@ -88,7 +92,7 @@ impl Flusher {
     /// Drains until `stop` says so or the lock file is taken away.
     pub fn run(&mut self, stop: impl Fn() -> bool) {
         let mut failing = false;
-        while !stop() && self.lock.is_current(self.drain.folder()) {
+        while !stop() && self.is_current() {
             self.lock.beat();
             match self.drain.pass() {
                 Ok(pass) => {
@@ -188,7 +192,7 @@ impl Flusher {
             for _ in 0..DEEP_SLEEPS {
                 let sync = self.drain.sync_due_in();
                 let rang = self.listen(SLEEP_DEEP.min(sync.unwrap_or(Duration::MAX)));
-                let lost = !self.lock.is_current(self.drain.folder());
+                let lost = !self.is_current();
                 if rang || sync.is_some() || self.drain.has_news() || lost || stop() {
                     break;
                 }
@@ -199,13 +203,30 @@ impl Flusher {
         }
     }
 
+    /// Whether the lock is still the one that has the name, in the folder that has the path now.
+    fn is_current(&mut self) -> bool {
+        if self.refreshed.elapsed() >= REFRESH {
+            self.refreshed = Instant::now();
+            // What cannot be looked at is as it was.
+            let _ = self.drain.folder().refresh();
+        }
+        self.lock.is_current(self.drain.folder())
+    }
+
     /// Sleeps, and returns whether the doorbell rang.
     fn listen(&mut self, timeout: Duration) -> bool {
-        let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
-        let mut fds = [PollFd::new(&self.doorbell, PollFlags::IN)];
-        let rang = poll(&mut fds, Some(&timeout)).is_ok_and(|ready| ready > 0);
+        let time = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
+        let listen = |fifo: &File| {
+            let mut fds = [PollFd::new(fifo, PollFlags::IN)];
+            poll(&mut fds, Some(&time)).is_ok_and(|ready| ready > 0 && fds[0].revents().contains(PollFlags::IN))
+        };
+        let rang = self.doorbell.listen(listen).unwrap_or_else(|| {
+            // Without a doorbell nobody is heard, so everything is looked at.
+            std::thread::sleep(timeout.min(SLEEP_MAX));
+            true
+        });
         if rang {
-            let _ = self.doorbell.read(&mut [0; 4096]);
+            self.doorbell.clear();
             self.drain.rang();
             self.sleep = SLEEP_MIN;
         }

@@ -11,7 +11,7 @@
 //! may have overwritten what was read; the entry holds the rendered bytes themselves.
 //!
 //! ```text
-//! 0    magic "LWJ1\r\n\x1a\n"
+//! 0    magic "LWJ2\r\n\x1a\n"
 //! 8    epoch              u64, its parity names the file
 //! 16   length of the changes, u64
 //! 24   length of the bytes, u64
@@ -21,20 +21,23 @@
 //! …    bytes of all appends, in their order
 //! ```
 
-use crate::descriptor::above_standard;
 use crate::error::{Error, Result};
 use crate::folder::{Folder, is_log_name, is_ring_name};
+use crate::kept::{Kept, is_lost};
 use crate::mutant::{self, Mutant};
+use crate::open::{self, PRIVATE};
 use crate::process::boot_id;
-use rustix::fs::{FallocateFlags, Mode, OFlags};
+use rustix::fs::{FallocateFlags, FileType, OFlags};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::Xxh3;
 
 /// First bytes of both files.
-pub const MAGIC: [u8; 8] = *b"LWJ1\r\n\x1a\n";
+pub const MAGIC: [u8; 8] = *b"LWJ2\r\n\x1a\n";
+/// Where the magic has the version, a digit.
+const VERSION_AT: usize = 3;
 /// Bytes before the changes: magic, epoch, lengths of changes and bytes, boot id, checksum.
 pub const HEAD: usize = 56;
 /// Space reserved in each file, so that a full disk does not stop the journal before the log files, in bytes.
@@ -134,12 +137,14 @@ pub enum Left {
 /// The two files.
 #[derive(Debug)]
 pub struct Journal {
-    files: [File; 2],
+    files: [Kept; 2],
     paths: [PathBuf; 2],
     epoch: u64,
     settled: bool,
     /// Which of them were written to since the last sync.
     unsynced: [bool; 2],
+    /// What was found in a file's place, for a line of the log.
+    found: Vec<String>,
 }
 
 impl Journal {
@@ -149,13 +154,10 @@ impl Journal {
     /// [`Error::Io`] if a file cannot be opened, made or read.
     pub fn open(folder: &Folder) -> Result<(Journal, Left)> {
         let paths = paths(folder);
-        let open = |path: &PathBuf| {
-            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-            let file = above_standard(|| rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)).map(File::from);
-            let file = file.map_err(|error| Error::io("open the journal", path)(error.into()))?;
-            // Without reserved space the journal still works, as long as the disk has room.
-            let _ = rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, RESERVED);
-            Ok(file)
+        let mut found = Vec::new();
+        let mut open = |path| {
+            found.extend(set_aside(path)?);
+            open_file(path)
         };
         let files = [open(&paths[0])?, open(&paths[1])?];
         let left = match newest(&files, &paths)? {
@@ -168,7 +170,7 @@ impl Journal {
             Left::Nothing | Left::Torn => (0, true),
         };
         // An earlier flusher may have died before its sync.
-        Ok((Journal { files, paths, epoch, settled, unsynced: [true; 2] }, left))
+        Ok((Journal { files, paths, epoch, settled, unsynced: [true; 2], found }, left))
     }
 
     /// Reads the newest whole entry without changing anything.
@@ -179,13 +181,13 @@ impl Journal {
         let paths = paths(folder);
         let mut files = Vec::new();
         for path in &paths {
-            match File::open(path) {
+            match open::to_read(path).and_then(Kept::new) {
                 Ok(file) => files.push(file),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(Error::io("open the journal", path)(error)),
             }
         }
-        let entry = match <[File; 2]>::try_from(files) {
+        let entry = match <[Kept; 2]>::try_from(files) {
             Ok(files) => newest(&files, &paths)?,
             Err(_) => None,
         };
@@ -214,6 +216,7 @@ impl Journal {
         entry.extend_from_slice(&encoded);
         let index = (epoch % 2) as usize;
         self.unsynced[index] = true;
+        self.make_again(index)?;
         self.write_parts(index, &entry, bytes).map_err(Error::io("write the journal", &self.paths[index]))?;
         self.epoch = epoch;
         self.settled = false;
@@ -226,16 +229,45 @@ impl Journal {
     /// [`Error::Io`] as fdatasync(2).
     pub fn sync(&mut self) -> Result<()> {
         for index in (0..self.files.len()).filter(|index| self.unsynced[*index]).collect::<Vec<_>>() {
-            self.files[index].sync_data().map_err(Error::io("sync the journal", &self.paths[index]))?;
+            self.files[index].file().and_then(File::sync_data).map_err(Error::io("sync the journal", &self.paths[index]))?;
             self.unsynced[index] = false;
         }
         Ok(())
     }
 
+    /// Opens a file anew that somebody has closed, and creates one anew that somebody has removed or replaced: what it held
+    /// has been applied, or is in memory.
+    fn make_again(&mut self, index: usize) -> Result<()> {
+        let (path, known) = (&self.paths[index], &self.files[index]);
+        let look = || Error::io("look at the journal", path);
+        let found = open::identity(path).map_err(look())?;
+        let is_lost = match known.file() {
+            Err(error) if is_lost(&error) => true,
+            file => file.map(|_| false).map_err(look())?,
+        };
+        if found == Some(known.identity()) && !is_lost || mutant::is(Mutant::JournalUnseen) {
+            return Ok(());
+        }
+        let was = known.identity();
+        self.found.extend(set_aside(path)?);
+        let file = open_file(path)?;
+        if file.identity() != was {
+            self.found.push(format!("{} was removed or replaced by somebody else; it was made again", path.display()));
+            file.file().and_then(|file| file.set_len(0)).map_err(Error::io("make the journal", path))?;
+        }
+        self.files[index] = file;
+        Ok(())
+    }
+
+    /// What somebody else did to the files, each once.
+    pub(crate) fn take_found(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.found)
+    }
+
     fn write_parts(&self, index: usize, entry: &[u8], bytes: &[&[u8]]) -> io::Result<()> {
         let mut offset = 0;
         for part in std::iter::once(&entry).chain(bytes) {
-            self.files[index].write_all_at(part, offset)?;
+            self.files[index].file()?.write_all_at(part, offset)?;
             offset += part.len() as u64;
         }
         Ok(())
@@ -257,15 +289,39 @@ impl Journal {
     }
 }
 
+/// Opens one of the two files, created if missing.
+fn open_file(path: &Path) -> Result<Kept> {
+    let file = open::file(path, OFlags::RDWR | OFlags::CREATE, PRIVATE).map_err(Error::io("open the journal", path))?;
+    // Without reserved space the journal still works, as long as the disk has room.
+    let _ = rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, RESERVED);
+    Kept::new(file).map_err(Error::io("look at the journal", path))
+}
+
+/// Renames what has the journal's name and is none of this version: a link, a FIFO, a folder, or a journal that another
+/// version wrote. Returns what to say of it.
+fn set_aside(path: &Path) -> Result<Option<String>> {
+    let look = || Error::io("look at the journal", path);
+    let Some(found) = open::look_for(path).map_err(look())? else { return Ok(None) };
+    if FileType::from_raw_mode(found.st_mode) == FileType::RegularFile {
+        let mut magic = [0; MAGIC.len()];
+        let read = open::to_read(path).and_then(|file| file.read_at(&mut magic, 0)).map_err(look())?;
+        if read < MAGIC.len() || magic == MAGIC || magic[..VERSION_AT] != MAGIC[..VERSION_AT] {
+            return Ok(None);
+        }
+    }
+    let to = open::set_aside(path).map_err(Error::io("move aside", path))?;
+    Ok(Some(format!("what was at {} is no journal of this version; it is now {}", path.display(), to.display())))
+}
+
 fn paths(folder: &Folder) -> [PathBuf; 2] {
     ["journal.a", "journal.b"].map(|name| folder.rings().join(name))
 }
 
 /// The newest whole entry. A file without one has either never been written or was torn by its writer's death.
-fn newest(files: &[File; 2], paths: &[PathBuf; 2]) -> Result<Option<Entry>> {
+fn newest(files: &[Kept; 2], paths: &[PathBuf; 2]) -> Result<Option<Entry>> {
     let mut newest: Option<Entry> = None;
     for (file, path) in files.iter().zip(paths) {
-        let entry = read(file).map_err(Error::io("read the journal", path))?;
+        let entry = file.file().and_then(read).map_err(Error::io("read the journal", path))?;
         if let Some(entry) = entry
             && newest.as_ref().is_none_or(|newest| newest.epoch < entry.epoch)
         {
@@ -276,8 +332,11 @@ fn newest(files: &[File; 2], paths: &[PathBuf; 2]) -> Result<Option<Entry>> {
 }
 
 /// Whether both files have been written to: the first entry of all may be torn by its writer's death.
-fn has_been_written(files: &[File; 2], paths: &[PathBuf; 2]) -> Result<bool> {
-    let size = |n: usize| files[n].metadata().map(|found| found.len()).map_err(Error::io("look at", &paths[n]));
+fn has_been_written(files: &[Kept; 2], paths: &[PathBuf; 2]) -> Result<bool> {
+    let size = |n: usize| {
+        let found = files[n].file().and_then(File::metadata);
+        found.map(|found| found.len()).map_err(Error::io("look at", &paths[n]))
+    };
     Ok(size(0)? > 0 && size(1)? > 0)
 }
 

@@ -72,6 +72,16 @@ pub(crate) fn unwritable(to: &Path) -> String {
     format!("lastwords: what had this file's name may not be written to; it is now {}", to.display())
 }
 
+/// What somebody else did to the journal.
+pub(crate) fn found_by_journal(what: &str) -> String {
+    format!("lastwords: {what}")
+}
+
+/// Somebody removed or damaged the journal after lines were written.
+pub(crate) fn journal_gone() -> &'static str {
+    "lastwords: the journal was removed or damaged by somebody else; the last lines above may appear once more below"
+}
+
 /// The current log file was cut.
 pub(crate) fn file_cut(from: u64, to: u64) -> String {
     format!("lastwords: this file had {from} bytes and was cut to {to} by somebody else")

@@ -5,16 +5,16 @@
 //! whether the lines stand in a file that has a name, and where they do not, they are written again. So nothing is lost,
 //! and at most the last batch is there twice.
 
-use crate::descriptor::above_standard;
 use crate::error::{Error, Result};
 use crate::flush::lines;
 use crate::flush::rotation::path_of;
 use crate::folder::{Folder, JSON_ENDING};
+use crate::kept::{Kept, is_lost};
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
-use rustix::fs::{FallocateFlags, Mode, OFlags};
-use rustix::io::Errno;
-use std::fs::{self, File};
+use crate::open::{self, PRIVATE};
+use rustix::fs::{FallocateFlags, FileType, Mode, OFlags, Stat};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ pub(crate) fn cut_off(name: &str) -> &'static [u8] {
 pub struct LogFile {
     path: PathBuf,
     cut_off: &'static [u8],
-    file: File,
+    file: Kept,
     identity: (u64, u64),
     size: u64,
     /// Up to where space has been reserved.
@@ -94,17 +94,17 @@ impl LogFile {
             let error = match open_to_append(path) {
                 Ok(file) => match LogFile::of(path, cut_off, file, event.take())? {
                     Some(opened) => return Ok(LogFile { is_new, ..opened }),
-                    None => Errno::AGAIN,
+                    None => io::Error::other("something else takes its name all the time"),
                 },
-                Err(Errno::ACCESS | Errno::PERM) if !last && fs::symlink_metadata(path).is_ok() => {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !last && open::look(path).is_ok() => {
                     event = Some((Level::WARNING, lines::unwritable(&rename_aside(path)?)));
                     continue;
                 }
                 Err(error) => error,
             };
             // Something else took the name since it was looked at.
-            if last || !matches!(error, Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::AGAIN) {
-                return Err(Error::io("open the log file", path)(error.into()));
+            if last || !open::is_another_kind(&error) {
+                return Err(Error::io("open the log file", path)(error));
             }
         }
     }
@@ -120,7 +120,9 @@ impl LogFile {
                 other => other.map_err(Error::io("read the log file", path))?,
             }
         }
-        let (path, identity) = (path.to_owned(), (metadata.dev(), metadata.ino()));
+        let identity = (metadata.dev(), metadata.ino());
+        let file = Kept::new(file).map_err(Error::io("look at the log file", path))?;
+        let path = path.to_owned();
         let needs_newline = last != [b'\n'];
         // Another flusher may have written to it and died before its sync.
         let unsynced = size > 0;
@@ -156,14 +158,11 @@ impl LogFile {
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be looked at: that says nothing of what anybody did.
-    pub(crate) fn changed(&self) -> Result<Option<Event>> {
+    pub(crate) fn changed(&mut self) -> Result<Option<Event>> {
         let look = || Error::io("look at the log file", &self.path);
-        let found = match fs::symlink_metadata(&self.path) {
-            Ok(found) => Some(found),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(look()(error)),
-        };
-        let at_path = found.filter(|found| (found.dev(), found.ino()) == self.identity).map(|found| found.len());
+        let found = open::look_for(&self.path).map_err(look())?;
+        let is_it = |found: &Stat| (found.st_dev, found.st_ino) == self.identity;
+        let at_path = found.filter(is_it).map(|found| found.st_size as u64);
         if mutant::is(Mutant::ChangeUnseen) {
             return Ok(None);
         }
@@ -171,7 +170,7 @@ impl LogFile {
             Some(size) if size == self.size => None,
             Some(size) if size < self.size => Some((Level::WARNING, lines::file_cut(self.size, size))),
             Some(size) => Some((Level::WARNING, lines::file_grown(size - self.size))),
-            None if self.file.metadata().map_err(look())?.nlink() > 0 => {
+            None if self.file.file().and_then(File::metadata).map_err(look())?.nlink() > 0 => {
                 Some((Level::INFO, lines::file_renamed().to_owned()))
             }
             None => Some((Level::WARNING, lines::file_removed().to_owned())),
@@ -202,9 +201,22 @@ impl LogFile {
         Err(Error::io("write", &self.path)(io::Error::other("somebody else changes it all the time")))
     }
 
+    /// The open file. Where somebody has closed the descriptor, it is opened again, unless another one has its name now.
+    fn file(&mut self) -> io::Result<&File> {
+        if self.file.file().is_err_and(|error| is_lost(&error)) {
+            let again = Kept::new(open_to_append(&self.path)?)?;
+            if again.identity() != self.file.identity() {
+                return Err(io::Error::other("another file has taken its name"));
+            }
+            self.file = again;
+        }
+        self.file.file()
+    }
+
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.reserve(bytes.len());
-        (&self.file).write_all(bytes).map_err(Error::io("write", &self.path))?;
+        let written = self.file().and_then(|mut file| file.write_all(bytes));
+        written.map_err(Error::io("write", &self.path))?;
         self.size += bytes.len() as u64;
         self.needs_newline = false;
         self.unsynced = true;
@@ -217,7 +229,7 @@ impl LogFile {
     /// [`Error::Io`] as fdatasync(2).
     pub fn sync(&mut self) -> Result<bool> {
         if self.unsynced {
-            self.file.sync_data().map_err(Error::io("sync the log file", &self.path))?;
+            self.file().and_then(File::sync_data).map_err(Error::io("sync the log file", &self.path))?;
             self.unsynced = false;
         }
         Ok(std::mem::take(&mut self.is_new))
@@ -230,8 +242,8 @@ impl LogFile {
     }
 
     /// Whether `bytes`, which were just written, stand in the file as lines of their own, and the file has a name.
-    fn holds(&self, bytes: &[u8]) -> Result<bool> {
-        let found = self.file.metadata().map_err(Error::io("look at the log file", &self.path))?;
+    fn holds(&mut self, bytes: &[u8]) -> Result<bool> {
+        let found = self.file().and_then(File::metadata).map_err(Error::io("look at the log file", &self.path))?;
         if mutant::is(Mutant::WriteUnchecked) {
             return Ok(true);
         }
@@ -243,7 +255,8 @@ impl LogFile {
         // The byte before says whether a line begins there; where there is none, one does.
         let before = u64::from(found.len() > span);
         let mut tail = vec![b'\n'; span as usize + 1];
-        match self.file.read_exact_at(&mut tail[1 - before as usize..], found.len() - span - before) {
+        let start = found.len() - span - before;
+        match self.file().and_then(|file| file.read_exact_at(&mut tail[1 - before as usize..], start)) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
             other => other.map_err(Error::io("read the log file", &self.path))?,
         }
@@ -257,7 +270,8 @@ impl LogFile {
         let end = self.size + length as u64;
         if length >= BUSY && end > self.reserved {
             self.reserved = end + RESERVE;
-            let _ = rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.size, self.reserved - self.size);
+            let (size, more) = (self.size, self.reserved - self.size);
+            let _ = self.file().map(|file| rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, size, more));
         }
     }
 
@@ -297,9 +311,7 @@ impl LogFile {
 
     /// Writes `bytes` where zeros stand, and beyond the end. The file's own descriptor appends wherever it is told to write.
     fn fill_in(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let open = above_standard(|| rustix::fs::open(&self.path, flags, Mode::empty())).map(File::from);
-        let file = open.map_err(|error| Error::io("open the log file", &self.path)(error.into()))?;
+        let file = open::file(&self.path, OFlags::RDWR, Mode::empty()).map_err(Error::io("open the log file", &self.path))?;
         let found = file.metadata().map_err(Error::io("look at the log file", &self.path))?;
         if (found.dev(), found.ino()) != self.identity {
             return Err(Error::io("write", &self.path)(io::Error::other("another file has taken its name")));
@@ -313,14 +325,15 @@ impl LogFile {
 
     /// How many of `bytes` stand at `offset`, or None if something else does. A zero is in no line: it stands where the
     /// machine stopped before the bytes were on the disk, and is no more than a missing byte.
-    fn common(&self, offset: u64, bytes: &[u8]) -> Result<Option<usize>> {
+    fn common(&mut self, offset: u64, bytes: &[u8]) -> Result<Option<usize>> {
         let there = bytes.len().min((self.size - offset) as usize);
         let mut found = vec![0u8; COMPARE.min(there)];
         let mut common = None;
         for start in (0..there).step_by(COMPARE) {
             let part = &bytes[start..there.min(start + COMPARE)];
             let found = &mut found[..part.len()];
-            self.file.read_exact_at(found, offset + start as u64).map_err(Error::io("read", &self.path))?;
+            let read = self.file().and_then(|file| file.read_exact_at(found, offset + start as u64));
+            read.map_err(Error::io("read", &self.path))?;
             if found == part || mutant::is(Mutant::RedoTrusting) {
                 continue;
             }
@@ -335,38 +348,29 @@ impl LogFile {
     }
 }
 
-fn open_to_append(path: &Path) -> Result<File, Errno> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    above_standard(|| rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)).map(File::from)
+fn open_to_append(path: &Path) -> io::Result<File> {
+    open::file(path, OFlags::RDWR | OFlags::CREATE | OFlags::APPEND, PRIVATE)
 }
 
 /// Moves aside what is no log file. Returns what to say of it, and whether nothing has the name now.
 fn move_aside(path: &Path) -> Result<(Option<Event>, bool)> {
-    let found = match fs::symlink_metadata(path) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((None, true)),
-        Err(error) => return Err(Error::io("look at the log file", path)(error)),
-    };
-    if found.is_file() && found.nlink() == 1 {
+    let look = Error::io("look at the log file", path);
+    let Some(found) = open::look_for(path).map_err(look)? else { return Ok((None, true)) };
+    if FileType::from_raw_mode(found.st_mode) == FileType::RegularFile && found.st_nlink == 1 {
         return Ok((None, false));
     }
     Ok((Some((Level::WARNING, lines::moved_aside(&rename_aside(path)?))), true))
 }
 
 fn rename_aside(path: &Path) -> Result<PathBuf> {
-    let found = fs::symlink_metadata(path).map_err(Error::io("look at the log file", path))?;
-    let seconds = crate::clock::realtime_ns() / 1_000_000_000;
-    let mut to = path.as_os_str().to_owned();
-    to.push(format!(".aside-{seconds}-{}", found.ino()));
-    let to = PathBuf::from(to);
-    fs::rename(path, &to).map_err(Error::io("move aside", path))?;
-    Ok(to)
+    open::set_aside(path).map_err(Error::io("move aside", path))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::flush::rotation::{identity_of, numbered};
+    use std::fs;
 
     /// What `host.log` holds after the bytes "one\ntwo\n" at offset 4 were applied again to `there`; `same` says whether it
     /// is the file that the journal meant.

@@ -11,6 +11,7 @@ use crate::flush::stamp::Stamp;
 use crate::flush::template::Template;
 use crate::folder::{Folder, JSON_ENDING, role_of};
 use crate::layout::{RingHeader, ring_flag};
+use crate::open;
 use crate::reader::LaneSnapshot;
 use crate::record::Record;
 
@@ -122,7 +123,7 @@ impl Output {
 
     /// Opens the file, if there is one.
     pub(crate) fn look(&mut self, folder: &Folder) -> Result<()> {
-        if self.file.is_none() && folder.log_file(&self.log).exists() {
+        if self.file.is_none() && open::look(&folder.log_file(&self.log)).is_ok() {
             self.file = Some(LogFile::open(folder, &self.log)?);
         }
         Ok(())
@@ -131,7 +132,7 @@ impl Output {
     /// Makes sure that the file is open and still the one at its path, and that a line which somebody else left
     /// unfinished there is ended first.
     pub(crate) fn refresh(&mut self, folder: &Folder) -> Result<&mut LogFile> {
-        if let Some(event) = self.file.as_ref().map_or(Ok(None), LogFile::changed)? {
+        if let Some(event) = self.file.as_mut().map_or(Ok(None), LogFile::changed)? {
             // Somebody moved it away, and a later sync would not find it.
             if let Some(stale) = self.file.as_mut().filter(|_| self.durable) {
                 stale.sync()?;

@@ -11,6 +11,7 @@ use crate::flush::sites::Sites;
 use crate::flush::template::Template;
 use crate::folder::{Folder, role_of};
 use crate::layout::lane_kind;
+use crate::open;
 use crate::reader::{Closed, ControlSnapshot, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source};
 use crate::record::Record;
 use crate::spill;
@@ -399,7 +400,7 @@ fn is_twin(change: &Change, of: &str) -> bool {
 }
 
 fn bytes_there(path: &Path, identity: (u64, u64), offset: u64, bytes: &[u8]) -> Result<usize> {
-    let file = match std::fs::File::open(path) {
+    let file = match open::to_read(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(Error::io("open the log file", path)(error)),

@@ -2,6 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
+use crate::kept::{Identity, Kept, is_lost};
+use crate::open;
 use crate::reader::{Source, open_file};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -28,22 +30,21 @@ pub(crate) enum Fate {
 #[derive(Debug)]
 pub(crate) struct RingFile {
     path: PathBuf,
-    identity: (u64, u64),
+    identity: Identity,
     keep: bool,
-    file: RefCell<Option<File>>,
+    file: RefCell<Option<Kept>>,
 }
 
 impl RingFile {
     /// Opens the file at `path`; with `keep` it stays open for good.
     pub(crate) fn open(path: &Path, keep: bool) -> Result<RingFile> {
-        let file = open_file(path)?;
-        let identity = identity(&file).map_err(Error::io("look at the ring", path))?;
-        Ok(RingFile { path: path.to_owned(), identity, keep, file: RefCell::new(Some(file)) })
+        let file = Kept::new(open_file(path)?).map_err(Error::io("look at the ring", path))?;
+        Ok(RingFile { path: path.to_owned(), identity: file.identity(), keep, file: RefCell::new(Some(file)) })
     }
 
     /// Inode number.
     pub(crate) fn inode(&self) -> u64 {
-        self.identity.1
+        self.identity.inode
     }
 
     /// Whether the file stays open for good.
@@ -74,10 +75,9 @@ impl RingFile {
 
     /// Whether the path still leads to this file. An error of the look itself says neither.
     pub(crate) fn is_at_its_path(&self) -> io::Result<bool> {
-        match rustix::fs::lstat(&self.path) {
-            Ok(found) => Ok((found.st_dev, found.st_ino) == self.identity),
-            Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
-            Err(error) => Err(error.into()),
+        match open::identity(&self.path) {
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::NOTDIR) => Ok(false),
+            found => Ok(found? == Some(self.identity)),
         }
     }
 
@@ -91,16 +91,17 @@ impl RingFile {
 
     /// Does something with the open file.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
-        if let Some(file) = &*self.file.borrow() {
-            return work(file);
+        if let Some(kept) = &*self.file.borrow() {
+            match kept.file() {
+                Err(error) if is_lost(&error) => {}
+                file => return work(file?),
+            }
         }
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::open(&self.path, flags, Mode::empty())?);
-        // No other file has its inode, so it is still a regular one.
-        if identity(&file)? != self.identity {
+        let kept = Kept::new(open::file(&self.path, OFlags::RDWR, Mode::empty())?)?;
+        if kept.identity() != self.identity {
             return Err(io::Error::other("another file has taken its name"));
         }
-        work(self.file.borrow_mut().insert(file))
+        work(self.file.borrow_mut().insert(kept).file()?)
     }
 }
 
@@ -111,10 +112,6 @@ pub(crate) fn write_within(file: &File, bytes: &[u8], offset: u64) -> io::Result
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     file.write_all_at(bytes, offset)
-}
-
-fn identity(file: &File) -> io::Result<(u64, u64)> {
-    Ok(rustix::fs::fstat(file).map(|found| (found.st_dev, found.st_ino))?)
 }
 
 impl Source for RingFile {

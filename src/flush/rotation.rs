@@ -9,10 +9,10 @@ use crate::flush::journal::Change;
 use crate::flush::logfile::{COMPARE, cut_off};
 use crate::folder::Folder;
 use crate::mutant::{self, Mutant};
-use rustix::fs::{Mode, OFlags};
-use std::fs::{self, File};
+use crate::open;
+use rustix::fs::{Mode, OFlags, RenameFlags};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// How far back a file is searched for zeros after the machine stopped: more than is written between two writebacks.
@@ -40,14 +40,11 @@ pub fn path_of(folder: &Folder, log: &str, identity: (u64, u64)) -> Result<PathB
         return Ok(current);
     }
     let list = || Error::io("list the log folder", folder.path());
-    for entry in fs::read_dir(folder.path()).map_err(list())? {
-        let entry = entry.map_err(list())?;
-        let name = entry.file_name();
+    for name in open::list(folder.path()).map_err(list())? {
         let number = name.to_str().and_then(|name| name.rsplit_once('.')?.1.parse::<u32>().ok());
-        if number.is_some_and(|number| numbered(folder, log, number).file_name() == Some(&name))
-            && identity_of(&entry.path())? == Some(identity)
-        {
-            return Ok(entry.path());
+        let path = folder.path().join(&name);
+        if number.is_some_and(|number| numbered(folder, log, number) == path) && identity_of(&path)? == Some(identity) {
+            return Ok(path);
         }
     }
     Ok(current)
@@ -75,18 +72,20 @@ pub fn apply_rename(folder: &Folder, log: &str, file: (u64, u64), from: u32, to:
     let (from, to) = (numbered(folder, log, from), numbered(folder, log, to));
     let found = identity_of(&from)?;
     if found == Some(file) || (found.is_some() && mutant::is(Mutant::RenameAnyFile)) {
-        fs::rename(&from, &to).map_err(Error::io("rotate", from))?;
+        open::rename(&from, &to, RenameFlags::empty()).map_err(Error::io("rotate", from))?;
     }
     Ok(())
 }
 
 /// Device and inode of what has this name; None if nothing has.
 pub(super) fn identity_of(path: &Path) -> Result<Option<(u64, u64)>> {
-    match fs::symlink_metadata(path) {
-        Ok(found) => Ok(Some((found.dev(), found.ino()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io("look at", path)(error)),
-    }
+    let found = open::look_for(path).map_err(Error::io("look at", path))?;
+    Ok(found.map(|found| (found.st_dev, found.st_ino)))
+}
+
+/// Whether nothing, or no file of ours, has the name.
+fn is_no_file(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || open::is_another_kind(error)
 }
 
 /// Zeros in the current file and the one before it: bytes that the machine did not get to the disk, for no line
@@ -98,11 +97,10 @@ pub fn zeros(folder: &Folder, log: &str) -> Result<u64> {
     let mut zeros = 0;
     for number in [1, 0] {
         let path = numbered(folder, log, number);
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = match rustix::fs::open(&path, flags, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP) => continue,
-            Err(error) => return Err(Error::io("open the log file", path)(error.into())),
+        let file = match open::to_read(&path) {
+            Ok(file) => file,
+            Err(error) if is_no_file(&error) => continue,
+            Err(error) => return Err(Error::io("open the log file", path)(error)),
         };
         let size = file.metadata().map_err(Error::io("look at the log file", &path))?.len();
         let mut part = vec![0; COMPARE];
@@ -121,11 +119,8 @@ pub fn zeros(folder: &Folder, log: &str) -> Result<u64> {
 /// [`Error::Io`] if it is there and cannot be looked at.
 pub fn is_shorter(folder: &Folder, log: &str, identity: (u64, u64), offset: u64) -> Result<bool> {
     let path = path_of(folder, log, identity)?;
-    match fs::symlink_metadata(&path) {
-        Ok(found) => Ok((found.dev(), found.ino()) == identity && found.len() < offset),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Error::io("look at", path)(error)),
-    }
+    let found = open::look_for(&path).map_err(Error::io("look at", path))?;
+    Ok(found.is_some_and(|found| (found.st_dev, found.st_ino) == identity && (found.st_size as u64) < offset))
 }
 
 /// Ends the last lines of rotated files where the machine stopped before their ends were on the disk.
@@ -134,8 +129,7 @@ pub fn is_shorter(folder: &Folder, log: &str, identity: (u64, u64), offset: u64)
 /// [`Error::Io`] if a file is there and cannot be read or written.
 pub fn end_rotated_lines(folder: &Folder, log: &str, keep: u32) -> Result<()> {
     for path in (1..=keep).map(|number| numbered(folder, log, number)) {
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let Ok(file) = rustix::fs::open(&path, flags, Mode::empty()).map(File::from) else { continue };
+        let Ok(file) = open::file(&path, OFlags::RDWR, Mode::empty()) else { continue };
         let size = file.metadata().map_err(Error::io("look at the log file", &path))?.len();
         let mut last = [b'\n'];
         if size > 0 {

@@ -1,8 +1,10 @@
 //! Hooks of the C library: at exit, around fork, and the signal mask of our own threads.
 
+use crate::kept::Identity;
 use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 /// A hook that gets the exit status, where that can be known, and a pointer that means nothing.
 pub(crate) type ExitHook = extern "C" fn(c_int, *mut c_void);
@@ -31,17 +33,44 @@ pub(crate) fn at_exit(hook: ExitHook) {
     unsafe { libc::atexit(run) };
 }
 
-/// Descriptors that a forked child closes at once, so that it does not keep the parent's locks. -1 is a free place.
-static INHERITED: [AtomicI32; 1024] = [const { AtomicI32::new(-1) }; 1024];
+/// Most descriptors that forked children close.
+const INHERITED_MAX: usize = 2048;
+/// A place of [`INHERITED`] that is free, and one that somebody is filling.
+const FREE: RawFd = -1;
+const TAKEN: RawFd = -2;
+
+/// A descriptor that a forked child closes at once, so that it does not keep the parent's locks and files.
+#[derive(Debug)]
+struct Inherited {
+    fd: AtomicI32,
+    device: AtomicU64,
+    inode: AtomicU64,
+}
+
+static INHERITED: [Inherited; INHERITED_MAX] =
+    [const { Inherited { fd: AtomicI32::new(FREE), device: AtomicU64::new(0), inode: AtomicU64::new(0) } }; INHERITED_MAX];
 
 extern "C" fn close_inherited() {
     for place in &INHERITED {
-        let fd = place.swap(-1, Ordering::Relaxed);
-        if fd >= 0 {
+        let fd = place.fd.swap(FREE, Ordering::Acquire);
+        if fd >= 0 && is_still(fd, place.device.load(Ordering::Relaxed), place.inode.load(Ordering::Relaxed)) {
             // SAFETY: the descriptor belongs to this library, whose objects in the child are never used or dropped.
             unsafe { libc::close(fd) };
         }
     }
+}
+
+/// Whether the number leads to what it was opened for. The program may have closed it and opened something of its own.
+fn is_still(fd: RawFd, device: u64, inode: u64) -> bool {
+    let mut found = MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: fstat, which is allowed after fork, fills the structure that it is given, for which zeros are a value too.
+    let found = unsafe {
+        if libc::fstat(fd, found.as_mut_ptr()) != 0 {
+            return false;
+        }
+        found.assume_init()
+    };
+    (found.st_dev, found.st_ino) == (device, inode)
 }
 
 /// Has forked children close inherited descriptors, see [`close_in_child`].
@@ -56,27 +85,30 @@ pub(crate) fn leaked<T>(place: &'static AtomicPtr<T>) -> Option<&'static T> {
     unsafe { place.load(Ordering::Acquire).as_ref() }
 }
 
-/// Lists a descriptor for closing in forked children.
-pub(crate) fn close_in_child(fd: RawFd) {
-    for place in &INHERITED {
-        if place.compare_exchange(-1, fd, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            return;
-        }
-    }
+/// Lists a descriptor for closing in forked children. Returns its place, None where there are too many.
+pub(crate) fn close_in_child(fd: RawFd, identity: Identity) -> Option<usize> {
+    let is_free = |place: &Inherited| {
+        place.fd.load(Ordering::Relaxed) == FREE
+            && place.fd.compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    };
+    let free = INHERITED.iter().position(is_free)?;
+    let place = &INHERITED[free];
+    place.device.store(identity.device, Ordering::Relaxed);
+    place.inode.store(identity.inode, Ordering::Relaxed);
+    // Pairs with the swap in the child: who sees the descriptor sees what it was opened for.
+    place.fd.store(fd, Ordering::Release);
+    Some(free)
 }
 
-/// Takes a descriptor off that list before it is closed.
-#[cfg(feature = "flusher")]
-pub(crate) fn forget_in_child(fd: RawFd) {
-    for place in &INHERITED {
-        let _ = place.compare_exchange(fd, -1, Ordering::Relaxed, Ordering::Relaxed);
-    }
+/// Takes a descriptor off that list after it was closed.
+pub(crate) fn forget_in_child(place: usize) {
+    INHERITED[place].fd.store(FREE, Ordering::Release);
 }
 
 /// Blocks all signals for the calling thread, so that no handler of the program ever runs on a thread of ours.
 #[cfg(feature = "flusher")]
 pub(crate) fn block_signals() {
-    let mut set = std::mem::MaybeUninit::uninit();
+    let mut set = MaybeUninit::uninit();
     // SAFETY: sigfillset initialises the set before pthread_sigmask reads it.
     unsafe {
         libc::sigfillset(set.as_mut_ptr());

@@ -40,13 +40,6 @@ impl RingMap {
         Ok(RingMap { base, geometry, guard: None })
     }
 
-    /// Takes memory of `geometry`'s size at `base`, which the caller never unmaps.
-    pub(crate) fn adopt(base: *mut u8, geometry: Geometry) -> io::Result<RingMap> {
-        // SAFETY: the range is mapped, and the advice changes none of its bytes.
-        unsafe { rustix::mm::madvise(base.cast(), geometry.file_size() as usize, Populate::LinuxDontFork) }?;
-        Ok(RingMap { base, geometry, guard: None })
-    }
-
     /// Has a cut of the file end the ring instead of the process, see [`guard`].
     pub(crate) fn guard(&mut self) {
         self.guard = guard::watch(self.base as usize, self.geometry.file_size() as usize);

@@ -1,46 +1,55 @@
-//! A word to this process's sleeping threads: an eventfd, which each of them watches while it sleeps.
+//! A word to this process's sleeping threads: a pipe, which each of them watches while it sleeps.
 //!
-//! A forked child closes the one that it inherits and makes its own.
+//! A pipe, because it can be told from every other by its inode; all eventfds share one. A forked child has its own.
 
-use crate::sys::hooks;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use crate::kept::Kept;
+use crate::sys::process_page::ProcessPageCell;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{read, write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use rustix::pipe::{PipeFlags, pipe_with};
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// The process's pid in the high half, its descriptor in the low half; 0 before the first use.
-static WAKE: AtomicU64 = AtomicU64::new(0);
+/// The two ends.
+#[derive(Debug)]
+struct Pipe {
+    read: Kept,
+    write: Kept,
+}
 
-/// Makes this process's descriptor, where it has none. Without one, threads sleep to the end.
+/// This process's pipe.
+static WAKE: ProcessPageCell<Pipe> = ProcessPageCell::new();
+
+/// Makes this process's pipe, where it has none. Without one, threads sleep to the end.
 pub(crate) fn prepare() {
-    let me = std::process::id();
-    let found = WAKE.load(Ordering::Acquire);
-    if found >> 32 == u64::from(me) {
+    if WAKE.get().is_some() || !WAKE.begin() {
         return;
     }
-    let Ok(fd) = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK) else { return };
-    let made = u64::from(me) << 32 | u64::from(fd.as_raw_fd().cast_unsigned());
-    if WAKE.compare_exchange(found, made, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-        hooks::close_in_child(fd.into_raw_fd());
+    match make() {
+        Some(pipe) => drop(WAKE.set(Box::new(pipe))),
+        None => WAKE.cancel(),
     }
 }
 
-fn descriptor() -> Option<BorrowedFd<'static>> {
-    let word = WAKE.load(Ordering::Acquire);
-    let is_ours = word != 0 && word >> 32 == u64::from(std::process::id());
-    // SAFETY: `prepare` has opened the descriptor in this very process, and nobody closes it.
-    is_ours.then(|| unsafe { BorrowedFd::borrow_raw((word as u32).cast_signed()) })
+fn make() -> Option<Pipe> {
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
+    Some(Pipe { read: Kept::new(read).ok()?, write: Kept::new(write).ok()? })
+}
+
+/// What threads watch; None where there is no pipe, or somebody has closed it.
+fn descriptor() -> Option<&'static File> {
+    WAKE.get()?.read.file().ok()
 }
 
 /// Has all threads that sleep here wake up, and further sleeps end at once, until [`rest`].
 pub(crate) fn wake() {
-    let _ = descriptor().map(|fd| write(fd, &1u64.to_ne_bytes()));
+    let _ = WAKE.get().map(|pipe| pipe.write.file().map(|file| write(file, &[1])));
 }
 
 /// Lets threads sleep again.
 pub(crate) fn rest() {
-    let _ = descriptor().map(|fd| read(fd, &mut [0; 8]));
+    let _ = descriptor().map(|file| read(file, &mut [0; 64]));
 }
 
 /// Sleeps.

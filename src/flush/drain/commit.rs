@@ -10,9 +10,9 @@ use crate::flush::output::Output;
 use crate::flush::rotation::plan_rotation;
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
+use crate::open;
 use crate::process::boot_id;
 use crate::reader::Position;
-use crate::spill;
 
 impl Drain {
     /// Notes in the journal that everything has been applied.
@@ -240,7 +240,7 @@ impl Drain {
     /// error, or because this process dies now, goes with its ring.
     pub(super) fn remove_spills(&mut self) {
         for path in self.spills.drain(..) {
-            let _ = spill::remove(&path);
+            let _ = open::remove(&path);
         }
     }
 

@@ -99,7 +99,9 @@ impl Drain {
                 // A file that cannot be read or written keeps nothing from being drained.
                 let _ = end_rotated_lines(&self.folder, log, *rotate_keep);
             }
-            if self.line(role, now, me, Level::WARNING, lines::stopped()).is_err() {
+            let of_this_boot = self.rings.last().is_some_and(|ring| !ring.is_of_another_boot());
+            let text = if of_this_boot { lines::journal_gone() } else { lines::stopped() };
+            if self.line(role, now, me, Level::WARNING, text).is_err() {
                 self.roles[role].told_of_stop = false;
             }
         }

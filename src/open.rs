@@ -1,0 +1,359 @@
+//! The only place that opens files in folders of ours, and that looks at, renames and removes them by name.
+//!
+//! Everything that is opened here is close-on-exec, follows no symbolic link in its last component, waits for nobody (a FIFO
+//! in the place of a file is an error, not a hang), is a regular file where one is asked for, and has none of the numbers
+//! of the standard streams: in a process whose standard error somebody closed, the next file that is opened would get its
+//! number, and what the program then prints would go into that file.
+//!
+//! # Folders that are held
+//!
+//! A log folder and its rings folder are held by a descriptor each ([`hold`]). A path whose parent is a folder that is held
+//! is resolved by `openat` and its relatives from that descriptor, so that neither `chroot` nor somebody who exchanges a
+//! folder above for a link leads anywhere else. [`refresh`] compares the two now and then: the path counts where it leads
+//! to a folder (it was made again), the descriptor where it leads nowhere. Forked children go on with what is held.
+//!
+//! Only what is read of the system as a whole at once, in `/proc` for instance, is read by `std`.
+
+use crate::kept::{Identity, Kept, is_lost};
+use crate::sys::hooks::leaked;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat, StatFs};
+use rustix::io::Errno;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::iter;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// The highest number of a standard stream.
+const STANDARD_ERROR: i32 = 2;
+/// Flags of every file that is opened.
+const ALWAYS: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+/// Flags of a folder.
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
+/// For this user alone.
+pub(crate) const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// A folder that is held.
+#[derive(Debug)]
+struct Held {
+    path: PathBuf,
+    /// What holds it; null where nothing does, and the path serves. Replaced where the folder was made again; what held the
+    /// one before stays open, because another thread may be using it.
+    descriptor: AtomicPtr<Kept>,
+    before: AtomicPtr<Held>,
+}
+
+/// All of them, the newest first; none is ever taken off. A list without a lock, which a thread of the process that a child
+/// was forked from might have held.
+static HELD: AtomicPtr<Held> = AtomicPtr::new(ptr::null_mut());
+
+fn held() -> impl Iterator<Item = &'static Held> {
+    iter::successors(leaked(&HELD), |held| leaked(&held.before))
+}
+
+impl Held {
+    fn find(path: &Path) -> Option<&'static Held> {
+        held().find(|held| held.path == path)
+    }
+
+    /// Its descriptor, opened again where somebody has closed it.
+    fn descriptor(&'static self) -> io::Result<BorrowedFd<'static>> {
+        match leaked(&self.descriptor).map(Kept::file) {
+            Some(Ok(folder)) => Ok(folder.as_fd()),
+            Some(Err(error)) if !is_lost(&error) => Err(error),
+            _ => Ok(self.open()?.file()?.as_fd()),
+        }
+    }
+
+    fn open(&'static self) -> io::Result<&'static Kept> {
+        let kept = Kept::for_children_too(open_at(CWD, &self.path, FOLDER, Mode::empty())?)?;
+        let kept: &'static Kept = Box::leak(Box::new(kept));
+        self.descriptor.store(ptr::from_ref(kept).cast_mut(), Ordering::Release);
+        Ok(kept)
+    }
+}
+
+/// Holds the folder at this absolute path from now on.
+///
+/// # Errors
+/// As open(2): it is a link, no folder, or may not be read.
+pub(crate) fn hold(path: &Path) -> io::Result<()> {
+    let held = Held::find(path).unwrap_or_else(|| {
+        let held = Held { path: path.to_owned(), descriptor: AtomicPtr::default(), before: AtomicPtr::default() };
+        let held: &'static Held = Box::leak(Box::new(held));
+        let link = |before| {
+            held.before.store(before, Ordering::Relaxed);
+            Some(ptr::from_ref(held).cast_mut())
+        };
+        // Succeeds in the end, because `link` never declines.
+        let _ = HELD.fetch_update(Ordering::AcqRel, Ordering::Acquire, link);
+        held
+    });
+    refresh(&held.path).map(drop)
+}
+
+/// Compares what is held with its path. Where that leads to another folder, of the same owner, that one is held from now on.
+/// Returns whether it is so.
+///
+/// # Errors
+/// As fstat(2).
+pub(crate) fn refresh(path: &Path) -> io::Result<bool> {
+    let Some(held) = Held::find(path) else { return Ok(false) };
+    let known = rustix::fs::fstat(held.descriptor()?)?;
+    let Ok(found) = rustix::fs::lstat(path) else { return Ok(false) };
+    let is_folder = FileType::from_raw_mode(found.st_mode) == FileType::Directory && found.st_uid == known.st_uid;
+    if is_folder && Identity::of(&found) != Identity::of(&known) {
+        held.open()?;
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// Whether the folder is held, and still has a name somewhere.
+pub(crate) fn is_held(path: &Path) -> bool {
+    let found = refresh(path).and_then(|_| descriptor_of(Some(path)));
+    found.is_ok_and(|folder| folder.is_some_and(|folder| rustix::fs::fstat(folder).is_ok_and(|found| found.st_nlink > 0)))
+}
+
+/// The descriptor of this folder, where it is held.
+fn descriptor_of(path: Option<&Path>) -> io::Result<Option<BorrowedFd<'static>>> {
+    path.and_then(Held::find).map(Held::descriptor).transpose()
+}
+
+/// Does something with a path: in the folder that is held, where it is in one, else as it stands.
+fn resolve<T>(path: &Path, work: impl FnOnce(BorrowedFd<'_>, &Path) -> rustix::io::Result<T>) -> io::Result<T> {
+    Ok(match (descriptor_of(path.parent())?, path.file_name()) {
+        (Some(folder), Some(name)) => work(folder, Path::new(name)),
+        _ => work(CWD, path),
+    }?)
+}
+
+/// Opens a folder.
+///
+/// # Errors
+/// As open(2).
+pub(crate) fn folder(path: &Path) -> io::Result<File> {
+    let opened = match descriptor_of(Some(path))? {
+        Some(held) => open_at(held, Path::new("."), FOLDER, Mode::empty()),
+        None => open_at(CWD, path, FOLDER, Mode::empty()),
+    };
+    opened.map(File::from)
+}
+
+/// Holds the numbers of the standard streams as long as nobody has them.
+fn open_at(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+    let mut held = Vec::new();
+    while let Ok(lowest) = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        && lowest.as_raw_fd() <= STANDARD_ERROR
+    {
+        held.push(lowest);
+    }
+    Ok(rustix::fs::openat(folder, path, flags | ALWAYS, mode)?)
+}
+
+/// Opens a regular file; `mode` is what it is made with.
+///
+/// # Errors
+/// As open(2), and if it is no regular file.
+pub(crate) fn file(path: &Path, flags: OFlags, mode: Mode) -> io::Result<File> {
+    let file = resolve_open(path, flags, mode)?;
+    match Identity::behind(&file)?.kind {
+        FileType::RegularFile => Ok(file),
+        kind => Err(io::Error::other(format!("it is {}, expected a regular file", in_words(kind)))),
+    }
+}
+
+/// Opens a regular file for reading.
+///
+/// # Errors
+/// As [`file`].
+pub(crate) fn to_read(path: &Path) -> io::Result<File> {
+    file(path, OFlags::RDONLY, Mode::empty())
+}
+
+/// Opens a FIFO for reading and writing, so that nobody waits for the other end.
+///
+/// # Errors
+/// As open(2), and if it is no FIFO.
+pub(crate) fn fifo(path: &Path) -> io::Result<File> {
+    let file = resolve_open(path, OFlags::RDWR, Mode::empty())?;
+    match Identity::behind(&file)?.kind {
+        FileType::Fifo => Ok(file),
+        kind => Err(io::Error::other(format!("it is {}, expected a FIFO", in_words(kind)))),
+    }
+}
+
+fn resolve_open(path: &Path, flags: OFlags, mode: Mode) -> io::Result<File> {
+    let opened = match (descriptor_of(path.parent())?, path.file_name()) {
+        (Some(folder), Some(name)) => open_at(folder, Path::new(name), flags, mode),
+        _ => open_at(CWD, path, flags, mode),
+    };
+    opened.map(File::from)
+}
+
+fn in_words(kind: FileType) -> &'static str {
+    match kind {
+        FileType::RegularFile => "a regular file",
+        FileType::Directory => "a folder",
+        FileType::Symlink => "a symbolic link",
+        FileType::Fifo => "a FIFO",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice | FileType::BlockDevice => "a device",
+        FileType::Unknown => "of an unknown kind",
+    }
+}
+
+/// An empty file without a name in this folder, to be named by [`link`].
+///
+/// # Errors
+/// As open(2); not every file system can.
+pub(crate) fn nameless(path: &Path) -> io::Result<File> {
+    let (flags, here) = (OFlags::RDWR | OFlags::TMPFILE, Path::new("."));
+    let opened = match descriptor_of(Some(path))? {
+        Some(held) => open_at(held, here, flags, PRIVATE),
+        None => open_at(CWD, path, flags, PRIVATE),
+    };
+    opened.map(File::from)
+}
+
+/// Gives a nameless file a name, which nothing may have.
+///
+/// # Errors
+/// As linkat(2); without `/proc` it cannot be done.
+pub(crate) fn link(file: &File, path: &Path) -> io::Result<()> {
+    let from = format!("/proc/self/fd/{}", file.as_raw_fd());
+    resolve(path, |folder, name| rustix::fs::linkat(CWD, from.as_str(), folder, name, AtFlags::SYMLINK_FOLLOW))
+}
+
+/// What has this name, links not followed.
+///
+/// # Errors
+/// As fstatat(2).
+pub(crate) fn look(path: &Path) -> io::Result<Stat> {
+    match descriptor_of(Some(path))? {
+        Some(held) => Ok(rustix::fs::fstat(held)?),
+        None => resolve(path, |folder, name| rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)),
+    }
+}
+
+/// The same; None if nothing has the name.
+///
+/// # Errors
+/// As fstatat(2).
+pub(crate) fn look_for(path: &Path) -> io::Result<Option<Stat>> {
+    match look(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+/// Whether an error says that something of another kind has the name: a link, a folder, a FIFO in the place of a file, a file
+/// in that of a FIFO.
+pub(crate) fn is_another_kind(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Other
+        || matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::AGAIN))
+}
+
+/// Renames what has this name, so that something else can have it. Returns where it is now.
+///
+/// # Errors
+/// As renameat(2).
+pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let seconds = crate::clock::realtime_ns() / 1_000_000_000;
+    let mut to = path.as_os_str().to_owned();
+    to.push(format!(".aside-{seconds}-{}", look(path)?.st_ino));
+    let to = PathBuf::from(to);
+    rename(path, &to, RenameFlags::empty()).map(|()| to)
+}
+
+/// Device and inode of what has this name; None if nothing has.
+///
+/// # Errors
+/// As fstatat(2).
+pub(crate) fn identity(path: &Path) -> io::Result<Option<Identity>> {
+    Ok(look_for(path)?.as_ref().map(Identity::of))
+}
+
+/// Removes a file's name, unless it is gone already.
+///
+/// # Errors
+/// As unlinkat(2).
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match resolve(path, |folder, name| rustix::fs::unlinkat(folder, name, AtFlags::empty())) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// Renames a file.
+///
+/// # Errors
+/// As renameat2(2); with [`RenameFlags::NOREPLACE`] if something has the name, and not every file system can.
+pub(crate) fn rename(from: &Path, to: &Path, flags: RenameFlags) -> io::Result<()> {
+    resolve(from, |from_folder, from| {
+        let renamed = resolve(to, |to_folder, to| match flags.is_empty() {
+            true => rustix::fs::renameat(from_folder, from, to_folder, to),
+            false => rustix::fs::renameat_with(from_folder, from, to_folder, to, flags),
+        });
+        renamed.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    })
+}
+
+/// Makes a folder for this user alone, unless something has its name.
+///
+/// # Errors
+/// As mkdirat(2).
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    match resolve(path, |folder, name| rustix::fs::mkdirat(folder, name, Mode::RWXU)) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        done => done,
+    }
+}
+
+/// What file system a folder is on.
+///
+/// # Errors
+/// As fstatfs(2).
+pub(crate) fn file_system(path: &Path) -> io::Result<StatFs> {
+    Ok(rustix::fs::fstatfs(folder(path)?)?)
+}
+
+/// Makes a FIFO, unless something has its name.
+///
+/// # Errors
+/// As mknodat(2).
+pub(crate) fn make_fifo(path: &Path) -> io::Result<()> {
+    match resolve(path, |folder, name| rustix::fs::mknodat(folder, name, FileType::Fifo, PRIVATE, 0)) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        done => done,
+    }
+}
+
+/// Names of all that is in a folder.
+///
+/// # Errors
+/// As open(2) and readdir(3).
+pub(crate) fn list(path: &Path) -> io::Result<Vec<OsString>> {
+    let entries = Dir::new(folder(path)?)?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name().to_owned().into_bytes();
+        if name != b"." && name != b".." {
+            names.push(OsString::from_vec(name));
+        }
+    }
+    Ok(names)
+}
+
+/// Makes durable what was made, renamed and removed in a folder.
+///
+/// # Errors
+/// As fsync(2).
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::fsync(folder(path)?)?)
+}
