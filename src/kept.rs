@@ -94,7 +94,7 @@ impl Drop for Kept {
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
         if Identity::behind(&file).is_ok_and(|found| found == self.identity) {
-            drop(file);
+            hooks::close(file.into());
         } else {
             // The number is somebody else's by now, or nobody's.
             std::mem::forget(file);

@@ -3,8 +3,8 @@
 use crate::cli::Flush;
 use crate::exit::Exit;
 use lastwords::clock::realtime_ns;
-use lastwords::flush::flusher::{Election, Flusher};
 use lastwords::doorbell::Doorbell;
+use lastwords::flush::flusher::{Election, Flusher};
 use lastwords::folder::Folder;
 use lastwords::holder::Holder;
 use lastwords::{Error, Result};

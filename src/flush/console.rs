@@ -5,6 +5,7 @@
 use crate::complain::complain;
 use crate::flush::levelnames::LevelNames;
 use crate::flush::render;
+use crate::flush::ringfile::RingFile;
 use crate::flush::sites::Sites;
 use crate::flush::stamp::Stamp;
 use crate::flush::stderr::{PIECE, Stderr};
@@ -33,7 +34,7 @@ pub(crate) fn start(logger: &'static Logger, dev: bool) {
     let body = move || {
         hooks::block_signals();
         thread::become_flusher();
-        match RingReader::open(logger.ring().path()) {
+        match RingFile::open(logger.ring().path(), true).and_then(|file| RingReader::new(file, logger.ring().path())) {
             Ok(reader) => Console::new(reader, dev).run(),
             Err(error) => complain(format_args!("no console: {error}")),
         }
@@ -56,7 +57,7 @@ pub(crate) fn finish() {
 }
 
 struct Console {
-    reader: RingReader,
+    reader: RingReader<RingFile>,
     positions: Vec<u64>,
     /// Message number expected next in each lane.
     expected: Vec<u64>,

@@ -5,6 +5,7 @@ use crate::complain::complain;
 use crate::flush::flusher::{Election, Flusher};
 use crate::folder::Folder;
 use crate::holder::Holder;
+use crate::kept::Kept;
 use crate::mutant::{self, Mutant};
 use crate::registry;
 use crate::sys::hooks;
@@ -200,8 +201,9 @@ fn is_ending() -> bool {
 fn wait_for_holders_end(holder: Option<Holder>) {
     let process = holder.filter(Holder::may_live).map(|holder| holder.process.pid);
     let pid = process.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-    match pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
-        Some(pidfd) => wake::sleep_beside(LOOK_AGAIN, &pidfd),
-        None => wake::sleep(LOOK_AGAIN_BLIND),
+    let end = pid.and_then(|pid| Kept::new(pidfd_open(pid, PidfdFlags::empty()).ok()?).ok());
+    match end.as_ref().map(Kept::file) {
+        Some(Ok(end)) => wake::sleep_beside(LOOK_AGAIN, end),
+        _ => wake::sleep(LOOK_AGAIN_BLIND),
     }
 }

@@ -10,6 +10,7 @@ use crate::flush::recover::rendered_max;
 use crate::flush::ringfile::{Fate, RingFile, write_within};
 use crate::flush::sites::Sites;
 use crate::geometry::{Geometry, LANE_BLOCK};
+use crate::kept::Kept;
 use crate::layout::{Control, LaneBlock, lane_kind};
 use crate::mutant::{self, Mutant};
 use crate::process::{ProcessId, ProcessState, boot_id};
@@ -22,7 +23,6 @@ use std::cell::Cell;
 use std::mem::offset_of;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 /// Longest time for which an open slot holds other lines back.
@@ -157,7 +157,7 @@ pub(crate) struct Follow {
     /// The process was seen from here when its ring was found.
     seen: bool,
     /// Becomes readable when the process ends, where it can be watched.
-    end: Option<OwnedFd>,
+    end: Option<Kept>,
     armed: u32,
     waker: Option<FutexPage>,
     same_clock: bool,
@@ -288,7 +288,9 @@ impl Follow {
     }
 
     fn has_ended(&self) -> bool {
-        let Some(end) = &self.end else { return self.seen && self.reader.process().has_vanished() };
+        let Some(Ok(end)) = self.end.as_ref().map(Kept::file) else {
+            return self.seen && self.reader.process().has_vanished();
+        };
         let mut fds = [PollFd::new(end, PollFlags::IN)];
         poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
@@ -573,9 +575,9 @@ impl Follow {
 }
 
 /// A descriptor that becomes readable when the process ends. None if it cannot be seen from here.
-fn watch_end(process: ProcessId) -> Option<OwnedFd> {
+fn watch_end(process: ProcessId) -> Option<Kept> {
     let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw)?;
-    let end = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    let end = Kept::new(pidfd_open(pid, PidfdFlags::empty()).ok()?).ok()?;
     // Only now is it certain that the descriptor is not of a later process with the same pid.
     (process.state() == ProcessState::Alive).then_some(end)
 }

@@ -3,7 +3,7 @@
 use crate::kept::Identity;
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
-use std::os::fd::RawFd;
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 /// A hook that gets the exit status, where that can be known, and a pointer that means nothing.
@@ -31,6 +31,12 @@ pub(crate) fn at_exit(hook: ExitHook) {
     let _ = HOOK.set(hook);
     // SAFETY: atexit only stores the pointer; the hook is a plain function that lives as long as the program.
     unsafe { libc::atexit(run) };
+}
+
+/// Closes a descriptor that somebody else may have closed at this very moment: `std` ends a debug build for that.
+pub(crate) fn close(fd: OwnedFd) {
+    // SAFETY: the caller owns the descriptor and has just found that it still is what it was opened for.
+    unsafe { libc::close(fd.into_raw_fd()) };
 }
 
 /// Most descriptors that forked children close.

@@ -108,7 +108,10 @@ pub(crate) struct FutexPage {
 impl FutexPage {
     pub(crate) fn new(file: &File, offset: u64) -> io::Result<FutexPage> {
         let size = crate::layout::PAGE as usize;
-        Ok(FutexPage { map: MmapOptions::new().offset(offset).len(size).map_raw_read_only(file)? })
+        let map = MmapOptions::new().offset(offset).len(size).map_raw_read_only(file)?;
+        // A forked child would keep the file on the disk after its removal.
+        map.advise(Advice::DontFork)?;
+        Ok(FutexPage { map })
     }
 
     pub(crate) fn word(&self, offset: usize) -> *const u32 {

@@ -29,6 +29,21 @@ pub fn children(count: u64, work: impl Fn(u64)) {
     }
 }
 
+/// Forks a child, which returns. The parent waits for it and leaves by `_exit` with its status.
+pub fn in_child() {
+    // SAFETY: as in `children`.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        return;
+    }
+    let mut status = 0;
+    // SAFETY: waits for a child of this process; the status is a local. _exit runs no hooks.
+    unsafe {
+        libc::waitpid(pid, &mut status, 0);
+        libc::_exit(if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 1 });
+    }
+}
+
 /// Forks a child that only says "asleep" and sleeps, and does not wait for it.
 pub fn sleeper(time: std::time::Duration) {
     // SAFETY: the child calls write, sleep and _exit only.

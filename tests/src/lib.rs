@@ -1,6 +1,7 @@
 //! What the tests share: scratch folders that clean up after themselves, log files taken apart, and fuzz targets.
 
 pub mod actor;
+pub mod descriptors;
 pub mod disk;
 pub mod drains;
 pub mod faults;

@@ -13,13 +13,14 @@
 //! `count-threads` (prints how many there are), `close`, `leave` (by _exit), `named-thread:NAME`, `flush`, `line` (prints a line on standard
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
 //! `sleep:MS`, `panicking:HOW`, `fault:HOW`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does), `bus` (reads
-//! behind the end of a mapped file). At the end main returns. `before:bus` is done before the logger is made: it handles
-//! SIGBUS itself.
+//! behind the end of a mapped file), `close-all:A-B`, `close-range:A-B`, `open-own:N:FOLDER`, `dup-over:A-B`, `no-cloexec`,
+//! `descriptors:N` (the limit), `check-own`, `write-to:FD:TEXT`, `in-child`: see `descriptors.rs`. At the end main returns. `before:bus` is done before the logger is made: it handles
+//! SIGBUS itself; so is `before:close:A-B`.
 
 use lastwords::event::Event;
 use lastwords::filter::Destination;
 use lastwords::{Builder, Flusher, Format, FullPolicy, Level, Memory};
-use lastwords_tests::{faults, forking, panics, samples};
+use lastwords_tests::{descriptors, faults, forking, panics, samples};
 use std::io::{BufRead, Write};
 use std::sync::Barrier;
 use std::time::Duration;
@@ -37,6 +38,7 @@ fn main() {
         match argument.split_once('=') {
             Some((name, value)) if !argument.contains(':') => builder = set(builder, name, value),
             _ if argument == "before:bus" => forking::handle_bus(),
+            _ if argument.starts_with("before:close:") => close(&argument["before:close:".len()..], false),
             _ => actions.push(argument),
         }
     }
@@ -80,6 +82,12 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
         "level" => builder.level(value.parse::<Level>().expect("a level")),
         other => panic!("no setting {other}"),
     }
+}
+
+/// Closes descriptors, `FIRST-LAST`.
+fn close(range: &str, at_once: bool) {
+    let (first, last) = range.split_once('-').expect("FIRST-LAST");
+    descriptors::close(first.parse().expect("a number"), last.parse().expect("a number"), at_once);
 }
 
 fn act(action: &str, count: &mut u64) {
@@ -142,6 +150,25 @@ fn act(action: &str, count: &mut u64) {
         "handler" => forking::log_from_handler(rest.parse().expect("a number")),
         "exiting" => log_while_exiting(),
         "bus" => forking::touch_nothing(),
+        "close-all" => close(rest, false),
+        "close-range" => close(rest, true),
+        "open-own" => {
+            let (count, folder) = rest.split_once(':').expect("N:FOLDER");
+            descriptors::open_own(folder.as_ref(), count.parse().expect("a number"));
+        }
+        "dup-over" => {
+            let (first, last) = rest.split_once('-').expect("A-B");
+            descriptors::dup_own_over(first.parse().expect("a number"), last.parse().expect("a number"));
+        }
+        "no-cloexec" => descriptors::clear_close_on_exec(),
+        "descriptors" => descriptors::limit(rest.parse().expect("a number")),
+        "check-own" => println!("{}", descriptors::check_own()),
+        "write-to" => {
+            let (fd, text) = rest.split_once(':').expect("FD:TEXT");
+            println!("{}", descriptors::write_to(fd.parse().expect("a number"), text.as_bytes()));
+        }
+        // A child that goes on with the actions that follow, while its parent waits for it and leaves.
+        "in-child" => forking::in_child(),
         "disk" => forking::limit_file_size(rest.parse().expect("bytes")),
         other => panic!("no action {other}"),
     }
