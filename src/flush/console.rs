@@ -73,7 +73,7 @@ struct Console {
 }
 
 impl Console {
-    fn new(reader: RingReader, dev: bool) -> Console {
+    fn new(reader: RingReader<RingFile>, dev: bool) -> Console {
         let lanes = reader.geometry().lanes();
         let utc = reader.header().flags & crate::layout::ring_flag::UTC != 0;
         Console {
