@@ -164,7 +164,7 @@ pub(crate) fn file(path: &Path, flags: OFlags, mode: Mode) -> io::Result<File> {
     let file = resolve_open(path, flags, mode)?;
     match Identity::behind(&file)?.kind {
         FileType::RegularFile => Ok(file),
-        kind => Err(io::Error::other(format!("it is {}, expected a regular file", in_words(kind)))),
+        kind => Err(io::Error::other(format!("it is {}, not a regular file", in_words(kind)))),
     }
 }
 
@@ -176,6 +176,18 @@ pub(crate) fn to_read(path: &Path) -> io::Result<File> {
     file(path, OFlags::RDONLY, Mode::empty())
 }
 
+/// Opens a file of our own for reading and writing, created if missing. What has its name and is no regular file is renamed.
+///
+/// # Errors
+/// As [`file`] and renameat(2).
+pub(crate) fn own_file(path: &Path) -> io::Result<File> {
+    let open = || file(path, OFlags::RDWR | OFlags::CREATE, PRIVATE);
+    match open() {
+        Err(error) if is_another_kind(&error) => set_aside(path).and_then(|_| open()),
+        opened => opened,
+    }
+}
+
 /// Opens a FIFO for reading and writing, so that nobody waits for the other end.
 ///
 /// # Errors
@@ -184,7 +196,7 @@ pub(crate) fn fifo(path: &Path) -> io::Result<File> {
     let file = resolve_open(path, OFlags::RDWR, Mode::empty())?;
     match Identity::behind(&file)?.kind {
         FileType::Fifo => Ok(file),
-        kind => Err(io::Error::other(format!("it is {}, expected a FIFO", in_words(kind)))),
+        kind => Err(io::Error::other(format!("it is {}, not a FIFO", in_words(kind)))),
     }
 }
 

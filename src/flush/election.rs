@@ -46,7 +46,7 @@ impl Lock {
         let path = folder.lock_file();
         let Some(_turn) = Turn::take(folder)? else { return Ok(Attempt::Held(Holder::read(folder))) };
         for _ in 0..16 {
-            let file = open(&path, OFlags::CREATE)?;
+            let file = open::own_file(&path).map_err(Error::io("open the flusher's lock", &path))?;
             if try_lock(&file, &path)? {
                 let file = Kept::new(file).map_err(Error::io("look at", &path))?;
                 if is_at(&file, &path) {
@@ -124,10 +124,6 @@ impl Drop for Turn {
     }
 }
 
-fn open(path: &Path, more: OFlags) -> Result<File> {
-    open::file(path, OFlags::RDWR | more, PRIVATE).map_err(Error::io("open the flusher's lock", path))
-}
-
 fn try_lock(file: &File, path: &Path) -> Result<bool> {
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
@@ -145,7 +141,8 @@ fn is_at(file: &Kept, path: &Path) -> bool {
 fn replace(folder: &Folder, path: &Path) -> Result<Option<Lock>> {
     let fresh = folder.rings().join("flusher.lock.new");
     open::remove(&fresh).map_err(Error::io("remove", &fresh))?;
-    let file = open(&fresh, OFlags::CREATE | OFlags::EXCL)?;
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+    let file = open::file(&fresh, flags, PRIVATE).map_err(Error::io("open the flusher's lock", &fresh))?;
     if !try_lock(&file, &fresh)? {
         return Ok(None);
     }

@@ -176,14 +176,14 @@ fn a_link_in_its_place_is_not_followed() {
 fn a_fifo_in_its_place_is_not_waited_for() {
     let fifo = |path: &Path| rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RWXU, 0).expect("planted");
     let (folder, text) = planted("fifo", fifo);
-    assert_eq!(attached(&text), "cannot be read: it is not a regular file\n");
+    assert_eq!(attached(&text), "cannot be read: it is a FIFO, not a regular file\n");
     assert_eq!(left(folder.path()), Vec::<String>::new());
 }
 
 #[test]
 fn a_folder_in_its_place_stays_and_holds_nobody_up() {
     let (folder, text) = planted("folder", |path| fs::create_dir(path).expect("planted"));
-    assert_eq!(attached(&text), "cannot be read: it is not a regular file\n");
+    assert_eq!(attached(&text), "cannot be read: it is a folder, not a regular file\n");
     assert_eq!(left(folder.path()).len(), 1, "the folder");
     let (_, status) = run(ACTOR, "worker", folder.path(), &["log:1"]);
     assert!(status.success() && read(folder.path(), "worker").last().expect("a line").message == "line 0");

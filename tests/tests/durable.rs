@@ -67,7 +67,9 @@ impl Watched {
             libc::SYS_msync | libc::SYS_syncfs | libc::SYS_sync => {
                 return self.done.push((Did::Sync, "all".to_owned()));
             }
-            libc::SYS_rename | libc::SYS_renameat2 => return self.done.push((Did::Rename, String::new())),
+            libc::SYS_rename | libc::SYS_renameat | libc::SYS_renameat2 => {
+                return self.done.push((Did::Rename, String::new()));
+            }
             libc::SYS_unlink | libc::SYS_unlinkat => return self.done.push((Did::Remove, String::new())),
             _ => return,
         };
