@@ -144,6 +144,8 @@ fn a_lock_file_that_is_removed_beside_a_stopped_flusher_doubles_nothing() {
         );
         assert_eq!(host.line(), "up");
         host.signal(Signal::STOP);
+        let stopped = || fs::read_to_string(format!("/proc/{}/stat", host.pid())).expect("it lives").contains(") T ");
+        wait_for("the stop", || stopped().then_some(()));
         act(deed, &folder.path().join("rings/flusher.lock"));
         let mut other = Actor::start(ACTOR, "other", folder.path(), &["log:5000", "flush", "line:up", "wait"]);
         assert_eq!(other.line(), "up", "{deed:?}: another process flushes");
