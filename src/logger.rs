@@ -19,7 +19,7 @@ use crate::shared_lane::SharedLane;
 use crate::spill::{LaneProgress, MESSAGE_MAX, SpillWriter};
 use crate::sync::Ordering;
 use crate::table::CallSiteRef;
-use crate::sys::futex;
+use crate::sys::{futex, process_page};
 use crossbeam_utils::CachePadded;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
@@ -167,6 +167,11 @@ impl Logger {
     /// Whether this process made it, and not the one that it was forked from.
     pub(crate) fn is_of_this_process(&self) -> bool {
         self.ring.header().pid == std::process::id()
+    }
+
+    /// The same, without a system call; a child of vfork(2), which shares its parent's memory, is not told from it.
+    pub(crate) fn is_of_this_memory(&self) -> bool {
+        self.ring.header().pid == process_page::pid()
     }
 
     pub(crate) fn builder(&self) -> &Builder {

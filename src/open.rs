@@ -180,6 +180,7 @@ pub(crate) fn to_read(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// As [`file`] and renameat(2).
+#[cfg(feature = "flusher")]
 pub(crate) fn own_file(path: &Path) -> io::Result<File> {
     let open = || file(path, OFlags::RDWR | OFlags::CREATE, PRIVATE);
     match open() {

@@ -8,13 +8,14 @@ use crate::filter::Destination;
 use crate::level::Level;
 use crate::logger::Logger;
 use crate::mutant::{self, Mutant};
+use crate::sys::process_page;
 use crate::registry;
 use crate::site::write_place;
 use crate::thread::{self, Meta, Said};
 use std::backtrace::Backtrace;
 use std::fmt::Write;
 use std::panic::{self, PanicHookInfo};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Target of the records.
 const TARGET: &str = "panic";
@@ -30,7 +31,7 @@ pub(crate) fn install() {
     panic::set_hook(Box::new(move |info| {
         let hook = InHook::enter();
         if rustix::thread::gettid() == rustix::process::getpid() {
-            MAIN_PANICKED.store(std::process::id(), Ordering::Relaxed);
+            process_page::page().inspect(|page| page.main_panicked.store(1, Ordering::Relaxed));
         }
         if let Some(logger) = registry::current()
             && let Some(destination) = logger.admit_target(Level::CRITICAL, TARGET)
@@ -41,15 +42,13 @@ pub(crate) fn install() {
     }));
 }
 
-/// The process whose main thread panicked; a forked child finds its parent's.
-static MAIN_PANICKED: AtomicU32 = AtomicU32::new(0);
-
 /// Exit status of a Rust program whose main thread's panic nobody caught.
 const PANICKED: i32 = 101;
 
 /// Whether a process that exits with this status does so because its main thread panicked.
 pub(crate) fn ends_with(status: i32) -> bool {
-    status == PANICKED && !mutant::is(Mutant::PanicIsExit) && MAIN_PANICKED.load(Ordering::Relaxed) == std::process::id()
+    let main_panicked = process_page::page().is_some_and(|page| page.main_panicked.load(Ordering::Relaxed) == 1);
+    status == PANICKED && main_panicked && !mutant::is(Mutant::PanicIsExit)
 }
 
 fn record(logger: &'static Logger, destination: Destination, info: &PanicHookInfo<'_>, with_backtrace: bool) {

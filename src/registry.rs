@@ -13,7 +13,7 @@ use crate::logger::{FLUSH_MAX, Logger};
 use crate::mutant::{self, Mutant};
 use crate::named::NamedLevels;
 use crate::ring::Ring;
-use crate::sys::process_page::ProcessPageCell;
+use crate::sys::process_page::ProcessCell;
 use crate::sys::{fatal, hooks, signals};
 use crossbeam_utils::Backoff;
 use std::ffi::{c_int, c_void};
@@ -29,7 +29,7 @@ const MAKING_MAX: Duration = Duration::from_secs(1);
 /// A logger's place, in this process and in those that are forked from it.
 #[derive(Debug)]
 pub(crate) struct LoggerCell {
-    page: ProcessPageCell<Logger>,
+    page: ProcessCell<Logger>,
     /// What a forked child makes its logger from.
     builder: OnceLock<Builder>,
     /// What levels are called, in the rings of forked children too.
@@ -46,7 +46,7 @@ static CELLS: [AtomicPtr<LoggerCell>; LOGGERS_MAX] = [const { AtomicPtr::new(std
 impl LoggerCell {
     const fn new() -> LoggerCell {
         LoggerCell {
-            page: ProcessPageCell::new(),
+            page: ProcessCell::new(),
             builder: OnceLock::new(),
             named: NamedLevels::new(),
             failed_in: std::sync::atomic::AtomicU32::new(0),

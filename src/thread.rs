@@ -226,7 +226,7 @@ impl Local {
         if let Some(logger) = self.logger.take() {
             self.others.extend([self.seat.take(), self.fine.take()].into_iter().flatten().map(|seat| (logger, seat)));
         }
-        self.others.retain(|(logger, _)| logger.is_of_this_process());
+        self.others.retain(|(logger, _)| logger.is_of_this_memory());
     }
 
     /// The thread's first record to this logger: learns its id and claims a lane.

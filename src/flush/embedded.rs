@@ -10,10 +10,10 @@ use crate::mutant::{self, Mutant};
 use crate::registry;
 use crate::sys::hooks;
 use crate::thread;
-use crate::sys::wake;
+use crate::sys::{process_page, wake};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,7 @@ mod state {
 
 /// Starts the thread, one for each folder.
 pub(crate) fn start(folder: &Folder) {
-    let pid = std::process::id();
+    let pid = process_page::pid();
     let mut standing_by = STANDING_BY.try_lock().ok();
     if STATE.load(Ordering::Acquire) == state::PAUSED {
         return;
@@ -91,7 +91,7 @@ pub fn pause() {
     let Ok(mut list) = STANDING_BY.try_lock() else { return };
     registry::ring_doorbells();
     wake::wake();
-    let (me, start) = (std::process::id(), Instant::now());
+    let (me, start) = (process_page::pid(), Instant::now());
     for StandBy { pid, handle, .. } in list.drain(..) {
         if pid != me {
             // There is no such thread in this process.
@@ -136,16 +136,10 @@ pub(crate) fn resume_if_due() {
 
 /// Set once this process ends.
 static ENDING: AtomicBool = AtomicBool::new(false);
-/// How many of this process's threads are elected, for as many folders: its pid in the high half, because a forked
-/// child finds its parent's count here, and the number in the low half.
-static ELECTED: AtomicU64 = AtomicU64::new(0);
 
-fn count_elected(change: i64) {
-    let me = u64::from(std::process::id());
-    let _ = ELECTED.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
-        let count = if word >> 32 == me { word as u32 } else { 0 };
-        Some(me << 32 | u64::from(count.saturating_add_signed(change as i32)))
-    });
+/// How many of this process's threads are elected.
+fn elected() -> Option<&'static AtomicU32> {
+    process_page::page().map(|page| &page.elected)
 }
 
 /// At the exit: has the elected threads of this process finish their batch, note so in the journal, and give the lock
@@ -156,12 +150,9 @@ pub(crate) fn end() {
 
 /// Waits until they have.
 pub(crate) fn wait_for_end(timeout: Duration) {
-    let (start, me) = (Instant::now(), u64::from(std::process::id()));
-    let elected = || {
-        let word = ELECTED.load(Ordering::Acquire);
-        word >> 32 == me && word as u32 > 0
-    };
-    while elected() && start.elapsed() < timeout {
+    let start = Instant::now();
+    let is_elected = || elected().is_some_and(|count| count.load(Ordering::Acquire) > 0);
+    while is_elected() && start.elapsed() < timeout {
         std::thread::sleep(Duration::from_micros(100));
     }
 }
@@ -173,10 +164,10 @@ fn stand_by(folder: &Folder, since: u64) {
         let _ = folder.refresh();
         match Flusher::elect(folder, since) {
             Ok(Election::Won(mut flusher)) => {
-                count_elected(1);
+                elected().inspect(|count| _ = count.fetch_add(1, Ordering::AcqRel));
                 flusher.run(is_ending);
                 drop(flusher);
-                count_elected(-1);
+                elected().inspect(|count| _ = count.fetch_sub(1, Ordering::AcqRel));
             }
             Ok(Election::Lost(holder)) => wait_for_holders_end(holder),
             Err(error) => {

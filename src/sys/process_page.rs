@@ -1,82 +1,137 @@
-//! A page that a forked child finds wiped: what the process knows about its own logger.
+//! The page that a forked child finds wiped: all that a process knows about itself alone.
 //!
-//! The page is private anonymous memory with `MADV_WIPEONFORK`. A child reads zero where the parent had put a
-//! pointer, however it was forked, and so never touches the parent's ring.
+//! Its loggers, its wake-up pipe, whether one of its threads is elected: a child that was forked must find none of it, and
+//! nothing may depend on a lock that a thread of its parent held. The page is private anonymous memory with
+//! `MADV_WIPEONFORK`: a child reads zeros where the parent had put something, however it was forked, and so never touches
+//! what is the parent's. A child of vfork(2) shares its parent's memory, and with it the page.
 
 use crate::mutant::{self, Mutant};
+use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-/// The page's content; all zero before the first use and in a child.
+/// Most values: a logger for each folder and role, and what there is once.
+const VALUES_MAX: usize = 288;
+
+/// A value's place, all zero before the first use and in a child.
 #[repr(C)]
 #[derive(Debug)]
-pub(crate) struct ProcessPage<T> {
-    value: AtomicPtr<T>,
-    /// 0, or 1 while somebody makes the value.
+struct Slot {
+    value: AtomicPtr<()>,
+    /// 0, or 1 while somebody makes the value, and after.
     making: AtomicU32,
 }
 
-/// Holds the page, made at the first use.
+/// The page's content.
+#[repr(C)]
 #[derive(Debug)]
-pub(crate) struct ProcessPageCell<T: 'static> {
-    page: AtomicPtr<ProcessPage<T>>,
+pub(crate) struct ProcessPage {
+    slots: [Slot; VALUES_MAX],
+    /// 0 before it was asked for.
+    pid: AtomicU32,
+    /// How many of this process's threads are elected, for as many folders.
+    pub(crate) elected: AtomicU32,
+    /// 1 once its main thread has panicked.
+    pub(crate) main_panicked: AtomicU32,
 }
 
-impl<T: 'static + Sync> ProcessPageCell<T> {
+static PAGE: AtomicPtr<ProcessPage> = AtomicPtr::new(ptr::null_mut());
+
+/// The page, made at the first use. None without memory for it.
+pub(crate) fn page() -> Option<&'static ProcessPage> {
+    let mut page = PAGE.load(Ordering::Acquire);
+    if page.is_null() {
+        let fresh = map_page()?.cast::<ProcessPage>();
+        page = match PAGE.compare_exchange(ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => fresh,
+            // Another thread was first; the spare page is one page once in a process's life.
+            Err(theirs) => theirs,
+        };
+    }
+    // SAFETY: the page is mapped, never unmapped, and an all-zero page is a valid ProcessPage.
+    Some(unsafe { &*page })
+}
+
+/// This process's pid, asked of the kernel once.
+pub(crate) fn pid() -> u32 {
+    let Some(page) = page() else { return std::process::id() };
+    match page.pid.load(Ordering::Relaxed) {
+        0 => {
+            let pid = std::process::id();
+            page.pid.store(pid, Ordering::Relaxed);
+            pid
+        }
+        pid => pid,
+    }
+}
+
+/// Holds a value of this process, in a slot of the page that is taken at the first use.
+#[derive(Debug)]
+pub(crate) struct ProcessCell<T: 'static> {
+    slot: AtomicPtr<Slot>,
+    value: PhantomData<&'static T>,
+}
+
+impl<T: 'static + Sync> ProcessCell<T> {
     pub(crate) const fn new() -> Self {
-        ProcessPageCell { page: AtomicPtr::new(ptr::null_mut()) }
+        ProcessCell { slot: AtomicPtr::new(ptr::null_mut()), value: PhantomData }
     }
 
     /// The value of this process, if it has been set in this process.
     #[inline]
     pub(crate) fn get(&self) -> Option<&'static T> {
-        let page = self.page.load(Ordering::Acquire);
-        // SAFETY: a page that was stored is never unmapped, and an all-zero page is a valid ProcessPage.
-        let page = unsafe { page.as_ref() }?;
-        // SAFETY: the pointer is null, or was made from a leaked box by `set` in this very process.
-        unsafe { page.value.load(Ordering::Acquire).as_ref() }
+        let slot = self.slot.load(Ordering::Acquire);
+        // SAFETY: a slot that was stored is in the page, which is never unmapped, and zeros are a valid slot.
+        let slot = unsafe { slot.as_ref() }?;
+        // SAFETY: the pointer is null, or was made from a leaked box of a T by `set` of this cell, whose slot no other cell
+        // has, in this very process.
+        unsafe { slot.value.load(Ordering::Acquire).cast::<T>().as_ref() }
     }
 
     /// Claims the right to make this process's value. False if somebody else has it, or has made it.
     pub(crate) fn begin(&self) -> bool {
-        let Some(page) = self.page() else { return false };
-        page.making.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        let Some(slot) = self.slot() else { return false };
+        slot.making.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Sets the value, for the one that was granted [`Self::begin`].
     pub(crate) fn set(&self, value: Box<T>) -> &'static T {
         let value: &'static T = Box::leak(value);
-        if let Some(page) = self.page() {
-            page.value.store(ptr::from_ref(value).cast_mut(), Ordering::Release);
+        if let Some(slot) = self.slot() {
+            slot.value.store(ptr::from_ref(value).cast_mut().cast(), Ordering::Release);
         }
         value
     }
 
     /// Gives the right of [`Self::begin`] back, because the value could not be made.
     pub(crate) fn cancel(&self) {
-        if let Some(page) = self.page() {
-            page.making.store(0, Ordering::Release);
+        if let Some(slot) = self.slot() {
+            slot.making.store(0, Ordering::Release);
         }
     }
 
-    fn page(&self) -> Option<&'static ProcessPage<T>> {
-        let mut page = self.page.load(Ordering::Acquire);
-        if page.is_null() {
-            let fresh = map_page()?.cast::<ProcessPage<T>>();
-            page = match self.page.compare_exchange(ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => fresh,
-                // Another thread was first; the spare page is one page once in a process's life.
-                Err(theirs) => theirs,
-            };
+    /// The cell's slot; None where all are taken.
+    fn slot(&self) -> Option<&'static Slot> {
+        static TAKEN: AtomicU32 = AtomicU32::new(0);
+        let known = self.slot.load(Ordering::Acquire);
+        // SAFETY: as in `get`.
+        if let Some(slot) = unsafe { known.as_ref() } {
+            return Some(slot);
         }
-        // SAFETY: the page is mapped, never unmapped, and an all-zero page is a valid ProcessPage.
-        Some(unsafe { &*page })
+        let fresh = page()?.slots.get(TAKEN.fetch_add(1, Ordering::Relaxed) as usize)?;
+        let pointer = ptr::from_ref(fresh).cast_mut();
+        match self.slot.compare_exchange(ptr::null_mut(), pointer, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Some(fresh),
+            // Another thread was first; the spare slot stays unused.
+            // SAFETY: as in `get`.
+            Err(theirs) => unsafe { theirs.as_ref() },
+        }
     }
 }
 
 fn map_page() -> Option<*mut libc::c_void> {
     use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
-    let size = crate::layout::PAGE as usize;
+    let size = size_of::<ProcessPage>();
     // SAFETY: an anonymous mapping at an address of the kernel's choice touches no existing memory, and the advice
     // concerns that mapping alone.
     unsafe {

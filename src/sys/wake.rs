@@ -3,7 +3,7 @@
 //! A pipe, because it can be told from every other by its inode; all eventfds share one. A forked child has its own.
 
 use crate::kept::Kept;
-use crate::sys::process_page::ProcessPageCell;
+use crate::sys::process_page::ProcessCell;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{read, write};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -19,7 +19,7 @@ struct Pipe {
 }
 
 /// This process's pipe.
-static WAKE: ProcessPageCell<Pipe> = ProcessPageCell::new();
+static WAKE: ProcessCell<Pipe> = ProcessCell::new();
 
 /// Makes this process's pipe, where it has none. Without one, threads sleep to the end.
 pub(crate) fn prepare() {
