@@ -22,6 +22,9 @@ use std::os::fd::AsRawFd;
 /// Lowest number that is asked for, where the limit allows so many.
 const NUMBER_MIN: u64 = 512;
 
+/// How often the kernel is asked before a descriptor of which it says nothing is left open.
+const ASKED_MAX: u32 = 8;
+
 /// What a descriptor leads to. On overlayfs, btrfs and local disks no two files that exist at a time have the same; a FUSE file
 /// system may number its files as it likes, and a file that loses its number there counts as replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +96,10 @@ impl Kept {
 impl Drop for Kept {
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
-        if Identity::behind(&file).is_ok_and(|found| found == self.identity) {
+        // A lock that is not closed is held for ever, so an error is no answer yet.
+        let mut answers = (0..ASKED_MAX).map(|_| Identity::behind(&file));
+        let known = |answer: &io::Result<Identity>| answer.as_ref().map_or_else(is_lost, |_| true);
+        if answers.find(known).is_some_and(|answer| answer.is_ok_and(|found| found == self.identity)) {
             hooks::close(file.into());
         } else {
             // The number is somebody else's by now, or nobody's.

@@ -9,7 +9,7 @@ use crate::clock::boottime_ns;
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::holder::Holder;
-use crate::kept::Kept;
+use crate::kept::{Kept, is_lost};
 use crate::open::{self, PRIVATE};
 use rustix::fs::{FlockOperation, OFlags, RenameFlags};
 use std::fs::File;
@@ -49,7 +49,7 @@ impl Lock {
             let file = open::own_file(&path).map_err(Error::io("open the flusher's lock", &path))?;
             if try_lock(&file, &path)? {
                 let file = Kept::new(file).map_err(Error::io("look at", &path))?;
-                if is_at(&file, &path) {
+                if is_at(&file, &path)? {
                     return Lock::take(file, &path).map(Attempt::Won);
                 }
                 continue;
@@ -87,7 +87,8 @@ impl Lock {
     /// Whether the lock file is still the one that is locked. If somebody removed it, another process may flush.
     #[must_use]
     pub fn is_current(&self, folder: &Folder) -> bool {
-        is_at(&self.file, &folder.lock_file())
+        // What cannot be looked at is as it was.
+        is_at(&self.file, &folder.lock_file()).unwrap_or(true)
     }
 }
 
@@ -132,8 +133,12 @@ fn try_lock(file: &File, path: &Path) -> Result<bool> {
     }
 }
 
-fn is_at(file: &Kept, path: &Path) -> bool {
-    file.file().is_ok() && open::identity(path).is_ok_and(|found| found == Some(file.identity()))
+/// Whether the path leads to the file, whose descriptor nobody has closed.
+fn is_at(file: &Kept, path: &Path) -> Result<bool> {
+    match file.file() {
+        Err(error) if is_lost(&error) => Ok(false),
+        _ => Ok(open::identity(path).map_err(Error::io("look at", path))? == Some(file.identity())),
+    }
 }
 
 /// Puts a fresh lock file in the place of one whose holder is gone but whose lock is still held. The caller has the

@@ -262,7 +262,8 @@ impl Run<'_> {
         match traced.to_system_call().expect("traced") {
             Stop::Entry(number) if number == libc::SYS_getppid as u64 => {
                 self.begun = true;
-                assert!(self.start.elapsed() < STUCK, "stuck with {:?}", self.fault);
+                let failed = self.found.failed.iter().map(|call| self.found.calls[*call].number).collect::<Vec<_>>();
+                assert!(self.start.elapsed() < STUCK, "stuck with {:?} of the calls {failed:?}", self.fault);
                 if is_drained(self.folder) {
                     traced.answer_instead(0).expect("traced");
                 }

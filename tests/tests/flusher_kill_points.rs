@@ -84,7 +84,10 @@ fn try_points(name: &'static str, since: &'static str, size: Size, judge: impl F
         "at least two rotations of each role: {:?}",
         reference.files
     );
-    let renames = calls.iter().filter(|call| [libc::SYS_rename, libc::SYS_renameat2].contains(&call.number)).count();
+    let renames = calls
+        .iter()
+        .filter(|call| [libc::SYS_rename, libc::SYS_renameat, libc::SYS_renameat2].contains(&call.number))
+        .count();
     assert!(renames >= 4, "rotations rename");
     let mut points: Vec<KillAt> = (0..calls.len()).map(KillAt::Before).collect();
     points.extend((0..calls.len()).filter(|k| calls[*k].write.is_some()).map(KillAt::Within));
