@@ -74,7 +74,7 @@ impl Kept {
     /// # Errors
     /// As fstat(2).
     pub(crate) fn for_children_too(file: impl Into<OwnedFd>) -> io::Result<Kept> {
-        let file = File::from(raise(file.into()));
+        let file = File::from(raise(file.into())?);
         Ok(Kept { identity: Identity::behind(&file)?, file: Some(file), listed: None })
     }
 
@@ -115,9 +115,23 @@ pub(crate) fn is_lost(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EBADF)
 }
 
-/// Moves a descriptor to a higher number, as long as the limit allows it.
-fn raise(fd: OwnedFd) -> OwnedFd {
+/// Moves a descriptor to a higher number, as long as the limit allows it. The lower one is closed only if it still leads to the
+/// same.
+///
+/// # Errors
+/// As fstat(2).
+pub(crate) fn raise(fd: OwnedFd) -> io::Result<OwnedFd> {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let number = NUMBER_MIN.min(limit / 2) as i32;
-    if fd.as_raw_fd() >= number { fd } else { fcntl_dupfd_cloexec(&fd, number).unwrap_or(fd) }
+    if fd.as_raw_fd() >= number {
+        return Ok(fd);
+    }
+    let Ok(high) = fcntl_dupfd_cloexec(&fd, number) else { return Ok(fd) };
+    let identity = Identity::behind(&high)?;
+    if Identity::behind(&fd).is_ok_and(|found| found == identity) {
+        hooks::close(fd);
+    } else {
+        std::mem::forget(fd);
+    }
+    Ok(high)
 }

@@ -14,7 +14,7 @@
 //!
 //! Only what is read of the system as a whole at once, in `/proc` for instance, is read by `std`.
 
-use crate::kept::{Identity, Kept, is_lost};
+use crate::kept::{Identity, Kept, is_lost, raise};
 use crate::sys::hooks::leaked;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat, StatFs};
@@ -31,6 +31,8 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// The highest number of a standard stream.
 const STANDARD_ERROR: i32 = 2;
+/// Tries to open what is exchanged all the time.
+const TRIES: u32 = 8;
 /// Flags of every file that is opened.
 const ALWAYS: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 /// Flags of a folder.
@@ -145,7 +147,9 @@ pub(crate) fn folder(path: &Path) -> io::Result<File> {
     opened.map(File::from)
 }
 
-/// Holds the numbers of the standard streams as long as nobody has them.
+/// Opens something, holding the numbers of the standard streams as long as nobody has them, and moves it to a number that the
+/// program's own files do not reach for. Another thread that closes what it does not know may have closed the number
+/// meanwhile and got it for a file of its own: what was opened is compared with what has the name.
 fn open_at(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
     let mut held = Vec::new();
     while let Ok(lowest) = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
@@ -153,7 +157,23 @@ fn open_at(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io
     {
         held.push(lowest);
     }
-    Ok(rustix::fs::openat(folder, path, flags | ALWAYS, mode)?)
+    for _ in 0..TRIES {
+        let opened = raise(rustix::fs::openat(folder, path, flags | ALWAYS, mode)?)?;
+        let found = rustix::fs::fstat(&opened)?;
+        let is_it = if flags.contains(OFlags::TMPFILE) {
+            found.st_nlink == 0
+        } else {
+            let named = rustix::fs::statat(folder, path, AtFlags::SYMLINK_NOFOLLOW);
+            // What has no name any more was removed since, which every caller has to live with.
+            named.map_or(true, |named| Identity::of(&named) == Identity::of(&found))
+        };
+        if is_it {
+            return Ok(opened);
+        }
+        // Nothing is closed here: the number is somebody else's.
+        std::mem::forget(opened);
+    }
+    Err(io::Error::other("something else takes its name, or its descriptor, all the time"))
 }
 
 /// Opens a regular file; `mode` is what it is made with.

@@ -2,16 +2,19 @@
 #![allow(unsafe_code)]
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::io::Write;
+use std::os::fd::{IntoRawFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 /// What each of the program's own files holds.
 const OWN: &str = "this is the program's own\n";
 
-/// The program's own files, with what they are to hold.
-static OWNED: Mutex<Vec<(PathBuf, File)>> = Mutex::new(Vec::new());
+/// What is said where nobody touched the program's own files.
+pub const UNTOUCHED: &str = "own files are untouched";
+
+/// The program's own files: their names, and their numbers, which others may close.
+static OWNED: Mutex<Vec<(PathBuf, RawFd)>> = Mutex::new(Vec::new());
 
 /// Closes the descriptors from `first` to `last`, by close_range(2) or one by one.
 ///
@@ -37,9 +40,10 @@ pub fn open_own(folder: &Path, count: usize) {
     let mut owned = OWNED.lock().expect("nobody panicked");
     for n in 0..count {
         let path = folder.join(format!("own-{}-{n}", std::process::id()));
+        let _ = fs::remove_file(&path);
         let mut file = File::options().read(true).write(true).create_new(true).open(&path).expect("made");
         file.write_all(OWN.as_bytes()).expect("written");
-        owned.push((path, file));
+        owned.push((path, file.into_raw_fd()));
     }
 }
 
@@ -49,12 +53,12 @@ pub fn open_own(folder: &Path, count: usize) {
 /// If it cannot.
 pub fn dup_own_over(first: RawFd, last: RawFd) {
     let owned = OWNED.lock().expect("nobody panicked");
-    let (_, file) = owned.first().expect("a file of its own");
+    let (_, own) = owned.first().expect("a file of its own");
     for fd in first..=last {
         // SAFETY: F_GETFD only asks, and dup2 onto a number that somebody else holds is the point of the test.
         unsafe {
             if libc::fcntl(fd, libc::F_GETFD) >= 0 {
-                assert_eq!(libc::dup2(file.as_raw_fd(), fd), fd);
+                assert_eq!(libc::dup2(*own, fd), fd);
             }
         }
     }
@@ -78,20 +82,64 @@ pub fn limit(descriptors: u64) {
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
 }
 
+/// Again and again closes everything and takes numbers for files of the program's own in `folder`; ends the process, and
+/// leaves a file that says why, where somebody touched those.
+pub fn storm(folder: &Path, run: u32) {
+    loop {
+        std::thread::sleep(std::time::Duration::from_millis(3 + u64::from(run % 7)));
+        OWNED.lock().expect("nobody panicked").clear();
+        close(3, u32::MAX, true);
+        open_own(folder, 20);
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        let found = check_own();
+        if found != UNTOUCHED {
+            let _ = fs::write(folder.join(format!("spoiled-{run}")), found);
+            std::process::abort();
+        }
+    }
+}
+
+/// Again and again allows next to no descriptors for a moment.
+pub fn starve() {
+    loop {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let before = set_soft_limit(4);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        set_soft_limit(before);
+    }
+}
+
+fn set_soft_limit(descriptors: u64) -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit is a local.
+    unsafe {
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit), 0);
+        let before = limit.rlim_cur;
+        limit.rlim_cur = descriptors;
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit), 0);
+        before
+    }
+}
+
 /// Says whether the program's own files hold what it wrote, and are open.
 #[must_use]
 pub fn check_own() -> String {
-    for (path, file) in OWNED.lock().expect("nobody panicked").iter_mut() {
-        let mut text = Vec::new();
-        if let Err(error) = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut text)) {
-            return format!("{}: {error}", path.display());
-        }
-        let named = fs::read(&*path).unwrap_or_default();
+    for (path, own) in OWNED.lock().expect("nobody panicked").iter() {
+        let mut text = [0u8; 2 * OWN.len()];
+        // SAFETY: the buffer is as long as is said; whoever has the number by now is what is to be found out.
+        let read = unsafe { libc::pread(*own, text.as_mut_ptr().cast(), text.len(), 0) };
+        let text = &text[..usize::try_from(read).unwrap_or(0)];
+        let named = fs::read(path).unwrap_or_default();
         if text != OWN.as_bytes() || named != OWN.as_bytes() {
-            return format!("{} holds {}", path.display(), text.escape_ascii());
+            return format!(
+                "{} holds {:?}, its descriptor leads to {:?}",
+                path.display(),
+                named.escape_ascii().to_string(),
+                text.escape_ascii().to_string()
+            );
         }
     }
-    "own files are untouched".to_owned()
+    UNTOUCHED.to_owned()
 }
 
 /// Writes to a descriptor by its number alone. Returns whether it was open.

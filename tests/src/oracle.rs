@@ -211,8 +211,32 @@ pub struct Victim {
     pub shared_memory: bool,
     /// Where the rings are; empty for the usual place.
     pub rings: PathBuf,
+    /// What else happens in the process.
+    pub trouble: Trouble,
     /// How it ends.
     pub ending: Ending,
+}
+
+/// What happens in a process besides logging.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nothing.
+    None,
+    /// It closes all descriptors now and then, and takes the numbers.
+    Descriptors,
+    /// It is allowed next to no descriptors now and then.
+    Starved,
+    /// It is in a mount namespace that shows another boot.
+    OtherBoot,
+}
+
+impl Trouble {
+    /// All of them.
+    pub const ALL: [Trouble; 4] = [Trouble::None, Trouble::Descriptors, Trouble::Starved, Trouble::OtherBoot];
+
+    fn named(name: &str) -> Trouble {
+        *Trouble::ALL.iter().find(|trouble| format!("{trouble:?}") == name).expect("a trouble")
+    }
 }
 
 impl Victim {
@@ -236,6 +260,7 @@ impl Victim {
             durable_ms: 0,
             shared_memory: false,
             rings: PathBuf::new(),
+            trouble: Trouble::None,
             ending: Ending::WhenKilled,
         }
     }
@@ -266,6 +291,7 @@ impl Victim {
             self.durable_ms.to_string(),
             self.shared_memory.to_string(),
             path(&self.rings),
+            format!("{:?}", self.trouble),
             ending,
         ]
     }
@@ -294,8 +320,9 @@ impl Victim {
             durable_ms,
             shared_memory,
             rings,
+            trouble,
             ending,
-        ] = <[String; 17]>::try_from(arguments).expect("seventeen arguments");
+        ] = <[String; 18]>::try_from(arguments).expect("eighteen arguments");
         let number = |text: &str| text.parse::<u64>().expect("a number");
         let ending = match ending.split_once(':') {
             Some(("exit", count)) => Ending::Exit(number(count)),
@@ -319,6 +346,7 @@ impl Victim {
             durable_ms: number(&durable_ms),
             shared_memory: shared_memory == "true",
             rings: rings.into(),
+            trouble: Trouble::named(&trouble),
             ending,
         }
     }

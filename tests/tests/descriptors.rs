@@ -5,7 +5,7 @@
 //! closes them in forked children, and overwrites its own ring where somebody closed standard error.
 
 use lastwords_tests::actor::{Actor, tool, wait_for};
-use lastwords_tests::descriptors::of_process_within;
+use lastwords_tests::descriptors::{UNTOUCHED, of_process_within};
 use lastwords_tests::logs::{crash_files, missing, read, read_so_far};
 use lastwords_tests::scratch::Scratch;
 use std::fs;
@@ -14,7 +14,6 @@ use std::time::Duration;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
-const UNTOUCHED: &str = "own files are untouched";
 
 fn flush_once(folder: &Path) {
     let output = tool(TOOL, &["flush", "--once", &folder.to_string_lossy()]);

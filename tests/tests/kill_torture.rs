@@ -13,7 +13,8 @@
 //! what it has not read, and in the fourth they drop what finds no room. There each missing message must be part of a
 //! loss line, for the overwritten ones right above the next message of their thread. The rings are files on disk, files
 //! in memory, or named shared memory; the log is text, JSON, or both. Processes are also stopped for a while, in the middle of whatever they do, and go
-//! on, or are killed where they stand.
+//! on, or are killed where they stand. In some rounds the processes close all descriptors now and then and open files of
+//! their own, which must stay untouched; are allowed next to no descriptors; or see another boot than the others.
 //!
 //! A kill that finds everything drained and nobody at work proves nothing, so many flushers are killed right after the
 //! journal was seen to change, and what each kill left is looked at while everybody else stands still. A run in which
@@ -24,7 +25,7 @@ use lastwords::flush::journal::{Change, Journal};
 use lastwords::folder::Folder;
 use lastwords::holder::Holder;
 use lastwords::reader::{LaneSnapshot, Position, RingReader};
-use lastwords_tests::oracle::{self, Ended, Found, Random, Victim, brake, compare, is_ready};
+use lastwords_tests::oracle::{self, Ended, Found, Random, Trouble, Victim, brake, compare, is_ready};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::watchdog::Watchdog;
 use lastwords_tests::{jsonl, logs};
@@ -90,6 +91,7 @@ struct Tally {
     open: u64,
     half_written: u64,
     rounds: BTreeMap<String, u64>,
+    troubles: BTreeMap<String, u64>,
     /// Rounds in which no ring should fill, and those of them in which one did: on a machine without a free core the
     /// flusher may not run for the 100 ms that a call waits. What was lost then has been compared with what the log
     /// says was lost, as everywhere.
@@ -121,6 +123,8 @@ struct Round {
     backing: Backing,
     /// Which log files there are: `text`, `json` or `both`.
     format: &'static str,
+    /// What else happens in its processes.
+    trouble: Trouble,
     /// Whether workers carry a flusher too, and take over.
     workers_flush: bool,
     running: Vec<Running>,
@@ -141,8 +145,10 @@ impl Round {
         // A flusher that makes objects takes longer, and lossless rounds need one that keeps up.
         let formats = if kind == Kind::Lossless { &["text"][..] } else { &["text", "json", "both"] };
         let format = formats[random.below(formats.len() as u64) as usize];
+        let trouble = Trouble::ALL[random.below(Trouble::ALL.len() as u64) as usize];
+        let trouble = if trouble == Trouble::OtherBoot && !may_unshare() { Trouble::None } else { trouble };
         let (running, ended) = (Vec::new(), Vec::new());
-        Round { scratch, memory, folder, kind, backing, format, workers_flush, running, ended, run: 0 }
+        Round { scratch, memory, folder, kind, backing, format, trouble, workers_flush, running, ended, run: 0 }
     }
 
     /// Starts what does not run, and waits until everything logs and somebody flushes.
@@ -185,9 +191,25 @@ impl Round {
             Kind::Dropping => "drop_newest",
         }
         .to_owned();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_victim"));
+        victim.trouble = self.trouble;
+        let mut command = self.command(&victim);
         let child = command.args(victim.arguments()).env("LASTWORDS_FORMAT", self.format).spawn().expect("spawned");
         self.running.push(Running { child, victim });
+    }
+
+    /// The program, in namespaces where that is its trouble.
+    fn command(&self, victim: &Victim) -> Command {
+        const PROGRAM: &str = env!("CARGO_BIN_EXE_victim");
+        // Half of the processes, so that those who see different boots flush for each other.
+        if victim.trouble != Trouble::OtherBoot || victim.run % 2 == 0 {
+            return Command::new(PROGRAM);
+        }
+        let boot = self.scratch.path().join("boot_id");
+        std::fs::write(&boot, "0f0e0d0c-0b0a-4908-8706-050403020100\n").expect("written");
+        let script = "mount --bind \"$0\" /proc/sys/kernel/random/boot_id && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", script]).arg(boot).arg(PROGRAM);
+        command
     }
 
     /// Which of the processes is the flusher.
@@ -299,6 +321,11 @@ impl Round {
         };
         flusher.drain_once().expect("the drain");
         assert_eq!(self.folder.ring_files().expect("the rings"), Vec::<std::path::PathBuf>::new(), "rings stay");
+        for entry in std::fs::read_dir(self.scratch.path()).expect("listed").flatten() {
+            let spoiled = entry.file_name().to_string_lossy().starts_with("spoiled-");
+            let what = || std::fs::read_to_string(entry.path()).unwrap_or_default();
+            assert!(!spoiled, "somebody's own files were touched: {}", what());
+        }
         let mut lost = 0;
         for role in ROLES {
             let processes: Vec<Ended> =
@@ -331,6 +358,18 @@ impl Round {
             }
         }
     }
+}
+
+/// Whether processes may be put into namespaces of their own here; says so once where not.
+fn may_unshare() -> bool {
+    static MAY: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *MAY.get_or_init(|| {
+        let may = Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|status| status.success());
+        if !may {
+            println!("skipped: rounds in mount namespaces, which this user may not make");
+        }
+        may
+    })
 }
 
 /// The two files of the journal, once there is one.
@@ -429,6 +468,7 @@ fn processes_killed_at_random_lose_no_acknowledged_record() {
         let kind = [Kind::Lossless, Kind::Waiting, Kind::Overwriting, Kind::Dropping][number % 4];
         let mut round = Round::new(kind, &mut random);
         *tally.rounds.entry(format!("{kind:?}, {:?}, {}", round.backing, round.format)).or_default() += 1;
+        *tally.troubles.entry(format!("{:?}", round.trouble)).or_default() += 1;
         let end = tally.kills + KILLS_IN_ROUND;
         while tally.kills < end {
             round.start();

@@ -1,7 +1,8 @@
 //! Logs numbered messages from some threads, notes after each call how far it got, and ends as it was told.
 
 use lastwords::{Flusher, Memory};
-use lastwords_tests::oracle::{Ending, Marks, Victim, text};
+use lastwords_tests::descriptors;
+use lastwords_tests::oracle::{Ending, Marks, Trouble, Victim, text};
 use rustix::process::{Signal, getpid, kill_process, set_parent_process_death_signal};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,12 @@ fn main() {
         .init()
         .expect("the logger");
     marks.ready();
+    let folder = victim.marks.parent().expect("a folder").to_owned();
+    match (victim.trouble, victim.run) {
+        (Trouble::Descriptors, run) => _ = std::thread::spawn(move || descriptors::storm(&folder, run)),
+        (Trouble::Starved, _) => _ = std::thread::spawn(descriptors::starve),
+        (Trouble::None | Trouble::OtherBoot, _) => {}
+    }
     let ending = victim.ending;
     let victim = Arc::new(victim);
     let writers: Vec<_> = (0..victim.threads)
