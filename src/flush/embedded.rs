@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::complain::complain;
 use crate::flush::flusher::{Election, Flusher};
+use crate::flush::witness::Witnesses;
 use crate::folder::Folder;
 use crate::holder::Holder;
 use crate::mutant::{self, Mutant};
@@ -10,7 +11,6 @@ use crate::registry;
 use crate::sys::hooks;
 use crate::thread;
 use crate::sys::wake;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -166,16 +166,17 @@ pub(crate) fn wait_for_end(timeout: Duration) {
 }
 
 fn stand_by(folder: &Folder, since: u64) {
-    let mut said = false;
+    let (mut said, mut witnesses) = (false, Witnesses::new());
     while !is_ending() {
         match Flusher::elect(folder, since) {
             Ok(Election::Won(mut flusher)) => {
                 count_elected(1);
+                flusher.hear(std::mem::replace(&mut witnesses, Witnesses::new()));
                 flusher.run(is_ending);
                 drop(flusher);
                 count_elected(-1);
             }
-            Ok(Election::Lost(holder)) => wait_for_holders_end(holder),
+            Ok(Election::Lost(holder)) => wait_for_holders_end(holder, &mut witnesses),
             Err(error) => {
                 if !said {
                     complain(format_args!("cannot flush: {error}; what is logged stays in the rings"));
@@ -194,12 +195,11 @@ fn is_ending() -> bool {
     ENDING.load(Ordering::Acquire) || STATE.load(Ordering::Acquire) == state::PAUSED
 }
 
-/// Sleeps until the holder's process ends, where that can be seen.
-fn wait_for_holders_end(holder: Option<Holder>) {
-    let process = holder.filter(Holder::may_live).map(|holder| holder.process.pid);
-    let pid = process.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-    match pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
-        Some(pidfd) => wake::sleep_beside(LOOK_AGAIN, &pidfd),
+/// Sleeps until the holder's process ends, where that can be seen. Who sees it end knows how, and may be the only one.
+fn wait_for_holders_end(holder: Option<Holder>, witnesses: &mut Witnesses) {
+    let process = holder.filter(Holder::may_live).map(|holder| holder.process);
+    match process.and_then(|process| witnesses.expect(process)) {
+        Some(witness) => wake::sleep_beside(LOOK_AGAIN, &*witness),
         None => wake::sleep(LOOK_AGAIN_BLIND),
     }
 }

@@ -31,8 +31,20 @@ pub(crate) fn at_exit(hook: ExitHook) {
     unsafe { libc::atexit(run) };
 }
 
+unsafe extern "C" {
+    fn at_quick_exit(hook: extern "C" fn()) -> c_int;
+}
+
+/// Has `hook` run at quick_exit(3).
+pub(crate) fn at_quick_exit_do(hook: extern "C" fn()) {
+    // SAFETY: at_quick_exit only stores the pointer; the hook is a plain function that lives as long as the program.
+    unsafe { at_quick_exit(hook) };
+}
+
+/// Most descriptors that a forked child closes: those of rings, and of the processes that a flusher watches.
+const INHERITED_MAX: usize = 4096;
 /// Descriptors that a forked child closes at once, so that it does not keep the parent's locks. -1 is a free place.
-static INHERITED: [AtomicI32; 1024] = [const { AtomicI32::new(-1) }; 1024];
+static INHERITED: [AtomicI32; INHERITED_MAX] = [const { AtomicI32::new(-1) }; INHERITED_MAX];
 
 extern "C" fn close_inherited() {
     for place in &INHERITED {
@@ -44,10 +56,10 @@ extern "C" fn close_inherited() {
     }
 }
 
-/// Has forked children close inherited descriptors, see [`close_in_child`].
-pub(crate) fn at_fork() {
-    // SAFETY: pthread_atfork only stores the pointer; the hook calls close(2), which is allowed after fork.
-    unsafe { libc::pthread_atfork(None, None, Some(close_inherited)) };
+/// Has `before` called before each fork, and forked children close inherited descriptors, see [`close_in_child`].
+pub(crate) fn at_fork(before: extern "C" fn()) {
+    // SAFETY: pthread_atfork only stores the pointers; the hook of the child calls close(2), which is allowed after fork.
+    unsafe { libc::pthread_atfork(Some(before), None, Some(close_inherited)) };
 }
 
 /// What a place points to, which is null or a leaked box.

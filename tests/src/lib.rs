@@ -3,11 +3,13 @@
 pub mod actor;
 pub mod disk;
 pub mod drains;
+pub mod ends;
 pub mod faults;
 pub mod flushers;
 pub mod forge;
 pub mod forking;
 pub mod fuzzing;
+pub mod handlers;
 pub mod jsonl;
 pub mod logs;
 pub mod loopmount;
