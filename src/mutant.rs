@@ -118,6 +118,22 @@ mutants! {
     CloseUnheard = "close-unheard",
     /// A record that may not wait does not ask for room.
     AtOnceBlind = "at-once-blind",
+    /// A handler of ours takes every call for one of the kernel's.
+    ChainBlind = "chain-blind",
+    /// A mark of an ordinary end stays although the process lives on.
+    MarkBelieved = "mark-believed",
+    /// A child that shares its parent's memory marks its parent.
+    MarkOfOthers = "mark-of-others",
+    /// An exit within the handler of a fatal signal counts as an ordinary one.
+    HandlerExits = "handler-exits",
+    /// Nobody asks the kernel how a process ended.
+    StatusUnasked = "status-unasked",
+    /// A process keeps no descriptor of itself for its children.
+    OrphanedWitness = "orphaned-witness",
+    /// An exec is looked for every ten seconds.
+    ExecUnseen = "exec-unseen",
+    /// A taken back mark of an ordinary end stays.
+    NeverReopened = "never-reopened",
     /// Threads that are to end for a fork stay.
     ThreadsKept = "threads-kept",
     /// A ring's attachment is not removed with it.

@@ -52,6 +52,28 @@ impl ProcessId {
         pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
     }
 
+    /// Whether the process is there, were it as a zombie.
+    #[cfg(feature = "flusher")]
+    pub(crate) fn is_there(&self) -> bool {
+        self.boot_id == boot_id() && self.pid_namespace == pid_namespace() && self.own_stat().is_some()
+    }
+
+    /// How a zombie ended, as wait(2) will give it to its parent; None of anything else, and where that is kept from us.
+    #[cfg(feature = "flusher")]
+    pub(crate) fn zombie_status(&self) -> Option<i32> {
+        let found = self.own_stat().filter(|found| found.ended && is_alone(self.pid))?;
+        // Who may not look is told 0, and may not look at the program either, which a zombie has none of.
+        let program = fs::read_link(format!("/proc/{}/exe", self.pid));
+        let may_look = program.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        // Both are of the same process only if it is still there.
+        found.exit_code.filter(|_| may_look && self.is_there())
+    }
+
+    #[cfg(feature = "flusher")]
+    fn own_stat(&self) -> Option<Stat> {
+        stat(&self.pid.to_string()).ok().filter(|found| self.start_time != 0 && found.start_time == self.start_time)
+    }
+
     /// Looks whether the process lives.
     #[must_use]
     pub fn state(&self) -> ProcessState {
@@ -99,6 +121,9 @@ struct Stat {
     start_time: u64,
     /// A zombie, or dead: it executes nothing any more.
     ended: bool,
+    /// How it ended, as wait(2) gives it.
+    #[cfg(feature = "flusher")]
+    exit_code: Option<i32>,
 }
 
 /// Reads state and start time. The command name may contain anything, so fields are counted from its last parenthesis.
@@ -110,7 +135,12 @@ fn stat(pid: &str) -> io::Result<Stat> {
     let state = fields.next().unwrap_or_default();
     let start_time = fields.nth(18).and_then(|field| field.parse().ok());
     let start_time = start_time.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
-    Ok(Stat { start_time, ended: matches!(state, "Z" | "X" | "x") })
+    Ok(Stat {
+        start_time,
+        ended: matches!(state, "Z" | "X" | "x"),
+        #[cfg(feature = "flusher")]
+        exit_code: fields.nth(29).and_then(|field| field.parse().ok()),
+    })
 }
 
 /// A leader that left with pthread_exit is a zombie while its other threads run on. What cannot be read proves nothing.

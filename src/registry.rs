@@ -14,7 +14,7 @@ use crate::mutant::{self, Mutant};
 use crate::named::NamedLevels;
 use crate::ring::Ring;
 use crate::sys::process_page::ProcessCell;
-use crate::sys::{fatal, hooks, signals};
+use crate::sys::{fatal, frame, hooks, signals};
 use crossbeam_utils::Backoff;
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
@@ -213,17 +213,36 @@ fn cells() -> impl Iterator<Item = &'static LoggerCell> {
 fn install_hooks() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     if !INSTALLED.swap(true, Ordering::AcqRel) {
-        hooks::at_fork();
+        hooks::at_fork(before_fork);
         hooks::at_exit(at_exit);
-        signals::on_ordinary_end(mark_signal);
+        hooks::at_quick_exit_do(at_quick_exit);
+        signals::on_ordinary_end(
+            |signal| own_loggers().for_each(|logger| logger.ring().mark_signal(signal)),
+            |signal| own_loggers().for_each(|logger| logger.ring().unmark_signal(signal)),
+        );
     }
 }
 
-/// Runs in a signal handler: loads and stores of atomics only.
-fn mark_signal(signal: u32) {
-    for logger in cells().filter_map(|cell| cell.page.get()) {
-        logger.ring().close(closed::SIGNAL, signal);
+/// The loggers that this very process has made. A child that shares its parent's memory until it executes another program
+/// has none. Safe in a signal handler.
+fn own_loggers() -> impl Iterator<Item = &'static Logger> {
+    let own = |logger: &&Logger| logger.is_of_this_process() || mutant::is(Mutant::MarkOfOthers);
+    cells().filter_map(|cell| cell.page.get()).filter(own)
+}
+
+/// Has a child learn how this process ended, which it may be the only one to be asked.
+extern "C" fn before_fork() {
+    #[cfg(feature = "flusher")]
+    if let Some(logger) = own_loggers().next() {
+        crate::sys::ancestors::keep_own(logger.ring().header().start_time);
     }
+}
+
+/// Has the handlers of SIGTERM, SIGINT and SIGHUP stand again where a program has restored the default action, so that an end
+/// by one of them is told from a crash. For front ends in languages whose programs restore it as a matter of course; without
+/// a logger, or where the program handles a signal, nothing changes.
+pub fn watch_signals() {
+    signals::watch();
 }
 
 fn watch_fatal_signals() {
@@ -236,20 +255,24 @@ fn watch_fatal_signals() {
     }
 }
 
-/// The rings of this very process but one that the address belongs to, whose page is the one that is gone. A child that
-/// shares its parent's memory until it executes another program is none of theirs.
+/// The rings of this very process but one that the address belongs to, whose page is the one that is gone.
 fn rings_but(address: usize) -> impl Iterator<Item = &'static Ring> {
-    let own = cells().filter_map(|cell| cell.page.get()).filter(|logger| logger.is_of_this_process());
-    own.map(Logger::ring).filter(move |ring| !ring.holds(address))
+    own_loggers().map(Logger::ring).filter(move |ring| !ring.holds(address))
+}
+
+extern "C" fn at_quick_exit() {
+    at_exit(0, std::ptr::null_mut());
 }
 
 extern "C" fn at_exit(status: c_int, _: *mut c_void) {
-    let how = if crate::panic::ends_with(status) { closed::PANIC } else { closed::EXIT };
-    for logger in cells().filter_map(|cell| cell.page.get()) {
-        logger.ring().close(how, 0);
+    if frame::is_within() && !mutant::is(Mutant::HandlerExits) {
+        // The handler of a fatal signal ends the process: that is a death, and its stack is a small one.
+        return;
     }
+    let how = if crate::panic::ends_with(status) { closed::PANIC } else { closed::EXIT };
+    own_loggers().for_each(|logger| logger.ring().close(how, 0));
     let start = Instant::now();
-    for logger in cells().filter_map(|cell| cell.page.get()).filter(|_| !mutant::is(Mutant::NoExitFlush)) {
+    for logger in own_loggers().filter(|_| !mutant::is(Mutant::NoExitFlush)) {
         // Whoever flushes has two seconds for all of them; after that the ring stays, and the next drain takes it.
         let _ = logger.flush(FLUSH_MAX.saturating_sub(start.elapsed()));
     }
@@ -262,12 +285,18 @@ extern "C" fn at_exit(status: c_int, _: *mut c_void) {
     }
 }
 
-/// Says that this process is about to end in an ordinary way, for one that ends by _exit(2), which no hook of ours sees: its
-/// death is no alarm then, and what its rings hold is drained as always.
+/// Says that this process is about to end in an ordinary way, for one that ends by _exit(2) or exec(3), which no hook of ours
+/// sees: its death is no alarm then, and what its rings hold is drained as always. [`reopen`] takes it back.
 pub fn close() {
-    let heard = |logger: &&Logger| logger.is_of_this_process() && !mutant::is(Mutant::CloseUnheard);
-    for logger in cells().filter_map(|cell| cell.page.get()).filter(heard) {
+    for logger in own_loggers().filter(|_| !mutant::is(Mutant::CloseUnheard)) {
         logger.ring().close(closed::EXIT, 0);
+    }
+}
+
+/// Takes [`close`] back, because the process goes on: an exec(3) that was to replace its program has failed.
+pub fn reopen() {
+    for logger in own_loggers().filter(|_| !mutant::is(Mutant::NeverReopened)) {
+        logger.ring().reopen();
     }
 }
 

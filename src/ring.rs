@@ -281,6 +281,30 @@ impl Ring {
         self.control().closed.store(how, Ordering::Release);
     }
 
+    /// Says that a signal arrived that ends the process in an ordinary way. Loads and stores of atomics only.
+    pub(crate) fn mark_signal(&self, signal: u32) {
+        let control = self.control();
+        if control.closed.load(Ordering::Relaxed) == closed::OPEN {
+            control.closed_signal.store(signal, Ordering::Relaxed);
+            let _ = control.closed.compare_exchange(closed::OPEN, closed::SIGNAL, Ordering::Release, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes that back, because the process lives on.
+    pub(crate) fn unmark_signal(&self, signal: u32) {
+        let control = self.control();
+        if control.closed_signal.load(Ordering::Relaxed) == signal {
+            let _ = control.closed.compare_exchange(closed::SIGNAL, closed::OPEN, Ordering::Release, Ordering::Relaxed);
+        }
+        self.unmark_fatal(signal);
+    }
+
+    /// Takes an ordinary [`Ring::close`] back.
+    pub(crate) fn reopen(&self) {
+        let closed = &self.control().closed;
+        let _ = closed.compare_exchange(closed::EXIT, closed::OPEN, Ordering::Release, Ordering::Relaxed);
+    }
+
     /// Changes what is recorded, from now on.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use crate::lane::{Message, Origin};
 use crate::layout::encoding;
 use crate::logger::{LaneSeat, Logger};
 use crate::mutant::{self, Mutant};
+use crate::sys::frame;
 use crate::sys::local::of_thread;
 use crate::values::{Values, tag_words, write_body};
 use std::cell::{Cell, RefCell};
@@ -50,6 +51,10 @@ struct Guard;
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        if frame::is_within() {
+            // The handler of a fatal signal exits: its stack is a small one, and the fault may have been in the allocator.
+            return;
+        }
         LOCAL.with(|local| {
             let Ok(mut local) = local.try_borrow_mut() else { return };
             local.ended = true;

@@ -33,7 +33,7 @@ TIME = "%Y-%m-%d %H:%M:%S"
 #: What lastwords itself says in the log of a process that was killed. Any other line of its own counts as one that is not whole.
 _NOTICE = re.compile(
     rb"[-\d]{10} [:.\d]{12} \[\d+\] "
-    rb"(?:\[CRITICAL\] lastwords: the process died without closing its log \(|"
+    rb"(?:\[CRITICAL\] lastwords: the process (?:died|was killed by SIGKILL) without closing its log \(|"
     rb"\[WARNING\] lastwords: the records that follow were left by an earlier run of ).*\n"
 )
 

@@ -1,4 +1,4 @@
-"""What is known of a process's end: exceptions that nobody caught, and tracebacks of fatal signals."""
+"""What is known of a process's end: uncaught exceptions, tracebacks of fatal signals, and ends that are no crash."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import faulthandler
 import functools
 import logging
 import os
+import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -38,6 +40,8 @@ def install(handler: RingHandler) -> None:
         _watch_asyncio()
         _watch_forks()
         _watch_exit()
+        _watch_exec()
+        _watch_signals()
         _watch_multiprocessing()
 
 
@@ -169,6 +173,46 @@ def _watch_exit() -> None:
         exit_at_once(status)
 
     os._exit = _exit
+
+
+def _watch_exec() -> None:
+    """Has ``os.exec*`` say that it is an ordinary end, and take that back where it fails. All of them call one of these two."""
+    for name in ("execv", "execve"):
+        earlier = getattr(os, name)
+        watched = _saying_that_it_ends(earlier)
+        setattr(os, name, watched)
+        if earlier in os.supports_fd:
+            os.supports_fd.add(watched)
+
+
+def _saying_that_it_ends(execute: Callable[..., NoReturn]) -> Callable[..., NoReturn]:
+    @functools.wraps(execute)
+    def watched(*arguments: Any, **keywords: Any) -> NoReturn:
+        _native.close()
+        try:
+            execute(*arguments, **keywords)
+        finally:
+            _native.reopen()
+
+    return watched
+
+
+def _watch_signals() -> None:
+    """Has an end by SIGTERM, SIGINT or SIGHUP seen also where the program has restored the default action.
+
+    asyncio, uvicorn and everything that saves a handler and restores it does so, and many raise the signal again then. What
+    ``signal.getsignal`` says is not changed by it.
+    """
+    set_handler = signal.signal
+
+    @functools.wraps(set_handler)
+    def watched(signalnum: Any, handler: Any) -> Any:
+        earlier = set_handler(signalnum, handler)
+        if isinstance(handler, int) and handler == signal.SIG_DFL:
+            _native.watch_signals()
+        return earlier
+
+    signal.signal = watched
 
 
 def _watch_multiprocessing() -> None:

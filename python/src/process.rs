@@ -38,3 +38,15 @@ pub(crate) fn after_fork_in_child() {
 pub(crate) fn close() {
     lastwords::close();
 }
+
+/// Takes that back, because the process goes on.
+#[pyfunction]
+pub(crate) fn reopen() {
+    lastwords::reopen();
+}
+
+/// Has SIGTERM, SIGINT and SIGHUP told from a crash again where the program has restored the default action.
+#[pyfunction]
+pub(crate) fn watch_signals() {
+    lastwords::watch_signals();
+}

@@ -39,7 +39,8 @@ PLANS = {
 LINE = re.compile(r"[-\d]{10} [:.\d]{12} \[\d+\] \[INFO\] (writer (\d+) line (\d+) .*)")
 #: What lastwords says of a process that was killed.
 NOTICE = re.compile(
-    r"[-\d]{10} [:.\d]{12} \[\d+\] (?:\[CRITICAL\] lastwords: the process died without closing its log \(.*|"
+    r"[-\d]{10} [:.\d]{12} \[\d+\] "
+    r"(?:\[CRITICAL\] lastwords: the process (?:died|was killed by SIGKILL) without closing its log \(.*|"
     r"\[WARNING\] lastwords: the records that follow were left by an earlier run of .* and are older than this line)"
 )
 

@@ -7,6 +7,7 @@ use crate::attachment::{self, Attachment};
 use crate::directives::Directives;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
+use crate::flush::ending::WaitStatus;
 use crate::flush::recover::{Recovered, Recovery, RingReport, Scope};
 use crate::flush::render;
 use crate::flush::stamp::Stamp;
@@ -174,12 +175,19 @@ fn foot(report: &RingReport) -> String {
 }
 
 /// Writes the crash file of a dead process's ring, which has this name in `folder`, and returns its name, or the name that it has had since an earlier
-/// flusher wrote it. The file is visible only when it is complete. Then removes the oldest of the role beyond `keep`.
+/// flusher wrote it. `status` is what the kernel said of its end. The file is visible only when it is complete. Then removes the oldest of the role beyond `keep`.
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be written or the ring not be read.
-pub(crate) fn write_crash_file(folder: &Folder, ring: &str, keep: usize, sync: bool) -> Result<String> {
+pub(crate) fn write_crash_file(
+    folder: &Folder,
+    ring: &str,
+    status: Option<WaitStatus>,
+    keep: usize,
+    sync: bool,
+) -> Result<String> {
     let mut black_box = BlackBox::open_in(folder, ring)?;
+    black_box.recovery.rings_mut().iter_mut().for_each(|ring| ring.set_status(status));
     let Some(found) = black_box.recovery.rings().first() else { return Ok(String::new()) };
     let (header, role) = (*found.reader().header(), found.reader().role().to_owned());
     let time = DateTime::from_timestamp_nanos(black_box.newest_ns as i64).format("%Y%m%dT%H%M%SZ");

@@ -15,6 +15,7 @@ use crate::flush::lines;
 use crate::flush::output::Output;
 use crate::flush::role::Role;
 use crate::flush::trouble::Trouble;
+use crate::flush::witness::Witnesses;
 use crate::folder::{Folder, SHM_ENDING};
 use crate::logger::{ARMED_ANY, ARMED_URGENT};
 use crate::mutant::{self, Mutant};
@@ -33,8 +34,7 @@ use disk::JournalLeft;
 /// Rendered bytes after which a batch is written. Positions move with a batch, so it also says how long a producer with
 /// a full lane waits.
 const BATCH: usize = 256 << 10;
-/// Rings whose files stay open, with a descriptor each for the file and for the end of its process: an embedded flusher
-/// must leave its program enough of them.
+/// Rings whose files stay open: an embedded flusher must leave its program enough descriptors.
 const RINGS_OPEN: usize = 20;
 /// Further rings whose files are open because records of theirs were taken not long ago.
 const RINGS_RECENT: usize = 12;
@@ -96,6 +96,7 @@ pub struct Drain {
     /// The last pass failed: records wait in the rings.
     waiting: bool,
     journal_left: JournalLeft,
+    witnesses: Witnesses,
 }
 
 impl Drain {
@@ -137,9 +138,15 @@ impl Drain {
             durable: Durable::new(),
             waiting: false,
             journal_left,
+            witnesses: Witnesses::new(),
             margin: ticks(MARGIN_NS),
             hold_limit: ticks(HOLD_LIMIT_NS),
         })
+    }
+
+    /// Takes the witnesses of processes that flushed before.
+    pub(crate) fn hear(&mut self, witnesses: Witnesses) {
+        self.witnesses = witnesses;
     }
 
     /// The folder that is drained.
@@ -257,6 +264,10 @@ impl Drain {
         if fresh {
             return Ok(());
         }
+        // There may have been no descriptor for one before.
+        if self.witnesses.has_room() {
+            self.rings.iter_mut().filter(|ring| ring.is_seen()).for_each(|ring| ring.seek_witness(&mut self.witnesses));
+        }
         let mut first_failure = None;
         for name in self.folder.ring_names()? {
             if self.rings.iter().any(|ring| ring.name == name) {
@@ -267,7 +278,8 @@ impl Drain {
                 self.refuse(name.clone(), &Error::not_a_ring(&self.folder.rings().join(&name), why));
                 continue;
             }
-            match Follow::open(&self.folder, &name, self.rings.len() < RINGS_OPEN) {
+            let keep = self.rings.len() < RINGS_OPEN;
+            match Follow::open(&self.folder, &name, keep, &mut self.witnesses) {
                 Ok(ring) => {
                     self.doubted.retain(|doubted| *doubted != name);
                     self.follow(ring);

@@ -3,15 +3,14 @@
 use crate::clock;
 use crate::complain::complain;
 use crate::flush::flusher::{Election, Flusher};
+use crate::flush::witness::Witnesses;
 use crate::folder::Folder;
 use crate::holder::Holder;
-use crate::kept::Kept;
 use crate::mutant::{self, Mutant};
 use crate::registry;
 use crate::sys::hooks;
 use crate::thread;
 use crate::sys::{process_page, wake};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
@@ -158,18 +157,19 @@ pub(crate) fn wait_for_end(timeout: Duration) {
 }
 
 fn stand_by(folder: &Folder, since: u64) {
-    let mut said = false;
+    let (mut said, mut witnesses) = (false, Witnesses::new());
     while !is_ending() {
         // What cannot be looked at is as it was.
         let _ = folder.refresh();
         match Flusher::elect(folder, since) {
             Ok(Election::Won(mut flusher)) => {
                 elected().inspect(|count| _ = count.fetch_add(1, Ordering::AcqRel));
+                flusher.hear(std::mem::replace(&mut witnesses, Witnesses::new()));
                 flusher.run(is_ending);
                 drop(flusher);
                 elected().inspect(|count| _ = count.fetch_sub(1, Ordering::AcqRel));
             }
-            Ok(Election::Lost(holder)) => wait_for_holders_end(holder),
+            Ok(Election::Lost(holder)) => wait_for_holders_end(holder, &mut witnesses),
             Err(error) => {
                 if !said {
                     complain(format_args!("cannot flush: {error}; what is logged stays in the rings"));
@@ -188,12 +188,11 @@ fn is_ending() -> bool {
     ENDING.load(Ordering::Acquire) || STATE.load(Ordering::Acquire) == state::PAUSED
 }
 
-/// Sleeps until the holder's process ends, where that can be seen.
-fn wait_for_holders_end(holder: Option<Holder>) {
-    let process = holder.filter(Holder::may_live).map(|holder| holder.process.pid);
-    let pid = process.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-    let end = pid.and_then(|pid| Kept::new(pidfd_open(pid, PidfdFlags::empty()).ok()?).ok());
-    match end.as_ref().map(Kept::file) {
+/// Sleeps until the holder's process ends, where that can be seen. Who sees it end knows how, and may be the only one.
+fn wait_for_holders_end(holder: Option<Holder>, witnesses: &mut Witnesses) {
+    let process = holder.filter(Holder::may_live).map(|holder| holder.process);
+    let witness = process.and_then(|process| witnesses.expect(process));
+    match witness.as_ref().map(|witness| witness.descriptor()) {
         Some(Ok(end)) => wake::sleep_beside(LOOK_AGAIN, end),
         _ => wake::sleep(LOOK_AGAIN_BLIND),
     }

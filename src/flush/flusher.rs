@@ -9,6 +9,7 @@ use crate::doorbell::Doorbell;
 use crate::error::Result;
 use crate::flush::drain::{Drain, Pass};
 use crate::flush::election::{Attempt, Lock};
+use crate::flush::witness::Witnesses;
 use crate::folder::Folder;
 use crate::holder::Holder;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -82,6 +83,11 @@ impl Flusher {
                 Ok(Election::Won(Box::new(Flusher { lock, drain, doorbell, sleep: SLEEP_MIN, looks: 0, refreshed: Instant::now() })))
             }
         }
+    }
+
+    /// Takes the witnesses of processes that flushed before.
+    pub(crate) fn hear(&mut self, witnesses: Witnesses) {
+        self.drain.hear(witnesses);
     }
 
     /// Has everything synced this often, whatever the rings wish for; zero for never.

@@ -3,32 +3,34 @@
 use crate::clock::{self, Anchor, Scale, Stretch, Timeline};
 use crate::error::{Error, Result};
 use crate::folder::Folder;
+use crate::flush::ending::{Ending, WaitStatus};
 use crate::flush::levelnames::LevelNames;
-use crate::flush::liveness::{Evidence, Verdict, Watch};
+use crate::flush::liveness::{Evidence, Verdict, Watch, is_held};
 use crate::flush::lines;
 use crate::flush::recover::rendered_max;
 use crate::flush::ringfile::{Fate, RingFile, write_within};
 use crate::flush::sites::Sites;
+use crate::flush::witness::{self, Witness, Witnesses};
 use crate::geometry::{Geometry, LANE_BLOCK};
-use crate::kept::Kept;
 use crate::layout::{Control, LaneBlock, lane_kind};
 use crate::mutant::{self, Mutant};
-use crate::process::{ProcessId, ProcessState, boot_id};
+use crate::process::{ProcessState, boot_id};
 use crate::reader::{Closed, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source};
 use crate::sys::futex;
 use crate::sys::map::FutexPage;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::cell::Cell;
 use std::mem::offset_of;
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Longest time for which an open slot holds other lines back.
 const HOLD_MAX: Duration = Duration::from_millis(50);
 /// Time between two looks at the evidence where the end of the process shows by itself: exec does not.
 const LOOK_SEEN: Duration = Duration::from_secs(10);
+/// Time between two looks whether the lock of a ring whose file is open is free, as an exec leaves it.
+const LOOK_AT_LOCK: Duration = Duration::from_millis(500);
 /// Time between two looks whether the end of a process shows.
 const LOOK_ENDED: Duration = Duration::from_millis(50);
 /// Time between two looks at the evidence where the process cannot be seen from here.
@@ -123,6 +125,8 @@ pub(crate) struct Follow {
     pub(crate) closed: Closed,
     /// The fatal signal that arrived while the ring was open, if one did.
     pub(crate) fatal_signal: Option<u32>,
+    /// What the kernel said of how its process ended.
+    pub(crate) status: Option<WaitStatus>,
     pub(crate) damaged: u64,
     /// The line that says so stands above its records.
     pub(crate) headed: bool,
@@ -144,6 +148,7 @@ pub(crate) struct Follow {
     looked: Option<Instant>,
     looked_for_end: Option<Instant>,
     looked_at_file: Option<Instant>,
+    looked_at_lock: Option<Instant>,
     /// What a line has said about the file.
     told: Fate,
     /// What the records of an earlier run are ordered by.
@@ -156,8 +161,8 @@ pub(crate) struct Follow {
     pub(crate) withheld: u64,
     /// The process was seen from here when its ring was found.
     seen: bool,
-    /// Becomes readable when the process ends, where it can be watched.
-    end: Option<Kept>,
+    /// Sees the process end, where it can be watched.
+    witness: Option<Arc<Witness>>,
     armed: u32,
     waker: Option<FutexPage>,
     same_clock: bool,
@@ -169,7 +174,7 @@ pub(crate) struct Follow {
 
 impl Follow {
     /// Follows the ring of this name, from the positions that it holds. With `keep` its file stays open.
-    pub(crate) fn open(folder: &Folder, name: &str, keep: bool) -> Result<Follow> {
+    pub(crate) fn open(folder: &Folder, name: &str, keep: bool, witnesses: &mut Witnesses) -> Result<Follow> {
         let path = folder.ring_path(name);
         let reader = RingReader::new(RingFile::open(&path, keep)?, &path)?.with_entry(folder.rings().join(name));
         let header = *reader.header();
@@ -191,6 +196,7 @@ impl Follow {
             shown: (control.late(), control.overwritten()),
             closed: control.closed,
             fatal_signal: control.fatal_signal,
+            status: None,
             damaged: 0,
             looked_at: None,
             snapshots: Vec::new(),
@@ -200,13 +206,14 @@ impl Follow {
             looked: None,
             looked_for_end: None,
             looked_at_file: None,
+            looked_at_lock: None,
             told: Fate::Whole,
             scale: None,
             rendered: 0,
             rendered_max: u64::MAX,
             withheld: 0,
             seen: reader.process().state() == ProcessState::Alive,
-            end: None,
+            witness: None,
             armed: 0,
             unsynced: true,
             waker: None,
@@ -215,7 +222,7 @@ impl Follow {
             name: name.to_owned(),
             reader,
         };
-        follow.end = if keep { watch_end(follow.reader.process()) } else { None };
+        follow.seek_witness(witnesses);
         follow.look(Instant::now())?;
         follow.read_positions()?;
         Ok(follow)
@@ -242,20 +249,26 @@ impl Follow {
             return Ok(());
         }
         self.looked_for_end = Some(now);
-        if since(self.looked) < every && !self.has_ended() {
+        if since(self.looked) < every && !self.has_ended() && !self.has_left(now)? {
             return Ok(());
         }
         let (file, process) = (self.reader.source(), self.reader.process());
         let evidence = file
             .with(|open| Evidence::collect(open, file.inode(), process))
             .map_err(Error::io("look at the lock of", self.reader.path()))?;
-        let verdict = self.watch.settle(evidence.verdict(), now);
+        let verdict = match self.watch.settle(evidence.verdict(), now) {
+            // It runs, and nobody holds the lock that its mapping would: it has left the ring, whatever keeps us from seeing
+            // its new program's maps.
+            Verdict::Dead if evidence.process == ProcessState::Alive => Verdict::Exec,
+            verdict => verdict,
+        };
         if matches!(verdict, Verdict::Dead | Verdict::Exec) {
             let control = self.reader.control()?;
             let lanes = 0..self.lanes.len();
             let last: Vec<u64> =
                 lanes.map(|lane| self.reader.last_sequence(lane, &mut self.scratch)).collect::<Result<_>>()?;
             let rendered_max = rendered_max(&self.reader)?;
+            self.status = if verdict == Verdict::Dead { witness::status(process, self.witness.as_deref()) } else { None };
             // All or nothing: of a ring that is dead in part, the rest would never be drained.
             (self.closed, self.fatal_signal, self.dead) = (control.closed, control.fatal_signal, Some(verdict));
             self.rendered_max = rendered_max;
@@ -288,11 +301,38 @@ impl Follow {
     }
 
     fn has_ended(&self) -> bool {
-        let Some(Ok(end)) = self.end.as_ref().map(Kept::file) else {
-            return self.seen && self.reader.process().has_vanished();
-        };
-        let mut fds = [PollFd::new(end, PollFlags::IN)];
-        poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+        match &self.witness {
+            Some(witness) => witness.has_seen_the_end(),
+            None => self.seen && self.reader.process().has_vanished(),
+        }
+    }
+
+    /// Whether its process was seen from here when the ring was found.
+    pub(crate) fn is_seen(&self) -> bool {
+        self.seen
+    }
+
+    /// Asks for a witness where there is none.
+    pub(crate) fn seek_witness(&mut self, witnesses: &mut Witnesses) {
+        if self.witness.is_none() && self.dead.is_none() {
+            self.witness = witnesses.of(self.reader.process());
+        }
+    }
+
+    /// Whether the process may have left the ring by exec: nobody holds its lock. Now and then, where its file is open.
+    fn has_left(&mut self, now: Instant) -> Result<bool> {
+        let fresh = self.looked_at_lock.is_some_and(|looked| now.duration_since(looked) < LOOK_AT_LOCK);
+        if !self.seen || fresh || !self.reader.source().is_open() || mutant::is(Mutant::ExecUnseen) {
+            return Ok(false);
+        }
+        self.looked_at_lock = Some(now);
+        let held = self.reader.source().with(is_held).map_err(Error::io("look at the lock of", self.reader.path()))?;
+        Ok(!held)
+    }
+
+    /// How its process ended, once it has.
+    pub(crate) fn ending(&self) -> Ending {
+        Ending::conclude(self.closed, self.fatal_signal, self.status, self.dead == Some(Verdict::Exec))
     }
 
     /// READ:1 to READ:3 for every lane whose records have all been taken. Returns up to which raw clock lines may be
@@ -572,14 +612,6 @@ impl Follow {
             .map_err(Error::io("write to the ring", self.reader.path()))
     }
 
-}
-
-/// A descriptor that becomes readable when the process ends. None if it cannot be seen from here.
-fn watch_end(process: ProcessId) -> Option<Kept> {
-    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw)?;
-    let end = Kept::new(pidfd_open(pid, PidfdFlags::empty()).ok()?).ok()?;
-    // Only now is it certain that the descriptor is not of a later process with the same pid.
-    (process.state() == ProcessState::Alive).then_some(end)
 }
 
 /// Writes a lane's position to its ring.

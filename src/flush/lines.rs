@@ -1,13 +1,11 @@
 //! What the flusher itself says in the log files.
 
 use crate::error::Error;
+use crate::flush::ending::Ending;
 use crate::flush::follow::Follow;
-use crate::flush::liveness::Verdict;
 use crate::flush::recover::RENDERED_TIMES;
 use crate::flush::ringfile::Fate;
-use crate::flush::signal::signal_name;
 use crate::flush::stamp::Stamp;
-use crate::reader::Closed;
 use std::path::Path;
 use std::time::Duration;
 
@@ -168,15 +166,12 @@ pub(crate) fn sync_works(duration: Duration, why: &str) -> String {
 /// How a process ended, if that is worth an alarm.
 pub(crate) fn death(ring: &Follow) -> Option<String> {
     let recovered: u64 = ring.lanes.iter().map(|lane| lane.taken.recovered).sum();
-    let mut text = match (ring.closed, ring.dead) {
-        (Closed::Open, Some(Verdict::Exec)) => return None,
-        (Closed::Open, _) => {
-            let of = ring.fatal_signal.map_or_else(String::new, |signal| format!(" of {}", signal_name(signal)));
-            format!("lastwords: the process died{of} without closing its log")
-        }
-        (Closed::Panic, _) => "lastwords: the process ended by a panic".to_owned(),
-        (Closed::Exit | Closed::Signal(_), _) if ring.damaged > 0 => "lastwords: the process ended".to_owned(),
-        (Closed::Exit | Closed::Signal(_), _) => return None,
+    let mut text = match ring.ending() {
+        Ending::Exec => return None,
+        ending @ Ending::Panic => format!("lastwords: the process {ending}"),
+        ending if ending.is_crash() => format!("lastwords: the process {ending} its log"),
+        _ if ring.damaged > 0 => "lastwords: the process ended".to_owned(),
+        _ => return None,
     };
     let header = ring.reader.header();
     text += &format!(" (pid {}, role {})", header.pid, ring.reader.role());

@@ -59,19 +59,27 @@ impl Evidence {
     /// # Errors
     /// As flock(2).
     pub fn collect(file: &File, inode: u64, process: ProcessId) -> io::Result<Evidence> {
-        // A shared lock, so that two who look at the same time do not take each other for the owner.
-        let held = match rustix::fs::flock(file, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => {
-                rustix::fs::flock(file, FlockOperation::Unlock)?;
-                false
-            }
-            Err(rustix::io::Errno::WOULDBLOCK) => true,
-            Err(error) => return Err(error.into()),
-        };
+        let held = is_held(file)?;
         let state = process.state();
         let look = !held && state == ProcessState::Alive;
         let mapped = if look { process::has_mapped(process.pid, inode) } else { None };
         Ok(Evidence { held, process: state, mapped })
+    }
+}
+
+/// Whether somebody holds the lock of the ring in `file`.
+///
+/// # Errors
+/// As flock(2).
+pub(crate) fn is_held(file: &File) -> io::Result<bool> {
+    // A shared lock, so that two who look at the same time do not take each other for the owner.
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => {
+            rustix::fs::flock(file, FlockOperation::Unlock)?;
+            Ok(false)
+        }
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -4,11 +4,12 @@ use crate::clock::Timeline;
 use crate::error::{Error, Result};
 use crate::flush::apply;
 use crate::flush::journal::{Change, Entry, Journal};
+use crate::flush::ending::{Ending, WaitStatus};
 use crate::flush::levelnames::LevelNames;
 use crate::flush::liveness::{Evidence, Verdict};
-use crate::flush::signal::signal_name;
 use crate::flush::sites::Sites;
 use crate::flush::template::Template;
+use crate::flush::witness;
 use crate::folder::{Folder, role_of};
 use crate::layout::lane_kind;
 use crate::open;
@@ -74,6 +75,8 @@ pub struct RingReport {
     pub closed: Closed,
     /// The fatal signal that arrived while the ring was open, if one did.
     pub fatal_signal: Option<u32>,
+    /// What the kernel says of how the process ended, where that is known.
+    pub status: Option<WaitStatus>,
     /// Records read.
     pub records: u64,
     /// Records lost before them, overwritten or dropped.
@@ -200,6 +203,11 @@ impl Recovery {
         }
     }
 
+    /// The same, to say what is known of their processes.
+    pub(crate) fn rings_mut(&mut self) -> &mut [RecoveredRing] {
+        &mut self.rings
+    }
+
     /// The rings that could be read.
     pub(crate) fn rings(&self) -> &[RecoveredRing] {
         &self.rings
@@ -215,33 +223,31 @@ impl RingReport {
     /// How the process ended, as far as it is known.
     #[must_use]
     pub fn ending(&self) -> String {
-        describe(self.verdict, self.closed, self.fatal_signal)
+        describe(self.verdict, self.closed, self.fatal_signal, self.status)
     }
 }
 
 /// How the process of a ring ended, or that it lives.
-pub(crate) fn ending(verdict: Verdict, control: &ControlSnapshot) -> String {
-    describe(verdict, control.closed, control.fatal_signal)
+pub(crate) fn ending(verdict: Verdict, control: &ControlSnapshot, status: Option<WaitStatus>) -> String {
+    describe(verdict, control.closed, control.fatal_signal, status)
 }
 
-fn describe(verdict: Verdict, closed: Closed, fatal_signal: Option<u32>) -> String {
+fn describe(verdict: Verdict, closed: Closed, fatal: Option<u32>, status: Option<WaitStatus>) -> String {
     match (verdict, closed) {
         (Verdict::Alive, _) => "alive".to_owned(),
-        (_, Closed::Exit) => "ended normally".to_owned(),
-        (_, Closed::Panic) => "ended by a panic".to_owned(),
-        (_, Closed::Signal(signal)) => format!("ended by signal {signal}"),
-        (Verdict::Exec, Closed::Open) => "replaced its program (exec)".to_owned(),
         (Verdict::Perhaps, Closed::Open) => "cannot be seen from here, probably dead".to_owned(),
-        (Verdict::Dead, Closed::Open) => {
-            let of = fatal_signal.map_or_else(String::new, |signal| format!(" of {}", signal_name(signal)));
-            format!("died{of} without closing")
-        }
+        _ => Ending::conclude(closed, fatal, status, verdict == Verdict::Exec).to_string(),
     }
 }
 
 impl RecoveredRing {
     pub(crate) fn reader(&self) -> &RingReader {
         &self.reader
+    }
+
+    /// Says how the process ended, for one whose death somebody else has seen.
+    pub(crate) fn set_status(&mut self, status: Option<WaitStatus>) {
+        self.report.status = status;
     }
 
     /// Calendar time of its newest record; None if there is none.
@@ -288,6 +294,7 @@ impl RecoveredRing {
             verdict,
             closed: control.closed,
             fatal_signal: control.fatal_signal,
+            status: if verdict == Verdict::Dead { witness::status(reader.process(), None) } else { None },
             records: 0,
             lost: snapshots.iter().map(|lane| lane.dropped.saturating_sub(if everything { 0 } else { lane.position.dropped_reported })).sum(),
             damaged: 0,

@@ -52,6 +52,11 @@ impl RingFile {
         self.keep
     }
 
+    /// Whether the file is open now.
+    pub(crate) fn is_open(&self) -> bool {
+        self.file.borrow().is_some()
+    }
+
     /// Closes the file until its next use, unless it is kept.
     pub(crate) fn rest(&self) {
         if !self.keep {

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::flush::liveness::{Evidence, Verdict};
 use crate::flush::recover::ending;
+use crate::flush::witness;
 use crate::layout::lane_kind;
 use crate::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
 use std::os::unix::fs::MetadataExt;
@@ -48,6 +49,7 @@ impl RingStatus {
             .map_err(Error::io("look at the lock of", reader.path()))?;
         let verdict = evidence.verdict();
         let control = reader.control()?;
+        let status = if verdict == Verdict::Dead { witness::status(reader.process(), None) } else { None };
         let (mut buffer, mut lanes) = (Vec::new(), Vec::new());
         reader.lanes(&mut buffer, &mut lanes)?;
         let written = |lane: &&LaneSnapshot| lane.kind != lane_kind::FINE;
@@ -61,7 +63,7 @@ impl RingStatus {
             role: reader.role().to_owned(),
             pid: reader.header().pid,
             alive: verdict == Verdict::Alive,
-            state: ending(verdict, &control),
+            state: ending(verdict, &control, status),
             filter: control.filter(),
             fill: fullest as f64 / slots as f64,
             records: messages(true),

@@ -2,16 +2,27 @@
 //!
 //! Each handler is put before the one that it finds, which it calls with the same arguments: `std` has one for SIGSEGV and
 //! SIGBUS that tells a stack overflow, and the program may have others. A handler that the program installs later takes our
-//! place. A signal that is ignored is left alone.
+//! place, and may call ours (signal-hook does; wasmtime, Go and the JVM do where a fault is none of theirs): then the present
+//! action is not ours. A signal that is ignored is left alone.
 //!
-//! | the earlier handler | what happens | the mark |
-//! |---|---|---|
-//! | none | the default action, by the faulting instruction itself where there is one | stays |
-//! | ends the process | that | stays |
-//! | restores the default action and returns, as that of `std` does | at a fault, the same fault again; otherwise nothing, and our handler is put back | stays at a fault |
-//! | returns otherwise | the program goes on | is taken back |
+//! | called by | the earlier handler | what happens | the mark |
+//! |---|---|---|---|
+//! | the kernel | none | the default action, by the faulting instruction itself where there is one | stays |
+//! | a later handler, at a real fault | none | the default action is restored, and the fault, if it happens again, ends the process | stays |
+//! | a later handler, otherwise | none | nothing: without us that was the default action, which nobody calls; the later handler goes on | is taken back |
+//! | anybody | ends the process, by `exit` too | that; the exit is none in the ordinary way, see `frame.rs` | stays |
+//! | anybody | restores the default action and returns, as that of `std` does | at a fault, the same fault again; otherwise nothing, and our handler is put back | stays at a fault |
+//! | anybody | returns otherwise | the program goes on | is taken back |
+//! | anybody, of an `abort` | returns, or none under a later handler | `abort` ends the process behind it | stays |
+//!
+//! A real fault is a SIGSEGV, SIGBUS, SIGILL or SIGFPE of the kernel's own: nothing that was sent, and no SIGTRAP or SIGSYS,
+//! which do not happen again. `abort` is a SIGABRT that a thread sends to itself; a program that raises one in this way,
+//! handles it and lives on keeps the mark, which counts only where nothing else tells how it ended. An earlier handler that
+//! leaves by siglongjmp is not seen either, and keeps the mark in the same way.
 
-use std::mem::MaybeUninit;
+use crate::mutant::{self, Mutant};
+use crate::sys::action::{action_of, keeping_errno, set_action, set_default};
+use crate::sys::{frame, guard};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 
 /// The signals. The default action of each ends the process with a core dump.
@@ -54,50 +65,60 @@ fn our_handler() -> usize {
     handle as Handler as usize
 }
 
-/// Installs our handler, with the mask of `action`. It runs on the alternate stack where there is one, because the earlier
-/// one may be there to tell that the other stack is full.
+/// Installs our handler in the place of `action`, with its mask, and in the circumstances that its handler asks for. Where
+/// there is none, it runs on the alternate stack if there is one: the other stack may be full.
 fn set_handler(signal: libc::c_int, action: libc::sigaction) {
-    let flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-    set_action(signal, &libc::sigaction { sa_sigaction: our_handler(), sa_flags: flags, ..action });
+    let asked = libc::SA_ONSTACK | libc::SA_NODEFER | libc::SA_RESTART;
+    let flags = if action.sa_sigaction == libc::SIG_DFL { libc::SA_ONSTACK } else { action.sa_flags & asked };
+    set_action(signal, &libc::sigaction { sa_sigaction: our_handler(), sa_flags: libc::SA_SIGINFO | flags, ..action });
 }
 
-fn action_of(signal: libc::c_int) -> libc::sigaction {
-    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: sigaction is safe in a signal handler and fills the structure that it is given, for which zeros, the default
-    // action, are a value too.
-    unsafe {
-        libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr());
-        action.assume_init()
-    }
-}
-
-fn set_action(signal: libc::c_int, action: &libc::sigaction) {
-    // SAFETY: sigaction is safe in a signal handler. The handler in `action` is ours, whose signature is the one that its
-    // flags ask for, the default, or one that sigaction itself has told.
-    unsafe { libc::sigaction(signal, action, std::ptr::null_mut()) };
-}
-
-/// Restores the default action and returns what was there.
-fn set_default(signal: libc::c_int) -> libc::sigaction {
-    let found = action_of(signal);
-    set_action(signal, &libc::sigaction { sa_sigaction: libc::SIG_DFL, sa_flags: 0, ..found });
-    found
+/// Whether the kernel called us, and not a handler that was installed later. That of the guard passes on what is none of its
+/// own, as if it had never been there.
+fn is_called_by_kernel(signal: libc::c_int) -> bool {
+    let present = action_of(signal).sa_sigaction;
+    present == our_handler() || present == guard::handler() || mutant::is(Mutant::ChainBlind)
 }
 
 extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // SAFETY: the calling thread's own errno, which the interrupted code may be about to read.
-    let errno = unsafe { *libc::__errno_location() };
-    // SAFETY: the kernel hands a handler with SA_SIGINFO a filled siginfo, in which every signal has a code, and SIGBUS an
-    // address.
-    let (code, address) = unsafe { ((*info).si_code, if signal == libc::SIGBUS { (*info).si_addr() as usize } else { 0 }) };
-    // What a process sends has a code of 0 or less. Only these faults happen again when the handler returns.
-    let is_fault = code > 0 && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE);
-    call(&MARK, signal, address);
-    if pass_on(signal, info, context, is_fault) {
-        call(&UNMARK, signal, address);
+    let arrival = Arrival::of(signal, info);
+    keeping_errno(|| {
+        frame::within(|| {
+            call(&MARK, signal, arrival.address);
+            if pass_on(signal, info, context, arrival.is_fault) && !arrival.is_abort {
+                call(&UNMARK, signal, arrival.address);
+            }
+        });
+    });
+}
+
+/// What the kernel says of a signal.
+#[derive(Debug)]
+struct Arrival {
+    /// The address of a SIGBUS, else 0.
+    address: usize,
+    /// It happens again when the handler returns.
+    is_fault: bool,
+    /// It is what abort(3) raises.
+    is_abort: bool,
+}
+
+impl Arrival {
+    fn of(signal: libc::c_int, info: *mut libc::siginfo_t) -> Arrival {
+        // SAFETY: the kernel hands a handler with SA_SIGINFO a filled siginfo, in which every signal has a code.
+        let code = unsafe { (*info).si_code };
+        // What a process sends has a code of 0 or less.
+        let is_fault = code > 0 && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE);
+        // SAFETY: the union holds a process id where the signal was sent by tgkill, and an address where it is a SIGBUS;
+        // getpid has no preconditions.
+        let (by_itself, address) = unsafe {
+            (
+                code == libc::SI_TKILL && (*info).si_pid() == libc::getpid(),
+                if signal == libc::SIGBUS { (*info).si_addr() as usize } else { 0 },
+            )
+        };
+        Arrival { address, is_fault, is_abort: signal == libc::SIGABRT && by_itself }
     }
-    // SAFETY: as above.
-    unsafe { *libc::__errno_location() = errno };
 }
 
 fn call(place: &AtomicPtr<()>, signal: libc::c_int, address: usize) {
@@ -114,7 +135,11 @@ fn call(place: &AtomicPtr<()>, signal: libc::c_int, address: usize) {
 fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void, is_fault: bool) -> bool {
     let Some(earlier) = FATAL.iter().position(|fatal| *fatal == signal).map(|index| &EARLIER[index]) else { return false };
     let handler = earlier.handler.load(Ordering::Relaxed);
+    let by_kernel = is_called_by_kernel(signal);
     if handler == libc::SIG_DFL {
+        if !by_kernel && !is_fault {
+            return true;
+        }
         set_default(signal);
         if !is_fault {
             // SAFETY: raise is safe in a signal handler. The signal arrives as soon as this one has returned.
@@ -122,7 +147,7 @@ fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::
         }
         return false;
     }
-    if earlier.flags.load(Ordering::Acquire) & libc::SA_RESETHAND != 0 {
+    if by_kernel && earlier.flags.load(Ordering::Acquire) & libc::SA_RESETHAND != 0 {
         set_default(signal);
     }
     call_earlier(handler, earlier.flags.load(Ordering::Relaxed), signal, info, context);

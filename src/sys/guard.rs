@@ -85,11 +85,16 @@ fn install() {
         let mut action = action.assume_init();
         PREVIOUS.store(action.sa_sigaction, Ordering::Relaxed);
         PREVIOUS_FLAGS.store(action.sa_flags, Ordering::Release);
-        action.sa_sigaction = handle as extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) as usize;
+        action.sa_sigaction = handler();
         // On the alternate stack where there is one: the previous handler may be the one that reports stack overflows.
         action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
         libc::sigaction(libc::SIGBUS, &action, std::ptr::null_mut());
     }
+}
+
+/// Our handler, as it stands among the actions of SIGBUS.
+pub(crate) fn handler() -> usize {
+    handle as extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) as usize
 }
 
 extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {

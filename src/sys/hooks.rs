@@ -39,8 +39,18 @@ pub(crate) fn close(fd: OwnedFd) {
     unsafe { libc::close(fd.into_raw_fd()) };
 }
 
-/// Most descriptors that forked children close.
-const INHERITED_MAX: usize = 2048;
+unsafe extern "C" {
+    fn at_quick_exit(hook: extern "C" fn()) -> c_int;
+}
+
+/// Has `hook` run at quick_exit(3).
+pub(crate) fn at_quick_exit_do(hook: extern "C" fn()) {
+    // SAFETY: at_quick_exit only stores the pointer; the hook is a plain function that lives as long as the program.
+    unsafe { at_quick_exit(hook) };
+}
+
+/// Most descriptors that a forked child closes: those of rings, and of the processes that a flusher watches.
+const INHERITED_MAX: usize = 4096;
 /// A place of [`INHERITED`] that is free, and one that somebody is filling.
 const FREE: RawFd = -1;
 const TAKEN: RawFd = -2;
@@ -79,10 +89,10 @@ fn is_still(fd: RawFd, device: u64, inode: u64) -> bool {
     (found.st_dev, found.st_ino) == (device, inode)
 }
 
-/// Has forked children close inherited descriptors, see [`close_in_child`].
-pub(crate) fn at_fork() {
-    // SAFETY: pthread_atfork only stores the pointer; the hook calls close(2), which is allowed after fork.
-    unsafe { libc::pthread_atfork(None, None, Some(close_inherited)) };
+/// Has `before` called before each fork, and forked children close inherited descriptors, see [`close_in_child`].
+pub(crate) fn at_fork(before: extern "C" fn()) {
+    // SAFETY: pthread_atfork only stores the pointers; the hook of the child calls close(2), which is allowed after fork.
+    unsafe { libc::pthread_atfork(Some(before), None, Some(close_inherited)) };
 }
 
 /// What a place points to, which is null or a leaked box.

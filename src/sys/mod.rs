@@ -3,12 +3,18 @@
 //! Nothing outside this folder contains `unsafe`.
 #![allow(unsafe_code)]
 
+pub(crate) mod action;
+#[cfg(feature = "flusher")]
+pub(crate) mod ancestors;
 pub(crate) mod fatal;
+pub(crate) mod frame;
 pub(crate) mod futex;
 pub(crate) mod guard;
 pub(crate) mod hooks;
 pub(crate) mod local;
 pub(crate) mod map;
+#[cfg(feature = "flusher")]
+pub(crate) mod pidfd;
 pub(crate) mod prefetch;
 pub(crate) mod process_page;
 pub(crate) mod signals;

@@ -1,5 +1,23 @@
 //! Signals that mean an ordinary end: the ring is marked, and the signal does what it does by default.
+//!
+//! A handler cannot know that its signal ends the process: another handler may have called it, and the kernel ignores the
+//! signal where it is sent to process 1 of a pid namespace. So it asks who stands in its place, raises the signal from within,
+//! and takes the mark back if it is still there afterwards. The mark is never believed of a process that lives on.
+//!
+//! | who handles the signal | what our handler does | the mark |
+//! |---|---|---|
+//! | nobody: ours is the present action | marks, restores the default, raises; the process ends there | ended by this signal |
+//! | nobody, and the kernel or a debugger drops it | the same, goes on behind that, and puts itself back | is taken back |
+//! | a handler from before `init` | is not installed | none |
+//! | a handler from later that calls the one that it found (signal-hook, tokio) | nothing: without us that was the default action, which those do not call | none |
+//! | a handler from later that calls nobody, signalfd, sigwait | is not called | none |
+//! | nobody, in a child that shares its parent's memory (vfork) | the same, and marks no ring, for none is the child's | none |
+//! | nobody any more: the program has restored the default action | is not called | none; see [`watch`] for front ends that can tell |
+//!
+//! An end without a mark is concluded from what the kernel says of it, see `flush/ending.rs`.
 
+use crate::mutant::{self, Mutant};
+use crate::sys::action::{action_of, keeping_errno, set_action};
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -7,59 +25,88 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 const ORDINARY: [libc::c_int; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
 /// What is called with the signal's number; must be safe in a signal handler.
-static MARK: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+type Mark = fn(u32);
 
-/// Has `mark` called when one of the ordinary signals ends the process. A signal that the program handles or ignores
-/// already is left alone, and so is every handler that it installs later.
-pub(crate) fn on_ordinary_end(mark: fn(u32)) {
+static MARK: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+static UNMARK: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Has `mark` called when one of the ordinary signals is about to end the process, and `unmark` where it did not. A signal
+/// that the program handles or ignores already is left alone, and so is every handler that it installs later.
+pub(crate) fn on_ordinary_end(mark: Mark, unmark: Mark) {
     MARK.store(mark as *mut (), Ordering::Release);
-    for signal in ORDINARY {
-        let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: sigaction fills the structure that it is given, an all-zero one is valid, and the handler only does
-        // what is safe in a signal handler: atomic stores, sigaction and raise.
-        unsafe {
-            if libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) != 0 {
-                continue;
-            }
-            let mut action = action.assume_init();
-            if action.sa_sigaction != libc::SIG_DFL {
-                continue;
-            }
-            action.sa_sigaction = end as extern "C" fn(libc::c_int) as libc::sighandler_t;
-            // The default action stands when the handler runs; raising the signal again within it ends the process
-            // as soon as the handler returns.
-            action.sa_flags = libc::SA_RESETHAND;
-            libc::sigaction(signal, &action, std::ptr::null_mut());
-        }
+    UNMARK.store(unmark as *mut (), Ordering::Release);
+    watch();
+}
+
+/// Puts our handler wherever the default action stands, if [`on_ordinary_end`] has been called.
+pub(crate) fn watch() {
+    if !MARK.load(Ordering::Acquire).is_null() {
+        ORDINARY.into_iter().for_each(install);
+    }
+}
+
+fn install(signal: libc::c_int) {
+    let found = action_of(signal);
+    if found.sa_sigaction == libc::SIG_DFL {
+        // Where the kernel ignores the signal, it interrupts no system call, and neither do we.
+        let flags = libc::SA_RESTART | libc::SA_ONSTACK;
+        set_action(signal, &libc::sigaction { sa_sigaction: our_handler(), sa_flags: flags, ..found });
     }
 }
 
 /// Keeps these signals from the calling thread until `work` is done: a ring that is there, and that no handler knows yet,
 /// would look like a crash. Another thread of the process may still get one then.
 pub(crate) fn deferred<T>(work: impl FnOnce() -> T) -> T {
-    let (mut set, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
-    // SAFETY: sigemptyset initialises the set before the others read it, and pthread_sigmask fills the mask of before, which
-    // cannot fail with a valid set.
-    unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        for signal in ORDINARY {
-            libc::sigaddset(set.as_mut_ptr(), signal);
-        }
-        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), before.as_mut_ptr());
-    }
+    let mut before = MaybeUninit::uninit();
+    change_mask(libc::SIG_BLOCK, &ORDINARY, before.as_mut_ptr());
     let done = work();
-    // SAFETY: as above.
+    // SAFETY: pthread_sigmask has filled the mask, which cannot fail with a valid set.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
     done
 }
 
+fn change_mask(how: libc::c_int, signals: &[libc::c_int], before: *mut libc::sigset_t) {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: these are safe in a signal handler; sigemptyset initialises the set before the others read it, and `before` is
+    // null or a place for a mask.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for signal in signals {
+            libc::sigaddset(set.as_mut_ptr(), *signal);
+        }
+        libc::pthread_sigmask(how, set.as_ptr(), before);
+    }
+}
+
+fn our_handler() -> usize {
+    end as extern "C" fn(libc::c_int) as libc::sighandler_t
+}
+
 extern "C" fn end(signal: libc::c_int) {
-    let mark = MARK.load(Ordering::Acquire);
+    keeping_errno(|| {
+        let found = action_of(signal);
+        if found.sa_sigaction != our_handler() && !mutant::is(Mutant::ChainBlind) {
+            return;
+        }
+        call(&MARK, signal);
+        set_action(signal, &libc::sigaction { sa_sigaction: libc::SIG_DFL, sa_flags: 0, ..found });
+        // SAFETY: raise is safe in a signal handler.
+        unsafe { libc::raise(signal) };
+        // Here it arrives.
+        change_mask(libc::SIG_UNBLOCK, &[signal], std::ptr::null_mut());
+        if !mutant::is(Mutant::MarkBelieved) {
+            call(&UNMARK, signal);
+        }
+        install(signal);
+    });
+}
+
+fn call(place: &AtomicPtr<()>, signal: libc::c_int) {
+    let mark = place.load(Ordering::Acquire);
     if !mark.is_null() {
-        // SAFETY: the pointer was stored from a fn(u32), which is as large as a data pointer on every Linux target.
-        let mark = unsafe { std::mem::transmute::<*mut (), fn(u32)>(mark) };
+        // SAFETY: the pointer was stored from a function of this type, which is as large as a data pointer on every Linux
+        // target.
+        let mark = unsafe { std::mem::transmute::<*mut (), Mark>(mark) };
         mark(signal as u32);
     }
-    // SAFETY: raise is safe in a signal handler.
-    unsafe { libc::raise(signal) };
 }

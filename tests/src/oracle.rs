@@ -483,7 +483,7 @@ pub fn loss_count(message: &str) -> Option<u64> {
 /// Whether this is the line about a process that died.
 #[must_use]
 pub fn is_death(line: &Line) -> bool {
-    let died = line.message.strip_prefix("lastwords: the process died");
+    let died = line.message.strip_prefix("lastwords: the process ");
     line.level == "CRITICAL" && died.is_some_and(|how| how.contains(" without closing its log"))
 }
 

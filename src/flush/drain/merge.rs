@@ -318,10 +318,10 @@ impl Drain {
             0 => CRASH_FILES_DEFAULT,
             stated => stated - 1,
         };
-        if keep == 0 || !follow.closed.is_crash() {
+        if keep == 0 || !follow.ending().is_crash() {
             return Ok(String::new());
         }
-        let written = blackbox::write_crash_file(&self.folder, &follow.name, keep as usize, self.durable.is_on());
+        let written = blackbox::write_crash_file(&self.folder, &follow.name, follow.status, keep as usize, self.durable.is_on());
         match written {
             Ok(name) => Ok(format!("; its black box is {name}")),
             Err(error) if follow.crash_failures >= CRASH_TRIES => Ok(format!("; its black box could not be kept ({error})")),

@@ -1,0 +1,118 @@
+//! What a log says of how a process ended, with somebody who saw it and without.
+
+use crate::actor::{Actor, tool, wait_for};
+use crate::logs::{Line, crash_files, read};
+use crate::scratch::Scratch;
+use std::path::{Path, PathBuf};
+
+/// Who was there when a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// A flusher that followed its ring.
+    ByAFlusher,
+    /// Nobody. What the kernel knew is forgotten with the process, as if it had never known.
+    ByNobody,
+}
+
+impl Seen {
+    /// Both.
+    pub const ALL: [Seen; 2] = [Seen::ByAFlusher, Seen::ByNobody];
+
+    /// The action that makes a logger for this.
+    #[must_use]
+    pub fn init(self) -> &'static str {
+        if self == Seen::ByAFlusher { "init" } else { "init-alone" }
+    }
+}
+
+/// A folder, and somebody else who flushes it or not.
+#[derive(Debug)]
+pub struct Scene {
+    folder: Scratch,
+    host: Option<Actor>,
+    tool: &'static str,
+}
+
+impl Scene {
+    /// Begins one. `actor` and `tool` are the helper programs of these names.
+    ///
+    /// # Panics
+    /// If the flusher does not start.
+    #[must_use]
+    pub fn new(name: &str, seen: Seen, actor: &str, tool: &'static str) -> Scene {
+        let folder = Scratch::new(name);
+        let start = || {
+            let mut host = Actor::start(actor, "host", folder.path(), &["say:up", "flush", "line:up", "wait"]);
+            assert_eq!(host.line(), "up");
+            host
+        };
+        let host = (seen == Seen::ByAFlusher).then(start);
+        Scene { folder, host, tool }
+    }
+
+    /// The log folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Who flushes.
+    pub fn host(&mut self) -> Option<&mut Actor> {
+        self.host.as_mut()
+    }
+
+    /// Waits until what dead processes of this role have left is in its file, and returns the lines but the one that says so,
+    /// and the crash files.
+    ///
+    /// # Panics
+    /// If a ring stays.
+    #[must_use]
+    pub fn told_of(&self, role: &str) -> (Vec<Line>, Vec<PathBuf>) {
+        if self.host.is_none() && !self.rings(role).is_empty() {
+            let flushed = tool(self.tool, &["flush", "--once", &self.path().to_string_lossy()]);
+            assert!(flushed.status.success(), "{flushed:?}");
+        }
+        wait_for("the removal of dead rings", || self.rings(role).is_empty().then_some(()));
+        let lines = read(self.path(), role).into_iter();
+        let lines = lines.filter(|line| !line.message.contains("left by an earlier run"));
+        let files = crash_files(self.path()).into_iter();
+        let of_role = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(role));
+        (lines.collect(), files.filter(of_role).collect())
+    }
+
+    /// Names of the rings of a role.
+    ///
+    /// # Panics
+    /// If there is no folder of them.
+    #[must_use]
+    pub fn rings(&self, role: &str) -> Vec<String> {
+        let found = std::fs::read_dir(self.path().join("rings")).expect("there").filter_map(Result::ok);
+        let names = found.map(|file| file.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with(&format!("{role}-")) && name.ends_with(".ring")).collect()
+    }
+
+    /// Waits until no process with a ring of this role is there any more.
+    pub fn wait_for_the_end_of(&self, role: &str) {
+        let lives = |ring: &String| {
+            let pid = ring.strip_prefix(&format!("{role}-")).and_then(|name| name.split('-').next().map(str::to_owned));
+            pid.is_some_and(|pid| Path::new("/proc").join(pid).exists())
+        };
+        wait_for("the last process", || (!self.rings(role).iter().any(lives)).then_some(()));
+    }
+
+    /// What is said of deaths in the log of a role, up to the pid, with as many crash files.
+    ///
+    /// # Panics
+    /// If there is another number of crash files.
+    #[must_use]
+    pub fn deaths_of(&self, role: &str) -> Vec<String> {
+        let (lines, files) = self.told_of(role);
+        let deaths = lines.into_iter().filter(|line| line.level == "CRITICAL").map(|line| {
+            let said = line.message.strip_prefix("lastwords: the process ").expect("of a process");
+            said.split(" its log").next().unwrap_or(said).to_owned()
+        });
+        let deaths: Vec<String> = deaths.collect();
+        assert_eq!(files.len(), deaths.len(), "{deaths:?} {files:?}");
+        deaths
+    }
+}
