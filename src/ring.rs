@@ -21,7 +21,7 @@ use crate::nameless::Nameless;
 use crate::process::ProcessId;
 use crate::reader::{ROLE_RULE, is_role};
 use crate::sync::{AtomicU64, Ordering};
-use crate::sys::map::RingMap;
+use crate::sys::map::{KeptFile, RingMap};
 use crate::table::{CallSiteRef, LevelName, TableWriter};
 use bytemuck::Zeroable;
 use shared_memory::{ShmemConf, ShmemError};
@@ -29,7 +29,7 @@ use rustix::fs::{FallocateFlags, FlockOperation};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -151,13 +151,14 @@ impl Ring {
         let name = format!("{}{RING_ENDING}", stem(&spec.role, &header));
         let rings = folder.rings();
         let nameless = Nameless::create(&rings, &name)?;
+        let header = seal(header, nameless.file(), &rings)?;
         let map = fill(nameless.file(), spec, &header, &rings, |file| RingMap::new(file, spec.geometry))?;
         let file = nameless.publish()?;
         let (path, entry) = (rings.join(&name), rings.join(&name));
         Ok(Ring { map, file, path, entry, header, table_used: AtomicU64::new(0) })
     }
 
-    /// The memory is complete and locked before the empty file that stands for it is made.
+    /// The memory is complete and locked before the file that stands for it has its name.
     fn create_shared(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<Ring> {
         let stem = stem(&spec.role, &header);
         let path = shm_path(&stem);
@@ -170,9 +171,9 @@ impl Ring {
             let private = std::fs::Permissions::from_mode(0o600);
             file.set_permissions(private).map_err(Error::io("restrict", &path))?;
             let shm = Path::new(SHM_FOLDER);
+            let header = seal(header, &file, shm)?;
             let map = fill(&file, spec, &header, shm, |_| RingMap::adopt(memory.as_ptr(), spec.geometry))?;
-            let entry = folder.rings().join(format!("{stem}{SHM_ENDING}"));
-            File::create_new(&entry).map_err(Error::io("name the shared memory by", &entry))?;
+            let entry = name_memory(folder, &format!("{stem}{SHM_ENDING}"), &header)?;
             Ok(Ring { map, file, path: path.clone(), entry, header, table_used: AtomicU64::new(0) })
         })();
         if made.is_ok() {
@@ -346,6 +347,7 @@ fn make_header(spec: &RingSpec) -> Result<RingHeader> {
         uid: rustix::process::geteuid().as_raw(),
         pid_namespace: process.pid_namespace,
         start_time: process.start_time,
+        time_namespace: process.time_namespace.to_le_bytes(),
         created_ns: clock::realtime_ns(),
         tick_hz: clock::measure_hz(),
         rotate_size: spec.rotate_size,
@@ -364,9 +366,32 @@ fn make_header(spec: &RingSpec) -> Result<RingHeader> {
     header.role[..spec.role.len()].copy_from_slice(spec.role.as_bytes());
     let app = &spec.app.as_bytes()[..usize::from(header.app_length)];
     header.app[..app.len()].copy_from_slice(app);
+    Ok(header)
+}
+
+/// The header of the ring that is to be in `file`.
+fn seal(header: RingHeader, file: &File, place: &Path) -> Result<RingHeader> {
+    let inode = file.metadata().map_err(Error::io("look at the ring in", place))?.ino();
+    let mut header = RingHeader { inode, ..header };
     let end = std::mem::offset_of!(RingHeader, checksum);
     header.checksum = checksum(&bytemuck::bytes_of(&header)[..end]);
     Ok(header)
+}
+
+/// Makes the file that stands for shared memory: a copy of the ring's header, locked as the ring is, so that a flusher
+/// which cannot see the memory can tell whether its process may live.
+fn name_memory(folder: &Folder, name: &str, header: &RingHeader) -> Result<PathBuf> {
+    let entry = folder.rings().join(name);
+    let failed = Error::io("name the shared memory by", &entry);
+    let nameless = Nameless::create(&folder.rings(), name)?;
+    let file = nameless.file();
+    let kept = file.write_all_at(bytemuck::bytes_of(header), 0);
+    let kept = kept.and_then(|()| Ok(rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)?));
+    let kept = kept.and_then(|()| KeptFile::new(file)).map_err(failed)?;
+    nameless.publish()?;
+    // The mapping keeps the lock; the descriptor is not needed any more.
+    kept.leak();
+    Ok(entry)
 }
 
 fn random_uuid() -> Result<[u8; 16]> {

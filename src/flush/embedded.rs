@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::complain::complain;
 use crate::flush::flusher::{Election, Flusher};
+use crate::flush::follow::watch_end;
 use crate::folder::Folder;
 use crate::holder::Holder;
 use crate::mutant::{self, Mutant};
@@ -10,7 +11,6 @@ use crate::registry;
 use crate::sys::hooks;
 use crate::thread;
 use crate::sys::wake;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -194,11 +194,10 @@ fn is_ending() -> bool {
     ENDING.load(Ordering::Acquire) || STATE.load(Ordering::Acquire) == state::PAUSED
 }
 
-/// Sleeps until the holder's process ends, where that can be seen.
+/// Sleeps until the holder's process ends, where that can be seen. What has the holder's pid here may be another process, or
+/// a zombie, whose end shows at once and for ever: such a sleep would be none.
 fn wait_for_holders_end(holder: Option<Holder>) {
-    let process = holder.filter(Holder::may_live).map(|holder| holder.process.pid);
-    let pid = process.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-    match pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
+    match holder.and_then(|holder| watch_end(holder.process, holder.file)) {
         Some(pidfd) => wake::sleep_beside(LOOK_AGAIN, &pidfd),
         None => wake::sleep(LOOK_AGAIN_BLIND),
     }

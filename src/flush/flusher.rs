@@ -73,7 +73,8 @@ impl Flusher {
         match Lock::attempt(folder)? {
             Attempt::Held(holder) => Ok(Election::Lost(holder)),
             Attempt::Won(lock) => {
-                let drain = Drain::open(folder, since_ns)?;
+                let mut drain = Drain::open(folder, since_ns)?;
+                drain.work_under(lock.lease());
                 let doorbell = folder.doorbell()?;
                 Ok(Election::Won(Box::new(Flusher { lock, drain, doorbell, sleep: SLEEP_MIN, looks: 0 })))
             }
@@ -88,13 +89,15 @@ impl Flusher {
     /// Drains until `stop` says so or the lock file is taken away.
     pub fn run(&mut self, stop: impl Fn() -> bool) {
         let mut failing = false;
-        while !stop() && self.lock.is_current(self.drain.folder()) {
+        while !stop() && self.lock.is_current() {
             self.lock.beat();
             match self.drain.pass() {
                 Ok(pass) => {
                     failing = false;
                     self.rest(pass, &stop);
                 }
+                // Another process may have read the rings since they were read here.
+                Err(_) if !self.lock.is_current() => return,
                 Err(error) => {
                     if !failing {
                         complain(format_args!("{error}; what is logged stays in the rings, and this is tried again"));
@@ -109,7 +112,7 @@ impl Flusher {
             }
         }
         // Without the lock another process may be at it.
-        if self.lock.is_current(self.drain.folder()) {
+        if self.lock.is_current() {
             let _ = self.drain.pass().and_then(|_| self.drain.settle()).and_then(|()| self.drain.sync());
         }
     }
@@ -188,7 +191,7 @@ impl Flusher {
             for _ in 0..DEEP_SLEEPS {
                 let sync = self.drain.sync_due_in();
                 let rang = self.listen(SLEEP_DEEP.min(sync.unwrap_or(Duration::MAX)));
-                let lost = !self.lock.is_current(self.drain.folder());
+                let lost = !self.lock.is_current();
                 if rang || sync.is_some() || self.drain.has_news() || lost || stop() {
                     break;
                 }

@@ -6,6 +6,7 @@ use crate::flush::apply;
 use crate::flush::journal::{Change, Entry, Journal};
 use crate::flush::levelnames::LevelNames;
 use crate::flush::liveness::{Evidence, Verdict};
+use crate::flush::memory::UnseenRing;
 use crate::flush::signal::signal_name;
 use crate::flush::sites::Sites;
 use crate::flush::template::Template;
@@ -163,8 +164,12 @@ impl Recovery {
                 continue;
             }
             match RingReader::open_in(folder, &name) {
-                // The flusher may have removed it since it was listed.
-                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error @ Error::Io { .. }) if error.is_not_found() => {
+                    // The flusher may have removed it since it was listed.
+                    if UnseenRing::look(folder, &name)?.is_some() {
+                        self.refused.push(error);
+                    }
+                }
                 opened => self.add(opened, entry.as_ref()),
             }
         }
@@ -226,6 +231,7 @@ pub(crate) fn ending(verdict: Verdict, control: &ControlSnapshot) -> String {
 fn describe(verdict: Verdict, closed: Closed, fatal_signal: Option<u32>) -> String {
     match (verdict, closed) {
         (Verdict::Alive, _) => "alive".to_owned(),
+        (Verdict::Unseen, Closed::Open) => "cannot be seen from here".to_owned(),
         (_, Closed::Exit) => "ended normally".to_owned(),
         (_, Closed::Panic) => "ended by a panic".to_owned(),
         (_, Closed::Signal(signal)) => format!("ended by signal {signal}"),
@@ -269,7 +275,7 @@ impl RecoveredRing {
         for (number, snapshot) in snapshots.iter().enumerate() {
             let position = journaled_position(journal, &reader, number).unwrap_or(snapshot.position);
             let last = reader.last_sequence(number, &mut scratch)?;
-            let extent = if verdict == Verdict::Alive { Extent::Live(snapshot.reserved) } else { Extent::Final(last) };
+            let extent = if verdict.may_live() { Extent::Live(snapshot.reserved) } else { Extent::Final(last) };
             lanes.push(LaneRead {
                 batch: LaneBatch::default(),
                 extent,
