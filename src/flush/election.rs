@@ -7,7 +7,7 @@
 //!
 //! | label | who takes the lock | label | who replaces the file |
 //! |---|---|---|---|
-//! | LOCK:A | opens the file at the path and locks it | SWAP:A | sees twice, 100 ms apart, the same text of a holder that is provably gone |
+//! | LOCK:A | opens the file at the path and locks it | SWAP:A | sees twice, 100 ms apart, the same text of a holder that is provably gone, or that nobody is at work |
 //! | LOCK:B | if the text says that the file displaced another one: as SWAP:D | SWAP:B | makes a file of another name, locked, with its own text and `displaced=<that name>` |
 //! | LOCK:C | writes its own text | SWAP:C | exchanges it with the one at the path, which so gets that name |
 //! | LOCK:D | looks whether the path still leads to the file; if not, starts over | SWAP:D | looks at the displaced file: nobody may be at work under it while its lock is held and its text, read now, names somebody who may live; so for those that were displaced before it |
@@ -104,7 +104,7 @@ impl Lock {
                 continue;
             }
             let (holder, text) = file.holder();
-            if holder.is_none_or(|holder| holder.may_live()) {
+            if file.may_be_at_work() {
                 return Ok(Attempt::Held(holder));
             }
             // SWAP:A.
@@ -170,6 +170,13 @@ impl Lock {
 
     pub(crate) fn lease(&self) -> Lease {
         Lease { file: Arc::clone(&self.file) }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Whoever gets the lock now and is stopped before its own name is in the file is not taken for this process.
+        self.file.release();
     }
 }
 

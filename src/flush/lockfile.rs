@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 const PREFIX: &str = "flusher.lock.";
 /// Random bytes of such a name.
 const RANDOM: usize = 8;
+/// The text of a lock that was released in order: its holder may live on, and is at work no more.
+const NOBODY: &str = "nobody\n";
 /// Bytes of a lock file that are read.
 const TEXT_MAX: usize = 512;
 /// How many files may have been displaced, one after the other, without anybody having looked.
@@ -91,6 +93,17 @@ impl LockFile {
         written.map_err(Error::io("write", &self.path))
     }
 
+    /// Says that nobody is at work under the lock any more.
+    pub(super) fn release(&self) {
+        let _ = self.write(NOBODY);
+    }
+
+    /// Whether the lock, which is held, may be held by somebody who lives, as far as its text says.
+    pub(super) fn may_be_at_work(&self) -> bool {
+        let (holder, text) = self.holder();
+        text != NOBODY && holder.is_none_or(|holder| holder.may_live())
+    }
+
     /// Writes a text of the same length, if that is possible.
     pub(super) fn overwrite(&self, text: &str) {
         let _ = self.file.write_all_at(text.as_bytes(), 0);
@@ -119,9 +132,8 @@ impl LockFile {
             return None;
         }
         let free = displaced.try_lock().unwrap_or(false);
-        let (holder, _) = displaced.holder();
-        if !free && holder.is_none_or(|holder| holder.may_live()) {
-            return Some(holder);
+        if !free && displaced.may_be_at_work() {
+            return Some(displaced.holder().0);
         }
         displaced.at_work(folder, left - 1)
     }
