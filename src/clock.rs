@@ -53,6 +53,12 @@ pub fn realtime_ns() -> u64 {
     nanoseconds(ClockId::Realtime)
 }
 
+/// When this boot began, nanoseconds since 1970, as far as the wall clock is right now.
+#[must_use]
+pub fn boot_ns() -> u64 {
+    realtime_ns().saturating_sub(boottime_ns())
+}
+
 fn nanoseconds(clock: ClockId) -> u64 {
     let time = clock_gettime(clock);
     (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)

@@ -79,6 +79,12 @@ impl Error {
         matches!(self, Error::Io { source, .. } if may_pass(source))
     }
 
+    /// Whether there is no such file.
+    #[cfg(feature = "flusher")]
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     pub(crate) fn setting(name: impl Into<Cow<'static, str>>, why: impl fmt::Display) -> Error {
         Error::Setting { name: name.into(), why: why.to_string() }
     }

@@ -1,5 +1,6 @@
 //! What `flusher.lock` says of the process that holds it. The lock itself is flock(2)'s; the text is for everybody who
-//! wants to know whom to wait for, and for the row "held, but the holder is provably gone".
+//! wants to know whom to wait for, and for the row "held, but the holder is provably gone". The holder keeps the file
+//! mapped, so that it is told apart from a process that has got its pid.
 
 use crate::folder::Folder;
 use crate::layout::FORMAT_VERSION;
@@ -8,6 +9,7 @@ use crate::process::{ProcessId, ProcessState};
 use crate::ring::hex;
 use std::fmt;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 
 /// Bytes of the lock file that are read, several times what it holds.
 const TEXT_MAX: u64 = 1024;
@@ -21,6 +23,8 @@ pub struct Holder {
     pub version: u32,
     /// `CLOCK_BOOTTIME` of its last pass, or one some milliseconds before, in nanoseconds.
     pub heartbeat_ns: u64,
+    /// Inode of the lock file, where the text was read from one.
+    pub file: Option<u64>,
 }
 
 impl Holder {
@@ -31,24 +35,27 @@ impl Holder {
             process: ProcessId::current(),
             version: FORMAT_VERSION,
             heartbeat_ns: crate::clock::boottime_ns(),
+            file: None,
         }
     }
 
     /// Reads the folder's lock file; None if there is none, or it does not say who.
     #[must_use]
     pub fn read(folder: &Folder) -> Option<Holder> {
-        let mut text = String::new();
-        open::to_read(&folder.lock_file()).ok()?.take(TEXT_MAX).read_to_string(&mut text).ok()?;
-        Holder::parse(&text)
+        let file = open::to_read(&folder.lock_file()).ok()?;
+        let (mut text, inode) = (String::new(), file.metadata().ok()?.ino());
+        file.take(TEXT_MAX).read_to_string(&mut text).ok()?;
+        Holder::parse(&text, Some(inode))
     }
 
     /// Whether the process is not provably gone.
     #[must_use]
     pub fn may_live(&self) -> bool {
-        self.process.state() != ProcessState::Gone
+        self.process.state(self.file) != ProcessState::Gone
     }
 
-    fn parse(text: &str) -> Option<Holder> {
+    /// The holder that `text` names, read from the lock file with the inode `file`.
+    pub(crate) fn parse(text: &str, file: Option<u64>) -> Option<Holder> {
         let value = |name: &str| {
             let mut words = text.split_ascii_whitespace();
             words.find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
@@ -64,9 +71,11 @@ impl Holder {
                 pid_namespace: value("pidns")?.parse().ok()?,
                 pid: value("pid")?.parse().ok()?,
                 start_time: value("start")?.parse().ok()?,
+                time_namespace: value("timens")?.parse().ok()?,
             },
             version: value("version")?.parse().ok()?,
             heartbeat_ns: value("heartbeat")?.parse().ok()?,
+            file,
         })
     }
 }
@@ -74,12 +83,10 @@ impl Holder {
 impl fmt::Display for Holder {
     /// The lock file's text, of constant length for one process, so that a newer heartbeat replaces the older one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ProcessId { boot_id, pid_namespace, pid, start_time } = self.process;
+        let ProcessId { boot_id, pid_namespace, pid, start_time, time_namespace } = self.process;
         let (boot, version, heartbeat) = (hex(&boot_id), self.version, self.heartbeat_ns);
-        writeln!(
-            f,
-            "pid={pid} start={start_time} pidns={pid_namespace} boot={boot} version={version} heartbeat={heartbeat:020}"
-        )
+        write!(f, "pid={pid} start={start_time} pidns={pid_namespace} timens={time_namespace} boot={boot} ")?;
+        writeln!(f, "version={version} heartbeat={heartbeat:020}")
     }
 }
 
@@ -90,9 +97,9 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back_and_anything_else_is_nobody() {
         let holder = Holder::current();
-        assert_eq!(Holder::parse(&holder.to_string()), Some(holder));
+        assert_eq!(Holder::parse(&holder.to_string(), None), Some(holder));
         for text in ["", "pid=1", "pid=x start=1 pidns=1 boot=00 version=0 heartbeat=1", "\u{fe0f}boot=é"] {
-            assert_eq!(Holder::parse(text), None);
+            assert_eq!(Holder::parse(text, Some(1)), None);
         }
     }
 }

@@ -14,7 +14,6 @@ use crate::sys::hooks;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Stat};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use rustix::process::{Resource, getrlimit};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -121,8 +120,7 @@ pub(crate) fn is_lost(error: &io::Error) -> bool {
 /// # Errors
 /// As fstat(2).
 pub(crate) fn raise(fd: OwnedFd) -> io::Result<OwnedFd> {
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let number = NUMBER_MIN.min(limit / 2) as i32;
+    let number = NUMBER_MIN.min(hooks::descriptors_max().unwrap_or(NUMBER_MIN) / 2) as i32;
     if fd.as_raw_fd() >= number {
         return Ok(fd);
     }

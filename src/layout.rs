@@ -122,8 +122,12 @@ pub struct RingHeader {
     pub crash_keep: u32,
     /// How many of the records that no file shows an ERROR brings into the log file; 0 for none.
     pub pull: u32,
+    /// Inode of the process's time namespace, little-endian, as [`crate::process::ProcessId::time_namespace`] says.
+    pub time_namespace: [u8; 8],
     /// Reserved, zero.
-    pub reserved: [u8; 20],
+    pub reserved: [u8; 4],
+    /// Inode of the ring's own file, 0 if unknown: a copy of the ring has another one.
+    pub inode: u64,
     /// Checksum of all bytes before this field.
     pub checksum: u64,
 }
@@ -182,8 +186,11 @@ pub struct Control {
     pub overwritten: AtomicU64,
     /// Id of the newest entry of the call-site table that names a level, 0 for none, which is what older rings say.
     pub level_names: AtomicU64,
+    /// 1 once the flusher has said in the log how the process died, although somebody still keeps the ring's lock; written
+    /// by pwrite.
+    pub death_logged: AtomicU64,
     /// Reserved, zero.
-    pub reserved1: [AtomicU64; 7],
+    pub reserved1: [AtomicU64; 6],
     /// Filter directives and record level, see `filter.rs`.
     pub filter: [AtomicU64; FILTER_WORDS],
     /// Pairs of raw clock and calendar time; unused ones are zero.
@@ -385,7 +392,8 @@ const _: () = {
     assert!(offset_of!(RingHeader, uuid) == 40 && offset_of!(RingHeader, boot_id) == 56);
     assert!(offset_of!(RingHeader, pid) == 72 && offset_of!(RingHeader, pid_namespace) == 80);
     assert!(offset_of!(RingHeader, rotate_size) == 112 && offset_of!(RingHeader, role) == 136);
-    assert!(offset_of!(RingHeader, sync_ms) == 232 && offset_of!(RingHeader, reserved) == 244);
+    assert!(offset_of!(RingHeader, sync_ms) == 232 && offset_of!(RingHeader, time_namespace) == 244);
+    assert!(offset_of!(RingHeader, inode) == 256);
     assert!(size_of::<SlotHead>() == 48 && offset_of!(SlotHead, call_site) == 32);
     assert!(offset_of!(SlotHead, length) == 40 && offset_of!(SlotHead, encoding) == 47);
 };
@@ -395,7 +403,7 @@ const _: () = {
     use std::mem::offset_of;
     assert!(size_of::<Control>() == PAGE as usize);
     assert!(offset_of!(Control, progress) == 128 && offset_of!(Control, table_used) == 144);
-    assert!(offset_of!(Control, level_names) == 192);
+    assert!(offset_of!(Control, level_names) == 192 && offset_of!(Control, death_logged) == 200);
     assert!(offset_of!(Control, filter) == 256 && offset_of!(Control, anchors) == 2048);
     assert!(size_of::<AnchorCell>() == 32);
     assert!(size_of::<LaneBlock>() == 384 && offset_of!(LaneBlock, owners) == 128);

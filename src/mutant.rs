@@ -140,6 +140,18 @@ mutants! {
     AttachedLeft = "attached-left",
     /// A new ring does not get the names that levels have.
     NamesForgotten = "names-forgotten",
+    /// The ring of a dead process is removed although its lock is held.
+    HeldRemoved = "held-removed",
+    /// That the log tells of a death is kept in memory alone.
+    DeathForgotten = "death-forgotten",
+    /// Memory that cannot be seen from here counts as gone.
+    UnseenGone = "unseen-gone",
+    /// Who gets the flusher's lock does not look whether the file still has its name.
+    LockUnchecked = "lock-unchecked",
+    /// Who replaces the flusher's lock does not look again who held it.
+    DisplacedUnread = "displaced-unread",
+    /// A flusher writes to the journal without looking whether it still is the one.
+    LeaseUnchecked = "lease-unchecked",
     /// No defect to be caught: the drain writes no journal, to measure what the journal costs.
     JournalOff = "journal-off",
 }

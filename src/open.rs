@@ -196,19 +196,6 @@ pub(crate) fn to_read(path: &Path) -> io::Result<File> {
     file(path, OFlags::RDONLY, Mode::empty())
 }
 
-/// Opens a file of our own for reading and writing, created if missing. What has its name and is no regular file is renamed.
-///
-/// # Errors
-/// As [`file`] and renameat(2).
-#[cfg(feature = "flusher")]
-pub(crate) fn own_file(path: &Path) -> io::Result<File> {
-    let open = || file(path, OFlags::RDWR | OFlags::CREATE, PRIVATE);
-    match open() {
-        Err(error) if is_another_kind(&error) => set_aside(path).and_then(|_| open()),
-        opened => opened,
-    }
-}
-
 /// Opens a FIFO for reading and writing, so that nobody waits for the other end.
 ///
 /// # Errors
@@ -335,6 +322,32 @@ pub(crate) fn rename(from: &Path, to: &Path, flags: RenameFlags) -> io::Result<(
         });
         renamed.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
     })
+}
+
+/// Renames a file to a name that nothing may have, on file systems too that cannot rename so: there it has both names for a
+/// moment.
+///
+/// # Errors
+/// As renameat2(2) and linkat(2).
+#[cfg(feature = "flusher")]
+pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match rename(from, to, RenameFlags::NOREPLACE) {
+        Err(error) if is_unsupported(&error) => {
+            let linked = resolve(from, |from_folder, from| {
+                let linked = resolve(to, |to_folder, to| {
+                    rustix::fs::linkat(from_folder, from, to_folder, to, AtFlags::empty())
+                });
+                linked.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+            });
+            linked.and_then(|()| remove(from))
+        }
+        done => done,
+    }
+}
+
+/// Whether an error says that a file system does not know what was asked for.
+pub(crate) fn is_unsupported(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOTTY))
 }
 
 /// Makes a folder for this user alone, unless something has its name.

@@ -193,6 +193,7 @@ impl<S: Source> RingReader<S> {
             pid_namespace: self.header.pid_namespace,
             pid: self.header.pid,
             start_time: self.header.start_time,
+            time_namespace: u64::from_le_bytes(self.header.time_namespace),
         }
     }
 

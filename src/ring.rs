@@ -22,14 +22,14 @@ use crate::open::{self, PRIVATE};
 use crate::process::ProcessId;
 use crate::reader::{ROLE_RULE, is_role};
 use crate::sync::{AtomicU64, Ordering};
-use crate::sys::map::RingMap;
+use crate::sys::map::{KeptFile, RingMap};
 use crate::table::{CallSiteRef, LevelName, TableWriter};
 use bytemuck::Zeroable;
 use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -153,6 +153,7 @@ impl Ring {
         let name = format!("{}{RING_ENDING}", stem(&spec.role, &header));
         let rings = folder.rings();
         let nameless = Nameless::create(&rings, &name)?;
+        let header = seal(header, nameless.file(), &rings)?;
         let map = fill(nameless.file(), spec, &header, &rings, |file| RingMap::new(file, spec.geometry))?;
         let file = nameless.publish()?;
         let (path, entry) = (rings.join(&name), rings.join(&name));
@@ -164,20 +165,20 @@ impl Ring {
         Ok((Ring { map, path, entry, header, table_used: AtomicU64::new(0), identity }, file))
     }
 
-    /// The memory is complete and locked before the empty file that stands for it is made.
-    /// The memory is complete and locked before the empty file that stands for it is made.
+    /// The memory is complete and locked before the file that stands for it has its name.
     fn create_shared(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<(Ring, File)> {
-        let stem = stem(&spec.role, &header);
+        let (stem, shm) = (stem(&spec.role, &header), Path::new(SHM_FOLDER));
         let path = shm_path(&stem);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         let file = open::file(&path, flags, PRIVATE).map_err(Error::io("make shared memory at", &path))?;
-        let entry = folder.rings().join(format!("{stem}{SHM_ENDING}"));
-        let made = fill(&file, spec, &header, Path::new(SHM_FOLDER), |file| RingMap::new(file, spec.geometry));
-        let named = made.and_then(|map| {
-            open::file(&entry, flags, PRIVATE).map_err(Error::io("name the shared memory by", &entry)).map(|_| map)
-        });
-        match named {
-            Ok(map) => Ring::of(file, map, path, entry, header),
+        let made = (|| {
+            let header = seal(header, &file, shm)?;
+            let map = fill(&file, spec, &header, shm, |file| RingMap::new(file, spec.geometry))?;
+            let entry = name_memory(folder, &format!("{stem}{SHM_ENDING}"), &header)?;
+            Ok((map, entry, header))
+        })();
+        match made {
+            Ok((map, entry, header)) => Ring::of(file, map, path, entry, header),
             Err(error) => {
                 let _ = open::remove(&path);
                 Err(error)
@@ -372,6 +373,7 @@ fn make_header(spec: &RingSpec) -> Result<RingHeader> {
         uid: rustix::process::geteuid().as_raw(),
         pid_namespace: process.pid_namespace,
         start_time: process.start_time,
+        time_namespace: process.time_namespace.to_le_bytes(),
         created_ns: clock::realtime_ns(),
         tick_hz: clock::measure_hz(),
         rotate_size: spec.rotate_size,
@@ -390,9 +392,32 @@ fn make_header(spec: &RingSpec) -> Result<RingHeader> {
     header.role[..spec.role.len()].copy_from_slice(spec.role.as_bytes());
     let app = &spec.app.as_bytes()[..usize::from(header.app_length)];
     header.app[..app.len()].copy_from_slice(app);
+    Ok(header)
+}
+
+/// The header of the ring that is to be in `file`.
+fn seal(header: RingHeader, file: &File, place: &Path) -> Result<RingHeader> {
+    let inode = file.metadata().map_err(Error::io("look at the ring in", place))?.ino();
+    let mut header = RingHeader { inode, ..header };
     let end = std::mem::offset_of!(RingHeader, checksum);
     header.checksum = checksum(&bytemuck::bytes_of(&header)[..end]);
     Ok(header)
+}
+
+/// Makes the file that stands for shared memory: a copy of the ring's header, locked as the ring is, so that a flusher
+/// which cannot see the memory can tell whether its process may live.
+fn name_memory(folder: &Folder, name: &str, header: &RingHeader) -> Result<PathBuf> {
+    let entry = folder.rings().join(name);
+    let failed = Error::io("name the shared memory by", &entry);
+    let nameless = Nameless::create(&folder.rings(), name)?;
+    let file = nameless.file();
+    let kept = file.write_all_at(bytemuck::bytes_of(header), 0);
+    let kept = kept.and_then(|()| Ok(rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)?));
+    let kept = kept.and_then(|()| KeptFile::new(file)).map_err(failed)?;
+    nameless.publish()?;
+    // The mapping keeps the lock; the descriptor is not needed any more.
+    kept.leak();
+    Ok(entry)
 }
 
 fn random_uuid() -> Result<[u8; 16]> {

@@ -74,6 +74,12 @@ impl ControlSnapshot {
         read_word(&self.page, offset_of!(Control, overwritten))
     }
 
+    /// Whether a flusher has said in the log how the process died.
+    #[must_use]
+    pub fn death_logged(&self) -> bool {
+        read_word(&self.page, offset_of!(Control, death_logged)) != 0
+    }
+
     /// Call sites that found the table full.
     #[must_use]
     pub fn table_refused(&self) -> u64 {

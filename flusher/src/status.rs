@@ -7,19 +7,18 @@ use lastwords::clock::boottime_ns;
 use lastwords::flush::status::RingStatus;
 use lastwords::holder::Holder;
 use lastwords::process::boot_id;
-use lastwords::reader::RingReader;
-use lastwords::{Error, Level, Result};
+use lastwords::{Level, Result};
 use serde_json::{Value, json};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 
 pub(crate) fn run(arguments: &Status) -> Result<Exit> {
     let folder = arguments.logs.open()?;
     let (mut rings, mut refused) = (Vec::new(), Vec::new());
     for name in folder.ring_names()? {
-        match RingReader::open_in(&folder, &name).and_then(|reader| RingStatus::read(&reader)) {
-            Ok(status) => rings.push((name, status)),
+        match RingStatus::of(&folder, &name) {
+            Ok(Some(status)) => rings.push((name, status)),
             // The flusher may have removed it since it was listed.
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            Ok(None) => {}
             Err(error) => refused.push(error.to_string()),
         }
     }

@@ -7,7 +7,7 @@
 use crate::attachment;
 use crate::clock::realtime_ns;
 use crate::error::{Error, Result, may_pass};
-use crate::flush::follow::publish_position;
+use crate::flush::follow::{log_death, publish_position};
 use crate::flush::journal::{Change, Entry};
 use crate::flush::lines;
 use crate::flush::logfile::LogFile;
@@ -116,6 +116,13 @@ fn apply_changes(folder: &Folder, entry: &Entry) -> Result<()> {
             Change::Remove { ring, uuid } => {
                 if find(folder, ring, uuid)?.is_some() || is_half_removed(folder, ring)? {
                     remove(folder, ring)?;
+                }
+            }
+            Change::DeathLogged { ring, uuid } => {
+                if let Some(reader) = find(folder, ring, uuid)? {
+                    log_death(reader.source(), reader.geometry())
+                        .or_else(|error| if is_cut(&error) { Ok(()) } else { Err(error) })
+                        .map_err(Error::io("write to the ring", reader.path()))?;
                 }
             }
             Change::Rename { log, file, from, to } => rotation::apply_rename(folder, log, *file, *from, *to)?,

@@ -9,14 +9,16 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::flush::apply;
 use crate::flush::durable::Durable;
+use crate::flush::election::Lease;
 use crate::flush::follow::{Follow, Scales};
 use crate::flush::journal::{Entry, Journal, Left};
 use crate::flush::lines;
+use crate::flush::memory::Remembered;
 use crate::flush::output::Output;
 use crate::flush::role::Role;
 use crate::flush::trouble::Trouble;
 use crate::flush::witness::Witnesses;
-use crate::folder::{Folder, SHM_ENDING};
+use crate::folder::Folder;
 use crate::logger::{ARMED_ANY, ARMED_URGENT};
 use crate::mutant::{self, Mutant};
 use crate::open;
@@ -28,6 +30,7 @@ mod commit;
 mod disk;
 mod merge;
 mod pull;
+mod unseen;
 
 use disk::JournalLeft;
 
@@ -63,6 +66,8 @@ pub struct Pass {
 pub struct Drain {
     folder: Folder,
     journal: Journal,
+    /// The lock under which this drain works, if it is one of a flusher.
+    lease: Option<Lease>,
     rings: Vec<Follow>,
     roles: Vec<Role>,
     outputs: Vec<Output>,
@@ -70,6 +75,8 @@ pub struct Drain {
     refused: Vec<String>,
     /// Rings that could not be opened, once, for a reason that may pass.
     doubted: Vec<String>,
+    /// Rings in shared memory that cannot be seen from here.
+    unseen: Vec<Remembered>,
     /// Lines about the folder that wait for a file to stand in.
     notes: Vec<String>,
     /// An entry that is in the journal but could not be applied.
@@ -118,11 +125,13 @@ impl Drain {
         Ok(Drain {
             folder: folder.clone(),
             journal,
+            lease: None,
             rings: Vec::new(),
             roles: Vec::new(),
             outputs: Vec::new(),
             refused: Vec::new(),
             doubted: Vec::new(),
+            unseen: Vec::new(),
             notes: Vec::new(),
             stuck,
             trouble,
@@ -149,6 +158,16 @@ impl Drain {
         self.witnesses = witnesses;
     }
 
+    /// Has every entry of the journal wait for a look whether the lock is still held.
+    pub(crate) fn work_under(&mut self, lease: Lease) {
+        self.lease = Some(lease);
+    }
+
+    /// Whether this drain still may write to the journal.
+    fn check_lease(&self) -> Result<()> {
+        self.lease.as_ref().map_or(Ok(()), Lease::check)
+    }
+
     /// The folder that is drained.
     #[must_use]
     pub fn folder(&self) -> &Folder {
@@ -162,7 +181,7 @@ impl Drain {
 
     /// Whether another look a second later will tell more about a ring or its process.
     pub(crate) fn has_undecided_rings(&self) -> bool {
-        self.listed.is_none() || self.rings.iter().any(|ring| ring.is_undecided() || ring.failures > 0)
+        self.listed.is_none() || self.is_unseen_undecided() || self.rings.iter().any(|ring| ring.is_undecided() || ring.failures > 0)
     }
 
     /// One pass over all rings.
@@ -239,10 +258,12 @@ impl Drain {
     /// Whether a pass is due although no doorbell rang: a process has died, or the folder has changed.
     pub(crate) fn has_news(&mut self) -> bool {
         let now = Instant::now();
-        let died = |ring: &mut Follow| ring.look(now).is_err() || ring.dead.is_some();
+        // Of a dead process whose ring stays: a child of it has let go of the lock.
+        let is_due = |ring: &&mut Follow| ring.dead.is_none() || ring.is_kept();
+        let died = |ring: &mut Follow| ring.look(now).is_err() || ring.dead.is_some() && !ring.is_kept();
         let changed = open::look(&self.folder.rings())
             .map_or(true, |found| self.listed.is_none_or(|(_, seen)| seen != (found.st_mtime, found.st_mtime_nsec)));
-        let news = self.rings.iter_mut().filter(|ring| ring.dead.is_none()).any(died) || changed;
+        let news = self.rings.iter_mut().filter(is_due).any(died) || changed || self.is_unseen_undecided();
         self.rest_files();
         news
     }
@@ -269,7 +290,9 @@ impl Drain {
             self.rings.iter_mut().filter(|ring| ring.is_seen()).for_each(|ring| ring.seek_witness(&mut self.witnesses));
         }
         let mut first_failure = None;
-        for name in self.folder.ring_names()? {
+        let names = self.folder.ring_names()?;
+        self.unseen.retain(|unseen| names.contains(&unseen.name));
+        for name in names {
             if self.rings.iter().any(|ring| ring.name == name) {
                 continue;
             }
@@ -282,10 +305,11 @@ impl Drain {
             match Follow::open(&self.folder, &name, keep, &mut self.witnesses) {
                 Ok(ring) => {
                     self.doubted.retain(|doubted| *doubted != name);
+                    self.unseen.retain(|unseen| unseen.name != name);
                     self.follow(ring);
                 }
                 Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                    self.forget_lost_memory(&name)?;
+                    self.look_at_unseen(&name, now)?;
                 }
                 Err(error) if error.may_pass() && !self.doubted.contains(&name) => {
                     self.doubted.push(name);
@@ -306,16 +330,6 @@ impl Drain {
             self.note(lines::refused(error));
             self.refused.push(name);
         }
-    }
-
-    /// A ring's name without the ring: shared memory that a reboot, or somebody, has removed. A file that is gone has
-    /// no name either.
-    fn forget_lost_memory(&mut self, name: &str) -> Result<()> {
-        if name.ends_with(SHM_ENDING) {
-            self.note(lines::memory_gone(name));
-            apply::remove(&self.folder, name)?;
-        }
-        Ok(())
     }
 
     fn follow(&mut self, mut ring: Follow) {

@@ -7,6 +7,7 @@ use crate::flush::witness::Witnesses;
 use crate::folder::Folder;
 use crate::holder::Holder;
 use crate::mutant::{self, Mutant};
+use crate::process::ProcessState;
 use crate::registry;
 use crate::sys::hooks;
 use crate::thread;
@@ -188,10 +189,12 @@ fn is_ending() -> bool {
     ENDING.load(Ordering::Acquire) || STATE.load(Ordering::Acquire) == state::PAUSED
 }
 
-/// Sleeps until the holder's process ends, where that can be seen. Who sees it end knows how, and may be the only one.
+/// Sleeps until the holder's process ends, where that can be seen. Who sees it end knows how, and may be the only one. What
+/// has the holder's pid here may be another process, or a zombie, whose end shows at once and for ever: such a sleep would
+/// be none.
 fn wait_for_holders_end(holder: Option<Holder>, witnesses: &mut Witnesses) {
-    let process = holder.filter(Holder::may_live).map(|holder| holder.process);
-    let witness = process.and_then(|process| witnesses.expect(process));
+    let lives = |holder: &Holder| holder.process.state(holder.file) == ProcessState::Alive;
+    let witness = holder.filter(lives).and_then(|holder| witnesses.expect(holder.process));
     match witness.as_ref().map(|witness| witness.descriptor()) {
         Some(Ok(end)) => wake::sleep_beside(LOOK_AGAIN, end),
         _ => wake::sleep(LOOK_AGAIN_BLIND),

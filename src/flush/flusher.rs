@@ -78,9 +78,10 @@ impl Flusher {
         match Lock::attempt(folder)? {
             Attempt::Held(holder) => Ok(Election::Lost(holder)),
             Attempt::Won(lock) => {
-                let drain = Drain::open(folder, since_ns)?;
-                let doorbell = Doorbell::open(folder)?;
-                Ok(Election::Won(Box::new(Flusher { lock, drain, doorbell, sleep: SLEEP_MIN, looks: 0, refreshed: Instant::now() })))
+                let mut drain = Drain::open(folder, since_ns)?;
+                drain.work_under(lock.lease());
+                let (doorbell, refreshed) = (Doorbell::open(folder)?, Instant::now());
+                Ok(Election::Won(Box::new(Flusher { lock, drain, doorbell, sleep: SLEEP_MIN, looks: 0, refreshed })))
             }
         }
     }
@@ -105,6 +106,8 @@ impl Flusher {
                     failing = false;
                     self.rest(pass, &stop);
                 }
+                // Another process may have read the rings since they were read here.
+                Err(_) if !self.lock.is_current() => return,
                 Err(error) => {
                     if !failing {
                         complain(format_args!("{error}; what is logged stays in the rings, and this is tried again"));
@@ -119,7 +122,7 @@ impl Flusher {
             }
         }
         // Without the lock another process may be at it.
-        if self.lock.is_current(self.drain.folder()) {
+        if self.lock.is_current() {
             let _ = self.drain.pass().and_then(|_| self.drain.settle()).and_then(|()| self.drain.sync());
         }
     }
@@ -216,7 +219,7 @@ impl Flusher {
             // What cannot be looked at is as it was.
             let _ = self.drain.folder().refresh();
         }
-        self.lock.is_current(self.drain.folder())
+        self.lock.is_current()
     }
 
     /// Sleeps, and returns whether the doorbell rang.

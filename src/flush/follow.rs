@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::flush::ending::{Ending, WaitStatus};
 use crate::flush::levelnames::LevelNames;
-use crate::flush::liveness::{Evidence, Verdict, Watch, is_held};
+use crate::flush::liveness::{Evidence, Verdict, Watch, is_locked};
 use crate::flush::lines;
 use crate::flush::recover::rendered_max;
 use crate::flush::ringfile::{Fate, RingFile, write_within};
@@ -14,7 +14,7 @@ use crate::flush::witness::{self, Witness, Witnesses};
 use crate::geometry::{Geometry, LANE_BLOCK};
 use crate::layout::{Control, LaneBlock, lane_kind};
 use crate::mutant::{self, Mutant};
-use crate::process::{ProcessState, boot_id};
+use crate::process::{ProcessState, boot_id, is_another_boot};
 use crate::reader::{Closed, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source};
 use crate::sys::futex;
 use crate::sys::map::FutexPage;
@@ -120,6 +120,10 @@ pub(crate) struct Follow {
     pub(crate) names: LevelNames,
     /// Set once nobody can write to the ring any more.
     pub(crate) dead: Option<Verdict>,
+    /// Somebody holds its lock, where it is dead: a child of its process.
+    held: bool,
+    /// The log says how its process died.
+    pub(crate) death_logged: bool,
     /// Dead before this flusher began: its lines are older than those in the file.
     pub(crate) earlier: bool,
     pub(crate) closed: Closed,
@@ -187,6 +191,8 @@ impl Follow {
             sites: Sites::default(),
             names: LevelNames::default(),
             dead: None,
+            held: false,
+            death_logged: control.death_logged(),
             earlier: false,
             headed: false,
             failures: 0,
@@ -212,7 +218,7 @@ impl Follow {
             rendered: 0,
             rendered_max: u64::MAX,
             withheld: 0,
-            seen: reader.process().state() == ProcessState::Alive,
+            seen: reader.process().state(Some(reader.source().inode())) == ProcessState::Alive,
             witness: None,
             armed: 0,
             unsynced: true,
@@ -245,7 +251,10 @@ impl Follow {
             (false, false) => LOOK_UNSEEN,
         };
         let since = |moment: Option<Instant>| moment.map_or(Duration::MAX, |moment| now.duration_since(moment));
-        if self.dead.is_some() || since(self.looked_for_end) < LOOK_ENDED {
+        if self.dead.is_some() {
+            return if self.held && since(self.looked) >= LOOK_UNSEEN { self.look_at_lock(now) } else { Ok(()) };
+        }
+        if since(self.looked_for_end) < LOOK_ENDED {
             return Ok(());
         }
         self.looked_for_end = Some(now);
@@ -271,6 +280,7 @@ impl Follow {
             self.status = if verdict == Verdict::Dead { witness::status(process, self.witness.as_deref()) } else { None };
             // All or nothing: of a ring that is dead in part, the rest would never be drained.
             (self.closed, self.fatal_signal, self.dead) = (control.closed, control.fatal_signal, Some(verdict));
+            (self.held, self.death_logged) = (evidence.held, control.death_logged());
             self.rendered_max = rendered_max;
             // What somebody did to the file may be what the process died of.
             self.looked_at_file = None;
@@ -279,6 +289,19 @@ impl Follow {
         // Only now: a look that failed is taken again.
         self.looked = Some(now);
         Ok(())
+    }
+
+    /// Whether a child of the dead process still keeps its lock.
+    fn look_at_lock(&mut self, now: Instant) -> Result<()> {
+        let held = self.reader.source().with(is_locked);
+        self.held = held.map_err(Error::io("look at the lock of", self.reader.path()))?;
+        self.looked = Some(now);
+        Ok(())
+    }
+
+    /// Whether the ring of a dead process must stay, because somebody still holds its lock.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.held && !mutant::is(Mutant::HeldRemoved)
     }
 
     /// What somebody else did to the ring's file, now and then, each once.
@@ -326,7 +349,7 @@ impl Follow {
             return Ok(false);
         }
         self.looked_at_lock = Some(now);
-        let held = self.reader.source().with(is_held).map_err(Error::io("look at the lock of", self.reader.path()))?;
+        let held = self.reader.source().with(is_locked).map_err(Error::io("look at the lock of", self.reader.path()))?;
         Ok(!held)
     }
 
@@ -470,15 +493,25 @@ impl Follow {
         }
     }
 
-    /// Whether the ring is of another boot than this one.
+    /// Whether the machine was started anew since the ring was made. Another boot id alone does not say so: a container may
+    /// have one of its own, and a folder may be copied to another machine.
     pub(crate) fn is_of_another_boot(&self) -> bool {
-        self.reader.header().boot_id != boot_id()
+        let header = self.reader.header();
+        let is_copy = header.inode != 0 && header.inode != self.reader.source().inode();
+        is_another_boot(&header.boot_id) && header.created_ns < clock::boot_ns() && !is_copy
     }
 
     /// The newest record's calendar time, for telling an earlier run from this one.
     pub(crate) fn newest_ns(&self) -> u64 {
         let newest = self.lanes.iter().map(|lane| lane.last_clock).max().unwrap_or(0);
         if newest == 0 { self.reader.header().created_ns } else { self.timeline.realtime_ns(newest) }
+    }
+
+    /// Says in the ring that the log says how its process died.
+    pub(crate) fn write_death_logged(&self) -> Result<()> {
+        let geometry = self.reader.geometry();
+        let written = self.reader.source().with(|file| log_death(file, geometry));
+        written.map_err(Error::io("write to the ring", self.reader.path()))
     }
 
     /// Whether a dead ring has been drained to the end.
@@ -618,6 +651,15 @@ impl Follow {
 pub(crate) fn publish_position(file: &File, geometry: Geometry, lane: usize, position: Position) -> io::Result<()> {
     let offset = geometry.block_offset(lane) + offset_of!(LaneBlock, consumer) as u64;
     write_within(file, bytemuck::cast_slice(&position.words()), offset)
+}
+
+/// Says in a ring that the log says how its process died.
+pub(crate) fn log_death(file: &File, geometry: Geometry) -> io::Result<()> {
+    if mutant::is(Mutant::DeathForgotten) {
+        return Ok(());
+    }
+    let offset = geometry.control_offset() + offset_of!(Control, death_logged) as u64;
+    write_within(file, &1u64.to_le_bytes(), offset)
 }
 
 const _: () = assert!(LANE_BLOCK as usize == size_of::<LaneBlock>());

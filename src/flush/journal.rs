@@ -26,7 +26,7 @@ use crate::folder::{Folder, is_log_name, is_ring_name};
 use crate::kept::{Kept, is_lost};
 use crate::mutant::{self, Mutant};
 use crate::open::{self, PRIVATE};
-use crate::process::boot_id;
+use crate::process::{boot_id, is_another_boot};
 use rustix::fs::{FallocateFlags, FileType, OFlags};
 use std::fs::File;
 use std::io;
@@ -77,6 +77,13 @@ pub enum Change {
         /// The ring's UUID.
         uuid: [u8; 16],
     },
+    /// The log says how a dead ring's process died; the ring stays, because somebody keeps its lock.
+    DeathLogged {
+        /// Name of the ring's file.
+        ring: String,
+        /// The ring's UUID.
+        uuid: [u8; 16],
+    },
     /// One rename of a rotation: `host.log.<from>` to `host.log.<to>`, where 0 is `host.log`.
     Rename {
         /// Name of the log file, see [`is_log_name`].
@@ -107,13 +114,17 @@ impl Entry {
     /// Whether the machine has stopped since: what was written may not have reached the disk.
     #[must_use]
     pub fn is_of_another_boot(&self) -> bool {
-        self.boot_id != boot_id()
+        is_another_boot(&self.boot_id)
     }
 
-    /// Whether it removes the ring with this UUID.
+    /// Whether it says what becomes of the ring with this UUID, whose process is dead.
     #[must_use]
-    pub fn removes(&self, ring: &[u8; 16]) -> bool {
-        self.changes.iter().any(|change| matches!(change, Change::Remove { uuid, .. } if uuid == ring))
+    pub fn ends(&self, ring: &[u8; 16]) -> bool {
+        let is_end = |change: &Change| match change {
+            Change::Remove { uuid, .. } | Change::DeathLogged { uuid, .. } => uuid == ring,
+            _ => false,
+        };
+        self.changes.iter().any(is_end)
     }
 
     /// Whether it only says that everything has been applied, and how long the files were then.
@@ -392,6 +403,7 @@ mod change_kind {
     pub(super) const POSITION: u8 = 2;
     pub(super) const REMOVE: u8 = 3;
     pub(super) const RENAME: u8 = 4;
+    pub(super) const DEATH_LOGGED: u8 = 5;
 }
 
 /// Each change: kind, payload length, payload, so that unknown kinds are noticed and refused as a whole.
@@ -408,6 +420,7 @@ fn encode(changes: &[Change]) -> Vec<u8> {
                 (change_kind::POSITION, join(ring, &numbers, uuid))
             }
             Change::Remove { ring, uuid } => (change_kind::REMOVE, join(ring, &[], uuid)),
+            Change::DeathLogged { ring, uuid } => (change_kind::DEATH_LOGGED, join(ring, &[], uuid)),
             Change::Rename { log, file, from, to } => {
                 let numbers = [file.0, file.1, u64::from(*from), u64::from(*to)];
                 (change_kind::RENAME, join(log, &numbers, &[]))
@@ -463,6 +476,10 @@ fn decode_change(kind: u8, payload: &[u8]) -> Option<Change> {
             let uuid = rest.try_into().ok()?;
             is_ring_name(&name).then_some(Change::Remove { ring: name, uuid })
         }
+        change_kind::DEATH_LOGGED => {
+            let uuid = rest.try_into().ok()?;
+            is_ring_name(&name).then_some(Change::DeathLogged { ring: name, uuid })
+        }
         _ => None,
     }
 }
@@ -488,6 +505,7 @@ mod tests {
             Change::Position { ring: "host-1-ab.ring".into(), uuid: [7; 16], lane: 3, words: [9; 8] },
             Change::Rename { log: "host".into(), file: (1, 2), from: 0, to: 1 },
             Change::Remove { ring: "host-1-ab.ring".into(), uuid: [7; 16] },
+            Change::DeathLogged { ring: "host-1-ab.ring".into(), uuid: [7; 16] },
         ]
     }
 

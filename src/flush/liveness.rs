@@ -2,15 +2,18 @@
 //!
 //! | lock | process | ring in its maps | verdict |
 //! |---|---|---|---|
-//! | free | other boot, gone, or another start time | - | dead |
+//! | free | provably gone | - | dead |
 //! | free | runs | yes | alive |
 //! | free | runs | no | dead: it ended by exec |
-//! | free | cannot be seen | - | dead, once two looks a second apart agree |
+//! | free | cannot be decided | - | dead, once two looks a second apart agree |
 //! | free | runs | cannot be seen | the same |
 //! | held | provably gone | - | dead: a forked child keeps the lock |
-//! | held | runs, or cannot be seen | - | alive |
+//! | held | runs | - | alive |
+//! | held | cannot be decided | - | unseen: it may live, and its ring is kept and drained |
 //!
-//! How the ring was closed changes only the wording of what is said about it.
+//! What proves a death is in `process.rs`: a held lock outranks everything that only looks like one. A ring is never
+//! removed while its lock is held, a dead process's neither. How the ring was closed changes only the wording of what is
+//! said about it.
 
 use crate::process::{self, ProcessId, ProcessState};
 use rustix::fs::FlockOperation;
@@ -29,6 +32,16 @@ pub enum Verdict {
     Exec,
     /// Dead, if another look a second later says the same.
     Perhaps,
+    /// Whether the process lives cannot be seen from here; somebody holds the ring's lock.
+    Unseen,
+}
+
+impl Verdict {
+    /// Whether somebody may write to the ring, as far as is known.
+    #[must_use]
+    pub fn may_live(self) -> bool {
+        matches!(self, Verdict::Alive | Verdict::Unseen)
+    }
 }
 
 /// What the table is asked with.
@@ -48,7 +61,8 @@ impl Evidence {
     pub fn verdict(self) -> Verdict {
         match (self.held, self.process, self.mapped) {
             (_, ProcessState::Gone, _) => Verdict::Dead,
-            (true, _, _) | (false, ProcessState::Alive, Some(true)) => Verdict::Alive,
+            (true, ProcessState::Unknown, _) => Verdict::Unseen,
+            (true, ProcessState::Alive, _) | (false, ProcessState::Alive, Some(true)) => Verdict::Alive,
             (false, ProcessState::Alive, Some(false)) => Verdict::Exec,
             (false, ProcessState::Alive, None) | (false, ProcessState::Unknown, _) => Verdict::Perhaps,
         }
@@ -59,25 +73,22 @@ impl Evidence {
     /// # Errors
     /// As flock(2).
     pub fn collect(file: &File, inode: u64, process: ProcessId) -> io::Result<Evidence> {
-        let held = is_held(file)?;
-        let state = process.state();
+        let held = is_locked(file)?;
+        let state = process.state(Some(inode));
         let look = !held && state == ProcessState::Alive;
         let mapped = if look { process::has_mapped(process.pid, inode) } else { None };
         Ok(Evidence { held, process: state, mapped })
     }
 }
 
-/// Whether somebody holds the lock of the ring in `file`.
+/// Whether somebody holds the lock of `file`.
 ///
 /// # Errors
 /// As flock(2).
-pub(crate) fn is_held(file: &File) -> io::Result<bool> {
+pub(crate) fn is_locked(file: &File) -> io::Result<bool> {
     // A shared lock, so that two who look at the same time do not take each other for the owner.
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => {
-            rustix::fs::flock(file, FlockOperation::Unlock)?;
-            Ok(false)
-        }
+        Ok(()) => rustix::fs::flock(file, FlockOperation::Unlock).map(|()| false).map_err(io::Error::from),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
         Err(error) => Err(error.into()),
     }
@@ -125,7 +136,8 @@ mod tests {
             (false, Alive, None, Verdict::Perhaps),
             (true, Gone, None, Verdict::Dead),
             (true, Alive, None, Verdict::Alive),
-            (true, Unknown, None, Verdict::Alive),
+            (true, Unknown, None, Verdict::Unseen),
+            (true, Unknown, Some(true), Verdict::Unseen),
         ];
         for (held, process, mapped, expected) in rows {
             let evidence = Evidence { held, process, mapped };

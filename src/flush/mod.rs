@@ -35,6 +35,8 @@ mod durable;
 mod fields;
 mod follow;
 mod lines;
+mod lockfile;
+mod memory;
 mod output;
 mod ringfile;
 mod role;

@@ -7,6 +7,7 @@ use crate::flush::journal::{Change, Entry, Journal};
 use crate::flush::ending::{Ending, WaitStatus};
 use crate::flush::levelnames::LevelNames;
 use crate::flush::liveness::{Evidence, Verdict};
+use crate::flush::memory::UnseenRing;
 use crate::flush::sites::Sites;
 use crate::flush::template::Template;
 use crate::flush::witness;
@@ -167,8 +168,12 @@ impl Recovery {
                 continue;
             }
             match RingReader::open_in(folder, &name) {
-                // The flusher may have removed it since it was listed.
-                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error @ Error::Io { .. }) if error.is_not_found() => {
+                    // The flusher may have removed it since it was listed.
+                    if UnseenRing::look(folder, &name)?.is_some() {
+                        self.refused.push(error);
+                    }
+                }
                 opened => self.add(opened, entry.as_ref()),
             }
         }
@@ -235,6 +240,7 @@ pub(crate) fn ending(verdict: Verdict, control: &ControlSnapshot, status: Option
 fn describe(verdict: Verdict, closed: Closed, fatal: Option<u32>, status: Option<WaitStatus>) -> String {
     match (verdict, closed) {
         (Verdict::Alive, _) => "alive".to_owned(),
+        (Verdict::Unseen, Closed::Open) => "cannot be seen from here".to_owned(),
         (Verdict::Perhaps, Closed::Open) => "cannot be seen from here, probably dead".to_owned(),
         _ => Ending::conclude(closed, fatal, status, verdict == Verdict::Exec).to_string(),
     }
@@ -276,7 +282,7 @@ impl RecoveredRing {
         for (number, snapshot) in snapshots.iter().enumerate() {
             let position = journaled_position(journal, &reader, number).unwrap_or(snapshot.position);
             let last = reader.last_sequence(number, &mut scratch)?;
-            let extent = if verdict == Verdict::Alive { Extent::Live(snapshot.reserved) } else { Extent::Final(last) };
+            let extent = if verdict.may_live() { Extent::Live(snapshot.reserved) } else { Extent::Final(last) };
             lanes.push(LaneRead {
                 batch: LaneBatch::default(),
                 extent,

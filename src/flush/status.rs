@@ -4,10 +4,14 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::flush::liveness::{Evidence, Verdict};
+use crate::flush::memory::UnseenRing;
 use crate::flush::recover::ending;
 use crate::flush::witness;
+use crate::folder::{Folder, SHM_ENDING};
+use crate::level::Level;
 use crate::layout::lane_kind;
 use crate::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
@@ -62,7 +66,7 @@ impl RingStatus {
         Ok(RingStatus {
             role: reader.role().to_owned(),
             pid: reader.header().pid,
-            alive: verdict == Verdict::Alive,
+            alive: verdict.may_live(),
             state: ending(verdict, &control, status),
             filter: control.filter(),
             fill: fullest as f64 / slots as f64,
@@ -72,6 +76,39 @@ impl RingStatus {
             late: control.late(),
             lag: lag(reader, &lanes)?,
         })
+    }
+}
+
+impl RingStatus {
+    /// Looks at the ring of this name, wherever its memory is. None if it is gone.
+    ///
+    /// # Errors
+    /// As open(2), pread(2) and flock(2).
+    pub fn of(folder: &Folder, name: &str) -> Result<Option<RingStatus>> {
+        match RingReader::open_in(folder, name) {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => RingStatus::unseen(folder, name),
+            opened => RingStatus::read(&opened?).map(Some),
+        }
+    }
+
+    /// What the file says that stands for shared memory which cannot be seen from here.
+    fn unseen(folder: &Folder, name: &str) -> Result<Option<RingStatus>> {
+        let found = if name.ends_with(SHM_ENDING) { UnseenRing::look(folder, name)? } else { None };
+        let Some(UnseenRing { reader: Some(reader), verdict }) = found else { return Ok(None) };
+        let state = if verdict.may_live() { "its memory cannot be seen from here" } else { "ended, its memory is not here" };
+        Ok(Some(RingStatus {
+            role: reader.role().to_owned(),
+            pid: reader.header().pid,
+            alive: verdict.may_live(),
+            state: state.to_owned(),
+            filter: Level::OFF.into(),
+            fill: 0.0,
+            records: 0,
+            finer: 0,
+            lost: 0,
+            late: 0,
+            lag: Duration::ZERO,
+        }))
     }
 }
 

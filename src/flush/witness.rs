@@ -4,7 +4,7 @@ use crate::flush::ending::WaitStatus;
 use crate::kept::Kept;
 use crate::mutant::{self, Mutant};
 use crate::process::ProcessId;
-use crate::sys::{ancestors, pidfd};
+use crate::sys::{ancestors, hooks, pidfd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs::File;
@@ -79,7 +79,7 @@ pub(crate) struct Witnesses {
 impl Witnesses {
     /// None so far. A process may hold as many as a quarter of the descriptors that it may have.
     pub(crate) fn new() -> Witnesses {
-        let limit = pidfd::descriptors_max().unwrap_or(DESCRIPTORS_USUAL);
+        let limit = hooks::descriptors_max().unwrap_or(DESCRIPTORS_USUAL);
         Witnesses { all: Vec::new(), expected: Vec::new(), most: (limit / 4).min(WITNESSES_MAX) as usize }
     }
 

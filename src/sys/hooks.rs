@@ -33,6 +33,15 @@ pub(crate) fn at_exit(hook: ExitHook) {
     unsafe { libc::atexit(run) };
 }
 
+/// How many descriptors this process may have; None if it may not know: a sandbox may refuse
+/// the question, at which the safe way to ask would panic.
+pub(crate) fn descriptors_max() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: fills the local that it is given.
+    let answer = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    (answer == 0).then_some(limit.rlim_cur)
+}
+
 /// Closes a descriptor that somebody else may have closed at this very moment: `std` ends a debug build for that.
 pub(crate) fn close(fd: OwnedFd) {
     // SAFETY: the caller owns the descriptor and has just found that it still is what it was opened for.

@@ -94,6 +94,26 @@ impl RingMap {
     }
 }
 
+/// A page of a file, mapped only so that the file's description, and with it a lock, is kept whatever happens to the
+/// descriptor, and so that others see in the maps of this process whose lock it is. A forked child does not inherit it.
+#[derive(Debug)]
+pub(crate) struct KeptFile {
+    map: MmapRaw,
+}
+
+impl KeptFile {
+    pub(crate) fn new(file: &File) -> io::Result<KeptFile> {
+        let map = MmapOptions::new().len(crate::layout::PAGE as usize).map_raw_read_only(file)?;
+        map.advise(Advice::DontFork)?;
+        Ok(KeptFile { map })
+    }
+
+    /// Keeps it as long as the process lives.
+    pub(crate) fn leak(self) {
+        std::mem::forget(self.map);
+    }
+}
+
 /// A ring's control page, mapped only so that its address can be given to futex(2). Never read, so that where the file
 /// has been cut the kernel answers EFAULT instead of sending SIGBUS; and not writable, so that a flusher changes what
 /// others see by system calls alone. That is why a death before the next call is a death after the last one, and a

@@ -34,14 +34,6 @@ pub(crate) fn wait_status(pidfd: &impl AsFd) -> Option<i32> {
     (answer == 0 && info.mask & INFO_EXIT != 0).then_some(info.exit_code)
 }
 
-/// How many descriptors this process may have; None if it may not know.
-pub(crate) fn descriptors_max() -> Option<u64> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: fills the local that it is given.
-    let answer = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
-    (answer == 0).then_some(limit.rlim_cur)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

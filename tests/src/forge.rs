@@ -76,8 +76,10 @@ pub fn set_header(bytes: &mut [u8], offset: usize, value: &[u8]) {
     bytes[end..end + 8].copy_from_slice(&sum);
 }
 
-/// Says that the ring is of another boot.
+/// Says that the ring is of another boot, was made before this one, and does not know whether it is a copy.
 pub fn set_boot(bytes: &mut [u8], boot: u8) {
+    set_header(bytes, offset_of!(RingHeader, created_ns), &1u64.to_le_bytes());
+    set_header(bytes, offset_of!(RingHeader, inode), &[0; 8]);
     set_header(bytes, offset_of!(RingHeader, boot_id), &[boot; 16]);
 }
 

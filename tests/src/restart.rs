@@ -9,11 +9,15 @@ const OTHER_BOOT: [u8; 16] = [0xb0; 16];
 /// Where the journal's head holds the boot, its checksum, and ends.
 const JOURNAL: [usize; 3] = [32, 48, 56];
 
-/// Has a ring's header say that it was made in another boot. A header that is not whole stays as it is.
+/// Has a ring's header say that it was made in another boot, long ago, and that it does not know whether it is a copy. A header
+/// that is not whole stays as it is.
 pub fn restart_ring(bytes: &mut [u8]) {
     let (boot, sum) = (offset_of!(RingHeader, boot_id), offset_of!(RingHeader, checksum));
     if bytes.len() >= size_of::<RingHeader>() && word(bytes, sum) == checksum(&bytes[..sum]) {
         bytes[boot..boot + 16].copy_from_slice(&OTHER_BOOT);
+        let (created, inode) = (offset_of!(RingHeader, created_ns), offset_of!(RingHeader, inode));
+        bytes[created..created + 8].copy_from_slice(&1u64.to_le_bytes());
+        bytes[inode..inode + 8].fill(0);
         let new = checksum(&bytes[..sum]);
         bytes[sum..sum + 8].copy_from_slice(&new.to_le_bytes());
     }

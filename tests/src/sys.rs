@@ -195,6 +195,15 @@ impl Traced {
         check(unsafe { libc::ptrace(libc::PTRACE_DETACH, self.pid, 0, stop) })
     }
 
+    /// Traces it no longer, and lets it go on from where it stands.
+    ///
+    /// # Errors
+    /// As ptrace(2).
+    pub fn let_go(&mut self) -> io::Result<()> {
+        // SAFETY: PTRACE_DETACH ignores the address and takes the signal to deliver, none, as a value.
+        check(unsafe { libc::ptrace(libc::PTRACE_DETACH, self.pid, 0, 0) })
+    }
+
     /// Lets one that was left stopped go on.
     ///
     /// # Errors

@@ -26,6 +26,9 @@ impl Drain {
         }
         // Positions that could not be written to their ring are nowhere but in the journal.
         let done = self.stuck.is_none() && self.rings.iter().all(|ring| ring.moved().next().is_none());
+        if done {
+            self.check_lease()?;
+        }
         if done && self.journal.settle(&self.ends(|_| true))? {
             self.durable.wrote();
         }
@@ -122,6 +125,7 @@ impl Drain {
         }
         // Positions that could not be written to their ring stay in the journal's newest entry, but such a ring does not
         // keep the others from being drained.
+        self.check_lease()?;
         self.journal.write(&[changes.as_slice(), &self.positions()].concat(), &[])?;
         let entry = Entry { epoch: 0, boot_id: boot_id(), changes, bytes: Vec::new() };
         self.outputs[output].file = None;
@@ -180,8 +184,8 @@ impl Drain {
         }
     }
 
-    /// Writes the batch: journal, files, positions, removals.
-    pub(super) fn commit(&mut self, removals: Vec<Change>) -> Result<()> {
+    /// Writes the batch: journal, files, positions, and what becomes of dead rings.
+    pub(super) fn commit(&mut self, endings: Vec<Change>) -> Result<()> {
         // Of two entries the older one is overwritten, so it must have been applied.
         self.retry_stuck()?;
         let mut changes = Vec::new();
@@ -193,7 +197,7 @@ impl Drain {
         }
         let written = changes.len();
         changes.extend(self.positions());
-        changes.extend(removals.iter().cloned());
+        changes.extend(endings.iter().cloned());
         if changes.is_empty() {
             return Ok(());
         }
@@ -202,6 +206,7 @@ impl Drain {
         self.mistake_steps(&changes)?;
         let bytes: Vec<&[u8]> =
             self.outputs.iter().map(|output| output.lines.as_slice()).filter(|lines| !lines.is_empty()).collect();
+        self.check_lease()?;
         if !mutant::is(Mutant::JournalOff) {
             self.journal.write(&changes, &bytes)?;
         }
@@ -220,7 +225,7 @@ impl Drain {
         self.forget_lines();
         self.publish(true);
         self.drop_spills();
-        self.remove_rings(removals)
+        self.end_rings(endings)
     }
 
     /// Defects in the order of steps, see `mutant.rs`.

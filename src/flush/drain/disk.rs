@@ -107,26 +107,30 @@ impl Drain {
         }
     }
 
-    /// Removes drained rings.
-    pub(super) fn remove_rings(&mut self, removals: Vec<Change>) -> Result<()> {
-        let removed = self.try_remove_rings(&removals);
-        if removed.is_err() {
+    /// Removes drained rings, or notes in them that the death of their process is logged.
+    pub(super) fn end_rings(&mut self, endings: Vec<Change>) -> Result<()> {
+        let ended = self.try_end_rings(&endings);
+        if ended.is_err() {
             // All but this is done, and must not be done again.
-            self.stuck = Some(Entry { epoch: 0, boot_id: boot_id(), changes: removals, bytes: Vec::new() });
+            self.stuck = Some(Entry { epoch: 0, boot_id: boot_id(), changes: endings, bytes: Vec::new() });
         }
-        removed
+        ended
     }
 
-    fn try_remove_rings(&mut self, removals: &[Change]) -> Result<()> {
-        if !removals.is_empty() {
+    fn try_end_rings(&mut self, endings: &[Change]) -> Result<()> {
+        if !endings.is_empty() {
             self.sync_before_removal()?;
         }
-        for change in removals {
-            let Change::Remove { ring, .. } = change else { continue };
+        for change in endings {
+            let (Change::Remove { ring, .. } | Change::DeathLogged { ring, .. }) = change else { continue };
             let known = self.rings.iter().find(|known| known.name == *ring);
             // What has taken the name of a ring that was followed is left alone.
-            if known.map_or(Ok(false), Follow::is_at_its_path)? {
-                apply::remove(&self.folder, ring)?;
+            if !known.map_or(Ok(false), Follow::is_at_its_path)? {
+                continue;
+            }
+            match (change, known) {
+                (Change::DeathLogged { .. }, Some(known)) => known.write_death_logged()?,
+                _ => apply::remove(&self.folder, ring)?,
             }
         }
         Ok(())

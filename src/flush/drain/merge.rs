@@ -271,16 +271,19 @@ impl Drain {
     }
 
     /// Death lines and removal of rings that have been drained to the end. Each ring's line and its removal are one
-    /// entry of the journal, so that a line is never printed for a ring that is still there afterwards.
+    /// entry of the journal, so that a line is never printed twice. Where somebody still holds the lock of a dead process's
+    /// ring, that stays, and the entry has a mark in it which says that the line has been printed.
     pub(super) fn finish_dead(&mut self, earlier: bool, pass: &mut Pass) -> Result<()> {
-        let done = |ring: &Follow| ring.earlier == earlier && ring.is_exhausted();
+        let is_ended = |ring: &Follow| ring.is_exhausted() && !(ring.is_kept() && ring.death_logged);
+        let done = |ring: &Follow| ring.earlier == earlier && is_ended(ring);
         while let Some(ring) = self.rings.iter().position(done) {
             let follow = &self.rings[ring];
             let (role, header) = (follow.role, follow.reader.header());
             let (pid, uuid) = (header.pid, header.uuid);
-            let removal = Change::Remove { ring: follow.name.clone(), uuid };
+            let (name, kept) = (follow.name.clone(), follow.is_kept());
+            let ending = if kept { Change::DeathLogged { ring: name, uuid } } else { Change::Remove { ring: name, uuid } };
             let withheld = (follow.withheld > 0).then(|| lines::withheld(follow.withheld, follow.rendered_max));
-            let death = lines::death(follow);
+            let death = if follow.death_logged { None } else { lines::death(follow) };
             if let Some(text) = withheld {
                 self.line(role, clock::realtime_ns(), pid, Level::WARNING, &text)?;
                 // A pass that fails from here on does not say it again.
@@ -293,15 +296,17 @@ impl Drain {
                 self.commit(Vec::new())?;
                 self.line(role, clock::realtime_ns(), pid, Level::CRITICAL, &text)?;
             }
-            let committed = self.commit(vec![removal]);
-            if committed.is_ok() || self.stuck.as_ref().is_some_and(|entry| entry.removes(&uuid)) {
+            let committed = self.commit(vec![ending]);
+            if committed.is_err() && !self.stuck.as_ref().is_some_and(|entry| entry.ends(&uuid)) {
+                // Nothing has been written; the next pass says it again.
+                self.roles[role].outputs().for_each(|output| self.outputs[output].lines.clear());
+            } else if kept {
+                self.rings[ring].death_logged = true;
+            } else {
                 // A stuck entry holds the death line and the removal, and is applied before anything else happens.
                 pass.removed += 1;
                 self.rings.remove(ring);
                 self.durable.leave(&self.rings);
-            } else {
-                // Nothing has been written; the next pass says it again.
-                self.roles[role].outputs().for_each(|output| self.outputs[output].lines.clear());
             }
             committed?;
         }

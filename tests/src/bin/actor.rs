@@ -12,7 +12,7 @@
 //! handler of a SIGSEGV), `event:TEXT` (as a front end in another language), `pause` (ends the library's threads), `resume`,
 //! `count-threads` (prints how many there are), `close`, `leave` (by _exit), `named-thread:NAME`, `flush`, `line` (prints a line on standard
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
-//! `sleep:MS`, `panicking:HOW`, `fault:HOW`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does), `bus` (reads
+//! `run:COMMAND` (by the shell, and waits for it), `keeper:MS` (a child that keeps all that the process has open and mapped, for so long), `sleep:MS`, `panicking:HOW`, `fault:HOW`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does), `bus` (reads
 //! behind the end of a mapped file), `close-all:A-B`, `close-range:A-B`, `open-own:N:FOLDER`, `dup-over:A-B`, `no-cloexec`,
 //! `descriptors:N` (the limit), `check-own`, `write-to:FD:TEXT`, `in-child`: see `descriptors.rs`. At the end main returns. `before:bus` is done before the logger is made: it handles
 //! SIGBUS itself; so is `before:close:A-B`.
@@ -128,6 +128,8 @@ fn act(action: &str, count: &mut u64) {
             (0..20).for_each(|n| lastwords::info!("child {child} line {n}"));
         }),
         "fork-log" => forking::children(rest.parse().expect("a number"), |_| log(5, &mut count.clone())),
+        "keeper" => forking::keeper(Duration::from_millis(rest.parse().expect("milliseconds"))),
+        "run" => run(rest),
         "sleeper" => forking::sleeper(Duration::from_millis(rest.parse().expect("milliseconds"))),
         "exec" => forking::exec(rest),
         "nested" => lastwords::info!("outer {}", Nested),
@@ -310,6 +312,12 @@ fn storm(children: u64) {
     forking::children(children, |child| (0..20).for_each(|n| lastwords::info!("child {child} line {n}")));
     DONE.store(true, std::sync::atomic::Ordering::Release);
     threads.into_iter().for_each(|thread| thread.join().expect("ended"));
+}
+
+/// Runs a command beside itself, in its own namespaces.
+fn run(command: &str) {
+    let mut child = std::process::Command::new("sh").args(["-c", command]).stdout(std::process::Stdio::null()).spawn();
+    let _ = child.as_mut().expect("the shell starts").wait().expect("its own child");
 }
 
 fn second_role(role: &str) {
