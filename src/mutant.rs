@@ -120,6 +120,8 @@ mutants! {
     AttachedLeft = "attached-left",
     /// A new ring does not get the names that levels have.
     NamesForgotten = "names-forgotten",
+    /// A part of an entry that could not be applied is not repeated in the next one.
+    HeldDropped = "held-dropped",
     /// No defect to be caught: the drain writes no journal, to measure what the journal costs.
     JournalOff = "journal-off",
 }

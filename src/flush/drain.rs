@@ -14,6 +14,7 @@ use crate::flush::journal::{Entry, Journal, Left};
 use crate::flush::lines;
 use crate::flush::output::Output;
 use crate::flush::role::Role;
+use crate::flush::spare::Spare;
 use crate::flush::trouble::Trouble;
 use crate::folder::{Folder, SHM_ENDING};
 use crate::logger::{ARMED_ANY, ARMED_URGENT};
@@ -26,14 +27,13 @@ use std::time::{Duration, Instant};
 
 mod commit;
 mod disk;
+mod held;
 mod merge;
 mod pull;
 
 use disk::JournalLeft;
+use held::{Held, Suspended};
 
-/// Rendered bytes after which a batch is written. Positions move with a batch, so it also says how long a producer with
-/// a full lane waits.
-const BATCH: usize = 256 << 10;
 /// Rings whose files stay open, with a descriptor each for the file and for the end of its process: an embedded flusher
 /// must leave its program enough of them.
 const RINGS_OPEN: usize = 20;
@@ -69,12 +69,12 @@ pub struct Drain {
     outputs: Vec<Output>,
     /// Files in the rings folder that are no readable rings, each reported once.
     refused: Vec<String>,
-    /// Rings that could not be opened, once, for a reason that may pass.
-    doubted: Vec<String>,
     /// Lines about the folder that wait for a file to stand in.
     notes: Vec<String>,
-    /// An entry that is in the journal but could not be applied.
-    stuck: Option<Entry>,
+    /// Roles whose files cannot be written.
+    suspended: Vec<Suspended>,
+    /// Parts of entries that are in the journal but could not be applied.
+    held: Vec<Held>,
     /// What makes passes fail.
     trouble: Trouble,
     since_ns: u64,
@@ -89,10 +89,14 @@ pub struct Drain {
     floor: u64,
     /// Highest order key that may be written in this pass.
     limit: u64,
-    /// Spill files whose messages are in the batch.
-    spills: Vec<PathBuf>,
+    /// Spill files whose messages are in the batch, with their roles.
+    spills: Vec<(usize, PathBuf)>,
+    /// Those whose lines are in their files and wait for a sync.
+    written_spills: Vec<PathBuf>,
     /// UUIDs of rings that are not kept open but are open now, the oldest use first.
     recent: VecDeque<[u8; 16]>,
+    /// For what needs one more descriptor where there is none to be had.
+    spare: Spare,
     durable: Durable,
     /// The last pass failed: records wait in the rings.
     waiting: bool,
@@ -100,32 +104,49 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Opens the folder and completes what an earlier flusher left half done; if that fails, the passes try it again
-    /// before anything else. The caller holds the flusher's lock. Rings whose last record is older than `since_ns`
-    /// count as an earlier run.
+    /// Opens the folder and completes what an earlier flusher left half done; what cannot be completed now is tried again
+    /// in the passes, and holds up its own role alone. The caller holds the flusher's lock. Rings whose last record is
+    /// older than `since_ns` count as an earlier run.
     ///
     /// # Errors
     /// [`Error::Io`] if the journal cannot be opened or read.
     pub fn open(folder: &Folder, since_ns: u64) -> Result<Drain> {
-        let (mut journal, left) = Journal::open(folder)?;
-        let mut trouble = Trouble::default();
+        let (journal, left) = Journal::open(folder)?;
         let journal_left = JournalLeft::of(&left);
-        let pending = if let Left::Entry(entry) = left { Some(entry) } else { None };
-        let stuck = pending.filter(|entry| {
-            let done = apply::apply(folder, entry).and_then(|()| journal.settle(&[]).map(|_| ()));
-            done.inspect_err(|error| trouble.note(error)).is_err()
-        });
-        Ok(Drain {
+        let mut drain = Drain::new(folder, since_ns, journal, journal_left);
+        if let Left::Entry(entry) = left {
+            drain.complete(&entry);
+        }
+        Ok(drain)
+    }
+
+    /// Applies what an earlier flusher left in the journal.
+    fn complete(&mut self, entry: &Entry) {
+        for part in entry.parts() {
+            if let Err(error) = apply::apply(&self.folder, &part, entry.is_settled()) {
+                self.hold(part, Vec::new(), error);
+            }
+        }
+        if self.held.is_empty()
+            && let Err(error) = self.journal.settle(&[])
+        {
+            // What is applied once more at the next start changes nothing.
+            self.trouble.note(&error);
+        }
+    }
+
+    fn new(folder: &Folder, since_ns: u64, journal: Journal, journal_left: JournalLeft) -> Drain {
+        Drain {
             folder: folder.clone(),
             journal,
             rings: Vec::new(),
             roles: Vec::new(),
             outputs: Vec::new(),
             refused: Vec::new(),
-            doubted: Vec::new(),
             notes: Vec::new(),
-            stuck,
-            trouble,
+            suspended: Vec::new(),
+            held: Vec::new(),
+            trouble: Trouble::default(),
             scales: Scales::new(),
             floor: 0,
             since_ns,
@@ -134,13 +155,15 @@ impl Drain {
             counter: clock::now() as u32,
             limit: 0,
             spills: Vec::new(),
+            written_spills: Vec::new(),
             recent: VecDeque::new(),
+            spare: Spare::new(),
             durable: Durable::new(),
             waiting: false,
             journal_left,
             margin: ticks(MARGIN_NS),
             hold_limit: ticks(HOLD_LIMIT_NS),
-        })
+        }
     }
 
     /// The folder that is drained.
@@ -173,16 +196,16 @@ impl Drain {
     fn tell_trouble(&mut self) -> Result<()> {
         let Some(text) = self.trouble.line() else { return Ok(()) };
         self.note(text);
-        self.commit(Vec::new())?;
+        self.commit(None)?;
         self.trouble.is_told();
         Ok(())
     }
 
     fn try_pass(&mut self) -> Result<Pass> {
-        self.retry_stuck()?;
+        self.begin_trials(Instant::now());
         // What an earlier pass rendered but could not commit.
         self.write_notes();
-        self.commit(Vec::new())?;
+        self.commit(None)?;
         let (start, now) = (clock::now(), Instant::now());
         self.floor = if mutant::is(Mutant::HeldForEver) { 0 } else { start.saturating_sub(self.hold_limit) };
         self.rescan(now)?;
@@ -192,10 +215,14 @@ impl Drain {
         self.limit = limit.min(start.saturating_sub(self.margin));
         self.merge(false, &mut pass)?;
         self.report_drops(false)?;
-        self.commit(Vec::new())?;
+        self.commit(None)?;
         self.finish_dead(false, &mut pass)?;
         self.tell_events()?;
-        pass.waiting = self.rings.iter().any(|ring| ring.lanes.iter().any(|lane| !lane.batch.is_empty()));
+        self.end_trials()?;
+        self.end_of_failures(now);
+        let goes_on = |ring: &&Follow| !self.is_aside(ring, now);
+        let mut active = self.rings.iter().filter(goes_on);
+        pass.waiting = active.any(|ring| ring.lanes.iter().any(|lane| !lane.batch.is_empty()));
         Ok(pass)
     }
 
@@ -203,9 +230,15 @@ impl Drain {
     /// that was possible; a ring that cannot be written to, or read, must be looked at by time.
     pub(crate) fn arm(&mut self, any: bool) -> bool {
         let how = if any { ARMED_ANY } else { ARMED_URGENT };
-        let failed = self.rings.iter_mut().filter_map(|ring| ring.arm(how).err()).count();
+        let mut failed = false;
+        for ring in 0..self.rings.len() {
+            // A full lane of a role that cannot be written would ring all the time.
+            if !self.is_suspended(self.rings[ring].role) {
+                failed |= self.rings[ring].arm(how).is_err();
+            }
+        }
         self.rest_files();
-        failed == 0 && self.rings.iter().all(|ring| ring.failures == 0)
+        !failed && !self.is_held_up() && self.rings.iter().all(|ring| ring.failures == 0)
     }
 
     /// Closes the files of rings that are not in use.
@@ -255,9 +288,14 @@ impl Drain {
         if fresh {
             return Ok(());
         }
-        let mut first_failure = None;
-        for name in self.folder.ring_names()? {
-            if self.rings.iter().any(|ring| ring.name == name) {
+        // Where there is no list to be had, those that are followed are drained all the same.
+        let names = match self.spare.use_for(|| self.folder.ring_names()) {
+            Err(error) if error.may_pass() && !self.rings.is_empty() => return Ok(()),
+            names => names?,
+        };
+        let mut all = true;
+        for name in names {
+            if self.is_spoken_for(&name) || self.rings.iter().any(|ring| ring.name == name) {
                 continue;
             }
             if let Some(twin) = self.folder.twin(&name) {
@@ -265,24 +303,33 @@ impl Drain {
                 self.refuse(name.clone(), &Error::not_a_ring(&self.folder.rings().join(&name), why));
                 continue;
             }
-            match Follow::open(&self.folder, &name, self.rings.len() < RINGS_OPEN) {
-                Ok(ring) => {
-                    self.doubted.retain(|doubted| *doubted != name);
-                    self.follow(ring);
-                }
-                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                    self.forget_lost_memory(&name)?;
-                }
-                Err(error) if error.may_pass() && !self.doubted.contains(&name) => {
-                    self.doubted.push(name);
-                    first_failure = Some(error);
-                }
-                Err(error) => self.refuse(name, &error),
+            all &= self.find(name)?;
+        }
+        self.listed = all.then_some((now, changed));
+        Ok(())
+    }
+
+    /// Follows the ring of this name. What may pass is tried again at once, to keep the order of the lines, then in the next
+    /// passes: false then.
+    fn find(&mut self, name: String) -> Result<bool> {
+        let keep = self.rings.len() < RINGS_OPEN;
+        let open = || Follow::open(&self.folder, &name, keep);
+        let mut opened = self.spare.use_for(open);
+        if opened.as_ref().is_err_and(Error::may_pass) {
+            opened = self.spare.use_for(open);
+        }
+        match opened {
+            Ok(ring) => self.follow(ring),
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                self.forget_lost_memory(&name)?;
+            }
+            Err(error) => {
+                let passes = error.may_pass();
+                self.refuse(name, &error);
+                return Ok(!passes);
             }
         }
-        // A ring that fails for the first time is looked at again before others are drained, to keep the order.
-        self.listed = if first_failure.is_none() { Some((now, changed)) } else { None };
-        first_failure.map_or(Ok(()), Err)
+        Ok(true)
     }
 
     /// Says once why a ring is left aside. It is tried again whenever the folder is looked at: the reason may have been

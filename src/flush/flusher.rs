@@ -93,6 +93,9 @@ impl Flusher {
             match self.drain.pass() {
                 Ok(pass) => {
                     failing = false;
+                    if let Some(error) = self.drain.take_complaint() {
+                        complain(format_args!("{error}; what is logged stays in the rings, and this is tried again"));
+                    }
                     self.rest(pass, &stop);
                 }
                 Err(error) => {
@@ -131,9 +134,20 @@ impl Flusher {
                     continue;
                 }
             };
-            failures = 0;
             total.records += pass.records;
             total.removed += pass.removed;
+            let nothing = pass.records == 0 && pass.removed == 0 && !pass.waiting;
+            if nothing && self.drain.is_held_up() {
+                failures += 1;
+                if failures == FAILURES_MAX
+                    && let Some(error) = self.drain.held_up()
+                {
+                    return Err(error);
+                }
+                std::thread::sleep(SLEEP_FAILED);
+                continue;
+            }
+            failures = 0;
             let undecided = self.drain.has_undecided_rings() && start.elapsed() < LAST_LOOKS;
             if pass.records == 0 && pass.removed == 0 && !pass.waiting && !undecided {
                 break;

@@ -118,6 +118,14 @@ pub(crate) fn withheld(count: u64, limit: u64) -> String {
     )
 }
 
+/// The current log file cannot be renamed.
+pub(crate) fn not_rotated(size: u64, error: &Error) -> String {
+    format!(
+        "lastwords: this file has its size of {size} bytes and cannot be rotated ({error}); it goes on, and this is tried \
+         again after as many bytes more, or a minute"
+    )
+}
+
 /// A write failed for a while.
 pub(crate) fn write_failed(duration: Duration, error: &str) -> String {
     format!(

@@ -367,6 +367,7 @@ fn is_half_written(folder: &Folder) -> bool {
             lanes[*lane as usize].position != Position::from_words(words)
         }),
         Change::Remove { ring, .. } => folder.rings().join(ring).exists(),
+        Change::Of { .. } => false,
     })
 }
 

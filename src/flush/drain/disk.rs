@@ -9,9 +9,10 @@ use crate::flush::follow::Follow;
 use crate::flush::journal::{Change, Entry, Left};
 use crate::flush::lines;
 use crate::flush::rotation::end_rotated_lines;
+use crate::folder::role_of;
 use crate::level::Level;
-use crate::process::boot_id;
 use crate::reader::Closed;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What was in the journal at the start.
@@ -73,13 +74,23 @@ impl Drain {
         outcome
     }
 
-    /// Empty appends at the ends of the outputs' files: by them a start after a power loss knows what these lack.
-    pub(super) fn ends(&self, of: impl Fn(&Output) -> bool) -> Vec<Change> {
+    /// Empty appends at the ends of those of a role's files that get no lines: by them a start after a power loss knows what
+    /// these lack.
+    pub(super) fn ends(&self, role: usize) -> Vec<Change> {
+        let name = &self.roles[role].name;
+        // What waits to be applied says it.
+        let waits = self.held.iter().any(|held| held.part.role() == Some(name));
         let end = |output: &Output| {
-            let file = output.file.as_ref().filter(|_| of(output))?;
+            let silent = !waits && output.lines.is_empty() && role_of(&output.log) == name;
+            let file = output.file.as_ref().filter(|_| silent)?;
             Some(Change::Append { log: output.log.clone(), file: file.identity(), offset: file.size(), length: 0 })
         };
         self.outputs.iter().filter_map(end).collect()
+    }
+
+    /// The same for all roles, each under its name.
+    pub(super) fn all_ends(&self) -> Vec<Change> {
+        (0..self.roles.len()).flat_map(|role| self.part_of(role, self.ends(role)).changes).collect()
     }
 
     /// Says once in the files of the ring that was found last, where that ring shows it, that the machine stopped: what
@@ -105,37 +116,33 @@ impl Drain {
         }
     }
 
-    /// Removes drained rings.
-    pub(super) fn remove_rings(&mut self, removals: Vec<Change>) -> Result<()> {
-        let removed = self.try_remove_rings(&removals);
-        if removed.is_err() {
+    /// Removes the drained ring that the part names, if it names one. What fails waits.
+    pub(super) fn remove_ring(&mut self, part: Entry) {
+        let Some(ring) = part.removed() else { return };
+        if let Err(error) = self.try_remove_ring(ring) {
             // All but this is done, and must not be done again.
-            self.stuck = Some(Entry { epoch: 0, boot_id: boot_id(), changes: removals, bytes: Vec::new() });
+            let rest = |change: &Change| matches!(change, Change::Of { .. } | Change::Remove { .. });
+            let changes = part.changes.into_iter().filter(rest).collect();
+            self.hold(Entry { changes, ..part }, Vec::new(), error);
         }
-        removed
     }
 
-    fn try_remove_rings(&mut self, removals: &[Change]) -> Result<()> {
-        if !removals.is_empty() {
-            self.sync_before_removal()?;
-        }
-        for change in removals {
-            let Change::Remove { ring, .. } = change else { continue };
-            let known = self.rings.iter().find(|known| known.name == *ring);
-            // What has taken the name of a ring that was followed is left alone.
-            if known.map_or(Ok(false), Follow::is_at_its_path)? {
-                apply::remove(&self.folder, ring)?;
-            }
+    fn try_remove_ring(&mut self, ring: &str) -> Result<()> {
+        self.sync_before_removal()?;
+        let known = self.rings.iter().find(|known| known.name == ring);
+        // What has taken the name of a ring that was followed is left alone.
+        if known.map_or(Ok(false), Follow::is_at_its_path)? {
+            apply::remove(&self.folder, ring)?;
         }
         Ok(())
     }
 
-    /// Applies an entry; where it is wished for, a ring is not removed before its lines are on the disk.
-    pub(super) fn apply_stuck(&mut self, entry: &Entry) -> Result<()> {
-        if entry.changes.iter().any(|change| matches!(change, Change::Remove { .. })) {
+    /// Applies a part of an entry; where it is wished for, a ring is not removed before its lines are on the disk.
+    pub(super) fn apply_held(&mut self, part: &Entry) -> Result<()> {
+        if part.removed().is_some() {
             self.sync_before_removal()?;
         }
-        apply::apply(&self.folder, entry)
+        apply::apply(&self.folder, part, false)
     }
 
     fn sync_before_removal(&mut self) -> Result<()> {
@@ -144,7 +151,8 @@ impl Drain {
     }
 
     /// The lines are in their files; where it is wished for, their spilled messages stay until those are on the disk.
-    pub(super) fn drop_spills(&mut self) {
+    pub(super) fn drop_spills(&mut self, spills: Vec<PathBuf>) {
+        self.written_spills.extend(spills);
         if !self.durable.is_on() {
             self.remove_spills();
         }
