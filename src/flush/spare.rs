@@ -22,7 +22,7 @@ impl Spare {
     }
 
     /// Does something that may need one descriptor more than there are.
-    pub(crate) fn use_for<T>(&self, work: impl Fn() -> Result<T>) -> Result<T> {
+    pub(crate) fn use_for<T>(&self, mut work: impl FnMut() -> Result<T>) -> Result<T> {
         let first = work();
         let lacking = matches!(&first, Err(Error::Io { source, .. }) if lacks_descriptors(source));
         if !lacking || !self.give() {

@@ -84,7 +84,8 @@ impl Drain {
 
     /// See [`Output::refresh`]. What fails suspends the role.
     fn refresh(&mut self, output: usize) -> Result<()> {
-        let refreshed = self.outputs[output].refresh(&self.folder).map(|_| ());
+        let Drain { folder, outputs, spare, .. } = self;
+        let refreshed = spare.use_for(|| outputs[output].refresh(folder).map(|_| ()));
         refreshed.map_err(|error| self.suspend_role(self.role_of(output), error))
     }
 

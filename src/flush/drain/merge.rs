@@ -18,7 +18,6 @@ use crate::flush::spare::Spare;
 use crate::reader::{Position, RingReader};
 use crate::record::Record;
 use crate::spill::{self, SpillLost, SpillReference};
-use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
@@ -393,10 +392,9 @@ impl Drain {
 
 /// Reads a ring; what may pass is tried again at once, which keeps the order of the lines.
 fn read_twice(ring: &mut Follow, spare: &Spare, (pass, now): (u64, Instant), slots_max: u64) -> Result<u64> {
-    let ring = RefCell::new(ring);
-    let read = || ring.borrow_mut().read(pass, now, slots_max);
-    match spare.use_for(read) {
-        Err(error) if error.may_pass() => spare.use_for(read),
+    let mut read = || spare.use_for(|| ring.read(pass, now, slots_max));
+    match read() {
+        Err(error) if error.may_pass() => read(),
         done => done,
     }
 }

@@ -13,7 +13,8 @@
 //! `count-threads` (prints how many there are), `close`, `leave` (by _exit), `named-thread:NAME`, `flush`, `line` (prints a line on standard
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
 //! `sleep:MS`, `panicking:HOW`, `fault:HOW`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does), `bus` (reads
-//! behind the end of a mapped file). At the end main returns. `before:bus` is done before the logger is made: it handles
+//! behind the end of a mapped file), `hold-files:TIMES:MS` (a thread opens all files that the process may open, 100 more than it has, so
+//! many times, for so long and with as long a pause, and prints "held" at the end). At the end main returns. `before:bus` is done before the logger is made: it handles
 //! SIGBUS itself.
 
 use lastwords::event::Event;
@@ -142,6 +143,7 @@ fn act(action: &str, count: &mut u64) {
         "handler" => forking::log_from_handler(rest.parse().expect("a number")),
         "exiting" => log_while_exiting(),
         "bus" => forking::touch_nothing(),
+        "hold-files" => hold_files(rest),
         "disk" => forking::limit_file_size(rest.parse().expect("bytes")),
         other => panic!("no action {other}"),
     }
@@ -246,6 +248,34 @@ fn panic_with_drop() {
         panic!("on purpose");
     });
     assert!(thread.join().is_err());
+}
+
+/// Takes all descriptors that this process may have, again and again.
+fn hold_files(rest: &str) {
+    let (times, pause) = rest.split_once(':').expect("TIMES:MS");
+    let times: u32 = times.parse().expect("a number");
+    let pause = Duration::from_millis(pause.parse().expect("milliseconds"));
+    let open = std::fs::read_dir("/proc/self/fd").expect("listed").count() as u64;
+    let limit = rustix::process::Rlimit { current: Some(open + 100), maximum: Some(open + 100) };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).expect("limited");
+    std::thread::spawn(move || {
+        for round in 0..times {
+            if round > 0 {
+                std::thread::sleep(pause);
+            }
+            let mut held = Vec::new();
+            while let Ok(file) = std::fs::File::open("/dev/null") {
+                held.push(file);
+            }
+            let start = std::time::Instant::now();
+            while start.elapsed() < pause {
+                // What was given back meanwhile is taken as well.
+                held.extend(std::fs::File::open("/dev/null"));
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        println!("held");
+    });
 }
 
 /// Threads that go on logging while main returns.
