@@ -82,6 +82,7 @@ not_under_loom! {
     mod log;
     mod logger;
     mod macros;
+    mod missed;
     mod named;
     mod nameless;
     mod panic;

@@ -10,6 +10,8 @@ use crate::descriptor::above_standard;
 use crate::folder::stem;
 use crate::layout::encoding;
 use crate::mutant::{self, Mutant};
+use crate::ring::file_size_limit;
+use crate::sys::fsize;
 use crossbeam_utils::Backoff;
 use rustix::fs::{CWD, Mode, OFlags};
 use std::collections::VecDeque;
@@ -189,8 +191,8 @@ impl SpillWriter {
         SpillWriter { ring: ring.to_owned(), state: Mutex::default() }
     }
 
-    /// Writes a message that will be named by the record at `sequence` of `lane`. None if there is no room for it, or
-    /// the lock cannot be had within [`LOCK_MAX`].
+    /// Writes a message that will be named by the record at `sequence` of `lane`. None if there is no room for it, the file
+    /// size limit does not allow it, or the lock cannot be had within [`LOCK_MAX`].
     pub(crate) fn write(
         &self,
         body: &[u8],
@@ -198,6 +200,9 @@ impl SpillWriter {
         (lane, sequence): (usize, u64),
         progress: impl Fn(usize) -> LaneProgress,
     ) -> Option<SpillReference> {
+        if body.len() as u64 > file_size_limit() {
+            return None;
+        }
         let number = {
             let mut state = self.lock()?;
             self.forget_settled(&mut state, progress);
@@ -256,7 +261,8 @@ impl SpillWriter {
 fn write_file(path: &Path, body: &[u8]) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(above_standard(|| rustix::fs::openat(CWD, path, flags, Mode::RUSR | Mode::WUSR))?);
-    file.write_all(body)
+    // The limit may have been lowered since it was looked at.
+    fsize::without_signal(|| file.write_all(body))
 }
 
 #[cfg(test)]

@@ -12,13 +12,14 @@ use crate::flush::durable::Durable;
 use crate::flush::follow::{Follow, Scales};
 use crate::flush::journal::{Entry, Journal, Left};
 use crate::flush::lines;
-use crate::flush::output::Output;
+use crate::flush::output::{BATCH, Output};
 use crate::flush::role::Role;
 use crate::flush::spare::Spare;
 use crate::flush::trouble::Trouble;
 use crate::folder::{Folder, SHM_ENDING};
 use crate::logger::{ARMED_ANY, ARMED_URGENT};
 use crate::mutant::{self, Mutant};
+use crate::ring::file_size_limit;
 use std::collections::VecDeque;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -45,6 +46,8 @@ const MARGIN_NS: u64 = 10_000;
 /// Nanoseconds before T from which on no lane holds lines back any more, whatever it shows: twice what one open slot may. A
 /// damaged ring may look open for ever, and a hostile one at another place each time.
 const HOLD_LIMIT_NS: u64 = 100_000_000;
+/// Bytes by which a log file stays below the file size limit.
+const FILE_MARGIN: u64 = 4096;
 /// Time between two looks into the folder without being rung.
 const RESCAN_EVERY: Duration = Duration::from_secs(1);
 
@@ -95,6 +98,8 @@ pub struct Drain {
     written_spills: Vec<PathBuf>,
     /// UUIDs of rings that are not kept open but are open now, the oldest use first.
     recent: VecDeque<[u8; 16]>,
+    /// Largest file that this process may write, and what follows from it.
+    limits: Limits,
     /// For what needs one more descriptor where there is none to be had.
     spare: Spare,
     durable: Durable,
@@ -157,6 +162,7 @@ impl Drain {
             spills: Vec::new(),
             written_spills: Vec::new(),
             recent: VecDeque::new(),
+            limits: Limits::now(),
             spare: Spare::new(),
             durable: Durable::new(),
             waiting: false,
@@ -202,6 +208,8 @@ impl Drain {
     }
 
     fn try_pass(&mut self) -> Result<Pass> {
+        self.limits = Limits::now();
+        self.limit_outputs();
         self.begin_trials(Instant::now());
         // What an earlier pass rendered but could not commit.
         self.write_notes();
@@ -351,6 +359,12 @@ impl Drain {
         Ok(())
     }
 
+    fn limit_outputs(&mut self) {
+        for output in &mut self.outputs {
+            output.file_size_max = self.limits.file;
+        }
+    }
+
     fn follow(&mut self, mut ring: Follow) {
         let name = ring.reader.role();
         ring.role = self.roles.iter().position(|role| role.name == name).unwrap_or_else(|| {
@@ -363,8 +377,30 @@ impl Drain {
         for output in &mut self.outputs {
             output.durable = self.durable.is_on();
         }
+        self.limit_outputs();
         self.tell_of_stop();
         self.write_notes();
+    }
+}
+
+/// What the file size limit (ulimit -f) leaves, in bytes.
+#[derive(Debug)]
+struct Limits {
+    /// Largest log file.
+    file: u64,
+    /// Most rendered bytes of a record in one file: the journal must take a batch and a record of both forms.
+    record: usize,
+    /// Rendered bytes after which a batch is written.
+    batch: usize,
+}
+
+impl Limits {
+    fn now() -> Limits {
+        let file = file_size_limit();
+        let share = usize::try_from(file / 4).unwrap_or(usize::MAX);
+        // What ends a line that somebody else cut may come on top of a full file.
+        let margin = if file == u64::MAX { 0 } else { FILE_MARGIN };
+        Limits { file: file.saturating_sub(margin), record: if margin == 0 { usize::MAX } else { share }, batch: share.min(BATCH) }
     }
 }
 

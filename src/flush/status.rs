@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::flush::liveness::{Evidence, Verdict};
 use crate::flush::recover::ending;
-use crate::layout::lane_kind;
+use crate::layout::{lane_kind, ring_flag};
 use crate::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -35,6 +35,8 @@ pub struct RingStatus {
     pub late: u64,
     /// Age of the oldest record that is not in the log file.
     pub lag: Duration,
+    /// The ring is smaller than its process wished for, because there was no room: its size in bytes.
+    pub smaller: Option<u64>,
 }
 
 impl RingStatus {
@@ -69,6 +71,7 @@ impl RingStatus {
             lost: lanes.iter().map(|lane| lane.dropped).sum::<u64>() + control.overwritten(),
             late: control.late(),
             lag: lag(reader, &lanes)?,
+            smaller: (reader.header().flags & ring_flag::SMALLER != 0).then(|| reader.geometry().file_size()),
         })
     }
 }

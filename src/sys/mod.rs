@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod fatal;
+pub(crate) mod fsize;
 pub(crate) mod futex;
 pub(crate) mod guard;
 pub(crate) mod hooks;

@@ -181,10 +181,10 @@ impl Call {
 
     /// Whether this error is to be tried. The standard library ends a program whose sleep, or closing of a folder, fails
     /// in any way but by a signal: no kernel does that to a sleep, and no local file system to a folder. And brk(2)
-    /// answers with an address, never with an error.
+    /// answers with an address, never with an error, as the question for one's own limits does with an answer.
     #[must_use]
     pub fn may_fail(&self, error: i32) -> bool {
-        if self.number == libc::SYS_brk {
+        if [libc::SYS_brk, libc::SYS_prlimit64].contains(&self.number) {
             return false;
         }
         error == libc::EINTR || !(SLEEPS.contains(&self.number) || self.closes_folder)

@@ -11,6 +11,7 @@ pub mod fuzzing;
 pub mod jsonl;
 pub mod logs;
 pub mod loopmount;
+pub mod mounts;
 pub mod oracle;
 pub mod panics;
 pub mod recovered;

@@ -9,6 +9,7 @@
 
 use lastwords_tests::actor::{Actor, run, wait_for};
 use lastwords_tests::logs::{Line, read};
+use lastwords_tests::mounts::Tmpfs;
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
@@ -470,38 +471,39 @@ fn a_flusher_that_dies_with_a_suspended_role_leaves_every_line_once() {
     }
 }
 
-/// A file system of 1 MiB, unmounted when dropped.
-struct SmallDisk(Scratch);
-
-impl SmallDisk {
-    fn mount() -> Option<SmallDisk> {
-        if !geteuid().is_root() {
-            println!("skipped: only root can mount a small tmpfs");
-            return None;
-        }
-        let disk = Scratch::new("small-disk");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=1m", "lastwords-test"]).arg(disk.path());
-        if !mount.status().is_ok_and(|status| status.success()) {
-            println!("skipped: a tmpfs cannot be mounted here");
-            return None;
-        }
-        Some(SmallDisk(disk))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").args(["-l"]).arg(self.0.path()).status();
-    }
+#[test]
+fn a_file_system_that_is_read_only_for_a_while_costs_no_line_and_is_told() {
+    let Some(disk) = Tmpfs::mount("size=8m") else { return };
+    let memory = Scratch::within(Path::new("/dev/shm"), "read-only");
+    let folder = disk.path().join("logs");
+    let rings = format!("rings={}", memory.path().display());
+    let script = [rings.as_str(), "flusher=never", "log:300", "line:up", "wait", "log:300", "flush"];
+    let mut worker = Actor::start(ACTOR, "worker", &folder, &script);
+    worker.line();
+    // Nothing is open for writing there, so that it can be mounted again.
+    disk.remount("ro");
+    let (tool, rings) = (env!("CARGO_BIN_EXE_lastwords-cli"), memory.path().to_string_lossy());
+    let mut flusher = Command::new(tool);
+    flusher.args(["flush", "--rings", &rings, &folder.to_string_lossy()]).stderr(std::process::Stdio::null());
+    let mut flusher = flusher.spawn().expect("the tool starts");
+    worker.go();
+    std::thread::sleep(Duration::from_millis(400));
+    disk.remount("rw");
+    assert!(worker.end().success());
+    flusher.kill().expect("killed");
+    flusher.wait().expect("ended");
+    let lines = read(&folder, "worker");
+    let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
+    assert_eq!(numbers, (0..600).map(|n| n.to_string()).collect::<Vec<_>>(), "each once, in order");
+    assert!(warnings(&lines).iter().any(|line| line.contains("could not be written")), "{:?}", warnings(&lines));
 }
 
 #[test]
 fn a_disk_that_is_full_for_a_while_costs_no_line_and_is_told() {
     for rings_there in [false, true] {
-        let Some(disk) = SmallDisk::mount() else { return };
+        let Some(disk) = Tmpfs::mount("size=1m") else { return };
         let memory = Scratch::within(Path::new("/dev/shm"), "full");
-        let folder = disk.0.path().join("logs");
+        let folder = disk.path().join("logs");
         let rings = format!("rings={}", memory.path().display());
         let sizes = ["slots=512", "lanes=3"];
         let place = if rings_there { None } else { Some(rings.as_str()) };
@@ -511,7 +513,7 @@ fn a_disk_that_is_full_for_a_while_costs_no_line_and_is_told() {
         let rest = ["flusher=never", "log:100", "flush", "line:up", "wait", "log:200", "line:logged", "wait", "exit"];
         let mut worker = Actor::start(ACTOR, "worker", &folder, &[&script[..], &rest].concat());
         worker.line();
-        let filler = disk.0.path().join("filler");
+        let filler = disk.path().join("filler");
         let full = fs::write(&filler, vec![1; 2 << 20]).expect_err("there is not that much room");
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
         worker.go();

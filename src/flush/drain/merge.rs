@@ -10,7 +10,7 @@ use crate::flush::blackbox;
 use crate::flush::follow::Follow;
 use crate::flush::journal::Change;
 use crate::flush::lines;
-use crate::flush::output::{BATCH, Provenance};
+use crate::flush::output::Provenance;
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
 use crate::flush::ringfile::RingFile;
@@ -229,8 +229,12 @@ impl Drain {
                 None
             }
         };
+        let made = role.made(outputs);
         if dead {
-            ring.rendered += role.made(outputs) as u64;
+            ring.rendered += made as u64;
+        }
+        if made > self.limits.record {
+            self.shorten(role_number, ns, pid);
         }
         self.rotate_before(role_number)?;
         // Not before: a rotation commits what stands above this line, and removes the spills of that alone.
@@ -242,10 +246,22 @@ impl Drain {
             *youngest = key.max(*youngest);
         }
         self.take(ring_number, lane_number);
-        if self.outputs.iter().map(|output| output.lines.len()).sum::<usize>() >= BATCH {
+        if self.outputs.iter().map(|output| output.lines.len()).sum::<usize>() >= self.limits.batch {
             self.commit(None)?;
         }
         Ok(())
+    }
+
+    /// Puts a line in the place of a record that no file may hold.
+    #[cold]
+    fn shorten(&mut self, role: usize, ns: u64, pid: u32) {
+        for output in self.roles[role].outputs() {
+            let output = &mut self.outputs[output];
+            if output.made() > self.limits.record {
+                let text = lines::too_long(output.split_off().len(), self.limits.record);
+                output.say(ns, pid, Level::WARNING, &text);
+            }
+        }
     }
 
     /// Takes a lane's next record without showing it, because its ring has been rendered to too much already. What is
