@@ -18,7 +18,7 @@ use crate::layout::{
 use crate::filter::{self, Filter};
 use crate::level::Level;
 use crate::nameless::Nameless;
-use crate::process::ProcessId;
+use crate::process::{ProcessId, ensure_boot_id};
 use crate::reader::{ROLE_RULE, is_role};
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::fsize;
@@ -159,6 +159,7 @@ impl Ring {
     }
 
     fn create_as(folder: &Folder, spec: &RingSpec, is_smaller: bool) -> Result<Ring> {
+        ensure_boot_id()?;
         let header = make_header(spec, is_smaller)?;
         let ring = above_standard(|| match spec.memory {
             Memory::File => Ring::create_file(folder, spec, header),

@@ -10,6 +10,7 @@ use crate::flush::drain::{Drain, Pass};
 use crate::flush::election::{Attempt, Lock};
 use crate::folder::Folder;
 use crate::holder::Holder;
+use crate::process::ensure_boot_id;
 use crate::ring::file_size_limit;
 use crate::sys::fsize;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -94,6 +95,7 @@ impl Flusher {
     pub fn elect(folder: &Folder, since_ns: u64) -> Result<Election> {
         fsize::block_signal();
         refuse_file_size_limit()?;
+        ensure_boot_id()?;
         match Lock::attempt(folder)? {
             Attempt::Held(holder) => Ok(Election::Lost(holder)),
             Attempt::Won(lock) => {

@@ -12,7 +12,7 @@ use crate::flush::sites::Sites;
 use crate::geometry::{Geometry, LANE_BLOCK};
 use crate::layout::{Control, LaneBlock, lane_kind};
 use crate::mutant::{self, Mutant};
-use crate::process::{ProcessId, ProcessState, boot_id};
+use crate::process::{ProcessId, ProcessState, boot_id, is_another_boot};
 use crate::reader::{Closed, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source};
 use crate::sys::futex;
 use crate::sys::map::FutexPage;
@@ -435,7 +435,7 @@ impl Follow {
 
     /// Whether the ring is of another boot than this one.
     pub(crate) fn is_of_another_boot(&self) -> bool {
-        self.reader.header().boot_id != boot_id()
+        is_another_boot(self.reader.header().boot_id)
     }
 
     /// The newest record's calendar time, for telling an earlier run from this one.

@@ -25,7 +25,7 @@ use crate::descriptor::above_standard;
 use crate::error::{Error, Result};
 use crate::folder::{Folder, is_log_name, is_ring_name};
 use crate::mutant::{self, Mutant};
-use crate::process::boot_id;
+use crate::process::{boot_id, is_another_boot};
 use crate::reader::is_role;
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use std::fs::File;
@@ -110,7 +110,7 @@ impl Entry {
     /// Whether the machine has stopped since: what was written may not have reached the disk.
     #[must_use]
     pub fn is_of_another_boot(&self) -> bool {
-        self.boot_id != boot_id()
+        is_another_boot(self.boot_id)
     }
 
     /// Whether it removes the ring with this UUID.
