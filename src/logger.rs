@@ -121,7 +121,9 @@ impl Logger {
         if geometry != spec.geometry {
             let (size, wanted) = (geometry.file_size(), spec.geometry.file_size());
             let (slots, lanes, place) = (geometry.slots(), geometry.lanes(), ring.path().display());
-            complain(format_args!("no room for a ring of {wanted} bytes; {place} has {size}, {slots} slots in each of {lanes} lanes"));
+            complain(format_args!(
+                "no room for a ring of {wanted} bytes; {place} has {size}, {slots} slots in each of {lanes} lanes"
+            ));
         }
         // A forked child, wherever it is by then, logs to the same folder.
         builder.settings.dir = Some(folder.path().to_owned());

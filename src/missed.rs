@@ -43,7 +43,8 @@ impl Missed {
 
     /// Whether it may try now.
     pub(crate) fn may_try(&self, me: u32) -> bool {
-        !self.has_failed(me) || (clock::boottime_ns() >= self.again_ns.load(Ordering::Relaxed) && !mutant::is(Mutant::TriedOnce))
+        !self.has_failed(me)
+            || (clock::boottime_ns() >= self.again_ns.load(Ordering::Relaxed) && !mutant::is(Mutant::TriedOnce))
     }
 
     /// Notes that it failed. Whether that was the first time.

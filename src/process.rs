@@ -1,7 +1,7 @@
 //! Which process is it: an identity that survives the reuse of pids, and whether that process still lives.
 
-use crate::mutant::{self, Mutant};
 use crate::error::{Error, Result};
+use crate::mutant::{self, Mutant};
 use rustix::process::{Pid, test_kill_process};
 use std::fs;
 use std::io;
@@ -143,7 +143,9 @@ pub(crate) fn is_another_boot(there: [u8; 16]) -> bool {
 pub(crate) fn ensure_boot_id() -> Result<()> {
     use std::io::ErrorKind::{NotFound, PermissionDenied};
     match read_boot_id() {
-        Err(error) if !matches!(error.kind(), NotFound | PermissionDenied) => Err(Error::io("read", BOOT_ID_FILE)(error)),
+        Err(error) if !matches!(error.kind(), NotFound | PermissionDenied) => {
+            Err(Error::io("read", BOOT_ID_FILE)(error))
+        }
         _ => Ok(()),
     }
 }

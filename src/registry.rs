@@ -177,13 +177,16 @@ impl LoggerCell {
     /// At the end of a forked child that has lost records: a last try to say so.
     fn tell_missed(&'static self) {
         let me = std::process::id();
-        let Some(builder) = self.builder.get().filter(|_| self.missed.lost(me) > 0 && self.page.get().is_none()) else { return };
+        let has_lost = |_: &&Builder| self.missed.lost(me) > 0 && self.page.get().is_none();
+        let Some(builder) = self.builder.get().filter(has_lost) else { return };
         if self.page.begin() {
             self.make_again(builder, me);
         }
         let lost = self.missed.lost(me);
         if self.page.get().is_none() && lost > 0 {
-            complain(format_args!("{lost} records of this forked process (pid {me}) are lost, because it could not make its ring"));
+            complain(format_args!(
+                "{lost} records of this forked process (pid {me}) are lost, because it could not make its ring"
+            ));
         }
     }
 }

@@ -107,7 +107,8 @@ fn show(flusher: Option<Holder>, rings: &[(String, RingStatus)]) -> String {
     text += &table(&rows);
     for (_, status) in rings {
         if let Some(size) = status.smaller {
-            text += &format!("the ring of pid {} has only {size} bytes, because there was no room for more\n", status.pid);
+            text +=
+                &format!("the ring of pid {} has only {size} bytes, because there was no room for more\n", status.pid);
         }
     }
     text

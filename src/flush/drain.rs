@@ -400,7 +400,8 @@ impl Limits {
         let share = usize::try_from(file / 4).unwrap_or(usize::MAX);
         // What ends a line that somebody else cut may come on top of a full file.
         let margin = if file == u64::MAX { 0 } else { FILE_MARGIN };
-        Limits { file: file.saturating_sub(margin), record: if margin == 0 { usize::MAX } else { share }, batch: share.min(BATCH) }
+        let record = if margin == 0 { usize::MAX } else { share };
+        Limits { file: file.saturating_sub(margin), record, batch: share.min(BATCH) }
     }
 }
 

@@ -153,7 +153,9 @@ impl Entry {
 
     /// The ring that it removes; a part has one at most.
     pub(crate) fn removed(&self) -> Option<&str> {
-        self.changes.iter().find_map(|change| if let Change::Remove { ring, .. } = change { Some(ring.as_str()) } else { None })
+        self.changes
+            .iter()
+            .find_map(|change| if let Change::Remove { ring, .. } = change { Some(ring.as_str()) } else { None })
     }
 }
 
@@ -495,14 +497,21 @@ mod tests {
     fn an_entry_falls_into_the_parts_of_its_roles() {
         let append = |log: &str, length| Change::Append { log: log.into(), file: (1, 2), offset: 0, length };
         let of = |role: &str| Change::Of { role: role.into() };
-        let changes = vec![append("x", 1), of("host"), append("host", 2), append("host.jsonl", 3), of("worker"), append("worker", 1)];
+        let changes = vec![
+            append("x", 1),
+            of("host"),
+            append("host", 2),
+            append("host.jsonl", 3),
+            of("worker"),
+            append("worker", 1),
+        ];
         let entry = Entry { epoch: 7, boot_id: [1; 16], changes: changes.clone(), bytes: b"1abcde2".to_vec() };
-        let found: Vec<_> = entry.parts().into_iter().map(|part| (part.role().map(str::to_owned), part.changes, part.bytes)).collect();
+        let found: Vec<_> =
+            entry.parts().into_iter().map(|part| (part.role().map(str::to_owned), part.changes, part.bytes)).collect();
         let part = |role: Option<&str>, from: usize, to: usize, bytes: &[u8]| {
             (role.map(str::to_owned), changes[from..to].to_vec(), bytes.to_vec())
         };
-        let expected =
-            [part(None, 0, 1, b"1"), part(Some("host"), 1, 4, b"abcde"), part(Some("worker"), 4, 6, b"2")];
+        let expected = [part(None, 0, 1, b"1"), part(Some("host"), 1, 4, b"abcde"), part(Some("worker"), 4, 6, b"2")];
         assert_eq!(found, expected);
     }
 

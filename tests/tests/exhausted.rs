@@ -45,9 +45,21 @@ fn a_flusher_without_a_descriptor_to_be_had_drains_what_it_has_open() {
 fn a_flusher_that_has_no_descriptor_now_and_then_doubles_and_loses_nothing_of_sixty_rings() {
     let scratch = Scratch::new("storm");
     let folder = scratch.path().join("logs");
-    let mut host = Actor::start(ACTOR, "host", &folder, &["flush", "line:up", "wait", "hold-files:12:120", "wait", "flush"]);
+    let mut host =
+        Actor::start(ACTOR, "host", &folder, &["flush", "line:up", "wait", "hold-files:12:120", "wait", "flush"]);
     host.line();
-    let script = ["flusher=never", "slots=1024", "lanes=3", "log:1", "line:up", "wait", "slowly:600:3000", "line:logged", "wait", "flush"];
+    let script = [
+        "flusher=never",
+        "slots=1024",
+        "lanes=3",
+        "log:1",
+        "line:up",
+        "wait",
+        "slowly:600:3000",
+        "line:logged",
+        "wait",
+        "flush",
+    ];
     let mut workers: Vec<Actor> = (0..60).map(|_| Actor::start(ACTOR, "worker", &folder, &script)).collect();
     workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "up"));
     host.go();
@@ -120,10 +132,12 @@ fn twenty_forked_children_find_room_in_shared_memory_that_is_too_small_for_their
         let rings = format!("rings={}/rings", disk.path().display());
         let output = act(logs.path(), &[&rings, "say:parent", "flush", "fork:20", "flush"]);
         assert!(output.status.success(), "{output:?}");
-        let output = tool(TOOL, &["flush", "--once", "--rings", &rings["rings=".len()..], &logs.path().to_string_lossy()]);
+        let output =
+            tool(TOOL, &["flush", "--once", "--rings", &rings["rings=".len()..], &logs.path().to_string_lossy()]);
         assert!(output.status.code() != Some(2), "{output:?}");
         let lines = read(logs.path(), "host");
-        let own = |child: usize| lines.iter().filter(move |line| line.message.starts_with(&format!("child {child} line ")));
+        let own =
+            |child: usize| lines.iter().filter(move |line| line.message.starts_with(&format!("child {child} line ")));
         let counts: Vec<usize> = (0..20).map(|child| own(child).count()).collect();
         assert_eq!(counts, [20; 20], "{options}: every child logs");
     }
@@ -157,7 +171,9 @@ fn an_init_that_fails_leaves_no_ring_no_alarm_and_the_log_facade() {
     let output = act(&folder, &[]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("is not a FIFO") && said.contains("the facade is free"), "{said}");
-    let rings = || std::fs::read_dir(folder.join("rings")).expect("listed").filter_map(Result::ok).map(|entry| entry.file_name());
+    let rings = || {
+        std::fs::read_dir(folder.join("rings")).expect("listed").filter_map(Result::ok).map(|entry| entry.file_name())
+    };
     assert_eq!(rings().collect::<Vec<_>>(), ["doorbell"], "nothing is left");
     std::fs::remove_file(folder.join("rings/doorbell")).expect("removed");
     // The last step: somebody else has the facade.
@@ -179,7 +195,8 @@ fn a_file_size_limit_below_the_rotation_size_makes_smaller_files_and_loses_nothi
     let folder = scratch.path().join("logs");
     // Of 1024 bytes each, far below the 10 MiB at which files are rotated.
     let blocks = 1200;
-    let output = limited(blocks, &format!("seq -f %200.0f 20000 | {TOOL} pipe --role worker --dir {}", folder.display()));
+    let output =
+        limited(blocks, &format!("seq -f %200.0f 20000 | {TOOL} pipe --role worker --dir {}", folder.display()));
     assert!(output.status.success(), "{output:?}");
     let lines = read(&folder, "worker");
     let found: Vec<usize> = lines.iter().filter_map(|line| line.message.trim().parse().ok()).collect();
@@ -202,9 +219,23 @@ fn a_message_beyond_the_file_size_limit_is_cut_and_nobody_dies() {
     assert!(output.status.success(), "{output:?}");
     let lines = read(&folder, "host");
     assert_eq!(numbers(&lines, lines[0].pid), [0, 1]);
-    assert!(lines.iter().any(|line| line.message.ends_with("[cut; the message had 3000000 bytes]")), "{:?}", lines.iter().map(|line| line.message.len()).collect::<Vec<_>>());
+    assert!(
+        lines.iter().any(|line| line.message.ends_with("[cut; the message had 3000000 bytes]")),
+        "{:?}",
+        lines.iter().map(|line| line.message.len()).collect::<Vec<_>>()
+    );
     // The limit may be lowered at any time, as sandboxes do; without a flusher of its own nothing but the log call writes.
-    let script = ["flusher=never", "log:1", "disk:8192", "long:200000", "set-log:debug", "disk:0", "long:200000", "log:1", "kill"];
+    let script = [
+        "flusher=never",
+        "log:1",
+        "disk:8192",
+        "long:200000",
+        "set-log:debug",
+        "disk:0",
+        "long:200000",
+        "log:1",
+        "kill",
+    ];
     let output = act(&folder, &script);
     use std::os::unix::process::ExitStatusExt;
     assert_eq!(output.status.signal(), Some(9), "it lives to the end: {output:?}");

@@ -399,7 +399,9 @@ fn a_file_that_cannot_be_written_or_renamed_holds_up_no_other_role() {
         let mut host = Actor::start(ACTOR, "host", &folder, &["line:up", "wait"]);
         host.line();
         let sizes = ["flusher=never", "rotate=8192", "keep=2"];
-        let worker = [&sizes[..], &["log:10", "flush", "line:up", "wait", "slowly:800:50", "line:logged", "wait", "exit"]].concat();
+        let worker =
+            [&sizes[..], &["log:10", "flush", "line:up", "wait", "slowly:800:50", "line:logged", "wait", "exit"]]
+                .concat();
         let mut worker = Actor::start(ACTOR, "worker", &folder, &worker);
         worker.line();
         blocked.set(&folder, true);
@@ -439,7 +441,17 @@ fn a_flusher_that_dies_with_a_suspended_role_leaves_every_line_once() {
             return;
         }
         let folder = scratch.path().join("logs");
-        let script = ["flusher=never", "rotate=8192", "keep=90", "log:10", "line:up", "wait", "slowly:2000:200", "line:logged", "wait"];
+        let script = [
+            "flusher=never",
+            "rotate=8192",
+            "keep=90",
+            "log:10",
+            "line:up",
+            "wait",
+            "slowly:2000:200",
+            "line:logged",
+            "wait",
+        ];
         let mut workers = ["worker", "other"].map(|role| Actor::start(ACTOR, role, &folder, &script));
         workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "up"));
         fs::write(folder.join("worker.log"), "").expect("written");
@@ -447,7 +459,8 @@ fn a_flusher_that_dies_with_a_suspended_role_leaves_every_line_once() {
         let mut random = Random::from_env("LASTWORDS_MEDDLING_SEED");
         for round in 0..8 {
             let mut flusher = Command::new(env!("CARGO_BIN_EXE_drainer"));
-            let mut flusher = flusher.arg(&folder).args(["all", "on"]).stderr(std::process::Stdio::null()).spawn().expect("ran");
+            let mut flusher =
+                flusher.arg(&folder).args(["all", "on"]).stderr(std::process::Stdio::null()).spawn().expect("ran");
             // Every second one finds the file blocked, the others have it open when it is.
             std::thread::sleep(Duration::from_millis(30 + random.below(30)));
             blocked.set(&folder, true);

@@ -201,7 +201,10 @@ impl Drain {
     /// Whether a part that waits says how far a ring of this name is drained, or that it is to be removed: until then its
     /// own positions are not the ones that count.
     pub(super) fn is_spoken_for(&self, name: &str) -> bool {
-        let names = |change: &Change| matches!(change, Change::Position { ring, .. } | Change::Remove { ring, .. } if ring == name);
+        let names = |change: &Change| match change {
+            Change::Position { ring, .. } | Change::Remove { ring, .. } => ring == name,
+            _ => false,
+        };
         self.held.iter().any(|held| held.part.changes.iter().any(names))
     }
 

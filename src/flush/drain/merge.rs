@@ -326,12 +326,16 @@ impl Drain {
             let (role, uuid) = (self.rings[ring].role, self.rings[ring].reader.header().uuid);
             let finished = self.finish(ring, pass);
             match finished {
-                // It is left aside.
-                Err(_) if self.rings.get(ring).is_some_and(|ring| ring.reader.header().uuid == uuid && self.is_aside(ring, now)) => {}
+                Err(_) if self.has_set_aside(uuid, now) => {}
                 finished => _ = self.unless_suspended(role, finished)?,
             }
         }
         Ok(())
+    }
+
+    /// Whether the ring with this UUID is left alone for a moment.
+    fn has_set_aside(&self, uuid: [u8; 16], now: Instant) -> bool {
+        self.rings.iter().any(|ring| ring.reader.header().uuid == uuid && self.is_aside(ring, now))
     }
 
     fn finish(&mut self, ring: usize, pass: &mut Pass) -> Result<()> {

@@ -282,7 +282,9 @@ fn starved(what: &str) {
     let set = |on: bool| match what {
         "files" => limit_files(on),
         "memory" => limit_memory(on.then_some(0)),
-        "room" | "inodes" if !on => (0..10_000).for_each(|n| _ = std::fs::remove_file(folder.join(format!("filler-{n}")))),
+        "room" | "inodes" if !on => {
+            (0..10_000).for_each(|n| _ = std::fs::remove_file(folder.join(format!("filler-{n}"))))
+        }
         "room" => _ = std::fs::write(folder.join("filler-0"), vec![1; 64 << 20]),
         "inodes" => _ = (0..10_000).find(|n| std::fs::File::create(folder.join(format!("filler-{n}"))).is_err()),
         other => panic!("no lack of {other}"),
@@ -312,7 +314,8 @@ fn limit_memory(more: Option<u64>) {
     let pages: u64 = statm.split(' ').next().and_then(|pages| pages.parse().ok()).expect("pages");
     let hard = rustix::process::getrlimit(rustix::process::Resource::As).maximum;
     let current = more.map_or(hard, |more| Some(pages * 4096 + more));
-    rustix::process::setrlimit(rustix::process::Resource::As, rustix::process::Rlimit { current, maximum: hard }).expect("limited");
+    rustix::process::setrlimit(rustix::process::Resource::As, rustix::process::Rlimit { current, maximum: hard })
+        .expect("limited");
 }
 
 /// Takes all descriptors that this process may have, again and again.
