@@ -32,8 +32,14 @@ pub(crate) struct Missed {
 
 impl Missed {
     pub(crate) const fn new() -> Missed {
-        const ZERO: AtomicU64 = AtomicU64::new(0);
-        Missed { pid: AtomicU32::new(0), again_ns: ZERO, pause_ns: ZERO, count: ZERO, first: ZERO, last: ZERO }
+        Missed {
+            pid: AtomicU32::new(0),
+            again_ns: AtomicU64::new(0),
+            pause_ns: AtomicU64::new(0),
+            count: AtomicU64::new(0),
+            first: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+        }
     }
 
     /// Whether this process has failed before.

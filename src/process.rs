@@ -130,6 +130,7 @@ pub fn boot_id() -> [u8; 16] {
 }
 
 /// Whether this boot's id, `here`, is known and another than `there`.
+#[cfg(feature = "flusher")]
 pub(crate) fn is_another_boot(there: [u8; 16]) -> bool {
     let here = boot_id();
     here != [0; 16] && here != there
