@@ -8,8 +8,8 @@ use crate::flush::memory::UnseenRing;
 use crate::flush::recover::ending;
 use crate::flush::witness;
 use crate::folder::{Folder, SHM_ENDING};
+use crate::layout::{lane_kind, ring_flag};
 use crate::level::Level;
-use crate::layout::lane_kind;
 use crate::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -40,6 +40,8 @@ pub struct RingStatus {
     pub late: u64,
     /// Age of the oldest record that is not in the log file.
     pub lag: Duration,
+    /// The ring is smaller than its process wished for, because there was no room: its size in bytes.
+    pub smaller: Option<u64>,
 }
 
 impl RingStatus {
@@ -75,6 +77,7 @@ impl RingStatus {
             lost: lanes.iter().map(|lane| lane.dropped).sum::<u64>() + control.overwritten(),
             late: control.late(),
             lag: lag(reader, &lanes)?,
+            smaller: (reader.header().flags & ring_flag::SMALLER != 0).then(|| reader.geometry().file_size()),
         })
     }
 }
@@ -108,6 +111,7 @@ impl RingStatus {
             lost: 0,
             late: 0,
             lag: Duration::ZERO,
+            smaller: None,
         }))
     }
 }
