@@ -33,9 +33,14 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 /// A ring for which there is no room as it was wished for takes this share of what is left at most.
 const ROOM_SHARE: u64 = 8;
+
+/// Tries to make the smallest ring where there is no room, and the time between two.
+const SMALLEST_TRIES: u32 = 10;
+const SMALLEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// What a ring is made with.
 #[derive(Debug, Clone)]
@@ -147,10 +152,18 @@ impl Ring {
             // Not even tried: it would take the room of others until it fails.
             spec.geometry = spec.geometry.within(free / ROOM_SHARE);
         }
+        let mut tries = 0..SMALLEST_TRIES;
         loop {
             match fsize::without_signal(|| Ring::create_as(folder, &spec, spec.geometry != wanted)) {
                 Err(error) if lacks_room(&error) => {
-                    let Some(smaller) = spec.geometry.smaller() else { return Err(error) };
+                    let Some(smaller) = spec.geometry.smaller() else {
+                        // Others who try larger ones at this moment give their room back.
+                        if tries.next().is_none() {
+                            return Err(error);
+                        }
+                        std::thread::sleep(SMALLEST_PAUSE);
+                        continue;
+                    };
                     // What is left is for all who come.
                     spec.geometry = smaller.within(free_space(folder, spec.memory) / ROOM_SHARE);
                 }
