@@ -123,7 +123,12 @@ pub struct RingHeader {
     /// How many of the records that no file shows an ERROR brings into the log file; 0 for none.
     pub pull: u32,
     /// Reserved, zero.
-    pub reserved: [u8; 20],
+    pub reserved: [u8; 8],
+    /// KiB of backlog segments that the process may have at a time, see `backlog.rs`; 0 for none. Only shown: a reader
+    /// takes what it finds.
+    pub backlog_kib: u32,
+    /// Reserved, zero.
+    pub reserved2: [u8; 8],
     /// Checksum of all bytes before this field.
     pub checksum: u64,
 }
@@ -240,8 +245,10 @@ pub struct LaneBlock {
     pub kind: AtomicU64,
     /// How many threads have owned the lane.
     pub claims: AtomicU64,
+    /// Highest sequence that the producer copied to a backlog segment; a hint, see `backlog.rs`.
+    pub kept: AtomicU64,
     /// Zero; keeps the parts on lines of their own.
-    pub producer_padding: [AtomicU64; 8],
+    pub producer_padding: [AtomicU64; 7],
     /// The last owners, the n-th at n modulo [`OWNERS`].
     pub owners: [Owner; OWNERS],
     /// What the flusher writes, with pwrite only.
@@ -386,6 +393,7 @@ const _: () = {
     assert!(offset_of!(RingHeader, pid) == 72 && offset_of!(RingHeader, pid_namespace) == 80);
     assert!(offset_of!(RingHeader, rotate_size) == 112 && offset_of!(RingHeader, role) == 136);
     assert!(offset_of!(RingHeader, sync_ms) == 232 && offset_of!(RingHeader, reserved) == 244);
+    assert!(offset_of!(RingHeader, backlog_kib) == 252 && offset_of!(RingHeader, reserved2) == 256);
     assert!(size_of::<SlotHead>() == 48 && offset_of!(SlotHead, call_site) == 32);
     assert!(offset_of!(SlotHead, length) == 40 && offset_of!(SlotHead, encoding) == 47);
 };
@@ -399,6 +407,7 @@ const _: () = {
     assert!(offset_of!(Control, filter) == 256 && offset_of!(Control, anchors) == 2048);
     assert!(size_of::<AnchorCell>() == 32);
     assert!(size_of::<LaneBlock>() == 384 && offset_of!(LaneBlock, owners) == 128);
+    assert!(offset_of!(LaneBlock, kept) == 64);
     assert!(offset_of!(LaneBlock, consumer) == 256 && size_of::<Owner>() == 32);
     assert!(size_of::<Consumer>() == 64);
 };

@@ -1,5 +1,6 @@
 //! A logger: one ring, and the threads that write to it.
 
+use crate::backlog::{Backlog, KeptLane};
 use crate::clock::{self, ANCHOR_TICKS, AnchorWriter};
 use crate::config::Builder;
 use crate::directives::Directives;
@@ -65,6 +66,7 @@ pub(crate) struct LaneSeat {
     pub(crate) number: usize,
     pub(crate) lane: Lane<'static>,
     pub(crate) gave_up: Option<GaveUp>,
+    pub(crate) kept: KeptLane,
     /// For what no file shows: it is always overwritten, and nobody waits for it.
     pub(crate) fine: bool,
 }
@@ -102,6 +104,7 @@ pub(crate) struct Logger {
     known_filter: RwLock<KnownFilter>,
     anchors: AnchorWriter,
     spill: SpillWriter,
+    backlog: Backlog,
     doorbell: File,
     builder: Builder,
     /// Ids of call sites, by address or hash, for all threads.
@@ -125,7 +128,10 @@ impl Logger {
         let fine_overflow = spec.records_finer();
         let shared = spec.geometry.overflow_lanes() - usize::from(fine_overflow);
         ring_doorbell(&doorbell);
+        let blocks = (0..spec.geometry.lanes()).map(|lane| ring.block(lane));
+        let backlog = Backlog::new(ring.path(), spec.geometry, blocks, spec.backlog_max, spec.sync_ms > 0);
         Ok(Box::new(Logger {
+            backlog,
             control: ring.control(),
             policy: spec.full,
             generation: next_generation(),
@@ -301,7 +307,7 @@ impl Logger {
             self.fine_lanes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).ok()?;
         }
         *made = true;
-        Some(LaneSeat { number, lane: self.ring.lane(number), gave_up: None, fine })
+        Some(LaneSeat { number, lane: self.ring.lane(number), gave_up: None, kept: KeptLane::default(), fine })
     }
 
     /// Gives a thread's lane back for the next thread.
@@ -325,7 +331,7 @@ impl Logger {
     pub(crate) fn write_shared_fine(&self, message: &Message<'_>) {
         let Some(shared) = &self.fine_overflow else { return };
         let number = self.seats.len() + self.overflow.len();
-        let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None, fine: true };
+        let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None, kept: KeptLane::default(), fine: true };
         shared.with(message.origin.thread, Instant::now(), fresh, |seat| self.write(seat, message));
     }
 
@@ -338,7 +344,7 @@ impl Logger {
             // Each thread begins at another lane; a further one is for a handler that interrupted the first one's owner.
             let index = (message.origin.thread as usize + index) % lanes;
             let number = self.seats.len() + index;
-            let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None, fine: false };
+            let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None, kept: KeptLane::default(), fine: false };
             let write = |seat: &mut LaneSeat| self.write(seat, message);
             if self.overflow[index].with(message.origin.thread, limit, fresh, write).is_some() {
                 return;
@@ -387,23 +393,41 @@ impl Logger {
     /// False if the message was dropped.
     #[cold]
     fn make_room(&self, seat: &mut LaneSeat, slots: u64) -> bool {
-        match self.policy {
-            FullPolicy::Overwrite => true,
-            FullPolicy::DropNewest => {
+        // Nobody makes room in a ring that was cut, and what is kept of it would be anything.
+        if self.overwrites() || self.ring.is_hit() {
+            return true;
+        }
+        let blocks = self.policy == FullPolicy::Block;
+        if blocks && !crate::thread::is_flusher() {
+            let LaneSeat { lane, gave_up, kept, .. } = &mut *seat;
+            let ring = || ring_doorbell(&self.doorbell);
+            full::wait_for_room(lane, slots, kept.enough, gave_up, self.control, &self.folder, ring);
+        }
+        while !seat.lane.has_room(slots) {
+            if self.keep(seat) {
+                continue;
+            }
+            if let Some(gave_up) = &mut seat.gave_up {
+                gave_up.overwrites();
+            }
+            if !blocks {
                 count_drop(self.ring.block(seat.number), clock::now());
                 self.ring_if_armed();
-                false
             }
-            FullPolicy::Block => {
-                // Nobody makes room in a ring that was cut.
-                if !crate::thread::is_flusher() && !self.ring.is_hit() {
-                    let LaneSeat { lane, gave_up, .. } = seat;
-                    let ring = || ring_doorbell(&self.doorbell);
-                    full::wait_for_room(lane, slots, gave_up, self.control, &self.folder, ring);
-                }
-                true
-            }
+            return blocks;
         }
+        true
+    }
+
+    /// Keeps slots of a full lane in a backlog segment. False if that cannot be.
+    fn keep(&self, seat: &mut LaneSeat) -> bool {
+        let settled = seat.lane.kept().max(seat.lane.released());
+        let done = self.backlog.keep(seat.number, &mut seat.lane, &mut seat.kept);
+        if done && seat.kept.chunk.0 > settled + 1 {
+            // What was overwritten before, when nothing could be kept.
+            self.spill.forget_overwritten(seat.number, settled + 1..seat.kept.chunk.0);
+        }
+        done
     }
 
     /// A message that does not fit the ring goes to a spill file; where that cannot be, and beyond the longest message,
@@ -435,9 +459,12 @@ impl Logger {
         let block = self.ring.block(lane);
         let released = block.consumer.released.load(Ordering::Acquire);
         let agrees = block.consumer.released_inverted.load(Ordering::Acquire) == !released;
+        // In this order: who sees a slot reserved for the next lap sees that the one before was kept.
         let reserved = block.reserved.load(Ordering::Acquire);
+        let kept = if mutant::is(Mutant::KeptSpillRemoved) { 0 } else { self.backlog.kept(lane) };
         LaneProgress {
             released: if agrees { released } else { 0 },
+            kept,
             overwritten: reserved.saturating_sub(self.ring.geometry().slots()),
         }
     }

@@ -62,6 +62,8 @@ pub struct RingSpec {
     pub crash_keep: u32,
     /// How many finer records an ERROR brings into the log file.
     pub pull: u32,
+    /// Bytes of backlog segments that the process may have at a time; 0 for none.
+    pub backlog_max: u64,
 }
 
 impl RingSpec {
@@ -82,6 +84,7 @@ impl RingSpec {
             sync_ms: 0,
             crash_keep: 0,
             pull: 0,
+            backlog_max: 0,
         }
     }
 
@@ -355,6 +358,7 @@ fn make_header(spec: &RingSpec) -> Result<RingHeader> {
         sync_ms: spec.sync_ms,
         crash_keep: spec.crash_keep + 1,
         pull: spec.pull,
+        backlog_kib: u32::try_from(spec.backlog_max.div_ceil(1024)).unwrap_or(u32::MAX),
         role_length: spec.role.len() as u16,
         app_length: spec.app.len().min(APP_MAX) as u16,
         role: [0; ROLE_MAX],

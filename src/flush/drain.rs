@@ -89,7 +89,7 @@ pub struct Drain {
     floor: u64,
     /// Highest order key that may be written in this pass.
     limit: u64,
-    /// Spill files whose messages are in the batch.
+    /// Spill files whose messages are in the batch, and backlog segments that are drained.
     spills: Vec<PathBuf>,
     /// UUIDs of rings that are not kept open but are open now, the oldest use first.
     recent: VecDeque<[u8; 16]>,
@@ -195,6 +195,9 @@ impl Drain {
         self.commit(Vec::new())?;
         self.finish_dead(false, &mut pass)?;
         self.tell_events()?;
+        // What an earlier flusher left, which died before it removed it.
+        self.sweep();
+        self.drop_spills();
         pass.waiting = self.rings.iter().any(|ring| ring.lanes.iter().any(|lane| !lane.batch.is_empty()));
         Ok(pass)
     }

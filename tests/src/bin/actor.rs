@@ -2,7 +2,7 @@
 //!
 //! `actor ROLE FOLDER [setting=value …] [action …]`
 //!
-//! Settings: `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`,
+//! Settings: `backlog` (bytes), `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`,
 //! `durable` (milliseconds), `format`, `guard`, `crash-files`, `pull`, `panics` (`off`, or `slow` for an earlier hook that takes its time), `handlers=earlier`.
 //! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `debug:TEXT`,
 //! `error:TEXT`, `facade:TEXT`, `each:TEXT` (at every level, by macro, with target `noisy::inner`, and by the facade), `fine:N` (N lines at TRACE), `mixed:T:N` (T threads with
@@ -61,6 +61,7 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
         "keep" => builder.rotate_keep(number()),
         "memory" => builder.memory(Memory::Shared),
         "rings" => builder.rings(value),
+        "backlog" => builder.backlog_max(value.parse().expect("bytes")),
         "console" => builder.console(true),
         "flusher" => builder.flusher(Flusher::Never),
         "durable" => builder.durable(Duration::from_millis(value.parse().expect("milliseconds"))),
