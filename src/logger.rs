@@ -23,7 +23,7 @@ use crate::sys::{futex, hooks};
 use crossbeam_utils::CachePadded;
 use std::collections::HashMap;
 use std::fs::File;
-use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,8 @@ pub(crate) const FLUSH_MAX: Duration = Duration::from_secs(2);
 /// Longest wait for an overflow lane, before a message is counted as lost. Its owner waits for room at most 100 ms; more
 /// passes only where very many threads share the lanes and the processors.
 const OVERFLOW_MAX: Duration = Duration::from_secs(1);
+/// The same beside a flusher that has stood still for a whole wait, and still does: a process with many roles waits once.
+const FLUSH_STILL: Duration = Duration::from_millis(20);
 /// Wait for a flusher of another process, where none lives and this process never flushes itself.
 const ALONE_MAX: Duration = Duration::from_millis(100);
 /// The flusher sleeps and wants to hear of urgent records and filling lanes only.
@@ -39,6 +41,11 @@ const ALONE_MAX: Duration = Duration::from_millis(100);
 pub(crate) const ARMED_URGENT: u32 = 1;
 /// The flusher sleeps and wants to hear of the next record.
 pub(crate) const ARMED_ANY: u32 = 2;
+
+/// The heartbeat of the flusher during a whole wait for the files that ended without them, [`NOBODY`] where none lived, and 0
+/// where there was no such wait.
+static STOOD_STILL: AtomicU64 = AtomicU64::new(0);
+const NOBODY: u64 = u64::MAX;
 
 /// Counts the loggers that this program's memory has seen, so that ids of an earlier ring are never taken for ours.
 static GENERATIONS: AtomicU32 = AtomicU32::new(0);
@@ -524,22 +531,36 @@ impl Logger {
             let value = consumer.written.load(Ordering::Acquire);
             value >= *head && consumer.written_inverted.load(Ordering::Acquire) == !value
         };
-        let start = Instant::now();
+        if targets.iter().all(written) || self.wait_until(timeout, || targets.iter().all(written)) {
+            return Ok(());
+        }
+        Err(Error::FlushTimeout { seconds: timeout.as_secs() })
+    }
+
+    /// Waits for the flusher until `done`, which is returned.
+    fn wait_until(&self, timeout: Duration, done: impl Fn() -> bool) -> bool {
+        let beat = || full::heartbeat(&self.folder).unwrap_or(NOBODY);
+        let (start, before) = (Instant::now(), beat());
+        let mut still = before == STOOD_STILL.load(Ordering::Relaxed);
         self.control.waiters.fetch_add(1, Ordering::SeqCst);
         let done = loop {
             let seen = self.control.progress.load(Ordering::SeqCst);
-            if targets.iter().all(written) {
+            if done() {
                 break true;
             }
-            let Some(left) = timeout.checked_sub(start.elapsed()) else { break false };
-            if start.elapsed() > ALONE_MAX && self.is_alone() {
+            let waited = start.elapsed();
+            still = still && !(waited >= FLUSH_STILL && beat() != before);
+            if waited >= timeout || (still && waited >= FLUSH_STILL) || (waited > ALONE_MAX && self.is_alone()) {
                 break false;
             }
             ring_doorbell(&self.doorbell);
-            futex::wait(&self.control.progress, seen, left.min(Duration::from_millis(20)));
+            futex::wait(&self.control.progress, seen, (timeout - waited).min(FLUSH_STILL));
         };
         self.control.waiters.fetch_sub(1, Ordering::SeqCst);
-        if done { Ok(()) } else { Err(Error::FlushTimeout { seconds: timeout.as_secs() }) }
+        if !done && start.elapsed() >= FLUSH_MAX {
+            STOOD_STILL.store(if beat() == before { before } else { 0 }, Ordering::Relaxed);
+        }
+        done
     }
 }
 

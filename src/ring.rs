@@ -311,6 +311,12 @@ impl Ring {
         (start..start + geometry.file_size() as usize).contains(&address)
     }
 
+    /// Brings its file to the disk.
+    #[cfg(feature = "flusher")]
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
     /// The descriptor that holds the lock.
     pub(crate) fn raw_fd(&self) -> std::os::fd::RawFd {
         self.file.as_raw_fd()

@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::complain::complain;
 use crate::flush::flusher::{Election, Flusher};
+use crate::flush::vigil::Vigil;
 use crate::folder::Folder;
 use crate::holder::Holder;
 use crate::mutant::{self, Mutant};
@@ -166,7 +167,7 @@ pub(crate) fn wait_for_end(timeout: Duration) {
 }
 
 fn stand_by(folder: &Folder, since: u64) {
-    let mut said = false;
+    let (mut said, mut vigil) = (false, Vigil::default());
     while !is_ending() {
         match Flusher::elect(folder, since) {
             Ok(Election::Won(mut flusher)) => {
@@ -175,7 +176,14 @@ fn stand_by(folder: &Folder, since: u64) {
                 drop(flusher);
                 count_elected(-1);
             }
-            Ok(Election::Lost(holder)) => wait_for_holders_end(holder),
+            Ok(Election::Lost(holder)) => {
+                let holder = holder.filter(Holder::may_live);
+                if vigil.look(folder, holder, Instant::now()) {
+                    sync_rings(&vigil);
+                } else {
+                    wait_for_holders_end(holder, &vigil);
+                }
+            }
             Err(error) => {
                 if !said {
                     complain(format_args!("cannot flush: {error}; what is logged stays in the rings"));
@@ -195,11 +203,24 @@ fn is_ending() -> bool {
 }
 
 /// Sleeps until the holder's process ends, where that can be seen.
-fn wait_for_holders_end(holder: Option<Holder>) {
-    let process = holder.filter(Holder::may_live).map(|holder| holder.process.pid);
+fn wait_for_holders_end(holder: Option<Holder>, vigil: &Vigil) {
+    let process = holder.map(|holder| holder.process.pid);
     let pid = process.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
     match pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
-        Some(pidfd) => wake::sleep_beside(LOOK_AGAIN, &pidfd),
+        Some(pidfd) => wake::sleep_beside(vigil.sleep(LOOK_AGAIN), &pidfd),
         None => wake::sleep(LOOK_AGAIN_BLIND),
+    }
+}
+
+/// Until the next look at a flusher that stands still: brings this process's rings to the disk as often as they wish,
+/// because nobody else does.
+fn sync_rings(vigil: &Vigil) {
+    let (start, until) = (Instant::now(), vigil.sleep(LOOK_AGAIN));
+    loop {
+        let every = registry::sync_rings();
+        wake::sleep(every.unwrap_or(until).min(until));
+        if start.elapsed() >= until || ENDING.load(Ordering::Acquire) || STATE.load(Ordering::Acquire) != state::RUN {
+            return;
+        }
     }
 }
