@@ -24,7 +24,8 @@
 //! So a producer adds to a segment only while the flusher is not past what is there already, looks again after it has
 //! written, and writes the same slots to a segment of another name if the flusher was faster. Whoever removes a segment
 //! looks at its length after having published `written`; so it has either seen what was added, or the producer has seen
-//! that it must not count on it. No name is used twice, because no sequence is the first to be kept twice.
+//! that it must not count on it. A new segment gets its name when it is complete, for the same reason, and no name is used
+//! twice, because no sequence is the first to be kept twice. `tests/tests/backlog_model.rs` walks through all of this.
 
 use crate::complain::complain;
 use crate::descriptor::above_standard;
@@ -228,16 +229,28 @@ impl Backlog {
         Ok(true)
     }
 
+    /// Makes a segment. It has its name only once it is complete, because whoever removes segments must not take the
+    /// beginning of one for all of it.
     fn write_new(&self, number: usize, lane: &Lane<'_>, chunk: (u64, u64)) -> io::Result<()> {
-        let path = segment::path(&self.ring, number, chunk.0);
-        let file = open(&path, OFlags::CREATE)?;
-        write_slots(&file, lane, chunk, 0)?;
-        if self.durable {
-            file.sync_all()?;
-            let folder = path.parent().unwrap_or(Path::new("."));
+        let unnamed = segment::unnamed(&self.ring, number);
+        let made = self.make(&unnamed, lane, chunk).and_then(|()| {
+            let path = segment::path(&self.ring, number, chunk.0);
+            rustix::fs::rename(&unnamed, &path).map_err(io::Error::from)
+        });
+        if made.is_err() {
+            // What it takes is wanted elsewhere, on a full disk for instance.
+            let _ = std::fs::remove_file(&unnamed);
+        } else if self.durable {
+            let folder = unnamed.parent().unwrap_or(Path::new("."));
             sync_names(folder).map_err(io::Error::other)?;
         }
-        Ok(())
+        made
+    }
+
+    fn make(&self, path: &Path, lane: &Lane<'_>, chunk: (u64, u64)) -> io::Result<()> {
+        let file = open(path, OFlags::CREATE | OFlags::TRUNC)?;
+        write_slots(&file, lane, chunk, 0)?;
+        if self.durable { file.sync_all() } else { Ok(()) }
     }
 
     /// Says once why what is not drained cannot be kept.

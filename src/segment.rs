@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 /// Ending of segments.
 const ENDING: &str = ".backlog";
+/// Ending of one that is being made.
+const UNNAMED: &str = ".keeping";
 /// Bytes up to which a segment grows, where its lane is not larger.
 const SIZE: u64 = 1 << 20;
 /// Segments in which a slot is looked for. Where they overlap, two hold the same slots.
@@ -61,6 +63,12 @@ pub fn slots_max(geometry: Geometry) -> u64 {
 #[must_use]
 pub fn path(ring: &Path, lane: usize, first: u64) -> PathBuf {
     ring.with_file_name(format!("{}.{lane}-{first}{ENDING}", stem(ring)))
+}
+
+/// Where a lane's next segment is written before it has its name.
+#[must_use]
+pub fn unnamed(ring: &Path, lane: usize) -> PathBuf {
+    ring.with_file_name(format!("{}.{lane}{UNNAMED}", stem(ring)))
 }
 
 /// The segments of a ring, or of one of its lanes, in the order of lane and first sequence.
@@ -128,7 +136,9 @@ pub fn remove_all(ring: &Path) -> io::Result<()> {
     for entry in entries(ring)? {
         let entry = entry?;
         let name = entry.file_name();
-        if name.to_str().and_then(|name| numbers(name.strip_prefix(&prefix)?)).is_some() {
+        let rest = name.to_str().and_then(|name| name.strip_prefix(&prefix)).unwrap_or_default();
+        let being_made = rest.strip_suffix(UNNAMED).is_some_and(|lane| lane.parse::<usize>().is_ok());
+        if being_made || numbers(rest).is_some() {
             remove(&entry.path())?;
         }
     }
