@@ -37,7 +37,7 @@ use crate::mutant::{self, Mutant};
 use crate::segment;
 use crate::sync::{Ordering, fence};
 use crate::sys::hooks;
-use crate::sys::words::write_words_at;
+use crate::sys::words::{file_size_limit, write_words_at};
 use rustix::fs::{CWD, Mode, OFlags};
 use std::fs::File;
 use std::io;
@@ -49,9 +49,9 @@ use std::time::{Duration, Instant};
 pub(crate) const BUDGET_DEFAULT: u64 = 64 << 20;
 /// Slots that are kept at once.
 const CHUNK: u64 = 512;
-/// Shortest time between two tries of a lane, where the budget is used up or the disk refuses: the records in between are
-/// overwritten at the speed at which they come.
-const AGAIN: Duration = Duration::from_millis(1);
+/// Time between two tries of a lane, where the budget is used up or the disk refuses: first this long, then twice as long each
+/// time up to the second. In between records are overwritten at the speed at which they come.
+const AGAIN: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(10)];
 /// Accounts of one process, as many as it has loggers.
 const ACCOUNTS_MAX: usize = 256;
 
@@ -97,7 +97,8 @@ pub(crate) struct KeptLane {
     pub(crate) chunk: (u64, u64),
     /// How far the flusher must have come for as much to be drained as was kept last.
     pub(crate) enough: u64,
-    failed: Option<Instant>,
+    /// When nothing could be kept last, and how long that counts.
+    failed: Option<(Instant, Duration)>,
     /// What [`Mutant::KeptLate`] has left for the next time.
     late: Option<(u64, u64)>,
 }
@@ -154,7 +155,7 @@ impl Backlog {
     /// KEEP:2 to KEEP:4 for a lane that is full. False where nothing could be kept: beyond the budget, and where the disk
     /// refuses.
     pub(crate) fn keep(&self, number: usize, lane: &mut Lane<'_>, state: &mut KeptLane) -> bool {
-        if self.budget == 0 || state.failed.is_some_and(|failed| failed.elapsed() < AGAIN) {
+        if self.budget == 0 || state.failed.is_some_and(|(at, pause)| at.elapsed() < pause) {
             return false;
         }
         let Some((first, last)) = lane.next_to_keep(CHUNK.min(lane.slots())) else { return false };
@@ -166,7 +167,8 @@ impl Backlog {
         let written = if self.used() > self.budget { None } else { Some(self.write(number, lane, state, (first, last))) };
         if !matches!(written, Some(Ok(()))) {
             mine.set(lane.kept(), before);
-            state.failed = Some(Instant::now());
+            let pause = state.failed.map_or(AGAIN[0], |(_, pause)| AGAIN[1].min(pause * 2));
+            state.failed = Some((Instant::now(), pause));
             written.and_then(io::Result::err).inspect(|error| self.say(error));
             return false;
         }
@@ -275,8 +277,7 @@ fn open(path: &Path, more: OFlags) -> io::Result<File> {
 fn write_slots(file: &File, lane: &Lane<'_>, chunk: (u64, u64), mut offset: u64) -> io::Result<()> {
     let pieces = lane.slot_words(chunk.0, chunk.1);
     let end = offset + pieces.iter().map(|words| size_of_val(*words) as u64).sum::<u64>();
-    // A write beyond the limit would end the process by SIGXFSZ.
-    if rustix::process::getrlimit(rustix::process::Resource::Fsize).current.is_some_and(|limit| limit < end) {
+    if file_size_limit().is_some_and(|limit| limit < end) {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     for mut words in pieces {

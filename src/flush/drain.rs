@@ -9,7 +9,7 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::flush::apply;
 use crate::flush::durable::Durable;
-use crate::flush::follow::{Follow, Scales};
+use crate::flush::follow::{Follow, LaneFollow, Scales};
 use crate::flush::journal::{Entry, Journal, Left};
 use crate::flush::lines;
 use crate::flush::output::Output;
@@ -198,7 +198,9 @@ impl Drain {
         // What an earlier flusher left, which died before it removed it.
         self.sweep();
         self.drop_spills();
-        pass.waiting = self.rings.iter().any(|ring| ring.lanes.iter().any(|lane| !lane.batch.is_empty()));
+        // A lane of which a read brought nothing but slots that are lost has more behind them.
+        let waits = |lane: &LaneFollow| !lane.batch.is_empty() || lane.batch.more;
+        pass.waiting = self.rings.iter().any(|ring| ring.failures == 0 && ring.lanes.iter().any(waits));
         Ok(pass)
     }
 
