@@ -90,6 +90,15 @@ impl Drainer {
     /// If the flusher does anything else.
     #[must_use]
     pub fn stand_at(&self, folder: &Path, call: usize, after: bool) -> Option<Traced> {
+        self.stand_where(folder, after, |index, _| index == call)
+    }
+
+    /// The same before or after the first system call of which `here` says so, by how many there were before and by its number.
+    ///
+    /// # Panics
+    /// If the flusher does anything else.
+    #[must_use]
+    pub fn stand_where(&self, folder: &Path, after: bool, here: impl Fn(usize, i64) -> bool) -> Option<Traced> {
         let mut traced = Traced::start(&mut self.command(folder)).expect("started");
         let mut calls = None;
         loop {
@@ -101,10 +110,10 @@ impl Drainer {
                     }
                     calls = Some(0);
                 }
-                Stop::Entry(_) => {
+                Stop::Entry(number) => {
                     let Some(calls) = &mut calls else { continue };
                     *calls += 1;
-                    if *calls == call + 1 {
+                    if here(*calls - 1, number as i64) {
                         if after {
                             assert_eq!(traced.to_system_call().expect("traced"), Stop::Exit);
                         }
@@ -112,7 +121,7 @@ impl Drainer {
                     }
                 }
                 Stop::Exit => {}
-                other => panic!("{other:?} before call {call}"),
+                other => panic!("{other:?} before it stood"),
             }
         }
     }

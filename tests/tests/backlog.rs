@@ -127,7 +127,7 @@ fn a_process_that_dies_with_a_backlog_and_its_long_messages_is_drained_to_the_en
     for memory in ["memory=shared", "flusher=never"] {
         let folder = Scratch::new("backlog-dead");
         // Records that name long messages are kept as well, and then overwritten some laps later.
-        let script = ["flusher=never", memory, "slots=64", "lanes=3", "backlog=8388608", "log:100", "long:100000", "log:2000", "kill"];
+        let script = ["flusher=never", memory, "slots=64", "lanes=3", "backlog=8388608", "log:100", "long:100000", "log:2000", "long:50000", "kill"];
         let (pid, _) = run(ACTOR, "worker", folder.path(), &script);
         let listed = lastwords::folder::Folder::open(folder.path()).expect("the folder").ring_files().expect("listed");
         let ring = listed.first().expect("its ring");

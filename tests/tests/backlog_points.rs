@@ -11,9 +11,10 @@ use lastwords_tests::flushers::{Drainer, KillAt};
 use lastwords_tests::logs::{Line, read, reported_lost};
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;
-use lastwords_tests::sys::Stop;
+use lastwords_tests::sys::{Stop, Traced};
 use lastwords_tests::watchdog::Watchdog;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
@@ -86,6 +87,49 @@ fn try_point(drainer: &Drainer, folder: &Path, point: Point) -> bool {
     assert!([Some(0), Some(1)].contains(&output.status.code()), "{output:?}");
     assert_lines(folder, BEFORE + lines, lines <= 3 * SLOTS);
     true
+}
+
+/// A producer that stands at its call of this number while it keeps slots, the second time: those are added to the segment
+/// that it made the first time. None if it made fewer calls.
+fn producer_at(folder: &Path, call: usize) -> Option<Traced> {
+    let mut command = Command::new(ACTOR);
+    command.arg("worker").arg(folder).args(["flusher=never", "policy=drop_newest", "slots=64", "lanes=3"]);
+    command.args(["log:128", "mark", "log:1", "mark", "log:271", "kill"]);
+    let mut traced = Traced::start(&mut command).expect("started");
+    let (mut marks, mut calls) = (0, 0);
+    loop {
+        match traced.to_system_call().expect("traced") {
+            Stop::Entry(number) if number == libc::SYS_getppid as u64 => marks += 1,
+            Stop::Entry(_) if marks == 1 && calls == call => return Some(traced),
+            Stop::Entry(_) if marks == 1 => calls += 1,
+            Stop::Killed(libc::SIGKILL) => return None,
+            Stop::Entry(_) | Stop::Exit => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_added_to_a_segment_that_is_about_to_be_removed_is_there_all_the_same() {
+    let _watchdog = Watchdog::new("a segment about to be removed", Duration::from_secs(300));
+    let scratch = Scratch::new("backlog-removal");
+    let elsewhere = scratch.path().join("elsewhere");
+    std::fs::create_dir_all(&elsewhere).expect("made");
+    let drainer = Drainer { program: env!("CARGO_BIN_EXE_drainer"), since: "all", elsewhere };
+    let mut tried = 0;
+    for call in 0.. {
+        let folder = scratch.path().join(format!("logs-{call}"));
+        let Some(mut producer) = producer_at(&folder, call) else { break };
+        let removes = |_, number| [libc::SYS_unlink, libc::SYS_unlinkat].contains(&number);
+        let mut flusher = drainer.stand_where(&folder, false, removes).expect("it removes the drained segment");
+        while !matches!(producer.run().expect("ran"), Stop::Killed(libc::SIGKILL)) {}
+        while !matches!(flusher.run().expect("ran"), Stop::Ended(0)) {}
+        let output = tool(TOOL, &["flush", "--once", &folder.to_string_lossy()]);
+        assert!([Some(0), Some(1)].contains(&output.status.code()), "{output:?}");
+        assert_lines(&folder, 400, true);
+        tried += 1;
+    }
+    assert!(tried >= 5, "{tried} calls");
 }
 
 fn assert_lines(folder: &Path, count: usize, all: bool) {
