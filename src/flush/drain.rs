@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::flush::apply;
 use crate::flush::durable::Durable;
 use crate::flush::election::Lease;
-use crate::flush::follow::{Follow, Scales};
+use crate::flush::follow::{Follow, LaneFollow, Scales};
 use crate::flush::journal::{Entry, Journal, Left};
 use crate::flush::lines;
 use crate::flush::memory::Remembered;
@@ -95,7 +95,7 @@ pub struct Drain {
     floor: u64,
     /// Highest order key that may be written in this pass.
     limit: u64,
-    /// Spill files whose messages are in the batch.
+    /// Spill files whose messages are in the batch, and backlog segments that are drained.
     spills: Vec<PathBuf>,
     /// UUIDs of rings that are not kept open but are open now, the oldest use first.
     recent: VecDeque<[u8; 16]>,
@@ -223,7 +223,12 @@ impl Drain {
         self.commit(Vec::new())?;
         self.finish_dead(false, &mut pass)?;
         self.tell_events()?;
-        pass.waiting = self.rings.iter().any(|ring| ring.lanes.iter().any(|lane| !lane.batch.is_empty()));
+        // What an earlier flusher left, which died before it removed it.
+        self.sweep();
+        self.drop_spills();
+        // A lane of which a read brought nothing but slots that are lost has more behind them.
+        let waits = |lane: &LaneFollow| !lane.batch.is_empty() || lane.batch.more;
+        pass.waiting = self.rings.iter().any(|ring| ring.failures == 0 && ring.lanes.iter().any(waits));
         Ok(pass)
     }
 

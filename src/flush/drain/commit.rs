@@ -224,6 +224,7 @@ impl Drain {
         }
         self.forget_lines();
         self.publish(true);
+        self.sweep();
         self.drop_spills();
         self.end_rings(endings)
     }
@@ -239,6 +240,20 @@ impl Drain {
             }
         }
         Ok(())
+    }
+
+    /// Backlog segments whose records are in their files are not needed any more: they go with the spilled messages. What
+    /// cannot be listed now is looked at again after the next batch, and goes with its ring at the latest.
+    pub(super) fn sweep(&mut self) {
+        for ring in &mut self.rings {
+            let mut drained = ring.drained_segments().unwrap_or_default();
+            drained.retain(|path| !self.spills.contains(path));
+            if !drained.is_empty() {
+                // Where syncs are wished for, the next one is what they wait for.
+                self.durable.wrote();
+            }
+            self.spills.append(&mut drained);
+        }
     }
 
     /// Spilled messages whose lines are in their files are not needed any more. One that stays because of an
