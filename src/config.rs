@@ -1,5 +1,6 @@
 //! What a process's logger is made with: builder, environment, defaults.
 
+use crate::backlog::BUDGET_DEFAULT;
 use crate::complain::complain;
 use crate::error::{Error, Result};
 use crate::folder::{Folder, default_path};
@@ -140,6 +141,28 @@ impl Builder {
     /// What a log call does when its lane is full.
     pub fn full_policy(mut self, policy: FullPolicy) -> Builder {
         self.settings.full_policy = Some(policy);
+        self
+    }
+
+    /// Bytes that the process may keep on disk of what its flusher has not come to, when lanes are full; default 64 MiB,
+    /// about 500,000 short records, and with [`Builder::memory`] shared the size of the ring, because there they are
+    /// memory. 0 to keep nothing. The files, `rings/….backlog`, go when they are drained, and the latest with the ring.
+    ///
+    /// So a flusher that is stopped, or slower than those who log, costs no record up to here. With a setting of its own in
+    /// each role, a ring keeps no more once all rings of the process together have as much as it may.
+    ///
+    /// ```
+    /// let folder = std::env::temp_dir().join(format!("lastwords-doc-backlog-{}", std::process::id()));
+    /// // Nobody flushes yet, and a lane of 64 records is full soon.
+    /// let never = lastwords::Flusher::Never;
+    /// lastwords::builder("worker").dir(&folder).flusher(never).slots_per_lane(64).backlog_max(1 << 20).init()?;
+    /// (0..1000).for_each(|n| lastwords::info!("line {n}"));
+    /// # let rings = std::fs::read_dir(folder.join("rings"))?.flatten();
+    /// # assert!(rings.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|ending| ending == "backlog")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn backlog_max(mut self, bytes: u64) -> Builder {
+        self.settings.backlog_max = Some(bytes);
         self
     }
 
@@ -382,12 +405,18 @@ impl Builder {
             return Err(Error::setting("rotate_keep", format!("{rotate_keep} found, expected 1 to 100")));
         }
         let filter = self.filter()?;
+        let (geometry, memory) = (self.geometry(&filter)?, settings.memory.unwrap_or_default());
+        let backlog_max = match memory {
+            Memory::File => BUDGET_DEFAULT,
+            Memory::Shared => geometry.file_size(),
+        };
         Ok(RingSpec {
             role: self.role.clone(),
             app: self.app_name(),
-            geometry: self.geometry(&filter)?,
+            geometry,
             filter,
-            memory: settings.memory.unwrap_or_default(),
+            memory,
+            backlog_max: settings.backlog_max.unwrap_or(backlog_max),
             full: settings.full_policy.unwrap_or_default(),
             utc: settings.utc.unwrap_or(false),
             format: settings.format.unwrap_or_default(),

@@ -176,6 +176,7 @@ pub(crate) struct Decoder<'r, S> {
     key: u64,
     low: u64,
     high: u64,
+    extent: Extent,
     last: u64,
     /// What the message in flight may have torn is no damage.
     overwritten: u64,
@@ -190,10 +191,11 @@ impl<'r, S: Source> Decoder<'r, S> {
         lane: usize,
         key: u64,
         (low, high): (u64, u64),
-        last: u64,
+        extent: Extent,
         overwritten: u64,
     ) -> Self {
-        Decoder { reader, lane, key, low, high, last, overwritten, begun: None, rereads: REREADS_MAX }
+        let (Extent::Live(last) | Extent::Final(last)) = extent;
+        Decoder { reader, lane, key, low, high, extent, last, overwritten, begun: None, rereads: REREADS_MAX }
     }
 
     pub(crate) fn run(&mut self, batch: &mut LaneBatch) -> Result<()> {
@@ -296,7 +298,7 @@ impl<'r, S: Source> Decoder<'r, S> {
         let mut low = self.high + 1;
         while low <= self.last {
             let high = self.last.min(low + 1023);
-            self.reader.read_slots(self.lane, low, high, &mut beyond)?;
+            self.reader.read_held(self.lane, (low, high), self.extent, &mut beyond)?;
             begun = begun.max(begun_in(&mut beyond, low, size, self.key));
             low = high + 1;
         }
@@ -310,7 +312,7 @@ impl<'r, S: Source> Decoder<'r, S> {
         let Some(rereads) = self.rereads.checked_sub(slots as u32) else { return Ok(false) };
         self.rereads = rereads;
         let mut again = Vec::new();
-        self.reader.read_slots(self.lane, sequence, last, &mut again)?;
+        self.reader.read_held(self.lane, (sequence, last), self.extent, &mut again)?;
         let start = (sequence - self.low) as usize * self.reader.geometry().record_size();
         let old = &mut batch.buffer[start..start + again.len()];
         let changed = *old != *again;

@@ -4,7 +4,7 @@ use crate::holder::Holder;
 use crate::folder::Folder;
 use crate::lane::Lane;
 use crate::layout::Control;
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 use crate::sys::futex;
 use std::time::{Duration, Instant};
 
@@ -17,13 +17,16 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u32)]
 pub enum FullPolicy {
-    /// Waits for the flusher, at most 100 ms; then overwrites the oldest records, and does not wait again until
-    /// the flusher has moved, here or on other lanes. Where no flusher lives it gives up after 10 ms.
+    /// Waits for the flusher, at most 100 ms, then keeps the oldest records in a file beside the ring, where the flusher
+    /// finds them later, and does not wait again until the flusher has moved, here or on other lanes. Where no flusher
+    /// lives it does so after 10 ms. Beyond [`crate::Builder::backlog_max`], and where the disk refuses, the oldest
+    /// records are overwritten and counted.
     #[default]
     Block = 0,
-    /// Drops the new record and counts it.
+    /// Keeps the oldest records in a file as [`FullPolicy::Block`] does, but never waits; beyond that drops the new record
+    /// and counts it.
     DropNewest = 1,
-    /// Overwrites the oldest record at once: a flight recorder.
+    /// Overwrites the oldest record at once, and keeps nothing: a flight recorder.
     Overwrite = 2,
 }
 
@@ -43,6 +46,10 @@ impl std::str::FromStr for FullPolicy {
 /// Records that are overwritten before a producer that gave up looks whether the flusher has moved elsewhere.
 const OVERWRITTEN_BETWEEN: u32 = 64;
 
+/// The heartbeat at which a wait of any thread of this process ended without the flusher having moved: as long as it
+/// stands, no other one waits as long. 0 for none.
+static STOOD_STILL: AtomicU64 = AtomicU64::new(0);
+
 /// Why a lane's producer does not wait any more: the flusher had not moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GaveUp {
@@ -50,36 +57,43 @@ pub(crate) struct GaveUp {
     released: u64,
     /// Its heartbeat then. A flusher that beats is at work on other lanes, and will come to this one.
     heartbeat: Option<u64>,
-    /// Records that were overwritten since the last look.
-    overwritten: u32,
+    /// Records that may still be overwritten before the next look at the heartbeat.
+    unseen: u32,
 }
 
 impl GaveUp {
-    fn now(released: u64, folder: &Folder) -> GaveUp {
-        GaveUp { released, heartbeat: heartbeat(folder), overwritten: 0 }
+    fn now(released: u64, heartbeat: Option<u64>) -> GaveUp {
+        GaveUp { released, heartbeat, unseen: 0 }
     }
 
-    /// Whether it still holds, for one record more.
+    /// Whether it still holds.
     fn holds(&mut self, released: u64, folder: &Folder) -> bool {
-        self.overwritten += 1;
-        let due = self.overwritten >= OVERWRITTEN_BETWEEN;
-        if due {
-            self.overwritten = 0;
-        }
+        let due = self.unseen == 0;
+        self.unseen = self.unseen.saturating_sub(1);
         self.released == released && !(due && heartbeat(folder) != self.heartbeat)
+    }
+
+    /// A record is overwritten: this happens for each one from now on, so the next looks must be cheap.
+    pub(crate) fn overwrites(&mut self) {
+        if self.unseen == 0 {
+            self.unseen = OVERWRITTEN_BETWEEN;
+        }
     }
 }
 
 /// The heartbeat of a flusher that may live.
-fn heartbeat(folder: &Folder) -> Option<u64> {
+pub(crate) fn heartbeat(folder: &Folder) -> Option<u64> {
     Holder::read(folder).filter(Holder::may_live).map(|holder| holder.heartbeat_ns)
 }
 
-/// Waits until `slots` slots are free, or it is settled that they will not be.
+/// KEEP:1. Waits until `slots` slots are free, or, where some were kept before, until the flusher has released the lane up
+/// to `enough`, which is as much as was kept last; or until it is settled that it stands still. The caller keeps slots then,
+/// if there is still no room: under lasting overload so much goes into the backlog as the flusher takes out of it.
 #[cold]
 pub(crate) fn wait_for_room(
     lane: &mut Lane<'_>,
     slots: u64,
+    enough: u64,
     gave_up: &mut Option<GaveUp>,
     control: &Control,
     folder: &Folder,
@@ -90,26 +104,30 @@ pub(crate) fn wait_for_room(
         return;
     }
     *gave_up = None;
+    let stood_still = STOOD_STILL.load(Ordering::Relaxed);
+    if stood_still != 0 && heartbeat(folder) == Some(stood_still) {
+        *gave_up = Some(GaveUp::now(released, Some(stood_still)));
+        return;
+    }
     let start = Instant::now();
-    let mut looked = false;
+    // What the heartbeat was after 10 ms; most waits are over by then.
+    let mut first_beat = None;
     control.waiters.fetch_add(1, Ordering::SeqCst);
     ring_doorbell();
     loop {
         let seen = control.progress.load(Ordering::SeqCst);
-        if lane.has_room(slots) {
+        if lane.has_room(slots) || (lane.kept() > lane.released() && lane.released() >= enough) {
             break;
         }
         let waited = start.elapsed();
-        if waited >= LOOK_AGAIN && !looked {
-            looked = true;
-            if !Holder::read(folder).is_some_and(|holder| holder.may_live()) {
-                *gave_up = Some(GaveUp::now(lane.refresh_released(), folder));
+        if waited >= BLOCK_MAX || (waited >= LOOK_AGAIN && first_beat.is_none()) {
+            let beat = heartbeat(folder);
+            if waited >= BLOCK_MAX || beat.is_none() {
+                *gave_up = Some(GaveUp::now(lane.refresh_released(), beat));
+                STOOD_STILL.store(beat.filter(|_| beat == first_beat).unwrap_or(0), Ordering::Relaxed);
                 break;
             }
-        }
-        if waited >= BLOCK_MAX {
-            *gave_up = Some(GaveUp::now(lane.refresh_released(), folder));
-            break;
+            first_beat = beat;
         }
         futex::wait(&control.progress, seen, LOOK_AGAIN.min(BLOCK_MAX - waited));
     }

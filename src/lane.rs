@@ -142,7 +142,9 @@ pub struct Lane<'a> {
     reserved: u64,
     committed: u64,
     released: u64,
-    /// Highest sequence that fits without overwriting what no flusher has released.
+    /// Highest sequence that is copied elsewhere, see [`Lane::next_to_keep`].
+    kept: u64,
+    /// Highest sequence that fits without overwriting what no flusher has released, and what is nowhere else.
     limit: u64,
     messages: u64,
     staging: [u64; SLOT_WORDS_MAX],
@@ -171,6 +173,7 @@ impl<'a> Lane<'a> {
             reserved,
             committed: reserved,
             released: reserved,
+            kept: 0,
             limit: reserved + count,
             messages: block.messages.load(Ordering::Relaxed),
             staging: [0; SLOT_WORDS_MAX],
@@ -242,8 +245,78 @@ impl<'a> Lane<'a> {
     pub fn refresh_released(&mut self) -> u64 {
         let Consumer { released, released_inverted, .. } = &self.block.consumer;
         self.released = self.accept(self.released, released, released_inverted);
-        self.limit = self.released + self.slots();
+        self.limit = self.released.max(self.kept) + self.slots();
         self.released
+    }
+
+    /// What [`Lane::refresh_released`] last found.
+    #[must_use]
+    pub fn released(&self) -> u64 {
+        self.released
+    }
+
+    /// Whether the flusher may be past `sequence` by now: true as soon as it has begun to say so.
+    #[must_use]
+    pub fn may_have_released(&self, sequence: u64) -> bool {
+        self.block.consumer.released.load(Ordering::Acquire) >= sequence
+    }
+
+    /// Highest sequence for which [`Lane::mark_kept`] was called.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        self.kept
+    }
+
+    /// KEEP:2. First and last sequence of what is to be copied next, so that its slots may be used again: the oldest whole
+    /// messages that the lane still holds and that are nowhere else, about `slots_max` slots of them, at least one message.
+    /// None if there is none.
+    #[must_use]
+    pub fn next_to_keep(&mut self, slots_max: u64) -> Option<(u64, u64)> {
+        if self.committed != self.reserved {
+            self.seal();
+        }
+        // What is below the last of these was overwritten, where a copy could not be made.
+        let first = self.released.max(self.kept).max(self.committed.saturating_sub(self.slots())) + 1;
+        let mut end = first - 1;
+        while end < self.committed {
+            let next = (end + self.slots_from(end + 1)).min(self.committed);
+            if end >= first && next - first + 1 > slots_max {
+                break;
+            }
+            end = next;
+        }
+        (end >= first).then_some((first, end))
+    }
+
+    /// Slots of the message that begins at `sequence`, as far as its first slot can be believed.
+    fn slots_from(&self, sequence: u64) -> u64 {
+        let cells = self.cells(sequence);
+        let sizes = cells[HEAD_WORDS - 1].load(Ordering::Relaxed);
+        let (slots, kind) = (sizes >> 32 & 0xffff, (sizes >> 48) as u8);
+        let valid = cells[0].load(Ordering::Relaxed) == commit_word(sequence, slot_state::VALID);
+        let believed = valid && kind == slot_kind::FIRST && (1..=(self.slots() / 4).max(1)).contains(&slots);
+        if believed { slots } else { 1 }
+    }
+
+    /// The words of the slots from `first` to `last`, in two pieces where the lane's end is between them.
+    #[must_use]
+    pub fn slot_words(&self, first: u64, last: u64) -> [&'a [AtomicU64]; 2] {
+        let (start, words) = (self.slot_start(first), ((last - first + 1) as usize) << self.slot_shift);
+        let end = start + words;
+        match end.checked_sub(self.slots.len()) {
+            Some(beyond) => [&self.slots[start..], &self.slots[..beyond]],
+            None => [&self.slots[start..end], &[]],
+        }
+    }
+
+    /// KEEP:4. Says that everything up to `sequence` is copied where readers find it: its slots may be used again.
+    pub fn mark_kept(&mut self, sequence: u64) {
+        // Pairs with the reader's look at `reserved`, READ:3: who sees a slot reserved for the next lap finds the copy.
+        fence(Ordering::SeqCst);
+        self.kept = self.kept.max(sequence);
+        self.block.kept.store(self.kept, Ordering::Release);
+        fence(Ordering::Release);
+        self.limit = self.released.max(self.kept) + self.slots();
     }
 
     /// Another process wrote the pair, so it counts only if both words agree, it does not go back, and it does not
@@ -499,6 +572,7 @@ mod tests {
             dropped_last: word(),
             kind: word(),
             claims: word(),
+            kept: word(),
             producer_padding: std::array::from_fn(|_| word()),
             owners: std::array::from_fn(|_| crate::layout::Owner {
                 first: word(),

@@ -127,7 +127,9 @@ pub struct RingHeader {
     /// Inode of the process's time namespace, little-endian, as [`crate::process::ProcessId::time_namespace`] says.
     pub time_namespace: [u8; 8],
     /// Reserved, zero.
-    pub reserved: [u8; 4],
+    /// KiB of backlog segments that the process may have at a time, see `backlog.rs`; 0 for none. Only shown: a reader
+    /// takes what it finds.
+    pub backlog_kib: u32,
     /// Inode of the ring's own file, 0 if unknown: a copy of the ring has another one.
     pub inode: u64,
     /// Checksum of all bytes before this field.
@@ -249,8 +251,10 @@ pub struct LaneBlock {
     pub kind: AtomicU64,
     /// How many threads have owned the lane.
     pub claims: AtomicU64,
+    /// Highest sequence that the producer copied to a backlog segment; a hint, see `backlog.rs`.
+    pub kept: AtomicU64,
     /// Zero; keeps the parts on lines of their own.
-    pub producer_padding: [AtomicU64; 8],
+    pub producer_padding: [AtomicU64; 7],
     /// The last owners, the n-th at n modulo [`OWNERS`].
     pub owners: [Owner; OWNERS],
     /// What the flusher writes, with pwrite only.
@@ -395,7 +399,7 @@ const _: () = {
     assert!(offset_of!(RingHeader, pid) == 72 && offset_of!(RingHeader, pid_namespace) == 80);
     assert!(offset_of!(RingHeader, rotate_size) == 112 && offset_of!(RingHeader, role) == 136);
     assert!(offset_of!(RingHeader, sync_ms) == 232 && offset_of!(RingHeader, time_namespace) == 244);
-    assert!(offset_of!(RingHeader, inode) == 256);
+    assert!(offset_of!(RingHeader, backlog_kib) == 252 && offset_of!(RingHeader, inode) == 256);
     assert!(size_of::<SlotHead>() == 48 && offset_of!(SlotHead, call_site) == 32);
     assert!(offset_of!(SlotHead, length) == 40 && offset_of!(SlotHead, encoding) == 47);
 };
@@ -409,6 +413,7 @@ const _: () = {
     assert!(offset_of!(Control, filter) == 256 && offset_of!(Control, anchors) == 2048);
     assert!(size_of::<AnchorCell>() == 32);
     assert!(size_of::<LaneBlock>() == 384 && offset_of!(LaneBlock, owners) == 128);
+    assert!(offset_of!(LaneBlock, kept) == 64);
     assert!(offset_of!(LaneBlock, consumer) == 256 && size_of::<Owner>() == 32);
     assert!(size_of::<Consumer>() == 64);
 };

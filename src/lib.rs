@@ -60,6 +60,7 @@ not_under_loom! {
     pub mod reader;
     pub mod record;
     pub mod ring;
+    pub mod segment;
     pub mod spill;
     pub mod table;
     pub mod template;
@@ -69,6 +70,7 @@ not_under_loom! {
     #[cfg(feature = "tracing")]
     pub mod tracing;
 
+    mod backlog;
     mod complain;
     mod config;
     #[cfg(feature = "config")]

@@ -1,5 +1,6 @@
 //! A logger: one ring, and the threads that write to it.
 
+use crate::backlog::{Backlog, KeptLane};
 use crate::clock::{self, ANCHOR_TICKS, AnchorWriter};
 use crate::complain::complain;
 use crate::config::Builder;
@@ -23,7 +24,7 @@ use crate::table::CallSiteRef;
 use crate::sys::{futex, process_page};
 use crossbeam_utils::CachePadded;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,8 @@ pub(crate) const FLUSH_MAX: Duration = Duration::from_secs(2);
 /// Longest wait for an overflow lane, before a message is counted as lost. Its owner waits for room at most 100 ms; more
 /// passes only where very many threads share the lanes and the processors.
 const OVERFLOW_MAX: Duration = Duration::from_secs(1);
+/// The same beside a flusher that has stood still for a whole wait, and still does: a process with many roles waits once.
+const FLUSH_STILL: Duration = Duration::from_millis(20);
 /// Wait for a flusher of another process, where none lives and this process never flushes itself.
 const ALONE_MAX: Duration = Duration::from_millis(100);
 /// The flusher sleeps and wants to hear of urgent records and filling lanes only.
@@ -39,6 +42,11 @@ const ALONE_MAX: Duration = Duration::from_millis(100);
 pub(crate) const ARMED_URGENT: u32 = 1;
 /// The flusher sleeps and wants to hear of the next record.
 pub(crate) const ARMED_ANY: u32 = 2;
+
+/// The heartbeat of the flusher during a whole wait for the files that ended without them, [`NOBODY`] where none lived, and 0
+/// where there was no such wait.
+static STOOD_STILL: AtomicU64 = AtomicU64::new(0);
+const NOBODY: u64 = u64::MAX;
 
 /// Counts the loggers that this program's memory has seen, so that ids of an earlier ring are never taken for ours.
 static GENERATIONS: AtomicU32 = AtomicU32::new(0);
@@ -66,6 +74,7 @@ pub(crate) struct LaneSeat {
     pub(crate) number: usize,
     pub(crate) lane: Lane<'static>,
     pub(crate) gave_up: Option<GaveUp>,
+    pub(crate) kept: KeptLane,
     /// For what no file shows: it is always overwritten, and nobody waits for it.
     pub(crate) fine: bool,
 }
@@ -103,6 +112,7 @@ pub(crate) struct Logger {
     known_filter: RwLock<KnownFilter>,
     anchors: AnchorWriter,
     spill: SpillWriter,
+    backlog: Backlog,
     doorbell: Doorbell,
     builder: Builder,
     /// Ids of call sites, by address or hash, for all threads.
@@ -130,7 +140,10 @@ impl Logger {
         let own = geometry.lanes() - geometry.overflow_lanes();
         let fine_overflow = spec.records_finer();
         let shared = geometry.overflow_lanes() - usize::from(fine_overflow);
+        let blocks = (0..geometry.lanes()).map(|lane| ring.block(lane));
+        let backlog = Backlog::new(ring.path(), geometry, blocks, spec.backlog_max, spec.sync_ms > 0);
         Ok(Box::new(Logger {
+            backlog,
             control: ring.control(),
             policy: spec.full,
             generation: next_generation(),
@@ -329,7 +342,7 @@ impl Logger {
             self.fine_lanes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).ok()?;
         }
         *made = true;
-        Some(LaneSeat { number, lane: self.ring.lane(number), gave_up: None, fine })
+        Some(LaneSeat { number, lane: self.ring.lane(number), gave_up: None, kept: KeptLane::default(), fine })
     }
 
     /// Gives a thread's lane back for the next thread.
@@ -353,7 +366,7 @@ impl Logger {
     pub(crate) fn write_shared_fine(&self, message: &Message<'_>) {
         let Some(shared) = &self.fine_overflow else { return };
         let number = self.seats.len() + self.overflow.len();
-        let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None, fine: true };
+        let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None, kept: KeptLane::default(), fine: true };
         shared.with(message.origin.thread, Instant::now(), fresh, |seat| self.write(seat, message));
     }
 
@@ -366,7 +379,7 @@ impl Logger {
             // Each thread begins at another lane; a further one is for a handler that interrupted the first one's owner.
             let index = (message.origin.thread as usize + index) % lanes;
             let number = self.seats.len() + index;
-            let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None, fine: false };
+            let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None, kept: KeptLane::default(), fine: false };
             let write = |seat: &mut LaneSeat| self.write(seat, message);
             if self.overflow[index].with(message.origin.thread, limit, fresh, write).is_some() {
                 return;
@@ -424,24 +437,42 @@ impl Logger {
     /// False if the message was dropped.
     #[cold]
     fn make_room(&self, seat: &mut LaneSeat, slots: u64) -> bool {
-        match self.policy {
-            FullPolicy::Overwrite => true,
-            FullPolicy::DropNewest => {
+        // Nobody makes room in a ring that was cut, and what is kept of it would be anything.
+        if self.overwrites() || self.ring.is_hit() {
+            return true;
+        }
+        let blocks = self.policy == FullPolicy::Block;
+        if blocks && !crate::thread::is_flusher() {
+            self.look_for_thread();
+            let LaneSeat { lane, gave_up, kept, .. } = &mut *seat;
+            let ring = || self.doorbell.ring();
+            full::wait_for_room(lane, slots, kept.enough, gave_up, self.control, &self.folder, ring);
+        }
+        while !seat.lane.has_room(slots) {
+            if self.keep(seat) {
+                continue;
+            }
+            if let Some(gave_up) = &mut seat.gave_up {
+                gave_up.overwrites();
+            }
+            if !blocks {
                 count_drop(self.ring.block(seat.number), clock::now());
                 self.ring_if_armed();
-                false
             }
-            FullPolicy::Block => {
-                // Nobody makes room in a ring that was cut.
-                if !crate::thread::is_flusher() && !self.ring.is_hit() {
-                    self.look_for_thread();
-                    let LaneSeat { lane, gave_up, .. } = seat;
-                    let ring = || self.doorbell.ring();
-                    full::wait_for_room(lane, slots, gave_up, self.control, &self.folder, ring);
-                }
-                true
-            }
+            return blocks;
         }
+        true
+    }
+
+    /// Keeps slots of a full lane in a backlog segment. False if that cannot be.
+    fn keep(&self, seat: &mut LaneSeat) -> bool {
+        let settled = seat.lane.kept().max(seat.lane.released());
+        let done = self.backlog.keep(seat.number, &mut seat.lane, &mut seat.kept);
+        if done && seat.kept.chunk.0 > settled + 1 {
+            // What was overwritten before, when nothing could be kept.
+            self.spill.forget_overwritten(seat.number, settled + 1..seat.kept.chunk.0);
+        }
+        done
     }
 
     /// A message that does not fit the ring goes to a spill file; where that cannot be, and beyond the longest message,
@@ -473,9 +504,12 @@ impl Logger {
         let block = self.ring.block(lane);
         let released = block.consumer.released.load(Ordering::Acquire);
         let agrees = block.consumer.released_inverted.load(Ordering::Acquire) == !released;
+        // In this order: who sees a slot reserved for the next lap sees that the one before was kept.
         let reserved = block.reserved.load(Ordering::Acquire);
+        let kept = if mutant::is(Mutant::KeptSpillRemoved) { 0 } else { self.backlog.kept(lane) };
         LaneProgress {
             released: if agrees { released } else { 0 },
+            kept,
             overwritten: reserved.saturating_sub(self.ring.geometry().slots()),
         }
     }
@@ -536,22 +570,36 @@ impl Logger {
             let value = consumer.written.load(Ordering::Acquire);
             value >= *head && consumer.written_inverted.load(Ordering::Acquire) == !value
         };
-        let start = Instant::now();
+        if targets.iter().all(written) || self.wait_until(timeout, || targets.iter().all(written)) {
+            return Ok(());
+        }
+        Err(Error::FlushTimeout { seconds: timeout.as_secs() })
+    }
+
+    /// Waits for the flusher until `done`, which is returned.
+    fn wait_until(&self, timeout: Duration, done: impl Fn() -> bool) -> bool {
+        let beat = || full::heartbeat(&self.folder).unwrap_or(NOBODY);
+        let (start, before) = (Instant::now(), beat());
+        let mut still = before == STOOD_STILL.load(Ordering::Relaxed);
         self.control.waiters.fetch_add(1, Ordering::SeqCst);
         let done = loop {
             let seen = self.control.progress.load(Ordering::SeqCst);
-            if targets.iter().all(written) {
+            if done() {
                 break true;
             }
-            let Some(left) = timeout.checked_sub(start.elapsed()) else { break false };
-            if start.elapsed() > ALONE_MAX && self.is_alone() {
+            let waited = start.elapsed();
+            still = still && !(waited >= FLUSH_STILL && beat() != before);
+            if waited >= timeout || (still && waited >= FLUSH_STILL) || (waited > ALONE_MAX && self.is_alone()) {
                 break false;
             }
             self.doorbell.ring();
-            futex::wait(&self.control.progress, seen, left.min(Duration::from_millis(20)));
+            futex::wait(&self.control.progress, seen, (timeout - waited).min(FLUSH_STILL));
         };
         self.control.waiters.fetch_sub(1, Ordering::SeqCst);
-        if done { Ok(()) } else { Err(Error::FlushTimeout { seconds: timeout.as_secs() }) }
+        if !done && start.elapsed() >= FLUSH_MAX {
+            STOOD_STILL.store(if beat() == before { before } else { 0 }, Ordering::Relaxed);
+        }
+        done
     }
 }
 

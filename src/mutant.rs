@@ -162,6 +162,20 @@ mutants! {
     RingLeft = "ring-left",
     /// Where there was no thread for the flusher, it stays so.
     ThreadNotTriedAgain = "thread-not-tried-again",
+    /// Backlog segments are never read.
+    KeptUnread = "kept-unread",
+    /// A reader looks into the segments before READ:3.
+    KeptLookedFirst = "kept-looked-first",
+    /// Slots are used again before they are kept.
+    KeptLate = "kept-late",
+    /// A segment is removed as soon as the flusher is past its first slot.
+    KeptUnlinkedEarly = "kept-unlinked-early",
+    /// Only what is below the ring's window is looked for in segments, not what a call in flight has torn.
+    KeptWindowOnly = "kept-window-only",
+    /// The file of a spilled message whose record was kept is removed.
+    KeptSpillRemoved = "kept-spill-removed",
+    /// A producer adds to a segment although the flusher is past it.
+    KeptReused = "kept-reused",
     /// No defect to be caught: the drain writes no journal, to measure what the journal costs.
     JournalOff = "journal-off",
 }

@@ -397,6 +397,14 @@ pub(crate) fn list(path: &Path) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
+/// Names of all that is in the folder of this file, whatever links lead to that folder.
+///
+/// # Errors
+/// As [`list`].
+pub(crate) fn list_beside(path: &Path) -> io::Result<Vec<OsString>> {
+    list(&path.parent().unwrap_or(Path::new("")).join("."))
+}
+
 /// Makes durable what was made, renamed and removed in a folder.
 ///
 /// # Errors

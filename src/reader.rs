@@ -32,14 +32,16 @@ use crate::decode::Decoder;
 use crate::clock::{Anchor, Timeline};
 use crate::error::{Error, Result};
 use crate::folder::Folder;
+use crate::full::FullPolicy;
 use crate::geometry::{Geometry, LANE_BLOCK};
 use crate::layout::{
     ANCHORS, AnchorCell, Control, FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, closed, encoding, entry_kind,
 };
 use crate::mutant::{self, Mutant};
 use crate::open;
-use crate::process::ProcessId;
+use crate::process::{ProcessId, boot_id};
 use crate::record::Record;
+use crate::segment::{LaneSegments, is_done};
 use crate::spill::{SpillLost, SpillReference};
 use crate::snapshot::read_word;
 use crate::table::{COMMAND_ID, CallSite, ENTRY_MAX, LevelName, split_entry_word};
@@ -87,6 +89,8 @@ pub struct RingReader<S = File> {
     path: PathBuf,
     /// The ring's entry in its folder, beside which its spill files are.
     entry: PathBuf,
+    /// Where the ring's bytes are, beside which its backlog segments lie; none for bytes in memory.
+    kept_beside: Option<PathBuf>,
     header: RingHeader,
     geometry: Geometry,
 }
@@ -97,7 +101,7 @@ impl RingReader<File> {
     /// # Errors
     /// [`Error::Io`] if it cannot be opened, [`Error::NotARing`] if it is not a regular file with a valid header.
     pub fn open(path: &Path) -> Result<RingReader> {
-        RingReader::new(open_file(path)?, path)
+        Ok(RingReader::new(open_file(path)?, path)?.with_backlog_beside(path))
     }
 
     /// Opens the ring of this name in `folder`, wherever its memory is.
@@ -135,7 +139,16 @@ impl<S: Source> RingReader<S> {
         fill(&source, &mut bytes, 0).map_err(Error::io("read the ring", path))?;
         let header: RingHeader = bytemuck::pod_read_unaligned(&bytes);
         let geometry = validate(&header, &bytes).map_err(|why| Error::not_a_ring(path, why))?;
-        Ok(RingReader { source, path: path.to_owned(), entry: path.to_owned(), header, geometry })
+        let (path, entry) = (path.to_owned(), path.to_owned());
+        Ok(RingReader { source, path, entry, kept_beside: None, header, geometry })
+    }
+
+    /// The same reader, which takes what the ring does not hold any more from the backlog segments beside `ring`.
+    #[must_use]
+    pub fn with_backlog_beside(self, ring: &Path) -> RingReader<S> {
+        // A process that overwrites at once keeps nothing.
+        let keeps = self.header.full_policy != FullPolicy::Overwrite as u32;
+        RingReader { kept_beside: keeps.then(|| ring.to_owned()), ..self }
     }
 
     /// The same reader for a ring whose entry in its folder is not where its bytes are.
@@ -269,20 +282,89 @@ impl<S: Source> RingReader<S> {
 
     fn read_part(&self, lane: usize, position: u64, extent: Extent, span: u64, batch: &mut LaneBatch) -> Result<()> {
         batch.reset(position);
-        let slots = self.geometry.slots();
         let (Extent::Live(last) | Extent::Final(last)) = extent;
-        let low = position.saturating_add(1).max(last.saturating_sub(slots - 1));
-        if last < low || last >= u64::MAX >> 2 {
+        if last <= position || last >= u64::MAX >> 2 {
             return Ok(());
         }
-        let high = last.min(low + span.min(slots) - 1);
-        self.read_slots(lane, low, high, &mut batch.buffer)?;
-        let (low, overwritten) = match extent {
-            Extent::Live(_) => (self.discard_overrun(lane, low, high, batch)?, 0),
-            Extent::Final(last) => (low, self.overwritten_in_flight(lane, last)?),
+        let low = self.first_held(lane, position + 1, last)?;
+        let high = last.min(low + span.min(self.geometry.slots()) - 1);
+        self.read_held(lane, (low, high), extent, &mut batch.buffer)?;
+        let overwritten = match extent {
+            Extent::Live(_) => 0,
+            Extent::Final(last) => self.overwritten_in_flight(lane, last)?,
         };
-        let key = self.key(lane);
-        Decoder::new(self, lane, key, (low, high), last, overwritten).run(batch)
+        Decoder::new(self, lane, self.key(lane), (low, high), extent, overwritten).run(batch)
+    }
+
+    /// The first sequence from `from` on that the ring or a segment may hold. Called after READ:1, so that what the ring
+    /// has lost by then is in its segment.
+    fn first_held(&self, lane: usize, from: u64, last: u64) -> Result<u64> {
+        let window = last.saturating_sub(self.geometry.slots() - 1).max(1);
+        if from >= window {
+            return Ok(from);
+        }
+        let kept = self.kept(lane)?.and_then(|kept| kept.first(from, last));
+        Ok(kept.map_or(window, |first| first.min(window)))
+    }
+
+    /// The lane's segments, as they are now.
+    fn kept(&self, lane: usize) -> Result<Option<LaneSegments>> {
+        let ring = self.kept_beside.as_deref().filter(|_| !mutant::is(Mutant::KeptUnread));
+        let kept = ring.map(|ring| LaneSegments::list(ring, self.geometry, lane, self.key(lane)).map_err(self.kept_error()));
+        kept.transpose()
+    }
+
+    fn kept_error(&self) -> impl FnOnce(io::Error) -> Error {
+        Error::io("read the backlog of", &self.path)
+    }
+
+    /// READ:2 to READ:4. Slots `first` to `last` from the ring, and what that does not hold any more from the segments;
+    /// what is in neither looks overrun.
+    pub(crate) fn read_held(
+        &self,
+        lane: usize,
+        (first, last): (u64, u64),
+        extent: Extent,
+        buffer: &mut Vec<u8>,
+    ) -> Result<()> {
+        let early = if mutant::is(Mutant::KeptLookedFirst) { self.kept(lane)? } else { None };
+        self.read_slots(lane, first, last, buffer)?;
+        let safe = match extent {
+            Extent::Live(_) => self.first_safe(lane)?,
+            Extent::Final(_) => 0,
+        };
+        let (size, key) = (self.geometry.record_size(), self.key(lane));
+        let slots = buffer.chunks_exact_mut(size).zip(first..);
+        let missing: Vec<u64> = slots
+            .filter_map(|(slot, sequence)| {
+                let later = read_word(slot, 0) >> 2 > sequence && !mutant::is(Mutant::KeptWindowOnly);
+                let missing = match extent {
+                    Extent::Live(_) => sequence < safe || later,
+                    Extent::Final(_) if mutant::is(Mutant::KeptWindowOnly) => false,
+                    Extent::Final(_) => !is_done(classify(slot, sequence, key)),
+                };
+                missing.then_some(sequence)
+            })
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let (Extent::Live(end) | Extent::Final(end)) = extent;
+        let window = end.saturating_sub(self.geometry.slots() - 1);
+        for sequence in missing.iter().filter(|sequence| **sequence < safe.max(window)) {
+            let slot = (sequence - first) as usize * size;
+            buffer[slot..slot + 8].copy_from_slice(&u64::MAX.to_le_bytes());
+        }
+        if let Some(mut kept) = early.map_or_else(|| self.kept(lane), |early| Ok(Some(early)))? {
+            kept.fill(first, &missing, buffer).map_err(self.kept_error())?;
+        }
+        Ok(())
+    }
+
+    /// READ:3. The lowest sequence that was not being overwritten while it was read.
+    fn first_safe(&self, lane: usize) -> Result<u64> {
+        let reserved = self.reserved(lane)?;
+        Ok(if mutant::is(Mutant::NoThirdStep) { 0 } else { reserved.saturating_sub(self.geometry.slots() - 1) })
     }
 
     /// The last sequence that the message in flight at the process's death may have torn: a further slot of it gets its
@@ -299,19 +381,8 @@ impl<S: Source> RingReader<S> {
         Ok(u64::from_le_bytes(word))
     }
 
-    /// READ:3. Returns the lowest sequence that was not being overwritten while it was read.
-    fn discard_overrun(&self, lane: usize, low: u64, high: u64, batch: &mut LaneBatch) -> Result<u64> {
-        let reserved = self.reserved(lane)?;
-        let safe = if mutant::is(Mutant::NoThirdStep) { 0 } else { reserved.saturating_sub(self.geometry.slots() - 1) };
-        let cut = safe.clamp(low, high + 1);
-        batch.buffer.drain(..(cut - low) as usize * self.geometry.record_size());
-        if cut > low {
-            batch.end = cut - 1;
-        }
-        Ok(cut)
-    }
-
-    /// The highest sequence among the whole slots of a lane: the truth about a ring that nobody writes any more.
+    /// The highest sequence among the whole slots of a lane: the truth about a ring that nobody writes any more. Where the
+    /// machine stopped, those of its segments count too, which may have reached the disk when the ring did not.
     ///
     /// # Errors
     /// As pread(2).
@@ -331,6 +402,10 @@ impl<S: Source> RingReader<S> {
                     last = sequence;
                 }
             }
+        }
+        let stopped = self.header.boot_id != boot_id();
+        if stopped && let Some(mut kept) = self.kept(lane)? {
+            last = last.max(kept.last().map_err(self.kept_error())?);
         }
         Ok(last)
     }

@@ -71,6 +71,8 @@ pub struct RingSpec {
     pub crash_keep: u32,
     /// How many finer records an ERROR brings into the log file.
     pub pull: u32,
+    /// Bytes of backlog segments that the process may have at a time; 0 for none.
+    pub backlog_max: u64,
 }
 
 impl RingSpec {
@@ -91,6 +93,7 @@ impl RingSpec {
             sync_ms: 0,
             crash_keep: 0,
             pull: 0,
+            backlog_max: 0,
         }
     }
 
@@ -364,12 +367,18 @@ impl Ring {
     /// # Errors
     /// [`Error::Setting`] for directives that are too long, [`Error::Io`] as pwrite(2).
     pub(crate) fn set_filter(&self, filter: &Filter) -> Result<()> {
+        let file = self.open_again()?;
+        fsize::without_signal(|| filter::write(filter, &file, self.geometry(), &self.path))
+    }
+
+    /// Its file. No descriptor of it is kept.
+    fn open_again(&self) -> Result<File> {
         let file = open::file(&self.path, OFlags::RDWR, Mode::empty()).map_err(Error::io("open the ring", &self.path))?;
         if Identity::behind(&file).map_err(Error::io("look at the ring", &self.path))? != self.identity {
             let why = io::Error::other("another file has taken its name");
-            return Err(Error::io("write the filter to", &self.path)(why));
+            return Err(Error::io("open the ring", &self.path)(why));
         }
-        fsize::without_signal(|| filter::write(filter, &file, self.geometry(), &self.path))
+        Ok(file)
     }
 
     /// Says that a fatal signal arrived while the ring is open. Loads and stores of atomics only.
@@ -391,6 +400,12 @@ impl Ring {
         let geometry = self.geometry();
         let start = std::ptr::from_ref(self.control()) as usize - geometry.control_offset() as usize;
         (start..start + geometry.file_size() as usize).contains(&address)
+    }
+
+    /// Brings its file to the disk.
+    #[cfg(feature = "flusher")]
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.open_again()?.sync_data().map_err(Error::io("sync the ring", &self.path))
     }
 }
 
@@ -438,6 +453,7 @@ fn make_header(spec: &RingSpec, is_smaller: bool) -> Result<RingHeader> {
         sync_ms: spec.sync_ms,
         crash_keep: spec.crash_keep + 1,
         pull: spec.pull,
+        backlog_kib: u32::try_from(spec.backlog_max.div_ceil(1024)).unwrap_or(u32::MAX),
         role_length: spec.role.len() as u16,
         app_length: spec.app.len().min(APP_MAX) as u16,
         role: [0; ROLE_MAX],

@@ -61,6 +61,7 @@ settings! {
     crash_files: u32 = number,
     pull: u32 = number,
     full_policy: FullPolicy = own,
+    backlog_max: u64 = number,
     flusher: Flusher = own,
     memory: Memory = own,
     record_size: u32 = number,

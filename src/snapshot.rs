@@ -147,6 +147,8 @@ pub struct LaneSnapshot {
     pub dropped_between: (u64, u64),
     /// One of [`crate::layout::lane_kind`].
     pub kind: u64,
+    /// Highest sequence that the producer copied to a backlog segment; a hint.
+    pub kept: u64,
     /// The flusher's words.
     pub position: Position,
     owners: [[u64; 4]; OWNERS],
@@ -163,6 +165,7 @@ impl LaneSnapshot {
             dropped: word(offset_of!(LaneBlock, dropped)),
             dropped_between: (word(offset_of!(LaneBlock, dropped_first)), word(offset_of!(LaneBlock, dropped_last))),
             kind: word(offset_of!(LaneBlock, kind)),
+            kept: word(offset_of!(LaneBlock, kept)),
             position: Position::from_words(&std::array::from_fn(|n| word(consumer + n * 8))),
             owners: std::array::from_fn(|n| std::array::from_fn(|m| word(owners + n * 32 + m * 8))),
         }

@@ -18,6 +18,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
@@ -127,14 +128,13 @@ pub fn size_all(ring: &Path) -> io::Result<u64> {
 
 fn files(ring: &Path) -> io::Result<Vec<PathBuf>> {
     let prefix = format!("{}.", stem(ring));
-    let folder = ring.parent().unwrap_or(Path::new("."));
     // Nothing but a number: another ring's name may begin as this one's does.
     let is_spill = |name: &OsString| {
         let name = name.to_string_lossy();
         let number = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(SPILL_ENDING));
         number.is_some_and(|number| number.parse::<u64>().is_ok())
     };
-    Ok(open::list(folder)?.into_iter().filter(is_spill).map(|name| folder.join(name)).collect())
+    Ok(open::list_beside(ring)?.into_iter().filter(is_spill).map(|name| ring.with_file_name(name)).collect())
 }
 
 /// A spilled message whose slot has not been released.
@@ -159,10 +159,12 @@ struct State {
     outstanding: VecDeque<Outstanding>,
 }
 
-/// What has become of a lane's slots: those up to `released` are drained, those up to `overwritten` gone.
+/// What has become of a lane's slots: those up to `released` are drained, those up to `overwritten` gone from the ring, but
+/// those up to `kept` are in backlog segments.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LaneProgress {
     pub(crate) released: u64,
+    pub(crate) kept: u64,
     pub(crate) overwritten: u64,
 }
 
@@ -222,14 +224,27 @@ impl SpillWriter {
         }
     }
 
+    /// Removes the files of messages whose records a lane has overwritten and not kept before. Where the lock cannot be
+    /// had, they go with the ring.
+    pub(crate) fn forget_overwritten(&self, lane: usize, sequences: Range<u64>) {
+        let Some(mut state) = self.lock() else { return };
+        state.outstanding.retain(|message| {
+            let gone = message.lane == lane && sequences.contains(&message.sequence);
+            if gone {
+                let _ = open::remove(&path(&self.ring, message.number));
+            }
+            !gone
+        });
+    }
+
     /// Forgets messages whose records were drained, and removes the files of those that were overwritten.
     fn forget_settled(&self, state: &mut State, progress: impl Fn(usize) -> LaneProgress) {
         state.outstanding.retain(|message| {
-            let LaneProgress { released, overwritten } = progress(message.lane);
+            let LaneProgress { released, kept, overwritten } = progress(message.lane);
             if message.sequence <= released {
                 return false;
             }
-            if message.sequence <= overwritten {
+            if message.sequence <= overwritten && message.sequence > kept {
                 let _ = open::remove(&path(&self.ring, message.number));
                 return false;
             }
@@ -248,7 +263,7 @@ fn write_file(path: &Path, body: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const FREE: LaneProgress = LaneProgress { released: 0, overwritten: 0 };
+    const FREE: LaneProgress = LaneProgress { released: 0, kept: 0, overwritten: 0 };
 
     fn scratch(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("lastwords-spill-{name}-{}", std::process::id()));
@@ -281,9 +296,9 @@ mod tests {
         let body = vec![b'x'; MESSAGE_MAX];
         let write = |sequence, progress| writer.write(&body, 0, (0, sequence), move |_| progress).map(|r| r.number);
         assert_eq!((1..=5).map(|n| write(n, FREE)).collect::<Vec<_>>(), [Some(1), Some(2), Some(3), Some(4), None]);
-        assert_eq!(write(6, LaneProgress { released: 0, overwritten: 1 }), Some(5));
+        assert_eq!(write(6, LaneProgress { released: 0, kept: 0, overwritten: 1 }), Some(5));
         assert!(!path(&ring, 1).exists(), "the overwritten record's file is removed");
-        assert_eq!(write(7, LaneProgress { released: 2, overwritten: 1 }), Some(6));
+        assert_eq!(write(7, LaneProgress { released: 2, kept: 0, overwritten: 1 }), Some(6));
         assert!(path(&ring, 2).exists(), "the released one's file is the flusher's to remove");
         std::fs::remove_dir_all(folder).expect("removed");
     }

@@ -4,12 +4,16 @@ use crate::cli::Status;
 use crate::exit::Exit;
 use crate::table::table;
 use lastwords::clock::boottime_ns;
+use lastwords::flush::standstill::Standstill;
 use lastwords::flush::status::RingStatus;
 use lastwords::holder::Holder;
 use lastwords::process::boot_id;
 use lastwords::{Level, Result};
 use serde_json::{Value, json};
 use std::io::{self, Write};
+
+/// A flusher that can run and has made no pass for so long is worth a word: asleep it says every half second that it lives.
+const STALE_MS: u64 = 2000;
 
 pub(crate) fn run(arguments: &Status) -> Result<Exit> {
     let folder = arguments.logs.open()?;
@@ -40,7 +44,13 @@ pub(crate) fn run(arguments: &Status) -> Result<Exit> {
 }
 
 fn describe(holder: Holder) -> Value {
-    json!({ "pid": holder.process.pid, "last_pass_ms": since_last_pass(&holder) })
+    let state = Standstill::of_holder(&holder).map_or("running", |standstill| match standstill {
+        Standstill::Stopped => "stopped",
+        Standstill::Traced => "traced",
+        Standstill::Frozen => "frozen",
+        Standstill::Kernel => "waits in the kernel",
+    });
+    json!({ "pid": holder.process.pid, "last_pass_ms": since_last_pass(&holder), "state": state })
 }
 
 /// Milliseconds since the flusher's last pass; none where it is of another boot, or another machine's.
@@ -62,6 +72,8 @@ fn object(name: &str, status: &RingStatus) -> Value {
         "late": status.late,
         "lag_ms": status.lag.as_secs_f64() * 1e3,
         "smaller": status.smaller,
+        "kept_bytes": status.kept,
+        "backlog_max_bytes": status.backlog_max,
         "log": status.filter.directives.to_string(),
         "record": record(status),
     })
@@ -74,19 +86,44 @@ fn record(status: &RingStatus) -> String {
     }
 }
 
+/// What is kept of what the process may keep, in MiB.
+fn kept(status: &RingStatus) -> String {
+    let mib = |bytes: u64| {
+        let text = format!("{:.1}", bytes as f64 / f64::from(1 << 20));
+        text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+    };
+    match (status.kept, status.backlog_max) {
+        (0, _) => "0".to_owned(),
+        (kept, max) => format!("{} of {} MiB", mib(kept), mib(max)),
+    }
+}
+
+/// Whether the flusher is at work; if it stands still, since when, and what to do.
+fn how_it_is(holder: &Holder) -> String {
+    let ago = since_last_pass(holder);
+    let no_pass = ago.map_or_else(String::new, |ms| format!(", no pass for {:.1} s", ms as f64 / 1e3));
+    match Standstill::of_holder(holder) {
+        Some(standstill) => {
+            let (name, advice) = (standstill.name(), standstill.advice());
+            format!(
+                ", {name}{no_pass}: {advice}; until then the log files show nothing new, and what is logged is kept beside \
+                 the rings as far as KEPT allows"
+            )
+        }
+        None if ago.is_some_and(|ms| ms >= STALE_MS) => format!("{no_pass}: it is busy, or short of the processor"),
+        None => ago.map_or_else(String::new, |ms| format!(", its last pass {ms} ms ago or less")),
+    }
+}
+
 fn show(flusher: Option<Holder>, rings: &[(String, RingStatus)]) -> String {
     let mut text = match flusher {
         None => "flusher: none; what is logged stays in the rings\n".to_owned(),
-        Some(holder) => {
-            let ago =
-                since_last_pass(&holder).map_or_else(String::new, |ms| format!(", its last pass {ms} ms ago or less"));
-            format!("flusher: pid {}{ago}\n", holder.process.pid)
-        }
+        Some(holder) => format!("flusher: pid {}{}\n", holder.process.pid, how_it_is(&holder)),
     };
     if rings.is_empty() {
         return text + "no rings\n";
     }
-    let titles = ["ROLE", "PID", "STATE", "FILL", "RECORDS", "FINER", "LOST", "LATE", "LAG", "LOG", "RECORD"];
+    let titles = ["ROLE", "PID", "STATE", "FILL", "RECORDS", "FINER", "LOST", "LATE", "LAG", "KEPT", "LOG", "RECORD"];
     let mut rows = vec![titles.map(str::to_owned)];
     rows.extend(rings.iter().map(|(_, status)| {
         [
@@ -99,6 +136,7 @@ fn show(flusher: Option<Holder>, rings: &[(String, RingStatus)]) -> String {
             status.lost.to_string(),
             status.late.to_string(),
             format!("{:.1} ms", status.lag.as_secs_f64() * 1e3),
+            kept(status),
             status.filter.directives.to_string(),
             record(status),
         ]

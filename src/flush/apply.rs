@@ -18,7 +18,7 @@ use crate::level::Level;
 use crate::mutant::{self, Mutant};
 use crate::open;
 use crate::reader::{LaneSnapshot, Position, RingReader};
-use crate::spill;
+use crate::{segment, spill};
 use std::io;
 
 /// Applies the entry of an earlier boot, or a part of one; `settled` says whether the whole of it had nothing to apply.
@@ -183,13 +183,15 @@ fn is_another(error: &io::Error) -> bool {
 pub(crate) fn remove(folder: &Folder, name: &str) -> Result<()> {
     let entry = folder.rings().join(name);
     spill::remove_all(&entry).map_err(Error::io("remove the spilled messages of", &entry))?;
+    let ring = folder.ring_path(name);
+    segment::remove_all(&ring).map_err(Error::io("remove the backlog of", &ring))?;
     match attachment::remove(&entry) {
         Err(error) if may_pass(&error) => return Err(Error::io("remove the attachment of", &entry)(error)),
         // What can never be removed, a folder that somebody put there, must not keep the entry from being applied.
         _ => {}
     }
     // Shared memory goes before the file that stands for it, so that it is never left without one.
-    for path in [folder.ring_path(name), entry] {
+    for path in [ring, entry] {
         open::remove(&path).map_err(Error::io("remove the ring", path))?;
     }
     Ok(())

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::flush::apply;
 use crate::flush::durable::Durable;
 use crate::flush::election::Lease;
-use crate::flush::follow::{Follow, Scales};
+use crate::flush::follow::{Follow, LaneFollow, Scales};
 use crate::flush::journal::{Entry, Journal, Left};
 use crate::flush::lines;
 use crate::flush::memory::Remembered;
@@ -100,7 +100,7 @@ pub struct Drain {
     limit: u64,
     /// Spill files whose messages are in the batch, with their roles.
     spills: Vec<(usize, PathBuf)>,
-    /// Those whose lines are in their files and wait for a sync.
+    /// Those whose lines are in their files, and backlog segments that are drained: they wait for a sync.
     written_spills: Vec<PathBuf>,
     /// UUIDs of rings that are not kept open but are open now, the oldest use first.
     recent: VecDeque<[u8; 16]>,
@@ -256,9 +256,13 @@ impl Drain {
         self.tell_events()?;
         self.end_trials()?;
         self.end_of_failures(now);
+        // What an earlier flusher left, which died before it removed it.
+        self.sweep();
         let goes_on = |ring: &&Follow| !self.is_aside(ring, now);
         let mut active = self.rings.iter().filter(goes_on);
-        pass.waiting = active.any(|ring| ring.lanes.iter().any(|lane| !lane.batch.is_empty()));
+        // A lane of which a read brought nothing but slots that are lost has more behind them.
+        let waits = |lane: &LaneFollow| !lane.batch.is_empty() || lane.batch.more;
+        pass.waiting = active.any(|ring| ring.lanes.iter().any(waits));
         Ok(pass)
     }
 

@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::complain::complain;
 use crate::flush::flusher::{Election, Flusher};
+use crate::flush::vigil::Vigil;
 use crate::flush::witness::Witnesses;
 use crate::folder::Folder;
 use crate::holder::Holder;
@@ -184,7 +185,7 @@ pub(crate) fn wait_for_end(timeout: Duration) {
 }
 
 fn stand_by(folder: &Folder, since: u64) {
-    let (mut said, mut witnesses) = (false, Witnesses::new());
+    let (mut said, mut witnesses, mut vigil) = (false, Witnesses::new(), Vigil::default());
     while !is_ending() {
         // What cannot be looked at is as it was.
         let _ = folder.refresh();
@@ -196,7 +197,14 @@ fn stand_by(folder: &Folder, since: u64) {
                 drop(flusher);
                 elected().inspect(|count| _ = count.fetch_sub(1, Ordering::AcqRel));
             }
-            Ok(Election::Lost(holder)) => wait_for_holders_end(holder, &mut witnesses),
+            Ok(Election::Lost(holder)) => {
+                let holder = holder.filter(Holder::may_live);
+                if vigil.look(folder, holder, Instant::now()) {
+                    sync_rings(&vigil);
+                } else {
+                    wait_for_holders_end(holder, &mut witnesses, vigil.sleep(LOOK_AGAIN));
+                }
+            }
             Err(error) => {
                 if !said {
                     complain(format_args!("cannot flush: {error}; what is logged stays in the rings"));
@@ -215,14 +223,27 @@ fn is_ending() -> bool {
     ENDING.load(Ordering::Acquire) || STATE.load(Ordering::Acquire) == state::PAUSED
 }
 
-/// Sleeps until the holder's process ends, where that can be seen. Who sees it end knows how, and may be the only one. What
-/// has the holder's pid here may be another process, or a zombie, whose end shows at once and for ever: such a sleep would
-/// be none.
-fn wait_for_holders_end(holder: Option<Holder>, witnesses: &mut Witnesses) {
+/// Sleeps until the holder's process ends, where that can be seen, at most for `longest`. Who sees it end knows how, and may
+/// be the only one. What has the holder's pid here may be another process, or a zombie, whose end shows at once and for ever:
+/// such a sleep would be none.
+fn wait_for_holders_end(holder: Option<Holder>, witnesses: &mut Witnesses, longest: Duration) {
     let lives = |holder: &Holder| holder.process.state(holder.file) == ProcessState::Alive;
     let witness = holder.filter(lives).and_then(|holder| witnesses.expect(holder.process));
     match witness.as_ref().map(|witness| witness.descriptor()) {
-        Some(Ok(end)) => wake::sleep_beside(LOOK_AGAIN, end),
-        _ => wake::sleep(LOOK_AGAIN_BLIND),
+        Some(Ok(end)) => wake::sleep_beside(longest, end),
+        _ => wake::sleep(LOOK_AGAIN_BLIND.min(longest)),
+    }
+}
+
+/// Until the next look at a flusher that stands still: brings this process's rings to the disk as often as they wish,
+/// because nobody else does.
+fn sync_rings(vigil: &Vigil) {
+    let (start, until) = (Instant::now(), vigil.sleep(LOOK_AGAIN));
+    loop {
+        let every = registry::sync_rings();
+        wake::sleep(every.unwrap_or(until).min(until));
+        if start.elapsed() >= until || is_ending() {
+            return;
+        }
     }
 }

@@ -16,9 +16,12 @@ use crate::layout::{Control, LaneBlock, lane_kind};
 use crate::mutant::{self, Mutant};
 use crate::process::{ProcessState, boot_id, is_another_boot};
 use crate::reader::{Closed, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source};
+use crate::segment::{self, Segment};
 use crate::sys::futex;
 use crate::sys::map::FutexPage;
 use std::cell::Cell;
+use std::path::PathBuf;
+use std::sync::atomic::{Ordering, fence};
 use std::mem::offset_of;
 use std::fs::File;
 use std::io;
@@ -69,6 +72,10 @@ pub(crate) struct LaneFollow {
     final_last: Option<u64>,
     /// A read after the death found nothing more.
     exhausted: bool,
+    /// The lane's `kept` when no segment of it was left.
+    swept: u64,
+    /// Where the first of its segments ends, as far as they have been looked at.
+    segment_end: u64,
 }
 
 impl LaneFollow {
@@ -184,7 +191,8 @@ impl Follow {
     /// Follows the ring of this name, from the positions that it holds. With `keep` its file stays open.
     pub(crate) fn open(folder: &Folder, name: &str, keep: bool, witnesses: &mut Witnesses) -> Result<Follow> {
         let path = folder.ring_path(name);
-        let reader = RingReader::new(RingFile::open(&path, keep)?, &path)?.with_entry(folder.rings().join(name));
+        let reader = RingReader::new(RingFile::open(&path, keep)?, &path)?;
+        let reader = reader.with_backlog_beside(&path).with_entry(folder.rings().join(name));
         let header = *reader.header();
         let control = reader.control()?;
         let mut follow = Follow {
@@ -575,6 +583,36 @@ impl Follow {
             self.show_counts()?;
         }
         if any && self.dead.is_none() { self.wake(counter) } else { Ok(()) }
+    }
+
+    /// The backlog segments that are drained, where the position says that there may be some. To be called after that was
+    /// published: what its producer adds to a segment from then on it does not count on, see `backlog.rs`.
+    pub(crate) fn drained_segments(&mut self) -> Result<Vec<PathBuf>> {
+        let may_have = |(lane, snapshot): (&LaneFollow, &LaneSnapshot)| {
+            snapshot.kept > lane.swept && lane.published.written >= lane.segment_end
+        };
+        // Those of a dead process go with its ring, and its crash file may still need them.
+        let go_with_ring = self.dead.is_some() && !(self.is_kept() && self.death_logged);
+        if go_with_ring || !self.lanes.iter().zip(&self.snapshots).any(may_have) {
+            return Ok(Vec::new());
+        }
+        // Pairs with the fence in `Backlog::write`.
+        fence(Ordering::SeqCst);
+        let segments = segment::list(self.reader.path(), self.reader.geometry(), None);
+        let mut segments = segments.map_err(Error::io("list the backlog of", self.reader.path()))?;
+        let is_drained = |segment: &mut Segment| {
+            let end = if mutant::is(Mutant::KeptUnlinkedEarly) { segment.first } else { segment.last() };
+            self.lanes.get(segment.lane).is_some_and(|lane| end <= lane.published.written)
+        };
+        let drained: Vec<Segment> = segments.extract_if(.., is_drained).collect();
+        for (number, (lane, snapshot)) in self.lanes.iter_mut().zip(&self.snapshots).enumerate() {
+            let end = segments.iter().filter(|segment| segment.lane == number).map(Segment::last).min();
+            lane.segment_end = end.unwrap_or(0);
+            if end.is_none() {
+                lane.swept = snapshot.kept;
+            }
+        }
+        Ok(drained.into_iter().map(|segment| segment.path).collect())
     }
 
     /// SYNC:4. Brings the ring's file to the disk, records that its process stores meanwhile included, where records of

@@ -16,14 +16,14 @@ use crate::layout::lane_kind;
 use crate::open;
 use crate::reader::{Closed, ControlSnapshot, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source};
 use crate::record::Record;
-use crate::spill;
+use crate::{segment, spill};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Records that a lane holds in memory at once, in slots.
 const SLOTS: u64 = 1024;
 
-/// What a ring's records may be rendered to, in multiples of the bytes of the ring and its spill files. Ours stay far below:
+/// What a ring's records may be rendered to, in multiples of the bytes of the ring, its spill files and its backlog. Ours stay far below:
 /// a record takes 128 bytes, and its line rarely more. A hostile ring may name one long message, or a call site with a
 /// long text, in each of its records.
 pub const RENDERED_TIMES: u64 = 64;
@@ -34,7 +34,9 @@ pub const RENDERED_TIMES: u64 = 64;
 /// [`Error::Io`] if its spill files cannot be looked at: with too low a limit, messages would be left out.
 pub(crate) fn rendered_max<S: Source>(reader: &RingReader<S>) -> Result<u64> {
     let spilled = spill::size_all(reader.entry()).map_err(Error::io("look at the spilled messages of", reader.entry()))?;
-    Ok((reader.geometry().file_size() + spilled).saturating_mul(RENDERED_TIMES))
+    let kept = segment::size_all(reader.path(), reader.geometry())
+        .map_err(Error::io("look at the backlog of", reader.path()))?;
+    Ok((reader.geometry().file_size() + spilled + kept).saturating_mul(RENDERED_TIMES))
 }
 
 /// A ring whose unwritten records can be read.
@@ -276,17 +278,19 @@ impl RecoveredRing {
             .map_err(Error::io("look at the lock of", reader.path()))?;
         let verdict = evidence.verdict();
         let control = reader.control()?;
-        let everything = scope == Scope::Everything;
+        let (everything, slots) = (scope == Scope::Everything, reader.geometry().slots());
         let (mut scratch, mut snapshots, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
         reader.lanes(&mut scratch, &mut snapshots)?;
         for (number, snapshot) in snapshots.iter().enumerate() {
             let position = journaled_position(journal, &reader, number).unwrap_or(snapshot.position);
             let last = reader.last_sequence(number, &mut scratch)?;
             let extent = if verdict.may_live() { Extent::Live(snapshot.reserved) } else { Extent::Final(last) };
+            let (Extent::Live(end) | Extent::Final(end)) = extent;
             lanes.push(LaneRead {
                 batch: LaneBatch::default(),
                 extent,
-                position: if everything { 0 } else { position.released },
+                // All that the ring holds is not what is kept beside it, which may be drained already, and not gone yet.
+                position: if everything { end.saturating_sub(slots) } else { position.released },
                 // Of a ring that is read whole, what has been overwritten is no loss.
                 next_message: if everything { u64::MAX } else { position.next_message.max(1) },
                 wanted: everything || snapshot.kind != lane_kind::FINE,

@@ -11,6 +11,7 @@ use crate::folder::{Folder, SHM_ENDING};
 use crate::layout::{lane_kind, ring_flag};
 use crate::level::Level;
 use crate::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
+use crate::segment::{self, Segment};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -42,6 +43,10 @@ pub struct RingStatus {
     pub lag: Duration,
     /// The ring is smaller than its process wished for, because there was no room: its size in bytes.
     pub smaller: Option<u64>,
+    /// Bytes that are kept beside the ring because the flusher has not come to them.
+    pub kept: u64,
+    /// How many the process may keep.
+    pub backlog_max: u64,
 }
 
 impl RingStatus {
@@ -78,6 +83,8 @@ impl RingStatus {
             late: control.late(),
             lag: lag(reader, &lanes)?,
             smaller: (reader.header().flags & ring_flag::SMALLER != 0).then(|| reader.geometry().file_size()),
+            kept: kept(reader, &lanes)?,
+            backlog_max: u64::from(reader.header().backlog_kib) * 1024,
         })
     }
 }
@@ -112,8 +119,20 @@ impl RingStatus {
             late: 0,
             lag: Duration::ZERO,
             smaller: None,
+            kept: 0,
+            backlog_max: u64::from(reader.header().backlog_kib) * 1024,
         }))
     }
+}
+
+fn kept(reader: &RingReader, lanes: &[LaneSnapshot]) -> Result<u64> {
+    let segments = segment::list(reader.path(), reader.geometry(), None);
+    let segments = segments.map_err(Error::io("list the backlog of", reader.path()))?;
+    let undrained = |segment: &Segment| {
+        let released = lanes.get(segment.lane).map_or(u64::MAX, |lane| lane.position.released);
+        segment.last().saturating_sub(released.max(segment.first - 1))
+    };
+    Ok(segments.iter().filter(|segment| segment.slots > 0).map(undrained).sum::<u64>() * reader.geometry().record_size() as u64)
 }
 
 fn lag(reader: &RingReader, lanes: &[LaneSnapshot]) -> Result<Duration> {

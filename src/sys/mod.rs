@@ -22,3 +22,4 @@ pub(crate) mod signals;
 pub(crate) mod tsc;
 #[cfg(feature = "flusher")]
 pub(crate) mod wake;
+pub(crate) mod words;

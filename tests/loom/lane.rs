@@ -66,6 +66,7 @@ impl Memory {
             dropped_last,
             kind,
             claims,
+            kept: AtomicU64::new(0),
             producer_padding: words(),
             owners,
             consumer,

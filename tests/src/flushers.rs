@@ -108,6 +108,49 @@ impl Drainer {
         }
     }
 
+    /// Lets a flusher drain `folder` up to its system call number `call`, and has it stand there: before the call, or right
+    /// after it. None if it was done before it got there.
+    ///
+    /// # Panics
+    /// If the flusher does anything else.
+    #[must_use]
+    pub fn stand_at(&self, folder: &Path, call: usize, after: bool) -> Option<Traced> {
+        self.stand_where(folder, after, |index, _| index == call)
+    }
+
+    /// The same before or after the first system call of which `here` says so, by how many there were before and by its number.
+    ///
+    /// # Panics
+    /// If the flusher does anything else.
+    #[must_use]
+    pub fn stand_where(&self, folder: &Path, after: bool, here: impl Fn(usize, i64) -> bool) -> Option<Traced> {
+        let mut traced = Traced::start(&mut self.command(folder)).expect("started");
+        let mut calls = None;
+        loop {
+            match traced.to_system_call().expect("traced") {
+                Stop::Entry(number) if number == libc::SYS_getppid as u64 => {
+                    if calls.is_some() {
+                        while !matches!(traced.run().expect("ran"), Stop::Ended(0)) {}
+                        return None;
+                    }
+                    calls = Some(0);
+                }
+                Stop::Entry(number) => {
+                    let Some(calls) = &mut calls else { continue };
+                    *calls += 1;
+                    if here(*calls - 1, number as i64) {
+                        if after {
+                            assert_eq!(traced.to_system_call().expect("traced"), Stop::Exit);
+                        }
+                        return Some(traced);
+                    }
+                }
+                Stop::Exit => {}
+                other => panic!("{other:?} before it stood"),
+            }
+        }
+    }
+
     /// Lets a daemon make so many passes while no write to any ring succeeds, and kills it then.
     ///
     /// # Panics

@@ -21,6 +21,8 @@ pub enum Kind {
     Reused,
     /// Each message comes from a call site of its own.
     Sites,
+    /// Nobody drains, so the oldest slots of the full lane are kept beside it before each lap.
+    Kept,
 }
 
 impl Kind {
@@ -30,8 +32,9 @@ impl Kind {
     /// If there is none.
     #[must_use]
     pub fn named(name: &str) -> Kind {
-        let known =
-            [Kind::Plain, Kind::Spilled, Kind::Reused, Kind::Sites].into_iter().find(|kind| kind.name() == name);
+        let known = [Kind::Plain, Kind::Spilled, Kind::Reused, Kind::Sites, Kind::Kept]
+            .into_iter()
+            .find(|kind| kind.name() == name);
         known.unwrap_or_else(|| panic!("no kind {name}"))
     }
 
@@ -43,6 +46,7 @@ impl Kind {
             Kind::Spilled => "spilled",
             Kind::Reused => "reused",
             Kind::Sites => "sites",
+            Kind::Kept => "kept",
         }
     }
 
@@ -51,6 +55,7 @@ impl Kind {
     pub fn count(self) -> u64 {
         match self {
             Kind::Plain => 26,
+            Kind::Kept => 18,
             Kind::Spilled => 20,
             Kind::Reused => EARLIER + 4,
             Kind::Sites => SITES,

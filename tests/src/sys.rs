@@ -142,6 +142,20 @@ impl Traced {
         Ok(traced)
     }
 
+    /// Stops a thread of a running process, as a debugger does that looks at it.
+    ///
+    /// # Errors
+    /// As ptrace(2) and waitpid(2).
+    pub fn attach(thread: u32) -> io::Result<Attached> {
+        let tid = thread as libc::pid_t;
+        // SAFETY: PTRACE_ATTACH ignores address and data.
+        check(unsafe { libc::ptrace(libc::PTRACE_ATTACH, tid, 0, 0) })?;
+        let mut status = 0;
+        // SAFETY: `status` is a local that outlives the call.
+        check(unsafe { libc::waitpid(tid, &raw mut status, libc::__WALL) }.into())?;
+        Ok(Attached { tid })
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -312,6 +326,19 @@ impl Traced {
         }
         // SAFETY: `op` says which member of the union the kernel filled.
         Ok(Stop::Entry(unsafe { found.u.entry.nr }))
+    }
+}
+
+/// A thread that a debugger holds, until this is dropped.
+#[derive(Debug)]
+pub struct Attached {
+    tid: libc::pid_t,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        // SAFETY: PTRACE_DETACH ignores the address and takes the signal to deliver, none, as a value.
+        let _ = check(unsafe { libc::ptrace(libc::PTRACE_DETACH, self.tid, 0, 0) });
     }
 }
 

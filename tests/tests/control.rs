@@ -143,7 +143,7 @@ fn a_record_level_from_outside_fills_the_black_box() {
 #[test]
 fn status_shows_every_ring_and_who_flushes() {
     let folder = Scratch::new("status");
-    let dead = ["flusher=never", "slots=64", "policy=drop_newest", "log:100", "kill"];
+    let dead = ["flusher=never", "slots=64", "policy=drop_newest", "backlog=0", "log:100", "kill"];
     let _ = Actor::start(ACTOR, "dead", folder.path(), &dead).end();
     let found = status(folder.path());
     assert_eq!(found["flusher"], Value::Null);

@@ -11,10 +11,18 @@ const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 const SLOTS: usize = 64;
 
-/// 1,000 lines into a ring of 64 slots that nobody drains; then it is drained.
-fn overfill(policy: &str) -> (Vec<Line>, Vec<Line>) {
+/// 1,000 lines into a ring of 64 slots that nobody drains, with a backlog of so many bytes; then it is drained.
+fn overfill(policy: &str, backlog: u64) -> (Vec<Line>, Vec<Line>) {
     let folder = Scratch::new(policy);
-    let script = [&format!("policy={policy}"), "slots=64", "lanes=3", "flusher=never", "log:1000", "exit"];
+    let script = [
+        &format!("policy={policy}"),
+        &format!("backlog={backlog}"),
+        "slots=64",
+        "lanes=3",
+        "flusher=never",
+        "log:1000",
+        "exit",
+    ];
     let (_, status) = run(ACTOR, "worker", folder.path(), &script);
     assert!(status.success());
     let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
@@ -30,9 +38,36 @@ fn numbers(lines: &[Line]) -> Vec<usize> {
 }
 
 #[test]
+fn what_waits_for_the_flusher_is_kept_beside_the_ring_and_nothing_is_lost() {
+    for policy in ["block", "drop_newest"] {
+        let (kept, losses) = overfill(policy, 1 << 20);
+        assert_eq!(losses, Vec::new(), "{policy}");
+        assert!(numbers(&kept).into_iter().eq(0..1000), "{policy}: {} of 1,000 lines, or out of order", kept.len());
+    }
+}
+
+#[test]
+fn beyond_the_backlog_the_policy_decides_and_the_loss_is_counted() {
+    // Room for 256 slots beside the 64 of the ring.
+    for (policy, oldest) in [("block", 0..256), ("drop_newest", 0..256 + SLOTS)] {
+        let (kept, losses) = overfill(policy, 256 * 128);
+        let kept = numbers(&kept);
+        assert!(kept.starts_with(&oldest.collect::<Vec<_>>()), "{policy}: {kept:?}");
+        assert_eq!(kept.len(), 256 + SLOTS, "{policy}");
+        assert_eq!(reported_lost(&losses), 1000 - 256 - SLOTS, "{policy}: {losses:?}");
+    }
+}
+
+#[test]
+fn overwrite_keeps_nothing_beside_the_ring() {
+    let (kept, losses) = overfill("overwrite", 1 << 20);
+    assert_eq!((numbers(&kept).len(), reported_lost(&losses)), (SLOTS, 1000 - SLOTS));
+}
+
+#[test]
 fn block_without_a_flusher_and_overwrite_keep_the_newest_and_count_the_rest_in_one_line() {
     for policy in ["block", "overwrite"] {
-        let (kept, losses) = overfill(policy);
+        let (kept, losses) = overfill(policy, 0);
         assert_eq!(numbers(&kept), (1000 - SLOTS..1000).collect::<Vec<_>>(), "{policy}");
         assert_eq!(losses.len(), 1, "{policy}: {losses:?}");
         let told = format!("lastwords: {} records lost, overwritten", 1000 - SLOTS);
@@ -42,7 +77,7 @@ fn block_without_a_flusher_and_overwrite_keep_the_newest_and_count_the_rest_in_o
 
 #[test]
 fn drop_newest_keeps_the_oldest_and_counts_the_rest_in_one_line() {
-    let (kept, losses) = overfill("drop_newest");
+    let (kept, losses) = overfill("drop_newest", 0);
     assert_eq!(numbers(&kept), (0..SLOTS).collect::<Vec<_>>());
     assert_eq!(losses.len(), 1, "{losses:?}");
     assert!(losses[0].message.starts_with(&format!("lastwords: {} records lost, dropped", 1000 - SLOTS)), "{losses:?}");

@@ -505,10 +505,10 @@ struct Restless {
 impl Source for Restless {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
         let count = self.bytes.read_at(buffer, offset)?;
-        let reads = self.reads.get() + 1;
-        assert!(reads < REREADS_MAX + 100, "the reader does not give up");
-        self.reads.set(reads);
         if offset >= self.slots_at {
+            let reads = self.reads.get() + 1;
+            assert!(reads < REREADS_MAX + 100, "the reader does not give up");
+            self.reads.set(reads);
             for slot in buffer[..count].chunks_mut(128) {
                 // Never zero, and never the same in two reads that follow each other.
                 slot[SLOT_HEAD - 24] ^= (reads % 255) as u8 + 1;

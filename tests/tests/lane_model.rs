@@ -58,6 +58,7 @@ impl Memory {
             dropped_last,
             kind: AtomicU64::new(lane_kind::WRITE),
             claims,
+            kept: AtomicU64::new(0),
             producer_padding: words(),
             owners: std::array::from_fn(|_| {
                 let [first, thread] = words();

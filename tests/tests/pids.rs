@@ -177,6 +177,7 @@ fn while_the_flusher_is_stopped_every_policy_goes_on_and_every_line_is_there_or_
         let script = [
             "flusher=never",
             &policy,
+            "backlog=0",
             "slots=64",
             "lanes=6",
             "line:up",

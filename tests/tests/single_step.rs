@@ -10,6 +10,8 @@
 //! A flusher reads the ring of a process that still runs, and the scheduler may stop the process at any instruction
 //! just as well; so the copy is also read as a live ring, where nothing may look like damage.
 
+#[path = "single_step/kept.rs"]
+mod kept;
 #[path = "single_step/process.rs"]
 mod process;
 #[path = "single_step/rare.rs"]
@@ -27,15 +29,16 @@ use std::time::{Duration, Instant};
 /// Fewer steps than this cannot have been the log calls.
 const STEPS_MIN: u64 = 2000;
 
-/// Reads lane 0 and returns the numbers of its messages, each of which must be the whole text at its own place.
+/// Reads lane 0 behind `position` and returns the numbers of its messages, each of which must be the whole text at its own place.
 fn numbers<S: Source>(
     reader: &RingReader<S>,
+    position: u64,
     extent: Extent,
     script: &Script,
     batch: &mut LaneBatch,
     said: impl Fn(&Record<'_>) -> String,
 ) -> Vec<u64> {
-    reader.read_lane(0, 0, extent, SLOTS, batch).expect("read");
+    reader.read_lane(0, position, extent, SLOTS, batch).expect("read");
     assert_eq!(batch.damaged, 0, "a step looks like damage, {extent:?}");
     let number = |place: (u64, u64)| script.places.iter().position(|found| *found == place).map(|n| n as u64 + 1);
     let numbers = batch.iter().map(|record| {
@@ -84,9 +87,9 @@ fn a_process_killed_at_any_instruction_leaves_every_acknowledged_record_whole() 
         }
         let (reader, lanes) = stepper.reader();
         let last = reader.last_sequence(0, &mut scratch_bytes).expect("read");
-        let dead = numbers(&reader, Extent::Final(last), &script, &mut batch, text_of);
+        let dead = numbers(&reader, 0, Extent::Final(last), &script, &mut batch, text_of);
         assert_recovered(&dead, stepper.acknowledged, &script);
-        let live = numbers(&reader, Extent::Live(lanes[0].reserved), &script, &mut batch, text_of);
+        let live = numbers(&reader, 0, Extent::Live(lanes[0].reserved), &script, &mut batch, text_of);
         assert_recovered(&live, stepper.acknowledged, &script);
         // A live reader that went past a record in flight would never come back for it.
         let written = live.last().map_or(0, |n| script.end(*n));

@@ -244,6 +244,7 @@ impl Drain {
             (0..self.roles.len()).for_each(|role| self.publish(role, true));
         }
         parts.into_iter().for_each(|part| self.carry_out(part));
+        self.sweep();
         Ok(())
     }
 
@@ -308,6 +309,21 @@ impl Drain {
             }
         }
         Ok(())
+    }
+
+    /// Backlog segments whose records are in their files are not needed any more: they go with the spilled messages. What
+    /// cannot be listed now is looked at again after the next batch, and goes with its ring at the latest.
+    pub(super) fn sweep(&mut self) {
+        let mut drained = Vec::new();
+        for ring in &mut self.rings {
+            drained.extend(ring.drained_segments().unwrap_or_default());
+        }
+        drained.retain(|path| !self.written_spills.contains(path));
+        if !drained.is_empty() {
+            // Where syncs are wished for, the next one is what they wait for.
+            self.durable.wrote();
+        }
+        self.drop_spills(drained);
     }
 
     /// Spilled messages whose lines are on the disk, where that is wished for, are not needed any more. One that stays

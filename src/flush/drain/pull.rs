@@ -7,7 +7,7 @@ use crate::flush::output::Provenance;
 use crate::layout::lane_kind;
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
-use crate::reader::LaneBatch;
+use crate::reader::{Extent, LaneBatch};
 use crate::record::Record;
 
 /// Most records that one error brings, whatever a ring says.
@@ -74,7 +74,11 @@ impl super::Follow {
         for (number, (lane, snapshot)) in fine {
             let mut batch = LaneBatch::default();
             let slots = self.reader.geometry().slots();
-            self.reader.read_lane(number, lane.taken.released, lane.extent(snapshot), slots, &mut batch)?;
+            let extent = lane.extent(snapshot);
+            let (Extent::Live(last) | Extent::Final(last)) = extent;
+            // What such a lane has overwritten is nowhere.
+            let position = lane.taken.released.max(last.saturating_sub(slots));
+            self.reader.read_lane(number, position, extent, slots, &mut batch)?;
             batches.push((number, batch));
         }
         Ok(batches)

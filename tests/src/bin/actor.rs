@@ -2,9 +2,9 @@
 //!
 //! `actor ROLE FOLDER [setting=value …] [action …]`
 //!
-//! Settings: `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`,
+//! Settings: `backlog` (bytes), `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`,
 //! `durable` (milliseconds), `format`, `guard`, `crash-files`, `pull`, `panics` (`off`, or `slow` for an earlier hook that takes its time), `handlers=earlier`.
-//! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `debug:TEXT`,
+//! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `longs:N:BYTES`, `debug:TEXT`,
 //! `error:TEXT`, `facade:TEXT`, `each:TEXT` (at every level, by macro, with target `noisy::inner`, and by the facade), `fine:N` (N lines at TRACE), `mixed:T:N` (T threads with
 //! N lines at INFO and as many at TRACE),
 //! `name:LEVEL:NAME` (names a level), `at:LEVEL:TEXT` (a line at that level), `set-log:DIRECTIVES`, `max-level` (prints the facade's), `die-of-panic:TEXT`, `samples` (one record of each kind), `threads:T:N` (each thread its own lines), `slowly:N:US` (as `log`, with a pause after each), `storm:N` (forks while threads log),
@@ -12,7 +12,7 @@
 //! handler of a SIGSEGV), `event:TEXT` (as a front end in another language), `pause` (ends the library's threads), `resume`,
 //! `count-threads` (prints how many there are), `close`, `leave` (by _exit), `named-thread:NAME`, `flush`, `line` (prints a line on standard
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
-//! `run:COMMAND` (by the shell, and waits for it), `keeper:MS` (a child that keeps all that the process has open and mapped, for so long), `sleep:MS`, `panicking:HOW`, `fault:HOW`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does), `bus` (reads
+//! `run:COMMAND` (by the shell, and waits for it), `keeper:MS` (a child that keeps all that the process has open and mapped, for so long), `sleep:MS`, `panicking:HOW`, `fault:HOW`, `roles:N` (N further roles log a line each), `flush-roles:N`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does), `bus` (reads
 //! behind the end of a mapped file), `close-all:A-B`, `close-range:A-B`, `open-own:N:FOLDER`, `dup-over:A-B`, `no-cloexec`,
 //! `descriptors:N` (the limit), `check-own`, `write-to:FD:TEXT`, `in-child`: see `descriptors.rs`, `hold-files:TIMES:MS` (a thread opens all files that the process may open, 100 more than it has, so
 //! many times, for so long and with as long a pause, and prints "held" at the end), `fork-starved:WHAT` (see there), `disk:BYTES` (limits the
@@ -84,6 +84,7 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
         "keep" => builder.rotate_keep(number()),
         "memory" => builder.memory(Memory::Shared),
         "rings" => builder.rings(value),
+        "backlog" => builder.backlog_max(value.parse().expect("bytes")),
         "console" => builder.console(true),
         "flusher" => builder.flusher(Flusher::Never),
         "durable" => builder.durable(Duration::from_millis(value.parse().expect("milliseconds"))),
@@ -116,6 +117,11 @@ fn act(action: &str, count: &mut u64) {
     match name {
         "log" => log(rest.parse().expect("a number"), count),
         "say" => lastwords::info!("{rest}"),
+        "longs" => {
+            let (count, bytes) = rest.split_once(':').expect("N:BYTES");
+            let text = long_text(bytes.parse().expect("bytes"));
+            (0..count.parse::<u64>().expect("a number")).for_each(|_| lastwords::info!("{text}"));
+        }
         "long" => lastwords::info!("{}", long_text(rest.parse().expect("bytes"))),
         "debug" => lastwords::debug!("{rest}"),
         "error" => lastwords::error!("{rest}"),
@@ -145,6 +151,9 @@ fn act(action: &str, count: &mut u64) {
         "sleep" => std::thread::sleep(Duration::from_millis(rest.parse().expect("milliseconds"))),
         "mark" => _ = rustix::process::getppid(),
         "role" => second_role(rest),
+        "roles" => roles(rest.parse().expect("a number"), |role| lastwords::info!(logger: role, "a line")),
+        // As a front end does at the end, one after the other.
+        "flush-roles" => roles(rest.parse().expect("a number"), |role| _ = role.flush()),
         "fork" => forking::children(rest.parse().expect("a number"), |child| {
             (0..20).for_each(|n| lastwords::info!("child {child} line {n}"));
         }),
@@ -428,6 +437,11 @@ fn second_role(role: &str) {
         lastwords::info!(logger: same, "again {n}");
     }
     first.flush().expect("flushed");
+}
+
+fn roles(count: usize, act: impl Fn(lastwords::Log)) {
+    let folder = lastwords::folder().expect("initialised");
+    (0..count).for_each(|n| act(lastwords::builder(format!("role{n}")).dir(&folder).open().expect("a ring")));
 }
 
 /// The same text that the test computes: numbers, so that a part in the wrong place is seen.

@@ -335,6 +335,7 @@ fn block() -> LaneBlock {
         dropped_last,
         kind,
         claims,
+        kept: AtomicU64::new(0),
         producer_padding: words(),
         owners: std::array::from_fn(|_| {
             let [first, thread] = words();
@@ -347,10 +348,10 @@ fn block() -> LaneBlock {
 
 /// A block's words in the order in which they stand in the file.
 fn block_words(block: &LaneBlock) -> impl Iterator<Item = &AtomicU64> {
-    let LaneBlock { reserved, head, messages, dropped, dropped_first, dropped_last, kind, claims, .. } = block;
+    let LaneBlock { reserved, head, messages, dropped, dropped_first, dropped_last, kind, claims, kept, .. } = block;
     let Consumer { released, released_inverted, written, written_inverted, .. } = &block.consumer;
     let Consumer { next_message, dropped_reported, recovered, checksum, .. } = &block.consumer;
-    let producer = [reserved, head, messages, dropped, dropped_first, dropped_last, kind, claims];
+    let producer = [reserved, head, messages, dropped, dropped_first, dropped_last, kind, claims, kept];
     let owners = block.owners.iter().flat_map(|owner| [&owner.first, &owner.thread, &owner.name[0], &owner.name[1]]);
     let consumer = [released, released_inverted, written, written_inverted];
     let rest = [next_message, dropped_reported, recovered, checksum];

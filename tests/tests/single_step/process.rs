@@ -59,7 +59,7 @@ pub(crate) struct Stepper {
     /// The ring's bytes; of those behind the header, only the control page, the first page of the table, the lane blocks
     /// and the first lane's slots.
     copy: Vec<u8>,
-    /// Names and lengths of the spill files, where messages are spilled.
+    /// Names and lengths of the files beside the ring, where messages are spilled or slots are kept.
     spills: Option<Vec<(OsString, u64)>>,
     pub(crate) acknowledged: u64,
     pub(crate) steps: u64,
@@ -71,6 +71,9 @@ impl Stepper {
     pub(crate) fn start(scratch: &Path, policy: &str, kind: Kind) -> Stepper {
         let marks = scratch.join("marks");
         let mut command = Command::new(env!("CARGO_BIN_EXE_stepper"));
+        // Without a backlog, where that is not what is stepped through.
+        let backlog = if kind == Kind::Kept { "65536" } else { "0" };
+        command.env("LASTWORDS_BACKLOG_MAX", backlog);
         command.arg(scratch.join("logs")).arg(&marks).args([&kind.count().to_string(), policy, kind.name()]);
         let mut traced = Traced::start(&mut command).expect("started");
         assert_eq!(traced.run().expect("ran"), Stop::Signal(libc::SIGSTOP), "before the first step");
@@ -82,7 +85,7 @@ impl Stepper {
         let ring = File::open(&path).expect("opened");
         let marks = File::open(marks).expect("opened");
         let copy = std::fs::read(&path).expect("read");
-        let spills = (kind == Kind::Spilled).then(Vec::new);
+        let spills = [Kind::Spilled, Kind::Kept].contains(&kind).then(Vec::new);
         let acknowledged = kind.unstepped();
         Stepper { traced, ring, path, marks, geometry, copy, spills, acknowledged, steps: 0, looks: 0 }
     }
@@ -126,7 +129,8 @@ impl Stepper {
         let Some(known) = &mut self.spills else { return false };
         let entries = std::fs::read_dir(self.path.parent().expect("a folder")).expect("listed");
         let entries = entries.map(|entry| entry.expect("listed"));
-        let spills = entries.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "spill"));
+        let beside = |path: PathBuf| path.extension().is_some_and(|ending| ending == "spill" || ending == "backlog");
+        let spills = entries.filter(|entry| beside(entry.path()));
         let found: Vec<_> = spills.map(|entry| (entry.file_name(), entry.metadata().expect("there").len())).collect();
         let changed = *known != found;
         *known = found;
@@ -134,7 +138,8 @@ impl Stepper {
     }
 
     pub(crate) fn reader(&self) -> (RingReader<Vec<u8>>, Vec<LaneSnapshot>) {
-        let reader = RingReader::new(self.copy.clone(), &self.path).expect("a valid ring");
+        let reader =
+            RingReader::new(self.copy.clone(), &self.path).expect("a valid ring").with_backlog_beside(&self.path);
         let mut lanes = Vec::new();
         reader.lanes(&mut Vec::new(), &mut lanes).expect("read");
         (reader, lanes)

@@ -30,7 +30,7 @@ fn step_through(kind: Kind, also: impl Fn(&Reader, &LaneSnapshot, &Record<'_>, u
         let (reader, lanes) = stepper.reader();
         let last = reader.last_sequence(0, &mut bytes).expect("read");
         for extent in [Extent::Final(last), Extent::Live(lanes[0].reserved)] {
-            let found = numbers(&reader, extent, &script, &mut batch, |record| shown(&reader, record));
+            let found = numbers(&reader, 0, extent, &script, &mut batch, |record| shown(&reader, record));
             assert_recovered(&found, stepper.acknowledged, &script);
             batch.iter().zip(&found).for_each(|(record, n)| also(&reader, &lanes[0], &record, *n));
         }

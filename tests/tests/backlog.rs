@@ -1,0 +1,341 @@
+//! A flusher that stands still, and others that go on.
+//!
+//! A flusher holds its lock whatever keeps it from working: SIGSTOP, a debugger, a frozen container, a disk that hangs.
+//! Nobody else may flush then, because nobody can know that it will not go on in the middle of a write. So all that others
+//! log beyond what their rings hold was lost, for as long as that took; and in bursts of many processes the same happened
+//! although the flusher did what it could. Here it is stopped for as long as others need to log more than that, and every
+//! line must come out once, in order, when it goes on or another takes its place.
+
+use lastwords_tests::actor::{Actor, run, tool, wait_for};
+use lastwords_tests::forge::ring_files;
+use lastwords_tests::jsonl;
+use lastwords_tests::logs::{Line, long_text, missing, read, reported_lost};
+use lastwords_tests::scratch::Scratch;
+use lastwords_tests::sys::Traced;
+use lastwords_tests::watchdog::Watchdog;
+use rustix::process::Signal;
+use serde_json::Value;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
+
+fn segments(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder.join("rings")).expect("listed").map(|entry| entry.expect("listed").path());
+    entries.filter(|path| path.extension().is_some_and(|ending| ending == "backlog")).collect()
+}
+
+fn numbers(lines: &[Line]) -> Vec<usize> {
+    lines.iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect()
+}
+
+fn losses(lines: &[Line]) -> Vec<&Line> {
+    lines.iter().filter(|line| line.message.contains(" lost, ")).collect()
+}
+
+/// Every line is there once, in order, and no word of a loss.
+fn assert_all(folder: &Path, role: &str, count: usize) {
+    let lines = read(folder, role);
+    assert_eq!(losses(&lines), Vec::<&Line>::new());
+    let found = numbers(&lines);
+    assert!(found.iter().copied().eq(0..count), "{} of {count} lines, or out of order", found.len());
+}
+
+/// A flusher that stands still, in a folder of its own.
+struct Stopped {
+    folder: Scratch,
+    host: Actor,
+}
+
+impl Stopped {
+    fn new(name: &str) -> Stopped {
+        let folder = Scratch::new(name);
+        let mut host = Actor::start(ACTOR, "host", folder.path(), &["say:up", "flush", "line:up", "wait"]);
+        host.line();
+        host.signal(Signal::STOP);
+        wait_for("the flusher to stand still", || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", host.pid())).expect("its state");
+            stat.contains(") T ").then_some(())
+        });
+        Stopped { folder, host }
+    }
+
+    /// It goes on, or is killed and another takes its place.
+    fn end(mut self, killed: bool) -> Scratch {
+        if killed {
+            self.host.kill();
+        } else {
+            self.host.signal(Signal::CONT);
+            self.host.go();
+            assert!(self.host.end().success());
+        }
+        self.folder
+    }
+}
+
+#[test]
+fn a_flusher_that_is_stopped_costs_no_line_of_others_whether_it_goes_on_or_is_killed() {
+    let _watchdog = Watchdog::new("a stopped flusher", Duration::from_secs(300));
+    for killed in [false, true] {
+        let stopped = Stopped::new("backlog-stopped");
+        let path = stopped.folder.path().to_owned();
+        let mut worker =
+            Actor::start(ACTOR, "worker", &path, &["slots=256", "log:100000", "line:said", "wait", "flush"]);
+        assert_eq!(worker.line(), "said");
+        assert!(!segments(&path).is_empty(), "what did not fit the ring is kept");
+        let _folder = stopped.end(killed);
+        wait_for("the backlog to be drained", || segments(&path).is_empty().then_some(()));
+        worker.go();
+        assert!(worker.end().success());
+        assert_all(&path, "worker", 100_000);
+        let _ = tool(TOOL, &["flush", "--once", &path.to_string_lossy()]);
+        assert_eq!((segments(&path), ring_files(&path)), (Vec::new(), Vec::new()), "nothing is left");
+    }
+}
+
+#[test]
+fn threads_that_share_lanes_and_every_form_of_log_lose_nothing_while_the_flusher_is_stopped() {
+    let _watchdog = Watchdog::new("threads beside a stopped flusher", Duration::from_secs(300));
+    for (policy, format) in [("block", "both"), ("drop_newest", "text")] {
+        let stopped = Stopped::new("backlog-threads");
+        let path = stopped.folder.path().to_owned();
+        let (policy, format) = (format!("policy={policy}"), format!("format={format}"));
+        let script = [
+            "lanes=6",
+            "slots=256",
+            "rotate=262144",
+            "keep=100",
+            &policy,
+            &format,
+            "threads:8:4000",
+            "line:said",
+            "wait",
+        ];
+        let mut worker = Actor::start(ACTOR, "worker", &path, &script);
+        assert_eq!(worker.line(), "said");
+        let _folder = stopped.end(false);
+        worker.go();
+        assert!(worker.end().success());
+        let _ = tool(TOOL, &["flush", "--once", &path.to_string_lossy()]);
+        let lines = read(&path, "worker");
+        assert_eq!(losses(&lines), Vec::<&Line>::new(), "{policy}");
+        let lost: usize = (0..8).map(|thread| missing(&lines, &format!("thread {thread} line "), 4000)).sum();
+        assert_eq!(lost, 0, "{policy}");
+        if format.ends_with("both") {
+            assert_eq!(jsonl::lines(&path, "worker"), lines, "the JSON and the text");
+        }
+        assert_eq!(segments(&path), Vec::<PathBuf>::new());
+    }
+}
+
+#[test]
+fn a_process_that_dies_with_a_backlog_and_its_long_messages_is_drained_to_the_end() {
+    let _watchdog = Watchdog::new("dead with a backlog", Duration::from_secs(300));
+    for memory in ["memory=shared", "flusher=never"] {
+        let folder = Scratch::new("backlog-dead");
+        // Records that name long messages are kept as well, and then overwritten some laps later.
+        let script = [
+            "flusher=never",
+            memory,
+            "slots=64",
+            "lanes=3",
+            "backlog=8388608",
+            "log:100",
+            "long:100000",
+            "log:2000",
+            "long:50000",
+            "kill",
+        ];
+        let (pid, _) = run(ACTOR, "worker", folder.path(), &script);
+        let listed = lastwords::folder::Folder::open(folder.path()).expect("the folder").ring_files().expect("listed");
+        let ring = listed.first().expect("its ring");
+        let recovered = tool(TOOL, &["recover", &folder.path().to_string_lossy()]);
+        let text = String::from_utf8_lossy(&recovered.stdout).into_owned();
+        assert_eq!(text.lines().filter(|line| line.contains("] line ")).count(), 2100, "recover shows what is kept");
+        assert!(text.contains(&long_text(100_000)));
+        let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
+        assert!(output.status.success(), "{output:?}");
+        let lines = read(folder.path(), "worker");
+        assert_eq!(losses(&lines), Vec::<&Line>::new());
+        assert!(numbers(&lines).into_iter().eq(0..2100));
+        assert!(lines.iter().any(|line| line.message == long_text(100_000)), "the long message");
+        let death = lines.last().expect("lines");
+        assert!(death.level == "CRITICAL" && death.pid == pid, "{death:?}");
+        let beside = ring.parent().expect("a folder").read_dir().expect("listed");
+        let stem = format!("worker-{pid}-");
+        assert!(beside.flatten().all(|entry| !entry.file_name().to_string_lossy().contains(&stem)), "all is removed");
+    }
+}
+
+#[test]
+fn the_backlog_of_a_process_takes_no_more_than_it_may_and_nothing_once_it_is_drained() {
+    let _watchdog = Watchdog::new("the budget", Duration::from_secs(300));
+    let folder = Scratch::new("backlog-budget");
+    const BUDGET: u64 = 4 << 20;
+    let (budget, role) = (format!("backlog={BUDGET}"), "flusher=never");
+    let script = [role, &budget, "slots=256", "lanes=6", "threads:4:20000", "line:said", "wait"];
+    let mut worker = Actor::start(ACTOR, "worker", folder.path(), &script);
+    assert_eq!(worker.line(), "said");
+    let size = |path: &PathBuf| path.metadata().expect("there").len();
+    let used: u64 = segments(folder.path()).iter().map(size).sum();
+    assert!((BUDGET - (BUDGET >> 3)..=BUDGET).contains(&used), "{used} bytes of {BUDGET}");
+    let flush = || tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
+    assert!(flush().status.success());
+    assert_eq!(segments(folder.path()), Vec::<PathBuf>::new(), "the process lives, its backlog is drained");
+    worker.go();
+    assert!(worker.end().success());
+    let _ = flush();
+    let lines = read(folder.path(), "worker");
+    let lost: usize = (0..4).map(|thread| missing(&lines, &format!("thread {thread} line "), 20_000)).sum();
+    assert!(lost > 0, "more was logged than may be kept");
+    assert_eq!(lost, reported_lost(&lines));
+}
+
+fn status(folder: &Path, more: &[&str]) -> String {
+    let folder = folder.to_string_lossy();
+    let output = tool(TOOL, &[&["status", &folder], more].concat());
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn status_says_that_the_flusher_is_stopped_or_traced_what_to_do_and_what_is_kept() {
+    let _watchdog = Watchdog::new("status beside a stopped flusher", Duration::from_secs(300));
+    let stopped = Stopped::new("backlog-status");
+    let path = stopped.folder.path().to_owned();
+    let mut worker = Actor::start(ACTOR, "worker", &path, &["slots=1024", "lanes=3", "log:9000", "line:said", "wait"]);
+    worker.line();
+    let text = status(&path, &[]);
+    let head = text.lines().next().expect("a line");
+    let expected = format!("flusher: pid {}, stopped (T), no pass for ", stopped.host.pid());
+    assert!(head.starts_with(&expected) && head.contains("kill -CONT"), "{text}");
+    assert!(text.contains(" of 64 MiB "), "{text}");
+    let json: Value = serde_json::from_str(&status(&path, &["--json"])).expect("JSON");
+    assert_eq!(json["flusher"]["state"], "stopped");
+    let worker_ring = |json: &Value| {
+        let rings = json["rings"].as_array().expect("rings").clone();
+        rings.into_iter().find(|ring| ring["role"] == "worker").expect("the worker's")
+    };
+    let ring = worker_ring(&json);
+    let kept = ring["kept_bytes"].as_u64().expect("a number");
+    assert!((7000 * 128..=9000 * 128).contains(&kept), "{ring}");
+    assert_eq!((&ring["lost"], &ring["backlog_max_bytes"]), (&0.into(), &(64 << 20).into()));
+    assert!(ring["lag_ms"].as_f64().expect("a number") > 0.0, "{ring}");
+    let recovered = tool(TOOL, &["recover", &path.to_string_lossy()]);
+    let text = String::from_utf8_lossy(&recovered.stdout).into_owned();
+    assert_eq!(text.lines().filter(|line| line.contains("] line ")).count(), 9000, "recover shows what is kept");
+
+    stopped.host.signal(Signal::CONT);
+    wait_for("the backlog to be drained", || segments(&path).is_empty().then_some(()));
+    let threads = fs::read_dir(format!("/proc/{}/task", stopped.host.pid())).expect("its threads");
+    let flushes = |path: &PathBuf| fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "lastwords");
+    let thread = threads.map(|entry| entry.expect("listed").path()).find(flushes).expect("the one that flushes");
+    let thread = thread.file_name().and_then(|name| name.to_str()?.parse().ok()).expect("its id");
+    let attached = Traced::attach(thread).expect("attached");
+    let json: Value = serde_json::from_str(&status(&path, &["--json"])).expect("JSON");
+    assert_eq!(json["flusher"]["state"], "traced");
+    assert!(status(&path, &[]).contains("traced (t), no pass for "));
+    drop(attached);
+    wait_for("the flusher to go on", || {
+        let json: Value = serde_json::from_str(&status(&path, &["--json"])).expect("JSON");
+        (json["flusher"]["state"] == "running" && worker_ring(&json)["kept_bytes"] == 0).then_some(())
+    });
+    worker.go();
+    assert!(worker.end().success());
+    let _ = stopped.end(false);
+}
+
+#[test]
+fn whoever_stands_by_says_once_which_process_stands_still() {
+    let _watchdog = Watchdog::new("a word about a stopped flusher", Duration::from_secs(120));
+    let stopped = Stopped::new("backlog-said");
+    let mut command = Command::new(ACTOR);
+    command.args(["worker", &stopped.folder.path().to_string_lossy(), "durable=50", "say:up", "sleep:6000", "leave"]);
+    let output = command.output().expect("ran");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let pid = stopped.host.pid();
+    let told: Vec<&str> = said.lines().filter(|line| line.contains("the flusher of ")).collect();
+    assert_eq!(told.len(), 1, "{said}");
+    assert!(told[0].contains(&format!("(pid {pid}) is stopped (T), no pass for ")), "{said}");
+    let _ = stopped.end(false);
+}
+
+#[test]
+fn a_pipe_loses_nothing_while_the_flusher_is_stopped() {
+    let _watchdog = Watchdog::new("a pipe beside a stopped flusher", Duration::from_secs(300));
+    let stopped = Stopped::new("backlog-pipe");
+    let path = stopped.folder.path().to_owned();
+    let mut pipe = Command::new(TOOL)
+        .args(["pipe", "--role", "worker", "--dir", &path.to_string_lossy()])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the tool starts");
+    let mut input = pipe.stdin.take().expect("piped");
+    (0..150_000).for_each(|n| writeln!(input, "line {n}").expect("it reads"));
+    drop(input);
+    wait_for("what is kept", || (segments(&path).len() > 4).then_some(()));
+    let _folder = stopped.end(false);
+    pipe.wait().expect("ended");
+    let _ = tool(TOOL, &["flush", "--once", &path.to_string_lossy()]);
+    assert_all(&path, "worker", 150_000);
+}
+
+#[test]
+fn an_exit_beside_a_stopped_flusher_waits_once_for_all_roles() {
+    let _watchdog = Watchdog::new("an exit beside a stopped flusher", Duration::from_secs(120));
+    for script in [&["say:up", "roles:4", "exit"][..], &["say:up", "roles:4", "flush-roles:4", "exit"]] {
+        let stopped = Stopped::new("backlog-exit");
+        let start = Instant::now();
+        let (_, status) = run(ACTOR, "worker", stopped.folder.path(), script);
+        assert!(status.success());
+        // Once for each role would be ten seconds.
+        assert!(start.elapsed() < Duration::from_secs(5), "{script:?}: {:?}", start.elapsed());
+        let path = stopped.folder.path().to_owned();
+        let _folder = stopped.end(false);
+        let _ = tool(TOOL, &["flush", "--once", &path.to_string_lossy()]);
+        for role in 0..4 {
+            assert_eq!(read(&path, &format!("role{role}")).len(), 1);
+        }
+    }
+}
+
+/// So many processes log at the same time, and one flusher does what it can.
+fn burst(name: &str, script: &[&str]) -> (Scratch, f64) {
+    const PROCESSES: usize = 100;
+    let folder = Scratch::new(name);
+    let mut host = Actor::start(ACTOR, "host", folder.path(), &["say:up", "flush", "line:up", "wait"]);
+    host.line();
+    let start = Instant::now();
+    let spawn = |_| Command::new(ACTOR).arg("worker").arg(folder.path()).args(script).spawn().expect("spawned");
+    let children: Vec<Child> = (0..PROCESSES).map(spawn).collect();
+    children.into_iter().for_each(|mut child| assert!(child.wait().expect("ended").success()));
+    let taken = start.elapsed().as_secs_f64();
+    host.go();
+    assert!(host.end().success());
+    let _ = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
+    (folder, taken)
+}
+
+#[test]
+fn a_hundred_processes_with_long_messages_at_once_lose_none() {
+    let _watchdog = Watchdog::new("a burst of long messages", Duration::from_secs(300));
+    let script = ["flusher=never", "rotate=1000000000", "longs:100:10000"];
+    let (folder, taken) = burst("backlog-burst-long", &script);
+    let lines = read(folder.path(), "worker");
+    assert_eq!(losses(&lines), Vec::<&Line>::new());
+    assert_eq!(lines.iter().filter(|line| line.message.len() == 10_000).count(), 100 * 100);
+    println!("100 processes, 100 messages of 10,000 bytes each: {taken:.1} s");
+}
+
+#[test]
+fn a_hundred_processes_with_many_lines_at_once_lose_none() {
+    let _watchdog = Watchdog::new("a burst of lines", Duration::from_secs(300));
+    let (folder, taken) = burst("backlog-burst-short", &["flusher=never", "rotate=1000000000", "log:10000"]);
+    let lines = read(folder.path(), "worker");
+    assert_eq!(losses(&lines), Vec::<&Line>::new());
+    assert_eq!(numbers(&lines).len(), 100 * 10_000);
+    println!("100 processes, 10,000 lines each: {taken:.1} s");
+}

@@ -1,0 +1,198 @@
+//! A flusher stands still before or after any of its system calls, while others go on.
+//!
+//! The flusher may hold anything in memory when it is stopped: the positions of an hour ago, half a batch, a list of files
+//! that it is about to remove. When it goes on it does what it was about to do, and when it is killed its successor finds
+//! what it left. In the meantime its producers have filled their lanes, kept them, and used them again, by nothing, a record,
+//! as much as is kept at once, a lap, three laps, or more than they may keep. So all of that is done at each system call of a
+//! drain, and then every line must be there once and in order; beyond what may be kept, what is missing must be told.
+
+use lastwords_tests::actor::{Actor, tool};
+use lastwords_tests::flushers::{Drainer, KillAt};
+use lastwords_tests::logs::{Line, read, reported_lost};
+use lastwords_tests::oracle::Random;
+use lastwords_tests::scratch::Scratch;
+use lastwords_tests::sys::{Stop, Traced};
+use lastwords_tests::watchdog::Watchdog;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
+/// Slots of the lane, and how many of them are kept at once.
+const SLOTS: usize = 1024;
+const CHUNK: usize = 512;
+/// Slots that may be kept.
+const BUDGET: usize = 4096;
+/// Lines that are there before the drain begins: more than the lane holds.
+const BEFORE: usize = SLOTS + CHUNK;
+/// Time for the points, unless all are asked for.
+const TIME: Duration = Duration::from_secs(30);
+
+/// Where a flusher stands, and what happens meanwhile and afterwards.
+#[derive(Debug, Clone, Copy)]
+struct Point {
+    call: usize,
+    after: bool,
+    /// Lines that are logged meanwhile.
+    lines: usize,
+    killed: bool,
+    /// The producer dies before the flusher goes on.
+    producer_dies: bool,
+    policy: &'static str,
+}
+
+/// Says which point a failure is about.
+struct NamedOnPanic(Point);
+
+impl Drop for NamedOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{:?}", self.0);
+        }
+    }
+}
+
+fn producer(folder: &Path, policy: &str, lines: usize) -> Actor {
+    let (policy, before, lines) = (format!("policy={policy}"), format!("log:{BEFORE}"), format!("log:{lines}"));
+    let budget = format!("backlog={}", BUDGET * 128);
+    let slots = format!("slots={SLOTS}");
+    let script = [
+        "flusher=never",
+        &policy,
+        &budget,
+        &slots,
+        "lanes=3",
+        &before,
+        "line:before",
+        "wait",
+        &lines,
+        "line:said",
+        "wait",
+    ];
+    let mut actor = Actor::start(ACTOR, "worker", folder, &script);
+    actor.line();
+    actor
+}
+
+/// One point. False if the flusher was done before it got there.
+fn try_point(drainer: &Drainer, folder: &Path, point: Point) -> bool {
+    let Point { call, after, lines, killed, producer_dies, policy } = point;
+    let mut worker = producer(folder, policy, lines);
+    let Some(mut flusher) = drainer.stand_at(folder, call, after) else { return false };
+    worker.go();
+    worker.line();
+    if producer_dies {
+        worker.kill();
+    }
+    if killed {
+        flusher.kill().expect("killed");
+    } else {
+        while !matches!(flusher.run().expect("ran"), Stop::Ended(0)) {}
+    }
+    if !producer_dies {
+        worker.go();
+        assert!(worker.end().success());
+    }
+    let output = tool(TOOL, &["flush", "--once", &folder.to_string_lossy()]);
+    assert!([Some(0), Some(1)].contains(&output.status.code()), "{output:?}");
+    assert_lines(folder, BEFORE + lines, lines <= 3 * SLOTS);
+    true
+}
+
+/// A producer that stands at its call of this number while it keeps slots, the second time: those are added to the segment
+/// that it made the first time. None if it made fewer calls.
+fn producer_at(folder: &Path, call: usize) -> Option<Traced> {
+    let mut command = Command::new(ACTOR);
+    command.arg("worker").arg(folder).args(["flusher=never", "policy=drop_newest", "slots=64", "lanes=3"]);
+    command.args(["log:128", "mark", "log:1", "mark", "log:271", "kill"]);
+    let mut traced = Traced::start(&mut command).expect("started");
+    let (mut marks, mut calls) = (0, 0);
+    loop {
+        match traced.to_system_call().expect("traced") {
+            Stop::Entry(number) if number == libc::SYS_getppid as u64 => marks += 1,
+            Stop::Entry(_) if marks == 1 && calls == call => return Some(traced),
+            Stop::Entry(_) if marks == 1 => calls += 1,
+            Stop::Killed(libc::SIGKILL) => return None,
+            Stop::Entry(_) | Stop::Exit => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_added_to_a_segment_that_is_about_to_be_removed_is_there_all_the_same() {
+    let _watchdog = Watchdog::new("a segment about to be removed", Duration::from_secs(300));
+    let scratch = Scratch::new("backlog-removal");
+    let elsewhere = scratch.path().join("elsewhere");
+    std::fs::create_dir_all(&elsewhere).expect("made");
+    let drainer = Drainer { program: env!("CARGO_BIN_EXE_drainer"), since: "all", elsewhere };
+    let mut tried = 0;
+    for call in 0.. {
+        let folder = scratch.path().join(format!("logs-{call}"));
+        let Some(mut producer) = producer_at(&folder, call) else { break };
+        let removes = |_, number| [libc::SYS_unlink, libc::SYS_unlinkat].contains(&number);
+        let mut flusher = drainer.stand_where(&folder, false, removes).expect("it removes the drained segment");
+        while !matches!(producer.run().expect("ran"), Stop::Killed(libc::SIGKILL)) {}
+        while !matches!(flusher.run().expect("ran"), Stop::Ended(0)) {}
+        let output = tool(TOOL, &["flush", "--once", &folder.to_string_lossy()]);
+        assert!([Some(0), Some(1)].contains(&output.status.code()), "{output:?}");
+        assert_lines(&folder, 400, true);
+        tried += 1;
+    }
+    assert!(tried >= 5, "{tried} calls");
+}
+
+fn assert_lines(folder: &Path, count: usize, all: bool) {
+    let lines = read(folder, "worker");
+    let numbers: Vec<usize> =
+        lines.iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b), "doubled, or out of order");
+    let lost = count - numbers.len();
+    let told: Vec<&Line> = lines.iter().filter(|line| line.message.contains(" lost, ")).collect();
+    assert_eq!(lost, reported_lost(&lines), "{told:?}");
+    assert!(!all || lost == 0, "{told:?}");
+    let rings =
+        std::fs::read_dir(folder.join("rings")).expect("listed").map(|entry| entry.expect("listed").file_name());
+    let beside = |name: &std::ffi::OsString| name.to_string_lossy().contains("worker-");
+    assert_eq!(rings.filter(beside).collect::<Vec<_>>(), Vec::<std::ffi::OsString>::new(), "left behind");
+}
+
+#[test]
+fn a_flusher_that_stands_still_at_any_system_call_costs_no_line_whatever_is_logged_meanwhile() {
+    let _watchdog = Watchdog::new("backlog points", Duration::from_secs(900));
+    let scratch = Scratch::new("backlog-points");
+    let elsewhere = scratch.path().join("elsewhere");
+    std::fs::create_dir_all(&elsewhere).expect("made");
+    let drainer = Drainer { program: env!("CARGO_BIN_EXE_drainer"), since: "all", elsewhere };
+    let next_folder = |n: usize| -> PathBuf { scratch.path().join(format!("logs-{n}")) };
+    let mut worker = producer(&next_folder(0), "block", 1);
+    let calls = drainer.drain_until(&next_folder(0), KillAt::Never).expect("a drain").len();
+    worker.kill();
+    let mut points = Vec::new();
+    for call in 0..calls {
+        for after in [false, true] {
+            for lines in [0, 1, CHUNK, SLOTS, 3 * SLOTS, 2 * BUDGET] {
+                for (killed, producer_dies) in [(false, false), (true, false), (false, true), (true, true)] {
+                    let policy = if (call + lines) % 3 == 0 { "block" } else { "drop_newest" };
+                    points.push(Point { call, after, lines, killed, producer_dies, policy });
+                }
+            }
+        }
+    }
+    let mut random = Random::from_env("LASTWORDS_POINTS_SEED");
+    random.shuffle(&mut points);
+    let (counted, all) = (points.len(), std::env::var("LASTWORDS_ALL_POINTS").is_ok());
+    let (start, mut tried) = (Instant::now(), 0);
+    for (n, point) in (1..).zip(points) {
+        if !all && start.elapsed() > TIME {
+            break;
+        }
+        let folder = next_folder(n);
+        let _named = NamedOnPanic(point);
+        tried += usize::from(try_point(&drainer, &folder, point));
+        let _ = std::fs::remove_dir_all(folder);
+    }
+    println!("{tried} of {counted} points tried, {calls} system calls");
+    assert!(tried > 0);
+}
