@@ -32,8 +32,9 @@ impl Kind {
     /// If there is none.
     #[must_use]
     pub fn named(name: &str) -> Kind {
-        let known =
-            [Kind::Plain, Kind::Spilled, Kind::Reused, Kind::Sites, Kind::Kept].into_iter().find(|kind| kind.name() == name);
+        let known = [Kind::Plain, Kind::Spilled, Kind::Reused, Kind::Sites, Kind::Kept]
+            .into_iter()
+            .find(|kind| kind.name() == name);
         known.unwrap_or_else(|| panic!("no kind {name}"))
     }
 

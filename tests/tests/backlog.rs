@@ -14,10 +14,10 @@ use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::Traced;
 use lastwords_tests::watchdog::Watchdog;
 use rustix::process::Signal;
-use std::fs;
-use std::path::{Path, PathBuf};
 use serde_json::Value;
+use std::fs;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -83,7 +83,8 @@ fn a_flusher_that_is_stopped_costs_no_line_of_others_whether_it_goes_on_or_is_ki
     for killed in [false, true] {
         let stopped = Stopped::new("backlog-stopped");
         let path = stopped.folder.path().to_owned();
-        let mut worker = Actor::start(ACTOR, "worker", &path, &["slots=256", "log:100000", "line:said", "wait", "flush"]);
+        let mut worker =
+            Actor::start(ACTOR, "worker", &path, &["slots=256", "log:100000", "line:said", "wait", "flush"]);
         assert_eq!(worker.line(), "said");
         assert!(!segments(&path).is_empty(), "what did not fit the ring is kept");
         let _folder = stopped.end(killed);
@@ -103,7 +104,17 @@ fn threads_that_share_lanes_and_every_form_of_log_lose_nothing_while_the_flusher
         let stopped = Stopped::new("backlog-threads");
         let path = stopped.folder.path().to_owned();
         let (policy, format) = (format!("policy={policy}"), format!("format={format}"));
-        let script = ["lanes=6", "slots=256", "rotate=262144", "keep=100", &policy, &format, "threads:8:4000", "line:said", "wait"];
+        let script = [
+            "lanes=6",
+            "slots=256",
+            "rotate=262144",
+            "keep=100",
+            &policy,
+            &format,
+            "threads:8:4000",
+            "line:said",
+            "wait",
+        ];
         let mut worker = Actor::start(ACTOR, "worker", &path, &script);
         assert_eq!(worker.line(), "said");
         let _folder = stopped.end(false);
@@ -127,7 +138,18 @@ fn a_process_that_dies_with_a_backlog_and_its_long_messages_is_drained_to_the_en
     for memory in ["memory=shared", "flusher=never"] {
         let folder = Scratch::new("backlog-dead");
         // Records that name long messages are kept as well, and then overwritten some laps later.
-        let script = ["flusher=never", memory, "slots=64", "lanes=3", "backlog=8388608", "log:100", "long:100000", "log:2000", "long:50000", "kill"];
+        let script = [
+            "flusher=never",
+            memory,
+            "slots=64",
+            "lanes=3",
+            "backlog=8388608",
+            "log:100",
+            "long:100000",
+            "log:2000",
+            "long:50000",
+            "kill",
+        ];
         let (pid, _) = run(ACTOR, "worker", folder.path(), &script);
         let listed = lastwords::folder::Folder::open(folder.path()).expect("the folder").ring_files().expect("listed");
         let ring = listed.first().expect("its ring");

@@ -69,9 +69,18 @@ enum Producer {
     /// The slot is busy.
     Busy,
     /// The next slot to be copied, the last one, and the segment that they go to.
-    Copying { next: u8, last: u8, to: u8 },
+    Copying {
+        next: u8,
+        last: u8,
+        to: u8,
+    },
     /// All are copied, to a segment that ended with this one before; 0 for a new one.
-    Copied { first: u8, last: u8, to: u8, before: u8 },
+    Copied {
+        first: u8,
+        last: u8,
+        to: u8,
+        before: u8,
+    },
     Dead,
 }
 
@@ -278,8 +287,7 @@ impl Walk {
                     (found, _) if found > sequence => Read::Later,
                     _ => Read::Nothing,
                 };
-                after.flusher =
-                    if sequence < state.last { Flusher::Reads(sequence + 1) } else { Flusher::HasRead };
+                after.flusher = if sequence < state.last { Flusher::Reads(sequence + 1) } else { Flusher::HasRead };
                 self.next.push(after);
             }
             Flusher::HasRead => {

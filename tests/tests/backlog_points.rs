@@ -57,8 +57,19 @@ fn producer(folder: &Path, policy: &str, lines: usize) -> Actor {
     let (policy, before, lines) = (format!("policy={policy}"), format!("log:{BEFORE}"), format!("log:{lines}"));
     let budget = format!("backlog={}", BUDGET * 128);
     let slots = format!("slots={SLOTS}");
-    let script =
-        ["flusher=never", &policy, &budget, &slots, "lanes=3", &before, "line:before", "wait", &lines, "line:said", "wait"];
+    let script = [
+        "flusher=never",
+        &policy,
+        &budget,
+        &slots,
+        "lanes=3",
+        &before,
+        "line:before",
+        "wait",
+        &lines,
+        "line:said",
+        "wait",
+    ];
     let mut actor = Actor::start(ACTOR, "worker", folder, &script);
     actor.line();
     actor
@@ -141,7 +152,8 @@ fn assert_lines(folder: &Path, count: usize, all: bool) {
     let told: Vec<&Line> = lines.iter().filter(|line| line.message.contains(" lost, ")).collect();
     assert_eq!(lost, reported_lost(&lines), "{told:?}");
     assert!(!all || lost == 0, "{told:?}");
-    let rings = std::fs::read_dir(folder.join("rings")).expect("listed").map(|entry| entry.expect("listed").file_name());
+    let rings =
+        std::fs::read_dir(folder.join("rings")).expect("listed").map(|entry| entry.expect("listed").file_name());
     let beside = |name: &std::ffi::OsString| name.to_string_lossy().contains("worker-");
     assert_eq!(rings.filter(beside).collect::<Vec<_>>(), Vec::<std::ffi::OsString>::new(), "left behind");
 }

@@ -14,7 +14,15 @@ const SLOTS: usize = 64;
 /// 1,000 lines into a ring of 64 slots that nobody drains, with a backlog of so many bytes; then it is drained.
 fn overfill(policy: &str, backlog: u64) -> (Vec<Line>, Vec<Line>) {
     let folder = Scratch::new(policy);
-    let script = [&format!("policy={policy}"), &format!("backlog={backlog}"), "slots=64", "lanes=3", "flusher=never", "log:1000", "exit"];
+    let script = [
+        &format!("policy={policy}"),
+        &format!("backlog={backlog}"),
+        "slots=64",
+        "lanes=3",
+        "flusher=never",
+        "log:1000",
+        "exit",
+    ];
     let (_, status) = run(ACTOR, "worker", folder.path(), &script);
     assert!(status.success());
     let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);

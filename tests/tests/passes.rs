@@ -38,8 +38,17 @@ fn what_was_logged_after_a_pass_left_records_waiting_is_drained_after_the_death(
 #[test]
 fn a_loss_that_one_flusher_told_is_not_told_again_by_the_next() {
     let scratch = Scratch::new("told-once");
-    let script =
-        ["flusher=never", "policy=drop_newest", "backlog=0", "slots=64", "lanes=3", "log:1000", "line:up", "wait", "log:10"];
+    let script = [
+        "flusher=never",
+        "policy=drop_newest",
+        "backlog=0",
+        "slots=64",
+        "lanes=3",
+        "log:1000",
+        "line:up",
+        "wait",
+        "log:10",
+    ];
     let mut actor = Actor::start(ACTOR, "worker", scratch.path(), &script);
     actor.line();
     let folder = Folder::create(scratch.path()).expect("a folder");

@@ -10,10 +10,10 @@
 //! A flusher reads the ring of a process that still runs, and the scheduler may stop the process at any instruction
 //! just as well; so the copy is also read as a live ring, where nothing may look like damage.
 
-#[path = "single_step/process.rs"]
-mod process;
 #[path = "single_step/kept.rs"]
 mod kept;
+#[path = "single_step/process.rs"]
+mod process;
 #[path = "single_step/rare.rs"]
 mod rare;
 

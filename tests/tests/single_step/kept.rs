@@ -42,7 +42,10 @@ fn a_process_killed_at_any_instruction_of_keeping_leaves_all_that_was_acknowledg
                 let acknowledged = stepper.acknowledged as usize;
                 let right = found.iter().copied().eq(1..=found.len() as u64);
                 assert!(right, "{policy}, {extent:?}: {acknowledged} acknowledged, {found:?}");
-                assert!((acknowledged..=acknowledged + 1).contains(&found.len()), "{acknowledged}: {found:?}, {extent:?}");
+                assert!(
+                    (acknowledged..=acknowledged + 1).contains(&found.len()),
+                    "{acknowledged}: {found:?}, {extent:?}"
+                );
             }
         }
         assert_eq!(stepper.acknowledged, Kind::Kept.count(), "all messages were stepped through");

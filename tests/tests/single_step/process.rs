@@ -138,7 +138,8 @@ impl Stepper {
     }
 
     pub(crate) fn reader(&self) -> (RingReader<Vec<u8>>, Vec<LaneSnapshot>) {
-        let reader = RingReader::new(self.copy.clone(), &self.path).expect("a valid ring").with_backlog_beside(&self.path);
+        let reader =
+            RingReader::new(self.copy.clone(), &self.path).expect("a valid ring").with_backlog_beside(&self.path);
         let mut lanes = Vec::new();
         reader.lanes(&mut Vec::new(), &mut lanes).expect("read");
         (reader, lanes)
