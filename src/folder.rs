@@ -16,9 +16,10 @@ use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
 use crate::open;
+use crate::owner;
 use crate::reader::is_role;
-use rustix::fs::FileType;
-use std::fs::{self, DirBuilder};
+use rustix::fs::{FileType, Mode, Stat};
+use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -87,11 +88,24 @@ impl Folder {
     /// # Errors
     /// [`Error::Folder`] if it is a symbolic link, no folder, or somebody else's; [`Error::Io`] if it cannot be made.
     pub fn create(path: &Path) -> Result<Folder> {
+        Folder::create_with(path, Trust::Own)
+    }
+
+    /// The same for a folder that may belong to somebody else, an administrator, if it is meant for a group of this process's:
+    /// that group may write there, new files get it (the folder has the set-group-id bit, or it is the process's own
+    /// group), and nobody else may write. The rings are this user's in any case.
+    ///
+    /// # Errors
+    /// As [`Folder::create`].
+    pub fn create_for_group(path: &Path) -> Result<Folder> {
+        Folder::create_with(path, Trust::Group)
+    }
+
+    fn create_with(path: &Path, trust: Trust) -> Result<Folder> {
         let path = absolute(path)?;
-        hold_or_make(&path)?;
+        let owner = hold_or_make(&path, trust)?;
         let rings = path.join("rings");
-        hold_or_make(&rings)?;
-        refuse_network(&rings)?;
+        hold_rings(&rings, owner)?;
         Ok(Folder { path, rings })
     }
 
@@ -102,8 +116,8 @@ impl Folder {
     /// As [`Folder::create`].
     pub fn with_rings(self, rings: &Path) -> Result<Folder> {
         let rings = absolute(rings)?;
-        hold_or_make(&rings)?;
-        refuse_network(&rings)?;
+        let _acting = open::acting_in(Some(&self.path));
+        hold_rings(&rings, look_at(&self.path)?)?;
         Ok(Folder { rings, ..self })
     }
 
@@ -114,28 +128,41 @@ impl Folder {
     pub fn create_default(path: &Path) -> Result<Folder> {
         if let Some(parent) = path.parent() {
             make(parent)?;
-            check(parent)?;
+            check(parent, Trust::Nobody)?;
         }
-        Folder::create(path)
+        Folder::create_with(path, Trust::Nobody)
     }
 
-    /// Takes an existing folder. The administrator may look at and drain those of others.
+    /// Takes an existing folder of this user's, or of a group's whose rings are this user's. A tool of root's becomes the
+    /// folder's owner before, see [`crate::owner`].
     ///
     /// # Errors
     /// As [`Folder::create`].
     pub fn open(path: &Path) -> Result<Folder> {
-        if !rustix::process::geteuid().is_root() {
-            check(path)?;
-        } else if !fs::metadata(path).map_err(Error::io("look at the folder", path))?.is_dir() {
-            return Err(Error::folder(path, "it is not a folder"));
-        }
         let path = absolute(path)?;
-        open::hold(&path).map_err(Error::io("open the folder", &path))?;
         let rings = path.join("rings");
+        let me = rustix::process::geteuid().as_raw();
+        // Whose rings are there has been told that the folder is a group's.
+        let is_mine = open::look(&rings).is_ok_and(|found| found.st_uid == me);
+        check(&path, if is_mine { Trust::Group } else { Trust::Own })?;
+        open::hold(&path).map_err(Error::io("open the folder", &path))?;
         match open::hold(&rings) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("open the folder", rings)(error)),
             _ => Ok(Folder { path, rings }),
         }
+    }
+
+    /// Why this process, which may have changed its user since it opened the folder, can do nothing there any more; None
+    /// if it can.
+    #[cfg(feature = "flusher")]
+    pub(crate) fn refusal(&self) -> Option<Error> {
+        check(&self.rings, Trust::Own).err().filter(|error| matches!(error, Error::Folder { .. }))
+    }
+
+    /// The user and group in whose name files are made here, where those are not the process's own.
+    #[cfg(feature = "flusher")]
+    pub(crate) fn owner(&self) -> Option<(u32, u32)> {
+        open::owner_of(&self.rings)
     }
 
     /// Looks whether the two folders are still at their paths; where another one of the same owner is there, that one counts
@@ -254,13 +281,24 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 
 /// Holds the folder, created if missing. One that is held already and has a name somewhere is not created again: where its
 /// path leads nowhere, this process has changed its root since.
-fn hold_or_make(path: &Path) -> Result<()> {
+fn hold_or_make(path: &Path, trust: Trust) -> Result<Stat> {
     if !open::is_held(path) {
         make(path)?;
-        check(path)?;
+        check(path, trust)?;
         open::hold(path).map_err(Error::io("open the folder", path))?;
     }
-    check(path)
+    check(path, trust)
+}
+
+/// The same for the rings of a log folder. They belong to the one user who writes there.
+fn hold_rings(rings: &Path, log_folder: Stat) -> Result<()> {
+    let found = hold_or_make(rings, Trust::Own)?;
+    let me = rustix::process::geteuid().as_raw();
+    if found.st_uid != log_folder.st_uid && (found.st_uid != me || me == 0) {
+        let (a, b) = (found.st_uid, log_folder.st_uid);
+        return Err(Error::folder(rings, format!("it belongs to user {a}, and the log folder to user {b}; one user owns both")));
+    }
+    refuse_network(rings)
 }
 
 fn make(path: &Path) -> Result<()> {
@@ -302,8 +340,24 @@ fn refuse_network(path: &Path) -> Result<()> {
     }
 }
 
-fn check(path: &Path) -> Result<()> {
-    let found = open::look(path).map_err(Error::io("look at the folder", path))?;
+/// Whose folders are taken, besides those of the process's own user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// Nobody's: anybody may have made the folder.
+    Nobody,
+    /// Any user's by a process of root, which acts as that user there.
+    Own,
+    /// That, and a folder of a group's.
+    Group,
+}
+
+/// What the folder is, links not followed.
+fn look_at(path: &Path) -> Result<Stat> {
+    open::look(path).map_err(Error::io("look at the folder", path))
+}
+
+fn check(path: &Path, trust: Trust) -> Result<Stat> {
+    let found = look_at(path)?;
     match FileType::from_raw_mode(found.st_mode) {
         FileType::Directory => {}
         FileType::Symlink => {
@@ -312,16 +366,43 @@ fn check(path: &Path) -> Result<()> {
         _ => return Err(Error::folder(path, "it is not a folder")),
     }
     let (owner, me) = (found.st_uid, rustix::process::geteuid().as_raw());
-    if owner != me {
-        let why = format!("it belongs to user {owner}, this process runs as user {me}; name a folder of your own");
-        return Err(Error::folder(path, why));
+    if owner == me
+        || trust != Trust::Nobody && owner::may_act_as(owner, found.st_gid)
+        || trust == Trust::Group && is_of_my_group(&found)
+    {
+        return Ok(found);
     }
-    Ok(())
+    Err(Error::folder(path, refusal(owner, me, trust, &found)))
+}
+
+/// Whether this is a folder in which a group of this process's may write, with files of that group, and nobody else may.
+fn is_of_my_group(found: &Stat) -> bool {
+    let (mode, own) = (Mode::from_raw_mode(found.st_mode), rustix::process::getegid().as_raw());
+    let is_own = found.st_gid == own;
+    let is_mine = is_own || rustix::process::getgroups().is_ok_and(|groups| groups.iter().any(|group| group.as_raw() == found.st_gid));
+    is_mine && (is_own || mode.contains(Mode::SGID)) && mode.contains(Mode::RWXG) && !mode.contains(Mode::WOTH)
+}
+
+fn refusal(owner: u32, me: u32, trust: Trust, found: &Stat) -> String {
+    let whose = format!("it belongs to user {owner}, this process runs as user {me}");
+    match trust {
+        Trust::Nobody => format!("{whose}; name a folder of your own"),
+        _ if me == 0 => format!("{whose} and may not act as that user (CAP_SETUID and CAP_SETGID, and a user that this user namespace knows)"),
+        Trust::Group => format!(
+            "{whose}, and it is no folder of a group of this process's: group {}, mode {:o}; expected a group that this process is in, and mode 2770 or 2775",
+            found.st_gid,
+            found.st_mode & 0o7777
+        ),
+        Trust::Own => format!(
+            "{whose}; name a folder of your own, or give it to this user before the start (chown -R {me}), or set up the log after the change of user; a folder of a group's is used with group_folder = true"
+        ),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::linux::fs::MetadataExt;
     use std::os::unix::fs::FileTypeExt;
 

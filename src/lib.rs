@@ -56,6 +56,7 @@ not_under_loom! {
     pub mod filter;
     pub mod folder;
     pub mod holder;
+    pub mod owner;
     pub mod process;
     pub mod reader;
     pub mod record;

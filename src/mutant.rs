@@ -124,6 +124,12 @@ mutants! {
     AttachedLeft = "attached-left",
     /// A new ring does not get the names that levels have.
     NamesForgotten = "names-forgotten",
+    /// A tool of root's stays root in a user's folder.
+    RootStays = "root-stays",
+    /// A process of root's follows a path that others can have lead elsewhere.
+    AstrayFollowed = "astray-followed",
+    /// A process of root's makes files as root in a user's folder.
+    ActsAsRoot = "acts-as-root",
     /// No defect to be caught: the drain writes no journal, to measure what the journal costs.
     JournalOff = "journal-off",
 }

@@ -135,6 +135,8 @@ impl Ring {
     /// keep the promises, [`Error::Io`] for everything else, a full disk for instance.
     pub fn create(folder: &Folder, spec: &RingSpec) -> Result<Ring> {
         let header = make_header(spec)?;
+        // Shared memory is in no folder of ours.
+        let _acting = open::acting_in(Some(&folder.rings()));
         refuse_file_size_limit(spec.geometry.file_size())?;
         let (ring, file) = match spec.memory {
             Memory::File => Ring::create_file(folder, spec, header),

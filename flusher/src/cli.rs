@@ -7,7 +7,8 @@ use lastwords::Result;
 use lastwords::folder::{Folder, default_path};
 use std::path::PathBuf;
 
-const EXIT_CODES: &str = "Exit status: 0 done, 1 nothing to do, 2 wrong usage or an error, 3 damage was found.";
+const EXIT_CODES: &str = "Run by root in a folder of another user, it becomes that user for good.\n\n\
+                          Exit status: 0 done, 1 nothing to do, 2 wrong usage or an error, 3 damage was found.";
 
 /// Flush, recover and feed the logs of processes that log with lastwords.
 #[derive(Debug, Parser)]
@@ -35,6 +36,18 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
+}
+
+impl Command {
+    /// The log folders that it is about.
+    pub(crate) fn folders(&self) -> Vec<PathBuf> {
+        match self {
+            Command::Flush(Flush { logs, .. }) | Command::Status(Status { logs, .. }) => vec![logs.path()],
+            Command::Level(Level { place, .. }) | Command::Pipe(Pipe { place, .. }) => vec![place.path()],
+            Command::Recover(recover) => recover.paths.iter().filter(|path| path.is_dir()).cloned().collect(),
+            Command::Demo(_) | Command::DemoProcess(_) | Command::Completions { .. } => Vec::new(),
+        }
+    }
 }
 
 /// Drain the rings of a log folder into its log files.
@@ -292,6 +305,10 @@ pub(crate) struct Logs {
 impl Logs {
     /// The folder, which must exist.
     pub(crate) fn open(&self) -> Result<Folder> {
-        self.rings.of(Folder::open(&self.folder.clone().unwrap_or_else(|| self.place.path()))?)
+        self.rings.of(Folder::open(&self.path())?)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.clone().unwrap_or_else(|| self.place.path())
     }
 }

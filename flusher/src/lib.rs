@@ -16,11 +16,13 @@ mod table;
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
 use exit::Exit;
+use lastwords::owner::become_owner_of;
 use std::ffi::OsString;
 use std::iter;
 
 /// Runs the tool and returns its exit status. `program` is how it is started again, by `demo`: the program, and arguments of
-/// its own that come before the tool's. What is wrong with `arguments`, and help, is printed.
+/// its own that come before the tool's. What is wrong with `arguments`, and help, is printed. Run by root in a folder of another
+/// user, the process becomes that user for good.
 #[must_use]
 pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let name = OsString::from("lastwords");
@@ -31,7 +33,8 @@ pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) 
             return error.exit_code() as u8;
         }
     };
-    let outcome = match command {
+    // Before any thread is started, and anything touched.
+    let outcome = become_owner_of(&command.folders()).and_then(|()| match command {
         Command::Flush(arguments) => flush::run(&arguments),
         Command::Recover(arguments) => recover::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
@@ -43,7 +46,7 @@ pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) 
             clap_complete::generate(shell, &mut Cli::command(), "lastwords", &mut std::io::stdout());
             Ok(Exit::Done)
         }
-    };
+    });
     let exit = outcome.unwrap_or_else(|error| {
         anstream::eprintln!("{}error:{} {error}", exit::ERROR.render(), exit::ERROR.render_reset());
         Exit::Failed

@@ -9,6 +9,7 @@ use crate::doorbell::Doorbell;
 use crate::error::Result;
 use crate::flush::drain::{Drain, Pass};
 use crate::flush::election::{Attempt, Lock};
+use crate::flush::lines;
 use crate::folder::Folder;
 use crate::holder::Holder;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -115,6 +116,8 @@ impl Flusher {
         // Without the lock another process may be at it.
         if self.lock.is_current(self.drain.folder()) {
             let _ = self.drain.pass().and_then(|_| self.drain.settle()).and_then(|()| self.drain.sync());
+        } else if let Some(why) = self.drain.folder().refusal() {
+            self.drain.tell_at_last(&lines::rights_lost(self.drain.folder(), &why));
         }
     }
 

@@ -7,6 +7,7 @@ use crate::flush::recover::RENDERED_TIMES;
 use crate::flush::ringfile::Fate;
 use crate::flush::signal::signal_name;
 use crate::flush::stamp::Stamp;
+use crate::folder::Folder;
 use crate::reader::Closed;
 use std::path::Path;
 use std::time::Duration;
@@ -126,6 +127,12 @@ pub(crate) fn withheld(count: u64, limit: u64) -> String {
         counted(count, "record"),
         RENDERED_TIMES
     )
+}
+
+/// The flusher's process has changed its user and may not write in the folder any more.
+pub(crate) fn rights_lost(folder: &Folder, why: &Error) -> String {
+    let path = folder.path().display();
+    format!("cannot flush any more: {why}; what is logged stays in the rings until `lastwords flush {path}` is run as root or as that user")
 }
 
 /// A write failed for a while.

@@ -223,6 +223,12 @@ impl LogFile {
         Ok(())
     }
 
+    /// Writes a line where names can be looked at no more: what has the file's name by now, nobody knows.
+    pub(crate) fn append_at_last(&mut self, line: &[u8]) -> Result<()> {
+        self.begin_line(line)?;
+        self.write(line)
+    }
+
     /// Writes what was appended since the last sync to the disk. Returns whether its name has to be synced too.
     ///
     /// # Errors

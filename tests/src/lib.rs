@@ -14,6 +14,7 @@ pub mod logs;
 pub mod loopmount;
 pub mod oracle;
 pub mod panics;
+pub mod privileges;
 pub mod recovered;
 pub mod restart;
 pub mod samples;
