@@ -61,6 +61,10 @@ fn take(table: &Table, prefix: &str) -> Result<Settings, String> {
     for (name, value) in table {
         let text = match value {
             Value::String(text) => text.clone(),
+            // Nobody could tell 640 from 0o640, which is 416.
+            Value::Integer(_) if name == "file_mode" => {
+                return Err(format!("\"{prefix}{name}\" is an integer, expected text as in \"0640\""));
+            }
             Value::Integer(number) => number.to_string(),
             Value::Boolean(value) => value.to_string(),
             other => {
@@ -112,6 +116,8 @@ mod tests {
             ("log = \"a=loud\"", &["\"log\"", "\"loud\" is no level"]),
             ("role = 3", &["\"role\" is no table"]),
             ("[role]\nworker = 3", &["\"role.worker\" is no table"]),
+            ("file_mode = 0o640", &["\"file_mode\" is an integer", "\"0640\""]),
+            ("file_mode = \"rw\"", &["\"rw\" found, expected an octal mode"]),
             ("log = ", &["line 1"]),
         ] {
             let why = parse(text, "worker").map(|_| ()).expect_err(text);

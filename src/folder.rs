@@ -12,16 +12,16 @@
 //! <folder>/rings/doorbell             a FIFO that wakes the flusher
 //! ```
 
+use crate::access::Access;
 use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
+use crate::nameless::Nameless;
 use crate::open;
 use crate::owner;
 use crate::reader::is_role;
 use rustix::fs::{FileType, Mode, Stat};
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Name ending of log files whose lines are JSON.
@@ -88,25 +88,34 @@ impl Folder {
     /// # Errors
     /// [`Error::Folder`] if it is a symbolic link, no folder, or somebody else's; [`Error::Io`] if it cannot be made.
     pub fn create(path: &Path) -> Result<Folder> {
-        Folder::create_with(path, Trust::Own)
+        Folder::create_for(path, Trust::Own, Access::default())
     }
 
-    /// The same for a folder that may belong to somebody else, an administrator, if it is meant for a group of this process's:
-    /// that group may write there, new files get it (the folder has the set-group-id bit, or it is the process's own
-    /// group), and nobody else may write. The rings are this user's in any case.
+    /// The same for a folder of whom `trust` says, which those can read whom `access` names, if it is made.
+    pub(crate) fn create_for(path: &Path, trust: Trust, access: Access) -> Result<Folder> {
+        let path = absolute(path)?;
+        let found = hold_or_make(&path, trust, access)?;
+        let rings = path.join("rings");
+        hold_rings(&rings, found)?;
+        Ok(Folder { path, rings })
+    }
+
+    /// Whether log files here can be what is asked for.
     ///
     /// # Errors
-    /// As [`Folder::create`].
-    pub fn create_for_group(path: &Path) -> Result<Folder> {
-        Folder::create_with(path, Trust::Group)
-    }
-
-    fn create_with(path: &Path, trust: Trust) -> Result<Folder> {
-        let path = absolute(path)?;
-        let owner = hold_or_make(&path, trust)?;
-        let rings = path.join("rings");
-        hold_rings(&rings, owner)?;
-        Ok(Folder { path, rings })
+    /// [`Error::Setting`] for a group that the user who writes is not in.
+    pub fn check_access(&self, access: Access) -> Result<()> {
+        let Some(group) = access.group() else { return Ok(()) };
+        let name = format!("access-{}", std::process::id());
+        let _acting = open::acting_in(Some(&self.path));
+        let made = Nameless::create(&self.path, &name)?;
+        access.give(made.file()).map_err(|error| {
+            let path = self.path.display();
+            let why = format!(
+                "files of this user cannot be given to group {group}, which it is not in ({error}); add the user to the group, or give the folder to it instead, as root: chgrp {group} {path}; chmod g+s {path}"
+            );
+            Error::setting("file_group", why)
+        })
     }
 
     /// The same folder with its rings elsewhere, in memory for instance. All processes of the folder, and its tools,
@@ -125,12 +134,12 @@ impl Folder {
     ///
     /// # Errors
     /// As [`Folder::create`].
-    pub fn create_default(path: &Path) -> Result<Folder> {
+    pub(crate) fn create_default(path: &Path, access: Access) -> Result<Folder> {
         if let Some(parent) = path.parent() {
-            make(parent)?;
+            make(parent, access.way_mode(), None)?;
             check(parent, Trust::Nobody)?;
         }
-        Folder::create_with(path, Trust::Nobody)
+        Folder::create_for(path, Trust::Nobody, access)
     }
 
     /// Takes an existing folder of this user's, or of a group's whose rings are this user's. A tool of root's becomes the
@@ -281,9 +290,10 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 
 /// Holds the folder, created if missing. One that is held already and has a name somewhere is not created again: where its
 /// path leads nowhere, this process has changed its root since.
-fn hold_or_make(path: &Path, trust: Trust) -> Result<Stat> {
+fn hold_or_make(path: &Path, trust: Trust, access: Access) -> Result<Stat> {
     if !open::is_held(path) {
-        make(path)?;
+        make_way(path, access)?;
+        make(path, access.folder_mode(), access.group())?;
         check(path, trust)?;
         open::hold(path).map_err(Error::io("open the folder", path))?;
     }
@@ -292,7 +302,7 @@ fn hold_or_make(path: &Path, trust: Trust) -> Result<Stat> {
 
 /// The same for the rings of a log folder. They belong to the one user who writes there.
 fn hold_rings(rings: &Path, log_folder: Stat) -> Result<()> {
-    let found = hold_or_make(rings, Trust::Own)?;
+    let found = hold_or_make(rings, Trust::Own, Access::default())?;
     let me = rustix::process::geteuid().as_raw();
     if found.st_uid != log_folder.st_uid && (found.st_uid != me || me == 0) {
         let (a, b) = (found.st_uid, log_folder.st_uid);
@@ -301,13 +311,18 @@ fn hold_rings(rings: &Path, log_folder: Stat) -> Result<()> {
     refuse_network(rings)
 }
 
-fn make(path: &Path) -> Result<()> {
-    match open::make_folder(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().mode(0o700).recursive(true).create(path).map_err(Error::io("make the folder", path))
-        }
-        other => other.map_err(Error::io("make the folder", path)),
+fn make(path: &Path, mode: Mode, group: Option<u32>) -> Result<()> {
+    open::make_folder(path, mode, group).map_err(Error::io("make the folder", path))
+}
+
+/// Makes the folders that lead to this one, where they are missing.
+fn make_way(path: &Path, access: Access) -> Result<()> {
+    let missing = |path: &&Path| matches!(open::look_for(path), Ok(None));
+    let mut way: Vec<&Path> = path.ancestors().skip(1).take_while(missing).collect();
+    while let Some(path) = way.pop() {
+        make(path, access.way_mode(), None)?;
     }
+    Ok(())
 }
 
 /// File systems on which stores, locks and renames of several machines meet: what is promised does not hold there.
@@ -342,7 +357,7 @@ fn refuse_network(path: &Path) -> Result<()> {
 
 /// Whose folders are taken, besides those of the process's own user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trust {
+pub(crate) enum Trust {
     /// Nobody's: anybody may have made the folder.
     Nobody,
     /// Any user's by a process of root, which acts as that user there.

@@ -61,6 +61,12 @@ pub mod ring_flag {
     pub const NO_TEXT: u32 = 4;
 }
 
+/// Bits of [`RingHeader::file_flags`].
+pub mod file_flag {
+    /// Log and crash files are to have the group of [`super::RingHeader::file_group`].
+    pub const GROUP: u16 = 1;
+}
+
 /// The header page's content. The ring's creator writes it before the file gets its name; nobody changes it after.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -123,7 +129,15 @@ pub struct RingHeader {
     /// How many of the records that no file shows an ERROR brings into the log file; 0 for none.
     pub pull: u32,
     /// Reserved, zero.
-    pub reserved: [u8; 20],
+    pub reserved: [u8; 8],
+    /// Mode of log and crash files; 0 for the usual one. See `access.rs`.
+    pub file_mode: u16,
+    /// Bits of [`file_flag`].
+    pub file_flags: u16,
+    /// Group of log and crash files, where the flags say so.
+    pub file_group: u32,
+    /// Reserved, zero.
+    pub reserved2: [u8; 4],
     /// Checksum of all bytes before this field.
     pub checksum: u64,
 }
@@ -386,6 +400,7 @@ const _: () = {
     assert!(offset_of!(RingHeader, pid) == 72 && offset_of!(RingHeader, pid_namespace) == 80);
     assert!(offset_of!(RingHeader, rotate_size) == 112 && offset_of!(RingHeader, role) == 136);
     assert!(offset_of!(RingHeader, sync_ms) == 232 && offset_of!(RingHeader, reserved) == 244);
+    assert!(offset_of!(RingHeader, file_mode) == 252 && offset_of!(RingHeader, file_group) == 256);
     assert!(size_of::<SlotHead>() == 48 && offset_of!(SlotHead, call_site) == 32);
     assert!(offset_of!(SlotHead, length) == 40 && offset_of!(SlotHead, encoding) == 47);
 };

@@ -48,6 +48,7 @@ macro_rules! not_under_loom {
 }
 
 not_under_loom! {
+    pub mod access;
     pub mod attachment;
     pub mod clock;
     pub mod doorbell;

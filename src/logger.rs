@@ -112,7 +112,7 @@ impl Logger {
     /// Makes a ring and everything that writing to it takes.
     pub(crate) fn create(mut builder: Builder) -> Result<Box<Logger>> {
         let spec = builder.ring_spec()?;
-        let folder = builder.make_folder()?;
+        let folder = builder.make_folder(spec.access)?;
         let mut ring = Ring::create(&folder, &spec)?;
         if builder.settings.sigbus_guard.unwrap_or(false) {
             ring.guard();

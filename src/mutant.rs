@@ -130,6 +130,8 @@ mutants! {
     AstrayFollowed = "astray-followed",
     /// A process of root's makes files as root in a user's folder.
     ActsAsRoot = "acts-as-root",
+    /// A flusher does not give files the mode and group that a ring asks for.
+    AccessForgotten = "access-forgotten",
     /// No defect to be caught: the drain writes no journal, to measure what the journal costs.
     JournalOff = "journal-off",
 }

@@ -20,7 +20,7 @@ use crate::mutant::{self, Mutant};
 use crate::owner::{self, Acting};
 use crate::sys::hooks::leaked;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat, StatFs};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, RenameFlags, Stat, StatFs};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs::File;
@@ -389,15 +389,26 @@ pub(crate) fn rename(from: &Path, to: &Path, flags: RenameFlags) -> io::Result<(
     })
 }
 
-/// Makes a folder for this user alone, unless something has its name.
+/// Makes a folder with this mode and group, unless something has its name.
 ///
 /// # Errors
 /// As mkdirat(2).
-pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn make_folder(path: &Path, mode: Mode, group: Option<u32>) -> io::Result<()> {
     match resolve(path, |folder, name| rustix::fs::mkdirat(folder, name, Mode::RWXU)) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        done => done,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        done => done?,
     }
+    if mode != Mode::RWXU {
+        // Whatever the umask takes away: this was asked for.
+        let made = resolve_open(path, FOLDER, Mode::empty())?;
+        // Who may not give it to the group is told so where the files are to be given to it.
+        let given = group.is_none_or(|group| rustix::fs::fchown(&made, None, Some(Gid::from_raw(group))).is_ok());
+        if given {
+            let setgid = Mode::from_raw_mode(rustix::fs::fstat(&made)?.st_mode) & Mode::SGID;
+            rustix::fs::fchmod(&made, mode | setgid)?;
+        }
+    }
+    Ok(())
 }
 
 /// What file system a folder is on.

@@ -3,6 +3,7 @@
 //! The file is made without a name, preallocated, given its header and its lock, and tested; only then is it linked
 //! into the folder. A full disk is an error here instead of SIGBUS later, and nobody ever sees half a ring.
 
+use crate::access::Access;
 use crate::checksum::{checksum, lane_key};
 use crate::clock::{self, Anchor};
 use crate::error::{Error, Result};
@@ -62,6 +63,8 @@ pub struct RingSpec {
     pub crash_keep: u32,
     /// How many finer records an ERROR brings into the log file.
     pub pull: u32,
+    /// Who may read log and crash files.
+    pub access: Access,
 }
 
 impl RingSpec {
@@ -82,6 +85,7 @@ impl RingSpec {
             sync_ms: 0,
             crash_keep: 0,
             pull: 0,
+            access: Access::default(),
         }
     }
 
@@ -365,6 +369,7 @@ fn make_header(spec: &RingSpec) -> Result<RingHeader> {
         app: [0; APP_MAX],
         ..RingHeader::zeroed()
     };
+    spec.access.write(&mut header);
     header.role[..spec.role.len()].copy_from_slice(spec.role.as_bytes());
     let app = &spec.app.as_bytes()[..usize::from(header.app_length)];
     header.app[..app.len()].copy_from_slice(app);

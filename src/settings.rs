@@ -60,6 +60,9 @@ settings! {
     durable: Duration = milliseconds,
     crash_files: u32 = number,
     pull: u32 = number,
+    file_mode: u32 = mode,
+    file_group: String = plain,
+    group_folder: bool = truth,
     full_policy: FullPolicy = own,
     flusher: Flusher = own,
     memory: Memory = own,
@@ -86,6 +89,12 @@ fn path(text: &str) -> Result<PathBuf, String> {
 
 fn number<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("\"{}\" found, expected a number", text.escape_default()))
+}
+
+/// An octal number, as chmod(1) takes it.
+fn mode(text: &str) -> Result<u32, String> {
+    let octal = u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8);
+    octal.map_err(|_| format!("\"{}\" found, expected an octal mode as in 0640", text.escape_default()))
 }
 
 fn truth(text: &str) -> Result<bool, String> {

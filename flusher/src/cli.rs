@@ -64,8 +64,20 @@ pub(crate) struct Flush {
     /// time that a process wishes for, else never]
     #[arg(long, env = "LASTWORDS_DURABLE", value_name = "MS", value_parser = RangedU64ValueParser::<u32>::new().range(..=3_600_000))]
     pub(crate) durable: Option<u32>,
+    /// Mode of log and crash files, 0600, 0640, 0604 or 0644, whatever the processes ask for [default: what they ask for, else
+    /// 0600]
+    #[arg(long, env = "LASTWORDS_FILE_MODE", value_name = "MODE", value_parser = octal)]
+    pub(crate) file_mode: Option<u32>,
+    /// Their group, by name or number, likewise
+    #[arg(long, env = "LASTWORDS_FILE_GROUP", value_name = "GROUP")]
+    pub(crate) file_group: Option<String>,
     #[command(flatten)]
     pub(crate) logs: Logs,
+}
+
+fn octal(text: &str) -> Result<u32, String> {
+    let octal = u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8);
+    octal.map_err(|_| "expected an octal mode as in 0640".to_owned())
 }
 
 /// Print what no log file has yet.

@@ -5,6 +5,7 @@
 //! it wait, at most 50 ms. Ties are broken by ring UUID, lane and sequence. Rings of dead processes are read to the
 //! end, get their death line where they were not closed, and are removed in the same journal entry.
 
+use crate::access::Access;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::flush::apply;
@@ -93,6 +94,8 @@ pub struct Drain {
     /// UUIDs of rings that are not kept open but are open now, the oldest use first.
     recent: VecDeque<[u8; 16]>,
     durable: Durable,
+    /// Who may read what is written, whatever the rings say.
+    access: Option<Access>,
     /// The last pass failed: records wait in the rings.
     waiting: bool,
     journal_left: JournalLeft,
@@ -134,6 +137,7 @@ impl Drain {
             limit: 0,
             spills: Vec::new(),
             recent: VecDeque::new(),
+            access: None,
             durable: Durable::new(),
             waiting: false,
             journal_left,
@@ -317,6 +321,10 @@ impl Drain {
         self.rings.push(ring);
         for output in &mut self.outputs {
             output.durable = self.durable.is_on();
+            if let Some(access) = self.access.filter(|access| *access != output.access) {
+                output.access = access;
+                output.share();
+            }
         }
         self.tell_of_stop();
         self.write_notes();

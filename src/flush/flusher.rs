@@ -4,6 +4,7 @@
 //! does, it arms every ring and looks once more. A producer that commits a record after that look sees the wish (LANE:B
 //! lies between its slot's BUSY and its look at `armed`), so no record waits for a timeout.
 
+use crate::access::Access;
 use crate::complain::complain;
 use crate::doorbell::Doorbell;
 use crate::error::Result;
@@ -88,6 +89,11 @@ impl Flusher {
     /// Has everything synced this often, whatever the rings wish for; zero for never.
     pub fn set_durable(&mut self, every: Duration) {
         self.drain.set_durable(every);
+    }
+
+    /// Has everybody read log and crash files who is named here, whatever the rings say.
+    pub fn set_access(&mut self, access: Access) {
+        self.drain.set_access(access);
     }
 
     /// Drains until `stop` says so or the lock file is taken away.

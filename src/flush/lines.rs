@@ -9,6 +9,7 @@ use crate::flush::signal::signal_name;
 use crate::flush::stamp::Stamp;
 use crate::folder::Folder;
 use crate::reader::Closed;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -127,6 +128,11 @@ pub(crate) fn withheld(count: u64, limit: u64) -> String {
         counted(count, "record"),
         RENDERED_TIMES
     )
+}
+
+/// A log file could not get the mode or group that is asked for.
+pub(crate) fn not_shared(error: &io::Error) -> String {
+    format!("lastwords: this file could not get the mode and group that are asked for ({error}); it stays as it is")
 }
 
 /// The flusher's process has changed its user and may not write in the folder any more.

@@ -21,5 +21,6 @@ pub mod samples;
 pub mod scratch;
 pub mod steps;
 pub mod sys;
+pub mod users;
 pub mod watchdog;
 pub mod wreck;

@@ -7,9 +7,9 @@
 use lastwords_tests::actor::{Actor, wait_for};
 use lastwords_tests::logs::{crash_files, missing, read, read_so_far};
 use lastwords_tests::scratch::Scratch;
+use lastwords_tests::users::{OTHER, USER, actor_of, all_in, as_user, assert_all_are, is_root, owned};
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,25 +17,6 @@ use std::time::{Duration, Instant};
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
-/// A user without an entry in the system's database, and another one.
-const USER: u32 = 61_234;
-const OTHER: u32 = 61_235;
-
-fn is_root() -> bool {
-    let is_root = rustix::process::geteuid().is_root();
-    if !is_root {
-        println!("skipped: only root can start processes of several users");
-    }
-    is_root
-}
-
-/// A folder with this owner and mode.
-fn owned(path: &Path, uid: u32, gid: u32, mode: u32) {
-    fs::create_dir_all(path).expect("made");
-    chown(path, Some(uid), Some(gid)).expect("given away");
-    fs::set_permissions(path, Permissions::from_mode(mode)).expect("changed");
-}
-
 /// A folder of a user's with a log folder of the same user's in it.
 fn users_folder(name: &str) -> (Scratch, PathBuf) {
     let scratch = Scratch::new(name);
@@ -43,16 +24,6 @@ fn users_folder(name: &str) -> (Scratch, PathBuf) {
     let logs = scratch.path().join("logs");
     owned(&logs, USER, USER, 0o700);
     (scratch, logs)
-}
-
-fn as_user(uid: u32, program: &str) -> Command {
-    let mut command = Command::new(program);
-    command.uid(uid).gid(uid).stdin(Stdio::null());
-    command
-}
-
-fn actor_of(uid: u32, role: &str, folder: &Path, script: &[&str]) -> Actor {
-    Actor::of(as_user(uid, ACTOR).arg(role).arg(folder).args(script))
 }
 
 fn tool(arguments: &[&str]) -> Output {
@@ -66,25 +37,6 @@ fn tool_of(uid: u32, arguments: &[&str]) -> Output {
 fn flush_once(folder: &Path) {
     let output = tool(&["flush", "--once", &folder.to_string_lossy()]);
     assert_ne!(output.status.code(), Some(2), "{output:?}");
-}
-
-/// Everything in a folder, at any depth.
-fn all_in(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).expect("listed").map(|entry| entry.expect("listed").path()) {
-        if entry.symlink_metadata().is_ok_and(|found| found.is_dir()) {
-            found.extend(all_in(&entry));
-        }
-        found.push(entry);
-    }
-    found.sort();
-    found
-}
-
-fn assert_all_are(folder: &Path, uid: u32) {
-    let owner = |path: &PathBuf| path.symlink_metadata().map_or(uid, |found| found.uid());
-    let others: Vec<_> = all_in(folder).into_iter().filter(|path| owner(path) != uid).collect();
-    assert_eq!(others, Vec::<PathBuf>::new(), "files of others than {uid}");
 }
 
 fn count(lines: &[lastwords_tests::logs::Line], prefix: &str) -> usize {
@@ -106,11 +58,11 @@ fn what_a_tool_of_root_does_in_a_users_folder_it_does_as_that_user() {
     ] {
         let (_scratch, logs) = users_folder("tool");
         let killed = ["flusher=never", "log:200", "long:200000", "kill"];
-        assert!(!actor_of(USER, "worker", &logs, &killed).end().success());
+        assert!(!actor_of(USER, ACTOR, "worker", &logs, &killed).end().success());
         let output = tool(&[tool_arguments, &[&*logs.to_string_lossy()]].concat());
         assert_ne!(output.status.code(), Some(2), "{output:?}");
         assert_all_are(&logs, USER);
-        assert!(actor_of(USER, "worker", &logs, &["log:100", "flush"]).end().success(), "{tool_arguments:?}");
+        assert!(actor_of(USER, ACTOR, "worker", &logs, &["log:100", "flush"]).end().success(), "{tool_arguments:?}");
         let output = tool_of(USER, &["flush", "--once", &logs.to_string_lossy()]);
         assert_ne!(output.status.code(), Some(2), "{output:?}");
         assert_eq!(count(&read(&logs, "worker"), "line "), 300, "{tool_arguments:?}");
@@ -228,7 +180,8 @@ fn a_process_of_root_makes_its_files_as_the_owner_of_the_folder() {
         let shared = shared.filter(|entry| entry.file_name().to_string_lossy().contains(&format!("-{}-", host.pid())));
         shared.for_each(|entry| assert_eq!(entry.metadata().expect("there").uid(), USER));
         // A process of the owner's takes over from one of root's.
-        let mut user = actor_of(USER, "worker", &logs, &["log:10", "flush", "line:up", "wait", "log:10", "flush"]);
+        let mut user =
+            actor_of(USER, ACTOR, "worker", &logs, &["log:10", "flush", "line:up", "wait", "log:10", "flush"]);
         assert_eq!(user.line(), "up");
         host.kill();
         wait_for("the death line", || {
@@ -354,7 +307,7 @@ fn in_a_user_namespace_the_owner_is_who_that_namespace_knows() {
         return;
     }
     let (_scratch, logs) = users_folder("namespace");
-    assert!(!actor_of(USER, "worker", &logs, &["flusher=never", "log:20", "kill"]).end().success());
+    assert!(!actor_of(USER, ACTOR, "worker", &logs, &["flusher=never", "log:20", "kill"]).end().success());
     // Of root's namespace, in which the user is nobody.
     let unshared = |uid: u32| {
         let mut command = as_user(uid, "unshare");

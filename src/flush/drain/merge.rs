@@ -321,7 +321,8 @@ impl Drain {
         if keep == 0 || !follow.closed.is_crash() {
             return Ok(String::new());
         }
-        let written = blackbox::write_crash_file(&self.folder, &follow.name, keep as usize, self.durable.is_on());
+        let asked = blackbox::Asked { keep: keep as usize, sync: self.durable.is_on(), access: self.access };
+        let written = blackbox::write_crash_file(&self.folder, &follow.name, &asked);
         match written {
             Ok(name) => Ok(format!("; its black box is {name}")),
             Err(error) if follow.crash_failures >= CRASH_TRIES => Ok(format!("; its black box could not be kept ({error})")),

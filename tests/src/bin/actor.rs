@@ -3,7 +3,7 @@
 //! `actor ROLE FOLDER [setting=value …] [action …]`
 //!
 //! Settings: `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`,
-//! `durable` (milliseconds), `format`, `guard`, `crash-files`, `pull`, `panics` (`off`, or `slow` for an earlier hook that takes its time), `handlers=earlier`.
+//! `durable` (milliseconds), `file-mode`, `file-group`, `group-folder`, `format`, `guard`, `crash-files`, `pull`, `panics` (`off`, or `slow` for an earlier hook that takes its time), `handlers=earlier`.
 //! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `debug:TEXT`,
 //! `error:TEXT`, `facade:TEXT`, `each:TEXT` (at every level, by macro, with target `noisy::inner`, and by the facade), `fine:N` (N lines at TRACE), `mixed:T:N` (T threads with
 //! N lines at INFO and as many at TRACE),
@@ -64,6 +64,9 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
         "memory" => builder.memory(Memory::Shared),
         "rings" => builder.rings(value),
         "console" => builder.console(true),
+        "file-mode" => builder.file_mode(u32::from_str_radix(value, 8).expect("a mode")),
+        "file-group" => builder.file_group(value),
+        "group-folder" => builder.group_folder(true),
         "flusher" => builder.flusher(Flusher::Never),
         "durable" => builder.durable(Duration::from_millis(value.parse().expect("milliseconds"))),
         "crash-files" => builder.crash_files(number()),
