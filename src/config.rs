@@ -12,7 +12,7 @@ use crate::filter::Filter;
 use crate::level::Level;
 use crate::reader::{ROLE_RULE, is_role};
 use crate::ring::{Memory, RingSpec};
-use crate::settings::Settings;
+use crate::settings::{Settings, variable};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -491,6 +491,6 @@ pub fn init(role: &str) -> Result<()> {
 /// # Errors
 /// As [`Builder::init`].
 pub fn init_from_env() -> Result<()> {
-    let role = env::var("LASTWORDS_ROLE").ok().filter(|role| !role.is_empty());
+    let role = variable("LASTWORDS_ROLE").and_then(|role| role.into_string().ok());
     Builder::new(role.unwrap_or_else(|| "worker".to_owned())).init()
 }

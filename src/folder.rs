@@ -20,6 +20,7 @@ use crate::nameless::Nameless;
 use crate::open;
 use crate::owner;
 use crate::reader::is_role;
+use crate::settings::variable;
 use rustix::fs::{FileType, Mode, Stat};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -79,7 +80,8 @@ pub(crate) fn shm_path(stem: &str) -> PathBuf {
 /// The folder used where none is named: `<temp dir>/<app>/logs`.
 #[must_use]
 pub fn default_path(app: &str) -> PathBuf {
-    std::env::temp_dir().join(app).join("logs")
+    let temporary = variable("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+    temporary.join(app).join("logs")
 }
 
 impl Folder {

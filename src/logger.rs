@@ -120,6 +120,9 @@ impl Logger {
         let doorbell = Doorbell::open(&folder)?;
         // A forked child, wherever it is by then, logs to the same folder.
         builder.settings.dir = Some(folder.path().to_owned());
+        if builder.settings.rings.is_some() {
+            builder.settings.rings = Some(folder.rings());
+        }
         let own = spec.geometry.lanes() - spec.geometry.overflow_lanes();
         let fine_overflow = spec.records_finer();
         let shared = spec.geometry.overflow_lanes() - usize::from(fine_overflow);

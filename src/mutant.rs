@@ -132,6 +132,8 @@ mutants! {
     ActsAsRoot = "acts-as-root",
     /// A flusher does not give files the mode and group that a ring asks for.
     AccessForgotten = "access-forgotten",
+    /// A program with more rights than its caller obeys its environment.
+    CallerObeyed = "caller-obeyed",
     /// No defect to be caught: the drain writes no journal, to measure what the journal costs.
     JournalOff = "journal-off",
 }

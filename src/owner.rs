@@ -21,6 +21,13 @@ pub use tool::become_owner_of;
 /// The user that the kernel shows for owners which this user namespace does not know.
 const UNKNOWN_USER: u32 = 65_534;
 
+/// Whether environment variables are obeyed: not by a program that runs with more rights than whoever started it (set-user-id,
+/// set-group-id, file capabilities).
+#[must_use]
+pub fn obeys_environment() -> bool {
+    !user::is_privileged_program() || mutant::is(Mutant::CallerObeyed)
+}
+
 thread_local! {
     /// The thread acts as somebody else already.
     static ACTS: Cell<bool> = const { Cell::new(false) };

@@ -13,10 +13,11 @@ mod recover;
 mod status;
 mod table;
 
-use clap::{CommandFactory, Parser};
+use clap::builder::Resettable;
+use clap::{CommandFactory, FromArgMatches};
 use cli::{Cli, Command};
 use exit::Exit;
-use lastwords::owner::become_owner_of;
+use lastwords::owner::{become_owner_of, obeys_environment};
 use std::ffi::OsString;
 use std::iter;
 
@@ -26,7 +27,10 @@ use std::iter;
 #[must_use]
 pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let name = OsString::from("lastwords");
-    let command = match Cli::try_parse_from(iter::once(name).chain(arguments)) {
+    let parser = if obeys_environment() { Cli::command() } else { without_environment(Cli::command()) };
+    let parsed =
+        parser.try_get_matches_from(iter::once(name).chain(arguments)).and_then(|found| Cli::from_arg_matches(&found));
+    let command = match parsed {
         Ok(cli) => cli.command,
         Err(error) => {
             let _ = error.print();
@@ -52,4 +56,8 @@ pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) 
         Exit::Failed
     });
     exit as u8
+}
+
+fn without_environment(command: clap::Command) -> clap::Command {
+    command.mut_args(|argument| argument.env(Resettable::Reset)).mut_subcommands(without_environment)
 }

@@ -127,6 +127,8 @@ fn act(action: &str, count: &mut u64) {
         "sleep" => std::thread::sleep(Duration::from_millis(rest.parse().expect("milliseconds"))),
         "mark" => _ = rustix::process::getppid(),
         "role" => second_role(rest),
+        // A role that finds its folder by itself, as the first one did.
+        "role-anew" => lastwords::info!(logger: lastwords::builder(rest).open().expect("a ring"), "anew"),
         "fork" => forking::children(rest.parse().expect("a number"), |child| {
             (0..20).for_each(|n| lastwords::info!("child {child} line {n}"));
         }),
