@@ -118,6 +118,8 @@ impl Logger {
             ring.guard();
         }
         let doorbell = Doorbell::open(&folder)?;
+        #[cfg(feature = "flusher")]
+        crate::flush::zone::remember();
         // A forked child, wherever it is by then, logs to the same folder.
         builder.settings.dir = Some(folder.path().to_owned());
         if builder.settings.rings.is_some() {

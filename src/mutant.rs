@@ -134,6 +134,8 @@ mutants! {
     AccessForgotten = "access-forgotten",
     /// A program with more rights than its caller obeys its environment.
     CallerObeyed = "caller-obeyed",
+    /// In a new root the zone of local time is looked for anew.
+    ZoneLost = "zone-lost",
     /// No defect to be caught: the drain writes no journal, to measure what the journal costs.
     JournalOff = "journal-off",
 }

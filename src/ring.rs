@@ -175,6 +175,8 @@ impl Ring {
     fn create_shared(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<(Ring, File)> {
         let stem = stem(&spec.role, &header);
         let path = shm_path(&stem);
+        // For the forked children of a process that has changed its root by then.
+        let _ = open::hold(Path::new(SHM_FOLDER));
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         let file = open::file(&path, flags, PRIVATE).map_err(Error::io("make shared memory at", &path))?;
         let entry = folder.rings().join(format!("{stem}{SHM_ENDING}"));

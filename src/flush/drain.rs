@@ -16,12 +16,12 @@ use crate::flush::lines;
 use crate::flush::output::Output;
 use crate::flush::role::Role;
 use crate::flush::trouble::Trouble;
-use crate::folder::{Folder, SHM_ENDING};
+use crate::folder::{Folder, SHM_ENDING, SHM_FOLDER};
 use crate::logger::{ARMED_ANY, ARMED_URGENT};
 use crate::mutant::{self, Mutant};
 use crate::open;
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 mod commit;
@@ -110,6 +110,8 @@ impl Drain {
     /// [`Error::Io`] if the journal cannot be opened or read.
     pub fn open(folder: &Folder, since_ns: u64) -> Result<Drain> {
         let (mut journal, left) = Journal::open(folder)?;
+        // Where this process changes its root, rings in shared memory must not look as if they were gone.
+        let _ = open::hold(Path::new(SHM_FOLDER));
         let mut trouble = Trouble::default();
         let journal_left = JournalLeft::of(&left);
         let pending = if let Left::Entry(entry) = left { Some(entry) } else { None };
