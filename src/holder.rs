@@ -2,12 +2,16 @@
 //! wants to know whom to wait for, and for the row "held, but the holder is provably gone".
 
 use crate::folder::Folder;
+use crate::kept::Kept;
 use crate::layout::FORMAT_VERSION;
-use crate::open;
+use crate::open::{self, PRIVATE};
 use crate::process::{ProcessId, ProcessState};
 use crate::ring::hex;
+use rustix::fs::{FlockOperation, OFlags};
 use std::fmt;
+use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 
 /// Bytes of the lock file that are read, several times what it holds.
 const TEXT_MAX: u64 = 1024;
@@ -68,6 +72,56 @@ impl Holder {
             version: value("version")?.parse().ok()?,
             heartbeat_ns: value("heartbeat")?.parse().ok()?,
         })
+    }
+}
+
+/// The flusher as a log call sees it, which waits for it where a lane is full.
+///
+/// A process that never flushes may live in a sandbox in which opening a file ends it, or fails. So it keeps the lock file open,
+/// and asks the lock itself whether somebody holds it.
+#[derive(Debug)]
+pub(crate) struct HolderView {
+    folder: Folder,
+    kept: Option<Kept>,
+}
+
+impl HolderView {
+    /// Of a process that opens the lock file when it needs it.
+    pub(crate) fn opened_each_time(folder: &Folder) -> HolderView {
+        HolderView { folder: folder.clone(), kept: None }
+    }
+
+    /// Of one that keeps it open, created if missing.
+    pub(crate) fn kept(folder: &Folder) -> HolderView {
+        let opened = open::file(&folder.lock_file(), OFlags::RDWR | OFlags::CREATE, PRIVATE);
+        HolderView { folder: folder.clone(), kept: opened.and_then(Kept::new).ok() }
+    }
+
+    /// When the flusher was at work last; None if that cannot be known.
+    pub(crate) fn heartbeat(&self) -> Option<u64> {
+        let Some(kept) = &self.kept else {
+            return Holder::read(&self.folder).filter(Holder::may_live).map(|holder| holder.heartbeat_ns);
+        };
+        let mut text = [0; TEXT_MAX as usize];
+        let length = self.current(kept)?.read_at(&mut text, 0).ok()?;
+        Some(Holder::parse(std::str::from_utf8(&text[..length]).ok()?)?.heartbeat_ns)
+    }
+
+    /// Whether somebody may be there who flushes.
+    pub(crate) fn may_live(&self) -> bool {
+        let Some(kept) = &self.kept else { return Holder::read(&self.folder).is_some_and(|holder| holder.may_live()) };
+        // Another file has the name by now: that somebody has replaced it says that there is somebody.
+        let Some(file) = self.current(kept) else { return true };
+        let is_free = rustix::fs::flock(file, FlockOperation::NonBlockingLockShared).is_ok();
+        // A sandbox that answers with an error says nothing; a lock that was free is given back at once.
+        let _ = is_free && rustix::fs::flock(file, FlockOperation::Unlock).is_ok();
+        !is_free
+    }
+
+    /// The file that is kept, as long as it is the one that has the name.
+    fn current<'a>(&self, kept: &'a Kept) -> Option<&'a File> {
+        let has_name = open::identity(&self.folder.lock_file()).is_ok_and(|found| found == Some(kept.identity()));
+        kept.file().ok().filter(|_| has_name)
     }
 }
 

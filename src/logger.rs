@@ -8,7 +8,7 @@ use crate::filter::{ASK, Destination, Filter};
 use crate::doorbell::Doorbell;
 use crate::folder::Folder;
 use crate::full::{self, FullPolicy, GaveUp};
-use crate::holder::Holder;
+use crate::holder::HolderView;
 use crate::lane::{Begun, Lane, Message, Origin, count_drop};
 use crate::layout::{Control, encoding, lane_kind};
 use crate::level::Level;
@@ -103,6 +103,7 @@ pub(crate) struct Logger {
     anchors: AnchorWriter,
     spill: SpillWriter,
     doorbell: Doorbell,
+    holder: HolderView,
     builder: Builder,
     /// Ids of call sites, by address or hash, for all threads.
     sites: Mutex<HashMap<u64, u32>>,
@@ -142,6 +143,7 @@ impl Logger {
             anchors: AnchorWriter::default(),
             spill: SpillWriter::new(ring.entry()),
             doorbell,
+            holder: if builder.flushes() { HolderView::opened_each_time(&folder) } else { HolderView::kept(&folder) },
             builder,
             sites: Mutex::new(HashMap::new()),
             ring,
@@ -403,7 +405,7 @@ impl Logger {
                 if !crate::thread::is_flusher() && !self.ring.is_hit() {
                     let LaneSeat { lane, gave_up, .. } = seat;
                     let ring = || self.doorbell.ring();
-                    full::wait_for_room(lane, slots, gave_up, self.control, &self.folder, ring);
+                    full::wait_for_room(lane, slots, gave_up, self.control, &self.holder, ring);
                 }
                 true
             }
@@ -479,7 +481,7 @@ impl Logger {
 
     /// Whether nobody is there who would flush.
     fn is_alone(&self) -> bool {
-        !self.builder.flushes() && !Holder::read(&self.folder).is_some_and(|holder| holder.may_live())
+        !self.builder.flushes() && !self.holder.may_live()
     }
 
     /// Waits until everything that was logged before is in the log file.

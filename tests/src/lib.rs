@@ -18,6 +18,7 @@ pub mod privileges;
 pub mod recovered;
 pub mod restart;
 pub mod samples;
+pub mod sandbox;
 pub mod scratch;
 pub mod steps;
 pub mod sys;

@@ -14,13 +14,13 @@
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
 //! `sleep:MS`, `panicking:HOW`, `fault:HOW`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does), `bus` (reads
 //! behind the end of a mapped file), `close-all:A-B`, `close-range:A-B`, `open-own:N:FOLDER`, `dup-over:A-B`, `no-cloexec`,
-//! `become:UID` (groups, group and user, for good), `chroot:FOLDER`, `chdir:FOLDER`, `descriptors:N` (the limit), `check-own`, `write-to:FD:TEXT`, `in-child`: see `descriptors.rs`. At the end main returns. `before:bus` is done before the logger is made: it handles
+//! `become:UID` (groups, group and user, for good), `sandbox` (a seccomp filter), `chroot:FOLDER`, `chdir:FOLDER`, `descriptors:N` (the limit), `check-own`, `write-to:FD:TEXT`, `in-child`: see `descriptors.rs`. At the end main returns. `before:bus` is done before the logger is made: it handles
 //! SIGBUS itself; so is `before:close:A-B`.
 
 use lastwords::event::Event;
 use lastwords::filter::Destination;
 use lastwords::{Builder, Flusher, Format, FullPolicy, Level, Memory};
-use lastwords_tests::{descriptors, faults, forking, panics, privileges, samples};
+use lastwords_tests::{descriptors, faults, forking, panics, privileges, samples, sandbox};
 use std::io::{BufRead, Write};
 use std::sync::Barrier;
 use std::time::Duration;
@@ -175,6 +175,7 @@ fn act(action: &str, count: &mut u64) {
         // A child that goes on with the actions that follow, while its parent waits for it and leaves.
         "in-child" => forking::in_child(),
         "become" => privileges::become_user(rest.parse().expect("a user")),
+        "sandbox" => sandbox::enter(),
         "chroot" => privileges::change_root(rest),
         "chdir" => std::env::set_current_dir(rest).expect("changed"),
         "disk" => forking::limit_file_size(rest.parse().expect("bytes")),
