@@ -143,7 +143,7 @@ impl Logger {
             anchors: AnchorWriter::default(),
             spill: SpillWriter::new(ring.entry()),
             doorbell,
-            holder: if builder.flushes() { HolderView::opened_each_time(&folder) } else { HolderView::kept(&folder) },
+            holder: if builder.flushes() || mutant::is(Mutant::LockOpenedInCall) { HolderView::opened_each_time(&folder) } else { HolderView::kept(&folder) },
             builder,
             sites: Mutex::new(HashMap::new()),
             ring,

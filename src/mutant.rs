@@ -136,6 +136,8 @@ mutants! {
     CallerObeyed = "caller-obeyed",
     /// In a new root the zone of local time is looked for anew.
     ZoneLost = "zone-lost",
+    /// A process that never flushes opens the lock file in its log calls.
+    LockOpenedInCall = "lock-opened-in-call",
     /// No defect to be caught: the drain writes no journal, to measure what the journal costs.
     JournalOff = "journal-off",
 }

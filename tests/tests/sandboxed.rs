@@ -6,6 +6,7 @@
 use lastwords_tests::actor::{Actor, tool};
 use lastwords_tests::logs::{read, reported_lost};
 use lastwords_tests::scratch::Scratch;
+use rustix::process::Signal;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
@@ -22,7 +23,8 @@ fn a_log_call_makes_the_listed_system_calls_alone_also_where_its_lane_is_full() 
                 assert_eq!(host.line(), "up");
                 host
             });
-            let script = [policy, "sandbox", "log:1", "sleep:600", "error:urgent", "log:2000", "sleep:700", "log:2000", "flush"];
+            let script =
+                [policy, "sandbox", "log:1", "sleep:600", "error:urgent", "log:2000", "sleep:700", "log:2000", "flush"];
             // Where nobody flushes, `flush` says so; the exit does the same, without a word.
             let script = if flusher_lives { &script[..] } else { &script[..script.len() - 1] };
             let mut actor = Actor::start(ACTOR, "worker", folder.path(), &[&RING, script].concat());
@@ -43,4 +45,41 @@ fn a_log_call_makes_the_listed_system_calls_alone_also_where_its_lane_is_full() 
             }
         }
     }
+}
+
+#[test]
+fn where_the_process_may_flush_a_full_lane_takes_the_listed_calls_more() {
+    let folder = Scratch::new("sandboxed-embedded");
+    let mut host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]);
+    assert_eq!(host.line(), "up");
+    let script = [
+        "slots=64",
+        "lanes=3",
+        "log:1",
+        "flush",
+        "sandbox:embedded",
+        "log:1",
+        "line:in",
+        "wait",
+        "error:urgent",
+        "log:1000",
+    ];
+    let mut actor = Actor::start(
+        ACTOR,
+        "worker",
+        folder.path(),
+        &[&script[..], &["line:done", "wait", "log:1000", "leave"]].concat(),
+    );
+    assert_eq!(actor.line(), "in");
+    host.signal(Signal::STOP);
+    actor.go();
+    assert_eq!(actor.line(), "done");
+    host.signal(Signal::CONT);
+    actor.go();
+    assert_eq!(actor.end().code(), Some(3), "it leaves by itself");
+    host.go();
+    assert!(host.end().success());
+    let lines = read(folder.path(), "worker");
+    let there = lines.iter().filter(|line| line.message.starts_with("line ") || line.message == "urgent").count();
+    assert_eq!(there + reported_lost(&lines), 2003);
 }

@@ -175,7 +175,7 @@ fn act(action: &str, count: &mut u64) {
         // A child that goes on with the actions that follow, while its parent waits for it and leaves.
         "in-child" => forking::in_child(),
         "become" => privileges::become_user(rest.parse().expect("a user")),
-        "sandbox" => sandbox::enter(),
+        "sandbox" => sandbox::enter(rest == "embedded"),
         "chroot" => privileges::change_root(rest),
         "chdir" => std::env::set_current_dir(rest).expect("changed"),
         "disk" => forking::limit_file_size(rest.parse().expect("bytes")),
