@@ -41,22 +41,24 @@ fn statement(code: u16, k: u32) -> libc::sock_filter {
     libc::sock_filter { code, jt: 0, jf: 0, k }
 }
 
-/// Has every system call that is not in the lists end this process. For the calling thread, and
+/// Has every system call that is not in the lists end this process; with `errors` it fails. With `embedded` the list is longer. For the calling thread, and
 /// those that it starts.
 ///
 /// # Panics
 /// If the kernel has no such filters.
-pub fn enter(embedded: bool) {
+pub fn enter(how: &str) {
     let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     let equal = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     // The number of the call is the first word of what a filter sees.
     let mut filter = vec![statement(load, 0)];
-    let more = if embedded { &EMBEDDED[..] } else { &[] };
+    let more = if how == "embedded" { &EMBEDDED[..] } else { &[] };
+    let other =
+        if how == "errors" { libc::SECCOMP_RET_ERRNO | libc::EPERM as u32 } else { libc::SECCOMP_RET_KILL_PROCESS };
     for call in LOG_CALL.iter().chain(&PROGRAM).chain(more) {
         filter.push(libc::sock_filter { code: equal, jt: 0, jf: 1, k: *call as u32 });
         filter.push(statement(RETURN, libc::SECCOMP_RET_ALLOW));
     }
-    filter.push(statement(RETURN, libc::SECCOMP_RET_KILL_PROCESS));
+    filter.push(statement(RETURN, other));
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
     // SAFETY: prctl with this request takes no address; seccomp reads the program and its statements, which outlive the call.
     unsafe {

@@ -335,3 +335,17 @@ fn in_a_user_namespace_the_owner_is_who_that_namespace_knows() {
     assert_eq!(count(&read(&logs, "worker"), "line "), 40);
     assert_all_are(&logs, USER);
 }
+
+#[test]
+fn who_becomes_a_user_before_the_setup_has_a_folder_of_that_users() {
+    if !is_root() {
+        return;
+    }
+    let scratch = Scratch::new("before");
+    owned(scratch.path(), USER, USER, 0o755);
+    let (logs, become_user) = (scratch.path().join("logs"), format!("before:become:{USER}"));
+    assert!(Actor::start(ACTOR, "host", &logs, &[&become_user, "log:10", "fork-log:2", "flush"]).end().success());
+    flush_once(&logs);
+    assert_eq!(count(&read(&logs, "host"), "line "), 20);
+    assert_all_are(&logs, USER);
+}

@@ -127,3 +127,27 @@ fn a_daemon_that_changes_root_and_user_loses_nothing_in_a_folder_of_that_user() 
     assert_eq!(crash_files(&logs).len(), 1);
     assert_all_are(&logs, USER);
 }
+
+#[test]
+fn a_process_that_is_in_its_new_root_already_logs_there() {
+    if !is_root() {
+        return;
+    }
+    let (_scratch, _, jail) = places("chroot-first", USER);
+    let (chroot, become_user) = (format!("before:chroot:{}", jail.display()), format!("before:become:{USER}"));
+    for before in [&[&*chroot][..], &[&chroot, &become_user]] {
+        // Root acts as the owner of the new root's folder, the user is the owner.
+        let script = [before, &["log:10", "flush", "fork:2", "flush", "line:up", "wait"]].concat();
+        let logs = jail.join("logs");
+        owned(&logs, USER, USER, 0o700);
+        let mut actor = start(Path::new("/logs"), &script);
+        assert_eq!(actor.line(), "up");
+        actor.kill();
+        flush_once(&logs);
+        let lines = read(&logs, "host");
+        assert_eq!((count(&lines, "line "), count(&lines, "child ")), (10, 40));
+        assert_eq!(lines.iter().filter(|line| line.level == "CRITICAL").count(), 1);
+        assert_all_are(&logs, USER);
+        fs::remove_dir_all(&logs).expect("removed");
+    }
+}

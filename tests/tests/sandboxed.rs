@@ -83,3 +83,26 @@ fn where_the_process_may_flush_a_full_lane_takes_the_listed_calls_more() {
     let there = lines.iter().filter(|line| line.message.starts_with("line ") || line.message == "urgent").count();
     assert_eq!(there + reported_lost(&lines), 2003);
 }
+
+#[test]
+fn a_sandbox_that_answers_with_errors_costs_nobody_anything_but_what_the_call_was_for() {
+    for flusher in ["flusher=never", "lanes=3"] {
+        let folder = Scratch::new("sandboxed-errors");
+        let script = ["slots=64", "log:10", "flush", "sandbox:errors", "log:1000", "long:300000", "log:10", "leave"];
+        // What never flushes is not waited for.
+        let script = if flusher == "lanes=3" {
+            &script[..]
+        } else {
+            &["slots=64", "log:10", "sandbox:errors", "log:1000", "long:300000", "log:10", "leave"]
+        };
+        let mut actor = Actor::start(ACTOR, "worker", folder.path(), &[&[flusher], script].concat());
+        assert_eq!(actor.end().code(), Some(3), "it leaves by itself");
+        let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
+        assert_ne!(output.status.code(), Some(2), "{output:?}");
+        let lines = read(folder.path(), "worker");
+        let there = lines.iter().filter(|line| line.message.starts_with("line ")).count();
+        let long = lines.iter().filter(|line| line.message.starts_with("0 1 2 3 ")).count();
+        assert_eq!(there + long + reported_lost(&lines), 1021, "{flusher}");
+        assert_eq!(long, 1, "{flusher}: cut, and there");
+    }
+}

@@ -15,7 +15,7 @@
 //! `sleep:MS`, `panicking:HOW`, `fault:HOW`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does), `bus` (reads
 //! behind the end of a mapped file), `close-all:A-B`, `close-range:A-B`, `open-own:N:FOLDER`, `dup-over:A-B`, `no-cloexec`,
 //! `become:UID` (groups, group and user, for good), `sandbox` (a seccomp filter), `chroot:FOLDER`, `chdir:FOLDER`, `descriptors:N` (the limit), `check-own`, `write-to:FD:TEXT`, `in-child`: see `descriptors.rs`. At the end main returns. `before:bus` is done before the logger is made: it handles
-//! SIGBUS itself; so is `before:close:A-B`.
+//! SIGBUS itself; so is `before:close:A-B`, and with `before:` every action that does not log.
 
 use lastwords::event::Event;
 use lastwords::filter::Destination;
@@ -39,6 +39,7 @@ fn main() {
             Some((name, value)) if !argument.contains(':') => builder = set(builder, name, value),
             _ if argument == "before:bus" => forking::handle_bus(),
             _ if argument.starts_with("before:close:") => close(&argument["before:close:".len()..], false),
+            _ if argument.starts_with("before:") => act(&argument["before:".len()..], &mut 0),
             _ => actions.push(argument),
         }
     }
@@ -175,7 +176,7 @@ fn act(action: &str, count: &mut u64) {
         // A child that goes on with the actions that follow, while its parent waits for it and leaves.
         "in-child" => forking::in_child(),
         "become" => privileges::become_user(rest.parse().expect("a user")),
-        "sandbox" => sandbox::enter(rest == "embedded"),
+        "sandbox" => sandbox::enter(rest),
         "chroot" => privileges::change_root(rest),
         "chdir" => std::env::set_current_dir(rest).expect("changed"),
         "disk" => forking::limit_file_size(rest.parse().expect("bytes")),
