@@ -9,7 +9,9 @@ use crate::folder::Folder;
 use crate::kept::Kept;
 use crate::mutant::{self, Mutant};
 use crate::open;
-use std::io::{self, Read, Write};
+#[cfg(feature = "flusher")]
+use std::io::Read;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::RwLock;

@@ -34,7 +34,6 @@ def app(environ, start_response):
 """
 
 
-
 def _others_may_read(path: str | None) -> bool:
     return path is not None and all(parent.stat().st_mode & 0o005 == 0o005 for parent in Path(path).resolve().parents)
 
@@ -105,7 +104,9 @@ def lines(folder: Path, start: str) -> int:
 
 @needs_root
 @pytest.mark.parametrize("order", [("--preload",), ()], ids=["preloaded by root", "loaded by the workers"])
-def test_gunicorn_whose_workers_are_another_user_loses_nothing_in_a_folder_of_that_user(tmp_path: Path, order: tuple[str, ...]) -> None:
+def test_gunicorn_whose_workers_are_another_user_loses_nothing_in_a_folder_of_that_user(
+    tmp_path: Path, order: tuple[str, ...]
+) -> None:
     logs = tmp_path / "logs"
     give(logs)
     server = Gunicorn(logs, *order)

@@ -1,6 +1,9 @@
 //! Users and groups: what the C library knows of them, and in whose name the process, or one thread of it, acts.
 
-use std::ffi::{CStr, CString, c_long};
+use std::ffi::CString;
+#[cfg(feature = "flusher")]
+use std::ffi::{CStr, c_long};
+#[cfg(feature = "flusher")]
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -8,6 +11,7 @@ use std::ptr;
 /// Largest entry of the databases of users and groups that is read, in bytes.
 const ENTRY_MAX: usize = 1 << 20;
 /// Most groups of a user.
+#[cfg(feature = "flusher")]
 const GROUPS_MAX: usize = 65_536;
 /// Leaves an id as it is.
 const UNCHANGED: u32 = u32::MAX;
