@@ -1,7 +1,6 @@
 //! What a producer does when its lane is full.
 
-use crate::holder::Holder;
-use crate::folder::Folder;
+use crate::holder::HolderView;
 use crate::lane::Lane;
 use crate::layout::Control;
 use crate::sync::Ordering;
@@ -55,24 +54,19 @@ pub(crate) struct GaveUp {
 }
 
 impl GaveUp {
-    fn now(released: u64, folder: &Folder) -> GaveUp {
-        GaveUp { released, heartbeat: heartbeat(folder), overwritten: 0 }
+    fn now(released: u64, holder: &HolderView) -> GaveUp {
+        GaveUp { released, heartbeat: holder.heartbeat(), overwritten: 0 }
     }
 
     /// Whether it still holds, for one record more.
-    fn holds(&mut self, released: u64, folder: &Folder) -> bool {
+    fn holds(&mut self, released: u64, holder: &HolderView) -> bool {
         self.overwritten += 1;
         let due = self.overwritten >= OVERWRITTEN_BETWEEN;
         if due {
             self.overwritten = 0;
         }
-        self.released == released && !(due && heartbeat(folder) != self.heartbeat)
+        self.released == released && !(due && holder.heartbeat() != self.heartbeat)
     }
-}
-
-/// The heartbeat of a flusher that may live.
-fn heartbeat(folder: &Folder) -> Option<u64> {
-    Holder::read(folder).filter(Holder::may_live).map(|holder| holder.heartbeat_ns)
 }
 
 /// Waits until `slots` slots are free, or it is settled that they will not be.
@@ -82,11 +76,11 @@ pub(crate) fn wait_for_room(
     slots: u64,
     gave_up: &mut Option<GaveUp>,
     control: &Control,
-    folder: &Folder,
+    holder: &HolderView,
     ring_doorbell: impl Fn(),
 ) {
     let released = lane.refresh_released();
-    if gave_up.as_mut().is_some_and(|gave_up| gave_up.holds(released, folder)) {
+    if gave_up.as_mut().is_some_and(|gave_up| gave_up.holds(released, holder)) {
         return;
     }
     *gave_up = None;
@@ -102,13 +96,13 @@ pub(crate) fn wait_for_room(
         let waited = start.elapsed();
         if waited >= LOOK_AGAIN && !looked {
             looked = true;
-            if !Holder::read(folder).is_some_and(|holder| holder.may_live()) {
-                *gave_up = Some(GaveUp::now(lane.refresh_released(), folder));
+            if !holder.may_live() {
+                *gave_up = Some(GaveUp::now(lane.refresh_released(), holder));
                 break;
             }
         }
         if waited >= BLOCK_MAX {
-            *gave_up = Some(GaveUp::now(lane.refresh_released(), folder));
+            *gave_up = Some(GaveUp::now(lane.refresh_released(), holder));
             break;
         }
         futex::wait(&control.progress, seen, LOOK_AGAIN.min(BLOCK_MAX - waited));

@@ -9,7 +9,7 @@ use crate::filter::{ASK, Destination, Filter};
 use crate::doorbell::Doorbell;
 use crate::folder::Folder;
 use crate::full::{self, FullPolicy, GaveUp};
-use crate::holder::Holder;
+use crate::holder::HolderView;
 use crate::lane::{Begun, Lane, Message, Origin, count_drop};
 use crate::layout::{Control, LaneBlock, encoding, lane_kind};
 use crate::level::Level;
@@ -104,6 +104,7 @@ pub(crate) struct Logger {
     anchors: AnchorWriter,
     spill: SpillWriter,
     doorbell: Doorbell,
+    holder: HolderView,
     builder: Builder,
     /// Ids of call sites, by address or hash, for all threads.
     sites: Mutex<HashMap<u64, u32>>,
@@ -113,7 +114,7 @@ impl Logger {
     /// Makes a ring and everything that writing to it takes.
     pub(crate) fn create(mut builder: Builder) -> Result<Box<Logger>> {
         let spec = builder.ring_spec()?;
-        let folder = builder.make_folder()?;
+        let folder = builder.make_folder(spec.access)?;
         let doorbell = Doorbell::open(&folder)?;
         // Last of what may fail, so that no ring is left that looks like a crash.
         let ring = Ring::create(&folder, &spec)?;
@@ -125,8 +126,13 @@ impl Logger {
                 "no room for a ring of {wanted} bytes; {place} has {size}, {slots} slots in each of {lanes} lanes"
             ));
         }
+        #[cfg(feature = "flusher")]
+        crate::flush::zone::remember();
         // A forked child, wherever it is by then, logs to the same folder.
         builder.settings.dir = Some(folder.path().to_owned());
+        if builder.settings.rings.is_some() {
+            builder.settings.rings = Some(folder.rings());
+        }
         let own = geometry.lanes() - geometry.overflow_lanes();
         let fine_overflow = spec.records_finer();
         let shared = geometry.overflow_lanes() - usize::from(fine_overflow);
@@ -143,6 +149,7 @@ impl Logger {
             anchors: AnchorWriter::default(),
             spill: SpillWriter::new(ring.entry()),
             doorbell,
+            holder: if builder.flushes() || mutant::is(Mutant::LockOpenedInCall) { HolderView::opened_each_time(&folder) } else { HolderView::kept(&folder) },
             builder,
             sites: Mutex::new(HashMap::new()),
             ring,
@@ -437,7 +444,7 @@ impl Logger {
                     self.look_for_thread();
                     let LaneSeat { lane, gave_up, .. } = seat;
                     let ring = || self.doorbell.ring();
-                    full::wait_for_room(lane, slots, gave_up, self.control, &self.folder, ring);
+                    full::wait_for_room(lane, slots, gave_up, self.control, &self.holder, ring);
                 }
                 true
             }
@@ -513,7 +520,7 @@ impl Logger {
 
     /// Whether nobody is there who would flush.
     fn is_alone(&self) -> bool {
-        !self.builder.flushes() && !Holder::read(&self.folder).is_some_and(|holder| holder.may_live())
+        !self.builder.flushes() && !self.holder.may_live()
     }
 
     /// Waits until everything that was logged before is in the log file.

@@ -3,6 +3,7 @@
 //! The file is made without a name, preallocated, given its header and its lock, and tested; only then is it linked
 //! into the folder. A full disk is an error here instead of SIGBUS later, and nobody ever sees half a ring.
 
+use crate::access::Access;
 use crate::checksum::{checksum, lane_key};
 use crate::clock::{self, Anchor};
 use crate::error::{Error, Result, lacks_room};
@@ -66,6 +67,8 @@ pub struct RingSpec {
     pub crash_keep: u32,
     /// How many finer records an ERROR brings into the log file.
     pub pull: u32,
+    /// Who may read log and crash files.
+    pub access: Access,
 }
 
 impl RingSpec {
@@ -86,6 +89,7 @@ impl RingSpec {
             sync_ms: 0,
             crash_keep: 0,
             pull: 0,
+            access: Access::default(),
         }
     }
 
@@ -141,6 +145,8 @@ impl Ring {
     pub fn create(folder: &Folder, spec: &RingSpec) -> Result<Ring> {
         let mut spec = spec.clone();
         let wanted = spec.geometry;
+        // Shared memory is in no folder of ours.
+        let _acting = open::acting_in(Some(&folder.rings()));
         spec.geometry = within_file_size_limit(wanted)?;
         let free = free_space(folder, spec.memory);
         if spec.geometry.file_size() > free {
@@ -209,6 +215,8 @@ impl Ring {
     fn create_shared(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<(Ring, File)> {
         let (stem, shm) = (stem(&spec.role, &header), Path::new(SHM_FOLDER));
         let path = shm_path(&stem);
+        // For the forked children of a process that has changed its root by then.
+        let _ = open::hold(Path::new(SHM_FOLDER));
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         let file = open::file(&path, flags, PRIVATE).map_err(Error::io("make shared memory at", &path))?;
         let made = (|| {
@@ -431,6 +439,7 @@ fn make_header(spec: &RingSpec, is_smaller: bool) -> Result<RingHeader> {
         app: [0; APP_MAX],
         ..RingHeader::zeroed()
     };
+    spec.access.write(&mut header);
     header.role[..spec.role.len()].copy_from_slice(spec.role.as_bytes());
     let app = &spec.app.as_bytes()[..usize::from(header.app_length)];
     header.app[..app.len()].copy_from_slice(app);
@@ -486,14 +495,14 @@ fn within_file_size_limit(wanted: Geometry) -> Result<Geometry> {
 
 /// Largest file that this process may write, in bytes (ulimit -f).
 pub(crate) fn file_size_limit() -> u64 {
-    rustix::process::getrlimit(rustix::process::Resource::Fsize).current.unwrap_or(u64::MAX)
+    fsize::limit().unwrap_or(u64::MAX)
 }
 
 /// Bytes that are free where the ring is to be; no limit where that is not known.
 fn free_space(folder: &Folder, memory: Memory) -> u64 {
     let rings = folder.rings();
     let path = if memory == Memory::Shared { Path::new(SHM_FOLDER) } else { &rings };
-    rustix::fs::statvfs(path).map_or(u64::MAX, |found| found.f_bfree.saturating_mul(found.f_frsize))
+    open::file_system(path).map_or(u64::MAX, |found| found.f_bfree.saturating_mul(found.f_frsize as u64))
 }
 
 fn fill(

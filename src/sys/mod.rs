@@ -20,5 +20,6 @@ pub(crate) mod prefetch;
 pub(crate) mod process_page;
 pub(crate) mod signals;
 pub(crate) mod tsc;
+pub(crate) mod user;
 #[cfg(feature = "flusher")]
 pub(crate) mod wake;
