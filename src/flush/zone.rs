@@ -14,8 +14,12 @@ static ROOT: OnceLock<Option<(u64, u64)>> = OnceLock::new();
 /// The last offset that was found there, in seconds east of Greenwich.
 static LAST: AtomicI32 = AtomicI32::new(0);
 
-/// Takes note of the offset now, when the process is set up.
+/// Takes note of the offset now, when the process is set up first. Not again for a forked child's logger, which may be made
+/// at its exit, when `chrono` has no thread-local storage left.
 pub(crate) fn remember() {
+    if ROOT.get().is_some() {
+        return;
+    }
     offset((crate::clock::realtime_ns() / 1_000_000_000) as i64);
 }
 
