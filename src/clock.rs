@@ -27,7 +27,7 @@ pub fn kind() -> u32 {
 #[cold]
 fn choose() -> u32 {
     let source = std::fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource");
-    let wanted = std::env::var_os("LASTWORDS_CLOCK").is_none_or(|name| name != "boottime");
+    let wanted = crate::settings::variable("LASTWORDS_CLOCK").is_none_or(|name| name != "boottime");
     let tsc = cfg!(target_arch = "x86_64") && wanted && source.is_ok_and(|name| name.trim() == "tsc");
     let kind = if tsc { clock_kind::TSC } else { clock_kind::BOOTTIME };
     KIND.store(kind, Ordering::Relaxed);

@@ -1,9 +1,10 @@
 //! What a process's logger is made with: builder, environment, defaults.
 
+use crate::access::Access;
 use crate::backlog::BUDGET_DEFAULT;
 use crate::complain::complain;
 use crate::error::{Error, Result};
-use crate::folder::{Folder, default_path};
+use crate::folder::{Folder, Trust, default_path};
 use crate::format::Format;
 use crate::full::FullPolicy;
 use crate::geometry::Geometry;
@@ -12,7 +13,7 @@ use crate::filter::Filter;
 use crate::level::Level;
 use crate::reader::{ROLE_RULE, is_role};
 use crate::ring::{Memory, RingSpec};
-use crate::settings::Settings;
+use crate::settings::{Settings, variable};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -261,6 +262,40 @@ impl Builder {
         self
     }
 
+    /// Mode of log and crash files: 0o600 (default), 0o640, 0o604 or 0o644. For a role the newest ring's value counts. A log
+    /// folder that is made by this process can be passed and listed by those who may read the files (0750 for 0640); one
+    /// that exists stays as it is. Rings, which hold the same text, are this user's alone.
+    ///
+    /// ```
+    /// use std::os::unix::fs::PermissionsExt;
+    /// # let folder = std::env::temp_dir().join(format!("lastwords-doc-mode-{}", std::process::id()));
+    /// let audit = lastwords::builder("audit").dir(&folder).file_mode(0o640).open()?;
+    /// lastwords::info!(logger: audit, "user {} logged in", "ada");
+    /// audit.flush()?;
+    /// assert_eq!(folder.join("audit.log").metadata()?.permissions().mode() & 0o777, 0o640);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn file_mode(mut self, mode: u32) -> Builder {
+        self.settings.file_mode = Some(mode);
+        self
+    }
+
+    /// Group of log and crash files, by name or number; default is that of the process, or of a folder with the set-group-id
+    /// bit. The user must be in the group. Where it is not, give the folder to the group instead, once, as root: `chgrp adm
+    /// logs; chmod g+s logs`.
+    pub fn file_group(mut self, group: impl Into<String>) -> Builder {
+        self.settings.file_group = Some(group.into());
+        self
+    }
+
+    /// Whether the log folder may belong to another user if it is meant for a group of this process's: the group may write
+    /// there, new files get it (mode 2770 or 2775, or it is the process's own group), and nobody else may write. One user
+    /// writes there all the same, the one whose the rings in it are. Default false.
+    pub fn group_folder(mut self, group: bool) -> Builder {
+        self.settings.group_folder = Some(group);
+        self
+    }
+
     /// Whether records of the `log` facade go to this logger; default true. False leaves the facade to somebody else, for
     /// instance to `tracing_log::LogTracer`, which forwards them to the `tracing` layer. Only for [`Builder::init`].
     pub fn log_facade(mut self, take: bool) -> Builder {
@@ -368,8 +403,9 @@ impl Builder {
     }
 
     /// Makes the folder, with its rings where they were wanted.
-    pub(crate) fn make_folder(&self) -> Result<Folder> {
-        let folder = self.make_log_folder()?;
+    pub(crate) fn make_folder(&self, access: Access) -> Result<Folder> {
+        let folder = self.make_log_folder(access)?;
+        folder.check_access(access)?;
         match &self.settings.rings {
             Some(rings) => folder.with_rings(rings),
             None => Ok(folder),
@@ -377,14 +413,15 @@ impl Builder {
     }
 
     /// Makes the folder. Where the default one cannot be trusted, one that carries the user's id takes its place.
-    fn make_log_folder(&self) -> Result<Folder> {
+    fn make_log_folder(&self, access: Access) -> Result<Folder> {
         if let Some(path) = &self.settings.dir {
-            return Folder::create(path);
+            let for_group = self.settings.group_folder.unwrap_or(false);
+            return Folder::create_for(path, if for_group { Trust::Group } else { Trust::Own }, access);
         }
-        Folder::create_default(&default_path(&self.app_name())).or_else(|error| {
+        Folder::create_default(&default_path(&self.app_name()), access).or_else(|error| {
             let uid = rustix::process::geteuid().as_raw();
             let own = default_path(&format!("{}-{uid}", self.app_name()));
-            let folder = Folder::create_default(&own)?;
+            let folder = Folder::create_default(&own, access)?;
             complain(format_args!("{error}; logging to {} instead", own.display()));
             Ok(folder)
         })
@@ -425,6 +462,7 @@ impl Builder {
             sync_ms: self.sync_ms()?,
             crash_keep: at_most_10_000("crash_files", settings.crash_files.unwrap_or(CRASH_FILES_DEFAULT))?,
             pull: at_most_10_000("pull", settings.pull.unwrap_or(0))?,
+            access: Access::new(settings.file_mode, settings.file_group.as_deref())?,
         })
     }
 
@@ -482,6 +520,6 @@ pub fn init(role: &str) -> Result<()> {
 /// # Errors
 /// As [`Builder::init`].
 pub fn init_from_env() -> Result<()> {
-    let role = env::var("LASTWORDS_ROLE").ok().filter(|role| !role.is_empty());
+    let role = variable("LASTWORDS_ROLE").and_then(|role| role.into_string().ok());
     Builder::new(role.unwrap_or_else(|| "worker".to_owned())).init()
 }

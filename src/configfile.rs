@@ -9,8 +9,7 @@
 //! ```
 
 use crate::error::{Error, Result};
-use crate::settings::{NAMES, Settings};
-use std::env;
+use crate::settings::{NAMES, Settings, as_at_first, variable};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -23,11 +22,11 @@ const ALIKE: f64 = 0.6;
 
 /// What the configuration file says to a process of this role: what is in the role's table comes before the rest.
 pub(crate) fn settings(role: &str) -> Result<Settings> {
-    let Some(path) = env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from) else {
+    let Some(path) = variable(VARIABLE).map(PathBuf::from).map(as_at_first) else {
         return Ok(Settings::default());
     };
     let text = std::fs::read_to_string(&path).map_err(Error::io("read the configuration file", &path))?;
-    parse(&text, role).map_err(|why| refused(&path, &why))
+    parse(&text, role).map(Settings::with_folders_as_at_first).map_err(|why| refused(&path, &why))
 }
 
 fn refused(path: &Path, why: &str) -> Error {
@@ -35,7 +34,7 @@ fn refused(path: &Path, why: &str) -> Error {
 }
 
 fn parse(text: &str, role: &str) -> Result<Settings, String> {
-    let mut table: Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
+    let mut table: Table = text.parse().map_err(|error| place_of(text, &error))?;
     let mut own = Settings::default();
     match table.remove(ROLE) {
         None => {}
@@ -56,11 +55,23 @@ fn parse(text: &str, role: &str) -> Result<Settings, String> {
     Ok(own.or(take(&table, "")?))
 }
 
+/// Where and what is wrong, without the text: who may not read the file may see the error.
+fn place_of(text: &str, error: &toml::de::Error) -> String {
+    let what = error.message();
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return what.to_owned() };
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    format!("line {}, column {column}: {what}", before.matches('\n').count() + 1)
+}
+
 fn take(table: &Table, prefix: &str) -> Result<Settings, String> {
     let mut settings = Settings::default();
     for (name, value) in table {
         let text = match value {
             Value::String(text) => text.clone(),
+            // Nobody could tell 640 from 0o640, which is 416.
+            Value::Integer(_) if name == "file_mode" => {
+                return Err(format!("\"{prefix}{name}\" is an integer, expected text as in \"0640\""));
+            }
             Value::Integer(number) => number.to_string(),
             Value::Boolean(value) => value.to_string(),
             other => {
@@ -112,10 +123,20 @@ mod tests {
             ("log = \"a=loud\"", &["\"log\"", "\"loud\" is no level"]),
             ("role = 3", &["\"role\" is no table"]),
             ("[role]\nworker = 3", &["\"role.worker\" is no table"]),
-            ("log = ", &["line 1"]),
+            ("file_mode = 0o640", &["\"file_mode\" is an integer", "\"0640\""]),
+            ("file_mode = \"rw\"", &["\"rw\" found, expected an octal mode"]),
+            ("utc = true\nlog = ", &["line 2, column 7: "]),
         ] {
             let why = parse(text, "worker").map(|_| ()).expect_err(text);
             assert!(parts.iter().all(|part| why.contains(part)), "{text}: {why}");
+        }
+    }
+
+    #[test]
+    fn an_error_shows_nothing_of_the_file() {
+        for text in ["root:$6$secret:19000:0:99999:7:::\n", "a = \"secret\nb", "[secret", "x = secret", "a = 1\na = \"secret\"", "\u{0}secret"] {
+            let why = parse(text, "worker").map(|_| ()).expect_err(text);
+            assert!(!why.contains("secret") && why.contains("line "), "{text:?}: {why}");
         }
     }
 }

@@ -13,15 +13,17 @@
 //! <folder>/rings/doorbell             a FIFO that wakes the flusher
 //! ```
 
+use crate::access::Access;
 use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
+use crate::nameless::Nameless;
 use crate::open;
+use crate::owner;
 use crate::reader::is_role;
-use rustix::fs::FileType;
-use std::fs::{self, DirBuilder};
+use crate::settings::variable;
+use rustix::fs::{FileType, Mode, Stat};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Name ending of log files whose lines are JSON.
@@ -79,7 +81,8 @@ pub(crate) fn shm_path(stem: &str) -> PathBuf {
 /// The folder used where none is named: `<temp dir>/<app>/logs`.
 #[must_use]
 pub fn default_path(app: &str) -> PathBuf {
-    std::env::temp_dir().join(app).join("logs")
+    let temporary = variable("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+    temporary.join(app).join("logs")
 }
 
 impl Folder {
@@ -88,12 +91,34 @@ impl Folder {
     /// # Errors
     /// [`Error::Folder`] if it is a symbolic link, no folder, or somebody else's; [`Error::Io`] if it cannot be made.
     pub fn create(path: &Path) -> Result<Folder> {
+        Folder::create_for(path, Trust::Own, Access::default())
+    }
+
+    /// The same for a folder of whom `trust` says, which those can read whom `access` names, if it is made.
+    pub(crate) fn create_for(path: &Path, trust: Trust, access: Access) -> Result<Folder> {
         let path = absolute(path)?;
-        hold_or_make(&path)?;
+        let found = hold_or_make(&path, trust, access)?;
         let rings = path.join("rings");
-        hold_or_make(&rings)?;
-        refuse_network(&rings)?;
+        hold_rings(&rings, found)?;
         Ok(Folder { path, rings })
+    }
+
+    /// Whether log files here can be what is asked for.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a group that the user who writes is not in.
+    pub fn check_access(&self, access: Access) -> Result<()> {
+        let Some(group) = access.group() else { return Ok(()) };
+        let name = format!("access-{}", std::process::id());
+        let _acting = open::acting_in(Some(&self.path));
+        let made = Nameless::create(&self.path, &name)?;
+        access.give(made.file()).map_err(|error| {
+            let path = self.path.display();
+            let why = format!(
+                "files of this user cannot be given to group {group}, which it is not in ({error}); add the user to the group, or give the folder to it instead, as root: chgrp {group} {path}; chmod g+s {path}"
+            );
+            Error::setting("file_group", why)
+        })
     }
 
     /// The same folder with its rings elsewhere, in memory for instance. All processes of the folder, and its tools,
@@ -103,8 +128,8 @@ impl Folder {
     /// As [`Folder::create`].
     pub fn with_rings(self, rings: &Path) -> Result<Folder> {
         let rings = absolute(rings)?;
-        hold_or_make(&rings)?;
-        refuse_network(&rings)?;
+        let _acting = open::acting_in(Some(&self.path));
+        hold_rings(&rings, look_at(&self.path)?)?;
         Ok(Folder { rings, ..self })
     }
 
@@ -112,31 +137,44 @@ impl Folder {
     ///
     /// # Errors
     /// As [`Folder::create`].
-    pub fn create_default(path: &Path) -> Result<Folder> {
+    pub(crate) fn create_default(path: &Path, access: Access) -> Result<Folder> {
         if let Some(parent) = path.parent() {
-            make(parent)?;
-            check(parent)?;
+            make(parent, access.way_mode(), None)?;
+            check(parent, Trust::Nobody)?;
         }
-        Folder::create(path)
+        Folder::create_for(path, Trust::Nobody, access)
     }
 
-    /// Takes an existing folder. The administrator may look at and drain those of others.
+    /// Takes an existing folder of this user's, or of a group's whose rings are this user's. A tool of root's becomes the
+    /// folder's owner before, see [`crate::owner`].
     ///
     /// # Errors
     /// As [`Folder::create`].
     pub fn open(path: &Path) -> Result<Folder> {
-        if !rustix::process::geteuid().is_root() {
-            check(path)?;
-        } else if !fs::metadata(path).map_err(Error::io("look at the folder", path))?.is_dir() {
-            return Err(Error::folder(path, "it is not a folder"));
-        }
         let path = absolute(path)?;
-        open::hold(&path).map_err(Error::io("open the folder", &path))?;
         let rings = path.join("rings");
+        let me = rustix::process::geteuid().as_raw();
+        // Whose rings are there has been told that the folder is a group's.
+        let is_mine = open::look(&rings).is_ok_and(|found| found.st_uid == me);
+        check(&path, if is_mine { Trust::Group } else { Trust::Own })?;
+        open::hold(&path).map_err(Error::io("open the folder", &path))?;
         match open::hold(&rings) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("open the folder", rings)(error)),
             _ => Ok(Folder { path, rings }),
         }
+    }
+
+    /// Why this process, which may have changed its user since it opened the folder, can do nothing there any more; None
+    /// if it can.
+    #[cfg(feature = "flusher")]
+    pub(crate) fn refusal(&self) -> Option<Error> {
+        check(&self.rings, Trust::Own).err().filter(|error| matches!(error, Error::Folder { .. }))
+    }
+
+    /// The user and group in whose name files are made here, where those are not the process's own.
+    #[cfg(feature = "flusher")]
+    pub(crate) fn owner(&self) -> Option<(u32, u32)> {
+        open::owner_of(&self.rings)
     }
 
     /// Looks whether the two folders are still at their paths; where another one of the same owner is there, that one counts
@@ -255,22 +293,39 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 
 /// Holds the folder, created if missing. One that is held already and has a name somewhere is not created again: where its
 /// path leads nowhere, this process has changed its root since.
-fn hold_or_make(path: &Path) -> Result<()> {
+fn hold_or_make(path: &Path, trust: Trust, access: Access) -> Result<Stat> {
     if !open::is_held(path) {
-        make(path)?;
-        check(path)?;
+        make_way(path, access)?;
+        make(path, access.folder_mode(), access.group())?;
+        check(path, trust)?;
         open::hold(path).map_err(Error::io("open the folder", path))?;
     }
-    check(path)
+    check(path, trust)
 }
 
-fn make(path: &Path) -> Result<()> {
-    match open::make_folder(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().mode(0o700).recursive(true).create(path).map_err(Error::io("make the folder", path))
-        }
-        other => other.map_err(Error::io("make the folder", path)),
+/// The same for the rings of a log folder. They belong to the one user who writes there.
+fn hold_rings(rings: &Path, log_folder: Stat) -> Result<()> {
+    let found = hold_or_make(rings, Trust::Own, Access::default())?;
+    let me = rustix::process::geteuid().as_raw();
+    if found.st_uid != log_folder.st_uid && (found.st_uid != me || me == 0) {
+        let (a, b) = (found.st_uid, log_folder.st_uid);
+        return Err(Error::folder(rings, format!("it belongs to user {a}, and the log folder to user {b}; one user owns both")));
     }
+    refuse_network(rings)
+}
+
+fn make(path: &Path, mode: Mode, group: Option<u32>) -> Result<()> {
+    open::make_folder(path, mode, group).map_err(Error::io("make the folder", path))
+}
+
+/// Makes the folders that lead to this one, where they are missing.
+fn make_way(path: &Path, access: Access) -> Result<()> {
+    let missing = |path: &&Path| matches!(open::look_for(path), Ok(None));
+    let mut way: Vec<&Path> = path.ancestors().skip(1).take_while(missing).collect();
+    while let Some(path) = way.pop() {
+        make(path, access.way_mode(), None)?;
+    }
+    Ok(())
 }
 
 /// File systems on which stores, locks and renames of several machines meet: what is promised does not hold there.
@@ -303,8 +358,24 @@ fn refuse_network(path: &Path) -> Result<()> {
     }
 }
 
-fn check(path: &Path) -> Result<()> {
-    let found = open::look(path).map_err(Error::io("look at the folder", path))?;
+/// Whose folders are taken, besides those of the process's own user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Nobody's: anybody may have made the folder.
+    Nobody,
+    /// Any user's by a process of root, which acts as that user there.
+    Own,
+    /// That, and a folder of a group's.
+    Group,
+}
+
+/// What the folder is, links not followed.
+fn look_at(path: &Path) -> Result<Stat> {
+    open::look(path).map_err(Error::io("look at the folder", path))
+}
+
+fn check(path: &Path, trust: Trust) -> Result<Stat> {
+    let found = look_at(path)?;
     match FileType::from_raw_mode(found.st_mode) {
         FileType::Directory => {}
         FileType::Symlink => {
@@ -313,16 +384,43 @@ fn check(path: &Path) -> Result<()> {
         _ => return Err(Error::folder(path, "it is not a folder")),
     }
     let (owner, me) = (found.st_uid, rustix::process::geteuid().as_raw());
-    if owner != me {
-        let why = format!("it belongs to user {owner}, this process runs as user {me}; name a folder of your own");
-        return Err(Error::folder(path, why));
+    if owner == me
+        || trust != Trust::Nobody && owner::may_act_as(owner, found.st_gid)
+        || trust == Trust::Group && is_of_my_group(&found)
+    {
+        return Ok(found);
     }
-    Ok(())
+    Err(Error::folder(path, refusal(owner, me, trust, &found)))
+}
+
+/// Whether this is a folder in which a group of this process's may write, with files of that group, and nobody else may.
+fn is_of_my_group(found: &Stat) -> bool {
+    let (mode, own) = (Mode::from_raw_mode(found.st_mode), rustix::process::getegid().as_raw());
+    let is_own = found.st_gid == own;
+    let is_mine = is_own || rustix::process::getgroups().is_ok_and(|groups| groups.iter().any(|group| group.as_raw() == found.st_gid));
+    is_mine && (is_own || mode.contains(Mode::SGID)) && mode.contains(Mode::RWXG) && !mode.contains(Mode::WOTH)
+}
+
+fn refusal(owner: u32, me: u32, trust: Trust, found: &Stat) -> String {
+    let whose = format!("it belongs to user {owner}, this process runs as user {me}");
+    match trust {
+        Trust::Nobody => format!("{whose}; name a folder of your own"),
+        _ if me == 0 => format!("{whose} and may not act as that user (CAP_SETUID and CAP_SETGID, and a user that this user namespace knows)"),
+        Trust::Group => format!(
+            "{whose}, and it is no folder of a group of this process's: group {}, mode {:o}; expected a group that this process is in, and mode 2770 or 2775",
+            found.st_gid,
+            found.st_mode & 0o7777
+        ),
+        Trust::Own => format!(
+            "{whose}; name a folder of your own, or give it to this user before the start (chown -R {me}), or set up the log after the change of user; a folder of a group's is used with group_folder = true"
+        ),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::linux::fs::MetadataExt;
     use std::os::unix::fs::FileTypeExt;
 

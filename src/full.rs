@@ -1,7 +1,6 @@
 //! What a producer does when its lane is full.
 
-use crate::holder::Holder;
-use crate::folder::Folder;
+use crate::holder::HolderView;
 use crate::lane::Lane;
 use crate::layout::Control;
 use crate::sync::{AtomicU64, Ordering};
@@ -67,10 +66,10 @@ impl GaveUp {
     }
 
     /// Whether it still holds.
-    fn holds(&mut self, released: u64, folder: &Folder) -> bool {
+    fn holds(&mut self, released: u64, holder: &HolderView) -> bool {
         let due = self.unseen == 0;
         self.unseen = self.unseen.saturating_sub(1);
-        self.released == released && !(due && heartbeat(folder) != self.heartbeat)
+        self.released == released && !(due && holder.heartbeat() != self.heartbeat)
     }
 
     /// A record is overwritten: this happens for each one from now on, so the next looks must be cheap.
@@ -79,11 +78,6 @@ impl GaveUp {
             self.unseen = OVERWRITTEN_BETWEEN;
         }
     }
-}
-
-/// The heartbeat of a flusher that may live.
-pub(crate) fn heartbeat(folder: &Folder) -> Option<u64> {
-    Holder::read(folder).filter(Holder::may_live).map(|holder| holder.heartbeat_ns)
 }
 
 /// KEEP:1. Waits until `slots` slots are free, or, where some were kept before, until the flusher has released the lane up
@@ -96,16 +90,16 @@ pub(crate) fn wait_for_room(
     enough: u64,
     gave_up: &mut Option<GaveUp>,
     control: &Control,
-    folder: &Folder,
+    holder: &HolderView,
     ring_doorbell: impl Fn(),
 ) {
     let released = lane.refresh_released();
-    if gave_up.as_mut().is_some_and(|gave_up| gave_up.holds(released, folder)) {
+    if gave_up.as_mut().is_some_and(|gave_up| gave_up.holds(released, holder)) {
         return;
     }
     *gave_up = None;
     let stood_still = STOOD_STILL.load(Ordering::Relaxed);
-    if stood_still != 0 && heartbeat(folder) == Some(stood_still) {
+    if stood_still != 0 && holder.heartbeat() == Some(stood_still) {
         *gave_up = Some(GaveUp::now(released, Some(stood_still)));
         return;
     }
@@ -121,7 +115,7 @@ pub(crate) fn wait_for_room(
         }
         let waited = start.elapsed();
         if waited >= BLOCK_MAX || (waited >= LOOK_AGAIN && first_beat.is_none()) {
-            let beat = heartbeat(folder);
+            let beat = holder.heartbeat();
             if waited >= BLOCK_MAX || beat.is_none() {
                 *gave_up = Some(GaveUp::now(lane.refresh_released(), beat));
                 STOOD_STILL.store(beat.filter(|_| beat == first_beat).unwrap_or(0), Ordering::Relaxed);

@@ -3,14 +3,19 @@
 //! mapped, so that it is told apart from a process that has got its pid.
 
 use crate::folder::Folder;
+use crate::kept::Kept;
 use crate::layout::FORMAT_VERSION;
-use crate::open;
+use crate::open::{self, PRIVATE};
 use crate::process::{ProcessId, ProcessState};
 use crate::ring::hex;
+use rustix::fs::{FlockOperation, OFlags};
 use std::fmt;
+use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
+/// The lock file's text where its lock was released in order: its holder may live on, and is at work no more.
+pub(crate) const NOBODY: &str = "nobody\n";
 /// Bytes of the lock file that are read, several times what it holds.
 const TEXT_MAX: u64 = 1024;
 
@@ -78,6 +83,66 @@ impl Holder {
             file,
         })
     }
+}
+
+/// The flusher as a log call sees it, which waits for it where a lane is full.
+///
+/// A process that never flushes may live in a sandbox in which opening a file ends it, or fails. So it keeps the lock file open,
+/// and asks the lock itself whether somebody holds it.
+#[derive(Debug)]
+pub(crate) struct HolderView {
+    folder: Folder,
+    kept: Option<Kept>,
+}
+
+impl HolderView {
+    /// Of a process that opens the lock file when it needs it.
+    pub(crate) fn opened_each_time(folder: &Folder) -> HolderView {
+        HolderView { folder: folder.clone(), kept: None }
+    }
+
+    /// Of one that keeps it open, created if missing.
+    pub(crate) fn kept(folder: &Folder) -> HolderView {
+        let opened = open::file(&folder.lock_file(), OFlags::RDWR | OFlags::CREATE, PRIVATE);
+        HolderView { folder: folder.clone(), kept: opened.and_then(Kept::new).ok() }
+    }
+
+    /// When the flusher was at work last; None if that cannot be known.
+    pub(crate) fn heartbeat(&self) -> Option<u64> {
+        let Some(kept) = &self.kept else {
+            return Holder::read(&self.folder).filter(Holder::may_live).map(|holder| holder.heartbeat_ns);
+        };
+        let text = text_of(self.current(kept)?)?;
+        Some(Holder::parse(&text, Some(kept.identity().inode))?.heartbeat_ns)
+    }
+
+    /// Whether somebody may be there who flushes.
+    pub(crate) fn may_live(&self) -> bool {
+        let Some(kept) = &self.kept else { return Holder::read(&self.folder).is_some_and(|holder| holder.may_live()) };
+        // Another file has the name by now: that somebody has replaced it says that there is somebody.
+        let Some(file) = self.current(kept) else { return true };
+        if text_of(file).is_some_and(|text| text == NOBODY) {
+            // Whoever has got the lock since then writes its name at once.
+            return false;
+        }
+        let is_free = rustix::fs::flock(file, FlockOperation::NonBlockingLockShared).is_ok();
+        // A sandbox that answers with an error says nothing; a lock that was free is given back at once.
+        let _ = is_free && rustix::fs::flock(file, FlockOperation::Unlock).is_ok();
+        !is_free
+    }
+
+    /// The file that is kept, as long as it is the one that has the name.
+    fn current<'a>(&self, kept: &'a Kept) -> Option<&'a File> {
+        let has_name = open::identity(&self.folder.lock_file()).is_ok_and(|found| found == Some(kept.identity()));
+        kept.file().ok().filter(|_| has_name)
+    }
+}
+
+/// The text of a lock file; None if it cannot be read.
+fn text_of(file: &File) -> Option<String> {
+    let mut bytes = [0; TEXT_MAX as usize];
+    let length = file.read_at(&mut bytes, 0).ok()?;
+    Some(String::from_utf8_lossy(&bytes[..length]).into_owned())
 }
 
 impl fmt::Display for Holder {

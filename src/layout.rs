@@ -63,6 +63,12 @@ pub mod ring_flag {
     pub const SMALLER: u32 = 8;
 }
 
+/// Bits of [`RingHeader::file_flags`].
+pub mod file_flag {
+    /// Log and crash files are to have the group of [`super::RingHeader::file_group`].
+    pub const GROUP: u16 = 1;
+}
+
 /// The header page's content. The ring's creator writes it before the file gets its name; nobody changes it after.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -126,12 +132,17 @@ pub struct RingHeader {
     pub pull: u32,
     /// Inode of the process's time namespace, little-endian, as [`crate::process::ProcessId::time_namespace`] says.
     pub time_namespace: [u8; 8],
-    /// Reserved, zero.
     /// KiB of backlog segments that the process may have at a time, see `backlog.rs`; 0 for none. Only shown: a reader
     /// takes what it finds.
     pub backlog_kib: u32,
     /// Inode of the ring's own file, 0 if unknown: a copy of the ring has another one.
     pub inode: u64,
+    /// Mode of log and crash files; 0 for the usual one. See `access.rs`.
+    pub file_mode: u16,
+    /// Bits of [`file_flag`].
+    pub file_flags: u16,
+    /// Group of log and crash files, where the flags say so.
+    pub file_group: u32,
     /// Checksum of all bytes before this field.
     pub checksum: u64,
 }
@@ -394,12 +405,13 @@ pub const fn entry_word(kind: u8, length: u32, checksum: u64) -> u64 {
 
 const _: () = {
     use std::mem::offset_of;
-    assert!(size_of::<RingHeader>() == 272 && offset_of!(RingHeader, checksum) == 264);
+    assert!(size_of::<RingHeader>() == 280 && offset_of!(RingHeader, checksum) == 272);
     assert!(offset_of!(RingHeader, uuid) == 40 && offset_of!(RingHeader, boot_id) == 56);
     assert!(offset_of!(RingHeader, pid) == 72 && offset_of!(RingHeader, pid_namespace) == 80);
     assert!(offset_of!(RingHeader, rotate_size) == 112 && offset_of!(RingHeader, role) == 136);
     assert!(offset_of!(RingHeader, sync_ms) == 232 && offset_of!(RingHeader, time_namespace) == 244);
     assert!(offset_of!(RingHeader, backlog_kib) == 252 && offset_of!(RingHeader, inode) == 256);
+    assert!(offset_of!(RingHeader, file_mode) == 264 && offset_of!(RingHeader, file_group) == 268);
     assert!(size_of::<SlotHead>() == 48 && offset_of!(SlotHead, call_site) == 32);
     assert!(offset_of!(SlotHead, length) == 40 && offset_of!(SlotHead, encoding) == 47);
 };

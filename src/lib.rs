@@ -48,6 +48,7 @@ macro_rules! not_under_loom {
 }
 
 not_under_loom! {
+    pub mod access;
     pub mod attachment;
     pub mod clock;
     pub mod doorbell;
@@ -56,6 +57,7 @@ not_under_loom! {
     pub mod filter;
     pub mod folder;
     pub mod holder;
+    pub mod owner;
     pub mod process;
     pub mod reader;
     pub mod record;

@@ -10,7 +10,7 @@ use crate::filter::{ASK, Destination, Filter};
 use crate::doorbell::Doorbell;
 use crate::folder::Folder;
 use crate::full::{self, FullPolicy, GaveUp};
-use crate::holder::Holder;
+use crate::holder::HolderView;
 use crate::lane::{Begun, Lane, Message, Origin, count_drop};
 use crate::layout::{Control, LaneBlock, encoding, lane_kind};
 use crate::level::Level;
@@ -114,6 +114,7 @@ pub(crate) struct Logger {
     spill: SpillWriter,
     backlog: Backlog,
     doorbell: Doorbell,
+    holder: HolderView,
     builder: Builder,
     /// Ids of call sites, by address or hash, for all threads.
     sites: Mutex<HashMap<u64, u32>>,
@@ -123,7 +124,7 @@ impl Logger {
     /// Makes a ring and everything that writing to it takes.
     pub(crate) fn create(mut builder: Builder) -> Result<Box<Logger>> {
         let spec = builder.ring_spec()?;
-        let folder = builder.make_folder()?;
+        let folder = builder.make_folder(spec.access)?;
         let doorbell = Doorbell::open(&folder)?;
         // Last of what may fail, so that no ring is left that looks like a crash.
         let ring = Ring::create(&folder, &spec)?;
@@ -135,8 +136,13 @@ impl Logger {
                 "no room for a ring of {wanted} bytes; {place} has {size}, {slots} slots in each of {lanes} lanes"
             ));
         }
+        #[cfg(feature = "flusher")]
+        crate::flush::zone::remember();
         // A forked child, wherever it is by then, logs to the same folder.
         builder.settings.dir = Some(folder.path().to_owned());
+        if builder.settings.rings.is_some() {
+            builder.settings.rings = Some(folder.rings());
+        }
         let own = geometry.lanes() - geometry.overflow_lanes();
         let fine_overflow = spec.records_finer();
         let shared = geometry.overflow_lanes() - usize::from(fine_overflow);
@@ -156,6 +162,7 @@ impl Logger {
             anchors: AnchorWriter::default(),
             spill: SpillWriter::new(ring.entry()),
             doorbell,
+            holder: if builder.flushes() || mutant::is(Mutant::LockOpenedInCall) { HolderView::opened_each_time(&folder) } else { HolderView::kept(&folder) },
             builder,
             sites: Mutex::new(HashMap::new()),
             ring,
@@ -446,7 +453,7 @@ impl Logger {
             self.look_for_thread();
             let LaneSeat { lane, gave_up, kept, .. } = &mut *seat;
             let ring = || self.doorbell.ring();
-            full::wait_for_room(lane, slots, kept.enough, gave_up, self.control, &self.folder, ring);
+            full::wait_for_room(lane, slots, kept.enough, gave_up, self.control, &self.holder, ring);
         }
         while !seat.lane.has_room(slots) {
             if self.keep(seat) {
@@ -547,7 +554,7 @@ impl Logger {
 
     /// Whether nobody is there who would flush.
     fn is_alone(&self) -> bool {
-        !self.builder.flushes() && !Holder::read(&self.folder).is_some_and(|holder| holder.may_live())
+        !self.builder.flushes() && !self.holder.may_live()
     }
 
     /// Waits until everything that was logged before is in the log file.
@@ -578,7 +585,7 @@ impl Logger {
 
     /// Waits for the flusher until `done`, which is returned.
     fn wait_until(&self, timeout: Duration, done: impl Fn() -> bool) -> bool {
-        let beat = || full::heartbeat(&self.folder).unwrap_or(NOBODY);
+        let beat = || self.holder.heartbeat().unwrap_or(NOBODY);
         let (start, before) = (Instant::now(), beat());
         let mut still = before == STOOD_STILL.load(Ordering::Relaxed);
         self.control.waiters.fetch_add(1, Ordering::SeqCst);

@@ -176,6 +176,20 @@ mutants! {
     KeptSpillRemoved = "kept-spill-removed",
     /// A producer adds to a segment although the flusher is past it.
     KeptReused = "kept-reused",
+    /// A tool of root's stays root in a user's folder.
+    RootStays = "root-stays",
+    /// A process of root's follows a path that others can have lead elsewhere.
+    AstrayFollowed = "astray-followed",
+    /// A process of root's makes files as root in a user's folder.
+    ActsAsRoot = "acts-as-root",
+    /// A flusher does not give files the mode and group that a ring asks for.
+    AccessForgotten = "access-forgotten",
+    /// A program with more rights than its caller obeys its environment.
+    CallerObeyed = "caller-obeyed",
+    /// In a new root the zone of local time is looked for anew.
+    ZoneLost = "zone-lost",
+    /// A process that never flushes opens the lock file in its log calls.
+    LockOpenedInCall = "lock-opened-in-call",
     /// No defect to be caught: the drain writes no journal, to measure what the journal costs.
     JournalOff = "journal-off",
 }

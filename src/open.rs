@@ -10,14 +10,17 @@
 //! A log folder and its rings folder are held by a descriptor each ([`hold`]). A path whose parent is a folder that is held
 //! is resolved by `openat` and its relatives from that descriptor, so that neither `chroot` nor somebody who exchanges a
 //! folder above for a link leads anywhere else. [`refresh`] compares the two now and then: the path counts where it leads
-//! to a folder (it was made again), the descriptor where it leads nowhere. Forked children go on with what is held.
+//! to a folder (it was made again), the descriptor where it leads nowhere. Forked children go on with what is held. A process
+//! of root does all of this in the name of the folder's owner, see `owner.rs`.
 //!
 //! Only what is read of the system as a whole at once, in `/proc` for instance, is read by `std`.
 
 use crate::kept::{Identity, Kept, is_lost, raise};
+use crate::mutant::{self, Mutant};
+use crate::owner::{self, Acting};
 use crate::sys::hooks::leaked;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat, StatFs};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, RenameFlags, Stat, StatFs};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs::File;
@@ -27,7 +30,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 /// The highest number of a standard stream.
 const STANDARD_ERROR: i32 = 2;
@@ -47,6 +50,8 @@ struct Held {
     /// What holds it; null where nothing does, and the path serves. Replaced where the folder was made again; what held the
     /// one before stays open, because another thread may be using it.
     descriptor: AtomicPtr<Kept>,
+    /// User and group of the folder, one in each half, where this was a process of root and the folder another user's; else 0.
+    owner: AtomicU64,
     before: AtomicPtr<Held>,
 }
 
@@ -73,8 +78,18 @@ impl Held {
     }
 
     fn open(&'static self) -> io::Result<&'static Kept> {
-        let kept = Kept::for_children_too(open_at(CWD, &self.path, FOLDER, Mode::empty())?)?;
-        let kept: &'static Kept = Box::leak(Box::new(kept));
+        let opened = match (descriptor_of(self.path.parent())?, self.path.file_name()) {
+            (Some(parent), Some(name)) => {
+                let _acting = acting_in(self.path.parent());
+                open_at(parent, Path::new(name), FOLDER, Mode::empty())?
+            }
+            _ => open_at(CWD, &self.path, FOLDER, Mode::empty())?,
+        };
+        let found = rustix::fs::fstat(&opened)?;
+        let foreign = found.st_uid != 0 && rustix::process::geteuid().is_root();
+        let owner = u64::from(found.st_uid) << 32 | u64::from(found.st_gid);
+        self.owner.store(if foreign { owner } else { 0 }, Ordering::Relaxed);
+        let kept: &'static Kept = Box::leak(Box::new(Kept::for_children_too(opened)?));
         self.descriptor.store(ptr::from_ref(kept).cast_mut(), Ordering::Release);
         Ok(kept)
     }
@@ -86,7 +101,8 @@ impl Held {
 /// As open(2): it is a link, no folder, or may not be read.
 pub(crate) fn hold(path: &Path) -> io::Result<()> {
     let held = Held::find(path).unwrap_or_else(|| {
-        let held = Held { path: path.to_owned(), descriptor: AtomicPtr::default(), before: AtomicPtr::default() };
+        let (descriptor, before, owner) = (AtomicPtr::default(), AtomicPtr::default(), AtomicU64::new(0));
+        let held = Held { path: path.to_owned(), descriptor, owner, before };
         let held: &'static Held = Box::leak(Box::new(held));
         let link = |before| {
             held.before.store(before, Ordering::Relaxed);
@@ -107,19 +123,84 @@ pub(crate) fn hold(path: &Path) -> io::Result<()> {
 pub(crate) fn refresh(path: &Path) -> io::Result<bool> {
     let Some(held) = Held::find(path) else { return Ok(false) };
     let known = rustix::fs::fstat(held.descriptor()?)?;
-    let Ok(found) = rustix::fs::lstat(path) else { return Ok(false) };
+    let Ok(found) = resolve(path, |folder, name| rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)) else {
+        return Ok(false);
+    };
     let is_folder = FileType::from_raw_mode(found.st_mode) == FileType::Directory && found.st_uid == known.st_uid;
-    if is_folder && Identity::of(&found) != Identity::of(&known) {
+    if is_folder && Identity::of(&found) != Identity::of(&known) && !may_lead_astray(path, found.st_uid) {
         held.open()?;
         return Ok(true);
     }
     Ok(false)
 }
 
+/// Whether this is a process of root, and somebody else could have had the path lead to another folder of root's.
+fn may_lead_astray(path: &Path, owner: u32) -> bool {
+    let is_roots = owner == 0 && rustix::process::geteuid().is_root();
+    is_roots && !mutant::is(Mutant::AstrayFollowed) && !walk(path).is_ok_and(|(_, astray)| astray.is_none())
+}
+
+/// Most symbolic links on a path.
+const LINKS_MAX: u32 = 40;
+
+/// Opens the folder at an absolute path component by component, without following a link in its last one. Returns the first
+/// component whose owner, who is not root, could have chosen where everything behind it leads; None where only root could,
+/// or where all that follows belongs to that user.
+///
+/// # Errors
+/// As open(2).
+pub(crate) fn walk(path: &Path) -> io::Result<(File, Option<PathBuf>)> {
+    let component = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut rest: Vec<OsString> = path.iter().rev().map(OsString::from).collect();
+    let (mut at, mut way) = (rustix::fs::open("/", component | OFlags::DIRECTORY, Mode::empty())?, PathBuf::from("/"));
+    let (mut others, mut links) = (None, 0);
+    while let Some(name) = rest.pop() {
+        let absolute = name == "/";
+        let next = if absolute { rustix::fs::open("/", component, Mode::empty()) } else { rustix::fs::openat(&at, &name, component, Mode::empty()) }?;
+        let found = rustix::fs::fstat(&next)?;
+        way.push(&name);
+        let kind = FileType::from_raw_mode(found.st_mode);
+        if !owner::is_above_all(found.st_uid) || is_anybodys(&found) && !rest.is_empty() {
+            others.get_or_insert_with(|| way.clone());
+        }
+        match kind {
+            FileType::Symlink if !rest.is_empty() && links < LINKS_MAX => {
+                links += 1;
+                let target = rustix::fs::readlinkat(&next, "", Vec::new())?;
+                rest.extend(Path::new(&OsString::from_vec(target.into_bytes())).iter().rev().map(OsString::from));
+                way.pop();
+            }
+            FileType::Directory => at = next,
+            FileType::Symlink => return Err(Errno::LOOP.into()),
+            _ => return Err(Errno::NOTDIR.into()),
+        }
+    }
+    Ok((File::from(at), others))
+}
+
+/// Whether everybody may change all names in a folder.
+fn is_anybodys(found: &Stat) -> bool {
+    let mode = Mode::from_raw_mode(found.st_mode);
+    FileType::from_raw_mode(found.st_mode) == FileType::Directory && mode.contains(Mode::WOTH) && !mode.contains(Mode::SVTX)
+}
+
 /// Whether the folder is held, and still has a name somewhere.
 pub(crate) fn is_held(path: &Path) -> bool {
     let found = refresh(path).and_then(|_| descriptor_of(Some(path)));
     found.is_ok_and(|folder| folder.is_some_and(|folder| rustix::fs::fstat(folder).is_ok_and(|found| found.st_nlink > 0)))
+}
+
+/// Makes what follows happen in the name of this folder's owner, where it is held and this process is root's.
+pub(crate) fn acting_in(path: Option<&Path>) -> Option<Acting> {
+    let owner = path.and_then(Held::find)?.owner.load(Ordering::Relaxed);
+    Acting::begin((owner >> 32) as u32, owner as u32)
+}
+
+/// User and group in whose name files are made in this folder; None where that is the process's own.
+#[cfg(feature = "flusher")]
+pub(crate) fn owner_of(path: &Path) -> Option<(u32, u32)> {
+    let owner = Held::find(path)?.owner.load(Ordering::Relaxed);
+    (owner != 0).then_some(((owner >> 32) as u32, owner as u32))
 }
 
 /// The descriptor of this folder, where it is held.
@@ -129,6 +210,7 @@ fn descriptor_of(path: Option<&Path>) -> io::Result<Option<BorrowedFd<'static>>>
 
 /// Does something with a path: in the folder that is held, where it is in one, else as it stands.
 fn resolve<T>(path: &Path, work: impl FnOnce(BorrowedFd<'_>, &Path) -> rustix::io::Result<T>) -> io::Result<T> {
+    let _acting = acting_in(path.parent());
     Ok(match (descriptor_of(path.parent())?, path.file_name()) {
         (Some(folder), Some(name)) => work(folder, Path::new(name)),
         _ => work(CWD, path),
@@ -140,6 +222,7 @@ fn resolve<T>(path: &Path, work: impl FnOnce(BorrowedFd<'_>, &Path) -> rustix::i
 /// # Errors
 /// As open(2).
 pub(crate) fn folder(path: &Path) -> io::Result<File> {
+    let _acting = acting_in(Some(path));
     let opened = match descriptor_of(Some(path))? {
         Some(held) => open_at(held, Path::new("."), FOLDER, Mode::empty()),
         None => open_at(CWD, path, FOLDER, Mode::empty()),
@@ -209,6 +292,7 @@ pub(crate) fn fifo(path: &Path) -> io::Result<File> {
 }
 
 fn resolve_open(path: &Path, flags: OFlags, mode: Mode) -> io::Result<File> {
+    let _acting = acting_in(path.parent());
     let opened = match (descriptor_of(path.parent())?, path.file_name()) {
         (Some(folder), Some(name)) => open_at(folder, Path::new(name), flags, mode),
         _ => open_at(CWD, path, flags, mode),
@@ -233,6 +317,7 @@ fn in_words(kind: FileType) -> &'static str {
 /// # Errors
 /// As open(2); not every file system can.
 pub(crate) fn nameless(path: &Path) -> io::Result<File> {
+    let _acting = acting_in(Some(path));
     let (flags, here) = (OFlags::RDWR | OFlags::TMPFILE, Path::new("."));
     let opened = match descriptor_of(Some(path))? {
         Some(held) => open_at(held, here, flags, PRIVATE),
@@ -351,15 +436,26 @@ pub(crate) fn is_unsupported(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOTTY))
 }
 
-/// Makes a folder for this user alone, unless something has its name.
+/// Makes a folder with this mode and group, unless something has its name.
 ///
 /// # Errors
 /// As mkdirat(2).
-pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn make_folder(path: &Path, mode: Mode, group: Option<u32>) -> io::Result<()> {
     match resolve(path, |folder, name| rustix::fs::mkdirat(folder, name, Mode::RWXU)) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        done => done,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        done => done?,
     }
+    if mode != Mode::RWXU {
+        // Whatever the umask takes away: this was asked for.
+        let made = resolve_open(path, FOLDER, Mode::empty())?;
+        // Who may not give it to the group is told so where the files are to be given to it.
+        let given = group.is_none_or(|group| rustix::fs::fchown(&made, None, Some(Gid::from_raw(group))).is_ok());
+        if given {
+            let setgid = Mode::from_raw_mode(rustix::fs::fstat(&made)?.st_mode) & Mode::SGID;
+            rustix::fs::fchmod(&made, mode | setgid)?;
+        }
+    }
+    Ok(())
 }
 
 /// What file system a folder is on.

@@ -3,6 +3,7 @@
 //! The file is made without a name, preallocated, given its header and its lock, and tested; only then is it linked
 //! into the folder. A full disk is an error here instead of SIGBUS later, and nobody ever sees half a ring.
 
+use crate::access::Access;
 use crate::checksum::{checksum, lane_key};
 use crate::clock::{self, Anchor};
 use crate::error::{Error, Result, lacks_room};
@@ -73,6 +74,8 @@ pub struct RingSpec {
     pub pull: u32,
     /// Bytes of backlog segments that the process may have at a time; 0 for none.
     pub backlog_max: u64,
+    /// Who may read log and crash files.
+    pub access: Access,
 }
 
 impl RingSpec {
@@ -94,6 +97,7 @@ impl RingSpec {
             crash_keep: 0,
             pull: 0,
             backlog_max: 0,
+            access: Access::default(),
         }
     }
 
@@ -149,6 +153,8 @@ impl Ring {
     pub fn create(folder: &Folder, spec: &RingSpec) -> Result<Ring> {
         let mut spec = spec.clone();
         let wanted = spec.geometry;
+        // Shared memory is in no folder of ours.
+        let _acting = open::acting_in(Some(&folder.rings()));
         spec.geometry = within_file_size_limit(wanted)?;
         let free = free_space(folder, spec.memory);
         if spec.geometry.file_size() > free {
@@ -225,6 +231,8 @@ impl Ring {
     fn create_shared(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<(Ring, File)> {
         let (stem, shm) = (stem(&spec.role, &header), Path::new(SHM_FOLDER));
         let path = shm_path(&stem);
+        // For the forked children of a process that has changed its root by then.
+        let _ = open::hold(Path::new(SHM_FOLDER));
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         let file = open::file(&path, flags, PRIVATE).map_err(Error::io("make shared memory at", &path))?;
         let made = (|| {
@@ -460,6 +468,7 @@ fn make_header(spec: &RingSpec, is_smaller: bool) -> Result<RingHeader> {
         app: [0; APP_MAX],
         ..RingHeader::zeroed()
     };
+    spec.access.write(&mut header);
     header.role[..spec.role.len()].copy_from_slice(spec.role.as_bytes());
     let app = &spec.app.as_bytes()[..usize::from(header.app_length)];
     header.app[..app.len()].copy_from_slice(app);
@@ -515,14 +524,14 @@ fn within_file_size_limit(wanted: Geometry) -> Result<Geometry> {
 
 /// Largest file that this process may write, in bytes (ulimit -f).
 pub(crate) fn file_size_limit() -> u64 {
-    rustix::process::getrlimit(rustix::process::Resource::Fsize).current.unwrap_or(u64::MAX)
+    fsize::limit().unwrap_or(u64::MAX)
 }
 
 /// Bytes that are free where the ring is to be; no limit where that is not known.
 fn free_space(folder: &Folder, memory: Memory) -> u64 {
     let rings = folder.rings();
     let path = if memory == Memory::Shared { Path::new(SHM_FOLDER) } else { &rings };
-    rustix::fs::statvfs(path).map_or(u64::MAX, |found| found.f_bfree.saturating_mul(found.f_frsize))
+    open::file_system(path).map_or(u64::MAX, |found| found.f_bfree.saturating_mul(found.f_frsize as u64))
 }
 
 fn fill(

@@ -7,11 +7,14 @@ use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::full::FullPolicy;
 use crate::level::Level;
+use crate::owner::obeys_environment;
 use crate::ring::Memory;
 use std::env;
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Makes the list, so that each setting is named once.
@@ -60,6 +63,9 @@ settings! {
     durable: Duration = milliseconds,
     crash_files: u32 = number,
     pull: u32 = number,
+    file_mode: u32 = mode,
+    file_group: String = plain,
+    group_folder: bool = truth,
     full_policy: FullPolicy = own,
     backlog_max: u64 = number,
     flusher: Flusher = own,
@@ -89,6 +95,12 @@ fn number<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("\"{}\" found, expected a number", text.escape_default()))
 }
 
+/// An octal number, as chmod(1) takes it.
+fn mode(text: &str) -> Result<u32, String> {
+    let octal = u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8);
+    octal.map_err(|_| format!("\"{}\" found, expected an octal mode as in 0640", text.escape_default()))
+}
+
 fn truth(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| format!("\"{}\" found, expected true or false", text.escape_default()))
 }
@@ -102,13 +114,34 @@ fn milliseconds(text: &str) -> Result<Duration, String> {
     milliseconds.map(Duration::from_millis)
 }
 
+/// An environment variable of the program's caller; an empty one says nothing. A program that runs with more rights than its
+/// caller obeys none: they would say which files it makes and reads with those rights.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty() && obeys_environment())
+}
+
+/// A path that environment or configuration file say, as it was meant when this process asked first: it may have changed its
+/// working directory since.
+pub(crate) fn as_at_first(path: PathBuf) -> PathBuf {
+    static FIRST: OnceLock<Option<PathBuf>> = OnceLock::new();
+    match FIRST.get_or_init(|| env::current_dir().ok()) {
+        Some(first) => first.join(path),
+        None => path,
+    }
+}
+
 impl Settings {
+    /// These with the folders as they were meant at first, see [`as_at_first`].
+    pub(crate) fn with_folders_as_at_first(self) -> Settings {
+        Settings { dir: self.dir.map(as_at_first), rings: self.rings.map(as_at_first), ..self }
+    }
+
     /// What the environment says. An empty variable says nothing.
     pub(crate) fn from_environment() -> Result<Settings> {
         let mut settings = Settings::default();
         for name in NAMES {
             let variable = format!("LASTWORDS_{}", name.to_ascii_uppercase());
-            let Some(value) = env::var_os(&variable).filter(|value| !value.is_empty()) else { continue };
+            let Some(value) = self::variable(&variable) else { continue };
             match (*name, value.to_str()) {
                 // A path need not be text.
                 ("dir", None) => settings.dir = Some(PathBuf::from(value)),
@@ -117,6 +150,6 @@ impl Settings {
                 (name, Some(text)) => _ = settings.set(name, text).map_err(|why| Error::setting(variable, why))?,
             }
         }
-        Ok(settings)
+        Ok(settings.with_folders_as_at_first())
     }
 }

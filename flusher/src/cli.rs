@@ -7,7 +7,8 @@ use lastwords::Result;
 use lastwords::folder::{Folder, default_path};
 use std::path::PathBuf;
 
-const EXIT_CODES: &str = "Exit status: 0 done, 1 nothing to do, 2 wrong usage or an error, 3 damage was found.";
+const EXIT_CODES: &str = "Run by root in a folder of another user, it becomes that user for good.\n\n\
+                          Exit status: 0 done, 1 nothing to do, 2 wrong usage or an error, 3 damage was found.";
 
 /// Flush, recover and feed the logs of processes that log with lastwords.
 #[derive(Debug, Parser)]
@@ -37,6 +38,18 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// The log folders that it is about.
+    pub(crate) fn folders(&self) -> Vec<PathBuf> {
+        match self {
+            Command::Flush(Flush { logs, .. }) | Command::Status(Status { logs, .. }) => vec![logs.path()],
+            Command::Level(Level { place, .. }) | Command::Pipe(Pipe { place, .. }) => vec![place.path()],
+            Command::Recover(recover) => recover.paths.iter().filter(|path| path.is_dir()).cloned().collect(),
+            Command::Demo(_) | Command::DemoProcess(_) | Command::Completions { .. } => Vec::new(),
+        }
+    }
+}
+
 /// Drain the rings of a log folder into its log files.
 ///
 /// Without --once it runs until SIGTERM or SIGINT and drains for all processes of the folder. While another process
@@ -51,8 +64,20 @@ pub(crate) struct Flush {
     /// time that a process wishes for, else never]
     #[arg(long, env = "LASTWORDS_DURABLE", value_name = "MS", value_parser = RangedU64ValueParser::<u32>::new().range(..=3_600_000))]
     pub(crate) durable: Option<u32>,
+    /// Mode of log and crash files, 0600, 0640, 0604 or 0644, whatever the processes ask for [default: what they ask for, else
+    /// 0600]
+    #[arg(long, env = "LASTWORDS_FILE_MODE", value_name = "MODE", value_parser = octal)]
+    pub(crate) file_mode: Option<u32>,
+    /// Their group, by name or number, likewise
+    #[arg(long, env = "LASTWORDS_FILE_GROUP", value_name = "GROUP")]
+    pub(crate) file_group: Option<String>,
     #[command(flatten)]
     pub(crate) logs: Logs,
+}
+
+fn octal(text: &str) -> Result<u32, String> {
+    let octal = u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8);
+    octal.map_err(|_| "expected an octal mode as in 0640".to_owned())
 }
 
 /// Print what no log file has yet.
@@ -292,6 +317,10 @@ pub(crate) struct Logs {
 impl Logs {
     /// The folder, which must exist.
     pub(crate) fn open(&self) -> Result<Folder> {
-        self.rings.of(Folder::open(&self.folder.clone().unwrap_or_else(|| self.place.path()))?)
+        self.rings.of(Folder::open(&self.path())?)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.clone().unwrap_or_else(|| self.place.path())
     }
 }

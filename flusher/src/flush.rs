@@ -2,6 +2,7 @@
 
 use crate::cli::Flush;
 use crate::exit::Exit;
+use lastwords::access::Access;
 use lastwords::clock::realtime_ns;
 use lastwords::doorbell::Doorbell;
 use lastwords::flush::flusher::{Election, Flusher};
@@ -21,16 +22,41 @@ const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(arguments: &Flush) -> Result<Exit> {
     let folder = arguments.logs.open()?;
-    let durable = arguments.durable.map(|ms| Duration::from_millis(ms.into()));
-    if arguments.once { once(&folder, durable) } else { daemon(&folder, durable) }
+    let asked = Asked::by(arguments, &folder)?;
+    if arguments.once { once(&folder, &asked) } else { daemon(&folder, &asked) }
 }
 
-/// Drains what is there, and syncs it where `durable` or a process wishes for it.
-pub(crate) fn once(folder: &Folder, durable: Option<Duration>) -> Result<Exit> {
+/// What this flusher is asked for, whatever the processes ask for.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    durable: Option<Duration>,
+    access: Option<Access>,
+}
+
+impl Asked {
+    fn by(arguments: &Flush, folder: &Folder) -> Result<Asked> {
+        let durable = arguments.durable.map(|ms| Duration::from_millis(ms.into()));
+        let Flush { file_mode, file_group, .. } = arguments;
+        if file_mode.is_none() && file_group.is_none() {
+            return Ok(Asked { durable, access: None });
+        }
+        let access = Access::new(*file_mode, file_group.as_deref())?;
+        folder.check_access(access)?;
+        Ok(Asked { durable, access: Some(access) })
+    }
+
+    fn tell(&self, flusher: &mut Flusher) {
+        self.durable.into_iter().for_each(|every| flusher.set_durable(every));
+        self.access.into_iter().for_each(|access| flusher.set_access(access));
+    }
+}
+
+/// Drains what is there.
+pub(crate) fn once(folder: &Folder, asked: &Asked) -> Result<Exit> {
     match Flusher::elect(folder, realtime_ns())? {
         Election::Lost(holder) => Err(held(folder, holder)),
         Election::Won(mut flusher) => {
-            durable.into_iter().for_each(|every| flusher.set_durable(every));
+            asked.tell(&mut flusher);
             let done = flusher.drain_once()?;
             say(format_args!("{} records drained, {} rings of ended processes removed", done.records, done.removed));
             Ok(if done.records + done.removed > 0 { Exit::Done } else { Exit::Nothing })
@@ -43,7 +69,7 @@ fn held(folder: &Folder, holder: Option<Holder>) -> Error {
     Error::FlusherRuns { path: folder.lock_file(), holder }
 }
 
-fn daemon(folder: &Folder, durable: Option<Duration>) -> Result<Exit> {
+fn daemon(folder: &Folder, asked: &Asked) -> Result<Exit> {
     let stop = stop_on_signals(folder)?;
     let (mut said, mut began) = (false, false);
     while !stop.load(Ordering::Relaxed) {
@@ -51,7 +77,7 @@ fn daemon(folder: &Folder, durable: Option<Duration>) -> Result<Exit> {
             Ok(Election::Won(mut flusher)) => {
                 say(format_args!("flushing {} (pid {})", folder.path().display(), std::process::id()));
                 began = true;
-                durable.into_iter().for_each(|every| flusher.set_durable(every));
+                asked.tell(&mut flusher);
                 flusher.run(|| stop.load(Ordering::Relaxed));
                 continue;
             }

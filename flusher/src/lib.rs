@@ -13,25 +13,32 @@ mod recover;
 mod status;
 mod table;
 
-use clap::{CommandFactory, Parser};
+use clap::builder::Resettable;
+use clap::{CommandFactory, FromArgMatches};
 use cli::{Cli, Command};
 use exit::Exit;
+use lastwords::owner::{become_owner_of, obeys_environment};
 use std::ffi::OsString;
 use std::iter;
 
 /// Runs the tool and returns its exit status. `program` is how it is started again, by `demo`: the program, and arguments of
-/// its own that come before the tool's. What is wrong with `arguments`, and help, is printed.
+/// its own that come before the tool's. What is wrong with `arguments`, and help, is printed. Run by root in a folder of another
+/// user, the process becomes that user for good.
 #[must_use]
 pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let name = OsString::from("lastwords");
-    let command = match Cli::try_parse_from(iter::once(name).chain(arguments)) {
+    let parser = if obeys_environment() { Cli::command() } else { without_environment(Cli::command()) };
+    let parsed =
+        parser.try_get_matches_from(iter::once(name).chain(arguments)).and_then(|found| Cli::from_arg_matches(&found));
+    let command = match parsed {
         Ok(cli) => cli.command,
         Err(error) => {
             let _ = error.print();
             return error.exit_code() as u8;
         }
     };
-    let outcome = match command {
+    // Before any thread is started, and anything touched.
+    let outcome = become_owner_of(&command.folders()).and_then(|()| match command {
         Command::Flush(arguments) => flush::run(&arguments),
         Command::Recover(arguments) => recover::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
@@ -43,10 +50,14 @@ pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) 
             clap_complete::generate(shell, &mut Cli::command(), "lastwords", &mut std::io::stdout());
             Ok(Exit::Done)
         }
-    };
+    });
     let exit = outcome.unwrap_or_else(|error| {
         anstream::eprintln!("{}error:{} {error}", exit::ERROR.render(), exit::ERROR.render_reset());
         Exit::Failed
     });
     exit as u8
+}
+
+fn without_environment(command: clap::Command) -> clap::Command {
+    command.mut_args(|argument| argument.env(Resettable::Reset)).mut_subcommands(without_environment)
 }

@@ -2,6 +2,7 @@
 
 use crate::cli::Recover;
 use crate::exit::Exit;
+use crate::flush::Asked;
 use lastwords::flush::blackbox::BlackBox;
 use lastwords::flush::json::{JsonLines, Origin};
 use lastwords::flush::recover::{Journaled, RENDERED_TIMES, Recovered, Recovery, RingReport};
@@ -28,7 +29,7 @@ fn drain(arguments: &Recover) -> Result<Exit> {
             let why = "--drain takes log folders, because a ring file alone does not say where its lines go";
             return Err(Error::Folder { path: path.clone(), why: why.to_owned() });
         }
-        if crate::flush::once(&arguments.rings.of(Folder::open(path)?)?, None)? == Exit::Done {
+        if crate::flush::once(&arguments.rings.of(Folder::open(path)?)?, &Asked::default())? == Exit::Done {
             exit = Exit::Done;
         }
     }

@@ -93,7 +93,7 @@ class RingHandler(_Handler):
 
     def open(self, log_dir: str | os.PathLike[str] | None = None, settings: dict[str, Any] | None = None) -> None:
         """Opens the ring in this folder, or finds it."""
-        given = {name: _text(value) for name, value in (settings or {}).items() if value is not None}
+        given = {name: _text(name, value) for name, value in (settings or {}).items() if value is not None}
         if not os.environ.keys() & {"LASTWORDS_APP", "LASTWORDS_CONFIG"}:
             given.setdefault("app", app_name())
         if log_dir is not None:
@@ -287,5 +287,8 @@ def app_name() -> str:
     return "python" if name in ("", "-c", "-m") else name
 
 
-def _text(value: object) -> str:
+def _text(name: str, value: object) -> str:
+    if name == "file_mode" and isinstance(value, int):
+        # As os.chmod takes it; the setting is an octal number in text.
+        return f"{value:04o}"
     return str(value).lower() if isinstance(value, bool) else os.fspath(value) if isinstance(value, os.PathLike) else str(value)

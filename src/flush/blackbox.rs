@@ -3,6 +3,7 @@
 //! A process that died without closing its log leaves `<role>-<pid>-<UTC time>.crash.log` in the log folder. The time is
 //! that of its last record, so a flusher that begins the file again, because the one before it died, finds the same name.
 
+use crate::access::Access;
 use crate::attachment::{self, Attachment};
 use crate::directives::Directives;
 use crate::error::{Error, Result};
@@ -174,18 +175,24 @@ fn foot(report: &RingReport) -> String {
     format!("\nend          {records} records, {in_flight} log calls cut off in the middle, {damaged} damaged slots\n")
 }
 
+/// What is asked for of a crash file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    /// How many of the role are kept.
+    pub(crate) keep: usize,
+    /// It is to be on the disk when it gets its name.
+    pub(crate) sync: bool,
+    /// Who may read it, whatever the ring says.
+    pub(crate) access: Option<Access>,
+}
+
 /// Writes the crash file of a dead process's ring, which has this name in `folder`, and returns its name, or the name that it has had since an earlier
 /// flusher wrote it. `status` is what the kernel said of its end. The file is visible only when it is complete. Then removes the oldest of the role beyond `keep`.
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be written or the ring not be read.
-pub(crate) fn write_crash_file(
-    folder: &Folder,
-    ring: &str,
-    status: Option<WaitStatus>,
-    keep: usize,
-    sync: bool,
-) -> Result<String> {
+pub(crate) fn write_crash_file(folder: &Folder, ring: &str, status: Option<WaitStatus>, asked: &Asked) -> Result<String> {
+    let Asked { keep, sync, access } = *asked;
     let mut black_box = BlackBox::open_in(folder, ring)?;
     black_box.recovery.rings_mut().iter_mut().for_each(|ring| ring.set_status(status));
     let Some(found) = black_box.recovery.rings().first() else { return Ok(String::new()) };
@@ -209,6 +216,8 @@ pub(crate) fn write_crash_file(
     black_box.write(&mut out, utc, &folder.path().join(&name))?;
     out.flush().map_err(Error::io("write", folder.path().join(&name)))?;
     drop(out);
+    // A file that cannot be given to the group is still there for its owner.
+    let _ = access.unwrap_or(Access::of_header(&header)).give(file.file());
     if sync {
         file.file().sync_all().map_err(Error::io("sync", folder.path().join(&name)))?;
     }

@@ -5,6 +5,7 @@
 //! it wait, at most 50 ms. Ties are broken by ring UUID, lane and sequence. Rings of dead processes are read to the
 //! end, get their death line where they were not closed, and are removed in the same journal entry.
 
+use crate::access::Access;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::flush::apply;
@@ -19,13 +20,13 @@ use crate::flush::role::Role;
 use crate::flush::spare::Spare;
 use crate::flush::trouble::Trouble;
 use crate::flush::witness::Witnesses;
-use crate::folder::Folder;
+use crate::folder::{Folder, SHM_FOLDER};
 use crate::logger::{ARMED_ANY, ARMED_URGENT};
 use crate::mutant::{self, Mutant};
 use crate::open;
 use crate::ring::file_size_limit;
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 mod commit;
@@ -109,6 +110,8 @@ pub struct Drain {
     /// For what needs one more descriptor where there is none to be had.
     spare: Spare,
     durable: Durable,
+    /// Who may read what is written, whatever the rings say.
+    access: Option<Access>,
     /// The last pass failed: records wait in the rings.
     waiting: bool,
     journal_left: JournalLeft,
@@ -124,6 +127,8 @@ impl Drain {
     /// [`Error::Io`] if the journal cannot be opened or read.
     pub fn open(folder: &Folder, since_ns: u64) -> Result<Drain> {
         let (journal, left) = Journal::open(folder)?;
+        // Where this process changes its root, rings in shared memory must not look as if they were gone.
+        let _ = open::hold(Path::new(SHM_FOLDER));
         let journal_left = JournalLeft::of(&left);
         let mut drain = Drain::new(folder, since_ns, journal, journal_left);
         if let Left::Entry(entry) = left {
@@ -173,6 +178,7 @@ impl Drain {
             recent: VecDeque::new(),
             limits: Limits::now(),
             spare: Spare::new(),
+            access: None,
             durable: Durable::new(),
             waiting: false,
             journal_left,
@@ -409,6 +415,10 @@ impl Drain {
         self.rings.push(ring);
         for output in &mut self.outputs {
             output.durable = self.durable.is_on();
+            if let Some(access) = self.access.filter(|access| *access != output.access) {
+                output.access = access;
+                output.share();
+            }
         }
         self.limit_outputs();
         self.tell_of_stop();

@@ -3,11 +3,13 @@
 use crate::clock;
 use crate::complain::complain;
 use crate::flush::flusher::{Election, Flusher};
+use crate::flush::lines;
 use crate::flush::vigil::Vigil;
 use crate::flush::witness::Witnesses;
 use crate::folder::Folder;
 use crate::holder::Holder;
 use crate::mutant::{self, Mutant};
+use crate::owner;
 use crate::process::ProcessState;
 use crate::registry;
 use crate::sys::hooks;
@@ -67,6 +69,9 @@ pub(crate) fn start(folder: &Folder) {
     let body = move || {
         hooks::block_signals();
         thread::become_flusher();
+        if let Some((uid, gid)) = own.owner() {
+            owner::act_for_good(uid, gid);
+        }
         stand_by(&own, since);
     };
     match std::thread::Builder::new().name("lastwords".to_owned()).spawn(body) {
@@ -207,7 +212,10 @@ fn stand_by(folder: &Folder, since: u64) {
             }
             Err(error) => {
                 if !said {
-                    complain(format_args!("cannot flush: {error}; what is logged stays in the rings"));
+                    match folder.refusal() {
+                        Some(why) => complain(format_args!("{}", lines::rights_lost(folder, &why))),
+                        None => complain(format_args!("cannot flush: {error}; what is logged stays in the rings")),
+                    }
                 }
                 said = true;
                 wake::sleep(LOOK_AGAIN);

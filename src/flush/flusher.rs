@@ -4,11 +4,13 @@
 //! does, it arms every ring and looks once more. A producer that commits a record after that look sees the wish (LANE:B
 //! lies between its slot's BUSY and its look at `armed`), so no record waits for a timeout.
 
+use crate::access::Access;
 use crate::complain::complain;
 use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
 use crate::flush::drain::{Drain, Pass};
 use crate::flush::election::{Attempt, Lock};
+use crate::flush::lines;
 use crate::flush::witness::Witnesses;
 use crate::folder::Folder;
 use crate::holder::Holder;
@@ -63,6 +65,8 @@ pub struct Flusher {
     looks: u32,
     /// When the folder was last compared with its path.
     refreshed: Instant,
+    /// Why this process, which has changed its user, may not write in the folder any more.
+    refused: Option<Error>,
 }
 
 /// Outcome of a try to become the flusher.
@@ -107,7 +111,7 @@ impl Flusher {
                 let mut drain = Drain::open(folder, since_ns)?;
                 drain.work_under(lock.lease());
                 let (doorbell, refreshed) = (Doorbell::open(folder)?, Instant::now());
-                Ok(Election::Won(Box::new(Flusher { lock, drain, doorbell, sleep: SLEEP_MIN, looks: 0, refreshed })))
+                Ok(Election::Won(Box::new(Flusher { lock, drain, doorbell, sleep: SLEEP_MIN, looks: 0, refreshed, refused: None })))
             }
         }
     }
@@ -120,6 +124,11 @@ impl Flusher {
     /// Has everything synced this often, whatever the rings wish for; zero for never.
     pub fn set_durable(&mut self, every: Duration) {
         self.drain.set_durable(every);
+    }
+
+    /// Has everybody read log and crash files who is named here, whatever the rings say.
+    pub fn set_access(&mut self, access: Access) {
+        self.drain.set_access(access);
     }
 
     /// Drains until `stop` says so or the lock file is taken away.
@@ -138,6 +147,10 @@ impl Flusher {
                 // Another process may have read the rings since they were read here.
                 Err(_) if !self.lock.is_current() => return,
                 Err(error) => {
+                    self.refused = self.drain.folder().refusal();
+                    if self.refused.is_some() {
+                        break;
+                    }
                     if !failing {
                         complain(format_args!("{error}; what is logged stays in the rings, and this is tried again"));
                     }
@@ -151,7 +164,12 @@ impl Flusher {
             }
         }
         // Without the lock another process may be at it.
-        if self.lock.is_current() {
+        if !self.lock.is_current() {
+            return;
+        }
+        if let Some(why) = self.refused.take() {
+            self.drain.tell_at_last(&lines::rights_lost(self.drain.folder(), &why));
+        } else {
             let _ = self.drain.pass().and_then(|_| self.drain.settle()).and_then(|()| self.drain.sync());
         }
     }
@@ -252,14 +270,15 @@ impl Flusher {
         }
     }
 
-    /// Whether the lock is still the one that has the name, in the folder that has the path now.
+    /// Whether the lock is still the one that has the name, in the folder that has the path now, and this process may write there.
     fn is_current(&mut self) -> bool {
         if self.refreshed.elapsed() >= REFRESH {
             self.refreshed = Instant::now();
             // What cannot be looked at is as it was.
             let _ = self.drain.folder().refresh();
+            self.refused = self.drain.folder().refusal();
         }
-        self.lock.is_current()
+        self.refused.is_none() && self.lock.is_current()
     }
 
     /// Sleeps, and returns whether the doorbell rang.

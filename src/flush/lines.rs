@@ -6,6 +6,8 @@ use crate::flush::follow::Follow;
 use crate::flush::recover::RENDERED_TIMES;
 use crate::flush::ringfile::Fate;
 use crate::flush::stamp::Stamp;
+use crate::folder::Folder;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -140,6 +142,17 @@ pub(crate) fn not_rotated(size: u64, error: &Error) -> String {
         "lastwords: this file has its size of {size} bytes and cannot be rotated ({error}); it goes on, and this is tried \
          again after as many bytes more, or a minute"
     )
+}
+
+/// A log file could not get the mode or group that is asked for.
+pub(crate) fn not_shared(error: &io::Error) -> String {
+    format!("lastwords: this file could not get the mode and group that are asked for ({error}); it stays as it is")
+}
+
+/// The flusher's process has changed its user and may not write in the folder any more.
+pub(crate) fn rights_lost(folder: &Folder, why: &Error) -> String {
+    let path = folder.path().display();
+    format!("cannot flush any more: {why}; what is logged stays in the rings until `lastwords flush {path}` is run as root or as that user")
 }
 
 /// A write failed for a while.

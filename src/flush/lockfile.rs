@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
-use crate::holder::Holder;
+use crate::holder::{Holder, NOBODY};
 use crate::kept::{Identity, Kept, is_lost};
 use crate::open::{self, PRIVATE};
 use crate::ring::hex;
@@ -18,8 +18,6 @@ use std::path::{Path, PathBuf};
 const PREFIX: &str = "flusher.lock.";
 /// Random bytes of such a name.
 const RANDOM: usize = 8;
-/// The text of a lock that was released in order: its holder may live on, and is at work no more.
-const NOBODY: &str = "nobody\n";
 /// Bytes of a lock file that are read.
 const TEXT_MAX: usize = 512;
 /// How many files may have been displaced, one after the other, without anybody having looked.

@@ -5,6 +5,7 @@
 //! whether the lines stand in a file that has a name, and where they do not, they are written again. So nothing is lost,
 //! and at most the last batch is there twice.
 
+use crate::access::Access;
 use crate::error::{Error, Result};
 use crate::flush::lines;
 use crate::flush::rotation::path_of;
@@ -63,6 +64,8 @@ pub struct LogFile {
     /// Something was written since the last sync.
     unsynced: bool,
     event: Option<Event>,
+    /// Who may read it besides.
+    access: Access,
 }
 
 impl LogFile {
@@ -126,9 +129,19 @@ impl LogFile {
         let needs_newline = last != [b'\n'];
         // Another flusher may have written to it and died before its sync.
         let unsynced = size > 0;
-        let (reserved, is_new) = (0, false);
-        let opened = LogFile { path, cut_off, file, identity, size, reserved, needs_newline, is_new, unsynced, event };
+        let (reserved, is_new, access) = (0, false, Access::default());
+        let opened =
+            LogFile { path, cut_off, file, identity, size, reserved, needs_newline, is_new, unsynced, event, access };
         Ok((metadata.is_file() && metadata.nlink() <= 1).then_some(opened))
+    }
+
+    /// Gives the file the mode and the group that are asked for. Where it cannot have them, it stays private, and a line
+    /// says so.
+    pub(crate) fn share(&mut self, access: Access) {
+        self.access = access;
+        if let Err(error) = self.file().and_then(|file| access.give(file)) {
+            self.event.get_or_insert_with(|| (Level::WARNING, lines::not_shared(&error)));
+        }
     }
 
     /// What somebody else did to the file, told once.
@@ -194,7 +207,8 @@ impl LogFile {
             }
             let event = self.changed()?;
             let fresh = LogFile::open_at(&self.path, self.cut_off)?;
-            *self = LogFile { event: fresh.event.or(event), ..fresh };
+            *self = LogFile { event: fresh.event.or(event), access: self.access, ..fresh };
+            self.share(self.access);
             self.begin_line(bytes)?;
             self.write(bytes)?;
         }
@@ -221,6 +235,12 @@ impl LogFile {
         self.needs_newline = false;
         self.unsynced = true;
         Ok(())
+    }
+
+    /// Writes a line where names can be looked at no more: what has the file's name by now, nobody knows.
+    pub(crate) fn append_at_last(&mut self, line: &[u8]) -> Result<()> {
+        self.begin_line(line)?;
+        self.write(line)
     }
 
     /// Writes what was appended since the last sync to the disk. Returns whether its name has to be synced too.

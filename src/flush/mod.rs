@@ -28,6 +28,7 @@ pub mod status;
 pub mod stderr;
 pub mod template;
 pub mod value;
+pub(crate) mod zone;
 
 mod append;
 mod apply;

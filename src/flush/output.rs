@@ -1,5 +1,6 @@
 //! A log file's share of a batch: rendered lines on their way to it.
 
+use crate::access::Access;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::flush::json::{JsonLines, Origin};
@@ -61,6 +62,8 @@ pub(crate) struct Output {
     pub(crate) rotate_keep: u32,
     /// What is written is synced now and then.
     pub(crate) durable: bool,
+    /// Who may read the file besides.
+    pub(crate) access: Access,
 }
 
 impl Output {
@@ -80,6 +83,7 @@ impl Output {
             file_size_max: u64::MAX,
             rotate_keep: 1,
             durable: false,
+            access: Access::default(),
         }
     }
 
@@ -136,15 +140,24 @@ impl Output {
             self.limit = self.rotate_size;
         }
         self.rotate_keep = header.rotate_keep.clamp(1, 100);
+        self.access = Access::of_header(header);
+        self.share();
         self.stamp = Stamp::new(utc);
         self.head = HeadCache::new();
         self.json = self.json.as_ref().map(|_| JsonLines::new(utc));
+    }
+
+    /// Gives the open file what is asked for.
+    pub(crate) fn share(&mut self) {
+        let access = self.access;
+        self.file.as_mut().into_iter().for_each(|file| file.share(access));
     }
 
     /// Opens the file, if there is one.
     pub(crate) fn look(&mut self, folder: &Folder) -> Result<()> {
         if self.file.is_none() && open::look(&folder.log_file(&self.log)).is_ok() {
             self.file = Some(LogFile::open(folder, &self.log)?);
+            self.share();
         }
         Ok(())
     }
@@ -189,7 +202,11 @@ impl Output {
         }
         let mut file = match self.file.take() {
             Some(file) => file,
-            None => LogFile::open(folder, &self.log)?,
+            None => {
+                let mut opened = LogFile::open(folder, &self.log)?;
+                opened.share(self.access);
+                opened
+            }
         };
         self.events.extend(file.take_event());
         // The end of a line that an earlier try put there may not be needed in another file.

@@ -1,6 +1,7 @@
 //! Times as RFC 3339 has them, with nanoseconds and offset, cached for the second as in `stamp.rs`.
 
-use chrono::{DateTime, Local, Utc};
+use crate::flush::zone;
+use chrono::{DateTime, Utc};
 
 const SECOND: usize = "2025-10-19T05:55:47".len();
 const OFFSET: usize = "+02:00".len();
@@ -41,7 +42,7 @@ impl Rfc3339 {
     fn format(&mut self, second: u64) {
         const FORM: &str = "%Y-%m-%dT%H:%M:%S%:z";
         let utc = DateTime::<Utc>::from_timestamp(second as i64, 0).unwrap_or_default();
-        let text = if self.utc { utc.format(FORM) } else { utc.with_timezone(&Local).format(FORM) }.to_string();
+        let text = if self.utc { utc.format(FORM) } else { utc.with_timezone(&zone::offset(second as i64)).format(FORM) }.to_string();
         if let Some((time, offset)) = text.as_bytes().split_first_chunk::<SECOND>()
             && let Ok(offset) = offset.try_into()
         {

@@ -1,6 +1,7 @@
 //! Calendar time as text, cached for the second it is in: most lines share it with the line before.
 
-use chrono::{DateTime, Local, Utc};
+use crate::flush::zone;
+use chrono::{DateTime, Utc};
 
 const LENGTH: usize = "2025-10-19 05:55:47".len();
 
@@ -46,7 +47,7 @@ impl Stamp {
     fn format(&mut self, second: i64) {
         let utc = DateTime::<Utc>::from_timestamp(second, 0).unwrap_or_default();
         let form = "%Y-%m-%d %H:%M:%S";
-        let text = if self.utc { utc.format(form) } else { utc.with_timezone(&Local).naive_local().and_utc().format(form) };
+        let text = if self.utc { utc.format(form) } else { utc.with_timezone(&zone::offset(second)).naive_local().and_utc().format(form) };
         let text = text.to_string();
         if let Some(text) = text.as_bytes().first_chunk::<LENGTH>() {
             self.text = *text;

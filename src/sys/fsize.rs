@@ -53,6 +53,14 @@ pub(crate) fn block_signal() {
     }
 }
 
+/// Largest file that this process may write, in bytes; None if it may not know, because a sandbox refuses the question.
+pub(crate) fn limit() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: fills the local that it is given.
+    let answer = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) };
+    (answer == 0).then_some(limit.rlim_cur)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,7 @@ pub(crate) mod prefetch;
 pub(crate) mod process_page;
 pub(crate) mod signals;
 pub(crate) mod tsc;
+pub(crate) mod user;
 #[cfg(feature = "flusher")]
 pub(crate) mod wake;
 pub(crate) mod words;

@@ -107,7 +107,11 @@ fn a_folder_that_is_a_link_a_file_or_somebody_elses_is_refused_with_the_reason()
     if rustix::process::geteuid().is_root() {
         std::fs::create_dir(&other).expect("made");
         std::os::unix::fs::chown(&other, Some(12345), None).expect("given away");
-        assert!(refusal(&other, &[]).contains("it belongs to user 12345"));
+        let mut actor = Command::new(ACTOR);
+        std::os::unix::process::CommandExt::uid(&mut actor, 12346);
+        let output = actor.arg("host").arg(&other).stdin(Stdio::null()).output().expect("run");
+        assert_eq!(output.status.code(), Some(7), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("it belongs to user 12345"), "{output:?}");
     } else {
         println!("skipped in part: only root can give a folder away");
     }
@@ -245,4 +249,47 @@ fn a_thousand_rings_in_one_folder_drain_completely() {
     assert_eq!(lines.iter().filter(|line| line.level == "INFO").count(), 20_000);
     assert_eq!(lines.iter().filter(|line| line.level == "CRITICAL").count(), 1000);
     assert_eq!(rings(), 4, "only lock, doorbell and journal are left");
+}
+
+/// Folders as a program may name them, below its working directory: by builder, environment and configuration file.
+#[test]
+fn relative_folders_are_those_of_the_first_setup_wherever_the_process_goes() {
+    for how in ["builder", "environment", "file"] {
+        let home = Scratch::new("relative");
+        std::fs::write(home.path().join("lastwords.toml"), "dir = \"logs\"\nrings = \"memory\"\n").expect("written");
+        let mut command = Command::new(ACTOR);
+        command.current_dir(home.path()).arg("host");
+        match how {
+            "builder" => command.args(["logs", "rings=memory"]),
+            "environment" => command.arg("default").env("LASTWORDS_DIR", "logs").env("LASTWORDS_RINGS", "memory"),
+            _ => command.arg("default").env("LASTWORDS_CONFIG", "lastwords.toml"),
+        };
+        let elsewhere = Scratch::new("relative-elsewhere");
+        let chdir = format!("chdir:{}", elsewhere.path().display());
+        let second = if how == "builder" { "flush" } else { "role-anew:audit" };
+        command.args([
+            "log:10", "flush", &chdir, second, "flush", "line:up", "wait", "in-child", "log:2000", "flush", "kill",
+        ]);
+        let mut actor = Actor::of(&mut command);
+        assert_eq!(actor.line(), "up");
+        actor.go();
+        actor.end();
+        let (logs, rings) = (home.path().join("logs"), home.path().join("memory"));
+        let (logs, rings) = (logs.to_string_lossy().into_owned(), rings.to_string_lossy().into_owned());
+        let output = tool(TOOL, &["flush", "--once", "--rings", &rings, &logs]);
+        assert_ne!(output.status.code(), Some(2), "{how}: {output:?}");
+        let lines = read(Path::new(&logs), "host");
+        assert_eq!(numbers(&lines), counted(2010), "{how}");
+        // The child was killed, and its parent left by _exit.
+        assert_eq!(lines.iter().filter(|line| line.level == "CRITICAL").count(), 2, "{how}");
+        assert_eq!(std::fs::read_dir(elsewhere.path()).expect("listed").count(), 0, "{how}: nothing is made elsewhere");
+        if how != "builder" {
+            let audit = read(Path::new(&logs), "audit");
+            assert_eq!(
+                audit.iter().filter(|line| line.message == "anew").count(),
+                1,
+                "{how}: a second role is in the same folder"
+            );
+        }
+    }
 }

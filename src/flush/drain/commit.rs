@@ -201,6 +201,17 @@ impl Drain {
         self.write_notes();
     }
 
+    /// A line in all files that are open, past the journal: this process may do nothing more in the folder.
+    pub(crate) fn tell_at_last(&mut self, text: &str) {
+        let text = format!("lastwords: {text}");
+        for output in self.outputs.iter_mut() {
+            output.lines.clear();
+            output.say(clock::realtime_ns(), std::process::id(), Level::WARNING, &text);
+            let Output { file: Some(file), lines, .. } = output else { continue };
+            let _ = file.append_at_last(lines);
+        }
+    }
+
     pub(super) fn write_notes(&mut self) {
         while let Some(role) = (0..self.roles.len()).find(|role| !self.is_suspended(*role))
             && let Some(text) = self.notes.first().cloned()

@@ -1,6 +1,7 @@
 //! What the drain does because machines stop: syncs where they are wished for, and words about what a stop took.
 
 use super::{Drain, Output};
+use crate::access::Access;
 use crate::clock;
 use crate::error::Result;
 use crate::flush::apply;
@@ -45,6 +46,15 @@ impl Drain {
     /// Has everything synced this often, whatever the rings wish for; zero for never.
     pub fn set_durable(&mut self, every: Duration) {
         self.durable.tell(every);
+    }
+
+    /// Has everybody read log and crash files who is named here, whatever the rings say.
+    pub fn set_access(&mut self, access: Access) {
+        self.access = Some(access);
+        for output in &mut self.outputs {
+            output.access = access;
+            output.share();
+        }
     }
 
     /// Time until the next sync; None where nothing was written since the last one, or nobody wishes for syncs.

@@ -390,8 +390,9 @@ impl Drain {
         if keep == 0 || !follow.ending().is_crash() {
             return Ok(String::new());
         }
-        let (sync, status) = (self.durable.is_on(), follow.status);
-        let write = || blackbox::write_crash_file(&self.folder, &follow.name, status, keep as usize, sync);
+        let asked = blackbox::Asked { keep: keep as usize, sync: self.durable.is_on(), access: self.access };
+        let status = follow.status;
+        let write = || blackbox::write_crash_file(&self.folder, &follow.name, status, &asked);
         let written = self.spare.use_for(write);
         match written {
             Ok(name) => Ok(format!("; its black box is {name}")),

@@ -3,7 +3,7 @@
 //! `actor ROLE FOLDER [setting=value …] [action …]`
 //!
 //! Settings: `backlog` (bytes), `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`,
-//! `durable` (milliseconds), `format`, `guard`, `crash-files`, `pull`, `panics` (`off`, or `slow` for an earlier hook that takes its time), `handlers=earlier`.
+//! `durable` (milliseconds), `file-mode`, `file-group`, `group-folder`, `format`, `guard`, `crash-files`, `pull`, `panics` (`off`, or `slow` for an earlier hook that takes its time), `handlers=earlier`.
 //! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `longs:N:BYTES`, `debug:TEXT`,
 //! `error:TEXT`, `facade:TEXT`, `each:TEXT` (at every level, by macro, with target `noisy::inner`, and by the facade), `fine:N` (N lines at TRACE), `mixed:T:N` (T threads with
 //! N lines at INFO and as many at TRACE),
@@ -14,15 +14,16 @@
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
 //! `run:COMMAND` (by the shell, and waits for it), `keeper:MS` (a child that keeps all that the process has open and mapped, for so long), `sleep:MS`, `panicking:HOW`, `fault:HOW`, `roles:N` (N further roles log a line each), `flush-roles:N`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does), `bus` (reads
 //! behind the end of a mapped file), `close-all:A-B`, `close-range:A-B`, `open-own:N:FOLDER`, `dup-over:A-B`, `no-cloexec`,
+//! `become:UID` (groups, group and user, for good), `sandbox` (a seccomp filter), `chroot:FOLDER`, `chdir:FOLDER`,
 //! `descriptors:N` (the limit), `check-own`, `write-to:FD:TEXT`, `in-child`: see `descriptors.rs`, `hold-files:TIMES:MS` (a thread opens all files that the process may open, 100 more than it has, so
 //! many times, for so long and with as long a pause, and prints "held" at the end), `fork-starved:WHAT` (see there), `disk:BYTES` (limits the
 //! size of files), `room` (gives back what `before:no-threads` took). At the end main returns. `before:bus` is done before the logger is made: it handles
-//! SIGBUS itself; so is `before:close:A-B`.
+//! SIGBUS itself; so is `before:close:A-B`, and with `before:` every action that does not log.
 
 use lastwords::event::Event;
 use lastwords::filter::Destination;
 use lastwords::{Builder, Flusher, Format, FullPolicy, Level, Memory};
-use lastwords_tests::{descriptors, faults, forking, panics, samples};
+use lastwords_tests::{descriptors, faults, forking, panics, privileges, samples, sandbox};
 use std::io::{BufRead, Write};
 use std::sync::Barrier;
 use std::time::Duration;
@@ -43,6 +44,7 @@ fn main() {
             _ if argument.starts_with("before:close:") => close(&argument["before:close:".len()..], false),
             _ if argument == "before:facade" => log::set_logger(&OTHER).expect("free"),
             _ if argument == "before:no-threads" => limit_memory(Some(1 << 20)),
+            _ if argument.starts_with("before:") => act(&argument["before:".len()..], &mut 0),
             _ => actions.push(argument),
         }
     }
@@ -86,6 +88,9 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
         "rings" => builder.rings(value),
         "backlog" => builder.backlog_max(value.parse().expect("bytes")),
         "console" => builder.console(true),
+        "file-mode" => builder.file_mode(u32::from_str_radix(value, 8).expect("a mode")),
+        "file-group" => builder.file_group(value),
+        "group-folder" => builder.group_folder(true),
         "flusher" => builder.flusher(Flusher::Never),
         "durable" => builder.durable(Duration::from_millis(value.parse().expect("milliseconds"))),
         "crash-files" => builder.crash_files(number()),
@@ -154,6 +159,8 @@ fn act(action: &str, count: &mut u64) {
         "roles" => roles(rest.parse().expect("a number"), |role| lastwords::info!(logger: role, "a line")),
         // As a front end does at the end, one after the other.
         "flush-roles" => roles(rest.parse().expect("a number"), |role| _ = role.flush()),
+        // A role that finds its folder by itself, as the first one did.
+        "role-anew" => lastwords::info!(logger: lastwords::builder(rest).open().expect("a ring"), "anew"),
         "fork" => forking::children(rest.parse().expect("a number"), |child| {
             (0..20).for_each(|n| lastwords::info!("child {child} line {n}"));
         }),
@@ -204,6 +211,10 @@ fn act(action: &str, count: &mut u64) {
         "hold-files" => hold_files(rest),
         "fork-starved" => forking::children(1, |_| starved(rest)),
         "room" => limit_memory(None),
+        "become" => privileges::become_user(rest.parse().expect("a user")),
+        "sandbox" => sandbox::enter(rest),
+        "chroot" => privileges::change_root(rest),
+        "chdir" => std::env::set_current_dir(rest).expect("changed"),
         "disk" => forking::limit_file_size(rest.parse().expect("bytes")),
         other => panic!("no action {other}"),
     }

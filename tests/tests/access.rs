@@ -1,0 +1,212 @@
+//! Who may read the logs: one user writes them, others read by mode and group.
+//!
+//! An agent that collects logs runs as another user. Without a way to let it read, people give it root's rights, or open the
+//! whole folder, in which the rings hold what no log is to show.
+
+use lastwords_tests::actor::{Actor, tool};
+use lastwords_tests::logs::{crash_files, files, read};
+use lastwords_tests::scratch::Scratch;
+use lastwords_tests::users::{
+    GROUP, OTHER, USER, access_of, actor_of, all_in, as_user, assert_all_are, in_group, is_root, owned,
+};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
+
+/// A folder of a user's, in which its log folder is yet to be made.
+fn users_folder(name: &str) -> (Scratch, PathBuf) {
+    let scratch = Scratch::new(name);
+    owned(scratch.path(), USER, USER, 0o755);
+    let logs = scratch.path().join("logs");
+    (scratch, logs)
+}
+
+fn reads(uid: u32, path: &Path) -> bool {
+    in_group(uid, "cat").arg(path).output().expect("cat").status.success()
+}
+
+fn run_in_group(folder: &Path, script: &[&str]) -> std::process::Output {
+    in_group(USER, ACTOR).arg("worker").arg(folder).args(script).output().expect("run")
+}
+
+fn lines(folder: &Path) -> usize {
+    read(folder, "worker").iter().filter(|line| line.message.starts_with("line ")).count()
+}
+
+/// The rings folder and everything in it is the user's alone.
+fn assert_rings_are_private(folder: &Path) {
+    assert_eq!(access_of(&folder.join("rings")).0 & 0o777, 0o700);
+    for path in all_in(&folder.join("rings")) {
+        assert_eq!(access_of(&path).0 & 0o077, 0, "{}", path.display());
+    }
+}
+
+#[test]
+fn log_and_crash_files_have_the_mode_and_group_that_are_asked_for_and_rings_have_not() {
+    if !is_root() {
+        return;
+    }
+    let (_scratch, logs) = users_folder("mode-group");
+    let group = format!("file-group={GROUP}");
+    let script = ["file-mode=0640", &group, "format=both", "rotate=8000", "log:1000", "long:100000", "flush", "kill"];
+    run_in_group(&logs.join("deep/folder"), &script);
+    let logs = logs.join("deep/folder");
+    // Another role's flusher, which was asked for nothing, does what the rings say.
+    assert!(in_group(USER, ACTOR).arg("host").arg(&logs).args(["log:5"]).status().expect("run").success());
+    assert_eq!(access_of(&logs), (0o750, GROUP));
+    let crash = crash_files(&logs);
+    assert_eq!(crash.len(), 1);
+    let rotated = files(&logs, "worker");
+    assert!(rotated.len() > 2, "{rotated:?}");
+    for path in rotated.iter().chain(&crash).chain(&[logs.join("worker.jsonl")]) {
+        assert_eq!(access_of(path), (0o640, GROUP), "{}", path.display());
+        assert!(reads(OTHER, path), "{}", path.display());
+    }
+    assert_eq!(access_of(&logs.join("host.log")), (0o600, USER));
+    assert_rings_are_private(&logs);
+    assert!(!reads(OTHER, &logs.join("rings/journal.a")) && !reads(OTHER, &logs.join("host.log")));
+}
+
+#[test]
+fn a_group_that_the_user_is_not_in_is_refused_with_the_way_that_works() {
+    if !is_root() {
+        return;
+    }
+    let (scratch, logs) = users_folder("not-in-group");
+    let group = format!("file-group={GROUP}");
+    let output = as_user(USER, ACTOR).arg("worker").arg(&logs).arg(&group).output().expect("run");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(7), "{said}");
+    for part in ["file_group", "not in", &format!("chgrp {GROUP} {}", logs.display()), "chmod g+s"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(all_in(&logs).iter().filter(|path| path.is_file()).count(), 0, "nothing is left");
+    // The way that it names.
+    owned(&logs, USER, GROUP, 0o2750);
+    assert!(actor_of(USER, ACTOR, "worker", &logs, &["file-mode=0640", "log:5"]).end().success());
+    assert_eq!(access_of(&logs.join("worker.log")), (0o640, GROUP));
+    assert!(reads(OTHER, &logs.join("worker.log")));
+    assert_rings_are_private(&logs);
+    // And for a process of root's, which acts as the folder's owner.
+    let own = scratch.path().join("own");
+    owned(&own, USER, USER, 0o755);
+    let output = Command::new(ACTOR).arg("worker").arg(&own).arg(&group).output().expect("run");
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+}
+
+#[test]
+fn environment_and_file_say_the_same_and_what_cannot_be_is_refused() {
+    let scratch = Scratch::new("said");
+    let config = scratch.path().join("lastwords.toml");
+    fs::write(&config, "file_mode = \"0644\"\n").expect("written");
+    let config = config.to_string_lossy().into_owned();
+    for (name, env) in [("env", [("LASTWORDS_FILE_MODE", "644")]), ("toml", [("LASTWORDS_CONFIG", &*config)])] {
+        let logs = scratch.path().join(name);
+        assert!(Actor::start_with(ACTOR, "worker", &logs, &["log:5"], &env).end().success());
+        assert_eq!(access_of(&logs.join("worker.log")).0, 0o644, "{name}");
+        assert_eq!(access_of(&logs).0, 0o755, "{name}");
+        assert_rings_are_private(&logs);
+    }
+    for (variable, value, part) in [
+        ("LASTWORDS_FILE_MODE", "0666", "0666 found, expected 0600, 0640"),
+        ("LASTWORDS_FILE_MODE", "4640", "4640 found"),
+        ("LASTWORDS_FILE_MODE", "0440", "0440 found"),
+        ("LASTWORDS_FILE_MODE", "rw-r-----", "expected an octal mode"),
+        ("LASTWORDS_FILE_GROUP", "no-such-group", "\"no-such-group\" found, expected the name"),
+    ] {
+        let mut command = Command::new(ACTOR);
+        let output =
+            command.arg("worker").arg(scratch.path().join("refused")).env(variable, value).output().expect("run");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.code() == Some(7) && said.contains(part), "{variable}={value}: {said}");
+    }
+}
+
+#[test]
+fn a_file_that_is_there_gets_its_mode_where_one_is_asked_for_and_stays_as_it_is_elsewhere() {
+    let folder = Scratch::new("there");
+    let log = folder.path().join("worker.log");
+    let run = |script: &[&str]| assert!(Actor::start(ACTOR, "worker", folder.path(), script).end().success());
+    run(&["log:5"]);
+    assert_eq!(access_of(&log).0, 0o600);
+    run(&["file-mode=0640", "log:5"]);
+    assert_eq!(access_of(&log).0, 0o640);
+    fs::set_permissions(&log, Permissions::from_mode(0o604)).expect("changed");
+    run(&["log:5"]);
+    assert_eq!(access_of(&log).0, 0o604, "as somebody has made it");
+    let path = folder.path().to_string_lossy();
+    let _ = Actor::start(ACTOR, "worker", folder.path(), &["flusher=never", "log:5", "kill"]).end();
+    let output = tool(TOOL, &["flush", "--once", "--file-mode", "0644", &path]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(access_of(&log).0, 0o644);
+    assert_eq!(crash_files(folder.path()).iter().map(|path| access_of(path).0).collect::<Vec<_>>(), [0o644]);
+    assert_eq!(tool(TOOL, &["flush", "--once", "--file-mode", "0660", &path]).status.code(), Some(2));
+}
+
+#[test]
+fn a_folder_of_a_groups_is_used_where_that_is_asked_for() {
+    if !is_root() {
+        return;
+    }
+    let scratch = Scratch::new("group-folder");
+    fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).expect("changed");
+    let logs = scratch.path().join("logs");
+    owned(&logs, 0, GROUP, 0o2775);
+    let refused = run_in_group(&logs, &["log:1"]);
+    assert_eq!(refused.status.code(), Some(7));
+    assert!(String::from_utf8_lossy(&refused.stdout).contains("group_folder"), "{refused:?}");
+    let script = ["group-folder=true", "file-mode=0640", "rotate=8000", "log:500", "flush", "log:5", "kill"];
+    let killed = run_in_group(&logs, &script);
+    assert_eq!(killed.status.code(), None, "{killed:?}");
+    // By the user, and by root.
+    for tool_of in [in_group(USER, TOOL), Command::new(TOOL)] {
+        let mut tool_of = tool_of;
+        let output = tool_of.args(["flush", "--once"]).arg(&logs).output().expect("run");
+        assert_ne!(output.status.code(), Some(2), "{output:?}");
+        assert_all_are(&logs, USER);
+    }
+    assert_eq!(access_of(&logs.join("worker.log")), (0o640, GROUP));
+    assert_eq!(lines(&logs), 505);
+    assert_eq!(crash_files(&logs).len(), 1);
+    assert_rings_are_private(&logs);
+    // One user writes there: the other's rings are refused.
+    let output = in_group(OTHER, ACTOR).arg("worker").arg(&logs).arg("group-folder=true").output().expect("run");
+    assert!(output.status.code() == Some(7), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stdout)
+            .contains(&format!("rings cannot be the log folder: it belongs to user {USER}"))
+    );
+}
+
+#[test]
+fn a_folder_that_is_nobodys_or_everybodys_is_refused_as_a_groups() {
+    if !is_root() {
+        return;
+    }
+    for (gid, mode, why) in [
+        (GROUP, 0o2777, "anybody may write"),
+        (GROUP, 0o0775, "new files have another group"),
+        (GROUP, 0o2755, "the group may not write"),
+        (GROUP + 1, 0o2775, "another group"),
+    ] {
+        let scratch = Scratch::new("no-group-folder");
+        fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).expect("changed");
+        let logs = scratch.path().join("logs");
+        owned(&logs, 0, gid, mode);
+        let output = run_in_group(&logs, &["group-folder=true", "log:1"]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.code() == Some(7) && said.contains("no folder of a group"), "{why}: {said}");
+        assert_eq!(all_in(&logs), Vec::<PathBuf>::new(), "{why}");
+    }
+    // The process's own group needs no bit.
+    let scratch = Scratch::new("own-group-folder");
+    fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).expect("changed");
+    let logs = scratch.path().join("logs");
+    owned(&logs, 0, USER, 0o775);
+    assert!(actor_of(USER, ACTOR, "worker", &logs, &["group-folder=true", "log:5"]).end().success());
+    assert_eq!(lines(&logs), 5);
+}

@@ -1,0 +1,138 @@
+//! Programs that run with more rights than whoever starts them: set-user-id, set-group-id, file capabilities.
+//!
+//! Their caller chooses their environment. If that said where the logs are, or which file has the settings, the caller would
+//! have folders made and files read with the program's rights.
+
+use lastwords_tests::scratch::Scratch;
+use lastwords_tests::users::{GROUP, USER, all_in, as_user, is_root, owned};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
+const SECRET: &str = "root:$6$secret:19000:0:99999:7:::\n";
+
+/// A copy of a program, whose name is the default folder's.
+struct Copy {
+    scratch: Scratch,
+    program: PathBuf,
+}
+
+impl Copy {
+    fn of(program: &str, name: &str) -> Copy {
+        let scratch = Scratch::new("secure");
+        fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).expect("changed");
+        let copy = scratch.path().join(format!("lastwords-{name}-{}", std::process::id()));
+        fs::copy(program, &copy).expect("copied");
+        fs::write(scratch.path().join("secret"), SECRET).expect("written");
+        fs::set_permissions(scratch.path().join("secret"), Permissions::from_mode(0o600)).expect("changed");
+        owned(&scratch.path().join("callers"), USER, USER, 0o755);
+        Copy { scratch, program: copy }
+    }
+
+    /// Where its log is where nothing is obeyed.
+    fn default_logs(&self) -> PathBuf {
+        Path::new("/tmp").join(self.program.file_name().expect("a name")).join("logs")
+    }
+
+    fn callers(&self) -> PathBuf {
+        self.scratch.path().join("callers")
+    }
+
+    /// Runs it as an ordinary user who wishes for much.
+    fn run(&self, config: bool) -> Output {
+        let mut command = as_user(USER, &self.program.to_string_lossy());
+        command.args(["host", "default", "say:here"]).env("TMPDIR", self.callers()).env("LASTWORDS_CLOCK", "boottime");
+        command.env("LASTWORDS_DIR", self.callers().join("logs")).env("LASTWORDS_RINGS", self.callers().join("rings"));
+        command.env("LASTWORDS_FILE_MODE", "0644").env("LASTWORDS_LOG", "off");
+        if config {
+            command.env("LASTWORDS_CONFIG", self.scratch.path().join("secret"));
+        }
+        command.output().expect("run")
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(self.default_logs().parent().expect("above"));
+    }
+}
+
+/// Gives a program more rights than its caller; false where that cannot be done here.
+fn raise(program: &Path, how: &str) -> bool {
+    match how {
+        "setuid" => fs::set_permissions(program, Permissions::from_mode(0o4755)).expect("changed"),
+        "setgid" => {
+            chown(program, None, Some(GROUP)).expect("given");
+            fs::set_permissions(program, Permissions::from_mode(0o2755)).expect("changed");
+        }
+        _ => {
+            let set = Command::new("setcap").arg("cap_net_bind_service+ep").arg(program).status();
+            return set.is_ok_and(|set| set.success());
+        }
+    }
+    true
+}
+
+#[test]
+fn a_program_with_more_rights_than_its_caller_obeys_none_of_its_environment() {
+    if !is_root() {
+        return;
+    }
+    for how in ["setuid", "setgid", "capabilities"] {
+        let copy = Copy::of(ACTOR, how);
+        if !raise(&copy.program, how) {
+            println!("skipped in part: setcap does not work here");
+            continue;
+        }
+        let output = copy.run(true);
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(output.status.success(), "{how}: {said}");
+        assert!(!said.contains("secret"), "{how}: {said}");
+        assert_eq!(all_in(&copy.callers()), Vec::<PathBuf>::new(), "{how}");
+        let log = fs::read_to_string(copy.default_logs().join("host.log")).expect("the default folder");
+        assert!(log.contains("here"), "{how}: {log}");
+    }
+}
+
+#[test]
+fn without_more_rights_the_same_environment_counts() {
+    if !is_root() {
+        return;
+    }
+    let copy = Copy::of(ACTOR, "plain");
+    let output = copy.run(false);
+    assert!(output.status.success(), "{output:?}");
+    assert!(copy.callers().join("rings/doorbell").exists() && !copy.default_logs().exists());
+    let said = String::from_utf8_lossy(&copy.run(true).stdout).into_owned();
+    assert!(said.contains("LASTWORDS_CONFIG") || said.contains("cannot read the configuration file"), "{said}");
+}
+
+#[test]
+fn the_tool_obeys_none_either() {
+    if !is_root() {
+        return;
+    }
+    let copy = Copy::of(TOOL, "tool");
+    assert!(raise(&copy.program, "setuid"));
+    let mut command = as_user(USER, &copy.program.to_string_lossy());
+    let output = command.args(["status"]).env("LASTWORDS_DIR", "/a-folder-of-the-callers").output().expect("run");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!said.contains("a-folder-of-the-callers"), "{said}");
+}
+
+#[test]
+fn an_error_of_a_configuration_file_says_where_and_not_what() {
+    let scratch = Scratch::new("config-error");
+    let config = scratch.path().join("secret");
+    fs::write(&config, format!("utc = true\n{SECRET}")).expect("written");
+    let mut command = Command::new(ACTOR);
+    let output =
+        command.arg("host").arg(scratch.path().join("logs")).env("LASTWORDS_CONFIG", &config).output().expect("run");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(7), "{said}");
+    assert!(said.contains("line 2, column ") && !said.contains("$6$"), "{said}");
+}
