@@ -93,6 +93,7 @@ not_under_loom! {
     mod snapshot;
     mod sys;
     mod thread;
+    mod timeline;
     mod values;
 
     pub use config::{Builder, Flusher, builder, init, init_from_env};

@@ -120,6 +120,8 @@ mutants! {
     AttachedLeft = "attached-left",
     /// A new ring does not get the names that levels have.
     NamesForgotten = "names-forgotten",
+    /// A record's clock is believed however far it is ahead of the flusher's.
+    ClockBelieved = "clock-believed",
     /// No defect to be caught: the drain writes no journal, to measure what the journal costs.
     JournalOff = "journal-off",
 }

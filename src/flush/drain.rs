@@ -45,6 +45,8 @@ const MARGIN_NS: u64 = 10_000;
 /// Nanoseconds before T from which on no lane holds lines back any more, whatever it shows: twice what one open slot may. A
 /// damaged ring may look open for ever, and a hostile one at another place each time.
 const HOLD_LIMIT_NS: u64 = 100_000_000;
+/// Time between two looks at what the kernel keeps time by.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(60);
 /// Time between two looks into the folder without being rung.
 const RESCAN_EVERY: Duration = Duration::from_secs(1);
 
@@ -97,6 +99,9 @@ pub struct Drain {
     /// The last pass failed: records wait in the rings.
     waiting: bool,
     journal_left: JournalLeft,
+    looked_at_clock: Instant,
+    /// A line has said that the kernel left the clock of the rings.
+    clock_told: bool,
 }
 
 impl Drain {
@@ -138,6 +143,8 @@ impl Drain {
             durable: Durable::new(),
             waiting: false,
             journal_left,
+            looked_at_clock: Instant::now(),
+            clock_told: false,
             margin: ticks(MARGIN_NS),
             hold_limit: ticks(HOLD_LIMIT_NS),
         })
@@ -184,14 +191,20 @@ impl Drain {
         self.write_notes();
         self.commit(Vec::new())?;
         let (start, now) = (clock::now(), Instant::now());
+        for role in &mut self.roles {
+            // The clock itself may have gone back.
+            role.youngest = role.youngest.min(start);
+        }
         self.floor = if mutant::is(Mutant::HeldForEver) { 0 } else { start.saturating_sub(self.hold_limit) };
         self.rescan(now)?;
+        self.look_at_clock(now);
         let limit = self.read_all(start, now)?;
         let mut pass = Pass::default();
         self.merge_earlier(&mut pass)?;
         self.limit = limit.min(start.saturating_sub(self.margin));
         self.merge(false, &mut pass)?;
         self.report_drops(false)?;
+        self.report_ahead()?;
         self.commit(Vec::new())?;
         self.finish_dead(false, &mut pass)?;
         self.tell_events()?;
@@ -243,6 +256,18 @@ impl Drain {
         self.listed = None;
         for ring in &mut self.rings {
             ring.disarm();
+        }
+    }
+
+    /// Says once that the kernel does not trust the clock any more by which the records are ordered.
+    fn look_at_clock(&mut self, now: Instant) {
+        if self.clock_told || now.duration_since(self.looked_at_clock) < LOOK_AT_CLOCK {
+            return;
+        }
+        self.looked_at_clock = now;
+        if let Some(source) = clock::left_for() {
+            self.clock_told = true;
+            self.note(lines::clock_left(&source));
         }
     }
 

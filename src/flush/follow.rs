@@ -2,6 +2,7 @@
 
 use crate::clock::{self, Anchor, Scale, Stretch, Timeline};
 use crate::error::{Error, Result};
+use crate::flush::ahead::Ahead;
 use crate::folder::Folder;
 use crate::flush::levelnames::LevelNames;
 use crate::flush::liveness::{Evidence, Verdict, Watch};
@@ -52,6 +53,8 @@ pub(crate) struct LaneFollow {
     pub(crate) taken: Position,
     /// Raw clock of the last record read.
     last_clock: u64,
+    /// The moment at which the records were read, as an order key: none of them was logged later.
+    read_at: u64,
     /// Raw clock of the last record taken.
     pub(crate) taken_clock: u64,
     /// The pass before which no record of this lane was open.
@@ -129,6 +132,8 @@ pub(crate) struct Follow {
     /// Records written below younger ones, and records found overwritten.
     pub(crate) late: u64,
     pub(crate) overwritten: u64,
+    /// Records whose clock was ahead when they were read.
+    pub(crate) ahead: Ahead,
     /// The two numbers that the ring shows.
     shown: (u64, u64),
     /// How often its crash file could not be written.
@@ -188,6 +193,7 @@ impl Follow {
             crash_failures: 0,
             late: control.late(),
             overwritten: control.overwritten(),
+            ahead: Ahead::default(),
             shown: (control.late(), control.overwritten()),
             closed: control.closed,
             fatal_signal: control.fatal_signal,
@@ -320,7 +326,7 @@ impl Follow {
     }
 
     fn hold(&mut self, pass: u64, now: Instant, was_read: &[bool]) -> u64 {
-        let keys: Vec<u64> = self.lanes.iter().map(|lane| self.order_key(lane.last_clock)).collect();
+        let keys: Vec<u64> = self.lanes.iter().map(|lane| self.order_key(lane, lane.last_clock)).collect();
         let lanes = self.lanes.iter_mut().zip(&self.snapshots).zip(keys).zip(was_read);
         // A lane that was not read, because records of it still wait, is read in the merge when it has no more.
         let read = lanes.filter(|(((_, snapshot), _), was_read)| **was_read && snapshot.kind != lane_kind::FINE);
@@ -347,7 +353,7 @@ impl Follow {
         let lane = &self.lanes[number];
         let overrun = lane.batch.is_empty() && lane.batch.more;
         let open = (lane.batch.open.is_some() || overrun) && lane.final_last.is_none();
-        Ok(if open { self.order_key(lane.last_clock) } else { u64::MAX })
+        Ok(if open { self.order_key(lane, lane.last_clock) } else { u64::MAX })
     }
 
     /// Reads more of one lane.
@@ -357,6 +363,9 @@ impl Follow {
         let extent = lane.extent(&self.snapshots[number]);
         let position = lane.taken.released.max(lane.batch.end);
         self.reader.read_lane(number, position, extent, slots_max, &mut lane.batch)?;
+        let read_at = self.now_key();
+        let lane = &mut self.lanes[number];
+        lane.read_at = read_at;
         self.damaged += lane.batch.damaged;
         if lane.batch.is_empty() {
             // Nothing but aborted or damaged slots: they are done with.
@@ -413,12 +422,28 @@ impl Follow {
             scales.push((clock, scale));
             scale
         }));
+        let now = self.now_key();
+        self.lanes.iter_mut().for_each(|lane| lane.read_at = now);
     }
 
-    /// What the records of this ring are ordered by: this process's raw ticks; for an earlier run, which is drained by
-    /// itself, the raw ticks on a scale that is the same for all rings of a boot.
+    /// What a lane's record is ordered by: its clock, but no later than the moment at which it was read. So a clock that
+    /// is ahead, or that went back since, does not stop its lane, and the lane's later records follow in their order.
     #[inline]
-    pub(crate) fn order_key(&self, clock: u64) -> u64 {
+    pub(crate) fn order_key(&self, lane: &LaneFollow, clock: u64) -> u64 {
+        let key = self.key_of(clock);
+        if mutant::is(Mutant::ClockBelieved) { key } else { key.min(lane.read_at) }
+    }
+
+    /// By how much a lane's record is ahead of the moment at which it was read; 0 for none.
+    #[inline]
+    pub(crate) fn ahead_by(&self, lane: &LaneFollow, clock: u64) -> u64 {
+        self.key_of(clock).saturating_sub(lane.read_at)
+    }
+
+    /// A raw clock on the scale of the order: this process's raw ticks; for an earlier run, which is drained by itself, the
+    /// raw ticks on a scale that is the same for all rings of a boot.
+    #[inline]
+    fn key_of(&self, clock: u64) -> u64 {
         if let Some(scale) = self.scale {
             if mutant::is(Mutant::WallClockOrder) { self.timeline.realtime_ns(clock) } else { scale.at(clock) }
         } else if self.same_clock {
@@ -426,6 +451,20 @@ impl Follow {
         } else {
             self.here.ticks_at(self.timeline.boottime_ns(clock))
         }
+    }
+
+    /// This moment on the same scale. Of another boot's nobody knows how far it went.
+    fn now_key(&self) -> u64 {
+        match self.scale {
+            None => clock::now(),
+            Some(scale) if self.same_clock && !mutant::is(Mutant::WallClockOrder) => scale.at(clock::now()),
+            Some(_) => u64::MAX,
+        }
+    }
+
+    /// Units of an order key in a second.
+    pub(crate) fn keys_a_second(&self) -> u64 {
+        if self.scale.is_some() { 1_000_000_000 } else { clock::measure_hz() }
     }
 
     /// Whether the ring is of another boot than this one.

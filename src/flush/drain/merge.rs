@@ -16,7 +16,7 @@ use crate::reader::Position;
 use crate::spill::{self, SpillReference};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes that the records of all lanes together may take in memory.
 const READ_BUDGET: usize = 12 << 20;
@@ -131,7 +131,8 @@ impl Drain {
     fn next_of(&self, ring: usize, lane: usize) -> Option<Next> {
         let follow = &self.rings[ring];
         let record = follow.lanes[lane].batch.peek()?;
-        Some(Reverse((follow.order_key(record.clock), follow.reader.header().uuid, lane, record.first, ring)))
+        let key = follow.order_key(&follow.lanes[lane], record.clock);
+        Some(Reverse((key, follow.reader.header().uuid, lane, record.first, ring)))
     }
 
     /// Renders records of one lane as long as they come before the `rival` of all other lanes.
@@ -151,7 +152,7 @@ impl Drain {
                 self.limit = self.limit.min(hold.max(self.floor));
             }
             let Some(clock) = follow.lanes[lane].batch.next_clock() else { return Ok(None) };
-            let key = follow.order_key(clock);
+            let key = follow.order_key(&follow.lanes[lane], clock);
             if key < clear && key <= self.limit {
                 continue;
             }
@@ -170,7 +171,11 @@ impl Drain {
         let role = &mut self.roles[role_number];
         role.begin(&mut self.outputs);
         let Some(clock) = ring.lanes[lane_number].batch.next_clock() else { return Ok(()) };
-        let ns = ring.realtime_ns(clock);
+        let by = ring.ahead_by(&ring.lanes[lane_number], clock);
+        let ahead = by > self.hold_limit;
+        // It was logged by now, whatever it says.
+        let latest = if ahead { clock::realtime_ns() } else { u64::MAX };
+        let ns = ring.realtime_ns(clock).min(latest);
         let lane = &ring.lanes[lane_number];
         let Some(record) = lane.batch.peek() else { return Ok(()) };
         let expected = lane.taken.next_message.max(1);
@@ -212,8 +217,12 @@ impl Drain {
         // Not before: a rotation commits what stands above this line, and removes the spills of that alone.
         self.spills.extend(spilled);
         let ring = &mut self.rings[ring_number];
+        if ahead {
+            ring.ahead.note(by);
+        }
         if !ring.earlier {
-            let (key, youngest) = (ring.order_key(clock), &mut self.roles[role_number].youngest);
+            let key = ring.order_key(&ring.lanes[lane_number], clock);
+            let youngest = &mut self.roles[role_number].youngest;
             ring.late += u64::from(key < *youngest);
             *youngest = key.max(*youngest);
         }
@@ -270,11 +279,29 @@ impl Drain {
         Ok(())
     }
 
+    /// A line about each ring that has told times from ahead of the clock, see [`Ahead`](crate::flush::ahead::Ahead).
+    pub(super) fn report_ahead(&mut self) -> Result<()> {
+        (0..self.rings.len()).try_for_each(|ring| self.tell_ahead(ring, false))
+    }
+
+    fn tell_ahead(&mut self, ring: usize, last: bool) -> Result<()> {
+        let follow = &mut self.rings[ring];
+        let Some((count, most)) = follow.ahead.due(last) else { return Ok(()) };
+        let by = Duration::from_secs_f64(most as f64 / follow.keys_a_second() as f64);
+        let (role, pid, text) = (follow.role, follow.reader.header().pid, lines::ahead(&follow.name, count, by));
+        self.line(role, clock::realtime_ns(), pid, Level::WARNING, &text)?;
+        // A pass that fails from here on does not say it again.
+        self.rings[ring].ahead.is_told();
+        Ok(())
+    }
+
     /// Death lines and removal of rings that have been drained to the end. Each ring's line and its removal are one
     /// entry of the journal, so that a line is never printed for a ring that is still there afterwards.
     pub(super) fn finish_dead(&mut self, earlier: bool, pass: &mut Pass) -> Result<()> {
         let done = |ring: &Follow| ring.earlier == earlier && ring.is_exhausted();
         while let Some(ring) = self.rings.iter().position(done) {
+            self.tell_ahead(ring, true)?;
+            self.commit(Vec::new())?;
             let follow = &self.rings[ring];
             let (role, header) = (follow.role, follow.reader.header());
             let (pid, uuid) = (header.pid, header.uuid);
