@@ -122,6 +122,8 @@ mutants! {
     NamesForgotten = "names-forgotten",
     /// A record's clock is believed however far it is ahead of the flusher's.
     ClockBelieved = "clock-believed",
+    /// A ring may cost as much in a pass as it likes.
+    BudgetUnbounded = "budget-unbounded",
     /// No defect to be caught: the drain writes no journal, to measure what the journal costs.
     JournalOff = "journal-off",
 }

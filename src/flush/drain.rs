@@ -166,6 +166,11 @@ impl Drain {
         self.listed.is_none() || self.rings.iter().any(|ring| ring.is_undecided() || ring.failures > 0)
     }
 
+    /// Whether lanes are left that no pass came to, because their ring had cost too much.
+    pub(crate) fn has_lanes_left(&self) -> bool {
+        self.rings.iter().any(Follow::has_lanes_left)
+    }
+
     /// One pass over all rings.
     ///
     /// # Errors
@@ -208,7 +213,10 @@ impl Drain {
         self.commit(Vec::new())?;
         self.finish_dead(false, &mut pass)?;
         self.tell_events()?;
-        pass.waiting = self.rings.iter().any(|ring| ring.lanes.iter().any(|lane| !lane.batch.is_empty()));
+        let waits = |ring: &Follow| {
+            ring.is_scanning() || ring.is_unfinished(now) || ring.lanes.iter().any(|lane| !lane.batch.is_empty())
+        };
+        pass.waiting = self.rings.iter().any(waits);
         Ok(pass)
     }
 
@@ -243,7 +251,10 @@ impl Drain {
     /// Whether a pass is due although no doorbell rang: a process has died, or the folder has changed.
     pub(crate) fn has_news(&mut self) -> bool {
         let now = Instant::now();
-        let died = |ring: &mut Follow| ring.look(now).is_err() || ring.dead.is_some();
+        let died = |ring: &mut Follow| {
+            ring.reader.source().forget_cost();
+            ring.look(now).is_err() || ring.dead.is_some() || ring.is_scanning() || ring.is_unfinished(now)
+        };
         let changed = fs::metadata(self.folder.rings())
             .map_or(true, |found| self.listed.is_none_or(|(_, seen)| seen != (found.mtime(), found.mtime_nsec())));
         let news = self.rings.iter_mut().filter(|ring| ring.dead.is_none()).any(died) || changed;

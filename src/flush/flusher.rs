@@ -134,7 +134,8 @@ impl Flusher {
             failures = 0;
             total.records += pass.records;
             total.removed += pass.removed;
-            let undecided = self.drain.has_undecided_rings() && start.elapsed() < LAST_LOOKS;
+            let undecided = self.drain.has_undecided_rings() && start.elapsed() < LAST_LOOKS
+                || self.drain.has_lanes_left();
             if pass.records == 0 && pass.removed == 0 && !pass.waiting && !undecided {
                 break;
             }

@@ -39,6 +39,15 @@ const LOOK_DOUBTFUL: Duration = Duration::from_millis(500);
 /// Time between two looks at what somebody else does to the ring's file.
 const LOOK_AT_FILE: Duration = Duration::from_millis(500);
 
+/// Bytes that one ring may cost in a pass, read, spilled and rendered ones together, before the pass goes on to others. A
+/// ring of the usual size that is full takes less than this; the last lane or record may take the sum beyond it.
+pub(crate) const BUDGET: u64 = 32 << 20;
+/// The same while the ring shows no record: a full one of the usual size is looked through for the end of its lanes.
+const BUDGET_IDLE: u64 = 12 << 20;
+/// A ring that has cost as much without showing any record is not read for so many times as long as that took, so that it
+/// takes a small part of the flusher's time.
+const REST_TIMES: u32 = 10;
+
 /// Longest time for which a spilled message that cannot be read holds everything up, before it counts as lost.
 const SPILL_WAIT: Duration = Duration::from_secs(2);
 
@@ -106,6 +115,14 @@ impl LaneFollow {
 /// The scales of an earlier run's clocks, by boot and kind.
 pub(crate) type Scales = Vec<(([u8; 16], u32), Scale)>;
 
+/// What is known of a dead process while its lanes are looked through, as many in a pass as the budget allows.
+#[derive(Debug)]
+struct Scan {
+    verdict: Verdict,
+    /// The last sequences of the lanes that are done.
+    last: Vec<u64>,
+}
+
 /// A ring as the flusher follows it.
 #[derive(Debug)]
 pub(crate) struct Follow {
@@ -132,6 +149,14 @@ pub(crate) struct Follow {
     /// Records written below younger ones, and records found overwritten.
     pub(crate) late: u64,
     pub(crate) overwritten: u64,
+    /// The lane at which the next pass goes on, and how many lanes of this round are left, after a pass that spent the
+    /// budget before it came to them.
+    next_lane: usize,
+    left: usize,
+    /// Until then it is not read, see [`REST_TIMES`].
+    rests_until: Option<Instant>,
+    /// A process that is dead, while its ring is looked through for its last records.
+    scan: Option<Scan>,
     /// Records whose clock was ahead when they were read.
     pub(crate) ahead: Ahead,
     /// The two numbers that the ring shows.
@@ -193,6 +218,10 @@ impl Follow {
             crash_failures: 0,
             late: control.late(),
             overwritten: control.overwritten(),
+            next_lane: 0,
+            left: 0,
+            rests_until: None,
+            scan: None,
             ahead: Ahead::default(),
             shown: (control.late(), control.overwritten()),
             closed: control.closed,
@@ -244,6 +273,9 @@ impl Follow {
             (false, false) => LOOK_UNSEEN,
         };
         let since = |moment: Option<Instant>| moment.map_or(Duration::MAX, |moment| now.duration_since(moment));
+        if let Some(scan) = self.scan.take() {
+            return self.scan(scan);
+        }
         if self.dead.is_some() || since(self.looked_for_end) < LOOK_ENDED {
             return Ok(());
         }
@@ -257,21 +289,62 @@ impl Follow {
             .map_err(Error::io("look at the lock of", self.reader.path()))?;
         let verdict = self.watch.settle(evidence.verdict(), now);
         if matches!(verdict, Verdict::Dead | Verdict::Exec) {
-            let control = self.reader.control()?;
-            let lanes = 0..self.lanes.len();
-            let last: Vec<u64> =
-                lanes.map(|lane| self.reader.last_sequence(lane, &mut self.scratch)).collect::<Result<_>>()?;
-            let rendered_max = rendered_max(&self.reader)?;
-            // All or nothing: of a ring that is dead in part, the rest would never be drained.
-            (self.closed, self.fatal_signal, self.dead) = (control.closed, control.fatal_signal, Some(verdict));
-            self.rendered_max = rendered_max;
-            // What somebody did to the file may be what the process died of.
-            self.looked_at_file = None;
-            self.lanes.iter_mut().zip(last).for_each(|(lane, last)| lane.final_last = Some(last));
+            return self.scan(Scan { verdict, last: Vec::new() });
         }
         // Only now: a look that failed is taken again.
         self.looked = Some(now);
         Ok(())
+    }
+
+    /// Looks for the last records of a dead process, lane after lane until the budget is spent.
+    fn scan(&mut self, mut scan: Scan) -> Result<()> {
+        while scan.last.len() < self.lanes.len() {
+            if self.is_idly_spent() {
+                self.scan = Some(scan);
+                return Ok(());
+            }
+            let last = self.reader.last_sequence(scan.last.len(), &mut self.scratch)?;
+            scan.last.push(last);
+        }
+        let control = self.reader.control()?;
+        let rendered_max = rendered_max(&self.reader)?;
+        // All or nothing: of a ring that is dead in part, the rest would never be drained.
+        (self.closed, self.fatal_signal, self.dead) = (control.closed, control.fatal_signal, Some(scan.verdict));
+        self.rendered_max = rendered_max;
+        // What somebody did to the file may be what the process died of.
+        self.looked_at_file = None;
+        self.lanes.iter_mut().zip(scan.last).for_each(|(lane, last)| lane.final_last = Some(last));
+        Ok(())
+    }
+
+    /// Whether its process is dead and its last records are still being looked for: it is not read meanwhile.
+    pub(crate) fn is_scanning(&self) -> bool {
+        self.scan.is_some()
+    }
+
+    /// Whether it has cost as much in this pass as a ring may.
+    #[inline]
+    pub(crate) fn is_spent(&self) -> bool {
+        self.reader.source().cost() > BUDGET && !mutant::is(Mutant::BudgetUnbounded)
+    }
+
+    fn is_idly_spent(&self) -> bool {
+        self.reader.source().cost() > BUDGET_IDLE && !mutant::is(Mutant::BudgetUnbounded)
+    }
+
+    /// Whether nothing of it waits to be shown.
+    fn is_idle(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.batch.is_empty())
+    }
+
+    /// Whether lanes are left that the budget did not reach, and it may be read now.
+    pub(crate) fn is_unfinished(&self, now: Instant) -> bool {
+        self.left > 0 && self.rests_until.is_none_or(|until| until <= now)
+    }
+
+    /// Whether lanes are left that the budget did not reach.
+    pub(crate) fn has_lanes_left(&self) -> bool {
+        self.left > 0
     }
 
     /// What somebody else did to the ring's file, now and then, each once.
@@ -302,16 +375,16 @@ impl Follow {
     /// READ:1 to READ:3 for every lane whose records have all been taken. Returns up to which raw clock lines may be
     /// written as far as this ring is concerned.
     pub(crate) fn read(&mut self, pass: u64, now: Instant, slots_max: u64) -> Result<u64> {
+        if self.rests_until.is_some_and(|until| now < until) {
+            return Ok(u64::MAX);
+        }
+        let began = Instant::now();
+        self.rests_until = None;
         self.reader.lanes(&mut self.scratch, &mut self.snapshots)?;
         self.pass = pass;
-        let mut was_read = vec![false; self.lanes.len()];
-        for (number, was_read) in was_read.iter_mut().enumerate() {
-            if self.snapshots[number].kind == lane_kind::FINE && !mutant::is(Mutant::FineDrained) {
-                self.lanes[number].exhausted = self.dead.is_some();
-            } else if self.lanes[number].batch.is_empty() {
-                self.refill(number, slots_max)?;
-                *was_read = true;
-            }
+        let was_read = self.read_lanes(slots_max)?;
+        if self.is_idle() && self.is_idly_spent() {
+            self.rests_until = Some(Instant::now() + REST_TIMES * began.elapsed());
         }
         if self.lanes.iter().zip(&was_read).any(|(lane, was_read)| *was_read && !lane.batch.is_empty()) {
             // Before any order key of this pass is computed, so that they all agree.
@@ -323,6 +396,31 @@ impl Follow {
             self.names.refresh(&self.reader)?;
         }
         Ok(if self.earlier { u64::MAX } else { self.hold(pass, now, &was_read) })
+    }
+
+    /// Reads the lanes from the one on at which the pass before this one had spent the budget, and says which were read.
+    fn read_lanes(&mut self, slots_max: u64) -> Result<Vec<bool>> {
+        let lanes = self.lanes.len();
+        let mut was_read = vec![false; lanes];
+        let (first, round) = (self.next_lane, if self.left > 0 { self.left } else { lanes });
+        let mut idle = self.is_idle();
+        // Those that the pass before this one left come first; the round begins anew behind them.
+        for step in 0..lanes {
+            let number = (first + step) % lanes;
+            if self.snapshots[number].kind == lane_kind::FINE && !mutant::is(Mutant::FineDrained) {
+                self.lanes[number].exhausted = self.dead.is_some();
+            } else if self.lanes[number].batch.is_empty() {
+                if self.is_spent() || idle && self.is_idly_spent() {
+                    (self.next_lane, self.left) = (number, round.saturating_sub(step));
+                    return Ok(was_read);
+                }
+                self.refill(number, slots_max)?;
+                was_read[number] = true;
+                idle &= self.lanes[number].batch.is_empty();
+            }
+        }
+        self.left = 0;
+        Ok(was_read)
     }
 
     fn hold(&mut self, pass: u64, now: Instant, was_read: &[bool]) -> u64 {

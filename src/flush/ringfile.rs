@@ -5,7 +5,7 @@ use crate::mutant::{self, Mutant};
 use crate::reader::{Source, open_file};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -31,6 +31,7 @@ pub(crate) struct RingFile {
     identity: (u64, u64),
     keep: bool,
     file: RefCell<Option<File>>,
+    cost: Cell<u64>,
 }
 
 impl RingFile {
@@ -38,7 +39,7 @@ impl RingFile {
     pub(crate) fn open(path: &Path, keep: bool) -> Result<RingFile> {
         let file = open_file(path)?;
         let identity = identity(&file).map_err(Error::io("look at the ring", path))?;
-        Ok(RingFile { path: path.to_owned(), identity, keep, file: RefCell::new(Some(file)) })
+        Ok(RingFile { path: path.to_owned(), identity, keep, file: RefCell::new(Some(file)), cost: Cell::new(0) })
     }
 
     /// Inode number.
@@ -49,6 +50,22 @@ impl RingFile {
     /// Whether the file stays open for good.
     pub(crate) fn is_kept(&self) -> bool {
         self.keep
+    }
+
+    /// What the ring has cost since that was last forgotten: bytes that were read, and those that were charged to it.
+    pub(crate) fn cost(&self) -> u64 {
+        self.cost.get()
+    }
+
+    /// Adds bytes to what the ring has cost.
+    #[inline]
+    pub(crate) fn charge(&self, bytes: u64) {
+        self.cost.set(self.cost.get().saturating_add(bytes));
+    }
+
+    /// Begins to count anew.
+    pub(crate) fn forget_cost(&self) {
+        self.cost.set(0);
     }
 
     /// Closes the file until its next use, unless it is kept.
@@ -119,6 +136,7 @@ fn identity(file: &File) -> io::Result<(u64, u64)> {
 
 impl Source for RingFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.charge(buffer.len() as u64);
         self.with(|file| FileExt::read_at(file, buffer, offset))
     }
 }

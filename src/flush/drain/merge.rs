@@ -39,7 +39,9 @@ impl Drain {
         let (mut failed, mut news) = (Vec::new(), Vec::new());
         for (number, ring) in self.rings.iter_mut().enumerate() {
             let slots_max = slots_max(ring, lanes);
+            ring.reader.source().forget_cost();
             match ring.look(now).and_then(|()| ring.read(pass, now, slots_max)) {
+                Ok(_) if ring.is_scanning() => {}
                 Ok(hold) => {
                     limit = limit.min(hold.max(self.floor));
                     ring.failures = 0;
@@ -104,6 +106,8 @@ impl Drain {
         let live = std::mem::replace(&mut self.limit, u64::MAX);
         self.merge(true, pass)?;
         self.limit = live;
+        // The rest of them comes under a line of its own, because others have their turn in between.
+        self.rings.iter_mut().filter(|ring| ring.is_spent()).for_each(|ring| ring.headed = false);
         self.report_drops(true)?;
         self.commit(Vec::new())?;
         self.finish_dead(true, pass)
@@ -120,6 +124,10 @@ impl Drain {
         while let Some(Reverse((key, _, lane, _, ring))) = heap.pop() {
             if key > self.limit {
                 break;
+            }
+            if self.rings[ring].is_spent() {
+                // Its other records come in the next pass, below what others have now.
+                continue;
             }
             let rival = heap.peek().copied();
             let next = self.run(ring, lane, rival, pass)?;
@@ -146,6 +154,9 @@ impl Drain {
             self.emit(ring, lane)?;
             pass.records += 1;
             let follow = &mut self.rings[ring];
+            if follow.is_spent() {
+                return Ok(None);
+            }
             if follow.is_behind(lane) {
                 let slots = slots_max(follow, lanes);
                 let hold = follow.refill_in_merge(lane, slots)?;
@@ -204,18 +215,21 @@ impl Drain {
         role.record_unspilled(outputs, &record, &unspilled, site, &from);
         let spilled = match unspilled {
             Ok(None) => None,
-            Ok(Some(_)) => SpillReference::from_bytes(record.body).map(|found| spill::path(ring.reader.entry(), found.number)),
+            Ok(Some(_)) => SpillReference::from_bytes(record.body)
+                .map(|found| (spill::path(ring.reader.entry(), found.number), found.length)),
             Err(_) => {
                 ring.damaged += 1;
                 None
             }
         };
+        let made = role.made(outputs) as u64;
+        ring.reader.source().charge(made + spilled.as_ref().map_or(0, |(_, length)| *length));
         if dead {
-            ring.rendered += role.made(outputs) as u64;
+            ring.rendered += made;
         }
         self.rotate_before(role_number)?;
         // Not before: a rotation commits what stands above this line, and removes the spills of that alone.
-        self.spills.extend(spilled);
+        self.spills.extend(spilled.map(|(path, _)| path));
         let ring = &mut self.rings[ring_number];
         if ahead {
             ring.ahead.note(by);
