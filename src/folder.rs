@@ -17,10 +17,14 @@ use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
 use crate::reader::is_role;
 use rustix::fs::{CWD, FileType, Mode, OFlags};
+#[cfg(feature = "flusher")]
+use rustix::fs::{AtFlags, Timespec, Timestamps};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+#[cfg(feature = "flusher")]
+use std::time::Duration;
 
 /// Name ending of log files whose lines are JSON.
 pub const JSON_ENDING: &str = ".jsonl";
@@ -86,6 +90,13 @@ impl Folder {
     /// # Errors
     /// [`Error::Folder`] if it is a symbolic link, no folder, or somebody else's; [`Error::Io`] if it cannot be made.
     pub fn create(path: &Path) -> Result<Folder> {
+        let folder = Folder::make(path)?;
+        folder.refuse_network(false)?;
+        Ok(folder)
+    }
+
+    /// The same, wherever the rings are: that is looked at by [`Folder::refuse_network`], when it is known.
+    pub(crate) fn make(path: &Path) -> Result<Folder> {
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             make(parent)?;
         }
@@ -94,8 +105,34 @@ impl Folder {
         let folder = Folder::open(path)?;
         make(&folder.rings)?;
         check(&folder.rings)?;
-        refuse_network(&folder.rings)?;
         Ok(folder)
+    }
+
+    /// Whether the rings can be where they are: not on a file system of the network, and with `allow_fuse` on FUSE, which
+    /// may be one.
+    ///
+    /// # Errors
+    /// [`Error::Folder`] if not, with what can be done; [`Error::Io`] if it cannot be looked at.
+    pub(crate) fn refuse_network(&self, allow_fuse: bool) -> Result<()> {
+        let path = self.rings.as_path();
+        let found =
+            rustix::fs::statfs(path).map_err(|error| Error::io("look at the file system of", path)(error.into()))?;
+        let magic = found.f_type as u64 & 0xffff_ffff;
+        let elsewhere = "put the rings on a local disk or in memory, for instance `rings` or LASTWORDS_RINGS = /dev/shm/logs; \
+                         the log files may stay";
+        match network_name(magic) {
+            Some(name) => {
+                Err(Error::folder(path, format!("it is on a network file system ({name}); {elsewhere}")))
+            }
+            None if magic == FUSE && !allow_fuse => Err(Error::folder(
+                path,
+                format!(
+                    "it is on FUSE, which may be a network file system (sshfs, s3fs, GlusterFS, virtiofs); {elsewhere}, or for \
+                     a local one, bindfs for instance, set `allow_fuse` or LASTWORDS_ALLOW_FUSE = true"
+                ),
+            )),
+            None => Ok(()),
+        }
     }
 
     /// The same folder with its rings elsewhere, in memory for instance. All processes of the folder, and its tools,
@@ -106,7 +143,6 @@ impl Folder {
     pub fn with_rings(self, rings: &Path) -> Result<Folder> {
         make(rings)?;
         check(rings)?;
-        refuse_network(rings)?;
         let rings = std::path::absolute(rings).map_err(Error::io("find the folder", rings))?;
         Ok(Folder { rings, ..self })
     }
@@ -115,12 +151,12 @@ impl Folder {
     ///
     /// # Errors
     /// As [`Folder::create`].
-    pub fn create_default(path: &Path) -> Result<Folder> {
+    pub(crate) fn make_default(path: &Path) -> Result<Folder> {
         if let Some(parent) = path.parent() {
             make(parent)?;
             check(parent)?;
         }
-        Folder::create(path)
+        Folder::make(path)
     }
 
     /// Takes an existing folder. The administrator may look at and drain those of others.
@@ -249,6 +285,35 @@ impl Folder {
     }
 }
 
+/// Age at which a file in the rings folder is made young again.
+#[cfg(feature = "flusher")]
+const OLD: Duration = Duration::from_secs(3600);
+
+impl Folder {
+    /// Makes the times of old files in the rings folder those of now: what cleans up by age (systemd-tmpfiles, tmpwatch) takes
+    /// the files of a service that says nothing for days for leftovers. What cannot be touched stays as it is.
+    #[cfg(feature = "flusher")]
+    pub(crate) fn keep_young(&self) {
+        let is_ours = |name: &str| {
+            let endings = [".spill", ".attached", SHM_ENDING, RING_ENDING];
+            matches!(name, "flusher.lock" | "doorbell" | "journal.a" | "journal.b") || endings.iter().any(|end| name.ends_with(end))
+        };
+        let is_old = |entry: &fs::DirEntry| {
+            let changed = entry.metadata().ok().and_then(|found| found.modified().ok());
+            changed.and_then(|changed| changed.elapsed().ok()).is_some_and(|age| age > OLD)
+        };
+        let now = Timestamps { last_access: UTIME_NOW, last_modification: UTIME_NOW };
+        for entry in fs::read_dir(&self.rings).into_iter().flatten().flatten() {
+            if entry.file_name().to_str().is_some_and(is_ours) && is_old(&entry) {
+                let _ = rustix::fs::utimensat(CWD, entry.path(), &now, AtFlags::SYMLINK_NOFOLLOW);
+            }
+        }
+    }
+}
+
+#[cfg(feature = "flusher")]
+const UTIME_NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+
 /// Makes durable what was made, renamed and removed in the folder at `path`.
 ///
 /// # Errors
@@ -276,33 +341,34 @@ fn make(path: &Path) -> Result<()> {
 }
 
 /// File systems on which stores, locks and renames of several machines meet: what is promised does not hold there.
-const NETWORK: [(u64, &str); 11] = [
+const NETWORK: [(u64, &str); 20] = [
     (0x6969, "NFS"),
     (0x517b, "SMB"),
     (0xff53_4d42, "CIFS"),
     (0xfe53_4d42, "SMB2"),
     (0x0102_1997, "9p"),
     (0x5346_414f, "AFS"),
+    (0x6b41_4653, "AFS"),
     (0x7375_7245, "Coda"),
     (0x564c, "NCP"),
     (0x00c3_6400, "Ceph"),
     (0x0bd0_0bd0, "Lustre"),
     (0x4750_4653, "GPFS"),
+    (0x7461_636f, "OCFS2"),
+    (0x0116_1970, "GFS2"),
+    (0x2003_0528, "OrangeFS"),
+    (0x1983_0326, "BeeGFS"),
+    (0xaad7_aaea, "PanFS"),
+    (0x786f_4256, "vboxsf, VirtualBox shared folders"),
+    (0xbacb_acbc, "vmhgfs, VMware shared folders"),
+    (0x7c7c_6673, "prl_fs, Parallels shared folders"),
 ];
+
+/// FUSE says nothing of what is behind it.
+const FUSE: u64 = 0x6573_5546;
 
 fn network_name(magic: u64) -> Option<&'static str> {
     NETWORK.iter().find(|(known, _)| *known == magic & 0xffff_ffff).map(|(_, name)| *name)
-}
-
-fn refuse_network(path: &Path) -> Result<()> {
-    let found = rustix::fs::statfs(path).map_err(|error| Error::io("look at the file system of", path)(error.into()))?;
-    match network_name(found.f_type as u64) {
-        None => Ok(()),
-        Some(name) => Err(Error::folder(
-            path,
-            format!("it is on a network file system ({name}); put the rings on a local disk or in memory, the log files may stay"),
-        )),
-    }
 }
 
 fn check(path: &Path) -> Result<()> {
@@ -358,7 +424,13 @@ mod tests {
         assert_eq!(network_name(0x6969), Some("NFS"));
         assert_eq!(network_name(0xffff_ffff_ff53_4d42), Some("CIFS"), "sign-extended");
         assert_eq!(network_name(0xef53), None, "ext4");
-        assert!(refuse_network(&std::env::temp_dir()).is_ok());
+        for (magic, name) in [(0x7461_636f, "OCFS2"), (0x0116_1970, "GFS2"), (0x786f_4256, "vboxsf"), (0x2003_0528, "OrangeFS")] {
+            assert!(network_name(magic).is_some_and(|found| found.starts_with(name)), "{name}");
+        }
+        assert_eq!(network_name(FUSE), None, "that is asked about by itself");
+        let path = scratch("network");
+        assert!(Folder::create(&path).is_ok());
+        fs::remove_dir_all(path).expect("removed");
     }
 
     #[test]

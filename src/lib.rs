@@ -104,7 +104,7 @@ not_under_loom! {
     pub use level::Level;
     pub use log::Log;
     pub use ring::Memory;
-    pub use registry::{close, flush, folder, name_level, set_log};
+    pub use registry::{close, flush, folder, name_level, set_log, sigbus_guard_first};
     pub use site::record_bytes;
     pub use thread::name_thread;
     #[cfg(feature = "tracing")]

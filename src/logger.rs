@@ -114,7 +114,7 @@ impl Logger {
         let spec = builder.ring_spec()?;
         let folder = builder.make_folder()?;
         let mut ring = Ring::create(&folder, &spec)?;
-        if builder.settings.sigbus_guard.unwrap_or(false) {
+        if builder.settings.sigbus_guard.unwrap_or(true) {
             ring.guard();
         }
         let doorbell = folder.doorbell()?;

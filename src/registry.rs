@@ -14,7 +14,7 @@ use crate::mutant::{self, Mutant};
 use crate::named::NamedLevels;
 use crate::ring::Ring;
 use crate::sys::process_page::ProcessPageCell;
-use crate::sys::{fatal, hooks, signals};
+use crate::sys::{fatal, guard, hooks, signals};
 use crossbeam_utils::Backoff;
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
@@ -269,6 +269,14 @@ pub fn close() {
     for logger in cells().filter_map(|cell| cell.page.get()).filter(heard) {
         logger.ring().close(closed::EXIT, 0);
     }
+}
+
+/// Puts the guard of the rings against SIGBUS before a handler that was installed after `init`, and that takes every SIGBUS for
+/// the end: Python's faulthandler, for instance. What is not the guard's goes on to that handler, and from there to those
+/// before it. Call it after that handler is installed; for more than one such handler it does nothing. Where no ring is
+/// guarded, it does nothing either.
+pub fn sigbus_guard_first() {
+    guard::come_first();
 }
 
 /// Wakes whoever flushes for the loggers of this process.

@@ -25,7 +25,8 @@ use crate::sys::map::RingMap;
 use crate::table::{CallSiteRef, LevelName, TableWriter};
 use bytemuck::Zeroable;
 use shared_memory::{ShmemConf, ShmemError};
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::{FallocateFlags, FlockOperation, IFlags};
+use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -151,6 +152,7 @@ impl Ring {
         let name = format!("{}{RING_ENDING}", stem(&spec.role, &header));
         let rings = folder.rings();
         let nameless = Nameless::create(&rings, &name)?;
+        never_copy_on_write(nameless.file());
         let map = fill(nameless.file(), spec, &header, &rings, |file| RingMap::new(file, spec.geometry))?;
         let file = nameless.publish()?;
         let (path, entry) = (rings.join(&name), rings.join(&name));
@@ -390,6 +392,35 @@ fn refuse_file_size_limit(size: u64) -> Result<()> {
     }
 }
 
+/// File systems that write elsewhere what is stored in place, so that preallocated bytes may still find no room: btrfs,
+/// bcachefs.
+const COPYING: [u64; 2] = [0x9123_683e, 0xca45_1a4e];
+
+/// Has the file system store the ring in place where it can be told to, which only an empty file can. It still copies what
+/// a snapshot or a reflink shares.
+fn never_copy_on_write(file: &File) {
+    if rustix::fs::fstatfs(file).is_ok_and(|found| COPYING.contains(&(found.f_type as u64 & 0xffff_ffff))) {
+        // The guard against SIGBUS remains where this is refused.
+        let _ = rustix::fs::ioctl_getflags(file).and_then(|flags| rustix::fs::ioctl_setflags(file, flags | IFlags::NOCOW));
+    }
+}
+
+/// Reserves `size` bytes, by writing them where the file system has no other way.
+fn reserve(file: &File, size: u64) -> io::Result<()> {
+    const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+        done => return Ok(done?),
+    }
+    let mut offset = 0;
+    while offset < size {
+        let length = (size - offset).min(ZEROS.len() as u64);
+        file.write_all_at(&ZEROS[..length as usize], offset)?;
+        offset += length;
+    }
+    Ok(())
+}
+
 fn fill(
     file: &File,
     spec: &RingSpec,
@@ -398,8 +429,7 @@ fn fill(
     map: impl FnOnce(&File) -> io::Result<RingMap>,
 ) -> Result<RingMap> {
     let size = spec.geometry.file_size();
-    rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size)
-        .map_err(|error| Error::io("reserve space for the ring in", rings)(error.into()))?;
+    reserve(file, size).map_err(Error::io("reserve space for the ring in", rings))?;
     file.write_all_at(bytemuck::bytes_of(header), 0).map_err(Error::io("write the ring's header in", rings))?;
     rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
         .map_err(|error| Error::io("lock the ring in", rings)(error.into()))?;

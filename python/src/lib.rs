@@ -38,7 +38,7 @@ mod native {
     #[pymodule_export]
     use super::methods::fast_methods;
     #[pymodule_export]
-    use super::process::{after_fork_in_child, after_fork_in_parent, before_fork, close};
+    use super::process::{after_fork_in_child, after_fork_in_parent, before_fork, close, sigbus_guard_first};
     #[pymodule_export]
     use super::ring::{Ring, configured_levels, configured_record_level, name_thread};
     #[pymodule_export]

@@ -38,3 +38,9 @@ pub(crate) fn after_fork_in_child() {
 pub(crate) fn close() {
     lastwords::close();
 }
+
+/// Puts the guard of the rings before the handler of SIGBUS that faulthandler has just installed.
+#[pyfunction]
+pub(crate) fn sigbus_guard_first() {
+    lastwords::sigbus_guard_first();
+}

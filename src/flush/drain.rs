@@ -214,7 +214,8 @@ impl Drain {
         self.finish_dead(false, &mut pass)?;
         self.tell_events()?;
         let waits = |ring: &Follow| {
-            ring.is_scanning() || ring.is_unfinished(now) || ring.lanes.iter().any(|lane| !lane.batch.is_empty())
+            let waits_for_crash_file = ring.is_exhausted() && ring.crash_again.is_some();
+            waits_for_crash_file || ring.is_scanning() || ring.is_unfinished(now) || ring.lanes.iter().any(|lane| !lane.batch.is_empty())
         };
         pass.waiting = self.rings.iter().any(waits);
         Ok(pass)

@@ -195,6 +195,8 @@ impl Flusher {
                 }
                 self.lock.beat();
             }
+            // Every ten seconds in which nothing is said, or less often.
+            self.drain.folder().keep_young();
         } else {
             self.sleep = SLEEP_MIN;
         }

@@ -163,6 +163,8 @@ pub(crate) struct Follow {
     shown: (u64, u64),
     /// How often its crash file could not be written.
     pub(crate) crash_failures: u32,
+    /// When that is tried again.
+    pub(crate) crash_again: Option<Instant>,
     /// How often in a row it could not be read.
     pub(crate) failures: u32,
     pub(crate) looked_at: Option<Instant>,
@@ -216,6 +218,7 @@ impl Follow {
             headed: false,
             failures: 0,
             crash_failures: 0,
+            crash_again: None,
             late: control.late(),
             overwritten: control.overwritten(),
             next_lane: 0,

@@ -47,9 +47,9 @@ impl RingMap {
         Ok(RingMap { base, geometry, guard: None })
     }
 
-    /// Has a cut of the file end the ring instead of the process, see [`guard`].
+    /// Has a SIGBUS in its memory end the ring instead of the process, see [`guard`].
     pub(crate) fn guard(&mut self) {
-        self.guard = guard::watch(self.base as usize, self.geometry.file_size() as usize);
+        self.guard = Some(guard::watch(self.base as usize, self.geometry.file_size() as usize));
     }
 
     /// Whether the guard has replaced a part of the ring.

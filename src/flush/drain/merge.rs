@@ -25,8 +25,10 @@ const READ_MAX: usize = 2048;
 /// Slots that are read at once however many lanes are in use.
 const READ_MIN: usize = 64;
 
-/// Passes that a crash file that cannot be written fails, before it is given up.
-const CRASH_TRIES: u32 = 3;
+/// How often a crash file that cannot be written is tried, before the death is told without one.
+const CRASH_TRIES: u32 = 4;
+/// Time between two of these tries.
+const CRASH_AGAIN: Duration = Duration::from_millis(100);
 
 /// A lane's next record in the merge.
 type Next = Reverse<(u64, [u8; 16], usize, u64, usize)>;
@@ -312,7 +314,10 @@ impl Drain {
     /// Death lines and removal of rings that have been drained to the end. Each ring's line and its removal are one
     /// entry of the journal, so that a line is never printed for a ring that is still there afterwards.
     pub(super) fn finish_dead(&mut self, earlier: bool, pass: &mut Pass) -> Result<()> {
-        let done = |ring: &Follow| ring.earlier == earlier && ring.is_exhausted();
+        let now = Instant::now();
+        let done = |ring: &Follow| {
+            ring.earlier == earlier && ring.is_exhausted() && ring.crash_again.is_none_or(|again| again <= now)
+        };
         while let Some(ring) = self.rings.iter().position(done) {
             self.tell_ahead(ring, true)?;
             self.commit(Vec::new())?;
@@ -329,7 +334,8 @@ impl Drain {
                 self.commit(Vec::new())?;
             }
             if let Some(mut text) = death {
-                text += &self.write_crash_file(ring)?;
+                let Some(crash_file) = self.write_crash_file(ring, now) else { continue };
+                text += &crash_file;
                 // What is in the journal without the removal must not hold the line.
                 self.commit(Vec::new())?;
                 self.line(role, clock::realtime_ns(), pid, Level::CRITICAL, &text)?;
@@ -351,24 +357,27 @@ impl Drain {
 }
 
 impl Drain {
-    /// Writes the crash file of a ring whose process died without closing it. Returns what the death line says of it. A
-    /// file that cannot be written fails the pass, so that it is tried again, but not for ever.
-    fn write_crash_file(&mut self, ring: usize) -> Result<String> {
+    /// Writes the crash file of a ring whose process died without closing it. Returns what the death line says of it; None
+    /// if it cannot be written now and is to be tried again, which holds no other ring up and is not done for ever.
+    fn write_crash_file(&mut self, ring: usize, now: Instant) -> Option<String> {
         let follow = &mut self.rings[ring];
         let keep = match follow.reader.header().crash_keep {
             0 => CRASH_FILES_DEFAULT,
             stated => stated - 1,
         };
         if keep == 0 || !follow.closed.is_crash() {
-            return Ok(String::new());
+            return Some(String::new());
         }
         let written = blackbox::write_crash_file(&self.folder, &follow.name, keep as usize, self.durable.is_on());
+        follow.crash_failures += u32::from(written.is_err());
         match written {
-            Ok(name) => Ok(format!("; its black box is {name}")),
-            Err(error) if follow.crash_failures >= CRASH_TRIES => Ok(format!("; its black box could not be kept ({error})")),
-            Err(error) => {
-                follow.crash_failures += 1;
-                Err(error)
+            Ok(name) => Some(format!("; its black box is {name}")),
+            Err(error) if follow.crash_failures >= CRASH_TRIES && !mutant::is(Mutant::CrashFileForEver) => {
+                Some(format!("; its black box could not be kept ({error})"))
+            }
+            Err(_) => {
+                follow.crash_again = Some(now + CRASH_AGAIN);
+                None
             }
         }
     }
