@@ -407,7 +407,7 @@ fn never_copy_on_write(file: &File) {
 
 /// Reserves `size` bytes, by writing them where the file system has no other way.
 fn reserve(file: &File, size: u64) -> io::Result<()> {
-    const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
     match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
         done => return Ok(done?),

@@ -281,7 +281,8 @@ mod tests {
     fn after_whatever_the_clock_did_times_are_right_again_from_the_next_anchor_on() {
         // Anchors; then raw clocks, and the second that each is of.
         let day = 86_400;
-        let cases: [(&str, Vec<Anchor>, Vec<(u64, f64)>); 6] = [
+        type Case = (&'static str, Vec<Anchor>, Vec<(u64, f64)>);
+        let cases: [Case; 6] = [
             (
                 "the counter restarted in a sleep of an hour",
                 vec![at(100, 100 * HZ), at(101, 101 * HZ), at(3_701, HZ / 10), at(3_702, HZ / 10 + HZ)],
