@@ -28,6 +28,7 @@ pub mod stderr;
 pub mod template;
 pub mod value;
 
+mod ahead;
 mod append;
 mod apply;
 pub(crate) mod console;
