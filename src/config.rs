@@ -198,13 +198,22 @@ impl Builder {
         self
     }
 
-    /// Whether the process survives that somebody cuts its ring's file while it logs. Default false: a store behind the
-    /// end of a file that was truncated is SIGBUS, which ends the process; its records up to then are safe as always.
+    /// Whether the rings may be on FUSE. Default false, because what is behind FUSE may be a network file system, where stores
+    /// and locks of several machines meet. Say yes for a local one such as bindfs.
+    pub fn allow_fuse(mut self, allow: bool) -> Builder {
+        self.settings.allow_fuse = Some(allow);
+        self
+    }
+
+    /// Whether the process survives a SIGBUS in its own ring. Default true. A ring is a mapped file, and a store into it is
+    /// SIGBUS where somebody truncated that file, or where a file system that copies on write (btrfs) finds no room on a full
+    /// disk.
     ///
-    /// With the guard, a handler for SIGBUS puts a private page of zeros in the place of each page that is gone. What is
-    /// logged there reaches no file; the process says so once on standard error, the flusher in the log, and `flush`
-    /// returns an error. SIGBUS for any other reason goes to the handler that was there before, so that a program which
-    /// installs one of its own does so before `init`.
+    /// A handler for SIGBUS puts a private page of zeros in the place of each page that is gone. What is logged there reaches
+    /// no file; the process says so once on standard error, the flusher in the log, and `flush` returns an error. SIGBUS for
+    /// any other reason goes to the handler that was there before, so that a program which installs one of its own does so
+    /// before `init`, or hands on what is not its own. With false, the process ends by the signal; its records up to then are
+    /// safe as always.
     pub fn sigbus_guard(mut self, guard: bool) -> Builder {
         self.settings.sigbus_guard = Some(guard);
         self
@@ -406,22 +415,24 @@ impl Builder {
     pub(crate) fn make_folder(&self, access: Access) -> Result<Folder> {
         let folder = self.make_log_folder(access)?;
         folder.check_access(access)?;
-        match &self.settings.rings {
-            Some(rings) => folder.with_rings(rings),
-            None => Ok(folder),
-        }
+        let folder = match &self.settings.rings {
+            Some(rings) => folder.with_rings(rings)?,
+            None => folder,
+        };
+        folder.refuse_network(self.settings.allow_fuse.unwrap_or(false))?;
+        Ok(folder)
     }
 
     /// Makes the folder. Where the default one cannot be trusted, one that carries the user's id takes its place.
     fn make_log_folder(&self, access: Access) -> Result<Folder> {
         if let Some(path) = &self.settings.dir {
             let for_group = self.settings.group_folder.unwrap_or(false);
-            return Folder::create_for(path, if for_group { Trust::Group } else { Trust::Own }, access);
+            return Folder::make_for(path, if for_group { Trust::Group } else { Trust::Own }, access);
         }
-        Folder::create_default(&default_path(&self.app_name()), access).or_else(|error| {
+        Folder::make_default(&default_path(&self.app_name()), access).or_else(|error| {
             let uid = rustix::process::geteuid().as_raw();
             let own = default_path(&format!("{}-{uid}", self.app_name()));
-            let folder = Folder::create_default(&own, access)?;
+            let folder = Folder::make_default(&own, access)?;
             complain(format_args!("{error}; logging to {} instead", own.display()));
             Ok(folder)
         })

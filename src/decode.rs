@@ -167,7 +167,7 @@ pub enum Extent {
 }
 
 /// Slots that one run reads again before it takes what it sees for final, so that a hostile writer cannot hold it.
-const REREADS_MAX: u32 = 1 << 17;
+const REREADS_MAX: u32 = 1 << 15;
 
 /// One run of the decoder over slots that were read.
 pub(crate) struct Decoder<'r, S> {

@@ -14,6 +14,8 @@
 //! ```
 
 use crate::access::Access;
+#[cfg(feature = "flusher")]
+use crate::clock;
 use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
@@ -25,6 +27,8 @@ use crate::settings::variable;
 use rustix::fs::{FileType, Mode, Stat};
 use std::io;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "flusher")]
+use std::time::Duration;
 
 /// Name ending of log files whose lines are JSON.
 pub const JSON_ENDING: &str = ".jsonl";
@@ -91,11 +95,14 @@ impl Folder {
     /// # Errors
     /// [`Error::Folder`] if it is a symbolic link, no folder, or somebody else's; [`Error::Io`] if it cannot be made.
     pub fn create(path: &Path) -> Result<Folder> {
-        Folder::create_for(path, Trust::Own, Access::default())
+        let folder = Folder::make_for(path, Trust::Own, Access::default())?;
+        folder.refuse_network(false)?;
+        Ok(folder)
     }
 
-    /// The same for a folder of whom `trust` says, which those can read whom `access` names, if it is made.
-    pub(crate) fn create_for(path: &Path, trust: Trust, access: Access) -> Result<Folder> {
+    /// The same for a folder of whom `trust` says, which those can read whom `access` names, if it is made; wherever the rings
+    /// are: that is looked at by [`Folder::refuse_network`], when it is known.
+    pub(crate) fn make_for(path: &Path, trust: Trust, access: Access) -> Result<Folder> {
         let path = absolute(path)?;
         let found = hold_or_make(&path, trust, access)?;
         let rings = path.join("rings");
@@ -112,13 +119,40 @@ impl Folder {
         let name = format!("access-{}", std::process::id());
         let _acting = open::acting_in(Some(&self.path));
         let made = Nameless::create(&self.path, &name)?;
-        access.give(made.file()).map_err(|error| {
+        made.file().and_then(|file| access.give(file)).map_err(|error| {
             let path = self.path.display();
             let why = format!(
-                "files of this user cannot be given to group {group}, which it is not in ({error}); add the user to the group, or give the folder to it instead, as root: chgrp {group} {path}; chmod g+s {path}"
+                "files of this user cannot be given to group {group}, which it is not in ({error}); add the user to the group, or \
+                 give the folder to it instead, as root: chgrp {group} {path}; chmod g+s {path}"
             );
             Error::setting("file_group", why)
         })
+    }
+
+    /// Whether the rings can be where they are: not on a file system of the network, and with `allow_fuse` on FUSE, which
+    /// may be one.
+    ///
+    /// # Errors
+    /// [`Error::Folder`] if not, with what can be done; [`Error::Io`] if it cannot be looked at.
+    pub(crate) fn refuse_network(&self, allow_fuse: bool) -> Result<()> {
+        let path = self.rings.as_path();
+        let found = open::file_system(path).map_err(Error::io("look at the file system of", path))?;
+        let magic = found.f_type as u64 & 0xffff_ffff;
+        let elsewhere = "put the rings on a local disk or in memory, for instance `rings` or LASTWORDS_RINGS = /dev/shm/logs; \
+                         the log files may stay";
+        match network_name(magic) {
+            Some(name) => {
+                Err(Error::folder(path, format!("it is on a network file system ({name}); {elsewhere}")))
+            }
+            None if magic == FUSE && !allow_fuse => Err(Error::folder(
+                path,
+                format!(
+                    "it is on FUSE, which may be a network file system (sshfs, s3fs, GlusterFS, virtiofs); {elsewhere}, or for \
+                     a local one, bindfs for instance, set `allow_fuse` or LASTWORDS_ALLOW_FUSE = true"
+                ),
+            )),
+            None => Ok(()),
+        }
     }
 
     /// The same folder with its rings elsewhere, in memory for instance. All processes of the folder, and its tools,
@@ -137,12 +171,12 @@ impl Folder {
     ///
     /// # Errors
     /// As [`Folder::create`].
-    pub(crate) fn create_default(path: &Path, access: Access) -> Result<Folder> {
+    pub(crate) fn make_default(path: &Path, access: Access) -> Result<Folder> {
         if let Some(parent) = path.parent() {
             make(parent, access.way_mode(), None)?;
             check(parent, Trust::Nobody)?;
         }
-        Folder::create_for(path, Trust::Nobody, access)
+        Folder::make_for(path, Trust::Nobody, access)
     }
 
     /// Takes an existing folder of this user's, or of a group's whose rings are this user's. A tool of root's becomes the
@@ -276,6 +310,32 @@ impl Folder {
     }
 }
 
+/// Age at which a file in the rings folder is made young again.
+#[cfg(feature = "flusher")]
+const OLD: Duration = Duration::from_secs(3600);
+
+impl Folder {
+    /// Makes the times of old files in the rings folder those of now: what cleans up by age (systemd-tmpfiles, tmpwatch) takes
+    /// the files of a service that says nothing for days for leftovers. What cannot be touched stays as it is.
+    #[cfg(feature = "flusher")]
+    pub(crate) fn keep_young(&self) {
+        let is_ours = |name: &str| {
+            let endings = [".spill", ".attached", SHM_ENDING, RING_ENDING];
+            matches!(name, "flusher.lock" | "doorbell" | "journal.a" | "journal.b") || endings.iter().any(|end| name.ends_with(end))
+        };
+        let is_old = |path: &Path| {
+            let changed = open::look(path).ok().and_then(|found| u64::try_from(found.st_mtime).ok());
+            changed.is_some_and(|changed| (clock::realtime_ns() / 1_000_000_000).saturating_sub(changed) > OLD.as_secs())
+        };
+        for name in open::list(&self.rings).unwrap_or_default() {
+            let path = self.rings.join(&name);
+            if name.to_str().is_some_and(is_ours) && is_old(&path) {
+                let _ = open::make_young(&path);
+            }
+        }
+    }
+}
+
 /// Makes durable what was made, renamed and removed in the folder at `path`.
 ///
 /// # Errors
@@ -311,7 +371,7 @@ fn hold_rings(rings: &Path, log_folder: Stat) -> Result<()> {
         let (a, b) = (found.st_uid, log_folder.st_uid);
         return Err(Error::folder(rings, format!("it belongs to user {a}, and the log folder to user {b}; one user owns both")));
     }
-    refuse_network(rings)
+    Ok(())
 }
 
 fn make(path: &Path, mode: Mode, group: Option<u32>) -> Result<()> {
@@ -329,33 +389,34 @@ fn make_way(path: &Path, access: Access) -> Result<()> {
 }
 
 /// File systems on which stores, locks and renames of several machines meet: what is promised does not hold there.
-const NETWORK: [(u64, &str); 11] = [
+const NETWORK: [(u64, &str); 20] = [
     (0x6969, "NFS"),
     (0x517b, "SMB"),
     (0xff53_4d42, "CIFS"),
     (0xfe53_4d42, "SMB2"),
     (0x0102_1997, "9p"),
     (0x5346_414f, "AFS"),
+    (0x6b41_4653, "AFS"),
     (0x7375_7245, "Coda"),
     (0x564c, "NCP"),
     (0x00c3_6400, "Ceph"),
     (0x0bd0_0bd0, "Lustre"),
     (0x4750_4653, "GPFS"),
+    (0x7461_636f, "OCFS2"),
+    (0x0116_1970, "GFS2"),
+    (0x2003_0528, "OrangeFS"),
+    (0x1983_0326, "BeeGFS"),
+    (0xaad7_aaea, "PanFS"),
+    (0x786f_4256, "vboxsf, VirtualBox shared folders"),
+    (0xbacb_acbc, "vmhgfs, VMware shared folders"),
+    (0x7c7c_6673, "prl_fs, Parallels shared folders"),
 ];
+
+/// FUSE says nothing of what is behind it.
+const FUSE: u64 = 0x6573_5546;
 
 fn network_name(magic: u64) -> Option<&'static str> {
     NETWORK.iter().find(|(known, _)| *known == magic & 0xffff_ffff).map(|(_, name)| *name)
-}
-
-fn refuse_network(path: &Path) -> Result<()> {
-    let found = open::file_system(path).map_err(Error::io("look at the file system of", path))?;
-    match network_name(found.f_type as u64) {
-        None => Ok(()),
-        Some(name) => Err(Error::folder(
-            path,
-            format!("it is on a network file system ({name}); put the rings on a local disk or in memory, the log files may stay"),
-        )),
-    }
 }
 
 /// Whose folders are taken, besides those of the process's own user.
@@ -457,7 +518,13 @@ mod tests {
         assert_eq!(network_name(0x6969), Some("NFS"));
         assert_eq!(network_name(0xffff_ffff_ff53_4d42), Some("CIFS"), "sign-extended");
         assert_eq!(network_name(0xef53), None, "ext4");
-        assert!(refuse_network(&std::env::temp_dir()).is_ok());
+        for (magic, name) in [(0x7461_636f, "OCFS2"), (0x0116_1970, "GFS2"), (0x786f_4256, "vboxsf"), (0x2003_0528, "OrangeFS")] {
+            assert!(network_name(magic).is_some_and(|found| found.starts_with(name)), "{name}");
+        }
+        assert_eq!(network_name(FUSE), None, "that is asked about by itself");
+        let path = scratch("network");
+        assert!(Folder::create(&path).is_ok());
+        fs::remove_dir_all(path).expect("removed");
     }
 
     #[test]

@@ -100,6 +100,7 @@ not_under_loom! {
     mod snapshot;
     mod sys;
     mod thread;
+    mod timeline;
     mod values;
 
     pub use config::{Builder, Flusher, builder, init, init_from_env};
@@ -110,7 +111,7 @@ not_under_loom! {
     pub use level::Level;
     pub use log::Log;
     pub use ring::Memory;
-    pub use registry::{close, flush, folder, name_level, reopen, set_log, watch_signals};
+    pub use registry::{close, flush, folder, name_level, reopen, set_log, sigbus_guard_first, watch_signals};
     pub use site::record_bytes;
     pub use thread::name_thread;
     #[cfg(feature = "tracing")]

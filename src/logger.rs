@@ -172,7 +172,7 @@ impl Logger {
 
     /// What is done once nothing can fail any more.
     pub(crate) fn settle_in(&mut self) {
-        if self.builder.settings.sigbus_guard.unwrap_or(false) {
+        if self.builder.settings.sigbus_guard.unwrap_or(true) {
             self.ring.guard();
         }
         self.doorbell.ring();
@@ -425,10 +425,10 @@ impl Logger {
         if armed != 0 && !seat.fine && (armed == ARMED_ANY || level >= Level::ERROR.number() || seat.lane.seems_filling()) {
             self.wake_flusher(armed, seat, level);
         }
-        // A thread that was interrupted since it read the clock may find a later anchor, and a negative age.
-        let age = now.wrapping_sub(self.control.newest_anchor.load(Ordering::Relaxed)) as i64;
-        if age > ANCHOR_TICKS as i64 {
-            self.anchors.write(&self.control.anchors, &self.control.newest_anchor);
+        // Without a sign: an anchor that is ahead, because the clock went back, is far away too.
+        let age = now.wrapping_sub(self.control.newest_anchor.load(Ordering::Relaxed));
+        if age > ANCHOR_TICKS {
+            self.anchors.write(now, &self.control.anchors, &self.control.newest_anchor);
             self.look_for_thread();
         }
     }

@@ -190,6 +190,14 @@ mutants! {
     ZoneLost = "zone-lost",
     /// A process that never flushes opens the lock file in its log calls.
     LockOpenedInCall = "lock-opened-in-call",
+    /// A record's clock is believed however far it is ahead of the flusher's.
+    ClockBelieved = "clock-believed",
+    /// A ring may cost as much in a pass as it likes.
+    BudgetUnbounded = "budget-unbounded",
+    /// A handler of SIGBUS that was installed after the guard stays before it.
+    GuardLast = "guard-last",
+    /// A crash file that cannot be written keeps the dead ring for ever.
+    CrashFileForEver = "crash-file-for-ever",
     /// No defect to be caught: the drain writes no journal, to measure what the journal costs.
     JournalOff = "journal-off",
 }

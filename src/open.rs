@@ -21,6 +21,8 @@ use crate::owner::{self, Acting};
 use crate::sys::hooks::leaked;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, RenameFlags, Stat, StatFs};
+#[cfg(feature = "flusher")]
+use rustix::fs::{Timespec, Timestamps};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs::File;
@@ -414,7 +416,6 @@ pub(crate) fn rename(from: &Path, to: &Path, flags: RenameFlags) -> io::Result<(
 ///
 /// # Errors
 /// As renameat2(2) and linkat(2).
-#[cfg(feature = "flusher")]
 pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match rename(from, to, RenameFlags::NOREPLACE) {
         Err(error) if is_unsupported(&error) => {
@@ -431,9 +432,19 @@ pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Whether an error says that a file system does not know what was asked for.
-#[cfg(feature = "flusher")]
 pub(crate) fn is_unsupported(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOTTY))
+}
+
+/// Gives a file the time of now.
+///
+/// # Errors
+/// As utimensat(2).
+#[cfg(feature = "flusher")]
+pub(crate) fn make_young(path: &Path) -> io::Result<()> {
+    let now = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+    let times = Timestamps { last_access: now, last_modification: now };
+    resolve(path, |folder, name| rustix::fs::utimensat(folder, name, &times, AtFlags::SYMLINK_NOFOLLOW))
 }
 
 /// Makes a folder with this mode and group, unless something has its name.

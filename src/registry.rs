@@ -16,7 +16,7 @@ use crate::mutant::{self, Mutant};
 use crate::named::NamedLevels;
 use crate::ring::Ring;
 use crate::sys::process_page::ProcessCell;
-use crate::sys::{fatal, frame, hooks, signals};
+use crate::sys::{fatal, frame, guard, hooks, signals};
 use crossbeam_utils::Backoff;
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
@@ -359,6 +359,14 @@ pub fn reopen() {
     for logger in own_loggers().filter(|_| !mutant::is(Mutant::NeverReopened)) {
         logger.ring().reopen();
     }
+}
+
+/// Puts the guard of the rings against SIGBUS before a handler that was installed after `init`, and that takes every SIGBUS for
+/// the end: Python's faulthandler, for instance. What is not the guard's goes on to that handler, and from there to those
+/// before it. Call it after that handler is installed; for more than one such handler it does nothing. Where no ring is
+/// guarded, it does nothing either.
+pub fn sigbus_guard_first() {
+    guard::come_first();
 }
 
 /// Wakes whoever flushes for the loggers of this process.

@@ -16,7 +16,7 @@ use crate::layout::{
     APP_MAX, Control, FORMAT_VERSION, LaneBlock, MAGIC, ROLE_MAX, RingHeader, closed, lane_kind, ring_flag,
 };
 use crate::filter::{self, Filter};
-use crate::kept::Identity;
+use crate::kept::{Identity, Kept};
 use crate::level::Level;
 use crate::nameless::Nameless;
 use crate::open::{self, PRIVATE};
@@ -27,7 +27,8 @@ use crate::sys::fsize;
 use crate::sys::map::{KeptFile, RingMap};
 use crate::table::{CallSiteRef, LevelName, TableWriter};
 use bytemuck::Zeroable;
-use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags};
+use rustix::fs::{FallocateFlags, FlockOperation, IFlags, Mode, OFlags};
+use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -191,7 +192,7 @@ impl Ring {
         }?;
         // The ring first, then the names that lead to it: no name is left on the disk without what it names.
         let synced = || {
-            file.sync_all().map_err(Error::io("sync the ring", &ring.path))?;
+            file.file().and_then(File::sync_all).map_err(Error::io("sync the ring", &ring.path))?;
             folder.sync()
         };
         match if spec.sync_ms > 0 { synced() } else { Ok(()) } {
@@ -211,38 +212,41 @@ impl Ring {
         self.map.let_go();
     }
 
-    fn create_file(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<(Ring, File)> {
+    fn create_file(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<(Ring, Kept)> {
         let name = format!("{}{RING_ENDING}", stem(&spec.role, &header));
         let rings = folder.rings();
         let nameless = Nameless::create(&rings, &name)?;
-        let header = seal(header, nameless.file(), &rings)?;
-        let map = fill(nameless.file(), spec, &header, &rings, |file| RingMap::new(file, spec.geometry))?;
+        let file = nameless.file().map_err(Error::io("look at the ring in", &rings))?;
+        never_copy_on_write(file);
+        let header = seal(header, file, &rings)?;
+        let map = fill(file, spec, &header, &rings, |file| RingMap::new(file, spec.geometry))?;
         let file = nameless.publish().inspect_err(|_| map.let_go())?;
         let (path, entry) = (rings.join(&name), rings.join(&name));
-        Ring::of(file, map, path, entry, header)
+        Ok(Ring::of(file, map, path, entry, header))
     }
 
-    fn of(file: File, map: RingMap, path: PathBuf, entry: PathBuf, header: RingHeader) -> Result<(Ring, File)> {
-        let identity = Identity::behind(&file).map_err(Error::io("look at the ring", &path))?;
-        Ok((Ring { map, path, entry, header, table_used: AtomicU64::new(0), identity }, file))
+    fn of(file: Kept, map: RingMap, path: PathBuf, entry: PathBuf, header: RingHeader) -> (Ring, Kept) {
+        (Ring { map, path, entry, header, table_used: AtomicU64::new(0), identity: file.identity() }, file)
     }
 
     /// The memory is complete and locked before the file that stands for it has its name.
-    fn create_shared(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<(Ring, File)> {
+    fn create_shared(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<(Ring, Kept)> {
         let (stem, shm) = (stem(&spec.role, &header), Path::new(SHM_FOLDER));
         let path = shm_path(&stem);
         // For the forked children of a process that has changed its root by then.
         let _ = open::hold(Path::new(SHM_FOLDER));
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         let file = open::file(&path, flags, PRIVATE).map_err(Error::io("make shared memory at", &path))?;
+        let file = Kept::new(file).map_err(Error::io("look at the shared memory at", &path))?;
         let made = (|| {
-            let header = seal(header, &file, shm)?;
-            let map = fill(&file, spec, &header, shm, |file| RingMap::new(file, spec.geometry))?;
+            let memory = file.file().map_err(Error::io("look at the shared memory at", &path))?;
+            let header = seal(header, memory, shm)?;
+            let map = fill(memory, spec, &header, shm, |file| RingMap::new(file, spec.geometry))?;
             let entry = name_memory(folder, &format!("{stem}{SHM_ENDING}"), &header)?;
             Ok((map, entry, header))
         })();
         match made {
-            Ok((map, entry, header)) => Ring::of(file, map, path, entry, header),
+            Ok((map, entry, header)) => Ok(Ring::of(file, map, path, entry, header)),
             Err(error) => {
                 let _ = open::remove(&path);
                 Err(error)
@@ -490,10 +494,12 @@ fn name_memory(folder: &Folder, name: &str, header: &RingHeader) -> Result<PathB
     let entry = folder.rings().join(name);
     let failed = Error::io("name the shared memory by", &entry);
     let nameless = Nameless::create(&folder.rings(), name)?;
-    let file = nameless.file();
-    let kept = file.write_all_at(bytemuck::bytes_of(header), 0);
-    let kept = kept.and_then(|()| Ok(rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)?));
-    let kept = kept.and_then(|()| KeptFile::new(file)).map_err(failed)?;
+    let kept = (|| {
+        nameless.file()?.write_all_at(bytemuck::bytes_of(header), 0)?;
+        rustix::fs::flock(nameless.file()?, FlockOperation::NonBlockingLockExclusive)?;
+        KeptFile::new(nameless.file()?)
+    })();
+    let kept = kept.map_err(failed)?;
     nameless.publish()?;
     // The mapping keeps the lock; the descriptor is not needed any more.
     kept.leak();
@@ -534,6 +540,35 @@ fn free_space(folder: &Folder, memory: Memory) -> u64 {
     open::file_system(path).map_or(u64::MAX, |found| found.f_bfree.saturating_mul(found.f_frsize as u64))
 }
 
+/// File systems that write elsewhere what is stored in place, so that preallocated bytes may still find no room: btrfs,
+/// bcachefs.
+const COPYING: [u64; 2] = [0x9123_683e, 0xca45_1a4e];
+
+/// Has the file system store the ring in place where it can be told to, which only an empty file can. It still copies what
+/// a snapshot or a reflink shares.
+fn never_copy_on_write(file: &File) {
+    if rustix::fs::fstatfs(file).is_ok_and(|found| COPYING.contains(&(found.f_type as u64 & 0xffff_ffff))) {
+        // The guard against SIGBUS remains where this is refused.
+        let _ = rustix::fs::ioctl_getflags(file).and_then(|flags| rustix::fs::ioctl_setflags(file, flags | IFlags::NOCOW));
+    }
+}
+
+/// Reserves `size` bytes, by writing them where the file system has no other way.
+fn reserve(file: &File, size: u64) -> io::Result<()> {
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+        done => return Ok(done?),
+    }
+    let mut offset = 0;
+    while offset < size {
+        let length = (size - offset).min(ZEROS.len() as u64);
+        file.write_all_at(&ZEROS[..length as usize], offset)?;
+        offset += length;
+    }
+    Ok(())
+}
+
 fn fill(
     file: &File,
     spec: &RingSpec,
@@ -542,8 +577,7 @@ fn fill(
     map: impl FnOnce(&File) -> io::Result<RingMap>,
 ) -> Result<RingMap> {
     let size = spec.geometry.file_size();
-    rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size)
-        .map_err(|error| Error::io("reserve space for the ring in", rings)(error.into()))?;
+    reserve(file, size).map_err(Error::io("reserve space for the ring in", rings))?;
     file.write_all_at(bytemuck::bytes_of(header), 0).map_err(Error::io("write the ring's header in", rings))?;
     rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
         .map_err(|error| Error::io("lock the ring in", rings)(error.into()))?;

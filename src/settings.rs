@@ -73,6 +73,7 @@ settings! {
     record_size: u32 = number,
     slots_per_lane: u32 = number,
     lanes: u32 = number,
+    allow_fuse: bool = truth,
     sigbus_guard: bool = truth,
     log_facade: bool = truth,
     panic_hook: bool = truth,

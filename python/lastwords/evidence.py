@@ -43,6 +43,7 @@ def install(handler: RingHandler) -> None:
         _watch_exec()
         _watch_signals()
         _watch_multiprocessing()
+        _watch_faulthandler()
 
 
 def attach(handler: RingHandler) -> None:
@@ -52,6 +53,8 @@ def attach(handler: RingHandler) -> None:
     """
     global _attached
     if handler.ring is None or (faulthandler.is_enabled() and _attached is None):
+        # It may have been enabled between the ring and this.
+        _native.sigbus_guard_first()
         return
     try:
         earlier, _attached = _attached, os.fdopen(handler.ring.attachment(), "ab", buffering=0)
@@ -233,6 +236,21 @@ def _watch_multiprocessing() -> None:
         print_exc(*arguments, **keywords)
 
     traceback.print_exc = watched
+
+
+def _watch_faulthandler() -> None:
+    """Has ``faulthandler`` leave a SIGBUS in a ring to the ring's guard, whoever enables it and whenever.
+
+    It takes every SIGBUS for the end. What is not the guard's is handed on to it.
+    """
+    enable = faulthandler.enable
+
+    @functools.wraps(enable)
+    def watched(*arguments: Any, **keywords: Any) -> None:
+        enable(*arguments, **keywords)
+        _native.sigbus_guard_first()
+
+    faulthandler.enable = watched
 
 
 def _multiprocessing_parent() -> object:

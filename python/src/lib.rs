@@ -38,7 +38,9 @@ mod native {
     #[pymodule_export]
     use super::methods::fast_methods;
     #[pymodule_export]
-    use super::process::{after_fork_in_child, after_fork_in_parent, before_fork, close, reopen, watch_signals};
+    use super::process::{
+        after_fork_in_child, after_fork_in_parent, before_fork, close, reopen, sigbus_guard_first, watch_signals,
+    };
     #[pymodule_export]
     use super::ring::{Ring, configured_levels, configured_record_level, name_thread};
     #[pymodule_export]

@@ -50,3 +50,9 @@ pub(crate) fn reopen() {
 pub(crate) fn watch_signals() {
     lastwords::watch_signals();
 }
+
+/// Puts the guard of the rings before the handler of SIGBUS that faulthandler has just installed.
+#[pyfunction]
+pub(crate) fn sigbus_guard_first() {
+    lastwords::sigbus_guard_first();
+}

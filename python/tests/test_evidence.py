@@ -202,3 +202,39 @@ def test_fields_stand_before_the_traceback(logs: Logs) -> None:
     logs.run(SETUP + "try: 1 / 0\nexcept ZeroDivisionError: log.exception('failed', extra={'request': 7})")
     text = logs.messages()[1]
     assert text.startswith("failed request=7\nTraceback") and text.endswith("ZeroDivisionError: division by zero")
+
+
+CUT = """
+import glob, os
+ring, = glob.glob(LOGS + "/rings/*.ring")
+os.truncate(ring, 300_000)
+for n in range(20_000): log.info("line %d", n)
+print("alive")
+"""
+
+
+@pytest.mark.parametrize("enabled", ["", "before", "after", "again"])
+def test_a_ring_that_is_cut_does_not_end_the_process_whoever_enabled_faulthandler(logs: Logs, enabled: str) -> None:
+    by_hand = "import faulthandler; faulthandler.enable()\n"
+    again = "import faulthandler; faulthandler.disable(); faulthandler.enable()\n"
+    before, after = by_hand if enabled == "before" else "", {"after": by_hand, "again": again}.get(enabled, "")
+    assert "alive" in logs.run(before + SETUP + after + CUT)
+
+
+@pytest.mark.parametrize("enabled", ["", "after", "again"])
+def test_a_sigbus_of_the_programs_own_is_told_as_ever(logs: Logs, enabled: str) -> None:
+    again = "import faulthandler; faulthandler.disable(); faulthandler.enable()\n"
+    after = {"after": "import faulthandler; faulthandler.enable()\n", "again": again}.get(enabled, "")
+    fault = """
+import mmap, tempfile
+with tempfile.TemporaryFile() as file:
+    file.truncate(4096)
+    memory = mmap.mmap(file.fileno(), 4096)
+    file.truncate(0)
+    memory[0]
+"""
+    said = logs.run(SETUP + after + fault, status=-7)
+    logs.drain()
+    assert "of SIGBUS" in critical(logs)
+    # Where the program enables it itself, it writes to standard error, else to the crash file.
+    assert said.count("Fatal Python error: Bus error") == int(enabled != "")

@@ -20,6 +20,7 @@ use crate::reader::RingReader;
 use crate::ring::hex;
 use chrono::DateTime;
 use rustix::fs::{FileType, Stat};
+use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -211,15 +212,15 @@ pub(crate) fn write_crash_file(folder: &Folder, ring: &str, status: Option<WaitS
         }
     }
     let file = Nameless::create(folder.path(), &name)?;
-    let mut out = BufWriter::with_capacity(256 << 10, file.file());
+    let mut out = BufWriter::with_capacity(256 << 10, &file);
     let utc = header.flags & ring_flag::UTC != 0;
     black_box.write(&mut out, utc, &folder.path().join(&name))?;
     out.flush().map_err(Error::io("write", folder.path().join(&name)))?;
     drop(out);
     // A file that cannot be given to the group is still there for its owner.
-    let _ = access.unwrap_or(Access::of_header(&header)).give(file.file());
+    let _ = file.file().and_then(|file| access.unwrap_or(Access::of_header(&header)).give(file));
     if sync {
-        file.file().sync_all().map_err(Error::io("sync", folder.path().join(&name)))?;
+        file.file().and_then(File::sync_all).map_err(Error::io("sync", folder.path().join(&name)))?;
     }
     file.publish()?;
     remove_oldest(folder, &role, keep);

@@ -51,6 +51,8 @@ const MARGIN_NS: u64 = 10_000;
 const HOLD_LIMIT_NS: u64 = 100_000_000;
 /// Bytes by which a log file stays below the file size limit.
 const FILE_MARGIN: u64 = 4096;
+/// Time between two looks at what the kernel keeps time by.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(60);
 /// Time between two looks into the folder without being rung.
 const RESCAN_EVERY: Duration = Duration::from_secs(1);
 
@@ -116,6 +118,9 @@ pub struct Drain {
     waiting: bool,
     journal_left: JournalLeft,
     witnesses: Witnesses,
+    looked_at_clock: Instant,
+    /// A line has said that the kernel left the clock of the rings.
+    clock_told: bool,
 }
 
 impl Drain {
@@ -183,6 +188,8 @@ impl Drain {
             waiting: false,
             journal_left,
             witnesses: Witnesses::new(),
+            looked_at_clock: Instant::now(),
+            clock_told: false,
             margin: ticks(MARGIN_NS),
             hold_limit: ticks(HOLD_LIMIT_NS),
         }
@@ -219,6 +226,12 @@ impl Drain {
         self.listed.is_none() || self.is_unseen_undecided() || self.rings.iter().any(|ring| ring.is_undecided() || ring.failures > 0)
     }
 
+    /// Whether lanes are left that no pass came to, because their ring had cost too much.
+    pub(crate) fn has_lanes_left(&self) -> bool {
+        let is_read = |ring: &&Follow| ring.failures == 0 && !self.is_suspended(ring.role);
+        self.rings.iter().filter(is_read).any(Follow::has_lanes_left)
+    }
+
     /// One pass over all rings.
     ///
     /// # Errors
@@ -249,14 +262,20 @@ impl Drain {
         self.write_notes();
         self.commit(None)?;
         let (start, now) = (clock::now(), Instant::now());
+        for role in &mut self.roles {
+            // The clock itself may have gone back.
+            role.youngest = role.youngest.min(start);
+        }
         self.floor = if mutant::is(Mutant::HeldForEver) { 0 } else { start.saturating_sub(self.hold_limit) };
         self.rescan(now)?;
+        self.look_at_clock(now);
         let limit = self.read_all(start, now)?;
         let mut pass = Pass::default();
         self.merge_earlier(&mut pass)?;
         self.limit = limit.min(start.saturating_sub(self.margin));
         self.merge(false, &mut pass)?;
         self.report_drops(false)?;
+        self.report_ahead()?;
         self.commit(None)?;
         self.finish_dead(false, &mut pass)?;
         self.tell_events()?;
@@ -265,10 +284,11 @@ impl Drain {
         // What an earlier flusher left, which died before it removed it.
         self.sweep();
         let goes_on = |ring: &&Follow| !self.is_aside(ring, now);
-        let mut active = self.rings.iter().filter(goes_on);
         // A lane of which a read brought nothing but slots that are lost has more behind them.
-        let waits = |lane: &LaneFollow| !lane.batch.is_empty() || lane.batch.more;
-        pass.waiting = active.any(|ring| ring.lanes.iter().any(waits));
+        let lane_waits = |lane: &LaneFollow| !lane.batch.is_empty() || lane.batch.more;
+        let waits =
+            |ring: &Follow| ring.is_scanning() || ring.is_unfinished(now) || ring.lanes.iter().any(lane_waits);
+        pass.waiting = self.rings.iter().filter(goes_on).any(waits);
         Ok(pass)
     }
 
@@ -309,12 +329,17 @@ impl Drain {
     /// Whether a pass is due although no doorbell rang: a process has died, or the folder has changed.
     pub(crate) fn has_news(&mut self) -> bool {
         let now = Instant::now();
+        let suspended: Vec<bool> = (0..self.roles.len()).map(|role| self.is_suspended(role)).collect();
         // Of a dead process whose ring stays: a child of it has let go of the lock.
         let is_due = |ring: &&mut Follow| ring.dead.is_none() || ring.is_kept();
-        let died = |ring: &mut Follow| ring.look(now).is_err() || ring.dead.is_some() && !ring.is_kept();
+        let has_news = |ring: &mut Follow| {
+            ring.reader.source().forget_cost();
+            let died = ring.look(now).is_err() || ring.dead.is_some() && !ring.is_kept();
+            died || !suspended[ring.role] && (ring.is_scanning() || ring.is_unfinished(now))
+        };
         let changed = open::look(&self.folder.rings())
             .map_or(true, |found| self.listed.is_none_or(|(_, seen)| seen != (found.st_mtime, found.st_mtime_nsec)));
-        let news = self.rings.iter_mut().filter(is_due).any(died) || changed || self.is_unseen_undecided();
+        let news = self.rings.iter_mut().filter(is_due).any(has_news) || changed || self.is_unseen_undecided();
         self.rest_files();
         news
     }
@@ -324,6 +349,18 @@ impl Drain {
         self.listed = None;
         for ring in &mut self.rings {
             ring.disarm();
+        }
+    }
+
+    /// Says once that the kernel does not trust the clock any more by which the records are ordered.
+    fn look_at_clock(&mut self, now: Instant) {
+        if self.clock_told || now.duration_since(self.looked_at_clock) < LOOK_AT_CLOCK {
+            return;
+        }
+        self.looked_at_clock = now;
+        if let Some(source) = clock::left_for() {
+            self.clock_told = true;
+            self.note(lines::clock_left(&source));
         }
     }
 

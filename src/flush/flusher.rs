@@ -195,7 +195,8 @@ impl Flusher {
             total.removed += pass.removed;
             let nothing = pass.records == 0 && pass.removed == 0 && !pass.waiting;
             if nothing && self.drain.is_held_up() {
-                failures += 1;
+                // Crash files are not tried for ever, so the others are what it may end for.
+                failures += u32::from(!self.drain.waits_for_crash_files_alone());
                 if failures == FAILURES_MAX
                     && let Some(error) = self.drain.held_up()
                 {
@@ -205,7 +206,8 @@ impl Flusher {
                 continue;
             }
             failures = 0;
-            let undecided = self.drain.has_undecided_rings() && start.elapsed() < LAST_LOOKS;
+            let undecided = self.drain.has_undecided_rings() && start.elapsed() < LAST_LOOKS
+                || self.drain.has_lanes_left();
             if pass.records == 0 && pass.removed == 0 && !pass.waiting && !undecided {
                 break;
             }
@@ -265,6 +267,8 @@ impl Flusher {
                 }
                 self.lock.beat();
             }
+            // Every ten seconds in which nothing is said, or less often.
+            self.drain.folder().keep_young();
         } else {
             self.sleep = SLEEP_MIN;
         }

@@ -2,6 +2,7 @@
 
 use crate::clock::{self, Anchor, Scale, Stretch, Timeline};
 use crate::error::{self, Error, Result};
+use crate::flush::ahead::Ahead;
 use crate::folder::Folder;
 use crate::flush::ending::{Ending, WaitStatus};
 use crate::flush::levelnames::LevelNames;
@@ -43,6 +44,15 @@ const LOOK_DOUBTFUL: Duration = Duration::from_millis(500);
 /// Time between two looks at what somebody else does to the ring's file.
 const LOOK_AT_FILE: Duration = Duration::from_millis(500);
 
+/// Bytes that one ring may cost in a pass, read, spilled and rendered ones together, before the pass goes on to others. A
+/// ring of the usual size that is full takes less than this; the last lane or record may take the sum beyond it.
+pub(crate) const BUDGET: u64 = 32 << 20;
+/// The same while the ring shows no record: a full one of the usual size is looked through for the end of its lanes.
+const BUDGET_IDLE: u64 = 12 << 20;
+/// A ring that has cost as much without showing any record is not read for so many times as long as that took, so that it
+/// takes a small part of the flusher's time.
+const REST_TIMES: u32 = 10;
+
 /// Longest time for which a spilled message that cannot be read holds its ring up, before it counts as lost.
 const SPILL_WAIT: Duration = Duration::from_secs(2);
 /// The same where it is no disk's fault but a lack of descriptors or memory, which says nothing about the message.
@@ -59,6 +69,8 @@ pub(crate) struct LaneFollow {
     pub(crate) taken: Position,
     /// Raw clock of the last record read.
     last_clock: u64,
+    /// The moment at which the records were read, as an order key: none of them was logged later.
+    read_at: u64,
     /// Raw clock of the last record taken.
     pub(crate) taken_clock: u64,
     /// The pass before which no record of this lane was open.
@@ -114,6 +126,16 @@ impl LaneFollow {
 /// The scales of an earlier run's clocks, by boot and kind.
 pub(crate) type Scales = Vec<(([u8; 16], u32), Scale)>;
 
+/// What is known of a dead process while its lanes are looked through, as many in a pass as the budget allows.
+#[derive(Debug)]
+struct Scan {
+    verdict: Verdict,
+    /// Somebody holds the ring's lock.
+    held: bool,
+    /// The last sequences of the lanes that are done.
+    last: Vec<u64>,
+}
+
 /// A ring as the flusher follows it.
 #[derive(Debug)]
 pub(crate) struct Follow {
@@ -146,6 +168,16 @@ pub(crate) struct Follow {
     /// Records written below younger ones, and records found overwritten.
     pub(crate) late: u64,
     pub(crate) overwritten: u64,
+    /// The lane at which the next pass goes on, and how many lanes of this round are left, after a pass that spent the
+    /// budget before it came to them.
+    next_lane: usize,
+    left: usize,
+    /// Until then it is not read, see [`REST_TIMES`].
+    rests_until: Option<Instant>,
+    /// A process that is dead, while its ring is looked through for its last records.
+    scan: Option<Scan>,
+    /// Records whose clock was ahead when they were read.
+    pub(crate) ahead: Ahead,
     /// The two numbers that the ring shows.
     shown: (u64, u64),
     /// Since when its crash file cannot be written, and why.
@@ -212,6 +244,11 @@ impl Follow {
             again: None,
             late: control.late(),
             overwritten: control.overwritten(),
+            next_lane: 0,
+            left: 0,
+            rests_until: None,
+            scan: None,
+            ahead: Ahead::default(),
             shown: (control.late(), control.overwritten()),
             closed: control.closed,
             fatal_signal: control.fatal_signal,
@@ -264,6 +301,9 @@ impl Follow {
             (false, false) => LOOK_UNSEEN,
         };
         let since = |moment: Option<Instant>| moment.map_or(Duration::MAX, |moment| now.duration_since(moment));
+        if let Some(scan) = self.scan.take() {
+            return self.scan(scan);
+        }
         if self.dead.is_some() {
             return if self.held && since(self.looked) >= LOOK_UNSEEN { self.look_at_lock(now) } else { Ok(()) };
         }
@@ -285,23 +325,65 @@ impl Follow {
             verdict => verdict,
         };
         if matches!(verdict, Verdict::Dead | Verdict::Exec) {
-            let control = self.reader.control()?;
-            let lanes = 0..self.lanes.len();
-            let last: Vec<u64> =
-                lanes.map(|lane| self.reader.last_sequence(lane, &mut self.scratch)).collect::<Result<_>>()?;
-            let rendered_max = rendered_max(&self.reader)?;
-            self.status = if verdict == Verdict::Dead { witness::status(process, self.witness.as_deref()) } else { None };
-            // All or nothing: of a ring that is dead in part, the rest would never be drained.
-            (self.closed, self.fatal_signal, self.dead) = (control.closed, control.fatal_signal, Some(verdict));
-            (self.held, self.death_logged) = (evidence.held, control.death_logged());
-            self.rendered_max = rendered_max;
-            // What somebody did to the file may be what the process died of.
-            self.looked_at_file = None;
-            self.lanes.iter_mut().zip(last).for_each(|(lane, last)| lane.final_last = Some(last));
+            return self.scan(Scan { verdict, held: evidence.held, last: Vec::new() });
         }
         // Only now: a look that failed is taken again.
         self.looked = Some(now);
         Ok(())
+    }
+
+    /// Looks for the last records of a dead process, lane after lane until the budget is spent.
+    fn scan(&mut self, mut scan: Scan) -> Result<()> {
+        while scan.last.len() < self.lanes.len() {
+            if self.is_idly_spent() {
+                self.scan = Some(scan);
+                return Ok(());
+            }
+            let last = self.reader.last_sequence(scan.last.len(), &mut self.scratch)?;
+            scan.last.push(last);
+        }
+        let control = self.reader.control()?;
+        let rendered_max = rendered_max(&self.reader)?;
+        let is_gone = scan.verdict == Verdict::Dead;
+        self.status = if is_gone { witness::status(self.reader.process(), self.witness.as_deref()) } else { None };
+        // All or nothing: of a ring that is dead in part, the rest would never be drained.
+        (self.closed, self.fatal_signal, self.dead) = (control.closed, control.fatal_signal, Some(scan.verdict));
+        (self.held, self.death_logged) = (scan.held, control.death_logged());
+        self.rendered_max = rendered_max;
+        // What somebody did to the file may be what the process died of.
+        self.looked_at_file = None;
+        self.lanes.iter_mut().zip(scan.last).for_each(|(lane, last)| lane.final_last = Some(last));
+        Ok(())
+    }
+
+    /// Whether its process is dead and its last records are still being looked for.
+    pub(crate) fn is_scanning(&self) -> bool {
+        self.scan.is_some()
+    }
+
+    /// Whether it has cost as much in this pass as a ring may.
+    #[inline]
+    pub(crate) fn is_spent(&self) -> bool {
+        self.reader.source().cost() > BUDGET && !mutant::is(Mutant::BudgetUnbounded)
+    }
+
+    fn is_idly_spent(&self) -> bool {
+        self.reader.source().cost() > BUDGET_IDLE && !mutant::is(Mutant::BudgetUnbounded)
+    }
+
+    /// Whether nothing of it waits to be shown.
+    fn is_idle(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.batch.is_empty())
+    }
+
+    /// Whether lanes are left that the budget did not reach, and it may be read now.
+    pub(crate) fn is_unfinished(&self, now: Instant) -> bool {
+        self.left > 0 && self.rests_until.is_none_or(|until| until <= now)
+    }
+
+    /// Whether lanes are left that the budget did not reach.
+    pub(crate) fn has_lanes_left(&self) -> bool {
+        self.left > 0
     }
 
     /// Whether a child of the dead process still keeps its lock.
@@ -374,16 +456,16 @@ impl Follow {
     /// READ:1 to READ:3 for every lane whose records have all been taken. Returns up to which raw clock lines may be
     /// written as far as this ring is concerned.
     pub(crate) fn read(&mut self, pass: u64, now: Instant, slots_max: u64) -> Result<u64> {
+        if self.rests_until.is_some_and(|until| now < until) {
+            return Ok(u64::MAX);
+        }
+        let began = Instant::now();
+        self.rests_until = None;
         self.reader.lanes(&mut self.scratch, &mut self.snapshots)?;
         self.pass = pass;
-        let mut was_read = vec![false; self.lanes.len()];
-        for (number, was_read) in was_read.iter_mut().enumerate() {
-            if self.snapshots[number].kind == lane_kind::FINE && !mutant::is(Mutant::FineDrained) {
-                self.lanes[number].exhausted = self.dead.is_some();
-            } else if self.lanes[number].batch.is_empty() {
-                self.refill(number, slots_max)?;
-                *was_read = true;
-            }
+        let was_read = self.read_lanes(slots_max)?;
+        if self.is_idle() && self.is_idly_spent() {
+            self.rests_until = Some(Instant::now() + REST_TIMES * began.elapsed());
         }
         if self.lanes.iter().zip(&was_read).any(|(lane, was_read)| *was_read && !lane.batch.is_empty()) {
             // Before any order key of this pass is computed, so that they all agree.
@@ -397,8 +479,33 @@ impl Follow {
         Ok(if self.earlier { u64::MAX } else { self.hold(pass, now, &was_read) })
     }
 
+    /// Reads the lanes from the one on at which the pass before this one had spent the budget, and says which were read.
+    fn read_lanes(&mut self, slots_max: u64) -> Result<Vec<bool>> {
+        let lanes = self.lanes.len();
+        let mut was_read = vec![false; lanes];
+        let (first, round) = (self.next_lane, if self.left > 0 { self.left } else { lanes });
+        let mut idle = self.is_idle();
+        // Those that the pass before this one left come first; the round begins anew behind them.
+        for step in 0..lanes {
+            let number = (first + step) % lanes;
+            if self.snapshots[number].kind == lane_kind::FINE && !mutant::is(Mutant::FineDrained) {
+                self.lanes[number].exhausted = self.dead.is_some();
+            } else if self.lanes[number].batch.is_empty() {
+                if self.is_spent() || idle && self.is_idly_spent() {
+                    (self.next_lane, self.left) = (number, round.saturating_sub(step));
+                    return Ok(was_read);
+                }
+                self.refill(number, slots_max)?;
+                was_read[number] = true;
+                idle &= self.lanes[number].batch.is_empty();
+            }
+        }
+        self.left = 0;
+        Ok(was_read)
+    }
+
     fn hold(&mut self, pass: u64, now: Instant, was_read: &[bool]) -> u64 {
-        let keys: Vec<u64> = self.lanes.iter().map(|lane| self.order_key(lane.last_clock)).collect();
+        let keys: Vec<u64> = self.lanes.iter().map(|lane| self.order_key(lane, lane.last_clock)).collect();
         let lanes = self.lanes.iter_mut().zip(&self.snapshots).zip(keys).zip(was_read);
         // A lane that was not read, because records of it still wait, is read in the merge when it has no more.
         let read = lanes.filter(|(((_, snapshot), _), was_read)| **was_read && snapshot.kind != lane_kind::FINE);
@@ -425,7 +532,7 @@ impl Follow {
         let lane = &self.lanes[number];
         let overrun = lane.batch.is_empty() && lane.batch.more;
         let open = (lane.batch.open.is_some() || overrun) && lane.final_last.is_none();
-        Ok(if open { self.order_key(lane.last_clock) } else { u64::MAX })
+        Ok(if open { self.order_key(lane, lane.last_clock) } else { u64::MAX })
     }
 
     /// Reads more of one lane.
@@ -435,6 +542,9 @@ impl Follow {
         let extent = lane.extent(&self.snapshots[number]);
         let position = lane.taken.released.max(lane.batch.end);
         self.reader.read_lane(number, position, extent, slots_max, &mut lane.batch)?;
+        let read_at = self.now_key();
+        let lane = &mut self.lanes[number];
+        lane.read_at = read_at;
         self.damaged += lane.batch.damaged;
         if lane.batch.is_empty() {
             // Nothing but aborted or damaged slots: they are done with.
@@ -491,12 +601,28 @@ impl Follow {
             scales.push((clock, scale));
             scale
         }));
+        let now = self.now_key();
+        self.lanes.iter_mut().for_each(|lane| lane.read_at = now);
     }
 
-    /// What the records of this ring are ordered by: this process's raw ticks; for an earlier run, which is drained by
-    /// itself, the raw ticks on a scale that is the same for all rings of a boot.
+    /// What a lane's record is ordered by: its clock, but no later than the moment at which it was read. So a clock that
+    /// is ahead, or that went back since, does not stop its lane, and the lane's later records follow in their order.
     #[inline]
-    pub(crate) fn order_key(&self, clock: u64) -> u64 {
+    pub(crate) fn order_key(&self, lane: &LaneFollow, clock: u64) -> u64 {
+        let key = self.key_of(clock);
+        if mutant::is(Mutant::ClockBelieved) { key } else { key.min(lane.read_at) }
+    }
+
+    /// By how much a lane's record is ahead of the moment at which it was read; 0 for none.
+    #[inline]
+    pub(crate) fn ahead_by(&self, lane: &LaneFollow, clock: u64) -> u64 {
+        self.key_of(clock).saturating_sub(lane.read_at)
+    }
+
+    /// A raw clock on the scale of the order: this process's raw ticks; for an earlier run, which is drained by itself, the
+    /// raw ticks on a scale that is the same for all rings of a boot.
+    #[inline]
+    fn key_of(&self, clock: u64) -> u64 {
         if let Some(scale) = self.scale {
             if mutant::is(Mutant::WallClockOrder) { self.timeline.realtime_ns(clock) } else { scale.at(clock) }
         } else if self.same_clock {
@@ -504,6 +630,20 @@ impl Follow {
         } else {
             self.here.ticks_at(self.timeline.boottime_ns(clock))
         }
+    }
+
+    /// This moment on the same scale. Of another boot's nobody knows how far it went.
+    fn now_key(&self) -> u64 {
+        match self.scale {
+            None => clock::now(),
+            Some(scale) if self.same_clock && !mutant::is(Mutant::WallClockOrder) => scale.at(clock::now()),
+            Some(_) => u64::MAX,
+        }
+    }
+
+    /// Units of an order key in a second.
+    pub(crate) fn keys_a_second(&self) -> u64 {
+        if self.scale.is_some() { 1_000_000_000 } else { clock::measure_hz() }
     }
 
     /// Whether the machine was started anew since the ring was made. Another boot id alone does not say so: a container may

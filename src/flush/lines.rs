@@ -47,6 +47,24 @@ pub(crate) fn earlier_run(rings: usize) -> String {
     format!("lastwords: the records that follow were left by an earlier run of {processes} and are older than this line")
 }
 
+/// Records that carry times from after the moment at which they were read.
+pub(crate) fn ahead(name: &str, count: u64, by: Duration) -> String {
+    let (records, seconds) = (counted(count, "record"), by.as_secs_f64());
+    format!(
+        "lastwords: {records} of the ring {name} had times up to {seconds:.1} s ahead of the clock: it went back, or the ring \
+         is damaged; they are in the order in which their threads logged them, their times not later than when they were read"
+    )
+}
+
+/// The kernel has found the clock of the rings wrong.
+pub(crate) fn clock_left(source: &str) -> String {
+    format!(
+        "lastwords: the kernel keeps time by {source} now and no longer by the time-stamp counter, by which running processes \
+         order their records: lines of different threads may be out of order, their times off by up to a second of activity; \
+         processes that are started anew use the kernel's clock"
+    )
+}
+
 /// The line above the finer records that led up to an error.
 pub(crate) fn pulled(records: usize) -> String {
     let records = counted(records as u64, "record");

@@ -30,6 +30,7 @@ pub mod template;
 pub mod value;
 pub(crate) mod zone;
 
+mod ahead;
 mod append;
 mod apply;
 pub(crate) mod console;

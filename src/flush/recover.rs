@@ -1,6 +1,6 @@
 //! Reading what no log file has yet, without changing anything.
 
-use crate::clock::Timeline;
+use crate::clock::{self, Timeline};
 use crate::error::{Error, Result};
 use crate::flush::apply;
 use crate::flush::journal::{Change, Entry, Journal};
@@ -258,16 +258,17 @@ impl RecoveredRing {
         self.report.status = status;
     }
 
-    /// Calendar time of its newest record; None if there is none.
+    /// Calendar time of its newest record, of those whose time has come; None if there is none.
     pub(crate) fn newest_ns(&self) -> Result<Option<u64>> {
-        let mut newest = None;
+        let (mut newest, now) = (None, clock::realtime_ns());
         let mut batch = LaneBatch::default();
         for (number, lane) in self.lanes.iter().enumerate() {
             let (Extent::Live(last) | Extent::Final(last)) = lane.extent;
             // The last message may have as many slots as a message can have.
             let slots = self.reader.geometry().message_slots_max() + 1;
             self.reader.read_lane(number, last.saturating_sub(slots), lane.extent, slots, &mut batch)?;
-            newest = newest.max(batch.iter().map(|record| self.timeline.realtime_ns(record.clock)).max());
+            let times = batch.iter().map(|record| self.timeline.realtime_ns(record.clock));
+            newest = newest.max(times.filter(|ns| *ns <= now).max());
         }
         Ok(newest)
     }

@@ -7,7 +7,7 @@ use crate::open;
 use crate::reader::{Source, open_file};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -33,13 +33,15 @@ pub(crate) struct RingFile {
     identity: Identity,
     keep: bool,
     file: RefCell<Option<Kept>>,
+    cost: Cell<u64>,
 }
 
 impl RingFile {
     /// Opens the file at `path`; with `keep` it stays open for good.
     pub(crate) fn open(path: &Path, keep: bool) -> Result<RingFile> {
         let file = Kept::new(open_file(path)?).map_err(Error::io("look at the ring", path))?;
-        Ok(RingFile { path: path.to_owned(), identity: file.identity(), keep, file: RefCell::new(Some(file)) })
+        let (identity, file) = (file.identity(), RefCell::new(Some(file)));
+        Ok(RingFile { path: path.to_owned(), identity, keep, file, cost: Cell::new(0) })
     }
 
     /// Inode number.
@@ -55,6 +57,22 @@ impl RingFile {
     /// Whether the file is open now.
     pub(crate) fn is_open(&self) -> bool {
         self.file.borrow().is_some()
+    }
+
+    /// What the ring has cost since that was last forgotten: bytes that were read, and those that were charged to it.
+    pub(crate) fn cost(&self) -> u64 {
+        self.cost.get()
+    }
+
+    /// Adds bytes to what the ring has cost.
+    #[inline]
+    pub(crate) fn charge(&self, bytes: u64) {
+        self.cost.set(self.cost.get().saturating_add(bytes));
+    }
+
+    /// Begins to count anew.
+    pub(crate) fn forget_cost(&self) {
+        self.cost.set(0);
     }
 
     /// Closes the file until its next use, unless it is kept.
@@ -121,6 +139,7 @@ pub(crate) fn write_within(file: &File, bytes: &[u8], offset: u64) -> io::Result
 
 impl Source for RingFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.charge(buffer.len() as u64);
         self.with(|file| FileExt::read_at(file, buffer, offset))
     }
 }

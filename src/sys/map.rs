@@ -49,9 +49,9 @@ impl RingMap {
         let _ = unsafe { mmap_anonymous(self.base.cast(), size, protection, flags) };
     }
 
-    /// Has a cut of the file end the ring instead of the process, see [`guard`].
+    /// Has a SIGBUS in its memory end the ring instead of the process, see [`guard`].
     pub(crate) fn guard(&mut self) {
-        self.guard = guard::watch(self.base as usize, self.geometry.file_size() as usize);
+        self.guard = Some(guard::watch(self.base as usize, self.geometry.file_size() as usize));
     }
 
     /// Whether the guard has replaced a part of the ring.

@@ -7,9 +7,13 @@ use lastwords::clock::Anchor;
 use lastwords::folder::Folder;
 use lastwords::geometry::Geometry;
 use lastwords::lane::{Message, Origin};
-use lastwords::layout::{Control, RingHeader};
+use lastwords::layout::{Control, LaneBlock, RingHeader, encoding, lane_kind};
 use lastwords::ring::{Ring, RingSpec};
+use lastwords::table::CallSiteRef;
+use lastwords::template::Placeholder;
+use std::fs::File;
 use std::mem::offset_of;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::scratch::Scratch;
@@ -57,6 +61,34 @@ pub fn ring(role: &str, lanes: u32, prepare: impl FnOnce(&Ring) -> Vec<Forged>) 
     std::fs::read(ring.path()).expect("its bytes")
 }
 
+/// A ring each of whose records is shown as twelve thousand bytes.
+///
+/// # Panics
+/// If it cannot be made.
+#[must_use]
+pub fn wide_ring() -> Vec<u8> {
+    ring("worker", 3, |ring| {
+        let format = format!("{}{}", "{:>1024}".repeat(8), "x".repeat(3500));
+        let placeholder = |n: u16| Placeholder::new(n * 8, n * 8 + 8, 0, ' ', 3, 0, 1024, u16::MAX);
+        let placeholders: Vec<Placeholder> = (0..8).map(placeholder).collect();
+        let site = CallSiteRef {
+            level: 20,
+            line: 1,
+            target: "t",
+            module: "m",
+            file: "f",
+            format: &format,
+            placeholders: &placeholders,
+            fields: &[],
+        };
+        let call_site = ring.table().register(&site).expect("room");
+        let mut body = vec![0x0b; 8];
+        body.extend_from_slice(&[1; 64]);
+        let record = |lane| Forged { lane, ticks: 1, body: body.clone(), call_site, encoding: encoding::VALUES };
+        (0..3 * 1024).map(|n| record(n % 3)).collect()
+    })
+}
+
 /// Puts `anchors` in the place of the ring's own.
 pub fn set_anchors(bytes: &mut [u8], anchors: &[Anchor]) {
     let start = 4096 + offset_of!(Control, anchors);
@@ -83,9 +115,55 @@ pub fn set_boot(bytes: &mut [u8], boot: u8) {
     set_header(bytes, offset_of!(RingHeader, boot_id), &[boot; 16]);
 }
 
+/// A ring of this process as large as the format allows, sparse, whose lanes hold nothing but what `slots` says of each: commit
+/// words, each at its sequence. All of its slots are said to be begun. It lives as long as the file is open.
+///
+/// # Panics
+/// If it cannot be written.
+#[must_use]
+pub fn largest(folder: &Path, name: &str, slots: &[(u64, u64)]) -> File {
+    let large = Geometry::new(512, 65536, 31, 1, 64 << 10).expect("sizes within the limits");
+    let mut bytes = ring("heavy", 3, |_| Vec::new());
+    set_header(&mut bytes, offset_of!(RingHeader, record_size), &512u32.to_le_bytes());
+    set_header(&mut bytes, offset_of!(RingHeader, slots_per_lane), &65536u32.to_le_bytes());
+    set_header(&mut bytes, offset_of!(RingHeader, lanes), &31u32.to_le_bytes());
+    bytes.truncate(8192);
+    std::fs::create_dir_all(folder.join("rings")).expect("made");
+    let file = File::options().read(true).write(true).create(true).truncate(true).open(folder.join("rings").join(name));
+    let file = file.expect("made");
+    file.lock().expect("locked");
+    file.set_len(large.file_size()).expect("sparse");
+    for lane in 0..large.lanes() {
+        let block = large.block_offset(lane);
+        file.write_all_at(&large.slots().to_le_bytes(), block + offset_of!(LaneBlock, reserved) as u64)
+            .expect("written");
+        file.write_all_at(&lane_kind::WRITE.to_le_bytes(), block + offset_of!(LaneBlock, kind) as u64)
+            .expect("written");
+        for (sequence, commit) in slots {
+            let slot = large.lane_offset(lane) + large.slot_index(*sequence) * 512;
+            file.write_all_at(&commit.to_le_bytes(), slot).expect("written");
+        }
+    }
+    // Only now is it a ring.
+    file.write_all_at(&bytes, 0).expect("written");
+    file
+}
+
 /// All ring files of a log folder, none where there is no folder yet.
 #[must_use]
 pub fn ring_files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder.join("rings")).into_iter().flatten().filter_map(Result::ok);
     entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|ending| ending == "ring")).collect()
+}
+
+/// Makes the process of a ring another one with its pid, which is not alive.
+///
+/// # Panics
+/// If the file cannot be written.
+pub fn die(ring: &File) {
+    let mut header = vec![0; size_of::<RingHeader>()];
+    let readable = File::open(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(ring))).expect("opened");
+    readable.read_exact_at(&mut header, 0).expect("read");
+    set_header(&mut header, offset_of!(RingHeader, start_time), &[1; 8]);
+    ring.write_all_at(&header, 0).expect("written");
 }

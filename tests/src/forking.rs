@@ -142,6 +142,42 @@ pub fn handle_bus() {
     unsafe { libc::signal(libc::SIGBUS, end_at_bus as extern "C" fn(libc::c_int) as libc::sighandler_t) };
 }
 
+static BEFORE: std::sync::OnceLock<libc::sigaction> = std::sync::OnceLock::new();
+
+/// Handles SIGBUS from now on as Python's faulthandler does: it goes back to the handler before it and raises the signal again.
+/// Then has the guard come first.
+///
+/// # Panics
+/// If it cannot be installed.
+pub fn handle_bus_as_the_end() {
+    let mut before = std::mem::MaybeUninit::zeroed();
+    // SAFETY: sigaction fills the structure that it is given, and the handler does what is safe in one.
+    let before = unsafe {
+        assert_eq!(libc::sigaction(libc::SIGBUS, std::ptr::null(), before.as_mut_ptr()), 0);
+        before.assume_init()
+    };
+    BEFORE.set(before).expect("once");
+    let handler = give_way as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    // SAFETY: as above; the mask and the restorer are those of a handler that is installed.
+    unsafe {
+        libc::sigaction(
+            libc::SIGBUS,
+            &libc::sigaction { sa_sigaction: handler, sa_flags: 0, ..before },
+            std::ptr::null_mut(),
+        )
+    };
+    lastwords::sigbus_guard_first();
+}
+
+extern "C" fn give_way(signal: libc::c_int) {
+    let Some(before) = BEFORE.get() else { return };
+    // SAFETY: sigaction and raise are safe in a handler.
+    unsafe {
+        libc::sigaction(signal, before, std::ptr::null_mut());
+        libc::raise(signal);
+    }
+}
+
 /// Reads behind the end of a mapped file.
 ///
 /// # Panics

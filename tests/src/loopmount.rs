@@ -1,4 +1,4 @@
-//! An ext4 in a file, mounted through a loop device, which can be stopped as by a power loss.
+//! A file system in a file, mounted through a loop device, which can be stopped as by a power loss.
 
 use crate::sys;
 use std::fs::File;
@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// Size of the image.
+/// Size of the image of an ext4.
 const SIZE: u64 = 64 << 20;
 
 /// The mounted file system; unmounted when dropped, its loop device given back.
@@ -14,30 +14,49 @@ const SIZE: u64 = 64 << 20;
 pub struct LoopMount {
     device: String,
     path: PathBuf,
+    kind: &'static str,
     mounted: bool,
 }
 
 impl LoopMount {
-    /// Makes and mounts a file system below `scratch`.
+    /// Makes and mounts an ext4 below `scratch`.
     ///
     /// # Errors
     /// Why that is not possible here.
     pub fn new(scratch: &Path) -> Result<LoopMount, String> {
+        LoopMount::with("ext4", SIZE, scratch)
+    }
+
+    /// The same with a file system of this kind and size.
+    ///
+    /// # Errors
+    /// Why that is not possible here.
+    pub fn with(kind: &'static str, size: u64, scratch: &Path) -> Result<LoopMount, String> {
         if !rustix::process::geteuid().is_root() {
             return Err("only root can mount".to_owned());
         }
         let (image, path) = (scratch.join("image"), scratch.join("mount"));
-        File::create(&image).and_then(|file| file.set_len(SIZE)).map_err(|error| error.to_string())?;
+        File::create(&image).and_then(|file| file.set_len(size)).map_err(|error| error.to_string())?;
         std::fs::create_dir(&path).map_err(|error| error.to_string())?;
-        run("mkfs.ext4", &["-q", &image.to_string_lossy()])?;
+        run(&format!("mkfs.{kind}"), &["-q", &image.to_string_lossy()])?;
         let device = run("losetup", &["--find", "--show", &image.to_string_lossy()])?.trim().to_owned();
-        let mut mount = LoopMount { device, path, mounted: false };
+        let mut mount = LoopMount { device, path, kind, mounted: false };
         mount.mount()?;
         Ok(mount)
     }
 
     fn mount(&mut self) -> Result<(), String> {
-        run("mount", &["-t", "ext4", "-o", "commit=1", &self.device, &self.path.to_string_lossy()])?;
+        run(
+            "mount",
+            &[
+                "-t",
+                self.kind,
+                "-o",
+                if self.kind == "xfs" { "rw" } else { "commit=1" },
+                &self.device,
+                &self.path.to_string_lossy(),
+            ],
+        )?;
         self.mounted = true;
         Ok(())
     }
@@ -87,6 +106,37 @@ impl Drop for LoopMount {
             let _ = run("umount", &["--lazy", &self.path.to_string_lossy()]);
         }
         let _ = run("losetup", &["--detach", &self.device]);
+    }
+}
+
+/// A folder below `scratch`, once more through FUSE; unmounted when dropped.
+#[derive(Debug)]
+pub struct Bind {
+    path: PathBuf,
+}
+
+impl Bind {
+    /// Mounts it by bindfs.
+    ///
+    /// # Errors
+    /// Why that is not possible here.
+    pub fn new(scratch: &Path) -> Result<Bind, String> {
+        let (below, path) = (scratch.join("below"), scratch.join("fuse"));
+        [&below, &path].into_iter().try_for_each(std::fs::create_dir).map_err(|error| error.to_string())?;
+        run("bindfs", &["--no-allow-other", &below.to_string_lossy(), &path.to_string_lossy()])?;
+        Ok(Bind { path })
+    }
+
+    /// Where it is mounted.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Bind {
+    fn drop(&mut self) {
+        let _ = run("umount", &["--lazy", &self.path.to_string_lossy()]);
     }
 }
 

@@ -65,7 +65,18 @@ impl Scene {
         let folder = Scratch::new(name);
         let mut host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait", "log:20"]);
         host.line();
-        let script = ["flusher=never", setting, "log:50", "flush", "line:up", "wait", "log:3000", "line:done", "wait"];
+        let script = [
+            "guard=false",
+            "flusher=never",
+            setting,
+            "log:50",
+            "flush",
+            "line:up",
+            "wait",
+            "log:3000",
+            "line:done",
+            "wait",
+        ];
         let mut victim = Actor::start(ACTOR, "victim", folder.path(), &script);
         victim.line();
         let script = ["flusher=never", "log:10", "flush", "line:up", "wait", "slowly:500:500", "flush", "line:done"];
@@ -127,7 +138,6 @@ fn a_guarded_process_survives_the_cut_of_its_ring_and_says_so_once() {
             host.line();
             let policy = format!("policy={policy}");
             let script = [
-                "guard=true",
                 "flusher=never",
                 "lanes=4",
                 &policy,
@@ -156,7 +166,7 @@ fn a_guarded_process_survives_the_cut_of_its_ring_and_says_so_once() {
             victim.go();
             let said = victim.errors();
             assert!(victim.end().success());
-            assert_eq!(said.matches("the ring of this process was cut").count(), 1, "{said}");
+            assert_eq!(said.matches("a part of this process's ring is gone").count(), 1, "{said}");
             host.go();
             assert!(host.end().success());
             let lines = read(folder.path(), "victim");
@@ -173,11 +183,11 @@ fn a_guarded_process_survives_the_cut_of_its_ring_and_says_so_once() {
 #[test]
 fn a_guard_leaves_every_other_sigbus_to_who_handled_it_before() {
     let folder = Scratch::new("chained");
-    let mut alone = Actor::start(ACTOR, "host", folder.path(), &["guard=true", "log:3", "bus"]);
+    let mut alone = Actor::start(ACTOR, "host", folder.path(), &["log:3", "bus"]);
     assert_eq!(alone.end().signal(), Some(libc::SIGBUS), "the process ends as it would without the guard");
-    let mut handled = Actor::start(ACTOR, "host", folder.path(), &["before:bus", "guard=true", "log:3", "bus"]);
+    let mut handled = Actor::start(ACTOR, "host", folder.path(), &["before:bus", "log:3", "bus"]);
     assert_eq!(handled.end().code(), Some(77), "its own handler ends it");
-    let mut sent = Actor::start(ACTOR, "host", folder.path(), &["guard=true", "line:up", "wait"]);
+    let mut sent = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]);
     sent.line();
     // The standard library's handler, which was there before, takes the first one as a reason to give way.
     for _ in 0..2 {
@@ -185,6 +195,31 @@ fn a_guard_leaves_every_other_sigbus_to_who_handled_it_before() {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(sent.end().signal(), Some(libc::SIGBUS), "one that was sent ends it too");
+}
+
+#[test]
+fn every_ring_is_guarded_however_many_loggers_a_process_has_and_whoever_handles_sigbus_later() {
+    for (what, later) in [("nobody", None), ("one that takes it for the end", Some("later:bus"))] {
+        let folder = Scratch::new("many-rings");
+        let actions: Vec<&str> =
+            ["loggers:40", "line:up", "wait"].into_iter().chain(["loggers-log:200", "line:done", "wait"]).collect();
+        let mut script = vec!["flusher=never", "lanes=3", "slots=64"];
+        script.extend(&actions[..1]);
+        script.extend(later);
+        script.extend(&actions[1..]);
+        let mut victim = Actor::start(ACTOR, "victim", folder.path(), &script);
+        assert_eq!(victim.line(), "up", "{what}");
+        let rings = ring_files(folder.path());
+        assert!(rings.len() > 16, "{} rings", rings.len());
+        rings.iter().for_each(|ring| open(ring).set_len(8192).expect("cut"));
+        victim.go();
+        assert_eq!(victim.line(), "done", "{what}: it goes on");
+        victim.go();
+        assert!(victim.end().success(), "{what}");
+    }
+    let folder = Scratch::new("later");
+    let mut chained = Actor::start(ACTOR, "victim", folder.path(), &["later:bus", "log:3", "bus"]);
+    assert_eq!(chained.end().signal(), Some(libc::SIGBUS), "what is not the guard's is handed on, and ends");
 }
 
 #[test]

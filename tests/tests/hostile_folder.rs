@@ -8,8 +8,6 @@
 use lastwords::checksum::checksum;
 use lastwords::layout::{RingHeader, encoding};
 use lastwords::spill::{SpillReference, path as spill_path};
-use lastwords::table::CallSiteRef;
-use lastwords::template::Placeholder;
 use lastwords_tests::actor::{run, tool};
 use lastwords_tests::forge::{self, Forged};
 use lastwords_tests::logs::{self, files, read};
@@ -139,30 +137,6 @@ fn size_of_all(folder: &Path) -> u64 {
     own.map(|entry| entry.metadata().expect("there").len()).sum()
 }
 
-/// A ring each of whose records is shown as twelve thousand bytes.
-fn wide_ring() -> Vec<u8> {
-    forge::ring("worker", 3, |ring| {
-        let format = format!("{}{}", "{:>1024}".repeat(8), "x".repeat(3500));
-        let placeholder = |n: u16| Placeholder::new(n * 8, n * 8 + 8, 0, ' ', 3, 0, 1024, u16::MAX);
-        let placeholders: Vec<Placeholder> = (0..8).map(placeholder).collect();
-        let site = CallSiteRef {
-            level: 20,
-            line: 1,
-            target: "t",
-            module: "m",
-            file: "f",
-            format: &format,
-            placeholders: &placeholders,
-            fields: &[],
-        };
-        let call_site = ring.table().register(&site).expect("room");
-        let mut body = vec![0x0b; 8];
-        body.extend_from_slice(&[1; 64]);
-        let record = |lane| Forged { lane, ticks: 1, body: body.clone(), call_site, encoding: encoding::VALUES };
-        (0..3 * 1024).map(|n| record(n % 3)).collect()
-    })
-}
-
 #[test]
 fn a_ring_that_names_one_long_message_in_every_record_prints_at_most_64_times_its_size() {
     let _watchdog = Watchdog::new("a recovery", Duration::from_secs(300));
@@ -191,7 +165,7 @@ fn a_dead_ring_whose_records_are_shown_as_far_more_than_they_take_is_drained_to_
     let _watchdog = Watchdog::new("a drain", Duration::from_secs(300));
     let folder = Scratch::new("wide");
     fs::create_dir_all(folder.path().join("rings")).expect("made");
-    fs::write(folder.path().join("rings/worker-1-ab.ring"), wide_ring()).expect("written");
+    fs::write(folder.path().join("rings/worker-1-ab.ring"), forge::wide_ring()).expect("written");
     let limit = TIMES * size_of_all(folder.path());
     assert!(limit < 3 * 1024 * 11_692, "without a limit it would be more");
     let recovered = tool(TOOL, &["recover", &folder.path().to_string_lossy()]);

@@ -35,7 +35,7 @@ const READ_WHOLE_MAX: u64 = 8 << 20;
 /// Resident memory that no ring of the largest size may make this process exceed: a lane is at most 32 MiB.
 const MEMORY_MAX_KB: u64 = 256 << 10;
 /// Slots that a reader may read again in one call, as `reader.rs` limits them.
-const REREADS_MAX: u64 = 1 << 17;
+const REREADS_MAX: u64 = 1 << 15;
 
 /// A ring as its process left it, and every record that was ever written to it.
 struct Base {

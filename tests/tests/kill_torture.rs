@@ -201,7 +201,7 @@ impl Round {
     fn command(&self, victim: &Victim) -> Command {
         const PROGRAM: &str = env!("CARGO_BIN_EXE_victim");
         // Half of the processes, so that those who see different boots flush for each other.
-        if victim.trouble != Trouble::OtherBoot || victim.run % 2 == 0 {
+        if victim.trouble != Trouble::OtherBoot || victim.run.is_multiple_of(2) {
             return Command::new(PROGRAM);
         }
         let boot = self.scratch.path().join("boot_id");

@@ -119,6 +119,11 @@ impl Drain {
         !self.suspended.is_empty() || !self.held.is_empty() || self.rings.iter().any(|ring| ring.crash_failed.is_some())
     }
 
+    /// Whether crash files are all that is waited for: those are not tried for ever.
+    pub(crate) fn waits_for_crash_files_alone(&self) -> bool {
+        self.suspended.is_empty() && self.held.is_empty()
+    }
+
     /// The last error of what waits, if something does.
     pub(crate) fn held_up(&mut self) -> Option<Error> {
         if !self.suspended.is_empty() {

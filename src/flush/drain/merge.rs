@@ -52,9 +52,11 @@ impl Drain {
             let Drain { rings, spare, scales, since_ns, floor, recent, .. } = self;
             let ring = &mut rings[number];
             let slots_max = slots_max(ring, lanes);
+            ring.reader.source().forget_cost();
             // A look that fails proves nothing, and no record waits for it.
             let looked = ring.look(now).or_else(|error| if error.may_pass() { Ok(()) } else { Err(error) });
             match looked.and_then(|()| read_twice(ring, spare, (pass, now), slots_max)) {
+                Ok(_) if ring.is_scanning() => {}
                 Ok(hold) => {
                     limit = limit.min(hold.max(*floor));
                     let first_look = ring.looked_at.replace(now).is_none();
@@ -114,6 +116,8 @@ impl Drain {
         let live = std::mem::replace(&mut self.limit, u64::MAX);
         self.merge(true, pass)?;
         self.limit = live;
+        // The rest of them comes under a line of its own, because others have their turn in between.
+        self.rings.iter_mut().filter(|ring| ring.is_spent()).for_each(|ring| ring.headed = false);
         self.report_drops(true)?;
         self.commit(None)?;
         self.finish_dead(true, pass)
@@ -131,8 +135,9 @@ impl Drain {
             if key > self.limit {
                 break;
             }
-            // Since the others were read, something may have failed.
-            if self.is_aside(&self.rings[ring], now) {
+            // Since the others were read, something may have failed. The other records of a ring that has cost as much as one
+            // may come in the next pass, below what others have now.
+            if self.is_aside(&self.rings[ring], now) || self.rings[ring].is_spent() {
                 continue;
             }
             let rival = heap.peek().copied();
@@ -147,7 +152,8 @@ impl Drain {
     fn next_of(&self, ring: usize, lane: usize) -> Option<Next> {
         let follow = &self.rings[ring];
         let record = follow.lanes[lane].batch.peek()?;
-        Some(Reverse((follow.order_key(record.clock), follow.reader.header().uuid, lane, record.first, ring)))
+        let key = follow.order_key(&follow.lanes[lane], record.clock);
+        Some(Reverse((key, follow.reader.header().uuid, lane, record.first, ring)))
     }
 
     /// Renders records of one lane as long as they come before the `rival` of all other lanes.
@@ -161,6 +167,9 @@ impl Drain {
             self.emit(ring, lane)?;
             pass.records += 1;
             let follow = &mut self.rings[ring];
+            if follow.is_spent() {
+                return Ok(None);
+            }
             if follow.is_behind(lane) {
                 let slots = slots_max(follow, lanes);
                 let hold = match follow.refill_in_merge(lane, slots) {
@@ -171,7 +180,7 @@ impl Drain {
             }
             let follow = &self.rings[ring];
             let Some(clock) = follow.lanes[lane].batch.next_clock() else { return Ok(None) };
-            let key = follow.order_key(clock);
+            let key = follow.order_key(&follow.lanes[lane], clock);
             if key < clear && key <= self.limit {
                 continue;
             }
@@ -190,7 +199,11 @@ impl Drain {
         let role = &mut self.roles[role_number];
         role.begin(&mut self.outputs);
         let Some(clock) = ring.lanes[lane_number].batch.next_clock() else { return Ok(()) };
-        let ns = ring.realtime_ns(clock);
+        let by = ring.ahead_by(&ring.lanes[lane_number], clock);
+        let ahead = by > self.hold_limit;
+        // It was logged by now, whatever it says.
+        let latest = if ahead { clock::realtime_ns() } else { u64::MAX };
+        let ns = ring.realtime_ns(clock).min(latest);
         let lane = &ring.lanes[lane_number];
         let Some(record) = lane.batch.peek() else { return Ok(()) };
         let expected = lane.taken.next_message.max(1);
@@ -223,13 +236,15 @@ impl Drain {
         role.record_unspilled(outputs, &record, &unspilled, site, &from);
         let spilled = match unspilled {
             Ok(None) => None,
-            Ok(Some(_)) => SpillReference::from_bytes(record.body).map(|found| spill::path(ring.reader.entry(), found.number)),
+            Ok(Some(_)) => SpillReference::from_bytes(record.body)
+                .map(|found| (spill::path(ring.reader.entry(), found.number), found.length)),
             Err(_) => {
                 ring.damaged += 1;
                 None
             }
         };
         let made = role.made(outputs);
+        ring.reader.source().charge(made as u64 + spilled.as_ref().map_or(0, |(_, length)| *length));
         if dead {
             ring.rendered += made as u64;
         }
@@ -238,10 +253,14 @@ impl Drain {
         }
         self.rotate_before(role_number)?;
         // Not before: a rotation commits what stands above this line, and removes the spills of that alone.
-        self.spills.extend(spilled.map(|path| (role_number, path)));
+        self.spills.extend(spilled.map(|(path, _)| (role_number, path)));
         let ring = &mut self.rings[ring_number];
+        if ahead {
+            ring.ahead.note(by);
+        }
         if !ring.earlier {
-            let (key, youngest) = (ring.order_key(clock), &mut self.roles[role_number].youngest);
+            let key = ring.order_key(&ring.lanes[lane_number], clock);
+            let youngest = &mut self.roles[role_number].youngest;
             ring.late += u64::from(key < *youngest);
             *youngest = key.max(*youngest);
         }
@@ -315,6 +334,29 @@ impl Drain {
         Ok(())
     }
 
+    /// A line about each ring that has told times from ahead of the clock, see [`Ahead`](crate::flush::ahead::Ahead).
+    pub(super) fn report_ahead(&mut self) -> Result<()> {
+        let now = Instant::now();
+        for ring in 0..self.rings.len() {
+            if !self.is_aside(&self.rings[ring], now) {
+                let (role, said) = (self.rings[ring].role, self.tell_ahead(ring, false));
+                self.unless_suspended(role, said)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_ahead(&mut self, ring: usize, last: bool) -> Result<()> {
+        let follow = &mut self.rings[ring];
+        let Some((count, most)) = follow.ahead.due(last) else { return Ok(()) };
+        let by = Duration::from_secs_f64(most as f64 / follow.keys_a_second() as f64);
+        let (role, pid, text) = (follow.role, follow.reader.header().pid, lines::ahead(&follow.name, count, by));
+        self.line(role, clock::realtime_ns(), pid, Level::WARNING, &text)?;
+        // A pass that fails from here on does not say it again.
+        self.rings[ring].ahead.is_told();
+        Ok(())
+    }
+
     /// Death lines and removal of rings that have been drained to the end. Each ring's line and its removal are one
     /// entry of the journal, so that a line is never printed twice. Where somebody still holds the lock of a dead process's
     /// ring, that stays, and the entry has a mark in it which says that the line has been printed.
@@ -340,8 +382,12 @@ impl Drain {
     }
 
     fn finish(&mut self, ring: usize, pass: &mut Pass) -> Result<()> {
+        let role = self.rings[ring].role;
+        self.tell_ahead(ring, true)?;
+        self.commit(None)?;
+        self.ensure_active(role)?;
         let follow = &self.rings[ring];
-        let (role, header) = (follow.role, follow.reader.header());
+        let header = follow.reader.header();
         let (pid, uuid) = (header.pid, header.uuid);
         let (name, kept) = (follow.name.clone(), follow.is_kept());
         let ending = if kept { Change::DeathLogged { ring: name, uuid } } else { Change::Remove { ring: name, uuid } };
@@ -367,7 +413,7 @@ impl Drain {
             if self.is_spoken_for(&name) { Ok(()) } else { self.ensure_active(role) }
         });
         if committed.is_ok() && kept {
-            self.rings[ring].death_logged = true;
+            (self.rings[ring].death_logged, self.rings[ring].crash_failed) = (true, None);
         } else if committed.is_ok() {
             pass.removed += 1;
             self.rings.remove(ring);
@@ -399,7 +445,8 @@ impl Drain {
             Err(error) => {
                 let follow = &mut self.rings[ring];
                 let since = follow.crash_failed.as_ref().map_or_else(Instant::now, |(since, _)| *since);
-                if since.elapsed() >= CRASH_WAIT || !error.may_pass() {
+                let is_over = since.elapsed() >= CRASH_WAIT && !mutant::is(Mutant::CrashFileForEver);
+                if is_over || !error.may_pass() {
                     return Ok(format!("; its black box could not be kept ({error})"));
                 }
                 let wait = Error::io("write the crash file of", follow.reader.path())(io::Error::other("it is tried again"));

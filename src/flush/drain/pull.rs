@@ -7,7 +7,8 @@ use crate::flush::output::Provenance;
 use crate::layout::lane_kind;
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
-use crate::reader::{Extent, LaneBatch};
+use crate::flush::follow::BUDGET;
+use crate::reader::{Extent, LaneBatch, LaneSnapshot};
 use crate::record::Record;
 
 /// Most records that one error brings, whatever a ring says.
@@ -70,10 +71,12 @@ impl super::Follow {
         let (mut scratch, mut snapshots) = (Vec::new(), Vec::new());
         self.reader.lanes(&mut scratch, &mut snapshots)?;
         let mut batches = Vec::new();
-        let fine = self.lanes.iter().zip(&snapshots).enumerate().filter(|(_, (_, seen))| seen.kind == lane_kind::FINE);
+        let is_fine = |seen: &&LaneSnapshot| seen.kind == lane_kind::FINE;
+        let lanes = snapshots.iter().filter(is_fine).count().max(1);
+        let slots = (BUDGET / lanes as u64 / self.reader.geometry().record_size() as u64).min(self.reader.geometry().slots());
+        let fine = self.lanes.iter().zip(&snapshots).enumerate().filter(|(_, (_, seen))| is_fine(seen));
         for (number, (lane, snapshot)) in fine {
             let mut batch = LaneBatch::default();
-            let slots = self.reader.geometry().slots();
             let extent = lane.extent(snapshot);
             let (Extent::Live(last) | Extent::Final(last)) = extent;
             // What such a lane has overwritten is nowhere.

@@ -13,7 +13,8 @@
 //! `count-threads` (prints how many there are), `close`, `leave` (by _exit), `named-thread:NAME`, `flush`, `line` (prints a line on standard
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
 //! `run:COMMAND` (by the shell, and waits for it), `keeper:MS` (a child that keeps all that the process has open and mapped, for so long), `sleep:MS`, `panicking:HOW`, `fault:HOW`, `roles:N` (N further roles log a line each), `flush-roles:N`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does), `bus` (reads
-//! behind the end of a mapped file), `close-all:A-B`, `close-range:A-B`, `open-own:N:FOLDER`, `dup-over:A-B`, `no-cloexec`,
+//! behind the end of a mapped file), `later:bus` (handles SIGBUS as the end, behind the guard), `loggers:N` (opens as many more), `loggers-log:N`
+//! (as many lines to each of them), `close-all:A-B`, `close-range:A-B`, `open-own:N:FOLDER`, `dup-over:A-B`, `no-cloexec`,
 //! `become:UID` (groups, group and user, for good), `sandbox` (a seccomp filter), `chroot:FOLDER`, `chdir:FOLDER`,
 //! `descriptors:N` (the limit), `check-own`, `write-to:FD:TEXT`, `in-child`: see `descriptors.rs`, `hold-files:TIMES:MS` (a thread opens all files that the process may open, 100 more than it has, so
 //! many times, for so long and with as long a pause, and prints "held" at the end), `fork-starved:WHAT` (see there), `disk:BYTES` (limits the
@@ -106,6 +107,7 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
         }
         "format" => builder.format(value.parse::<Format>().expect("a format")),
         "guard" => builder.sigbus_guard(value == "true"),
+        "fuse" => builder.allow_fuse(value == "true"),
         "level" => builder.level(value.parse::<Level>().expect("a level")),
         other => panic!("no setting {other}"),
     }
@@ -215,6 +217,9 @@ fn act(action: &str, count: &mut u64) {
         "sandbox" => sandbox::enter(rest),
         "chroot" => privileges::change_root(rest),
         "chdir" => std::env::set_current_dir(rest).expect("changed"),
+        "later" => forking::handle_bus_as_the_end(),
+        "loggers" => open_loggers(rest.parse().expect("a number")),
+        "loggers-log" => log_to_all(rest.parse().expect("a number")),
         "disk" => forking::limit_file_size(rest.parse().expect("bytes")),
         other => panic!("no action {other}"),
     }
@@ -401,6 +406,23 @@ fn log_while_exiting() {
         std::thread::spawn(move || (0..u64::MAX).for_each(|n| lastwords::info!("exiting {thread} line {n}")));
     }
     std::thread::sleep(Duration::from_millis(20));
+}
+
+/// Further loggers of this process, each with a ring of its own.
+static LOGGERS: std::sync::Mutex<Vec<lastwords::Log>> = std::sync::Mutex::new(Vec::new());
+
+fn open_loggers(count: usize) {
+    let folder = lastwords::folder().expect("a folder");
+    let open = |n| {
+        lastwords::builder(format!("more-{n}")).dir(&folder).flusher(Flusher::Never).lanes(3).slots_per_lane(64).open()
+    };
+    LOGGERS.lock().expect("no panic").extend((0..count).map(|n| open(n).expect("a logger")));
+}
+
+fn log_to_all(count: u64) {
+    for log in LOGGERS.lock().expect("no panic").iter().copied() {
+        (0..count).for_each(|n| lastwords::info!(logger: log, "more {n}"));
+    }
 }
 
 fn slowly(rest: &str, count: &mut u64) {

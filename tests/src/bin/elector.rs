@@ -8,7 +8,7 @@ use lastwords::folder::Folder;
 use rustix::process::getppid;
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 fn main() {
@@ -30,7 +30,7 @@ fn main() {
 }
 
 /// A batch, and a look at the lock before the next, until it is enough.
-fn work(path: &PathBuf, lock: &Lock) {
+fn work(path: &Path, lock: &Lock) {
     for _ in 0..10 {
         if !lock.is_current() {
             return;
