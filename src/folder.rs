@@ -6,6 +6,7 @@
 //! <folder>/<role>-*.crash.log         what a process left that died without closing its log
 //! <folder>/rings/*.ring, *.shm        one per process; .shm stands for a ring in shared memory
 //! <folder>/rings/*.<number>.spill     beside a ring: a message too long for it
+//! <folder>/rings/*.<lane>-<first>.backlog  beside a ring: what was kept of a full lane
 //! <folder>/rings/*.attached           beside a ring: its process's own notes for its crash file
 //! <folder>/rings/journal.a, .b        the flusher's journal
 //! <folder>/rings/flusher.lock         which process is the flusher

@@ -3,13 +3,14 @@
 //! One decoder serves the live drain, recovery of a dead process's ring, and every test. It believes nothing: sizes
 //! are validated, offsets computed, every slot checked against its checksum, and memory is bounded by the caller.
 //!
-//! # Three steps
+//! # Four steps
 //!
 //! | label | what |
 //! |---|---|
 //! | READ:1 | lane blocks, with `reserved` |
 //! | READ:2 | slots after the reader's position, up to `reserved` |
 //! | READ:3 | the lane block again: every sequence at or below `reserved` minus the number of slots may have been overwritten while it was read and is discarded |
+//! | READ:4 | what the ring does not hold any more, from the backlog segments beside it, see `segment.rs`; only now, because what was seen to be gone was kept before |
 //!
 //! # States of the slot where sequence `s` is expected
 //!
@@ -19,7 +20,7 @@
 //! | busy | BUSY(s), and no later message begun | stops; the record in flight |
 //! | stale | an older sequence, and no later message begun | stops; reserved but not begun |
 //! | aborted | ABORTED(s) | skips it |
-//! | overrun | at or below `reserved` minus slots in READ:3, or a later sequence | skips it; message numbers tell the loss |
+//! | overrun | at or below `reserved` minus slots in READ:3, or a later sequence, and in no segment | skips it; message numbers tell the loss |
 //! | partial | a first slot whose further slots are not all there | reads again; then as corrupt |
 //! | corrupt | checksum wrong twice, or busy or stale although a later message was begun | skips it and counts damage |
 //! | empty | `s` is above `reserved` | done |

@@ -47,15 +47,16 @@ impl Wreck {
     pub fn new(name: &str, victim: &str, size: Size) -> Wreck {
         let scratch = Scratch::new(name);
         let endings = [
-            ("host", Ending::KillItself(size.messages), 1024, 600),
-            ("worker", Ending::KillItself(size.messages), 1024, 600),
-            ("worker", Ending::Exit(size.messages / 4), 1024, 600),
-            ("spiller", Ending::KillItself(size.spiller_messages), 256, 12_000),
+            ("host", Ending::KillItself(size.messages), 1024, 600, "overwrite"),
+            // Its lanes are too small, and what does not fit them is kept beside the ring.
+            ("worker", Ending::KillItself(size.messages), 128, 600, "drop_newest"),
+            ("worker", Ending::Exit(size.messages / 4), 1024, 600, "overwrite"),
+            ("spiller", Ending::KillItself(size.spiller_messages), 256, 12_000, "overwrite"),
         ];
-        let processes = (1..).zip(endings).map(|(run, (role, ending, slots, longest))| {
+        let processes = (1..).zip(endings).map(|(run, (role, ending, slots, longest, full))| {
             let told = Victim {
                 marks: scratch.path().join(format!("marks-{run}")),
-                full: "overwrite".to_owned(),
+                full: full.to_owned(),
                 slots,
                 longest,
                 rotate_size: size.rotate_size,
@@ -115,6 +116,16 @@ impl Wreck {
     pub fn spilled(&self) -> usize {
         let entries = fs::read_dir(self.scratch.path().join("logs/rings")).expect("listed");
         entries.filter(|entry| entry.as_ref().is_ok_and(|entry| is_a(&entry.path(), "spill"))).count()
+    }
+
+    /// How many files hold what was kept beside a ring.
+    ///
+    /// # Panics
+    /// If the folder cannot be listed.
+    #[must_use]
+    pub fn segments(&self) -> usize {
+        let entries = fs::read_dir(self.scratch.path().join("logs/rings")).expect("listed");
+        entries.filter(|entry| entry.as_ref().is_ok_and(|entry| is_a(&entry.path(), "backlog"))).count()
     }
 
     /// A fresh copy. The doorbell is left out; every flusher makes one where there is none.

@@ -44,6 +44,7 @@ impl Takeover {
     fn new(name: &str, since: &'static str, size: Size, random: &mut Random) -> Takeover {
         let wreck = Wreck::new(name, env!("CARGO_BIN_EXE_victim"), size);
         assert!(wreck.spilled() >= 1, "messages are spilled");
+        assert!(wreck.segments() >= 1, "slots are kept beside a ring");
         wreck.leave_a_call_in_flight();
         let drainer = Drainer { program: env!("CARGO_BIN_EXE_drainer"), since, elsewhere: wreck.elsewhere() };
         let calls = drainer.drain_until(&wreck.copy(), KillAt::Never).expect("an undisturbed drain");

@@ -74,6 +74,7 @@ fn try_points(name: &'static str, since: &'static str, size: Size, judge: impl F
     let _watchdog = Watchdog::new(name, Duration::from_secs(900));
     let wreck = Wreck::new(name, env!("CARGO_BIN_EXE_victim"), size);
     assert!(wreck.spilled() >= 2, "messages are spilled");
+    assert!(wreck.segments() >= 1, "slots are kept beside a ring");
     let drainer = Drainer { program: env!("CARGO_BIN_EXE_drainer"), since, elsewhere: wreck.elsewhere() };
     let folder = wreck.copy();
     let calls = drainer.drain_until(&folder, KillAt::Never).expect("an unkilled drain");
