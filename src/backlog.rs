@@ -36,7 +36,7 @@ use crate::mutant::{self, Mutant};
 use crate::segment;
 use crate::sync::{Ordering, fence};
 use crate::sys::process_page::ProcessCell;
-use crate::sys::hooks;
+use crate::sys::{fsize, hooks};
 use crate::sys::words::{file_size_limit, write_words_at};
 use crate::open::{self, PRIVATE};
 use rustix::fs::{OFlags, RenameFlags};
@@ -227,7 +227,7 @@ impl Backlog {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             opened => opened?,
         };
-        write_slots(&file, lane, chunk, (chunk.0 - first) * self.account.slot)?;
+        fsize::without_signal(|| write_slots(&file, lane, chunk, (chunk.0 - first) * self.account.slot))?;
         if self.durable {
             file.sync_data()?;
         }
@@ -254,7 +254,7 @@ impl Backlog {
 
     fn make(&self, path: &Path, lane: &Lane<'_>, chunk: (u64, u64)) -> io::Result<()> {
         let file = open::file(path, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, PRIVATE)?;
-        write_slots(&file, lane, chunk, 0)?;
+        fsize::without_signal(|| write_slots(&file, lane, chunk, 0))?;
         if self.durable { file.sync_all() } else { Ok(()) }
     }
 

@@ -1,5 +1,6 @@
 //! What cannot be said in a log file: a line on standard error.
 
+use crate::sys::fsize;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fmt;
 
@@ -10,6 +11,6 @@ pub(crate) fn complain(text: fmt::Arguments<'_>) {
     let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     if poll(&mut fds, Some(&now)).is_ok_and(|_| fds[0].revents().contains(PollFlags::OUT)) {
-        let _ = rustix::io::write(&stderr, line.as_bytes());
+        let _ = fsize::without_signal(|| rustix::io::write(&stderr, line.as_bytes()));
     }
 }

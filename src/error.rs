@@ -1,5 +1,6 @@
 //! What can go wrong outside a log call. Log calls themselves return no errors; they count.
 
+use rustix::io::Errno;
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
@@ -72,8 +73,7 @@ impl Error {
         move |source| Error::Io { doing, path, source }
     }
 
-    /// Whether the same may well work a moment later: an interruption, a device or a disk that is in trouble. A file that
-    /// is gone, or may not be opened, is none of these.
+    /// Whether the same may well work later, see [`may_pass`].
     #[cfg(feature = "flusher")]
     pub(crate) fn may_pass(&self) -> bool {
         matches!(self, Error::Io { source, .. } if may_pass(source))
@@ -83,6 +83,11 @@ impl Error {
     #[cfg(feature = "flusher")]
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// The error's number, if the system gave one.
+    pub(crate) fn number(&self) -> Option<Errno> {
+        if let Error::Io { source, .. } = self { Errno::from_io_error(source) } else { None }
     }
 
     pub(crate) fn setting(name: impl Into<Cow<'static, str>>, why: impl fmt::Display) -> Error {
@@ -98,12 +103,69 @@ impl Error {
     }
 }
 
-/// As [`Error::may_pass`].
+/// Errors that say nothing about the file itself, but about this moment. Nothing that only memory knows is thrown away
+/// because of one of them, and what failed is tried again. All others say what the name leads to, or who may use it, and stay
+/// true until somebody changes that.
+#[cfg(feature = "flusher")]
+const PASSING: [Errno; 23] = [
+    // A signal came in between.
+    Errno::INTR,
+    // The kernel asks to try again: a limit of threads, of locked memory, a lock that somebody holds for a moment.
+    Errno::AGAIN,
+    // A disk, its controller or its cable is in trouble; many recover, and a disk of a network comes back.
+    Errno::IO,
+    // Somebody makes room, or raises the quota. Inodes run out with the first of the two as well.
+    Errno::NOSPC,
+    Errno::DQUOT,
+    // The file size limit (ulimit -f): the next file of a rotation is shorter, and the limit may be raised from outside.
+    Errno::FBIG,
+    // This process, or the whole system, has too many files open.
+    Errno::MFILE,
+    Errno::NFILE,
+    // No memory, or none of the kernel's for this.
+    Errno::NOMEM,
+    Errno::NOBUFS,
+    // No room in the kernel's table of locks.
+    Errno::NOLCK,
+    // The kernel or another process uses the file in a way that excludes this one.
+    Errno::BUSY,
+    Errno::TXTBSY,
+    // The server of a network file system, or of one in user space, is away or has started again.
+    Errno::STALE,
+    Errno::NOTCONN,
+    Errno::CONNABORTED,
+    Errno::CONNRESET,
+    Errno::TIMEDOUT,
+    Errno::HOSTDOWN,
+    Errno::HOSTUNREACH,
+    Errno::REMOTEIO,
+    // A file system that is mounted read-only for a while: after an error, for a snapshot, during an update.
+    Errno::ROFS,
+    // A disk that was taken out and may be put back.
+    Errno::NOMEDIUM,
+];
+
+/// Whether the same may well work later, without anybody changing the file: it is one of [`PASSING`].
 #[cfg(feature = "flusher")]
 pub(crate) fn may_pass(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let passing = [Errno::INTR, Errno::IO, Errno::NOSPC, Errno::NOMEM];
-    Errno::from_io_error(error).is_some_and(|error| passing.contains(&error))
+    Errno::from_io_error(error).is_some_and(|error| PASSING.contains(&error))
+}
+
+/// Whether it is a lack of something that has nothing to do with what was asked for, and may last.
+#[cfg(feature = "flusher")]
+pub(crate) fn may_last(error: &io::Error) -> bool {
+    lacks_descriptors(error) || matches!(Errno::from_io_error(error), Some(Errno::NOMEM | Errno::NOBUFS))
+}
+
+/// Whether there is no descriptor to be had.
+#[cfg(feature = "flusher")]
+pub(crate) fn lacks_descriptors(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
+/// Whether there is no room for more, in a file system, a quota or under a limit, but perhaps for less.
+pub(crate) fn lacks_room(error: &Error) -> bool {
+    matches!(error.number(), Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG | Errno::NOMEM))
 }
 
 impl fmt::Display for Error {
@@ -138,5 +200,24 @@ impl std::error::Error for Error {
             Error::Io { source, .. } => Some(source),
             _ => None,
         }
+    }
+}
+
+#[cfg(all(test, feature = "flusher"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_nothing_about_the_file_passes_and_what_does_stays() {
+        for number in [libc::EINTR, libc::EIO, libc::ENOSPC, libc::EDQUOT, libc::EMFILE, libc::ENFILE, libc::ENOMEM] {
+            assert!(may_pass(&io::Error::from_raw_os_error(number)), "{number}");
+        }
+        for number in [libc::EBUSY, libc::ESTALE, libc::ENOTCONN, libc::ETIMEDOUT, libc::EROFS, libc::EFBIG, libc::EAGAIN] {
+            assert!(may_pass(&io::Error::from_raw_os_error(number)), "{number}");
+        }
+        for number in [libc::ENOENT, libc::ENOTDIR, libc::ELOOP, libc::EACCES, libc::EPERM, libc::EISDIR, libc::EBADF] {
+            assert!(!may_pass(&io::Error::from_raw_os_error(number)), "{number}");
+        }
+        assert!(!may_pass(&io::Error::other("another file has taken its name")));
     }
 }

@@ -74,10 +74,9 @@ impl Log {
     pub fn record(self, event: &Event<'_>) {
         #[cfg(feature = "flusher")]
         crate::flush::embedded::resume_if_due();
-        if let Some(logger) = self.logger() {
-            let call_site = event.call_site(logger);
-            thread::record(logger, event.meta(call_site), event);
-        }
+        let Some(logger) = self.logger() else { return self.miss(event.level, event.target) };
+        let call_site = event.call_site(logger);
+        thread::record(logger, event.meta(call_site), event);
     }
 
     /// The same where that needs no wait, no system call and no memory: false if it does, and nothing is recorded. For front

@@ -57,7 +57,7 @@ impl Log for Facade {
 
     fn log(&self, record: &Record<'_>) {
         let level = Level::from(record.level());
-        let Some(logger) = registry::current() else { return };
+        let Some(logger) = registry::current() else { return registry::miss(level, record.target()) };
         let find = || Remembered::find(logger, key(level, record));
         let mut place = None;
         let ask = || place.insert(find()).destination(logger, level, record.target());

@@ -9,6 +9,12 @@ pub const LANES_MAX: u32 = 1024;
 pub const SLOTS_MIN: u32 = 8;
 /// Most slots of a lane.
 pub const SLOTS_MAX: u32 = 1 << 16;
+/// Slots of a lane to which a ring is made smaller before it loses lanes.
+const SLOTS_FIRST: u32 = 256;
+/// Fewest slots of a lane to which a ring is made smaller than was wished for.
+pub const SLOTS_SMALLEST: u32 = 64;
+/// Bytes of a call-site table to which a ring is made smaller.
+const TABLE_SMALLEST: u32 = 16 << 10;
 /// Largest call-site table in bytes.
 pub const TABLE_MAX: u32 = 16 << 20;
 /// Largest ring file in bytes.
@@ -82,6 +88,37 @@ impl Geometry {
     /// As [`Geometry::new`].
     pub fn of(header: &RingHeader) -> Result<Geometry, GeometryError> {
         Geometry::new(header.record_size, header.slots_per_lane, header.lanes, header.overflow_lanes, header.table_size)
+    }
+
+    /// The next smaller ring that serves the same process, where there is no room for this one: half the slots of each lane
+    /// and half the call-site table, down to 256 slots and 16 KiB; then half the lanes, down to one beside those that threads
+    /// share; then half the slots, down to [`SLOTS_SMALLEST`]. None below that. The smallest one of the usual record size has
+    /// 52 KiB.
+    #[must_use]
+    pub fn smaller(&self) -> Option<Geometry> {
+        let half_slots = |slots: u32, least: u32| (slots > least).then_some(slots / 2);
+        let table_size = (self.table_size / 2).next_multiple_of(PAGE as u32).max(TABLE_SMALLEST).min(self.table_size);
+        let fewer_lanes = (self.lanes / 2).max(self.overflow_lanes + 1);
+        if let Some(slots_per_lane) = half_slots(self.slots_per_lane, SLOTS_FIRST) {
+            Some(Geometry { slots_per_lane, table_size, ..*self })
+        } else if fewer_lanes < self.lanes {
+            Some(Geometry { lanes: fewer_lanes, table_size, ..*self })
+        } else {
+            let slots_per_lane = half_slots(self.slots_per_lane, SLOTS_SMALLEST)?;
+            Some(Geometry { slots_per_lane, table_size, ..*self })
+        }
+    }
+
+    /// The largest of these of at most `room` bytes, or else the smallest.
+    #[must_use]
+    pub fn within(self, room: u64) -> Geometry {
+        let mut found = self;
+        while found.file_size() > room
+            && let Some(smaller) = found.smaller()
+        {
+            found = smaller;
+        }
+        found
     }
 
     /// Bytes of a slot.
@@ -210,6 +247,24 @@ mod tests {
         assert_eq!(geometry.file_size(), geometry.lane_offset(14) + 4096 * 128);
         assert_eq!(geometry.slot_index(1), 0);
         assert_eq!(geometry.slot_index(4097), 0);
+    }
+
+    #[test]
+    fn a_ring_gets_smaller_step_by_step_and_each_step_is_a_ring() {
+        let mut geometry = Geometry::new(128, 4096, 15, 2, 256 << 10).expect("valid");
+        let mut sizes = vec![geometry.file_size()];
+        while let Some(smaller) = geometry.smaller() {
+            let Geometry { record_size, slots_per_lane, lanes, overflow_lanes, table_size } = smaller;
+            assert_eq!(Geometry::new(record_size, slots_per_lane, lanes, overflow_lanes, table_size), Ok(smaller));
+            sizes.push(smaller.file_size());
+            geometry = smaller;
+        }
+        assert!(sizes.is_sorted_by(|a, b| a > b), "{sizes:?}");
+        assert_eq!((geometry.slots(), geometry.lanes(), geometry.file_size()), (64, 3, 52 << 10));
+        let whole = Geometry::new(128, 4096, 15, 2, 256 << 10).expect("valid");
+        assert_eq!(whole.within(u64::MAX), whole);
+        assert!(whole.within(1 << 20).file_size() <= 1 << 20);
+        assert_eq!(whole.within(0), geometry, "the smallest");
     }
 
     #[test]

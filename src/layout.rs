@@ -59,6 +59,8 @@ pub mod ring_flag {
     pub const JSON: u32 = 2;
     /// With [`JSON`]: they go to that file alone.
     pub const NO_TEXT: u32 = 4;
+    /// The ring is smaller than its process wished for, because there was no room.
+    pub const SMALLER: u32 = 8;
 }
 
 /// The header page's content. The ring's creator writes it before the file gets its name; nobody changes it after.

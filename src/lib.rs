@@ -85,6 +85,7 @@ not_under_loom! {
     mod log;
     mod logger;
     mod macros;
+    mod missed;
     mod named;
     mod nameless;
     mod open;

@@ -36,10 +36,16 @@ impl Log {
         self.cell.logger()
     }
 
+    /// Counts a record for which there is no logger.
+    pub(crate) fn miss(self, level: Level, target: &str) {
+        self.cell.miss(level, target);
+    }
+
     /// Records bytes as they are, see [`crate::record_bytes`].
     pub fn record_bytes(self, level: Level, target: &str, text: &[u8]) {
-        if let Some(logger) = self.cell.logger() {
-            record_bytes_to(logger, level, target, text);
+        match self.cell.logger() {
+            Some(logger) => record_bytes_to(logger, level, target, text),
+            None => self.miss(level, target),
         }
     }
 

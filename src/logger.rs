@@ -2,6 +2,7 @@
 
 use crate::backlog::{Backlog, KeptLane};
 use crate::clock::{self, ANCHOR_TICKS, AnchorWriter};
+use crate::complain::complain;
 use crate::config::Builder;
 use crate::directives::Directives;
 use crate::error::{Error, Result};
@@ -11,7 +12,7 @@ use crate::folder::Folder;
 use crate::full::{self, FullPolicy, GaveUp};
 use crate::holder::Holder;
 use crate::lane::{Begun, Lane, Message, Origin, count_drop};
-use crate::layout::{Control, encoding, lane_kind};
+use crate::layout::{Control, LaneBlock, encoding, lane_kind};
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
 use crate::record::{BodyWriter, extra_kind, split_extras};
@@ -123,19 +124,24 @@ impl Logger {
     pub(crate) fn create(mut builder: Builder) -> Result<Box<Logger>> {
         let spec = builder.ring_spec()?;
         let folder = builder.make_folder()?;
-        let mut ring = Ring::create(&folder, &spec)?;
-        if builder.settings.sigbus_guard.unwrap_or(false) {
-            ring.guard();
-        }
         let doorbell = Doorbell::open(&folder)?;
+        // Last of what may fail, so that no ring is left that looks like a crash.
+        let ring = Ring::create(&folder, &spec)?;
+        let geometry = ring.geometry();
+        if geometry != spec.geometry {
+            let (size, wanted) = (geometry.file_size(), spec.geometry.file_size());
+            let (slots, lanes, place) = (geometry.slots(), geometry.lanes(), ring.path().display());
+            complain(format_args!(
+                "no room for a ring of {wanted} bytes; {place} has {size}, {slots} slots in each of {lanes} lanes"
+            ));
+        }
         // A forked child, wherever it is by then, logs to the same folder.
         builder.settings.dir = Some(folder.path().to_owned());
-        let own = spec.geometry.lanes() - spec.geometry.overflow_lanes();
+        let own = geometry.lanes() - geometry.overflow_lanes();
         let fine_overflow = spec.records_finer();
-        let shared = spec.geometry.overflow_lanes() - usize::from(fine_overflow);
-        doorbell.ring();
-        let blocks = (0..spec.geometry.lanes()).map(|lane| ring.block(lane));
-        let backlog = Backlog::new(ring.path(), spec.geometry, blocks, spec.backlog_max, spec.sync_ms > 0);
+        let shared = geometry.overflow_lanes() - usize::from(fine_overflow);
+        let blocks = (0..geometry.lanes()).map(|lane| ring.block(lane));
+        let backlog = Backlog::new(ring.path(), geometry, blocks, spec.backlog_max, spec.sync_ms > 0);
         Ok(Box::new(Logger {
             backlog,
             control: ring.control(),
@@ -155,6 +161,24 @@ impl Logger {
             ring,
             folder,
         }))
+    }
+
+    /// What is done once nothing can fail any more.
+    pub(crate) fn settle_in(&mut self) {
+        if self.builder.settings.sigbus_guard.unwrap_or(false) {
+            self.ring.guard();
+        }
+        self.doorbell.ring();
+    }
+
+    /// Leaves nothing of a logger that nobody has seen.
+    pub(crate) fn discard(self) {
+        self.ring.discard();
+    }
+
+    /// Block of the overflow lane that losses without a lane are counted in.
+    pub(crate) fn last_block(&self) -> &'static LaneBlock {
+        self.ring.block(self.seats.len() + self.overflow.len() - 1)
     }
 
     /// Starts the threads that go with it.
@@ -363,7 +387,7 @@ impl Logger {
         }
         self.control.unplaced.fetch_add(1, Ordering::Relaxed);
         // Told in the log as a loss of the lane that could not be had.
-        count_drop(self.ring.block(self.seats.len() + lanes - 1), clock::now());
+        count_drop(self.last_block(), clock::now());
     }
 
     /// Writes a message into a lane, with the full-ring policy where there is no room.
@@ -398,6 +422,15 @@ impl Logger {
         let age = now.wrapping_sub(self.control.newest_anchor.load(Ordering::Relaxed)) as i64;
         if age > ANCHOR_TICKS as i64 {
             self.anchors.write(&self.control.anchors, &self.control.newest_anchor);
+            self.look_for_thread();
+        }
+    }
+
+    /// Where there was no thread to be had for the flusher, there may be one now.
+    fn look_for_thread(&self) {
+        #[cfg(feature = "flusher")]
+        if crate::flush::embedded::lacks_thread() {
+            crate::flush::embedded::try_again();
         }
     }
 
@@ -410,6 +443,7 @@ impl Logger {
         }
         let blocks = self.policy == FullPolicy::Block;
         if blocks && !crate::thread::is_flusher() {
+            self.look_for_thread();
             let LaneSeat { lane, gave_up, kept, .. } = &mut *seat;
             let ring = || self.doorbell.ring();
             full::wait_for_room(lane, slots, kept.enough, gave_up, self.control, &self.folder, ring);
@@ -521,6 +555,7 @@ impl Logger {
         if crate::thread::is_flusher() {
             return Ok(());
         }
+        self.look_for_thread();
         if self.ring.is_hit() {
             return Err(Error::RingCut { path: self.ring.path().to_owned() });
         }

@@ -152,6 +152,16 @@ mutants! {
     DisplacedUnread = "displaced-unread",
     /// A flusher writes to the journal without looking whether it still is the one.
     LeaseUnchecked = "lease-unchecked",
+    /// A part of an entry that could not be applied is not repeated in the next one.
+    HeldDropped = "held-dropped",
+    /// A forked child that could not make its ring does not try again.
+    TriedOnce = "tried-once",
+    /// What it logged meanwhile is not counted.
+    MissedUncounted = "missed-uncounted",
+    /// An `init` that fails at its last step leaves its ring.
+    RingLeft = "ring-left",
+    /// Where there was no thread for the flusher, it stays so.
+    ThreadNotTriedAgain = "thread-not-tried-again",
     /// Backlog segments are never read.
     KeptUnread = "kept-unread",
     /// A reader looks into the segments before READ:3.

@@ -21,6 +21,7 @@
 //! compared within one time namespace. `/proc` is ours where it shows us under the pid that we have, and under no other.
 //! A pid namespace's inode may be used again by a later one; but then all of its processes are gone.
 
+use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
 use rustix::process::{Pid, test_kill_process};
 use std::fs;
@@ -227,22 +228,43 @@ fn is_alone(pid: u32) -> bool {
 
 /// A boot id that could not be read.
 const UNKNOWN_BOOT: [u8; 16] = [0; 16];
+/// Where the kernel tells its boot's id.
+const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
 
 /// This boot's id, zeros if the kernel does not tell.
 #[must_use]
 pub fn boot_id() -> [u8; 16] {
+    read_boot_id().unwrap_or_default()
+}
+
+/// Makes sure that this boot's id is known where the kernel tells it. What is written with zeros in its place looks as if the
+/// machine had stopped since, so that whoever writes waits until the error has passed.
+///
+/// # Errors
+/// [`Error::Io`] as read(2). That there is no such file, or that it may not be read, is none.
+pub(crate) fn ensure_boot_id() -> Result<()> {
+    use std::io::ErrorKind::{NotFound, PermissionDenied};
+    match read_boot_id() {
+        Err(error) if !matches!(error.kind(), NotFound | PermissionDenied) => {
+            Err(Error::io("read", BOOT_ID_FILE)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn read_boot_id() -> std::io::Result<[u8; 16]> {
     static BOOT_ID: OnceLock<[u8; 16]> = OnceLock::new();
     if let Some(id) = BOOT_ID.get() {
-        return *id;
+        return Ok(*id);
     }
-    // One failure is not remembered: with a wrong id this process would look as if it were of another boot.
-    let Ok(text) = fs::read_to_string("/proc/sys/kernel/random/boot_id") else { return UNKNOWN_BOOT };
+    // A failure is not remembered: with a wrong id this process would look as if it were of another boot.
+    let text = fs::read_to_string(BOOT_ID_FILE)?;
     let digits: Vec<u8> = text.bytes().filter_map(|b| (b as char).to_digit(16).map(|d| d as u8)).collect();
     let mut id = UNKNOWN_BOOT;
     for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
         *byte = pair[0] << 4 | pair[1];
     }
-    *BOOT_ID.get_or_init(|| id)
+    Ok(*BOOT_ID.get_or_init(|| id))
 }
 
 /// Whether both boots are known, and two.

@@ -7,9 +7,11 @@
 use crate::complain::complain;
 use crate::config::Builder;
 use crate::error::{Error, Result};
+use crate::filter::{Destination, Filter};
 use crate::layout::closed;
 use crate::level::Level;
 use crate::logger::{FLUSH_MAX, Logger};
+use crate::missed::Missed;
 use crate::mutant::{self, Mutant};
 use crate::named::NamedLevels;
 use crate::ring::Ring;
@@ -34,8 +36,10 @@ pub(crate) struct LoggerCell {
     builder: OnceLock<Builder>,
     /// What levels are called, in the rings of forked children too.
     named: NamedLevels,
-    /// The child of a fork could not make its logger and has said so.
-    failed_in: std::sync::atomic::AtomicU32,
+    /// What the builder says is recorded.
+    filter: OnceLock<Filter>,
+    /// Of a forked child that could not make its logger yet.
+    missed: Missed,
 }
 
 /// The logger of `init`, the macros and the facade.
@@ -49,7 +53,8 @@ impl LoggerCell {
             page: ProcessCell::new(),
             builder: OnceLock::new(),
             named: NamedLevels::new(),
-            failed_in: std::sync::atomic::AtomicU32::new(0),
+            filter: OnceLock::new(),
+            missed: Missed::new(),
         }
     }
 
@@ -64,7 +69,12 @@ impl LoggerCell {
         self.page.get()
     }
 
-    fn fill(&'static self, builder: Builder) -> Result<()> {
+    /// Makes its logger. `last` is the step that cannot be undone; where it fails, nothing of the rest is left.
+    fn fill(&'static self, builder: Builder, last: impl FnOnce() -> Result<()>) -> Result<()> {
+        #[cfg(feature = "flusher")]
+        if builder.flushes() {
+            crate::flush::flusher::refuse_file_size_limit()?;
+        }
         let taken = || Error::AlreadyInitialised { role: self.role() };
         if !self.page.begin() {
             return Err(taken());
@@ -73,7 +83,8 @@ impl LoggerCell {
         watch_fatal_signals();
         install_hooks();
         let logger = signals::deferred(|| {
-            let logger = self.create(builder).inspect_err(|_| self.page.cancel())?;
+            let logger = self.create(builder, last).inspect_err(|_| self.page.cancel())?;
+            let _ = self.filter.set(logger.filter());
             let _ = self.builder.set(logger.builder().clone());
             Ok(self.publish(logger))
         })?;
@@ -83,13 +94,22 @@ impl LoggerCell {
     }
 
     /// Takes a place for the hooks first: a ring that none of them closes would look like a crash.
-    fn create(&'static self, builder: Builder) -> Result<Box<Logger>> {
+    fn create(&'static self, builder: Builder, last: impl FnOnce() -> Result<()>) -> Result<Box<Logger>> {
         list(self)?;
-        Logger::create(builder).inspect_err(|_| unlist(self))
+        let made = Logger::create(builder).and_then(|logger| match last() {
+            Err(error) if !mutant::is(Mutant::RingLeft) => {
+                logger.discard();
+                Err(error)
+            }
+            done => done.map(|()| logger),
+        });
+        made.inspect_err(|_| unlist(self))
     }
 
     /// Makes the logger the one of this process, its ring with the names that levels have.
-    fn publish(&'static self, logger: Box<Logger>) -> &'static Logger {
+    fn publish(&'static self, mut logger: Box<Logger>) -> &'static Logger {
+        logger.settle_in();
+        self.missed.tell(std::process::id(), logger.last_block());
         if mutant::is(Mutant::NamesForgotten) {
             return self.page.set(logger);
         }
@@ -118,28 +138,63 @@ impl LoggerCell {
     fn after_fork(&'static self) -> Option<&'static Logger> {
         let builder = self.builder.get()?;
         let me = std::process::id();
-        if self.failed_in.load(Ordering::Relaxed) == me {
-            return None;
-        }
-        if self.page.begin() {
-            match signals::deferred(|| Logger::create(builder.clone()).map(|logger| self.publish(logger))) {
-                Ok(logger) => {
-                    logger.start();
-                    follow_filter();
-                }
-                Err(error) => {
-                    self.failed_in.store(me, Ordering::Relaxed);
-                    complain(format_args!("this forked process (pid {me}) cannot log: {error}"));
-                }
-            }
+        if self.missed.may_try(me) && self.page.begin() {
+            self.make_again(builder, me);
             return self.page.get();
         }
         let (start, backoff) = (Instant::now(), Backoff::new());
-        while self.page.get().is_none() && start.elapsed() < MAKING_MAX {
+        while self.page.get().is_none() && !self.missed.has_failed(me) && start.elapsed() < MAKING_MAX {
             backoff.snooze();
         }
         self.page.get()
     }
+
+    /// Makes the logger of a forked child, for the one that was granted to.
+    fn make_again(&'static self, builder: &Builder, me: u32) {
+        match signals::deferred(|| Logger::create(builder.clone()).map(|logger| self.publish(logger))) {
+            Ok(logger) => {
+                logger.start();
+                follow_filter();
+            }
+            Err(error) => {
+                if self.missed.failed(me) {
+                    complain(format_args!("this forked process (pid {me}) cannot log yet: {error}; it tries again"));
+                }
+                self.page.cancel();
+            }
+        }
+    }
+
+    /// Counts a record that finds no logger, in a forked child that could not make its own.
+    #[cold]
+    pub(crate) fn miss(&self, level: Level, target: &str) {
+        let wanted = |filter: &Filter| filter.decide(level, target) == Some(Destination::Write);
+        if self.filter.get().is_some_and(wanted) {
+            self.missed.count(std::process::id());
+        }
+    }
+
+    /// At the end of a forked child that has lost records: a last try to say so.
+    fn tell_missed(&'static self) {
+        let me = std::process::id();
+        let has_lost = |_: &&Builder| self.missed.lost(me) > 0 && self.page.get().is_none();
+        let Some(builder) = self.builder.get().filter(has_lost) else { return };
+        if self.page.begin() {
+            self.make_again(builder, me);
+        }
+        let lost = self.missed.lost(me);
+        if self.page.get().is_none() && lost > 0 {
+            complain(format_args!(
+                "{lost} records of this forked process (pid {me}) are lost, because it could not make its ring"
+            ));
+        }
+    }
+}
+
+/// Counts a record of the process's own logger, see [`LoggerCell::miss`].
+#[cold]
+pub(crate) fn miss(level: Level, target: &str) {
+    MAIN.miss(level, target);
 }
 
 /// Makes the process's own logger.
@@ -147,11 +202,10 @@ pub(crate) fn init(builder: Builder) -> Result<()> {
     if MAIN.page.get().is_some() {
         return Err(Error::AlreadyInitialised { role: MAIN.role() });
     }
-    if builder.takes_facade() {
-        crate::facade::install()?;
-    }
     let panic_hook = builder.settings.panic_hook.unwrap_or(true);
-    MAIN.fill(builder)?;
+    let facade = builder.takes_facade();
+    // What nobody can give back is taken last.
+    MAIN.fill(builder, || if facade { crate::facade::install() } else { Ok(()) })?;
     if panic_hook {
         crate::panic::install();
     }
@@ -168,7 +222,7 @@ pub(crate) fn open(builder: Builder) -> Result<&'static LoggerCell> {
         return Ok(cell);
     }
     let cell: &'static LoggerCell = Box::leak(Box::new(LoggerCell::new()));
-    cell.fill(builder)?;
+    cell.fill(builder, || Ok(()))?;
     Ok(cell)
 }
 
@@ -176,6 +230,12 @@ pub(crate) fn open(builder: Builder) -> Result<&'static LoggerCell> {
 #[inline]
 pub(crate) fn current() -> Option<&'static Logger> {
     MAIN.logger()
+}
+
+/// The filter of a logger that this process is still to make, having been forked.
+#[cfg(feature = "tracing")]
+pub(crate) fn awaited_filter() -> Option<&'static Filter> {
+    MAIN.filter.get().filter(|_| MAIN.page.get().is_none())
 }
 
 /// Has the front ends' own filters agree with the process's logger, if its filter has changed.
@@ -265,6 +325,7 @@ extern "C" fn at_quick_exit() {
 }
 
 extern "C" fn at_exit(status: c_int, _: *mut c_void) {
+    cells().for_each(LoggerCell::tell_missed);
     if frame::is_within() && !mutant::is(Mutant::HandlerExits) {
         // The handler of a fatal signal ends the process: that is a death, and its stack is a small one.
         return;

@@ -5,7 +5,7 @@
 
 use crate::checksum::{checksum, lane_key};
 use crate::clock::{self, Anchor};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, lacks_room};
 use crate::format::Format;
 use crate::folder::{Folder, RING_ENDING, SHM_ENDING, SHM_FOLDER, shm_path};
 use crate::full::FullPolicy;
@@ -19,9 +19,10 @@ use crate::kept::Identity;
 use crate::level::Level;
 use crate::nameless::Nameless;
 use crate::open::{self, PRIVATE};
-use crate::process::ProcessId;
+use crate::process::{ProcessId, ensure_boot_id};
 use crate::reader::{ROLE_RULE, is_role};
 use crate::sync::{AtomicU64, Ordering};
+use crate::sys::fsize;
 use crate::sys::map::{KeptFile, RingMap};
 use crate::table::{CallSiteRef, LevelName, TableWriter};
 use bytemuck::Zeroable;
@@ -32,6 +33,14 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
+
+/// A ring for which there is no room as it was wished for takes this share of what is left at most.
+const ROOM_SHARE: u64 = 8;
+
+/// Tries to make the smallest ring where there is no room, and the time between two.
+const SMALLEST_TRIES: u32 = 10;
+const SMALLEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// What a ring is made with.
 #[derive(Debug, Clone)]
@@ -131,25 +140,69 @@ impl FromStr for Memory {
 }
 
 impl Ring {
-    /// Makes a ring in `folder` and maps it.
+    /// Makes a ring in `folder` and maps it. Where there is no room for it, or the file size limit (ulimit -f) does not allow
+    /// it, it is made smaller, see [`Geometry::smaller`], rather than not at all.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a role that is no file name, [`Error::Folder`] if the folder's file system does not
-    /// keep the promises, [`Error::Io`] for everything else, a full disk for instance.
+    /// [`Error::Setting`] for a role that is no file name, or a file size limit below the smallest ring, [`Error::Folder`] if
+    /// the folder's file system does not keep the promises, [`Error::Io`] for everything else, a full disk for instance.
     pub fn create(folder: &Folder, spec: &RingSpec) -> Result<Ring> {
-        let header = make_header(spec)?;
-        refuse_file_size_limit(spec.geometry.file_size())?;
+        let mut spec = spec.clone();
+        let wanted = spec.geometry;
+        spec.geometry = within_file_size_limit(wanted)?;
+        let free = free_space(folder, spec.memory);
+        if spec.geometry.file_size() > free {
+            // Not even tried: it would take the room of others until it fails.
+            spec.geometry = spec.geometry.within(free / ROOM_SHARE);
+        }
+        let mut tries = 0..SMALLEST_TRIES;
+        loop {
+            match fsize::without_signal(|| Ring::create_as(folder, &spec, spec.geometry != wanted)) {
+                Err(error) if lacks_room(&error) => {
+                    let Some(smaller) = spec.geometry.smaller() else {
+                        // Others who try larger ones at this moment give their room back.
+                        if tries.next().is_none() {
+                            return Err(error);
+                        }
+                        std::thread::sleep(SMALLEST_PAUSE);
+                        continue;
+                    };
+                    // What is left is for all who come.
+                    spec.geometry = smaller.within(free_space(folder, spec.memory) / ROOM_SHARE);
+                }
+                made => return made,
+            }
+        }
+    }
+
+    fn create_as(folder: &Folder, spec: &RingSpec, is_smaller: bool) -> Result<Ring> {
+        ensure_boot_id()?;
+        let header = make_header(spec, is_smaller)?;
+        // The file is closed at the end: its mapping keeps the lock, and a descriptor could be taken for somebody else's.
         let (ring, file) = match spec.memory {
             Memory::File => Ring::create_file(folder, spec, header),
             Memory::Shared => Ring::create_shared(folder, spec, header),
         }?;
-        if spec.sync_ms > 0 {
-            // The ring first, then the names that lead to it: no name is left on the disk without what it names.
+        // The ring first, then the names that lead to it: no name is left on the disk without what it names.
+        let synced = || {
             file.sync_all().map_err(Error::io("sync the ring", &ring.path))?;
-            folder.sync()?;
+            folder.sync()
+        };
+        match if spec.sync_ms > 0 { synced() } else { Ok(()) } {
+            Ok(()) => Ok(ring),
+            Err(error) => {
+                ring.discard();
+                Err(error)
+            }
         }
-        // The file is closed here: its mapping keeps the lock, and a descriptor could be taken for somebody else's.
-        Ok(ring)
+    }
+
+    /// Removes a ring that nobody has written to, with its memory.
+    pub(crate) fn discard(self) {
+        for path in [&self.path, &self.entry] {
+            let _ = open::remove(path);
+        }
+        self.map.let_go();
     }
 
     fn create_file(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<(Ring, File)> {
@@ -158,7 +211,7 @@ impl Ring {
         let nameless = Nameless::create(&rings, &name)?;
         let header = seal(header, nameless.file(), &rings)?;
         let map = fill(nameless.file(), spec, &header, &rings, |file| RingMap::new(file, spec.geometry))?;
-        let file = nameless.publish()?;
+        let file = nameless.publish().inspect_err(|_| map.let_go())?;
         let (path, entry) = (rings.join(&name), rings.join(&name));
         Ring::of(file, map, path, entry, header)
     }
@@ -314,7 +367,8 @@ impl Ring {
     /// # Errors
     /// [`Error::Setting`] for directives that are too long, [`Error::Io`] as pwrite(2).
     pub(crate) fn set_filter(&self, filter: &Filter) -> Result<()> {
-        filter::write(filter, &self.open_again()?, self.geometry(), &self.path)
+        let file = self.open_again()?;
+        fsize::without_signal(|| filter::write(filter, &file, self.geometry(), &self.path))
     }
 
     /// Its file. No descriptor of it is kept.
@@ -366,7 +420,7 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn make_header(spec: &RingSpec) -> Result<RingHeader> {
+fn make_header(spec: &RingSpec, is_smaller: bool) -> Result<RingHeader> {
     if !is_role(&spec.role) {
         return Err(Error::setting("role", format!("\"{}\" found, expected {ROLE_RULE}", spec.role.escape_default())));
     }
@@ -392,7 +446,9 @@ fn make_header(spec: &RingSpec) -> Result<RingHeader> {
         tick_hz: clock::measure_hz(),
         rotate_size: spec.rotate_size,
         rotate_keep: spec.rotate_keep,
-        flags: spec.format.flags() | if spec.utc { ring_flag::UTC } else { 0 },
+        flags: spec.format.flags()
+            | if spec.utc { ring_flag::UTC } else { 0 }
+            | if is_smaller { ring_flag::SMALLER } else { 0 },
         full_policy: spec.full as u32,
         sync_ms: spec.sync_ms,
         crash_keep: spec.crash_keep + 1,
@@ -445,15 +501,28 @@ fn random_uuid() -> Result<[u8; 16]> {
     }
 }
 
-/// posix_fallocate beyond the limit would end the process by SIGXFSZ.
-fn refuse_file_size_limit(size: u64) -> Result<()> {
-    match rustix::process::getrlimit(rustix::process::Resource::Fsize).current {
-        Some(limit) if limit < size => Err(Error::setting(
-            "file size limit",
-            format!("{limit} bytes allowed (ulimit -f), but the ring takes {size}; raise it, or make a smaller ring"),
-        )),
-        _ => Ok(()),
+/// A ring that the file size limit allows: fallocate(2) beyond it would end the process by SIGXFSZ.
+fn within_file_size_limit(wanted: Geometry) -> Result<Geometry> {
+    let limit = file_size_limit();
+    let found = wanted.within(limit);
+    if found.file_size() <= limit {
+        return Ok(found);
     }
+    let smallest = found.file_size();
+    let why = format!("{limit} bytes allowed (ulimit -f), but the smallest ring takes {smallest}; raise it");
+    Err(Error::setting("file size limit", why))
+}
+
+/// Largest file that this process may write, in bytes (ulimit -f).
+pub(crate) fn file_size_limit() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Fsize).current.unwrap_or(u64::MAX)
+}
+
+/// Bytes that are free where the ring is to be; no limit where that is not known.
+fn free_space(folder: &Folder, memory: Memory) -> u64 {
+    let rings = folder.rings();
+    let path = if memory == Memory::Shared { Path::new(SHM_FOLDER) } else { &rings };
+    rustix::fs::statvfs(path).map_or(u64::MAX, |found| found.f_bfree.saturating_mul(found.f_frsize))
 }
 
 fn fill(
@@ -470,6 +539,16 @@ fn fill(
     rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
         .map_err(|error| Error::io("lock the ring in", rings)(error.into()))?;
     let map = map(file).map_err(Error::io("map the ring in", rings))?;
+    match fill_in(file, &map, spec, rings) {
+        Ok(()) => Ok(map),
+        Err(error) => {
+            map.let_go();
+            Err(error)
+        }
+    }
+}
+
+fn fill_in(file: &File, map: &RingMap, spec: &RingSpec, rings: &Path) -> Result<()> {
     let control = map.control();
     filter::write(&spec.filter, file, spec.geometry, rings)?;
     let anchor = Anchor::now();
@@ -485,8 +564,7 @@ fn fill(
         let kind = if fine { lane_kind::FINE } else { lane_kind::OVERFLOW };
         map.block(lane).kind.store(kind, Ordering::Relaxed);
     }
-    test_promises(file, &map, rings)?;
-    Ok(map)
+    test_promises(file, map, rings)
 }
 
 fn anchor_cells(control: &Control) -> [&AtomicU64; 4] {

@@ -66,14 +66,23 @@ impl Site {
     #[inline]
     #[must_use]
     pub fn enabled(&self) -> Option<Enabled> {
-        self.enabled_by(registry::current()?)
+        let logger = registry::current().or_else(|| self.miss(registry::miss))?;
+        self.enabled_by(logger)
     }
 
     /// The same for a logger that is a value.
     #[inline]
     #[must_use]
     pub fn enabled_in(&self, log: Log) -> Option<Enabled> {
-        self.enabled_by(log.logger()?)
+        let logger = log.logger().or_else(|| self.miss(|level, target| log.miss(level, target)))?;
+        self.enabled_by(logger)
+    }
+
+    /// There is no logger.
+    #[cold]
+    fn miss(&self, count: impl FnOnce(Level, &str)) -> Option<&'static Logger> {
+        count(self.place.level, self.place.target);
+        None
     }
 
     #[inline(always)]
@@ -249,8 +258,9 @@ impl Said for BytesFrom<'_> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn record_bytes(level: Level, target: &str, text: &[u8]) {
-    if let Some(logger) = registry::current() {
-        record_bytes_to(logger, level, target, text);
+    match registry::current() {
+        Some(logger) => record_bytes_to(logger, level, target, text),
+        None => registry::miss(level, target),
     }
 }
 

@@ -10,6 +10,8 @@ use crate::folder::stem;
 use crate::layout::encoding;
 use crate::mutant::{self, Mutant};
 use crate::open::{self, PRIVATE};
+use crate::ring::file_size_limit;
+use crate::sys::fsize;
 use crossbeam_utils::Backoff;
 use rustix::fs::OFlags;
 use std::collections::VecDeque;
@@ -171,8 +173,8 @@ impl SpillWriter {
         SpillWriter { ring: ring.to_owned(), state: Mutex::default() }
     }
 
-    /// Writes a message that will be named by the record at `sequence` of `lane`. None if there is no room for it, or
-    /// the lock cannot be had within [`LOCK_MAX`].
+    /// Writes a message that will be named by the record at `sequence` of `lane`. None if there is no room for it, the file
+    /// size limit does not allow it, or the lock cannot be had within [`LOCK_MAX`].
     pub(crate) fn write(
         &self,
         body: &[u8],
@@ -180,6 +182,9 @@ impl SpillWriter {
         (lane, sequence): (usize, u64),
         progress: impl Fn(usize) -> LaneProgress,
     ) -> Option<SpillReference> {
+        if body.len() as u64 > file_size_limit() {
+            return None;
+        }
         let number = {
             let mut state = self.lock()?;
             self.forget_settled(&mut state, progress);
@@ -249,7 +254,9 @@ impl SpillWriter {
 }
 
 fn write_file(path: &Path, body: &[u8]) -> io::Result<()> {
-    open::file(path, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, PRIVATE)?.write_all(body)
+    let mut file = open::file(path, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, PRIVATE)?;
+    // The limit may have been lowered since it was looked at.
+    fsize::without_signal(|| file.write_all(body))
 }
 
 #[cfg(test)]

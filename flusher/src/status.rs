@@ -71,6 +71,7 @@ fn object(name: &str, status: &RingStatus) -> Value {
         "lost": status.lost,
         "late": status.late,
         "lag_ms": status.lag.as_secs_f64() * 1e3,
+        "smaller": status.smaller,
         "kept_bytes": status.kept,
         "backlog_max_bytes": status.backlog_max,
         "log": status.filter.directives.to_string(),
@@ -141,5 +142,11 @@ fn show(flusher: Option<Holder>, rings: &[(String, RingStatus)]) -> String {
         ]
     }));
     text += &table(&rows);
+    for (_, status) in rings {
+        if let Some(size) = status.smaller {
+            text +=
+                &format!("the ring of pid {} has only {size} bytes, because there was no room for more\n", status.pid);
+        }
+    }
     text
 }

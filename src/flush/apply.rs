@@ -21,11 +21,11 @@ use crate::reader::{LaneSnapshot, Position, RingReader};
 use crate::{segment, spill};
 use std::io;
 
-/// Applies the entry of an earlier boot.
+/// Applies the entry of an earlier boot, or a part of one; `settled` says whether the whole of it had nothing to apply.
 ///
 /// # Errors
 /// As [`apply`].
-fn apply_after_stop(folder: &Folder, entry: &Entry) -> Result<()> {
+fn apply_after_stop(folder: &Folder, entry: &Entry, settled: bool) -> Result<()> {
     let mut whole = true;
     for (log, file, offset) in ends(entry) {
         let mut opened = LogFile::open_meant(folder, log, file)?;
@@ -33,7 +33,7 @@ fn apply_after_stop(folder: &Folder, entry: &Entry) -> Result<()> {
         if missing > 0 {
             whole = false;
             tell(&mut opened, log, &lines::stopped_before(missing))?;
-        } else if opened.identity() != file && opened.size() > 0 && !entry.is_settled() {
+        } else if opened.identity() != file && opened.size() > 0 && !settled {
             // The file that was meant has no name any more, and what stands here may end within a record.
             tell(&mut opened, log, lines::stopped())?;
         }
@@ -84,18 +84,20 @@ fn tell(file: &mut LogFile, log: &str, text: &str) -> Result<()> {
     file.append(&output.lines)
 }
 
-/// Applies `entry` to the folder.
+/// Applies a part of an entry to the folder; `settled` says whether the whole of it had nothing to apply.
 ///
 /// # Errors
-/// The first change that fails; the entry is to be applied again then.
-pub(crate) fn apply(folder: &Folder, entry: &Entry) -> Result<()> {
-    if entry.is_of_another_boot() { apply_after_stop(folder, entry) } else { apply_changes(folder, entry) }
+/// The first change that fails; the part is to be applied again then.
+pub(crate) fn apply(folder: &Folder, part: &Entry, settled: bool) -> Result<()> {
+    if part.is_of_another_boot() { apply_after_stop(folder, part, settled) } else { apply_changes(folder, part) }
 }
 
 fn apply_changes(folder: &Folder, entry: &Entry) -> Result<()> {
     let mut bytes = entry.bytes.as_slice();
+    let mut unrotated = None;
     for change in &entry.changes {
         match change {
+            Change::Of { .. } => {}
             Change::Append { log, file, offset, length } => {
                 let (part, rest) = bytes.split_at_checked(*length as usize).unwrap_or((bytes, &[]));
                 bytes = rest;
@@ -125,7 +127,14 @@ fn apply_changes(folder: &Folder, entry: &Entry) -> Result<()> {
                         .map_err(Error::io("write to the ring", reader.path()))?;
                 }
             }
-            Change::Rename { log, file, from, to } => rotation::apply_rename(folder, log, *file, *from, *to)?,
+            Change::Rename { log, file, from, to } if unrotated != Some(log) => {
+                match rotation::apply_rename(folder, log, *file, *from, *to) {
+                    // The current file goes on. What was to be renamed after this would take the place of what stayed.
+                    Err(error) if !error.may_pass() => unrotated = Some(log),
+                    done => done?,
+                }
+            }
+            Change::Rename { .. } => {}
         }
     }
     Ok(())
@@ -201,7 +210,7 @@ mod tests {
         let name = format!("worker-1-half-removed-{}.shm", std::process::id());
         fs::write(folder.rings().join(&name), "").expect("written");
         let changes = vec![Change::Remove { ring: name, uuid: [7; 16] }];
-        apply(&folder, &Entry { epoch: 1, boot_id: boot_id(), changes, bytes: Vec::new() }).expect("applied");
+        apply(&folder, &Entry { epoch: 1, boot_id: boot_id(), changes, bytes: Vec::new() }, false).expect("applied");
         assert_eq!(folder.ring_names().expect("listed"), Vec::<String>::new());
         fs::remove_dir_all(path).expect("removed");
     }

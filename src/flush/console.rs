@@ -40,7 +40,8 @@ pub(crate) fn start(logger: &'static Logger, dev: bool) {
         }
         STATE.store(3, Ordering::Release);
     };
-    if std::thread::Builder::new().name("lastwords-con".to_owned()).spawn(body).is_err() {
+    if let Err(error) = std::thread::Builder::new().name("lastwords-con".to_owned()).spawn(body) {
+        complain(format_args!("no console: no thread for it ({error})"));
         STATE.store(0, Ordering::Release);
     }
 }

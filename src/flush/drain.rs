@@ -14,29 +14,30 @@ use crate::flush::follow::{Follow, LaneFollow, Scales};
 use crate::flush::journal::{Entry, Journal, Left};
 use crate::flush::lines;
 use crate::flush::memory::Remembered;
-use crate::flush::output::Output;
+use crate::flush::output::{BATCH, Output};
 use crate::flush::role::Role;
+use crate::flush::spare::Spare;
 use crate::flush::trouble::Trouble;
 use crate::flush::witness::Witnesses;
 use crate::folder::Folder;
 use crate::logger::{ARMED_ANY, ARMED_URGENT};
 use crate::mutant::{self, Mutant};
 use crate::open;
+use crate::ring::file_size_limit;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 mod commit;
 mod disk;
+mod held;
 mod merge;
 mod pull;
 mod unseen;
 
 use disk::JournalLeft;
+use held::{Held, Suspended};
 
-/// Rendered bytes after which a batch is written. Positions move with a batch, so it also says how long a producer with
-/// a full lane waits.
-const BATCH: usize = 256 << 10;
 /// Rings whose files stay open: an embedded flusher must leave its program enough descriptors.
 const RINGS_OPEN: usize = 20;
 /// Further rings whose files are open because records of theirs were taken not long ago.
@@ -47,6 +48,8 @@ const MARGIN_NS: u64 = 10_000;
 /// Nanoseconds before T from which on no lane holds lines back any more, whatever it shows: twice what one open slot may. A
 /// damaged ring may look open for ever, and a hostile one at another place each time.
 const HOLD_LIMIT_NS: u64 = 100_000_000;
+/// Bytes by which a log file stays below the file size limit.
+const FILE_MARGIN: u64 = 4096;
 /// Time between two looks into the folder without being rung.
 const RESCAN_EVERY: Duration = Duration::from_secs(1);
 
@@ -73,14 +76,14 @@ pub struct Drain {
     outputs: Vec<Output>,
     /// Files in the rings folder that are no readable rings, each reported once.
     refused: Vec<String>,
-    /// Rings that could not be opened, once, for a reason that may pass.
-    doubted: Vec<String>,
     /// Rings in shared memory that cannot be seen from here.
     unseen: Vec<Remembered>,
     /// Lines about the folder that wait for a file to stand in.
     notes: Vec<String>,
-    /// An entry that is in the journal but could not be applied.
-    stuck: Option<Entry>,
+    /// Roles whose files cannot be written.
+    suspended: Vec<Suspended>,
+    /// Parts of entries that are in the journal but could not be applied.
+    held: Vec<Held>,
     /// What makes passes fail.
     trouble: Trouble,
     since_ns: u64,
@@ -95,10 +98,16 @@ pub struct Drain {
     floor: u64,
     /// Highest order key that may be written in this pass.
     limit: u64,
-    /// Spill files whose messages are in the batch, and backlog segments that are drained.
-    spills: Vec<PathBuf>,
+    /// Spill files whose messages are in the batch, with their roles.
+    spills: Vec<(usize, PathBuf)>,
+    /// Those whose lines are in their files, and backlog segments that are drained: they wait for a sync.
+    written_spills: Vec<PathBuf>,
     /// UUIDs of rings that are not kept open but are open now, the oldest use first.
     recent: VecDeque<[u8; 16]>,
+    /// Largest file that this process may write, and what follows from it.
+    limits: Limits,
+    /// For what needs one more descriptor where there is none to be had.
+    spare: Spare,
     durable: Durable,
     /// The last pass failed: records wait in the rings.
     waiting: bool,
@@ -107,22 +116,39 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Opens the folder and completes what an earlier flusher left half done; if that fails, the passes try it again
-    /// before anything else. The caller holds the flusher's lock. Rings whose last record is older than `since_ns`
-    /// count as an earlier run.
+    /// Opens the folder and completes what an earlier flusher left half done; what cannot be completed now is tried again
+    /// in the passes, and holds up its own role alone. The caller holds the flusher's lock. Rings whose last record is
+    /// older than `since_ns` count as an earlier run.
     ///
     /// # Errors
     /// [`Error::Io`] if the journal cannot be opened or read.
     pub fn open(folder: &Folder, since_ns: u64) -> Result<Drain> {
-        let (mut journal, left) = Journal::open(folder)?;
-        let mut trouble = Trouble::default();
+        let (journal, left) = Journal::open(folder)?;
         let journal_left = JournalLeft::of(&left);
-        let pending = if let Left::Entry(entry) = left { Some(entry) } else { None };
-        let stuck = pending.filter(|entry| {
-            let done = apply::apply(folder, entry).and_then(|()| journal.settle(&[]).map(|_| ()));
-            done.inspect_err(|error| trouble.note(error)).is_err()
-        });
-        Ok(Drain {
+        let mut drain = Drain::new(folder, since_ns, journal, journal_left);
+        if let Left::Entry(entry) = left {
+            drain.complete(&entry);
+        }
+        Ok(drain)
+    }
+
+    /// Applies what an earlier flusher left in the journal.
+    fn complete(&mut self, entry: &Entry) {
+        for part in entry.parts() {
+            if let Err(error) = apply::apply(&self.folder, &part, entry.is_settled()) {
+                self.hold(part, Vec::new(), error);
+            }
+        }
+        if self.held.is_empty()
+            && let Err(error) = self.journal.settle(&[])
+        {
+            // What is applied once more at the next start changes nothing.
+            self.trouble.note(&error);
+        }
+    }
+
+    fn new(folder: &Folder, since_ns: u64, journal: Journal, journal_left: JournalLeft) -> Drain {
+        Drain {
             folder: folder.clone(),
             journal,
             lease: None,
@@ -130,11 +156,11 @@ impl Drain {
             roles: Vec::new(),
             outputs: Vec::new(),
             refused: Vec::new(),
-            doubted: Vec::new(),
             unseen: Vec::new(),
             notes: Vec::new(),
-            stuck,
-            trouble,
+            suspended: Vec::new(),
+            held: Vec::new(),
+            trouble: Trouble::default(),
             scales: Scales::new(),
             floor: 0,
             since_ns,
@@ -143,14 +169,17 @@ impl Drain {
             counter: clock::now() as u32,
             limit: 0,
             spills: Vec::new(),
+            written_spills: Vec::new(),
             recent: VecDeque::new(),
+            limits: Limits::now(),
+            spare: Spare::new(),
             durable: Durable::new(),
             waiting: false,
             journal_left,
             witnesses: Witnesses::new(),
             margin: ticks(MARGIN_NS),
             hold_limit: ticks(HOLD_LIMIT_NS),
-        })
+        }
     }
 
     /// Takes the witnesses of processes that flushed before.
@@ -198,19 +227,21 @@ impl Drain {
     fn tell_trouble(&mut self) -> Result<()> {
         let Some(text) = self.trouble.line() else { return Ok(()) };
         self.note(text);
-        self.commit(Vec::new())?;
+        self.commit(None)?;
         self.trouble.is_told();
         Ok(())
     }
 
     fn try_pass(&mut self) -> Result<Pass> {
-        self.retry_stuck()?;
         for found in self.journal.take_found() {
             self.note(lines::found_by_journal(&found));
         }
+        self.limits = Limits::now();
+        self.limit_outputs();
+        self.begin_trials(Instant::now());
         // What an earlier pass rendered but could not commit.
         self.write_notes();
-        self.commit(Vec::new())?;
+        self.commit(None)?;
         let (start, now) = (clock::now(), Instant::now());
         self.floor = if mutant::is(Mutant::HeldForEver) { 0 } else { start.saturating_sub(self.hold_limit) };
         self.rescan(now)?;
@@ -220,15 +251,18 @@ impl Drain {
         self.limit = limit.min(start.saturating_sub(self.margin));
         self.merge(false, &mut pass)?;
         self.report_drops(false)?;
-        self.commit(Vec::new())?;
+        self.commit(None)?;
         self.finish_dead(false, &mut pass)?;
         self.tell_events()?;
+        self.end_trials()?;
+        self.end_of_failures(now);
         // What an earlier flusher left, which died before it removed it.
         self.sweep();
-        self.drop_spills();
+        let goes_on = |ring: &&Follow| !self.is_aside(ring, now);
+        let mut active = self.rings.iter().filter(goes_on);
         // A lane of which a read brought nothing but slots that are lost has more behind them.
         let waits = |lane: &LaneFollow| !lane.batch.is_empty() || lane.batch.more;
-        pass.waiting = self.rings.iter().any(|ring| ring.failures == 0 && ring.lanes.iter().any(waits));
+        pass.waiting = active.any(|ring| ring.lanes.iter().any(waits));
         Ok(pass)
     }
 
@@ -236,9 +270,15 @@ impl Drain {
     /// that was possible; a ring that cannot be written to, or read, must be looked at by time.
     pub(crate) fn arm(&mut self, any: bool) -> bool {
         let how = if any { ARMED_ANY } else { ARMED_URGENT };
-        let failed = self.rings.iter_mut().filter_map(|ring| ring.arm(how).err()).count();
+        let mut failed = false;
+        for ring in 0..self.rings.len() {
+            // A full lane of a role that cannot be written would ring all the time.
+            if !self.is_suspended(self.rings[ring].role) {
+                failed |= self.rings[ring].arm(how).is_err();
+            }
+        }
         self.rest_files();
-        failed == 0 && self.rings.iter().all(|ring| ring.failures == 0)
+        !failed && !self.is_held_up() && self.rings.iter().all(|ring| ring.failures == 0)
     }
 
     /// Closes the files of rings that are not in use.
@@ -294,11 +334,15 @@ impl Drain {
         if self.witnesses.has_room() {
             self.rings.iter_mut().filter(|ring| ring.is_seen()).for_each(|ring| ring.seek_witness(&mut self.witnesses));
         }
-        let mut first_failure = None;
-        let names = self.folder.ring_names()?;
+        // Where there is no list to be had, those that are followed are drained all the same.
+        let names = match self.spare.use_for(|| self.folder.ring_names()) {
+            Err(error) if error.may_pass() && !self.rings.is_empty() => return Ok(()),
+            names => names?,
+        };
         self.unseen.retain(|unseen| names.contains(&unseen.name));
+        let mut all = true;
         for name in names {
-            if self.rings.iter().any(|ring| ring.name == name) {
+            if self.is_spoken_for(&name) || self.rings.iter().any(|ring| ring.name == name) {
                 continue;
             }
             if let Some(twin) = self.folder.twin(&name) {
@@ -306,26 +350,37 @@ impl Drain {
                 self.refuse(name.clone(), &Error::not_a_ring(&self.folder.rings().join(&name), why));
                 continue;
             }
-            let keep = self.rings.len() < RINGS_OPEN;
-            match Follow::open(&self.folder, &name, keep, &mut self.witnesses) {
-                Ok(ring) => {
-                    self.doubted.retain(|doubted| *doubted != name);
-                    self.unseen.retain(|unseen| unseen.name != name);
-                    self.follow(ring);
-                }
-                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                    self.look_at_unseen(&name, now)?;
-                }
-                Err(error) if error.may_pass() && !self.doubted.contains(&name) => {
-                    self.doubted.push(name);
-                    first_failure = Some(error);
-                }
-                Err(error) => self.refuse(name, &error),
+            all &= self.find(name, now)?;
+        }
+        self.listed = all.then_some((now, changed));
+        Ok(())
+    }
+
+    /// Follows the ring of this name. What may pass is tried again at once, to keep the order of the lines, then in the next
+    /// passes: false then.
+    fn find(&mut self, name: String, now: Instant) -> Result<bool> {
+        let Drain { folder, rings, spare, witnesses, .. } = self;
+        let keep = rings.len() < RINGS_OPEN;
+        let mut open = || Follow::open(folder, &name, keep, witnesses);
+        let mut opened = spare.use_for(&mut open);
+        if opened.as_ref().is_err_and(Error::may_pass) {
+            opened = spare.use_for(&mut open);
+        }
+        match opened {
+            Ok(ring) => {
+                self.unseen.retain(|unseen| unseen.name != name);
+                self.follow(ring);
+            }
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                self.look_at_unseen(&name, now)?;
+            }
+            Err(error) => {
+                let passes = error.may_pass();
+                self.refuse(name, &error);
+                return Ok(!passes);
             }
         }
-        // A ring that fails for the first time is looked at again before others are drained, to keep the order.
-        self.listed = if first_failure.is_none() { Some((now, changed)) } else { None };
-        first_failure.map_or(Ok(()), Err)
+        Ok(true)
     }
 
     /// Says once why a ring is left aside. It is tried again whenever the folder is looked at: the reason may have been
@@ -334,6 +389,12 @@ impl Drain {
         if !self.refused.contains(&name) {
             self.note(lines::refused(error));
             self.refused.push(name);
+        }
+    }
+
+    fn limit_outputs(&mut self) {
+        for output in &mut self.outputs {
+            output.file_size_max = self.limits.file;
         }
     }
 
@@ -349,8 +410,31 @@ impl Drain {
         for output in &mut self.outputs {
             output.durable = self.durable.is_on();
         }
+        self.limit_outputs();
         self.tell_of_stop();
         self.write_notes();
+    }
+}
+
+/// What the file size limit (ulimit -f) leaves, in bytes.
+#[derive(Debug)]
+struct Limits {
+    /// Largest log file.
+    file: u64,
+    /// Most rendered bytes of a record in one file: the journal must take a batch and a record of both forms.
+    record: usize,
+    /// Rendered bytes after which a batch is written.
+    batch: usize,
+}
+
+impl Limits {
+    fn now() -> Limits {
+        let file = file_size_limit();
+        let share = usize::try_from(file / 4).unwrap_or(usize::MAX);
+        // What ends a line that somebody else cut may come on top of a full file.
+        let margin = if file == u64::MAX { 0 } else { FILE_MARGIN };
+        let record = if margin == 0 { usize::MAX } else { share };
+        Limits { file: file.saturating_sub(margin), record, batch: share.min(BATCH) }
     }
 }
 

@@ -76,8 +76,34 @@ pub(crate) fn start(folder: &Folder) {
             }
         }
         Err(error) => {
-            complain(format_args!("no thread for the flusher ({error}); another process or `lastwords flush` must drain"));
+            LACKING.store(pid, Ordering::Release);
+            if SAID_IN.swap(pid, Ordering::AcqRel) != pid {
+                complain(format_args!(
+                    "no thread for the flusher ({error}); what is logged stays in the ring, and this is tried again while \
+                     something is logged"
+                ));
+            }
         }
+    }
+}
+
+/// The process that has no thread to flush because none could be had; 0 for none.
+static LACKING: AtomicU32 = AtomicU32::new(0);
+/// The process that has said so.
+static SAID_IN: AtomicU32 = AtomicU32::new(0);
+
+/// Whether [`try_again`] has something to do.
+#[inline]
+pub(crate) fn lacks_thread() -> bool {
+    LACKING.load(Ordering::Relaxed) != 0
+}
+
+/// Tries again to have a thread where there was none to be had. Asked where a log call does more than usual anyway, about
+/// once a second of activity.
+#[cold]
+pub(crate) fn try_again() {
+    if LACKING.swap(0, Ordering::AcqRel) == std::process::id() && !mutant::is(Mutant::ThreadNotTriedAgain) {
+        registry::start_flushers();
     }
 }
 

@@ -6,12 +6,15 @@
 
 use crate::complain::complain;
 use crate::doorbell::Doorbell;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flush::drain::{Drain, Pass};
 use crate::flush::election::{Attempt, Lock};
 use crate::flush::witness::Witnesses;
 use crate::folder::Folder;
 use crate::holder::Holder;
+use crate::process::ensure_boot_id;
+use crate::ring::file_size_limit;
+use crate::sys::fsize;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -46,6 +49,9 @@ const FAILURES_MAX: u32 = 3;
 /// a second apart.
 const LAST_LOOKS: Duration = Duration::from_millis(1200);
 
+/// Smallest file size limit under which a process flushes, in bytes: journal entries and log files stay below it.
+const FILE_SIZE_MIN: u64 = 1 << 20;
+
 /// The flusher of a folder, for as long as it exists.
 #[derive(Debug)]
 pub struct Flusher {
@@ -68,13 +74,33 @@ pub enum Election {
     Lost(Option<Holder>),
 }
 
+/// Says that this process cannot flush where the file size limit (ulimit -f) leaves no room for journal and log files.
+///
+/// # Errors
+/// [`Error::Setting`] then.
+pub(crate) fn refuse_file_size_limit() -> Result<()> {
+    let limit = file_size_limit();
+    if limit >= FILE_SIZE_MIN {
+        return Ok(());
+    }
+    let why = format!(
+        "{limit} bytes allowed (ulimit -f), but a process that flushes needs {FILE_SIZE_MIN}; raise it, or leave flushing to \
+         another process (flusher = never)"
+    );
+    Err(Error::setting("file size limit", why))
+}
+
 impl Flusher {
     /// Tries to become the flusher of `folder`. Rings of processes that ended before `since_ns` count as an earlier
-    /// run.
+    /// run. From here on the calling thread blocks SIGXFSZ, so that a write beyond the file size limit is an error like others.
     ///
     /// # Errors
-    /// [`crate::Error::Io`] if the lock, the doorbell or the journal cannot be opened.
+    /// [`crate::Error::Io`] if the lock, the doorbell or the journal cannot be opened, [`crate::Error::Setting`] where the
+    /// file size limit (ulimit -f) leaves no room for a log.
     pub fn elect(folder: &Folder, since_ns: u64) -> Result<Election> {
+        fsize::block_signal();
+        refuse_file_size_limit()?;
+        ensure_boot_id()?;
         match Lock::attempt(folder)? {
             Attempt::Held(holder) => Ok(Election::Lost(holder)),
             Attempt::Won(lock) => {
@@ -104,6 +130,9 @@ impl Flusher {
             match self.drain.pass() {
                 Ok(pass) => {
                     failing = false;
+                    if let Some(error) = self.drain.take_complaint() {
+                        complain(format_args!("{error}; what is logged stays in the rings, and this is tried again"));
+                    }
                     self.rest(pass, &stop);
                 }
                 // Another process may have read the rings since they were read here.
@@ -144,9 +173,20 @@ impl Flusher {
                     continue;
                 }
             };
-            failures = 0;
             total.records += pass.records;
             total.removed += pass.removed;
+            let nothing = pass.records == 0 && pass.removed == 0 && !pass.waiting;
+            if nothing && self.drain.is_held_up() {
+                failures += 1;
+                if failures == FAILURES_MAX
+                    && let Some(error) = self.drain.held_up()
+                {
+                    return Err(error);
+                }
+                std::thread::sleep(SLEEP_FAILED);
+                continue;
+            }
+            failures = 0;
             let undecided = self.drain.has_undecided_rings() && start.elapsed() < LAST_LOOKS;
             if pass.records == 0 && pass.removed == 0 && !pass.waiting && !undecided {
                 break;

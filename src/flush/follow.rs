@@ -1,7 +1,7 @@
 //! One ring as the flusher follows it: its reader, what is known of its process, and how far each lane is drained.
 
 use crate::clock::{self, Anchor, Scale, Stretch, Timeline};
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result};
 use crate::folder::Folder;
 use crate::flush::ending::{Ending, WaitStatus};
 use crate::flush::levelnames::LevelNames;
@@ -43,8 +43,10 @@ const LOOK_DOUBTFUL: Duration = Duration::from_millis(500);
 /// Time between two looks at what somebody else does to the ring's file.
 const LOOK_AT_FILE: Duration = Duration::from_millis(500);
 
-/// Longest time for which a spilled message that cannot be read holds everything up, before it counts as lost.
+/// Longest time for which a spilled message that cannot be read holds its ring up, before it counts as lost.
 const SPILL_WAIT: Duration = Duration::from_secs(2);
+/// The same where it is no disk's fault but a lack of descriptors or memory, which says nothing about the message.
+const SPILL_WAIT_LACKING: Duration = Duration::from_secs(60);
 
 /// A lane as the flusher follows it.
 #[derive(Debug, Default)]
@@ -82,13 +84,13 @@ impl LaneFollow {
     }
 
     /// Whether a spilled message that cannot be read now may still be worth waiting for.
-    pub(crate) fn may_wait_for(&self, sequence: u64) -> bool {
+    pub(crate) fn may_wait_for(&self, sequence: u64, error: &io::Error) -> bool {
         let since = match self.unreadable.get() {
             Some((unreadable, since)) if unreadable == sequence => since,
             _ => Instant::now(),
         };
         self.unreadable.set(Some((sequence, since)));
-        since.elapsed() < SPILL_WAIT
+        since.elapsed() < if error::may_last(error) { SPILL_WAIT_LACKING } else { SPILL_WAIT }
     }
 
     /// Up to which order key lines may be written as far as this lane is concerned, which was read in this pass;
@@ -146,10 +148,12 @@ pub(crate) struct Follow {
     pub(crate) overwritten: u64,
     /// The two numbers that the ring shows.
     shown: (u64, u64),
-    /// How often its crash file could not be written.
-    pub(crate) crash_failures: u32,
+    /// Since when its crash file cannot be written, and why.
+    pub(crate) crash_failed: Option<(Instant, Error)>,
     /// How often in a row it could not be read.
     pub(crate) failures: u32,
+    /// Before that it is left alone, because it could not be read.
+    pub(crate) again: Option<Instant>,
     pub(crate) looked_at: Option<Instant>,
     pub(crate) snapshots: Vec<LaneSnapshot>,
     /// The pass to which the snapshots belong.
@@ -204,7 +208,8 @@ impl Follow {
             earlier: false,
             headed: false,
             failures: 0,
-            crash_failures: 0,
+            crash_failed: None,
+            again: None,
             late: control.late(),
             overwritten: control.overwritten(),
             shown: (control.late(), control.overwritten()),

@@ -27,6 +27,7 @@ use crate::kept::{Kept, is_lost};
 use crate::mutant::{self, Mutant};
 use crate::open::{self, PRIVATE};
 use crate::process::{boot_id, is_another_boot};
+use crate::reader::is_role;
 use rustix::fs::{FallocateFlags, FileType, OFlags};
 use std::fs::File;
 use std::io;
@@ -48,6 +49,11 @@ const ENTRY_MAX: u64 = 256 << 20;
 /// One change of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
+    /// What follows, up to the next of these, belongs to this role, and is applied whatever becomes of the others'.
+    Of {
+        /// The role.
+        role: String,
+    },
     /// Bytes for a log file.
     Append {
         /// Name of the log file, see [`is_log_name`].
@@ -97,6 +103,13 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// Whether it says what becomes of a ring whose process is dead.
+    pub(crate) fn ends_ring(&self) -> bool {
+        matches!(self, Change::Remove { .. } | Change::DeathLogged { .. })
+    }
+}
+
 /// A whole entry, as found at the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -117,20 +130,49 @@ impl Entry {
         is_another_boot(&self.boot_id)
     }
 
-    /// Whether it says what becomes of the ring with this UUID, whose process is dead.
-    #[must_use]
-    pub fn ends(&self, ring: &[u8; 16]) -> bool {
-        let is_end = |change: &Change| match change {
-            Change::Remove { uuid, .. } | Change::DeathLogged { uuid, .. } => uuid == ring,
-            _ => false,
-        };
-        self.changes.iter().any(is_end)
-    }
-
     /// Whether it only says that everything has been applied, and how long the files were then.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.bytes.is_empty() && self.changes.iter().all(|change| matches!(change, Change::Append { .. }))
+        let says_sizes = |change: &Change| matches!(change, Change::Append { .. } | Change::Of { .. });
+        self.bytes.is_empty() && self.changes.iter().all(says_sizes)
+    }
+
+    /// The changes of each role, with the bytes of its appends, as entries of their own. What stands before the first role's
+    /// comes first.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Entry> {
+        let (mut parts, mut bytes) = (Vec::<Entry>::new(), self.bytes.as_slice());
+        for change in &self.changes {
+            if parts.is_empty() || matches!(change, Change::Of { .. }) {
+                parts.push(Entry { changes: Vec::new(), bytes: Vec::new(), ..*self });
+            }
+            let Some(part) = parts.last_mut() else { continue };
+            if let Change::Append { length, .. } = change {
+                let (own, rest) = bytes.split_at_checked(*length as usize).unwrap_or((bytes, &[]));
+                part.bytes.extend_from_slice(own);
+                bytes = rest;
+            }
+            part.changes.push(change.clone());
+        }
+        parts
+    }
+
+    /// The role that its first change names.
+    pub(crate) fn role(&self) -> Option<&str> {
+        if let Some(Change::Of { role }) = self.changes.first() { Some(role) } else { None }
+    }
+
+    /// What becomes of a dead process's ring; a part has one such change at most.
+    pub(crate) fn ending(&self) -> Option<&Change> {
+        self.changes.iter().find(|change| change.ends_ring())
+    }
+
+    /// The ring that it is about.
+    pub(crate) fn ended(&self) -> Option<&str> {
+        match self.ending()? {
+            Change::Remove { ring, .. } | Change::DeathLogged { ring, .. } => Some(ring),
+            _ => None,
+        }
     }
 }
 
@@ -404,6 +446,7 @@ mod change_kind {
     pub(super) const REMOVE: u8 = 3;
     pub(super) const RENAME: u8 = 4;
     pub(super) const DEATH_LOGGED: u8 = 5;
+    pub(super) const OF: u8 = 6;
 }
 
 /// Each change: kind, payload length, payload, so that unknown kinds are noticed and refused as a whole.
@@ -411,6 +454,7 @@ fn encode(changes: &[Change]) -> Vec<u8> {
     let mut out = Vec::new();
     for change in changes {
         let (kind, payload) = match change {
+            Change::Of { role } => (change_kind::OF, join(role, &[], &[])),
             Change::Append { log, file, offset, length } => {
                 (change_kind::APPEND, join(log, &[file.0, file.1, *offset, *length], &[]))
             }
@@ -457,6 +501,7 @@ fn decode_change(kind: u8, payload: &[u8]) -> Option<Change> {
     let (name, rest) = rest.split_at_checked(usize::from(*length))?;
     let name = std::str::from_utf8(name).ok()?.to_owned();
     match kind {
+        change_kind::OF => (is_role(&name) && rest.is_empty()).then_some(Change::Of { role: name }),
         change_kind::APPEND => {
             let [device, inode, offset, length] = numbers::<4>(rest)?;
             is_log_name(&name).then_some(Change::Append { log: name, file: (device, inode), offset, length })
@@ -501,6 +546,7 @@ mod tests {
 
     fn changes() -> Vec<Change> {
         vec![
+            Change::Of { role: "host".into() },
             Change::Append { log: "host".into(), file: (1, 2), offset: 3, length: 5 },
             Change::Position { ring: "host-1-ab.ring".into(), uuid: [7; 16], lane: 3, words: [9; 8] },
             Change::Rename { log: "host".into(), file: (1, 2), from: 0, to: 1 },
@@ -528,6 +574,28 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_falls_into_the_parts_of_its_roles() {
+        let append = |log: &str, length| Change::Append { log: log.into(), file: (1, 2), offset: 0, length };
+        let of = |role: &str| Change::Of { role: role.into() };
+        let changes = vec![
+            append("x", 1),
+            of("host"),
+            append("host", 2),
+            append("host.jsonl", 3),
+            of("worker"),
+            append("worker", 1),
+        ];
+        let entry = Entry { epoch: 7, boot_id: [1; 16], changes: changes.clone(), bytes: b"1abcde2".to_vec() };
+        let found: Vec<_> =
+            entry.parts().into_iter().map(|part| (part.role().map(str::to_owned), part.changes, part.bytes)).collect();
+        let part = |role: Option<&str>, from: usize, to: usize, bytes: &[u8]| {
+            (role.map(str::to_owned), changes[from..to].to_vec(), bytes.to_vec())
+        };
+        let expected = [part(None, 0, 1, b"1"), part(Some("host"), 1, 4, b"abcde"), part(Some("worker"), 4, 6, b"2")];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
     fn names_that_leave_the_folder_are_refused() {
         for ring in ["../x.ring", "/etc/x.ring", "passwd", ".x.ring"] {
             let change = Change::Remove { ring: ring.into(), uuid: [0; 16] };
@@ -546,7 +614,7 @@ mod tests {
         let found = entry(&folder).expect("an entry");
         assert!(!found.is_of_another_boot());
         assert_eq!((found.epoch, found.bytes.as_slice(), found.changes), (1, &b"one23"[..], changes()));
-        journal.write(&changes()[..1], &[b"other"]).expect("written");
+        journal.write(&changes()[1..2], &[b"other"]).expect("written");
         let torn = folder.rings().join("journal.a");
         let whole = std::fs::read(&torn).expect("there");
         assert_eq!(entry(&folder).map(|entry| entry.epoch), Some(2));

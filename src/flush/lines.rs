@@ -35,7 +35,8 @@ pub(crate) fn overwritten(count: u64, before: Option<u64>, after: u64, stamp: &m
 /// Records that the producer dropped.
 pub(crate) fn dropped(count: u64, first: u64, last: u64, stamp: &mut Stamp) -> String {
     let (first, last) = (time(stamp, first), time(stamp, last));
-    format!("lastwords: {} lost, dropped at the full ring between {first} and {last}", counted(count, "record"))
+    let records = counted(count, "record");
+    format!("lastwords: {records} lost, dropped at the full ring or before there was one, between {first} and {last}")
 }
 
 /// The line above the records of an earlier run.
@@ -123,6 +124,21 @@ pub(crate) fn withheld(count: u64, limit: u64) -> String {
         "lastwords: {} left out: what this ring holds would fill more than {limit} bytes, {} times its size",
         counted(count, "record"),
         RENDERED_TIMES
+    )
+}
+
+/// A record that no file may hold under the file size limit.
+pub(crate) fn too_long(bytes: usize, limit: usize) -> String {
+    format!(
+        "lastwords: a record of {bytes} bytes is left out, the file size limit (ulimit -f) of the flusher allows {limit} for one"
+    )
+}
+
+/// The current log file cannot be renamed.
+pub(crate) fn not_rotated(size: u64, error: &Error) -> String {
+    format!(
+        "lastwords: this file has its size of {size} bytes and cannot be rotated ({error}); it goes on, and this is tried \
+         again after as many bytes more, or a minute"
     )
 }
 

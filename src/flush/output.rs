@@ -1,8 +1,9 @@
 //! A log file's share of a batch: rendered lines on their way to it.
 
 use crate::clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flush::json::{JsonLines, Origin};
+use crate::flush::lines;
 use crate::flush::logfile::{Event, LogFile, cut_off};
 use crate::level::Level;
 use crate::flush::levelnames::LevelNames;
@@ -14,6 +15,13 @@ use crate::layout::{RingHeader, ring_flag};
 use crate::open;
 use crate::reader::LaneSnapshot;
 use crate::record::Record;
+use std::time::{Duration, Instant};
+
+/// Rendered bytes after which a batch is written. Positions move with a batch, so it also says how long a producer with
+/// a full lane waits.
+pub(crate) const BATCH: usize = 256 << 10;
+/// Longest time before a file that could not be rotated is tried again.
+const ROTATE_AGAIN: Duration = Duration::from_secs(60);
 
 /// Where a record comes from, and when.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +51,13 @@ pub(crate) struct Output {
     head: HeadCache,
     /// Makes the lines, where they are JSON.
     json: Option<JsonLines>,
-    pub(crate) rotate_size: u64,
+    rotate_size: u64,
+    /// Size at which the file is rotated: the one above, or a larger one where that could not be done.
+    limit: u64,
+    /// The file could not be rotated, which a line says; when the size counts again.
+    unrotated: Option<Instant>,
+    /// Largest file that this process may write.
+    pub(crate) file_size_max: u64,
     pub(crate) rotate_keep: u32,
     /// What is written is synced now and then.
     pub(crate) durable: bool,
@@ -61,6 +75,9 @@ impl Output {
             head: HeadCache::new(),
             json: log.ends_with(JSON_ENDING).then(|| JsonLines::new(false)),
             rotate_size: u64::MAX,
+            limit: u64::MAX,
+            unrotated: None,
+            file_size_max: u64::MAX,
             rotate_keep: 1,
             durable: false,
         }
@@ -115,6 +132,9 @@ impl Output {
     pub(crate) fn adopt(&mut self, header: &RingHeader) {
         let utc = header.flags & ring_flag::UTC != 0;
         self.rotate_size = header.rotate_size.max(1);
+        if self.unrotated.is_none() {
+            self.limit = self.rotate_size;
+        }
         self.rotate_keep = header.rotate_keep.clamp(1, 100);
         self.stamp = Stamp::new(utc);
         self.head = HeadCache::new();
@@ -129,9 +149,36 @@ impl Output {
         Ok(())
     }
 
+    /// The file has been rotated.
+    pub(crate) fn rotated(&mut self) {
+        (self.file, self.limit, self.unrotated) = (None, self.rotate_size, None);
+    }
+
+    /// The file cannot be rotated: it goes on as it is for as much again, or for a minute, and a line says so once.
+    pub(crate) fn stays(&mut self, error: &Error) {
+        let size = self.file.as_ref().map_or(0, LogFile::size);
+        self.limit = size.saturating_add(self.rotate_size);
+        if self.unrotated.replace(Instant::now() + ROTATE_AGAIN).is_none() {
+            self.events.push((Level::WARNING, lines::not_rotated(self.rotate_size, error)));
+        }
+    }
+
+    /// The lines are in the file, or, where that failed, in the journal.
+    pub(crate) fn forget_lines(&mut self, failed: bool) {
+        self.note_events();
+        self.lines.clear();
+        self.lines.shrink_to(2 * BATCH);
+        if failed {
+            self.file = None;
+        }
+    }
+
     /// Makes sure that the file is open and still the one at its path, and that a line which somebody else left
     /// unfinished there is ended first.
     pub(crate) fn refresh(&mut self, folder: &Folder) -> Result<&mut LogFile> {
+        if self.unrotated.is_some_and(|again| again <= Instant::now()) {
+            self.limit = self.rotate_size;
+        }
         if let Some(event) = self.file.as_mut().map_or(Ok(None), LogFile::changed)? {
             // Somebody moved it away, and a later sync would not find it.
             if let Some(stale) = self.file.as_mut().filter(|_| self.durable) {
@@ -156,7 +203,7 @@ impl Output {
     }
 
     /// Takes note of what happened to the file while the last batch was written to it.
-    pub(crate) fn note_events(&mut self) {
+    fn note_events(&mut self) {
         self.events.extend(self.file.as_mut().and_then(LogFile::take_event));
     }
 
@@ -182,7 +229,7 @@ impl Output {
     /// Whether the lines that are being made are not the first of a batch, and there is room for them.
     #[inline]
     pub(crate) fn fits(&self) -> bool {
-        let fits = |file: &LogFile| file.size() + self.lines.len() as u64 <= self.rotate_size;
+        let fits = |file: &LogFile| file.size() + self.lines.len() as u64 <= self.limit.min(self.file_size_max);
         self.begun > 0 && self.file.as_ref().is_some_and(fits)
     }
 
@@ -190,6 +237,6 @@ impl Output {
     /// over two, and the size is exceeded only by one that is larger by itself.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
         let before = self.file.as_ref().map_or(0, LogFile::size) + self.lines.len() as u64;
-        before == 0 || before + bytes as u64 <= self.rotate_size
+        before == 0 || before + bytes as u64 <= self.limit.min(self.file_size_max)
     }
 }

@@ -50,17 +50,19 @@ pub fn path_of(folder: &Folder, log: &str, identity: (u64, u64)) -> Result<PathB
     Ok(current)
 }
 
-/// The renames of one rotation, the oldest file first. With `keep` files kept, the oldest is replaced.
+/// The renames of one rotation, the oldest file first. With `keep` files kept, the oldest is replaced. Files move only as far
+/// as the first free number: a rotation that is tried again and again, because the current file cannot be renamed, must not
+/// push the older ones out.
 ///
 /// # Errors
 /// [`Error::Io`] if the folder cannot be looked at.
 pub fn plan_rotation(folder: &Folder, log: &str, keep: u32) -> Result<Vec<Change>> {
     let mut renames = Vec::new();
-    for from in (0..keep).rev() {
-        if let Some(file) = identity_of(&numbered(folder, log, from))? {
-            renames.push(Change::Rename { log: log.to_owned(), file, from, to: from + 1 });
-        }
+    for from in 0..keep {
+        let Some(file) = identity_of(&numbered(folder, log, from))? else { break };
+        renames.push(Change::Rename { log: log.to_owned(), file, from, to: from + 1 });
     }
+    renames.reverse();
     Ok(renames)
 }
 

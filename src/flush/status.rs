@@ -8,8 +8,8 @@ use crate::flush::memory::UnseenRing;
 use crate::flush::recover::ending;
 use crate::flush::witness;
 use crate::folder::{Folder, SHM_ENDING};
+use crate::layout::{lane_kind, ring_flag};
 use crate::level::Level;
-use crate::layout::lane_kind;
 use crate::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
 use crate::segment::{self, Segment};
 use std::io::ErrorKind;
@@ -41,6 +41,8 @@ pub struct RingStatus {
     pub late: u64,
     /// Age of the oldest record that is not in the log file.
     pub lag: Duration,
+    /// The ring is smaller than its process wished for, because there was no room: its size in bytes.
+    pub smaller: Option<u64>,
     /// Bytes that are kept beside the ring because the flusher has not come to them.
     pub kept: u64,
     /// How many the process may keep.
@@ -80,6 +82,7 @@ impl RingStatus {
             lost: lanes.iter().map(|lane| lane.dropped).sum::<u64>() + control.overwritten(),
             late: control.late(),
             lag: lag(reader, &lanes)?,
+            smaller: (reader.header().flags & ring_flag::SMALLER != 0).then(|| reader.geometry().file_size()),
             kept: kept(reader, &lanes)?,
             backlog_max: u64::from(reader.header().backlog_kib) * 1024,
         })
@@ -115,6 +118,7 @@ impl RingStatus {
             lost: 0,
             late: 0,
             lag: Duration::ZERO,
+            smaller: None,
             kept: 0,
             backlog_max: u64::from(reader.header().backlog_kib) * 1024,
         }))

@@ -8,7 +8,7 @@ use crate::layout::{Control, LaneBlock};
 use crate::mutant::{self, Mutant};
 use crate::sys::guard::{self, Guarded};
 use memmap2::{Advice, MmapOptions, MmapRaw};
-use rustix::mm::Advice as Populate;
+use rustix::mm::{Advice as Populate, MapFlags, ProtFlags, mmap_anonymous};
 use std::fs::File;
 use std::io;
 use std::sync::atomic::AtomicU64;
@@ -38,6 +38,15 @@ impl RingMap {
         // Leaked on purpose: lanes and call sites refer to it until the process ends.
         std::mem::forget(map);
         Ok(RingMap { base, geometry, guard: None })
+    }
+
+    /// Gives the file up: private pages of zeros, which cost nothing until they are written to, take the ring's place, so that
+    /// a ring that could not be completed keeps no room. For one that nobody will use.
+    pub(crate) fn let_go(&self) {
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+        let (size, protection) = (self.geometry.file_size() as usize, ProtFlags::READ | ProtFlags::WRITE);
+        // SAFETY: the range is exactly the mapping of this ring, and stays mapped: a reference to its atomics stays valid.
+        let _ = unsafe { mmap_anonymous(self.base.cast(), size, protection, flags) };
     }
 
     /// Has a cut of the file end the ring instead of the process, see [`guard`].

@@ -8,6 +8,7 @@ pub(crate) mod action;
 pub(crate) mod ancestors;
 pub(crate) mod fatal;
 pub(crate) mod frame;
+pub(crate) mod fsize;
 pub(crate) mod futex;
 pub(crate) mod guard;
 pub(crate) mod hooks;

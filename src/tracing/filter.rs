@@ -3,7 +3,7 @@
 //! `tracing` remembers the answers where it can, so that a call that is too fine costs it one load: a place below the level
 //! is never asked for again, and the finest level of all is known to its macros. [`changed`] has it ask anew.
 
-use crate::filter::Destination;
+use crate::filter::{Destination, Filter as RingFilter};
 use crate::level::Level;
 use crate::logger::Logger;
 use crate::registry;
@@ -36,8 +36,8 @@ fn is_recorded(logger: &Logger, metadata: &Metadata<'_>) -> bool {
 }
 
 /// The finest level of which anything is recorded now.
-fn finest(logger: &Logger) -> LevelFilter {
-    let finest = logger.filter().finest();
+fn finest(filter: &RingFilter) -> LevelFilter {
+    let finest = filter.finest();
     let level = LEVELS.into_iter().find(|level| Level::from(*level) >= finest);
     level.map_or(LevelFilter::OFF, LevelFilter::from_level)
 }
@@ -54,18 +54,28 @@ pub struct Recorded;
 
 impl<S> Filter<S> for Recorded {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        registry::current().is_some_and(|logger| is_recorded(logger, metadata))
+        if let Some(logger) = registry::current() {
+            return is_recorded(logger, metadata);
+        }
+        // In a forked child that has no ring yet it is lost, and counted.
+        if metadata.is_event() {
+            registry::miss(Level::from(*metadata.level()), metadata.target());
+        }
+        false
     }
 
     /// What is recorded now is asked for each time, so that a level that is raised counts at once, whoever raised it.
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
         match registry::current() {
             Some(logger) if is_recorded(logger, metadata) => Interest::sometimes(),
+            None if registry::awaited_filter().is_some() => Interest::sometimes(),
             _ => Interest::never(),
         }
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(registry::current().map_or(LevelFilter::OFF, finest))
+        let filter = registry::current().map(Logger::filter);
+        let filter = filter.as_ref().or_else(|| registry::awaited_filter());
+        Some(filter.map_or(LevelFilter::OFF, finest))
     }
 }

@@ -48,7 +48,25 @@ impl Drainer {
     /// If the flusher does anything else.
     #[must_use]
     pub fn drain_until(&self, folder: &Path, stop: KillAt) -> Option<Vec<Call>> {
-        let mut traced = Traced::start(&mut self.command(folder)).expect("started");
+        self.drain_blocked_until(folder, "", stop)
+    }
+
+    /// The same where no write to the log file of the role `blocked` succeeds, so that the drain ends with an error if it is
+    /// not killed before.
+    ///
+    /// # Panics
+    /// If the flusher does anything else.
+    #[must_use]
+    pub fn drain_blocked_until(&self, folder: &Path, blocked: &str, stop: KillAt) -> Option<Vec<Call>> {
+        let is_blocked = |call: &Call| {
+            let write = call.write.as_ref().filter(|_| !blocked.is_empty());
+            write.is_some_and(|(_, name)| name.starts_with(&format!("{blocked}.log")))
+        };
+        let mut command = self.command(folder);
+        if !blocked.is_empty() {
+            command.stderr(Stdio::null());
+        }
+        let mut traced = Traced::start(&mut command).expect("started");
         let mut calls: Option<Vec<Call>> = None;
         loop {
             match traced.to_system_call().expect("traced") {
@@ -73,11 +91,18 @@ impl Drainer {
                             assert_eq!(traced.to_system_call().expect("traced"), Stop::Exit);
                             traced.kill().expect("killed");
                         }
-                        _ => continue,
+                        _ => {
+                            if calls.last().is_some_and(is_blocked) {
+                                traced.answer_instead(-i64::from(libc::EIO)).expect("traced");
+                            }
+                            continue;
+                        }
                     }
                     return Some(std::mem::take(calls));
                 }
                 Stop::Exit => {}
+                // It gave up.
+                Stop::Ended(101) if !blocked.is_empty() => return calls.filter(|_| stop == KillAt::Never),
                 other => panic!("{other:?} at {stop:?}"),
             }
         }
@@ -224,10 +249,10 @@ impl Call {
 
     /// Whether this error is to be tried. The standard library ends a program whose sleep, or closing of a folder, fails
     /// in any way but by a signal: no kernel does that to a sleep, and no local file system to a folder. And brk(2)
-    /// answers with an address, never with an error.
+    /// answers with an address, never with an error, as the question for one's own limits does with an answer.
     #[must_use]
     pub fn may_fail(&self, error: i32) -> bool {
-        if self.number == libc::SYS_brk {
+        if [libc::SYS_brk, libc::SYS_prlimit64].contains(&self.number) {
             return false;
         }
         error == libc::EINTR || !(SLEEPS.contains(&self.number) || self.closes_folder)

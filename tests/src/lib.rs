@@ -14,6 +14,7 @@ pub mod handlers;
 pub mod jsonl;
 pub mod logs;
 pub mod loopmount;
+pub mod mounts;
 pub mod namespaces;
 pub mod oracle;
 pub mod panics;

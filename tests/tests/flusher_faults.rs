@@ -24,14 +24,30 @@ use std::time::{Duration, Instant};
 const SIZE: Size = Size { messages: 160, spiller_messages: 16, rotate_size: 13 << 10, rotate_keep: 6, format: "text" };
 /// The same in both forms; objects fill more files.
 const BOTH: Size = Size { rotate_keep: 40, format: "both", ..SIZE };
-/// Time for the points of one test, unless all are asked for.
+/// Time for the points of one test, unless all are asked for, or `LASTWORDS_FAULTS_SECONDS` says another.
 const TIME: Duration = Duration::from_secs(30);
 /// On a slow machine one point of so many is tried all the same.
-const POINTS_SHARE: usize = 50;
-/// Errors that a call may meet. Some calls cannot fail so; they are made to all the same.
-const ERRORS: [i32; 3] = [libc::ENOSPC, libc::EIO, libc::EINTR];
-/// How often in a row.
-const TIMES: [u32; 2] = [1, 3];
+const POINTS_SHARE: usize = 400;
+/// Errors that pass, which a call may meet. Some calls cannot fail so; they are made to all the same.
+const ERRORS: [i32; 15] = [
+    libc::ENOSPC,
+    libc::EIO,
+    libc::EINTR,
+    libc::EDQUOT,
+    libc::EMFILE,
+    libc::ENFILE,
+    libc::ENOMEM,
+    libc::ENOBUFS,
+    libc::EAGAIN,
+    libc::EBUSY,
+    libc::ESTALE,
+    libc::ENOTCONN,
+    libc::ETIMEDOUT,
+    libc::EROFS,
+    libc::EFBIG,
+];
+/// How often in a row: once, and for about a second, in which a flusher tries ten times what holds up its role.
+const TIMES: [u32; 2] = [1, 10];
 
 /// A wreck, and where its first flusher is killed.
 struct Takeover {
@@ -136,7 +152,9 @@ fn try_points(name: &'static str, since: &'static str, size: Size) {
         return;
     }
     let all = std::env::var("LASTWORDS_ALL_POINTS").is_ok();
-    let _watchdog = Watchdog::new(name, Duration::from_secs(if all { 7200 } else { 600 }));
+    let seconds = std::env::var("LASTWORDS_FAULTS_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let time = seconds.map_or(TIME, Duration::from_secs);
+    let _watchdog = Watchdog::new(name, Duration::from_secs(if all { 5 * 3600 } else { 600 + 2 * time.as_secs() }));
     let mut random = Random::from_env("LASTWORDS_POINTS_SEED");
     let takeover = Takeover::new(name, since, size, &mut random);
     let folder = takeover.folder();
@@ -153,7 +171,7 @@ fn try_points(name: &'static str, since: &'static str, size: Size) {
     let (start, counted, mut tried) = (Instant::now(), points.len(), BTreeMap::<String, usize>::new());
     for fault in points {
         let count: usize = tried.values().sum();
-        if !all && start.elapsed() > TIME && count * POINTS_SHARE >= counted {
+        if !all && start.elapsed() > time && count * POINTS_SHARE >= counted {
             break;
         }
         let _named = NamedOnPanic(fault, takeover.killed, calls[fault.call].clone());

@@ -9,6 +9,7 @@
 
 use lastwords_tests::actor::{Actor, run, wait_for};
 use lastwords_tests::logs::{Line, read};
+use lastwords_tests::mounts::Tmpfs;
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
@@ -341,38 +342,181 @@ fn a_log_folder_that_is_removed_with_its_rings_serves_whoever_comes_next() {
     assert!(host.end().success(), "what it logs is lost, but it ends as always");
 }
 
-/// A file system of 1 MiB, unmounted when dropped.
-struct SmallDisk(Scratch);
+/// What keeps `worker.log` from being written or rotated while a test holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blocked {
+    /// `worker.log` can be neither written nor renamed.
+    Immutable,
+    /// It can be appended to and not be renamed.
+    AppendOnly,
+    /// A folder that is not empty has the last number of a rotation.
+    FolderInTheWay,
+}
 
-impl SmallDisk {
-    fn mount() -> Option<SmallDisk> {
-        if !geteuid().is_root() {
-            println!("skipped: only root can mount a small tmpfs");
-            return None;
+impl Blocked {
+    fn set(self, folder: &Path, on: bool) {
+        match self {
+            Blocked::Immutable => attribute(folder, if on { "+i" } else { "-i" }),
+            Blocked::AppendOnly => attribute(folder, if on { "+a" } else { "-a" }),
+            Blocked::FolderInTheWay => {
+                let path = folder.join("worker.log.2");
+                if on {
+                    fs::create_dir(&path).and_then(|()| fs::write(path.join("x"), "")).expect("made");
+                } else {
+                    fs::remove_dir_all(path).expect("removed");
+                }
+            }
         }
-        let disk = Scratch::new("small-disk");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=1m", "lastwords-test"]).arg(disk.path());
-        if !mount.status().is_ok_and(|status| status.success()) {
-            println!("skipped: a tmpfs cannot be mounted here");
-            return None;
-        }
-        Some(SmallDisk(disk))
     }
 }
 
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").args(["-l"]).arg(self.0.path()).status();
+fn attribute(folder: &Path, change: &str) {
+    let status = Command::new("chattr").arg(change).arg(folder.join("worker.log")).status().expect("chattr");
+    assert!(status.success(), "chattr {change}");
+}
+
+/// Whether attributes of files can be changed here.
+fn has_attributes(folder: &Path) -> bool {
+    let file = folder.join("probe");
+    fs::write(&file, "").expect("written");
+    let change = |how| Command::new("chattr").arg(how).arg(&file).stderr(std::process::Stdio::null()).status();
+    let able = change("+i").is_ok_and(|status| status.success());
+    let _ = change("-i");
+    if !able {
+        println!("skipped in part: attributes of files cannot be changed here, by this user or on this file system");
     }
+    able
+}
+
+#[test]
+fn a_file_that_cannot_be_written_or_renamed_holds_up_no_other_role() {
+    for blocked in [Blocked::Immutable, Blocked::AppendOnly, Blocked::FolderInTheWay] {
+        let scratch = Scratch::new("blocked");
+        if blocked != Blocked::FolderInTheWay && !has_attributes(scratch.path()) {
+            continue;
+        }
+        let folder = scratch.path().join("logs");
+        let mut host = Actor::start(ACTOR, "host", &folder, &["line:up", "wait"]);
+        host.line();
+        let sizes = ["flusher=never", "rotate=8192", "keep=2"];
+        let worker =
+            [&sizes[..], &["log:10", "flush", "line:up", "wait", "slowly:800:50", "line:logged", "wait", "exit"]]
+                .concat();
+        let mut worker = Actor::start(ACTOR, "worker", &folder, &worker);
+        worker.line();
+        blocked.set(&folder, true);
+        worker.go();
+        worker.line();
+        // The others' lines are in their file while that lasts.
+        let (_, status) = run(ACTOR, "other", &folder, &["flusher=never", "log:200", "flush"]);
+        assert!(status.success(), "{blocked:?}: the other role is flushed");
+        assert_eq!(read(&folder, "other").len(), 200);
+        let size = fs::metadata(folder.join("worker.log")).expect("there").len();
+        match blocked {
+            Blocked::Immutable => assert!(size < 1024, "nothing was written: {size}"),
+            _ => wait_for("the file to grow", || {
+                (fs::metadata(folder.join("worker.log")).expect("there").len() > 20_000).then_some(())
+            }),
+        }
+        blocked.set(&folder, false);
+        worker.go();
+        assert!(worker.end().success(), "{blocked:?}");
+        host.go();
+        assert!(host.end().success());
+        let lines = read(&folder, "worker");
+        let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
+        let kept = numbers.first().expect("lines").parse::<usize>().expect("a number");
+        assert_eq!(numbers, (kept..810).map(|n| n.to_string()).collect::<Vec<_>>(), "{blocked:?}: each once, in order");
+        let told = if blocked == Blocked::Immutable { "could not be written" } else { "cannot be rotated" };
+        let told = lines.iter().filter(|line| line.message.contains(told)).count();
+        assert_eq!(told, 1, "{blocked:?}: once: {:?}", warnings(&lines));
+    }
+}
+
+#[test]
+fn a_flusher_that_dies_with_a_suspended_role_leaves_every_line_once() {
+    for blocked in [Blocked::Immutable, Blocked::AppendOnly] {
+        let scratch = Scratch::new("blocked-kill");
+        if !has_attributes(scratch.path()) {
+            return;
+        }
+        let folder = scratch.path().join("logs");
+        let script = [
+            "flusher=never",
+            "rotate=8192",
+            "keep=90",
+            "log:10",
+            "line:up",
+            "wait",
+            "slowly:2000:200",
+            "line:logged",
+            "wait",
+        ];
+        let mut workers = ["worker", "other"].map(|role| Actor::start(ACTOR, role, &folder, &script));
+        workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "up"));
+        fs::write(folder.join("worker.log"), "").expect("written");
+        workers.iter_mut().for_each(Actor::go);
+        let mut random = Random::from_env("LASTWORDS_MEDDLING_SEED");
+        for round in 0..8 {
+            let mut flusher = Command::new(env!("CARGO_BIN_EXE_drainer"));
+            let mut flusher =
+                flusher.arg(&folder).args(["all", "on"]).stderr(std::process::Stdio::null()).spawn().expect("ran");
+            // Every second one finds the file blocked, the others have it open when it is.
+            std::thread::sleep(Duration::from_millis(30 + random.below(30)));
+            blocked.set(&folder, true);
+            std::thread::sleep(Duration::from_millis(30 + random.below(30)));
+            flusher.kill().expect("killed");
+            flusher.wait().expect("ended");
+            if round % 2 == 0 {
+                blocked.set(&folder, false);
+            }
+        }
+        blocked.set(&folder, false);
+        workers.iter_mut().for_each(|worker| _ = worker.line());
+        workers.iter_mut().for_each(Actor::kill);
+        let status = Command::new(env!("CARGO_BIN_EXE_drainer")).arg(&folder).arg("all").status().expect("ran");
+        assert!(status.success());
+        for role in ["worker", "other"] {
+            let lines = read(&folder, role);
+            let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
+            assert_eq!(numbers, (0..2010).map(|n| n.to_string()).collect::<Vec<_>>(), "{blocked:?}: {role}, each once");
+        }
+    }
+}
+
+#[test]
+fn a_file_system_that_is_read_only_for_a_while_costs_no_line_and_is_told() {
+    let Some(disk) = Tmpfs::mount("size=8m") else { return };
+    let memory = Scratch::within(Path::new("/dev/shm"), "read-only");
+    let folder = disk.path().join("logs");
+    let rings = format!("rings={}", memory.path().display());
+    let script = [rings.as_str(), "flusher=never", "log:300", "line:up", "wait", "log:300", "flush"];
+    let mut worker = Actor::start(ACTOR, "worker", &folder, &script);
+    worker.line();
+    // Nothing is open for writing there, so that it can be mounted again.
+    disk.remount("ro");
+    let (tool, rings) = (env!("CARGO_BIN_EXE_lastwords-cli"), memory.path().to_string_lossy());
+    let mut flusher = Command::new(tool);
+    flusher.args(["flush", "--rings", &rings, &folder.to_string_lossy()]).stderr(std::process::Stdio::null());
+    let mut flusher = flusher.spawn().expect("the tool starts");
+    worker.go();
+    std::thread::sleep(Duration::from_millis(400));
+    disk.remount("rw");
+    assert!(worker.end().success());
+    flusher.kill().expect("killed");
+    flusher.wait().expect("ended");
+    let lines = read(&folder, "worker");
+    let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
+    assert_eq!(numbers, (0..600).map(|n| n.to_string()).collect::<Vec<_>>(), "each once, in order");
+    assert!(warnings(&lines).iter().any(|line| line.contains("could not be written")), "{:?}", warnings(&lines));
 }
 
 #[test]
 fn a_disk_that_is_full_for_a_while_costs_no_line_and_is_told() {
     for rings_there in [false, true] {
-        let Some(disk) = SmallDisk::mount() else { return };
+        let Some(disk) = Tmpfs::mount("size=1m") else { return };
         let memory = Scratch::within(Path::new("/dev/shm"), "full");
-        let folder = disk.0.path().join("logs");
+        let folder = disk.path().join("logs");
         let rings = format!("rings={}", memory.path().display());
         let sizes = ["slots=512", "lanes=3"];
         let place = if rings_there { None } else { Some(rings.as_str()) };
@@ -382,7 +526,7 @@ fn a_disk_that_is_full_for_a_while_costs_no_line_and_is_told() {
         let rest = ["flusher=never", "log:100", "flush", "line:up", "wait", "log:200", "line:logged", "wait", "exit"];
         let mut worker = Actor::start(ACTOR, "worker", &folder, &[&script[..], &rest].concat());
         worker.line();
-        let filler = disk.0.path().join("filler");
+        let filler = disk.path().join("filler");
         let full = fs::write(&filler, vec![1; 2 << 20]).expect_err("there is not that much room");
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
         worker.go();

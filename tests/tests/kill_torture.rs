@@ -406,7 +406,7 @@ fn is_half_written(folder: &Folder) -> bool {
             lanes[*lane as usize].position != Position::from_words(words)
         }),
         Change::Remove { ring, .. } => folder.rings().join(ring).exists(),
-        Change::DeathLogged { .. } => false,
+        Change::DeathLogged { .. } | Change::Of { .. } => false,
     })
 }
 

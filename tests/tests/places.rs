@@ -178,7 +178,7 @@ fn no_room_for_a_ring_is_a_clear_error_at_the_start() {
     let limited = Scratch::new("limited");
     let output = Command::new("bash")
         .arg("-c")
-        .arg(format!("ulimit -f 1000; exec {ACTOR} host {}", limited.path().display()))
+        .arg(format!("ulimit -f 50; exec {ACTOR} host {} flusher=never", limited.path().display()))
         .output()
         .expect("bash");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -191,7 +191,7 @@ fn no_room_for_a_ring_is_a_clear_error_at_the_start() {
     }
     let disk = Scratch::new("full-disk");
     let mounted =
-        Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "lastwords-test"]).arg(disk.path()).status();
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=40k", "lastwords-test"]).arg(disk.path()).status();
     if !mounted.is_ok_and(|status| status.success()) {
         println!("skipped in part: a tmpfs cannot be mounted here");
         return;

@@ -1,18 +1,21 @@
 //! Writing a batch: the journal's entry, the lines, the positions, removals; and the rotation between two of them.
 
-use super::{BATCH, Drain};
+use super::Drain;
+use super::held::Held;
 use crate::clock;
 use crate::complain::complain;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flush::apply;
-use crate::flush::journal::{Change, Entry};
+use crate::flush::journal::{Change, Entry, Journal};
 use crate::flush::output::Output;
-use crate::flush::rotation::plan_rotation;
+use crate::flush::rotation::{apply_rename, plan_rotation};
+use crate::folder::role_of;
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
 use crate::open;
 use crate::process::boot_id;
 use crate::reader::Position;
+use std::path::PathBuf;
 
 impl Drain {
     /// Notes in the journal that everything has been applied.
@@ -25,34 +28,18 @@ impl Drain {
             complain(format_args!("{}", text.trim_start_matches("lastwords: ")));
         }
         // Positions that could not be written to their ring are nowhere but in the journal.
-        let done = self.stuck.is_none() && self.rings.iter().all(|ring| ring.moved().next().is_none());
+        let done = self.held.is_empty() && self.rings.iter().all(|ring| ring.moved().next().is_none());
         if done {
             self.check_lease()?;
         }
-        if done && self.journal.settle(&self.ends(|_| true))? {
+        if done && self.journal.settle(&self.all_ends())? {
             self.durable.wrote();
         }
         Ok(())
     }
 
-    /// Applies the journal's last entry, if that has failed so far.
-    pub(super) fn retry_stuck(&mut self) -> Result<()> {
-        let Some(entry) = self.stuck.take() else { return Ok(()) };
-        if let Err(error) = self.apply_stuck(&entry) {
-            self.stuck = Some(entry);
-            return Err(error);
-        }
-        self.durable.named();
-        for output in &mut self.outputs {
-            output.file = None;
-        }
-        self.applied(&entry);
-        self.drop_spills();
-        Ok(())
-    }
-
     /// Takes note that an entry's positions are in their rings.
-    fn applied(&mut self, entry: &Entry) {
+    pub(super) fn applied(&mut self, entry: &Entry) {
         self.counter = self.counter.wrapping_add(1);
         for change in &entry.changes {
             let Change::Position { uuid, lane, words, .. } = change else { continue };
@@ -88,7 +75,8 @@ impl Drain {
         let has_room = |(output, lines): &(usize, Vec<u8>)| self.outputs[*output].has_room(lines.len());
         let full: Vec<usize> = carried.iter().filter(|part| !has_room(part)).map(|(output, _)| *output).collect();
         if !full.is_empty() {
-            self.commit(Vec::new())?;
+            self.commit(None)?;
+            self.ensure_active(role)?;
             full.into_iter().try_for_each(|output| self.rotate(output))?;
         }
         for (output, lines) in carried {
@@ -97,12 +85,20 @@ impl Drain {
         Ok(())
     }
 
+    /// See [`Output::refresh`]. What fails suspends the role.
+    fn refresh(&mut self, output: usize) -> Result<()> {
+        let Drain { folder, outputs, spare, .. } = self;
+        let refreshed = spare.use_for(|| outputs[output].refresh(folder).map(|_| ()));
+        refreshed.map_err(|error| self.suspend_role(self.role_of(output), error))
+    }
+
     /// Opens the file if it is not, or not the one that has the name now, and tells what somebody else did to it.
     fn begin(&mut self, output: usize) -> Result<()> {
-        self.outputs[output].refresh(&self.folder)?;
+        self.refresh(output)?;
         while let Some(line) = self.outputs[output].event_line() {
             if !self.outputs[output].has_room(line.len()) {
-                self.commit(Vec::new())?;
+                self.commit(None)?;
+                self.ensure_active(self.role_of(output))?;
                 self.rotate(output)?;
             }
             self.outputs[output].tell_event(&line);
@@ -113,34 +109,67 @@ impl Drain {
     /// Tells what somebody else did to log files while lines were written to them.
     pub(super) fn tell_events(&mut self) -> Result<()> {
         let told: Vec<usize> = (0..self.outputs.len()).filter(|output| self.outputs[*output].has_events()).collect();
-        told.iter().try_for_each(|output| self.begin(*output))?;
-        if told.is_empty() { Ok(()) } else { self.commit(Vec::new()) }
+        for output in &told {
+            let role = self.role_of(*output);
+            let begun = self.ensure_active(role).and_then(|()| self.begin(*output));
+            self.unless_suspended(role, begun)?;
+        }
+        if told.is_empty() { Ok(()) } else { self.commit(None) }
     }
 
+    /// Renames the file and opens the next one. A file that cannot be renamed goes on beyond its size.
     fn rotate(&mut self, output: usize) -> Result<()> {
+        let role = self.role_of(output);
         let Output { log, rotate_keep, .. } = &self.outputs[output];
-        let changes = plan_rotation(&self.folder, log, *rotate_keep)?;
+        let changes = match plan_rotation(&self.folder, log, *rotate_keep) {
+            Err(error) if !error.may_pass() => return self.stay(output, &error),
+            planned => planned.map_err(|error| self.suspend_role(role, error))?,
+        };
         if let Some(file) = self.outputs[output].file.as_mut().filter(|_| self.durable.is_on()) {
-            file.sync()?;
+            let synced = file.sync();
+            synced.map_err(|error| self.suspend_role(role, error))?;
         }
         // Positions that could not be written to their ring stay in the journal's newest entry, but such a ring does not
         // keep the others from being drained.
         self.check_lease()?;
-        self.journal.write(&[changes.as_slice(), &self.positions()].concat(), &[])?;
-        let entry = Entry { epoch: 0, boot_id: boot_id(), changes, bytes: Vec::new() };
-        self.outputs[output].file = None;
+        let part = self.part_of(role, [changes.as_slice(), &self.positions(role)].concat());
+        let others = (0..self.roles.len()).filter(|other| *other != role && !self.is_suspended(*other));
+        let others: Vec<Change> = others.flat_map(|other| self.part_of(other, self.positions(other)).changes).collect();
+        write_entry(&mut self.journal, &self.held, &[part.changes.as_slice(), &others].concat(), &[])?;
         self.durable.named();
-        if let Err(error) = apply::apply(&self.folder, &entry) {
-            self.stuck = Some(entry);
-            return Err(error);
+        for change in &changes {
+            let Change::Rename { log, file, from, to } = change else { continue };
+            match apply_rename(&self.folder, log, *file, *from, *to) {
+                Err(error) if error.may_pass() => {
+                    self.outputs[output].file = None;
+                    self.hold(part, Vec::new(), error);
+                    return self.ensure_active(role);
+                }
+                Err(error) => return self.stay(output, &error),
+                Ok(()) => {}
+            }
         }
-        self.outputs[output].refresh(&self.folder).map(|_| ())
+        self.outputs[output].rotated();
+        self.refresh(output)
     }
 
-    /// The positions that are not in their rings yet.
-    fn positions(&self) -> Vec<Change> {
+    /// The file cannot be rotated.
+    fn stay(&mut self, output: usize, error: &Error) -> Result<()> {
+        self.outputs[output].stays(error);
+        self.refresh(output)
+    }
+
+    /// Changes of a role as a part of an entry; what is not there has none.
+    pub(super) fn part_of(&self, role: usize, changes: Vec<Change>) -> Entry {
+        let of = (!changes.is_empty()).then(|| Change::Of { role: self.roles[role].name.clone() });
+        let changes = of.into_iter().chain(changes).collect();
+        Entry { epoch: 0, boot_id: boot_id(), changes, bytes: Vec::new() }
+    }
+
+    /// The positions of a role's rings that are not in them yet.
+    fn positions(&self, role: usize) -> Vec<Change> {
         let mut positions = Vec::new();
-        for ring in &self.rings {
+        for ring in self.rings.iter().filter(|ring| ring.role == role) {
             let (name, uuid) = (&ring.name, ring.reader.header().uuid);
             positions.extend(ring.moved().map(|(lane, position)| Change::Position {
                 ring: name.clone(),
@@ -166,17 +195,17 @@ impl Drain {
         }
     }
 
-    /// A line about the folder itself, for the first role's files, as soon as a role is known.
+    /// A line about the folder itself, for the files of the first role that can be written, as soon as one is known.
     pub(super) fn note(&mut self, text: String) {
         self.notes.push(text);
         self.write_notes();
     }
 
     pub(super) fn write_notes(&mut self) {
-        while !self.roles.is_empty()
+        while let Some(role) = (0..self.roles.len()).find(|role| !self.is_suspended(*role))
             && let Some(text) = self.notes.first().cloned()
         {
-            if self.line(0, clock::realtime_ns(), std::process::id(), Level::WARNING, &text).is_err() {
+            if self.line(role, clock::realtime_ns(), std::process::id(), Level::WARNING, &text).is_err() {
                 // The file cannot be rotated now; the next look says it.
                 return;
             }
@@ -184,55 +213,95 @@ impl Drain {
         }
     }
 
-    /// Writes the batch: journal, files, positions, and what becomes of dead rings.
-    pub(super) fn commit(&mut self, endings: Vec<Change>) -> Result<()> {
-        // Of two entries the older one is overwritten, so it must have been applied.
-        self.retry_stuck()?;
-        let mut changes = Vec::new();
-        for output in self.outputs.iter_mut().filter(|output| !output.lines.is_empty()) {
-            let file = output.refresh(&self.folder)?;
-            let (identity, offset) = (file.identity(), file.size());
-            let (log, length) = (output.log.clone(), output.lines.len() as u64);
-            changes.push(Change::Append { log, file: identity, offset, length });
+    /// Writes the batch: journal, files, positions, and what becomes of a dead process's ring.
+    ///
+    /// A role whose files fail is suspended, and that is no error of the batch: what it has in memory stays there.
+    pub(super) fn commit(&mut self, ending: Option<(usize, Change)>) -> Result<()> {
+        let mut parts = Vec::new();
+        for role in 0..self.roles.len() {
+            let ending = ending.iter().filter(|(of, _)| *of == role).map(|(_, change)| change.clone());
+            if let Some(part) = self.share(role, ending.collect()) {
+                parts.push(part);
+            }
         }
-        let written = changes.len();
-        changes.extend(self.positions());
-        changes.extend(endings.iter().cloned());
-        if changes.is_empty() {
+        if parts.is_empty() {
             return Ok(());
         }
-        changes.splice(written..written, self.ends(|output| output.lines.is_empty()));
+        let mut changes: Vec<Change> = parts.iter().flat_map(|part| &part.entry.changes).cloned().collect();
+        // By them a start after a power loss knows what the other files lack.
+        let others = (0..self.roles.len()).filter(|role| parts.iter().all(|part| part.role != *role));
+        changes.extend(others.flat_map(|role| self.part_of(role, self.ends(role)).changes));
         self.durable.wrote();
         self.mistake_steps(&changes)?;
-        let bytes: Vec<&[u8]> =
-            self.outputs.iter().map(|output| output.lines.as_slice()).filter(|lines| !lines.is_empty()).collect();
+        let outputs = parts.iter().flat_map(|part| &part.outputs);
+        let bytes: Vec<&[u8]> = outputs.map(|output| self.outputs[*output].lines.as_slice()).collect();
         self.check_lease()?;
         if !mutant::is(Mutant::JournalOff) {
-            self.journal.write(&changes, &bytes)?;
+            write_entry(&mut self.journal, &self.held, &changes, &bytes)?;
         }
-        if mutant::is(Mutant::WrittenEarly) {
-            self.publish(true);
-        }
-        let written = self.write_lines();
         self.counter = self.counter.wrapping_add(1);
-        if let Err(error) = written {
-            let bytes = self.outputs.iter().flat_map(|output| output.lines.iter().copied()).collect();
-            self.stuck = Some(Entry { epoch: 0, boot_id: boot_id(), changes, bytes });
-            self.forget_lines();
-            self.publish(false);
-            return Err(error);
+        if mutant::is(Mutant::WrittenEarly) {
+            (0..self.roles.len()).for_each(|role| self.publish(role, true));
         }
-        self.forget_lines();
-        self.publish(true);
+        parts.into_iter().for_each(|part| self.carry_out(part));
         self.sweep();
-        self.drop_spills();
-        self.end_rings(endings)
+        Ok(())
+    }
+
+    /// What a role has for the batch; None if there is nothing, or its files fail.
+    fn share(&mut self, role: usize, ending: Vec<Change>) -> Option<Part> {
+        if self.is_suspended(role) {
+            return None;
+        }
+        let of_role = |output: &Output| role_of(&output.log) == self.roles[role].name;
+        let places = (0..self.outputs.len()).filter(|place| of_role(&self.outputs[*place]));
+        let outputs: Vec<usize> = places.filter(|place| !self.outputs[*place].lines.is_empty()).collect();
+        let mut changes = Vec::new();
+        for output in &outputs {
+            self.refresh(*output).ok()?;
+            let Output { log, file: Some(file), lines, .. } = &self.outputs[*output] else { return None };
+            let (log, length) = (log.clone(), lines.len() as u64);
+            changes.push(Change::Append { log, file: file.identity(), offset: file.size(), length });
+        }
+        let positions = self.positions(role);
+        if outputs.is_empty() && positions.is_empty() && ending.is_empty() {
+            return None;
+        }
+        let changes = [changes, self.ends(role), positions, ending].concat();
+        Some(Part { role, outputs, entry: self.part_of(role, changes) })
+    }
+
+    /// JOURNAL:B for a role: lines, positions, what becomes of a ring. What fails waits, see `held`.
+    fn carry_out(&mut self, part: Part) {
+        let Part { role, outputs, mut entry } = part;
+        let written = outputs.iter().try_for_each(|output| {
+            let Output { file, lines, .. } = &mut self.outputs[*output];
+            file.as_mut().map_or(Ok(()), |file| file.append(lines))
+        });
+        let failed = written.err();
+        if failed.is_some() {
+            entry.bytes = outputs.iter().flat_map(|output| self.outputs[*output].lines.iter().copied()).collect();
+        }
+        for output in outputs {
+            self.outputs[output].forget_lines(failed.is_some());
+        }
+        self.publish(role, failed.is_none());
+        let (own, others) = std::mem::take(&mut self.spills).into_iter().partition(|(of, _)| *of == role);
+        self.spills = others;
+        let spills = Vec::<(usize, PathBuf)>::into_iter(own).map(|(_, path)| path).collect();
+        match failed {
+            Some(error) => self.hold(entry, spills, error),
+            None => {
+                self.drop_spills(spills);
+                self.end_ring(entry);
+            }
+        }
     }
 
     /// Defects in the order of steps, see `mutant.rs`.
     fn mistake_steps(&mut self, changes: &[Change]) -> Result<()> {
         if mutant::is(Mutant::PositionsEarly) {
-            self.publish(false);
+            (0..self.roles.len()).for_each(|role| self.publish(role, false));
         }
         for change in changes.iter().filter(|_| mutant::is(Mutant::RemovedEarly)) {
             if let Change::Remove { ring, .. } = change {
@@ -245,47 +314,47 @@ impl Drain {
     /// Backlog segments whose records are in their files are not needed any more: they go with the spilled messages. What
     /// cannot be listed now is looked at again after the next batch, and goes with its ring at the latest.
     pub(super) fn sweep(&mut self) {
+        let mut drained = Vec::new();
         for ring in &mut self.rings {
-            let mut drained = ring.drained_segments().unwrap_or_default();
-            drained.retain(|path| !self.spills.contains(path));
-            if !drained.is_empty() {
-                // Where syncs are wished for, the next one is what they wait for.
-                self.durable.wrote();
-            }
-            self.spills.append(&mut drained);
+            drained.extend(ring.drained_segments().unwrap_or_default());
         }
+        drained.retain(|path| !self.written_spills.contains(path));
+        if !drained.is_empty() {
+            // Where syncs are wished for, the next one is what they wait for.
+            self.durable.wrote();
+        }
+        self.drop_spills(drained);
     }
 
-    /// Spilled messages whose lines are in their files are not needed any more. One that stays because of an
-    /// error, or because this process dies now, goes with its ring.
+    /// Spilled messages whose lines are on the disk, where that is wished for, are not needed any more. One that stays
+    /// because of an error, or because this process dies now, goes with its ring.
     pub(super) fn remove_spills(&mut self) {
-        for path in self.spills.drain(..) {
+        for path in self.written_spills.drain(..) {
             let _ = open::remove(&path);
         }
     }
 
-    fn write_lines(&mut self) -> Result<()> {
-        for output in self.outputs.iter_mut().filter(|output| !output.lines.is_empty()) {
-            if let Some(file) = &mut output.file {
-                file.append(&output.lines)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn forget_lines(&mut self) {
-        for output in &mut self.outputs {
-            output.note_events();
-            output.lines.clear();
-            output.lines.shrink_to(2 * BATCH);
-        }
-    }
-
-    fn publish(&mut self, written: bool) {
-        for ring in &mut self.rings {
+    fn publish(&mut self, role: usize, written: bool) {
+        for ring in self.rings.iter_mut().filter(|ring| ring.role == role) {
             // A ring that cannot be written to does not keep the others from being drained; the journal has its
             // position.
             let _ = ring.publish(written, self.counter);
         }
     }
+}
+
+/// A role's share of a batch.
+struct Part {
+    role: usize,
+    /// Those of its outputs that have lines.
+    outputs: Vec<usize>,
+    entry: Entry,
+}
+
+/// JOURNAL:A. Writes an entry, below what the last one held that is not applied yet.
+fn write_entry(journal: &mut Journal, held: &[Held], changes: &[Change], bytes: &[&[u8]]) -> Result<()> {
+    let held = || held.iter().map(|held| &held.part).filter(|_| !mutant::is(Mutant::HeldDropped));
+    let changes: Vec<Change> = held().flat_map(|part| &part.changes).chain(changes).cloned().collect();
+    let bytes: Vec<&[u8]> = held().map(|part| part.bytes.as_slice()).chain(bytes.iter().copied()).collect();
+    journal.write(&changes, &bytes)
 }

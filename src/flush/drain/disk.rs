@@ -9,9 +9,10 @@ use crate::flush::follow::Follow;
 use crate::flush::journal::{Change, Entry, Left};
 use crate::flush::lines;
 use crate::flush::rotation::end_rotated_lines;
+use crate::folder::role_of;
 use crate::level::Level;
-use crate::process::boot_id;
 use crate::reader::Closed;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What was in the journal at the start.
@@ -73,13 +74,23 @@ impl Drain {
         outcome
     }
 
-    /// Empty appends at the ends of the outputs' files: by them a start after a power loss knows what these lack.
-    pub(super) fn ends(&self, of: impl Fn(&Output) -> bool) -> Vec<Change> {
+    /// Empty appends at the ends of those of a role's files that get no lines: by them a start after a power loss knows what
+    /// these lack.
+    pub(super) fn ends(&self, role: usize) -> Vec<Change> {
+        let name = &self.roles[role].name;
+        // What waits to be applied says it.
+        let waits = self.held.iter().any(|held| held.part.role() == Some(name));
         let end = |output: &Output| {
-            let file = output.file.as_ref().filter(|_| of(output))?;
+            let silent = !waits && output.lines.is_empty() && role_of(&output.log) == name;
+            let file = output.file.as_ref().filter(|_| silent)?;
             Some(Change::Append { log: output.log.clone(), file: file.identity(), offset: file.size(), length: 0 })
         };
         self.outputs.iter().filter_map(end).collect()
+    }
+
+    /// The same for all roles, each under its name.
+    pub(super) fn all_ends(&self) -> Vec<Change> {
+        (0..self.roles.len()).flat_map(|role| self.part_of(role, self.ends(role)).changes).collect()
     }
 
     /// Says once in the files of the ring that was found last, where that ring shows it, that the machine stopped: what
@@ -107,41 +118,39 @@ impl Drain {
         }
     }
 
-    /// Removes drained rings, or notes in them that the death of their process is logged.
-    pub(super) fn end_rings(&mut self, endings: Vec<Change>) -> Result<()> {
-        let ended = self.try_end_rings(&endings);
-        if ended.is_err() {
+    /// Removes the drained ring that the part names, if it names one, or notes in it that the death of its process is logged.
+    /// What fails waits.
+    pub(super) fn end_ring(&mut self, part: Entry) {
+        let Some(ending) = part.ending() else { return };
+        if let Err(error) = self.try_end_ring(ending) {
             // All but this is done, and must not be done again.
-            self.stuck = Some(Entry { epoch: 0, boot_id: boot_id(), changes: endings, bytes: Vec::new() });
+            let rest = |change: &Change| matches!(change, Change::Of { .. }) || change.ends_ring();
+            let changes = part.changes.into_iter().filter(rest).collect();
+            self.hold(Entry { changes, ..part }, Vec::new(), error);
         }
-        ended
     }
 
-    fn try_end_rings(&mut self, endings: &[Change]) -> Result<()> {
-        if !endings.is_empty() {
-            self.sync_before_removal()?;
+    fn try_end_ring(&mut self, ending: &Change) -> Result<()> {
+        let (Change::Remove { ring, .. } | Change::DeathLogged { ring, .. }) = ending else { return Ok(()) };
+        self.sync_before_removal()?;
+        let known = self.rings.iter().find(|known| known.name == *ring);
+        // What has taken the name of a ring that was followed is left alone.
+        if !known.map_or(Ok(false), Follow::is_at_its_path)? {
+            return Ok(());
         }
-        for change in endings {
-            let (Change::Remove { ring, .. } | Change::DeathLogged { ring, .. }) = change else { continue };
-            let known = self.rings.iter().find(|known| known.name == *ring);
-            // What has taken the name of a ring that was followed is left alone.
-            if !known.map_or(Ok(false), Follow::is_at_its_path)? {
-                continue;
-            }
-            match (change, known) {
-                (Change::DeathLogged { .. }, Some(known)) => known.write_death_logged()?,
-                _ => apply::remove(&self.folder, ring)?,
-            }
+        match (ending, known) {
+            (Change::DeathLogged { .. }, Some(known)) => known.write_death_logged()?,
+            _ => apply::remove(&self.folder, ring)?,
         }
         Ok(())
     }
 
-    /// Applies an entry; where it is wished for, a ring is not removed before its lines are on the disk.
-    pub(super) fn apply_stuck(&mut self, entry: &Entry) -> Result<()> {
-        if entry.changes.iter().any(|change| matches!(change, Change::Remove { .. })) {
+    /// Applies a part of an entry; where it is wished for, a ring is not removed before its lines are on the disk.
+    pub(super) fn apply_held(&mut self, part: &Entry) -> Result<()> {
+        if part.ending().is_some() {
             self.sync_before_removal()?;
         }
-        apply::apply(&self.folder, entry)
+        apply::apply(&self.folder, part, false)
     }
 
     fn sync_before_removal(&mut self) -> Result<()> {
@@ -150,7 +159,8 @@ impl Drain {
     }
 
     /// The lines are in their files; where it is wished for, their spilled messages stay until those are on the disk.
-    pub(super) fn drop_spills(&mut self) {
+    pub(super) fn drop_spills(&mut self, spills: Vec<PathBuf>) {
+        self.written_spills.extend(spills);
         if !self.durable.is_on() {
             self.remove_spills();
         }

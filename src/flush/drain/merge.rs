@@ -1,6 +1,7 @@
 //! Reading the lanes, and rendering their records in the order of time.
 
-use super::{BATCH, Drain, Pass};
+use super::held::AGAIN;
+use super::{Drain, Pass};
 use crate::clock;
 use crate::decode::ENTRY;
 use crate::error::{self, Error, Result};
@@ -12,11 +13,15 @@ use crate::flush::lines;
 use crate::flush::output::Provenance;
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
-use crate::reader::Position;
-use crate::spill::{self, SpillReference};
+use crate::flush::ringfile::RingFile;
+use crate::flush::spare::Spare;
+use crate::reader::{Position, RingReader};
+use crate::record::Record;
+use crate::spill::{self, SpillLost, SpillReference};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::time::Instant;
+use std::io;
+use std::time::{Duration, Instant};
 
 /// Bytes that the records of all lanes together may take in memory.
 const READ_BUDGET: usize = 12 << 20;
@@ -25,8 +30,11 @@ const READ_MAX: usize = 2048;
 /// Slots that are read at once however many lanes are in use.
 const READ_MIN: usize = 64;
 
-/// Passes that a crash file that cannot be written fails, before it is given up.
-const CRASH_TRIES: u32 = 3;
+/// How long a crash file is tried where an error may pass, before its process's death is told without one.
+const CRASH_WAIT: Duration = Duration::from_secs(10);
+
+/// A spilled message and its encoding, if the record has one.
+type Unspilled = Result<Option<(Vec<u8>, u8)>, SpillLost>;
 
 /// A lane's next record in the merge.
 type Next = Reverse<(u64, [u8; 16], usize, u64, usize)>;
@@ -37,50 +45,49 @@ impl Drain {
         let lanes = self.rings.iter().map(Follow::lanes_in_use).sum();
         let mut limit = u64::MAX;
         let (mut failed, mut news) = (Vec::new(), Vec::new());
-        for (number, ring) in self.rings.iter_mut().enumerate() {
+        for number in 0..self.rings.len() {
+            if self.is_aside(&self.rings[number], now) {
+                continue;
+            }
+            let Drain { rings, spare, scales, since_ns, floor, recent, .. } = self;
+            let ring = &mut rings[number];
             let slots_max = slots_max(ring, lanes);
-            match ring.look(now).and_then(|()| ring.read(pass, now, slots_max)) {
+            // A look that fails proves nothing, and no record waits for it.
+            let looked = ring.look(now).or_else(|error| if error.may_pass() { Ok(()) } else { Err(error) });
+            match looked.and_then(|()| read_twice(ring, spare, (pass, now), slots_max)) {
                 Ok(hold) => {
-                    limit = limit.min(hold.max(self.floor));
-                    ring.failures = 0;
+                    limit = limit.min(hold.max(*floor));
                     let first_look = ring.looked_at.replace(now).is_none();
-                    let older = ring.is_of_another_boot() || ring.newest_ns() < self.since_ns;
+                    let older = ring.is_of_another_boot() || ring.newest_ns() < *since_ns;
                     if first_look && ring.dead.is_some() && older {
-                        ring.set_earlier(&mut self.scales);
+                        ring.set_earlier(scales);
                     }
                 }
                 Err(error) => failed.push((number, error)),
             }
             news.extend(ring.look_at_file(now));
-            if !self.recent.contains(&ring.reader.header().uuid) {
+            if !recent.contains(&ring.reader.header().uuid) {
                 ring.reader.source().rest();
+                spare.renew();
             }
         }
         news.into_iter().for_each(|text| self.note(text));
-        self.leave_aside(failed).map(|()| limit)
+        self.leave_aside(failed);
+        Ok(limit)
     }
 
-    /// What becomes of rings that could not be read. A reason that may pass fails the pass, once, to keep the order of
-    /// the lines; after that the others go on without such a ring, which is followed all the same: only this process
-    /// may know how far it is drained.
-    fn leave_aside(&mut self, failed: Vec<(usize, Error)>) -> Result<()> {
-        let mut first_failure = None;
+    /// What becomes of rings that could not be read, twice in a row. The others go on without them, and they stay followed,
+    /// because only this process may know how far they are drained: all but those whose name provably leads elsewhere.
+    fn leave_aside(&mut self, failed: Vec<(usize, Error)>) {
         for (number, error) in failed.into_iter().rev() {
-            let ring = &mut self.rings[number];
-            ring.failures += 1;
-            match (error.may_pass(), ring.failures) {
-                (true, 1) => first_failure = Some(error),
-                (true, _) => {
-                    let name = ring.name.clone();
-                    self.refuse(name, &error);
-                }
-                (false, _) => {
-                    let ring = self.rings.remove(number);
-                    self.refuse(ring.name, &error);
-                }
+            let gone = !error.may_pass() && self.rings[number].is_at_its_path().is_ok_and(|is_there| !is_there);
+            if gone {
+                let ring = self.rings.remove(number);
+                self.refuse(ring.name, &error);
+            } else {
+                self.set_aside(number, &error);
             }
         }
-        first_failure.map_or(Ok(()), Err)
     }
 
     /// Rings of an earlier run come first, each role's under one line that says so.
@@ -89,31 +96,34 @@ impl Drain {
             return Ok(());
         }
         for role in 0..self.roles.len() {
-            let of_earlier = |ring: &Follow| ring.earlier && ring.role == role && !ring.headed;
+            let now = Instant::now();
+            let of_earlier = |ring: &Follow| ring.earlier && ring.role == role && !ring.headed && !self.is_aside(ring, now);
             let has_records = |ring: &Follow| ring.lanes.iter().any(|lane| !lane.batch.is_empty());
             let rings: Vec<usize> = (0..self.rings.len())
                 .filter(|ring| of_earlier(&self.rings[*ring]) && has_records(&self.rings[*ring]))
                 .collect();
             if let Some(first) = rings.first() {
                 let pid = self.rings[*first].reader.header().pid;
-                self.line(role, clock::realtime_ns(), pid, Level::WARNING, &lines::earlier_run(rings.len()))?;
-                // A pass that fails from here on does not say it again.
-                rings.into_iter().for_each(|ring| self.rings[ring].headed = true);
+                let said = self.line(role, clock::realtime_ns(), pid, Level::WARNING, &lines::earlier_run(rings.len()));
+                if self.unless_suspended(role, said)?.is_some() {
+                    // A pass that fails from here on does not say it again.
+                    rings.into_iter().for_each(|ring| self.rings[ring].headed = true);
+                }
             }
         }
         let live = std::mem::replace(&mut self.limit, u64::MAX);
         self.merge(true, pass)?;
         self.limit = live;
         self.report_drops(true)?;
-        self.commit(Vec::new())?;
+        self.commit(None)?;
         self.finish_dead(true, pass)
     }
 
     /// Renders records up to the limit in their order.
     pub(super) fn merge(&mut self, earlier: bool, pass: &mut Pass) -> Result<()> {
-        let mut heap: BinaryHeap<Next> = BinaryHeap::new();
+        let (mut heap, now): (BinaryHeap<Next>, _) = (BinaryHeap::new(), Instant::now());
         for ring in 0..self.rings.len() {
-            if self.rings[ring].earlier == earlier {
+            if self.rings[ring].earlier == earlier && !self.is_aside(&self.rings[ring], now) {
                 heap.extend((0..self.rings[ring].lanes.len()).filter_map(|lane| self.next_of(ring, lane)));
             }
         }
@@ -121,9 +131,15 @@ impl Drain {
             if key > self.limit {
                 break;
             }
+            // Since the others were read, something may have failed.
+            if self.is_aside(&self.rings[ring], now) {
+                continue;
+            }
             let rival = heap.peek().copied();
-            let next = self.run(ring, lane, rival, pass)?;
-            heap.extend(next);
+            match self.run(ring, lane, rival, pass) {
+                Err(_) if self.is_aside(&self.rings[ring], now) => {}
+                next => heap.extend(next?),
+            }
         }
         Ok(())
     }
@@ -147,9 +163,13 @@ impl Drain {
             let follow = &mut self.rings[ring];
             if follow.is_behind(lane) {
                 let slots = slots_max(follow, lanes);
-                let hold = follow.refill_in_merge(lane, slots)?;
+                let hold = match follow.refill_in_merge(lane, slots) {
+                    Err(error) => return Err(self.put_aside(ring, error)),
+                    Ok(hold) => hold,
+                };
                 self.limit = self.limit.min(hold.max(self.floor));
             }
+            let follow = &self.rings[ring];
             let Some(clock) = follow.lanes[lane].batch.next_clock() else { return Ok(None) };
             let key = follow.order_key(clock);
             if key < clear && key <= self.limit {
@@ -182,10 +202,14 @@ impl Drain {
             return self.leave_out(ring_number, lane_number, gap);
         }
         // Whatever may fail comes before the first byte of a line: a pass that fails here begins this record anew.
-        let site = ring.sites.get(&ring.reader, record.call_site)?;
-        let unspilled = match ring.reader.unspill(&record) {
-            Err(lost) if error::may_pass(&lost.error) && lane.may_wait_for(record.first) => {
-                return Err(Error::io("read a spilled message of", ring.reader.path())(lost.error));
+        let site = match ring.sites.get(&ring.reader, record.call_site) {
+            Err(error) => return Err(self.put_aside(ring_number, error)),
+            Ok(site) => site,
+        };
+        let unspilled = match unspill(&ring.reader, &record, &self.spare) {
+            Err(lost) if error::may_pass(&lost.error) && lane.may_wait_for(record.first, &lost.error) => {
+                let error = Error::io("read a spilled message of", ring.reader.path())(lost.error);
+                return Err(self.put_aside(ring_number, error));
             }
             unspilled => unspilled,
         };
@@ -205,12 +229,16 @@ impl Drain {
                 None
             }
         };
+        let made = role.made(outputs);
         if dead {
-            ring.rendered += role.made(outputs) as u64;
+            ring.rendered += made as u64;
+        }
+        if made > self.limits.record {
+            self.shorten(role_number, ns, pid);
         }
         self.rotate_before(role_number)?;
         // Not before: a rotation commits what stands above this line, and removes the spills of that alone.
-        self.spills.extend(spilled);
+        self.spills.extend(spilled.map(|path| (role_number, path)));
         let ring = &mut self.rings[ring_number];
         if !ring.earlier {
             let (key, youngest) = (ring.order_key(clock), &mut self.roles[role_number].youngest);
@@ -218,10 +246,22 @@ impl Drain {
             *youngest = key.max(*youngest);
         }
         self.take(ring_number, lane_number);
-        if self.outputs.iter().map(|output| output.lines.len()).sum::<usize>() >= BATCH {
-            self.commit(Vec::new())?;
+        if self.outputs.iter().map(|output| output.lines.len()).sum::<usize>() >= self.limits.batch {
+            self.commit(None)?;
         }
         Ok(())
+    }
+
+    /// Puts a line in the place of a record that no file may hold.
+    #[cold]
+    fn shorten(&mut self, role: usize, ns: u64, pid: u32) {
+        for output in self.roles[role].outputs() {
+            let output = &mut self.outputs[output];
+            if output.made() > self.limits.record {
+                let text = lines::too_long(output.split_off().len(), self.limits.record);
+                output.say(ns, pid, Level::WARNING, &text);
+            }
+        }
     }
 
     /// Takes a lane's next record without showing it, because its ring has been rendered to too much already. What is
@@ -256,14 +296,19 @@ impl Drain {
     }
 
     pub(super) fn report_drops(&mut self, earlier: bool) -> Result<()> {
-        for ring in (0..self.rings.len()).filter(|ring| self.rings[*ring].earlier == earlier).collect::<Vec<_>>() {
+        let now = Instant::now();
+        let of_it = |ring: &usize| self.rings[*ring].earlier == earlier && !self.is_aside(&self.rings[*ring], now);
+        for ring in (0..self.rings.len()).filter(of_it).collect::<Vec<_>>() {
             for lane in 0..self.rings[ring].lanes.len() {
                 let follow = &self.rings[ring];
                 let Some((count, first, last)) = follow.unreported_drops(lane) else { continue };
                 let (first, last) = (follow.timeline.realtime_ns(first), follow.timeline.realtime_ns(last));
                 let (role, pid) = (follow.role, follow.reader.header().pid);
                 let text = lines::dropped(count, first, last, &mut self.roles[role].stamp);
-                self.line(role, last, pid, Level::WARNING, &text)?;
+                let said = self.line(role, last, pid, Level::WARNING, &text);
+                if self.unless_suspended(role, said)?.is_none() {
+                    break;
+                }
                 self.rings[ring].report_drops(lane);
             }
         }
@@ -274,51 +319,70 @@ impl Drain {
     /// entry of the journal, so that a line is never printed twice. Where somebody still holds the lock of a dead process's
     /// ring, that stays, and the entry has a mark in it which says that the line has been printed.
     pub(super) fn finish_dead(&mut self, earlier: bool, pass: &mut Pass) -> Result<()> {
+        let now = Instant::now();
         let is_ended = |ring: &Follow| ring.is_exhausted() && !(ring.is_kept() && ring.death_logged);
-        let done = |ring: &Follow| ring.earlier == earlier && is_ended(ring);
-        while let Some(ring) = self.rings.iter().position(done) {
-            let follow = &self.rings[ring];
-            let (role, header) = (follow.role, follow.reader.header());
-            let (pid, uuid) = (header.pid, header.uuid);
-            let (name, kept) = (follow.name.clone(), follow.is_kept());
-            let ending = if kept { Change::DeathLogged { ring: name, uuid } } else { Change::Remove { ring: name, uuid } };
-            let withheld = (follow.withheld > 0).then(|| lines::withheld(follow.withheld, follow.rendered_max));
-            let death = if follow.death_logged { None } else { lines::death(follow) };
-            if let Some(text) = withheld {
-                self.line(role, clock::realtime_ns(), pid, Level::WARNING, &text)?;
-                // A pass that fails from here on does not say it again.
-                self.rings[ring].withheld = 0;
-                self.commit(Vec::new())?;
+        let done =
+            |drain: &Drain, ring: &Follow| ring.earlier == earlier && is_ended(ring) && !drain.is_aside(ring, now);
+        while let Some(ring) = self.rings.iter().position(|ring| done(self, ring)) {
+            let (role, uuid) = (self.rings[ring].role, self.rings[ring].reader.header().uuid);
+            let finished = self.finish(ring, pass);
+            match finished {
+                Err(_) if self.has_set_aside(uuid, now) => {}
+                finished => _ = self.unless_suspended(role, finished)?,
             }
-            if let Some(mut text) = death {
-                text += &self.write_crash_file(ring)?;
-                // What is in the journal without the removal must not hold the line.
-                self.commit(Vec::new())?;
-                self.line(role, clock::realtime_ns(), pid, Level::CRITICAL, &text)?;
-            }
-            let committed = self.commit(vec![ending]);
-            if committed.is_err() && !self.stuck.as_ref().is_some_and(|entry| entry.ends(&uuid)) {
-                // Nothing has been written; the next pass says it again.
-                self.roles[role].outputs().for_each(|output| self.outputs[output].lines.clear());
-            } else if kept {
-                self.rings[ring].death_logged = true;
-            } else {
-                // A stuck entry holds the death line and the removal, and is applied before anything else happens.
-                pass.removed += 1;
-                self.rings.remove(ring);
-                self.durable.leave(&self.rings);
-            }
-            committed?;
         }
         Ok(())
     }
-}
 
-impl Drain {
+    /// Whether the ring with this UUID is left alone for a moment.
+    fn has_set_aside(&self, uuid: [u8; 16], now: Instant) -> bool {
+        self.rings.iter().any(|ring| ring.reader.header().uuid == uuid && self.is_aside(ring, now))
+    }
+
+    fn finish(&mut self, ring: usize, pass: &mut Pass) -> Result<()> {
+        let follow = &self.rings[ring];
+        let (role, header) = (follow.role, follow.reader.header());
+        let (pid, uuid) = (header.pid, header.uuid);
+        let (name, kept) = (follow.name.clone(), follow.is_kept());
+        let ending = if kept { Change::DeathLogged { ring: name, uuid } } else { Change::Remove { ring: name, uuid } };
+        let withheld = (follow.withheld > 0).then(|| lines::withheld(follow.withheld, follow.rendered_max));
+        let death = if follow.death_logged { None } else { lines::death(follow) };
+        if let Some(text) = withheld {
+            self.line(role, clock::realtime_ns(), pid, Level::WARNING, &text)?;
+            // A pass that fails from here on does not say it again.
+            self.rings[ring].withheld = 0;
+            self.commit(None)?;
+            self.ensure_active(role)?;
+        }
+        if let Some(mut text) = death {
+            text += &self.write_crash_file(ring)?;
+            // What is in the journal without the removal must not hold the line.
+            self.commit(None)?;
+            self.ensure_active(role)?;
+            self.line(role, clock::realtime_ns(), pid, Level::CRITICAL, &text)?;
+        }
+        let name = self.rings[ring].name.clone();
+        let committed = self.commit(Some((role, ending))).and_then(|()| {
+            // What waits holds the death line and the removal, and is applied before anything else of the role happens.
+            if self.is_spoken_for(&name) { Ok(()) } else { self.ensure_active(role) }
+        });
+        if committed.is_ok() && kept {
+            self.rings[ring].death_logged = true;
+        } else if committed.is_ok() {
+            pass.removed += 1;
+            self.rings.remove(ring);
+            self.durable.leave(&self.rings);
+        } else {
+            // Nothing has been written; the next pass says it again.
+            self.roles[role].outputs().for_each(|output| self.outputs[output].lines.clear());
+        }
+        committed
+    }
+
     /// Writes the crash file of a ring whose process died without closing it. Returns what the death line says of it. A
-    /// file that cannot be written fails the pass, so that it is tried again, but not for ever.
+    /// file that cannot be written is tried again, but not for ever; meanwhile the ring is left aside.
     fn write_crash_file(&mut self, ring: usize) -> Result<String> {
-        let follow = &mut self.rings[ring];
+        let follow = &self.rings[ring];
         let keep = match follow.reader.header().crash_keep {
             0 => CRASH_FILES_DEFAULT,
             stated => stated - 1,
@@ -326,16 +390,45 @@ impl Drain {
         if keep == 0 || !follow.ending().is_crash() {
             return Ok(String::new());
         }
-        let written = blackbox::write_crash_file(&self.folder, &follow.name, follow.status, keep as usize, self.durable.is_on());
+        let (sync, status) = (self.durable.is_on(), follow.status);
+        let write = || blackbox::write_crash_file(&self.folder, &follow.name, status, keep as usize, sync);
+        let written = self.spare.use_for(write);
         match written {
             Ok(name) => Ok(format!("; its black box is {name}")),
-            Err(error) if follow.crash_failures >= CRASH_TRIES => Ok(format!("; its black box could not be kept ({error})")),
             Err(error) => {
-                follow.crash_failures += 1;
-                Err(error)
+                let follow = &mut self.rings[ring];
+                let since = follow.crash_failed.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+                if since.elapsed() >= CRASH_WAIT || !error.may_pass() {
+                    return Ok(format!("; its black box could not be kept ({error})"));
+                }
+                let wait = Error::io("write the crash file of", follow.reader.path())(io::Error::other("it is tried again"));
+                (follow.crash_failed, follow.again) = (Some((since, error)), Some(Instant::now() + AGAIN));
+                Err(wait)
             }
         }
     }
+
+    /// Leaves a ring alone for a moment, whose error is handed on.
+    pub(super) fn put_aside(&mut self, ring: usize, error: Error) -> Error {
+        self.set_aside(ring, &error);
+        error
+    }
+}
+
+/// Reads a ring; what may pass is tried again at once, which keeps the order of the lines.
+fn read_twice(ring: &mut Follow, spare: &Spare, (pass, now): (u64, Instant), slots_max: u64) -> Result<u64> {
+    let mut read = || spare.use_for(|| ring.read(pass, now, slots_max));
+    match read() {
+        Err(error) if error.may_pass() => read(),
+        done => done,
+    }
+}
+
+/// See [`RingReader::unspill`], with a descriptor to spare.
+fn unspill(reader: &RingReader<RingFile>, record: &Record<'_>, spare: &Spare) -> Unspilled {
+    let first = reader.unspill(record);
+    let lacking = first.as_ref().is_err_and(|lost| error::lacks_descriptors(&lost.error));
+    if lacking && spare.give() { reader.unspill(record) } else { first }
 }
 
 /// Slots that each of `lanes` lanes may read at once.

@@ -21,7 +21,11 @@ impl Drain {
         let wanted = follow.reader.header().pull.min(PULL_MAX) as usize;
         let error = follow.lanes[lane].batch.peek().filter(|record| wanted > 0 && record.level >= Level::ERROR);
         let Some(until) = error.map(|record| record.clock) else { return Ok(()) };
-        let batches = follow.read_fine()?;
+        let batches = match follow.read_fine() {
+            Err(error) => return Err(self.put_aside(ring, error)),
+            Ok(batches) => batches,
+        };
+        let follow = &mut self.rings[ring];
         let mut found: Vec<(u64, usize, Record<'_>)> = batches
             .iter()
             .flat_map(|(number, batch)| batch.iter().map(|record| (record.clock, *number, record)))
@@ -41,7 +45,10 @@ impl Drain {
         let follow = &mut self.rings[ring];
         let ns = follow.realtime_ns(record.clock);
         let (number, pid) = (follow.role, follow.reader.header().pid);
-        let site = follow.sites.get(&follow.reader, record.call_site)?;
+        let site = match follow.sites.get(&follow.reader, record.call_site) {
+            Err(error) => return Err(self.put_aside(ring, error)),
+            Ok(site) => site,
+        };
         let unspilled = follow.reader.unspill(record);
         let (role, outputs) = (&self.roles[number], &mut self.outputs);
         let from = Provenance { ns, pid, lane: &follow.snapshots[lane], names: &follow.names };

@@ -14,7 +14,9 @@
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
 //! `run:COMMAND` (by the shell, and waits for it), `keeper:MS` (a child that keeps all that the process has open and mapped, for so long), `sleep:MS`, `panicking:HOW`, `fault:HOW`, `roles:N` (N further roles log a line each), `flush-roles:N`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does), `bus` (reads
 //! behind the end of a mapped file), `close-all:A-B`, `close-range:A-B`, `open-own:N:FOLDER`, `dup-over:A-B`, `no-cloexec`,
-//! `descriptors:N` (the limit), `check-own`, `write-to:FD:TEXT`, `in-child`: see `descriptors.rs`. At the end main returns. `before:bus` is done before the logger is made: it handles
+//! `descriptors:N` (the limit), `check-own`, `write-to:FD:TEXT`, `in-child`: see `descriptors.rs`, `hold-files:TIMES:MS` (a thread opens all files that the process may open, 100 more than it has, so
+//! many times, for so long and with as long a pause, and prints "held" at the end), `fork-starved:WHAT` (see there), `disk:BYTES` (limits the
+//! size of files), `room` (gives back what `before:no-threads` took). At the end main returns. `before:bus` is done before the logger is made: it handles
 //! SIGBUS itself; so is `before:close:A-B`.
 
 use lastwords::event::Event;
@@ -39,17 +41,36 @@ fn main() {
             Some((name, value)) if !argument.contains(':') => builder = set(builder, name, value),
             _ if argument == "before:bus" => forking::handle_bus(),
             _ if argument.starts_with("before:close:") => close(&argument["before:close:".len()..], false),
+            _ if argument == "before:facade" => log::set_logger(&OTHER).expect("free"),
+            _ if argument == "before:no-threads" => limit_memory(Some(1 << 20)),
             _ => actions.push(argument),
         }
     }
     if let Err(error) = builder.init() {
         println!("init failed: {error}");
+        let free = log::set_logger(&OTHER).is_ok();
+        println!("the facade is {}", if free { "free" } else { "taken" });
         std::process::exit(7);
     }
     let mut count = 0;
     for action in actions {
         act(&action, &mut count);
     }
+}
+
+/// A logger of the facade that is not ours.
+struct Other;
+
+static OTHER: Other = Other;
+
+impl log::Log for Other {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        false
+    }
+
+    fn log(&self, _: &log::Record<'_>) {}
+
+    fn flush(&self) {}
 }
 
 fn set(builder: Builder, name: &str, value: &str) -> Builder {
@@ -180,6 +201,9 @@ fn act(action: &str, count: &mut u64) {
         }
         // A child that goes on with the actions that follow, while its parent waits for it and leaves.
         "in-child" => forking::in_child(),
+        "hold-files" => hold_files(rest),
+        "fork-starved" => forking::children(1, |_| starved(rest)),
+        "room" => limit_memory(None),
         "disk" => forking::limit_file_size(rest.parse().expect("bytes")),
         other => panic!("no action {other}"),
     }
@@ -284,6 +308,80 @@ fn panic_with_drop() {
         panic!("on purpose");
     });
     assert!(thread.join().is_err());
+}
+
+/// In a forked child: makes its ring impossible for a while, in which it logs `child 0` … `child 19`, then logs on to 69. What is
+/// lacking is `files`, `memory`, or `room:FOLDER` or `inodes:FOLDER`, of which the folder's file system is full then; with
+/// `-still` behind it to the very end.
+fn starved(what: &str) {
+    let (what, folder) = what.split_once(':').unwrap_or((what, ""));
+    let (what, still) = what.strip_suffix("-still").map_or((what, false), |what| (what, true));
+    let folder = std::path::Path::new(folder);
+    let set = |on: bool| match what {
+        "files" => limit_files(on),
+        "memory" => limit_memory(on.then_some(0)),
+        "room" | "inodes" if !on => {
+            (0..10_000).for_each(|n| _ = std::fs::remove_file(folder.join(format!("filler-{n}"))))
+        }
+        "room" => _ = std::fs::write(folder.join("filler-0"), vec![1; 64 << 20]),
+        "inodes" => _ = (0..10_000).find(|n| std::fs::File::create(folder.join(format!("filler-{n}"))).is_err()),
+        other => panic!("no lack of {other}"),
+    };
+    set(true);
+    let log = |n: u32| {
+        lastwords::info!("child {n}");
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    (0..20).for_each(log);
+    if !still {
+        set(false);
+        (20..70).for_each(log);
+    }
+}
+
+/// No descriptor but the standard streams', or as many as ever.
+fn limit_files(on: bool) {
+    let hard = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    let limit = rustix::process::Rlimit { current: if on { Some(3) } else { hard }, maximum: hard };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).expect("limited");
+}
+
+/// At most so many bytes of address space more than there are.
+fn limit_memory(more: Option<u64>) {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("its size");
+    let pages: u64 = statm.split(' ').next().and_then(|pages| pages.parse().ok()).expect("pages");
+    let hard = rustix::process::getrlimit(rustix::process::Resource::As).maximum;
+    let current = more.map_or(hard, |more| Some(pages * 4096 + more));
+    rustix::process::setrlimit(rustix::process::Resource::As, rustix::process::Rlimit { current, maximum: hard })
+        .expect("limited");
+}
+
+/// Takes all descriptors that this process may have, again and again.
+fn hold_files(rest: &str) {
+    let (times, pause) = rest.split_once(':').expect("TIMES:MS");
+    let times: u32 = times.parse().expect("a number");
+    let pause = Duration::from_millis(pause.parse().expect("milliseconds"));
+    let open = std::fs::read_dir("/proc/self/fd").expect("listed").count() as u64;
+    let limit = rustix::process::Rlimit { current: Some(open + 100), maximum: Some(open + 100) };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).expect("limited");
+    std::thread::spawn(move || {
+        for round in 0..times {
+            if round > 0 {
+                std::thread::sleep(pause);
+            }
+            let mut held = Vec::new();
+            while let Ok(file) = std::fs::File::open("/dev/null") {
+                held.push(file);
+            }
+            let start = std::time::Instant::now();
+            while start.elapsed() < pause {
+                // What was given back meanwhile is taken as well.
+                held.extend(std::fs::File::open("/dev/null"));
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        println!("held");
+    });
 }
 
 /// Threads that go on logging while main returns.

@@ -74,10 +74,11 @@ fn ring() -> Vec<(String, Vec<u8>)> {
     .into()
 }
 
-fn changes() -> [(&'static str, Change); 4] {
+fn changes() -> [(&'static str, Change); 5] {
     let (ring, uuid) = ("host-4157-00.ring".to_owned(), [7; 16]);
     let position = Change::Position { ring: ring.clone(), uuid, lane: 2, words: [3, !3, 3, !3, 4, 0, 0, 9] };
     [
+        ("of", Change::Of { role: "host".into() }),
         ("append", Change::Append { log: "host".into(), file: (1, 2), offset: 3, length: 5 }),
         ("position", position),
         ("rename", Change::Rename { log: "host".into(), file: (1, 2), from: 0, to: 1 }),

@@ -62,6 +62,7 @@ pub fn of_boot(file: &mut [u8], boot_id: [u8; 16]) {
 fn assert_harmless(change: &Change) {
     let name = match change {
         Change::Append { log, .. } | Change::Rename { log, .. } => log,
+        Change::Of { role } => role,
         Change::Position { ring, .. } | Change::Remove { ring, .. } | Change::DeathLogged { ring, .. } => ring,
     };
     assert!(!name.contains(['/', '\0']) && !name.starts_with('.') && name.len() < 256, "{change:?}");
