@@ -6,6 +6,7 @@ use crate::lane::Lane;
 use crate::layout::Control;
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::futex;
+use crate::sys::held::without_handlers;
 use std::time::{Duration, Instant};
 
 /// Longest wait of one call under [`FullPolicy::Block`].
@@ -83,7 +84,8 @@ impl GaveUp {
 
 /// The heartbeat of a flusher that may live.
 pub(crate) fn heartbeat(folder: &Folder) -> Option<u64> {
-    Holder::read(folder).filter(Holder::may_live).map(|holder| holder.heartbeat_ns)
+    let read = || Holder::read(folder).filter(Holder::may_live).map(|holder| holder.heartbeat_ns);
+    without_handlers(read)
 }
 
 /// KEEP:1. Waits until `slots` slots are free, or, where some were kept before, until the flusher has released the lane up
@@ -116,7 +118,7 @@ pub(crate) fn wait_for_room(
     ring_doorbell();
     loop {
         let seen = control.progress.load(Ordering::SeqCst);
-        if lane.has_room(slots) || (lane.kept() > lane.released() && lane.released() >= enough) {
+        if lane.has_room(slots) || (lane.settled() > lane.released() && lane.released() >= enough) {
             break;
         }
         let waited = start.elapsed();

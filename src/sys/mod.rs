@@ -6,6 +6,7 @@
 pub(crate) mod fatal;
 pub(crate) mod futex;
 pub(crate) mod guard;
+pub(crate) mod held;
 pub(crate) mod hooks;
 pub(crate) mod local;
 pub(crate) mod map;
