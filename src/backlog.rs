@@ -44,6 +44,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::ptr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
 use std::time::{Duration, Instant};
 
@@ -73,6 +74,8 @@ pub(crate) struct Backlog {
     budget: u64,
     durable: bool,
     account: &'static Account,
+    /// Of each lane; only its owner locks it, so it never waits.
+    lanes: Box<[Mutex<KeptLane>]>,
     /// It has been said why a segment cannot be written.
     said: AtomicBool,
 }
@@ -92,15 +95,13 @@ struct LaneAccount {
     bytes: AtomicU64,
 }
 
-/// What a lane's producer knows of its segments.
+/// What a lane's producer knows of its segments. Not beside the lane itself, where each log call would pass it.
 #[derive(Debug, Default)]
-pub(crate) struct KeptLane {
+struct KeptLane {
     /// First and last sequence of the segment that was written last.
     segment: Option<(u64, u64)>,
-    /// First and last sequence that were kept last.
-    pub(crate) chunk: (u64, u64),
     /// How far the flusher must have come for as much to be drained as was kept last.
-    pub(crate) enough: u64,
+    enough: u64,
     /// When nothing could be kept last, and how long that counts.
     failed: Option<(Instant, Duration)>,
     /// What [`Mutant::KeptLate`] has left for the next time.
@@ -153,16 +154,23 @@ impl Backlog {
         let account = Account { slot, lanes: blocks.map(lane).collect() };
         let account: &'static Account = Box::leak(Box::new(account));
         account.list();
-        Backlog { ring: ring.to_owned(), geometry, budget, durable, account, said: AtomicBool::new(false) }
+        let lanes = (0..geometry.lanes()).map(|_| Mutex::default()).collect();
+        Backlog { ring: ring.to_owned(), geometry, budget, durable, account, lanes, said: AtomicBool::new(false) }
     }
 
-    /// KEEP:2 to KEEP:4 for a lane that is full. False where nothing could be kept: beyond the budget, and where the disk
-    /// refuses.
-    pub(crate) fn keep(&self, number: usize, lane: &mut Lane<'_>, state: &mut KeptLane) -> bool {
+    /// How far the flusher must release a lane for as much to be drained as it has kept last.
+    pub(crate) fn enough(&self, number: usize) -> u64 {
+        self.lanes[number].try_lock().map_or(0, |state| state.enough)
+    }
+
+    /// KEEP:2 to KEEP:4 for a lane that is full. Returns the first sequence that was kept; None where nothing could be: beyond
+    /// the budget, and where the disk refuses.
+    pub(crate) fn keep(&self, number: usize, lane: &mut Lane<'_>) -> Option<u64> {
+        let state = &mut *self.lanes[number].try_lock().ok()?;
         if self.budget == 0 || state.failed.is_some_and(|(at, pause)| at.elapsed() < pause) {
-            return false;
+            return None;
         }
-        let Some((first, last)) = lane.next_to_keep(CHUNK.min(lane.slots())) else { return false };
+        let (first, last) = lane.next_to_keep(CHUNK.min(lane.slots()))?;
         let bytes = (last - first + 1) * self.account.slot;
         let mine = &self.account.lanes[number];
         let before = mine.used(self.account.slot);
@@ -170,16 +178,16 @@ impl Backlog {
         mine.set(last, before + bytes);
         let written = if self.used() > self.budget { None } else { Some(self.write(number, lane, state, (first, last))) };
         if !matches!(written, Some(Ok(()))) {
-            mine.set(lane.kept(), before);
+            mine.set(lane.settled(), before);
             let pause = state.failed.map_or(AGAIN[0], |(_, pause)| AGAIN[1].min(pause * 2));
             state.failed = Some((Instant::now(), pause));
             written.and_then(io::Result::err).inspect(|error| self.say(error));
-            return false;
+            return None;
         }
         state.failed = None;
-        (state.chunk, state.enough) = ((first, last), lane.released() + (last - first + 1));
+        state.enough = lane.released() + (last - first + 1);
         lane.mark_kept(last);
-        true
+        Some(first)
     }
 
     /// Up to which sequence a lane has kept slots, or is about to.

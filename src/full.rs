@@ -5,6 +5,7 @@ use crate::lane::Lane;
 use crate::layout::Control;
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::futex;
+use crate::sys::held::without_handlers;
 use std::time::{Duration, Instant};
 
 /// Longest wait of one call under [`FullPolicy::Block`].
@@ -69,7 +70,7 @@ impl GaveUp {
     fn holds(&mut self, released: u64, holder: &HolderView) -> bool {
         let due = self.unseen == 0;
         self.unseen = self.unseen.saturating_sub(1);
-        self.released == released && !(due && holder.heartbeat() != self.heartbeat)
+        self.released == released && !(due && without_handlers(|| holder.heartbeat()) != self.heartbeat)
     }
 
     /// A record is overwritten: this happens for each one from now on, so the next looks must be cheap.
@@ -99,7 +100,7 @@ pub(crate) fn wait_for_room(
     }
     *gave_up = None;
     let stood_still = STOOD_STILL.load(Ordering::Relaxed);
-    if stood_still != 0 && holder.heartbeat() == Some(stood_still) {
+    if stood_still != 0 && without_handlers(|| holder.heartbeat()) == Some(stood_still) {
         *gave_up = Some(GaveUp::now(released, Some(stood_still)));
         return;
     }
@@ -110,12 +111,12 @@ pub(crate) fn wait_for_room(
     ring_doorbell();
     loop {
         let seen = control.progress.load(Ordering::SeqCst);
-        if lane.has_room(slots) || (lane.kept() > lane.released() && lane.released() >= enough) {
+        if lane.has_room(slots) || (lane.settled() > lane.released() && lane.released() >= enough) {
             break;
         }
         let waited = start.elapsed();
         if waited >= BLOCK_MAX || (waited >= LOOK_AGAIN && first_beat.is_none()) {
-            let beat = holder.heartbeat();
+            let beat = without_handlers(|| holder.heartbeat());
             if waited >= BLOCK_MAX || beat.is_none() {
                 *gave_up = Some(GaveUp::now(lane.refresh_released(), beat));
                 STOOD_STILL.store(beat.filter(|_| beat == first_beat).unwrap_or(0), Ordering::Relaxed);

@@ -142,8 +142,6 @@ pub struct Lane<'a> {
     reserved: u64,
     committed: u64,
     released: u64,
-    /// Highest sequence that is copied elsewhere, see [`Lane::next_to_keep`].
-    kept: u64,
     /// Highest sequence that fits without overwriting what no flusher has released, and what is nowhere else.
     limit: u64,
     messages: u64,
@@ -173,7 +171,6 @@ impl<'a> Lane<'a> {
             reserved,
             committed: reserved,
             released: reserved,
-            kept: 0,
             limit: reserved + count,
             messages: block.messages.load(Ordering::Relaxed),
             staging: [0; SLOT_WORDS_MAX],
@@ -245,7 +242,7 @@ impl<'a> Lane<'a> {
     pub fn refresh_released(&mut self) -> u64 {
         let Consumer { released, released_inverted, .. } = &self.block.consumer;
         self.released = self.accept(self.released, released, released_inverted);
-        self.limit = self.released.max(self.kept) + self.slots();
+        self.limit = self.limit.max(self.released + self.slots());
         self.released
     }
 
@@ -261,10 +258,10 @@ impl<'a> Lane<'a> {
         self.block.consumer.released.load(Ordering::Acquire) >= sequence
     }
 
-    /// Highest sequence for which [`Lane::mark_kept`] was called.
+    /// Highest sequence whose slot may be used again, because it was released or kept.
     #[must_use]
-    pub fn kept(&self) -> u64 {
-        self.kept
+    pub fn settled(&self) -> u64 {
+        self.limit - self.slots()
     }
 
     /// KEEP:2. First and last sequence of what is to be copied next, so that its slots may be used again: the oldest whole
@@ -276,7 +273,7 @@ impl<'a> Lane<'a> {
             self.seal();
         }
         // What is below the last of these was overwritten, where a copy could not be made.
-        let first = self.released.max(self.kept).max(self.committed.saturating_sub(self.slots())) + 1;
+        let first = self.settled().max(self.committed.saturating_sub(self.slots())) + 1;
         let mut end = first - 1;
         while end < self.committed {
             let next = (end + self.slots_from(end + 1)).min(self.committed);
@@ -313,10 +310,9 @@ impl<'a> Lane<'a> {
     pub fn mark_kept(&mut self, sequence: u64) {
         // Pairs with the reader's look at `reserved`, READ:3: who sees a slot reserved for the next lap finds the copy.
         fence(Ordering::SeqCst);
-        self.kept = self.kept.max(sequence);
-        self.block.kept.store(self.kept, Ordering::Release);
+        self.block.kept.store(sequence, Ordering::Release);
         fence(Ordering::Release);
-        self.limit = self.released.max(self.kept) + self.slots();
+        self.limit = self.limit.max(sequence + self.slots());
     }
 
     /// Another process wrote the pair, so it counts only if both words agree, it does not go back, and it does not

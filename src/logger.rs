@@ -1,6 +1,6 @@
 //! A logger: one ring, and the threads that write to it.
 
-use crate::backlog::{Backlog, KeptLane};
+use crate::backlog::Backlog;
 use crate::clock::{self, ANCHOR_TICKS, AnchorWriter};
 use crate::complain::complain;
 use crate::config::Builder;
@@ -21,6 +21,7 @@ use crate::shared_lane::SharedLane;
 use crate::spill::{LaneProgress, MESSAGE_MAX, SpillWriter};
 use crate::sync::Ordering;
 use crate::table::CallSiteRef;
+use crate::sys::held::without_handlers;
 use crate::sys::{futex, process_page};
 use crossbeam_utils::CachePadded;
 use std::collections::HashMap;
@@ -74,7 +75,6 @@ pub(crate) struct LaneSeat {
     pub(crate) number: usize,
     pub(crate) lane: Lane<'static>,
     pub(crate) gave_up: Option<GaveUp>,
-    pub(crate) kept: KeptLane,
     /// For what no file shows: it is always overwritten, and nobody waits for it.
     pub(crate) fine: bool,
 }
@@ -349,7 +349,7 @@ impl Logger {
             self.fine_lanes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).ok()?;
         }
         *made = true;
-        Some(LaneSeat { number, lane: self.ring.lane(number), gave_up: None, kept: KeptLane::default(), fine })
+        Some(LaneSeat { number, lane: self.ring.lane(number), gave_up: None, fine })
     }
 
     /// Gives a thread's lane back for the next thread.
@@ -373,7 +373,7 @@ impl Logger {
     pub(crate) fn write_shared_fine(&self, message: &Message<'_>) {
         let Some(shared) = &self.fine_overflow else { return };
         let number = self.seats.len() + self.overflow.len();
-        let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None, kept: KeptLane::default(), fine: true };
+        let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None, fine: true };
         shared.with(message.origin.thread, Instant::now(), fresh, |seat| self.write(seat, message));
     }
 
@@ -386,7 +386,7 @@ impl Logger {
             // Each thread begins at another lane; a further one is for a handler that interrupted the first one's owner.
             let index = (message.origin.thread as usize + index) % lanes;
             let number = self.seats.len() + index;
-            let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None, kept: KeptLane::default(), fine: false };
+            let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None, fine: false };
             let write = |seat: &mut LaneSeat| self.write(seat, message);
             if self.overflow[index].with(message.origin.thread, limit, fresh, write).is_some() {
                 return;
@@ -443,6 +443,7 @@ impl Logger {
 
     /// False if the message was dropped.
     #[cold]
+    #[inline(never)]
     fn make_room(&self, seat: &mut LaneSeat, slots: u64) -> bool {
         // Nobody makes room in a ring that was cut, and what is kept of it would be anything.
         if self.overwrites() || self.ring.is_hit() {
@@ -451,9 +452,9 @@ impl Logger {
         let blocks = self.policy == FullPolicy::Block;
         if blocks && !crate::thread::is_flusher() {
             self.look_for_thread();
-            let LaneSeat { lane, gave_up, kept, .. } = &mut *seat;
-            let ring = || self.doorbell.ring();
-            full::wait_for_room(lane, slots, kept.enough, gave_up, self.control, &self.holder, ring);
+            let LaneSeat { number, lane, gave_up, .. } = &mut *seat;
+            let (enough, ring) = (self.backlog.enough(*number), || self.doorbell.ring());
+            full::wait_for_room(lane, slots, enough, gave_up, self.control, &self.holder, ring);
         }
         while !seat.lane.has_room(slots) {
             if self.keep(seat) {
@@ -473,13 +474,17 @@ impl Logger {
 
     /// Keeps slots of a full lane in a backlog segment. False if that cannot be.
     fn keep(&self, seat: &mut LaneSeat) -> bool {
-        let settled = seat.lane.kept().max(seat.lane.released());
-        let done = self.backlog.keep(seat.number, &mut seat.lane, &mut seat.kept);
-        if done && seat.kept.chunk.0 > settled + 1 {
+        without_handlers(|| self.keep_now(seat))
+    }
+
+    fn keep_now(&self, seat: &mut LaneSeat) -> bool {
+        let settled = seat.lane.settled();
+        let Some(first) = self.backlog.keep(seat.number, &mut seat.lane) else { return false };
+        if first > settled + 1 {
             // What was overwritten before, when nothing could be kept.
-            self.spill.forget_overwritten(seat.number, settled + 1..seat.kept.chunk.0);
+            self.spill.forget_overwritten(seat.number, settled + 1..first);
         }
-        done
+        true
     }
 
     /// A message that does not fit the ring goes to a spill file; where that cannot be, and beyond the longest message,

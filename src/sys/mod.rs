@@ -11,6 +11,7 @@ pub(crate) mod frame;
 pub(crate) mod fsize;
 pub(crate) mod futex;
 pub(crate) mod guard;
+pub(crate) mod held;
 pub(crate) mod hooks;
 pub(crate) mod local;
 pub(crate) mod map;
