@@ -145,6 +145,7 @@ impl Lock {
             }
             if start.elapsed() >= STAND_DOWN {
                 // What it displaced stands in its file, for whoever gets the lock.
+                displaced.file().release();
                 return Ok(Some(Attempt::Held(holder)));
             }
             std::thread::sleep(STAND_DOWN_LOOK);
