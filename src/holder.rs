@@ -15,7 +15,7 @@ use std::io::Read;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 /// The lock file's text where its lock was released in order: its holder may live on, and is at work no more.
-pub(crate) const NOBODY: &str = "nobody\n";
+pub(crate) const NOBODY: &str = "nobody";
 /// Bytes of the lock file that are read, several times what it holds.
 const TEXT_MAX: u64 = 1024;
 
@@ -121,7 +121,7 @@ impl HolderView {
         let Some(kept) = &self.kept else { return Holder::read(&self.folder).is_some_and(|holder| holder.may_live()) };
         // Another file has the name by now: that somebody has replaced it says that there is somebody.
         let Some(file) = self.current(kept) else { return true };
-        if text_of(file).is_some_and(|text| text == NOBODY) {
+        if text_of(file).is_some_and(|text| text.starts_with(NOBODY)) {
             // Whoever has got the lock since then writes its name at once.
             return false;
         }

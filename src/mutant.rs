@@ -146,8 +146,6 @@ mutants! {
     DeathForgotten = "death-forgotten",
     /// Memory that cannot be seen from here counts as gone.
     UnseenGone = "unseen-gone",
-    /// Who gets the flusher's lock does not look whether the file still has its name.
-    LockUnchecked = "lock-unchecked",
     /// Who replaces the flusher's lock does not look again who held it.
     DisplacedUnread = "displaced-unread",
     /// A flusher writes to the journal without looking whether it still is the one.

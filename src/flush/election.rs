@@ -87,7 +87,7 @@ impl Lock {
         for _ in 0..TRIES {
             let Some(mut file) = LockFile::open(&folder.lock_file())? else {
                 match Fresh::make(folder)?.map(Fresh::place).transpose()? {
-                    Some(Placed::There(file)) => return Ok(Attempt::Won(Lock::new(file))),
+                    Some(Placed::There(file)) => return Ok(Lock::new(file).won(folder)),
                     Some(Placed::Taken) | None => continue,
                 }
             };
@@ -97,9 +97,8 @@ impl Lock {
                     return Ok(Attempt::Held(holder));
                 }
                 let lock = Lock::take(file)?;
-                if lock.is_current() || mutant::is(Mutant::LockUnchecked) {
-                    sweep(folder, &lock.file);
-                    return Ok(Attempt::Won(lock));
+                if lock.is_current() {
+                    return Ok(lock.won(folder));
                 }
                 continue;
             }
@@ -121,6 +120,11 @@ impl Lock {
 
     fn new(file: LockFile) -> Lock {
         Lock { file: Arc::new(file), holder: Holder::current(), beat: Instant::now() }
+    }
+
+    fn won(self, folder: &Folder) -> Attempt {
+        sweep(folder, &self.file);
+        Attempt::Won(self)
     }
 
     /// LOCK:C.
@@ -145,12 +149,13 @@ impl Lock {
             }
             if start.elapsed() >= STAND_DOWN {
                 // What it displaced stands in its file, for whoever gets the lock.
+                displaced.file().release();
                 return Ok(Some(Attempt::Held(holder)));
             }
             std::thread::sleep(STAND_DOWN_LOOK);
         }
         let lock = Lock::take(displaced.forget()?)?;
-        Ok(lock.is_current().then_some(Attempt::Won(lock)))
+        Ok(if lock.is_current() { Some(lock.won(folder)) } else { None })
     }
 
     /// Renews the heartbeat, now and then. A full disk is no reason to stop flushing.

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 const PREFIX: &str = "flusher.lock.";
 /// Random bytes of such a name.
 const RANDOM: usize = 8;
+/// What stands in a lock file before the name of the one that it has displaced.
+const DISPLACED: &str = "displaced=";
 /// Bytes of a lock file that are read.
 const TEXT_MAX: usize = 512;
 /// How many files may have been displaced, one after the other, without anybody having looked.
@@ -122,15 +124,18 @@ impl LockFile {
         self.with(write).map_err(Error::io("write", &self.path))
     }
 
-    /// Says that nobody is at work under the lock any more.
+    /// Says that nobody is at work under the lock any more. What the file has displaced, if nobody has made sure of that, is
+    /// still to be looked at.
     pub(super) fn release(&self) {
-        let _ = self.write(NOBODY);
+        let text = self.text();
+        let displaced = displaced(&text).map_or_else(String::new, |name| format!(" {DISPLACED}{name}"));
+        let _ = self.write(&format!("{NOBODY}{displaced}\n"));
     }
 
     /// Whether the lock, which is held, may be held by somebody who lives, as far as its text says.
     pub(super) fn may_be_at_work(&self) -> bool {
         let (holder, text) = self.holder();
-        text != NOBODY && holder.is_none_or(|holder| holder.may_live())
+        text.split_ascii_whitespace().next() != Some(NOBODY) && holder.is_none_or(|holder| holder.may_live())
     }
 
     /// Writes a text of the same length, if that is possible.
@@ -147,7 +152,7 @@ impl LockFile {
     #[expect(clippy::option_option, reason = "as above")]
     fn at_work(&self, folder: &Folder, left: u32) -> Option<Option<Holder>> {
         let text = self.text();
-        let name = text.split_ascii_whitespace().find_map(|word| word.strip_prefix("displaced="))?;
+        let name = displaced(&text)?;
         if !is_name(name) || left == 0 {
             return Some(None);
         }
@@ -244,7 +249,7 @@ impl Fresh {
         if !file.try_lock()? {
             return Ok(None);
         }
-        file.write(&format!("{}displaced={name}\n", Holder::current()))?;
+        file.write(&format!("{}{DISPLACED}{name}\n", Holder::current()))?;
         Ok(Some(Fresh { file, name: temporary, lock: folder.lock_file() }))
     }
 
@@ -314,6 +319,10 @@ pub(super) fn sweep(folder: &Folder, own: &LockFile) {
             let _ = open::remove(&path);
         }
     }
+}
+
+fn displaced(text: &str) -> Option<&str> {
+    text.split_ascii_whitespace().find_map(|word| word.strip_prefix(DISPLACED))
 }
 
 fn is_name(name: &str) -> bool {

@@ -215,6 +215,82 @@ fn a_process_stopped_before_any_system_call_of_an_election_keeps_nobody_from_flu
     });
 }
 
+/// Before each system call of a drain up to the last look at the lock. What remains is the time from there to the end of the
+/// batch.
+#[test]
+fn a_flusher_that_is_stopped_while_somebody_removes_its_lock_doubles_nothing() {
+    let written = |call: u64| [libc::SYS_pwrite64 as u64, libc::SYS_write as u64].contains(&call);
+    let run = |point: Option<usize>| -> Option<usize> {
+        let scratch = Scratch::new("lock-removed");
+        let folder = scratch.path().join("logs");
+        let _ = lastwords_tests::actor::run(
+            env!("CARGO_BIN_EXE_actor"),
+            "worker",
+            &folder,
+            &["flusher=never", "log:500", "kill"],
+        );
+        let drainer = || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_drainer"));
+            command.arg(&folder).arg("all").stderr(std::process::Stdio::null());
+            command
+        };
+        let mut traced = Traced::start(&mut drainer()).expect("started");
+        let (mut calls, mut looks, mut won) = (0, None, false);
+        loop {
+            match traced.to_system_call().expect("traced") {
+                Stop::Entry(_) if point == Some(calls) => break,
+                Stop::Entry(call) => {
+                    let path = || {
+                        fs::read_link(format!("/proc/{}/fd/{}", traced.pid(), traced.arguments().expect("traced")[0]))
+                    };
+                    let to = |name| path().is_ok_and(|path| path.to_string_lossy().contains(name));
+                    won |= written(call) && to("/flusher.lock");
+                    if point.is_none() && written(call) && to("/journal.") {
+                        // The look is the call before.
+                        return looks;
+                    }
+                    (calls, looks) = (calls + 1, Some(calls));
+                }
+                Stop::Exit => {}
+                Stop::Ended(_) => return None,
+                other => panic!("{other:?}"),
+            }
+        }
+        if !won || fs::remove_file(folder.join("rings/flusher.lock")).is_err() {
+            return None;
+        }
+        assert!(drainer().status().expect("ran").success());
+        while !matches!(traced.run().expect("ran"), Stop::Ended(_) | Stop::Killed(_)) {}
+        let lines = lastwords_tests::logs::read(&folder, "worker");
+        let own = lines.iter().filter(|line| line.message.starts_with("line ")).count();
+        assert_eq!(
+            (own, lines.iter().filter(|line| line.level == "CRITICAL").count()),
+            (500, 1),
+            "stopped at {point:?}"
+        );
+        Some(calls)
+    };
+    let last = run(None).expect("an undisturbed drain");
+    let tried = (0..=last).rev().step_by(if std::env::var("LASTWORDS_ALL_POINTS").is_ok() { 1 } else { 7 });
+    let tried = tried.filter(|point| run(Some(*point)).is_some()).count();
+    println!("{tried} points, the last one {last}");
+    assert!(tried > 3);
+}
+
+/// It got the lock while another one, which had seen that the holder before was gone, stood still before it replaced the file.
+#[test]
+fn a_holder_that_is_displaced_although_it_lives_stands_down_before_the_next_is_at_work() {
+    let arena = Arena::new(Before::Kept);
+    let mut late = Traced::start(&mut arena.command()).expect("started");
+    while late.to_system_call().expect("traced") != Stop::Entry(libc::SYS_renameat2 as u64) {}
+    let mut holder = arena.command().arg("2000").spawn().expect("started");
+    wait_for("the holder", || arena.path().join("at-work").exists().then_some(()));
+    late.let_go().expect("detached");
+    arena.wait_for_all(&[holder.id(), late.pid()], "both");
+    assert!(holder.wait().expect("ended").success());
+    assert_eq!(arena.done().len(), 2);
+}
+
 #[test]
 fn two_processes_stopped_in_an_election_go_on_in_any_order_and_one_is_at_work_at_a_time() {
     let counts = ALL.map(Arena::points);

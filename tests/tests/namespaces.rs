@@ -282,6 +282,38 @@ fn a_death_is_told_once_by_all_flushers_while_a_child_keeps_the_lock() {
 }
 
 #[test]
+fn a_machine_stopped_only_where_it_did() {
+    let made = std::mem::offset_of!(lastwords::layout::RingHeader, created_ns);
+    let boot = std::mem::offset_of!(lastwords::layout::RingHeader, boot_id);
+    let now = lastwords::clock::realtime_ns();
+    // Boot id, when the ring was made, whether it is a copy; and whether the machine stopped.
+    let rows = [
+        ([7; 16], 1, false, true),
+        ([7; 16], 1, true, false),
+        ([7; 16], now, false, false),
+        ([0; 16], 1, false, false),
+        (lastwords::process::boot_id(), 1, false, false),
+    ];
+    for (id, created, copied, stopped) in rows {
+        let folder = Scratch::new("stopped");
+        let _ = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:30", "kill"]);
+        let ring = forge::ring_files(folder.path()).remove(0);
+        let mut bytes = std::fs::read(&ring).expect("read");
+        forge::set_header(&mut bytes, boot, &id);
+        forge::set_header(&mut bytes, made, &u64::to_le_bytes(created));
+        if copied {
+            std::fs::rename(&ring, folder.path().join("original")).expect("moved");
+        }
+        std::fs::write(&ring, bytes).expect("written");
+        flush_once(folder.path());
+        let lines = read(folder.path(), "worker");
+        assert_eq!((numbers(&lines), deaths(&lines)), ((0..30).collect(), 1), "{lines:?}");
+        let said = lines.iter().any(|line| line.message.contains("machine stopped"));
+        assert_eq!(said, stopped, "{id:?}, {created}, {copied}: {lines:?}");
+    }
+}
+
+#[test]
 fn a_process_under_qemu_user_keeps_its_own_ring() {
     let qemu = "qemu-x86_64";
     if !cfg!(target_arch = "x86_64")

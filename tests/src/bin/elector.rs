@@ -1,4 +1,4 @@
-//! Becomes the flusher of a folder once, and does nothing as that but to see that nobody else is at work: `elector FOLDER`.
+//! Becomes the flusher of a folder once, and does nothing as that but to see that nobody else is at work: `elector FOLDER [BATCHES]`.
 //!
 //! It asks for its parent's id before its first attempt, and when it has won, so that whoever traces it knows which system
 //! calls are the election's. At the end its pid is a line of the file `done`; the file `clash` is there if two were at work.
@@ -14,12 +14,13 @@ use std::time::Duration;
 fn main() {
     let path = PathBuf::from(std::env::args_os().nth(1).expect("a folder"));
     let folder = Folder::open(&path).expect("the folder");
+    let batches = std::env::args().nth(2).map_or(10, |batches| batches.parse().expect("a number"));
     let _ = getppid();
     loop {
         match Lock::attempt(&folder).expect("an attempt") {
             Attempt::Won(lock) => {
                 let _ = getppid();
-                work(&path, &lock);
+                work(&path, &lock, batches);
                 break;
             }
             Attempt::Held(_) => std::thread::sleep(Duration::from_millis(5)),
@@ -30,8 +31,8 @@ fn main() {
 }
 
 /// A batch, and a look at the lock before the next, until it is enough.
-fn work(path: &Path, lock: &Lock) {
-    for _ in 0..10 {
+fn work(path: &Path, lock: &Lock, batches: u32) {
+    for _ in 0..batches {
         if !lock.is_current() {
             return;
         }
