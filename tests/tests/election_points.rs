@@ -190,8 +190,9 @@ fn assert_clean(arena: &Arena, kept: bool) {
         let entries = fs::read_dir(path.join("rings")).expect("listed").filter_map(Result::ok);
         entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("flusher.lock.")).count()
     };
-    let last = arena.start();
+    let mut last = arena.start();
     arena.wait_for_all(&[last.id()], "the last one");
+    assert!(last.wait().expect("ended").success());
     let allowed = usize::from(kept || arena.kept.is_some());
     assert!(left(&arena.path()) <= allowed, "{}", left(&arena.path()));
 }

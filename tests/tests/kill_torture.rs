@@ -366,6 +366,7 @@ fn is_half_written(folder: &Folder) -> bool {
             reader.lanes(&mut Vec::new(), &mut lanes).expect("the lanes");
             lanes[*lane as usize].position != Position::from_words(words)
         }),
+        Change::DeathLogged { .. } => false,
         Change::Remove { ring, .. } => folder.rings().join(ring).exists(),
     })
 }
