@@ -42,7 +42,7 @@ pub struct Folder {
     rings: PathBuf,
 }
 
-/// Name ending of the empty files that stand for rings in shared memory.
+/// Name ending of the files that stand for rings in shared memory.
 pub const SHM_ENDING: &str = ".shm";
 /// Longest file name.
 const NAME_MAX: usize = 255;

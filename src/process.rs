@@ -144,6 +144,12 @@ impl ProcessId {
         }
     }
 
+    /// Whether its clocks that count from the boot on are known to be others than ours.
+    #[cfg(feature = "flusher")]
+    pub(crate) fn is_of_another_time_namespace(&self) -> bool {
+        self.time_namespace != 0 && self.time_namespace != time_namespace()
+    }
+
     /// Whether pids mean the same here as where the process gave its own.
     fn is_of_our_namespace(&self) -> bool {
         let known = self.pid_namespace != 0 && self.boot_id != UNKNOWN_BOOT;

@@ -13,7 +13,7 @@ use crate::flush::ringfile::{Fate, RingFile, write_within};
 use crate::flush::sites::Sites;
 use crate::flush::witness::{self, Witness, Witnesses};
 use crate::geometry::{Geometry, LANE_BLOCK};
-use crate::layout::{Control, LaneBlock, lane_kind};
+use crate::layout::{Control, LaneBlock, clock_kind, lane_kind};
 use crate::mutant::{self, Mutant};
 use crate::process::{ProcessState, boot_id, is_another_boot};
 use crate::reader::{Closed, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source};
@@ -213,6 +213,8 @@ pub(crate) struct Follow {
     armed: u32,
     waker: Option<FutexPage>,
     same_clock: bool,
+    /// How far `CLOCK_BOOTTIME` of its process's time namespace is ahead of ours, nanoseconds.
+    shift_ns: i64,
     /// Something was written since the last sync.
     unsynced: bool,
     /// This process's own clock, for rings whose process uses another.
@@ -274,10 +276,16 @@ impl Follow {
             unsynced: true,
             waker: None,
             here: Timeline::new(vec![Anchor::now()], clock::measure_hz()),
-            same_clock: header.boot_id == boot_id() && header.clock_kind == clock::kind(),
+            same_clock: false,
+            shift_ns: 0,
             name: name.to_owned(),
             reader,
         };
+        let same_kind = header.boot_id == boot_id() && header.clock_kind == clock::kind();
+        // Of the processor's counter there is one, whatever the namespace.
+        let elsewhere = follow.reader.process().is_of_another_time_namespace();
+        follow.same_clock = same_kind && (clock::kind() == clock_kind::TSC || !elsewhere);
+        follow.shift_ns = if elsewhere { shift(&control.anchors) } else { 0 };
         follow.seek_witness(witnesses);
         follow.look(Instant::now())?;
         follow.read_positions()?;
@@ -628,7 +636,7 @@ impl Follow {
         } else if self.same_clock {
             clock
         } else {
-            self.here.ticks_at(self.timeline.boottime_ns(clock))
+            self.here.ticks_at(self.timeline.boottime_ns(clock).saturating_add_signed(self.shift_ns.saturating_neg()))
         }
     }
 
@@ -834,6 +842,13 @@ impl Follow {
 pub(crate) fn publish_position(file: &File, geometry: Geometry, lane: usize, position: Position) -> io::Result<()> {
     let offset = geometry.block_offset(lane) + offset_of!(LaneBlock, consumer) as u64;
     write_within(file, bytemuck::cast_slice(&position.words()), offset)
+}
+
+/// How far the boottime of these anchors is ahead of ours, as both stand to the wall clock.
+fn shift(anchors: &[Anchor]) -> i64 {
+    let ahead = |anchor: &Anchor| anchor.boottime_ns.wrapping_sub(anchor.realtime_ns).cast_signed();
+    let newest = anchors.iter().max_by_key(|anchor| anchor.ticks);
+    newest.map_or(0, |newest| ahead(newest).saturating_sub(ahead(&Anchor::now())))
 }
 
 /// Says in a ring that the log says how its process died.

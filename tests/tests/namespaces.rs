@@ -67,6 +67,7 @@ fn everywhere(scratch: &Scratch) -> Vec<Elsewhere> {
     vec![
         new("boot id", &["-m"], &boot),
         new("time", &["-Tf", "--boottime", "1000000"], "true"),
+        new("time, by its clock", &["-Tf", "--boottime", "1000000"], "export LASTWORDS_CLOCK=boottime"),
         new("user and time", &["-UrTf", "--boottime", "1000000"], "true"),
         new("user", &["-Ur"], "true"),
         new("ipc", &["-i"], "true"),

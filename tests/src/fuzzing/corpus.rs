@@ -74,7 +74,7 @@ fn ring() -> Vec<(String, Vec<u8>)> {
     .into()
 }
 
-fn changes() -> [(&'static str, Change); 5] {
+fn changes() -> [(&'static str, Change); 6] {
     let (ring, uuid) = ("host-4157-00.ring".to_owned(), [7; 16]);
     let position = Change::Position { ring: ring.clone(), uuid, lane: 2, words: [3, !3, 3, !3, 4, 0, 0, 9] };
     [
@@ -82,7 +82,8 @@ fn changes() -> [(&'static str, Change); 5] {
         ("append", Change::Append { log: "host".into(), file: (1, 2), offset: 3, length: 5 }),
         ("position", position),
         ("rename", Change::Rename { log: "host".into(), file: (1, 2), from: 0, to: 1 }),
-        ("remove", Change::Remove { ring, uuid }),
+        ("remove", Change::Remove { ring: ring.clone(), uuid }),
+        ("death-logged", Change::DeathLogged { ring, uuid }),
     ]
 }
 
