@@ -11,7 +11,7 @@ use crate::filter::Filter;
 use crate::level::Level;
 use crate::reader::{ROLE_RULE, is_role};
 use crate::ring::{Memory, RingSpec};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -312,6 +312,7 @@ impl Builder {
 
     /// With what the environment and the configuration file say where the builder was told nothing.
     pub(crate) fn resolve(self) -> Result<Builder> {
+        settings::name_unknown_variables();
         let settings = self.settings.or(Settings::from_environment()?);
         #[cfg(feature = "config")]
         let settings = settings.or(crate::configfile::settings(&self.role)?);
@@ -375,11 +376,11 @@ impl Builder {
         let settings = &self.settings;
         let rotate_size = settings.rotate_size.unwrap_or(ROTATE_SIZE_DEFAULT);
         if rotate_size < 4096 {
-            return Err(Error::setting("rotate_size", format!("{rotate_size} found, expected at least 4096")));
+            return Err(self.refused("rotate_size", format!("{rotate_size} found, expected at least 4096")));
         }
         let rotate_keep = settings.rotate_keep.unwrap_or(ROTATE_KEEP_DEFAULT);
         if !(1..=100).contains(&rotate_keep) {
-            return Err(Error::setting("rotate_keep", format!("{rotate_keep} found, expected 1 to 100")));
+            return Err(self.refused("rotate_keep", format!("{rotate_keep} found, expected 1 to 100")));
         }
         let filter = self.filter()?;
         Ok(RingSpec {
@@ -394,8 +395,8 @@ impl Builder {
             rotate_size,
             rotate_keep,
             sync_ms: self.sync_ms()?,
-            crash_keep: at_most_10_000("crash_files", settings.crash_files.unwrap_or(CRASH_FILES_DEFAULT))?,
-            pull: at_most_10_000("pull", settings.pull.unwrap_or(0))?,
+            crash_keep: self.at_most_10_000("crash_files", settings.crash_files.unwrap_or(CRASH_FILES_DEFAULT))?,
+            pull: self.at_most_10_000("pull", settings.pull.unwrap_or(0))?,
         })
     }
 
@@ -403,26 +404,36 @@ impl Builder {
         let overflow = OVERFLOW_LANES + u32::from(filter.record != Level::OFF);
         let lanes = self.settings.lanes.unwrap_or(LANES_DEFAULT);
         if lanes <= overflow {
-            return Err(Error::setting("lanes", format!("{lanes} found, expected at least {}", overflow + 1)));
+            return Err(self.refused("lanes", format!("{lanes} found, expected at least {}", overflow + 1)));
         }
         let record_size = self.settings.record_size.unwrap_or(RECORD_SIZE_DEFAULT);
         let slots = self.settings.slots_per_lane.unwrap_or(SLOTS_DEFAULT);
         Geometry::new(record_size, slots, lanes, overflow, TABLE_DEFAULT)
-            .map_err(|error| Error::setting("ring geometry", error))
+            .map_err(|error| self.refused(error.setting(), error))
     }
 
     /// Milliseconds between two syncs, 0 for none.
     fn sync_ms(&self) -> Result<u32> {
         let every = self.settings.durable.unwrap_or_default();
         if every > DURABLE_MAX {
-            return Err(Error::setting("durable", format!("{every:?} found, expected at most an hour")));
+            return Err(self.refused("durable", format!("{every:?} found, expected at most an hour")));
         }
         Ok(every.as_nanos().div_ceil(1_000_000) as u32)
     }
 
+    /// The error of a setting, by the name of the variable or of the key in a file that it comes from.
+    fn refused(&self, name: &'static str, why: impl std::fmt::Display) -> Error {
+        Error::setting(self.settings.origin(name), why)
+    }
+
+    fn at_most_10_000(&self, name: &'static str, found: u32) -> Result<u32> {
+        let why = || self.refused(name, format!("{found} found, expected at most 10,000"));
+        if found <= 10_000 { Ok(found) } else { Err(why()) }
+    }
+
     fn filter(&self) -> Result<Filter> {
         let directives = match &self.settings.log {
-            Some(text) => text.parse().map_err(|error| Error::setting("log", error))?,
+            Some(text) => text.parse().map_err(|error| self.refused("log", error))?,
             None => Directives::from(Level::INFO),
         };
         let (_, dev) = self.console_shows();
@@ -431,9 +442,6 @@ impl Builder {
     }
 }
 
-fn at_most_10_000(name: &'static str, found: u32) -> Result<u32> {
-    if found <= 10_000 { Ok(found) } else { Err(Error::setting(name, format!("{found} found, expected at most 10,000"))) }
-}
 
 /// A builder for `role`, which names the log files: `<role>.log`, `<role>.jsonl`.
 pub fn builder(role: impl Into<String>) -> Builder {

@@ -9,7 +9,7 @@
 //! ```
 
 use crate::error::{Error, Result};
-use crate::settings::{NAMES, Settings};
+use crate::settings::{NAMES, Settings, alike};
 use std::env;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -18,8 +18,6 @@ use toml::{Table, Value};
 const VARIABLE: &str = "LASTWORDS_CONFIG";
 /// The table with one table for each role.
 const ROLE: &str = "role";
-/// Names as alike as this may be meant.
-const ALIKE: f64 = 0.6;
 
 /// What the configuration file says to a process of this role: what is in the role's table comes before the rest.
 pub(crate) fn settings(role: &str) -> Result<Settings> {
@@ -27,7 +25,9 @@ pub(crate) fn settings(role: &str) -> Result<Settings> {
         return Ok(Settings::default());
     };
     let text = std::fs::read_to_string(&path).map_err(Error::io("read the configuration file", &path))?;
-    parse(&text, role).map_err(|why| refused(&path, &why))
+    let mut settings = parse(&text, role).map_err(|why| refused(&path, &why))?;
+    settings.come_from(|name| format!("{VARIABLE}: {}: \"{name}\"", path.display()));
+    Ok(settings)
 }
 
 fn refused(path: &Path, why: &str) -> Error {
@@ -79,10 +79,9 @@ fn take(table: &Table, prefix: &str) -> Result<Settings, String> {
 
 /// The setting that was probably meant by a name that is none.
 pub(crate) fn suggest(name: &str) -> String {
-    let alike = NAMES.iter().map(|known| (strsim::normalized_damerau_levenshtein(name, known), known));
-    match alike.max_by(|a, b| a.0.total_cmp(&b.0)) {
-        Some((likeness, known)) if likeness >= ALIKE => format!("did you mean \"{known}\"?"),
-        _ => format!("expected one of {}", NAMES.join(", ")),
+    match alike(name, NAMES.iter().copied()) {
+        Some(known) => format!("did you mean \"{known}\"?"),
+        None => format!("expected one of {}", NAMES.join(", ")),
     }
 }
 

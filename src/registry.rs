@@ -152,6 +152,9 @@ pub(crate) fn init(builder: Builder) -> Result<()> {
     }
     let panic_hook = builder.settings.panic_hook.unwrap_or(true);
     MAIN.fill(builder)?;
+    if let Some(logger) = MAIN.page.get() && let Some(warning) = logger.filter().directives.names_role(&logger.builder().role) {
+        complain(format_args!("{warning}"));
+    }
     if panic_hook {
         crate::panic::install();
     }

@@ -8,6 +8,7 @@ use lastwords::folder::Folder;
 use lastwords::reader::RingReader;
 use lastwords::{Directives, Error, Level, Result};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 /// A running process and its ring.
@@ -26,6 +27,9 @@ pub(crate) fn run(arguments: &cli::Level) -> Result<Exit> {
     };
     let directives = directives.map(|text| text.parse::<Directives>()).transpose().map_err(refused)?;
     running.retain(|found| target.is_none_or(|target| found.is(target)));
+    let warnings: BTreeSet<String> =
+        directives.iter().flat_map(|given| running.iter().filter_map(|found| given.names_role(&found.status.role))).collect();
+    warnings.iter().for_each(|warning| eprintln!("{warning}"));
     for found in running.iter_mut().filter(|_| directives.is_some() || arguments.record.is_some()) {
         found.change(directives.as_ref(), arguments.record)?;
     }
@@ -45,11 +49,12 @@ pub(crate) fn run(arguments: &cli::Level) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Whether a single argument that names no running process is for all. A word that is no level may be the name of a role
-/// whose process has ended; taken for directives, it would turn everything else off.
+/// Whether a single argument that names no running process is for all. A word that is no level, and no misspelt one, may be
+/// the name of a role whose process has ended; taken for directives, it would turn everything else off.
 fn is_meant_for_all(text: &str) -> bool {
-    let level = text.parse::<u32>().is_err() && text.parse::<Level>().is_ok();
-    level || text.contains(['=', ','])
+    let is_number = text.parse::<u32>().is_ok();
+    let is_level = !is_number && text.parse::<Level>().is_ok();
+    is_level || text.contains(['=', ',']) || (!is_number && text.parse::<Directives>().is_err())
 }
 
 fn refused(error: impl std::fmt::Display) -> Error {

@@ -111,7 +111,7 @@ fn one_process_a_role_or_all_are_shown_and_changed() {
     said(&level(folder.path(), &["worker", "error", "--record", "trace"]));
     assert_eq!([of(0), of(1), of(2)], [pair("info", "off"), pair("error", "trace"), pair("error", "trace")]);
     said(&level(folder.path(), &[&actors[1].pid().to_string(), "hyper=warn"]));
-    assert_eq!([of(1), of(2)], [pair("off,hyper=warning", "trace"), pair("error", "trace")]);
+    assert_eq!([of(1), of(2)], [pair("critical,hyper=warning", "trace"), pair("error", "trace")]);
     said(&level(folder.path(), &["critical", "--record", "off"]));
     assert_eq!([of(0), of(1), of(2)], [(); 3].map(|()| pair("critical", "off")));
     for (arguments, code, part) in [
@@ -119,12 +119,23 @@ fn one_process_a_role_or_all_are_shown_and_changed() {
         (&["4194305"], 1, "no running process"),
         (&["nobody"], 1, "expected a role, a pid, a level, or directives"),
         (&["host", "hyper=loud"], 2, "\"loud\" is no level"),
+        (&["host", "inof"], 2, "did you mean \"info\"?"),
+        (&["dbug"], 2, "did you mean \"debug\"?"),
+        (&["wran", "--record", "trace"], 2, "did you mean \"warn\"?"),
+        (&["host", "info,inof"], 2, "did you mean \"info\"?"),
+        (&["host", "--record", "trcae"], 2, "did you mean \"trace\"?"),
         (&["host", "info", "--record", "loud"], 2, "\"loud\" is no level"),
     ] {
         let output = level(folder.path(), arguments);
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(code) && error.contains(part), "{arguments:?}: {error}");
+        assert_eq!([of(0), of(1), of(2)], [(); 3].map(|()| pair("critical", "off")), "{arguments:?}: unchanged");
     }
+    let warned = level(folder.path(), &["host=debug"]);
+    assert!(String::from_utf8_lossy(&warned.stderr).contains("\"host=debug\""), "{warned:?}");
+    // The word that is a target after all.
+    said(&level(folder.path(), &["host", "info,inof=trace"]));
+    assert_eq!(of(0), pair("info,inof=trace", "off"));
 }
 
 #[test]
