@@ -2,7 +2,7 @@
 
 use crate::complain::complain;
 use crate::error::{Error, Result};
-use crate::folder::{Folder, default_path};
+use crate::folder::{Folder, default_path, service_path, temporary_path};
 use crate::format::Format;
 use crate::full::FullPolicy;
 use crate::geometry::Geometry;
@@ -91,7 +91,8 @@ impl Builder {
         self
     }
 
-    /// Log folder; default is `LASTWORDS_DIR`, else `<temp dir>/<app>/logs`.
+    /// Log folder; default is `LASTWORDS_DIR`, the configuration file, the first folder of systemd's `LOGS_DIRECTORY`, else
+    /// `<temp dir>/<app>/logs`.
     pub fn dir(mut self, folder: impl AsRef<Path>) -> Builder {
         self.settings.dir = Some(folder.as_ref().to_owned());
         self
@@ -280,6 +281,15 @@ impl Builder {
         Ok(self.resolve()?.filter()?.record)
     }
 
+    /// Where the log files are to be: what the builder was told, else the environment, the configuration file or the default
+    /// say. Nothing is made.
+    ///
+    /// # Errors
+    /// As [`Builder::directives`].
+    pub fn log_folder(self) -> Result<PathBuf> {
+        Ok(self.resolve()?.folder_path())
+    }
+
     /// A setting by its name, with its value as text: what an environment variable of that name would hold.
     ///
     /// # Errors
@@ -348,20 +358,24 @@ impl Builder {
     /// Makes the folder, with its rings where they were wanted.
     pub(crate) fn make_folder(&self) -> Result<Folder> {
         let folder = self.make_log_folder()?;
-        match &self.settings.rings {
-            Some(rings) => folder.with_rings(rings),
-            None => Ok(folder),
+        let folder = match &self.settings.rings {
+            Some(rings) => folder.with_rings(rings)?,
+            None => folder,
+        };
+        if let Err(error) = folder.note_rings() {
+            complain(format_args!("{error}; tools need --rings {}", folder.rings().display()));
         }
+        Ok(folder)
     }
 
     /// Makes the folder. Where the default one cannot be trusted, one that carries the user's id takes its place.
     fn make_log_folder(&self) -> Result<Folder> {
-        if let Some(path) = &self.settings.dir {
-            return Folder::create(path);
+        if let Some(path) = self.settings.dir.clone().or_else(service_path) {
+            return Folder::create(&path);
         }
-        Folder::create_default(&default_path(&self.app_name())).or_else(|error| {
+        Folder::create_default(&temporary_path(&self.app_name())).or_else(|error| {
             let uid = rustix::process::geteuid().as_raw();
-            let own = default_path(&format!("{}-{uid}", self.app_name()));
+            let own = temporary_path(&format!("{}-{uid}", self.app_name()));
             let folder = Folder::create_default(&own)?;
             complain(format_args!("{error}; logging to {} instead", own.display()));
             Ok(folder)

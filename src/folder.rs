@@ -4,6 +4,7 @@
 //! <folder>/host.log, host.log.1 …     what people read
 //! <folder>/host.jsonl, host.jsonl.1 … the same for programs, where that is wished for
 //! <folder>/<role>-*.crash.log         what a process left that died without closing its log
+//! <folder>/rings.path                where the rings are, if not here
 //! <folder>/rings/*.ring, *.shm        one per process; .shm stands for a ring in shared memory
 //! <folder>/rings/*.<number>.spill     beside a ring: a message too long for it
 //! <folder>/rings/*.attached           beside a ring: its process's own notes for its crash file
@@ -12,14 +13,17 @@
 //! <folder>/rings/doorbell             a FIFO that wakes the flusher
 //! ```
 
+use crate::complain::complain;
 use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
-use crate::open;
+use crate::open::{self, PRIVATE};
 use crate::reader::is_role;
-use rustix::fs::FileType;
+use rustix::fs::{FileType, OFlags, RenameFlags};
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
-use std::io;
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -75,9 +79,22 @@ pub(crate) fn shm_path(stem: &str) -> PathBuf {
     Path::new(SHM_FOLDER).join(format!("lastwords.{stem}"))
 }
 
-/// The folder used where none is named: `<temp dir>/<app>/logs`.
+/// The folder used where none is named: the first one of `LOGS_DIRECTORY`, which systemd makes for a service with
+/// `LogsDirectory=`, else `<temp dir>/<app>/logs`.
 #[must_use]
 pub fn default_path(app: &str) -> PathBuf {
+    service_path().unwrap_or_else(|| temporary_path(app))
+}
+
+/// The folder that the service manager made for the logs of this service; of several, which are separated by colons, the first.
+pub(crate) fn service_path() -> Option<PathBuf> {
+    let folders = std::env::var_os("LOGS_DIRECTORY")?;
+    let first = folders.as_bytes().split(|byte| *byte == b':').next().filter(|first| !first.is_empty())?;
+    Some(PathBuf::from(OsString::from_vec(first.to_vec()))).filter(|path| path.is_absolute())
+}
+
+/// `<temp dir>/<app>/logs`.
+pub(crate) fn temporary_path(app: &str) -> PathBuf {
     std::env::temp_dir().join(app).join("logs")
 }
 
@@ -136,6 +153,70 @@ impl Folder {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("open the folder", rings)(error)),
             _ => Ok(Folder { path, rings }),
         }
+    }
+
+    /// A folder that holds ring files itself: a copy, the rings folder of a log folder, or rings that are kept elsewhere. For
+    /// reading only.
+    ///
+    /// # Errors
+    /// As [`Folder::open`].
+    pub fn open_rings(path: &Path) -> Result<Folder> {
+        let Folder { path, .. } = Folder::open(path)?;
+        Ok(Folder { rings: path.clone(), path })
+    }
+
+    /// The same folder with its rings where the log folder says that they are, see [`Folder::note_rings`]. What it says counts
+    /// only as far as it leads to a folder of the same owner: whoever looks at somebody else's logs is led nowhere.
+    ///
+    /// # Errors
+    /// [`Error::Folder`] if it leads elsewhere.
+    pub fn with_noted_rings(self) -> Result<Folder> {
+        let note = self.path.join(RINGS_NOTE);
+        let Some(rings) = read_note(&note) else { return Ok(self) };
+        let owner = |path: &Path| Some(open::look(path).ok()?.st_uid);
+        match (open::look(&rings), owner(&self.path)) {
+            // In memory, and the machine has been started since.
+            (Err(error), _) if error.kind() == io::ErrorKind::NotFound => Ok(self),
+            (Ok(found), Some(owner)) if found.st_uid == owner && is_folder(found.st_mode) => {
+                open::hold(&rings).map_err(Error::io("open the folder", &rings))?;
+                Ok(Folder { rings, ..self })
+            }
+            _ => {
+                let why = format!("{} leads to {}, which is no folder of the same owner", note.display(), rings.display());
+                Err(Error::folder(&self.path, why))
+            }
+        }
+    }
+
+    /// Notes in the log folder where the rings are, for tools: in a file of its own where they are not in the log folder, else
+    /// nowhere.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written.
+    pub(crate) fn note_rings(&self) -> Result<()> {
+        let note = self.path.join(RINGS_NOTE);
+        let (usual, noted) = (self.rings == self.path.join("rings"), read_note(&note));
+        if noted.as_deref() == (!usual).then_some(self.rings.as_path()) {
+            return Ok(());
+        }
+        if let Some(noted) = noted.filter(|noted| open::look(noted).is_ok()) {
+            let (noted, now) = (noted.display(), self.rings.display());
+            complain(format_args!("the rings of {} were in {noted} until now; from now on they are in {now}", self.path.display()));
+        }
+        if usual {
+            return open::remove(&note).map_err(Error::io("remove", note));
+        }
+        let temporary = self.path.join(format!(".{RINGS_NOTE}.{}.new", std::process::id()));
+        let failed = || Error::io("write", &temporary);
+        let mut file = open::file(&temporary, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, PRIVATE).map_err(failed())?;
+        file.write_all(self.rings.as_os_str().as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(failed())?;
+        open::rename(&temporary, &note, RenameFlags::empty()).map_err(Error::io("write", note))
+    }
+
+    /// Whether anybody has logged to it: there is a folder of rings.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        open::look(&self.rings).is_ok_and(|found| is_folder(found.st_mode))
     }
 
     /// Looks whether the two folders are still at their paths; where another one of the same owner is there, that one counts
@@ -235,6 +316,22 @@ impl Folder {
         files.sort();
         Ok(files)
     }
+}
+
+/// The file that says where the rings are which are not in the log folder: an absolute path and a newline.
+const RINGS_NOTE: &str = "rings.path";
+/// A longer one is none of ours.
+const NOTE_MAX: u64 = 4097;
+
+fn read_note(note: &Path) -> Option<PathBuf> {
+    let mut text = Vec::new();
+    open::to_read(note).ok()?.take(NOTE_MAX).read_to_end(&mut text).ok()?;
+    let path = PathBuf::from(OsString::from_vec(text.strip_suffix(b"\n")?.to_vec()));
+    (path.is_absolute() && !path.as_os_str().as_bytes().contains(&0)).then_some(path)
+}
+
+fn is_folder(mode: u32) -> bool {
+    FileType::from_raw_mode(mode) == FileType::Directory
 }
 
 /// Makes durable what was made, renamed and removed in the folder at `path`.

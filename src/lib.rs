@@ -75,6 +75,7 @@ not_under_loom! {
     mod configfile;
     mod decode;
     mod directives;
+    mod escaped;
     mod facade;
     mod field;
     mod format;
@@ -100,6 +101,7 @@ not_under_loom! {
     pub use config::{Builder, Flusher, builder, init, init_from_env};
     pub use directives::{Directives, ParseDirectivesError};
     pub use error::{Error, Result};
+    pub use escaped::{escaped, escaped_path};
     pub use format::Format;
     pub use full::FullPolicy;
     pub use level::Level;

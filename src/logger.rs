@@ -516,7 +516,19 @@ impl Logger {
             futex::wait(&self.control.progress, seen, left.min(Duration::from_millis(20)));
         };
         self.control.waiters.fetch_sub(1, Ordering::SeqCst);
-        if done { Ok(()) } else { Err(Error::FlushTimeout { seconds: timeout.as_secs() }) }
+        if done { Ok(()) } else { Err(self.flush_timeout(start.elapsed())) }
+    }
+
+    /// What was waited for in vain.
+    fn flush_timeout(&self, waited: Duration) -> Error {
+        let flusher = match Holder::read(&self.folder).filter(Holder::may_live) {
+            None => "nobody flushes the folder: start `lastwords flush`, or a process that may flush".to_owned(),
+            Some(holder) => {
+                let ms = clock::boottime_ns().saturating_sub(holder.heartbeat_ns) / 1_000_000;
+                format!("its flusher is pid {}, whose last pass was {ms} ms ago", holder.process.pid)
+            }
+        };
+        Error::FlushTimeout { waited, file: self.folder.log_file(&self.builder.role), flusher }
     }
 }
 

@@ -22,6 +22,10 @@ macro_rules! mutants {
 }
 
 mutants! {
+    /// The crash file that was just written is removed as any other.
+    CrashFileLost = "crash-file-lost",
+    /// A rotated file keeps the space that was reserved behind its end.
+    ReservedKept = "reserved-kept",
     /// LANE:A comes after LANE:C.
     ReservedLate = "reserved-late",
     /// LANE:B is missing: the slot never becomes BUSY.

@@ -135,7 +135,9 @@ impl<S: Source> RingReader<S> {
         fill(&source, &mut bytes, 0).map_err(Error::io("read the ring", path))?;
         let header: RingHeader = bytemuck::pod_read_unaligned(&bytes);
         let geometry = validate(&header, &bytes).map_err(|why| Error::not_a_ring(path, why))?;
-        Ok(RingReader { source, path: path.to_owned(), entry: path.to_owned(), header, geometry })
+        // What is beside it is looked for in its folder, which a bare name does not tell.
+        let entry = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Ok(RingReader { source, path: path.to_owned(), entry, header, geometry })
     }
 
     /// The same reader for a ring whose entry in its folder is not where its bytes are.

@@ -3,9 +3,15 @@
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use lastwords::Result;
-use lastwords::folder::{Folder, default_path};
+use lastwords::folder::Folder;
+use lastwords::{FullPolicy, Result};
+use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
+
+/// An hour, as for the setting of this name.
+pub(crate) const DURABLE_MAX: u64 = 3_600_000;
 
 const EXIT_CODES: &str = "Exit status: 0 done, 1 nothing to do, 2 wrong usage or an error, 3 damage was found.";
 
@@ -48,8 +54,8 @@ pub(crate) struct Flush {
     #[arg(long)]
     pub(crate) once: bool,
     /// Sync rings, journal and log files this often, whatever the processes wish for; 0 for never [default: the shortest
-    /// time that a process wishes for, else never]
-    #[arg(long, env = "LASTWORDS_DURABLE", value_name = "MS", value_parser = RangedU64ValueParser::<u32>::new().range(..=3_600_000))]
+    /// time that a process wishes for, else never; LASTWORDS_DURABLE]
+    #[arg(long, value_name = "MS", value_parser = RangedU64ValueParser::<u32>::new().range(..=DURABLE_MAX))]
     pub(crate) durable: Option<u32>,
     #[command(flatten)]
     pub(crate) logs: Logs,
@@ -132,23 +138,53 @@ pub(crate) struct Level {
 
 /// Log each line of standard input.
 ///
-/// The level is recognised from common prefixes (error:, WARNING, [debug] …), the text stays unchanged. Every line
-/// that was read is safe at once, whatever kills this process.
+/// The level is recognised: error:, WARNING, [debug], level=error, <3>, JSON, glog, PostgreSQL, behind colours too. The text
+/// stays unchanged. Every line that was read is safe at once, whatever kills this process. Where the log cannot keep up it
+/// waits, and so does the program before it. Ctrl-C is for that program: all that it still says is logged, and a second
+/// Ctrl-C ends this one. SIGTERM and SIGHUP take what is in the pipe, for 2 s at most.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cargo build -vv 2>&1 | lastwords pipe --role build --dir logs\n  \
-                        ./worker 2>&1 | lastwords pipe --role worker --tee")]
+                        ./worker 2>&1 | lastwords pipe --role worker --tee\n  \
+                        npm test 2>&1 | lastwords pipe --role test --strip-colour")]
 pub(crate) struct Pipe {
-    /// Role: the log file is ROLE.log.
-    #[arg(long, env = "LASTWORDS_ROLE", default_value = "worker")]
-    pub(crate) role: String,
-    /// Level of lines without a prefix.
+    /// Role: the log file is ROLE.log [default: LASTWORDS_ROLE, else worker]
+    #[arg(long)]
+    pub(crate) role: Option<String>,
+    /// Level of lines without one.
     #[arg(long, default_value = "info")]
     pub(crate) level: lastwords::Level,
     /// Also copy the lines to standard output.
     #[arg(long)]
     pub(crate) tee: bool,
+    /// Leave terminal colours out of the log. The copy of --tee keeps them.
+    #[arg(long, alias = "strip-color")]
+    pub(crate) strip_colour: bool,
+    /// What to do where the log cannot keep up: wait for as long as it takes, block (for 100 ms, then overwrite the oldest),
+    /// drop_newest, or overwrite. LASTWORDS_FULL_POLICY does not count here.
+    #[arg(long, default_value = "wait", value_name = "POLICY")]
+    pub(crate) full_policy: PipePolicy,
     #[command(flatten)]
     pub(crate) place: Place,
+}
+
+/// What `lastwords pipe` does where the log cannot keep up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PipePolicy {
+    /// It does not read on, for as long as it takes.
+    Wait,
+    /// The policy of a ring.
+    Ring(FullPolicy),
+}
+
+impl FromStr for PipePolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<PipePolicy, String> {
+        match text {
+            "wait" => Ok(PipePolicy::Wait),
+            _ => text.parse().map(PipePolicy::Ring).map_err(|_| "expected wait, block, drop_newest or overwrite".to_owned()),
+        }
+    }
 }
 
 /// Let processes die while they log, and count every line afterwards.
@@ -245,8 +281,8 @@ impl How {
 /// Where the logs are.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
-    /// Log folder [default: <temp dir>/<app>/logs]
-    #[arg(long, env = "LASTWORDS_DIR", value_name = "FOLDER")]
+    /// Log folder [default: LASTWORDS_DIR, else the first of LOGS_DIRECTORY, else <temp dir>/<app>/logs]
+    #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
     /// Application whose default folder is meant.
     #[arg(long, default_value = "lastwords")]
@@ -254,25 +290,34 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn path(&self) -> PathBuf {
-        self.dir.clone().unwrap_or_else(|| default_path(&self.app))
+    /// Where a program would log that is told no more than this.
+    pub(crate) fn path(&self) -> Result<PathBuf> {
+        match &self.dir {
+            Some(path) => Ok(path.clone()),
+            None => lastwords::builder("worker").app(self.app.as_str()).log_folder(),
+        }
     }
+}
+
+/// A variable that is not empty.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// Where the rings are.
 #[derive(Debug, Args)]
 pub(crate) struct Rings {
-    /// Folder of the rings, if the processes keep them elsewhere [default: rings/ in the log folder]
-    #[arg(long = "rings", env = "LASTWORDS_RINGS", value_name = "FOLDER")]
+    /// Folder of the rings, if the processes keep them elsewhere [default: LASTWORDS_RINGS, else what the log folder says]
+    #[arg(long = "rings", value_name = "FOLDER")]
     path: Option<PathBuf>,
 }
 
 impl Rings {
     /// The log folder with its rings in the place that was named.
     pub(crate) fn of(&self, folder: Folder) -> Result<Folder> {
-        match &self.path {
-            Some(path) => folder.with_rings(path),
-            None => Ok(folder),
+        match self.path.clone().or_else(|| variable("LASTWORDS_RINGS").map(PathBuf::from)) {
+            Some(path) => folder.with_rings(&path),
+            None => folder.with_noted_rings(),
         }
     }
 }
@@ -290,8 +335,13 @@ pub(crate) struct Logs {
 }
 
 impl Logs {
+    /// Where the folder is to be.
+    pub(crate) fn path(&self) -> Result<PathBuf> {
+        self.folder.clone().map_or_else(|| self.place.path(), Ok)
+    }
+
     /// The folder, which must exist.
     pub(crate) fn open(&self) -> Result<Folder> {
-        self.rings.of(Folder::open(&self.folder.clone().unwrap_or_else(|| self.place.path()))?)
+        self.rings.of(Folder::open(&self.path()?)?)
     }
 }

@@ -6,7 +6,7 @@ use crate::table::table;
 use lastwords::flush::status::RingStatus;
 use lastwords::folder::Folder;
 use lastwords::reader::RingReader;
-use lastwords::{Directives, Error, Level, Result};
+use lastwords::{Directives, Error, Level, Result, escaped, escaped_path};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ struct Running {
 }
 
 pub(crate) fn run(arguments: &cli::Level) -> Result<Exit> {
-    let folder = arguments.rings.of(Folder::open(&arguments.place.path())?)?;
+    let folder = arguments.rings.of(Folder::open(&arguments.place.path()?)?)?;
     let mut running = running(&folder)?;
     let is_target = |text: &str| running.iter().any(|found| found.is(text));
     let (target, directives) = match (&arguments.target, &arguments.directives) {
@@ -38,8 +38,8 @@ pub(crate) fn run(arguments: &cli::Level) -> Result<Exit> {
         folder.ring_doorbell();
     }
     if running.is_empty() {
-        let whom = target.map_or_else(String::new, |target| format!(" with role or pid {}", target.escape_default()));
-        eprintln!("no running process{whom} in {}", folder.path().display());
+        let whom = target.map_or_else(String::new, |target| format!(" with role or pid {}", escaped(target)));
+        eprintln!("no running process{whom} in {}", escaped_path(folder.path()));
         if arguments.directives.is_none() && target.is_some() {
             eprintln!("expected a role, a pid, a level, or directives as in \"info,hyper=warn\"");
         }
@@ -102,7 +102,7 @@ fn show(running: &[Running], json: bool) {
         if json {
             text += &format!("{}\n", json!({ "role": status.role, "pid": status.pid, "log": log, "record": record }));
         } else {
-            rows.push([status.role.clone(), status.pid.to_string(), log, record]);
+            rows.push([escaped(&status.role), status.pid.to_string(), escaped(&log), record]);
         }
     }
     if !json {

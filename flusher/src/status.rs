@@ -8,7 +8,7 @@ use lastwords::flush::status::RingStatus;
 use lastwords::holder::Holder;
 use lastwords::process::boot_id;
 use lastwords::reader::RingReader;
-use lastwords::{Error, Level, Result};
+use lastwords::{Error, Level, Result, escaped};
 use serde_json::{Value, json};
 use std::io::{self, ErrorKind, Write};
 
@@ -90,16 +90,16 @@ fn show(flusher: Option<Holder>, rings: &[(String, RingStatus)]) -> String {
     let mut rows = vec![titles.map(str::to_owned)];
     rows.extend(rings.iter().map(|(_, status)| {
         [
-            status.role.clone(),
+            escaped(&status.role),
             status.pid.to_string(),
-            status.state.clone(),
+            escaped(&status.state),
             format!("{:.0}%", status.fill * 100.0),
             status.records.to_string(),
             status.finer.to_string(),
             status.lost.to_string(),
             status.late.to_string(),
             format!("{:.1} ms", status.lag.as_secs_f64() * 1e3),
-            status.filter.directives.to_string(),
+            escaped(&status.filter.directives.to_string()),
             record(status),
         ]
     }));

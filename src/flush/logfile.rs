@@ -275,6 +275,17 @@ impl LogFile {
         }
     }
 
+    /// Gives back the space that was reserved behind the end of a file that gets no more lines. Not where somebody else has
+    /// written to it: that is not to be cut off.
+    pub fn release_reserved(&mut self) {
+        let (size, reserved) = (self.size, std::mem::take(&mut self.reserved));
+        if reserved > size && !mutant::is(Mutant::ReservedKept) {
+            let _ = self.file().and_then(|file| {
+                if file.metadata()?.len() == size { file.set_len(size) } else { Ok(()) }
+            });
+        }
+    }
+
     /// Applies an append of the journal again. Where the file is the one that was meant, what is missing is written;
     /// where somebody replaced or changed it, all bytes go to its end.
     ///

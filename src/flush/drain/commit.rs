@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::flush::apply;
 use crate::flush::journal::{Change, Entry};
 use crate::flush::output::Output;
-use crate::flush::rotation::plan_rotation;
+use crate::flush::rotation::{plan_rotation, remove_beyond};
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
 use crate::open;
@@ -124,12 +124,15 @@ impl Drain {
         // keep the others from being drained.
         self.journal.write(&[changes.as_slice(), &self.positions()].concat(), &[])?;
         let entry = Entry { epoch: 0, boot_id: boot_id(), changes, bytes: Vec::new() };
-        self.outputs[output].file = None;
+        if let Some(mut file) = self.outputs[output].file.take() {
+            file.release_reserved();
+        }
         self.durable.named();
         if let Err(error) = apply::apply(&self.folder, &entry) {
             self.stuck = Some(entry);
             return Err(error);
         }
+        remove_beyond(&self.folder, &self.outputs[output].log, self.outputs[output].rotate_keep);
         self.outputs[output].refresh(&self.folder).map(|_| ())
     }
 
