@@ -2,6 +2,7 @@
 
 use crate::complain::complain;
 use crate::error::{Error, Result};
+use crate::escaped::escaped;
 use crate::folder::{Folder, default_path, service_path, temporary_path};
 use crate::format::Format;
 use crate::full::FullPolicy;
@@ -317,7 +318,15 @@ impl Builder {
     /// [`Error::Setting`] for a value that cannot be, [`Error::AlreadyInitialised`] at the second call,
     /// [`Error::Folder`] and [`Error::Io`] if the ring cannot be made.
     pub fn init(self) -> Result<()> {
-        crate::registry::init(self.resolve()?)
+        let mut builder = self.resolve()?;
+        let from_rust = if builder.settings.log.is_none() { rust_log() } else { None };
+        builder.settings.log = builder.settings.log.or(from_rust.clone());
+        crate::registry::init(builder)?;
+        if let Some(log) = from_rust {
+            let text = format!("lastwords: what is written is chosen by RUST_LOG: {log}");
+            crate::site::record_bytes(Level::INFO, "lastwords", text.as_bytes());
+        }
+        Ok(())
     }
 
     /// With what the environment and the configuration file say where the builder was told nothing.
@@ -456,6 +465,19 @@ impl Builder {
     }
 }
 
+
+/// What `RUST_LOG` says, where nothing else says what is written. What it does not name stays at the default. Other libraries know
+/// more forms of it, so one that cannot be read here is told and keeps no program from starting.
+fn rust_log() -> Option<String> {
+    let text = env::var("RUST_LOG").ok().filter(|text| !text.is_empty())?;
+    match Directives::parse(&text, Level::INFO) {
+        Ok(directives) => Some(directives.to_string()),
+        Err(error) => {
+            complain(format_args!("RUST_LOG is not heeded: {}", escaped(&error.to_string())));
+            None
+        }
+    }
+}
 
 /// A builder for `role`, which names the log files: `<role>.log`, `<role>.jsonl`.
 pub fn builder(role: impl Into<String>) -> Builder {

@@ -92,12 +92,19 @@ impl FromStr for Directives {
     type Err = ParseDirectivesError;
 
     fn from_str(text: &str) -> Result<Directives, ParseDirectivesError> {
+        Directives::parse(text, UNNAMED)
+    }
+}
+
+impl Directives {
+    /// The directives in a text; `unnamed` is the level of what none of them matches.
+    pub(crate) fn parse(text: &str, unnamed: Level) -> Result<Directives, ParseDirectivesError> {
         let shown = text.escape_default();
         if text.contains('/') {
             let message = format!("\"{shown}\" found, expected directives without a regular expression after a \"/\"");
             return Err(ParseDirectivesError { message });
         }
-        let mut directives = Directives::from(UNNAMED);
+        let mut directives = Directives::from(unnamed);
         let mut any = false;
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             any = true;

@@ -15,6 +15,20 @@ pub fn escaped_path(path: &Path) -> String {
     escaped(&path.to_string_lossy())
 }
 
+/// JSON with all such characters by their numbers, `\u202e`; whoever reads the JSON gets them.
+#[must_use]
+pub fn escaped_json(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() || drives(character) {
+            shown += &format!("\\u{:04x}", u32::from(character));
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 /// The same for a message of several lines.
 pub(crate) fn escaped_lines(text: &str) -> String {
     escape(text, |character| character == '\n')
@@ -45,6 +59,7 @@ mod tests {
     fn what_drives_a_terminal_is_shown_by_its_number() {
         assert_eq!(escaped("a\x1b[2J\nb\u{9b}c\u{202e}d\te"), "a\\u{1b}[2J\\u{a}b\\u{9b}c\\u{202e}d\\u{9}e");
         assert_eq!(escaped("häuser-日本 \"x\" \\"), "häuser-日本 \"x\" \\");
+        assert_eq!(escaped_json("{\"a\":\"\u{9b}\u{202e}\"}"), "{\"a\":\"\\u009b\\u202e\"}");
         assert_eq!(escaped_lines("a\nb\r"), "a\nb\\u{d}");
     }
 }

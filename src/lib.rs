@@ -101,7 +101,7 @@ not_under_loom! {
     pub use config::{Builder, Flusher, builder, init, init_from_env};
     pub use directives::{Directives, ParseDirectivesError};
     pub use error::{Error, Result};
-    pub use escaped::{escaped, escaped_path};
+    pub use escaped::{escaped, escaped_json, escaped_path};
     pub use format::Format;
     pub use full::FullPolicy;
     pub use level::Level;
@@ -111,7 +111,7 @@ not_under_loom! {
     pub use site::record_bytes;
     pub use thread::name_thread;
     #[cfg(feature = "tracing")]
-    pub use tracing::{TracingLayer, tracing_layer};
+    pub use tracing::{TracingLayer, init_tracing, tracing_layer};
     #[doc(hidden)]
     pub use site::Site;
 

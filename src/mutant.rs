@@ -26,6 +26,8 @@ mutants! {
     CrashFileLost = "crash-file-lost",
     /// A rotated file keeps the space that was reserved behind its end.
     ReservedKept = "reserved-kept",
+    /// The line about an earlier run stands above every ring that was found dead.
+    AlwaysEarlier = "always-earlier",
     /// LANE:A comes after LANE:C.
     ReservedLate = "reserved-late",
     /// LANE:B is missing: the slot never becomes BUSY.

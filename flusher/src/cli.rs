@@ -96,7 +96,8 @@ pub(crate) struct Recover {
 /// Show every ring of a log folder, and who flushes.
 ///
 /// For each ring: its process and how it ended, how full it is, how many records it has had, how many of them were lost
-/// or came late, how old the oldest one is that is not in its log file yet, and what is recorded. Exits with 0 if there
+/// or came late, how many are not in its log file yet (of a process that ended too) and how old the oldest of them is, what is
+/// recorded, when the process began, and its command. Exits with 0 if there
 /// are rings, 1 if there are none, 3 if one cannot be read.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lastwords status /var/log/app\n  lastwords status --json --dir /var/log/app")]
@@ -104,6 +105,9 @@ pub(crate) struct Status {
     /// One JSON object instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Look again every second, until it is ended.
+    #[arg(long)]
+    pub(crate) watch: bool,
     #[command(flatten)]
     pub(crate) logs: Logs,
 }
@@ -111,11 +115,12 @@ pub(crate) struct Status {
 /// Show or change what running processes write and record.
 ///
 /// A change counts from the next record on, without a restart. A single argument is a role or a pid if a running process
-/// has it, else a level or directives that are meant for all. Exits with 0 if a process was found, else with 1.
+/// has it, else a level or directives that are meant for all. Each change is a line in the log of the role. Exits with 0 if a process was found, else with 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lastwords level --dir /var/log/app                       show\n  \
                         lastwords level --dir /var/log/app debug                 all processes\n  \
                         lastwords level --dir /var/log/app worker info,hyper=warn\n  \
+                        lastwords level --dir /var/log/app worker --reset\n  \
                         lastwords level --dir /var/log/app 4157 --record trace   finer records, in its ring alone")]
 pub(crate) struct Level {
     /// Role or pid [default: all processes]
@@ -124,6 +129,9 @@ pub(crate) struct Level {
     /// What is written to the log files from now on.
     #[arg(value_name = "DIRECTIVES")]
     pub(crate) directives: Option<String>,
+    /// Back to what the processes began with: builder, environment, configuration file.
+    #[arg(long, conflicts_with_all = ["directives", "record"])]
+    pub(crate) reset: bool,
     /// What is recorded besides, in the ring alone: a level, or off.
     #[arg(long, value_name = "LEVEL")]
     pub(crate) record: Option<lastwords::Level>,
@@ -182,7 +190,10 @@ impl FromStr for PipePolicy {
     fn from_str(text: &str) -> std::result::Result<PipePolicy, String> {
         match text {
             "wait" => Ok(PipePolicy::Wait),
-            _ => text.parse().map(PipePolicy::Ring).map_err(|_| "expected wait, block, drop_newest or overwrite".to_owned()),
+            _ => text
+                .parse()
+                .map(PipePolicy::Ring)
+                .map_err(|_| "expected wait, block, drop_newest or overwrite".to_owned()),
         }
     }
 }
@@ -193,8 +204,10 @@ impl FromStr for PipePolicy {
 /// process that flushes is killed. The rest is drained, every line of every file is checked, and a table says what was
 /// found. Exits with 0 only if nothing is missing, torn or doubled, and every death left something to recover.
 #[derive(Debug, Args)]
-#[command(after_help = "The files stay where they are; they take at most 2 GiB.\n\nExamples:\n  lastwords demo\n  \
-                        lastwords demo --seconds 10 --threads 4 --dir /var/tmp/demo")]
+#[command(
+    after_help = "Without --remove the files stay where they are; they take at most 2 GiB.\n\nExamples:\n  lastwords demo\n  \
+                        lastwords demo --seconds 10 --threads 4 --dir /var/tmp/demo"
+)]
 pub(crate) struct Demo {
     /// Seconds for which the processes log.
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..=3600))]
@@ -205,6 +218,9 @@ pub(crate) struct Demo {
     /// Folder for all files, new or empty [default: a fresh one under the temporary folder]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
+    /// Remove all files at the end, if nothing was found missing.
+    #[arg(long)]
+    pub(crate) remove: bool,
     /// Where the rings are: files beside the logs, files in memory, or named shared memory.
     #[arg(long, default_value = "file")]
     pub(crate) memory: DemoMemory,

@@ -79,7 +79,9 @@ fn awaited(arguments: &Flush, stop: &AtomicBool) -> Result<Option<Folder>> {
         match arguments.logs.open() {
             Ok(folder) if folder.is_used() => return Ok(Some(folder)),
             Err(error) if path.exists() => return Err(error),
-            Ok(_) | Err(_) if !said => say(format_args!("waiting for the first process that logs to {}", escaped_path(&path))),
+            Ok(_) | Err(_) if !said => {
+                say(format_args!("waiting for the first process that logs to {}", escaped_path(&path)))
+            }
             Ok(_) | Err(_) => {}
         }
         said = true;

@@ -35,7 +35,8 @@ const WORDS: [(&str, Level); 20] = [
 ];
 
 /// Names of the field that holds the level, in JSON and in `name=value`.
-const FIELDS: [&str; 8] = ["level", "severity", "lvl", "levelname", "loglevel", "log.level", "severity_text", "SeverityText"];
+const FIELDS: [&str; 8] =
+    ["level", "severity", "lvl", "levelname", "loglevel", "log.level", "severity_text", "SeverityText"];
 
 fn named(word: &[u8]) -> Option<Level> {
     WORDS.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(word)).map(|(_, level)| *level)
@@ -60,7 +61,11 @@ pub(crate) fn guess_level(line: &[u8]) -> Option<Level> {
     }
     let start = without_colours(&line[..line.len().min(LOOK_FAR)]);
     let start = start.trim_ascii_start();
-    syslog(start).or_else(|| glog(start)).or_else(|| postgresql(start)).or_else(|| prefixed(start)).or_else(|| assigned(start))
+    syslog(start)
+        .or_else(|| glog(start))
+        .or_else(|| postgresql(start))
+        .or_else(|| prefixed(start))
+        .or_else(|| assigned(start))
 }
 
 /// `<3>text`: a priority, with a facility as well.
@@ -83,7 +88,8 @@ fn glog(line: &[u8]) -> Option<Level> {
     };
     let digits = line[1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let time = line.get(digits + 2..digits + 10)?;
-    let is_time = time.iter().enumerate().all(|(n, byte)| if n % 3 == 2 { *byte == b':' } else { byte.is_ascii_digit() });
+    let is_time =
+        time.iter().enumerate().all(|(n, byte)| if n % 3 == 2 { *byte == b':' } else { byte.is_ascii_digit() });
     // Four digits of month and day, or eight where the year is shown.
     (matches!(digits, 4 | 8) && line[digits + 1] == b' ' && is_time).then_some(level)
 }
@@ -103,10 +109,13 @@ fn postgresql(line: &[u8]) -> Option<Level> {
     if !line.first()?.is_ascii_digit() {
         return None;
     }
-    let found = |mark: &[u8]| {
-        line.windows(mark.len() + 1).position(|part| &part[1..] == mark && b" ]\t:".contains(&part[0]))
-    };
-    MARKS.iter().filter_map(|(mark, level)| found(mark).map(|at| (at, *level))).min_by_key(|(at, _)| *at).map(|(_, level)| level)
+    let found =
+        |mark: &[u8]| line.windows(mark.len() + 1).position(|part| &part[1..] == mark && b" ]\t:".contains(&part[0]));
+    MARKS
+        .iter()
+        .filter_map(|(mark, level)| found(mark).map(|at| (at, *level)))
+        .min_by_key(|(at, _)| *at)
+        .map(|(_, level)| level)
 }
 
 /// `time=… level=error msg=…`, also with quotes.

@@ -3,13 +3,17 @@
 use crate::cli;
 use crate::exit::Exit;
 use crate::table::table;
+use lastwords::event::Event;
+use lastwords::filter::{Destination, Filter};
 use lastwords::flush::status::RingStatus;
 use lastwords::folder::Folder;
+use lastwords::layout::ring_flag;
 use lastwords::reader::RingReader;
-use lastwords::{Directives, Error, Level, Result, escaped, escaped_path};
+use lastwords::{Directives, Error, Flusher, Format, Level, Memory, Result, escaped, escaped_path};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::time::Duration;
 
 /// A running process and its ring.
 struct Running {
@@ -27,13 +31,28 @@ pub(crate) fn run(arguments: &cli::Level) -> Result<Exit> {
     };
     let directives = directives.map(|text| text.parse::<Directives>()).transpose().map_err(refused)?;
     running.retain(|found| target.is_none_or(|target| found.is(target)));
-    let warnings: BTreeSet<String> =
-        directives.iter().flat_map(|given| running.iter().filter_map(|found| given.names_role(&found.status.role))).collect();
+    let warnings: BTreeSet<String> = directives
+        .iter()
+        .flat_map(|given| running.iter().filter_map(|found| given.names_role(&found.status.role)))
+        .collect();
     warnings.iter().for_each(|warning| eprintln!("{warning}"));
-    for found in running.iter_mut().filter(|_| directives.is_some() || arguments.record.is_some()) {
-        found.change(directives.as_ref(), arguments.record)?;
+    let changes = directives.is_some() || arguments.record.is_some() || arguments.reset;
+    for found in running.iter_mut().filter(|_| changes) {
+        let before = found.status.filter.clone();
+        let (directives, record) = match found.reader.first_filter()? {
+            Some(first) if arguments.reset => (Some(first.directives), Some(first.record)),
+            None if arguments.reset => {
+                eprintln!("the ring of pid {} does not hold what the process began with", found.status.pid);
+                continue;
+            }
+            _ => (directives.clone(), arguments.record),
+        };
+        found.change(directives.as_ref(), record)?;
+        if let Err(error) = found.tell(&folder, &before) {
+            eprintln!("the change counts, but the log does not say so: {error}");
+        }
     }
-    if directives.is_some() || arguments.record.is_some() {
+    if changes {
         // Whoever flushes has front ends of its own that follow.
         folder.ring_doorbell();
     }
@@ -90,6 +109,57 @@ impl Running {
             source,
         })
     }
+}
+
+impl Running {
+    /// Has the log say who changed what: as a record of this process, in the log files of the role as its process keeps them.
+    fn tell(&self, folder: &Folder, before: &Filter) -> Result<()> {
+        let (status, after) = (&self.status, &self.status.filter);
+        if before == after {
+            return Ok(());
+        }
+        let changed = |what: &str, from: String, to: String| (from != to).then(|| format!("{what} {from} -> {to}"));
+        let changes = [
+            changed("log", before.directives.to_string(), after.directives.to_string()),
+            changed("record", record_level(before), record_level(after)),
+        ];
+        let changes = changes.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let (user, pid) = (rustix::process::getuid().as_raw(), status.pid);
+        let text = format!("lastwords: level of pid {pid} changed by user {user} (lastwords level): {changes}");
+        let header = self.reader.header();
+        let log = lastwords::builder(status.role.as_str())
+            .app(self.reader.app())
+            .dir(folder.path())
+            .rings(folder.rings())
+            .flusher(Flusher::Never)
+            .log("info")
+            .record(Level::OFF)
+            .console(false)
+            .dev(false)
+            .memory(Memory::File)
+            .utc(header.flags & ring_flag::UTC != 0)
+            .format(Format::of_flags(header.flags))
+            .rotate_size(header.rotate_size.max(4096))
+            .rotate_keep(header.rotate_keep.clamp(1, 100))
+            .durable(Duration::from_millis(header.sync_ms.into()))
+            .slots_per_lane(8)
+            .lanes(3)
+            .open()?;
+        log.record(&Event {
+            level: Level::INFO,
+            destination: Destination::Write,
+            target: "lastwords",
+            file: "",
+            line: 0,
+            text: text.as_bytes(),
+            fields: &[],
+        });
+        Ok(())
+    }
+}
+
+fn record_level(filter: &Filter) -> String {
+    Directives::from(filter.record).to_string()
 }
 
 fn show(running: &[Running], json: bool) {

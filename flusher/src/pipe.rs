@@ -72,7 +72,9 @@ fn wait_for_the_log(until: &Until) -> Result<()> {
         match lastwords::flush() {
             Err(Error::FlushTimeout { .. }) if !until.is_over() => {
                 if !said {
-                    eprintln!("lastwords: the log does not keep up; waiting for whoever flushes it, nothing is lost meanwhile");
+                    eprintln!(
+                        "lastwords: the log does not keep up; waiting for whoever flushes it, nothing is lost meanwhile"
+                    );
                 }
                 said = true;
             }

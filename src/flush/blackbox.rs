@@ -109,6 +109,7 @@ impl BlackBox {
             ("black box of", format!("{}, pid {}, application {}", reader.role(), header.pid, reader.app())),
             ("process", report.ending()),
             ("command", format!("{:?}", reader.command()?)),
+            ("started in", reader.folder()?.unwrap_or_else(|| "unknown".to_owned())),
             ("logged from", time(header.created_ns)),
             ("last record", format!("{}, {seconds:.3} s later", time(self.newest_ns))),
             ("recorded", recorded(&control.filter())),
@@ -143,12 +144,9 @@ fn line(text: &mut Vec<u8>, stamp: &mut Stamp, recovered: &Recovered<'_>) {
     let Recovered { record, realtime_ns, pid, site, level_name, thread_name, .. } = recovered;
     render::head(text, stamp, *realtime_ns, *pid, record.level, *level_name);
     text.push(b'[');
-    match thread_name {
-        Some(name) => {
-            render::escape(text, String::from_utf8_lossy(name).replace('\n', "\\n").as_bytes());
-            text.push(b' ');
-        }
-        None => {}
+    if let Some(name) = thread_name {
+        render::escape(text, String::from_utf8_lossy(name).replace('\n', "\\n").as_bytes());
+        text.push(b' ');
     }
     text.extend_from_slice(record.thread.to_string().as_bytes());
     text.extend_from_slice(b"] ");

@@ -23,6 +23,12 @@ pub struct RingStatus {
     pub state: String,
     /// What is recorded.
     pub filter: Filter,
+    /// When the process made its ring, nanoseconds since 1970.
+    pub started_ns: u64,
+    /// Its command line, cut.
+    pub command: Vec<String>,
+    /// Records for the log file that are not in it yet.
+    pub unread: u64,
     /// How full the fullest lane is of records that wait for the flusher, from 0 to 1.
     pub fill: f64,
     /// Records that are meant for the log file.
@@ -56,6 +62,7 @@ impl RingStatus {
         };
         let slots = reader.geometry().slots();
         let waiting = |lane: &LaneSnapshot| lane.reserved.saturating_sub(lane.position.released).min(slots);
+        let unread = |lane: &LaneSnapshot| (lane.messages + 1).saturating_sub(lane.position.next_message.max(1));
         let fullest = lanes.iter().filter(written).map(waiting).max().unwrap_or(0);
         Ok(RingStatus {
             role: reader.role().to_owned(),
@@ -63,6 +70,9 @@ impl RingStatus {
             alive: verdict == Verdict::Alive,
             state: ending(verdict, &control),
             filter: control.filter(),
+            started_ns: reader.header().created_ns,
+            command: reader.command()?,
+            unread: lanes.iter().filter(written).map(unread).sum(),
             fill: fullest as f64 / slots as f64,
             records: messages(true),
             finer: messages(false),

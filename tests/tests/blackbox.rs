@@ -47,6 +47,7 @@ fn the_crash_file_holds_the_last_records_of_every_level_in_the_order_of_time() {
         "black box of worker",
         "died",
         "command      [",
+        &format!("started in   {}", std::env::current_dir().expect("a folder").display()),
         "actor\", \"worker\"",
         "info in the log files, trace in the ring",
         "67 records, 0 log calls",
@@ -216,7 +217,10 @@ fn the_crash_files_of_the_earliest_deaths_go_whenever_they_were_touched() {
     let _ = actor.end();
     recover(folder.path());
     let named = |path: &PathBuf| path.to_string_lossy().contains(&format!("worker-{}-2", actor.pid()));
-    assert_eq!((crash_files(folder.path()).len(), crash_files(folder.path()).iter().filter(|path| named(path)).count()), (5, 1));
+    assert_eq!(
+        (crash_files(folder.path()).len(), crash_files(folder.path()).iter().filter(|path| named(path)).count()),
+        (5, 1)
+    );
 }
 
 #[test]

@@ -3,13 +3,13 @@
 //! A pipe into `tee` or a log rotator loses what sits in its buffers when it is killed. Here every line that was read is
 //! in the log.
 
+use lastwords_tests::actor::Actor;
 use lastwords_tests::actor::{tool, wait_for};
 use lastwords_tests::logs::{Line, read};
 use lastwords_tests::scratch::Scratch;
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use lastwords_tests::actor::Actor;
-use rustix::process::{Pid, Signal, kill_process};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -109,7 +109,8 @@ fn forms_of_levels_are_recognised_and_colours_left_out_where_that_is_asked_for()
 
 /// A process that flushes the folder, stopped.
 fn stopped_flusher(folder: &Path) -> Actor {
-    let mut flusher = Actor::start(env!("CARGO_BIN_EXE_actor"), "host", folder, &["log:1", "flush", "line:ready", "wait"]);
+    let mut flusher =
+        Actor::start(env!("CARGO_BIN_EXE_actor"), "host", folder, &["log:1", "flush", "line:ready", "wait"]);
     assert_eq!(flusher.line(), "ready");
     flusher.signal(Signal::STOP);
     flusher

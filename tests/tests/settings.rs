@@ -123,9 +123,18 @@ fn errors(role: &str, folder: &Path, env: &[(&str, &str)], script: &[&str]) -> S
 #[test]
 fn a_variable_that_is_no_setting_is_named_once_with_the_one_that_was_meant() {
     let folder = Scratch::new("unknown-variable");
-    let env = [("LASTWORDS_LGO", "debug"), ("LASTWORDS_XYZZY", "1"), ("LASTWORDS_ROLE", "host"), ("LASTWORDS_CLOCK", "boottime")];
+    let env = [
+        ("LASTWORDS_LGO", "debug"),
+        ("LASTWORDS_XYZZY", "1"),
+        ("LASTWORDS_ROLE", "host"),
+        ("LASTWORDS_CLOCK", "boottime"),
+    ];
     let said = errors("host", folder.path(), &env, &["log:1", "role:second", "fork:1"]);
-    assert_eq!(said.matches("LASTWORDS_LGO is no setting and is ignored; did you mean LASTWORDS_LOG?").count(), 1, "{said}");
+    assert_eq!(
+        said.matches("LASTWORDS_LGO is no setting and is ignored; did you mean LASTWORDS_LOG?").count(),
+        1,
+        "{said}"
+    );
     assert_eq!(said.matches("LASTWORDS_XYZZY is no setting and is ignored\n").count(), 1, "{said}");
     assert!(!said.contains("LASTWORDS_ROLE") && !said.contains("LASTWORDS_CLOCK"), "{said}");
 }
@@ -150,9 +159,31 @@ fn sizes_and_truth_values_are_taken_as_people_write_them() {
 
 #[test]
 fn alarms_are_off_only_where_that_is_said() {
-    for (log, there) in [("hyper=warn", true), ("hyper", true), ("critical", true), ("off", false), ("off,hyper=warn", false)] {
+    for (log, there) in
+        [("hyper=warn", true), ("hyper", true), ("critical", true), ("off", false), ("off,hyper=warn", false)]
+    {
         let folder = Scratch::new("alarms");
         let found = messages(folder.path(), "host", &[("LASTWORDS_LOG", log)], &["error:a", "at:critical:b"]);
         assert_eq!(found, if there { &["b"][..] } else { &[] }, "{log}");
     }
+}
+
+#[test]
+fn the_variable_of_other_loggers_is_the_last_of_all_sources() {
+    let said = "lastwords: what is written is chosen by RUST_LOG: ";
+    for (env, expected) in [
+        (&[("RUST_LOG", "debug")][..], &["debug", "a", "b"][..]),
+        (&[("RUST_LOG", "hyper=trace")], &["info,hyper=trace", "b"]),
+        (&[("RUST_LOG", "debug"), ("LASTWORDS_LOG", "error")], &["b"]),
+        (&[("RUST_LOG", "inof")], &["b"]),
+        (&[("RUST_LOG", "a[span]=debug/regex")], &["b"]),
+    ] {
+        let folder = Scratch::new("rust-log");
+        let found = messages(folder.path(), "host", env, &["debug:a", "error:b"]);
+        let found: Vec<&str> = found.iter().map(|line| line.strip_prefix(said).unwrap_or(line)).collect();
+        assert_eq!(found, expected, "{env:?}");
+    }
+    let folder = Scratch::new("rust-log-wrong");
+    let complaint = errors("host", folder.path(), &[("RUST_LOG", "inof")], &["log:1"]);
+    assert!(complaint.contains("RUST_LOG is not heeded") && complaint.contains("\"info\""), "{complaint}");
 }

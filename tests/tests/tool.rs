@@ -42,14 +42,23 @@ fn a_folder_that_is_named_counts_more_than_the_variable() {
     ] {
         let here = text(here.path());
         let arguments = arguments.iter().map(|argument| if *argument == "HERE" { here.as_str() } else { argument });
-        let output = Command::new(TOOL).args(arguments.clone()).env("LASTWORDS_DIR", elsewhere.path()).output().expect("it runs");
+        let output = Command::new(TOOL)
+            .args(arguments.clone())
+            .env("LASTWORDS_DIR", elsewhere.path())
+            .output()
+            .expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{:?}: {said}", arguments.collect::<Vec<_>>());
     }
     assert_eq!(read(here.path(), "worker").len(), 6);
     // An empty variable says nothing.
     for name in ["LASTWORDS_DIR", "LASTWORDS_RINGS", "LASTWORDS_DURABLE", "LASTWORDS_ROLE"] {
-        let output = Command::new(TOOL).args(["flush", "--once", "--dir"]).arg(here.path()).env(name, "").output().expect("it runs");
+        let output = Command::new(TOOL)
+            .args(["flush", "--once", "--dir"])
+            .arg(here.path())
+            .env(name, "")
+            .output()
+            .expect("it runs");
         assert_eq!(output.status.code(), Some(1), "{name}: {output:?}");
     }
 }
@@ -86,7 +95,12 @@ fn rings_are_found_by_whatever_leads_to_them() {
     fs::copy(&ring, copies.path().join("copy.ring")).expect("copied");
     let bare = Command::new(TOOL).args(["recover", "copy.ring"]).current_dir(copies.path()).output().expect("it runs");
     assert_eq!((bare.status.code(), lines(&bare)), (Some(0), 5), "a bare name: {bare:?}");
-    for path in [folder.path().to_owned(), folder.path().join("rings"), copies.path().to_owned(), copies.path().join("copy.ring")] {
+    for path in [
+        folder.path().to_owned(),
+        folder.path().join("rings"),
+        copies.path().to_owned(),
+        copies.path().join("copy.ring"),
+    ] {
         let output = tool(TOOL, &["recover", &text(&path)]);
         assert_eq!((output.status.code(), lines(&output)), (Some(0), 5), "{}: {output:?}", path.display());
         let output = tool(TOOL, &["recover", "--black-box", &text(&path)]);
@@ -95,7 +109,8 @@ fn rings_are_found_by_whatever_leads_to_them() {
     let refused = tool(TOOL, &["recover", "--drain", &text(copies.path())]);
     assert_eq!(refused.status.code(), Some(2), "{refused:?}");
     // From within the folder of rings, and the drain too.
-    let within = Command::new(TOOL).args(["recover", "."]).current_dir(folder.path().join("rings")).output().expect("it runs");
+    let within =
+        Command::new(TOOL).args(["recover", "."]).current_dir(folder.path().join("rings")).output().expect("it runs");
     assert_eq!((within.status.code(), lines(&within)), (Some(0), 5), "{within:?}");
     assert_eq!(tool(TOOL, &["recover", "--drain", &text(&folder.path().join("rings"))]).status.code(), Some(0));
     assert_eq!(read(folder.path(), "worker").len(), 6);
@@ -107,7 +122,12 @@ fn a_bare_name_finds_the_long_message_beside_it() {
     let _ = run(ACTOR, "worker", folder.path(), &["flusher=never", "long:2000000", "kill"]);
     let rings_folder = folder.path().join("rings");
     let ring = rings(&rings_folder).remove(0);
-    let output = Command::new(TOOL).arg("recover").arg(ring.file_name().expect("a name")).current_dir(rings_folder).output().expect("it runs");
+    let output = Command::new(TOOL)
+        .arg("recover")
+        .arg(ring.file_name().expect("a name"))
+        .current_dir(rings_folder)
+        .output()
+        .expect("it runs");
     assert!(output.stdout.len() > 2_000_000, "{} bytes", output.stdout.len());
 }
 
@@ -120,7 +140,10 @@ fn a_truncated_ring_is_said_to_be_one() {
         let path = folder.path().join("cut.ring");
         fs::write(&path, &bytes[..length]).expect("written");
         for black_box in [false, true] {
-            let output = tool(TOOL, &[&["recover"][..], if black_box { &["--black-box"] } else { &[] }, &[&text(&path)]].concat());
+            let output = tool(
+                TOOL,
+                &[&["recover"][..], if black_box { &["--black-box"] } else { &[] }, &[&text(&path)]].concat(),
+            );
             assert_eq!(output.status.code(), Some(3), "{length} bytes: {output:?}");
             let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
             assert!(length == 100 || said.contains("truncated"), "{length} bytes: {said}");
@@ -133,7 +156,10 @@ fn the_log_folder_says_where_its_rings_are() {
     let (folder, memory) = (Scratch::new("noted"), Scratch::new("noted-rings"));
     let place = format!("rings={}", text(memory.path()));
     dead(folder.path(), &[&place]);
-    assert_eq!(fs::read_to_string(folder.path().join("rings.path")).expect("noted"), format!("{}\n", text(memory.path())));
+    assert_eq!(
+        fs::read_to_string(folder.path().join("rings.path")).expect("noted"),
+        format!("{}\n", text(memory.path()))
+    );
     for arguments in [&["status"][..], &["recover"], &["recover", "--black-box"]] {
         let output = tool(TOOL, &[arguments, &[&text(folder.path())]].concat());
         assert!(output.status.success() && !output.stdout.is_empty(), "{arguments:?}: {output:?}");
@@ -185,14 +211,29 @@ fn names_of_files_are_escaped_wherever_they_are_printed() {
     fs::rename(&ring, &hostile).expect("renamed");
     fs::write(ring.with_file_name("no\x1b[31m.ring"), "no ring").expect("written");
     let dir = text(folder.path());
-    for arguments in [&["status", &dir][..], &["status", "--json", &dir], &["recover", &dir], &["recover", "--black-box", &dir], &["level", "--dir", &dir], &["recover", &text(&hostile)], &["recover", "/no\x1bwhere"], &["status", "/no\x1bwhere"], &["level", "--dir", &dir, "a\x1bb"], &["flush", "--once", "/no\x1bwhere"]] {
+    for arguments in [
+        &["status", &dir][..],
+        &["status", "--json", &dir],
+        &["recover", &dir],
+        &["recover", "--black-box", &dir],
+        &["level", "--dir", &dir],
+        &["recover", &text(&hostile)],
+        &["recover", "/no\x1bwhere"],
+        &["status", "/no\x1bwhere"],
+        &["level", "--dir", &dir, "a\x1bb"],
+        &["flush", "--once", "/no\x1bwhere"],
+    ] {
         let output = tool(TOOL, arguments);
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said);
         assert!(!said.contains(['\x1b', '\u{202e}', '\u{9b}']), "{arguments:?}: {said:?}");
     }
     let said = tool(TOOL, &["recover", &dir]).stderr;
-    assert!(String::from_utf8_lossy(&said).contains("x\\u{1b}[2J\\u{a}\\u{202e}"), "{}", String::from_utf8_lossy(&said));
+    assert!(
+        String::from_utf8_lossy(&said).contains("x\\u{1b}[2J\\u{a}\\u{202e}"),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
 }
 
 fn flush(folder: &Path) -> (Child, BufReader<std::process::ChildStderr>) {
@@ -244,18 +285,27 @@ fn a_hang_up_ends_a_command_with_a_terminal_and_no_daemon() {
     let _ = run(ACTOR, "worker", folder.path(), &["log:1"]);
     let hang_up = |child: &Child| kill_process(Pid::from_child(child), Signal::HUP).expect("its own child");
     // setsid(1) takes the terminal away.
-    let mut child = Command::new("setsid").arg(TOOL).arg("flush").arg(folder.path()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut child = Command::new("setsid")
+        .arg(TOOL)
+        .arg("flush")
+        .arg(folder.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
     let mut output = BufReader::new(child.stderr.take().expect("piped"));
     assert!(said(&mut output).starts_with("flushing "));
     hang_up(&child);
-    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &["flusher=never", "log:1", "flush", "line:flushed", "wait"]);
+    let mut actor =
+        Actor::start(ACTOR, "worker", folder.path(), &["flusher=never", "log:1", "flush", "line:flushed", "wait"]);
     assert_eq!(actor.line(), "flushed", "it goes on");
     assert_eq!(end(child), Some(0));
     actor.go();
     let _ = actor.end();
     // script(1) gives a terminal, whose end is a hang-up.
     let script = format!("exec {TOOL} flush {}", text(folder.path()));
-    let Ok(mut child) = Command::new("script").args(["-qec", &script, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn() else {
+    let Ok(mut child) =
+        Command::new("script").args(["-qec", &script, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()
+    else {
         println!("not shown with a terminal: script(1) is missing");
         return;
     };
@@ -280,8 +330,37 @@ fn a_flush_that_fails_says_what_it_waited_for_and_how_long() {
     let mut flusher = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:ready", "wait"]);
     assert_eq!(flusher.line(), "ready");
     flusher.signal(Signal::STOP);
+    let stopped =
+        |task: fs::DirEntry| fs::read_to_string(task.path().join("stat")).is_ok_and(|stat| stat.contains(") T "));
+    let tasks = format!("/proc/{}/task", flusher.pid());
+    wait_for("the stop", || fs::read_dir(&tasks).ok()?.flatten().all(stopped).then_some(()));
     lastwords::info!(logger: log, "nor this");
     let error = log.flush().expect_err("the flusher is stopped").to_string();
-    assert!(error.contains("after 2.") && error.contains(&format!("pid {}, whose last pass was", flusher.pid())), "{error}");
+    assert!(
+        error.contains("after 2.") && error.contains(&format!("pid {}, whose last pass was", flusher.pid())),
+        "{error}"
+    );
     flusher.signal(Signal::CONT);
+}
+
+#[test]
+fn the_line_about_an_earlier_run_is_there_only_where_times_go_back() {
+    let folder = Scratch::new("earlier");
+    let about =
+        |folder: &Path| read(folder, "worker").iter().filter(|line| line.message.contains("earlier run")).count();
+    let flush_once = |folder: &Path| tool(TOOL, &["flush", "--once", &text(folder)]);
+    // Crashes and restarts, one after the other: every record is younger than what is there.
+    for _ in 0..3 {
+        let _ = run(ACTOR, "worker", folder.path(), &["log:5", "flush", "log:5", "kill"]);
+        let _ = flush_once(folder.path());
+        assert_eq!(about(folder.path()), 0);
+    }
+    // Records of a process that died while nobody flushed, below lines of a later one.
+    let (first, second) = (Scratch::new("earlier-first"), Scratch::new("earlier-second"));
+    dead(first.path(), &[]);
+    let _ = run(ACTOR, "worker", second.path(), &["log:5"]);
+    let ring = rings(&first.path().join("rings")).remove(0);
+    fs::copy(&ring, second.path().join("rings").join(ring.file_name().expect("a name"))).expect("copied");
+    let _ = flush_once(second.path());
+    assert_eq!(about(second.path()), 1);
 }

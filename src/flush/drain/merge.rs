@@ -96,6 +96,10 @@ impl Drain {
                 .collect();
             if let Some(first) = rings.first() {
                 let pid = self.rings[*first].reader.header().pid;
+                if !self.goes_back(role, &rings)? && !mutant::is(Mutant::AlwaysEarlier) {
+                    rings.into_iter().for_each(|ring| self.rings[ring].headed = true);
+                    continue;
+                }
                 self.line(role, clock::realtime_ns(), pid, Level::WARNING, &lines::earlier_run(rings.len()))?;
                 // A pass that fails from here on does not say it again.
                 rings.into_iter().for_each(|ring| self.rings[ring].headed = true);
@@ -107,6 +111,24 @@ impl Drain {
         self.report_drops(true)?;
         self.commit(Vec::new())?;
         self.finish_dead(true, pass)
+    }
+
+    /// Whether the oldest record of these rings is older than what their role's files end with.
+    fn goes_back(&mut self, role: usize, rings: &[usize]) -> Result<bool> {
+        let mut oldest = u64::MAX;
+        for ring in rings {
+            let ring = &mut self.rings[*ring];
+            let clocks: Vec<u64> = ring.lanes.iter().filter_map(|lane| lane.batch.next_clock()).collect();
+            oldest = clocks.into_iter().map(|clock| ring.realtime_ns(clock)).fold(oldest, u64::min);
+        }
+        let outputs: Vec<usize> = self.roles[role].outputs().collect();
+        for output in outputs {
+            self.outputs[output].look(&self.folder)?;
+            if self.outputs[output].goes_back_at(oldest)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Renders records up to the limit in their order.
