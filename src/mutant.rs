@@ -28,6 +28,8 @@ mutants! {
     ReservedKept = "reserved-kept",
     /// The line about an earlier run stands above every ring that was found dead.
     AlwaysEarlier = "always-earlier",
+    /// A filter that counts for a time is not ended.
+    FilterKept = "filter-kept",
     /// LANE:A comes after LANE:C.
     ReservedLate = "reserved-late",
     /// LANE:B is missing: the slot never becomes BUSY.

@@ -9,6 +9,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// An hour, as for the setting of this name.
 pub(crate) const DURABLE_MAX: u64 = 3_600_000;
@@ -120,6 +121,7 @@ pub(crate) struct Status {
 #[command(after_help = "Examples:\n  lastwords level --dir /var/log/app                       show\n  \
                         lastwords level --dir /var/log/app debug                 all processes\n  \
                         lastwords level --dir /var/log/app worker info,hyper=warn\n  \
+                        lastwords level --dir /var/log/app worker debug --for 10m\n  \
                         lastwords level --dir /var/log/app worker --reset\n  \
                         lastwords level --dir /var/log/app 4157 --record trace   finer records, in its ring alone")]
 pub(crate) struct Level {
@@ -129,6 +131,9 @@ pub(crate) struct Level {
     /// What is written to the log files from now on.
     #[arg(value_name = "DIRECTIVES")]
     pub(crate) directives: Option<String>,
+    /// Only for this long, as in 90s, 10m or 2h; whoever flushes takes the change back.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration, conflicts_with = "reset")]
+    pub(crate) time: Option<Duration>,
     /// Back to what the processes began with: builder, environment, configuration file.
     #[arg(long, conflicts_with_all = ["directives", "record"])]
     pub(crate) reset: bool,
@@ -313,6 +318,20 @@ impl Place {
             None => lastwords::builder("worker").app(self.app.as_str()).log_folder(),
         }
     }
+}
+
+/// A time with its unit, a day at most.
+fn duration(text: &str) -> std::result::Result<Duration, String> {
+    let wrong = || "expected a time as in 90s, 10m or 2h, a day at most".to_owned();
+    let (digits, unit) = text.split_at(text.bytes().take_while(u8::is_ascii_digit).count());
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(wrong()),
+    };
+    let total = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds));
+    total.filter(|total| (1..=86_400).contains(total)).map(Duration::from_secs).ok_or_else(wrong)
 }
 
 /// A variable that is not empty.

@@ -3,6 +3,7 @@
 use crate::cli;
 use crate::exit::Exit;
 use crate::table::table;
+use lastwords::clock::boottime_ns;
 use lastwords::event::Event;
 use lastwords::filter::{Destination, Filter};
 use lastwords::flush::status::RingStatus;
@@ -47,8 +48,8 @@ pub(crate) fn run(arguments: &cli::Level) -> Result<Exit> {
             }
             _ => (directives.clone(), arguments.record),
         };
-        found.change(directives.as_ref(), record)?;
-        if let Err(error) = found.tell(&folder, &before) {
+        found.change(directives.as_ref(), record, arguments.time)?;
+        if let Err(error) = found.tell(&folder, &before, arguments.time) {
             eprintln!("the change counts, but the log does not say so: {error}");
         }
     }
@@ -98,34 +99,32 @@ impl Running {
         self.status.role == target || self.status.pid.to_string() == target
     }
 
-    fn change(&mut self, directives: Option<&Directives>, record: Option<Level>) -> Result<()> {
+    fn change(&mut self, directives: Option<&Directives>, record: Option<Level>, time: Option<Duration>) -> Result<()> {
+        // What comes after it is what was there for good.
+        let then = self.reader.control()?.filter_end().map_or_else(|| self.status.filter.clone(), |(_, then)| then);
         let filter = &mut self.status.filter;
         filter.directives = directives.unwrap_or(&filter.directives).clone();
         filter.record = record.unwrap_or(filter.record);
+        let (ring, geometry) = (self.reader.source(), self.reader.geometry());
+        let written = match time {
+            None => filter.write(ring, geometry),
+            Some(time) => filter.write_until(boottime_ns() + time.as_nanos() as u64, &then, ring, geometry),
+        };
         let path = self.reader.path().to_owned();
-        filter.write(self.reader.source(), self.reader.geometry()).map_err(|source| Error::Io {
-            doing: "change the filter in",
-            path,
-            source,
-        })
+        written.map_err(|source| Error::Io { doing: "change the filter in", path, source })
     }
 }
 
 impl Running {
     /// Has the log say who changed what: as a record of this process, in the log files of the role as its process keeps them.
-    fn tell(&self, folder: &Folder, before: &Filter) -> Result<()> {
-        let (status, after) = (&self.status, &self.status.filter);
-        if before == after {
+    fn tell(&self, folder: &Folder, before: &Filter, time: Option<Duration>) -> Result<()> {
+        let (status, changes) = (&self.status, before.changes_to(&self.status.filter));
+        if changes.is_empty() {
             return Ok(());
         }
-        let changed = |what: &str, from: String, to: String| (from != to).then(|| format!("{what} {from} -> {to}"));
-        let changes = [
-            changed("log", before.directives.to_string(), after.directives.to_string()),
-            changed("record", record_level(before), record_level(after)),
-        ];
-        let changes = changes.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let time = time.map_or_else(String::new, |time| format!(" for {} s", time.as_secs()));
         let (user, pid) = (rustix::process::getuid().as_raw(), status.pid);
-        let text = format!("lastwords: level of pid {pid} changed by user {user} (lastwords level): {changes}");
+        let text = format!("lastwords: level of pid {pid} changed by user {user} (lastwords level){time}: {changes}");
         let header = self.reader.header();
         let log = lastwords::builder(status.role.as_str())
             .app(self.reader.app())
@@ -156,10 +155,6 @@ impl Running {
         });
         Ok(())
     }
-}
-
-fn record_level(filter: &Filter) -> String {
-    Directives::from(filter.record).to_string()
 }
 
 fn show(running: &[Running], json: bool) {

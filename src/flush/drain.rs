@@ -19,12 +19,13 @@ use crate::folder::{Folder, SHM_ENDING};
 use crate::logger::{ARMED_ANY, ARMED_URGENT};
 use crate::mutant::{self, Mutant};
 use crate::open;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 mod commit;
 mod disk;
+mod filters;
 mod merge;
 mod pull;
 
@@ -93,6 +94,8 @@ pub struct Drain {
     /// UUIDs of rings that are not kept open but are open now, the oldest use first.
     recent: VecDeque<[u8; 16]>,
     durable: Durable,
+    /// By ring: until when its filter counts, where it has an end.
+    filter_ends: HashMap<[u8; 16], Option<u64>>,
     /// The last pass failed: records wait in the rings.
     waiting: bool,
     journal_left: JournalLeft,
@@ -125,6 +128,7 @@ impl Drain {
             notes: Vec::new(),
             stuck,
             trouble,
+            filter_ends: HashMap::new(),
             scales: Scales::new(),
             floor: 0,
             since_ns,
@@ -188,6 +192,7 @@ impl Drain {
         let (start, now) = (clock::now(), Instant::now());
         self.floor = if mutant::is(Mutant::HeldForEver) { 0 } else { start.saturating_sub(self.hold_limit) };
         self.rescan(now)?;
+        self.end_filters()?;
         let limit = self.read_all(start, now)?;
         let mut pass = Pass::default();
         self.merge_earlier(&mut pass)?;
@@ -235,7 +240,7 @@ impl Drain {
         let died = |ring: &mut Follow| ring.look(now).is_err() || ring.dead.is_some();
         let changed = open::look(&self.folder.rings())
             .map_or(true, |found| self.listed.is_none_or(|(_, seen)| seen != (found.st_mtime, found.st_mtime_nsec)));
-        let news = self.rings.iter_mut().filter(|ring| ring.dead.is_none()).any(died) || changed;
+        let news = self.rings.iter_mut().filter(|ring| ring.dead.is_none()).any(died) || changed || self.is_filter_over();
         self.rest_files();
         news
     }
@@ -243,6 +248,7 @@ impl Drain {
     /// Takes note that the doorbell rang: some ring is no longer armed, and the folder may have a new one.
     pub(crate) fn rang(&mut self) {
         self.listed = None;
+        self.filter_ends.clear();
         for ring in &mut self.rings {
             ring.disarm();
         }

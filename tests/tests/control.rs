@@ -218,3 +218,36 @@ fn a_change_is_a_line_in_the_log_and_can_be_taken_back() {
     let conflict = level(folder.path(), &["worker", "debug", "--reset"]);
     assert_eq!(conflict.status.code(), Some(2));
 }
+
+#[test]
+fn a_level_for_a_time_is_ended_by_whoever_flushes() {
+    let folder = Scratch::new("level-for");
+    let script =
+        ["flusher=never", "debug:before", "line:ready", "wait", "debug:within", "line:on", "wait", "debug:after"];
+    let mut flusher = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:ready", "wait"]);
+    assert_eq!(flusher.line(), "ready");
+    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
+    assert_eq!(actor.line(), "ready");
+    for text in ["10", "0s", "25h", "m", "1.5h"] {
+        assert_eq!(level(folder.path(), &["worker", "debug", "--for", text]).status.code(), Some(2), "{text}");
+    }
+    said(&level(folder.path(), &["worker", "debug", "--for", "2s"]));
+    // A second one does not make the first one last.
+    said(&level(folder.path(), &["worker", "trace", "--for", "2s"]));
+    actor.go();
+    assert_eq!(actor.line(), "on");
+    wait_for("the end of its time", || said(&level(folder.path(), &["worker"])).contains("info  off").then_some(()));
+    let line = format!("lastwords: level of pid {} is what it was, its time is over: log trace -> info", actor.pid());
+    wait_for("the line", || {
+        let lines = lastwords_tests::logs::read_so_far(folder.path(), "worker");
+        lines.iter().any(|found| found.message == line).then_some(())
+    });
+    actor.go();
+    assert!(actor.end().success());
+    said(&tool(TOOL, &["level", "--dir", &folder.path().to_string_lossy(), "host"]));
+    wait_for("its lines", || {
+        let lines = lastwords_tests::logs::read_so_far(folder.path(), "worker");
+        lines.iter().any(|found| found.message == "within").then_some(())
+    });
+    assert_eq!(messages(folder.path(), "worker"), ["within"]);
+}
