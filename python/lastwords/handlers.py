@@ -26,10 +26,11 @@ _WAY = ("emit", "filter", "format", "handle")
 _STANDARD = {0: "NOTSET", 10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
 #: Names of levels that rings have been told, by role and folder.
 _names: dict[tuple[str, Path | None], dict[int, str]] = {}
-#: Attributes that every record has.
-_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"asctime", "message", "taskName"}
+#: Attributes that every record has. A program's own factory may add some, which are fields.
+_MADE = logging.LogRecord("", 0, "", 0, "", (), None).__dict__
+_OWN = frozenset(_MADE) | {"asctime", "message", "taskName"}
 #: How many a record without ``extra`` has once it was formatted.
-_PLAIN = len(logging.makeLogRecord({}).__dict__) + 1
+_PLAIN = len(_MADE) + 1
 
 
 class _Handler(FastHandler, logging.Handler):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from types import FunctionType
 
-from lastwords._native import FastLogger, fast_methods
+from lastwords._native import FastLogger, fast_methods, set_standard
 
 #: What a record passes on its way. Who replaces one of these wants to see every record.
 _WAY = (
@@ -18,6 +19,28 @@ _WAY = (
     "isEnabledFor",
     "makeRecord",
 )
+#: What of it is compared in each call with what came with Python: these are replaced in the class itself, by error trackers
+#: for instance.
+_COMPARED = tuple((logging.Logger, name) for name in ("callHandlers", "handle", "makeRecord", "_log"))
+_COMPARED_OF_RECORDS = tuple((logging.LogRecord, name) for name in ("__init__", "getMessage"))
+#: The source of logging: the name of a private function is nobody's to replace.
+_SOURCE = logging._checkLevel.__code__.co_filename  # type: ignore[attr-defined]
+
+
+def _original(owner: type, name: str) -> object:
+    """The method that came with Python, None where something else stands in its place by now."""
+    found = owner.__dict__.get(name)
+    genuine = type(found) is FunctionType and (found.__code__.co_filename, found.__code__.co_name) == (_SOURCE, name)
+    return found if genuine else None
+
+
+def _original_record() -> object:
+    made = logging.getLogRecordFactory()
+    genuine = type(made) is type and (made.__module__, made.__qualname__) == ("logging", "LogRecord")
+    return made if genuine and _original(made, "__init__") is not None else None
+
+
+set_standard(_original_record(), [(owner, name, _original(owner, name)) for owner, name in _COMPARED + _COMPARED_OF_RECORDS])
 _METHODS = fast_methods()
 
 

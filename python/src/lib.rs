@@ -20,6 +20,7 @@ on_linux! {
     mod place;
     mod process;
     mod ring;
+    mod standard;
     mod tool;
 }
 
@@ -41,6 +42,8 @@ mod native {
     use super::process::{after_fork_in_child, after_fork_in_parent, before_fork, close};
     #[pymodule_export]
     use super::ring::{Ring, configured_levels, configured_record_level, name_thread};
+    #[pymodule_export]
+    use super::standard::set_standard;
     #[pymodule_export]
     use super::tool::run_tool;
 }

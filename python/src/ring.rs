@@ -1,5 +1,6 @@
 //! A ring of this process, as Python sees it.
 
+use crate::interpreter::NoCollection;
 use crate::place::Place;
 use lastwords::event::{Event, Value};
 use lastwords::filter::Destination;
@@ -138,7 +139,7 @@ impl Ring {
             if !NAMED.get() {
                 return Put::Unnamed;
             }
-            py.detach(|| self.log.record(&event));
+            NoCollection::detach(py, || self.log.record(&event));
         }
         let state = self.log.state();
         if self.state.swap(state, Ordering::Relaxed) == state {

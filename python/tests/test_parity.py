@@ -791,7 +791,7 @@ WHERE = (
 
 
 #: Methods of `logging.Logger` itself at which a call does not look; docs/python.md says so.
-UNSEEN = ("_log", "filter", "findCaller")
+UNSEEN = ("filter", "findCaller")
 REPLACED = [
     (where, name)
     for where in WHERE
