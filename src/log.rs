@@ -15,7 +15,8 @@ use std::path::PathBuf;
 
 /// A logger of its own role or folder. Copies are the same logger; it lives as long as the process.
 ///
-/// A process has one ring for each folder and role: opening the same again gives the same logger.
+/// A process has one ring for each folder and role: opening the same again gives the same logger, or an error where other
+/// settings are asked for than it has.
 ///
 /// ```
 /// let folder = std::env::temp_dir().join(format!("lastwords-doc-log-{}", std::process::id()));
@@ -150,11 +151,16 @@ impl Log {
 }
 
 impl Builder {
-    /// Makes a logger as a value, which the macros take as `logger: value`; the process's own logger stays as it is.
+    /// Makes a logger as a value, which the macros take as `logger: value`; the process's own logger stays as it is. Where the
+    /// process has one of this role and folder already, it is that one.
     ///
     /// # Errors
-    /// As [`Builder::init`].
+    /// As [`Builder::init`]; [`Error::Setting`] also where a setting that is given here differs from what the logger of this
+    /// role and folder was made with, because a ring keeps what it was made with. [`Log::set_log`] changes what is written.
     pub fn open(self) -> Result<Log> {
-        registry::open(self.resolve()?).map(|cell| Log { cell })
+        let asked = self.settings.clone();
+        let cell = registry::open(self.resolve()?)?;
+        cell.refuse_others(&asked)?;
+        Ok(Log { cell })
     }
 }

@@ -35,9 +35,9 @@ def _original(owner: type, name: str) -> object:
 
 
 def _original_record() -> object:
-    made = logging.getLogRecordFactory()
-    genuine = type(made) is type and (made.__module__, made.__qualname__) == ("logging", "LogRecord")
-    return made if genuine and _original(made, "__init__") is not None else None
+    made: object = logging.getLogRecordFactory()
+    genuine = isinstance(made, type) and (made.__module__, made.__qualname__) == ("logging", "LogRecord")
+    return made if genuine else None
 
 
 set_standard(_original_record(), [(owner, name, _original(owner, name)) for owner, name in _COMPARED + _COMPARED_OF_RECORDS])

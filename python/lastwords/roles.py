@@ -47,11 +47,12 @@ def setup_logger(
         dev_mode: Console only, no files.
         console: Whether there is a console handler. Default is ``LASTWORDS_CONSOLE``, else yes.
         settings: Any setting of docs/settings.md by its name: ``rotate_size``, ``rotate_keep``, ``format``, ``record``,
-            ``flusher``, … Those of a ring count from when it is made.
+            ``flusher``, … A ring keeps those that it was made with.
 
     Raises:
         OSError: The folder cannot be used, or the ring not be made.
-        ValueError: A role, a level or a setting that cannot be.
+        ValueError: A role, a level or a setting that cannot be, or one that differs from what the process's ring of this role
+            and folder was made with.
     """
     level = logging._checkLevel(log_level)  # type: ignore[attr-defined]
     if isinstance(log_level, _Default):
@@ -62,6 +63,8 @@ def setup_logger(
     with _lock:
         ring = None if dev_mode else RingHandler(process_type, log_dir, **settings)
         logger = adopt(logging.getLogger(process_type))
+        # `dictConfig` disables the loggers that it does not name; whoever sets this one up wants it to log.
+        logger.disabled = False
         _replace_handlers(logger, ring, dev_mode or _wants_console(console))
         earlier = _early.pop(process_type, None)
         if ring is None:
@@ -121,6 +124,7 @@ def _early_logger(role: str) -> logging.Logger:
         levels = _native.configured_levels(role)
         handler = _early[role] = RingHandler.unopened(role)
         adopt(logger)
+        logger.disabled = False
         _replace_handlers(logger, handler, _wants_console(None))
         handler.owned_by(logger)
         handler.apply_levels(levels)

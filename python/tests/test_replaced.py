@@ -40,7 +40,8 @@ logging.Logger.callHandlers = callHandlers
 """,
     "_log": """
 original = logging.Logger._log
-def _log(self, level, msg, args, **named): seen.append(msg % args if args else msg); return original(self, level, msg, args, **named)
+def _log(self, level, msg, args, **named):
+    seen.append(msg % args if args else msg); return original(self, level, msg, args, **named)
 logging.Logger._log = _log
 """,
     "getMessage": """

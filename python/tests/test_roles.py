@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from conftest import Logs
 
 
@@ -238,3 +239,85 @@ def test_a_handler_whose_emit_was_replaced_before_setup_keeps_it(logs: Logs) -> 
         """,
         LASTWORDS_DIR=str(logs.folder / "default"),
     )
+
+
+#: A setting, its first value, None for none, and a second one that the ring cannot take.
+CHANGES = [
+    ("format", None, "json"),
+    ("format", "both", "text"),
+    ("rotate_size", None, 4096),
+    ("rotate_size", 8192, 4096),
+    ("rotate_keep", None, 7),
+    ("record", None, "debug"),
+    ("full_policy", None, "drop_newest"),
+    ("flusher", None, "never"),
+    ("memory", None, "shared"),
+    ("durable", 500, 1000),
+    ("utc", None, True),
+    ("lanes", None, 20),
+    ("sigbus_guard", None, True),
+    ("crash_files", None, 3),
+    ("pull", None, 10),
+]
+
+
+@pytest.mark.parametrize(("name", "first", "second"), CHANGES)
+def test_a_second_setup_that_a_ring_cannot_follow_names_both_values(logs: Logs, name: str, first: object, second: object) -> None:
+    said = logs.run(f"""
+        first = {{}} if {first is None} else {{{name!r}: {first!r}}}
+        log = lastwords.setup_logger("worker", LOGS, console=False, **first)
+        log.info("first")
+        before = log.handlers[:]
+        for _ in range(2):
+            try: lastwords.setup_logger("worker", LOGS, console=False, {name}={second!r})
+            except ValueError as error: print(error)
+        # What it has already is no change, said or not.
+        assert log.handlers == before
+        lastwords.setup_logger("worker", LOGS, console=False)
+        lastwords.setup_logger("worker", LOGS, console=False, **first)
+        log.info("last")
+        log.handlers[0].flush()
+    """)
+    values = [str(value).lower() for value in (first, second) if value is not None]
+    for line in said.splitlines()[:2]:
+        assert line.startswith(f"{name}: ") and "already" in line, said
+        assert all(value in line.lower() for value in values), said
+    assert logs.messages() == ["first", "last"]
+
+
+def test_a_second_setup_with_the_values_that_are_the_defaults_is_none(logs: Logs) -> None:
+    logs.run("""
+        log = lastwords.setup_logger("worker", LOGS, console=False)
+        lastwords.setup_logger("worker", LOGS, console=False, rotate_size=10 << 20, rotate_keep=5, format="text")
+        log.info("text")
+    """)
+    assert logs.messages() == ["text"]
+
+
+def test_a_second_setup_changes_level_and_console(logs: Logs) -> None:
+    said = logs.run("""
+        log = lastwords.setup_logger("worker", LOGS, console=False)
+        log.debug("no")
+        lastwords.setup_logger("worker", LOGS, "DEBUG", console=True)
+        log.debug("yes")
+        lastwords.setup_logger("worker", LOGS, console=False)
+        log.debug("no more")
+    """)
+    assert logs.messages() == ["yes"]
+    assert said.count("yes") == 1
+
+
+@pytest.mark.parametrize("setup", ["lastwords.setup_logger('worker', LOGS)", "lastwords.get_logger('worker')"])
+def test_a_logger_that_dict_config_disabled_is_enabled(logs: Logs, setup: str) -> None:
+    logs.run(
+        f"""
+        import logging.config
+        log = logging.getLogger("worker")
+        logging.config.dictConfig({{"version": 1}})
+        assert log.disabled
+        {setup}
+        log.info("text")
+    """,
+        LASTWORDS_DIR=str(logs.folder),
+    )
+    assert logs.messages() == ["text"]
