@@ -5,6 +5,8 @@ from pathlib import Path
 from types import MethodDescriptorType
 from typing import Any
 
+__version__: str
+
 class FastLogger: ...
 
 class FastHandler:
@@ -24,8 +26,10 @@ class Ring:
         file: str,
         line: int,
         text: str,
-        fields: dict[str, bool | int | float | str] | None = None,
+        fields: dict[str, bool | int | float | str | bytes] | None = None,
         thread: str | None = None,
+        relayed: tuple[int, int, str | None] | None = None,
+        exception_at: int | None = None,
     ) -> bool: ...
     def flush(self) -> None: ...
     def name_level(self, level: int, name: str) -> None: ...

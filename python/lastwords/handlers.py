@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import logging
 import os
 import sys
 import threading
+import time
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastwords import evidence
 from lastwords._native import Console, FastHandler, Ring, name_thread, set_namer
+from lastwords.fields import field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
 #: Records that are kept in memory before the process is set up.
 KEPT_MAX = 1000
+#: Seconds after which a record that arrives was handed on, by a queue for instance, and has its own time.
+LATE = 0.01
 #: What a handler does with a record. Who replaces one of these wants to see every record.
 _WAY = ("emit", "filter", "format", "handle")
 #: Names of levels that a ring shows by itself.
@@ -98,7 +101,7 @@ class RingHandler(_Handler):
         if not os.environ.keys() & {"LASTWORDS_APP", "LASTWORDS_CONFIG"}:
             given.setdefault("app", app_name())
         if log_dir is not None:
-            given["dir"] = os.fspath(log_dir)
+            given["dir"] = os.fsdecode(log_dir)
         this = weakref.ref(self)
 
         def changed() -> None:
@@ -130,16 +133,24 @@ class RingHandler(_Handler):
         """Writes a record. When this returns, it outlives the process."""
         try:
             text = self.format(record)
-            fields = None
-            if self.formatter is None and len(record.__dict__) > _PLAIN:
-                fields = {str(name): _plain(value) for name, value in record.__dict__.items() if name not in _OWN}
+            fields, exception_at = None, None
+            if self.formatter is None:
+                if len(record.__dict__) > _PLAIN:
+                    fields = {str(name): field(value) for name, value in record.__dict__.items() if name not in _OWN}
+                if record.exc_text and len(text) > len(record.message):
+                    exception_at = len(record.message.encode("utf-8", "backslashreplace")) + 1
             line = (record.levelno, str(record.name), str(record.pathname), record.lineno or 0, text, fields)
             if self._kept is not None:
                 self._keep(record.created, line)
             ring = self.ring or self.open_early()
             if ring is not None:
+                relayed = _relayed(record)
+                thread = record.threadName
+                if relayed is not None:
+                    # That is a thread of another time or process; the one that hands it on keeps its own name.
+                    thread = threading.current_thread().name
                 self._name_level(ring, record.levelno)
-                if ring.append(*line, record.threadName):
+                if ring.append(*line, thread, relayed, exception_at):
                     self._ring_changed()
         except RecursionError:
             raise
@@ -176,6 +187,8 @@ class RingHandler(_Handler):
 
     def _settle(self, place: RingHandler) -> None:
         assert place.ring is not None
+        import datetime  # Not where most programs would wait for it: at the import.
+
         kept, self._kept = self._kept, None
         if self.ring is None or (self.role, self.folder) != (place.role, place.folder):
             for created, (level, name, file, line, text, fields) in kept or ():
@@ -274,19 +287,40 @@ def _name_thread() -> None:
 set_namer(_name_thread)
 
 
-def _plain(value: object) -> bool | int | float | str:
-    """Numbers and truth values keep their type; everything else is text."""
-    if type(value) is int and not -(2**63) <= value < 2**64:
-        return str(value)
-    return value if type(value) in (bool, int, float, str) else str(value)  # type: ignore[return-value]
+def _relayed(record: logging.LogRecord) -> tuple[int, int, str | None] | None:
+    """When, by whom and with which level's name a record was made that somebody has handed on. None for one of just now."""
+    try:
+        created, pid = float(record.created), record.process
+        late = abs(time.time() - created) > LATE
+        foreign = pid is not None and pid != os.getpid()
+        known = logging.getLevelName(record.levelno)
+        unnamed = record.levelname != known and known == f"Level {record.levelno}"
+        if not (late or foreign or unnamed) or not 0 <= created < 2**33:
+            return None
+        name = record.levelname
+        if name == known or not isinstance(name, str) or not name.isprintable() or not 0 < len(name.encode()) <= 64:
+            name = None  # type: ignore[assignment]
+        return int(created * 1e9), pid if type(pid) is int and 0 < pid < 2**32 else os.getpid(), name
+    except (AttributeError, TypeError, ValueError):
+        # A record that somebody has put together without these is one of now.
+        return None
 
 
 def app_name() -> str:
     """The name of the program, which the default folder has: that of its script or package, else ``python``."""
-    path = Path(sys.argv[0] if sys.argv else "")
-    name = path.parent.name if path.stem == "__main__" else path.stem
-    return "python" if name in ("", "-c", "-m") else name
+    folder, file = os.path.split(sys.argv[0] if sys.argv else "")
+    name = os.path.splitext(file)[0]
+    if name == "__main__":
+        name = os.path.basename(folder)
+    # A script's name need not be text, that of an application is.
+    return "python" if name in ("", "-c", "-m") else os.fsencode(name).decode("utf-8", "replace")
 
 
 def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+    return (
+        str(value).lower()
+        if isinstance(value, bool)
+        else os.fsdecode(value)
+        if isinstance(value, (os.PathLike, bytes))
+        else str(value)
+    )

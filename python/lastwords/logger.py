@@ -21,8 +21,13 @@ _WAY = (
 )
 #: What of it is compared in each call with what came with Python: these are replaced in the class itself, by error trackers
 #: for instance.
-_COMPARED = tuple((logging.Logger, name) for name in ("callHandlers", "handle", "makeRecord", "_log"))
-_COMPARED_OF_RECORDS = tuple((logging.LogRecord, name) for name in ("__init__", "getMessage"))
+_COMPARED = (
+    (logging.Logger, "callHandlers"),
+    (logging.Logger, "handle"),
+    (logging.Logger, "makeRecord"),
+    (logging.Logger, "_log"),
+    (logging.LogRecord, "getMessage"),
+)
 #: The source of logging: the name of a private function is nobody's to replace.
 _SOURCE = logging._checkLevel.__code__.co_filename  # type: ignore[attr-defined]
 
@@ -40,7 +45,7 @@ def _original_record() -> object:
     return made if genuine else None
 
 
-set_standard(_original_record(), [(owner, name, _original(owner, name)) for owner, name in _COMPARED + _COMPARED_OF_RECORDS])
+set_standard(_original_record(), [(owner, name, _original(owner, name)) for owner, name in _COMPARED])
 _METHODS = fast_methods()
 
 

@@ -2,6 +2,7 @@
 //! it runs, and that it collects no garbage.
 #![allow(unsafe_code)]
 
+use crate::ring::readable;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -57,7 +58,7 @@ impl<'py> Frame<'py> {
         // SAFETY: it is a frame, and the result a new reference to its code, which every frame has.
         let code = unsafe { Bound::from_owned_ptr(py, ffi::PyFrame_GetCode(self.0.as_ptr().cast()).cast()) };
         let file = code.getattr(intern!(py, "co_filename"))?;
-        Ok(file.cast::<PyString>()?.to_string_lossy().into_owned())
+        Ok(readable(file.cast::<PyString>()?)?.into_owned())
     }
 
     /// The line that it is at, 0 where the interpreter does not know.

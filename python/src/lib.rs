@@ -29,6 +29,10 @@ on_linux! {
 #[pyo3::pymodule(name = "_native")]
 mod native {
     #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "as Python calls it")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_export]
     use super::console::Console;
     #[pymodule_export]
     use super::handler::FastHandler;
@@ -48,7 +52,11 @@ mod native {
     use super::tool::run_tool;
 }
 
-/// Nothing.
+/// Nothing but the version.
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 #[pyo3::pymodule(name = "_native")]
-mod native {}
+mod native {
+    #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "as Python calls it")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}

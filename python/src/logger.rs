@@ -182,7 +182,7 @@ impl<'py> Message<'_, 'py> {
                 Sink::Ring(ring) => {
                     let place = ring.get().place(py)?;
                     let place = (place.file.as_str(), place.line);
-                    match ring.get().put(py, self.level, &name, place, said.as_bytes(), &[], fine) {
+                    match ring.get().put(py, self.level, &name, place, said.as_bytes(), fine) {
                         Put::Done => {}
                         Put::Changed => next = Step::finish_with(ring.get().changed(py), PyTuple::empty(py), None),
                         // Nothing is recorded yet: rings come before consoles, and a logger with two is in the same thread.

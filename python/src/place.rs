@@ -1,6 +1,7 @@
 //! Where a log call stands.
 
 use crate::interpreter::Frame;
+use crate::ring::readable;
 use crate::standard;
 use pyo3::prelude::*;
 
@@ -22,7 +23,7 @@ impl Place {
         // Where the interpreter itself calls, at its end or at a thread's beginning, there is no function.
         let Some(mut frame) = Frame::innermost(py) else { return Ok(unknown()) };
         let mut file = frame.file()?;
-        while file == of_logging.to_string_lossy() {
+        while file == readable(&of_logging)? {
             let Some(back) = frame.back()? else { break };
             file = back.file()?;
             frame = back;
