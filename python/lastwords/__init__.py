@@ -46,4 +46,4 @@ else:
         setup_logger,
     )
 
-__all__ = ["ConsoleHandler", "Logger", "RingHandler", "get_logger", "get_logger_from_env", "setup_logger"]
+__all__ = ["ConsoleHandler", "Logger", "RingHandler", "get_logger", "get_logger_from_env", "setup_logger", "__version__"]

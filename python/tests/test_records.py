@@ -144,7 +144,6 @@ VALUES: dict[str, tuple[str, Any]] = {
 @pytest.mark.parametrize("kind", VALUES)
 def test_a_value_of_extra_is_what_it_is_in_json(logs: Logs, kind: str) -> None:
     made, expected = VALUES[kind]
-    if "numpy" in kind:
     imports = "import numpy\n" if "numpy" in kind else ""
     logs.run(
         SETUP
