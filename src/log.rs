@@ -5,6 +5,10 @@ use crate::config::Builder;
 use crate::directives::Directives;
 use crate::error::{Error, Result};
 #[cfg(feature = "flusher")]
+use crate::flush::logfile::create_if_missing;
+#[cfg(feature = "flusher")]
+use crate::folder::JSON_ENDING;
+#[cfg(feature = "flusher")]
 use crate::format::Format;
 use crate::level::Level;
 use crate::logger::{FLUSH_MAX, Logger};
@@ -74,6 +78,28 @@ impl Log {
     #[must_use]
     pub fn folder(self) -> Option<PathBuf> {
         self.logger().map(|logger| logger.folder().path().to_owned())
+    }
+
+    /// Makes the log files that are missing, empty: for programs that follow them by name before the first line is there.
+    /// With [`crate::Builder::durable`] it makes none; whoever flushes does, and syncs the folder.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`] if one cannot be made. That keeps no record from being logged.
+    #[cfg(feature = "flusher")]
+    pub fn create_files(self) -> Result<()> {
+        let Some(logger) = self.logger() else { return Ok(()) };
+        if logger.ring().header().sync_ms > 0 {
+            return Ok(());
+        }
+        let text = logger.builder().role.clone();
+        let json = format!("{text}{JSON_ENDING}");
+        let (with_text, with_json) = match self.format() {
+            Format::Text => (true, false),
+            Format::Json => (false, true),
+            Format::Both => (true, true),
+        };
+        let wanted = [(text, with_text), (json, with_json)].into_iter().filter(|(_, wanted)| *wanted);
+        wanted.map(|(log, _)| log).try_for_each(|log| create_if_missing(logger.folder(), &log))
     }
 
     /// Changes what this logger writes to the log files, see [`crate::set_log`].

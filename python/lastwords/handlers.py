@@ -132,6 +132,8 @@ class RingHandler(_Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a record. When this returns, it outlives the process."""
         try:
+            # Before anything that takes time.
+            relayed = _relayed(record)
             text = self.format(record)
             fields, exception_at = None, None
             if self.formatter is None:
@@ -144,7 +146,6 @@ class RingHandler(_Handler):
                 self._keep(record.created, line)
             ring = self.ring or self.open_early()
             if ring is not None:
-                relayed = _relayed(record)
                 thread = record.threadName
                 if relayed is not None:
                     # That is a thread of another time or process; the one that hands it on keeps its own name.
@@ -246,26 +247,57 @@ class RingHandler(_Handler):
         evidence.attach(self)
 
 
-class ConsoleHandler(_Handler):
+class ConsoleHandler(_Handler, logging.StreamHandler):  # type: ignore[type-arg]
     """Writes records to standard error: ``[05:55:47] [4157] [INFO] text``, with colours on a terminal.
 
     A thread of its own writes. Where nobody reads the pipe, lines wait, up to 10,000 of them; further ones are counted, and
     the next that gets through says how many are missing. No log call ever waits.
+
+    Where a program has put another stream in the place of ``sys.stderr``, as test runners and notebooks do, or has set the
+    ``stream`` of this handler, the lines are written to that stream, at once.
     """
 
     def __init__(self, level: int | str = logging.NOTSET) -> None:
         super().__init__(level)
+        self._stream: Any = None
         self.console = Console()
         self.fast = self._way_is_ours(ConsoleHandler)
+
+    @property
+    def stream(self) -> Any:
+        """Where lines go: what was set here, else what ``sys.stderr`` is at the time."""
+        return sys.stderr if self._stream is None else self._stream
+
+    @stream.setter
+    def stream(self, stream: Any) -> None:
+        self._stream = None if stream is sys.__stderr__ else stream
+        self.fast = self._stream is None and self._way_is_ours(ConsoleHandler)
+
+    def _other_stream(self) -> Any:
+        """The stream that somebody wants lines to go to; None for the process's standard error."""
+        stream = self.stream
+        if stream is None or stream is sys.__stderr__:
+            return None
+        try:
+            # Another object for the same descriptor: with another encoding, or unbuffered.
+            return None if stream.fileno() == 2 else stream
+        except (AttributeError, OSError, ValueError):
+            return stream
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hands a record to the thread that writes."""
         try:
             text = self.format(record)
             assert self.console is not None
-            if self.formatter is None:
-                name = logging.getLevelName(record.levelno)
-                self.console.push(record.levelno, text, None if _STANDARD.get(record.levelno) == name else name)
+            name: str | None = logging.getLevelName(record.levelno)
+            name = None if _STANDARD.get(record.levelno) == name else name
+            stream = self._other_stream()
+            if stream is not None:
+                plain = self.formatter is None
+                stream.write(self.console.line(record.levelno, text, name) if plain else text + self.terminator)
+                stream.flush()
+            elif self.formatter is None:
+                self.console.push(record.levelno, text, name)
             else:
                 self.console.write(text)
         except RecursionError:
@@ -275,6 +307,11 @@ class ConsoleHandler(_Handler):
 
     def flush(self) -> None:
         """Waits until all lines are written, at most 0.3 s."""
+        stream = self._other_stream()
+        if stream is not None and hasattr(stream, "flush"):
+            # One that was closed since has nothing left to write.
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
         if self.console is not None:
             self.console.flush()
 

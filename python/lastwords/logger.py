@@ -102,8 +102,20 @@ class Logger(logging.Logger, FastLogger):
         return adopt(super().getChild(suffix))
 
 
+class RootLogger(Logger, logging.RootLogger):
+    """The root logger, as fast as others."""
+
+
 def adopt(logger: logging.Logger) -> logging.Logger:
     """Makes an ordinary logger a fast one. One of somebody's own class stays what it is."""
     if type(logger) is logging.Logger:
         logger.__class__ = Logger
+    elif type(logger) is logging.RootLogger:
+        logger.__class__ = RootLogger
     return logger
+
+
+def adopt_later() -> None:
+    """Has loggers that are made from now on be fast ones, unless somebody has a class of their own for them."""
+    if logging.getLoggerClass() is logging.Logger:
+        logging.setLoggerClass(Logger)

@@ -105,6 +105,12 @@ struct Reached<'py> {
     others: bool,
 }
 
+impl Reached<'_> {
+    fn consoles(&self) -> bool {
+        self.sinks.iter().any(|sink| matches!(sink, Some(Sink::Console(_))))
+    }
+}
+
 impl<'py> Message<'_, 'py> {
     /// Does everything that the call is to do, if nobody could tell the difference.
     fn go_on(&self, text: Option<Bound<'py, PyAny>>) -> PyResult<Step> {
@@ -140,6 +146,9 @@ impl<'py> Message<'_, 'py> {
         let reached = self.reached(own, false)?;
         let Some(standard) = standard::get(py) else { return Ok(Step::Standard) };
         if reached.others || !standard.is_in_place(py)? || !standard.has_its_name(py, self.level)? {
+            return Ok(Step::Standard);
+        }
+        if reached.consoles() && !standard.has_own_stderr(py)? {
             return Ok(Step::Standard);
         }
         if reached.sinks.iter().all(Option::is_none) {

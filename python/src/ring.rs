@@ -47,6 +47,7 @@ impl Ring {
             let builder = lastwords::builder(role).console(false).dev(false);
             settings.iter().try_fold(builder, |builder, (name, value)| set(builder, name, value))?.open()
         };
+        let open = || open().inspect(|log: &Log| _ = log.create_files());
         let log = py.detach(open).map_err(|error| exception(&error))?;
         let ring = Ring { log, places: log.format() != Format::Text, state: AtomicU64::new(log.state()), changed };
         ring.note_record_level();
@@ -201,7 +202,7 @@ fn set(builder: Builder, name: &str, value: &OsStr) -> Result<Builder, Error> {
     }
 }
 
-fn level_of(number: i64) -> Level {
+pub(crate) fn level_of(number: i64) -> Level {
     Level::new(number.clamp(0, i64::from(u16::MAX) - 1) as u16)
 }
 

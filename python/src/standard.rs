@@ -12,6 +12,7 @@ static STANDARD: PyOnceLock<Standard> = PyOnceLock::new();
 /// Its module, its class of loggers, and what a record passes.
 pub(crate) struct Standard {
     module: Py<PyDict>,
+    sys: Py<PyDict>,
     logger: Py<PyType>,
     methods: Vec<Method>,
     record: Option<Py<PyAny>>,
@@ -46,6 +47,7 @@ pub(crate) fn set_standard(
         record,
         level_names: module.getattr("_levelToName")?.cast_into::<PyDict>()?.unbind(),
         module: module.dict().unbind(),
+        sys: py.import("sys")?.dict().unbind(),
     };
     let _ = STANDARD.set(py, standard);
     Ok(())
@@ -88,6 +90,13 @@ impl Standard {
             }
         }
         is(&self.module, intern!(py, "_logRecordFactory"), &self.record)
+    }
+
+    /// Whether `sys.stderr` is the one that the interpreter was started with.
+    pub(crate) fn has_own_stderr(&self, py: Python<'_>) -> PyResult<bool> {
+        let own = self.sys.bind(py);
+        let (now, first) = (own.get_item(intern!(py, "stderr"))?, own.get_item(intern!(py, "__stderr__"))?);
+        Ok(matches!((now, first), (Some(now), Some(first)) if now.is(&first)))
     }
 
     /// What `logging.disable` has set for all loggers of this manager. None where it cannot be read from the object itself:

@@ -864,11 +864,15 @@ def test_an_error_of_the_handler_is_handled_by_it():
 
 @pytest.mark.parametrize("level", [logging.INFO, 25])
 def test_lines_of_the_console(level, capfd):
-    """The console is one for all of a process, and writes to the descriptor, not to ``sys.stderr``."""
+    """The console is one for all of a process, and writes to the descriptor where ``sys.stderr`` is the process's own."""
 
     def scenario(at: Setting) -> None:
         console = lastwords.ConsoleHandler()
         at.logger.addHandler(console)
+        with contextlib.redirect_stderr(sys.__stderr__):
+            said(at, console)
+
+    def said(at: Setting, console: lastwords.ConsoleHandler) -> None:
         for call in (*SHORT_CALLS.values(), LONG_CALLS["extra"], LONG_CALLS["surrogates"]):
             if call is not SHORT_CALLS["several megabytes"]:
                 call(at.logger)
