@@ -140,7 +140,9 @@ class RingHandler(_Handler):
                 if len(record.__dict__) > _PLAIN:
                     fields = {str(name): field(value) for name, value in record.__dict__.items() if name not in _OWN}
                 if record.exc_text and len(text) > len(record.message):
-                    exception_at = len(record.message.encode("utf-8", "backslashreplace")) + 1
+                    # A message that ends with a newline has it from the formatter already.
+                    between = not record.message.endswith("\n")
+                    exception_at = len(record.message.encode("utf-8", "backslashreplace")) + between
             line = (record.levelno, str(record.name), str(record.pathname), record.lineno or 0, text, fields)
             if self._kept is not None:
                 self._keep(record.created, line)

@@ -168,6 +168,14 @@ log.info("text", extra={{"a": {made}, "b": 7}})
 # Exceptions.
 
 
+@pytest.mark.parametrize("text", ["", "text", "text\\n", "\\n", "one\\ntwo"])
+def test_an_exception_stands_apart_from_any_message(logs: Logs, text: str) -> None:
+    logs.run(SETUP + f"try: 1 / 0\nexcept ZeroDivisionError: log.exception('{text}')")
+    (found,) = objects(logs)
+    assert found["message"] == text.replace("\\n", "\n").removesuffix("\n")
+    assert found["exception"].startswith("Traceback")
+
+
 def test_an_exception_is_a_member_of_its_own(logs: Logs) -> None:
     logs.run(
         SETUP
