@@ -373,7 +373,7 @@ def work():
     while True: {call}
 for _ in range(4): threading.Thread(target=work, daemon=True).start()
 """
-    # Case 64 has 300 runs; in so many, each kind was seen on the code before, and all have the same root.
+    # The property and the hook were seen to abort the process within 20 runs; the other two are guarded against all the same.
     for _ in range(RUNS):
         logs.run(script)
     no_alarm(logs)
