@@ -3,7 +3,7 @@
 //! | who | in a folder of another user |
 //! |---|---|
 //! | a process of an ordinary user | is refused |
-//! | a process of root | makes the files there as the folder's owner: each thread for the moment ([`Acting`]), the flusher's thread as long as it lives ([`act_for_good`]) |
+//! | a process of root | makes the files there as the folder's owner: each thread for the moment (`Acting`), the flusher's thread as long as it lives (`act_for_good`) |
 //! | a tool of root | becomes that user for good, before it touches anything ([`become_owner_of`]) |
 //!
 //! Otherwise files of root's would stand where the owner can neither write nor remove them, and somebody who exchanges the
