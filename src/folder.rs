@@ -211,7 +211,7 @@ impl Folder {
         open::owner_of(&self.rings)
     }
 
-    /// Looks whether the two folders are still at their paths; where another one of the same owner is there, that one counts
+    /// Checks whether the two folders are still at their paths; where another one of the same owner is there, that one counts
     /// from now on.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ pub const SLOTS_MIN: u32 = 8;
 pub const SLOTS_MAX: u32 = 1 << 16;
 /// Slots of a lane to which a ring is made smaller before it loses lanes.
 const SLOTS_FIRST: u32 = 256;
-/// Fewest slots of a lane to which a ring is made smaller than was wished for.
+/// Fewest slots of a lane to which a ring is made smaller than was requested.
 pub const SLOTS_SMALLEST: u32 = 64;
 /// Bytes of a call-site table to which a ring is made smaller.
 const TABLE_SMALLEST: u32 = 16 << 10;

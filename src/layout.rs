@@ -59,7 +59,7 @@ pub mod ring_flag {
     pub const JSON: u32 = 2;
     /// With [`JSON`]: they go to that file alone.
     pub const NO_TEXT: u32 = 4;
-    /// The ring is smaller than its process wished for, because there was no room.
+    /// The ring is smaller than its process requested, because there was no room.
     pub const SMALLER: u32 = 8;
 }
 

@@ -445,7 +445,7 @@ impl Logger {
     #[cold]
     #[inline(never)]
     fn make_room(&self, seat: &mut LaneSeat, slots: u64) -> bool {
-        // Nobody makes room in a ring that was cut, and what is kept of it would be anything.
+        // Nobody makes room in a truncated ring, and what is kept of it would be anything.
         if self.overwrites() || self.ring.is_hit() {
             return true;
         }

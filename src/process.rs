@@ -114,7 +114,7 @@ impl ProcessId {
         stat(&self.pid.to_string()).ok().filter(|found| self.start_time != 0 && found.start_time == self.start_time)
     }
 
-    /// Looks whether the process lives, which has the file with the inode `mapped` mapped as long as it does; None where no
+    /// Checks whether the process lives, which has the file with the inode `mapped` mapped as long as it does; None where no
     /// such file is known.
     #[must_use]
     pub fn state(&self, mapped: Option<u64>) -> ProcessState {

@@ -381,14 +381,14 @@ pub(crate) fn start_flushers() {
     cells().filter_map(|cell| cell.page.get()).for_each(Logger::start_flusher);
 }
 
-/// Brings the rings of this process to the disk that wish for it. Returns the shortest time between two syncs that they
-/// wish for; None if none does.
+/// Brings the rings of this process to the disk that request it. Returns the shortest time between two syncs that they
+/// request; None if none does.
 #[cfg(feature = "flusher")]
 pub(crate) fn sync_rings() -> Option<Duration> {
     let loggers = cells().filter_map(|cell| cell.page.get()).filter(|logger| logger.ring().header().sync_ms > 0);
     loggers
         .map(|logger| {
-            // A disk that fails is told by whoever flushes next.
+            // A disk that fails is logged by whoever flushes next.
             let _ = logger.ring().sync();
             Duration::from_millis(logger.ring().header().sync_ms.into())
         })

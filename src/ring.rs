@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A ring for which there is no room as it was wished for takes this share of what is left at most.
+/// A ring for which there is no room in the requested size takes this share of what is left at most.
 const ROOM_SHARE: u64 = 8;
 
 /// Tries to make the smallest ring where there is no room, and the time between two.

@@ -30,7 +30,7 @@ impl Ahead {
         self.since.get_or_insert_with(Instant::now);
     }
 
-    /// At the end of a pass: how many records there were and by how much at most, if that is to be told now: when a pass
+    /// At the end of a pass: how many records there were and by how much at most, if that is to be logged now: when a pass
     /// found no more of them, after a second, or with `last`, because nothing more is read.
     pub(crate) fn due(&mut self, last: bool) -> Option<(u64, u64)> {
         let stopped = self.count == std::mem::replace(&mut self.before, self.count);

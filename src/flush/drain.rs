@@ -200,7 +200,7 @@ impl Drain {
         self.witnesses = witnesses;
     }
 
-    /// Has every entry of the journal wait for a look whether the lock is still held.
+    /// Has every entry of the journal wait for a check whether the lock is still held.
     pub(crate) fn work_under(&mut self, lease: Lease) {
         self.lease = Some(lease);
     }

@@ -10,7 +10,7 @@
 //! | LOCK:A | opens the file at the path and locks it | SWAP:A | sees twice, 100 ms apart, the same text of a holder that is provably gone, or that nobody is at work |
 //! | LOCK:B | if the text says that the file displaced another one: as SWAP:D | SWAP:B | makes a file of another name, locked, with its own text and `displaced=<that name>` |
 //! | LOCK:C | writes its own text | SWAP:C | exchanges it with the one at the path, which so gets that name |
-//! | LOCK:D | looks whether the path still leads to the file; if not, starts over | SWAP:D | looks at the displaced file: nobody may be at work under it while its lock is held and its text, read now, names somebody who may live; so for those that were displaced before it |
+//! | LOCK:D | checks whether the path still leads to the file; if not, starts over | SWAP:D | looks at the displaced file: nobody may be at work under it while its lock is held and its text, read now, names somebody who may live; so for those that were displaced before it |
 //! | | | SWAP:E | writes its text without `displaced`, removes the displaced file, and looks as in LOCK:D |
 //!
 //! Why never two are at work. A file that was displaced never comes back to the path. Let one be at work under file X, so
@@ -48,7 +48,7 @@ const HEARTBEAT: Duration = Duration::from_millis(25);
 const SECOND_LOOK: Duration = Duration::from_millis(100);
 /// Longest wait for a holder that was displaced although it lives. It looks at its lock twice a second.
 const STAND_DOWN: Duration = Duration::from_secs(1);
-/// Time between two looks whether it has stood down.
+/// Time between two checks whether it has stood down.
 const STAND_DOWN_LOOK: Duration = Duration::from_millis(10);
 /// How often the file at the path may have become another one while it was looked at.
 const TRIES: u32 = 16;

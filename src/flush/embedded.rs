@@ -243,7 +243,7 @@ fn wait_for_holders_end(holder: Option<Holder>, witnesses: &mut Witnesses, longe
     }
 }
 
-/// Until the next look at a flusher that stands still: brings this process's rings to the disk as often as they wish,
+/// Until the next look at a flusher that stands still: brings this process's rings to the disk as often as they request,
 /// because nobody else does.
 fn sync_rings(vigil: &Vigil) {
     let (start, until) = (Instant::now(), vigil.sleep(LOOK_AGAIN));

@@ -1,41 +1,38 @@
 //! One ring as the flusher follows it: its reader, what is known of its process, and how far each lane is drained.
 
+mod lane;
+mod order;
+mod publish;
+
+pub(crate) use lane::LaneFollow;
+pub(crate) use order::Scales;
+pub(crate) use publish::{log_death, publish_position};
+
 use crate::clock::{self, Anchor, Scale, Stretch, Timeline};
-use crate::error::{self, Error, Result};
+use crate::error::{Error, Result};
 use crate::flush::ahead::Ahead;
-use crate::folder::Folder;
 use crate::flush::ending::{Ending, WaitStatus};
 use crate::flush::levelnames::LevelNames;
-use crate::flush::liveness::{Evidence, Verdict, Watch, is_locked};
 use crate::flush::lines;
+use crate::flush::liveness::{Evidence, Verdict, Watch, is_locked};
 use crate::flush::recover::rendered_max;
-use crate::flush::ringfile::{Fate, RingFile, write_within};
+use crate::flush::ringfile::{Fate, RingFile};
 use crate::flush::sites::Sites;
 use crate::flush::witness::{self, Witness, Witnesses};
-use crate::geometry::{Geometry, LANE_BLOCK};
-use crate::layout::{Control, LaneBlock, clock_kind, lane_kind};
+use crate::folder::Folder;
+use crate::layout::lane_kind;
 use crate::mutant::{self, Mutant};
-use crate::process::{ProcessState, boot_id, is_another_boot};
-use crate::reader::{Closed, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source};
-use crate::segment::{self, Segment};
-use crate::sys::futex;
+use crate::process::ProcessState;
+use crate::reader::{Closed, Extent, LaneSnapshot, RingReader};
 use crate::sys::map::FutexPage;
-use std::cell::Cell;
-use std::path::PathBuf;
-use std::sync::atomic::{Ordering, fence};
-use std::mem::offset_of;
-use std::fs::File;
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Longest time for which an open slot holds other lines back.
-const HOLD_MAX: Duration = Duration::from_millis(50);
 /// Time between two looks at the evidence where the end of the process shows by itself: exec does not.
 const LOOK_SEEN: Duration = Duration::from_secs(10);
-/// Time between two looks whether the lock of a ring whose file is open is free, as an exec leaves it.
+/// Time between two checks whether the lock of a ring whose file is open is free, as an exec leaves it.
 const LOOK_AT_LOCK: Duration = Duration::from_millis(500);
-/// Time between two looks whether the end of a process shows.
+/// Time between two checks whether the end of a process shows.
 const LOOK_ENDED: Duration = Duration::from_millis(50);
 /// Time between two looks at the evidence where the process cannot be seen from here.
 const LOOK_UNSEEN: Duration = Duration::from_secs(2);
@@ -52,79 +49,6 @@ const BUDGET_IDLE: u64 = 12 << 20;
 /// A ring that has cost as much without showing any record is not read for so many times as long as that took, so that it
 /// takes a small part of the flusher's time.
 const REST_TIMES: u32 = 10;
-
-/// Longest time for which a spilled message that cannot be read holds its ring up, before it counts as lost.
-const SPILL_WAIT: Duration = Duration::from_secs(2);
-/// The same where it is no disk's fault but a lack of descriptors or memory, which says nothing about the message.
-const SPILL_WAIT_LACKING: Duration = Duration::from_secs(60);
-
-/// A lane as the flusher follows it.
-#[derive(Debug, Default)]
-pub(crate) struct LaneFollow {
-    /// Records read and not yet taken.
-    pub(crate) batch: LaneBatch,
-    /// Position as published.
-    pub(crate) published: Position,
-    /// Position after the batch that is being made.
-    pub(crate) taken: Position,
-    /// Raw clock of the last record read.
-    last_clock: u64,
-    /// The moment at which the records were read, as an order key: none of them was logged later.
-    read_at: u64,
-    /// Raw clock of the last record taken.
-    pub(crate) taken_clock: u64,
-    /// The pass before which no record of this lane was open.
-    quiet_at: u64,
-    /// The pass in which it was read last.
-    read_in: u64,
-    open: Option<(u64, Instant)>,
-    /// The first sequence of a spilled message that cannot be read, and since when.
-    unreadable: Cell<Option<(u64, Instant)>>,
-    /// The last sequence, once the process is dead.
-    final_last: Option<u64>,
-    /// A read after the death found nothing more.
-    exhausted: bool,
-    /// The lane's `kept` when no segment of it was left.
-    swept: u64,
-    /// Where the first of its segments ends, as far as they have been looked at.
-    segment_end: u64,
-}
-
-impl LaneFollow {
-    pub(crate) fn extent(&self, snapshot: &LaneSnapshot) -> Extent {
-        self.final_last.map_or(Extent::Live(snapshot.reserved), Extent::Final)
-    }
-
-    /// Whether a spilled message that cannot be read now may still be worth waiting for.
-    pub(crate) fn may_wait_for(&self, sequence: u64, error: &io::Error) -> bool {
-        let since = match self.unreadable.get() {
-            Some((unreadable, since)) if unreadable == sequence => since,
-            _ => Instant::now(),
-        };
-        self.unreadable.set(Some((sequence, since)));
-        since.elapsed() < if error::may_last(error) { SPILL_WAIT_LACKING } else { SPILL_WAIT }
-    }
-
-    /// Up to which order key lines may be written as far as this lane is concerned, which was read in this pass;
-    /// `last_key` is that of the last record read.
-    fn hold(&mut self, pass: u64, now: Instant, last_key: u64) -> u64 {
-        // A lane whose slots were overwritten faster than they could be read has older records than any it shows.
-        let overrun = (self.batch.is_empty() && self.batch.more).then_some(u64::MAX);
-        let Some(sequence) = self.batch.open.or(overrun).filter(|_| self.final_last.is_none()) else {
-            (self.quiet_at, self.open) = (pass, None);
-            return u64::MAX;
-        };
-        let since = match self.open {
-            Some((open, since)) if open == sequence => since,
-            _ => now,
-        };
-        self.open = Some((sequence, since));
-        if now.duration_since(since) > HOLD_MAX { u64::MAX } else { self.quiet_at.max(last_key) }
-    }
-}
-
-/// The scales of an earlier run's clocks, by boot and kind.
-pub(crate) type Scales = Vec<(([u8; 16], u32), Scale)>;
 
 /// What is known of a dead process while its lanes are looked through, as many in a pass as the budget allows.
 #[derive(Debug)]
@@ -227,7 +151,6 @@ impl Follow {
         let path = folder.ring_path(name);
         let reader = RingReader::new(RingFile::open(&path, keep)?, &path)?;
         let reader = reader.with_backlog_beside(&path).with_entry(folder.rings().join(name));
-        let header = *reader.header();
         let control = reader.control()?;
         let mut follow = Follow {
             lanes: (0..reader.geometry().lanes()).map(|_| LaneFollow::default()).collect(),
@@ -281,11 +204,7 @@ impl Follow {
             name: name.to_owned(),
             reader,
         };
-        let same_kind = header.boot_id == boot_id() && header.clock_kind == clock::kind();
-        // Of the processor's counter there is one, whatever the namespace.
-        let elsewhere = follow.reader.process().is_of_another_time_namespace();
-        follow.same_clock = same_kind && (clock::kind() == clock_kind::TSC || !elsewhere);
-        follow.shift_ns = if elsewhere { shift(&control.anchors) } else { 0 };
+        follow.compare_clocks(&control.anchors);
         follow.seek_witness(witnesses);
         follow.look(Instant::now())?;
         follow.read_positions()?;
@@ -575,106 +494,6 @@ impl Follow {
         self.dead.is_none() && self.watch.is_open()
     }
 
-    fn refresh_timeline(&mut self) -> Result<()> {
-        let mut anchors = self.reader.control()?.anchors;
-        if self.same_clock {
-            anchors.push(Anchor::now());
-        } else if self.dead.is_none() {
-            // Drift between the two clocks counts from here.
-            self.here = Timeline::new(vec![Anchor::now()], clock::measure_hz());
-        }
-        self.timeline = Timeline::new(anchors, self.reader.header().tick_hz);
-        self.stretch = None;
-        Ok(())
-    }
-
-    /// Calendar time of a raw clock, nanoseconds since 1970.
-    #[inline]
-    pub(crate) fn realtime_ns(&mut self, clock: u64) -> u64 {
-        self.stretch.and_then(|stretch| stretch.realtime_ns(clock)).unwrap_or_else(|| {
-            self.stretch = self.timeline.stretch(clock);
-            self.timeline.realtime_ns(clock)
-        })
-    }
-
-    /// Says that the ring is of an earlier run. `scales` holds one scale for each boot and clock, so that neither a step of
-    /// the wall clock nor a sleep of the machine changes the order of rings of one boot.
-    pub(crate) fn set_earlier(&mut self, scales: &mut Scales) {
-        self.earlier = true;
-        let header = self.reader.header();
-        let clock = (header.boot_id, header.clock_kind);
-        let known = scales.iter().find(|(known, _)| *known == clock).map(|(_, scale)| *scale);
-        self.scale = Some(known.unwrap_or_else(|| {
-            let scale = self.timeline.scale(header.tick_hz);
-            scales.push((clock, scale));
-            scale
-        }));
-        let now = self.now_key();
-        self.lanes.iter_mut().for_each(|lane| lane.read_at = now);
-    }
-
-    /// What a lane's record is ordered by: its clock, but no later than the moment at which it was read. So a clock that
-    /// is ahead, or that went back since, does not stop its lane, and the lane's later records follow in their order.
-    #[inline]
-    pub(crate) fn order_key(&self, lane: &LaneFollow, clock: u64) -> u64 {
-        let key = self.key_of(clock);
-        if mutant::is(Mutant::ClockBelieved) { key } else { key.min(lane.read_at) }
-    }
-
-    /// By how much a lane's record is ahead of the moment at which it was read; 0 for none.
-    #[inline]
-    pub(crate) fn ahead_by(&self, lane: &LaneFollow, clock: u64) -> u64 {
-        self.key_of(clock).saturating_sub(lane.read_at)
-    }
-
-    /// A raw clock on the scale of the order: this process's raw ticks; for an earlier run, which is drained by itself, the
-    /// raw ticks on a scale that is the same for all rings of a boot.
-    #[inline]
-    fn key_of(&self, clock: u64) -> u64 {
-        if let Some(scale) = self.scale {
-            if mutant::is(Mutant::WallClockOrder) { self.timeline.realtime_ns(clock) } else { scale.at(clock) }
-        } else if self.same_clock {
-            clock
-        } else {
-            self.here.ticks_at(self.timeline.boottime_ns(clock).saturating_add_signed(self.shift_ns.saturating_neg()))
-        }
-    }
-
-    /// This moment on the same scale. Of another boot's nobody knows how far it went.
-    fn now_key(&self) -> u64 {
-        match self.scale {
-            None => clock::now(),
-            Some(scale) if self.same_clock && !mutant::is(Mutant::WallClockOrder) => scale.at(clock::now()),
-            Some(_) => u64::MAX,
-        }
-    }
-
-    /// Units of an order key in a second.
-    pub(crate) fn keys_a_second(&self) -> u64 {
-        if self.scale.is_some() { 1_000_000_000 } else { clock::measure_hz() }
-    }
-
-    /// Whether the machine was started anew since the ring was made. Another boot id alone does not say so: a container may
-    /// have one of its own, and a folder may be copied to another machine.
-    pub(crate) fn is_of_another_boot(&self) -> bool {
-        let header = self.reader.header();
-        let is_copy = header.inode != 0 && header.inode != self.reader.source().inode();
-        is_another_boot(&header.boot_id) && header.created_ns < clock::boot_ns() && !is_copy
-    }
-
-    /// The newest record's calendar time, for telling an earlier run from this one.
-    pub(crate) fn newest_ns(&self) -> u64 {
-        let newest = self.lanes.iter().map(|lane| lane.last_clock).max().unwrap_or(0);
-        if newest == 0 { self.reader.header().created_ns } else { self.timeline.realtime_ns(newest) }
-    }
-
-    /// Says in the ring that the log says how its process died.
-    pub(crate) fn write_death_logged(&self) -> Result<()> {
-        let geometry = self.reader.geometry();
-        let written = self.reader.source().with(|file| log_death(file, geometry));
-        written.map_err(Error::io("write to the ring", self.reader.path()))
-    }
-
     /// Whether a dead ring has been drained to the end.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.dead.is_some() && self.lanes.iter().all(|lane| lane.exhausted)
@@ -699,165 +518,4 @@ impl Follow {
     pub(crate) fn report_drops(&mut self, lane: usize) {
         self.lanes[lane].taken.dropped_reported = self.snapshots[lane].dropped;
     }
-
-    /// Lanes whose position moved since it was published.
-    pub(crate) fn moved(&self) -> impl Iterator<Item = (usize, Position)> {
-        let moved = |(_, lane): &(usize, &LaneFollow)| lane.taken != lane.published;
-        self.lanes.iter().enumerate().filter(moved).map(|(number, lane)| (number, lane.taken))
-    }
-
-    /// Publishes positions in the ring and wakes who waits for them. With `written` false the lines are in the journal
-    /// but not yet in the file.
-    pub(crate) fn publish(&mut self, written: bool, counter: u32) -> Result<()> {
-        let mut any = false;
-        for number in 0..self.lanes.len() {
-            let lane = &self.lanes[number];
-            if lane.taken == lane.published {
-                continue;
-            }
-            let written_now = if written { lane.taken.written } else { lane.published.written };
-            let position = Position { written: written_now, ..lane.taken };
-            let geometry = self.reader.geometry();
-            self.reader
-                .source()
-                .with(|file| publish_position(file, geometry, number, position))
-                .map_err(Error::io("write to the ring", self.reader.path()))?;
-            // Only now: what could not be published is published with the next batch.
-            self.lanes[number].published = position;
-            any = true;
-        }
-        self.unsynced |= any;
-        if any && self.shown != (self.late, self.overwritten) {
-            self.show_counts()?;
-        }
-        if any && self.dead.is_none() { self.wake(counter) } else { Ok(()) }
-    }
-
-    /// The backlog segments that are drained, where the position says that there may be some. To be called after that was
-    /// published: what its producer adds to a segment from then on it does not count on, see `backlog.rs`.
-    pub(crate) fn drained_segments(&mut self) -> Result<Vec<PathBuf>> {
-        let may_have = |(lane, snapshot): (&LaneFollow, &LaneSnapshot)| {
-            snapshot.kept > lane.swept && lane.published.written >= lane.segment_end
-        };
-        // Those of a dead process go with its ring, and its crash file may still need them.
-        let go_with_ring = self.dead.is_some() && !(self.is_kept() && self.death_logged);
-        if go_with_ring || !self.lanes.iter().zip(&self.snapshots).any(may_have) {
-            return Ok(Vec::new());
-        }
-        // Pairs with the fence in `Backlog::write`.
-        fence(Ordering::SeqCst);
-        let segments = segment::list(self.reader.path(), self.reader.geometry(), None);
-        let mut segments = segments.map_err(Error::io("list the backlog of", self.reader.path()))?;
-        let is_drained = |segment: &mut Segment| {
-            let end = if mutant::is(Mutant::KeptUnlinkedEarly) { segment.first } else { segment.last() };
-            self.lanes.get(segment.lane).is_some_and(|lane| end <= lane.published.written)
-        };
-        let drained: Vec<Segment> = segments.extract_if(.., is_drained).collect();
-        for (number, (lane, snapshot)) in self.lanes.iter_mut().zip(&self.snapshots).enumerate() {
-            let end = segments.iter().filter(|segment| segment.lane == number).map(Segment::last).min();
-            lane.segment_end = end.unwrap_or(0);
-            if end.is_none() {
-                lane.swept = snapshot.kept;
-            }
-        }
-        Ok(drained.into_iter().map(|segment| segment.path).collect())
-    }
-
-    /// SYNC:4. Brings the ring's file to the disk, records that its process stores meanwhile included, where records of
-    /// it were drained since the last time. With `waiting` also where none were, because the log cannot be written.
-    pub(crate) fn sync(&mut self, waiting: bool) -> Result<()> {
-        if self.unsynced || waiting {
-            let synced = self.reader.source().with(File::sync_data);
-            synced.map_err(Error::io("sync the ring", self.reader.path()))?;
-            self.unsynced = false;
-        }
-        Ok(())
-    }
-
-    /// Takes note that an entry of the journal published this position.
-    pub(crate) fn published_by_journal(&mut self, lane: u32, position: Position) {
-        self.unsynced = true;
-        if let Some(lane) = self.lanes.get_mut(lane as usize) {
-            lane.published = position;
-        }
-    }
-
-    /// Wakes who waits for positions of this ring.
-    pub(crate) fn wake(&mut self, counter: u32) -> Result<()> {
-        let offset = self.reader.geometry().control_offset();
-        let mut waiters = [0u8; 4];
-        let found = self.reader.source().read_at(&mut waiters, offset + offset_of!(Control, waiters) as u64);
-        if !found.is_ok_and(|count| count == 4) || waiters == [0; 4] {
-            return Ok(());
-        }
-        self.write_control(offset_of!(Control, progress), counter)?;
-        if self.waker.is_none() {
-            self.waker = self.reader.source().with(|file| FutexPage::new(file, offset)).ok();
-        }
-        if let Some(page) = &self.waker {
-            // A ring that was cut answers EFAULT; its process has other worries then.
-            let _ = futex::wake_all(page.word(offset_of!(Control, progress)));
-        }
-        Ok(())
-    }
-
-    /// Asks the ring's process to ring the doorbell; see the constants in `logger.rs`.
-    pub(crate) fn arm(&mut self, how: u32) -> Result<()> {
-        if self.armed == how || self.dead.is_some() {
-            return Ok(());
-        }
-        self.write_control(offset_of!(Control, armed), how)?;
-        self.armed = how;
-        Ok(())
-    }
-
-    /// Forgets that the ring was armed, because a producer may have taken the wish away.
-    pub(crate) fn disarm(&mut self) {
-        self.armed = 0;
-    }
-
-    /// For `lastwords status` alone: after the flusher's death they may be a little behind.
-    fn show_counts(&mut self) -> Result<()> {
-        let offset = self.reader.geometry().control_offset() + offset_of!(Control, late) as u64;
-        let words = [self.late, self.overwritten];
-        self.reader
-            .source()
-            .write_within(bytemuck::cast_slice(&words), offset)
-            .map_err(Error::io("write to the ring", self.reader.path()))?;
-        self.shown = (self.late, self.overwritten);
-        Ok(())
-    }
-
-    fn write_control(&self, field: usize, value: u32) -> Result<()> {
-        let offset = self.reader.geometry().control_offset() + field as u64;
-        self.reader
-            .source()
-            .write_within(&value.to_le_bytes(), offset)
-            .map_err(Error::io("write to the ring", self.reader.path()))
-    }
-
 }
-
-/// Writes a lane's position to its ring.
-pub(crate) fn publish_position(file: &File, geometry: Geometry, lane: usize, position: Position) -> io::Result<()> {
-    let offset = geometry.block_offset(lane) + offset_of!(LaneBlock, consumer) as u64;
-    write_within(file, bytemuck::cast_slice(&position.words()), offset)
-}
-
-/// How far the boottime of these anchors is ahead of ours, as both stand to the wall clock.
-fn shift(anchors: &[Anchor]) -> i64 {
-    let ahead = |anchor: &Anchor| anchor.boottime_ns.wrapping_sub(anchor.realtime_ns).cast_signed();
-    let newest = anchors.iter().max_by_key(|anchor| anchor.ticks);
-    newest.map_or(0, |newest| ahead(newest).saturating_sub(ahead(&Anchor::now())))
-}
-
-/// Says in a ring that the log says how its process died.
-pub(crate) fn log_death(file: &File, geometry: Geometry) -> io::Result<()> {
-    if mutant::is(Mutant::DeathForgotten) {
-        return Ok(());
-    }
-    let offset = geometry.control_offset() + offset_of!(Control, death_logged) as u64;
-    write_within(file, &1u64.to_le_bytes(), offset)
-}
-
-const _: () = assert!(LANE_BLOCK as usize == size_of::<LaneBlock>());

@@ -41,7 +41,7 @@ pub struct RingStatus {
     pub late: u64,
     /// Age of the oldest record that is not in the log file.
     pub lag: Duration,
-    /// The ring is smaller than its process wished for, because there was no room: its size in bytes.
+    /// The ring is smaller than its process requested, because there was no room: its size in bytes.
     pub smaller: Option<u64>,
     /// Bytes that are kept beside the ring because the flusher has not come to them.
     pub kept: u64,

@@ -4,7 +4,7 @@
 //! that it is about to remove. When it goes on it does what it was about to do, and when it is killed its successor finds
 //! what it left. In the meantime its producers have filled their lanes, kept them, and used them again, by nothing, a record,
 //! as much as is kept at once, a lap, three laps, or more than they may keep. So all of that is done at each system call of a
-//! drain, and then every line must be there once and in order; beyond what may be kept, what is missing must be told.
+//! drain, and then every line must be there once and in order; beyond what may be kept, what is missing must be logged.
 
 use lastwords_tests::actor::{Actor, tool};
 use lastwords_tests::flushers::{Drainer, KillAt};

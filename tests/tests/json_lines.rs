@@ -116,7 +116,7 @@ fn every_line_of_a_run_with_kills_losses_and_rotations_is_as_the_schema_says_and
     let worker = run(ACTOR, "worker", folder, &[&hostile[..], &HOSTILE, &["kill"]].concat()).0;
     host.kill();
     let overwriting = script(&["flusher=never", "policy=overwrite", "slots=64", "log:1000", "kill"]);
-    let dropping = script(&["flusher=never", "policy=drop_newest", "slots=64", "log:1000", "exit"]);
+    let dropping = script(&["flusher=never", "policy=drop_newest", "backlog=0", "slots=64", "log:1000", "exit"]);
     let [overwriting, dropping] = [overwriting, dropping].map(|script| run(ACTOR, "worker", folder, &script).0);
     drain(folder);
 

@@ -331,13 +331,13 @@ impl Drain {
         }
         drained.retain(|path| !self.written_spills.contains(path));
         if !drained.is_empty() {
-            // Where syncs are wished for, the next one is what they wait for.
+            // Where syncs are requested, the next one is what they wait for.
             self.durable.wrote();
         }
         self.drop_spills(drained);
     }
 
-    /// Spilled messages whose lines are on the disk, where that is wished for, are not needed any more. One that stays
+    /// Spilled messages whose lines are on the disk, if requested, are not needed any more. One that stays
     /// because of an error, or because this process dies now, goes with its ring.
     pub(super) fn remove_spills(&mut self) {
         for path in self.written_spills.drain(..) {

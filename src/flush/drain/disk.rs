@@ -155,7 +155,7 @@ impl Drain {
         Ok(())
     }
 
-    /// Applies a part of an entry; where it is wished for, a ring is not removed before its lines are on the disk.
+    /// Applies a part of an entry; if requested, a ring is not removed before its lines are on the disk.
     pub(super) fn apply_held(&mut self, part: &Entry) -> Result<()> {
         if part.ending().is_some() {
             self.sync_before_removal()?;

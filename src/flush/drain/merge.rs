@@ -7,7 +7,7 @@ use crate::decode::ENTRY;
 use crate::error::{self, Error, Result};
 use crate::config::CRASH_FILES_DEFAULT;
 use crate::flush::blackbox;
-use crate::flush::follow::Follow;
+use crate::flush::follow::{Follow, LaneFollow};
 use crate::flush::journal::Change;
 use crate::flush::lines;
 use crate::flush::output::Provenance;
@@ -21,6 +21,7 @@ use crate::spill::{self, SpillLost, SpillReference};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Bytes that the records of all lanes together may take in memory.
@@ -30,7 +31,7 @@ const READ_MAX: usize = 2048;
 /// Slots that are read at once however many lanes are in use.
 const READ_MIN: usize = 64;
 
-/// How long a crash file is tried where an error may pass, before its process's death is told without one.
+/// How long a crash file is tried where an error may pass, before its process's death is logged without one.
 const CRASH_WAIT: Duration = Duration::from_secs(10);
 
 /// A spilled message and its encoding, if the record has one.
@@ -215,16 +216,13 @@ impl Drain {
             return self.leave_out(ring_number, lane_number, gap);
         }
         // Whatever may fail comes before the first byte of a line: a pass that fails here begins this record anew.
+        let unspilled = match unspill(ring, lane, &record, &self.spare) {
+            Err(error) => return Err(self.put_aside(ring_number, error)),
+            Ok(unspilled) => unspilled,
+        };
         let site = match ring.sites.get(&ring.reader, record.call_site) {
             Err(error) => return Err(self.put_aside(ring_number, error)),
             Ok(site) => site,
-        };
-        let unspilled = match unspill(&ring.reader, &record, &self.spare) {
-            Err(lost) if error::may_pass(&lost.error) && lane.may_wait_for(record.first, &lost.error) => {
-                let error = Error::io("read a spilled message of", ring.reader.path())(lost.error);
-                return Err(self.put_aside(ring_number, error));
-            }
-            unspilled => unspilled,
         };
         if let Some(text) = gap {
             for output in role.outputs() {
@@ -234,15 +232,8 @@ impl Drain {
         let outputs = &mut self.outputs;
         let from = Provenance { ns, pid, lane: &ring.snapshots[lane_number], names: &ring.names };
         role.record_unspilled(outputs, &record, &unspilled, site, &from);
-        let spilled = match unspilled {
-            Ok(None) => None,
-            Ok(Some(_)) => SpillReference::from_bytes(record.body)
-                .map(|found| (spill::path(ring.reader.entry(), found.number), found.length)),
-            Err(_) => {
-                ring.damaged += 1;
-                None
-            }
-        };
+        ring.damaged += u64::from(unspilled.is_err());
+        let spilled = unspilled.ok().flatten().and_then(|_| spill_of(&ring.reader, &record));
         let made = role.made(outputs);
         ring.reader.source().charge(made as u64 + spilled.as_ref().map_or(0, |(_, length)| *length));
         if dead {
@@ -426,7 +417,7 @@ impl Drain {
     }
 
     /// Writes the crash file of a ring whose process died without closing it. Returns what the death line says of it. A
-    /// file that cannot be written is tried again, but not for ever; meanwhile the ring is left aside.
+    /// file that cannot be written is tried again, but not for ever; meanwhile the ring is skipped.
     fn write_crash_file(&mut self, ring: usize) -> Result<String> {
         let follow = &self.rings[ring];
         let keep = match follow.reader.header().crash_keep {
@@ -472,11 +463,25 @@ fn read_twice(ring: &mut Follow, spare: &Spare, (pass, now): (u64, Instant), slo
     }
 }
 
-/// See [`RingReader::unspill`], with a descriptor to spare.
-fn unspill(reader: &RingReader<RingFile>, record: &Record<'_>, spare: &Spare) -> Unspilled {
-    let first = reader.unspill(record);
-    let lacking = first.as_ref().is_err_and(|lost| error::lacks_descriptors(&lost.error));
-    if lacking && spare.give() { reader.unspill(record) } else { first }
+/// See [`RingReader::unspill`], with a descriptor to spare. An error where it may be read later.
+fn unspill(ring: &Follow, lane: &LaneFollow, record: &Record<'_>, spare: &Spare) -> Result<Unspilled> {
+    let mut unspilled = ring.reader.unspill(record);
+    let lacking = unspilled.as_ref().is_err_and(|lost| error::lacks_descriptors(&lost.error));
+    if lacking && spare.give() {
+        unspilled = ring.reader.unspill(record);
+    }
+    match unspilled {
+        Err(lost) if error::may_pass(&lost.error) && lane.may_wait_for(record.first, &lost.error) => {
+            Err(Error::io("read a spilled message of", ring.reader.path())(lost.error))
+        }
+        unspilled => Ok(unspilled),
+    }
+}
+
+/// The file and the length of a record's spilled message.
+fn spill_of(reader: &RingReader<RingFile>, record: &Record<'_>) -> Option<(PathBuf, u64)> {
+    let found = SpillReference::from_bytes(record.body)?;
+    Some((spill::path(reader.entry(), found.number), found.length))
 }
 
 /// Slots that each of `lanes` lanes may read at once.
