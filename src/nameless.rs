@@ -19,11 +19,21 @@ pub(crate) struct Nameless {
 
 /// A name that goes when it is dropped.
 #[derive(Debug)]
-struct Temporary(PathBuf);
+pub(crate) struct Temporary(pub(crate) PathBuf);
 
 impl Drop for Temporary {
     fn drop(&mut self) {
         let _ = open::remove(&self.0);
+    }
+}
+
+impl Temporary {
+    /// The name, which stays.
+    #[cfg(feature = "flusher")]
+    pub(crate) fn keep(mut self) -> PathBuf {
+        let path = std::mem::take(&mut self.0);
+        std::mem::forget(self);
+        path
     }
 }
 

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::holder::{Holder, NOBODY};
 use crate::kept::{Identity, Kept, is_lost};
+use crate::nameless::Temporary;
 use crate::open::{self, PRIVATE};
 use crate::ring::hex;
 use crate::sys::map::KeptFile;
@@ -189,24 +190,8 @@ fn opening(path: &Path) -> impl FnOnce(io::Error) -> Error {
 #[derive(Debug)]
 pub(super) struct Fresh {
     file: LockFile,
-    name: Name,
+    name: Temporary,
     lock: PathBuf,
-}
-
-/// A name that goes when it is dropped.
-#[derive(Debug)]
-struct Name(PathBuf);
-
-impl Drop for Name {
-    fn drop(&mut self) {
-        let _ = open::remove(&self.0);
-    }
-}
-
-impl Name {
-    fn keep(self) {
-        std::mem::forget(self);
-    }
 }
 
 /// What became of a file that was to be the first one at the path.
@@ -244,7 +229,7 @@ impl Fresh {
         let path = folder.rings().join(&name);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         let file = open::file(&path, flags, PRIVATE).map_err(opening(&path))?;
-        let temporary = Name(path.clone());
+        let temporary = Temporary(path.clone());
         let Some(mut file) = LockFile::new(file, &path)? else { return Ok(None) };
         if !file.try_lock()? {
             return Ok(None);
@@ -274,9 +259,7 @@ impl Fresh {
         let Fresh { file, name, lock } = self;
         match open::rename(&name.0, &lock, RenameFlags::EXCHANGE) {
             Ok(()) => {
-                let path = name.0.clone();
-                name.keep();
-                Ok(Swapped::Displaced(Displaced { file: file.now_at(&lock), name: path }))
+                Ok(Swapped::Displaced(Displaced { file: file.now_at(&lock), name: name.keep() }))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Swapped::Gone),
             Err(error) if open::is_unsupported(&error) => Ok(Swapped::Impossible),

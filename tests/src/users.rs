@@ -1,6 +1,7 @@
 //! Processes of several users, which only root can start.
 
 use crate::actor::Actor;
+use crate::scratch::Scratch;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -32,6 +33,15 @@ pub fn owned(path: &Path, uid: u32, gid: u32, mode: u32) {
     fs::create_dir_all(path).expect("made");
     chown(path, Some(uid), Some(gid)).expect("given away");
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("changed");
+}
+
+/// A folder of [`USER`]'s, and the path of the log folder in it, which is yet to be made.
+#[must_use]
+pub fn users_folder(name: &str) -> (Scratch, PathBuf) {
+    let scratch = Scratch::new(name);
+    owned(scratch.path(), USER, USER, 0o755);
+    let logs = scratch.path().join("logs");
+    (scratch, logs)
 }
 
 /// A command of this user's, in its own group alone.

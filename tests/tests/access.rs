@@ -7,7 +7,7 @@ use lastwords_tests::actor::{Actor, tool};
 use lastwords_tests::logs::{crash_files, files, read};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::users::{
-    GROUP, OTHER, USER, access_of, actor_of, all_in, as_user, assert_all_are, in_group, is_root, owned,
+    GROUP, OTHER, USER, access_of, actor_of, all_in, as_user, assert_all_are, in_group, is_root, owned, users_folder,
 };
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -16,14 +16,6 @@ use std::process::Command;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
-
-/// A folder of a user's, in which its log folder is yet to be made.
-fn users_folder(name: &str) -> (Scratch, PathBuf) {
-    let scratch = Scratch::new(name);
-    owned(scratch.path(), USER, USER, 0o755);
-    let logs = scratch.path().join("logs");
-    (scratch, logs)
-}
 
 fn reads(uid: u32, path: &Path) -> bool {
     in_group(uid, "cat").arg(path).output().expect("cat").status.success()

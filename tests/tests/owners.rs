@@ -7,7 +7,7 @@
 use lastwords_tests::actor::{Actor, wait_for};
 use lastwords_tests::logs::{crash_files, missing, read, read_so_far};
 use lastwords_tests::scratch::Scratch;
-use lastwords_tests::users::{OTHER, USER, actor_of, all_in, as_user, assert_all_are, is_root, owned};
+use lastwords_tests::users::{OTHER, USER, actor_of, all_in, as_user, assert_all_are, is_root, owned, users_folder};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -17,11 +17,10 @@ use std::time::{Duration, Instant};
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
+
 /// A folder of a user's with a log folder of the same user's in it.
-fn users_folder(name: &str) -> (Scratch, PathBuf) {
-    let scratch = Scratch::new(name);
-    owned(scratch.path(), USER, USER, 0o755);
-    let logs = scratch.path().join("logs");
+fn made_folder(name: &str) -> (Scratch, PathBuf) {
+    let (scratch, logs) = users_folder(name);
     owned(&logs, USER, USER, 0o700);
     (scratch, logs)
 }
@@ -56,7 +55,7 @@ fn what_a_tool_of_root_does_in_a_users_folder_it_does_as_that_user() {
         &["level", "info", "--dir"],
         &["pipe", "--dir"],
     ] {
-        let (_scratch, logs) = users_folder("tool");
+        let (_scratch, logs) = made_folder("tool");
         let killed = ["flusher=never", "log:200", "long:200000", "kill"];
         assert!(!actor_of(USER, ACTOR, "worker", &logs, &killed).end().success());
         let output = tool(&[tool_arguments, &[&*logs.to_string_lossy()]].concat());
@@ -167,7 +166,7 @@ fn a_process_of_root_makes_its_files_as_the_owner_of_the_folder() {
         return;
     }
     for memory in ["", "memory=shared"] {
-        let (_scratch, logs) = users_folder("acts");
+        let (_scratch, logs) = made_folder("acts");
         let first = ["rotate=40000", "policy=block", "log:2000", "long:200000", "flush", "fork:3", "line:up", "wait"];
         let script = if memory.is_empty() { first.to_vec() } else { [&[memory][..], &first].concat() };
         let mut host = Actor::start(ACTOR, "host", &logs, &script);
@@ -202,7 +201,7 @@ fn who_becomes_the_folders_owner_after_the_setup_loses_nothing() {
     if !is_root() {
         return;
     }
-    let (_scratch, logs) = users_folder("becomes");
+    let (_scratch, logs) = made_folder("becomes");
     let become_owner = format!("become:{USER}");
     let script = [
         "rotate=100000",
@@ -231,7 +230,7 @@ fn a_worker_of_the_owner_below_a_master_of_root_loses_nothing() {
     if !is_root() {
         return;
     }
-    let (_scratch, logs) = users_folder("master");
+    let (_scratch, logs) = made_folder("master");
     let become_owner = format!("become:{USER}");
     let mut master = Actor::start(
         ACTOR,
@@ -276,7 +275,7 @@ fn a_folder_of_another_user_is_refused_with_what_to_do() {
     if !is_root() {
         return;
     }
-    let (scratch, logs) = users_folder("refused");
+    let (scratch, logs) = made_folder("refused");
     fs::set_permissions(&logs, Permissions::from_mode(0o777)).expect("changed");
     let output = as_user(OTHER, ACTOR).arg("host").arg(&logs).output().expect("run");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -306,7 +305,7 @@ fn in_a_user_namespace_the_owner_is_who_that_namespace_knows() {
     if !is_root() {
         return;
     }
-    let (_scratch, logs) = users_folder("namespace");
+    let (_scratch, logs) = made_folder("namespace");
     assert!(!actor_of(USER, ACTOR, "worker", &logs, &["flusher=never", "log:20", "kill"]).end().success());
     // Of root's namespace, in which the user is nobody.
     let unshared = |uid: u32| {
