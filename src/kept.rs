@@ -124,7 +124,15 @@ pub(crate) fn raise(fd: OwnedFd) -> io::Result<OwnedFd> {
     if fd.as_raw_fd() >= number {
         return Ok(fd);
     }
-    let Ok(high) = fcntl_dupfd_cloexec(&fd, number) else { return Ok(fd) };
+    let high = match fcntl_dupfd_cloexec(&fd, number) {
+        Ok(high) => high,
+        Err(Errno::BADF) => {
+            // Somebody closed it, and the number may be a file of the program's by the time we would.
+            std::mem::forget(fd);
+            return Err(Errno::BADF.into());
+        }
+        Err(_) => return Ok(fd),
+    };
     let identity = Identity::behind(&high)?;
     if Identity::behind(&fd).is_ok_and(|found| found == identity) {
         hooks::close(fd);

@@ -22,11 +22,13 @@
 //! A pid namespace's inode may be used again by a later one; but then all of its processes are gone.
 
 use crate::error::{Error, Result};
+use crate::kept::Kept;
 use crate::mutant::{self, Mutant};
 use rustix::process::{Pid, test_kill_process};
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::OnceLock;
 
 /// [`ProcessId::time_namespace`] where the kernel has none: start times are everywhere the same.
@@ -181,7 +183,7 @@ pub fn block_signals() {
 
 /// Whether the process with this pid, in our namespace, has a file with this inode mapped; None if that cannot be seen.
 pub(crate) fn has_mapped(pid: u32, inode: u64) -> Option<bool> {
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+    let maps = read(format!("/proc/{pid}/maps")).ok()?;
     let inode = inode.to_string();
     Some(maps.lines().any(|line| line.split_ascii_whitespace().nth(4) == Some(&inode)))
 }
@@ -201,16 +203,24 @@ struct Stat {
 fn own_stat() -> Option<Stat> {
     let stat = stat("self").ok().filter(|stat| stat.pid == std::process::id())?;
     // One pid for each namespace from that of /proc down to ours. Kernels without pid namespaces have no such line.
-    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let status = read("/proc/self/status").ok()?;
     let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
     pids.is_none_or(|pids| pids.split_ascii_whitespace().count() == 1).then_some(stat)
+}
+
+/// Reads what the kernel shows in `/proc` or `/sys`. Code that closes every descriptor may close this one meanwhile, and a file
+/// of the program's own get its number, so it is treated like those that are kept.
+pub(crate) fn read(path: impl AsRef<Path>) -> io::Result<String> {
+    let kept = Kept::for_children_too(File::open(path)?)?;
+    let mut bytes = Vec::new();
+    kept.file()?.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Reads pid, state and start time. The command name may contain anything, so fields are counted from its last
 /// parenthesis.
 fn stat(pid: &str) -> io::Result<Stat> {
-    let bytes = fs::read(format!("/proc/{pid}/stat"))?;
-    let text = String::from_utf8_lossy(&bytes);
+    let text = read(format!("/proc/{pid}/stat"))?;
     let fields = text.rsplit_once(") ").map_or("", |(_, rest)| rest);
     let mut fields = fields.split_ascii_whitespace();
     let state = fields.next().unwrap_or_default();
@@ -264,7 +274,7 @@ fn read_boot_id() -> std::io::Result<[u8; 16]> {
         return Ok(*id);
     }
     // A failure is not remembered: with a wrong id this process would look as if it were of another boot.
-    let text = fs::read_to_string(BOOT_ID_FILE)?;
+    let text = read(BOOT_ID_FILE)?;
     let digits: Vec<u8> = text.bytes().filter_map(|b| (b as char).to_digit(16).map(|d| d as u8)).collect();
     let mut id = UNKNOWN_BOOT;
     for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {

@@ -1,7 +1,7 @@
 //! Why a process that flushes makes no pass: stopped, traced, frozen, or waiting in the kernel.
 
 use crate::holder::Holder;
-use crate::process::ProcessState;
+use crate::process::{self, ProcessState};
 use std::fs;
 use std::path::Path;
 
@@ -30,13 +30,13 @@ impl Standstill {
     }
 
     fn of(pid: u32) -> Option<Standstill> {
-        let process = Path::new("/proc").join(pid.to_string());
-        if is_frozen(&fs::read_to_string(process.join("cgroup")).unwrap_or_default(), Path::new("/sys/fs/cgroup")) {
+        let folder = Path::new("/proc").join(pid.to_string());
+        if is_frozen(&process::read(folder.join("cgroup")).unwrap_or_default(), Path::new("/sys/fs/cgroup")) {
             return Some(Standstill::Frozen);
         }
-        let mut states = vec![state(&fs::read_to_string(process.join("stat")).ok()?)];
-        let threads = fs::read_dir(process.join("task")).into_iter().flatten().flatten();
-        let stats = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+        let mut states = vec![state(&process::read(folder.join("stat")).ok()?)];
+        let threads = fs::read_dir(folder.join("task")).into_iter().flatten().flatten();
+        let stats = threads.filter_map(|thread| process::read(thread.path().join("stat")).ok());
         // Of a program's threads, only those that flush say anything; one may wait for a disk for reasons of its own.
         let flushing: Vec<Option<char>> = stats.filter(|stat| name(stat) == Some(THREAD)).map(|stat| state(&stat)).collect();
         if !flushing.is_empty() {
@@ -90,12 +90,12 @@ fn is_frozen(groups: &str, root: &Path) -> bool {
         let (Some(number), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else { return false };
         let path = path.trim_start_matches('/');
         if number == "0" && controllers.is_empty() {
-            let unified = |root: &Path| fs::read_to_string(root.join(path).join("cgroup.events"));
+            let unified = |root: &Path| process::read(root.join(path).join("cgroup.events"));
             let events = unified(root).or_else(|_| unified(&root.join("unified"))).unwrap_or_default();
             return events.lines().any(|line| line == "frozen 1");
         }
         let freezer = controllers.split(',').any(|controller| controller == "freezer");
-        let state = || fs::read_to_string(root.join("freezer").join(path).join("freezer.state"));
+        let state = || process::read(root.join("freezer").join(path).join("freezer.state"));
         freezer && state().is_ok_and(|state| state.trim() != "THAWED")
     })
 }

@@ -82,9 +82,16 @@ impl Drainer {
                     let Some(calls) = &mut calls else { continue };
                     let here = calls.len();
                     calls.push(Call::at(&traced, number));
+                    let meant = match stop {
+                        KillAt::Within(k) => k == here,
+                        KillAt::WithinWriteTo(name) => {
+                            calls.last().and_then(|call| call.write.as_ref()).is_some_and(|(_, found)| found == name)
+                        }
+                        KillAt::Before(_) | KillAt::Never => false,
+                    };
                     match stop {
                         KillAt::Before(k) if k == here => traced.kill().expect("killed"),
-                        KillAt::Within(k) if k == here => {
+                        _ if meant => {
                             if !traced.shorten_write(|length| length / 2).expect("traced") {
                                 return None;
                             }
@@ -204,6 +211,8 @@ pub enum KillAt {
     Before(usize),
     /// After this write has written half of its bytes.
     Within(usize),
+    /// The same of the first write to the file of this name.
+    WithinWriteTo(&'static str),
     /// Nowhere.
     Never,
 }

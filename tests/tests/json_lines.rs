@@ -283,25 +283,13 @@ fn recover_prints_the_lines_that_the_file_gets() {
 }
 
 /// A folder whose flusher was killed in the middle of the first write to the log file of this name.
-fn half_written(scratch: &Scratch, log: &str, settings: &[&str]) -> PathBuf {
+fn half_written(scratch: &Scratch, log: &'static str, settings: &[&str]) -> PathBuf {
     let folder = scratch.path().join("logs");
     let _ = run(ACTOR, "host", &folder, &[settings, &["flusher=never", "log:50", "kill"]].concat());
     let drainer =
         Drainer { program: env!("CARGO_BIN_EXE_drainer"), since: "all", elsewhere: scratch.path().to_owned() };
-    let copy = scratch.path().join("copy");
-    fs::create_dir_all(copy.join("rings")).expect("made");
-    for ring in Folder::open(&folder).expect("the folder").ring_files().expect("the rings") {
-        fs::copy(&ring, copy.join("rings").join(ring.file_name().expect("a name"))).expect("copied");
-    }
-    let calls = drainer.drain_until(&copy, KillAt::Never).expect("a drain");
-    let write =
-        calls.iter().position(|call| call.write.as_ref().is_some_and(|(_, name)| name == log)).expect("a write");
-    for nearby in [write, write + 1, write - 1] {
-        if drainer.drain_until(&folder, KillAt::Within(nearby)).is_some() {
-            return folder;
-        }
-    }
-    panic!("no write near call {write}");
+    drainer.drain_until(&folder, KillAt::WithinWriteTo(log)).expect("a write");
+    folder
 }
 
 #[test]

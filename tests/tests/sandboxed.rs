@@ -11,7 +11,7 @@ use rustix::process::Signal;
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 /// Small, so that it is full soon.
-const RING: [&str; 3] = ["flusher=never", "slots=64", "lanes=3"];
+const RING: [&str; 4] = ["flusher=never", "backlog=0", "slots=64", "lanes=3"];
 
 #[test]
 fn a_log_call_makes_the_listed_system_calls_alone_also_where_its_lane_is_full() {
@@ -48,11 +48,24 @@ fn a_log_call_makes_the_listed_system_calls_alone_also_where_its_lane_is_full() 
 }
 
 #[test]
+fn keeping_what_is_not_drained_takes_the_listed_calls_more() {
+    let folder = Scratch::new("sandboxed-keeping");
+    let script = ["flusher=never", "slots=64", "lanes=3", "sandbox:keeping", "log:5000", "leave"];
+    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
+    assert_eq!(actor.end().code(), Some(3), "it leaves by itself");
+    let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
+    assert_ne!(output.status.code(), Some(2), "{output:?}");
+    let lines = read(folder.path(), "worker");
+    assert_eq!(lines.iter().filter(|line| line.message.starts_with("line ")).count(), 5000);
+}
+
+#[test]
 fn where_the_process_may_flush_a_full_lane_takes_the_listed_calls_more() {
     let folder = Scratch::new("sandboxed-embedded");
     let mut host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]);
     assert_eq!(host.line(), "up");
     let script = [
+        "backlog=0",
         "slots=64",
         "lanes=3",
         "log:1",
