@@ -34,10 +34,12 @@ mod disk;
 mod held;
 mod merge;
 mod pull;
+mod refused;
 mod unseen;
 
 use disk::JournalLeft;
 use held::{Held, Suspended};
+use refused::Refused;
 
 /// Rings whose files stay open: an embedded flusher must leave its program enough descriptors.
 const RINGS_OPEN: usize = 20;
@@ -77,8 +79,8 @@ pub struct Drain {
     rings: Vec<Follow>,
     roles: Vec<Role>,
     outputs: Vec<Output>,
-    /// Files in the rings folder that are no readable rings, each reported once.
-    refused: Vec<String>,
+    /// Files in the rings folder that could not be opened as rings, each reported once.
+    refused: Vec<Refused>,
     /// Rings in shared memory that cannot be seen from here.
     unseen: Vec<Remembered>,
     /// Lines about the folder that wait for a file to stand in.
@@ -390,7 +392,8 @@ impl Drain {
             }
             if let Some(twin) = self.folder.twin(&name) {
                 let why = format!("it has the name of {}, but for its ending", twin.display());
-                self.refuse(name.clone(), &Error::not_a_ring(&self.folder.rings().join(&name), why));
+                let error = Error::not_a_ring(&self.folder.rings().join(&name), why);
+                self.refuse(name, &error);
                 continue;
             }
             all &= self.find(name, now)?;
@@ -412,6 +415,7 @@ impl Drain {
         match opened {
             Ok(ring) => {
                 self.unseen.retain(|unseen| unseen.name != name);
+                self.accept(&name);
                 self.follow(ring);
             }
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
@@ -424,15 +428,6 @@ impl Drain {
             }
         }
         Ok(true)
-    }
-
-    /// Says once why a ring is left aside. It is tried again whenever the folder is looked at: the reason may have been
-    /// a lack of descriptors.
-    fn refuse(&mut self, name: String, error: &Error) {
-        if !self.refused.contains(&name) {
-            self.note(lines::refused(error));
-            self.refused.push(name);
-        }
     }
 
     fn limit_outputs(&mut self) {

@@ -42,6 +42,21 @@ fn a_flusher_without_a_descriptor_to_be_had_drains_what_it_has_open() {
 }
 
 #[test]
+fn a_program_that_takes_every_descriptor_a_flusher_gives_back_costs_no_line_uncounted_and_doubles_none() {
+    let scratch = Scratch::new("grabbed");
+    let folder = scratch.path().join("logs");
+    let script = ["rotate=400000", "keep=20", "log:10", "flush", "grab-files:1:2000", "slowly:20000:100", "flush"];
+    let mut host = Actor::start(ACTOR, "host", &folder, &script);
+    let pid = host.pid();
+    assert_eq!(host.line(), "held");
+    assert!(host.end().success());
+    let lines = read(&folder, "host");
+    let found = numbers(&lines, pid);
+    assert!(found.is_sorted_by(|one, next| one < next), "each once, in order");
+    assert_eq!(found.len() + reported_lost(&lines), 20_010, "what is missing is counted");
+}
+
+#[test]
 fn a_flusher_that_has_no_descriptor_now_and_then_doubles_and_loses_nothing_of_sixty_rings() {
     let scratch = Scratch::new("storm");
     let folder = scratch.path().join("logs");
@@ -74,6 +89,8 @@ fn a_flusher_that_has_no_descriptor_now_and_then_doubles_and_loses_nothing_of_si
     host.go();
     assert!(host.end().success());
     pids.into_iter().for_each(|pid| assert_once(&folder, "worker", pid, 601));
+    let worried = read(&folder, "worker").into_iter().filter(|line| line.level != "INFO").map(|line| line.message);
+    assert_eq!(worried.collect::<Vec<_>>(), Vec::<String>::new(), "what passed at once is nothing to speak of");
 }
 
 /// Runs an actor to its end and returns what it said.

@@ -231,8 +231,13 @@ impl Drain {
 
     /// Rings that were tried again in this pass, and read.
     pub(super) fn end_of_failures(&mut self, now: Instant) {
-        for ring in self.rings.iter_mut().filter(|ring| ring.again.is_some_and(|again| again <= now)) {
-            (ring.failures, ring.again) = (0, None);
+        for number in 0..self.rings.len() {
+            let ring = &mut self.rings[number];
+            if ring.again.is_some_and(|again| again <= now) {
+                (ring.failures, ring.again) = (0, None);
+                let name = ring.name.clone();
+                self.accept(&name);
+            }
         }
     }
 }

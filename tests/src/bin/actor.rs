@@ -17,7 +17,7 @@
 //! (as many lines to each of them), `close-all:A-B`, `close-range:A-B`, `open-own:N:FOLDER`, `dup-over:A-B`, `no-cloexec`,
 //! `become:UID` (groups, group and user, for good), `sandbox` (a seccomp filter), `chroot:FOLDER`, `chdir:FOLDER`,
 //! `descriptors:N` (the limit), `check-own`, `write-to:FD:TEXT`, `in-child`: see `descriptors.rs`, `hold-files:TIMES:MS` (a thread opens all files that the process may open, 100 more than it has, so
-//! many times, for so long and with as long a pause, and prints "held" at the end), `fork-starved:WHAT` (see there), `disk:BYTES` (limits the
+//! many times, for so long and with as long a pause, and prints "held" at the end), `grab-files:TIMES:MS` (takes what is given back meanwhile as well), `fork-starved:WHAT` (see there), `disk:BYTES` (limits the
 //! size of files), `room` (gives back what `before:no-threads` took). At the end main returns. `before:bus` is done before the logger is made: it handles
 //! SIGBUS itself; so is `before:close:A-B`, and with `before:` every action that does not log.
 
@@ -210,7 +210,8 @@ fn act(action: &str, count: &mut u64) {
         }
         // A child that goes on with the actions that follow, while its parent waits for it and leaves.
         "in-child" => forking::in_child(),
-        "hold-files" => hold_files(rest),
+        "hold-files" => hold_files(rest, false),
+        "grab-files" => hold_files(rest, true),
         "fork-starved" => forking::children(1, |_| starved(rest)),
         "room" => limit_memory(None),
         "become" => privileges::become_user(rest.parse().expect("a user")),
@@ -373,7 +374,7 @@ fn limit_memory(more: Option<u64>) {
 }
 
 /// Takes all descriptors that this process may have, again and again.
-fn hold_files(rest: &str) {
+fn hold_files(rest: &str, again: bool) {
     let (times, pause) = rest.split_once(':').expect("TIMES:MS");
     let times: u32 = times.parse().expect("a number");
     let pause = Duration::from_millis(pause.parse().expect("milliseconds"));
@@ -391,8 +392,9 @@ fn hold_files(rest: &str) {
             }
             let start = std::time::Instant::now();
             while start.elapsed() < pause {
-                // What was given back meanwhile is taken as well.
-                held.extend(std::fs::File::open("/dev/null"));
+                if again {
+                    held.extend(std::fs::File::open("/dev/null"));
+                }
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
