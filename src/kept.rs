@@ -63,17 +63,29 @@ impl Kept {
     /// # Errors
     /// As fstat(2).
     pub(crate) fn new(file: impl Into<OwnedFd>) -> io::Result<Kept> {
-        let mut kept = Kept::for_children_too(file)?;
+        Kept::at_its_number(raise(file.into())?)
+    }
+
+    /// The same under the number that it has.
+    ///
+    /// # Errors
+    /// As fstat(2).
+    pub(crate) fn at_its_number(file: impl Into<OwnedFd>) -> io::Result<Kept> {
+        let mut kept = Kept::identified(file.into())?;
         kept.listed = kept.file.as_ref().and_then(|file| hooks::close_in_child(file.as_raw_fd(), kept.identity));
         Ok(kept)
     }
 
-    /// The same for one that forked children go on to use.
+    /// The same as [`Kept::new`] for one that forked children go on to use.
     ///
     /// # Errors
     /// As fstat(2).
     pub(crate) fn for_children_too(file: impl Into<OwnedFd>) -> io::Result<Kept> {
-        let file = File::from(raise(file.into())?);
+        Kept::identified(raise(file.into())?)
+    }
+
+    fn identified(file: OwnedFd) -> io::Result<Kept> {
+        let file = File::from(file);
         Ok(Kept { identity: Identity::behind(&file)?, file: Some(file), listed: None })
     }
 

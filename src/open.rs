@@ -23,7 +23,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, RenameFlags, Stat, StatFs};
 #[cfg(feature = "flusher")]
 use rustix::fs::{Timespec, Timestamps};
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -230,6 +230,21 @@ pub(crate) fn folder(path: &Path) -> io::Result<File> {
         None => open_at(CWD, path, FOLDER, Mode::empty()),
     };
     opened.map(File::from)
+}
+
+/// Opens the root folder under the lowest number that is none of the standard streams', and so of use to whoever it is given
+/// back to, also where the limit was lowered since.
+///
+/// # Errors
+/// As open(2).
+#[cfg(feature = "flusher")]
+pub(crate) fn low() -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open("/", flags, Mode::empty())?;
+    if opened.as_raw_fd() > STANDARD_ERROR {
+        return Ok(opened);
+    }
+    Ok(fcntl_dupfd_cloexec(opened, STANDARD_ERROR + 1)?)
 }
 
 /// Opens something, holding the numbers of the standard streams as long as nobody has them, and moves it to a number that the

@@ -9,7 +9,6 @@ use crate::error::{Error, Result, lacks_descriptors};
 use std::cell::RefCell;
 use crate::kept::Kept;
 use crate::open;
-use std::path::Path;
 
 /// The descriptor, where it could be had.
 #[derive(Debug)]
@@ -50,5 +49,5 @@ impl Spare {
 }
 
 fn open() -> Option<Kept> {
-    Kept::new(open::folder(Path::new("/")).ok()?).ok()
+    Kept::at_its_number(open::low().ok()?).ok()
 }
