@@ -23,7 +23,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, RenameFlags, Stat, StatFs};
 #[cfg(feature = "flusher")]
 use rustix::fs::{Timespec, Timestamps};
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -244,7 +244,7 @@ pub(crate) fn low() -> io::Result<OwnedFd> {
     if opened.as_raw_fd() > STANDARD_ERROR {
         return Ok(opened);
     }
-    Ok(fcntl_dupfd_cloexec(opened, STANDARD_ERROR + 1)?)
+    Ok(rustix::io::fcntl_dupfd_cloexec(opened, STANDARD_ERROR + 1)?)
 }
 
 /// Opens something, holding the numbers of the standard streams as long as nobody has them, and moves it to a number that the
