@@ -4,7 +4,8 @@ use crate::access::Access;
 use crate::backlog::BUDGET_DEFAULT;
 use crate::complain::complain;
 use crate::error::{Error, Result};
-use crate::folder::{Folder, Trust, default_path};
+use crate::escaped::escaped;
+use crate::folder::{Folder, Trust, default_path, service_path, temporary_path};
 use crate::format::Format;
 use crate::full::FullPolicy;
 use crate::geometry::Geometry;
@@ -13,7 +14,7 @@ use crate::filter::Filter;
 use crate::level::Level;
 use crate::reader::{ROLE_RULE, is_role};
 use crate::ring::{Memory, RingSpec};
-use crate::settings::{Settings, variable};
+use crate::settings::{self, Settings, variable};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -93,7 +94,8 @@ impl Builder {
         self
     }
 
-    /// Log folder; default is `LASTWORDS_DIR`, else `<temp dir>/<app>/logs`.
+    /// Log folder; default is `LASTWORDS_DIR`, the configuration file, the first folder of systemd's `LOGS_DIRECTORY`, else
+    /// `<temp dir>/<app>/logs`.
     pub fn dir(mut self, folder: impl AsRef<Path>) -> Builder {
         self.settings.dir = Some(folder.as_ref().to_owned());
         self
@@ -347,6 +349,15 @@ impl Builder {
         Ok(self.resolve()?.filter()?.record)
     }
 
+    /// Where the log files are to be: what the builder was told, else the environment, the configuration file or the default
+    /// say. Nothing is made.
+    ///
+    /// # Errors
+    /// As [`Builder::directives`].
+    pub fn log_folder(self) -> Result<PathBuf> {
+        Ok(self.resolve()?.folder_path())
+    }
+
     /// A setting by its name, with its value as text: what an environment variable of that name would hold.
     ///
     /// # Errors
@@ -374,11 +385,20 @@ impl Builder {
     /// [`Error::Setting`] for a value that cannot be, [`Error::AlreadyInitialised`] at the second call,
     /// [`Error::Folder`] and [`Error::Io`] if the ring cannot be made.
     pub fn init(self) -> Result<()> {
-        crate::registry::init(self.resolve()?)
+        let mut builder = self.resolve()?;
+        let from_rust = if builder.settings.log.is_none() { rust_log() } else { None };
+        builder.settings.log = builder.settings.log.or(from_rust.clone());
+        crate::registry::init(builder)?;
+        if let Some(log) = from_rust {
+            let text = format!("lastwords: what is written is chosen by RUST_LOG: {log}");
+            crate::site::record_bytes(Level::INFO, "lastwords", text.as_bytes());
+        }
+        Ok(())
     }
 
     /// With what the environment and the configuration file say where the builder was told nothing.
     pub(crate) fn resolve(self) -> Result<Builder> {
+        settings::name_unknown_variables();
         let settings = self.settings.or(Settings::from_environment()?);
         #[cfg(feature = "config")]
         let settings = settings.or(crate::configfile::settings(&self.role)?);
@@ -420,18 +440,21 @@ impl Builder {
             None => folder,
         };
         folder.refuse_network(self.settings.allow_fuse.unwrap_or(false))?;
+        if let Err(error) = folder.note_rings() {
+            complain(format_args!("{error}; tools need --rings {}", folder.rings().display()));
+        }
         Ok(folder)
     }
 
     /// Makes the folder. Where the default one cannot be trusted, one that carries the user's id takes its place.
     fn make_log_folder(&self, access: Access) -> Result<Folder> {
-        if let Some(path) = &self.settings.dir {
+        if let Some(path) = self.settings.dir.clone().or_else(service_path) {
             let for_group = self.settings.group_folder.unwrap_or(false);
-            return Folder::make_for(path, if for_group { Trust::Group } else { Trust::Own }, access);
+            return Folder::make_for(&path, if for_group { Trust::Group } else { Trust::Own }, access);
         }
-        Folder::make_default(&default_path(&self.app_name()), access).or_else(|error| {
+        Folder::make_default(&temporary_path(&self.app_name()), access).or_else(|error| {
             let uid = rustix::process::geteuid().as_raw();
-            let own = default_path(&format!("{}-{uid}", self.app_name()));
+            let own = temporary_path(&format!("{}-{uid}", self.app_name()));
             let folder = Folder::make_default(&own, access)?;
             complain(format_args!("{error}; logging to {} instead", own.display()));
             Ok(folder)
@@ -446,11 +469,11 @@ impl Builder {
         let settings = &self.settings;
         let rotate_size = settings.rotate_size.unwrap_or(ROTATE_SIZE_DEFAULT);
         if rotate_size < 4096 {
-            return Err(Error::setting("rotate_size", format!("{rotate_size} found, expected at least 4096")));
+            return Err(self.refused("rotate_size", format!("{rotate_size} found, expected at least 4096")));
         }
         let rotate_keep = settings.rotate_keep.unwrap_or(ROTATE_KEEP_DEFAULT);
         if !(1..=100).contains(&rotate_keep) {
-            return Err(Error::setting("rotate_keep", format!("{rotate_keep} found, expected 1 to 100")));
+            return Err(self.refused("rotate_keep", format!("{rotate_keep} found, expected 1 to 100")));
         }
         let filter = self.filter()?;
         let (geometry, memory) = (self.geometry(&filter)?, settings.memory.unwrap_or_default());
@@ -471,8 +494,8 @@ impl Builder {
             rotate_size,
             rotate_keep,
             sync_ms: self.sync_ms()?,
-            crash_keep: at_most_10_000("crash_files", settings.crash_files.unwrap_or(CRASH_FILES_DEFAULT))?,
-            pull: at_most_10_000("pull", settings.pull.unwrap_or(0))?,
+            crash_keep: self.at_most_10_000("crash_files", settings.crash_files.unwrap_or(CRASH_FILES_DEFAULT))?,
+            pull: self.at_most_10_000("pull", settings.pull.unwrap_or(0))?,
             access: Access::new(settings.file_mode, settings.file_group.as_deref())?,
         })
     }
@@ -481,26 +504,36 @@ impl Builder {
         let overflow = OVERFLOW_LANES + u32::from(filter.record != Level::OFF);
         let lanes = self.settings.lanes.unwrap_or(LANES_DEFAULT);
         if lanes <= overflow {
-            return Err(Error::setting("lanes", format!("{lanes} found, expected at least {}", overflow + 1)));
+            return Err(self.refused("lanes", format!("{lanes} found, expected at least {}", overflow + 1)));
         }
         let record_size = self.settings.record_size.unwrap_or(RECORD_SIZE_DEFAULT);
         let slots = self.settings.slots_per_lane.unwrap_or(SLOTS_DEFAULT);
         Geometry::new(record_size, slots, lanes, overflow, TABLE_DEFAULT)
-            .map_err(|error| Error::setting("ring geometry", error))
+            .map_err(|error| self.refused(error.setting(), error))
     }
 
     /// Milliseconds between two syncs, 0 for none.
     fn sync_ms(&self) -> Result<u32> {
         let every = self.settings.durable.unwrap_or_default();
         if every > DURABLE_MAX {
-            return Err(Error::setting("durable", format!("{every:?} found, expected at most an hour")));
+            return Err(self.refused("durable", format!("{every:?} found, expected at most an hour")));
         }
         Ok(every.as_nanos().div_ceil(1_000_000) as u32)
     }
 
+    /// The error of a setting, by the name of the variable or of the key in a file that it comes from.
+    fn refused(&self, name: &'static str, why: impl std::fmt::Display) -> Error {
+        Error::setting(self.settings.origin(name), why)
+    }
+
+    fn at_most_10_000(&self, name: &'static str, found: u32) -> Result<u32> {
+        let why = || self.refused(name, format!("{found} found, expected at most 10,000"));
+        if found <= 10_000 { Ok(found) } else { Err(why()) }
+    }
+
     fn filter(&self) -> Result<Filter> {
         let directives = match &self.settings.log {
-            Some(text) => text.parse().map_err(|error| Error::setting("log", error))?,
+            Some(text) => text.parse().map_err(|error| self.refused("log", error))?,
             None => Directives::from(Level::INFO),
         };
         let (_, dev) = self.console_shows();
@@ -509,8 +542,18 @@ impl Builder {
     }
 }
 
-fn at_most_10_000(name: &'static str, found: u32) -> Result<u32> {
-    if found <= 10_000 { Ok(found) } else { Err(Error::setting(name, format!("{found} found, expected at most 10,000"))) }
+
+/// What `RUST_LOG` says, where nothing else says what is written. What it does not name stays at the default. Other libraries know
+/// more forms of it, so one that cannot be read here is told and keeps no program from starting.
+fn rust_log() -> Option<String> {
+    let text = env::var("RUST_LOG").ok().filter(|text| !text.is_empty())?;
+    match Directives::parse(&text, Level::INFO) {
+        Ok(directives) => Some(directives.to_string()),
+        Err(error) => {
+            complain(format_args!("RUST_LOG is not heeded: {}", escaped(&error.to_string())));
+            None
+        }
+    }
 }
 
 /// A builder for `role`, which names the log files: `<role>.log`, `<role>.jsonl`.

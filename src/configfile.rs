@@ -9,7 +9,7 @@
 //! ```
 
 use crate::error::{Error, Result};
-use crate::settings::{NAMES, Settings, as_at_first, variable};
+use crate::settings::{NAMES, Settings, alike, as_at_first, variable};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -17,8 +17,6 @@ use toml::{Table, Value};
 const VARIABLE: &str = "LASTWORDS_CONFIG";
 /// The table with one table for each role.
 const ROLE: &str = "role";
-/// Names as alike as this may be meant.
-const ALIKE: f64 = 0.6;
 
 /// What the configuration file says to a process of this role: what is in the role's table comes before the rest.
 pub(crate) fn settings(role: &str) -> Result<Settings> {
@@ -26,7 +24,9 @@ pub(crate) fn settings(role: &str) -> Result<Settings> {
         return Ok(Settings::default());
     };
     let text = std::fs::read_to_string(&path).map_err(Error::io("read the configuration file", &path))?;
-    parse(&text, role).map(Settings::with_folders_as_at_first).map_err(|why| refused(&path, &why))
+    let mut settings = parse(&text, role).map_err(|why| refused(&path, &why))?;
+    settings.come_from(|name| format!("{VARIABLE}: {}: \"{name}\"", path.display()));
+    Ok(settings.with_folders_as_at_first())
 }
 
 fn refused(path: &Path, why: &str) -> Error {
@@ -90,10 +90,9 @@ fn take(table: &Table, prefix: &str) -> Result<Settings, String> {
 
 /// The setting that was probably meant by a name that is none.
 pub(crate) fn suggest(name: &str) -> String {
-    let alike = NAMES.iter().map(|known| (strsim::normalized_damerau_levenshtein(name, known), known));
-    match alike.max_by(|a, b| a.0.total_cmp(&b.0)) {
-        Some((likeness, known)) if likeness >= ALIKE => format!("did you mean \"{known}\"?"),
-        _ => format!("expected one of {}", NAMES.join(", ")),
+    match alike(name, NAMES.iter().copied()) {
+        Some(known) => format!("did you mean \"{known}\"?"),
+        None => format!("expected one of {}", NAMES.join(", ")),
     }
 }
 

@@ -1,14 +1,18 @@
 //! Which records go to the log files, by their target.
 
-use crate::level::Level;
+use crate::level::{self, Level};
 use std::fmt;
 use std::str::FromStr;
 
 /// Filter directives, in the syntax of `env_logger`: a comma-separated list of `level`, `target=level` and `target`.
 ///
 /// A level alone is for all targets that no other directive names. A target matches every record whose target starts
-/// with it, the longest match counts, and a target alone lets everything of it through. What no directive matches is off.
-/// Levels are named ones, `off`, or numbers. Regular expressions, which `env_logger` takes after a `/`, are refused.
+/// with it, the longest match counts, and a target alone lets everything of it through. Of what no directive matches only
+/// `critical` records are written: those are turned off by `off` alone. Levels are named ones, `off`, or numbers. Regular
+/// expressions, which `env_logger` takes after a `/`, are refused.
+///
+/// A word alone that is at most two letters away from a level, `inof` or `dbug`, is refused too, because it would turn off
+/// everything else; who has a target of that name writes `inof=trace`.
 ///
 /// ```
 /// use lastwords::{Directives, Level};
@@ -29,6 +33,8 @@ pub struct Directives {
 
 /// The level that lets every record through.
 const EVERYTHING: Level = Level::new(0);
+/// The level of what no directive matches. Nobody turns off the alarms by naming a target.
+const UNNAMED: Level = Level::CRITICAL;
 
 impl Directives {
     /// The finest level that a record of this target may have to be written.
@@ -86,12 +92,19 @@ impl FromStr for Directives {
     type Err = ParseDirectivesError;
 
     fn from_str(text: &str) -> Result<Directives, ParseDirectivesError> {
+        Directives::parse(text, UNNAMED)
+    }
+}
+
+impl Directives {
+    /// The directives in a text; `unnamed` is the level of what none of them matches.
+    pub(crate) fn parse(text: &str, unnamed: Level) -> Result<Directives, ParseDirectivesError> {
         let shown = text.escape_default();
         if text.contains('/') {
             let message = format!("\"{shown}\" found, expected directives without a regular expression after a \"/\"");
             return Err(ParseDirectivesError { message });
         }
-        let mut directives = Directives::from(Level::OFF);
+        let mut directives = Directives::from(unnamed);
         let mut any = false;
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             any = true;
@@ -106,7 +119,10 @@ impl FromStr for Directives {
                 }
                 None => match part.parse() {
                     Ok(level) => directives.default = level,
-                    Err(_) => directives.set(part, EVERYTHING),
+                    Err(_) => match level::likely(part) {
+                        Some(likely) => return Err(misspelt(part, likely)),
+                        None => directives.set(part, EVERYTHING),
+                    },
                 },
             }
         }
@@ -115,7 +131,24 @@ impl FromStr for Directives {
     }
 }
 
+fn misspelt(word: &str, likely: &str) -> ParseDirectivesError {
+    let word = word.escape_default();
+    let message = format!("\"{word}\" is no level; did you mean \"{likely}\"? For the target of that name write \"{word}=trace\"");
+    ParseDirectivesError { message }
+}
+
 impl Directives {
+    /// What to say where a target is the role's own name, which is no target of Rust's records unless a crate has it too.
+    #[must_use]
+    pub fn names_role(&self, role: &str) -> Option<String> {
+        let (_, level) = self.targets.iter().find(|(target, _)| target == role)?;
+        let level = Directives::from(*level);
+        let role = role.escape_default();
+        Some(format!(
+            "\"{role}={level}\" is for records with the target {role}, not for all of the role of that name; for those write \"{level}\""
+        ))
+    }
+
     fn set(&mut self, target: &str, level: Level) {
         self.targets.retain(|(known, _)| known != target);
         self.targets.push((target.to_owned(), level));
@@ -164,8 +197,8 @@ mod tests {
     }
 
     #[test]
-    fn what_no_directive_names_is_off_and_a_target_alone_is_let_through() {
-        assert_eq!(level("hyper=warn", "app"), Level::OFF);
+    fn of_what_no_directive_names_only_alarms_are_written_and_a_target_alone_is_let_through() {
+        assert_eq!(level("hyper=warn", "app"), Level::CRITICAL);
         assert_eq!(level("hyper", "hyper::client"), Level::new(0));
         assert_eq!(level("hyper=", "hyper::client"), Level::new(0));
         assert_eq!(level(" , 35 ,", "app"), Level::new(35));
@@ -174,9 +207,20 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_refused_and_named() {
-        for text in ["", " , ", "info/regex", "hyper=loud", "=info", "a=b=c", "a=70000"] {
+        for text in ["", " , ", "info/regex", "hyper=loud", "=info", "a=b=c", "a=70000", "a=inof"] {
             let error = text.parse::<Directives>().expect_err(text);
             assert!(error.to_string().contains("expected"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_level_is_no_target_unless_it_is_said_to_be_one() {
+        for (text, meant) in [("inof", "info"), ("info,dbug", "debug"), ("hyper=warn, wran", "warn"), ("FATL", "fatal")] {
+            let error = text.parse::<Directives>().expect_err(text).to_string();
+            let word = text.rsplit([',', ' ']).next().expect("a word");
+            assert!(error.contains(&format!("did you mean \"{meant}\"")), "{text}: {error}");
+            assert!(error.contains(&format!("write \"{word}=trace\"")), "{text}: {error}");
+            assert_eq!(level(&format!("{word}=trace"), word), Level::TRACE);
         }
     }
 

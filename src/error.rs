@@ -1,10 +1,12 @@
 //! What can go wrong outside a log call. Log calls themselves return no errors; they count.
 
+use crate::escaped::{escaped, escaped_lines, escaped_path};
 use rustix::io::Errno;
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// An error of this crate: what was found, what was expected, and where.
 #[derive(Debug)]
@@ -59,8 +61,12 @@ pub enum Error {
     },
     /// The lines were not in their file within the time allowed.
     FlushTimeout {
-        /// Seconds waited.
-        seconds: u64,
+        /// How long it was waited for that.
+        waited: Duration,
+        /// The log file, but for the ending where the records are JSON.
+        file: PathBuf,
+        /// Whom it was waited for, and what is known of it, in words.
+        flusher: String,
     },
 }
 
@@ -171,24 +177,27 @@ pub(crate) fn lacks_room(error: &Error) -> bool {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Io { doing, path, source } => write!(f, "cannot {doing} {}: {source}", path.display()),
-            Error::NotARing { path, why } => write!(f, "{} is not a readable ring: {why}", path.display()),
-            Error::Folder { path, why } => write!(f, "{} cannot be the log folder: {why}", path.display()),
-            Error::Setting { name, why } => write!(f, "{name}: {why}"),
+            Error::Io { doing, path, source } => write!(f, "cannot {doing} {}: {source}", escaped_path(path)),
+            Error::NotARing { path, why } => write!(f, "{} is not a readable ring: {}", escaped_path(path), escaped_lines(why)),
+            Error::Folder { path, why } => write!(f, "{} cannot be the log folder: {}", escaped_path(path), escaped_lines(why)),
+            Error::Setting { name, why } => write!(f, "{}: {}", escaped(name), escaped_lines(why)),
             Error::AlreadyInitialised { role } => {
                 write!(f, "this process already logs as role \"{role}\"; initialise it once")
             }
             Error::FlusherRuns { path, holder } => write!(
                 f,
                 "another flusher holds {} ({holder}); it drains the folder, or stop it first",
-                path.display()
+                escaped_path(path)
             ),
             Error::RingCut { path } => {
-                write!(f, "{} was cut by somebody else, so what is logged reaches no file", path.display())
+                write!(f, "{} was cut by somebody else, so what is logged reaches no file", escaped_path(path))
             }
-            Error::FlushTimeout { seconds } => write!(
+            Error::FlushTimeout { waited, file, flusher } => write!(
                 f,
-                "the lines are safe in the ring but were not in the log file after {seconds} s; is a flusher alive?"
+                "the lines are safe in the ring but were not in {} after {:.1} s; {}",
+                escaped_path(file),
+                waited.as_secs_f64(),
+                escaped(flusher)
             ),
         }
     }

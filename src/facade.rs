@@ -34,7 +34,8 @@ pub(crate) fn install() -> Result<()> {
         }
         free
     });
-    let why = "another logger is installed already; initialise lastwords first, or leave the facade to the other by log_facade(false)";
+    let why = "another logger has the facade already; initialise lastwords first, or leave the facade to the other one: \
+               builder(role).log_facade(false).init(). With its default features, tracing-subscriber's init() takes it too";
     if installed { Ok(()) } else { Err(Error::setting("log facade", why)) }
 }
 

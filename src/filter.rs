@@ -9,7 +9,7 @@
 //! | 8 | 4 | `filter_generation`: counted up after every change |
 //! | 256 | 8 | checksum of the text, its length and the record level |
 //! | 264 | 8 | length of the text in the low half, record level in the high one |
-//! | 272 | 1776 | directives as text |
+//! | 272 | 1776 | directives as text; behind a newline, where they count for a time: until when, then which record level and directives |
 //!
 //! A log call whose level is too fine is done after one load and one branch. Only where the high half is not zero, a call
 //! that passes asks further, and keeps the answer until the generation changes.
@@ -89,8 +89,31 @@ impl Filter {
     /// As pwrite(2), [`io::ErrorKind::InvalidInput`] for directives longer than [`TEXT_MAX`], and
     /// [`io::ErrorKind::UnexpectedEof`] where somebody has cut the ring.
     pub fn write(&self, ring: &File, geometry: Geometry) -> io::Result<()> {
+        self.write_text(self.directives.to_string(), ring, geometry)
+    }
+
+    /// The same for a time: whoever flushes writes `then` when `CLOCK_BOOTTIME` has got to `until_ns`.
+    ///
+    /// # Errors
+    /// As [`Filter::write`].
+    pub fn write_until(&self, until_ns: u64, then: &Filter, ring: &File, geometry: Geometry) -> io::Result<()> {
+        let Filter { directives, record } = then;
+        let text = format!("{}\n{until_ns} {} {directives}", self.directives, record.number());
+        self.write_text(text, ring, geometry)
+    }
+
+    /// What is different in another filter, in words; empty if nothing is.
+    #[must_use]
+    pub fn changes_to(&self, after: &Filter) -> String {
+        let level = |filter: &Filter| Directives::from(filter.record).to_string();
+        let changed = |what: &str, from: String, to: String| (from != to).then(|| format!("{what} {from} -> {to}"));
+        let log = changed("log", self.directives.to_string(), after.directives.to_string());
+        let record = changed("record", level(self), level(after));
+        log.into_iter().chain(record).collect::<Vec<_>>().join(", ")
+    }
+
+    fn write_text(&self, text: String, ring: &File, geometry: Geometry) -> io::Result<()> {
         let at = |field: usize| geometry.control_offset() + field as u64;
-        let text = self.directives.to_string();
         if text.len() > TEXT_MAX {
             let message = format!("directives of {} bytes found, expected at most {TEXT_MAX}", text.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
@@ -131,16 +154,30 @@ fn size_word(text: &str, record: Level) -> u64 {
 }
 
 fn text_of(words: &[u8]) -> Option<Filter> {
+    let (text, record) = whole_text(words)?;
+    let directives = text.split('\n').next()?.parse().ok()?;
+    Some(Filter { directives, record })
+}
+
+/// Until when the filter in these bytes counts, in `CLOCK_BOOTTIME`, and which one comes then; None for one without an end.
+#[must_use]
+pub(crate) fn end_of(words: &[u8]) -> Option<(u64, Filter)> {
+    let (text, _) = whole_text(words)?;
+    let mut parts = text.split_once('\n')?.1.splitn(3, ' ');
+    let (until, record, directives) = (parts.next()?, parts.next()?, parts.next()?);
+    let record = Level::new(record.parse().ok()?);
+    Some((until.parse().ok()?, Filter { directives: directives.parse().ok()?, record }))
+}
+
+/// The text that is written whole, and the record level.
+fn whole_text(words: &[u8]) -> Option<(&str, Level)> {
     let (sum, rest) = words.split_first_chunk::<8>()?;
     let (size, text) = rest.split_first_chunk::<8>()?;
     let size = u64::from_le_bytes(*size);
     let length = size as u32 as usize;
     let whole = rest.get(..8usize.checked_add(length)?)?;
     let text = std::str::from_utf8(text.get(..length)?).ok()?;
-    if checksum(whole) != u64::from_le_bytes(*sum) {
-        return None;
-    }
-    Some(Filter { directives: text.parse().ok()?, record: Level::new((size >> 32) as u16) })
+    (checksum(whole) == u64::from_le_bytes(*sum)).then_some((text, Level::new((size >> 32) as u16)))
 }
 
 /// Turns what [`Filter::write`] says into an error of this crate.

@@ -4,6 +4,7 @@
 //! <folder>/host.log, host.log.1 …     what people read
 //! <folder>/host.jsonl, host.jsonl.1 … the same for programs, where that is wished for
 //! <folder>/<role>-*.crash.log         what a process left that died without closing its log
+//! <folder>/rings.path                where the rings are, if not here
 //! <folder>/rings/*.ring, *.shm        one per process; .shm stands for a ring in shared memory
 //! <folder>/rings/*.<number>.spill     beside a ring: a message too long for it
 //! <folder>/rings/*.<lane>-<first>.backlog  beside a ring: what was kept of a full lane
@@ -16,16 +17,19 @@
 use crate::access::Access;
 #[cfg(feature = "flusher")]
 use crate::clock;
+use crate::complain::complain;
 use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
 use crate::nameless::Nameless;
-use crate::open;
+use crate::open::{self, PRIVATE};
 use crate::owner;
 use crate::reader::is_role;
 use crate::settings::variable;
-use rustix::fs::{FileType, Mode, Stat};
-use std::io;
+use rustix::fs::{FileType, Mode, OFlags, RenameFlags, Stat};
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 #[cfg(feature = "flusher")]
 use std::time::Duration;
@@ -82,9 +86,22 @@ pub(crate) fn shm_path(stem: &str) -> PathBuf {
     Path::new(SHM_FOLDER).join(format!("lastwords.{stem}"))
 }
 
-/// The folder used where none is named: `<temp dir>/<app>/logs`.
+/// The folder used where none is named: the first one of `LOGS_DIRECTORY`, which systemd makes for a service with
+/// `LogsDirectory=`, else `<temp dir>/<app>/logs`.
 #[must_use]
 pub fn default_path(app: &str) -> PathBuf {
+    service_path().unwrap_or_else(|| temporary_path(app))
+}
+
+/// The folder that the service manager made for the logs of this service; of several, which are separated by colons, the first.
+pub(crate) fn service_path() -> Option<PathBuf> {
+    let folders = variable("LOGS_DIRECTORY")?;
+    let first = folders.as_bytes().split(|byte| *byte == b':').next().filter(|first| !first.is_empty())?;
+    Some(PathBuf::from(OsString::from_vec(first.to_vec()))).filter(|path| path.is_absolute())
+}
+
+/// `<temp dir>/<app>/logs`.
+pub(crate) fn temporary_path(app: &str) -> PathBuf {
     let temporary = variable("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
     temporary.join(app).join("logs")
 }
@@ -211,6 +228,70 @@ impl Folder {
         open::owner_of(&self.rings)
     }
 
+    /// A folder that holds ring files itself: a copy, the rings folder of a log folder, or rings that are kept elsewhere. For
+    /// reading only.
+    ///
+    /// # Errors
+    /// As [`Folder::open`].
+    pub fn open_rings(path: &Path) -> Result<Folder> {
+        let Folder { path, .. } = Folder::open(path)?;
+        Ok(Folder { rings: path.clone(), path })
+    }
+
+    /// The same folder with its rings where the log folder says that they are, see [`Folder::note_rings`]. What it says counts
+    /// only as far as it leads to a folder of the same owner: whoever looks at somebody else's logs is led nowhere.
+    ///
+    /// # Errors
+    /// [`Error::Folder`] if it leads elsewhere.
+    pub fn with_noted_rings(self) -> Result<Folder> {
+        let note = self.path.join(RINGS_NOTE);
+        let Some(rings) = read_note(&note) else { return Ok(self) };
+        let owner = |path: &Path| Some(open::look(path).ok()?.st_uid);
+        match (open::look(&rings), owner(&self.path)) {
+            // In memory, and the machine has been started since.
+            (Err(error), _) if error.kind() == io::ErrorKind::NotFound => Ok(self),
+            (Ok(found), Some(owner)) if found.st_uid == owner && is_folder(found.st_mode) => {
+                open::hold(&rings).map_err(Error::io("open the folder", &rings))?;
+                Ok(Folder { rings, ..self })
+            }
+            _ => {
+                let why = format!("{} leads to {}, which is no folder of the same owner", note.display(), rings.display());
+                Err(Error::folder(&self.path, why))
+            }
+        }
+    }
+
+    /// Notes in the log folder where the rings are, for tools: in a file of its own where they are not in the log folder, else
+    /// nowhere.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written.
+    pub(crate) fn note_rings(&self) -> Result<()> {
+        let note = self.path.join(RINGS_NOTE);
+        let (usual, noted) = (self.rings == self.path.join("rings"), read_note(&note));
+        if noted.as_deref() == (!usual).then_some(self.rings.as_path()) {
+            return Ok(());
+        }
+        if let Some(noted) = noted.filter(|noted| open::look(noted).is_ok()) {
+            let (noted, now) = (noted.display(), self.rings.display());
+            complain(format_args!("the rings of {} were in {noted} until now; from now on they are in {now}", self.path.display()));
+        }
+        if usual {
+            return open::remove(&note).map_err(Error::io("remove", note));
+        }
+        let temporary = self.path.join(format!(".{RINGS_NOTE}.{}.new", std::process::id()));
+        let failed = || Error::io("write", &temporary);
+        let mut file = open::file(&temporary, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, PRIVATE).map_err(failed())?;
+        file.write_all(self.rings.as_os_str().as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(failed())?;
+        open::rename(&temporary, &note, RenameFlags::empty()).map_err(Error::io("write", note))
+    }
+
+    /// Whether anybody has logged to it: there is a folder of rings.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        open::look(&self.rings).is_ok_and(|found| is_folder(found.st_mode))
+    }
+
     /// Checks whether the two folders are still at their paths; where another one of the same owner is there, that one counts
     /// from now on.
     ///
@@ -334,6 +415,22 @@ impl Folder {
             }
         }
     }
+}
+
+/// The file that says where the rings are which are not in the log folder: an absolute path and a newline.
+const RINGS_NOTE: &str = "rings.path";
+/// A longer one is none of ours.
+const NOTE_MAX: u64 = 4097;
+
+fn read_note(note: &Path) -> Option<PathBuf> {
+    let mut text = Vec::new();
+    open::to_read(note).ok()?.take(NOTE_MAX).read_to_end(&mut text).ok()?;
+    let path = PathBuf::from(OsString::from_vec(text.strip_suffix(b"\n")?.to_vec()));
+    (path.is_absolute() && !path.as_os_str().as_bytes().contains(&0)).then_some(path)
+}
+
+fn is_folder(mode: u32) -> bool {
+    FileType::from_raw_mode(mode) == FileType::Directory
 }
 
 /// Makes durable what was made, renamed and removed in the folder at `path`.

@@ -42,7 +42,8 @@ impl Format {
 
     /// What a ring's header asks for. Whatever it says, there is a file.
     #[cfg(feature = "flusher")]
-    pub(crate) const fn of_flags(flags: u32) -> Format {
+    #[must_use]
+    pub const fn of_flags(flags: u32) -> Format {
         match (flags & ring_flag::JSON != 0, flags & ring_flag::NO_TEXT != 0) {
             (false, _) => Format::Text,
             (true, true) => Format::Json,

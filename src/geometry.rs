@@ -34,18 +34,35 @@ pub struct Geometry {
 
 /// Sizes that no ring can have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GeometryError(String);
+pub struct GeometryError {
+    /// The setting that is to blame, "ring geometry" for all of them together.
+    setting: &'static str,
+    why: String,
+}
+
+impl GeometryError {
+    #[cfg(not(loom))]
+    pub(crate) fn setting(&self) -> &'static str {
+        self.setting
+    }
+}
 
 impl fmt::Display for GeometryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.why)
     }
 }
 
 impl std::error::Error for GeometryError {}
 
 fn refuse(what: &str, found: impl fmt::Display, expected: &str) -> GeometryError {
-    GeometryError(format!("{what} is {found}, expected {expected}"))
+    let setting = match what {
+        "record size" => "record_size",
+        "slots per lane" => "slots_per_lane",
+        "number of lanes" => "lanes",
+        _ => "ring geometry",
+    };
+    GeometryError { setting, why: format!("{what} is {found}, expected {expected}") }
 }
 
 impl Geometry {

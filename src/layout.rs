@@ -394,6 +394,10 @@ pub mod entry_kind {
     pub const COMMAND: u8 = 2;
     /// A name that the process gave to a level.
     pub const LEVEL_NAME: u8 = 3;
+    /// The filter that the process began with: record level (2 bytes), then the directives; the second entry of the table.
+    pub const FIRST_FILTER: u8 = 4;
+    /// The process's working directory when it made the ring; the third entry.
+    pub const FOLDER: u8 = 5;
 }
 
 /// The commit word of a table entry: kind in the low byte, payload bytes in the next three, checksum in the high four.

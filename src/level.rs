@@ -24,6 +24,40 @@ const NAMES: [(Level, &str); 6] = [
     (Level::CRITICAL, "CRITICAL"),
 ];
 
+/// What levels may be called in text, besides by numbers.
+const WORDS: [&str; 9] = ["trace", "debug", "info", "warning", "warn", "error", "critical", "fatal", "off"];
+/// What other programs call levels, with the one that is meant here.
+const FOREIGN: [(&str, &str); 14] = [
+    ("all", "trace"),
+    ("finest", "trace"),
+    ("fine", "debug"),
+    ("verbose", "debug"),
+    ("notice", "info"),
+    ("severe", "error"),
+    ("crit", "critical"),
+    ("alert", "critical"),
+    ("emerg", "critical"),
+    ("emergency", "critical"),
+    ("panic", "critical"),
+    ("none", "off"),
+    ("quiet", "off"),
+    ("silent", "off"),
+];
+/// A word that so few insertions, deletions, substitutions and exchanges of neighbours make a level's is taken for a misspelt one.
+const EDITS_MAX: usize = 2;
+
+/// The level that a word which is none was probably meant for.
+pub(crate) fn likely(word: &str) -> Option<&'static str> {
+    let lower = word.trim().to_ascii_lowercase();
+    if let Some((_, meant)) = FOREIGN.iter().find(|(foreign, _)| *foreign == lower) {
+        return Some(meant);
+    }
+    let distances = WORDS.iter().map(|known| (strsim::osa_distance(&lower, known), *known));
+    // Of two as near the longer one: what is missing two letters of a short word has nothing of it.
+    let nearest = distances.min_by_key(|(distance, known)| (*distance, usize::MAX - known.len()))?;
+    (nearest.0 <= EDITS_MAX).then_some(nearest.1)
+}
+
 impl Level {
     /// The finest named level, 5.
     pub const TRACE: Level = Level(5);
@@ -82,11 +116,11 @@ pub struct ParseLevelError {
 
 impl fmt::Display for ParseLevelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "\"{}\" is no level; expected trace, debug, info, warning, error, critical, off, or a number up to 65535",
-            self.found.escape_default()
-        )
+        write!(f, "\"{}\" is no level; ", self.found.escape_default())?;
+        if let Some(likely) = likely(&self.found) {
+            write!(f, "did you mean \"{likely}\"? ")?;
+        }
+        f.write_str("expected trace, debug, info, warning, error, critical, off, or a number up to 65535")
     }
 }
 
@@ -153,5 +187,26 @@ mod tests {
     fn an_unknown_name_says_what_was_expected() {
         let error = "loud".parse::<Level>().expect_err("no such level");
         assert!(error.to_string().contains("\"loud\"") && error.to_string().contains("critical"), "{error}");
+    }
+
+    #[test]
+    fn a_word_within_two_edits_of_a_level_is_taken_for_it() {
+        for (word, meant) in [
+            ("inof", Some("info")),
+            ("dbug", Some("debug")),
+            ("wran", Some("warn")),
+            ("Inf", Some("info")),
+            ("errror", Some("error")),
+            ("critcal", Some("critical")),
+            ("verbose", Some("debug")),
+            ("none", Some("off")),
+            ("hyper", None),
+            ("my::module", None),
+            ("worker", None),
+        ] {
+            assert_eq!(likely(word), meant, "{word}");
+        }
+        let error = "wran".parse::<Level>().expect_err("no level").to_string();
+        assert!(error.contains("did you mean \"warn\"?"), "{error}");
     }
 }

@@ -79,6 +79,7 @@ not_under_loom! {
     mod configfile;
     mod decode;
     mod directives;
+    mod escaped;
     mod facade;
     mod field;
     mod format;
@@ -106,6 +107,7 @@ not_under_loom! {
     pub use config::{Builder, Flusher, builder, init, init_from_env};
     pub use directives::{Directives, ParseDirectivesError};
     pub use error::{Error, Result};
+    pub use escaped::{escaped, escaped_json, escaped_path};
     pub use format::Format;
     pub use full::FullPolicy;
     pub use level::Level;
@@ -115,7 +117,7 @@ not_under_loom! {
     pub use site::record_bytes;
     pub use thread::name_thread;
     #[cfg(feature = "tracing")]
-    pub use tracing::{TracingLayer, tracing_layer};
+    pub use tracing::{TracingLayer, init_tracing, tracing_layer};
     #[doc(hidden)]
     pub use site::Site;
 

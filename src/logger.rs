@@ -10,7 +10,7 @@ use crate::filter::{ASK, Destination, Filter};
 use crate::doorbell::Doorbell;
 use crate::folder::Folder;
 use crate::full::{self, FullPolicy, GaveUp};
-use crate::holder::HolderView;
+use crate::holder::{Holder, HolderView};
 use crate::lane::{Begun, Lane, Message, Origin, count_drop};
 use crate::layout::{Control, LaneBlock, encoding, lane_kind};
 use crate::level::Level;
@@ -582,10 +582,11 @@ impl Logger {
             let value = consumer.written.load(Ordering::Acquire);
             value >= *head && consumer.written_inverted.load(Ordering::Acquire) == !value
         };
+        let start = Instant::now();
         if targets.iter().all(written) || self.wait_until(timeout, || targets.iter().all(written)) {
             return Ok(());
         }
-        Err(Error::FlushTimeout { seconds: timeout.as_secs() })
+        Err(self.flush_timeout(start.elapsed()))
     }
 
     /// Waits for the flusher until `done`, which is returned.
@@ -613,6 +614,31 @@ impl Logger {
         }
         done
     }
+
+    /// What was waited for in vain.
+    fn flush_timeout(&self, waited: Duration) -> Error {
+        let flusher = match Holder::read(&self.folder).filter(Holder::may_live) {
+            None => "nobody flushes the folder: start `lastwords flush`, or a process that may flush".to_owned(),
+            Some(holder) => {
+                let ms = clock::boottime_ns().saturating_sub(holder.heartbeat_ns) / 1_000_000;
+                let state = standstill(&holder).map_or_else(String::new, |state| format!("; it is {state}"));
+                format!("its flusher is pid {}, whose last pass was {ms} ms ago{state}", holder.process.pid)
+            }
+        };
+        Error::FlushTimeout { waited, file: self.folder.log_file(&self.builder.role), flusher }
+    }
+}
+
+/// Why a flusher makes no pass and what to do, where that can be told.
+#[cfg(feature = "flusher")]
+fn standstill(holder: &Holder) -> Option<String> {
+    let standstill = crate::flush::standstill::Standstill::of_holder(holder)?;
+    Some(format!("{}: {}", standstill.name(), standstill.advice()))
+}
+
+#[cfg(not(feature = "flusher"))]
+fn standstill(_: &Holder) -> Option<String> {
+    None
 }
 
 /// The last place at or before `at` where no UTF-8 sequence is split.

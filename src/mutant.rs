@@ -22,6 +22,14 @@ macro_rules! mutants {
 }
 
 mutants! {
+    /// The crash file that was just written is removed as any other.
+    CrashFileLost = "crash-file-lost",
+    /// A rotated file keeps the space that was reserved behind its end.
+    ReservedKept = "reserved-kept",
+    /// The line about an earlier run stands above every ring that was found dead.
+    AlwaysEarlier = "always-earlier",
+    /// A filter that counts for a time is not ended.
+    FilterKept = "filter-kept",
     /// LANE:A comes after LANE:C.
     ReservedLate = "reserved-late",
     /// LANE:B is missing: the slot never becomes BUSY.

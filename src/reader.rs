@@ -45,6 +45,8 @@ use crate::record::Record;
 use crate::segment::{LaneSegments, is_done};
 use crate::spill::{SpillLost, SpillReference};
 use crate::snapshot::read_word;
+use crate::filter::Filter;
+use crate::level::Level;
 use crate::table::{COMMAND_ID, CallSite, ENTRY_MAX, LevelName, split_entry_word};
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
@@ -140,7 +142,9 @@ impl<S: Source> RingReader<S> {
         fill(&source, &mut bytes, 0).map_err(Error::io("read the ring", path))?;
         let header: RingHeader = bytemuck::pod_read_unaligned(&bytes);
         let geometry = validate(&header, &bytes).map_err(|why| Error::not_a_ring(path, why))?;
-        let (path, entry) = (path.to_owned(), path.to_owned());
+        // What is beside it is looked for in its folder, which a bare name does not tell.
+        let entry = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let path = path.to_owned();
         Ok(RingReader { source, path, entry, kept_beside: None, header, geometry })
     }
 
@@ -461,6 +465,43 @@ impl<S: Source> RingReader<S> {
         let Some(bytes) = self.entry_of(COMMAND_ID, entry_kind::COMMAND)? else { return Ok(Vec::new()) };
         let arguments = bytes.strip_suffix(b"\0").unwrap_or(&bytes).split(|byte| *byte == 0);
         Ok(arguments.map(|argument| String::from_utf8_lossy(argument).into_owned()).collect())
+    }
+
+    /// The filter that the process began with; None where the ring does not hold it.
+    ///
+    /// # Errors
+    /// As pread(2).
+    pub fn first_filter(&self) -> Result<Option<Filter>> {
+        let Some(entry) = self.entry_behind_command(1, entry_kind::FIRST_FILTER)? else { return Ok(None) };
+        let parsed = entry.split_first_chunk::<2>().and_then(|(record, text)| {
+            let directives = std::str::from_utf8(text).ok()?.parse().ok()?;
+            Some(Filter { directives, record: Level::new(u16::from_le_bytes(*record)) })
+        });
+        Ok(parsed)
+    }
+
+    /// The process's working directory when it made the ring, possibly cut; None where the ring does not hold it.
+    ///
+    /// # Errors
+    /// As pread(2).
+    pub fn folder(&self) -> Result<Option<String>> {
+        let entry = self.entry_behind_command(2, entry_kind::FOLDER)?;
+        Ok(entry.filter(|path| !path.is_empty()).map(|path| String::from_utf8_lossy(&path).into_owned()))
+    }
+
+    /// The entry so many places behind the command line, if it is of this kind.
+    fn entry_behind_command(&self, places: usize, wanted: u8) -> Result<Option<Vec<u8>>> {
+        let mut id = COMMAND_ID;
+        for _ in 0..places {
+            let mut word = [0u8; 8];
+            self.fill(&mut word, self.geometry.table_offset() + u64::from(id) * 8)?;
+            let (_, length, _) = split_entry_word(u64::from_le_bytes(word));
+            if length > ENTRY_MAX {
+                return Ok(None);
+            }
+            id += 1 + length.div_ceil(8) as u32;
+        }
+        self.entry_of(id, wanted)
     }
 
     fn entry_of(&self, id: u32, wanted: u8) -> Result<Option<Vec<u8>>> {

@@ -206,6 +206,9 @@ pub(crate) fn init(builder: Builder) -> Result<()> {
     let facade = builder.takes_facade();
     // What nobody can give back is taken last.
     MAIN.fill(builder, || if facade { crate::facade::install() } else { Ok(()) })?;
+    if let Some(logger) = MAIN.page.get() && let Some(warning) = logger.filter().directives.names_role(&logger.builder().role) {
+        complain(format_args!("{warning}"));
+    }
     if panic_hook {
         crate::panic::install();
     }

@@ -32,6 +32,7 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -600,7 +601,8 @@ fn fill_in(file: &File, map: &RingMap, spec: &RingSpec, rings: &Path) -> Result<
     }
     control.newest_anchor.store(anchor.ticks, Ordering::Relaxed);
     let command = std::fs::read("/proc/self/cmdline").unwrap_or_default();
-    TableWriter::new(map.table(), &control.table_used).set_command(command);
+    let folder = std::env::current_dir().map(|path| path.into_os_string().into_vec()).unwrap_or_default();
+    TableWriter::new(map.table(), &control.table_used).describe_process(command, &spec.filter, folder);
     let lanes = spec.geometry.lanes();
     for lane in lanes - spec.geometry.overflow_lanes()..lanes {
         let fine = spec.records_finer() && lane == lanes - 1;

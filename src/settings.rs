@@ -1,6 +1,7 @@
 //! All settings of a logger, under one name each: of the builder's method, of the key in a configuration file, and, after
 //! `LASTWORDS_` and in capitals, of the environment variable.
 
+use crate::complain::complain;
 use crate::config::Flusher;
 use crate::directives::Directives;
 use crate::error::{Error, Result};
@@ -9,12 +10,14 @@ use crate::full::FullPolicy;
 use crate::level::Level;
 use crate::owner::obeys_environment;
 use crate::ring::Memory;
+use std::borrow::Cow;
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Makes the list, so that each setting is named once.
@@ -24,6 +27,8 @@ macro_rules! settings {
         #[derive(Debug, Clone, Default)]
         pub(crate) struct Settings {
             $(pub(crate) $name: Option<$type>,)*
+            /// Where settings come from that no builder was told, by their names: what their errors begin with.
+            origins: Vec<(&'static str, String)>,
         }
 
         /// Names of all settings.
@@ -41,8 +46,12 @@ macro_rules! settings {
 
             /// These, and where they say nothing, the others.
             #[must_use]
-            pub(crate) fn or(self, others: Settings) -> Settings {
-                Settings { $($name: self.$name.or(others.$name),)* }
+            pub(crate) fn or(mut self, mut others: Settings) -> Settings {
+                $(if self.$name.is_none() && others.$name.is_some() {
+                    self.$name = others.$name.take();
+                    self.origins.extend(others.origins.iter().find(|origin| origin.0 == stringify!($name)).cloned());
+                })*
+                self
             }
         }
     };
@@ -58,7 +67,7 @@ settings! {
     console: bool = truth,
     dev: bool = truth,
     utc: bool = truth,
-    rotate_size: u64 = number,
+    rotate_size: u64 = size,
     rotate_keep: u32 = number,
     durable: Duration = milliseconds,
     crash_files: u32 = number,
@@ -102,8 +111,26 @@ fn mode(text: &str) -> Result<u32, String> {
     octal.map_err(|_| format!("\"{}\" found, expected an octal mode as in 0640", text.escape_default()))
 }
 
+/// A number of bytes, as `10485760`, `10M`, `10 MB` or `10MiB`: all of these are powers of 1024, as for `ulimit` and logrotate.
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("\"{}\" found, expected bytes, as in 10485760, 512K or 10M", text.escape_default());
+    let (digits, unit) = text.trim().split_at(text.trim().bytes().take_while(u8::is_ascii_digit).count());
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        _ => return Err(wrong()),
+    };
+    digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(wrong)
+}
+
 fn truth(text: &str) -> Result<bool, String> {
-    text.parse().map_err(|_| format!("\"{}\" found, expected true or false", text.escape_default()))
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err(format!("\"{}\" found, expected true or false (or yes, no, on, off, 1, 0)", text.escape_default())),
+    }
 }
 
 fn directives(text: &str) -> Result<String, String> {
@@ -148,9 +175,79 @@ impl Settings {
                 ("dir", None) => settings.dir = Some(PathBuf::from(value)),
                 ("rings", None) => settings.rings = Some(PathBuf::from(value)),
                 (_, None) => return Err(Error::setting(variable, format!("{value:?} found, expected text in UTF-8"))),
-                (name, Some(text)) => _ = settings.set(name, text).map_err(|why| Error::setting(variable, why))?,
+                (name, Some(text)) => _ = settings.set(name, text).map_err(|why| Error::setting(variable.clone(), why))?,
             }
+            settings.origins.push((name, variable));
         }
         Ok(settings.with_folders_as_at_first())
+    }
+
+    /// Notes for every setting where it comes from: `origin` of its name.
+    #[cfg(feature = "config")]
+    pub(crate) fn come_from(&mut self, origin: impl Fn(&str) -> String) {
+        self.origins = NAMES.iter().map(|name| (*name, origin(name))).collect();
+    }
+
+    /// What the error of a setting begins with: the variable, or file and key, that it comes from, else its own name.
+    pub(crate) fn origin(&self, name: &'static str) -> Cow<'static, str> {
+        let known = self.origins.iter().find(|(known, _)| *known == name);
+        known.map_or(Cow::Borrowed(name), |(_, origin)| Cow::Owned(origin.clone()))
+    }
+}
+
+/// Variables of ours that are no settings.
+const OTHER_VARIABLES: [&str; 4] = ["LASTWORDS_ROLE", "LASTWORDS_CONFIG", "LASTWORDS_CLOCK", "LASTWORDS_MUTANT"];
+/// What the names of our variables begin with.
+const PREFIX: &str = "LASTWORDS_";
+
+/// Names the variables that look like ours and are none, once in a process: a misspelt setting is not silently ignored.
+pub(crate) fn name_unknown_variables() {
+    static NAMED: AtomicBool = AtomicBool::new(false);
+    if NAMED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let known: Vec<String> = NAMES.iter().map(|name| format!("{PREFIX}{}", name.to_ascii_uppercase())).collect();
+    for (variable, _) in env::vars_os() {
+        let variable = variable.to_string_lossy();
+        let is_ours = |name: &str| known.iter().any(|known| known == name) || OTHER_VARIABLES.contains(&name);
+        if variable.starts_with(PREFIX) && !is_ours(&variable) {
+            let all = known.iter().map(String::as_str).chain(OTHER_VARIABLES);
+            let meant = alike(&variable, all).map_or_else(String::new, |likely| format!("; did you mean {likely}?"));
+            complain(format_args!("{} is no setting and is ignored{meant}", variable.escape_debug()));
+        }
+    }
+}
+
+/// Names with so much of their letters in common may be meant.
+const ALIKE: f64 = 0.6;
+
+/// Which of the known names a name that is none was probably meant for.
+pub(crate) fn alike<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // What all of our variables begin with would make any two of them alike.
+    let own = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_ascii_lowercase();
+    let name = own(name);
+    let likeness = known.map(|known| (strsim::normalized_damerau_levenshtein(&name, &own(known)), known));
+    let best = likeness.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (best.0 >= ALIKE).then_some(best.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_truth_are_read_as_people_write_them() {
+        for (text, bytes) in
+            [("4096", Some(4096)), ("10M", Some(10 << 20)), ("10 MiB", Some(10 << 20)), ("512k", Some(512 << 10)), ("1g", Some(1 << 30))]
+        {
+            assert_eq!(size(text).ok(), bytes, "{text}");
+        }
+        for text in ["", "M", "10T", "1.5M", "-1", "99999999999G"] {
+            assert!(size(text).is_err_and(|why| why.contains("expected bytes, as in")), "{text}");
+        }
+        for (text, value) in [("yes", true), ("On", true), ("1", true), ("TRUE", true), ("no", false), ("off", false), ("0", false)] {
+            assert_eq!(truth(text), Ok(value), "{text}");
+        }
+        assert!(truth("2").is_err());
     }
 }

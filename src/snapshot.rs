@@ -2,7 +2,7 @@
 
 use crate::checksum::checksum;
 use crate::clock::Anchor;
-use crate::filter::Filter;
+use crate::filter::{self, Filter};
 use crate::layout::{Consumer, Control, FILTER_WORDS, LaneBlock, OWNERS};
 use crate::mutant::{self, Mutant};
 use crate::record::Record;
@@ -48,6 +48,13 @@ impl ControlSnapshot {
         let level = read_word(&self.page, offset_of!(Control, level)) as u32;
         let start = offset_of!(Control, filter);
         Filter::parse(level, &self.page[start..start + FILTER_WORDS * 8])
+    }
+
+    /// Until when that counts, in `CLOCK_BOOTTIME`, and what comes then; None where it has no end.
+    #[must_use]
+    pub fn filter_end(&self) -> Option<(u64, Filter)> {
+        let start = offset_of!(Control, filter);
+        filter::end_of(&self.page[start..start + FILTER_WORDS * 8])
     }
 
     /// Messages lost because no lane could be had.

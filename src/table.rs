@@ -9,6 +9,7 @@
 
 use crate::checksum::checksum;
 use crate::layout::{entry_kind, entry_word};
+use crate::filter::Filter;
 use crate::level::Level;
 use crate::template::Placeholder;
 use crate::sync::{AtomicU64, Ordering};
@@ -183,11 +184,19 @@ impl<'a> TableWriter<'a> {
         self.append(entry_kind::LEVEL_NAME, name.encode())
     }
 
-    /// Writes the process's command line, cut to what may stand in a table. It must come before all call sites.
-    pub(crate) fn set_command(&self, mut command: Vec<u8>) {
+    /// Writes what is known of the process: its command line and its working directory, cut to what may stand in a table, and
+    /// the filter that it begins with. It must come before all call sites.
+    pub(crate) fn describe_process(&self, mut command: Vec<u8>, filter: &Filter, mut folder: Vec<u8>) {
         command.truncate(COMMAND_MAX);
-        // A table without room for it has room for next to nothing.
-        let _ = self.append(entry_kind::COMMAND, command);
+        folder.truncate(COMMAND_MAX);
+        let mut first = filter.record.number().to_le_bytes().to_vec();
+        first.extend_from_slice(filter.directives.to_string().as_bytes());
+        for (kind, entry) in
+            [(entry_kind::COMMAND, command), (entry_kind::FIRST_FILTER, first), (entry_kind::FOLDER, folder)]
+        {
+            // A table without room for it has room for next to nothing.
+            let _ = self.append(kind, entry);
+        }
     }
 
     fn append(&self, kind: u8, mut payload: Vec<u8>) -> Option<u32> {

@@ -3,9 +3,16 @@
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use lastwords::Result;
-use lastwords::folder::{Folder, default_path};
+use lastwords::folder::Folder;
+use lastwords::{FullPolicy, Result};
+use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// An hour, as for the setting of this name.
+pub(crate) const DURABLE_MAX: u64 = 3_600_000;
 
 const EXIT_CODES: &str = "Run by root in a folder of another user, it becomes that user for good.\n\n\
                           Exit status: 0 done, 1 nothing to do, 2 wrong usage or an error, 3 damage was found.";
@@ -39,11 +46,15 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// The log folders that it is about.
+    /// The log folders that it is about. Where that cannot be said, the command says why itself.
     pub(crate) fn folders(&self) -> Vec<PathBuf> {
         match self {
-            Command::Flush(Flush { logs, .. }) | Command::Status(Status { logs, .. }) => vec![logs.path()],
-            Command::Level(Level { place, .. }) | Command::Pipe(Pipe { place, .. }) => vec![place.path()],
+            Command::Flush(Flush { logs, .. }) | Command::Status(Status { logs, .. }) => {
+                logs.path().into_iter().collect()
+            }
+            Command::Level(Level { place, .. }) | Command::Pipe(Pipe { place, .. }) => {
+                place.path().into_iter().collect()
+            }
             Command::Recover(recover) => recover.paths.iter().filter(|path| path.is_dir()).cloned().collect(),
             Command::Demo(_) | Command::DemoProcess(_) | Command::Completions { .. } => Vec::new(),
         }
@@ -61,8 +72,8 @@ pub(crate) struct Flush {
     #[arg(long)]
     pub(crate) once: bool,
     /// Sync rings, journal and log files this often, whatever the processes wish for; 0 for never [default: the shortest
-    /// time that a process wishes for, else never]
-    #[arg(long, env = "LASTWORDS_DURABLE", value_name = "MS", value_parser = RangedU64ValueParser::<u32>::new().range(..=3_600_000))]
+    /// time that a process wishes for, else never; LASTWORDS_DURABLE]
+    #[arg(long, value_name = "MS", value_parser = RangedU64ValueParser::<u32>::new().range(..=DURABLE_MAX))]
     pub(crate) durable: Option<u32>,
     /// Mode of log and crash files, 0600, 0640, 0604 or 0644, whatever the processes ask for [default: what they ask for, else
     /// 0600]
@@ -115,7 +126,8 @@ pub(crate) struct Recover {
 /// Show every ring of a log folder, and who flushes.
 ///
 /// For each ring: its process and how it ended, how full it is, how many records it has had, how many of them were lost
-/// or came late, how old the oldest one is that is not in its log file yet, and what is recorded. Exits with 0 if there
+/// or came late, how many are not in its log file yet (of a process that ended too) and how old the oldest of them is, what is
+/// recorded, when the process began, and its command. Exits with 0 if there
 /// are rings, 1 if there are none, 3 if one cannot be read.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lastwords status /var/log/app\n  lastwords status --json --dir /var/log/app")]
@@ -123,6 +135,9 @@ pub(crate) struct Status {
     /// One JSON object instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Look again every second, until it is ended.
+    #[arg(long)]
+    pub(crate) watch: bool,
     #[command(flatten)]
     pub(crate) logs: Logs,
 }
@@ -130,11 +145,13 @@ pub(crate) struct Status {
 /// Show or change what running processes write and record.
 ///
 /// A change counts from the next record on, without a restart. A single argument is a role or a pid if a running process
-/// has it, else a level or directives that are meant for all. Exits with 0 if a process was found, else with 1.
+/// has it, else a level or directives that are meant for all. Each change is a line in the log of the role. Exits with 0 if a process was found, else with 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lastwords level --dir /var/log/app                       show\n  \
                         lastwords level --dir /var/log/app debug                 all processes\n  \
                         lastwords level --dir /var/log/app worker info,hyper=warn\n  \
+                        lastwords level --dir /var/log/app worker debug --for 10m\n  \
+                        lastwords level --dir /var/log/app worker --reset\n  \
                         lastwords level --dir /var/log/app 4157 --record trace   finer records, in its ring alone")]
 pub(crate) struct Level {
     /// Role or pid [default: all processes]
@@ -143,6 +160,12 @@ pub(crate) struct Level {
     /// What is written to the log files from now on.
     #[arg(value_name = "DIRECTIVES")]
     pub(crate) directives: Option<String>,
+    /// Only for this long, as in 90s, 10m or 2h; whoever flushes takes the change back.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration, conflicts_with = "reset")]
+    pub(crate) time: Option<Duration>,
+    /// Back to what the processes began with: builder, environment, configuration file.
+    #[arg(long, conflicts_with_all = ["directives", "record"])]
+    pub(crate) reset: bool,
     /// What is recorded besides, in the ring alone: a level, or off.
     #[arg(long, value_name = "LEVEL")]
     pub(crate) record: Option<lastwords::Level>,
@@ -157,23 +180,56 @@ pub(crate) struct Level {
 
 /// Log each line of standard input.
 ///
-/// The level is recognised from common prefixes (error:, WARNING, [debug] …), the text stays unchanged. Every line
-/// that was read is safe at once, whatever kills this process.
+/// The level is recognised: error:, WARNING, [debug], level=error, <3>, JSON, glog, PostgreSQL, behind colours too. The text
+/// stays unchanged. Every line that was read is safe at once, whatever kills this process. Where the log cannot keep up it
+/// waits, and so does the program before it. Ctrl-C is for that program: all that it still says is logged, and a second
+/// Ctrl-C ends this one. SIGTERM and SIGHUP take what is in the pipe, for 2 s at most.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cargo build -vv 2>&1 | lastwords pipe --role build --dir logs\n  \
-                        ./worker 2>&1 | lastwords pipe --role worker --tee")]
+                        ./worker 2>&1 | lastwords pipe --role worker --tee\n  \
+                        npm test 2>&1 | lastwords pipe --role test --strip-colour")]
 pub(crate) struct Pipe {
-    /// Role: the log file is ROLE.log.
-    #[arg(long, env = "LASTWORDS_ROLE", default_value = "worker")]
-    pub(crate) role: String,
-    /// Level of lines without a prefix.
+    /// Role: the log file is ROLE.log [default: LASTWORDS_ROLE, else worker]
+    #[arg(long)]
+    pub(crate) role: Option<String>,
+    /// Level of lines without one.
     #[arg(long, default_value = "info")]
     pub(crate) level: lastwords::Level,
     /// Also copy the lines to standard output.
     #[arg(long)]
     pub(crate) tee: bool,
+    /// Leave terminal colours out of the log. The copy of --tee keeps them.
+    #[arg(long, alias = "strip-color")]
+    pub(crate) strip_colour: bool,
+    /// What to do where the log cannot keep up and LASTWORDS_BACKLOG_MAX bytes (1 GiB) are kept beside the ring: wait for as
+    /// long as it takes, block (for 100 ms, then overwrite the oldest), drop_newest, or overwrite. LASTWORDS_FULL_POLICY does not count here.
+    #[arg(long, default_value = "wait", value_name = "POLICY")]
+    pub(crate) full_policy: PipePolicy,
     #[command(flatten)]
     pub(crate) place: Place,
+}
+
+/// What `lastwords pipe` does where the log cannot keep up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PipePolicy {
+    /// It does not read on, for as long as it takes.
+    Wait,
+    /// The policy of a ring.
+    Ring(FullPolicy),
+}
+
+impl FromStr for PipePolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<PipePolicy, String> {
+        match text {
+            "wait" => Ok(PipePolicy::Wait),
+            _ => text
+                .parse()
+                .map(PipePolicy::Ring)
+                .map_err(|_| "expected wait, block, drop_newest or overwrite".to_owned()),
+        }
+    }
 }
 
 /// Let processes die while they log, and count every line afterwards.
@@ -182,8 +238,10 @@ pub(crate) struct Pipe {
 /// process that flushes is killed. The rest is drained, every line of every file is checked, and a table says what was
 /// found. Exits with 0 only if nothing is missing, torn or doubled, and every death left something to recover.
 #[derive(Debug, Args)]
-#[command(after_help = "The files stay where they are; they take at most 2 GiB.\n\nExamples:\n  lastwords demo\n  \
-                        lastwords demo --seconds 10 --threads 4 --dir /var/tmp/demo")]
+#[command(
+    after_help = "Without --remove the files stay where they are; they take at most 2 GiB.\n\nExamples:\n  lastwords demo\n  \
+                        lastwords demo --seconds 10 --threads 4 --dir /var/tmp/demo"
+)]
 pub(crate) struct Demo {
     /// Seconds for which the processes log.
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..=3600))]
@@ -194,6 +252,9 @@ pub(crate) struct Demo {
     /// Folder for all files, new or empty [default: a fresh one under the temporary folder]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
+    /// Remove all files at the end, if nothing was found missing.
+    #[arg(long)]
+    pub(crate) remove: bool,
     /// Where the rings are: files beside the logs, files in memory, or named shared memory.
     #[arg(long, default_value = "file")]
     pub(crate) memory: DemoMemory,
@@ -270,8 +331,8 @@ impl How {
 /// Where the logs are.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
-    /// Log folder [default: <temp dir>/<app>/logs]
-    #[arg(long, env = "LASTWORDS_DIR", value_name = "FOLDER")]
+    /// Log folder [default: LASTWORDS_DIR, else the first of LOGS_DIRECTORY, else <temp dir>/<app>/logs]
+    #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
     /// Application whose default folder is meant.
     #[arg(long, default_value = "lastwords")]
@@ -279,25 +340,48 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn path(&self) -> PathBuf {
-        self.dir.clone().unwrap_or_else(|| default_path(&self.app))
+    /// Where a program would log that is told no more than this.
+    pub(crate) fn path(&self) -> Result<PathBuf> {
+        match &self.dir {
+            Some(path) => Ok(path.clone()),
+            None => lastwords::builder("worker").app(self.app.as_str()).log_folder(),
+        }
     }
+}
+
+/// A time with its unit, a day at most.
+fn duration(text: &str) -> std::result::Result<Duration, String> {
+    let wrong = || "expected a time as in 90s, 10m or 2h, a day at most".to_owned();
+    let (digits, unit) = text.split_at(text.bytes().take_while(u8::is_ascii_digit).count());
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(wrong()),
+    };
+    let total = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds));
+    total.filter(|total| (1..=86_400).contains(total)).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+/// A variable that is not empty.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// Where the rings are.
 #[derive(Debug, Args)]
 pub(crate) struct Rings {
-    /// Folder of the rings, if the processes keep them elsewhere [default: rings/ in the log folder]
-    #[arg(long = "rings", env = "LASTWORDS_RINGS", value_name = "FOLDER")]
+    /// Folder of the rings, if the processes keep them elsewhere [default: LASTWORDS_RINGS, else what the log folder says]
+    #[arg(long = "rings", value_name = "FOLDER")]
     path: Option<PathBuf>,
 }
 
 impl Rings {
     /// The log folder with its rings in the place that was named.
     pub(crate) fn of(&self, folder: Folder) -> Result<Folder> {
-        match &self.path {
-            Some(path) => folder.with_rings(path),
-            None => Ok(folder),
+        match self.path.clone().or_else(|| variable("LASTWORDS_RINGS").map(PathBuf::from)) {
+            Some(path) => folder.with_rings(&path),
+            None => folder.with_noted_rings(),
         }
     }
 }
@@ -315,12 +399,13 @@ pub(crate) struct Logs {
 }
 
 impl Logs {
-    /// The folder, which must exist.
-    pub(crate) fn open(&self) -> Result<Folder> {
-        self.rings.of(Folder::open(&self.path())?)
+    /// Where the folder is to be.
+    pub(crate) fn path(&self) -> Result<PathBuf> {
+        self.folder.clone().map_or_else(|| self.place.path(), Ok)
     }
 
-    fn path(&self) -> PathBuf {
-        self.folder.clone().unwrap_or_else(|| self.place.path())
+    /// The folder, which must exist.
+    pub(crate) fn open(&self) -> Result<Folder> {
+        self.rings.of(Folder::open(&self.path()?)?)
     }
 }

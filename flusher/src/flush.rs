@@ -1,6 +1,6 @@
 //! `lastwords flush`.
 
-use crate::cli::Flush;
+use crate::cli::{DURABLE_MAX, Flush, variable};
 use crate::exit::Exit;
 use lastwords::access::Access;
 use lastwords::clock::realtime_ns;
@@ -8,11 +8,14 @@ use lastwords::doorbell::Doorbell;
 use lastwords::flush::flusher::{Election, Flusher};
 use lastwords::folder::Folder;
 use lastwords::holder::Holder;
-use lastwords::{Error, Result};
+use lastwords::owner::become_owner_of;
+use lastwords::{Error, Result, escaped_path};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::IntoRawFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,9 +24,33 @@ use std::time::Duration;
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(arguments: &Flush) -> Result<Exit> {
-    let folder = arguments.logs.open()?;
-    let asked = Asked::by(arguments, &folder)?;
-    if arguments.once { once(&folder, &asked) } else { daemon(&folder, &asked) }
+    if !arguments.once {
+        return daemon(arguments);
+    }
+    let path = arguments.logs.path()?;
+    match arguments.logs.open() {
+        Ok(folder) if folder.is_used() => once(&folder, &Asked::by(arguments, &folder)?),
+        Err(error) if path.exists() => Err(error),
+        Ok(_) | Err(_) => {
+            say(format_args!("nothing has logged to {} yet", escaped_path(&path)));
+            Ok(Exit::Nothing)
+        }
+    }
+}
+
+/// The option, else the variable.
+fn durable(arguments: &Flush) -> Result<Option<Duration>> {
+    const VARIABLE: &str = "LASTWORDS_DURABLE";
+    let given = match (arguments.durable, variable(VARIABLE)) {
+        (Some(ms), _) => Some(ms),
+        (None, None) => None,
+        (None, Some(text)) => {
+            let ms = text.to_str().and_then(|text| text.parse().ok()).filter(|ms| u64::from(*ms) <= DURABLE_MAX);
+            let why = || format!("{text:?} found, expected milliseconds, {DURABLE_MAX} at most");
+            Some(ms.ok_or_else(|| Error::Setting { name: VARIABLE.into(), why: why() })?)
+        }
+    };
+    Ok(given.map(|ms| Duration::from_millis(ms.into())))
 }
 
 /// What this flusher is asked for, whatever the processes ask for.
@@ -35,7 +62,7 @@ pub(crate) struct Asked {
 
 impl Asked {
     fn by(arguments: &Flush, folder: &Folder) -> Result<Asked> {
-        let durable = arguments.durable.map(|ms| Duration::from_millis(ms.into()));
+        let durable = durable(arguments)?;
         let Flush { file_mode, file_group, .. } = arguments;
         if file_mode.is_none() && file_group.is_none() {
             return Ok(Asked { durable, access: None });
@@ -69,19 +96,46 @@ fn held(folder: &Folder, holder: Option<Holder>) -> Error {
     Error::FlusherRuns { path: folder.lock_file(), holder }
 }
 
-fn daemon(folder: &Folder, asked: &Asked) -> Result<Exit> {
-    let stop = stop_on_signals(folder)?;
+/// The folder, once somebody has logged to it: the flusher makes none, because whoever makes it is its owner. None where the
+/// wait was ended.
+fn awaited(arguments: &Flush, stop: &AtomicBool) -> Result<Option<Folder>> {
+    let path = arguments.logs.path()?;
+    let mut said = false;
+    while !stop.load(Ordering::Relaxed) {
+        // A folder that was made since may be another user's, and no thread runs yet.
+        become_owner_of(std::slice::from_ref(&path))?;
+        match arguments.logs.open() {
+            Ok(folder) if folder.is_used() => return Ok(Some(folder)),
+            Err(error) if path.exists() => return Err(error),
+            Ok(_) | Err(_) if !said => {
+                say(format_args!("waiting for the first process that logs to {}", escaped_path(&path)))
+            }
+            Ok(_) | Err(_) => {}
+        }
+        said = true;
+        std::thread::sleep(TRY_AGAIN);
+    }
+    Ok(None)
+}
+
+fn daemon(arguments: &Flush) -> Result<Exit> {
+    // What is asked for in vain is said at once, before there is a folder.
+    durable(arguments)?;
+    let stop = stop_on_signals(&arguments.logs.path()?)?;
+    let Some(folder) = awaited(arguments, &stop)? else { return Ok(Exit::Done) };
+    let asked = Asked::by(arguments, &folder)?;
+    ring_on_signals(&folder)?;
     let (mut said, mut began) = (false, false);
     while !stop.load(Ordering::Relaxed) {
-        match Flusher::elect(folder, realtime_ns()) {
+        match Flusher::elect(&folder, realtime_ns()) {
             Ok(Election::Won(mut flusher)) => {
-                say(format_args!("flushing {} (pid {})", folder.path().display(), std::process::id()));
+                say(format_args!("flushing {} (pid {})", escaped_path(folder.path()), std::process::id()));
                 began = true;
                 asked.tell(&mut flusher);
                 flusher.run(|| stop.load(Ordering::Relaxed));
                 continue;
             }
-            Ok(Election::Lost(holder)) if !said => say(format_args!("standing by: {}", held(folder, holder))),
+            Ok(Election::Lost(holder)) if !said => say(format_args!("standing by: {}", held(&folder, holder))),
             Ok(Election::Lost(_)) => {}
             // Whoever starts a daemon is told what is wrong; one that runs goes on when the error is over.
             Err(error) if !began => return Err(error),
@@ -99,15 +153,35 @@ fn say(text: fmt::Arguments<'_>) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
-/// The flag that a signal sets; the signal also rings the doorbell, which ends a sleep.
-fn stop_on_signals(folder: &Folder) -> Result<Arc<AtomicBool>> {
+/// The signals that end the daemon. A hang-up is one where there is a terminal that can hang up; a daemon has none, and is sent
+/// it by whoever wants its files opened anew, which the flusher looks for itself.
+fn ending_signals() -> Vec<i32> {
+    let has_terminal = File::open("/dev/tty").is_ok();
+    [SIGTERM, SIGINT].into_iter().chain(has_terminal.then_some(SIGHUP)).collect()
+}
+
+/// The flag that a signal sets.
+fn stop_on_signals(path: &Path) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
+    let failed = |source| Error::Io { doing: "handle signals for", path: path.to_owned(), source };
+    let ending = ending_signals();
+    for signal in &ending {
+        signal_hook::flag::register(*signal, Arc::clone(&stop)).map_err(failed)?;
+    }
+    if !ending.contains(&SIGHUP) {
+        // A handler that changes nothing: without one it would end the process.
+        signal_hook::flag::register(SIGHUP, Arc::new(AtomicBool::new(false))).map_err(failed)?;
+    }
+    Ok(stop)
+}
+
+/// Has the signals ring the doorbell as well, which ends a sleep.
+fn ring_on_signals(folder: &Folder) -> Result<()> {
     let failed = |source| Error::Io { doing: "handle signals for", path: folder.path().to_owned(), source };
     let doorbell = Doorbell::open(folder)?;
-    for signal in [SIGTERM, SIGINT, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(failed)?;
+    for signal in ending_signals() {
         let descriptor = doorbell.descriptor().map_err(failed)?.into_raw_fd();
         signal_hook::low_level::pipe::register_raw(signal, descriptor).map_err(failed)?;
     }
-    Ok(stop)
+    Ok(())
 }

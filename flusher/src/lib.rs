@@ -3,10 +3,12 @@
 //! Draining itself is in the library `lastwords`, module `flush`, because every process embeds it.
 
 mod cli;
+mod colour;
 mod demo;
 mod exit;
 mod flush;
 mod guess;
+mod input;
 mod level;
 mod pipe;
 mod recover;

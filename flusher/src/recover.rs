@@ -9,7 +9,7 @@ use lastwords::flush::recover::{Journaled, RENDERED_TIMES, Recovered, Recovery, 
 use lastwords::flush::render;
 use lastwords::flush::stamp::Stamp;
 use lastwords::folder::{Folder, JSON_ENDING, role_of};
-use lastwords::{Error, Result};
+use lastwords::{Error, Result, escaped, escaped_path};
 use serde_json::json;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -29,7 +29,12 @@ fn drain(arguments: &Recover) -> Result<Exit> {
             let why = "--drain takes log folders, because a ring file alone does not say where its lines go";
             return Err(Error::Folder { path: path.clone(), why: why.to_owned() });
         }
-        if crate::flush::once(&arguments.rings.of(Folder::open(path)?)?, &Asked::default())? == Exit::Done {
+        let folder = folder_of_rings(arguments, path)?;
+        if folder.path() == folder.rings() {
+            let why = "it holds rings but no log files; --drain takes the log folder";
+            return Err(Error::Folder { path: path.clone(), why: why.to_owned() });
+        }
+        if crate::flush::once(&folder, &Asked::default())? == Exit::Done {
             exit = Exit::Done;
         }
     }
@@ -42,7 +47,7 @@ fn black_boxes(arguments: &Recover) -> Result<Exit> {
     let mut rings: Vec<Box<dyn FnOnce() -> Result<BlackBox> + '_>> = Vec::new();
     for path in &arguments.paths {
         if path.is_dir() {
-            let folder = arguments.rings.of(Folder::open(path)?)?;
+            let folder = folder_of_rings(arguments, path)?;
             for name in folder.ring_names()? {
                 let folder = folder.clone();
                 rings.push(Box::new(move || BlackBox::open_in(&folder, &name)));
@@ -57,7 +62,7 @@ fn black_boxes(arguments: &Recover) -> Result<Exit> {
         let printed = open()
             .and_then(|mut found| found.write(&mut out, arguments.utc, Path::new("standard output")).map(|()| found));
         match printed {
-            Ok(found) if found.report().is_some_and(|report| report.damaged > 0) => exit = Exit::Damaged,
+            Ok(found) if found.report().is_some_and(is_damaged) => exit = Exit::Damaged,
             Ok(_) if exit == Exit::Nothing => exit = Exit::Done,
             Ok(_) => {}
             // Nobody reads standard output any more, `head` for instance.
@@ -75,11 +80,29 @@ fn black_boxes(arguments: &Recover) -> Result<Exit> {
     Ok(exit)
 }
 
+/// A log folder with its rings, or a folder that holds ring files itself: the rings folder of a log folder, rings that are kept
+/// elsewhere, or copies.
+fn folder_of_rings(arguments: &Recover, path: &Path) -> Result<Folder> {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let parent = absolute.parent().filter(|_| absolute.file_name().is_some_and(|name| name == "rings"));
+    if let Some(logs) = parent.and_then(|parent| Folder::open(parent).ok()) {
+        // With the journal, whose lines are compared with the log files beside the folder.
+        return Ok(logs);
+    }
+    let own = Folder::open_rings(path)?;
+    let folder = arguments.rings.of(Folder::open(path)?)?;
+    Ok(if !folder.is_used() && !own.ring_names()?.is_empty() { own } else { folder })
+}
+
+fn is_damaged(report: &RingReport) -> bool {
+    report.damaged + report.withheld + report.truncated > 0
+}
+
 fn print(arguments: &Recover) -> Result<Exit> {
     let mut recovery = Recovery::default();
     for path in &arguments.paths {
         if path.is_dir() {
-            recovery.add_folder(&arguments.rings.of(Folder::open(path)?)?)?;
+            recovery.add_folder(&folder_of_rings(arguments, path)?)?;
         } else if let Err(source) = path.symlink_metadata() {
             return Err(Error::Io { doing: "look at", path: path.clone(), source });
         } else {
@@ -175,7 +198,7 @@ fn summary(recovery: &Recovery) -> Exit {
     let (mut records, mut damaged) = (0, 0);
     for report in recovery.reports() {
         records += report.records;
-        damaged += report.damaged + report.withheld;
+        damaged += u64::from(is_damaged(report));
         eprintln!("{}", describe(report));
     }
     for error in &recovery.refused {
@@ -203,8 +226,8 @@ fn describe(report: &RingReport) -> String {
     };
     format!(
         "{}: role {}, pid {}, {state}; {} records, {} lost before them, {} cut off in the middle, {} damaged slots{withheld}",
-        report.path.display(),
-        report.role,
+        escaped_path(&report.path),
+        escaped(&report.role),
         report.pid,
         report.records,
         report.lost,

@@ -4,32 +4,58 @@ use crate::cli::Status;
 use crate::exit::Exit;
 use crate::table::table;
 use lastwords::clock::boottime_ns;
+use lastwords::flush::stamp::Stamp;
 use lastwords::flush::standstill::Standstill;
 use lastwords::flush::status::RingStatus;
+use lastwords::folder::Folder;
 use lastwords::holder::Holder;
 use lastwords::process::boot_id;
-use lastwords::{Level, Result};
+use lastwords::{Level, Result, escaped, escaped_json};
 use serde_json::{Value, json};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 /// A flusher that can run and has made no pass for so long is worth a word: asleep it says every half second that it lives.
 const STALE_MS: u64 = 2000;
+/// Time between two looks of `--watch`.
+const WATCH: Duration = Duration::from_secs(1);
+/// Characters of a command line in the table.
+const COMMAND_SHOWN: usize = 60;
 
 pub(crate) fn run(arguments: &Status) -> Result<Exit> {
     let folder = arguments.logs.open()?;
+    if !arguments.watch {
+        return look(&folder, arguments.json);
+    }
+    loop {
+        // Clears the screen of a terminal; a file gets one look after the other.
+        if io::stdout().is_terminal() {
+            let _ = io::stdout().write_all(b"\x1b[H\x1b[2J");
+        }
+        look(&folder, arguments.json)?;
+        if io::stdout().write_all(b"").and_then(|()| io::stdout().flush()).is_err() {
+            return Ok(Exit::Done);
+        }
+        std::thread::sleep(WATCH);
+    }
+}
+
+/// One look at all rings.
+fn look(folder: &Folder, json: bool) -> Result<Exit> {
     let (mut rings, mut refused) = (Vec::new(), Vec::new());
     for name in folder.ring_names()? {
-        match RingStatus::of(&folder, &name) {
+        match RingStatus::of(folder, &name) {
             Ok(Some(status)) => rings.push((name, status)),
             // The flusher may have removed it since it was listed.
             Ok(None) => {}
             Err(error) => refused.push(error.to_string()),
         }
     }
-    let flusher = Holder::read(&folder).filter(Holder::may_live);
-    let text = if arguments.json {
+    let flusher = Holder::read(folder).filter(Holder::may_live);
+    let text = if json {
         let rings: Vec<Value> = rings.iter().map(|(name, status)| object(name, status)).collect();
-        format!("{}\n", json!({ "flusher": flusher.map(describe), "rings": rings, "unreadable": refused }))
+        escaped_json(&json!({ "flusher": flusher.map(describe), "rings": rings, "unreadable": refused }).to_string())
+            + "\n"
     } else {
         show(flusher, &rings)
     };
@@ -65,6 +91,9 @@ fn object(name: &str, status: &RingStatus) -> Value {
         "pid": status.pid,
         "alive": status.alive,
         "state": status.state,
+        "started": rfc3339(status.started_ns),
+        "command": status.command,
+        "unread": status.unread,
         "fill": status.fill,
         "records": status.records,
         "finer": status.finer,
@@ -77,6 +106,27 @@ fn object(name: &str, status: &RingStatus) -> Value {
         "log": status.filter.directives.to_string(),
         "record": record(status),
     })
+}
+
+/// When it began, in local time, to the second.
+fn started(ns: u64) -> String {
+    let mut text = Vec::new();
+    Stamp::new(false).date_time(ns, &mut text);
+    text.truncate("2025-10-19 05:55:47".len());
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn rfc3339(ns: u64) -> String {
+    let mut text = Vec::new();
+    Stamp::new(true).date_time(ns, &mut text);
+    String::from_utf8_lossy(&text).replacen(' ', "T", 1) + "Z"
+}
+
+/// The command line as far as a table has room for it; the whole of it is in the JSON.
+fn command(arguments: &[String]) -> String {
+    let whole = escaped(&arguments.join(" "));
+    let short: String = whole.chars().take(COMMAND_SHOWN).collect();
+    if short.len() < whole.len() { short + "…" } else { short }
 }
 
 fn record(status: &RingStatus) -> String {
@@ -123,22 +173,28 @@ fn show(flusher: Option<Holder>, rings: &[(String, RingStatus)]) -> String {
     if rings.is_empty() {
         return text + "no rings\n";
     }
-    let titles = ["ROLE", "PID", "STATE", "FILL", "RECORDS", "FINER", "LOST", "LATE", "LAG", "KEPT", "LOG", "RECORD"];
+    let titles = [
+        "ROLE", "PID", "STATE", "FILL", "RECORDS", "UNREAD", "FINER", "LOST", "LATE", "LAG", "KEPT", "LOG", "RECORD",
+        "STARTED", "COMMAND",
+    ];
     let mut rows = vec![titles.map(str::to_owned)];
     rows.extend(rings.iter().map(|(_, status)| {
         [
-            status.role.clone(),
+            escaped(&status.role),
             status.pid.to_string(),
-            status.state.clone(),
+            escaped(&status.state),
             format!("{:.0}%", status.fill * 100.0),
             status.records.to_string(),
+            status.unread.to_string(),
             status.finer.to_string(),
             status.lost.to_string(),
             status.late.to_string(),
             format!("{:.1} ms", status.lag.as_secs_f64() * 1e3),
             kept(status),
-            status.filter.directives.to_string(),
+            escaped(&status.filter.directives.to_string()),
             record(status),
+            started(status.started_ns),
+            command(&status.command),
         ]
     }));
     text += &table(&rows);

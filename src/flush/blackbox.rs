@@ -14,6 +14,7 @@ use crate::flush::render;
 use crate::flush::stamp::Stamp;
 use crate::folder::Folder;
 use crate::layout::ring_flag;
+use crate::mutant::{self, Mutant};
 use crate::nameless::Nameless;
 use crate::open;
 use crate::reader::RingReader;
@@ -111,6 +112,7 @@ impl BlackBox {
             ("black box of", format!("{}, pid {}, application {}", reader.role(), header.pid, reader.app())),
             ("process", report.ending()),
             ("command", format!("{:?}", reader.command()?)),
+            ("started in", reader.folder()?.unwrap_or_else(|| "unknown".to_owned())),
             ("logged from", time(header.created_ns)),
             ("last record", format!("{}, {seconds:.3} s later", time(self.newest_ns))),
             ("recorded", recorded(&control.filter())),
@@ -145,10 +147,11 @@ fn line(text: &mut Vec<u8>, stamp: &mut Stamp, recovered: &Recovered<'_>) {
     let Recovered { record, realtime_ns, pid, site, level_name, thread_name, .. } = recovered;
     render::head(text, stamp, *realtime_ns, *pid, record.level, *level_name);
     text.push(b'[');
-    match thread_name {
-        Some(name) => render::escape(text, String::from_utf8_lossy(name).replace('\n', "\\n").as_bytes()),
-        None => text.extend_from_slice(record.thread.to_string().as_bytes()),
+    if let Some(name) = thread_name {
+        render::escape(text, String::from_utf8_lossy(name).replace('\n', "\\n").as_bytes());
+        text.push(b' ');
     }
+    text.extend_from_slice(record.thread.to_string().as_bytes());
     text.extend_from_slice(b"] ");
     render::record(text, record, *site);
 }
@@ -223,7 +226,7 @@ pub(crate) fn write_crash_file(folder: &Folder, ring: &str, status: Option<WaitS
         file.file().and_then(File::sync_all).map_err(Error::io("sync", folder.path().join(&name)))?;
     }
     file.publish()?;
-    remove_oldest(folder, &role, keep);
+    remove_oldest(folder, &role, keep, &name);
     Ok(name)
 }
 
@@ -233,38 +236,47 @@ fn first_bytes(path: &Path) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// What cannot be removed now is removed with the next crash.
-fn remove_oldest(folder: &Folder, role: &str, keep: usize) {
+/// Removes the crash files of the earliest deaths, as their names say: people copy files, edit and touch them. The one that was
+/// just written stays, whenever its process died: a line is about to name it. What cannot be removed now is removed with the
+/// next crash.
+fn remove_oldest(folder: &Folder, role: &str, keep: usize, written: &str) {
     let Ok(names) = open::list(folder.path()) else { return };
     let is_file = |found: &Stat| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
-    let mut files: Vec<((i64, i64), PathBuf)> = names
-        .iter()
-        .filter(|name| name.to_str().is_some_and(|name| is_crash_file(role, name)))
-        .map(|name| folder.path().join(name))
-        .filter_map(|path| open::look(&path).ok().filter(is_file).map(|found| ((found.st_mtime, found.st_mtime_nsec), path)))
+    let names = names.iter().filter_map(|name| name.to_str()).filter(|name| *name != written || mutant::is(Mutant::CrashFileLost));
+    let mut files: Vec<((&str, u32), PathBuf)> = names
+        .filter_map(|name| Some((death_of(role, name)?, folder.path().join(name))))
+        .filter(|(_, path)| open::look(path).is_ok_and(|found| is_file(&found)))
         .collect();
     files.sort();
-    for (_, path) in files.iter().take(files.len().saturating_sub(keep)) {
+    for (_, path) in files.iter().take((files.len() + 1).saturating_sub(keep)) {
         let _ = open::remove(path);
     }
 }
 
-/// Whether this is the name of a crash file of this role: `<role>-<pid>-<time>.crash.log`, or with `-<n>` after the time.
-fn is_crash_file(role: &str, name: &str) -> bool {
-    let middle = name.strip_prefix(role).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(CRASH_ENDING));
-    let parts: Vec<&str> = middle.unwrap_or_default().split('-').collect();
+/// When the process died whose crash file of this role has this name, and the number among those of the same second:
+/// `<role>-<pid>-<time>.crash.log`, or with `-<n>` after the time. None for all other names.
+fn death_of<'a>(role: &str, name: &'a str) -> Option<(&'a str, u32)> {
+    let middle = name.strip_prefix(role)?.strip_prefix('-')?.strip_suffix(CRASH_ENDING)?;
+    let parts: Vec<&str> = middle.split('-').collect();
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let time = |text: &str| {
         let split = text.strip_suffix('Z').and_then(|text| text.split_once('T'));
         split.is_some_and(|(day, second)| digits(day) && digits(second))
     };
-    matches!(parts[..], [pid, at] if digits(pid) && time(at))
-        || matches!(parts[..], [pid, at, n] if digits(pid) && time(at) && digits(n))
+    match parts[..] {
+        [pid, at] if digits(pid) && time(at) => Some((at, 1)),
+        [pid, at, n] if digits(pid) && time(at) && digits(n) => Some((at, n.parse().ok()?)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn is_crash_file(role: &str, name: &str) -> bool {
+        death_of(role, name).is_some()
+    }
 
     #[test]
     fn crash_files_of_a_role_are_told_from_everything_else() {

@@ -25,12 +25,13 @@ use crate::logger::{ARMED_ANY, ARMED_URGENT};
 use crate::mutant::{self, Mutant};
 use crate::open;
 use crate::ring::file_size_limit;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 mod commit;
 mod disk;
+mod filters;
 mod held;
 mod merge;
 mod pull;
@@ -116,6 +117,8 @@ pub struct Drain {
     durable: Durable,
     /// Who may read what is written, whatever the rings say.
     access: Option<Access>,
+    /// By ring: until when its filter counts, where it has an end.
+    filter_ends: HashMap<[u8; 16], Option<u64>>,
     /// The last pass failed: records wait in the rings.
     waiting: bool,
     journal_left: JournalLeft,
@@ -173,6 +176,7 @@ impl Drain {
             suspended: Vec::new(),
             held: Vec::new(),
             trouble: Trouble::default(),
+            filter_ends: HashMap::new(),
             scales: Scales::new(),
             floor: 0,
             since_ns,
@@ -271,6 +275,7 @@ impl Drain {
         self.floor = if mutant::is(Mutant::HeldForEver) { 0 } else { start.saturating_sub(self.hold_limit) };
         self.rescan(now)?;
         self.look_at_clock(now);
+        self.end_filters()?;
         let limit = self.read_all(start, now)?;
         let mut pass = Pass::default();
         self.merge_earlier(&mut pass)?;
@@ -341,7 +346,7 @@ impl Drain {
         };
         let changed = open::look(&self.folder.rings())
             .map_or(true, |found| self.listed.is_none_or(|(_, seen)| seen != (found.st_mtime, found.st_mtime_nsec)));
-        let news = self.rings.iter_mut().filter(is_due).any(has_news) || changed || self.is_unseen_undecided();
+        let news = self.rings.iter_mut().filter(is_due).any(has_news) || changed || self.is_unseen_undecided() || self.is_filter_over();
         self.rest_files();
         news
     }
@@ -349,6 +354,7 @@ impl Drain {
     /// Takes note that the doorbell rang: some ring is no longer armed, and the folder may have a new one.
     pub(crate) fn rang(&mut self) {
         self.listed = None;
+        self.filter_ends.clear();
         for ring in &mut self.rings {
             ring.disarm();
         }

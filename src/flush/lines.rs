@@ -41,7 +41,7 @@ pub(crate) fn dropped(count: u64, first: u64, last: u64, stamp: &mut Stamp) -> S
     format!("lastwords: {records} lost, dropped at the full ring or before there was one, between {first} and {last}")
 }
 
-/// The line above the records of an earlier run.
+/// The line above the records of an earlier run, where they are older than what is in the file.
 pub(crate) fn earlier_run(rings: usize) -> String {
     let processes = if rings == 1 { "this process".to_owned() } else { format!("{rings} processes") };
     format!("lastwords: the records that follow were left by an earlier run of {processes} and are older than this line")

@@ -295,6 +295,33 @@ impl LogFile {
         }
     }
 
+    /// The last bytes of the file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if they cannot be read.
+    pub fn tail(&mut self) -> Result<Vec<u8>> {
+        let (size, path) = (self.size, self.path.clone());
+        let start = size.saturating_sub(COMPARE as u64);
+        let mut tail = vec![0; (size - start) as usize];
+        let read = self.file().and_then(|file| file.read_exact_at(&mut tail, start));
+        match read {
+            // Somebody is cutting it at this very moment, which is noticed elsewhere.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Vec::new()),
+            other => other.map(|()| tail).map_err(Error::io("read the log file", path)),
+        }
+    }
+
+    /// Gives back the space that was reserved behind the end of a file that gets no more lines. Not where somebody else has
+    /// written to it: that is not to be cut off.
+    pub fn release_reserved(&mut self) {
+        let (size, reserved) = (self.size, std::mem::take(&mut self.reserved));
+        if reserved > size && !mutant::is(Mutant::ReservedKept) {
+            let _ = self.file().and_then(|file| {
+                if file.metadata()?.len() == size { file.set_len(size) } else { Ok(()) }
+            });
+        }
+    }
+
     /// Applies an append of the journal again. Where the file is the one that was meant, what is missing is written;
     /// where somebody replaced or changed it, all bytes go to its end.
     ///

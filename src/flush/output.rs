@@ -186,6 +186,17 @@ impl Output {
         }
     }
 
+    /// Whether a record of this time is older than the last line, in the batch that is being made or in the file.
+    pub(crate) fn goes_back_at(&mut self, ns: u64) -> Result<bool> {
+        let last = match last_time(&self.lines) {
+            Some(time) => Some(time),
+            None => self.file.as_mut().map_or(Ok(None), |file| file.tail().map(|tail| last_time(&tail)))?,
+        };
+        let mut time = Vec::new();
+        self.stamp.date_time(ns, &mut time);
+        Ok(last.is_some_and(|last| time.as_slice() < last.as_slice()))
+    }
+
     /// Makes sure that the file is open and still the one at its path, and that a line which somebody else left
     /// unfinished there is ended first.
     pub(crate) fn refresh(&mut self, folder: &Folder) -> Result<&mut LogFile> {
@@ -257,3 +268,21 @@ impl Output {
         before == 0 || before + bytes as u64 <= self.limit.min(self.file_size_max)
     }
 }
+
+/// The time of the last record in these bytes, in the form of a text line; JSON has another letter between day and time.
+fn last_time(bytes: &[u8]) -> Option<[u8; TIME]> {
+    const JSON: &[u8] = b"{\"time\":\"";
+    bytes.rsplit(|byte| *byte == b'\n').find_map(|line| {
+        let json = line.strip_prefix(JSON);
+        let mut time = *json.unwrap_or(line).first_chunk::<TIME>()?;
+        if json.is_some() {
+            time[10] = b' ';
+        } else if !render::starts_like_a_record(line) {
+            return None;
+        }
+        Some(time)
+    })
+}
+
+/// Bytes of a time, `2025-10-19 05:55:47.606`.
+const TIME: usize = 23;

@@ -90,6 +90,8 @@ pub struct RingReport {
     pub in_flight: u64,
     /// Records that were left out, because what came before them was more than [`RENDERED_TIMES`] allows.
     pub withheld: u64,
+    /// Bytes that are missing at the end of the file: somebody truncated it, or a copy was not completed.
+    pub truncated: u64,
 }
 
 /// A record with what its ring says about it.
@@ -230,6 +232,9 @@ impl RingReport {
     /// How the process ended, as far as it is known.
     #[must_use]
     pub fn ending(&self) -> String {
+        if self.truncated > 0 {
+            return format!("truncated, {} bytes are missing", self.truncated);
+        }
         describe(self.verdict, self.closed, self.fatal_signal, self.status)
     }
 }
@@ -274,8 +279,8 @@ impl RecoveredRing {
     }
 
     fn new(reader: RingReader, journal: Option<&Entry>, scope: Scope) -> Result<RecoveredRing> {
-        let inode = reader.source().metadata().map_err(Error::io("look at the ring", reader.path()))?.ino();
-        let evidence = Evidence::collect(reader.source(), inode, reader.process())
+        let found = reader.source().metadata().map_err(Error::io("look at the ring", reader.path()))?;
+        let evidence = Evidence::collect(reader.source(), found.ino(), reader.process())
             .map_err(Error::io("look at the lock of", reader.path()))?;
         let verdict = evidence.verdict();
         let control = reader.control()?;
@@ -311,6 +316,7 @@ impl RecoveredRing {
             damaged: 0,
             in_flight: 0,
             withheld: 0,
+            truncated: reader.geometry().file_size().saturating_sub(found.len()),
         };
         let timeline = reader.timeline()?;
         let left = rendered_max(&reader)?;

@@ -10,7 +10,7 @@ use crate::flush::logfile::{COMPARE, cut_off};
 use crate::folder::Folder;
 use crate::mutant::{self, Mutant};
 use crate::open;
-use rustix::fs::{Mode, OFlags, RenameFlags};
+use rustix::fs::{FileType, Mode, OFlags, RenameFlags, Stat};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -64,6 +64,20 @@ pub fn plan_rotation(folder: &Folder, log: &str, keep: u32) -> Result<Vec<Change
     }
     renames.reverse();
     Ok(renames)
+}
+
+/// Most rotated files that a role may have.
+const KEEP_MAX: u32 = 100;
+
+/// Removes rotated files beyond those that are kept, which `rotate_keep` left before it was lowered. What cannot be removed now
+/// is removed with the next rotation.
+pub fn remove_beyond(folder: &Folder, log: &str, keep: u32) {
+    for path in (keep + 1..=KEEP_MAX).map(|number| numbered(folder, log, number)) {
+        let is_file = |found: &Stat| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+        if open::look(&path).is_ok_and(|found| is_file(&found)) {
+            let _ = open::remove(&path);
+        }
+    }
 }
 
 /// Does one rename, unless it has been done.

@@ -58,7 +58,7 @@ impl Standstill {
             Standstill::Stopped => "stopped (T)",
             Standstill::Traced => "traced (t)",
             Standstill::Frozen => "frozen",
-            Standstill::Kernel => "waits in the kernel (D)",
+            Standstill::Kernel => "waiting in the kernel (D)",
         }
     }
 

@@ -29,6 +29,12 @@ pub struct RingStatus {
     pub state: String,
     /// What is recorded.
     pub filter: Filter,
+    /// When the process made its ring, nanoseconds since 1970.
+    pub started_ns: u64,
+    /// Its command line, cut.
+    pub command: Vec<String>,
+    /// Records for the log file that are not in it yet.
+    pub unread: u64,
     /// How full the fullest lane is of records that wait for the flusher, from 0 to 1.
     pub fill: f64,
     /// Records that are meant for the log file.
@@ -69,6 +75,7 @@ impl RingStatus {
         };
         let slots = reader.geometry().slots();
         let waiting = |lane: &LaneSnapshot| lane.reserved.saturating_sub(lane.position.released).min(slots);
+        let unread = |lane: &LaneSnapshot| (lane.messages + 1).saturating_sub(lane.position.next_message.max(1));
         let fullest = lanes.iter().filter(written).map(waiting).max().unwrap_or(0);
         Ok(RingStatus {
             role: reader.role().to_owned(),
@@ -76,6 +83,9 @@ impl RingStatus {
             alive: verdict.may_live(),
             state: ending(verdict, &control, status),
             filter: control.filter(),
+            started_ns: reader.header().created_ns,
+            command: reader.command()?,
+            unread: lanes.iter().filter(written).map(unread).sum(),
             fill: fullest as f64 / slots as f64,
             records: messages(true),
             finer: messages(false),
@@ -112,6 +122,9 @@ impl RingStatus {
             alive: verdict.may_live(),
             state: state.to_owned(),
             filter: Level::OFF.into(),
+            started_ns: reader.header().created_ns,
+            command: reader.command()?,
+            unread: 0,
             fill: 0.0,
             records: 0,
             finer: 0,

@@ -8,6 +8,7 @@ use crate::level::Level;
 use crate::logger::Logger;
 use crate::registry;
 use crate::remembered::Remembered;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tracing_core::subscriber::Interest;
 use tracing_core::{LevelFilter, Metadata};
 use tracing_subscriber::layer::{Context, Filter};
@@ -45,6 +46,27 @@ fn finest(filter: &RingFilter) -> LevelFilter {
 /// Must be called whenever one of the answers may be another than before.
 pub(crate) fn changed() {
     tracing_core::callsite::rebuild_interest_cache();
+    let leaves_facade = registry::current().is_some_and(|logger| !logger.builder().takes_facade());
+    if LAYERED.load(Ordering::Relaxed) && leaves_facade {
+        admit_forwarded();
+    }
+}
+
+/// There is a layer of ours.
+pub(super) static LAYERED: AtomicBool = AtomicBool::new(false);
+
+/// Has the `log` facade admit what the subscriber wants. Where that has the facade, the finest level was told to it when it was
+/// installed, and before our logger is made that is none. Only finer: who has the facade may be somebody else.
+fn admit_forwarded() {
+    let wanted = match LevelFilter::current().into_level() {
+        None => log::LevelFilter::Off,
+        Some(tracing_core::Level::ERROR) => log::LevelFilter::Error,
+        Some(tracing_core::Level::WARN) => log::LevelFilter::Warn,
+        Some(tracing_core::Level::INFO) => log::LevelFilter::Info,
+        Some(tracing_core::Level::DEBUG) => log::LevelFilter::Debug,
+        Some(tracing_core::Level::TRACE) => log::LevelFilter::Trace,
+    };
+    log::set_max_level(log::max_level().max(wanted));
 }
 
 /// Lets through what lastwords records; the filter within [`crate::TracingLayer`].

@@ -4,8 +4,9 @@ use crate::level::Level;
 use crate::registry;
 use crate::thread::{self, Meta};
 use crate::tracing::event::Said;
-use crate::tracing::filter::{Recorded, place};
+use crate::tracing::filter::{LAYERED, Recorded, place};
 use crate::tracing::span::SpanBytes;
+use std::sync::atomic::Ordering;
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Event, Subscriber};
 use tracing_subscriber::Layer;
@@ -35,6 +36,7 @@ pub fn tracing_layer<S>() -> TracingLayer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
+    LAYERED.store(true, Ordering::Relaxed);
     Recorder.with_filter(Recorded)
 }
 

@@ -22,15 +22,21 @@
 //! Spans are encoded once, when they are made and when a value is recorded; an event copies their bytes. What a call
 //! costs besides is what `tracing` itself takes.
 //!
+//! [`init_tracing`] does all of this in one call. `tracing_subscriber::registry().with(lastwords::tracing_layer()).init()` works
+//! beside `builder(role).log_facade(false).init()`, in either order: with its default features, tracing-subscriber's `init` takes
+//! the `log` facade, and only one can have that.
+//!
 //! Records of the `log` facade go to lastwords directly, without a span. With [`crate::Builder::log_facade`] off,
 //! `tracing_log::LogTracer` may have them, and forwards them to this layer as events in their spans.
 
 mod event;
 mod filter;
+mod init;
 mod layer;
 mod span;
 mod visitor;
 
 pub use filter::Recorded;
 pub(crate) use filter::changed;
+pub use init::init_tracing;
 pub use layer::{Recorder, TracingLayer, tracing_layer};

@@ -1,6 +1,6 @@
 //! A process that dies without closing its log leaves a crash file with all that its ring still held.
 
-use lastwords_tests::actor::{Actor, tool};
+use lastwords_tests::actor::{Actor, run, tool};
 use lastwords_tests::logs::{crash_files, read};
 use lastwords_tests::scratch::Scratch;
 use std::fs;
@@ -47,6 +47,7 @@ fn the_crash_file_holds_the_last_records_of_every_level_in_the_order_of_time() {
         "black box of worker",
         "died",
         "command      [",
+        &format!("started in   {}", std::env::current_dir().expect("a folder").display()),
         "actor\", \"worker\"",
         "info in the log files, trace in the ring",
         "67 records, 0 log calls",
@@ -188,4 +189,49 @@ fn a_worker_that_dies_of_a_panic_leaves_its_crash_file_with_its_last_records() {
     let mut actor = Actor::start_with(ACTOR, "worker", caught.path(), &["panic", "log:1"], &RECORD_ALL);
     assert!(actor.end().success());
     assert_eq!(crash_files(caught.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn the_crash_files_of_the_earliest_deaths_go_whenever_they_were_touched() {
+    let folder = Scratch::new("earliest-deaths");
+    let _ = run(ACTOR, "worker", folder.path(), &["log:1"]);
+    let name = |n: u32, year: u32| folder.path().join(format!("worker-{n}-{year}0101T0000{:02}Z.crash.log", n % 60));
+    // Twenty earlier deaths, touched later than the one to come, and the earliest of all touched last.
+    let touched = std::time::SystemTime::now() + std::time::Duration::from_secs(3600);
+    for n in (1..=20).rev() {
+        let file = fs::File::create(name(n, 2001)).expect("made");
+        file.set_modified(touched + std::time::Duration::from_secs(20 - u64::from(n))).expect("touched");
+    }
+    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &["crash-files=5", "flusher=never", "log:1", "kill"]);
+    let _ = actor.end();
+    recover(folder.path());
+    let files = crash_files(folder.path());
+    let own = files.iter().filter(|path| path.to_string_lossy().contains(&format!("worker-{}-2", actor.pid()))).count();
+    assert_eq!((files.len(), own), (5, 1), "{files:?}");
+    assert!((17..=20).all(|n| name(n, 2001).exists()), "the latest deaths stay: {files:?}");
+    // One whose process died before all others, by its clock, is named by its death line, so it is there too.
+    for n in 1..=20 {
+        fs::write(name(n, 2999), "").expect("made");
+    }
+    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &["crash-files=5", "flusher=never", "log:1", "kill"]);
+    let _ = actor.end();
+    recover(folder.path());
+    let named = |path: &PathBuf| path.to_string_lossy().contains(&format!("worker-{}-2", actor.pid()));
+    assert_eq!(
+        (crash_files(folder.path()).len(), crash_files(folder.path()).iter().filter(|path| named(path)).count()),
+        (5, 1)
+    );
+}
+
+#[test]
+fn threads_of_one_name_are_told_by_their_ids() {
+    let folder = Scratch::new("thread-ids");
+    let script = ["flusher=never", "named-thread:pool", "named-thread:pool", "kill"];
+    let _ = Actor::start(ACTOR, "worker", folder.path(), &script).end();
+    recover(folder.path());
+    let text = fs::read_to_string(&crash_files(folder.path())[0]).expect("a crash file");
+    let threads: std::collections::BTreeSet<&str> =
+        records(&text).into_iter().filter_map(|line| line.strip_prefix("pool ")?.split(']').next()).collect();
+    assert_eq!(threads.len(), 2, "{text}");
+    assert!(threads.iter().all(|id| id.parse::<u32>().is_ok()), "{text}");
 }

@@ -1,7 +1,7 @@
 //! What running processes record can be seen and changed from outside, without a restart.
 
 use lastwords_tests::actor::{Actor, tool, wait_for};
-use lastwords_tests::logs::read;
+use lastwords_tests::logs::{Line, read};
 use lastwords_tests::scratch::Scratch;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
@@ -28,7 +28,8 @@ fn status(folder: &Path) -> Value {
 }
 
 fn messages(folder: &Path, role: &str) -> Vec<String> {
-    read(folder, role).into_iter().map(|line| line.message).collect()
+    let own = |line: &Line| !line.message.starts_with("lastwords: level of pid");
+    read(folder, role).into_iter().filter(own).map(|line| line.message).collect()
 }
 
 #[test]
@@ -111,7 +112,7 @@ fn one_process_a_role_or_all_are_shown_and_changed() {
     said(&level(folder.path(), &["worker", "error", "--record", "trace"]));
     assert_eq!([of(0), of(1), of(2)], [pair("info", "off"), pair("error", "trace"), pair("error", "trace")]);
     said(&level(folder.path(), &[&actors[1].pid().to_string(), "hyper=warn"]));
-    assert_eq!([of(1), of(2)], [pair("off,hyper=warning", "trace"), pair("error", "trace")]);
+    assert_eq!([of(1), of(2)], [pair("critical,hyper=warning", "trace"), pair("error", "trace")]);
     said(&level(folder.path(), &["critical", "--record", "off"]));
     assert_eq!([of(0), of(1), of(2)], [(); 3].map(|()| pair("critical", "off")));
     for (arguments, code, part) in [
@@ -119,12 +120,23 @@ fn one_process_a_role_or_all_are_shown_and_changed() {
         (&["4194305"], 1, "no running process"),
         (&["nobody"], 1, "expected a role, a pid, a level, or directives"),
         (&["host", "hyper=loud"], 2, "\"loud\" is no level"),
+        (&["host", "inof"], 2, "did you mean \"info\"?"),
+        (&["dbug"], 2, "did you mean \"debug\"?"),
+        (&["wran", "--record", "trace"], 2, "did you mean \"warn\"?"),
+        (&["host", "info,inof"], 2, "did you mean \"info\"?"),
+        (&["host", "--record", "trcae"], 2, "did you mean \"trace\"?"),
         (&["host", "info", "--record", "loud"], 2, "\"loud\" is no level"),
     ] {
         let output = level(folder.path(), arguments);
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(code) && error.contains(part), "{arguments:?}: {error}");
+        assert_eq!([of(0), of(1), of(2)], [(); 3].map(|()| pair("critical", "off")), "{arguments:?}: unchanged");
     }
+    let warned = level(folder.path(), &["host=debug"]);
+    assert!(String::from_utf8_lossy(&warned.stderr).contains("\"host=debug\""), "{warned:?}");
+    // The word that is a target after all.
+    said(&level(folder.path(), &["host", "info,inof=trace"]));
+    assert_eq!(of(0), pair("info,inof=trace", "off"));
 }
 
 #[test]
@@ -152,6 +164,9 @@ fn status_shows_every_ring_and_who_flushes() {
         (&ring["role"], &ring["alive"], &ring["records"], &ring["lost"]),
         (&"dead".into(), &false.into(), &64.into(), &36.into())
     );
+    assert_eq!((&ring["unread"], &ring["command"][1]), (&64.into(), &"dead".into()), "{ring}");
+    let started = ring["started"].as_str().expect("text");
+    assert!(started.starts_with("20") && started.ends_with('Z') && started.contains('T'), "{started}");
     assert_eq!((&ring["state"], &ring["fill"]), (&"died without closing".into(), &1.0.into()));
     assert!(ring["lag_ms"].as_f64().expect("a number") > 0.0, "{ring}");
     let script = ["log:10", "flush", "line:ready", "wait"];
@@ -173,4 +188,66 @@ fn status_shows_every_ring_and_who_flushes() {
     std::fs::write(empty.path().join("rings/worker-1-00.ring"), "no ring").expect("written");
     let output = tool(TOOL, &["status", &empty.path().to_string_lossy()]);
     assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_change_is_a_line_in_the_log_and_can_be_taken_back() {
+    let folder = Scratch::new("level-told");
+    let env = [("LASTWORDS_LOG", "warn,actor=info"), ("LASTWORDS_UTC", "true"), ("LASTWORDS_FORMAT", "both")];
+    let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &["log:1", "flush", "line:ready", "wait"], &env);
+    assert_eq!(actor.line(), "ready");
+    let pid = actor.pid();
+    said(&level(folder.path(), &["worker", "debug", "--record", "trace"]));
+    let table = said(&level(folder.path(), &["worker", "--reset"]));
+    assert!(table.contains("warning,actor=info  off"), "{table}");
+    // What changes nothing is no line.
+    said(&level(folder.path(), &["worker", "--reset"]));
+    let told: Vec<String> = wait_for("both lines", || {
+        let lines = lastwords_tests::logs::read_so_far(folder.path(), "worker").into_iter();
+        let told: Vec<String> = lines.map(|line| line.message).filter(|message| message.contains("level of")).collect();
+        (told.len() == 2).then_some(told)
+    });
+    let user = rustix::process::getuid().as_raw();
+    let begin = format!("lastwords: level of pid {pid} changed by user {user} (lastwords level): ");
+    assert_eq!(told[0], format!("{begin}log warning,actor=info -> debug, record off -> trace"));
+    assert_eq!(told[1], format!("{begin}log debug -> warning,actor=info, record trace -> off"));
+    // The role's files are kept as its process keeps them.
+    assert!(folder.path().join("worker.jsonl").exists());
+    actor.go();
+    assert!(actor.end().success());
+    let conflict = level(folder.path(), &["worker", "debug", "--reset"]);
+    assert_eq!(conflict.status.code(), Some(2));
+}
+
+#[test]
+fn a_level_for_a_time_is_ended_by_whoever_flushes() {
+    let folder = Scratch::new("level-for");
+    let script =
+        ["flusher=never", "debug:before", "line:ready", "wait", "debug:within", "line:on", "wait", "debug:after"];
+    let mut flusher = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:ready", "wait"]);
+    assert_eq!(flusher.line(), "ready");
+    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
+    assert_eq!(actor.line(), "ready");
+    for text in ["10", "0s", "25h", "m", "1.5h"] {
+        assert_eq!(level(folder.path(), &["worker", "debug", "--for", text]).status.code(), Some(2), "{text}");
+    }
+    said(&level(folder.path(), &["worker", "debug", "--for", "2s"]));
+    // A second one does not make the first one last.
+    said(&level(folder.path(), &["worker", "trace", "--for", "2s"]));
+    actor.go();
+    assert_eq!(actor.line(), "on");
+    wait_for("the end of its time", || said(&level(folder.path(), &["worker"])).contains("info  off").then_some(()));
+    let line = format!("lastwords: level of pid {} is what it was, its time is over: log trace -> info", actor.pid());
+    wait_for("the line", || {
+        let lines = lastwords_tests::logs::read_so_far(folder.path(), "worker");
+        lines.iter().any(|found| found.message == line).then_some(())
+    });
+    actor.go();
+    assert!(actor.end().success());
+    said(&tool(TOOL, &["level", "--dir", &folder.path().to_string_lossy(), "host"]));
+    wait_for("its lines", || {
+        let lines = lastwords_tests::logs::read_so_far(folder.path(), "worker");
+        lines.iter().any(|found| found.message == "within").then_some(())
+    });
+    assert_eq!(messages(folder.path(), "worker"), ["within"]);
 }

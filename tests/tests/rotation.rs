@@ -47,3 +47,30 @@ fn a_record_larger_than_the_limit_stands_alone_in_a_file() {
         .collect();
     assert_eq!(counts, [2, 1, 2]);
 }
+
+#[test]
+fn rotated_files_beyond_a_lowered_number_are_removed() {
+    let folder = Scratch::new("lowered");
+    let _ = run(ACTOR, "host", folder.path(), &["rotate=4096", "keep=10", "log:3000"]);
+    assert!(folder.path().join("host.log.10").exists());
+    std::fs::write(folder.path().join("host.log.101"), "somebody else's").expect("written");
+    std::fs::create_dir(folder.path().join("host.log.20")).expect("made");
+    let _ = run(ACTOR, "host", folder.path(), &["rotate=4096", "keep=3", "log:3000"]);
+    let there = |n: u32| folder.path().join(format!("host.log.{n}")).exists();
+    assert!((1..=3).all(there) && !(4..=19).any(there), "no more than three");
+    assert!(there(20) && there(101), "what is no rotated file of ours stays");
+}
+
+#[test]
+fn a_rotated_file_holds_no_reserved_space() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = Scratch::new("reserved");
+    let _ = run(ACTOR, "host", folder.path(), &["rotate=1500000", "keep=5", "policy=block", "log:200000", "flush"]);
+    let rotated: Vec<_> = files(folder.path(), "host").into_iter().filter(|path| !path.ends_with("host.log")).collect();
+    assert!(!rotated.is_empty());
+    for path in rotated {
+        let found = path.metadata().expect("there");
+        let spare = (found.blocks() * 512).saturating_sub(found.len());
+        assert!(spare < 64 << 10, "{}: {spare} bytes beyond its {}", path.display(), found.len());
+    }
+}

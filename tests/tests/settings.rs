@@ -54,6 +54,9 @@ fn a_setting_that_cannot_be_is_named_with_its_place() {
     let folder = Scratch::new("wrong-setting");
     let config = write(folder.path(), "rotate_kep = 3\n");
     let missing = folder.path().join("none.toml");
+    let (misspelt, beyond) = (folder.path().join("misspelt.toml"), folder.path().join("beyond.toml"));
+    fs::write(&misspelt, "log = \"wran\"\n").expect("written");
+    fs::write(&beyond, "rotate_keep = 1000\n").expect("written");
     let text = |path: &Path| path.to_str().expect("text").to_owned();
     for (name, value, parts) in [
         (
@@ -65,7 +68,16 @@ fn a_setting_that_cannot_be_is_named_with_its_place() {
         ("LASTWORDS_LANES", "many".to_owned(), &["LASTWORDS_LANES", "\"many\" found"]),
         ("LASTWORDS_UTC", "perhaps".to_owned(), &["LASTWORDS_UTC", "expected true or false"]),
         ("LASTWORDS_MEMORY", "disk".to_owned(), &["LASTWORDS_MEMORY", "expected file or shared"]),
-        ("LASTWORDS_ROTATE_KEEP", "0".to_owned(), &["rotate_keep: 0 found, expected 1 to 100"]),
+        ("LASTWORDS_ROTATE_KEEP", "0".to_owned(), &["LASTWORDS_ROTATE_KEEP: 0 found, expected 1 to 100"]),
+        ("LASTWORDS_ROTATE_SIZE", "1K".to_owned(), &["LASTWORDS_ROTATE_SIZE: 1024 found, expected at least 4096"]),
+        ("LASTWORDS_ROTATE_SIZE", "10T".to_owned(), &["LASTWORDS_ROTATE_SIZE: \"10T\" found", "512K or 10M"]),
+        ("LASTWORDS_SLOTS_PER_LANE", "100".to_owned(), &["LASTWORDS_SLOTS_PER_LANE: slots per lane is 100"]),
+        ("LASTWORDS_DURABLE", "3600001".to_owned(), &["LASTWORDS_DURABLE: ", "expected at most an hour"]),
+        ("LASTWORDS_CRASH_FILES", "10001".to_owned(), &["LASTWORDS_CRASH_FILES: 10001 found"]),
+        ("LASTWORDS_LOG", "inof".to_owned(), &["LASTWORDS_LOG: ", "did you mean \"info\"?", "\"inof=trace\""]),
+        ("LASTWORDS_RECORD", "dbug".to_owned(), &["LASTWORDS_RECORD: ", "did you mean \"debug\"?"]),
+        ("LASTWORDS_CONFIG", text(&misspelt), &["misspelt.toml", "\"log\"", "did you mean \"warn\"?"]),
+        ("LASTWORDS_CONFIG", text(&beyond), &["beyond.toml", "\"rotate_keep\"", "1000 found, expected 1 to 100"]),
     ] {
         let mut actor = Actor::start_with(ACTOR, "host", folder.path(), &["log:1"], &[(name, &value)]);
         let said = actor.line();
@@ -90,4 +102,88 @@ fn the_console_for_development_shows_every_level() {
     }
     let written: Vec<String> = read(folder.path(), "host").into_iter().map(|line| line.message).collect();
     assert_eq!(written, ["line 0"]);
+}
+
+#[test]
+fn a_misspelt_level_of_the_builder_is_refused() {
+    let folder = Scratch::new("builder-misspelt");
+    let error = lastwords::builder("host").dir(folder.path()).log("inof").init().expect_err("no level").to_string();
+    assert!(error.contains("log: ") && error.contains("did you mean \"info\"?"), "{error}");
+    assert_eq!(read(folder.path(), "host"), []);
+}
+
+fn errors(role: &str, folder: &Path, env: &[(&str, &str)], script: &[&str]) -> String {
+    let mut command = Command::new(ACTOR);
+    command.arg(role).arg(folder).args(script).envs(env.iter().copied()).stdin(Stdio::null());
+    let output = command.output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8(output.stderr).expect("text")
+}
+
+#[test]
+fn a_variable_that_is_no_setting_is_named_once_with_the_one_that_was_meant() {
+    let folder = Scratch::new("unknown-variable");
+    let env = [
+        ("LASTWORDS_LGO", "debug"),
+        ("LASTWORDS_XYZZY", "1"),
+        ("LASTWORDS_ROLE", "host"),
+        ("LASTWORDS_CLOCK", "boottime"),
+    ];
+    let said = errors("host", folder.path(), &env, &["log:1", "role:second", "fork:1"]);
+    assert_eq!(
+        said.matches("LASTWORDS_LGO is no setting and is ignored; did you mean LASTWORDS_LOG?").count(),
+        1,
+        "{said}"
+    );
+    assert_eq!(said.matches("LASTWORDS_XYZZY is no setting and is ignored\n").count(), 1, "{said}");
+    assert!(!said.contains("LASTWORDS_ROLE") && !said.contains("LASTWORDS_CLOCK"), "{said}");
+}
+
+#[test]
+fn a_target_that_is_the_roles_name_is_warned_of() {
+    let folder = Scratch::new("role-as-target");
+    let said = errors("host", folder.path(), &[("LASTWORDS_LOG", "info,host=debug")], &["log:1"]);
+    assert!(said.contains("\"host=debug\"") && said.contains("the role") && said.contains("\"debug\""), "{said}");
+    let said = errors("host", folder.path(), &[("LASTWORDS_LOG", "info,hyper=debug")], &["log:1"]);
+    assert_eq!(said, "");
+}
+
+#[test]
+fn sizes_and_truth_values_are_taken_as_people_write_them() {
+    let folder = Scratch::new("as-people-write");
+    let env = [("LASTWORDS_ROTATE_SIZE", "4K"), ("LASTWORDS_UTC", "yes"), ("LASTWORDS_CONSOLE", "0")];
+    let script: Vec<&str> = std::iter::repeat_n(["log:60", "flush"], 3).flatten().collect();
+    assert_eq!(errors("host", folder.path(), &env, &script), "");
+    assert!(fs::metadata(folder.path().join("host.log.1")).expect("rotated").len() <= 4096);
+}
+
+#[test]
+fn alarms_are_off_only_where_that_is_said() {
+    for (log, there) in
+        [("hyper=warn", true), ("hyper", true), ("critical", true), ("off", false), ("off,hyper=warn", false)]
+    {
+        let folder = Scratch::new("alarms");
+        let found = messages(folder.path(), "host", &[("LASTWORDS_LOG", log)], &["error:a", "at:critical:b"]);
+        assert_eq!(found, if there { &["b"][..] } else { &[] }, "{log}");
+    }
+}
+
+#[test]
+fn the_variable_of_other_loggers_is_the_last_of_all_sources() {
+    let said = "lastwords: what is written is chosen by RUST_LOG: ";
+    for (env, expected) in [
+        (&[("RUST_LOG", "debug")][..], &["debug", "a", "b"][..]),
+        (&[("RUST_LOG", "hyper=trace")], &["info,hyper=trace", "b"]),
+        (&[("RUST_LOG", "debug"), ("LASTWORDS_LOG", "error")], &["b"]),
+        (&[("RUST_LOG", "inof")], &["b"]),
+        (&[("RUST_LOG", "a[span]=debug/regex")], &["b"]),
+    ] {
+        let folder = Scratch::new("rust-log");
+        let found = messages(folder.path(), "host", env, &["debug:a", "error:b"]);
+        let found: Vec<&str> = found.iter().map(|line| line.strip_prefix(said).unwrap_or(line)).collect();
+        assert_eq!(found, expected, "{env:?}");
+    }
+    let folder = Scratch::new("rust-log-wrong");
+    let complaint = errors("host", folder.path(), &[("RUST_LOG", "inof")], &["log:1"]);
+    assert!(complaint.contains("RUST_LOG is not heeded") && complaint.contains("\"info\""), "{complaint}");
 }

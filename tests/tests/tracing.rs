@@ -180,3 +180,10 @@ fn forwarded_records_of_the_log_facade_keep_their_places() {
 fn events_before_the_logger_go_nowhere_and_later_ones_arrive() {
     assert_eq!(run("before").lines, ["[INFO] seen", "[INFO] span{name=late}: seen in a span"]);
 }
+
+#[test]
+fn tracing_is_taken_in_one_call_and_beside_what_tracing_subscriber_sets_up_itself() {
+    for scenario in ["one-call", "theirs-second", "theirs-first"] {
+        assert_eq!(run(scenario).lines, ["[INFO] by tracing n=1", "[WARNING] by the log facade"], "{scenario}");
+    }
+}

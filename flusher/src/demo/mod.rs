@@ -20,7 +20,7 @@ use cast::{Cast, PROCESSES};
 use lastwords::clock::realtime_ns;
 use lastwords::flush::flusher::{Election, Flusher};
 use lastwords::folder::Folder;
-use lastwords::{Error, Result};
+use lastwords::{Error, Result, escaped_path};
 use place::Place;
 use progress::{Progress, grouped};
 use std::ffi::OsString;
@@ -51,6 +51,14 @@ pub(crate) fn run(arguments: &Demo, program: &[OsString]) -> Result<Exit> {
     let findings = check::check(folder, &ended)?;
     let table = Table::new(&ended, &findings);
     table.print(&findings, folder);
+    let shown = escaped_path(folder.path());
+    if arguments.remove && table.success {
+        let failed = |source| Error::Io { doing: "remove", path: folder.path().to_owned(), source };
+        std::fs::remove_dir_all(folder.path()).map_err(failed)?;
+        println!("{shown} is removed");
+    } else {
+        println!("rm -r {shown}    removes the files; with --remove they are removed at the end");
+    }
     Ok(if table.success { Exit::Done } else { Exit::Damaged })
 }
 

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::flush::apply;
 use crate::flush::journal::{Change, Entry, Journal};
 use crate::flush::output::Output;
-use crate::flush::rotation::{apply_rename, plan_rotation};
+use crate::flush::rotation::{apply_rename, plan_rotation, remove_beyond};
 use crate::folder::role_of;
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
@@ -149,7 +149,11 @@ impl Drain {
                 Ok(()) => {}
             }
         }
+        if let Some(file) = self.outputs[output].file.as_mut() {
+            file.release_reserved();
+        }
         self.outputs[output].rotated();
+        remove_beyond(&self.folder, &self.outputs[output].log, self.outputs[output].rotate_keep);
         self.refresh(output)
     }
 

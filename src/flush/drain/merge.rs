@@ -107,6 +107,12 @@ impl Drain {
                 .collect();
             if let Some(first) = rings.first() {
                 let pid = self.rings[*first].reader.header().pid;
+                let goes_back = self.goes_back(role, &rings).map_err(|error| self.suspend_role(role, error));
+                let Some(goes_back) = self.unless_suspended(role, goes_back)? else { continue };
+                if !goes_back && !mutant::is(Mutant::AlwaysEarlier) {
+                    rings.into_iter().for_each(|ring| self.rings[ring].headed = true);
+                    continue;
+                }
                 let said = self.line(role, clock::realtime_ns(), pid, Level::WARNING, &lines::earlier_run(rings.len()));
                 if self.unless_suspended(role, said)?.is_some() {
                     // A pass that fails from here on does not say it again.
@@ -122,6 +128,25 @@ impl Drain {
         self.report_drops(true)?;
         self.commit(None)?;
         self.finish_dead(true, pass)
+    }
+
+    /// Whether the oldest record of these rings is older than what their role's files end with.
+    fn goes_back(&mut self, role: usize, rings: &[usize]) -> Result<bool> {
+        let mut oldest = u64::MAX;
+        for ring in rings {
+            let ring = &mut self.rings[*ring];
+            let clocks: Vec<u64> = ring.lanes.iter().filter_map(|lane| lane.batch.next_clock()).collect();
+            oldest = clocks.into_iter().map(|clock| ring.realtime_ns(clock)).fold(oldest, u64::min);
+        }
+        let outputs: Vec<usize> = self.roles[role].outputs().collect();
+        for output in outputs {
+            let Drain { folder, outputs, spare, .. } = self;
+            spare.use_for(|| outputs[output].look(folder))?;
+            if self.outputs[output].goes_back_at(oldest)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Renders records up to the limit in their order.

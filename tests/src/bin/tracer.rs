@@ -10,6 +10,7 @@ use tracing::field::{self, Empty};
 use tracing::{Span, debug, debug_span, error, error_span, event, info, info_span, trace, warn};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt as console, reload};
 
 fn main() {
@@ -31,6 +32,19 @@ fn main() {
         "beside" => beside(builder),
         "forwarded" => forwarded(builder),
         "before" => before(builder),
+        "one-call" => one_call(builder),
+        "theirs-second" => {
+            builder.log_facade(false).init().expect("a ring");
+            tracing_subscriber::registry().with(lastwords::tracing_layer()).init();
+            both_facades();
+        }
+        "theirs-first" => {
+            tracing_subscriber::registry().with(lastwords::tracing_layer()).init();
+            let taken = builder.clone().init().expect_err("the facade is taken").to_string();
+            assert!(taken.contains("log_facade(false)") && taken.contains("tracing-subscriber"), "{taken}");
+            builder.log_facade(false).init().expect("a ring");
+            both_facades();
+        }
         "outside" => outside(builder.flusher(Flusher::Embedded)),
         other => panic!("no scenario {other}"),
     }
@@ -39,6 +53,19 @@ fn main() {
 
 fn subscribe(subscriber: impl tracing::Subscriber + Send + Sync) {
     tracing::subscriber::set_global_default(subscriber).expect("the first");
+}
+
+/// All in one call, and not a second time.
+fn one_call(builder: Builder) {
+    builder.clone().init_tracing().expect("a ring");
+    let again = builder.init_tracing().expect_err("there is one").to_string();
+    assert!(again.contains("lastwords::tracing_layer()"), "{again}");
+    both_facades();
+}
+
+fn both_facades() {
+    info!(n = 1, "by tracing");
+    log::warn!("by the log facade");
 }
 
 fn with_layer(builder: Builder, scenario: impl FnOnce()) {
