@@ -9,7 +9,8 @@ use crate::filter::Destination;
 use crate::level::Level;
 use crate::log::Log;
 use crate::logger::Logger;
-use crate::record::BodyWriter;
+pub use crate::record::Relayed;
+use crate::record::{BodyWriter, extra_kind};
 use crate::remembered::Remembered;
 use crate::site::add_place;
 use crate::table::CallSiteRef;
@@ -30,6 +31,8 @@ use crate::thread::{self, Meta, Said};
 ///     line: 7,
 ///     text: b"started",
 ///     fields: &[("attempt", Value::U64(3))],
+///     relayed: None,
+///     exception_at: None,
 /// });
 /// log.flush()?;
 /// assert!(std::fs::read_to_string(folder.join("script.log"))?.contains("[INFO] started attempt=3"));
@@ -51,6 +54,11 @@ pub struct Event<'a> {
     pub text: &'a [u8],
     /// Names and values of its fields.
     pub fields: &'a [(&'a str, Value<'a>)],
+    /// When and where it was made, if it is handed on from another process or from an earlier time. Its line has that time,
+    /// pid and name of the level, and stands where it arrived.
+    pub relayed: Option<Relayed<'a>>,
+    /// Where in the text an exception begins, behind the message and a newline: JSON has it as a member of its own.
+    pub exception_at: Option<u32>,
 }
 
 /// Value of a field.
@@ -66,6 +74,8 @@ pub enum Value<'a> {
     F64(f64),
     /// Text.
     Str(&'a str),
+    /// A value as JSON, which JSON lines have as it is. What is no JSON is text.
+    Json(&'a str),
 }
 
 impl Log {
@@ -88,13 +98,19 @@ impl Log {
         if crate::flush::embedded::is_due() {
             return false;
         }
-        let Some(logger) = self.logger().filter(|_| event.fields.is_empty()) else { return false };
+        let Some(logger) = self.logger().filter(|_| event.is_text_alone()) else { return false };
         let call_site = event.call_site(logger);
         call_site != 0 && thread::record_at_once(logger, event.meta(call_site), event.text)
     }
 }
 
 impl Event<'_> {
+    /// Whether nothing but text is recorded with its call site.
+    #[inline]
+    fn is_text_alone(&self) -> bool {
+        self.fields.is_empty() && self.relayed.is_none() && self.exception_at.is_none()
+    }
+
     #[inline]
     fn meta(&self, call_site: u32) -> Meta {
         Meta { level: self.level.number(), call_site, destination: self.destination }
@@ -124,7 +140,7 @@ impl Event<'_> {
 
 impl Said for Event<'_> {
     fn constant(&self) -> Option<&[u8]> {
-        self.fields.is_empty().then_some(self.text)
+        self.is_text_alone().then_some(self.text)
     }
 
     fn write(&self, body: &mut Vec<u8>, call_site: u32, _: usize) -> u8 {
@@ -142,7 +158,14 @@ impl Said for Event<'_> {
                 Value::U64(value) => fields.u64(name, *value),
                 Value::F64(value) => fields.f64(name, *value),
                 Value::Str(value) => fields.str(name, value),
+                Value::Json(value) => fields.json(name, value),
             }
+        }
+        if let Some(relayed) = &self.relayed {
+            writer.extra(extra_kind::RELAYED, &relayed.encode());
+        }
+        if let Some(at) = self.exception_at {
+            writer.extra(extra_kind::EXCEPTION, &at.to_le_bytes());
         }
         writer.finish()
     }

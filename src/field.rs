@@ -60,6 +60,10 @@ impl<'a> FieldWriter<'a> {
         self.bytes(name, value_tag::STR, value.as_bytes());
     }
 
+    pub(crate) fn json(&mut self, name: &str, value: &str) {
+        self.bytes(name, value_tag::JSON, value.as_bytes());
+    }
+
     /// A field of any type, its value as [`crate::record::Field`] has it.
     pub(crate) fn bytes(&mut self, name: &str, tag: u8, value: &[u8]) {
         self.begin(name, tag, value.len());

@@ -5,6 +5,10 @@ use crate::config::Builder;
 use crate::directives::Directives;
 use crate::error::{Error, Result};
 #[cfg(feature = "flusher")]
+use crate::flush::logfile::create_if_missing;
+#[cfg(feature = "flusher")]
+use crate::folder::JSON_ENDING;
+#[cfg(feature = "flusher")]
 use crate::format::Format;
 use crate::level::Level;
 use crate::logger::{FLUSH_MAX, Logger};
@@ -15,7 +19,8 @@ use std::path::PathBuf;
 
 /// A logger of its own role or folder. Copies are the same logger; it lives as long as the process.
 ///
-/// A process has one ring for each folder and role: opening the same again gives the same logger.
+/// A process has one ring for each folder and role: opening the same again gives the same logger, or an error where other
+/// settings are asked for than it has.
 ///
 /// ```
 /// let folder = std::env::temp_dir().join(format!("lastwords-doc-log-{}", std::process::id()));
@@ -79,6 +84,28 @@ impl Log {
     #[must_use]
     pub fn folder(self) -> Option<PathBuf> {
         self.logger().map(|logger| logger.folder().path().to_owned())
+    }
+
+    /// Makes the log files that are missing, empty: for programs that follow them by name before the first line is there.
+    /// With [`crate::Builder::durable`] it makes none; whoever flushes does, and syncs the folder.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`] if one cannot be made. That keeps no record from being logged.
+    #[cfg(feature = "flusher")]
+    pub fn create_files(self) -> Result<()> {
+        let Some(logger) = self.logger() else { return Ok(()) };
+        if logger.ring().header().sync_ms > 0 {
+            return Ok(());
+        }
+        let text = logger.builder().role.clone();
+        let json = format!("{text}{JSON_ENDING}");
+        let (with_text, with_json) = match self.format() {
+            Format::Text => (true, false),
+            Format::Json => (false, true),
+            Format::Both => (true, true),
+        };
+        let wanted = [(text, with_text), (json, with_json)].into_iter().filter(|(_, wanted)| *wanted);
+        wanted.map(|(log, _)| log).try_for_each(|log| create_if_missing(logger.folder(), &log))
     }
 
     /// Changes what this logger writes to the log files, see [`crate::set_log`].
@@ -156,11 +183,16 @@ impl Log {
 }
 
 impl Builder {
-    /// Makes a logger as a value, which the macros take as `logger: value`; the process's own logger stays as it is.
+    /// Makes a logger as a value, which the macros take as `logger: value`; the process's own logger stays as it is. Where the
+    /// process has one of this role and folder already, it is that one.
     ///
     /// # Errors
-    /// As [`Builder::init`].
+    /// As [`Builder::init`]; [`Error::Setting`] also where a setting that is given here differs from what the logger of this
+    /// role and folder was made with, because a ring keeps what it was made with. [`Log::set_log`] changes what is written.
     pub fn open(self) -> Result<Log> {
-        registry::open(self.resolve()?).map(|cell| Log { cell })
+        let asked = self.settings.clone();
+        let cell = registry::open(self.resolve()?)?;
+        cell.refuse_others(&asked)?;
+        Ok(Log { cell })
     }
 }

@@ -3,6 +3,7 @@
 use crate::field::FieldWriter;
 use crate::layout::encoding;
 use crate::level::Level;
+use crate::table::LEVEL_NAME_MAX;
 
 /// What may follow a message's text. Each extra carries its length, so unknown kinds are skipped.
 pub mod extra_kind {
@@ -18,6 +19,10 @@ pub mod extra_kind {
     pub const FIELD: u8 = 5;
     /// A span that the record is in, the outermost first, see [`super::Span`].
     pub const SPAN: u8 = 6;
+    /// Where a record was made that arrived later or from another process, see [`super::Relayed`].
+    pub const RELAYED: u8 = 7;
+    /// Where in the text the exception begins, in 4 bytes: behind the message and the newline after it.
+    pub const EXCEPTION: u8 = 8;
 }
 
 /// Builds a message's bytes: text, then extras.
@@ -90,6 +95,36 @@ impl<'a> Field<'a> {
         let (length, rest) = rest.split_first_chunk::<2>()?;
         let (name, value) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
         Some(Field { tag, name, value })
+    }
+}
+
+/// When and where a record was made that was handed on before it came to its ring: calendar time in nanoseconds since 1970
+/// (8 bytes), pid (4), and the level's name there, empty where it says none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Relayed<'a> {
+    /// Calendar time, nanoseconds since 1970.
+    pub realtime_ns: u64,
+    /// The process that made it.
+    pub pid: u32,
+    /// What its level is called there.
+    pub level_name: Option<&'a str>,
+}
+
+impl<'a> Relayed<'a> {
+    /// What these bytes say; None if they are too few. A name that is no text, or too long, is none.
+    #[must_use]
+    pub fn decode(bytes: &'a [u8]) -> Option<Relayed<'a>> {
+        let (ns, rest) = bytes.split_first_chunk::<8>()?;
+        let (pid, name) = rest.split_first_chunk::<4>()?;
+        let level_name = std::str::from_utf8(name).ok().filter(|name| (1..=LEVEL_NAME_MAX).contains(&name.len()));
+        Some(Relayed { realtime_ns: u64::from_le_bytes(*ns), pid: u32::from_le_bytes(*pid), level_name })
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let name = self.level_name.unwrap_or_default();
+        [&self.realtime_ns.to_le_bytes()[..], &self.pid.to_le_bytes(), name.as_bytes()].concat()
     }
 }
 
@@ -171,6 +206,28 @@ impl<'a> Record<'a> {
     #[must_use]
     pub fn has_values(&self) -> bool {
         self.encoding & !encoding::EXTRAS == encoding::VALUES
+    }
+
+    /// When and where it was made, if it was handed on since.
+    #[inline]
+    #[must_use]
+    pub fn relayed(&self) -> Option<Relayed<'a>> {
+        if self.encoding & encoding::EXTRAS == 0 {
+            return None;
+        }
+        self.extra(extra_kind::RELAYED).and_then(Relayed::decode)
+    }
+
+    /// The message, and the exception that stands behind it in the text.
+    #[must_use]
+    pub fn message_and_exception(&self) -> (&'a [u8], &'a [u8]) {
+        let text = self.text();
+        let begins = self.extra(extra_kind::EXCEPTION).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
+        let apart = begins.and_then(|at| {
+            let (before, exception) = text.split_at_checked(at as usize)?;
+            Some((before.strip_suffix(b"\n")?, exception))
+        });
+        apart.unwrap_or((text, &[]))
     }
 
     /// The message's bytes, without extras.

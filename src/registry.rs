@@ -15,6 +15,7 @@ use crate::missed::Missed;
 use crate::mutant::{self, Mutant};
 use crate::named::NamedLevels;
 use crate::ring::Ring;
+use crate::settings::Settings;
 use crate::sys::process_page::ProcessCell;
 use crate::sys::{fatal, frame, guard, hooks, signals};
 use crossbeam_utils::Backoff;
@@ -128,6 +129,11 @@ impl LoggerCell {
         if let Some(logger) = self.page.get() {
             logger.ring().name_level(named.level, &named.name);
         }
+    }
+
+    /// An error if these settings ask for something that the logger is not, see [`Settings::refuse_others`].
+    pub(crate) fn refuse_others(&self, asked: &Settings) -> Result<()> {
+        self.builder.get().map_or(Ok(()), |builder| asked.refuse_others(&builder.settings))
     }
 
     fn role(&self) -> String {

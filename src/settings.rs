@@ -2,7 +2,7 @@
 //! `LASTWORDS_` and in capitals, of the environment variable.
 
 use crate::complain::complain;
-use crate::config::Flusher;
+use crate::config::{self, Flusher};
 use crate::directives::Directives;
 use crate::error::{Error, Result};
 use crate::format::Format;
@@ -13,7 +13,7 @@ use crate::ring::Memory;
 use std::borrow::Cow;
 use std::env;
 use std::ffi::OsString;
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -53,6 +53,14 @@ macro_rules! settings {
                 })*
                 self
             }
+
+            /// The first of these that is given and differs from the same of `others`: its name and both values.
+            fn difference(&self, others: &Settings) -> Option<(&'static str, String, String)> {
+                $(if let (Some(ours), Some(theirs)) = (&self.$name, &others.$name) && ours != theirs {
+                    return Some((stringify!($name), ours.given(), theirs.given()));
+                })*
+                None
+            }
         }
     };
 }
@@ -86,6 +94,73 @@ settings! {
     sigbus_guard: bool = truth,
     log_facade: bool = truth,
     panic_hook: bool = truth,
+}
+
+/// What a ring is made with where nothing says otherwise.
+fn defaults() -> Settings {
+    Settings {
+        record: Some(Level::OFF),
+        format: Some(Format::default()),
+        utc: Some(false),
+        rotate_size: Some(config::ROTATE_SIZE_DEFAULT),
+        rotate_keep: Some(config::ROTATE_KEEP_DEFAULT),
+        durable: Some(Duration::ZERO),
+        crash_files: Some(config::CRASH_FILES_DEFAULT),
+        pull: Some(0),
+        full_policy: Some(FullPolicy::default()),
+        flusher: Some(Flusher::default()),
+        memory: Some(Memory::default()),
+        record_size: Some(config::RECORD_SIZE_DEFAULT),
+        slots_per_lane: Some(config::SLOTS_DEFAULT),
+        lanes: Some(config::LANES_DEFAULT),
+        sigbus_guard: Some(false),
+        ..Settings::default()
+    }
+}
+
+/// A value as it is given as text.
+trait Given: Debug {
+    fn given(&self) -> String {
+        // Names of variants: `DropNewest` is `drop_newest`.
+        let text = format!("{self:?}");
+        let parts = text.char_indices().flat_map(|(at, c)| {
+            let between = (at > 0 && c.is_ascii_uppercase()).then_some('_');
+            between.into_iter().chain(c.to_lowercase())
+        });
+        parts.collect()
+    }
+}
+
+impl Given for Format {}
+impl Given for FullPolicy {}
+impl Given for Flusher {}
+impl Given for Memory {}
+impl Given for bool {}
+impl Given for u32 {}
+impl Given for u64 {}
+
+impl Given for String {
+    fn given(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+impl Given for PathBuf {
+    fn given(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+impl Given for Duration {
+    fn given(&self) -> String {
+        self.as_millis().to_string()
+    }
+}
+
+impl Given for Level {
+    fn given(&self) -> String {
+        Directives::from(*self).to_string()
+    }
 }
 
 fn plain(text: &str) -> Result<String, String> {
@@ -162,6 +237,27 @@ impl Settings {
     /// These with the folders as they were meant at first, see [`as_at_first`].
     pub(crate) fn with_folders_as_at_first(self) -> Settings {
         Settings { dir: self.dir.map(as_at_first), rings: self.rings.map(as_at_first), ..self }
+    }
+
+    /// What a logger that exists is asked to be besides what it is: an error if it cannot. `ours` are the settings that it was
+    /// made with.
+    ///
+    /// What a ring is made with stays as long as the process. Place and name of the logger are how it was found, what is
+    /// written is said anew, and the rest concerns the process's own logger, not one that is a value.
+    pub(crate) fn refuse_others(&self, ours: &Settings) -> Result<()> {
+        let asked = Settings {
+            app: None,
+            dir: None,
+            log: None,
+            console: None,
+            dev: None,
+            log_facade: None,
+            panic_hook: None,
+            ..self.clone()
+        };
+        let Some((name, asked, has)) = asked.difference(&ours.clone().or(defaults())) else { return Ok(()) };
+        let why = format!("{asked} found, but this process logs to the same role and folder with {has} already");
+        Err(Error::setting(name, why))
     }
 
     /// What the environment says. An empty variable says nothing.

@@ -114,6 +114,8 @@ pub mod value_tag {
     pub const I64: u8 = 16;
     /// Two words, the low one first.
     pub const I128: u8 = 17;
+    /// A value as JSON, of a field that a front end named: its text.
+    pub const JSON: u8 = 18;
 }
 
 /// Values that a record holds at most, and so that its tags have room for.

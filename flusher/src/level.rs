@@ -152,6 +152,8 @@ impl Running {
             line: 0,
             text: text.as_bytes(),
             fields: &[],
+            relayed: None,
+            exception_at: None,
         });
         Ok(())
     }

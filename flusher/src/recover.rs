@@ -177,7 +177,7 @@ impl<W: Write> Printer<W> {
     fn line(&mut self, recovered: &Recovered<'_>) -> Result<u64, PrintError> {
         let Recovered { record, site, realtime_ns, pid, level_name, .. } = recovered;
         self.text.clear();
-        render::head(&mut self.text, &mut self.stamp, *realtime_ns, *pid, record.level, *level_name);
+        render::head_of(&mut self.text, &mut self.stamp, record, *realtime_ns, *pid, *level_name);
         render::record(&mut self.text, record, *site);
         self.out.write_all(&self.text)?;
         Ok(self.text.len() as u64)

@@ -16,9 +16,6 @@ On anything but 64-bit little-endian Linux the same names log through ``logging.
 
 import struct
 import sys
-from importlib.metadata import version
-
-__version__ = version("lastwords")
 
 if sys.platform == "linux" and sys.byteorder == "little" and struct.calcsize("P") == 8:
     try:
@@ -34,6 +31,7 @@ if sys.platform == "linux" and sys.byteorder == "little" and struct.calcsize("P"
             "lastwords works in the main interpreter of a process only: a process has one ring for each role, and threads of its "
             "own that belong to no interpreter. Log from the main interpreter, or give the work to a process of its own."
         )
+    from lastwords._native import __version__
     from lastwords.handlers import ConsoleHandler, RingHandler
     from lastwords.logger import Logger
     from lastwords.roles import get_logger, get_logger_from_env, setup_logger
@@ -42,9 +40,10 @@ else:
         ConsoleHandler,
         Logger,
         RingHandler,
+        __version__,
         get_logger,
         get_logger_from_env,
         setup_logger,
     )
 
-__all__ = ["ConsoleHandler", "Logger", "RingHandler", "get_logger", "get_logger_from_env", "setup_logger"]
+__all__ = ["ConsoleHandler", "Logger", "RingHandler", "get_logger", "get_logger_from_env", "setup_logger", "__version__"]

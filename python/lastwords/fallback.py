@@ -7,8 +7,11 @@ import logging.handlers
 import os
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+__version__ = version("lastwords")
 
 Logger = logging.Logger
 

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import logging
 import os
 import sys
 import threading
+import time
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastwords import evidence
 from lastwords._native import Console, FastHandler, Ring, name_thread, set_namer
+from lastwords.fields import field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
 #: Records that are kept in memory before the process is set up.
 KEPT_MAX = 1000
+#: Seconds after which a record that arrives was handed on, by a queue for instance, and has its own time.
+LATE = 0.01
 #: What a handler does with a record. Who replaces one of these wants to see every record.
 _WAY = ("emit", "filter", "format", "handle")
 #: Names of levels that a ring shows by itself.
 _STANDARD = {0: "NOTSET", 10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
 #: Names of levels that rings have been told, by role and folder.
 _names: dict[tuple[str, Path | None], dict[int, str]] = {}
-#: Attributes that every record has.
-_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"asctime", "message", "taskName"}
+#: Attributes that every record has. A program's own factory may add some, which are fields.
+_MADE = logging.LogRecord("", 0, "", 0, "", (), None).__dict__
+_OWN = frozenset(_MADE) | {"asctime", "message", "taskName"}
 #: How many a record without ``extra`` has once it was formatted.
-_PLAIN = len(logging.makeLogRecord({}).__dict__) + 1
+_PLAIN = len(_MADE) + 1
 
 
 class _Handler(FastHandler, logging.Handler):
@@ -97,7 +101,7 @@ class RingHandler(_Handler):
         if not os.environ.keys() & {"LASTWORDS_APP", "LASTWORDS_CONFIG"}:
             given.setdefault("app", app_name())
         if log_dir is not None:
-            given["dir"] = os.fspath(log_dir)
+            given["dir"] = os.fsdecode(log_dir)
         this = weakref.ref(self)
 
         def changed() -> None:
@@ -128,17 +132,28 @@ class RingHandler(_Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a record. When this returns, it outlives the process."""
         try:
+            # Before anything that takes time.
+            relayed = _relayed(record)
             text = self.format(record)
-            fields = None
-            if self.formatter is None and len(record.__dict__) > _PLAIN:
-                fields = {str(name): _plain(value) for name, value in record.__dict__.items() if name not in _OWN}
+            fields, exception_at = None, None
+            if self.formatter is None:
+                if len(record.__dict__) > _PLAIN:
+                    fields = {str(name): field(value) for name, value in record.__dict__.items() if name not in _OWN}
+                if record.exc_text and len(text) > len(record.message):
+                    # A message that ends with a newline has it from the formatter already.
+                    between = not record.message.endswith("\n")
+                    exception_at = len(record.message.encode("utf-8", "backslashreplace")) + between
             line = (record.levelno, str(record.name), str(record.pathname), record.lineno or 0, text, fields)
             if self._kept is not None:
                 self._keep(record.created, line)
             ring = self.ring or self.open_early()
             if ring is not None:
+                thread = record.threadName
+                if relayed is not None:
+                    # That is a thread of another time or process; the one that hands it on keeps its own name.
+                    thread = threading.current_thread().name
                 self._name_level(ring, record.levelno)
-                if ring.append(*line, record.threadName):
+                if ring.append(*line, thread, relayed, exception_at):
                     self._ring_changed()
         except RecursionError:
             raise
@@ -175,6 +190,8 @@ class RingHandler(_Handler):
 
     def _settle(self, place: RingHandler) -> None:
         assert place.ring is not None
+        import datetime  # Not where most programs would wait for it: at the import.
+
         kept, self._kept = self._kept, None
         if self.ring is None or (self.role, self.folder) != (place.role, place.folder):
             for created, (level, name, file, line, text, fields) in kept or ():
@@ -232,26 +249,57 @@ class RingHandler(_Handler):
         evidence.attach(self)
 
 
-class ConsoleHandler(_Handler):
+class ConsoleHandler(_Handler, logging.StreamHandler):  # type: ignore[type-arg]
     """Writes records to standard error: ``[05:55:47] [4157] [INFO] text``, with colours on a terminal.
 
     A thread of its own writes. Where nobody reads the pipe, lines wait, up to 10,000 of them; further ones are counted, and
     the next that gets through says how many are missing. No log call ever waits.
+
+    Where a program has put another stream in the place of ``sys.stderr``, as test runners and notebooks do, or has set the
+    ``stream`` of this handler, the lines are written to that stream, at once.
     """
 
     def __init__(self, level: int | str = logging.NOTSET) -> None:
         super().__init__(level)
+        self._stream: Any = None
         self.console = Console()
         self.fast = self._way_is_ours(ConsoleHandler)
+
+    @property
+    def stream(self) -> Any:
+        """Where lines go: what was set here, else what ``sys.stderr`` is at the time."""
+        return sys.stderr if self._stream is None else self._stream
+
+    @stream.setter
+    def stream(self, stream: Any) -> None:
+        self._stream = None if stream is sys.__stderr__ else stream
+        self.fast = self._stream is None and self._way_is_ours(ConsoleHandler)
+
+    def _other_stream(self) -> Any:
+        """The stream that somebody wants lines to go to; None for the process's standard error."""
+        stream = self.stream
+        if stream is None or stream is sys.__stderr__:
+            return None
+        try:
+            # Another object for the same descriptor: with another encoding, or unbuffered.
+            return None if stream.fileno() == 2 else stream
+        except (AttributeError, OSError, ValueError):
+            return stream
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hands a record to the thread that writes."""
         try:
             text = self.format(record)
             assert self.console is not None
-            if self.formatter is None:
-                name = logging.getLevelName(record.levelno)
-                self.console.push(record.levelno, text, None if _STANDARD.get(record.levelno) == name else name)
+            name: str | None = logging.getLevelName(record.levelno)
+            name = None if _STANDARD.get(record.levelno) == name else name
+            stream = self._other_stream()
+            if stream is not None:
+                plain = self.formatter is None
+                stream.write(self.console.line(record.levelno, text, name) if plain else text + self.terminator)
+                stream.flush()
+            elif self.formatter is None:
+                self.console.push(record.levelno, text, name)
             else:
                 self.console.write(text)
         except RecursionError:
@@ -261,6 +309,11 @@ class ConsoleHandler(_Handler):
 
     def flush(self) -> None:
         """Waits until all lines are written, at most 0.3 s."""
+        stream = self._other_stream()
+        if stream is not None and hasattr(stream, "flush"):
+            # One that was closed since has nothing left to write.
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
         if self.console is not None:
             self.console.flush()
 
@@ -273,22 +326,39 @@ def _name_thread() -> None:
 set_namer(_name_thread)
 
 
-def _plain(value: object) -> bool | int | float | str:
-    """Numbers and truth values keep their type; everything else is text."""
-    if type(value) is int and not -(2**63) <= value < 2**64:
-        return str(value)
-    return value if type(value) in (bool, int, float, str) else str(value)  # type: ignore[return-value]
+def _relayed(record: logging.LogRecord) -> tuple[int, int, str | None] | None:
+    """When, by whom and with which level's name a record was made that somebody has handed on. None for one of just now."""
+    try:
+        created, pid = float(record.created), record.process
+        late = abs(time.time() - created) > LATE
+        foreign = pid is not None and pid != os.getpid()
+        known = logging.getLevelName(record.levelno)
+        unnamed = record.levelname != known and known == f"Level {record.levelno}"
+        if not (late or foreign or unnamed) or not 0 <= created < 2**33:
+            return None
+        name = record.levelname
+        if name == known or not isinstance(name, str) or not name.isprintable() or not 0 < len(name.encode()) <= 64:
+            name = None  # type: ignore[assignment]
+        return int(created * 1e9), pid if type(pid) is int and 0 < pid < 2**32 else os.getpid(), name
+    except (AttributeError, TypeError, ValueError):
+        # A record that somebody has put together without these is one of now.
+        return None
 
 
 def app_name() -> str:
     """The name of the program, which the default folder has: that of its script or package, else ``python``."""
-    path = Path(sys.argv[0] if sys.argv else "")
-    name = path.parent.name if path.stem == "__main__" else path.stem
-    return "python" if name in ("", "-c", "-m") else name
+    folder, file = os.path.split(sys.argv[0] if sys.argv else "")
+    name = os.path.splitext(file)[0]
+    if name == "__main__":
+        name = os.path.basename(folder)
+    # A script's name need not be text, that of an application is.
+    return "python" if name in ("", "-c", "-m") else os.fsencode(name).decode("utf-8", "replace")
 
 
 def _text(name: str, value: object) -> str:
     if name == "file_mode" and isinstance(value, int):
         # As os.chmod takes it; the setting is an octal number in text.
         return f"{value:04o}"
-    return str(value).lower() if isinstance(value, bool) else os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return os.fsdecode(value) if isinstance(value, (os.PathLike, bytes)) else str(value)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from types import FunctionType
 
-from lastwords._native import FastLogger, fast_methods
+from lastwords._native import FastLogger, fast_methods, set_standard
 
 #: What a record passes on its way. Who replaces one of these wants to see every record.
 _WAY = (
@@ -18,6 +19,33 @@ _WAY = (
     "isEnabledFor",
     "makeRecord",
 )
+#: What of it is compared in each call with what came with Python: these are replaced in the class itself, by error trackers
+#: for instance.
+_COMPARED = (
+    (logging.Logger, "callHandlers"),
+    (logging.Logger, "handle"),
+    (logging.Logger, "makeRecord"),
+    (logging.Logger, "_log"),
+    (logging.LogRecord, "getMessage"),
+)
+#: The source of logging: the name of a private function is nobody's to replace.
+_SOURCE = logging._checkLevel.__code__.co_filename  # type: ignore[attr-defined]
+
+
+def _original(owner: type, name: str) -> object:
+    """The method that came with Python, None where something else stands in its place by now."""
+    found = owner.__dict__.get(name)
+    genuine = type(found) is FunctionType and (found.__code__.co_filename, found.__code__.co_name) == (_SOURCE, name)
+    return found if genuine else None
+
+
+def _original_record() -> object:
+    made: object = logging.getLogRecordFactory()
+    genuine = isinstance(made, type) and (made.__module__, made.__qualname__) == ("logging", "LogRecord")
+    return made if genuine else None
+
+
+set_standard(_original_record(), [(owner, name, _original(owner, name)) for owner, name in _COMPARED])
 _METHODS = fast_methods()
 
 
@@ -74,8 +102,20 @@ class Logger(logging.Logger, FastLogger):
         return adopt(super().getChild(suffix))
 
 
+class RootLogger(Logger, logging.RootLogger):
+    """The root logger, as fast as others."""
+
+
 def adopt(logger: logging.Logger) -> logging.Logger:
     """Makes an ordinary logger a fast one. One of somebody's own class stays what it is."""
     if type(logger) is logging.Logger:
         logger.__class__ = Logger
+    elif type(logger) is logging.RootLogger:
+        logger.__class__ = RootLogger
     return logger
+
+
+def adopt_later() -> None:
+    """Has loggers that are made from now on be fast ones, unless somebody has a class of their own for them."""
+    if logging.getLoggerClass() is logging.Logger:
+        logging.setLoggerClass(Logger)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lastwords import _native
 from lastwords.handlers import ConsoleHandler, RingHandler
-from lastwords.logger import adopt
+from lastwords.logger import adopt, adopt_later
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class _Default(int):
@@ -33,6 +36,7 @@ def setup_logger(
     dev_mode: bool = False,
     *,
     console: bool | None = None,
+    root: bool = False,
     **settings: Any,
 ) -> logging.Logger:
     """Sets up the logger of a role, and returns it: the object that ``logging.getLogger(process_type)`` returns.
@@ -46,12 +50,15 @@ def setup_logger(
         log_level: Level of the logger. Default is what ``LASTWORDS_LOG`` says, else ``INFO``.
         dev_mode: Console only, no files.
         console: Whether there is a console handler. Default is ``LASTWORDS_CONSOLE``, else yes.
+        root: Whether the root logger has the handlers and the level instead, so that what any logger of the process says,
+            ``logging.getLogger(__name__)`` and those of libraries, lands in the role.
         settings: Any setting of docs/settings.md by its name: ``rotate_size``, ``rotate_keep``, ``format``, ``record``,
-            ``flusher``, … Those of a ring count from when it is made.
+            ``flusher``, … A ring keeps those that it was made with.
 
     Raises:
         OSError: The folder cannot be used, or the ring not be made.
-        ValueError: A role, a level or a setting that cannot be.
+        ValueError: A role, a level or a setting that cannot be, or one that differs from what the process's ring of this role
+            and folder was made with.
     """
     level = logging._checkLevel(log_level)  # type: ignore[attr-defined]
     if isinstance(log_level, _Default):
@@ -61,7 +68,15 @@ def setup_logger(
         settings.setdefault("log", str(min(max(level, 0), 65535)))
     with _lock:
         ring = None if dev_mode else RingHandler(process_type, log_dir, **settings)
-        logger = adopt(logging.getLogger(process_type))
+        named = adopt(logging.getLogger(process_type))
+        adopt_later()
+        logger = adopt(logging.root) if root else named
+        # `dictConfig` disables the loggers that it does not name; whoever sets this one up wants it to log.
+        named.disabled = False
+        if root:
+            _hand_on(named)
+        else:
+            _take_away(logging.root, lambda handler: isinstance(handler, RingHandler) and handler.role == process_type)
         _replace_handlers(logger, ring, dev_mode or _wants_console(console))
         earlier = _early.pop(process_type, None)
         if ring is None:
@@ -73,7 +88,7 @@ def setup_logger(
             if len(levels) == 1:
                 ring.show_level(logger)
             _name(ring, earlier)
-        return logger
+        return named
 
 
 def get_logger(role: str) -> logging.Logger:
@@ -117,10 +132,14 @@ def get_logger_from_env() -> logging.Logger:
 
 def _early_logger(role: str) -> logging.Logger:
     logger = logging.getLogger(role)
+    if any(isinstance(handler, RingHandler) and handler.role == role for handler in logging.root.handlers):
+        # The root logger has the role, and this one hands on to it.
+        return logger
     if not any(isinstance(handler, (RingHandler, ConsoleHandler)) for handler in logger.handlers):
         levels = _native.configured_levels(role)
         handler = _early[role] = RingHandler.unopened(role)
         adopt(logger)
+        logger.disabled = False
         _replace_handlers(logger, handler, _wants_console(None))
         handler.owned_by(logger)
         handler.apply_levels(levels)
@@ -130,18 +149,31 @@ def _early_logger(role: str) -> logging.Logger:
     return logger
 
 
-def _replace_handlers(logger: logging.Logger, ring: RingHandler | None, console: bool) -> None:
-    for handler in [handler for handler in logger.handlers if isinstance(handler, (RingHandler, ConsoleHandler))]:
+def _take_away(logger: logging.Logger, of_ours: Callable[[logging.Handler], bool]) -> None:
+    """Takes handlers of ours off a logger: all of them where one is such, for they were put there together."""
+    ours = [handler for handler in logger.handlers if isinstance(handler, (RingHandler, ConsoleHandler))]
+    for handler in ours if any(of_ours(handler) for handler in ours) else []:
         logger.removeHandler(handler)
         handler.close()
+
+
+def _hand_on(logger: logging.Logger) -> None:
+    """Has a role's logger leave its records to the root logger."""
+    _take_away(logger, lambda _: True)
+    logger.propagate = True
+    logging.Logger.setLevel(logger, logging.NOTSET)
+
+
+def _replace_handlers(logger: logging.Logger, ring: RingHandler | None, console: bool) -> None:
+    _take_away(logger, lambda _: True)
     if ring is not None:
         logger.addHandler(ring)
     if console:
         logger.addHandler(ConsoleHandler())
-    logger.propagate = False
-    for name in list(logging.root.manager.loggerDict):
-        if name.startswith(f"{logger.name}."):
-            adopt(logging.getLogger(name))
+    logger.propagate = logger is logging.root
+    for name, known in list(logging.root.manager.loggerDict.items()):
+        if isinstance(known, logging.Logger) and (logger is logging.root or name.startswith(f"{logger.name}.")):
+            adopt(known)
 
 
 def _name(handler: RingHandler, earlier: RingHandler | None) -> None:

@@ -3,8 +3,7 @@
 //! No log call ever writes. Where nobody reads the pipe, so many lines wait, further ones are counted, and the next line that
 //! gets through says how many are missing.
 
-use crate::ring::readable;
-use lastwords::Level;
+use crate::ring::{level_of, readable};
 use lastwords::clock::realtime_ns;
 use lastwords::flush::render;
 use lastwords::flush::stamp::Stamp;
@@ -99,6 +98,17 @@ impl Console {
         Ok(())
     }
 
+    /// The line that `push` has written, for another stream: without colours.
+    #[staticmethod]
+    #[pyo3(signature = (level, text, name = None))]
+    fn line(level: i64, text: &Bound<'_, PyString>, name: Option<&str>) -> PyResult<String> {
+        let text = readable(text)?;
+        let (mut out, mut stamp, level) = (Vec::new(), Stamp::new(false), level_of(level));
+        Stderr::plain().head(&mut out, &mut stamp, realtime_ns(), std::process::id(), level, name);
+        render::message(&mut out, text.as_bytes(), None);
+        Ok(String::from_utf8_lossy(&out).into_owned())
+    }
+
     /// Waits until all lines are written, not for long.
     fn flush(&self, py: Python<'_>) {
         let shared = current();
@@ -178,7 +188,7 @@ impl Writer {
 
     fn render(&mut self, line: &Line, text: &mut Vec<u8>) {
         if !line.formatted {
-            let level = Level::new(line.level.clamp(0, i64::from(u16::MAX)) as u16);
+            let level = level_of(line.level);
             self.stderr.head(text, &mut self.stamp, line.ns, std::process::id(), level, line.name.as_deref());
         }
         render::message(text, line.text.as_bytes(), None);

@@ -20,6 +20,7 @@ on_linux! {
     mod place;
     mod process;
     mod ring;
+    mod standard;
     mod tool;
 }
 
@@ -27,6 +28,10 @@ on_linux! {
 #[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
 #[pyo3::pymodule(name = "_native")]
 mod native {
+    #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "as Python calls it")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+
     #[pymodule_export]
     use super::console::Console;
     #[pymodule_export]
@@ -44,10 +49,16 @@ mod native {
     #[pymodule_export]
     use super::ring::{Ring, configured_levels, configured_record_level, name_thread};
     #[pymodule_export]
+    use super::standard::set_standard;
+    #[pymodule_export]
     use super::tool::run_tool;
 }
 
-/// Nothing.
+/// Nothing but the version.
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 #[pyo3::pymodule(name = "_native")]
-mod native {}
+mod native {
+    #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "as Python calls it")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}

@@ -13,7 +13,8 @@ use crate::handler::{FastHandler, Sink};
 use crate::methods::{Arguments, Step, Way};
 use crate::percent;
 use crate::ring::{FINEST, Put, readable};
-use lastwords::Level;
+use crate::standard::{self, Standard};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -35,53 +36,6 @@ static NAMER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 #[pyfunction]
 pub(crate) fn set_namer(py: Python<'_>, namer: Py<PyAny>) {
     let _ = NAMER.set(py, namer);
-}
-
-/// The standard library's classes and methods, as they were when this module was imported first.
-struct Standard {
-    module: Py<PyDict>,
-    logger: Py<PyType>,
-    record: Py<PyAny>,
-    handle: Py<PyAny>,
-    call_handlers: Py<PyAny>,
-    make_record: Py<PyAny>,
-    level_names: Py<PyDict>,
-}
-
-impl Standard {
-    fn get(py: Python<'_>) -> PyResult<&Standard> {
-        static STANDARD: PyOnceLock<Standard> = PyOnceLock::new();
-        STANDARD.get_or_try_init(py, || {
-            let module = py.import("logging")?;
-            let logger = module.getattr("Logger")?.cast_into::<PyType>()?;
-            Ok(Standard {
-                record: module.getattr("LogRecord")?.unbind(),
-                handle: logger.getattr("handle")?.unbind(),
-                call_handlers: logger.getattr("callHandlers")?.unbind(),
-                make_record: logger.getattr("makeRecord")?.unbind(),
-                level_names: module.getattr("_levelToName")?.cast_into::<PyDict>()?.unbind(),
-                module: module.dict().unbind(),
-                logger: logger.unbind(),
-            })
-        })
-    }
-
-    /// Whether a standard level has its own name: another one may be new to the handlers.
-    fn has_its_name(&self, py: Python<'_>, level: i64) -> PyResult<bool> {
-        let name = self.level_names.bind(py).get_item(level)?;
-        let name = name.as_ref().and_then(|name| name.cast_exact::<PyString>().ok()?.to_str().ok());
-        Ok(name.is_some() && name == Level::new(level as u16).name())
-    }
-
-    /// Whether nobody has put something else in the place of what a record passes.
-    fn is_as_it_was(&self, py: Python<'_>) -> PyResult<bool> {
-        let factory = self.module.bind(py).get_item(intern!(py, "_logRecordFactory"))?;
-        let logger = self.logger.bind(py);
-        Ok(factory.is_some_and(|factory| factory.is(&self.record))
-            && logger.getattr(intern!(py, "callHandlers"))?.is(&self.call_handlers)
-            && logger.getattr(intern!(py, "handle"))?.is(&self.handle)
-            && logger.getattr(intern!(py, "makeRecord"))?.is(&self.make_record))
-    }
 }
 
 /// One log call.
@@ -106,7 +60,7 @@ impl<'py> Call<'_, 'py> {
     /// The call of the method of `logging.Logger` that has the same name.
     fn standard(&self) -> PyResult<Step> {
         let py = self.logger.py();
-        let method = Standard::get(py)?.logger.bind(py).getattr(self.method)?;
+        let method = logger_class(py)?.getattr(self.method)?;
         let all = iter::once(self.logger).chain((0..self.arguments.len()).filter_map(|index| self.arguments.get(index)));
         let arguments = PyTuple::new(py, all.collect::<Vec<_>>())?;
         Ok(Step::finish_with(method, arguments, self.arguments.named()?))
@@ -123,6 +77,11 @@ impl<'py> Call<'_, 'py> {
             }
         }
     }
+}
+
+fn logger_class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    let standard = standard::get(py).ok_or_else(|| PyRuntimeError::new_err("lastwords.logger was not imported"))?;
+    Ok(standard.logger(py))
 }
 
 /// What a call says.
@@ -146,6 +105,12 @@ struct Reached<'py> {
     others: bool,
 }
 
+impl Reached<'_> {
+    fn consoles(&self) -> bool {
+        self.sinks.iter().any(|sink| matches!(sink, Some(Sink::Console(_))))
+    }
+}
+
 impl<'py> Message<'_, 'py> {
     /// Does everything that the call is to do, if nobody could tell the difference.
     fn go_on(&self, text: Option<Bound<'py, PyAny>>) -> PyResult<Step> {
@@ -158,7 +123,7 @@ impl<'py> Message<'_, 'py> {
         let Some(cache) = own.get_item(intern!(py, "_cache"))? else { return Ok(Step::Standard) };
         let Ok(cache) = cache.cast_into_exact::<PyDict>() else { return Ok(Step::Standard) };
         let Some(enabled) = cache.get_item(self.level)? else {
-            let method = Standard::get(py)?.logger.bind(py).getattr(intern!(py, "isEnabledFor"))?;
+            let method = logger_class(py)?.getattr(intern!(py, "isEnabledFor"))?;
             return Ok(Step::ask(method, (self.logger, self.level).into_pyobject(py)?));
         };
         let enabled = enabled.is(&*true.into_pyobject(py)?);
@@ -178,8 +143,12 @@ impl<'py> Message<'_, 'py> {
         if self.arguments.has_names() || !self.standard {
             return Ok(Step::Standard);
         }
-        let (reached, standard) = (self.reached(own, false)?, Standard::get(py)?);
-        if reached.others || !standard.is_as_it_was(py)? || !standard.has_its_name(py, self.level)? {
+        let reached = self.reached(own, false)?;
+        let Some(standard) = standard::get(py) else { return Ok(Step::Standard) };
+        if reached.others || !standard.is_in_place(py)? || !standard.has_its_name(py, self.level)? {
+            return Ok(Step::Standard);
+        }
+        if reached.consoles() && !standard.has_own_stderr(py)? {
             return Ok(Step::Standard);
         }
         if reached.sinks.iter().all(Option::is_none) {
@@ -195,7 +164,10 @@ impl<'py> Message<'_, 'py> {
     /// Records what no log file shows, where a ring wants it: the text alone, whatever the call says besides.
     fn record_fine(&self, own: &Bound<'py, PyDict>, text: Option<Bound<'py, PyAny>>) -> PyResult<Step> {
         let py = self.logger.py();
-        let disabled: i64 = self.logger.getattr(intern!(py, "manager"))?.getattr(intern!(py, "disable"))?.extract()?;
+        // What `logging.disable` takes away, the standard way does not record either.
+        let manager = own.get_item(intern!(py, "manager"))?;
+        let disabled = manager.map_or(Ok(None), |manager| Standard::disabled(&manager))?;
+        let Some(disabled) = disabled else { return Ok(Step::Standard) };
         let mut reached = self.reached(own, true)?;
         let wants = |sink: &Sink<'_>| matches!(sink, Sink::Ring(ring) if ring.get().record_level() <= self.level);
         reached.sinks = reached.sinks.map(|sink| sink.filter(wants));
@@ -219,7 +191,7 @@ impl<'py> Message<'_, 'py> {
                 Sink::Ring(ring) => {
                     let place = ring.get().place(py)?;
                     let place = (place.file.as_str(), place.line);
-                    match ring.get().put(py, self.level, &name, place, said.as_bytes(), &[], fine) {
+                    match ring.get().put(py, self.level, &name, place, said.as_bytes(), fine) {
                         Put::Done => {}
                         Put::Changed => next = Step::finish_with(ring.get().changed(py), PyTuple::empty(py), None),
                         // Nothing is recorded yet: rings come before consoles, and a logger with two is in the same thread.

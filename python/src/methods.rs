@@ -2,6 +2,7 @@
 //! disabled level is then done before anything is made.
 #![allow(unsafe_code)]
 
+use crate::interpreter::NoCollection;
 use crate::logger::{Call, FastLogger};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
@@ -222,6 +223,7 @@ unsafe fn go_on(given: Given, way: Way, text: *mut ffi::PyObject) -> Step {
     };
     let arguments = Arguments { py, values, names, by_position: usize::try_from(count).unwrap_or(0) };
     let call = Call { logger, arguments, method, level };
+    let _none = NoCollection::begin(py);
     // A panic must not reach the interpreter.
     match catch_unwind(AssertUnwindSafe(|| call.go_on(way, text))) {
         Ok(Ok(step)) => step,

@@ -1,16 +1,18 @@
 //! A ring of this process, as Python sees it.
 
+use crate::interpreter::NoCollection;
 use crate::place::Place;
-use lastwords::event::{Event, Value};
+use lastwords::event::{Event, Relayed, Value};
 use lastwords::filter::Destination;
-use lastwords::{Directives, Error, Format, Level, Log};
+use lastwords::{Builder, Directives, Error, Format, Level, Log};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::iter;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::IntoRawFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -40,19 +42,22 @@ impl Ring {
     /// Makes the ring of this role, or finds it. `changed()` is to be called whenever the process has a new ring, in a forked child,
     /// and when the filter was changed from outside.
     #[new]
-    fn new(py: Python<'_>, role: &str, settings: BTreeMap<String, String>, changed: Py<PyAny>) -> PyResult<Ring> {
+    fn new(py: Python<'_>, role: &str, settings: BTreeMap<String, OsString>, changed: Py<PyAny>) -> PyResult<Ring> {
         let open = || {
             let builder = lastwords::builder(role).console(false).dev(false);
-            settings.iter().try_fold(builder, |builder, (name, value)| builder.set(name, value))?.open()
+            settings.iter().try_fold(builder, |builder, (name, value)| set(builder, name, value))?.open()
         };
+        let open = || open().inspect(|log: &Log| _ = log.create_files());
         let log = py.detach(open).map_err(|error| exception(&error))?;
         let ring = Ring { log, places: log.format() != Format::Text, state: AtomicU64::new(log.state()), changed };
         ring.note_record_level();
         Ok(ring)
     }
 
-    /// Records text with fields, whose values are numbers, truth values or text. True if `changed` is to be called.
-    #[pyo3(signature = (level, target, file, line, text, fields = None, thread = None))]
+    /// Records text with fields, whose values are numbers, truth values, text, or bytes that are JSON. True if `changed` is to
+    /// be called. `relayed` is when (in nanoseconds since 1970), by which process and with which name of its level a record
+    /// was made that was handed on; `exception_at` is where in the text, in bytes, an exception begins.
+    #[pyo3(signature = (level, target, file, line, text, fields = None, thread = None, relayed = None, exception_at = None))]
     #[expect(clippy::too_many_arguments, reason = "they are what a LogRecord holds")]
     fn append(
         &self,
@@ -64,6 +69,8 @@ impl Ring {
         text: &Bound<'_, PyString>,
         fields: Option<&Bound<'_, PyDict>>,
         thread: Option<&Bound<'_, PyString>>,
+        relayed: Option<(u64, u32, Option<String>)>,
+        exception_at: Option<u32>,
     ) -> PyResult<bool> {
         if let Some(thread) = thread {
             name_thread(thread)?;
@@ -75,7 +82,16 @@ impl Ring {
         let place = if self.places { (&*file, line) } else { ("", 0) };
         // A thread that nobody has named is one without a name.
         NAMED.set(true);
-        Ok(matches!(self.put(py, level, &target, place, text.as_bytes(), &fields, false), Put::Changed))
+        let relayed = relayed.as_ref().map(|(realtime_ns, pid, name)| Relayed {
+            realtime_ns: *realtime_ns,
+            pid: *pid,
+            level_name: name.as_deref(),
+        });
+        let (file, line) = place;
+        let (level, destination) = (level_of(level), Destination::Write);
+        let (target, text) = (&*target, text.as_bytes());
+        let event = Event { level, destination, target, file, line, text, fields: &fields, relayed, exception_at };
+        Ok(matches!(self.put_event(py, &event), Put::Changed))
     }
 
     /// Waits until all that was recorded before is in the log file.
@@ -119,8 +135,7 @@ impl Ring {
 }
 
 impl Ring {
-    /// Records text, unless the thread has yet to be named. Waits without the GIL, if at all.
-    #[expect(clippy::too_many_arguments, reason = "they are what a log call says")]
+    /// Records text alone, see [`Ring::put_event`].
     pub(crate) fn put(
         &self,
         py: Python<'_>,
@@ -128,17 +143,23 @@ impl Ring {
         target: &str,
         (file, line): (&str, u32),
         text: &[u8],
-        fields: &[(&str, Value<'_>)],
         fine: bool,
     ) -> Put {
         let destination = if fine { Destination::Fine } else { Destination::Write };
-        let level = Level::new(level.clamp(0, i64::from(u16::MAX) - 1) as u16);
-        let event = Event { level, destination, target, file, line, text, fields };
-        if !self.log.try_record(&event) {
+        let level = level_of(level);
+        self.put_event(
+            py,
+            &Event { level, destination, target, file, line, text, fields: &[], relayed: None, exception_at: None },
+        )
+    }
+
+    /// Records, unless the thread has yet to be named. Waits without the GIL, if at all.
+    fn put_event(&self, py: Python<'_>, event: &Event<'_>) -> Put {
+        if !self.log.try_record(event) {
             if !NAMED.get() {
                 return Put::Unnamed;
             }
-            py.detach(|| self.log.record(&event));
+            NoCollection::detach(py, || self.log.record(event));
         }
         let state = self.log.state();
         if self.state.swap(state, Ordering::Relaxed) == state {
@@ -169,6 +190,20 @@ impl Ring {
             FINEST.fetch_min(i64::from(level.number()), Ordering::Relaxed);
         }
     }
+}
+
+/// Gives a builder a setting. A path need not be text.
+fn set(builder: Builder, name: &str, value: &OsStr) -> Result<Builder, Error> {
+    match (name, value.to_str()) {
+        ("dir", _) => Ok(builder.dir(value)),
+        ("rings", _) => Ok(builder.rings(value)),
+        (_, Some(text)) => builder.set(name, text),
+        (_, None) => builder.set(name, &value.to_string_lossy()),
+    }
+}
+
+pub(crate) fn level_of(number: i64) -> Level {
+    Level::new(number.clamp(0, i64::from(u16::MAX) - 1) as u16)
 }
 
 /// Levels of a role, as `(target, level)`; the target is None for the level of all others.
@@ -232,6 +267,7 @@ enum Taken {
     U64(u64),
     F64(f64),
     Text(String),
+    Json(String),
 }
 
 impl Field {
@@ -248,6 +284,9 @@ impl Field {
         };
         let value = match number() {
             Some(value) => value,
+            None if value.is_exact_instance_of::<PyBytes>() => {
+                Taken::Json(String::from_utf8_lossy(value.extract()?).into_owned())
+            }
             None => Taken::Text(readable(value.cast_exact::<PyString>()?)?.into_owned()),
         };
         Ok(Field { name: readable(name.cast_exact::<PyString>()?)?.into_owned(), value })
@@ -260,6 +299,7 @@ impl Field {
             Taken::U64(value) => Value::U64(*value),
             Taken::F64(value) => Value::F64(*value),
             Taken::Text(value) => Value::Str(value),
+            Taken::Json(value) => Value::Json(value),
         };
         (&self.name, value)
     }

@@ -13,6 +13,8 @@ import pytest
 
 #: After so many seconds something is stuck.
 STUCK = 60
+#: What every script begins with.
+HEAD = "import logging, os, sys, lastwords\nLOGS = os.environ['LOGS']\n"
 _LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \[(\d+)\] \[([^]]+)\] (.*)")
 
 
@@ -22,21 +24,24 @@ class Logs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def run(self, script: str, *, status: int | None = 0, python: tuple[str, ...] = ("-W", "error"), **env: str) -> str:
+    def run(
+        self, script: str, *, status: int | None = 0, python: tuple[str, ...] = ("-W", "error"), head: str = HEAD, **env: str
+    ) -> str:
         """Runs a script with ``LOGS`` as the log folder, and returns what it printed, errors last.
 
         ``status`` is what it must end with, negative for a signal; None for anything.
         """
-        done = self.start(script, python=python, **env)
+        done = self.start(script, python=python, head=head, **env)
         output, errors = done.communicate(timeout=STUCK)
         assert status is None or done.returncode == status, f"ended with {done.returncode}\n{output}\n{errors}"
         assert "--- Logging error" not in errors, errors
         return output + errors
 
-    def start(self, script: str, *, python: tuple[str, ...] = ("-W", "error"), **env: str) -> subprocess.Popen[str]:
+    def start(
+        self, script: str, *, python: tuple[str, ...] = ("-W", "error"), head: str = HEAD, **env: str
+    ) -> subprocess.Popen[str]:
         """Starts a script."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("LASTWORDS_", "PYTHONFAULT"))}
-        head = "import logging, os, sys, lastwords\nLOGS = os.environ['LOGS']\n"
         return subprocess.Popen(
             [sys.executable, *python, "-c", head + textwrap.dedent(script)],
             env={**kept, "LOGS": str(self.folder), **env},
@@ -46,6 +51,12 @@ class Logs:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def run_alone(self, script: str, **env: str) -> str:
+        """Runs a script to which nothing was added, so that it imports the package itself."""
+        path = self.folder.parent / "alone.py"
+        path.write_text(script, encoding="utf-8")
+        return self.run(f"import runpy\nrunpy.run_path({str(path)!r})", head="import os\nLOGS = os.environ['LOGS']\n", **env)
 
     def tool(self, *arguments: str, status: int | None = 0) -> str:
         """Runs ``python -m lastwords``."""

@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import STUCK, Logs
@@ -168,3 +169,85 @@ log.info("after")
 """
     )
     assert logs.messages() == ["f: this", "after"]
+
+
+# Another standard error.
+
+
+def test_a_replaced_standard_error_gets_the_lines_at_once(logs: Logs) -> None:
+    said = logs.run("""
+        import contextlib, io
+        log = lastwords.setup_logger("worker", LOGS)
+        log.info("first")
+        for _ in range(2):
+            with contextlib.redirect_stderr(io.StringIO()) as caught:
+                log.info("caught %d", 7)
+                log.warning("fields", extra={"a": 1})
+                lines = caught.getvalue().splitlines()
+            assert [line.split("] ", 2)[2] for line in lines] == ["[INFO] caught 7", "[WARNING] fields"], lines
+        log.info("last")
+    """)
+    assert [line.split("] ")[-1] for line in said.splitlines()] == ["first", "last"]
+    assert logs.messages() == ["first", "caught 7", "fields a=1", "caught 7", "fields a=1", "last"]
+
+
+def test_another_object_for_the_same_descriptor_is_written_as_ever(logs: Logs) -> None:
+    said = logs.run("""
+        log = lastwords.setup_logger("worker", LOGS)
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+        log.info("text")
+    """)
+    assert "[INFO] text" in said
+
+
+def test_a_standard_error_that_fails_costs_the_file_nothing(logs: Logs) -> None:
+    logs.run("""
+        log = lastwords.setup_logger("worker", LOGS)
+        logging.raiseExceptions = False
+        class Failing:
+            def write(self, text): raise OSError("no")
+            def flush(self): raise OSError("no")
+        sys.stderr = Failing()
+        log.info("text")
+        sys.stderr = None
+        log.info("none")
+        sys.stderr = sys.__stderr__
+    """)
+    assert logs.messages() == ["text", "none"]
+
+
+def test_it_is_a_stream_handler_for_those_who_ask(logs: Logs) -> None:
+    said = logs.run("""
+        import io
+        log = lastwords.setup_logger("worker", LOGS)
+        console = log.handlers[1]
+        assert isinstance(console, logging.StreamHandler) and console.stream is sys.stderr
+        taken = io.StringIO()
+        assert console.setStream(taken) is sys.stderr
+        log.info("taken")
+        assert "[INFO] taken" in taken.getvalue()
+        console.setFormatter(logging.Formatter("<%(message)s>"))
+        log.info("formatted")
+        assert taken.getvalue().endswith("<formatted>\\n")
+        console.setFormatter(None)
+        console.setStream(sys.stderr)
+        log.info("back")
+    """)
+    assert [line.split("] ")[-1] for line in said.splitlines()] == ["back"]
+
+
+def test_a_test_of_pytest_captures_the_lines(logs: Logs, tmp_path: Path) -> None:
+    (tmp_path / "test_user.py").write_text(
+        "import lastwords, os\n"
+        "log = lastwords.setup_logger('worker', os.environ['LOGS'])\n"
+        "def test_sys(capsys):\n    log.info('text')\n    assert '[INFO] text' in capsys.readouterr().err\n"
+        "def test_after(capsys):\n    log.info('more')\n    assert '[INFO] more' in capsys.readouterr().err\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path / "test_user.py")],
+        env={**os.environ, "LOGS": str(logs.folder)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout

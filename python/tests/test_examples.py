@@ -242,9 +242,10 @@ def test_a_web_server_logs_request_ids_as_fields_and_exceptions_of_tasks(tmp_pat
     assert [re.sub(r"^.* - ", "", text) for text in access] == [
         '"GET /hello HTTP/1.1" 200', '"GET /mail HTTP/1.1" 200', '"GET /broken HTTP/1.1" 500'
     ]  # fmt: skip
-    (task,) = [line["message"] for line in lines if line["level"] == "CRITICAL"]
-    assert task.startswith("Task exception was never retrieved") and task.endswith("ConnectionError: no mail server")
-    (broken,) = [line["message"] for line in lines if line["message"].startswith("Exception in ASGI application")]
-    assert broken.endswith("LookupError: no such order")
+    (task,) = [line for line in lines if line["level"] == "CRITICAL"]
+    assert task["message"].startswith("Task exception was never retrieved")
+    assert task["exception"].endswith("ConnectionError: no mail server")
+    (broken,) = [line for line in lines if line["message"].startswith("Exception in ASGI application")]
+    assert broken["exception"].endswith("LookupError: no such order")
     assert lines[-1]["message"].startswith("Finished server process")
     assert not list(tmp_path.glob("*.crash.log"))

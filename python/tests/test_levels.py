@@ -27,7 +27,9 @@ def test_the_tool_shows_and_changes_the_level_of_a_running_process(logs: Logs) -
         child.warning("not this")
         """
     )
-    assert logs.messages() == ["the first record after the change takes it over", "this"]
+    [change, *messages] = logs.messages()
+    assert change.endswith("(lastwords level): log warning -> debug,worker.net=error")
+    assert messages == ["the first record after the change takes it over", "this"]
 
 
 def test_what_no_file_shows_is_in_the_crash_file(logs: Logs) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from conftest import Logs
 
 
@@ -221,9 +222,9 @@ def test_every_setting_can_be_given_by_its_name(logs: Logs) -> None:
         log.info("both", extra={"user": "ada", "n": 3, "ratio": 0.5, "ok": True, "none": None})
         """
     )
-    assert logs.messages() == ["both user=ada n=3 ratio=0.5 ok=true none=None"]
+    assert logs.messages() == ["both user=ada n=3 ratio=0.5 ok=true none=null"]
     json = (logs.folder / "worker.jsonl").read_text()
-    assert '"fields":{"user":"ada","n":3,"ratio":0.5,"ok":true,"none":"None"}' in json
+    assert '"fields":{"user":"ada","n":3,"ratio":0.5,"ok":true,"none":null}' in json
 
 
 def test_a_handler_whose_emit_was_replaced_before_setup_keeps_it(logs: Logs) -> None:
@@ -238,3 +239,187 @@ def test_a_handler_whose_emit_was_replaced_before_setup_keeps_it(logs: Logs) -> 
         """,
         LASTWORDS_DIR=str(logs.folder / "default"),
     )
+
+
+#: A setting, its first value, None for none, and a second one that the ring cannot take.
+CHANGES = [
+    ("format", None, "json"),
+    ("format", "both", "text"),
+    ("rotate_size", None, 4096),
+    ("rotate_size", 8192, 4096),
+    ("rotate_keep", None, 7),
+    ("record", None, "debug"),
+    ("full_policy", None, "drop_newest"),
+    ("flusher", None, "never"),
+    ("memory", None, "shared"),
+    ("durable", 500, 1000),
+    ("utc", None, True),
+    ("lanes", None, 20),
+    ("sigbus_guard", None, True),
+    ("crash_files", None, 3),
+    ("pull", None, 10),
+]
+
+
+@pytest.mark.parametrize(("name", "first", "second"), CHANGES)
+def test_a_second_setup_that_a_ring_cannot_follow_names_both_values(logs: Logs, name: str, first: object, second: object) -> None:
+    said = logs.run(f"""
+        first = {{}} if {first is None} else {{{name!r}: {first!r}}}
+        log = lastwords.setup_logger("worker", LOGS, console=False, **first)
+        log.info("first")
+        before = log.handlers[:]
+        for _ in range(2):
+            try: lastwords.setup_logger("worker", LOGS, console=False, {name}={second!r})
+            except ValueError as error: print(error)
+        # What it has already is no change, said or not.
+        assert log.handlers == before
+        lastwords.setup_logger("worker", LOGS, console=False)
+        lastwords.setup_logger("worker", LOGS, console=False, **first)
+        log.info("last")
+        log.handlers[0].flush()
+    """)
+    values = [str(value).lower() for value in (first, second) if value is not None]
+    for line in said.splitlines()[:2]:
+        assert line.startswith(f"{name}: ") and "already" in line, said
+        assert all(value in line.lower() for value in values), said
+    assert logs.messages() == ["first", "last"]
+
+
+def test_a_second_setup_with_the_values_that_are_the_defaults_is_none(logs: Logs) -> None:
+    logs.run("""
+        log = lastwords.setup_logger("worker", LOGS, console=False)
+        lastwords.setup_logger("worker", LOGS, console=False, rotate_size=10 << 20, rotate_keep=5, format="text")
+        log.info("text")
+    """)
+    assert logs.messages() == ["text"]
+
+
+def test_a_second_setup_changes_level_and_console(logs: Logs) -> None:
+    said = logs.run("""
+        log = lastwords.setup_logger("worker", LOGS, console=False)
+        log.debug("no")
+        lastwords.setup_logger("worker", LOGS, "DEBUG", console=True)
+        log.debug("yes")
+        lastwords.setup_logger("worker", LOGS, console=False)
+        log.debug("no more")
+    """)
+    assert logs.messages() == ["yes"]
+    assert said.count("yes") == 1
+
+
+@pytest.mark.parametrize("setup", ["lastwords.setup_logger('worker', LOGS)", "lastwords.get_logger('worker')"])
+def test_a_logger_that_dict_config_disabled_is_enabled(logs: Logs, setup: str) -> None:
+    logs.run(
+        f"""
+        import logging.config
+        log = logging.getLogger("worker")
+        logging.config.dictConfig({{"version": 1}})
+        assert log.disabled
+        {setup}
+        log.info("text")
+    """,
+        LASTWORDS_DIR=str(logs.folder),
+    )
+    assert logs.messages() == ["text"]
+
+
+# The root logger.
+
+
+def test_one_call_has_every_logger_land_in_the_role(logs: Logs) -> None:
+    said = logs.run(
+        """
+        import asyncio
+        early = logging.getLogger("library.early")
+        log = lastwords.setup_logger("host", LOGS, root=True)
+        assert log is logging.getLogger("host") is lastwords.get_logger("host") and log.handlers == []
+        made = []
+        original = logging.LogRecord.__init__
+        logging.LogRecord.__init__ = lambda self, *a, **n: made.append(1) or original(self, *a, **n)
+        log.info("by its name")
+        early.info("made before")
+        logging.getLogger("library.late").info("made after")
+        logging.getLogger(__name__).info("the module's own")
+        logging.info("by logging itself")
+        log.debug("no")
+        print("records made:", len(made))
+        logging.root.setLevel("DEBUG")
+        log.debug("yes")
+        logging.root.handlers[0].flush()
+    """
+    )
+    expected = ["by its name", "made before", "made after", "the module's own", "by logging itself", "yes"]
+    assert logs.messages("host") == expected
+    assert "records made: 0" in said
+    assert [line.split("] ")[-1] for line in said.splitlines() if line.startswith("[")] == expected
+
+
+def test_the_tool_changes_the_level_of_the_root_logger(logs: Logs) -> None:
+    logs.run(
+        """
+        import subprocess
+        lastwords.setup_logger("host", LOGS, root=True, console=False)
+        log = logging.getLogger("library")
+        log.info("one")
+        done = subprocess.run([sys.executable, "-m", "lastwords", "level", "--dir", LOGS, "host", "debug"])
+        assert done.returncode == 0
+        log.info("two")
+        log.debug("three")
+    """
+    )
+    [one, change, two, three] = logs.messages("host")
+    assert (one, two, three) == ("one", "two", "three")
+    assert change.endswith("(lastwords level): log info -> debug")
+
+
+def test_another_setup_moves_the_handlers_and_no_line_comes_twice(logs: Logs) -> None:
+    logs.run("""
+        other = logging.NullHandler()
+        logging.root.addHandler(other)
+        log = lastwords.setup_logger("host", LOGS, console=False)
+        log.info("of its own")
+        lastwords.setup_logger("host", LOGS, console=False, root=True)
+        log.info("of the root")
+        lastwords.setup_logger("host", LOGS, console=False, root=True)
+        log.info("again")
+        lastwords.setup_logger("host", LOGS, console=False)
+        log.info("of its own again")
+        logging.getLogger("library").info("not any more")
+        assert logging.root.handlers == [other]
+    """)
+    assert logs.messages("host") == ["of its own", "of the root", "again", "of its own again"]
+
+
+def test_a_child_that_is_made_later_takes_the_short_way(logs: Logs) -> None:
+    said = logs.run("""
+        log = lastwords.setup_logger("worker", LOGS, console=False)
+        class Own(logging.Logger): pass
+        print(type(logging.getLogger("worker.net")) is lastwords.Logger)
+        logging.setLoggerClass(Own)
+        lastwords.setup_logger("worker", LOGS, console=False)
+        print(type(logging.getLogger("worker.other")) is Own)
+        logging.getLogger("worker.net").info("text")
+    """)
+    assert said.split() == ["True", "True"]
+    assert logs.messages() == ["text"]
+
+
+@pytest.mark.parametrize(
+    ("form", "names"), [("text", ["worker.log"]), ("json", ["worker.jsonl"]), ("both", ["worker.jsonl", "worker.log"])]
+)
+def test_the_log_files_are_there_after_setup(logs: Logs, form: str, names: list[str]) -> None:
+    said = logs.run(f"""
+        lastwords.setup_logger("worker", LOGS, console=False, format={form!r}, flusher="never")
+        print(*sorted(name for name in os.listdir(LOGS) if name.startswith("worker")))
+        lastwords.setup_logger("worker", LOGS, console=False)
+    """)
+    assert said.split() == names
+    assert all(
+        (logs.folder / name).stat().st_size == 0 and (logs.folder / name).stat().st_mode & 0o777 == 0o600 for name in names
+    )
+
+
+def test_a_log_file_that_is_there_stays_as_it_is(logs: Logs) -> None:
+    for _ in range(2):
+        logs.run("lastwords.setup_logger('worker', LOGS, console=False).info('text')")
+    assert logs.messages() == ["text", "text"]

@@ -145,7 +145,7 @@ fn recorded(filter: &Filter) -> String {
 
 fn line(text: &mut Vec<u8>, stamp: &mut Stamp, recovered: &Recovered<'_>) {
     let Recovered { record, realtime_ns, pid, site, level_name, thread_name, .. } = recovered;
-    render::head(text, stamp, *realtime_ns, *pid, record.level, *level_name);
+    render::head_of(text, stamp, record, *realtime_ns, *pid, *level_name);
     text.push(b'[');
     if let Some(name) = thread_name {
         render::escape(text, String::from_utf8_lossy(name).replace('\n', "\\n").as_bytes());

@@ -63,7 +63,16 @@ impl JsonLines {
         site: Option<&Template>,
         given: Option<&str>,
     ) {
-        self.head(out, origin, record.level, given);
+        match record.relayed() {
+            None => self.head(out, origin, record.level, given),
+            Some(from) => {
+                let made = Origin { realtime_ns: from.realtime_ns, pid: from.pid, ..*origin };
+                self.head(out, &made, record.level, from.level_name.or(given));
+                out.extend_from_slice(b",\"received\":\"");
+                self.times.append(origin.realtime_ns, out);
+                out.push(b'"');
+            }
+        }
         out.extend_from_slice(b",\"thread\":");
         append_integer(out, record.thread);
         text_member(out, "thread_name", thread_name.unwrap_or_default());
@@ -71,7 +80,9 @@ impl JsonLines {
         if record.has_values() {
             self.values(out, record, site);
         } else {
-            message(out, record.text(), record.cut_from());
+            let (text, exception) = record.message_and_exception();
+            message(out, text, record.cut_from());
+            text_member(out, "exception", exception);
             fields(out, record.fields().map(named));
         }
         spans(out, record);

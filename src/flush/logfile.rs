@@ -395,6 +395,16 @@ impl LogFile {
     }
 }
 
+/// Makes the log file, empty, so that whoever follows it by its name finds one before the first line. What has the name
+/// stays as it is.
+pub(crate) fn create_if_missing(folder: &Folder, log: &str) -> Result<()> {
+    let path = folder.log_file(log);
+    match open::look_for(&path).map_err(Error::io("look at the log file", &path))? {
+        Some(_) => Ok(()),
+        None => open_to_append(&path).map(drop).map_err(Error::io("make the log file", &path)),
+    }
+}
+
 fn open_to_append(path: &Path) -> io::Result<File> {
     open::file(path, OFlags::RDWR | OFlags::CREATE | OFlags::APPEND, PRIVATE)
 }

@@ -110,7 +110,11 @@ impl Output {
             return self.record_json(record, site, from);
         }
         let Output { lines, stamp, head, .. } = self;
-        head.append(lines, stamp, from.ns, from.pid, record.level, from.names);
+        if record.relayed().is_none() {
+            head.append(lines, stamp, from.ns, from.pid, record.level, from.names);
+        } else {
+            render::head_of(lines, stamp, record, from.ns, from.pid, from.names.get(record.level));
+        }
         render::record(lines, record, site);
     }
 

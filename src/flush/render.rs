@@ -33,6 +33,15 @@ pub fn head(out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Leve
     out.extend_from_slice(b"] ");
 }
 
+/// The same for a record, which may have been made elsewhere. `ns` and `pid` say when and by whom it was recorded.
+#[inline]
+pub fn head_of(out: &mut Vec<u8>, stamp: &mut Stamp, record: &Record<'_>, ns: u64, pid: u32, given: Option<&str>) {
+    match record.relayed() {
+        None => head(out, stamp, ns, pid, record.level, given),
+        Some(from) => head(out, stamp, from.realtime_ns, from.pid, record.level, from.level_name.or(given)),
+    }
+}
+
 /// The last head that was made: within a second, records of one process and level differ in the milliseconds alone.
 #[derive(Debug)]
 pub(crate) struct HeadCache {
@@ -199,14 +208,14 @@ fn push(out: &mut Vec<u8>, character: char) {
     }
 }
 
-/// Whether this is one of the controls beyond ASCII's first: DEL, C1, bidi, and the separators that some tools take for a
-/// line's end.
+/// Whether this is one of the controls beyond ASCII's first: DEL, C1, those that have what follows read in another order, and
+/// the separators that some tools take for a line's end. The marks U+200E and U+200F, which Arabic and Hebrew text needs, are
+/// none: each stands for a letter that is not seen, and puts nothing beyond its neighbours in another place.
 pub(crate) fn is_risky(character: char) -> bool {
     matches!(
         character,
         '\u{7f}'..='\u{9f}'
             | '\u{61c}'
-            | '\u{200e}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2066}'..='\u{2069}'
     )
@@ -284,6 +293,8 @@ mod tests {
         assert_eq!(escaped("a\u{9b}b\u{202e}c\u{2066}d\u{2028}e".as_bytes()), "a\\u{9b}b\\u{202e}c\\u{2066}d\\u{2028}e");
         assert_eq!(escaped(b"over\rwritten"), "over\\rwritten");
         assert_eq!(escaped(b"tab\tstays, \xff\xfe not"), "tab\tstays, \\xff\\xfe not");
+        assert_eq!(escaped("א\u{200f} ב\u{200e}".as_bytes()), "א\u{200f} ב\u{200e}");
+        assert_eq!(escaped("\u{61c}\u{202a}\u{2069}".as_bytes()), "\\u{61c}\\u{202a}\\u{2069}");
         assert_eq!(escaped("größer 日本 🦀".as_bytes()), "größer 日本 🦀");
     }
 

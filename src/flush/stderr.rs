@@ -34,6 +34,12 @@ impl Stderr {
         Stderr { colours, lost: 0 }
     }
 
+    /// The same without colours, wherever it leads.
+    #[must_use]
+    pub fn plain() -> Stderr {
+        Stderr { colours: false, lost: 0 }
+    }
+
     /// Appends what stands before a message. `given` is the name that its process gave to the level, if it did.
     pub fn head(&self, out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Level, given: Option<&str>) {
         out.push(b'[');

@@ -97,7 +97,7 @@ impl Template {
 /// needs to be escaped.
 pub(crate) fn show_field(value: &Value<'_>, out: &mut Vec<u8>) -> Option<bool> {
     match value {
-        Value::Str(text) | Value::Formatted(text) if !is_bare(text) => {
+        Value::Str(text) | Value::Formatted(text) | Value::Json(text) if !is_bare(text) => {
             let quoted = Quoted(format_args!("{}", String::from_utf8_lossy(text))).to_string();
             out.extend_from_slice(quoted.as_bytes());
             Some(is_plain(quoted.as_bytes()))

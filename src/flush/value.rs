@@ -20,6 +20,8 @@ pub enum Value<'a> {
     Str(&'a [u8]),
     /// Bytes.
     Bytes(&'a [u8]),
+    /// Text that claims to be JSON.
+    Json(&'a [u8]),
     /// A truth value.
     Bool(bool),
     /// A character.
@@ -184,6 +186,7 @@ impl<'a> Value<'a> {
             value_tag::FORMATTED => Some(Value::Formatted(field.value)),
             value_tag::STR => Some(Value::Str(field.value)),
             value_tag::BYTES => Some(Value::Bytes(field.value)),
+            value_tag::JSON => Some(Value::Json(field.value)),
             _ => ValueReader { tags: std::slice::from_ref(field.tag), words: field.value }.next(),
         }
     }
@@ -194,7 +197,7 @@ impl Value<'_> {
     #[inline]
     pub fn show_plainly(&self, out: &mut Vec<u8>) -> Option<bool> {
         match *self {
-            Value::Str(text) | Value::Formatted(text) => {
+            Value::Str(text) | Value::Formatted(text) | Value::Json(text) => {
                 append(out, text);
                 return Some(is_plain(text));
             }
@@ -220,7 +223,7 @@ impl Value<'_> {
     fn show(&self, style: &Style, out: &mut Vec<u8>) -> Option<()> {
         let start = out.len();
         match *self {
-            Value::Formatted(text) => out.extend_from_slice(text),
+            Value::Formatted(text) | Value::Json(text) => out.extend_from_slice(text),
             Value::Str(text) => show_str(&String::from_utf8_lossy(text), style, out)?,
             Value::Bytes(bytes) => show_bytes(bytes, style, out)?,
             Value::Bool(value) if matches!(style.kind, "" | "?" | "x?" | "X?") => {

@@ -18,7 +18,17 @@ const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
 fn event(text: &str) -> Event<'_> {
     let (level, destination) = (Level::INFO, Destination::Write);
-    Event { level, destination, target: "test", file: "test.py", line: 7, text: text.as_bytes(), fields: &[] }
+    Event {
+        level,
+        destination,
+        target: "test",
+        file: "test.py",
+        line: 7,
+        text: text.as_bytes(),
+        fields: &[],
+        relayed: None,
+        exception_at: None,
+    }
 }
 
 fn flush(folder: &Path) {

@@ -7,11 +7,12 @@
 //! | finite floats | number, the shortest that is the same float |
 //! | NaN and infinities | `"NaN"`, `"inf"`, `"-inf"` |
 //! | bool | `true`, `false` |
+//! | what its front end gave as JSON | that, if it is; else string |
 //! | char, strings, bytes, what its caller formatted | string |
 //!
 //! An object should have no name twice, and no value is to be lost: a further field of the same name is called `name#2`.
 
-use super::string::{readable, string};
+use super::string::{json, readable, string};
 use crate::flush::append::append_integer;
 use crate::flush::value::Value;
 use crate::record::Field;
@@ -41,6 +42,7 @@ pub(crate) fn named<'a>(field: Field<'a>) -> (&'a [u8], Value<'a>) {
 fn append_value(out: &mut Vec<u8>, value: &Value<'_>) {
     match *value {
         Value::Formatted(bytes) | Value::Str(bytes) | Value::Bytes(bytes) => string(out, bytes),
+        Value::Json(bytes) => json(out, bytes),
         Value::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
         Value::Char(value) => string(out, value.encode_utf8(&mut [0; 4]).as_bytes()),
         Value::F32(value) if value.is_finite() => _ = serde_json::to_writer(out, &value),

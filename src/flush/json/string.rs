@@ -18,6 +18,20 @@ pub(crate) fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
+/// Appends what claims to be JSON: as it is where it is one value in one line, else as a string.
+pub(crate) fn json(out: &mut Vec<u8>, bytes: &[u8]) {
+    let start = out.len();
+    let value = std::str::from_utf8(bytes).ok().filter(|text| !text.contains(|c: char| c < ' '));
+    if value.is_none_or(|text| serde_json::from_str::<serde_json::Value>(text).is_err()) {
+        return string(out, bytes);
+    }
+    out.extend_from_slice(bytes);
+    if !is_plain(bytes) {
+        // Characters beyond ASCII are in strings alone.
+        escape_risky(out, start);
+    }
+}
+
 /// The text, with bytes that are not UTF-8 as `\xff`.
 pub(crate) fn readable(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -52,6 +66,23 @@ fn escape_risky(out: &mut Vec<u8>, start: usize) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_claims_to_be_json_is_checked() {
+        let shown = |text: &str| {
+            let mut out = Vec::new();
+            json(&mut out, text.as_bytes());
+            String::from_utf8(out).expect("UTF-8")
+        };
+        for value in ["null", "[1,{\"a\":null}]", "\"text\"", "-1.5e3", "{}", "12345678901234567890123"] {
+            assert_eq!(shown(value), value);
+        }
+        assert_eq!(shown("{\"a\":\"\u{202e}b\u{7f}\"}"), "{\"a\":\"\\u202eb\\u007f\"}");
+        for hostile in ["", "nul", "1}", "{\"a\":1},\"level\":\"x\"", "[1,\n2]", "NaN", "\u{202e}", "[1", "1 2", &"[".repeat(5000)] {
+            let found: serde_json::Value = serde_json::from_str(&shown(hostile)).expect("a string");
+            assert_eq!(found.as_str(), Some(hostile));
+        }
+    }
 
     fn written(bytes: &[u8]) -> String {
         let mut out = Vec::new();

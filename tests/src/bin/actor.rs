@@ -249,6 +249,8 @@ fn event(text: &str) {
         line: 0,
         text: text.as_bytes(),
         fields: &[],
+        relayed: None,
+        exception_at: None,
     });
 }
 

@@ -34,7 +34,7 @@ pub fn run(mut input: &[u8]) {
 /// Shows a record, and makes sure that the line drives no terminal and forges no other line.
 pub fn show(record: &Record<'_>, site: Option<&Template>, level_name: Option<&str>, ns: u64) {
     let mut line = Vec::new();
-    render::head(&mut line, &mut Stamp::new(true), ns, 4157, record.level, level_name);
+    render::head_of(&mut line, &mut Stamp::new(true), record, ns, 4157, level_name);
     let head = line.len();
     let stamp = std::str::from_utf8(&line).expect("what is no UTF-8 is escaped");
     assert!(stamp.find(char::is_control).is_none() && stamp.matches(']').count() == 2, "{stamp:?}");
