@@ -40,7 +40,7 @@ pub fn path(entry: &Path) -> PathBuf {
 /// # Errors
 /// As open(2), and if something else has its name: a link, a folder, a FIFO.
 pub fn create(entry: &Path) -> io::Result<File> {
-    open::file(&path(entry), OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE, PRIVATE)
+    open::file(&path(entry), OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE, PRIVATE).map(File::from)
 }
 
 /// Reads the attachment; None if there is none, or nothing in it.

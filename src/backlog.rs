@@ -32,6 +32,7 @@ use crate::folder::sync_names;
 use crate::geometry::Geometry;
 use crate::lane::Lane;
 use crate::layout::LaneBlock;
+use crate::kept::{Opened, again_if_lost};
 use crate::mutant::{self, Mutant};
 use crate::segment;
 use crate::sync::{Ordering, fence};
@@ -40,7 +41,6 @@ use crate::sys::{fsize, hooks};
 use crate::sys::words::{file_size_limit, write_words_at};
 use crate::open::{self, PRIVATE};
 use rustix::fs::{OFlags, RenameFlags};
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -176,7 +176,7 @@ impl Backlog {
         let before = mine.used(self.account.slot);
         // First taken, then looked at: of two lanes that reach the limit together, both may be told no, never both yes.
         mine.set(last, before + bytes);
-        let written = if self.used() > self.budget { None } else { Some(self.write(number, lane, state, (first, last))) };
+        let written = if self.used() > self.budget { None } else { Some(again_if_lost(|| self.write(number, lane, state, (first, last)))) };
         if !matches!(written, Some(Ok(()))) {
             mine.set(lane.settled(), before);
             let pause = state.failed.map_or(AGAIN[0], |(_, pause)| AGAIN[1].min(pause * 2));
@@ -279,7 +279,7 @@ impl Backlog {
 }
 
 /// Writes the slots of a chunk at `offset`, from where they stand.
-fn write_slots(file: &File, lane: &Lane<'_>, chunk: (u64, u64), mut offset: u64) -> io::Result<()> {
+fn write_slots(file: &Opened, lane: &Lane<'_>, chunk: (u64, u64), mut offset: u64) -> io::Result<()> {
     let pieces = lane.slot_words(chunk.0, chunk.1);
     let end = offset + pieces.iter().map(|words| size_of_val(*words) as u64).sum::<u64>();
     if file_size_limit().is_some_and(|limit| limit < end) {
@@ -287,7 +287,7 @@ fn write_slots(file: &File, lane: &Lane<'_>, chunk: (u64, u64), mut offset: u64)
     }
     for mut words in pieces {
         while !words.is_empty() {
-            match write_words_at(file, words, offset) {
+            match write_words_at(file.file()?, words, offset) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
                 // Less than a word is no progress; only a disk without any room does that.

@@ -109,11 +109,13 @@ impl HolderView {
 
     /// When the flusher was at work last; None if that cannot be known.
     pub(crate) fn heartbeat(&self) -> Option<u64> {
-        let Some(kept) = &self.kept else {
-            return Holder::read(&self.folder).filter(Holder::may_live).map(|holder| holder.heartbeat_ns);
-        };
-        let text = text_of(self.current(kept)?)?;
-        Some(Holder::parse(&text, Some(kept.identity().inode))?.heartbeat_ns)
+        self.named().map(|holder| holder.heartbeat_ns)
+    }
+
+    /// Who is named as the flusher; None if that cannot be known.
+    pub(crate) fn named(&self) -> Option<Holder> {
+        let Some(kept) = &self.kept else { return Holder::read(&self.folder).filter(Holder::may_live) };
+        Holder::parse(&text_of(self.current(kept)?)?, Some(kept.identity().inode))
     }
 
     /// Whether somebody may be there who flushes.

@@ -11,11 +11,12 @@
 //! A forked child closes what its parent kept, unless it is meant for children too, after the same question.
 
 use crate::sys::hooks;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Stat};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use std::fs::File;
 use std::io;
+use std::ops::Deref;
 use std::os::fd::AsRawFd;
 
 /// Lowest number that is asked for, where the limit allows so many.
@@ -47,46 +48,26 @@ impl Identity {
     }
 }
 
-/// A descriptor of ours.
+/// A descriptor for a moment, which is closed only if it still leads to what it was opened for.
 #[derive(Debug)]
-pub(crate) struct Kept {
-    /// None only while it is dropped.
+pub struct Opened {
+    /// None only where it ends.
     file: Option<File>,
     identity: Identity,
-    /// Its place in the list of what forked children close.
-    listed: Option<usize>,
 }
 
-impl Kept {
-    /// Keeps `file`, under a number that the program's own files do not reach for. Forked children close it.
-    ///
+impl Opened {
     /// # Errors
     /// As fstat(2).
-    pub(crate) fn new(file: impl Into<OwnedFd>) -> io::Result<Kept> {
-        Kept::at_its_number(raise(file.into())?)
-    }
-
-    /// The same under the number that it has.
-    ///
-    /// # Errors
-    /// As fstat(2).
-    pub(crate) fn at_its_number(file: impl Into<OwnedFd>) -> io::Result<Kept> {
-        let mut kept = Kept::identified(file.into())?;
-        kept.listed = kept.file.as_ref().and_then(|file| hooks::close_in_child(file.as_raw_fd(), kept.identity));
-        Ok(kept)
-    }
-
-    /// The same as [`Kept::new`] for one that forked children go on to use.
-    ///
-    /// # Errors
-    /// As fstat(2).
-    pub(crate) fn for_children_too(file: impl Into<OwnedFd>) -> io::Result<Kept> {
-        Kept::identified(raise(file.into())?)
-    }
-
-    fn identified(file: OwnedFd) -> io::Result<Kept> {
-        let file = File::from(file);
-        Ok(Kept { identity: Identity::behind(&file)?, file: Some(file), listed: None })
+    pub(crate) fn new(file: OwnedFd) -> io::Result<Opened> {
+        match Identity::behind(&file) {
+            Ok(identity) => Ok(Opened { file: Some(file.into()), identity }),
+            Err(error) => {
+                // Whose number it is by now cannot be told.
+                std::mem::forget(file);
+                Err(error)
+            }
+        }
     }
 
     /// What it was opened for.
@@ -99,12 +80,53 @@ impl Kept {
     /// # Errors
     /// EBADF where the descriptor is lost, see [`is_lost`]; everything else as fstat(2), which says nothing of that.
     pub(crate) fn file(&self) -> io::Result<&File> {
-        let file = self.file.as_ref().ok_or(Errno::BADF)?;
-        if Identity::behind(file)? == self.identity { Ok(file) } else { Err(Errno::BADF.into()) }
+        if Identity::behind(&**self)? == self.identity { Ok(self) } else { Err(Errno::BADF.into()) }
     }
 }
 
-impl Drop for Kept {
+impl Deref for Opened {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        self.file.as_ref().expect("taken only where it ends")
+    }
+}
+
+impl AsFd for Opened {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        (**self).as_fd()
+    }
+}
+
+impl io::Read for Opened {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file()?.read(buffer)
+    }
+}
+
+impl io::Write for Opened {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file()?.flush()
+    }
+}
+
+impl From<Opened> for File {
+    fn from(mut opened: Opened) -> File {
+        opened.file.take().expect("taken only where it ends")
+    }
+}
+
+impl From<Opened> for OwnedFd {
+    fn from(opened: Opened) -> OwnedFd {
+        File::from(opened).into()
+    }
+}
+
+impl Drop for Opened {
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
         // A lock that is not closed is held for ever, so an error is no answer yet.
@@ -116,6 +138,69 @@ impl Drop for Kept {
             // The number is somebody else's by now, or nobody's.
             std::mem::forget(file);
         }
+    }
+}
+
+/// A descriptor of ours.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// None only while it is dropped.
+    file: Option<Opened>,
+    /// Its place in the list of what forked children close.
+    listed: Option<usize>,
+}
+
+impl Kept {
+    /// Keeps `file`, under a number that the program's own files do not reach for. Forked children close it.
+    ///
+    /// # Errors
+    /// As fstat(2).
+    pub(crate) fn new(file: impl Into<OwnedFd>) -> io::Result<Kept> {
+        Ok(Kept::listed(raise(file.into())?))
+    }
+
+    /// The same under the number that it has.
+    ///
+    /// # Errors
+    /// As fstat(2).
+    pub(crate) fn at_its_number(file: impl Into<OwnedFd>) -> io::Result<Kept> {
+        Ok(Kept::listed(Opened::new(file.into())?))
+    }
+
+    fn listed(file: Opened) -> Kept {
+        let listed = hooks::close_in_child(file.as_raw_fd(), file.identity);
+        Kept { file: Some(file), listed }
+    }
+
+    /// The same as [`Kept::new`] for one that forked children go on to use.
+    ///
+    /// # Errors
+    /// As fstat(2).
+    pub(crate) fn for_children_too(file: impl Into<OwnedFd>) -> io::Result<Kept> {
+        Ok(Kept { file: Some(raise(file.into())?), listed: None })
+    }
+
+    fn opened(&self) -> &Opened {
+        self.file.as_ref().expect("taken only where it ends")
+    }
+
+    /// What it was opened for.
+    pub(crate) fn identity(&self) -> Identity {
+        self.opened().identity
+    }
+
+    /// The file, for the very next system call.
+    ///
+    /// # Errors
+    /// As [`Opened::file`].
+    pub(crate) fn file(&self) -> io::Result<&File> {
+        self.opened().file()
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        drop(self.file.take());
         // Not before: a child that is forked in between would keep it.
         self.listed.inspect(|place| hooks::forget_in_child(*place));
     }
@@ -126,30 +211,39 @@ pub(crate) fn is_lost(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EBADF)
 }
 
+/// Does what opens a file and uses it, and does it again where somebody closed it in between.
+///
+/// # Errors
+/// What `work` ends with.
+pub(crate) fn again_if_lost<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let mut done = work();
+    for _ in 1..ASKED_MAX {
+        if !done.as_ref().is_err_and(is_lost) {
+            break;
+        }
+        done = work();
+    }
+    done
+}
+
 /// Moves a descriptor to a higher number, as long as the limit allows it. The lower one is closed only if it still leads to the
 /// same.
 ///
 /// # Errors
-/// As fstat(2).
-pub(crate) fn raise(fd: OwnedFd) -> io::Result<OwnedFd> {
+/// As fstat(2), and EBADF where somebody has closed it meanwhile.
+pub(crate) fn raise(fd: OwnedFd) -> io::Result<Opened> {
     let number = NUMBER_MIN.min(hooks::descriptors_max().unwrap_or(NUMBER_MIN) / 2) as i32;
-    if fd.as_raw_fd() >= number {
-        return Ok(fd);
+    let low = Opened::new(fd)?;
+    if low.as_raw_fd() >= number {
+        return Ok(low);
     }
-    let high = match fcntl_dupfd_cloexec(&fd, number) {
-        Ok(high) => high,
-        Err(Errno::BADF) => {
-            // Somebody closed it, and the number may be a file of the program's by the time we would.
-            std::mem::forget(fd);
-            return Err(Errno::BADF.into());
+    match fcntl_dupfd_cloexec(&low, number) {
+        Err(Errno::BADF) => Err(Errno::BADF.into()),
+        Err(_) => Ok(low),
+        Ok(high) => {
+            let high = Opened::new(high)?;
+            // Else the number was a file of the program's by then.
+            if high.identity == low.identity { Ok(high) } else { Err(Errno::BADF.into()) }
         }
-        Err(_) => return Ok(fd),
-    };
-    let identity = Identity::behind(&high)?;
-    if Identity::behind(&fd).is_ok_and(|found| found == identity) {
-        hooks::close(fd);
-    } else {
-        std::mem::forget(fd);
     }
-    Ok(high)
 }

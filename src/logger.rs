@@ -617,11 +617,13 @@ impl Logger {
 
     /// What was waited for in vain.
     fn flush_timeout(&self, waited: Duration) -> Error {
-        let flusher = match Holder::read(&self.folder).filter(Holder::may_live) {
+        let flusher = match self.holder.named().filter(|_| self.holder.may_live()) {
             None => "nobody flushes the folder: start `lastwords flush`, or a process that may flush".to_owned(),
             Some(holder) => {
                 let ms = clock::boottime_ns().saturating_sub(holder.heartbeat_ns) / 1_000_000;
-                let state = standstill(&holder).map_or_else(String::new, |state| format!("; it is {state}"));
+                // A process that never flushes may live in a sandbox in which opening a file ends it.
+                let state = if self.builder.flushes() { standstill(&holder) } else { None };
+                let state = state.map_or_else(String::new, |state| format!("; it is {state}"));
                 format!("its flusher is pid {}, whose last pass was {ms} ms ago{state}", holder.process.pid)
             }
         };

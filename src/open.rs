@@ -15,12 +15,12 @@
 //!
 //! Only what is read of the system as a whole at once, in `/proc` for instance, is read by `std`.
 
-use crate::kept::{Identity, Kept, is_lost, raise};
+use crate::kept::{Identity, Kept, Opened, is_lost, raise};
 use crate::mutant::{self, Mutant};
 use crate::owner::{self, Acting};
-use crate::sys::hooks::leaked;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, RenameFlags, Stat, StatFs};
+use crate::sys::hooks::{self, leaked};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RawDir, RenameFlags, Stat, StatFs};
 #[cfg(feature = "flusher")]
 use rustix::fs::{Timespec, Timestamps};
 use rustix::io::Errno;
@@ -38,6 +38,8 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 const STANDARD_ERROR: i32 = 2;
 /// Tries to open what is exchanged all the time.
 const TRIES: u32 = 8;
+/// Bytes of a folder's list that are read at once.
+const LIST_BUFFER: usize = 32 << 10;
 /// Flags of every file that is opened.
 const ALWAYS: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 /// Flags of a folder.
@@ -151,7 +153,7 @@ const LINKS_MAX: u32 = 40;
 ///
 /// # Errors
 /// As open(2).
-pub(crate) fn walk(path: &Path) -> io::Result<(File, Option<PathBuf>)> {
+pub(crate) fn walk(path: &Path) -> io::Result<(Opened, Option<PathBuf>)> {
     let component = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut rest: Vec<OsString> = path.iter().rev().map(OsString::from).collect();
     let (mut at, mut way) = (rustix::fs::open("/", component | OFlags::DIRECTORY, Mode::empty())?, PathBuf::from("/"));
@@ -177,7 +179,7 @@ pub(crate) fn walk(path: &Path) -> io::Result<(File, Option<PathBuf>)> {
             _ => return Err(Errno::NOTDIR.into()),
         }
     }
-    Ok((File::from(at), others))
+    Ok((Opened::new(at)?, others))
 }
 
 /// Whether everybody may change all names in a folder.
@@ -223,13 +225,12 @@ fn resolve<T>(path: &Path, work: impl FnOnce(BorrowedFd<'_>, &Path) -> rustix::i
 ///
 /// # Errors
 /// As open(2).
-pub(crate) fn folder(path: &Path) -> io::Result<File> {
+pub(crate) fn folder(path: &Path) -> io::Result<Opened> {
     let _acting = acting_in(Some(path));
-    let opened = match descriptor_of(Some(path))? {
+    match descriptor_of(Some(path))? {
         Some(held) => open_at(held, Path::new("."), FOLDER, Mode::empty()),
         None => open_at(CWD, path, FOLDER, Mode::empty()),
-    };
-    opened.map(File::from)
+    }
 }
 
 /// Opens the root folder under the lowest number that is none of the standard streams', and so of use to whoever it is given
@@ -238,25 +239,20 @@ pub(crate) fn folder(path: &Path) -> io::Result<File> {
 /// # Errors
 /// As open(2).
 #[cfg(feature = "flusher")]
-pub(crate) fn low() -> io::Result<OwnedFd> {
+pub(crate) fn low() -> io::Result<Opened> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let opened = rustix::fs::open("/", flags, Mode::empty())?;
+    let opened = Opened::new(rustix::fs::open("/", flags, Mode::empty())?)?;
     if opened.as_raw_fd() > STANDARD_ERROR {
         return Ok(opened);
     }
-    Ok(rustix::io::fcntl_dupfd_cloexec(opened, STANDARD_ERROR + 1)?)
+    Opened::new(rustix::io::fcntl_dupfd_cloexec(opened, STANDARD_ERROR + 1)?)
 }
 
 /// Opens something, holding the numbers of the standard streams as long as nobody has them, and moves it to a number that the
 /// program's own files do not reach for. Another thread that closes what it does not know may have closed the number
 /// meanwhile and got it for a file of its own: what was opened is compared with what has the name.
-fn open_at(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
-    let mut held = Vec::new();
-    while let Ok(lowest) = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        && lowest.as_raw_fd() <= STANDARD_ERROR
-    {
-        held.push(lowest);
-    }
+fn open_at(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io::Result<Opened> {
+    let _held = hold_standard_streams();
     for _ in 0..TRIES {
         let opened = raise(rustix::fs::openat(folder, path, flags | ALWAYS, mode)?)?;
         let found = rustix::fs::fstat(&opened)?;
@@ -276,11 +272,23 @@ fn open_at(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io
     Err(io::Error::other("something else takes its name, or its descriptor, all the time"))
 }
 
+/// Takes the numbers of standard streams that are closed.
+fn hold_standard_streams() -> Vec<Opened> {
+    let mut held = Vec::new();
+    while !(0..=STANDARD_ERROR).all(hooks::is_open)
+        && let Ok(lowest) = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        && let Ok(lowest) = Opened::new(lowest)
+    {
+        held.push(lowest);
+    }
+    held
+}
+
 /// Opens a regular file; `mode` is what it is made with.
 ///
 /// # Errors
 /// As open(2), and if it is no regular file.
-pub(crate) fn file(path: &Path, flags: OFlags, mode: Mode) -> io::Result<File> {
+pub(crate) fn file(path: &Path, flags: OFlags, mode: Mode) -> io::Result<Opened> {
     let file = resolve_open(path, flags, mode)?;
     match Identity::behind(&file)?.kind {
         FileType::RegularFile => Ok(file),
@@ -292,7 +300,7 @@ pub(crate) fn file(path: &Path, flags: OFlags, mode: Mode) -> io::Result<File> {
 ///
 /// # Errors
 /// As [`file`].
-pub(crate) fn to_read(path: &Path) -> io::Result<File> {
+pub(crate) fn to_read(path: &Path) -> io::Result<Opened> {
     file(path, OFlags::RDONLY, Mode::empty())
 }
 
@@ -300,7 +308,7 @@ pub(crate) fn to_read(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// As open(2), and if it is no FIFO.
-pub(crate) fn fifo(path: &Path) -> io::Result<File> {
+pub(crate) fn fifo(path: &Path) -> io::Result<Opened> {
     let file = resolve_open(path, OFlags::RDWR, Mode::empty())?;
     match Identity::behind(&file)?.kind {
         FileType::Fifo => Ok(file),
@@ -308,13 +316,12 @@ pub(crate) fn fifo(path: &Path) -> io::Result<File> {
     }
 }
 
-fn resolve_open(path: &Path, flags: OFlags, mode: Mode) -> io::Result<File> {
+fn resolve_open(path: &Path, flags: OFlags, mode: Mode) -> io::Result<Opened> {
     let _acting = acting_in(path.parent());
-    let opened = match (descriptor_of(path.parent())?, path.file_name()) {
+    match (descriptor_of(path.parent())?, path.file_name()) {
         (Some(folder), Some(name)) => open_at(folder, Path::new(name), flags, mode),
         _ => open_at(CWD, path, flags, mode),
-    };
-    opened.map(File::from)
+    }
 }
 
 fn in_words(kind: FileType) -> &'static str {
@@ -333,14 +340,13 @@ fn in_words(kind: FileType) -> &'static str {
 ///
 /// # Errors
 /// As open(2); not every file system can.
-pub(crate) fn nameless(path: &Path) -> io::Result<File> {
+pub(crate) fn nameless(path: &Path) -> io::Result<Opened> {
     let _acting = acting_in(Some(path));
     let (flags, here) = (OFlags::RDWR | OFlags::TMPFILE, Path::new("."));
-    let opened = match descriptor_of(Some(path))? {
+    match descriptor_of(Some(path))? {
         Some(held) => open_at(held, here, flags, PRIVATE),
         None => open_at(CWD, path, flags, PRIVATE),
-    };
-    opened.map(File::from)
+    }
 }
 
 /// Gives a nameless file a name, which nothing may have.
@@ -508,9 +514,18 @@ pub(crate) fn make_fifo(path: &Path) -> io::Result<()> {
 /// # Errors
 /// As open(2) and readdir(3).
 pub(crate) fn list(path: &Path) -> io::Result<Vec<OsString>> {
-    let entries = Dir::new(folder(path)?)?;
+    names(&*folder(path)?)
+}
+
+/// Names of all that is in a folder that is open.
+///
+/// # Errors
+/// As readdir(3).
+pub(crate) fn names(folder: &File) -> io::Result<Vec<OsString>> {
+    let mut buffer = Vec::with_capacity(LIST_BUFFER);
+    let mut entries = RawDir::new(folder, buffer.spare_capacity_mut());
     let mut names = Vec::new();
-    for entry in entries {
+    while let Some(entry) = entries.next() {
         let name = entry?.file_name().to_owned().into_bytes();
         if name != b"." && name != b".." {
             names.push(OsString::from_vec(name));

@@ -24,7 +24,9 @@
 use crate::error::{Error, Result};
 use crate::kept::Kept;
 use crate::mutant::{self, Mutant};
+use crate::open;
 use rustix::process::{Pid, test_kill_process};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -217,6 +219,11 @@ pub(crate) fn read(path: impl AsRef<Path>) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// Lists what the kernel shows in a folder of `/proc`, as [`read`] reads a file there.
+pub(crate) fn list(path: impl AsRef<Path>) -> io::Result<Vec<OsString>> {
+    open::names(Kept::for_children_too(File::open(path)?)?.file()?)
+}
+
 /// Reads pid, state and start time. The command name may contain anything, so fields are counted from its last
 /// parenthesis.
 fn stat(pid: &str) -> io::Result<Stat> {
@@ -238,8 +245,7 @@ fn stat(pid: &str) -> io::Result<Stat> {
 
 /// A leader that left with pthread_exit is a zombie while its other threads run on. What cannot be read proves nothing.
 fn is_alone(pid: u32) -> bool {
-    let threads: io::Result<Vec<_>> = fs::read_dir(format!("/proc/{pid}/task")).and_then(Iterator::collect);
-    threads.is_ok_and(|threads| threads.len() <= 1)
+    list(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.len() <= 1)
 }
 
 /// A boot id that could not be read.

@@ -35,6 +35,7 @@ use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::full::FullPolicy;
 use crate::geometry::{Geometry, LANE_BLOCK};
+use crate::kept::Opened;
 use crate::layout::{
     ANCHORS, AnchorCell, Control, FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, closed, encoding, entry_kind,
 };
@@ -49,7 +50,6 @@ use crate::filter::Filter;
 use crate::level::Level;
 use crate::table::{COMMAND_ID, CallSite, ENTRY_MAX, LevelName, split_entry_word};
 use rustix::fs::{Mode, OFlags};
-use std::fs::File;
 use std::io;
 use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
@@ -70,9 +70,9 @@ pub trait Source {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 }
 
-impl Source for File {
+impl Source for Opened {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        FileExt::read_at(self, buffer, offset)
+        FileExt::read_at(self.file()?, buffer, offset)
     }
 }
 
@@ -87,7 +87,7 @@ impl Source for Vec<u8> {
 
 /// A ring opened for reading.
 #[derive(Debug)]
-pub struct RingReader<S = File> {
+pub struct RingReader<S = Opened> {
     source: S,
     path: PathBuf,
     /// The ring's entry in its folder, beside which its spill files are.
@@ -98,7 +98,7 @@ pub struct RingReader<S = File> {
     geometry: Geometry,
 }
 
-impl RingReader<File> {
+impl RingReader<Opened> {
     /// Opens the ring file at `path`, without following a symbolic link and without blocking on a FIFO.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl RingReader<File> {
 }
 
 /// Opens a ring's file, as [`RingReader::open`] says.
-pub(crate) fn open_file(path: &Path) -> Result<File> {
+pub(crate) fn open_file(path: &Path) -> Result<Opened> {
     // The flusher's words are written by pwrite; a tool that only reads may lack the permission to write. No error that
     // passes leads to a file that cannot be written: it would be that for as long as it is open. Folders are told below.
     let forbidden =

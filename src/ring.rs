@@ -16,7 +16,7 @@ use crate::layout::{
     APP_MAX, Control, FORMAT_VERSION, LaneBlock, MAGIC, ROLE_MAX, RingHeader, closed, lane_kind, ring_flag,
 };
 use crate::filter::{self, Filter};
-use crate::kept::{Identity, Kept};
+use crate::kept::{Identity, Kept, Opened};
 use crate::level::Level;
 use crate::nameless::Nameless;
 use crate::open::{self, PRIVATE};
@@ -385,7 +385,7 @@ impl Ring {
     }
 
     /// Its file. No descriptor of it is kept.
-    fn open_again(&self) -> Result<File> {
+    fn open_again(&self) -> Result<Opened> {
         let file = open::file(&self.path, OFlags::RDWR, Mode::empty()).map_err(Error::io("open the ring", &self.path))?;
         if Identity::behind(&file).map_err(Error::io("look at the ring", &self.path))? != self.identity {
             let why = io::Error::other("another file has taken its name");

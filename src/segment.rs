@@ -5,6 +5,7 @@
 //! `(s - first) * record size`. There is no header, and nothing in a name or a length is believed: each slot proves
 //! itself by its checksum, whose key is the ring's UUID and the lane's number. What `backlog.rs` writes is read here.
 
+use crate::kept::{Opened, again_if_lost};
 use crate::decode::{SlotState, classify};
 use crate::folder::stem;
 use crate::geometry::Geometry;
@@ -12,7 +13,6 @@ use crate::open;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::ffi::OsString;
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -149,7 +149,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// Opens a segment for reading; None if its name leads to nothing that can be one.
-fn open_segment(path: &Path) -> io::Result<Option<File>> {
+fn open_segment(path: &Path) -> io::Result<Option<Opened>> {
     use Errno as E;
     // None where it is no regular file. Whatever else may fail, a descriptor that is not to be had for instance, says nothing
     // of the segment.
@@ -167,7 +167,7 @@ fn open_segment(path: &Path) -> io::Result<Option<File>> {
 pub(crate) struct LaneSegments {
     segments: Vec<Segment>,
     /// The one that was read last.
-    open: Option<(usize, File)>,
+    open: Option<(usize, Opened)>,
     size: usize,
     key: u64,
 }
@@ -245,21 +245,27 @@ impl LaneSegments {
 
     /// Reads slots from `sequence` on, and returns how many whole ones there were.
     fn read(&mut self, index: usize, sequence: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.open.as_ref().is_none_or(|(open, _)| *open != index) {
-            let Some(file) = open_segment(&self.segments[index].path)? else { return Ok(0) };
-            self.open = Some((index, file));
-        }
-        let Some((_, file)) = &self.open else { return Ok(0) };
+        again_if_lost(|| self.read_once(index, sequence, buffer))
+    }
+
+    fn read_once(&mut self, index: usize, sequence: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        // One that fails is not kept.
+        let file = match self.open.take().filter(|(open, _)| *open == index) {
+            Some((_, file)) => Some(file),
+            None => open_segment(&self.segments[index].path)?,
+        };
+        let Some(file) = file else { return Ok(0) };
         let start = (sequence - self.segments[index].first) * self.size as u64;
         let mut done = 0;
         while done < buffer.len() {
-            match file.read_at(&mut buffer[done..], start + done as u64) {
+            match file.file()?.read_at(&mut buffer[done..], start + done as u64) {
                 Ok(0) => break,
                 Ok(count) => done += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
+        self.open = Some((index, file));
         Ok(done / self.size)
     }
 }

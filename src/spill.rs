@@ -5,6 +5,7 @@
 //! file; a producer that overwrites a record removes that record's file; whatever remains goes with the ring. The
 //! name is made of the ring's own name and a number, never of bytes that a record holds.
 
+use crate::kept::again_if_lost;
 use crate::checksum::checksum;
 use crate::folder::stem;
 use crate::layout::encoding;
@@ -17,9 +18,8 @@ use rustix::fs::OFlags;
 use std::collections::VecDeque;
 use std::fmt;
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -92,13 +92,17 @@ impl SpillReference {
     /// # Errors
     /// If the file is missing, no regular file, or not what the record says.
     pub fn read(&self, ring: &Path) -> io::Result<Vec<u8>> {
-        let file = open::to_read(&path(ring, self.number))?;
+        again_if_lost(|| self.read_once(ring))
+    }
+
+    fn read_once(&self, ring: &Path) -> io::Result<Vec<u8>> {
+        let mut file = open::to_read(&path(ring, self.number))?;
         let damaged = || io::Error::from(io::ErrorKind::InvalidData);
         if file.metadata()?.len() != self.length {
             return Err(damaged());
         }
         let mut bytes = vec![0; self.length as usize];
-        file.read_exact_at(&mut bytes, 0)?;
+        file.read_exact(&mut bytes)?;
         if checksum(&bytes) == self.checksum { Ok(bytes) } else { Err(damaged()) }
     }
 }
@@ -199,8 +203,7 @@ impl SpillWriter {
             number
         };
         let path = path(&self.ring, number);
-        if !mutant::is(Mutant::SpillLate) && write_file(&path, body).is_err() {
-            let _ = open::remove(&path);
+        if !mutant::is(Mutant::SpillLate) && again_if_lost(|| write_file(&path, body)).is_err() {
             return None;
         }
         Some(SpillReference { number, length: body.len() as u64, checksum: checksum(body), encoding })
@@ -256,7 +259,7 @@ impl SpillWriter {
 fn write_file(path: &Path, body: &[u8]) -> io::Result<()> {
     let mut file = open::file(path, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, PRIVATE)?;
     // The limit may have been lowered since it was looked at.
-    fsize::without_signal(|| file.write_all(body))
+    fsize::without_signal(|| file.write_all(body)).inspect_err(|_| drop(open::remove(path)))
 }
 
 #[cfg(test)]

@@ -58,10 +58,12 @@ def setup_logger(
     dev_mode: bool = False,
     *,
     console: bool | None = None,
+    root: bool = False,
     **settings: Any,
 ) -> logging.Logger:
-    """Sets up the logger of a role, and returns it."""
-    logger = logging.getLogger(process_type)
+    """Sets up the logger of a role, and returns it; with ``root``, the root logger has the handlers and the level."""
+    named = logging.getLogger(process_type)
+    logger = logging.getLogger() if root else named
     ring = None if dev_mode else RingHandler(process_type, log_dir, **settings)
     for handler in [handler for handler in logger.handlers if isinstance(handler, (RingHandler, ConsoleHandler))]:
         logger.removeHandler(handler)
@@ -70,9 +72,10 @@ def setup_logger(
         logger.addHandler(ring)
     if dev_mode or console is not False:
         logger.addHandler(ConsoleHandler())
-    logger.propagate = False
+    if not root:
+        logger.propagate = False
     logger.setLevel(log_level)
-    return logger
+    return named
 
 
 def get_logger(role: str) -> logging.Logger:

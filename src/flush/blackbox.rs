@@ -17,6 +17,7 @@ use crate::layout::ring_flag;
 use crate::mutant::{self, Mutant};
 use crate::nameless::Nameless;
 use crate::open;
+use crate::flush::ringfile::RingFile;
 use crate::reader::RingReader;
 use crate::ring::hex;
 use chrono::DateTime;
@@ -47,7 +48,7 @@ impl BlackBox {
     /// # Errors
     /// What [`RingReader::open`] says, and [`Error::Io`] if the ring cannot be read.
     pub fn open(ring: &Path) -> Result<BlackBox> {
-        BlackBox::new(RingReader::open(ring)?)
+        BlackBox::new(RingReader::reopening(ring)?)
     }
 
     /// The same of the ring of this name in `folder`, with the files beside its entry there, wherever its memory is.
@@ -55,10 +56,10 @@ impl BlackBox {
     /// # Errors
     /// As [`BlackBox::open`].
     pub fn open_in(folder: &Folder, name: &str) -> Result<BlackBox> {
-        BlackBox::new(RingReader::open_in(folder, name)?)
+        BlackBox::new(RingReader::reopening_in(folder, name)?)
     }
 
-    fn new(reader: RingReader) -> Result<BlackBox> {
+    fn new(reader: RingReader<RingFile>) -> Result<BlackBox> {
         let mut recovery = Recovery::new(Scope::Everything);
         recovery.add(Ok(reader), None);
         if let Some(error) = recovery.refused.pop() {

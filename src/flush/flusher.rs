@@ -47,9 +47,9 @@ const REFRESH: Duration = Duration::from_millis(500);
 const SLEEP_FAILED: Duration = Duration::from_millis(100);
 /// Passes of a single drain that fail, one after the other, before it gives up.
 const FAILURES_MAX: u32 = 3;
-/// Passes of a single drain that find nothing more, before it ends: processes that cannot be seen are looked at twice,
-/// a second apart.
-const LAST_LOOKS: Duration = Duration::from_millis(1200);
+/// How long a single drain goes on after the last pass that found something: processes that cannot be seen are looked at
+/// twice, a second apart, and every half second.
+const LAST_LOOKS: Duration = Duration::from_secs(2);
 
 /// Smallest file size limit under which a process flushes, in bytes: journal entries and log files stay below it.
 const FILE_SIZE_MIN: u64 = 1 << 20;
@@ -180,7 +180,7 @@ impl Flusher {
     /// What the journal or a log file said.
     pub fn drain_once(&mut self) -> Result<Pass> {
         let mut total = Pass::default();
-        let (start, mut failures) = (std::time::Instant::now(), 0);
+        let (mut found, mut failures) = (std::time::Instant::now(), 0);
         loop {
             let pass = match self.drain.pass() {
                 Ok(pass) => pass,
@@ -206,7 +206,10 @@ impl Flusher {
                 continue;
             }
             failures = 0;
-            let undecided = self.drain.has_undecided_rings() && start.elapsed() < LAST_LOOKS
+            if pass.records > 0 || pass.removed > 0 {
+                found = std::time::Instant::now();
+            }
+            let undecided = self.drain.has_undecided_rings() && found.elapsed() < LAST_LOOKS
                 || self.drain.has_lanes_left();
             if pass.records == 0 && pass.removed == 0 && !pass.waiting && !undecided {
                 break;

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::holder::{Holder, NOBODY};
-use crate::kept::{Identity, Kept, is_lost};
+use crate::kept::{Identity, Kept, Opened, is_lost};
 use crate::nameless::Temporary;
 use crate::open::{self, PRIVATE};
 use crate::ring::hex;
@@ -54,7 +54,7 @@ impl LockFile {
     }
 
     /// None if the file has lost its name since it was opened.
-    fn new(file: File, path: &Path) -> Result<Option<LockFile>> {
+    fn new(file: Opened, path: &Path) -> Result<Option<LockFile>> {
         let map = KeptFile::new(&file).ok();
         let lock = Kept::new(file).map_err(opening(path))?;
         let text = match open::file(path, OFlags::RDWR, Mode::empty()) {

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::flush::lines;
 use crate::flush::rotation::path_of;
 use crate::folder::{Folder, JSON_ENDING};
-use crate::kept::{Kept, is_lost};
+use crate::kept::{Kept, Opened, is_lost};
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
 use crate::open::{self, PRIVATE};
@@ -113,7 +113,7 @@ impl LogFile {
     }
 
     /// None if the file is not what it was a moment ago.
-    fn of(path: &Path, cut_off: &'static [u8], file: File, event: Option<Event>) -> Result<Option<LogFile>> {
+    fn of(path: &Path, cut_off: &'static [u8], file: Opened, event: Option<Event>) -> Result<Option<LogFile>> {
         let metadata = file.metadata().map_err(Error::io("look at the log file", path))?;
         let size = metadata.len();
         let mut last = [b'\n'];
@@ -363,7 +363,7 @@ impl LogFile {
         if (found.dev(), found.ino()) != self.identity {
             return Err(Error::io("write", &self.path)(io::Error::other("another file has taken its name")));
         }
-        file.write_all_at(bytes, offset).map_err(Error::io("write", &self.path))?;
+        file.file().and_then(|file| file.write_all_at(bytes, offset)).map_err(Error::io("write", &self.path))?;
         self.size = self.size.max(offset + bytes.len() as u64);
         self.unsynced = true;
         self.needs_newline = false;
@@ -405,7 +405,7 @@ pub(crate) fn create_if_missing(folder: &Folder, log: &str) -> Result<()> {
     }
 }
 
-fn open_to_append(path: &Path) -> io::Result<File> {
+fn open_to_append(path: &Path) -> io::Result<Opened> {
     open::file(path, OFlags::RDWR | OFlags::CREATE | OFlags::APPEND, PRIVATE)
 }
 

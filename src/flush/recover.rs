@@ -14,9 +14,11 @@ use crate::flush::witness;
 use crate::folder::{Folder, role_of};
 use crate::layout::lane_kind;
 use crate::open;
+use crate::flush::ringfile::RingFile;
 use crate::reader::{Closed, ControlSnapshot, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source};
 use crate::record::Record;
 use crate::{segment, spill};
+use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -42,7 +44,7 @@ pub(crate) fn rendered_max<S: Source>(reader: &RingReader<S>) -> Result<u64> {
 /// A ring whose unwritten records can be read.
 #[derive(Debug)]
 pub struct RecoveredRing {
-    reader: RingReader,
+    reader: RingReader<RingFile>,
     timeline: Timeline,
     lanes: Vec<LaneRead>,
     report: RingReport,
@@ -171,7 +173,7 @@ impl Recovery {
                 self.refused.push(Error::not_a_ring(&folder.rings().join(&name), why));
                 continue;
             }
-            match RingReader::open_in(folder, &name) {
+            match RingReader::reopening_in(folder, &name) {
                 Err(error @ Error::Io { .. }) if error.is_not_found() => {
                     // The flusher may have removed it since it was listed.
                     if UnseenRing::look(folder, &name)?.is_some() {
@@ -186,10 +188,10 @@ impl Recovery {
 
     /// Adds one ring file. What cannot be read is listed in `refused`.
     pub fn add_file(&mut self, path: &Path) {
-        self.add(RingReader::open(path), None);
+        self.add(RingReader::reopening(path), None);
     }
 
-    pub(crate) fn add(&mut self, opened: Result<RingReader>, journal: Option<&Entry>) {
+    pub(crate) fn add(&mut self, opened: Result<RingReader<RingFile>>, journal: Option<&Entry>) {
         match opened.and_then(|reader| RecoveredRing::new(reader, journal, self.scope)) {
             Ok(ring) => self.rings.push(ring),
             Err(error) => self.refused.push(error),
@@ -254,7 +256,7 @@ fn describe(verdict: Verdict, closed: Closed, fatal: Option<u32>, status: Option
 }
 
 impl RecoveredRing {
-    pub(crate) fn reader(&self) -> &RingReader {
+    pub(crate) fn reader(&self) -> &RingReader<RingFile> {
         &self.reader
     }
 
@@ -278,9 +280,9 @@ impl RecoveredRing {
         Ok(newest)
     }
 
-    fn new(reader: RingReader, journal: Option<&Entry>, scope: Scope) -> Result<RecoveredRing> {
-        let found = reader.source().metadata().map_err(Error::io("look at the ring", reader.path()))?;
-        let evidence = Evidence::collect(reader.source(), found.ino(), reader.process())
+    fn new(reader: RingReader<RingFile>, journal: Option<&Entry>, scope: Scope) -> Result<RecoveredRing> {
+        let found = reader.source().with(File::metadata).map_err(Error::io("look at the ring", reader.path()))?;
+        let evidence = reader.source().with(|file| Evidence::collect(file, found.ino(), reader.process()))
             .map_err(Error::io("look at the lock of", reader.path()))?;
         let verdict = evidence.verdict();
         let control = reader.control()?;
@@ -390,7 +392,7 @@ impl RecoveredRing {
     }
 }
 
-fn journaled_position(journal: Option<&Entry>, reader: &RingReader, number: usize) -> Option<Position> {
+fn journaled_position(journal: Option<&Entry>, reader: &RingReader<RingFile>, number: usize) -> Option<Position> {
     journal?.changes.iter().find_map(|change| match change {
         Change::Position { uuid, lane, words, .. } if *uuid == reader.header().uuid && *lane as usize == number => {
             Some(Position::from_words(words))

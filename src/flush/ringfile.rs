@@ -2,9 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
-use crate::kept::{Identity, Kept, is_lost};
+use crate::kept::{Identity, Kept, is_lost, again_if_lost};
 use crate::open;
-use crate::reader::{Source, open_file};
+use crate::folder::Folder;
+use crate::reader::{RingReader, Source, open_file};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
@@ -112,8 +113,12 @@ impl RingFile {
         self.with(|file| write_within(file, bytes, offset))
     }
 
-    /// Does something with the open file.
-    pub(crate) fn with<T>(&self, work: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
+    /// Does something with the open file, again where somebody closed it meanwhile.
+    pub(crate) fn with<T>(&self, mut work: impl FnMut(&File) -> io::Result<T>) -> io::Result<T> {
+        again_if_lost(|| self.with_once(&mut work))
+    }
+
+    fn with_once<T>(&self, work: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
         if let Some(kept) = &*self.file.borrow() {
             match kept.file() {
                 Err(error) if is_lost(&error) => {}
@@ -125,6 +130,18 @@ impl RingFile {
             return Err(io::Error::other("another file has taken its name"));
         }
         work(self.file.borrow_mut().insert(kept).file()?)
+    }
+}
+
+impl RingReader<RingFile> {
+    /// As [`RingReader::open`], for a reader whose file is opened again where somebody closes it.
+    pub(crate) fn reopening(path: &Path) -> Result<RingReader<RingFile>> {
+        Ok(RingReader::new(RingFile::open(path, true)?, path)?.with_backlog_beside(path))
+    }
+
+    /// As [`RingReader::open_in`], likewise.
+    pub(crate) fn reopening_in(folder: &Folder, name: &str) -> Result<RingReader<RingFile>> {
+        Ok(RingReader::reopening(&folder.ring_path(name))?.with_entry(folder.rings().join(name)))
     }
 }
 

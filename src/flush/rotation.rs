@@ -152,7 +152,7 @@ pub fn end_rotated_lines(folder: &Folder, log: &str, keep: u32) -> Result<()> {
             file.read_exact_at(&mut last, size - 1).map_err(Error::io("read the log file", &path))?;
         }
         if last != [b'\n'] {
-            file.write_all_at(cut_off(log), size).map_err(Error::io("write", &path))?;
+            file.file().and_then(|file| file.write_all_at(cut_off(log), size)).map_err(Error::io("write", &path))?;
         }
     }
     Ok(())

@@ -2,7 +2,6 @@
 
 use crate::holder::Holder;
 use crate::process::{self, ProcessState};
-use std::fs;
 use std::path::Path;
 
 /// Names of the threads that flush within a program; a tool does it on its main thread.
@@ -35,8 +34,8 @@ impl Standstill {
             return Some(Standstill::Frozen);
         }
         let mut states = vec![state(&process::read(folder.join("stat")).ok()?)];
-        let threads = fs::read_dir(folder.join("task")).into_iter().flatten().flatten();
-        let stats = threads.filter_map(|thread| process::read(thread.path().join("stat")).ok());
+        let threads = process::list(folder.join("task")).unwrap_or_default().into_iter();
+        let stats = threads.filter_map(|thread| process::read(folder.join("task").join(thread).join("stat")).ok());
         // Of a program's threads, only those that flush say anything; one may wait for a disk for reasons of its own.
         let flushing: Vec<Option<char>> = stats.filter(|stat| name(stat) == Some(THREAD)).map(|stat| state(&stat)).collect();
         if !flushing.is_empty() {
@@ -103,6 +102,7 @@ fn is_frozen(groups: &str, root: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::process::{Child, Command, Stdio};
 
     fn sleeper() -> Child {

@@ -37,12 +37,12 @@ impl Witness {
 
     fn open(process: ProcessId) -> Option<Witness> {
         let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw)?;
-        let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        let witness = Witness::new(process, pidfd_open(pid, PidfdFlags::empty()).ok()?);
         // Only now is it certain that the descriptor is not of a later process with the same pid.
-        if process.is_there() { Witness::new(process, pidfd) } else { None }
+        witness.filter(|_| process.is_there())
     }
 
-    fn new(process: ProcessId, pidfd: OwnedFd) -> Option<Witness> {
+    fn new(process: ProcessId, pidfd: impl Into<OwnedFd>) -> Option<Witness> {
         Some(Witness { process, pidfd: Kept::new(pidfd).ok()? })
     }
 

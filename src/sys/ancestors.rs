@@ -5,7 +5,7 @@
 //! inode of its own can also tell how one ended, see `pidfd.rs`; on others none is kept. Whoever closes all descriptors of
 //! the child closes these, and their numbers may be anything by then: the inode is looked at before one is used.
 
-use crate::kept::raise;
+use crate::kept::{Opened, raise};
 use crate::mutant::{self, Mutant};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
@@ -74,26 +74,21 @@ pub(crate) fn keep_own(start_time: u64) {
     if known.is_some_and(|place| place.descriptor().is_some()) || mutant::is(Mutant::OrphanedWitness) {
         return;
     }
-    let Some((fd, identity)) = open_own() else { return };
+    let Some(opened) = open_own() else { return };
     let Some(place) = known.or_else(free_place) else { return };
     place.close();
     place.pid.store(TAKEN, Ordering::Release);
     place.start_time.store(start_time, Ordering::Relaxed);
-    place.device.store(identity.0, Ordering::Relaxed);
-    place.inode.store(identity.1, Ordering::Relaxed);
-    place.fd.store(fd.into_raw_fd(), Ordering::Relaxed);
+    place.device.store(opened.identity().device, Ordering::Relaxed);
+    place.inode.store(opened.identity().inode, Ordering::Relaxed);
+    place.fd.store(OwnedFd::from(opened).into_raw_fd(), Ordering::Relaxed);
     place.pid.store(me, Ordering::Release);
 }
 
-/// A descriptor of this process with device and inode, where that says which process it is.
-fn open_own() -> Option<(OwnedFd, (u64, u64))> {
-    let opened = pidfd_open(getpid(), PidfdFlags::empty()).ok()?;
-    if rustix::fs::fstatfs(&opened).ok()?.f_type as u64 != PIDFS {
-        return None;
-    }
-    let fd = raise(opened).ok()?;
-    let found = rustix::fs::fstat(&fd).ok()?;
-    Some((fd, (found.st_dev, found.st_ino)))
+/// A descriptor of this process, where device and inode say which process it is.
+fn open_own() -> Option<Opened> {
+    let opened = raise(pidfd_open(getpid(), PidfdFlags::empty()).ok()?).ok()?;
+    (rustix::fs::fstatfs(&opened).ok()?.f_type as u64 == PIDFS).then_some(opened)
 }
 
 /// A place of nobody's, else in turn those of the oldest ones. Of two threads that fork at once, each gets another.
@@ -110,10 +105,10 @@ fn free_place() -> Option<&'static Ancestor> {
 }
 
 /// A descriptor of the process with this pid that began at this time, if this one was forked from it.
-pub(crate) fn find(pid: u32, start_time: u64) -> Option<OwnedFd> {
+pub(crate) fn find(pid: u32, start_time: u64) -> Option<Opened> {
     let is_it = |place: &&Ancestor| {
         place.pid.load(Ordering::Acquire) == pid && place.start_time.load(Ordering::Relaxed) == start_time
     };
     let place = ANCESTORS.iter().find(is_it)?;
-    fcntl_dupfd_cloexec(place.descriptor()?.as_fd(), ABOVE_STANDARD).ok()
+    Opened::new(fcntl_dupfd_cloexec(place.descriptor()?.as_fd(), ABOVE_STANDARD).ok()?).ok()
 }
