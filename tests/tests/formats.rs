@@ -101,8 +101,7 @@ fn a_damaged_ring_gives_what_is_whole_and_its_own_status() {
 
 #[test]
 fn wrong_usage_and_wrong_paths_are_told_apart_from_nothing_found() {
-    for arguments in
-        [vec!["recover"], vec!["recover", "/nonexistent/folder"], vec!["flush", "/dev/null"], vec!["frob"]]
+    for arguments in [vec!["recover"], vec!["recover", "/nonexistent/folder"], vec!["flush", "/dev/null"], vec!["frob"]]
     {
         let output = tool(TOOL, &arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
