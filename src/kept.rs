@@ -71,6 +71,7 @@ impl Opened {
     }
 
     /// What it was opened for.
+    #[cfg(feature = "flusher")]
     pub(crate) fn identity(&self) -> Identity {
         self.identity
     }
@@ -163,6 +164,7 @@ impl Kept {
     ///
     /// # Errors
     /// As fstat(2).
+    #[cfg(feature = "flusher")]
     pub(crate) fn at_its_number(file: impl Into<OwnedFd>) -> io::Result<Kept> {
         Ok(Kept::listed(Opened::new(file.into())?))
     }
