@@ -238,7 +238,7 @@ impl Folder {
         Ok(Folder { rings: path.clone(), path })
     }
 
-    /// The same folder with its rings where the log folder says that they are, see [`Folder::note_rings`]. What it says counts
+    /// The same folder with its rings where the log folder says that they are, in its file `rings.path`. What it says counts
     /// only as far as it leads to a folder of the same owner: whoever looks at somebody else's logs is led nowhere.
     ///
     /// # Errors
