@@ -10,7 +10,10 @@ impl Drain {
     /// Whether the time of some ring's filter is over.
     pub(super) fn is_filter_over(&self) -> bool {
         let now = clock::boottime_ns();
-        self.filter_ends.values().any(|end| end.is_some_and(|end| end <= now))
+        // A ring whose process is dead, or that is gone, has no filter that would end.
+        let living = self.rings.iter().filter(|ring| ring.dead.is_none());
+        let mut ends = living.filter_map(|ring| self.filter_ends.get(&ring.reader.header().uuid).copied().flatten());
+        ends.any(|end| end <= now)
     }
 
     /// Looks at the filters of rings that are new, and of all where the doorbell rang, which is what a change does. Writes those
@@ -36,7 +39,8 @@ impl Drain {
                 self.filter_ends.insert(uuid, None);
                 let changes = control.filter().changes_to(&then);
                 let text = format!("lastwords: level of pid {pid} is what it was, its time is over: {changes}");
-                self.line(role, clock::realtime_ns(), pid, Level::INFO, &text)?;
+                let said = self.line(role, clock::realtime_ns(), pid, Level::INFO, &text);
+                self.unless_suspended(role, said)?;
             }
         }
         Ok(())
