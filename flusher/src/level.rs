@@ -8,7 +8,7 @@ use lastwords::event::Event;
 use lastwords::filter::{Destination, Filter};
 use lastwords::flush::status::RingStatus;
 use lastwords::folder::Folder;
-use lastwords::layout::ring_flag;
+use lastwords::layout::{file_flag, ring_flag};
 use lastwords::reader::RingReader;
 use lastwords::{Directives, Error, Flusher, Format, Level, Memory, Result, escaped, escaped_path};
 use serde_json::json;
@@ -126,7 +126,15 @@ impl Running {
         let (user, pid) = (rustix::process::getuid().as_raw(), status.pid);
         let text = format!("lastwords: level of pid {pid} changed by user {user} (lastwords level){time}: {changes}");
         let header = self.reader.header();
-        let log = lastwords::builder(status.role.as_str())
+        let mut builder = lastwords::builder(status.role.as_str());
+        // The files keep the mode and group that the process asked for.
+        if header.file_mode != 0 {
+            builder = builder.file_mode(header.file_mode.into());
+        }
+        if header.file_flags & file_flag::GROUP != 0 {
+            builder = builder.file_group(header.file_group.to_string());
+        }
+        let log = builder
             .app(self.reader.app())
             .dir(folder.path())
             .rings(folder.rings())

@@ -1,10 +1,11 @@
 //! What running processes record can be seen and changed from outside, without a restart.
 
 use lastwords_tests::actor::{Actor, tool, wait_for};
-use lastwords_tests::logs::{Line, read};
+use lastwords_tests::logs::{Line, read, read_so_far};
 use lastwords_tests::scratch::Scratch;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -250,4 +251,21 @@ fn a_level_for_a_time_is_ended_by_whoever_flushes() {
         lines.iter().any(|found| found.message == "within").then_some(())
     });
     assert_eq!(messages(folder.path(), "worker"), ["within"]);
+}
+
+#[test]
+fn a_level_from_outside_leaves_the_files_the_mode_that_their_process_asked_for() {
+    let folder = Scratch::new("level-mode");
+    let mut actor =
+        Actor::start(ACTOR, "worker", folder.path(), &["file-mode=0640", "log:1", "flush", "line:up", "wait"]);
+    assert_eq!(actor.line(), "up");
+    let output = tool(TOOL, &["level", "--dir", &folder.path().to_string_lossy(), "worker", "debug"]);
+    assert!(output.status.success(), "{output:?}");
+    wait_for("the change in the log", || {
+        read_so_far(folder.path(), "worker").iter().any(|line| line.message.contains("changed by user")).then_some(())
+    });
+    let mode = std::fs::metadata(folder.path().join("worker.log")).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+    actor.go();
+    assert!(actor.end().success());
 }
