@@ -104,6 +104,7 @@ mod tests {
     use super::*;
     use std::fs;
     use std::process::{Child, Command, Stdio};
+    use std::time::{Duration, Instant};
 
     fn sleeper() -> Child {
         Command::new("sleep").arg("60").stdout(Stdio::null()).spawn().expect("sleep starts")
@@ -113,18 +114,23 @@ mod tests {
         rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).expect("our child");
     }
 
+    fn comes_to(child: &Child, expected: Option<Standstill>) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while Standstill::of(child.id()) != expected {
+            assert!(Instant::now() < deadline, "{:?} instead of {expected:?}", Standstill::of(child.id()));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     #[test]
     fn a_stopped_process_is_told_from_one_that_sleeps() {
         let mut child = sleeper();
-        assert_eq!(Standstill::of(child.id()), None);
+        // Its program is read from the disk first, which is a wait in the kernel.
+        comes_to(&child, None);
         signal(&child, rustix::process::Signal::STOP);
-        while Standstill::of(child.id()) != Some(Standstill::Stopped) {
-            std::thread::yield_now();
-        }
+        comes_to(&child, Some(Standstill::Stopped));
         signal(&child, rustix::process::Signal::CONT);
-        while Standstill::of(child.id()).is_some() {
-            std::thread::yield_now();
-        }
+        comes_to(&child, None);
         child.kill().expect("killed");
         child.wait().expect("reaped");
     }
