@@ -16,9 +16,10 @@ use lastwords_tests::watchdog::Watchdog;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
@@ -266,21 +267,31 @@ fn whoever_stands_by_says_once_which_process_stands_still() {
 #[test]
 fn a_pipe_loses_nothing_while_the_flusher_is_stopped() {
     let _watchdog = Watchdog::new("a pipe beside a stopped flusher", Duration::from_secs(300));
-    let stopped = Stopped::new("backlog-pipe");
-    let path = stopped.folder.path().to_owned();
-    let mut pipe = Command::new(TOOL)
-        .args(["pipe", "--role", "worker", "--dir", &path.to_string_lossy()])
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("the tool starts");
-    let mut input = pipe.stdin.take().expect("piped");
-    (0..150_000).for_each(|n| writeln!(input, "line {n}").expect("it reads"));
-    drop(input);
-    wait_for("what is kept", || (segments(&path).len() > 4).then_some(()));
-    let _folder = stopped.end(false);
-    pipe.wait().expect("ended");
-    let _ = tool(TOOL, &["flush", "--once", &path.to_string_lossy()]);
-    assert_all(&path, "worker", 150_000);
+    for policy in ["wait", "block"] {
+        let stopped = Stopped::new("backlog-pipe");
+        let path = stopped.folder.path().to_owned();
+        let mut pipe = Command::new(TOOL)
+            .args(["pipe", "--role", "worker", "--full-policy", policy, "--dir", &path.to_string_lossy()])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the tool starts");
+        let mut input = pipe.stdin.take().expect("piped");
+        let writer = thread::spawn(move || (0..150_000).for_each(|n| writeln!(input, "line {n}").expect("it reads")));
+        if policy == "wait" {
+            let mut said = String::new();
+            BufReader::new(pipe.stderr.take().expect("piped")).read_line(&mut said).expect("it says that it waits");
+            assert!(said.contains("does not keep up; waiting"), "{said}");
+            assert_eq!(segments(&path).len(), 0, "what it does not read needs no room");
+        } else {
+            wait_for("what is kept", || (segments(&path).len() > 4).then_some(()));
+        }
+        let _folder = stopped.end(false);
+        writer.join().expect("all written");
+        pipe.wait().expect("ended");
+        let _ = tool(TOOL, &["flush", "--once", &path.to_string_lossy()]);
+        assert_all(&path, "worker", 150_000);
+    }
 }
 
 #[test]
