@@ -146,6 +146,17 @@ pub fn tool(program: &str, arguments: &[&str]) -> Output {
     Command::new(program).args(arguments).stdin(Stdio::null()).output().expect("the tool starts")
 }
 
+/// Flushes, however long the machine is busy with something else.
+///
+/// # Panics
+/// If it fails for another reason, or takes longer than the watchdog allows.
+pub fn flush() {
+    wait_for("the log files", || match lastwords::flush() {
+        Err(lastwords::Error::FlushTimeout { .. }) => None,
+        done => Some(done.expect("flushed")),
+    });
+}
+
 /// Looks until there is something; a watchdog ends what is stuck.
 ///
 /// # Panics

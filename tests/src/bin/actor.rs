@@ -145,7 +145,7 @@ fn act(action: &str, count: &mut u64) {
         "threads" => threads(rest),
         "slowly" => slowly(rest, count),
         "storm" => storm(rest.parse().expect("a number")),
-        "flush" => lastwords::flush().expect("flushed"),
+        "flush" => lastwords_tests::actor::flush(),
         "line" => println!("{rest}"),
         "wait" => {
             std::io::stdin().lock().read_line(&mut String::new()).expect("a line");
