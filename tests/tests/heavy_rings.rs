@@ -57,7 +57,7 @@ fn a_ring_of_the_largest_size_that_looks_busy_or_damaged_takes_nothing_from_othe
 
 #[test]
 fn flush_once_ends_beside_a_living_ring_of_the_largest_size_and_removes_a_dead_one() {
-    let _watchdog = Watchdog::new("flush --once", Duration::from_secs(120));
+    let _watchdog = Watchdog::new("flush --once", Duration::from_secs(300));
     for alive in [true, false] {
         let folder = Scratch::new("heavy-once");
         let heavy = forge::largest(folder.path(), "heavy-1-ab.ring", &[busy(1), busy(LAST)]);
