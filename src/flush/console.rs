@@ -13,7 +13,7 @@ use crate::layout::lane_kind;
 use crate::logger::Logger;
 use crate::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
 use crate::record::Record;
-use crate::sys::hooks;
+use crate::sys::{futex, hooks, process_page};
 use crate::thread;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -25,34 +25,34 @@ const LOOK_MAX: Duration = Duration::from_millis(160);
 /// Longest wait for the last lines at exit.
 const FINISH_MAX: Duration = Duration::from_millis(300);
 
-/// 0 not running, 1 running, 2 asked to finish, 3 finished.
-static STATE: AtomicU32 = AtomicU32::new(0);
-
 /// Starts the console thread for `logger`.
 pub(crate) fn start(logger: &'static Logger, dev: bool) {
-    STATE.store(1, Ordering::Release);
+    // Without the page nobody could ask it to finish; there is one, because the logger is in it.
+    let Some(page) = process_page::page() else { return };
+    page.consoles.fetch_add(1, Ordering::AcqRel);
     let body = move || {
         hooks::block_signals();
         thread::become_flusher();
         match RingFile::open(logger.ring().path(), true).and_then(|file| RingReader::new(file, logger.ring().path())) {
-            Ok(reader) => Console::new(reader, dev).run(),
+            Ok(reader) => Console::new(reader, dev).run(&page.consoles_end),
             Err(error) => complain(format_args!("no console: {error}")),
         }
-        STATE.store(3, Ordering::Release);
+        page.consoles.fetch_sub(1, Ordering::AcqRel);
     };
     if let Err(error) = std::thread::Builder::new().name("lastwords-con".to_owned()).spawn(body) {
         complain(format_args!("no console: no thread for it ({error})"));
-        STATE.store(0, Ordering::Release);
+        page.consoles.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-/// Has the console print what is left, at exit.
+/// Has the consoles of this process print what is left, at exit. A forked child has none of its parent's threads.
 pub(crate) fn finish() {
-    if STATE.compare_exchange(1, 2, Ordering::AcqRel, Ordering::Relaxed).is_err() {
-        return;
-    }
+    let Some(page) = process_page::page() else { return };
+    page.consoles_end.store(1, Ordering::Release);
+    // It cannot fail: the page is there to the end.
+    let _ = futex::wake_all(page.consoles_end.as_ptr());
     let start = Instant::now();
-    while STATE.load(Ordering::Acquire) == 2 && start.elapsed() < FINISH_MAX {
+    while page.consoles.load(Ordering::Acquire) > 0 && start.elapsed() < FINISH_MAX {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -92,17 +92,18 @@ impl Console {
         }
     }
 
-    fn run(&mut self) {
+    /// Prints until `end` is not 0 and nothing is left.
+    fn run(&mut self, end: &AtomicU32) {
         let mut sleep = LOOK_MIN;
         loop {
-            let finishing = STATE.load(Ordering::Acquire) == 2;
+            let finishing = end.load(Ordering::Acquire) != 0;
             let printed = self.print().unwrap_or(false);
             if finishing && !printed {
                 return;
             }
             sleep = if printed { LOOK_MIN } else { (sleep * 2).min(LOOK_MAX) };
             if !finishing {
-                std::thread::sleep(sleep);
+                futex::wait(end, 0, sleep);
             }
         }
     }

@@ -31,6 +31,10 @@ pub(crate) struct ProcessPage {
     pid: AtomicU32,
     /// How many of this process's threads are elected, for as many folders.
     pub(crate) elected: AtomicU32,
+    /// How many of its threads print on standard error.
+    pub(crate) consoles: AtomicU32,
+    /// 1 once they are to print what is left, and end.
+    pub(crate) consoles_end: AtomicU32,
     /// 1 once its main thread has panicked.
     pub(crate) main_panicked: AtomicU32,
 }
