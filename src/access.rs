@@ -13,6 +13,9 @@ use std::os::unix::fs::MetadataExt;
 /// Modes that a file may have: its owner writes, others read at most.
 const MODES: [u16; 4] = [0o600, 0o640, 0o604, 0o644];
 
+/// Mode of the files where none is asked for.
+pub(crate) const FILE_MODE_DEFAULT: u32 = 0o600;
+
 /// Mode and group of log and crash files, as far as they are asked for. Rings, which hold the same text, stay private.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Access {

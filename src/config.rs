@@ -18,6 +18,7 @@ use crate::settings::{self, Settings, variable};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes of a slot, unless the builder says otherwise.
@@ -80,12 +81,14 @@ impl FromStr for Flusher {
 pub struct Builder {
     pub(crate) role: String,
     pub(crate) settings: Settings,
+    /// All settings as they were when the process's own logger was made, which a second `init` is compared with.
+    whole: Option<Arc<Settings>>,
 }
 
 impl Builder {
     /// Defaults for this role.
     pub fn new(role: impl Into<String>) -> Builder {
-        Builder { role: role.into(), settings: Settings::default() }
+        Builder { role: role.into(), settings: Settings::default(), whole: None }
     }
 
     /// Application name; default is the program's file name. It names the default folder.
@@ -314,8 +317,8 @@ impl Builder {
         self
     }
 
-    /// Whether a panic is recorded, at CRITICAL and with target `panic`: its message, place, thread and backtrace. The hook
-    /// that was set before runs after that. Default true. Only for [`Builder::init`].
+    /// Whether a panic is recorded, at CRITICAL and with target `panic`: its message, place and thread, and the backtrace that
+    /// `RUST_BACKTRACE` asks for. The hook that was set before runs after that. Default true. Only for [`Builder::init`].
     ///
     /// ```
     /// let folder = std::env::temp_dir().join(format!("lastwords-doc-panic-{}", std::process::id()));
@@ -324,7 +327,7 @@ impl Builder {
     /// assert!(thread.join().is_err());
     /// lastwords::flush()?;
     /// let text = std::fs::read_to_string(folder.join("worker.log"))?;
-    /// assert!(text.contains("[CRITICAL] thread 'camera' panicked at ") && text.contains(": no frame\nstack backtrace:\n"));
+    /// assert!(text.contains("[CRITICAL] thread 'camera' panicked at ") && text.contains(": no frame\n"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn panic_hook(mut self, record: bool) -> Builder {
@@ -381,19 +384,63 @@ impl Builder {
     /// Makes the ring and starts to log: the macros of this crate and the `log` facade write to it from now on. At a
     /// normal exit of the process the files hold everything, with no guard to keep.
     ///
+    /// A second call with the same settings does nothing, so that each test of a program may begin with one, in whatever
+    /// thread.
+    ///
+    /// ```
+    /// # let folder = std::env::temp_dir().join(format!("lastwords-doc-twice-{}", std::process::id()));
+    /// lastwords::builder("host").dir(&folder).init()?;
+    /// lastwords::builder("host").dir(&folder).init()?;
+    /// let error = lastwords::builder("host").dir(&folder).rotate_keep(3).init().expect_err("another value");
+    /// assert_eq!(error.to_string(), "rotate_keep: 3 found, but this process was initialised with 5 already");
+    /// # Ok::<(), lastwords::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// [`Error::Setting`] for a value that cannot be, [`Error::AlreadyInitialised`] at the second call,
+    /// [`Error::Setting`] for a value that cannot be, and at a second call with other settings than the first;
+    /// [`Error::Initialising`] while another thread takes longer than a second to make the first logger;
     /// [`Error::Folder`] and [`Error::Io`] if the ring cannot be made.
     pub fn init(self) -> Result<()> {
         let mut builder = self.resolve()?;
         let from_rust = if builder.settings.log.is_none() { rust_log() } else { None };
         builder.settings.log = builder.settings.log.or(from_rust.clone());
-        crate::registry::init(builder)?;
-        if let Some(log) = from_rust {
+        builder.whole = Some(Arc::new(builder.whole()?));
+        let is_first = crate::registry::init(builder)?;
+        if let Some(log) = from_rust.filter(|_| is_first) {
             let text = format!("lastwords: what is written is chosen by RUST_LOG: {log}");
             crate::site::record_bytes(Level::INFO, "lastwords", text.as_bytes());
         }
         Ok(())
+    }
+
+    /// All settings, with the defaults, each in one form.
+    fn whole(&self) -> Result<Settings> {
+        let filter = self.filter()?;
+        let (console, _) = self.console_shows();
+        let dir = self.folder_path();
+        let rings = self.settings.rings.clone().unwrap_or_else(|| dir.join("rings"));
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        let mut settings = self.settings.clone();
+        settings.app = Some(self.app_name());
+        settings.dir = Some(absolute(dir));
+        settings.rings = Some(absolute(rings));
+        settings.log = Some(filter.directives.to_string());
+        settings.record = Some(filter.record);
+        settings.console = Some(console);
+        Ok(settings.or_defaults())
+    }
+
+    /// An error if a second `init` asks for something that the first one was not told. `first` is what it was told.
+    pub(crate) fn refuse_second(&self, first: &Builder) -> Result<()> {
+        let what = "was initialised";
+        if self.role != first.role {
+            let [found, has] = [&self.role, &first.role].map(|role| role.escape_debug());
+            return Err(Error::setting("role", format!("\"{found}\" found, but this process {what} with \"{has}\" already")));
+        }
+        match self.whole.as_ref().zip(first.whole.as_ref()) {
+            Some((asked, has)) => asked.with_folders_of(has).refuse_difference(has, what),
+            None => Ok(()),
+        }
     }
 
     /// With what the environment and the configuration file say where the builder was told nothing.
@@ -546,7 +593,8 @@ impl Builder {
 /// What `RUST_LOG` says, where nothing else says what is written. What it does not name stays at the default. Other libraries know
 /// more forms of it, so one that cannot be read here is told and keeps no program from starting.
 fn rust_log() -> Option<String> {
-    let text = env::var("RUST_LOG").ok().filter(|text| !text.is_empty())?;
+    let text = variable("RUST_LOG")?;
+    let text = text.to_string_lossy();
     match Directives::parse(&text, Level::INFO) {
         Ok(directives) => Some(directives.to_string()),
         Err(error) => {

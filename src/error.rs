@@ -42,11 +42,8 @@ pub enum Error {
         /// What was found and what was expected.
         why: String,
     },
-    /// The process has a logger already.
-    AlreadyInitialised {
-        /// The role it was initialised with.
-        role: String,
-    },
+    /// Another thread is making the process's logger, and is not done.
+    Initialising,
     /// Another process holds the flusher's lock.
     FlusherRuns {
         /// The lock file.
@@ -181,9 +178,7 @@ impl fmt::Display for Error {
             Error::NotARing { path, why } => write!(f, "{} is not a readable ring: {}", escaped_path(path), escaped_lines(why)),
             Error::Folder { path, why } => write!(f, "{} cannot be the log folder: {}", escaped_path(path), escaped_lines(why)),
             Error::Setting { name, why } => write!(f, "{}: {}", escaped(name), escaped_lines(why)),
-            Error::AlreadyInitialised { role } => {
-                write!(f, "this process already logs as role \"{role}\"; initialise it once")
-            }
+            Error::Initialising => f.write_str("another thread is initialising this process, and has not come to an end"),
             Error::FlusherRuns { path, holder } => write!(
                 f,
                 "another flusher holds {} ({holder}); it drains the folder, or stop it first",

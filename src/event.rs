@@ -120,10 +120,11 @@ impl Event<'_> {
     fn call_site(&self, logger: &Logger) -> u32 {
         let Event { level, target, file, line, .. } = *self;
         let place = u64::from(line) << 16 | u64::from(level.number());
-        let mut key = checksum(target.as_bytes()) ^ place.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+        let mut place = place.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
         if !file.is_empty() {
-            key ^= checksum(file.as_bytes()).rotate_left(1);
+            place ^= checksum(file.as_bytes()).rotate_left(1);
         }
+        let key = place ^ checksum(target.as_bytes());
         let site = || CallSiteRef {
             level: level.number(),
             line,
@@ -134,7 +135,7 @@ impl Event<'_> {
             placeholders: &[],
             fields: &[],
         };
-        Remembered::find(logger, Some(key)).id(logger, site)
+        Remembered::find(logger, Some(key)).id_of_chosen(logger, place, site)
     }
 }
 

@@ -24,9 +24,11 @@ struct Facade;
 
 static FACADE: Facade = Facade;
 
+/// Whether the facade is ours, once that was tried.
+static INSTALLED: OnceLock<bool> = OnceLock::new();
+
 /// Takes the facade's place for this process. The level is checked for every record, so the facade lets all through.
 pub(crate) fn install() -> Result<()> {
-    static INSTALLED: OnceLock<bool> = OnceLock::new();
     let installed = *INSTALLED.get_or_init(|| {
         let free = log::set_logger(&FACADE).is_ok();
         if free {
@@ -37,6 +39,25 @@ pub(crate) fn install() -> Result<()> {
     let why = "another logger has the facade already; initialise lastwords first, or leave the facade to the other one: \
                builder(role).log_facade(false).init(). With its default features, tracing-subscriber's init() takes it too";
     if installed { Ok(()) } else { Err(Error::setting("log facade", why)) }
+}
+
+/// What to do about a panic of somebody who wanted what this process gave to lastwords: `init` of tracing-subscriber, of env_logger,
+/// and `set_logger(…).unwrap()` say no more than the name of an error.
+pub(crate) fn advice(panic: &str) -> Option<&'static str> {
+    if panic.contains("SetLoggerError") && INSTALLED.get() == Some(&true) {
+        return Some(
+            "the `log` facade was taken by lastwords; to leave it to another logger, or to tracing-subscriber's init(), which takes it \
+             with its default features, initialise by builder(role).log_facade(false).init()",
+        );
+    }
+    #[cfg(feature = "tracing")]
+    if panic.contains("SetGlobalDefaultError") && crate::tracing::is_subscribed() {
+        return Some(
+            "the subscriber of `tracing` was installed by lastwords::init_tracing; to install another one, initialise by \
+             builder(role).log_facade(false).init() and add lastwords::tracing_layer() to it",
+        );
+    }
+    None
 }
 
 /// Has the facade itself turn away what no logger records, which is cheaper. Only where this process has a thread that
@@ -59,11 +80,12 @@ impl Log for Facade {
     fn log(&self, record: &Record<'_>) {
         let level = Level::from(record.level());
         let Some(logger) = registry::current() else { return registry::miss(level, record.target()) };
-        let find = || Remembered::find(logger, key(level, record));
-        let mut place = None;
-        let ask = || place.insert(find()).destination(logger, level, record.target());
+        let at = place(level, record);
+        let find = || Remembered::find(logger, at.map(|at| at ^ checksum(record.target().as_bytes())));
+        let mut known = None;
+        let ask = || known.insert(find()).destination(logger, level, record.target());
         let Some(destination) = logger.admit(level, ask) else { return };
-        let call_site = place.unwrap_or_else(find).id(logger, || describe(level, record));
+        let call_site = known.unwrap_or_else(find).id_of_chosen(logger, at.unwrap_or(0), || describe(level, record));
         let meta = Meta { level: level.number(), call_site, destination };
         thread::record(logger, meta, &Formatted(record));
     }
@@ -158,11 +180,10 @@ impl<'v> VisitValue<'v> for OneValue<'_, '_> {
     }
 }
 
-/// What tells places apart; None for records without a line, which have no place to share.
-fn key(level: Level, record: &Record<'_>) -> Option<u64> {
+/// What tells places apart but for their targets; None for records without a line, which have no place to share.
+fn place(level: Level, record: &Record<'_>) -> Option<u64> {
     let (file, line) = record.file_static().zip(record.line())?;
-    let hash = checksum(record.target().as_bytes())
-        ^ (file.as_ptr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    let hash = (file.as_ptr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         ^ (u64::from(line) << 16 | u64::from(level.number())).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
     Some(hash)
 }

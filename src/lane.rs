@@ -39,6 +39,8 @@ use crate::sync::{AtomicU64, Ordering, fence, prefetch_to_write};
 use crate::words::{copy_words, words_of};
 
 const HEAD_WORDS: usize = SLOT_HEAD / 8;
+/// Word of a slot that holds the number of its message.
+const MESSAGE_WORD: usize = std::mem::offset_of!(SlotHead, message) / 8;
 /// Words in which the used part of a slot is counted: records then have few sizes, and their loops fixed lengths.
 const BLOCK: usize = SLOT_BLOCK / 8;
 const _: () = assert!(BLOCK.is_power_of_two());
@@ -483,6 +485,23 @@ impl<'a> Lane<'a> {
         &self.slots[self.slot_start(sequence)..]
     }
 
+    /// Goes on after an owner that ended in the middle of an append, without the values that it had not stored here: by those
+    /// in the block and the newest slot, where they can be.
+    #[cold]
+    pub fn catch_up(&mut self) {
+        let (reserved, head) = (self.block.reserved.load(Ordering::Relaxed), self.block.head.load(Ordering::Relaxed));
+        if (self.reserved..=self.reserved + (self.slots() / 4).max(1)).contains(&reserved) {
+            self.reserved = reserved;
+        }
+        if (self.committed..=self.reserved).contains(&head) {
+            self.committed = head;
+        }
+        let number = self.cells(self.committed)[MESSAGE_WORD].load(Ordering::Relaxed);
+        if number == self.messages + 1 {
+            self.messages = number;
+        }
+    }
+
     /// Marks what an append left open as aborted: its thread was cancelled, or jumped out of it.
     #[cold]
     pub fn seal(&mut self) {
@@ -495,6 +514,7 @@ impl<'a> Lane<'a> {
 
     /// Notes the lane's next owner in its block.
     pub fn claim(&mut self, kind: u64, thread: u32, name: &[u8]) {
+        self.catch_up();
         if self.committed != self.reserved {
             self.seal();
         }

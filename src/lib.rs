@@ -96,7 +96,6 @@ not_under_loom! {
     mod registry;
     mod remembered;
     mod settings;
-    mod shared_lane;
     mod site;
     mod snapshot;
     mod sys;

@@ -17,11 +17,11 @@ use crate::level::Level;
 use crate::mutant::{self, Mutant};
 use crate::record::{BodyWriter, extra_kind, split_extras};
 use crate::ring::Ring;
-use crate::shared_lane::SharedLane;
 use crate::spill::{LaneProgress, MESSAGE_MAX, SpillWriter};
 use crate::sync::Ordering;
 use crate::table::CallSiteRef;
 use crate::sys::held::without_handlers;
+use crate::sys::thread_lock::ThreadLock;
 use crate::sys::{futex, process_page};
 use crossbeam_utils::CachePadded;
 use std::collections::HashMap;
@@ -31,6 +31,10 @@ use std::time::{Duration, Instant};
 
 /// Longest wait for the files at a normal exit, and of [`crate::flush`].
 pub(crate) const FLUSH_MAX: Duration = Duration::from_secs(2);
+/// Targets of one place that are written to the table of call sites.
+const TARGETS_MAX: u32 = 64;
+/// Longest target and file, in bytes together, that are written there where they are chosen at each call.
+const CHOSEN_MAX: usize = 1024;
 /// Longest wait for an overflow lane, before a message is counted as lost. Its owner waits for room at most 100 ms; more
 /// passes only where very many threads share the lanes and the processors.
 const OVERFLOW_MAX: Duration = Duration::from_secs(1);
@@ -93,6 +97,9 @@ pub(crate) struct Decision {
     pub(crate) destination: Option<Destination>,
 }
 
+/// An overflow lane: shared by the threads that have none of their own, one at a time.
+type SharedLane = ThreadLock<LaneSeat>;
+
 /// A process's logger for one role. It is never dropped.
 #[derive(Debug)]
 pub(crate) struct Logger {
@@ -116,8 +123,16 @@ pub(crate) struct Logger {
     doorbell: Doorbell,
     holder: HolderView,
     builder: Builder,
-    /// Ids of call sites, by address or hash, for all threads.
-    sites: Mutex<HashMap<u64, u32>>,
+    /// Call sites by address or hash, for all threads.
+    sites: Mutex<KnownSites>,
+}
+
+/// Call sites that are in the ring's table, or were refused and are as many as the program has places.
+#[derive(Debug, Default)]
+struct KnownSites {
+    ids: HashMap<u64, u32>,
+    /// How many targets the places have whose target is chosen at each call.
+    targets: HashMap<u64, u32>,
 }
 
 impl Logger {
@@ -164,7 +179,7 @@ impl Logger {
             doorbell,
             holder: if builder.flushes() || mutant::is(Mutant::LockOpenedInCall) { HolderView::opened_each_time(&folder) } else { HolderView::kept(&folder) },
             builder,
-            sites: Mutex::new(HashMap::new()),
+            sites: Mutex::default(),
             ring,
             folder,
         }))
@@ -316,7 +331,31 @@ impl Logger {
     /// The same, once for all threads. None if another thread is at it: this record then carries its place itself.
     pub(crate) fn register_shared(&self, hash: u64, site: &CallSiteRef<'_>) -> Option<u32> {
         let mut sites = self.sites.try_lock().ok()?;
-        Some(*sites.entry(hash).or_insert_with(|| self.register(site)))
+        Some(*sites.ids.entry(hash).or_insert_with(|| self.register(site)))
+    }
+
+    /// The same for a target, or a file, that is chosen at each call. `place` is the rest. Where a place has more than
+    /// [`TARGETS_MAX`] targets, or the table is full, each record carries its place itself: a program that names a target
+    /// after each request would fill the table, and memory.
+    pub(crate) fn register_chosen(&self, hash: u64, place: u64, site: &CallSiteRef<'_>) -> Option<u32> {
+        if mutant::is(Mutant::EveryTarget) {
+            return self.register_shared(hash, site);
+        }
+        let mut sites = self.sites.try_lock().ok()?;
+        if let Some(id) = sites.ids.get(&hash) {
+            return Some(*id);
+        }
+        let targets = sites.targets.get(&place).copied().unwrap_or(0);
+        let is_long = site.target.len() + site.file.len() > CHOSEN_MAX;
+        if targets == TARGETS_MAX || is_long || self.control.table_refused.load(Ordering::Relaxed) > 0 {
+            return Some(0);
+        }
+        let id = self.register(site);
+        if id != 0 {
+            sites.ids.insert(hash, id);
+            sites.targets.insert(place, targets + 1);
+        }
+        Some(id)
     }
 
     /// Takes a free lane for a thread. Never waits: a seat that another thread is looking at is passed over.
@@ -374,7 +413,15 @@ impl Logger {
         let Some(shared) = &self.fine_overflow else { return };
         let number = self.seats.len() + self.overflow.len();
         let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None, fine: true };
-        shared.with(message.origin.thread, Instant::now(), fresh, |seat| self.write(seat, message));
+        shared.with(message.origin.thread, Instant::now(), fresh, |seat, left| self.write_after(left, seat, message));
+    }
+
+    /// Writes a message into a shared lane, whose last owner may have ended in the middle of something.
+    fn write_after(&self, left: bool, seat: &mut LaneSeat, message: &Message<'_>) {
+        if left {
+            seat.lane.catch_up();
+        }
+        self.write(seat, message);
     }
 
     /// Writes a message for a thread that has no lane, or is inside of a log call already.
@@ -387,7 +434,7 @@ impl Logger {
             let index = (message.origin.thread as usize + index) % lanes;
             let number = self.seats.len() + index;
             let fresh = || LaneSeat { number, lane: self.ring.lane(number), gave_up: None, fine: false };
-            let write = |seat: &mut LaneSeat| self.write(seat, message);
+            let write = |seat: &mut LaneSeat, left| self.write_after(left, seat, message);
             if self.overflow[index].with(message.origin.thread, limit, fresh, write).is_some() {
                 return;
             }

@@ -118,6 +118,16 @@ mutants! {
     DecisionKept = "decision-kept",
     /// An error brings records that one before it has brought.
     PulledAgain = "pulled-again",
+    /// A shared lane whose owner has ended within a log call stays taken.
+    LaneLeftDead = "lane-left-dead",
+    /// The table of call sites has a row for each target.
+    EveryTarget = "every-target",
+    /// A thread asks for its number whenever its logger is another.
+    ThreadAskedAgain = "thread-asked-again",
+    /// A second `init` is compared with nothing.
+    SecondInitIgnored = "second-init-ignored",
+    /// A panic makes a backtrace whatever `RUST_BACKTRACE` says.
+    AlwaysBacktrace = "always-backtrace",
     /// The end of the main thread by a panic counts as an ordinary exit.
     PanicIsExit = "panic-is-exit",
     /// A removal of shared memory that was cut off in the middle is left so.

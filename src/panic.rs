@@ -4,6 +4,7 @@
 //! destructor that another panic runs, in a forked child, in the flusher's own thread. It takes no lock of ours and runs no
 //! code of the user's. A hook that panics ends the process: `std` sees to it that none is entered again.
 
+use crate::complain::complain;
 use crate::filter::Destination;
 use crate::level::Level;
 use crate::logger::Logger;
@@ -15,6 +16,7 @@ use crate::thread::{self, Meta, Said};
 use std::backtrace::Backtrace;
 use std::fmt::Write;
 use std::panic::{self, PanicHookInfo};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Target of the records.
@@ -36,9 +38,12 @@ pub(crate) fn install() {
         if let Some(logger) = registry::current()
             && let Some(destination) = logger.admit_target(Level::CRITICAL, TARGET)
         {
-            record(logger, destination, info, hook.is_some());
+            record(logger, destination, info, wanted(hook.is_some()));
         }
         earlier(info);
+        if let Some(advice) = crate::facade::advice(message(info)) {
+            complain(format_args!("{advice}"));
+        }
     }));
 }
 
@@ -51,23 +56,57 @@ pub(crate) fn ends_with(status: i32) -> bool {
     status == PANICKED && main_panicked && !mutant::is(Mutant::PanicIsExit)
 }
 
-fn record(logger: &'static Logger, destination: Destination, info: &PanicHookInfo<'_>, with_backtrace: bool) {
+fn record(logger: &'static Logger, destination: Destination, info: &PanicHookInfo<'_>, backtrace: Wanted) {
     let meta = Meta { level: Level::CRITICAL.number(), call_site: 0, destination };
-    thread::record(logger, meta, &Panic { info, text: describe(info, with_backtrace) });
+    thread::record(logger, meta, &Panic { info, text: describe(info, backtrace) });
 }
 
-fn describe(info: &PanicHookInfo<'_>, with_backtrace: bool) -> String {
+/// Which backtrace a record has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    None,
+    Short,
+    Full,
+    /// It was asked for and cannot be made.
+    Lacking,
+}
+
+/// What `RUST_BACKTRACE` asks for, as it is at the first panic: a program that catches panics as a matter of course pays for a
+/// backtrace no more often than without lastwords. The standard library reads it at the same moment. `possible` is false where
+/// neither a backtrace can be made nor, for the same reason, the environment be read.
+fn wanted(possible: bool) -> Wanted {
+    static KNOWN: OnceLock<Wanted> = OnceLock::new();
+    if !possible {
+        return if KNOWN.get() == Some(&Wanted::None) { Wanted::None } else { Wanted::Lacking };
+    }
+    if mutant::is(Mutant::AlwaysBacktrace) {
+        return Wanted::Short;
+    }
+    // Not by `get_or_init`, where a thread that was at it when this process was forked would be waited for.
+    KNOWN.get().copied().unwrap_or_else(|| {
+        let asked = match std::env::var_os("RUST_BACKTRACE") {
+            Some(value) if value == "full" => Wanted::Full,
+            Some(value) if value != "0" => Wanted::Short,
+            _ => Wanted::None,
+        };
+        let _ = KNOWN.set(asked);
+        asked
+    })
+}
+
+fn describe(info: &PanicHookInfo<'_>, backtrace: Wanted) -> String {
     let thread = std::thread::current();
     let mut text = format!("thread '{}' panicked", thread.name().unwrap_or("<unnamed>"));
     if let Some(location) = info.location() {
         let _ = write!(text, " at {location}");
     }
     let _ = write!(text, ": {}", message(info));
-    if with_backtrace {
-        let _ = write!(text, "\nstack backtrace:\n{}", Backtrace::force_capture());
-    } else {
-        text += "\nno backtrace: another thread was at one when this process was forked";
-    }
+    let _ = match backtrace {
+        Wanted::None => Ok(()),
+        Wanted::Short => write!(text, "\nstack backtrace:\n{}", Backtrace::force_capture()),
+        Wanted::Full => write!(text, "\nstack backtrace:\n{:#}", Backtrace::force_capture()),
+        Wanted::Lacking => text.write_str("\nno backtrace: another thread was at one when this process was forked"),
+    };
     text.truncate(text.trim_end().len());
     text
 }

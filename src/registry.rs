@@ -76,9 +76,8 @@ impl LoggerCell {
         if builder.flushes() {
             crate::flush::flusher::refuse_file_size_limit()?;
         }
-        let taken = || Error::AlreadyInitialised { role: self.role() };
         if !self.page.begin() {
-            return Err(taken());
+            return Err(Error::Initialising);
         }
         // Before the ring is made: whoever guards its memory must come after, to be asked first.
         watch_fatal_signals();
@@ -134,10 +133,6 @@ impl LoggerCell {
     /// An error if these settings ask for something that the logger is not, see [`Settings::refuse_others`].
     pub(crate) fn refuse_others(&self, asked: &Settings) -> Result<()> {
         self.builder.get().map_or(Ok(()), |builder| asked.refuse_others(&builder.settings))
-    }
-
-    fn role(&self) -> String {
-        self.builder.get().map_or_else(String::new, |builder| builder.role.clone())
     }
 
     #[cold]
@@ -203,11 +198,22 @@ pub(crate) fn miss(level: Level, target: &str) {
     MAIN.miss(level, target);
 }
 
-/// Makes the process's own logger.
-pub(crate) fn init(builder: Builder) -> Result<()> {
-    if MAIN.page.get().is_some() {
-        return Err(Error::AlreadyInitialised { role: MAIN.role() });
+/// Makes the process's own logger. False if it has one of these very settings already, which another thread may be making.
+pub(crate) fn init(builder: Builder) -> Result<bool> {
+    let (start, backoff) = (Instant::now(), Backoff::new());
+    loop {
+        if let Some(logger) = MAIN.page.get() {
+            let refused = if mutant::is(Mutant::SecondInitIgnored) { Ok(()) } else { builder.refuse_second(logger.builder()) };
+            return refused.map(|()| false);
+        }
+        match init_first(builder.clone()) {
+            Err(Error::Initialising) if start.elapsed() < MAKING_MAX => backoff.snooze(),
+            done => return done.map(|()| true),
+        }
     }
+}
+
+fn init_first(builder: Builder) -> Result<()> {
     let panic_hook = builder.settings.panic_hook.unwrap_or(true);
     let facade = builder.takes_facade();
     // What nobody can give back is taken last.

@@ -75,11 +75,22 @@ impl Remembered {
     /// Its id in the ring's table; registered where no thread has met it. 0 where that cannot be now: then the record must
     /// carry its place itself.
     #[inline]
-    pub(crate) fn id<'a>(mut self, logger: &Logger, site: impl FnOnce() -> CallSiteRef<'a>) -> u32 {
+    pub(crate) fn id<'a>(self, logger: &Logger, site: impl FnOnce() -> CallSiteRef<'a>) -> u32 {
+        self.id_by(|key| logger.register_shared(key, &site()))
+    }
+
+    /// The same for a target that is chosen at each call; `place` is what tells the place from others without it.
+    #[inline]
+    pub(crate) fn id_of_chosen<'a>(self, logger: &Logger, place: u64, site: impl FnOnce() -> CallSiteRef<'a>) -> u32 {
+        self.id_by(|key| logger.register_chosen(key, place, &site()))
+    }
+
+    #[inline]
+    fn id_by(mut self, register: impl FnOnce(u64) -> Option<u32>) -> u32 {
         if self.id.is_none()
             && let Some(key) = self.key
         {
-            self.id = logger.register_shared(key, &site());
+            self.id = register(key);
             self.keep();
         }
         self.id.unwrap_or(0)

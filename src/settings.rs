@@ -1,6 +1,8 @@
 //! All settings of a logger, under one name each: of the builder's method, of the key in a configuration file, and, after
 //! `LASTWORDS_` and in capitals, of the environment variable.
 
+use crate::access::FILE_MODE_DEFAULT;
+use crate::backlog::BUDGET_DEFAULT;
 use crate::complain::complain;
 use crate::config::{self, Flusher};
 use crate::directives::Directives;
@@ -54,10 +56,11 @@ macro_rules! settings {
                 self
             }
 
-            /// The first of these that is given and differs from the same of `others`: its name and both values.
+            /// The first of these that differs from the same of `others`: its name and both values.
             fn difference(&self, others: &Settings) -> Option<(&'static str, String, String)> {
-                $(if let (Some(ours), Some(theirs)) = (&self.$name, &others.$name) && ours != theirs {
-                    return Some((stringify!($name), ours.given(), theirs.given()));
+                $(if self.$name != others.$name {
+                    let name = stringify!($name);
+                    return Some((name, shown(name, self.$name.as_ref()), shown(name, others.$name.as_ref())));
                 })*
                 None
             }
@@ -96,25 +99,42 @@ settings! {
     panic_hook: bool = truth,
 }
 
-/// What a ring is made with where nothing says otherwise.
+/// What a logger is made with where nothing says otherwise.
 fn defaults() -> Settings {
     Settings {
+        log: Some(Directives::from(Level::INFO).to_string()),
         record: Some(Level::OFF),
         format: Some(Format::default()),
+        console: Some(false),
+        dev: Some(false),
         utc: Some(false),
         rotate_size: Some(config::ROTATE_SIZE_DEFAULT),
         rotate_keep: Some(config::ROTATE_KEEP_DEFAULT),
         durable: Some(Duration::ZERO),
         crash_files: Some(config::CRASH_FILES_DEFAULT),
         pull: Some(0),
+        file_mode: Some(FILE_MODE_DEFAULT),
+        group_folder: Some(false),
         full_policy: Some(FullPolicy::default()),
         flusher: Some(Flusher::default()),
         memory: Some(Memory::default()),
         record_size: Some(config::RECORD_SIZE_DEFAULT),
         slots_per_lane: Some(config::SLOTS_DEFAULT),
         lanes: Some(config::LANES_DEFAULT),
-        sigbus_guard: Some(false),
+        allow_fuse: Some(false),
+        sigbus_guard: Some(true),
+        log_facade: Some(true),
+        panic_hook: Some(true),
         ..Settings::default()
+    }
+}
+
+/// A value in an error.
+fn shown(name: &str, value: Option<&impl Given>) -> String {
+    match (name, value) {
+        (_, None) => "none".to_owned(),
+        ("file_mode", Some(mode)) => mode.given().parse::<u32>().map_or_else(|_| mode.given(), |mode| format!("{mode:04o}")),
+        (_, Some(value)) => value.given(),
     }
 }
 
@@ -239,12 +259,31 @@ impl Settings {
         Settings { dir: self.dir.map(as_at_first), rings: self.rings.map(as_at_first), ..self }
     }
 
-    /// What a logger that exists is asked to be besides what it is: an error if it cannot. `ours` are the settings that it was
+    /// With the names that the others have for the same folders.
+    pub(crate) fn with_folders_of(&self, others: &Settings) -> Settings {
+        let name = |ours: &Option<PathBuf>, theirs: &Option<PathBuf>| {
+            let real = |path: &Option<PathBuf>| path.as_ref().and_then(|path| path.canonicalize().ok());
+            let is_same = real(ours).is_some_and(|path| Some(path) == real(theirs));
+            if is_same { theirs.clone() } else { ours.clone() }
+        };
+        Settings { dir: name(&self.dir, &others.dir), rings: name(&self.rings, &others.rings), ..self.clone() }
+    }
+
+    /// With the defaults where these say nothing.
+    pub(crate) fn or_defaults(self) -> Settings {
+        let shared = self.memory == Some(Memory::Shared);
+        let backlog_max = if shared { None } else { Some(BUDGET_DEFAULT) };
+        self.or(Settings { backlog_max, ..defaults() })
+    }
+
+    /// What a logger as a value is asked to be besides what it is: an error if it cannot. `ours` are the settings that it was
     /// made with.
     ///
     /// What a ring is made with stays as long as the process. Place and name of the logger are how it was found, what is
     /// written is said anew, and the rest concerns the process's own logger, not one that is a value.
     pub(crate) fn refuse_others(&self, ours: &Settings) -> Result<()> {
+        let mut ours = ours.clone().or_defaults();
+        ours.rings = ours.rings.or_else(|| ours.dir.as_ref().map(|dir| dir.join("rings")));
         let asked = Settings {
             app: None,
             dir: None,
@@ -255,9 +294,13 @@ impl Settings {
             panic_hook: None,
             ..self.clone()
         };
-        let Some((name, asked, has)) = asked.difference(&ours.clone().or(defaults())) else { return Ok(()) };
-        let why = format!("{asked} found, but this process logs to the same role and folder with {has} already");
-        Err(Error::setting(name, why))
+        asked.or(ours.clone()).refuse_difference(&ours, "logs to the same role and folder")
+    }
+
+    /// An error that names the first setting that differs, and both values.
+    pub(crate) fn refuse_difference(&self, ours: &Settings, what: &str) -> Result<()> {
+        let Some((name, asked, has)) = self.difference(ours) else { return Ok(()) };
+        Err(Error::setting(name, format!("{asked} found, but this process {what} with {has} already")))
     }
 
     /// What the environment says. An empty variable says nothing.

@@ -12,6 +12,7 @@ use crate::logger::{LaneSeat, Logger};
 use crate::mutant::{self, Mutant};
 use crate::sys::frame;
 use crate::sys::local::of_thread;
+use crate::sys::process_page;
 use crate::values::{Values, tag_words, write_body};
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
@@ -30,6 +31,8 @@ struct Local {
     /// Has asked for the second lane.
     asked_for_fine: bool,
     thread: u32,
+    /// The process whose thread it was when it learned that.
+    thread_of: u32,
     /// Name that the thread was given by [`name_thread`].
     name: Option<Box<str>>,
     ended: bool,
@@ -175,6 +178,7 @@ impl Local {
         fine: None,
         asked_for_fine: false,
         thread: 0,
+        thread_of: 0,
         ended: false,
         text: Vec::new(),
         others: Vec::new(),
@@ -234,9 +238,13 @@ impl Local {
         self.others.retain(|(logger, _)| logger.is_of_this_memory());
     }
 
-    /// The thread's first record to this logger: learns its id and claims a lane.
+    /// The thread's first record to this logger: learns its id, another one in a forked child, and claims a lane.
     fn claim(&mut self, logger: &'static Logger, fine: bool) -> Option<LaneSeat> {
-        self.thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+        let pid = process_page::pid();
+        if self.thread_of != pid || mutant::is(Mutant::ThreadAskedAgain) {
+            self.thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+            self.thread_of = pid;
+        }
         if self.ended || GUARD.try_with(|_| ()).is_err() {
             return None;
         }

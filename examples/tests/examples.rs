@@ -110,7 +110,7 @@ fn events_stand_in_their_spans_as_far_as_the_filter_lets_them() {
 fn a_panic_leaves_its_message_place_thread_and_backtrace() {
     let _watchdog = Watchdog::new("panic", LIMIT);
     let folder = Scratch::new("panic");
-    run(PANIC, folder.path());
+    run_with(PANIC, folder.path(), &[("RUST_BACKTRACE", "1")]);
     let lines = text(&read(folder.path(), "importer"));
     assert_eq!((lines.len(), lines[1].as_str()), (2, "[ERROR] the reader gave up"));
     let (head, backtrace) = lines[0].split_once("\nstack backtrace:\n").expect("a backtrace");

@@ -255,7 +255,7 @@ CHANGES = [
     ("durable", 500, 1000),
     ("utc", None, True),
     ("lanes", None, 20),
-    ("sigbus_guard", None, True),
+    ("sigbus_guard", None, False),
     ("crash_files", None, 3),
     ("pull", None, 10),
 ]

@@ -3,6 +3,11 @@
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+unsafe extern "C-unwind" {
+    /// As libc has it, but for what a signal handler may do that comes meanwhile: leave by `pthread_exit`, which unwinds.
+    fn syscall(number: libc::c_long, ...) -> libc::c_long;
+}
+
 /// Sleeps until `word` is woken, or no longer holds `seen`, or the time is over. Which of these, the caller finds out
 /// by looking.
 pub(crate) fn wait(word: &AtomicU32, seen: u32, timeout: Duration) {
@@ -11,7 +16,7 @@ pub(crate) fn wait(word: &AtomicU32, seen: u32, timeout: Duration) {
         tv_nsec: libc::c_long::from(timeout.subsec_nanos() as i32),
     };
     // SAFETY: the word outlives the call, and the kernel only reads it and the timeout.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, seen, &time) };
+    unsafe { syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, seen, &time) };
 }
 
 /// Wakes one thread that waits on `word`.

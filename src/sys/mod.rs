@@ -20,6 +20,7 @@ pub(crate) mod pidfd;
 pub(crate) mod prefetch;
 pub(crate) mod process_page;
 pub(crate) mod signals;
+pub(crate) mod thread_lock;
 pub(crate) mod tsc;
 pub(crate) mod user;
 #[cfg(feature = "flusher")]

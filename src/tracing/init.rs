@@ -3,6 +3,7 @@
 use crate::config::Builder;
 use crate::error::{Error, Result};
 use crate::tracing::layer::tracing_layer;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tracing_core::dispatcher::{self, Dispatch};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::Registry;
@@ -36,6 +37,8 @@ impl Builder {
     /// # Ok::<(), lastwords::Error>(())
     /// ```
     ///
+    /// As with [`Builder::init`], a second call with the same settings does nothing.
+    ///
     /// # Errors
     /// [`Error::Setting`] if the program has a subscriber already; else as [`Builder::init`].
     pub fn init_tracing(self) -> Result<()> {
@@ -43,11 +46,26 @@ impl Builder {
             let why = "a subscriber is installed already; add lastwords::tracing_layer() to it, and call init instead of init_tracing";
             Error::setting("tracing", why)
         };
-        if dispatcher::has_been_set() {
+        if dispatcher::has_been_set() && !is_subscribed() {
             return Err(taken());
         }
         self.init()?;
+        // Before the subscriber is there, for another thread that does the same and finds it.
+        if SUBSCRIBED.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
         let subscriber = Registry::default().with(tracing_layer());
-        dispatcher::set_global_default(Dispatch::new(subscriber)).map_err(|_| taken())
+        dispatcher::set_global_default(Dispatch::new(subscriber)).map_err(|_| {
+            SUBSCRIBED.store(false, Ordering::Release);
+            taken()
+        })
     }
+}
+
+/// The program's subscriber is ours.
+static SUBSCRIBED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the program's subscriber is the one of [`init_tracing`].
+pub(crate) fn is_subscribed() -> bool {
+    SUBSCRIBED.load(Ordering::Acquire)
 }

@@ -39,4 +39,5 @@ mod visitor;
 pub use filter::Recorded;
 pub(crate) use filter::changed;
 pub use init::init_tracing;
+pub(crate) use init::is_subscribed;
 pub use layer::{Recorder, TracingLayer, tracing_layer};

@@ -12,6 +12,7 @@ pub mod forking;
 pub mod fuzzing;
 pub mod handlers;
 pub mod jsonl;
+pub mod leaving;
 pub mod logs;
 pub mod loopmount;
 pub mod mounts;

@@ -19,9 +19,15 @@ const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn run(folder: &Scratch, script: &[&str]) -> (Output, Vec<Line>) {
+    run_with(folder, Some("1"), script)
+}
+
+/// The same with `RUST_BACKTRACE` as given.
+fn run_with(folder: &Scratch, backtrace: Option<&str>, script: &[&str]) -> (Output, Vec<Line>) {
     let _watchdog = Watchdog::new("a panic", LIMIT);
     let mut command = Command::new(ACTOR);
     command.arg("worker").arg(folder.path()).args(script).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
+    command.envs(backtrace.map(|value| ("RUST_BACKTRACE", value)));
     let output = command.output().expect("it starts");
     let flushed = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
     assert!(flushed.status.code().is_some_and(|code| code < 2), "{flushed:?}");
@@ -62,10 +68,32 @@ fn a_panic_is_one_critical_record_with_place_thread_and_backtrace() {
 }
 
 #[test]
+fn a_panic_costs_the_backtrace_that_is_asked_for_and_none_else() {
+    for (asked, there) in [(None, false), (Some("0"), false), (Some("1"), true), (Some("full"), true)] {
+        let folder = Scratch::new("panic-backtrace");
+        let (output, lines) = run_with(&folder, asked, &["panicking:display"]);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(panics(&lines), ["within a log call"; 3], "{asked:?}");
+        let panics = || lines.iter().filter(|line| line.message.starts_with("thread '"));
+        assert!(panics().all(|line| line.message.contains("stack backtrace:") == there), "{asked:?}: {lines:?}");
+        // The long form has an address for each call.
+        let long = panics().all(|line| line.message.contains("\n   0:     0x"));
+        assert_eq!(long, asked == Some("full"), "{asked:?}");
+    }
+    let folder = Scratch::new("panic-fork-in-hook");
+    let (output, lines) = run_with(&folder, None, &["panics=slow", "panicking:fork-in-hook"]);
+    assert!(output.status.success() && lines.iter().all(|line| !line.message.contains("backtrace")), "{lines:?}");
+}
+
+#[test]
 fn the_record_has_the_target_panic_and_the_place() {
     let folder = Scratch::new("panic-place");
     let mut command = Command::new(ACTOR);
-    command.arg("worker").arg(folder.path()).args(["flusher=never", "panicking:value", "kill"]);
+    command
+        .arg("worker")
+        .arg(folder.path())
+        .args(["flusher=never", "panicking:value", "kill"])
+        .env("RUST_BACKTRACE", "1");
     let _ = command.output().expect("it starts");
     let found = records(folder.path());
     assert_eq!((found.len(), found[0].target.as_str()), (1, "panic"));

@@ -183,6 +183,13 @@ fn the_variable_of_other_loggers_is_the_last_of_all_sources() {
         let found: Vec<&str> = found.iter().map(|line| line.strip_prefix(said).unwrap_or(line)).collect();
         assert_eq!(found, expected, "{env:?}");
     }
+    let folder = Scratch::new("rust-log-file");
+    let file = write(folder.path(), "log = \"error\"");
+    let env = [("RUST_LOG", "debug"), ("LASTWORDS_CONFIG", file.to_str().expect("text"))];
+    assert_eq!(messages(folder.path(), "host", &env, &["debug:a", "error:b"]), ["b"], "the file comes before it");
+    let folder = Scratch::new("rust-log-builder");
+    let found = messages(folder.path(), "host", &env[..1], &["level=ERROR", "debug:a", "error:b"]);
+    assert_eq!(found, ["b"], "and so does the builder");
     let folder = Scratch::new("rust-log-wrong");
     let complaint = errors("host", folder.path(), &[("RUST_LOG", "inof")], &["log:1"]);
     assert!(complaint.contains("RUST_LOG is not heeded") && complaint.contains("\"info\""), "{complaint}");

@@ -20,6 +20,7 @@ struct Left {
     records: Vec<Recorded>,
     lines: Vec<String>,
     printed: String,
+    errors: String,
 }
 
 fn run(scenario: &str) -> Left {
@@ -33,7 +34,8 @@ fn run(scenario: &str) -> Left {
     assert!(flushed.status.success(), "{flushed:?}");
     let printed = String::from_utf8(output.stdout).expect("text");
     let lines = read(folder.path(), "worker").into_iter().filter(|line| !line.message.starts_with("lastwords: "));
-    Left { records, lines: lines.map(|line| format!("[{}] {}", line.level, line.message)).collect(), printed }
+    let errors = String::from_utf8(output.stderr).expect("text");
+    Left { records, errors, lines: lines.map(|line| format!("[{}] {}", line.level, line.message)).collect(), printed }
 }
 
 fn fields(record: &Recorded) -> Vec<&str> {
@@ -183,7 +185,26 @@ fn events_before_the_logger_go_nowhere_and_later_ones_arrive() {
 
 #[test]
 fn tracing_is_taken_in_one_call_and_beside_what_tracing_subscriber_sets_up_itself() {
-    for scenario in ["one-call", "theirs-second", "theirs-first"] {
+    let orders = ["one-call", "theirs-second", "theirs-first", "default-second", "default-first", "one-call-second"];
+    for scenario in orders {
         assert_eq!(run(scenario).lines, ["[INFO] by tracing n=1", "[WARNING] by the log facade"], "{scenario}");
+    }
+}
+
+#[test]
+fn where_both_claim_the_facade_or_the_subscriber_what_is_printed_says_what_to_do() {
+    for (scenario, advice) in [
+        ("both", "lastwords: the `log` facade was taken by lastwords; "),
+        ("both-fmt", "lastwords: the `log` facade was taken by lastwords; "),
+        ("one-call-first", "lastwords: the subscriber of `tracing` was installed by lastwords::init_tracing; "),
+    ] {
+        let left = run(scenario);
+        let line =
+            left.errors.lines().find(|line| line.starts_with(advice)).unwrap_or_else(|| panic!("{}", left.errors));
+        assert!(line.contains("builder(role).log_facade(false).init()"), "{line}");
+        assert!(left.lines[0].starts_with("[CRITICAL] thread 'main' panicked at "), "{:?}", left.lines);
+        if scenario != "both-fmt" {
+            assert_eq!(left.lines[1..], ["[INFO] by tracing n=1", "[WARNING] by the log facade"], "{scenario}");
+        }
     }
 }

@@ -33,6 +33,41 @@ fn main() {
         "forwarded" => forwarded(builder),
         "before" => before(builder),
         "one-call" => one_call(builder),
+        // Theirs without `init`, which leaves the facade alone.
+        "default-second" => {
+            builder.init().expect("a ring");
+            subscribe(tracing_subscriber::registry().with(lastwords::tracing_layer()));
+            both_facades();
+        }
+        "default-first" => {
+            subscribe(tracing_subscriber::registry().with(lastwords::tracing_layer()));
+            builder.init().expect("a ring");
+            both_facades();
+        }
+        // Both claim the facade, and theirs is second: their subscriber is there all the same.
+        "both" => {
+            builder.init().expect("a ring");
+            let theirs = || tracing_subscriber::registry().with(lastwords::tracing_layer()).init();
+            std::panic::catch_unwind(theirs).expect_err("the facade is taken");
+            both_facades();
+        }
+        "both-fmt" => {
+            builder.init().expect("a ring");
+            std::panic::catch_unwind(|| tracing_subscriber::fmt().init()).expect_err("the facade is taken");
+        }
+        // Both claim the subscriber.
+        "one-call-first" => {
+            builder.init_tracing().expect("a ring");
+            std::panic::catch_unwind(|| tracing_subscriber::registry().init()).expect_err("there is one");
+            both_facades();
+        }
+        "one-call-second" => {
+            tracing_subscriber::registry().with(lastwords::tracing_layer()).init();
+            let taken = builder.clone().init_tracing().expect_err("there is one").to_string();
+            assert!(taken.contains("lastwords::tracing_layer()"), "{taken}");
+            builder.log_facade(false).init().expect("a ring");
+            both_facades();
+        }
         "theirs-second" => {
             builder.log_facade(false).init().expect("a ring");
             tracing_subscriber::registry().with(lastwords::tracing_layer()).init();
@@ -55,11 +90,11 @@ fn subscribe(subscriber: impl tracing::Subscriber + Send + Sync) {
     tracing::subscriber::set_global_default(subscriber).expect("the first");
 }
 
-/// All in one call, and not a second time.
+/// All in one call; a second one with the same settings is none.
 fn one_call(builder: Builder) {
     builder.clone().init_tracing().expect("a ring");
-    let again = builder.init_tracing().expect_err("there is one").to_string();
-    assert!(again.contains("lastwords::tracing_layer()"), "{again}");
+    builder.clone().init_tracing().expect("the same");
+    builder.rotate_keep(1).init_tracing().expect_err("other settings");
     both_facades();
 }
 
