@@ -116,7 +116,7 @@ impl<T> ThreadLock<T> {
             let found = self.owner.load(Ordering::Relaxed);
             let owner = found & !WAITED_FOR;
             // What this thread does not hold is an earlier one's of its id.
-            let is_left = owner == ABANDONED
+            let is_left = (owner == ABANDONED && !mutant::is(Mutant::LaneLeftDead))
                 || (owner == thread && !holds_any && !mutant::is(Mutant::LaneLeftDead))
                 || (owner == waited_for && is_gone(owner));
             if owner == 0 || is_left {

@@ -78,8 +78,8 @@ fn children_with_a_console(builder: Builder) {
 fn leaving_threads(builder: Builder, how: &str) {
     builder.lanes(3).slots_per_lane(64).backlog_max(0).init().expect("a ring");
     lastwords::info!("the main thread has the only lane");
-    // What unwinds, unwinds from a call: the one that waits for room in a full lane. The rest ends anywhere.
-    let times = if how == "exit" { 1 } else { 200 };
+    // What unwinds, unwinds from a call: the one that waits for room in a full lane, in each of the two in turn. The rest ends anywhere.
+    let times = if how == "exit" { 4 } else { 200 };
     for _ in 0..times {
         leaving::thread_that_leaves(how, || {
             loop {
