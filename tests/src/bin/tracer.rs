@@ -80,6 +80,23 @@ fn main() {
             builder.log_facade(false).init().expect("a ring");
             both_facades();
         }
+        "env-logger-first" => {
+            env_logger::init();
+            let taken = builder.clone().init().expect_err("the facade is taken").to_string();
+            assert!(taken.contains("log_facade(false)"), "{taken}");
+            builder.log_facade(false).init().expect("a ring");
+            by_facade_and_macro();
+        }
+        "env-logger-second" => {
+            builder.log_facade(false).init().expect("a ring");
+            env_logger::init();
+            by_facade_and_macro();
+        }
+        "env-logger-both" => {
+            builder.init().expect("a ring");
+            std::panic::catch_unwind(env_logger::init).expect_err("the facade is taken");
+            by_facade_and_macro();
+        }
         "outside" => outside(builder.flusher(Flusher::Embedded)),
         other => panic!("no scenario {other}"),
     }
@@ -96,6 +113,11 @@ fn one_call(builder: Builder) {
     builder.clone().init_tracing().expect("the same");
     builder.rotate_keep(1).init_tracing().expect_err("other settings");
     both_facades();
+}
+
+fn by_facade_and_macro() {
+    log::warn!("by the facade");
+    lastwords::info!("by the macro");
 }
 
 fn both_facades() {

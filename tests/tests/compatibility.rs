@@ -1,0 +1,160 @@
+//! Programs with the libraries that docs/compatibility.md lists, as their users write them.
+//!
+//! What works with a logger's own macros on threads of its own making need not work where a runtime moves a task from thread
+//! to thread, catches its panics, and handles its signals.
+
+use lastwords_tests::actor::{Actor, tool};
+use lastwords_tests::logs::{Line, crash_files, read};
+use lastwords_tests::scratch::Scratch;
+use rustix::process::Signal;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+
+const SERVER: &str = env!("CARGO_BIN_EXE_server");
+const TRACER: &str = env!("CARGO_BIN_EXE_tracer");
+const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
+
+/// A server and where it listens.
+struct Served {
+    folder: Scratch,
+    server: Actor,
+    port: u16,
+}
+
+impl Served {
+    fn start(name: &str) -> Served {
+        let folder = Scratch::new(name);
+        let mut command = Command::new(SERVER);
+        let mut server = Actor::of(command.arg(folder.path()).env_remove("RUST_LOG").env_remove("RUST_BACKTRACE"));
+        let port = server.line().parse().expect("a port");
+        Served { folder, server, port }
+    }
+
+    /// What is answered, without its head; empty where the connection ends without an answer.
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("written");
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer.split_once("\r\n\r\n").map_or_else(String::new, |(_, body)| body.to_owned())
+    }
+
+    /// Its lines, once nobody can add any.
+    fn lines(&self) -> Vec<Line> {
+        let flushed = tool(TOOL, &["flush", "--once", &self.folder.path().to_string_lossy()]);
+        assert!(flushed.status.code().is_some_and(|code| code < 2), "{flushed:?}");
+        read(self.folder.path(), "server")
+    }
+}
+
+fn count(lines: &[Line], message: &str) -> usize {
+    lines.iter().filter(|line| line.message == message).count()
+}
+
+#[test]
+fn every_answered_request_of_a_killed_axum_server_is_in_the_log_once() {
+    let mut served = Served::start("axum-killed");
+    let ask = |client: u32| (0..25).map(move |n| format!("{client}-{n}"));
+    std::thread::scope(|scope| {
+        for client in 0..4 {
+            let served = &served;
+            scope.spawn(move || {
+                ask(client).for_each(|name| assert_eq!(served.get(&format!("/hello/{name}")), format!("hello {name}")));
+            });
+        }
+    });
+    served.server.kill();
+    let lines = served.lines();
+    for name in (0..4).flat_map(ask) {
+        assert_eq!(count(&lines, &format!("answered {name}")), 1, "{name}");
+        let asked = |line: &&Line| {
+            line.message.starts_with("request{id=") && line.message.ends_with(&format!("}}: asked name={name}"))
+        };
+        assert_eq!(lines.iter().filter(asked).count(), 1, "{name}: its span comes along, whatever thread it is on");
+    }
+    assert!(lines.iter().any(|line| line.level == "CRITICAL" && line.message.contains("without closing")), "{lines:?}");
+    assert_eq!(crash_files(served.folder.path()).len(), 1);
+}
+
+#[test]
+fn an_axum_server_that_stops_gracefully_raises_no_alarm() {
+    let mut served = Served::start("axum-graceful");
+    assert_eq!(served.get("/hello/ada"), "hello ada");
+    served.server.signal(Signal::TERM);
+    assert!(served.server.end().success());
+    let lines = served.lines();
+    let last: Vec<&str> = lines.iter().rev().take(2).map(|line| line.message.as_str()).collect();
+    assert_eq!(last, ["stopped", "stopping"]);
+    assert!(lines.iter().all(|line| line.level != "CRITICAL") && crash_files(served.folder.path()).is_empty());
+}
+
+#[test]
+fn a_handler_that_panics_is_a_record_and_the_server_goes_on() {
+    let mut served = Served::start("axum-panic");
+    assert_eq!(served.get("/panic"), "");
+    assert_eq!(served.get("/hello/ada"), "hello ada");
+    served.server.signal(Signal::TERM);
+    assert!(served.server.end().success());
+    let lines = served.lines();
+    let alarms: Vec<&str> =
+        lines.iter().filter(|line| line.level == "CRITICAL").map(|line| line.message.as_str()).collect();
+    assert_eq!(alarms.len(), 1, "{alarms:?}");
+    assert!(alarms[0].starts_with("thread 'tokio-r") && alarms[0].ends_with(": a handler's"), "{alarms:?}");
+    assert_eq!(count(&lines, "stopped"), 1);
+}
+
+#[test]
+fn tasks_of_several_runtimes_and_more_blocking_ones_than_lanes_are_all_heard() {
+    let mut served = Served::start("runtimes");
+    assert_eq!(served.get("/blocking/200"), "200");
+    for _ in 0..10 {
+        assert_eq!(served.get("/other"), "done");
+    }
+    served.server.signal(Signal::KILL);
+    assert_eq!(served.server.end().signal(), Some(9));
+    let lines = served.lines();
+    (0..200).for_each(|n| assert_eq!(count(&lines, &format!("blocking {n}")), 1, "{n}"));
+    assert_eq!(count(&lines, "from the other runtime"), 10);
+}
+
+#[test]
+fn env_logger_has_the_facade_where_it_is_left_to_it_and_else_is_told_what_to_do() {
+    for (scenario, in_the_ring, printed) in [
+        ("env-logger-first", &["[INFO] by the macro"][..], true),
+        ("env-logger-second", &["[INFO] by the macro"], true),
+        ("env-logger-both", &["[WARNING] by the facade", "[INFO] by the macro"], false),
+    ] {
+        let folder = Scratch::new(scenario);
+        let output =
+            Command::new(TRACER).arg(folder.path()).arg(scenario).env("RUST_LOG", "info").output().expect("it starts");
+        assert_eq!(output.status.signal(), Some(9), "{output:?}");
+        let flushed = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
+        assert!(flushed.status.success(), "{flushed:?}");
+        let lines = read(folder.path(), "worker");
+        let own = |line: &&Line| !line.message.starts_with("lastwords: ") && line.level != "CRITICAL";
+        let lines: Vec<String> =
+            lines.iter().filter(own).map(|line| format!("[{}] {}", line.level, line.message)).collect();
+        assert_eq!(lines, in_the_ring, "{scenario}");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(errors.contains("by the facade"), printed, "{scenario}: {errors}");
+        assert_eq!(errors.contains("log_facade(false)"), !printed, "{scenario}: {errors}");
+    }
+}
+
+#[test]
+fn the_table_names_the_versions_that_these_tests_are_built_with() {
+    let (_, table) = include_str!("../../docs/compatibility.md").split_once("## Rust").expect("a part for Rust");
+    let lock = include_str!("../../Cargo.lock");
+    let mut seen = 0;
+    for row in table.lines().filter(|line| line.starts_with("| ")).skip(1) {
+        let mut cells = row.split('|').map(str::trim).skip(1);
+        let (name, version) = (cells.next().expect("a name"), cells.next().expect("a version"));
+        let name = name.trim_start_matches("the ").split(' ').next().unwrap_or_default().trim_matches('`');
+        let version = version.split(',').next().unwrap_or_default();
+        assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n")), "{name} {version}");
+        seen += 1;
+    }
+    assert!(seen >= 10, "{seen} rows");
+}
