@@ -103,11 +103,35 @@ fn describe(info: &PanicHookInfo<'_>, backtrace: Wanted) -> String {
     let _ = write!(text, ": {}", message(info));
     let _ = match backtrace {
         Wanted::None => Ok(()),
-        Wanted::Short => write!(text, "\nstack backtrace:\n{}", Backtrace::force_capture()),
+        Wanted::Short => write!(text, "\nstack backtrace:\n{}", short(&Backtrace::force_capture().to_string())),
         Wanted::Full => write!(text, "\nstack backtrace:\n{:#}", Backtrace::force_capture()),
         Wanted::Lacking => text.write_str("\nno backtrace: another thread was at one when this process was forked"),
     };
     text.truncate(text.trim_end().len());
+    text
+}
+
+/// The calls between those of the standard library's and this crate's own that make a panic, and those that start a thread: what
+/// the standard library prints of a short backtrace. It leaves marks for that; where they were stripped, all calls.
+fn short(backtrace: &str) -> String {
+    // Each call is a line that begins with its number, and the place in the next one, where it is known.
+    let is_call = |line: &&str| line.trim_start().split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+    let mut calls: Vec<Vec<&str>> = Vec::new();
+    for line in backtrace.lines() {
+        match calls.last_mut() {
+            Some(call) if !is_call(&line) => call.push(line),
+            _ => calls.push(vec![line]),
+        }
+    }
+    let of = |mark: &str| calls.iter().position(|call| call[0].contains(mark));
+    let first = of("__rust_end_short_backtrace").map_or(0, |last| last + 1);
+    let end = of("__rust_begin_short_backtrace").filter(|end| *end > first).unwrap_or(calls.len());
+    let mut text = String::new();
+    for (number, call) in calls[first..end].iter().enumerate() {
+        let name = call[0].split_once(": ").map_or(call[0], |(_, name)| name);
+        let _ = writeln!(text, "{number:4}: {name}");
+        call[1..].iter().for_each(|line| _ = writeln!(text, "{line}"));
+    }
     text
 }
 
@@ -167,6 +191,17 @@ mod tests {
     use crate::config::{Flusher, builder};
     use crate::flush::recover::Recovery;
     use crate::folder::Folder;
+
+    #[test]
+    fn a_short_backtrace_is_what_lies_between_the_marks() {
+        let whole = "   0: lastwords::panic::describe\n             at ./src/panic.rs:90:9\n   1: std::sys::backtrace::__rust_end_short_backtrace::<f>\n   \
+             2: core::panicking::panic_fmt\n   3: app::work\n             at ./src/main.rs:7:5\n  \
+             4: std::sys::backtrace::__rust_begin_short_backtrace\n   5: clone3\n";
+        let expected = "   0: core::panicking::panic_fmt\n   1: app::work\n             at ./src/main.rs:7:5\n";
+        assert_eq!(short(whole), expected);
+        assert_eq!(short("   0: <unknown>\n   1: <unknown>\n"), "   0: <unknown>\n   1: <unknown>\n");
+        assert_eq!(short("disabled backtrace"), "   0: disabled backtrace\n");
+    }
 
     /// The flusher's thread runs no code of a user, so a panic there is a defect of ours that no other test can have.
     #[test]

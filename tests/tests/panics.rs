@@ -65,6 +65,8 @@ fn a_panic_is_one_critical_record_with_place_thread_and_backtrace() {
     assert!(panic.message.starts_with("thread 'main' panicked at tests/src/panics.rs:"), "{panic:?}");
     assert!(said(panic).starts_with("on purpose 1\nsecond line\nstack backtrace:\n   0: "), "{panic:?}");
     assert!(panic.message.contains("actor::main"), "the calls that led there: {panic:?}");
+    let own = ["lastwords::panic", "std::rt::lang_start", "_start"];
+    assert!(own.iter().all(|part| !panic.message.contains(part)), "and no others: {panic:?}");
 }
 
 #[test]
