@@ -74,6 +74,7 @@ impl Remembered {
 
     /// Its id in the ring's table; registered where no thread has met it. 0 where that cannot be now: then the record must
     /// carry its place itself.
+    #[cfg(feature = "tracing")]
     #[inline]
     pub(crate) fn id<'a>(self, logger: &Logger, site: impl FnOnce() -> CallSiteRef<'a>) -> u32 {
         self.id_by(|key| logger.register_shared(key, &site()))

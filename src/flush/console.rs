@@ -94,11 +94,15 @@ impl Console {
 
     /// Prints until `end` is not 0 and nothing is left.
     fn run(&mut self, end: &AtomicU32) {
-        let mut sleep = LOOK_MIN;
+        let (mut sleep, mut finishing) = (LOOK_MIN, false);
         loop {
-            let finishing = end.load(Ordering::Acquire) != 0;
+            if !finishing && end.load(Ordering::Acquire) != 0 {
+                finishing = true;
+                self.stderr.wait_until(Instant::now() + FINISH_MAX);
+            }
             let printed = self.print().unwrap_or(false);
             if finishing && !printed {
+                self.stderr.tell_lost();
                 return;
             }
             sleep = if printed { LOOK_MIN } else { (sleep * 2).min(LOOK_MAX) };

@@ -13,6 +13,7 @@ use crate::flush::stamp::Stamp;
 use crate::level::Level;
 use anstyle::{AnsiColor, Color, Style};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::time::{Duration, Instant};
 
 /// Longest piece written at once: what a pipe that has room takes without blocking.
 pub(crate) const PIECE: usize = 4096;
@@ -23,6 +24,8 @@ pub struct Stderr {
     colours: bool,
     /// Lines that were not written and are not yet told of.
     lost: u64,
+    /// Until when a write may wait for somebody who reads.
+    patience: Option<Instant>,
 }
 
 impl Stderr {
@@ -31,13 +34,13 @@ impl Stderr {
     #[expect(clippy::new_without_default, reason = "what it is depends on where standard error leads")]
     pub fn new() -> Stderr {
         let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-        Stderr { colours, lost: 0 }
+        Stderr { colours, lost: 0, patience: None }
     }
 
     /// The same without colours, wherever it leads.
     #[must_use]
     pub fn plain() -> Stderr {
-        Stderr { colours: false, lost: 0 }
+        Stderr { colours: false, lost: 0, patience: None }
     }
 
     /// Appends what stands before a message. `given` is the name that its process gave to the level, if it did.
@@ -57,23 +60,34 @@ impl Stderr {
         self.lost += lines;
     }
 
+    /// From now on writes may wait for somebody who reads: what comes is the last.
+    pub fn wait_until(&mut self, patience: Instant) {
+        self.patience = Some(patience);
+    }
+
     /// Writes `lines` lines if standard error takes them without blocking, and before them how many are missing.
     pub fn write(&mut self, text: &[u8], lines: u64) {
-        if text.is_empty() {
-            return;
+        if !text.is_empty() && (!self.tell_lost() || !self.put(text)) {
+            self.lost += lines;
         }
-        if self.lost > 0 {
-            let lost = self.lost;
-            let told = format!("lastwords: {lost} lines are missing on this console, which was not read; the log file has them\n");
-            if !put(told.as_bytes()) {
-                self.lost += lines;
-                return;
-            }
+    }
+
+    /// Says how many lines are missing, if any are. False where that cannot be said.
+    pub fn tell_lost(&mut self) -> bool {
+        let lost = self.lost;
+        let told = || format!("lastwords: {lost} lines are missing on this console, which was not read; the log file has them\n");
+        let done = lost == 0 || self.put(told().as_bytes());
+        if done {
             self.lost = 0;
         }
-        if !put(text) {
-            self.lost = lines;
-        }
+        done
+    }
+
+    /// Writes all of a text that is at most a piece, or nothing; a longer one may stop between two pieces. Not by
+    /// `std`, whose lock would be held for good in a process that was forked meanwhile.
+    fn put(&self, text: &[u8]) -> bool {
+        let patience = || self.patience.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+        text.chunks(PIECE).all(|piece| is_ready_within(patience()) && write_all(piece))
     }
 }
 
@@ -86,12 +100,6 @@ fn style(level: Level) -> Style {
         50.. => AnsiColor::Magenta,
     };
     Style::new().fg_color(Some(Color::Ansi(colour)))
-}
-
-/// Writes all of a text that is at most a piece, or nothing; a longer one may stop between two pieces. Not by
-/// `std`, whose lock would be held for good in a process that was forked meanwhile.
-fn put(text: &[u8]) -> bool {
-    text.chunks(PIECE).all(|piece| is_ready() && write_all(piece))
 }
 
 fn write_all(mut rest: &[u8]) -> bool {
@@ -108,8 +116,12 @@ fn write_all(mut rest: &[u8]) -> bool {
 /// Whether standard error takes a piece without blocking, as far as that can be known.
 #[must_use]
 pub fn is_ready() -> bool {
+    is_ready_within(Duration::ZERO)
+}
+
+fn is_ready_within(time: Duration) -> bool {
     let stderr = std::io::stderr();
     let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut fds, Some(&now)).is_ok_and(|_| fds[0].revents().contains(PollFlags::OUT))
+    let time = Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) };
+    poll(&mut fds, Some(&time)).is_ok_and(|_| fds[0].revents().contains(PollFlags::OUT))
 }

@@ -59,3 +59,32 @@ fn a_process_ends_although_its_console_is_not_read() {
     assert!(wait_for("its end", || child.try_wait().expect("its own child")).success());
     assert_eq!(read(folder.path(), "host").len(), 20_000);
 }
+
+#[test]
+fn the_last_lines_wait_for_who_reads_and_what_is_missing_is_told_at_the_end() {
+    let folder = Scratch::new("read-late");
+    let mut child = Command::new(ACTOR)
+        .arg("host")
+        .arg(folder.path())
+        .args(["console=yes", "slots=32768", "lanes=3", "log:3000"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the actor starts");
+    let mut text = String::new();
+    // Slower than the console writes, and twice what a pipe holds.
+    let mut console = child.stderr.take().expect("piped");
+    let mut piece = [0; 4096];
+    loop {
+        match console.read(&mut piece).expect("readable") {
+            0 => break,
+            length => text.push_str(std::str::from_utf8(&piece[..length]).expect("text")),
+        }
+        std::thread::sleep(std::time::Duration::from_micros(500));
+    }
+    assert!(wait_for("its end", || child.try_wait().expect("its own child")).success());
+    let told = text.lines().filter_map(|line| line.strip_prefix("lastwords: ")?.split_once(" lines are missing"));
+    let lost: usize = told.map(|(count, _)| count.parse::<usize>().expect("a number")).sum();
+    let printed = text.lines().filter(|line| line.contains("] [INFO] ")).count();
+    assert_eq!(printed + lost, 3000);
+}

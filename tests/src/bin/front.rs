@@ -55,13 +55,13 @@ fn in_turn(builder: Builder, shared: bool) {
     });
 }
 
-/// Two loggers with a console each, the second of which has much to say in the end.
+/// Two loggers with a console each, the second of which has much to say in the end, but no more than a pipe holds.
 fn consoles(builder: Builder) {
     builder.console(true).slots_per_lane(4096).init().expect("a ring");
     let folder = lastwords::folder().expect("initialised");
     let other = lastwords::builder("other").dir(folder).console(true).open().expect("a ring");
     std::thread::sleep(Duration::from_millis(200));
-    (0..2000).for_each(|n| lastwords::info!(logger: other, "other {n}"));
+    (0..1000).for_each(|n| lastwords::info!(logger: other, "other {n}"));
     lastwords::info!("own");
 }
 
