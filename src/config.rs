@@ -83,12 +83,14 @@ pub struct Builder {
     pub(crate) settings: Settings,
     /// All settings as they were when the process's own logger was made, which a second `init` is compared with.
     whole: Option<Arc<Settings>>,
+    /// The folder keeps the zone already that is requested here: a forked child's logger does not set it again.
+    pub(crate) zone_is_kept: bool,
 }
 
 impl Builder {
     /// Defaults for this role.
     pub fn new(role: impl Into<String>) -> Builder {
-        Builder { role: role.into(), settings: Settings::default(), whole: None }
+        Builder { role: role.into(), settings: Settings::default(), whole: None, zone_is_kept: false }
     }
 
     /// Application name; default is the program's file name. It names the default folder.
@@ -224,9 +226,19 @@ impl Builder {
         self
     }
 
-    /// Times in the files in UTC instead of local time.
-    pub fn utc(mut self, utc: bool) -> Builder {
-        self.settings.utc = Some(utc);
+    /// Zone of the times in all files of the log folder: a name (`Europe/Berlin`), `UTC`, or an offset (`+02:00`). The folder
+    /// keeps it, for whoever flushes; of processes that set different ones, the one that started last counts. Default is the
+    /// zone that the folder keeps, else that of this process.
+    ///
+    /// ```
+    /// let folder = std::env::temp_dir().join(format!("lastwords-doc-zone-{}", std::process::id()));
+    /// let error = lastwords::builder("worker").dir(&folder).time_zone("+25:00").init().expect_err("no such offset");
+    /// assert!(error.to_string().starts_with("time_zone: \"+25:00\" found, expected a time zone as in Europe/Berlin"));
+    /// lastwords::builder("worker").dir(&folder).time_zone("+02:00").init()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn time_zone(mut self, zone: impl Into<String>) -> Builder {
+        self.settings.time_zone = Some(zone.into());
         self
     }
 
@@ -478,6 +490,14 @@ impl Builder {
         self.settings.dir.clone().unwrap_or_else(|| default_path(&self.app_name()))
     }
 
+    /// Has the folder keep the zone of its times, and takes note of which one that is.
+    pub(crate) fn keep_zone(&mut self, folder: &Folder) -> Result<()> {
+        let asked = self.settings.time_zone.as_deref().filter(|_| !self.zone_is_kept);
+        let kept = folder.keep_zone(asked).map_err(|why| self.refused("time_zone", why))?;
+        (self.settings.time_zone, self.zone_is_kept) = (Some(kept), true);
+        Ok(())
+    }
+
     /// Makes the folder, with its rings where they were wanted.
     pub(crate) fn make_folder(&self, access: Access) -> Result<Folder> {
         let folder = self.make_log_folder(access)?;
@@ -536,7 +556,6 @@ impl Builder {
             memory,
             backlog_max: settings.backlog_max.unwrap_or(backlog_max),
             full: settings.full_policy.unwrap_or_default(),
-            utc: settings.utc.unwrap_or(false),
             format: settings.format.unwrap_or_default(),
             rotate_size,
             rotate_keep,

@@ -90,6 +90,9 @@ fn take(table: &Table, prefix: &str) -> Result<Settings, String> {
 
 /// The setting that was probably meant by a name that is none.
 pub(crate) fn suggest(name: &str) -> String {
+    if name == "utc" {
+        return "write time_zone = \"UTC\"".to_owned();
+    }
     match alike(name, NAMES.iter().copied()) {
         Some(known) => format!("did you mean \"{known}\"?"),
         None => format!("expected one of {}", NAMES.join(", ")),
@@ -103,10 +106,10 @@ mod tests {
 
     #[test]
     fn a_roles_own_settings_come_before_those_of_all() {
-        let text = "log = \"warn\"\nrotate_keep = 9\nutc = true\n[role.worker]\nlog = \"debug\"\nrecord = \"trace\"\n";
+        let text = "log = \"warn\"\nrotate_keep = 9\ntime_zone = \"UTC\"\n[role.worker]\nlog = \"debug\"\nrecord = \"trace\"\n";
         let worker = parse(text, "worker").expect("settings");
         assert_eq!((worker.log.as_deref(), worker.record), (Some("debug"), Some(Level::TRACE)));
-        assert_eq!((worker.rotate_keep, worker.utc, worker.lanes), (Some(9), Some(true), None));
+        assert_eq!((worker.rotate_keep, worker.time_zone.as_deref(), worker.lanes), (Some(9), Some("UTC"), None));
         let host = parse(text, "host").expect("settings");
         assert_eq!((host.log.as_deref(), host.record), (Some("warn"), None));
     }
@@ -124,7 +127,7 @@ mod tests {
             ("[role]\nworker = 3", &["\"role.worker\" is no table"]),
             ("file_mode = 0o640", &["\"file_mode\" is an integer", "\"0640\""]),
             ("file_mode = \"rw\"", &["\"rw\" found, expected an octal mode"]),
-            ("utc = true\nlog = ", &["line 2, column 7: "]),
+            ("console = true\nlog = ", &["line 2, column 7: "]),
         ] {
             let why = parse(text, "worker").map(|_| ()).expect_err(text);
             assert!(parts.iter().all(|part| why.contains(part)), "{text}: {why}");

@@ -5,6 +5,7 @@
 //! <folder>/host.jsonl, host.jsonl.1 … the same for programs, where that is wished for
 //! <folder>/<role>-*.crash.log         what a process left that died without closing its log
 //! <folder>/rings.path                where the rings are, if not here
+//! <folder>/time_zone                 the zone of the times in all files
 //! <folder>/rings/*.ring, *.shm        one per process; .shm stands for a ring in shared memory
 //! <folder>/rings/*.<number>.spill     beside a ring: a message too long for it
 //! <folder>/rings/*.<lane>-<first>.backlog  beside a ring: what was kept of a full lane
@@ -12,6 +13,7 @@
 //! <folder>/rings/journal.a, .b        the flusher's journal
 //! <folder>/rings/flusher.lock         which process is the flusher
 //! <folder>/rings/doorbell             a FIFO that wakes the flusher
+//! <folder>/rings/offsets              the offset of the last line in each log file
 //! ```
 
 use crate::access::Access;
@@ -402,7 +404,7 @@ impl Folder {
     pub(crate) fn keep_young(&self) {
         let is_ours = |name: &str| {
             let endings = [".spill", ".attached", SHM_ENDING, RING_ENDING];
-            matches!(name, "flusher.lock" | "doorbell" | "journal.a" | "journal.b") || endings.iter().any(|end| name.ends_with(end))
+            matches!(name, "flusher.lock" | "doorbell" | "journal.a" | "journal.b" | "offsets") || endings.iter().any(|end| name.ends_with(end))
         };
         let is_old = |path: &Path| {
             let changed = open::look(path).ok().and_then(|found| u64::try_from(found.st_mtime).ok());

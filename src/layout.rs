@@ -53,8 +53,6 @@ pub mod clock_kind {
 
 /// Bits of [`RingHeader::flags`].
 pub mod ring_flag {
-    /// Times in the files are UTC, not local.
-    pub const UTC: u32 = 1;
     /// The records go to the role's JSON file too. Whoever does not know the bit writes text.
     pub const JSON: u32 = 2;
     /// With [`JSON`]: they go to that file alone.

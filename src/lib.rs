@@ -102,6 +102,7 @@ not_under_loom! {
     mod thread;
     mod timeline;
     mod values;
+    pub mod zone;
 
     pub use config::{Builder, Flusher, builder, init, init_from_env};
     pub use directives::{Directives, ParseDirectivesError};

@@ -140,6 +140,7 @@ impl Logger {
     pub(crate) fn create(mut builder: Builder) -> Result<Box<Logger>> {
         let spec = builder.ring_spec()?;
         let folder = builder.make_folder(spec.access)?;
+        builder.keep_zone(&folder)?;
         let doorbell = Doorbell::open(&folder)?;
         // Last of what may fail, so that no ring is left that looks like a crash.
         let ring = Ring::create(&folder, &spec)?;
@@ -151,8 +152,6 @@ impl Logger {
                 "no room for a ring of {wanted} bytes; {place} has {size}, {slots} slots in each of {lanes} lanes"
             ));
         }
-        #[cfg(feature = "flusher")]
-        crate::flush::zone::remember();
         // A forked child, wherever it is by then, logs to the same folder.
         builder.settings.dir = Some(folder.path().to_owned());
         if builder.settings.rings.is_some() {

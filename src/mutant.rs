@@ -202,8 +202,12 @@ mutants! {
     AccessForgotten = "access-forgotten",
     /// A program with more rights than its caller obeys its environment.
     CallerObeyed = "caller-obeyed",
-    /// In a new root the zone of local time is looked for anew.
+    /// In a new root the zone is looked for anew.
     ZoneLost = "zone-lost",
+    /// Times are in the zone of whoever flushes.
+    ZoneOfFlusher = "zone-of-flusher",
+    /// No line says that times have another offset from here on.
+    OffsetUntold = "offset-untold",
     /// A process that never flushes opens the lock file in its log calls.
     LockOpenedInCall = "lock-opened-in-call",
     /// A record's clock is believed however far it is ahead of the flusher's.

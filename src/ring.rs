@@ -60,8 +60,6 @@ pub struct RingSpec {
     pub filter: Filter,
     /// What a producer does when the ring is full.
     pub full: FullPolicy,
-    /// Times in the files are UTC.
-    pub utc: bool,
     /// Which files the records go to.
     pub format: Format,
     /// Size at which the log file is rotated, in bytes.
@@ -91,7 +89,6 @@ impl RingSpec {
             memory: Memory::default(),
             filter: Level::TRACE.into(),
             full: FullPolicy::default(),
-            utc: true,
             format: Format::default(),
             rotate_size: 1 << 30,
             rotate_keep: 5,
@@ -460,7 +457,6 @@ fn make_header(spec: &RingSpec, is_smaller: bool) -> Result<RingHeader> {
         rotate_size: spec.rotate_size,
         rotate_keep: spec.rotate_keep,
         flags: spec.format.flags()
-            | if spec.utc { ring_flag::UTC } else { 0 }
             | if is_smaller { ring_flag::SMALLER } else { 0 },
         full_policy: spec.full as u32,
         sync_ms: spec.sync_ms,

@@ -12,6 +12,7 @@ use crate::full::FullPolicy;
 use crate::level::Level;
 use crate::owner::obeys_environment;
 use crate::ring::Memory;
+use crate::zone;
 use std::borrow::Cow;
 use std::env;
 use std::ffi::OsString;
@@ -77,7 +78,7 @@ settings! {
     format: Format = own,
     console: bool = truth,
     dev: bool = truth,
-    utc: bool = truth,
+    time_zone: String = zone,
     rotate_size: u64 = size,
     rotate_keep: u32 = number,
     durable: Duration = milliseconds,
@@ -107,7 +108,6 @@ fn defaults() -> Settings {
         format: Some(Format::default()),
         console: Some(false),
         dev: Some(false),
-        utc: Some(false),
         rotate_size: Some(config::ROTATE_SIZE_DEFAULT),
         rotate_keep: Some(config::ROTATE_KEEP_DEFAULT),
         durable: Some(Duration::ZERO),
@@ -190,6 +190,11 @@ fn plain(text: &str) -> Result<String, String> {
 /// Types whose errors say what was found and what was expected.
 fn own<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error| format!("{error}"))
+}
+
+/// Whether there is such a zone shows when the folder is known, which may keep one that is not known here.
+fn zone(text: &str) -> Result<String, String> {
+    zone::refuse_form(text).map(|()| text.to_owned())
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {

@@ -4,6 +4,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use lastwords::folder::Folder;
+use lastwords::zone::Zone;
 use lastwords::{FullPolicy, Result};
 use std::env;
 use std::ffi::OsString;
@@ -113,9 +114,9 @@ pub(crate) struct Recover {
     /// JSON objects, one a line, as in a JSON log file, instead of text.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Times in UTC instead of local time.
-    #[arg(long)]
-    pub(crate) utc: bool,
+    /// Zone of the times, as in Europe/Berlin, UTC or +02:00 [default: that of the first log folder, else of this process]
+    #[arg(long, value_name = "ZONE", value_parser = Zone::named)]
+    pub(crate) time_zone: Option<Zone>,
     #[command(flatten)]
     pub(crate) rings: Rings,
     /// Log folders or ring files.

@@ -8,7 +8,7 @@ use lastwords::event::Event;
 use lastwords::filter::{Destination, Filter};
 use lastwords::flush::status::RingStatus;
 use lastwords::folder::Folder;
-use lastwords::layout::{file_flag, ring_flag};
+use lastwords::layout::file_flag;
 use lastwords::reader::RingReader;
 use lastwords::{Directives, Error, Flusher, Format, Level, Memory, Result, escaped, escaped_path};
 use serde_json::json;
@@ -144,7 +144,7 @@ impl Running {
             .console(false)
             .dev(false)
             .memory(Memory::File)
-            .utc(header.flags & ring_flag::UTC != 0)
+            .time_zone(folder.zone().name())
             .format(Format::of_flags(header.flags))
             .rotate_size(header.rotate_size.max(4096))
             .rotate_keep(header.rotate_keep.clamp(1, 100))

@@ -9,6 +9,7 @@ use lastwords::flush::recover::{Journaled, RENDERED_TIMES, Recovered, Recovery, 
 use lastwords::flush::render;
 use lastwords::flush::stamp::Stamp;
 use lastwords::folder::{Folder, JSON_ENDING, role_of};
+use lastwords::zone::Zone;
 use lastwords::{Error, Result, escaped, escaped_path};
 use serde_json::json;
 use std::io::{self, BufWriter, Write};
@@ -57,10 +58,11 @@ fn black_boxes(arguments: &Recover) -> Result<Exit> {
         }
     }
     let mut exit = Exit::Nothing;
+    let zone = zone(arguments);
     let mut out = BufWriter::new(io::stdout().lock());
     for open in rings {
-        let printed = open()
-            .and_then(|mut found| found.write(&mut out, arguments.utc, Path::new("standard output")).map(|()| found));
+        let printed =
+            open().and_then(|mut found| found.write(&mut out, &zone, Path::new("standard output")).map(|()| found));
         match printed {
             Ok(found) if found.report().is_some_and(is_damaged) => exit = Exit::Damaged,
             Ok(_) if exit == Exit::Nothing => exit = Exit::Done,
@@ -94,6 +96,13 @@ fn folder_of_rings(arguments: &Recover, path: &Path) -> Result<Folder> {
     Ok(if !folder.is_used() && !own.ring_names()?.is_empty() { own } else { folder })
 }
 
+/// The zone of the times: the one that is named, else that of the first log folder, else that of this process.
+fn zone(arguments: &Recover) -> Zone {
+    let of_folder =
+        || arguments.paths.iter().find(|path| path.is_dir()).and_then(|path| folder_of_rings(arguments, path).ok());
+    arguments.time_zone.clone().or_else(|| of_folder().map(|folder| folder.zone())).unwrap_or_else(Zone::local)
+}
+
 fn is_damaged(report: &RingReport) -> bool {
     report.damaged + report.withheld + report.truncated > 0
 }
@@ -109,10 +118,11 @@ fn print(arguments: &Recover) -> Result<Exit> {
             recovery.add_file(path);
         }
     }
+    let zone = zone(arguments);
     let mut printer = Printer {
         out: BufWriter::new(io::stdout().lock()),
-        stamp: Stamp::new(arguments.utc),
-        lines: JsonLines::new(arguments.utc),
+        stamp: Stamp::new(zone.clone()),
+        lines: JsonLines::new(zone),
         text: Vec::new(),
     };
     let printed = printer.all(&mut recovery, arguments.json);

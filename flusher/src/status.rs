@@ -10,6 +10,7 @@ use lastwords::flush::status::RingStatus;
 use lastwords::folder::Folder;
 use lastwords::holder::Holder;
 use lastwords::process::boot_id;
+use lastwords::zone::Zone;
 use lastwords::{Level, Result, escaped, escaped_json};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Write};
@@ -111,14 +112,14 @@ fn object(name: &str, status: &RingStatus) -> Value {
 /// When it began, in local time, to the second.
 fn started(ns: u64) -> String {
     let mut text = Vec::new();
-    Stamp::new(false).date_time(ns, &mut text);
+    Stamp::new(Zone::local()).date_time(ns, &mut text);
     text.truncate("2025-10-19 05:55:47".len());
     String::from_utf8_lossy(&text).into_owned()
 }
 
 fn rfc3339(ns: u64) -> String {
     let mut text = Vec::new();
-    Stamp::new(true).date_time(ns, &mut text);
+    Stamp::new(Zone::utc()).date_time(ns, &mut text);
     String::from_utf8_lossy(&text).replacen(' ', "T", 1) + "Z"
 }
 

@@ -8,6 +8,7 @@ use lastwords::clock::realtime_ns;
 use lastwords::flush::render;
 use lastwords::flush::stamp::Stamp;
 use lastwords::flush::stderr::{self, Stderr};
+use lastwords::zone::Zone;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use std::collections::VecDeque;
@@ -103,7 +104,7 @@ impl Console {
     #[pyo3(signature = (level, text, name = None))]
     fn line(level: i64, text: &Bound<'_, PyString>, name: Option<&str>) -> PyResult<String> {
         let text = readable(text)?;
-        let (mut out, mut stamp, level) = (Vec::new(), Stamp::new(false), level_of(level));
+        let (mut out, mut stamp, level) = (Vec::new(), Stamp::new(Zone::local()), level_of(level));
         Stderr::plain().head(&mut out, &mut stamp, realtime_ns(), std::process::id(), level, name);
         render::message(&mut out, text.as_bytes(), None);
         Ok(String::from_utf8_lossy(&out).into_owned())
@@ -149,7 +150,7 @@ impl Shared {
         if queue.thread.is_none() && !queue.paused {
             queue.writer += 1;
             let (shared, number) = (Arc::clone(self), queue.writer);
-            let body = move || Writer { shared, number, stderr: Stderr::new(), stamp: Stamp::new(false) }.run();
+            let body = move || Writer { shared, number, stderr: Stderr::new(), stamp: Stamp::new(Zone::local()) }.run();
             // Without a thread the lines wait, and the next one tries again.
             queue.thread = std::thread::Builder::new().name("lastwords-con".to_owned()).spawn(body).ok();
         }

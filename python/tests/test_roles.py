@@ -217,7 +217,7 @@ def test_every_setting_can_be_given_by_its_name(logs: Logs) -> None:
     logs.run(
         """
         from pathlib import Path
-        settings = {"format": "both", "utc": True, "rotate_size": 1 << 20, "record": None, "console": False}
+        settings = {"format": "both", "time_zone": "UTC", "rotate_size": 1 << 20, "record": None, "console": False}
         log = lastwords.setup_logger("worker", Path(LOGS), **settings)
         log.info("both", extra={"user": "ada", "n": 3, "ratio": 0.5, "ok": True, "none": None})
         """
@@ -253,7 +253,7 @@ CHANGES = [
     ("flusher", None, "never"),
     ("memory", None, "shared"),
     ("durable", 500, 1000),
-    ("utc", None, True),
+    ("time_zone", "+02:00", "UTC"),
     ("lanes", None, 20),
     ("sigbus_guard", None, False),
     ("crash_files", None, 3),

@@ -32,10 +32,10 @@ fn apply_after_stop(folder: &Folder, entry: &Entry, settled: bool) -> Result<()>
         let missing = opened.missing(file, offset);
         if missing > 0 {
             whole = false;
-            tell(&mut opened, log, &lines::stopped_before(missing))?;
+            tell(folder, &mut opened, log, &lines::stopped_before(missing))?;
         } else if opened.identity() != file && opened.size() > 0 && !settled {
             // The file that was meant has no name any more, and what stands here may end within a record.
-            tell(&mut opened, log, lines::stopped())?;
+            tell(folder, &mut opened, log, lines::stopped())?;
         }
     }
     let (in_files, in_rings): (Vec<Change>, Vec<Change>) =
@@ -45,7 +45,7 @@ fn apply_after_stop(folder: &Folder, entry: &Entry, settled: bool) -> Result<()>
         let zeros = rotation::zeros(folder, log)?;
         if zeros > 0 {
             whole = false;
-            tell(&mut LogFile::open(folder, log)?, log, &lines::stopped_within(zeros))?;
+            tell(folder, &mut LogFile::open(folder, log)?, log, &lines::stopped_within(zeros))?;
         }
     }
     let changes = if whole { in_rings } else { Vec::new() };
@@ -77,8 +77,8 @@ fn ends(entry: &Entry) -> impl Iterator<Item = (&str, (u64, u64), u64)> {
 }
 
 /// Says something in a log file, of which this is the name.
-fn tell(file: &mut LogFile, log: &str, text: &str) -> Result<()> {
-    let mut output = Output::new(log);
+fn tell(folder: &Folder, file: &mut LogFile, log: &str, text: &str) -> Result<()> {
+    let mut output = Output::new(log, &folder.zone(), None);
     output.say(realtime_ns(), std::process::id(), Level::WARNING, text);
     file.end_line()?;
     file.append(&output.lines)

@@ -11,16 +11,15 @@ use crate::filter::Filter;
 use crate::flush::ending::WaitStatus;
 use crate::flush::recover::{Recovered, Recovery, RingReport, Scope};
 use crate::flush::render;
-use crate::flush::stamp::Stamp;
+use crate::flush::stamp::{Stamp, civil};
 use crate::folder::Folder;
-use crate::layout::ring_flag;
 use crate::mutant::{self, Mutant};
 use crate::nameless::Nameless;
 use crate::open;
 use crate::flush::ringfile::RingFile;
 use crate::reader::RingReader;
 use crate::ring::hex;
-use chrono::DateTime;
+use crate::zone::{Zone, offset_text};
 use rustix::fs::{FileType, Stat};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
@@ -81,10 +80,10 @@ impl BlackBox {
     ///
     /// # Errors
     /// What `out` says, as [`Error::Io`] about `path`, and [`Error::Io`] if the ring cannot be read.
-    pub fn write(&mut self, out: &mut impl Write, utc: bool, path: &Path) -> Result<()> {
+    pub fn write(&mut self, out: &mut impl Write, zone: &Zone, path: &Path) -> Result<()> {
         let failed = || Error::io("write", path);
-        let mut stamp = Stamp::new(utc);
-        let head = self.head(&mut stamp)?;
+        let mut stamp = Stamp::new(zone.clone());
+        let head = self.head(&mut stamp, zone)?;
         out.write_all(head.as_bytes()).map_err(failed())?;
         let mut text = Vec::new();
         self.recovery.for_each(|recovered| {
@@ -99,7 +98,7 @@ impl BlackBox {
         out.write_all(foot.as_bytes()).map_err(failed())
     }
 
-    fn head(&self, stamp: &mut Stamp) -> Result<String> {
+    fn head(&self, stamp: &mut Stamp, zone: &Zone) -> Result<String> {
         let (Some(ring), Some(report)) = (self.recovery.rings().first(), self.report()) else { return Ok(String::new()) };
         let (reader, control) = (ring.reader(), ring.reader().control()?);
         let header = reader.header();
@@ -116,6 +115,7 @@ impl BlackBox {
             ("started in", reader.folder()?.unwrap_or_else(|| "unknown".to_owned())),
             ("logged from", time(header.created_ns)),
             ("last record", format!("{}, {seconds:.3} s later", time(self.newest_ns))),
+            ("time zone", zone_text(zone, self.newest_ns)),
             ("recorded", recorded(&control.filter())),
             (
                 "counters",
@@ -137,6 +137,12 @@ impl BlackBox {
         text.push(b'\n');
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
+}
+
+/// The zone of the times, with its offset at the last record.
+fn zone_text(zone: &Zone, ns: u64) -> String {
+    let offset = offset_text(zone.offset((ns / 1_000_000_000) as i64));
+    if zone.name() == offset { format!("UTC{offset}") } else { format!("{}, at the last record UTC{offset}", zone.name()) }
 }
 
 fn recorded(filter: &Filter) -> String {
@@ -202,7 +208,8 @@ pub(crate) fn write_crash_file(folder: &Folder, ring: &str, status: Option<WaitS
     black_box.recovery.rings_mut().iter_mut().for_each(|ring| ring.set_status(status));
     let Some(found) = black_box.recovery.rings().first() else { return Ok(String::new()) };
     let (header, role) = (*found.reader().header(), found.reader().role().to_owned());
-    let time = DateTime::from_timestamp_nanos(black_box.newest_ns as i64).format("%Y%m%dT%H%M%SZ");
+    let time = civil((black_box.newest_ns / 1_000_000_000) as i64, 0).map(|time| time.strftime("%Y%m%dT%H%M%SZ").to_string());
+    let time = time.unwrap_or_default();
     let stem = format!("{role}-{}-{time}", header.pid);
     let mut name = format!("{stem}{CRASH_ENDING}");
     for namesake in 2..=NAMESAKES_MAX {
@@ -217,8 +224,7 @@ pub(crate) fn write_crash_file(folder: &Folder, ring: &str, status: Option<WaitS
     }
     let file = Nameless::create(folder.path(), &name)?;
     let mut out = BufWriter::with_capacity(256 << 10, &file);
-    let utc = header.flags & ring_flag::UTC != 0;
-    black_box.write(&mut out, utc, &folder.path().join(&name))?;
+    black_box.write(&mut out, &folder.zone(), &folder.path().join(&name))?;
     out.flush().map_err(Error::io("write", folder.path().join(&name)))?;
     drop(out);
     // A file that cannot be given to the group is still there for its owner.

@@ -15,6 +15,7 @@ use crate::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
 use crate::record::Record;
 use crate::sys::{futex, hooks, process_page};
 use crate::thread;
+use crate::zone::Zone;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -34,7 +35,7 @@ pub(crate) fn start(logger: &'static Logger, dev: bool) {
         hooks::block_signals();
         thread::become_flusher();
         match RingFile::open(logger.ring().path(), true).and_then(|file| RingReader::new(file, logger.ring().path())) {
-            Ok(reader) => Console::new(reader, dev).run(&page.consoles_end),
+            Ok(reader) => Console::new(reader, logger.folder().zone(), dev).run(&page.consoles_end),
             Err(error) => complain(format_args!("no console: {error}")),
         }
         page.consoles.fetch_sub(1, Ordering::AcqRel);
@@ -74,16 +75,15 @@ struct Console {
 }
 
 impl Console {
-    fn new(reader: RingReader<RingFile>, dev: bool) -> Console {
+    fn new(reader: RingReader<RingFile>, zone: Zone, dev: bool) -> Console {
         let lanes = reader.geometry().lanes();
-        let utc = reader.header().flags & crate::layout::ring_flag::UTC != 0;
         Console {
             positions: vec![0; lanes],
             expected: vec![1; lanes],
             batches: (0..lanes).map(|_| LaneBatch::default()).collect(),
             snapshots: Vec::new(),
             scratch: Vec::new(),
-            stamp: Stamp::new(utc),
+            stamp: Stamp::new(zone),
             sites: Sites::default(),
             names: LevelNames::default(),
             stderr: Stderr::new(),

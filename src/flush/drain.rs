@@ -20,6 +20,7 @@ use crate::flush::role::Role;
 use crate::flush::spare::Spare;
 use crate::flush::trouble::Trouble;
 use crate::flush::witness::Witnesses;
+use crate::flush::zone::FolderZone;
 use crate::folder::{Folder, SHM_FOLDER};
 use crate::logger::{ARMED_ANY, ARMED_URGENT};
 use crate::mutant::{self, Mutant};
@@ -37,6 +38,7 @@ mod merge;
 mod pull;
 mod refused;
 mod unseen;
+mod zone;
 
 use disk::JournalLeft;
 use held::{Held, Suspended};
@@ -80,6 +82,8 @@ pub struct Drain {
     rings: Vec<Follow>,
     roles: Vec<Role>,
     outputs: Vec<Output>,
+    /// Of their times.
+    zone: FolderZone,
     /// Files in the rings folder that could not be opened as rings, each reported once.
     refused: Vec<Refused>,
     /// Rings in shared memory that cannot be seen from here.
@@ -141,6 +145,7 @@ impl Drain {
         let _ = open::hold(Path::new(SHM_FOLDER));
         let journal_left = JournalLeft::of(&left);
         let mut drain = Drain::new(folder, since_ns, journal, journal_left);
+        drain.tell_unknown_zone();
         if let Left::Entry(entry) = left {
             drain.complete(&entry);
         }
@@ -170,6 +175,7 @@ impl Drain {
             rings: Vec::new(),
             roles: Vec::new(),
             outputs: Vec::new(),
+            zone: FolderZone::open(folder),
             refused: Vec::new(),
             unseen: Vec::new(),
             notes: Vec::new(),
@@ -381,6 +387,7 @@ impl Drain {
         if fresh {
             return Ok(());
         }
+        self.refresh_zone();
         // There may have been no descriptor for one before.
         if self.witnesses.has_room() {
             self.rings.iter_mut().filter(|ring| ring.is_seen()).for_each(|ring| ring.seek_witness(&mut self.witnesses));
@@ -445,10 +452,10 @@ impl Drain {
     fn follow(&mut self, mut ring: Follow) {
         let name = ring.reader.role();
         ring.role = self.roles.iter().position(|role| role.name == name).unwrap_or_else(|| {
-            self.roles.push(Role::new(name, ring.reader.header(), &mut self.outputs));
+            self.roles.push(Role::new(name, ring.reader.header(), &mut self.outputs, &self.zone));
             self.roles.len() - 1
         });
-        self.roles[ring.role].adopt(ring.reader.header(), &mut self.outputs);
+        self.roles[ring.role].adopt(ring.reader.header(), &mut self.outputs, &self.zone);
         self.durable.adopt(&ring);
         self.rings.push(ring);
         for output in &mut self.outputs {

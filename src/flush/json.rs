@@ -20,6 +20,7 @@ use crate::flush::rfc3339::Rfc3339;
 use crate::flush::template::Template;
 use crate::level::Level;
 use crate::record::{Record, extra_kind};
+use crate::zone::Zone;
 use fields::{fields, named};
 use string::{readable, string};
 
@@ -46,10 +47,10 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// With times in UTC, or local ones.
+    /// With times of this zone.
     #[must_use]
-    pub fn new(utc: bool) -> JsonLines {
-        JsonLines { times: Rfc3339::new(utc), text: Vec::new() }
+    pub fn new(zone: Zone) -> JsonLines {
+        JsonLines { times: Rfc3339::new(zone), text: Vec::new() }
     }
 
     /// Appends a record. `thread_name` is that of its thread, `site` its call site, and `given` the name that its process gave

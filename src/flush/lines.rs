@@ -7,6 +7,7 @@ use crate::flush::recover::RENDERED_TIMES;
 use crate::flush::ringfile::Fate;
 use crate::flush::stamp::Stamp;
 use crate::folder::Folder;
+use crate::zone::{Zone, offset_text};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -19,6 +20,20 @@ fn time(stamp: &mut Stamp, ns: u64) -> String {
     let mut text = Vec::new();
     stamp.date_time(ns, &mut text);
     String::from_utf8_lossy(&text).into_owned()
+}
+
+/// From here on times have another offset.
+pub(crate) fn offset_changed(from: i32, to: i32, zone: &Zone) -> String {
+    let (from, to) = (offset_text(from), offset_text(to));
+    // An offset that is a name says nothing more.
+    let name = if zone.name() == to { String::new() } else { format!(" ({})", zone.name()) };
+    format!("lastwords: from here on times are UTC{to}{name}, before UTC{from}")
+}
+
+/// The folder keeps a zone of which nobody here knows the rules.
+pub(crate) fn zone_unknown(zone: &Zone) -> String {
+    let offset = offset_text(zone.offset(0));
+    format!("lastwords: the time zone {} is not known where this process flushes; times have its last offset, UTC{offset}", zone.name())
 }
 
 /// Records that were overwritten before they could be read.

@@ -2,7 +2,7 @@
 //!
 //! `embedded` and `flusher` decide who drains and when, `drain` does a pass, `journal` makes it redoable, `durable`
 //! brings it to the disk where that is wished for, `logfile`, `rotation` and `output` hold a log file, `role` those of a
-//! role, `spare` a descriptor for when there is none, `standstill` says why a process makes no pass and `vigil` when, `sites`, `levelnames`, `template`, `value`, `render` and `stamp` make lines of text, `json` and `rfc3339` of JSON, `recover`
+//! role, `spare` a descriptor for when there is none, `standstill` says why a process makes no pass and `vigil` when, `sites`, `levelnames`, `template`, `value`, `render` and `stamp` make lines of text, `zone` knows their offsets, `json` and `rfc3339` of JSON, `recover`
 //! reads without changing anything.
 
 pub mod blackbox;

@@ -11,11 +11,13 @@ use crate::flush::levelnames::LevelNames;
 use crate::flush::render::{self, HeadCache};
 use crate::flush::stamp::Stamp;
 use crate::flush::template::Template;
+use crate::flush::zone::Offset;
 use crate::folder::{Folder, JSON_ENDING, role_of};
-use crate::layout::{RingHeader, ring_flag};
+use crate::layout::RingHeader;
 use crate::open;
 use crate::reader::LaneSnapshot;
 use crate::record::Record;
+use crate::zone::Zone;
 use std::time::{Duration, Instant};
 
 /// Rendered bytes after which a batch is written. Positions move with a batch, so it also says how long a producer with
@@ -37,6 +39,14 @@ pub(crate) struct Provenance<'a> {
     pub(crate) names: &'a LevelNames,
 }
 
+/// Lines that were taken away for a moment.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    pub(crate) lines: Vec<u8>,
+    /// Offset of the last one.
+    offset: Option<i32>,
+}
+
 /// A log file and the lines for it.
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -48,6 +58,7 @@ pub(crate) struct Output {
     pub(crate) lines: Vec<u8>,
     /// Where the lines begin that are being made: what stands before them is of records whose positions have moved.
     begun: usize,
+    offset: Offset,
     stamp: Stamp,
     head: HeadCache,
     /// Makes the lines, where they are JSON.
@@ -67,16 +78,18 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    pub(crate) fn new(log: &str) -> Output {
+    /// The log file of this name, with times of this zone; `last` is the offset of the last line in it.
+    pub(crate) fn new(log: &str, zone: &Zone, last: Option<i32>) -> Output {
         Output {
             log: log.to_owned(),
             file: None,
             events: Vec::new(),
             lines: Vec::new(),
             begun: 0,
-            stamp: Stamp::new(false),
+            offset: Offset::new(zone.clone(), last),
+            stamp: Stamp::new(zone.clone()),
             head: HeadCache::new(),
-            json: log.ends_with(JSON_ENDING).then(|| JsonLines::new(false)),
+            json: log.ends_with(JSON_ENDING).then(|| JsonLines::new(zone.clone())),
             rotate_size: u64::MAX,
             limit: u64::MAX,
             unrotated: None,
@@ -91,6 +104,7 @@ impl Output {
     #[inline]
     pub(crate) fn begin(&mut self) {
         self.begun = self.lines.len();
+        self.offset.begin();
     }
 
     /// How many bytes they are.
@@ -99,18 +113,60 @@ impl Output {
     }
 
     /// Takes these lines away.
-    pub(crate) fn split_off(&mut self) -> Vec<u8> {
-        self.lines.split_off(self.begun)
+    pub(crate) fn split_off(&mut self) -> Carried {
+        self.carry(self.begun)
+    }
+
+    fn carry(&mut self, start: usize) -> Carried {
+        Carried { lines: self.lines.split_off(start), offset: self.offset.take_away() }
+    }
+
+    /// Puts them back, behind all that was made meanwhile.
+    pub(crate) fn put_back(&mut self, carried: &Carried) {
+        if !carried.lines.is_empty() {
+            self.lines.extend_from_slice(&carried.lines);
+            self.offset.put_back(carried.offset);
+        }
+    }
+
+    /// Takes all lines away for good: whoever made them does so again.
+    pub(crate) fn clear(&mut self) {
+        self.lines.clear();
+        self.offset.forget();
+    }
+
+    /// From here on times are of this zone.
+    pub(crate) fn change_zone(&mut self, zone: &Zone) {
+        self.offset.change(zone.clone());
+        self.stamp = Stamp::new(zone.clone());
+        self.head = HeadCache::new();
+        self.json = self.json.as_ref().map(|_| JsonLines::new(zone.clone()));
+    }
+
+    /// The offset of the last line in the file.
+    pub(crate) fn last_offset(&self) -> Option<i32> {
+        self.offset.written()
+    }
+
+    /// Before a line of this time: a line about the change, where it has another offset than the one before.
+    #[inline]
+    fn tell_offset(&mut self, ns: u64) {
+        if let Some((from, to)) = self.offset.at(ns) {
+            let text = lines::offset_changed(from, to, self.offset.zone());
+            self.say(ns, std::process::id(), Level::INFO, &text);
+        }
     }
 
     /// Renders a record.
     #[inline]
     pub(crate) fn record(&mut self, record: &Record<'_>, site: Option<&Template>, from: &Provenance<'_>) {
+        let relayed = record.relayed();
+        self.tell_offset(relayed.as_ref().map_or(from.ns, |made| made.realtime_ns));
         if self.json.is_some() {
             return self.record_json(record, site, from);
         }
         let Output { lines, stamp, head, .. } = self;
-        if record.relayed().is_none() {
+        if relayed.is_none() {
             head.append(lines, stamp, from.ns, from.pid, record.level, from.names);
         } else {
             render::head_of(lines, stamp, record, from.ns, from.pid, from.names.get(record.level));
@@ -129,6 +185,7 @@ impl Output {
 
     /// Renders a line of the flusher's own.
     pub(crate) fn say(&mut self, ns: u64, pid: u32, level: Level, text: &str) {
+        self.tell_offset(ns);
         let Output { log, lines, stamp, json, .. } = self;
         match json {
             Some(json) => json.say(lines, &Origin { realtime_ns: ns, role: role_of(log), pid }, level, text),
@@ -138,7 +195,6 @@ impl Output {
 
     /// Takes the file settings of a ring.
     pub(crate) fn adopt(&mut self, header: &RingHeader) {
-        let utc = header.flags & ring_flag::UTC != 0;
         self.rotate_size = header.rotate_size.max(1);
         if self.unrotated.is_none() {
             self.limit = self.rotate_size;
@@ -146,9 +202,6 @@ impl Output {
         self.rotate_keep = header.rotate_keep.clamp(1, 100);
         self.access = Access::of_header(header);
         self.share();
-        self.stamp = Stamp::new(utc);
-        self.head = HeadCache::new();
-        self.json = self.json.as_ref().map(|_| JsonLines::new(utc));
     }
 
     /// Gives the open file what is asked for.
@@ -184,6 +237,7 @@ impl Output {
     pub(crate) fn forget_lines(&mut self, failed: bool) {
         self.note_events();
         self.lines.clear();
+        self.offset.write();
         self.lines.shrink_to(2 * BATCH);
         if failed {
             self.file = None;
@@ -197,7 +251,8 @@ impl Output {
             None => self.file.as_mut().map_or(Ok(None), |file| file.tail().map(|tail| last_time(&tail)))?,
         };
         let mut time = Vec::new();
-        self.stamp.date_time(ns, &mut time);
+        let zone = self.offset.made().map_or_else(|| self.offset.zone().clone(), Zone::fixed);
+        Stamp::new(zone).date_time(ns, &mut time);
         Ok(last.is_some_and(|last| time.as_slice() < last.as_slice()))
     }
 
@@ -240,16 +295,17 @@ impl Output {
     }
 
     /// A line about what somebody else did to the file. None if there is nothing to tell.
-    pub(crate) fn event_line(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn event_line(&mut self) -> Option<Carried> {
         let (level, text) = self.events.first().cloned()?;
         let start = self.lines.len();
+        self.offset.begin();
         self.say(clock::realtime_ns(), std::process::id(), level, &text);
-        Some(self.lines.split_off(start))
+        Some(self.carry(start))
     }
 
     /// Takes that line.
-    pub(crate) fn tell_event(&mut self, line: &[u8]) {
-        self.lines.extend_from_slice(line);
+    pub(crate) fn tell_event(&mut self, line: &Carried) {
+        self.put_back(line);
         self.events.remove(0);
     }
 

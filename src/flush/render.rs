@@ -233,6 +233,7 @@ pub fn starts_like_a_record(line: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::zone::Zone;
 
     fn escaped(text: &[u8]) -> String {
         let mut out = Vec::new();
@@ -243,7 +244,7 @@ mod tests {
     #[test]
     fn the_line_is_exactly_the_documented_one() {
         let mut out = Vec::new();
-        let (mut stamp, ns) = (Stamp::new(true), 1_760_853_347_606_000_000);
+        let (mut stamp, ns) = (Stamp::new(Zone::utc()), 1_760_853_347_606_000_000);
         line(&mut out, &mut stamp, ns, 4157, Level::INFO, b"Host process starting up", None);
         assert_eq!(out, b"2025-10-19 05:55:47.606 [4157] [INFO] Host process starting up\n");
         out.clear();
@@ -276,7 +277,7 @@ mod tests {
     fn a_kept_head_is_the_one_that_would_be_made_whatever_came_before() {
         let (none, one, other) = (LevelNames::default(), LevelNames::of(25, "NOTICE"), LevelNames::of(25, "SUCCESS"));
         let long = LevelNames::of(25, &"x".repeat(crate::table::LEVEL_NAME_MAX));
-        let (mut cache, mut stamp, level) = (HeadCache::new(), Stamp::new(true), Level::new(25));
+        let (mut cache, mut stamp, level) = (HeadCache::new(), Stamp::new(Zone::utc()), Level::new(25));
         for names in [&none, &one, &other, &one, &long, &long, &one, &none] {
             for ns in [1_760_853_347_606_000_000, 1_760_853_347_607_000_000] {
                 let (mut kept, mut made) = (Vec::new(), Vec::new());

@@ -1,7 +1,7 @@
 //! Times as RFC 3339 has them, with nanoseconds and offset, cached for the second as in `stamp.rs`.
 
-use crate::flush::zone;
-use chrono::{DateTime, Utc};
+use crate::flush::stamp::civil;
+use crate::zone::{Zone, offset_text};
 
 const SECOND: usize = "2025-10-19T05:55:47".len();
 const OFFSET: usize = "+02:00".len();
@@ -9,17 +9,17 @@ const OFFSET: usize = "+02:00".len();
 /// Writes times as `2025-10-19T05:55:47.606123456+02:00`.
 #[derive(Debug)]
 pub struct Rfc3339 {
-    utc: bool,
+    zone: Zone,
     second: Option<u64>,
     text: [u8; SECOND],
     offset: [u8; OFFSET],
 }
 
 impl Rfc3339 {
-    /// Local time, or UTC.
+    /// With times of this zone.
     #[must_use]
-    pub fn new(utc: bool) -> Rfc3339 {
-        Rfc3339 { utc, second: None, text: *b"1970-01-01T00:00:00", offset: *b"+00:00" }
+    pub fn new(zone: Zone) -> Rfc3339 {
+        Rfc3339 { zone, second: None, text: *b"1970-01-01T00:00:00", offset: *b"+00:00" }
     }
 
     /// Appends the time `ns` nanoseconds after 1970.
@@ -40,11 +40,10 @@ impl Rfc3339 {
 
     #[cold]
     fn format(&mut self, second: u64) {
-        const FORM: &str = "%Y-%m-%dT%H:%M:%S%:z";
-        let utc = DateTime::<Utc>::from_timestamp(second as i64, 0).unwrap_or_default();
-        let text = if self.utc { utc.format(FORM) } else { utc.with_timezone(&zone::offset(second as i64)).format(FORM) }.to_string();
-        if let Some((time, offset)) = text.as_bytes().split_first_chunk::<SECOND>()
-            && let Ok(offset) = offset.try_into()
+        let offset = self.zone.offset(second as i64);
+        let text = civil(second as i64, offset).map(|time| time.strftime("%Y-%m-%dT%H:%M:%S").to_string());
+        if let Some(time) = text.as_deref().and_then(|text| text.as_bytes().first_chunk::<SECOND>())
+            && let Ok(offset) = offset_text(offset).as_bytes().try_into()
         {
             (self.text, self.offset) = (*time, offset);
         }
@@ -64,7 +63,7 @@ mod tests {
 
     #[test]
     fn all_nanoseconds_stand_there_and_seconds_are_cached() {
-        let mut times = Rfc3339::new(true);
+        let mut times = Rfc3339::new(Zone::utc());
         assert_eq!(text(&mut times, 1_760_853_347_606_123_456), "2025-10-19T05:55:47.606123456+00:00");
         assert_eq!(text(&mut times, 1_760_853_347_000_000_007), "2025-10-19T05:55:47.000000007+00:00");
         assert_eq!(text(&mut times, 1_760_853_348_000_000_000), "2025-10-19T05:55:48.000000000+00:00");
@@ -74,10 +73,12 @@ mod tests {
 
     #[test]
     fn a_local_time_names_the_same_moment() {
-        let mut times = Rfc3339::new(false);
-        for ns in [0, 1_760_853_347_606_123_456, 1_752_904_547_000_000_001] {
-            let read = DateTime::parse_from_rfc3339(&text(&mut times, ns)).expect("RFC 3339");
-            assert_eq!(read.timestamp_nanos_opt(), Some(ns as i64));
+        for zone in ["CET-1CEST,M3.5.0,M10.5.0/3", "<+0545>-5:45", "NST3:30NDT,M3.2.0,M11.1.0"] {
+            let mut times = Rfc3339::new(Zone::kept(zone, 0));
+            for ns in [0, 1_760_853_347_606_123_456, 1_752_904_547_000_000_001] {
+                let read: jiff::Timestamp = text(&mut times, ns).parse().expect("RFC 3339");
+                assert_eq!(read.as_nanosecond(), i128::from(ns), "{zone}");
+            }
         }
     }
 }

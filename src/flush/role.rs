@@ -3,9 +3,10 @@
 use crate::flush::output::{Output, Provenance};
 use crate::flush::stamp::Stamp;
 use crate::flush::template::Template;
+use crate::flush::zone::FolderZone;
 use crate::folder::JSON_ENDING;
 use crate::format::Format;
-use crate::layout::{RingHeader, ring_flag};
+use crate::layout::RingHeader;
 use crate::record::Record;
 use crate::spill::SpillLost;
 
@@ -28,26 +29,25 @@ pub(crate) struct Role {
 
 impl Role {
     /// The role of a ring, with its file settings. `outputs` are those of all roles.
-    pub(crate) fn new(name: &str, header: &RingHeader, outputs: &mut Vec<Output>) -> Role {
-        let (name, stamp) = (name.to_owned(), Stamp::new(false));
+    pub(crate) fn new(name: &str, header: &RingHeader, outputs: &mut Vec<Output>, zone: &FolderZone) -> Role {
+        let (name, stamp) = (name.to_owned(), Stamp::new(zone.zone().clone()));
         let mut role = Role { name, first: 0, second: None, stamp, youngest: 0, settings_from: 0, told_of_stop: false };
-        role.adopt(header, outputs);
+        role.adopt(header, outputs, zone);
         role
     }
 
     /// Takes the file settings of a ring, if it is the newest of the role so far.
-    pub(crate) fn adopt(&mut self, header: &RingHeader, outputs: &mut Vec<Output>) {
+    pub(crate) fn adopt(&mut self, header: &RingHeader, outputs: &mut Vec<Output>, zone: &FolderZone) {
         if header.created_ns < self.settings_from {
             return;
         }
         self.settings_from = header.created_ns;
-        self.stamp = Stamp::new(header.flags & ring_flag::UTC != 0);
         let json = format!("{}{JSON_ENDING}", self.name);
         let mut place = |log: &str| {
             let known = outputs.iter().position(|output| output.log == log);
             let place = known.unwrap_or(outputs.len());
             if known.is_none() {
-                outputs.push(Output::new(log));
+                outputs.push(Output::new(log, zone.zone(), zone.last(log)));
             }
             outputs[place].adopt(header);
             place

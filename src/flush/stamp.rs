@@ -1,23 +1,25 @@
 //! Calendar time as text, cached for the second it is in: most lines share it with the line before.
 
-use crate::flush::zone;
-use chrono::{DateTime, Utc};
+use crate::zone::Zone;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 
 const LENGTH: usize = "2025-10-19 05:55:47".len();
 
 /// Writes times as `2025-10-19 05:55:47.606`.
 #[derive(Debug)]
 pub struct Stamp {
-    utc: bool,
+    zone: Zone,
     second: Option<i64>,
     text: [u8; LENGTH],
 }
 
 impl Stamp {
-    /// Local time, or UTC.
+    /// With times of this zone.
     #[must_use]
-    pub fn new(utc: bool) -> Stamp {
-        Stamp { utc, second: None, text: [b'0'; LENGTH] }
+    pub fn new(zone: Zone) -> Stamp {
+        Stamp { zone, second: None, text: [b'0'; LENGTH] }
     }
 
     /// Appends the time `ns` nanoseconds after 1970, with milliseconds.
@@ -45,15 +47,17 @@ impl Stamp {
 
     #[cold]
     fn format(&mut self, second: i64) {
-        let utc = DateTime::<Utc>::from_timestamp(second, 0).unwrap_or_default();
-        let form = "%Y-%m-%d %H:%M:%S";
-        let text = if self.utc { utc.format(form) } else { utc.with_timezone(&zone::offset(second)).naive_local().and_utc().format(form) };
-        let text = text.to_string();
-        if let Some(text) = text.as_bytes().first_chunk::<LENGTH>() {
+        let text = civil(second, self.zone.offset(second)).map(|time| time.strftime("%Y-%m-%d %H:%M:%S").to_string());
+        if let Some(text) = text.as_deref().and_then(|text| text.as_bytes().first_chunk::<LENGTH>()) {
             self.text = *text;
         }
         self.second = Some(second);
     }
+}
+
+/// Calendar time at this offset, in seconds east of Greenwich.
+pub(crate) fn civil(second: i64, offset: i32) -> Option<DateTime> {
+    Some(Offset::from_seconds(offset).ok()?.to_datetime(Timestamp::from_second(second).ok()?))
 }
 
 /// The three digits after the second.
@@ -75,7 +79,7 @@ mod tests {
 
     #[test]
     fn milliseconds_are_cut_and_seconds_cached() {
-        let mut stamp = Stamp::new(true);
+        let mut stamp = Stamp::new(Zone::utc());
         assert_eq!(text(&mut stamp, 1_760_853_347_606_999_999), "2025-10-19 05:55:47.606");
         assert_eq!(text(&mut stamp, 1_760_853_347_007_000_000), "2025-10-19 05:55:47.007");
         assert_eq!(text(&mut stamp, 1_760_853_348_000_000_000), "2025-10-19 05:55:48.000");
@@ -84,6 +88,6 @@ mod tests {
 
     #[test]
     fn the_last_time_that_fits_has_four_digits_of_year() {
-        assert!(text(&mut Stamp::new(true), u64::MAX).starts_with("2554-07-21"));
+        assert!(text(&mut Stamp::new(Zone::utc()), u64::MAX).starts_with("2554-07-21"));
     }
 }

@@ -194,7 +194,7 @@ fn status_shows_every_ring_and_who_flushes() {
 #[test]
 fn a_change_is_a_line_in_the_log_and_can_be_taken_back() {
     let folder = Scratch::new("level-told");
-    let env = [("LASTWORDS_LOG", "warn,actor=info"), ("LASTWORDS_UTC", "true"), ("LASTWORDS_FORMAT", "both")];
+    let env = [("LASTWORDS_LOG", "warn,actor=info"), ("LASTWORDS_TIME_ZONE", "UTC"), ("LASTWORDS_FORMAT", "both")];
     let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &["log:1", "flush", "line:ready", "wait"], &env);
     assert_eq!(actor.line(), "ready");
     let pid = actor.pid();

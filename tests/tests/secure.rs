@@ -128,7 +128,7 @@ fn the_tool_obeys_none_either() {
 fn an_error_of_a_configuration_file_says_where_and_not_what() {
     let scratch = Scratch::new("config-error");
     let config = scratch.path().join("secret");
-    fs::write(&config, format!("utc = true\n{SECRET}")).expect("written");
+    fs::write(&config, format!("console = true\n{SECRET}")).expect("written");
     let mut command = Command::new(ACTOR);
     let output =
         command.arg("host").arg(scratch.path().join("logs")).env("LASTWORDS_CONFIG", &config).output().expect("run");

@@ -37,7 +37,7 @@ fn the_builder_comes_before_the_environment_and_that_before_the_file() {
 #[test]
 fn settings_of_every_type_come_from_the_file_and_the_environment() {
     let folder = Scratch::new("types");
-    let text = "rotate_size = 4096\nrotate_keep = 2\nutc = true\nfull_policy = \"overwrite\"\nformat = \"both\"\nslots_per_lane = 64\n";
+    let text = "rotate_size = 4096\nrotate_keep = 2\ntime_zone = \"UTC\"\nfull_policy = \"overwrite\"\nformat = \"both\"\nslots_per_lane = 64\n";
     let config = write(folder.path(), text);
     let env = [("LASTWORDS_CONFIG", config.to_str().expect("text")), ("LASTWORDS_ROTATE_KEEP", "1")];
     let script: Vec<&str> = std::iter::repeat_n(["log:60", "flush"], 6).flatten().collect();
@@ -66,7 +66,12 @@ fn a_setting_that_cannot_be_is_named_with_its_place() {
         ),
         ("LASTWORDS_CONFIG", text(&missing), &["cannot read the configuration file", "none.toml"]),
         ("LASTWORDS_LANES", "many".to_owned(), &["LASTWORDS_LANES", "\"many\" found"]),
-        ("LASTWORDS_UTC", "perhaps".to_owned(), &["LASTWORDS_UTC", "expected true or false"]),
+        ("LASTWORDS_CONSOLE", "perhaps".to_owned(), &["LASTWORDS_CONSOLE", "expected true or false"]),
+        (
+            "LASTWORDS_TIME_ZONE",
+            "+9".to_owned(),
+            &["LASTWORDS_TIME_ZONE: \"+9\" found", "Europe/Berlin, UTC or +02:00"],
+        ),
         ("LASTWORDS_MEMORY", "disk".to_owned(), &["LASTWORDS_MEMORY", "expected file or shared"]),
         ("LASTWORDS_ROTATE_KEEP", "0".to_owned(), &["LASTWORDS_ROTATE_KEEP: 0 found, expected 1 to 100"]),
         ("LASTWORDS_ROTATE_SIZE", "1K".to_owned(), &["LASTWORDS_ROTATE_SIZE: 1024 found, expected at least 4096"]),
@@ -151,7 +156,7 @@ fn a_target_that_is_the_roles_name_is_warned_of() {
 #[test]
 fn sizes_and_truth_values_are_taken_as_people_write_them() {
     let folder = Scratch::new("as-people-write");
-    let env = [("LASTWORDS_ROTATE_SIZE", "4K"), ("LASTWORDS_UTC", "yes"), ("LASTWORDS_CONSOLE", "0")];
+    let env = [("LASTWORDS_ROTATE_SIZE", "4K"), ("LASTWORDS_GROUP_FOLDER", "yes"), ("LASTWORDS_CONSOLE", "0")];
     let script: Vec<&str> = std::iter::repeat_n(["log:60", "flush"], 3).flatten().collect();
     assert_eq!(errors("host", folder.path(), &env, &script), "");
     assert!(fs::metadata(folder.path().join("host.log.1")).expect("rotated").len() <= 4096);

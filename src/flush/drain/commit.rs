@@ -7,7 +7,7 @@ use crate::complain::complain;
 use crate::error::{Error, Result};
 use crate::flush::apply;
 use crate::flush::journal::{Change, Entry, Journal};
-use crate::flush::output::Output;
+use crate::flush::output::{Carried, Output};
 use crate::flush::rotation::{apply_rename, plan_rotation, remove_beyond};
 use crate::folder::role_of;
 use crate::level::Level;
@@ -64,7 +64,9 @@ impl Drain {
         let mut carried = Vec::new();
         for (number, output) in self.roles[role].outputs().enumerate() {
             let stays = mutant::is(Mutant::OneFormCarried) && number > 0;
-            carried.push((output, if stays { Vec::new() } else { self.outputs[output].split_off() }));
+            if !stays {
+                carried.push((output, self.outputs[output].split_off()));
+            }
         }
         for (output, _) in &carried {
             // The first ones of a batch. What somebody else has done to the file stands above them.
@@ -72,15 +74,15 @@ impl Drain {
                 self.begin(*output)?;
             }
         }
-        let has_room = |(output, lines): &(usize, Vec<u8>)| self.outputs[*output].has_room(lines.len());
+        let has_room = |(output, carried): &(usize, Carried)| self.outputs[*output].has_room(carried.lines.len());
         let full: Vec<usize> = carried.iter().filter(|part| !has_room(part)).map(|(output, _)| *output).collect();
         if !full.is_empty() {
             self.commit(None)?;
             self.ensure_active(role)?;
             full.into_iter().try_for_each(|output| self.rotate(output))?;
         }
-        for (output, lines) in carried {
-            self.outputs[output].lines.extend_from_slice(&lines);
+        for (output, carried) in carried {
+            self.outputs[output].put_back(&carried);
         }
         Ok(())
     }
@@ -96,7 +98,7 @@ impl Drain {
     fn begin(&mut self, output: usize) -> Result<()> {
         self.refresh(output)?;
         while let Some(line) = self.outputs[output].event_line() {
-            if !self.outputs[output].has_room(line.len()) {
+            if !self.outputs[output].has_room(line.lines.len()) {
                 self.commit(None)?;
                 self.ensure_active(self.role_of(output))?;
                 self.rotate(output)?;
@@ -209,7 +211,7 @@ impl Drain {
     pub(crate) fn tell_at_last(&mut self, text: &str) {
         let text = format!("lastwords: {text}");
         for output in self.outputs.iter_mut() {
-            output.lines.clear();
+            output.clear();
             output.say(clock::realtime_ns(), std::process::id(), Level::WARNING, &text);
             let Output { file: Some(file), lines, .. } = output else { continue };
             let _ = file.append_at_last(lines);
@@ -259,6 +261,7 @@ impl Drain {
             (0..self.roles.len()).for_each(|role| self.publish(role, true));
         }
         parts.into_iter().for_each(|part| self.carry_out(part));
+        self.note_offsets();
         self.sweep();
         Ok(())
     }

@@ -293,7 +293,7 @@ impl Drain {
         for output in self.roles[role].outputs() {
             let output = &mut self.outputs[output];
             if output.made() > self.limits.record {
-                let text = lines::too_long(output.split_off().len(), self.limits.record);
+                let text = lines::too_long(output.split_off().lines.len(), self.limits.record);
                 output.say(ns, pid, Level::WARNING, &text);
             }
         }
@@ -436,7 +436,7 @@ impl Drain {
             self.durable.leave(&self.rings);
         } else {
             // Nothing has been written; the next pass says it again.
-            self.roles[role].outputs().for_each(|output| self.outputs[output].lines.clear());
+            self.roles[role].outputs().for_each(|output| self.outputs[output].clear());
         }
         committed
     }

@@ -19,7 +19,7 @@ fn record(body: &[u8], encoding: u8) -> Record<'_> {
 
 fn line(record: &Record<'_>, site: Option<&Template>) -> String {
     let mut out = Vec::new();
-    JsonLines::new(true).record(&mut out, &ORIGIN, record, Some(b"main"), site, None);
+    JsonLines::new(Zone::utc()).record(&mut out, &ORIGIN, record, Some(b"main"), site, None);
     String::from_utf8(out).expect("JSON is UTF-8")
 }
 
@@ -58,7 +58,7 @@ fn what_a_record_does_not_have_is_left_out() {
         .finish();
     let mut out = Vec::new();
     let record = Record { level: Level::new(35), ..record(&body, encoding) };
-    JsonLines::new(true).record(&mut out, &ORIGIN, &record, None, None, None);
+    JsonLines::new(Zone::utc()).record(&mut out, &ORIGIN, &record, None, None, None);
     let rest = r#""thread":4158,"target":"child","message":"half\\xff","cut_from":9}"#;
     let head = r#"{"time":"2025-10-19T05:55:47.606123456+00:00","level":"Level 35","level_number":35,"role":"host","pid":4157,"#;
     assert_eq!(String::from_utf8(out).expect("UTF-8"), format!("{head}{rest}\n"));
@@ -68,7 +68,7 @@ fn what_a_record_does_not_have_is_left_out() {
 fn a_level_has_the_name_that_was_given_as_it_was_given() {
     let shown = |given: Option<&str>| {
         let mut out = Vec::new();
-        JsonLines::new(true).record(&mut out, &ORIGIN, &record(b"x", 0), None, None, given);
+        JsonLines::new(Zone::utc()).record(&mut out, &ORIGIN, &record(b"x", 0), None, None, given);
         assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
         let found: Json = serde_json::from_slice(&out).expect("JSON");
         assert_eq!(found["level_number"], 20);

@@ -15,6 +15,7 @@ use lastwords::flush::template::Template;
 use lastwords::layout::encoding;
 use lastwords::record::Record;
 use lastwords::table::{CallSite, LEVEL_NAME_MAX};
+use lastwords::zone::Zone;
 
 /// Room for what stands before a record's text, and for the mark that it was cut.
 const AROUND: usize = 256;
@@ -34,7 +35,7 @@ pub fn run(mut input: &[u8]) {
 /// Shows a record, and makes sure that the line drives no terminal and forges no other line.
 pub fn show(record: &Record<'_>, site: Option<&Template>, level_name: Option<&str>, ns: u64) {
     let mut line = Vec::new();
-    render::head_of(&mut line, &mut Stamp::new(true), record, ns, 4157, level_name);
+    render::head_of(&mut line, &mut Stamp::new(Zone::utc()), record, ns, 4157, level_name);
     let head = line.len();
     let stamp = std::str::from_utf8(&line).expect("what is no UTF-8 is escaped");
     assert!(stamp.find(char::is_control).is_none() && stamp.matches(']').count() == 2, "{stamp:?}");
@@ -53,7 +54,7 @@ pub fn show(record: &Record<'_>, site: Option<&Template>, level_name: Option<&st
 fn show_json(record: &Record<'_>, site: Option<&Template>, level_name: Option<&str>, ns: u64) {
     let mut line = Vec::new();
     let origin = Origin { realtime_ns: ns, role: "host", pid: 4157 };
-    JsonLines::new(true).record(&mut line, &origin, record, Some(b"\xff"), site, level_name);
+    JsonLines::new(Zone::utc()).record(&mut line, &origin, record, Some(b"\xff"), site, level_name);
     let text = std::str::from_utf8(&line).expect("JSON is UTF-8").strip_suffix('\n').expect("a line ends");
     assert_eq!(text.find(char::is_control), None, "a control character in {text:?}");
     let found: serde_json::Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text:?}"));
