@@ -23,6 +23,7 @@ use crate::complain::complain;
 use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
+use crate::link;
 use crate::nameless::Nameless;
 use crate::open::{self, PRIVATE};
 use crate::owner;
@@ -122,7 +123,8 @@ impl Folder {
     /// The same for a folder of whom `trust` says, which those can read whom `access` names, if it is made; wherever the rings
     /// are: that is looked at by [`Folder::refuse_network`], when it is known.
     pub(crate) fn make_for(path: &Path, trust: Trust, access: Access) -> Result<Folder> {
-        let path = absolute(path)?;
+        // What anybody may have made is not followed.
+        let path = if trust == Trust::Nobody { absolute(path) } else { resolved(path) }?;
         let found = hold_or_make(&path, trust, access)?;
         let rings = path.join("rings");
         hold_rings(&rings, found)?;
@@ -180,7 +182,7 @@ impl Folder {
     /// # Errors
     /// As [`Folder::create`].
     pub fn with_rings(self, rings: &Path) -> Result<Folder> {
-        let rings = absolute(rings)?;
+        let rings = resolved(rings)?;
         let _acting = open::acting_in(Some(&self.path));
         hold_rings(&rings, look_at(&self.path)?)?;
         Ok(Folder { rings, ..self })
@@ -204,7 +206,7 @@ impl Folder {
     /// # Errors
     /// As [`Folder::create`].
     pub fn open(path: &Path) -> Result<Folder> {
-        let path = absolute(path)?;
+        let path = resolved(path)?;
         let rings = path.join("rings");
         let me = rustix::process::geteuid().as_raw();
         // Whose rings are there has been told that the folder is a group's.
@@ -447,7 +449,17 @@ pub(crate) fn sync_names(path: &Path) -> Result<()> {
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path).map_err(Error::io("find the folder", path))
+    let path = std::path::absolute(path).map_err(Error::io("find the folder", path))?;
+    // Without a slash at the end, behind which the kernel would follow a link.
+    Ok(path.components().collect())
+}
+
+/// The folder that is meant by a path, see [`link::resolve`].
+///
+/// # Errors
+/// As there, and if there is no working directory below which a relative path is.
+pub(crate) fn resolved(path: &Path) -> Result<PathBuf> {
+    link::resolve(&absolute(path)?)
 }
 
 /// Holds the folder, created if missing. One that is held already and has a name somewhere is not created again: where its
@@ -582,6 +594,7 @@ mod tests {
     use super::*;
     use std::fs;
     use std::os::linux::fs::MetadataExt;
+    use std::os::unix::fs::PermissionsExt;
     use std::os::unix::fs::FileTypeExt;
 
     fn scratch(name: &str) -> PathBuf {
@@ -603,10 +616,16 @@ mod tests {
     fn a_link_and_a_file_are_refused_with_the_reason() {
         let path = scratch("refused");
         fs::create_dir_all(&path).expect("made");
-        std::os::unix::fs::symlink("/tmp", path.join("link")).expect("linked");
+        let (open, target) = (path.join("open"), path.join("target"));
+        [&open, &target].into_iter().for_each(|folder| fs::create_dir(folder).expect("made"));
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).expect("changed");
         fs::write(path.join("file"), "x").expect("written");
-        let link = Folder::create(&path.join("link")).expect_err("a link").to_string();
-        assert!(link.contains("symbolic link"), "{link}");
+        for name in ["link", "link/"] {
+            let _ = std::os::unix::fs::symlink(&target, open.join("link"));
+            let link = Folder::create(&open.join(name)).expect_err("a link").to_string();
+            assert!(link.contains("symbolic link") && link.contains("others may change names in"), "{link}");
+        }
+        assert_eq!(fs::read_dir(&target).expect("there").count(), 0);
         let file = Folder::create(&path.join("file")).expect_err("a file").to_string();
         assert!(file.contains("not a folder"), "{file}");
         fs::remove_dir_all(path).expect("removed");

@@ -85,6 +85,7 @@ not_under_loom! {
     mod format;
     mod full;
     mod kept;
+    mod link;
     mod log;
     mod logger;
     mod macros;

@@ -369,7 +369,30 @@ pub(crate) fn look(path: &Path) -> io::Result<Stat> {
     }
 }
 
-/// The same; None if nothing has the name.
+/// A symbolic link, and the folder in which it stands.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) link: Stat,
+    pub(crate) folder: Stat,
+    pub(crate) target: PathBuf,
+}
+
+/// The symbolic link that has this name. What is said of it and where it leads are of the same link, whoever exchanges it.
+///
+/// # Errors
+/// As open(2) and readlink(2); EINVAL if it is none.
+pub(crate) fn link_at(path: &Path) -> io::Result<Link> {
+    let (parent, name) = (path.parent().unwrap_or(Path::new("/")), path.file_name().ok_or(Errno::INVAL)?);
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let _held = hold_standard_streams();
+    let folder = rustix::fs::open(parent, flags | OFlags::DIRECTORY, Mode::empty())?;
+    let link = rustix::fs::openat(&folder, name, flags | OFlags::NOFOLLOW, Mode::empty())?;
+    let target = rustix::fs::readlinkat(&link, "", Vec::new())?;
+    let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
+    Ok(Link { link: rustix::fs::fstat(&link)?, folder: rustix::fs::fstat(&folder)?, target })
+}
+
+/// The same as [`look`]; None if nothing has the name.
 ///
 /// # Errors
 /// As fstatat(2).

@@ -94,6 +94,7 @@ fn is_mapped(uid: u32) -> bool {
 mod tool {
     use super::is_mapped;
     use crate::error::{Error, Result};
+    use crate::folder;
     use crate::mutant::{self, Mutant};
     use crate::open;
     use crate::sys::user::{self, Groups};
@@ -141,7 +142,10 @@ mod tool {
     impl Owner<'_> {
         fn of(path: &Path) -> Result<Option<Owner<'_>>> {
             let look = || Error::io("look at the folder", path);
-            let absolute = std::path::absolute(path).map_err(look())?;
+            let absolute = match folder::resolved(path) {
+                Err(Error::Io { source, .. }) if is_no_folder(&source) => return Ok(None),
+                resolved => resolved?,
+            };
             let (folder, astray) = match open::walk(&absolute) {
                 // Whoever opens it says what is wrong.
                 Err(error) if is_no_folder(&error) => return Ok(None),

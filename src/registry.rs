@@ -229,7 +229,7 @@ fn init_first(builder: Builder) -> Result<()> {
 
 /// Makes a further logger, or finds the one of the same folder and role.
 pub(crate) fn open(builder: Builder) -> Result<&'static LoggerCell> {
-    let path = std::path::absolute(builder.folder_path()).ok();
+    let path = crate::folder::resolved(&builder.folder_path()).ok();
     let same = |cell: &&'static LoggerCell| {
         cell.builder.get().is_some_and(|known| known.role == builder.role && known.settings.dir == path)
     };
