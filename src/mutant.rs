@@ -194,6 +194,8 @@ mutants! {
     KeptReused = "kept-reused",
     /// A tool of root's stays root in a user's folder.
     RootStays = "root-stays",
+    /// Rotated files beyond those that are kept are looked for at each rotation.
+    BeyondAlwaysSought = "beyond-always-sought",
     /// A symbolic link in the place of a log folder is followed, whoever made it.
     AnyLinkFollowed = "any-link-followed",
     /// A process of root's follows a path that others can have lead elsewhere.

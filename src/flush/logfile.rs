@@ -32,6 +32,11 @@ const CUT_OFF_JSON: &[u8] = b"\n";
 /// Space that is reserved at a time.
 const RESERVE: u64 = 2 << 20;
 
+/// Unit of a file's allocated space.
+const BLOCK: u64 = 512;
+/// Space that a file may have behind its end, because file systems allocate by blocks of their own sizes.
+const SPARE: u64 = 32 << 10;
+
 /// Tries to write a batch into a file that somebody keeps deleting or cutting.
 const REWRITES: u32 = 8;
 /// Tries to open a file whose name somebody keeps giving to something else.
@@ -311,15 +316,19 @@ impl LogFile {
         }
     }
 
-    /// Gives back the space that was reserved behind the end of a file that gets no more lines. Not where somebody else has
-    /// written to it: that is not to be cut off.
+    /// Gives back the space that was reserved behind the end of a file that gets no more lines, by an earlier flusher too. Not
+    /// where somebody else has written to it: that is not to be cut off.
     pub fn release_reserved(&mut self) {
-        let (size, reserved) = (self.size, std::mem::take(&mut self.reserved));
-        if reserved > size && !mutant::is(Mutant::ReservedKept) {
-            let _ = self.file().and_then(|file| {
-                if file.metadata()?.len() == size { file.set_len(size) } else { Ok(()) }
-            });
+        let size = self.size;
+        self.reserved = 0;
+        if mutant::is(Mutant::ReservedKept) {
+            return;
         }
+        let _ = self.file().and_then(|file| {
+            let found = file.metadata()?;
+            let is_spare = found.blocks().saturating_mul(BLOCK) > size + SPARE;
+            if is_spare && found.len() == size { file.set_len(size) } else { Ok(()) }
+        });
     }
 
     /// Applies an append of the journal again. Where the file is the one that was meant, what is missing is written;

@@ -71,6 +71,8 @@ pub(crate) struct Output {
     /// Largest file that this process may write.
     pub(crate) file_size_max: u64,
     pub(crate) rotate_keep: u32,
+    /// How many rotated files are kept of which there are no further ones, as far as that has been looked for.
+    pub(crate) kept: Option<u32>,
     /// What is written is synced now and then.
     pub(crate) durable: bool,
     /// Who may read the file besides.
@@ -95,6 +97,7 @@ impl Output {
             unrotated: None,
             file_size_max: u64::MAX,
             rotate_keep: 1,
+            kept: None,
             durable: false,
             access: Access::default(),
         }
@@ -264,8 +267,11 @@ impl Output {
         }
         if let Some(event) = self.file.as_mut().map_or(Ok(None), LogFile::changed)? {
             // Somebody moved it away, and a later sync would not find it.
-            if let Some(stale) = self.file.as_mut().filter(|_| self.durable) {
-                stale.sync()?;
+            if let Some(stale) = self.file.as_mut() {
+                stale.release_reserved();
+                if self.durable {
+                    stale.sync()?;
+                }
             }
             self.events.push(event);
             self.file = None;

@@ -69,15 +69,22 @@ pub fn plan_rotation(folder: &Folder, log: &str, keep: u32) -> Result<Vec<Change
 /// Most rotated files that a role may have.
 const KEEP_MAX: u32 = 100;
 
-/// Removes rotated files beyond those that are kept, which `rotate_keep` left before it was lowered. What cannot be removed now
-/// is removed with the next rotation.
-pub fn remove_beyond(folder: &Folder, log: &str, keep: u32) {
-    for path in (keep + 1..=KEEP_MAX).map(|number| numbered(folder, log, number)) {
-        let is_file = |found: &Stat| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
-        if open::look(&path).is_ok_and(|found| is_file(&found)) {
-            let _ = open::remove(&path);
-        }
-    }
+/// Removes rotated files beyond those that are kept, which `rotate_keep` left before it was lowered. Returns whether all of
+/// them are gone: then there is nothing to look for any more, for a rotation makes none.
+pub fn remove_beyond(folder: &Folder, log: &str, keep: u32) -> bool {
+    let Ok(names) = open::list(folder.path()) else { return false };
+    let number = |name: &str| name.rsplit_once('.')?.1.parse::<u32>().ok().filter(|number| (keep + 1..=KEEP_MAX).contains(number));
+    let paths = names.iter().filter_map(|name| {
+        let path = numbered(folder, log, number(name.to_str()?)?);
+        (path.file_name() == Some(name)).then_some(path)
+    });
+    let is_file = |found: &Stat| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+    let remove = |path: &PathBuf| match open::look_for(path) {
+        Ok(Some(found)) if is_file(&found) => open::remove(path).is_ok(),
+        // What is no file of ours stays.
+        found => found.is_ok(),
+    };
+    paths.map(|path| remove(&path)).fold(true, |all, done| all && done)
 }
 
 /// Does one rename, unless it has been done.

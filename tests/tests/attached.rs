@@ -36,7 +36,7 @@ fn crash_file(folder: &Path) -> String {
 /// What is left in the rings folder besides the flusher's own files.
 fn left(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder.join("rings")).expect("listed").map(|entry| entry.expect("listed").file_name());
-    let own = ["journal.a", "journal.b", "flusher.lock", "doorbell"];
+    let own = ["journal.a", "journal.b", "flusher.lock", "doorbell", "offsets"];
     entries.map(|name| name.to_string_lossy().into_owned()).filter(|name| !own.contains(&name.as_str())).collect()
 }
 

@@ -161,8 +161,16 @@ fn a_lock_file_that_is_removed_beside_a_stopped_flusher_doubles_nothing() {
 
 #[test]
 fn a_fifo_in_the_place_of_any_file_hangs_nobody() {
-    let names =
-        ["flusher.lock", "journal.a", "journal.b", "doorbell", "x.ring", "host-1-00.attached", "host-1-00.1.spill"];
+    let names = [
+        "flusher.lock",
+        "journal.a",
+        "journal.b",
+        "doorbell",
+        "offsets",
+        "x.ring",
+        "host-1-00.attached",
+        "host-1-00.1.spill",
+    ];
     for name in names {
         let folder = Scratch::new("fifo");
         fs::create_dir_all(folder.path().join("rings")).expect("made");

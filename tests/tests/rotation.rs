@@ -1,10 +1,15 @@
 //! Log files that are rotated lose no line, split no record, and keep their order.
 
-use lastwords_tests::actor::run;
+use lastwords_tests::actor::{Actor, run};
 use lastwords_tests::logs::{files, read};
 use lastwords_tests::scratch::Scratch;
+use lastwords_tests::sys::{Stop, Traced};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Command;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+const DRAINER: &str = env!("CARGO_BIN_EXE_drainer");
 
 #[test]
 fn all_lines_stand_in_order_over_the_files_and_no_file_exceeds_its_size() {
@@ -61,16 +66,80 @@ fn rotated_files_beyond_a_lowered_number_are_removed() {
     assert!(there(20) && there(101), "what is no rotated file of ours stays");
 }
 
+/// How many calls of fstatat(2), and of getdents64(2), a drain takes.
+fn looks_of_a_drain(folder: &Path) -> (u64, u64) {
+    let mut traced = Traced::start(Command::new(DRAINER).arg(folder).arg("all")).expect("started");
+    let (mut looks, mut lists) = (0, 0);
+    loop {
+        match traced.to_system_call().expect("traced") {
+            Stop::Entry(number) if number == libc::SYS_newfstatat as u64 => looks += 1,
+            Stop::Entry(number) if number == libc::SYS_getdents64 as u64 => lists += 1,
+            Stop::Ended(0) => return (looks, lists),
+            Stop::Ended(code) => panic!("the drain ended with {code}"),
+            _ => {}
+        }
+    }
+}
+
 #[test]
-fn a_rotated_file_holds_no_reserved_space() {
-    use std::os::unix::fs::MetadataExt;
-    let folder = Scratch::new("reserved");
-    let _ = run(ACTOR, "host", folder.path(), &["rotate=1500000", "keep=5", "policy=block", "log:200000", "flush"]);
-    let rotated: Vec<_> = files(folder.path(), "host").into_iter().filter(|path| !path.ends_with("host.log")).collect();
+fn files_beyond_a_lowered_number_are_looked_for_once_and_not_at_each_rotation() {
+    let mut counts = Vec::new();
+    // About 5 and 45 rotations.
+    for lines in [400, 3600] {
+        let folder = Scratch::new("looks");
+        let _ = run(ACTOR, "host", folder.path(), &["rotate=4096", "keep=2", "flusher=never", &format!("log:{lines}")]);
+        counts.push(looks_of_a_drain(folder.path()));
+    }
+    let (looks, lists) = (counts[1].0 - counts[0].0, counts[1].1 - counts[0].1);
+    // About 50, most of them of what is open; 95 names more would be asked for at each.
+    assert!(looks / 40 < 80, "{looks} calls for 40 rotations more");
+    assert!(lists < 40, "{lists} calls for 40 rotations more");
+}
+
+fn assert_none_is_reserved(folder: &Path) {
+    let rotated: Vec<_> = files(folder, "host").into_iter().filter(|path| !path.ends_with("host.log")).collect();
     assert!(!rotated.is_empty());
     for path in rotated {
-        let found = path.metadata().expect("there");
-        let spare = (found.blocks() * 512).saturating_sub(found.len());
-        assert!(spare < 64 << 10, "{}: {spare} bytes beyond its {}", path.display(), found.len());
+        assert!(reserved(&path) < 64 << 10, "{}: {} bytes", path.display(), reserved(&path));
     }
+}
+
+/// Bytes that are allocated behind a file's end.
+fn reserved(path: &Path) -> u64 {
+    let found = path.metadata().expect("there");
+    (found.blocks() * 512).saturating_sub(found.len())
+}
+
+#[test]
+fn a_rotated_file_holds_no_reserved_space() {
+    let folder = Scratch::new("reserved");
+    let _ = run(ACTOR, "host", folder.path(), &["rotate=1500000", "keep=5", "policy=block", "log:200000", "flush"]);
+    assert_none_is_reserved(folder.path());
+}
+
+#[test]
+fn a_rotated_file_holds_no_space_that_a_flusher_has_reserved_which_was_killed() {
+    let folder = Scratch::new("reserved-by-another");
+    let _ = run(ACTOR, "host", folder.path(), &["rotate=1100000", "policy=block", "log:20000", "flush", "kill"]);
+    assert_eq!(files(folder.path(), "host").len(), 1, "not rotated yet");
+    if reserved(&folder.path().join("host.log")) < 64 << 10 {
+        println!("skipped: this file system reserves nothing");
+        return;
+    }
+    // In batches for which nothing is reserved.
+    let slowly: Vec<&str> = std::iter::repeat_n(["log:100", "flush"], 40).flatten().collect();
+    let _ = run(ACTOR, "host", folder.path(), &[&["rotate=1100000"], &slowly[..]].concat());
+    assert_none_is_reserved(folder.path());
+}
+
+#[test]
+fn a_file_that_somebody_else_renames_holds_no_reserved_space() {
+    let folder = Scratch::new("reserved-renamed");
+    let script = ["policy=block", "log:20000", "flush", "line:up", "wait", "log:1", "flush"];
+    let mut actor = Actor::start(ACTOR, "host", folder.path(), &script);
+    assert_eq!(actor.line(), "up");
+    std::fs::rename(folder.path().join("host.log"), folder.path().join("host.log.1")).expect("renamed");
+    actor.go();
+    assert!(actor.end().success());
+    assert_none_is_reserved(folder.path());
 }

@@ -7,6 +7,7 @@ use crate::complain::complain;
 use crate::error::{Error, Result};
 use crate::flush::apply;
 use crate::flush::journal::{Change, Entry, Journal};
+use crate::flush::logfile::LogFile;
 use crate::flush::output::{Carried, Output};
 use crate::flush::rotation::{apply_rename, plan_rotation, remove_beyond};
 use crate::folder::role_of;
@@ -127,6 +128,8 @@ impl Drain {
             Err(error) if !error.may_pass() => return self.stay(output, &error),
             planned => planned.map_err(|error| self.suspend_role(role, error))?,
         };
+        // Before it has another name, under which nobody would look for it.
+        self.outputs[output].file.as_mut().into_iter().for_each(LogFile::release_reserved);
         if let Some(file) = self.outputs[output].file.as_mut().filter(|_| self.durable.is_on()) {
             let synced = file.sync();
             synced.map_err(|error| self.suspend_role(role, error))?;
@@ -151,12 +154,18 @@ impl Drain {
                 Ok(()) => {}
             }
         }
-        if let Some(file) = self.outputs[output].file.as_mut() {
-            file.release_reserved();
-        }
         self.outputs[output].rotated();
-        remove_beyond(&self.folder, &self.outputs[output].log, self.outputs[output].rotate_keep);
+        self.remove_beyond(output);
         self.refresh(output)
+    }
+
+    /// Removes rotated files beyond those that are kept. Looked for at the first rotation, after a change of how many are
+    /// kept, and where one could not be removed.
+    fn remove_beyond(&mut self, output: usize) {
+        let Output { log, rotate_keep, kept, .. } = &mut self.outputs[output];
+        if *kept != Some(*rotate_keep) || mutant::is(Mutant::BeyondAlwaysSought) {
+            *kept = remove_beyond(&self.folder, log, *rotate_keep).then_some(*rotate_keep);
+        }
     }
 
     /// The file cannot be rotated.
