@@ -196,6 +196,10 @@ mutants! {
     RootStays = "root-stays",
     /// Rotated files beyond those that are kept are looked for at each rotation.
     BeyondAlwaysSought = "beyond-always-sought",
+    /// What is made has no more rights than the umask leaves, not even its owner's.
+    UmaskObeyed = "umask-obeyed",
+    /// A thread of ours stays a real-time thread.
+    RealTimeKept = "real-time-kept",
     /// A symbolic link in the place of a log folder is followed, whoever made it.
     AnyLinkFollowed = "any-link-followed",
     /// A process of root's follows a path that others can have lead elsewhere.

@@ -19,7 +19,7 @@ use crate::kept::{Identity, Kept, Opened, is_lost, raise};
 use crate::mutant::{self, Mutant};
 use crate::owner::{self, Acting};
 use crate::sys::hooks::{self, leaked};
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RawDir, RenameFlags, Stat, StatFs};
 #[cfg(feature = "flusher")]
 use rustix::fs::{Timespec, Timestamps};
@@ -254,7 +254,7 @@ pub(crate) fn low() -> io::Result<Opened> {
 fn open_at(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io::Result<Opened> {
     let _held = hold_standard_streams();
     for _ in 0..TRIES {
-        let opened = raise(rustix::fs::openat(folder, path, flags | ALWAYS, mode)?)?;
+        let opened = raise(openat(folder, path, flags | ALWAYS, mode)?)?;
         let found = rustix::fs::fstat(&opened)?;
         let is_it = if flags.contains(OFlags::TMPFILE) {
             found.st_nlink == 0
@@ -270,6 +270,48 @@ fn open_at(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io
         std::mem::forget(opened);
     }
     Err(io::Error::other("something else takes its name, or its descriptor, all the time"))
+}
+
+/// Opens something. What is made has the rights of its owner that are asked for, whatever the umask takes away: a file that its
+/// owner may not open again would be of no use to the next process.
+fn openat(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
+    if !flags.intersects(OFlags::CREATE | OFlags::TMPFILE.difference(OFlags::DIRECTORY)) {
+        return rustix::fs::openat(folder, path, flags, mode);
+    }
+    for _ in 0..TRIES {
+        if flags.contains(OFlags::CREATE) && !flags.contains(OFlags::EXCL) {
+            match rustix::fs::openat(folder, path, flags.difference(OFlags::CREATE), mode) {
+                Err(Errno::NOENT) => {}
+                found => return found,
+            }
+        }
+        let only_new = if flags.contains(OFlags::CREATE) { OFlags::EXCL } else { OFlags::empty() };
+        match rustix::fs::openat(folder, path, flags | only_new, mode) {
+            // Somebody else was faster.
+            Err(Errno::EXIST) if !flags.contains(OFlags::EXCL) => {}
+            made => {
+                let made = made?;
+                let is = Mode::from_raw_mode(rustix::fs::fstat(&made)?.st_mode);
+                if !is.contains(mode & Mode::RWXU) && !mutant::is(Mutant::UmaskObeyed) {
+                    rustix::fs::fchmod(&made, is | mode & Mode::RWXU)?;
+                }
+                return Ok(made);
+            }
+        }
+    }
+    Err(Errno::EXIST)
+}
+
+/// The same for a folder or a FIFO that was just made, which its owner may not be able to open yet. Without `/proc` it stays as
+/// it is.
+fn give_to_owner(folder: BorrowedFd<'_>, name: &Path, mode: Mode) {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(made) = rustix::fs::openat(folder, name, flags, Mode::empty()) else { return };
+    let Ok(found) = rustix::fs::fstat(&made) else { return };
+    let is = Mode::from_raw_mode(found.st_mode);
+    if FileType::from_raw_mode(found.st_mode) != FileType::Symlink && !is.contains(mode) && !mutant::is(Mutant::UmaskObeyed) {
+        let _ = rustix::fs::chmod(format!("/proc/self/fd/{}", made.as_raw_fd()), is | mode);
+    }
 }
 
 /// Takes the numbers of standard streams that are closed.
@@ -496,7 +538,10 @@ pub(crate) fn make_young(path: &Path) -> io::Result<()> {
 /// # Errors
 /// As mkdirat(2).
 pub(crate) fn make_folder(path: &Path, mode: Mode, group: Option<u32>) -> io::Result<()> {
-    match resolve(path, |folder, name| rustix::fs::mkdirat(folder, name, Mode::RWXU)) {
+    let make = |folder: BorrowedFd<'_>, name: &Path| {
+        rustix::fs::mkdirat(folder, name, Mode::RWXU).map(|()| give_to_owner(folder, name, Mode::RWXU))
+    };
+    match resolve(path, make) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         done => done?,
     }
@@ -526,7 +571,10 @@ pub(crate) fn file_system(path: &Path) -> io::Result<StatFs> {
 /// # Errors
 /// As mknodat(2).
 pub(crate) fn make_fifo(path: &Path) -> io::Result<()> {
-    match resolve(path, |folder, name| rustix::fs::mknodat(folder, name, FileType::Fifo, PRIVATE, 0)) {
+    let make = |folder: BorrowedFd<'_>, name: &Path| {
+        rustix::fs::mknodat(folder, name, FileType::Fifo, PRIVATE, 0).map(|()| give_to_owner(folder, name, PRIVATE))
+    };
+    match resolve(path, make) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         done => done,
     }

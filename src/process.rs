@@ -177,10 +177,11 @@ fn namespace_of_time(process: &ProcessId) -> bool {
     process.time_namespace != 0 && process.time_namespace == time_namespace()
 }
 
-/// Blocks all signals for the calling thread, so that no handler of the program ever runs on a thread that a library made.
+/// Has the calling thread, which a library made, take no signal, so that no handler of the program ever runs there, and leave
+/// the real-time scheduling of the thread that started it.
 #[cfg(feature = "flusher")]
-pub fn block_signals() {
-    crate::sys::hooks::block_signals();
+pub fn settle_thread() {
+    crate::sys::hooks::settle_thread();
 }
 
 /// Whether the process with this pid, in our namespace, has a file with this inode mapped; None if that cannot be seen.

@@ -177,7 +177,7 @@ struct Writer {
 
 impl Writer {
     fn run(&mut self) {
-        lastwords::process::block_signals();
+        lastwords::process::settle_thread();
         let mut text = Vec::new();
         while let Some(line) = self.take() {
             self.stderr.lose(line.missing);

@@ -32,7 +32,7 @@ pub(crate) fn start(logger: &'static Logger, dev: bool) {
     let Some(page) = process_page::page() else { return };
     page.consoles.fetch_add(1, Ordering::AcqRel);
     let body = move || {
-        hooks::block_signals();
+        hooks::settle_thread();
         thread::become_flusher();
         match RingFile::open(logger.ring().path(), true).and_then(|file| RingReader::new(file, logger.ring().path())) {
             Ok(reader) => Console::new(reader, logger.folder().zone(), dev).run(&page.consoles_end),

@@ -67,7 +67,7 @@ pub(crate) fn start(folder: &Folder) {
     wake::prepare();
     let (own, since) = (folder.clone(), clock::realtime_ns());
     let body = move || {
-        hooks::block_signals();
+        hooks::settle_thread();
         thread::become_flusher();
         if let Some((uid, gid)) = own.owner() {
             owner::act_for_good(uid, gid);

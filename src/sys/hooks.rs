@@ -1,6 +1,8 @@
 //! Hooks of the C library: at exit, around fork, and the signal mask of our own threads.
 
 use crate::kept::Identity;
+#[cfg(feature = "flusher")]
+use crate::mutant::{self, Mutant};
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
@@ -136,9 +138,24 @@ pub(crate) fn forget_in_child(place: usize) {
     INHERITED[place].fd.store(FREE, Ordering::Release);
 }
 
-/// Blocks all signals for the calling thread, so that no handler of the program ever runs on a thread of ours.
+/// Makes the calling thread, which is one of ours, independent of the one that started it: all signals are blocked, so that no
+/// handler of the program ever runs there, and it is no real-time thread, which would keep a processor from the program's own.
 #[cfg(feature = "flusher")]
-pub(crate) fn block_signals() {
+pub(crate) fn settle_thread() {
+    block_signals();
+    let normal = libc::sched_param { sched_priority: 0 };
+    // SAFETY: both are about the calling thread; the parameter is a local that outlives the call. Giving a priority up is
+    // always allowed.
+    unsafe {
+        let policy = libc::sched_getscheduler(0) & !libc::SCHED_RESET_ON_FORK;
+        if [libc::SCHED_FIFO, libc::SCHED_RR].contains(&policy) && !mutant::is(Mutant::RealTimeKept) {
+            libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const normal);
+        }
+    }
+}
+
+#[cfg(feature = "flusher")]
+fn block_signals() {
     let mut set = MaybeUninit::uninit();
     // SAFETY: sigfillset initialises the set before pthread_sigmask reads it.
     unsafe {
