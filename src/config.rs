@@ -11,7 +11,9 @@ use crate::full::FullPolicy;
 use crate::geometry::Geometry;
 use crate::directives::Directives;
 use crate::filter::Filter;
+use crate::kept_level::KeptLevel;
 use crate::level::Level;
+use crate::open;
 use crate::reader::{ROLE_RULE, is_role};
 use crate::ring::{Memory, RingSpec};
 use crate::settings::{self, Settings, variable};
@@ -85,12 +87,14 @@ pub struct Builder {
     whole: Option<Arc<Settings>>,
     /// The folder keeps the zone already that is requested here: a forked child's logger does not set it again.
     pub(crate) zone_is_kept: bool,
+    /// Whether what `lastwords level --keep` has left for the role counts.
+    pub(crate) heeds_kept: bool,
 }
 
 impl Builder {
     /// Defaults for this role.
     pub fn new(role: impl Into<String>) -> Builder {
-        Builder { role: role.into(), settings: Settings::default(), whole: None, zone_is_kept: false }
+        Builder { role: role.into(), settings: Settings::default(), whole: None, zone_is_kept: false, heeds_kept: true }
     }
 
     /// Application name; default is the program's file name. It names the default folder.
@@ -347,13 +351,13 @@ impl Builder {
         self
     }
 
-    /// What this role's records are written by: what the builder was told, else the environment, the configuration file or
-    /// the default say.
+    /// What this role's records are written by: what `lastwords level --keep` has left for it, else the builder was told, the
+    /// environment, the configuration file or the default say.
     ///
     /// # Errors
     /// [`Error::Setting`] for a value that cannot be, anywhere.
     pub fn directives(self) -> Result<Directives> {
-        Ok(self.resolve()?.filter()?.directives)
+        Ok(self.filter_at_start()?.directives)
     }
 
     /// The finest level that its ring records, said in the same places; [`Level::OFF`] if none but what is written.
@@ -361,7 +365,30 @@ impl Builder {
     /// # Errors
     /// As [`Builder::directives`].
     pub fn record_level(self) -> Result<Level> {
-        Ok(self.resolve()?.filter()?.record)
+        Ok(self.filter_at_start()?.record)
+    }
+
+    fn filter_at_start(self) -> Result<Filter> {
+        let builder = self.resolve()?;
+        let filter = builder.filter()?;
+        // What cannot be read is told when there is a log.
+        Ok(builder.kept_level().map_or_else(|| filter.clone(), |kept| kept.over(&filter)))
+    }
+
+    /// What is kept for the role, in the folder as it is now.
+    fn kept_level(&self) -> Option<KeptLevel> {
+        let folder = Folder::open(&self.folder_path()).ok()?;
+        let folder = match &self.settings.rings {
+            Some(rings) => open::look(rings).ok().and_then(|_| folder.with_rings(rings).ok())?,
+            None => folder,
+        };
+        KeptLevel::read(&folder, &self.role).ok().flatten().filter(|_| self.heeds_kept && is_role(&self.role))
+    }
+
+    /// Without what `lastwords level --keep` has left, for the tool itself, which says so in the log of the role.
+    #[doc(hidden)]
+    pub fn unkept(self) -> Builder {
+        Builder { heeds_kept: false, ..self }
     }
 
     /// Where the log files are to be: what the builder was told, else the environment, the configuration file or the default
@@ -418,7 +445,10 @@ impl Builder {
         builder.settings.log = builder.settings.log.or(from_rust.clone());
         builder.whole = Some(Arc::new(builder.whole()?));
         let is_first = crate::registry::init(builder)?;
-        if let Some(log) = from_rust.filter(|_| is_first) {
+        let counts = |log: &String| {
+            is_first && crate::registry::current().is_some_and(|logger| logger.filter().directives.to_string() == *log)
+        };
+        if let Some(log) = from_rust.filter(counts) {
             let text = format!("lastwords: what is written is chosen by RUST_LOG: {log}");
             crate::site::record_bytes(Level::INFO, "lastwords", text.as_bytes());
         }

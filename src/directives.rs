@@ -104,6 +104,10 @@ impl Directives {
             let message = format!("\"{shown}\" found, expected directives without a regular expression after a \"/\"");
             return Err(ParseDirectivesError { message });
         }
+        if text.contains(|character: char| character.is_control()) {
+            let message = format!("\"{shown}\" found, expected directives without control characters");
+            return Err(ParseDirectivesError { message });
+        }
         let mut directives = Directives::from(unnamed);
         let mut any = false;
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
@@ -207,7 +211,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_refused_and_named() {
-        for text in ["", " , ", "info/regex", "hyper=loud", "=info", "a=b=c", "a=70000", "a=inof"] {
+        for text in ["", " , ", "info/regex", "hyper=loud", "=info", "a=b=c", "a=70000", "a=inof", "info,a\nb=debug"] {
             let error = text.parse::<Directives>().expect_err(text);
             assert!(error.to_string().contains("expected"), "{text}: {error}");
         }

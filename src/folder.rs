@@ -10,6 +10,7 @@
 //! <folder>/rings/*.<number>.spill     beside a ring: a message too long for it
 //! <folder>/rings/*.<lane>-<first>.backlog  beside a ring: what was kept of a full lane
 //! <folder>/rings/*.attached           beside a ring: its process's own notes for its crash file
+//! <folder>/rings/<role>.level         what `lastwords level --keep` has left for the role's processes
 //! <folder>/rings/journal.a, .b        the flusher's journal
 //! <folder>/rings/flusher.lock         which process is the flusher
 //! <folder>/rings/doorbell             a FIFO that wakes the flusher
@@ -22,6 +23,8 @@ use crate::clock;
 use crate::complain::complain;
 use crate::doorbell::Doorbell;
 use crate::error::{Error, Result};
+#[cfg(feature = "flusher")]
+use crate::kept_level::LEVEL_ENDING;
 use crate::mutant::{self, Mutant};
 use crate::link;
 use crate::nameless::Nameless;
@@ -405,7 +408,7 @@ impl Folder {
     #[cfg(feature = "flusher")]
     pub(crate) fn keep_young(&self) {
         let is_ours = |name: &str| {
-            let endings = [".spill", ".attached", SHM_ENDING, RING_ENDING];
+            let endings = [".spill", ".attached", LEVEL_ENDING, SHM_ENDING, RING_ENDING];
             matches!(name, "flusher.lock" | "doorbell" | "journal.a" | "journal.b" | "offsets") || endings.iter().any(|end| name.ends_with(end))
         };
         let is_old = |path: &Path| {

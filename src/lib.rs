@@ -57,6 +57,7 @@ not_under_loom! {
     pub mod filter;
     pub mod folder;
     pub mod holder;
+    pub mod kept_level;
     pub mod owner;
     pub mod process;
     pub mod reader;

@@ -10,6 +10,7 @@ use crate::flush::logfile::create_if_missing;
 use crate::folder::JSON_ENDING;
 #[cfg(feature = "flusher")]
 use crate::format::Format;
+use crate::kept_level::KeptLevel;
 use crate::level::Level;
 use crate::logger::{FLUSH_MAX, Logger};
 use crate::registry::{self, LoggerCell};
@@ -65,6 +66,14 @@ impl Log {
     #[must_use]
     pub fn directives(self) -> Directives {
         self.logger().map_or(Directives::from(Level::OFF), |logger| logger.filter().directives)
+    }
+
+    /// What `lastwords level --keep` has left for the role by now, for front ends that say anew what is written; None if nothing.
+    /// A process of the role that starts now begins with it, whatever it was told.
+    #[must_use]
+    pub fn kept_directives(self) -> Option<Directives> {
+        let logger = self.logger()?;
+        KeptLevel::read(logger.folder(), &logger.builder().role).ok()??.log
     }
 
     /// The finest level that the ring records although no log file shows it; [`Level::OFF`] if none.

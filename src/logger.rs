@@ -13,10 +13,12 @@ use crate::full::{self, FullPolicy, GaveUp};
 use crate::holder::{Holder, HolderView};
 use crate::lane::{Begun, Lane, Message, Origin, count_drop};
 use crate::layout::{Control, LaneBlock, encoding, lane_kind};
+use crate::kept_level;
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
 use crate::record::{BodyWriter, extra_kind, split_extras};
-use crate::ring::Ring;
+use crate::ring::{Ring, RingSpec};
+use crate::site::record_bytes_at;
 use crate::spill::{LaneProgress, MESSAGE_MAX, SpillWriter};
 use crate::sync::Ordering;
 use crate::table::CallSiteRef;
@@ -123,6 +125,8 @@ pub(crate) struct Logger {
     doorbell: Doorbell,
     holder: HolderView,
     builder: Builder,
+    /// What the log is told first.
+    first_line: Option<(Level, String)>,
     /// Call sites by address or hash, for all threads.
     sites: Mutex<KnownSites>,
 }
@@ -160,6 +164,8 @@ impl Logger {
         let own = geometry.lanes() - geometry.overflow_lanes();
         let fine_overflow = spec.records_finer();
         let shared = geometry.overflow_lanes() - usize::from(fine_overflow);
+        // Now that whoever changes the level finds the ring.
+        let first_line = if builder.heeds_kept { begin_as_kept(&ring, &folder, &spec) } else { None };
         let blocks = (0..geometry.lanes()).map(|lane| ring.block(lane));
         let backlog = Backlog::new(ring.path(), geometry, blocks, spec.backlog_max, spec.sync_ms > 0);
         Ok(Box::new(Logger {
@@ -179,6 +185,7 @@ impl Logger {
             holder: if builder.flushes() || mutant::is(Mutant::LockOpenedInCall) { HolderView::opened_each_time(&folder) } else { HolderView::kept(&folder) },
             builder,
             sites: Mutex::default(),
+            first_line,
             ring,
             folder,
         }))
@@ -212,6 +219,12 @@ impl Logger {
                 crate::flush::console::start(self, dev);
             }
         }
+    }
+
+    /// Says what level the process begins with, where that is another than it asked for.
+    pub(crate) fn say_first(&'static self) {
+        let Some((level, text)) = &self.first_line else { return };
+        record_bytes_at(self, *level, "lastwords", text.as_bytes(), Destination::Write);
     }
 
     /// Starts the thread that flushes its folder, where this process may.
@@ -674,6 +687,32 @@ impl Logger {
             }
         };
         Error::FlushTimeout { waited, file: self.folder.log_file(&self.builder.role), flusher }
+    }
+}
+
+/// Has a ring that was just made begin with what `lastwords level --keep` has left for its role. Returns what the log is to
+/// say of that. What cannot be read, or written, keeps nobody from logging as it was set up.
+fn begin_as_kept(ring: &Ring, folder: &Folder, spec: &RingSpec) -> Option<(Level, String)> {
+    let (role, pid) = (&spec.role, ring.header().pid);
+    let begun = kept_level::at_start(folder, role).and_then(|found| {
+        // The lock is held until the ring says it.
+        let Some((kept, _lock)) = found else { return Ok(None) };
+        let filter = kept.over(&spec.filter);
+        let changes = spec.filter.changes_to(&filter);
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        ring.set_filter(&filter)?;
+        let user = kept.user;
+        Ok(Some(format!("lastwords: level of pid {pid} is what user {user} chose (lastwords level {role} --keep): {changes}")))
+    });
+    match begun {
+        Ok(text) => Some((Level::INFO, text?)),
+        Err(error) => {
+            let text = format!("what `lastwords level {role} --keep` has left does not count: {error}");
+            complain(format_args!("{text}"));
+            Some((Level::WARNING, format!("lastwords: {text}")))
+        }
     }
 }
 

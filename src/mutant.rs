@@ -30,6 +30,10 @@ mutants! {
     AlwaysEarlier = "always-earlier",
     /// A filter that counts for a time is not ended.
     FilterKept = "filter-kept",
+    /// What `lastwords level --keep` has left does not count.
+    KeptLevelUnheeded = "kept-level-unheeded",
+    /// A process that starts takes its time between the kept level and its ring, without the lock.
+    KeptLevelUnlocked = "kept-level-unlocked",
     /// LANE:A comes after LANE:C.
     ReservedLate = "reserved-late",
     /// LANE:B is missing: the slot never becomes BUSY.

@@ -89,6 +89,7 @@ impl LoggerCell {
             Ok(self.publish(logger))
         })?;
         logger.start();
+        logger.say_first();
         follow_filter();
         Ok(())
     }
@@ -155,6 +156,7 @@ impl LoggerCell {
         match signals::deferred(|| Logger::create(builder.clone()).map(|logger| self.publish(logger))) {
             Ok(logger) => {
                 logger.start();
+                logger.say_first();
                 follow_filter();
             }
             Err(error) => {

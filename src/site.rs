@@ -266,5 +266,10 @@ pub fn record_bytes(level: Level, target: &str, text: &[u8]) {
 
 pub(crate) fn record_bytes_to(logger: &'static Logger, level: Level, target: &str, text: &[u8]) {
     let Some(destination) = logger.admit_target(level, target) else { return };
+    record_bytes_at(logger, level, target, text, destination);
+}
+
+/// The same, whatever the filter says.
+pub(crate) fn record_bytes_at(logger: &'static Logger, level: Level, target: &str, text: &[u8], destination: Destination) {
     thread::record(logger, Meta { level: level.number(), call_site: 0, destination }, &BytesFrom { target, text });
 }

@@ -146,12 +146,14 @@ pub(crate) struct Status {
 /// Show or change what running processes write and record.
 ///
 /// A change counts from the next record on, without a restart. A single argument is a role or a pid if a running process
-/// has it, else a level or directives that are meant for all. Each change is a line in the log of the role. Exits with 0 if a process was found, else with 1.
+/// has it, else a level or directives that are meant for all. Each change is a line in the log of the role. Exits with 0 if a
+/// process was found, or something is kept for those that start later, else with 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lastwords level --dir /var/log/app                       show\n  \
                         lastwords level --dir /var/log/app debug                 all processes\n  \
                         lastwords level --dir /var/log/app worker info,hyper=warn\n  \
                         lastwords level --dir /var/log/app worker debug --for 10m\n  \
+                        lastwords level --dir /var/log/app worker debug --keep   those that start later too\n  \
                         lastwords level --dir /var/log/app worker --reset\n  \
                         lastwords level --dir /var/log/app 4157 --record trace   finer records, in its ring alone")]
 pub(crate) struct Level {
@@ -164,7 +166,11 @@ pub(crate) struct Level {
     /// Only for this long, as in 90s, 10m or 2h; whoever flushes takes the change back.
     #[arg(long = "for", value_name = "TIME", value_parser = duration, conflicts_with = "reset")]
     pub(crate) time: Option<Duration>,
-    /// Back to what the processes began with: builder, environment, configuration file.
+    /// For processes of the role that start later too, whatever builder and environment say, until --reset.
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Back to what the processes were set up with, by builder, environment and configuration file; of a role, or of all, also
+    /// for those that start later: nothing is kept any more.
     #[arg(long, conflicts_with_all = ["directives", "record"])]
     pub(crate) reset: bool,
     /// What is recorded besides, in the ring alone: a level, or off.

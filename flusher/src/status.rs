@@ -2,6 +2,7 @@
 
 use crate::cli::Status;
 use crate::exit::Exit;
+use crate::level::keep;
 use crate::table::table;
 use lastwords::clock::boottime_ns;
 use lastwords::flush::stamp::Stamp;
@@ -52,13 +53,21 @@ fn look(folder: &Folder, json: bool) -> Result<Exit> {
             Err(error) => refused.push(error.to_string()),
         }
     }
+    let mut kept = Vec::new();
+    for (role, level) in keep::of(folder, None)? {
+        match level {
+            Ok(level) => kept.push((role, level)),
+            Err(error) => refused.push(error.to_string()),
+        }
+    }
     let flusher = Holder::read(folder).filter(Holder::may_live);
     let text = if json {
         let rings: Vec<Value> = rings.iter().map(|(name, status)| object(name, status)).collect();
-        escaped_json(&json!({ "flusher": flusher.map(describe), "rings": rings, "unreadable": refused }).to_string())
-            + "\n"
+        let kept: Vec<Value> = kept.iter().map(|(role, level)| keep::object(role, level)).collect();
+        let all = json!({ "flusher": flusher.map(describe), "rings": rings, "kept_levels": kept, "unreadable": refused });
+        escaped_json(&all.to_string()) + "\n"
     } else {
-        show(flusher, &rings)
+        show(flusher, &rings) + &kept.iter().map(|(role, level)| keep::line(role, level)).collect::<String>()
     };
     // Nobody reads standard output any more, `head` for instance: then nobody misses it.
     let _ = io::stdout().write_all(text.as_bytes());

@@ -178,6 +178,13 @@ class RingHandler(_Handler):
             if logger is not None:
                 logging.Logger.setLevel(logger, level)
 
+    def apply_kept_levels(self) -> bool:
+        """Sets the levels that ``lastwords level --keep`` has left for processes that start now; False if it has not."""
+        kept = None if self.ring is None else self.ring.kept_levels
+        if kept is not None:
+            self.apply_levels(kept)
+        return kept is not None
+
     def settle(self, place: RingHandler) -> None:
         """Ends the time in which records are kept. Those that ``place`` has not are written there, and further ones too."""
         if place.ring is None:
@@ -245,7 +252,8 @@ class RingHandler(_Handler):
         if owner is not None:
             # The program's log call must not fail for what `lastwords status` shows.
             with contextlib.suppress(OSError, ValueError):
-                self.show_level(owner)
+                if not self.apply_kept_levels():
+                    self.show_level(owner)
         evidence.attach(self)
 
 

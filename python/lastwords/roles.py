@@ -47,7 +47,8 @@ def setup_logger(
     Args:
         process_type: The role: ``host``, ``worker`` … It names the log file.
         log_dir: Folder of the log files. Default is ``LASTWORDS_DIR``, else ``<temp dir>/<app>/logs``.
-        log_level: Level of the logger. Default is what ``LASTWORDS_LOG`` says, else ``INFO``.
+        log_level: Level of the logger. Default is what ``LASTWORDS_LOG`` says, else ``INFO``. What ``lastwords level --keep`` has
+            left for the role counts more.
         dev_mode: Console only, no files.
         console: Whether there is a console handler. Default is ``LASTWORDS_CONSOLE``, else yes.
         root: Whether the root logger has the handlers and the level instead, so that what any logger of the process says,
@@ -84,9 +85,10 @@ def setup_logger(
             _leave_files()
         else:
             ring.owned_by(logger)
-            ring.apply_levels(levels)
-            if len(levels) == 1:
-                ring.show_level(logger)
+            if not ring.apply_kept_levels():
+                ring.apply_levels(levels)
+                if len(levels) == 1:
+                    ring.show_level(logger)
             _name(ring, earlier)
         return named
 

@@ -123,6 +123,12 @@ impl Ring {
         levels(&self.log.directives())
     }
 
+    /// Those that `lastwords level --keep` has left for processes of the role that start now; None if it has not.
+    #[getter]
+    fn kept_levels(&self) -> Option<Levels> {
+        self.log.kept_directives().as_ref().map(levels)
+    }
+
     /// Says in the ring's filter what is written, for `lastwords status`.
     fn set_directives(&self, directives: &str) -> PyResult<()> {
         let before = self.log.state();
