@@ -40,8 +40,14 @@ impl Directives {
     /// The finest level that a record of this target may have to be written.
     #[must_use]
     pub fn level_for(&self, target: &str) -> Level {
-        let found = self.targets.iter().find(|(prefix, _)| target.starts_with(prefix.as_str()));
-        found.map_or(self.default, |(_, level)| *level)
+        self.decide(target).0
+    }
+
+    /// The same, and which of [`Directives::targets`] says so; None where none of them does.
+    #[must_use]
+    pub fn decide(&self, target: &str) -> (Level, Option<usize>) {
+        let found = self.targets.iter().position(|(prefix, _)| target.starts_with(prefix.as_str()));
+        (found.map_or(self.default, |index| self.targets[index].1), found)
     }
 
     /// The level of targets that no directive names.
@@ -50,7 +56,7 @@ impl Directives {
         self.default
     }
 
-    /// The targets that directives name, with their levels.
+    /// The targets that directives name, with their levels, the longest first.
     pub fn targets(&self) -> impl Iterator<Item = (&str, Level)> {
         self.targets.iter().map(|(target, level)| (target.as_str(), *level))
     }

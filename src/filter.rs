@@ -61,11 +61,14 @@ impl Filter {
     /// Where a record goes; None if nowhere.
     #[must_use]
     pub fn decide(&self, level: Level, target: &str) -> Option<Destination> {
-        if level >= self.directives.level_for(target) {
-            Some(Destination::Write)
-        } else {
-            (level >= self.record).then_some(Destination::Fine)
-        }
+        self.decide_by(level, target).0
+    }
+
+    /// The same, and which of the directives' targets decides, see [`Directives::decide`].
+    pub(crate) fn decide_by(&self, level: Level, target: &str) -> (Option<Destination>, Option<usize>) {
+        let (written, by) = self.directives.decide(target);
+        let fine = || (level >= self.record).then_some(Destination::Fine);
+        (if level >= written { Some(Destination::Write) } else { fine() }, by)
     }
 
     /// The finest level that is recorded of any target.

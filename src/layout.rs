@@ -32,6 +32,8 @@ pub const APP_MAX: usize = 64;
 pub const ANCHORS: usize = 64;
 /// 64-bit words of the filter in the control page.
 pub const FILTER_WORDS: usize = 224;
+/// Words of the control page that say which directives have decided about anything.
+pub const MATCHED_WORDS: usize = 4;
 /// Owners that a lane block remembers.
 pub const OWNERS: usize = 4;
 /// Bytes of a slot before its payload.
@@ -202,8 +204,10 @@ pub struct Control {
     /// 1 once the flusher has said in the log how the process died, although somebody still keeps the ring's lock; written
     /// by pwrite.
     pub death_logged: AtomicU64,
+    /// Which directives of the filter have decided about anything, see `matched.rs`.
+    pub matched: [AtomicU64; MATCHED_WORDS],
     /// Reserved, zero.
-    pub reserved1: [AtomicU64; 6],
+    pub reserved1: [AtomicU64; 2],
     /// Filter directives and record level, see `filter.rs`.
     pub filter: [AtomicU64; FILTER_WORDS],
     /// Pairs of raw clock and calendar time; unused ones are zero.
@@ -424,6 +428,7 @@ const _: () = {
     assert!(size_of::<Control>() == PAGE as usize);
     assert!(offset_of!(Control, progress) == 128 && offset_of!(Control, table_used) == 144);
     assert!(offset_of!(Control, level_names) == 192 && offset_of!(Control, death_logged) == 200);
+    assert!(offset_of!(Control, matched) == 208);
     assert!(offset_of!(Control, filter) == 256 && offset_of!(Control, anchors) == 2048);
     assert!(size_of::<AnchorCell>() == 32);
     assert!(size_of::<LaneBlock>() == 384 && offset_of!(LaneBlock, owners) == 128);

@@ -90,6 +90,7 @@ not_under_loom! {
     mod log;
     mod logger;
     mod macros;
+    mod matched;
     mod missed;
     mod named;
     mod nameless;

@@ -15,6 +15,7 @@ use crate::lane::{Begun, Lane, Message, Origin, count_drop};
 use crate::layout::{Control, LaneBlock, encoding, lane_kind};
 use crate::kept_level;
 use crate::level::Level;
+use crate::matched;
 use crate::mutant::{self, Mutant};
 use crate::record::{BodyWriter, extra_kind, split_extras};
 use crate::ring::{Ring, RingSpec};
@@ -287,9 +288,12 @@ impl Logger {
     #[cold]
     pub(crate) fn decide(&self, level: Level, target: &str) -> Decision {
         let now = self.control.filter_generation.load(Ordering::Acquire);
-        let by = |known: &KnownFilter| Decision {
-            key: self.key_of(known.generation),
-            destination: known.filter.decide(level, target),
+        let by = |known: &KnownFilter| {
+            let (destination, matched) = known.filter.decide_by(level, target);
+            if let Some(index) = matched {
+                matched::note(&self.control.matched, known.generation, index);
+            }
+            Decision { key: self.key_of(known.generation), destination }
         };
         if let Some(decision) = self.known_filter.try_read().ok().filter(|known| known.generation == now).map(|known| by(&known)) {
             return decision;

@@ -34,6 +34,8 @@ mutants! {
     KeptLevelUnheeded = "kept-level-unheeded",
     /// A process that starts takes its time between the kept level and its ring, without the lock.
     KeptLevelUnlocked = "kept-level-unlocked",
+    /// A directive that has decided is not noted.
+    MatchUnnoted = "match-unnoted",
     /// LANE:A comes after LANE:C.
     ReservedLate = "reserved-late",
     /// LANE:B is missing: the slot never becomes BUSY.

@@ -50,10 +50,12 @@ use crate::filter::Filter;
 use crate::level::Level;
 use crate::table::{COMMAND_ID, CallSite, ENTRY_MAX, LevelName, split_entry_word};
 use rustix::fs::{Mode, OFlags};
+use std::collections::BTreeSet;
 use std::io;
 use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use crate::decode::{Extent, LaneBatch, SlotState, classify};
 pub use crate::snapshot::{Closed, ControlSnapshot, LaneSnapshot, Position};
@@ -437,6 +439,26 @@ impl<S: Source> RingReader<S> {
     /// As pread(2).
     pub fn call_site(&self, id: u32) -> Result<Option<CallSite>> {
         Ok(self.entry_of(id, entry_kind::CALL_SITE)?.and_then(|payload| CallSite::decode(&payload)))
+    }
+
+    /// The targets of all call sites, and of what other front ends have recorded, as far as the table has room for them.
+    ///
+    /// # Errors
+    /// As pread(2).
+    pub fn targets(&self) -> Result<BTreeSet<Arc<str>>> {
+        let mut table = vec![0u8; self.geometry.table_size()];
+        self.fill(&mut table, self.geometry.table_offset())?;
+        let (mut targets, mut offset) = (BTreeSet::new(), size_of::<u64>());
+        loop {
+            let (kind, length, sum) = split_entry_word(read_word(&table, offset));
+            let payload = table.get(offset + 8..offset + 8 + length).filter(|_| kind != 0 && length <= ENTRY_MAX);
+            // One that is being written has no length yet: what is behind it is seen the next time.
+            let Some(payload) = payload else { return Ok(targets) };
+            if kind == entry_kind::CALL_SITE && checksum(payload) as u32 == sum {
+                targets.extend(CallSite::decode(payload).map(|site| site.target));
+            }
+            offset += 8 + length.next_multiple_of(8);
+        }
     }
 
     /// Id of the newest name that the process gave to a level; 0 for none.

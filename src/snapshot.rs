@@ -4,6 +4,7 @@ use crate::checksum::checksum;
 use crate::clock::Anchor;
 use crate::filter::{self, Filter};
 use crate::layout::{Consumer, Control, FILTER_WORDS, LaneBlock, OWNERS};
+use crate::matched;
 use crate::mutant::{self, Mutant};
 use crate::record::Record;
 use std::mem::offset_of;
@@ -48,6 +49,15 @@ impl ControlSnapshot {
         let level = read_word(&self.page, offset_of!(Control, level)) as u32;
         let start = offset_of!(Control, filter);
         Filter::parse(level, &self.page[start..start + FILTER_WORDS * 8])
+    }
+
+    /// Whether the directive of this number, see [`crate::Directives::targets`], has decided about anything since the filter is
+    /// this one.
+    #[must_use]
+    pub fn has_matched(&self, index: usize) -> bool {
+        let generation = read_word(&self.page, offset_of!(Control, filter_generation)) as u32;
+        let words = std::array::from_fn(|n| read_word(&self.page, offset_of!(Control, matched) + n * 8));
+        matched::is_noted(&words, generation, index)
     }
 
     /// Until when that counts, in `CLOCK_BOOTTIME`, and what comes then; None where it has no end.

@@ -114,6 +114,7 @@ fn object(name: &str, status: &RingStatus) -> Value {
         "kept_bytes": status.kept,
         "backlog_max_bytes": status.backlog_max,
         "log": status.filter.directives.to_string(),
+        "unmatched": status.unmatched,
         "record": record(status),
     })
 }
@@ -209,6 +210,10 @@ fn show(flusher: Option<Holder>, rings: &[(String, RingStatus)]) -> String {
     }));
     text += &table(&rows);
     for (_, status) in rings {
+        if !status.unmatched.is_empty() {
+            let (directives, pid) = (escaped(&status.unmatched.join(",")), status.pid);
+            text += &format!("nothing of pid {pid} has matched {directives} so far: no call had such a target\n");
+        }
         if let Some(size) = status.smaller {
             text +=
                 &format!("the ring of pid {} has only {size} bytes, because there was no room for more\n", status.pid);

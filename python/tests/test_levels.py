@@ -91,16 +91,11 @@ def test_what_no_file_shows_needs_no_setup_and_may_be_anything(logs: Logs) -> No
 
 
 def test_a_kept_level_is_above_what_a_program_says_for_processes_that_start_later(logs: Logs) -> None:
-    keep = """
-        import subprocess
-        def tool(*arguments):
-            command = [sys.executable, "-m", "lastwords", *arguments]
-            return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    """
-    logs.run(keep + '    tool("level", "--dir", LOGS, "worker", "debug,worker.net=error", "--keep")')
+    logs.folder.mkdir()
+    logs.tool("level", "--dir", str(logs.folder), "worker", "debug,worker.net=error", "--keep")
     logs.run(
-        keep
-        + """
+        """
+        import subprocess
         log = lastwords.setup_logger("worker", LOGS, logging.CRITICAL, console=False)
         assert log.level == logging.DEBUG and logging.getLogger("worker.net").level == logging.ERROR
         log.debug("kept")
@@ -110,20 +105,26 @@ def test_a_kept_level_is_above_what_a_program_says_for_processes_that_start_late
             assert log.level == logging.DEBUG
             os._exit(0)
         os.wait()
-        tool("level", "--dir", LOGS, "worker", "--reset")
+        subprocess.run([sys.executable, "-m", "lastwords", "level", "--dir", LOGS, "worker", "--reset"], check=True)
         log.critical("the first record after the reset takes it over")
         assert log.level == logging.CRITICAL
         """
     )
-    logs.run('log = lastwords.setup_logger("worker", LOGS, logging.ERROR, console=False)\nlog.warning("no")\nlog.error("as it says")')
-    logs.run(keep + '    tool("level", "--dir", LOGS, "worker", "debug", "--keep")')
-    logs.run('os.environ["LASTWORDS_DIR"] = str(LOGS)\nlog = lastwords.get_logger("worker")\nlog.debug("an early one")')
-    messages = [text for text in logs.messages() if not text.startswith("lastwords:")]
-    assert messages == [
+    logs.run(
+        """
+        log = lastwords.setup_logger("worker", LOGS, logging.ERROR, console=False)
+        log.warning("not kept any more")
+        log.error("as it says")
+        """
+    )
+    logs.tool("level", "--dir", str(logs.folder), "worker", "debug", "--keep")
+    logs.run('log = lastwords.get_logger("worker")\nlog.debug("an early one")', LASTWORDS_DIR=str(logs.folder))
+    ours = [text for text in logs.messages() if text.startswith("lastwords:")]
+    assert [text for text in logs.messages() if text not in ours] == [
         "kept",
         "kept in a child",
         "the first record after the reset takes it over",
         "as it says",
         "an early one",
     ]
-    assert sum("(lastwords level worker --keep): log" in text for text in logs.messages()) == 3
+    assert sum("(lastwords level worker --keep): log" in text for text in ours) == 3

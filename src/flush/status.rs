@@ -1,6 +1,7 @@
 //! What can be known of a ring from outside at one moment, without changing anything.
 
 use crate::clock;
+use crate::directives::Directives;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::flush::liveness::{Evidence, Verdict};
@@ -12,6 +13,8 @@ use crate::layout::{lane_kind, ring_flag};
 use crate::level::Level;
 use crate::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
 use crate::segment::{self, Segment};
+use crate::snapshot::ControlSnapshot;
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -29,6 +32,8 @@ pub struct RingStatus {
     pub state: String,
     /// What is recorded.
     pub filter: Filter,
+    /// Directives whose target no call site and no logger has had so far, as `target=level`.
+    pub unmatched: Vec<String>,
     /// When the process made its ring, nanoseconds since 1970.
     pub started_ns: u64,
     /// Its command line, cut.
@@ -83,6 +88,7 @@ impl RingStatus {
             alive: verdict.may_live(),
             state: ending(verdict, &control, status),
             filter: control.filter(),
+            unmatched: unmatched(reader, &control)?,
             started_ns: reader.header().created_ns,
             command: reader.command()?,
             unread: lanes.iter().filter(written).map(unread).sum(),
@@ -122,6 +128,7 @@ impl RingStatus {
             alive: verdict.may_live(),
             state: state.to_owned(),
             filter: Level::OFF.into(),
+            unmatched: Vec::new(),
             started_ns: reader.header().created_ns,
             command: reader.command()?,
             unread: 0,
@@ -136,6 +143,20 @@ impl RingStatus {
             backlog_max: u64::from(reader.header().backlog_kib) * 1024,
         }))
     }
+}
+
+fn unmatched(reader: &RingReader, control: &ControlSnapshot) -> Result<Vec<String>> {
+    let directives = control.filter().directives;
+    let mut left: BTreeSet<usize> = (0..directives.targets().count()).filter(|index| !control.has_matched(*index)).collect();
+    if !left.is_empty() {
+        for target in reader.targets()? {
+            directives.decide(&target).1.map(|index| left.remove(&index));
+        }
+    }
+    let named = directives.targets().enumerate().filter(|(index, _)| left.contains(index));
+    let mut named: Vec<String> = named.map(|(_, (target, level))| format!("{target}={}", Directives::from(level))).collect();
+    named.sort();
+    Ok(named)
 }
 
 fn kept(reader: &RingReader, lanes: &[LaneSnapshot]) -> Result<u64> {

@@ -270,6 +270,46 @@ fn a_level_from_outside_leaves_the_files_the_mode_that_their_process_asked_for()
     assert!(actor.end().success());
 }
 
+fn unmatched(folder: &Path) -> Vec<String> {
+    let found = status(folder);
+    let list = found["rings"][0]["unmatched"].as_array().expect("a list").iter();
+    list.map(|directive| directive.as_str().expect("text").to_owned()).collect()
+}
+
+#[test]
+fn directives_that_have_matched_nothing_yet_are_marked() {
+    let folder = Scratch::new("unmatched");
+    let env = [("LASTWORDS_LOG", "info,actor=debug,hypre=debug,noisy=off,\u{202e}x=debug")];
+    let script = ["line:up", "wait", "each:a", "line:on", "wait", "each:b", "line:on", "wait", "kill"];
+    let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &script, &env);
+    assert_eq!(actor.line(), "up");
+    assert_eq!(unmatched(folder.path()), ["actor=debug", "hypre=debug", "noisy=off", "\u{202e}x=debug"]);
+    actor.go();
+    assert_eq!(actor.line(), "on");
+    // One that turns everything off has matched as well.
+    assert_eq!(unmatched(folder.path()), ["hypre=debug", "\u{202e}x=debug"]);
+    let table = said(&tool(TOOL, &["status", &folder.path().to_string_lossy()]));
+    let line = format!("nothing of pid {} has matched hypre=debug,\\u{{202e}}x=debug so far: no call had such a target\n", actor.pid());
+    assert!(table.contains(&line), "{table}");
+    // Of another filter nothing is known but the targets of what was recorded.
+    said(&level(folder.path(), &["worker", "info,actor=trace,noisy=error,noisy::inner::x=off,bytes=error,zzz=1"]));
+    assert_eq!(unmatched(folder.path()), ["bytes=error", "noisy::inner::x=off", "noisy=error", "zzz=1"]);
+    actor.go();
+    assert_eq!(actor.line(), "on");
+    assert_eq!(unmatched(folder.path()), ["noisy::inner::x=off", "zzz=1"]);
+    actor.go();
+    let _ = actor.end();
+    assert_eq!(unmatched(folder.path()), ["noisy::inner::x=off", "zzz=1"]);
+}
+
+#[test]
+fn what_a_front_end_of_another_language_records_is_matched_by_its_target() {
+    let folder = Scratch::new("unmatched-event");
+    let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &["event:one", "flush", "line:up", "wait"], &[("LASTWORDS_LOG", "info,actor=debug,other=debug")]);
+    assert_eq!(actor.line(), "up");
+    assert_eq!(unmatched(folder.path()), ["other=debug"]);
+}
+
 fn error_of(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
