@@ -45,10 +45,12 @@ const DURABLE_MAX: Duration = Duration::from_secs(3600);
 /// Whether this process may be the flusher: `embedded` or `never` as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Flusher {
-    /// A thread stands by and drains when it is elected.
-    #[default]
+    /// A thread stands by and drains when it is elected. The default; only in programs that are built with the feature `flusher`.
+    #[cfg_attr(feature = "flusher", default)]
     Embedded,
-    /// Never; other processes or a `lastwords flush` daemon drain this ring.
+    /// Never; other processes or a `lastwords flush` daemon drain this ring. The default of programs that are built without the
+    /// feature `flusher`.
+    #[cfg_attr(not(feature = "flusher"), default)]
     Never,
 }
 
@@ -489,9 +491,29 @@ impl Builder {
     pub(crate) fn resolve(self) -> Result<Builder> {
         settings::name_unknown_variables();
         let settings = self.settings.or(Settings::from_environment()?);
+        #[cfg(not(feature = "config"))]
+        if variable("LASTWORDS_CONFIG").is_some() {
+            let why = unbuilt("no file is read", "config", "unset it");
+            return Err(Error::setting("LASTWORDS_CONFIG", why));
+        }
         #[cfg(feature = "config")]
         let settings = settings.or(crate::configfile::settings(&self.role)?);
         Ok(Builder { settings, ..self })
+    }
+
+    /// Refuses what nothing in this program could honour. What else is asked for travels in the ring, and whoever flushes does it.
+    #[cfg(not(feature = "flusher"))]
+    fn refuse_unbuilt(&self) -> Result<()> {
+        let Settings { console, dev, flusher, .. } = self.settings;
+        let asked = [
+            ("console", console == Some(true), "true found, but there is no console"),
+            ("dev", dev == Some(true), "true found, but there is no console"),
+            ("flusher", flusher == Some(Flusher::Embedded), "embedded found, but nothing flushes"),
+        ];
+        match asked.into_iter().find(|(_, asked, _)| *asked) {
+            Some((name, _, found)) => Err(self.refused(name, unbuilt(found, "flusher", "leave the setting out and run `lastwords flush`"))),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn flushes(&self) -> bool {
@@ -563,6 +585,8 @@ impl Builder {
             let found = self.role.escape_default();
             return Err(Error::setting("role", format!("\"{found}\" found, expected {ROLE_RULE}")));
         }
+        #[cfg(not(feature = "flusher"))]
+        self.refuse_unbuilt()?;
         let settings = &self.settings;
         let rotate_size = settings.rotate_size.unwrap_or(ROTATE_SIZE_DEFAULT);
         if rotate_size < 4096 {
@@ -638,6 +662,11 @@ impl Builder {
     }
 }
 
+/// Why a setting asks in vain for what this program was built without.
+#[cfg(not(all(feature = "flusher", feature = "config")))]
+fn unbuilt(found: &str, feature: &str, instead: &str) -> String {
+    format!("{found} in a program that is built without the feature \"{feature}\" of lastwords (default-features = false); add it, or {instead}")
+}
 
 /// What `RUST_LOG` says, where nothing else says what is written. What it does not name stays at the default. Other libraries know
 /// more forms of it, so one that cannot be read here is told and keeps no program from starting.

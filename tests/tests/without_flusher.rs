@@ -1,0 +1,117 @@
+//! Programs that are built without the flusher (`default-features = false`) refuse what they could only ignore.
+
+use lastwords_tests::actor::tool;
+use lastwords_tests::logs::read;
+use lastwords_tests::scratch::Scratch;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
+
+/// Logs a line to the folder that is named first, as the builder is told by the other arguments.
+const PROGRAM: &str = r#"
+use lastwords::Flusher;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let mut builder = lastwords::builder("worker").dir(arguments.next().expect("a folder"));
+    for argument in arguments {
+        builder = match argument.as_str() {
+            "console" => builder.console(true),
+            "dev" => builder.dev(true),
+            "embedded" => builder.flusher(Flusher::Embedded),
+            "quiet" => builder.console(false).dev(false).flusher(Flusher::Never),
+            other => panic!("no setting {other}"),
+        };
+    }
+    match builder.init() {
+        Ok(()) => lastwords::info!("logged"),
+        Err(error) => println!("{error}"),
+    }
+}
+"#;
+
+/// Builds the program with these features of the library alone.
+fn build(name: &str, features: &str) -> PathBuf {
+    let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the library's folder");
+    fs::create_dir_all(package.join("src")).expect("made");
+    let manifest = format!(
+        "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n[dependencies.lastwords]\npath = {library:?}\n\
+         default-features = false\nfeatures = [{features}]\n"
+    );
+    fs::write(package.join("Cargo.toml"), manifest).expect("written");
+    fs::write(package.join("src/main.rs"), PROGRAM).expect("written");
+    // The versions of everything else are those that the suite was built with.
+    fs::copy(library.join("Cargo.lock"), package.join("Cargo.lock")).expect("copied");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("without-flusher");
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--offline", "--manifest-path"])
+        .arg(package.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target)
+        .stdin(Stdio::null())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    target.join("debug").join(name)
+}
+
+fn said(program: &Path, folder: &Path, builder: &[&str], env: &[(&str, &str)]) -> String {
+    let mut command = Command::new(program);
+    command.arg(folder).args(builder).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LASTWORDS_")) {
+        command.env_remove(name);
+    }
+    let output = command.envs(env.iter().copied()).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn what_a_program_without_the_flusher_cannot_honour_is_refused_with_setting_and_remedy() {
+    let folder = Scratch::new("without-flusher");
+    let plain = build("without-features", "");
+    let configured = build("with-config", "\"config\"");
+    let remedy = "without the feature \"flusher\" of lastwords";
+    let toml = |text: &str| {
+        let path = folder.path().join("lastwords.toml");
+        fs::write(&path, text).expect("written");
+        path.to_str().expect("text").to_owned()
+    };
+    for (setting, value, argument) in [("console", "true", "console"), ("dev", "true", "dev"), ("flusher", "embedded", "embedded")] {
+        let variable = format!("LASTWORDS_{}", setting.to_ascii_uppercase());
+        let quoted = if setting == "flusher" { format!("{setting} = {value:?}\n") } else { format!("{setting} = {value}\n") };
+        for (place, text) in [
+            (setting.to_owned(), said(&plain, folder.path(), &[argument], &[])),
+            (variable.clone(), said(&plain, folder.path(), &[], &[(&variable, value)])),
+            (format!("\"{setting}\""), said(&configured, folder.path(), &[], &[("LASTWORDS_CONFIG", &toml(&quoted))])),
+            (format!("\"{setting}\""), said(&configured, folder.path(), &[], &[("LASTWORDS_CONFIG", &toml(&format!("[role.worker]\n{quoted}")))])),
+        ] {
+            assert!(text.contains(&format!("{place}: {value} found, but ")) && text.contains(remedy) && text.contains("leave"), "{place}: {text}");
+        }
+    }
+    // Nothing reads the file there.
+    let text = said(&plain, folder.path(), &[], &[("LASTWORDS_CONFIG", &toml("rotate_keep = 3\n"))]);
+    assert!(text.starts_with("LASTWORDS_CONFIG: ") && text.contains("without the feature \"config\" of lastwords"), "{text}");
+    assert!(!folder.path().join("rings").exists(), "nothing is made");
+    // What whoever flushes honours, and what asks for nothing, is taken; the builder comes first as ever.
+    let env = [
+        ("LASTWORDS_FLUSHER", "never"),
+        ("LASTWORDS_CONSOLE", "false"),
+        ("LASTWORDS_ROTATE_KEEP", "2"),
+        ("LASTWORDS_ROTATE_SIZE", "1M"),
+        ("LASTWORDS_FORMAT", "both"),
+        ("LASTWORDS_FILE_MODE", "0640"),
+        ("LASTWORDS_DURABLE", "1000"),
+        ("LASTWORDS_CRASH_FILES", "1"),
+        ("LASTWORDS_RECORD", "debug"),
+    ];
+    let overruled = [("LASTWORDS_CONSOLE", "true"), ("LASTWORDS_FLUSHER", "embedded")];
+    assert_eq!(said(&plain, folder.path(), &["quiet"], &overruled), "");
+    assert_eq!(said(&plain, folder.path(), &[], &env), "");
+    assert!(tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]).status.success());
+    assert_eq!(read(folder.path(), "worker").iter().filter(|line| line.message == "logged").count(), 2);
+    assert!(folder.path().join("worker.jsonl").exists());
+}
