@@ -214,9 +214,14 @@ fn own_stat() -> Option<Stat> {
 /// Reads what the kernel shows in `/proc` or `/sys`. Code that closes every descriptor may close this one meanwhile, and a file
 /// of the program's own get its number, so it is treated like those that are kept.
 pub(crate) fn read(path: impl AsRef<Path>) -> io::Result<String> {
+    read_start(path, u64::MAX)
+}
+
+/// The same, so many bytes at most.
+pub(crate) fn read_start(path: impl AsRef<Path>, bytes_max: u64) -> io::Result<String> {
     let kept = Kept::for_children_too(File::open(path)?)?;
     let mut bytes = Vec::new();
-    kept.file()?.read_to_end(&mut bytes)?;
+    kept.file()?.take(bytes_max).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -128,7 +128,7 @@ pub(crate) struct Recover {
 ///
 /// For each ring: its process and how it ended, how full it is, how many records it has had, how many of them were lost
 /// or came late, how many are not in its log file yet (of a process that ended too) and how old the oldest of them is, what is
-/// recorded, when the process began, and its command. Exits with 0 if there
+/// recorded, when the process began, its cgroup, which names the service or container, and its command. Exits with 0 if there
 /// are rings, 1 if there are none, 3 if one cannot be read.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lastwords status /var/log/app\n  lastwords status --json --dir /var/log/app")]

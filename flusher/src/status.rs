@@ -5,6 +5,7 @@ use crate::exit::Exit;
 use crate::level::keep;
 use crate::table::table;
 use lastwords::clock::boottime_ns;
+use lastwords::flush::cgroup::{self, Cgroups};
 use lastwords::flush::stamp::Stamp;
 use lastwords::flush::standstill::Standstill;
 use lastwords::flush::status::RingStatus;
@@ -23,31 +24,45 @@ const STALE_MS: u64 = 2000;
 const WATCH: Duration = Duration::from_secs(1);
 /// Characters of a command line in the table.
 const COMMAND_SHOWN: usize = 60;
+/// The same of a cgroup's name: enough to tell containers apart.
+const CGROUP_SHOWN: usize = 24;
 
 pub(crate) fn run(arguments: &Status) -> Result<Exit> {
     let folder = arguments.logs.open()?;
     if !arguments.watch {
-        return look(&folder, arguments.json);
+        // Nobody reads standard output any more, `head` for instance: then nobody misses it.
+        return look(&folder, arguments.json).map(|(exit, _)| exit);
     }
     loop {
         // Clears the screen of a terminal; a file gets one look after the other.
         if io::stdout().is_terminal() {
             let _ = io::stdout().write_all(b"\x1b[H\x1b[2J");
         }
-        look(&folder, arguments.json)?;
-        if io::stdout().write_all(b"").and_then(|()| io::stdout().flush()).is_err() {
+        if look(&folder, arguments.json)?.1.is_err() {
             return Ok(Exit::Done);
         }
         std::thread::sleep(WATCH);
+        // What cannot be looked at is as it was; another folder that has its path by now is looked at from now on.
+        let _ = folder.refresh();
     }
 }
 
-/// One look at all rings.
-fn look(folder: &Folder, json: bool) -> Result<Exit> {
-    let (mut rings, mut refused) = (Vec::new(), Vec::new());
+/// A ring and its process.
+struct Found {
+    name: String,
+    status: RingStatus,
+    cgroup: Option<String>,
+}
+
+/// One look at all rings, and whether it could be printed.
+fn look(folder: &Folder, json: bool) -> Result<(Exit, io::Result<()>)> {
+    let (mut rings, mut refused, cgroups) = (Vec::new(), Vec::new(), Cgroups::default());
     for name in folder.ring_names()? {
         match RingStatus::of(folder, &name) {
-            Ok(Some(status)) => rings.push((name, status)),
+            Ok(Some(status)) => {
+                let cgroup = if status.alive { cgroups.of(&status.process, status.inode) } else { None };
+                rings.push(Found { name, status, cgroup });
+            }
             // The flusher may have removed it since it was listed.
             Ok(None) => {}
             Err(error) => refused.push(error.to_string()),
@@ -62,21 +77,21 @@ fn look(folder: &Folder, json: bool) -> Result<Exit> {
     }
     let flusher = Holder::read(folder).filter(Holder::may_live);
     let text = if json {
-        let rings: Vec<Value> = rings.iter().map(|(name, status)| object(name, status)).collect();
+        let rings: Vec<Value> = rings.iter().map(object).collect();
         let kept: Vec<Value> = kept.iter().map(|(role, level)| keep::object(role, level)).collect();
         let all = json!({ "flusher": flusher.map(describe), "rings": rings, "kept_levels": kept, "unreadable": refused });
         escaped_json(&all.to_string()) + "\n"
     } else {
         show(flusher, &rings) + &kept.iter().map(|(role, level)| keep::line(role, level)).collect::<String>()
     };
-    // Nobody reads standard output any more, `head` for instance: then nobody misses it.
-    let _ = io::stdout().write_all(text.as_bytes());
+    let printed = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
     refused.iter().for_each(|error| eprintln!("{error}"));
-    Ok(match rings.len() {
+    let exit = match rings.len() {
         _ if !refused.is_empty() => Exit::Damaged,
         0 => Exit::Nothing,
         _ => Exit::Done,
-    })
+    };
+    Ok((exit, printed))
 }
 
 fn describe(holder: Holder) -> Value {
@@ -94,7 +109,7 @@ fn since_last_pass(holder: &Holder) -> Option<u64> {
     (holder.process.boot_id == boot_id()).then(|| boottime_ns().saturating_sub(holder.heartbeat_ns) / 1_000_000)
 }
 
-fn object(name: &str, status: &RingStatus) -> Value {
+fn object(Found { name, status, cgroup }: &Found) -> Value {
     json!({
         "ring": name,
         "role": status.role,
@@ -103,6 +118,7 @@ fn object(name: &str, status: &RingStatus) -> Value {
         "state": status.state,
         "started": rfc3339(status.started_ns),
         "command": status.command,
+        "cgroup": cgroup,
         "unread": status.unread,
         "fill": status.fill,
         "records": status.records,
@@ -135,8 +151,17 @@ fn rfc3339(ns: u64) -> String {
 
 /// The command line as far as a table has room for it; the whole of it is in the JSON.
 fn command(arguments: &[String]) -> String {
-    let whole = escaped(&arguments.join(" "));
-    let short: String = whole.chars().take(COMMAND_SHOWN).collect();
+    shown(&arguments.join(" "), COMMAND_SHOWN)
+}
+
+/// Service or container, as far as a table has room for it.
+fn cgroup(path: Option<&str>) -> String {
+    path.and_then(cgroup::name).map_or_else(|| "-".to_owned(), |name| shown(name, CGROUP_SHOWN))
+}
+
+fn shown(text: &str, characters: usize) -> String {
+    let whole = escaped(text);
+    let short: String = whole.chars().take(characters).collect();
     if short.len() < whole.len() { short + "…" } else { short }
 }
 
@@ -176,7 +201,7 @@ fn how_it_is(holder: &Holder) -> String {
     }
 }
 
-fn show(flusher: Option<Holder>, rings: &[(String, RingStatus)]) -> String {
+fn show(flusher: Option<Holder>, rings: &[Found]) -> String {
     let mut text = match flusher {
         None => "flusher: none; what is logged stays in the rings\n".to_owned(),
         Some(holder) => format!("flusher: pid {}{}\n", holder.process.pid, how_it_is(&holder)),
@@ -186,10 +211,10 @@ fn show(flusher: Option<Holder>, rings: &[(String, RingStatus)]) -> String {
     }
     let titles = [
         "ROLE", "PID", "STATE", "FILL", "RECORDS", "UNREAD", "FINER", "LOST", "LATE", "LAG", "KEPT", "LOG", "RECORD",
-        "STARTED", "COMMAND",
+        "STARTED", "CGROUP", "COMMAND",
     ];
     let mut rows = vec![titles.map(str::to_owned)];
-    rows.extend(rings.iter().map(|(_, status)| {
+    rows.extend(rings.iter().map(|Found { status, cgroup: path, .. }| {
         [
             escaped(&status.role),
             status.pid.to_string(),
@@ -205,11 +230,12 @@ fn show(flusher: Option<Holder>, rings: &[(String, RingStatus)]) -> String {
             escaped(&status.filter.directives.to_string()),
             record(status),
             started(status.started_ns),
+            cgroup(path.as_deref()),
             command(&status.command),
         ]
     }));
     text += &table(&rows);
-    for (_, status) in rings {
+    for Found { status, .. } in rings {
         if !status.unmatched.is_empty() {
             let (directives, pid) = (escaped(&status.unmatched.join(",")), status.pid);
             text += &format!("nothing of pid {pid} has matched {directives} so far: no call had such a target\n");

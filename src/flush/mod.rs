@@ -6,6 +6,7 @@
 //! reads without changing anything.
 
 pub mod blackbox;
+pub mod cgroup;
 pub mod drain;
 pub mod election;
 pub mod embedded;
@@ -39,6 +40,7 @@ mod fields;
 mod follow;
 mod lines;
 mod lockfile;
+mod losses;
 mod memory;
 mod output;
 mod ringfile;

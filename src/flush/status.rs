@@ -5,12 +5,14 @@ use crate::directives::Directives;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::flush::liveness::{Evidence, Verdict};
+use crate::flush::losses;
 use crate::flush::memory::UnseenRing;
 use crate::flush::recover::ending;
 use crate::flush::witness;
 use crate::folder::{Folder, SHM_ENDING};
 use crate::layout::{lane_kind, ring_flag};
 use crate::level::Level;
+use crate::process::ProcessId;
 use crate::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
 use crate::segment::{self, Segment};
 use crate::snapshot::ControlSnapshot;
@@ -26,6 +28,10 @@ pub struct RingStatus {
     pub role: String,
     /// Pid of the process.
     pub pid: u32,
+    /// The process.
+    pub process: ProcessId,
+    /// Inode of what it has mapped as its ring, 0 where that cannot be seen from here.
+    pub inode: u64,
     /// Whether the process may still write.
     pub alive: bool,
     /// How the process ended, or that it lives, in words.
@@ -46,7 +52,7 @@ pub struct RingStatus {
     pub records: u64,
     /// Records that only the ring has.
     pub finer: u64,
-    /// Records lost: dropped, or overwritten before they were read, as far as that was noticed.
+    /// Records lost: dropped, or overwritten before they were read, whether the flusher has come to that or not.
     pub lost: u64,
     /// Records that came into the log file below younger ones.
     pub late: u64,
@@ -81,25 +87,30 @@ impl RingStatus {
         let slots = reader.geometry().slots();
         let waiting = |lane: &LaneSnapshot| lane.reserved.saturating_sub(lane.position.released).min(slots);
         let unread = |lane: &LaneSnapshot| (lane.messages + 1).saturating_sub(lane.position.next_message.max(1));
+        let segments = segment::list(reader.path(), reader.geometry(), None);
+        let segments = segments.map_err(Error::io("list the backlog of", reader.path()))?;
+        let overwritten = losses::overwritten(reader, &lanes, &segments)?;
         let fullest = lanes.iter().filter(written).map(waiting).max().unwrap_or(0);
         Ok(RingStatus {
             role: reader.role().to_owned(),
             pid: reader.header().pid,
+            process: reader.process(),
+            inode,
             alive: verdict.may_live(),
             state: ending(verdict, &control, status),
             filter: control.filter(),
             unmatched: unmatched(reader, &control)?,
             started_ns: reader.header().created_ns,
             command: reader.command()?,
-            unread: lanes.iter().filter(written).map(unread).sum(),
+            unread: lanes.iter().filter(written).map(unread).sum::<u64>().saturating_sub(overwritten),
             fill: fullest as f64 / slots as f64,
             records: messages(true),
             finer: messages(false),
-            lost: lanes.iter().map(|lane| lane.dropped).sum::<u64>() + control.overwritten(),
+            lost: lanes.iter().map(|lane| lane.dropped).sum::<u64>() + control.overwritten() + overwritten,
             late: control.late(),
             lag: lag(reader, &lanes)?,
             smaller: (reader.header().flags & ring_flag::SMALLER != 0).then(|| reader.geometry().file_size()),
-            kept: kept(reader, &lanes)?,
+            kept: kept(reader, &lanes, &segments),
             backlog_max: u64::from(reader.header().backlog_kib) * 1024,
         })
     }
@@ -125,6 +136,8 @@ impl RingStatus {
         Ok(Some(RingStatus {
             role: reader.role().to_owned(),
             pid: reader.header().pid,
+            process: reader.process(),
+            inode: 0,
             alive: verdict.may_live(),
             state: state.to_owned(),
             filter: Level::OFF.into(),
@@ -159,14 +172,12 @@ fn unmatched(reader: &RingReader, control: &ControlSnapshot) -> Result<Vec<Strin
     Ok(named)
 }
 
-fn kept(reader: &RingReader, lanes: &[LaneSnapshot]) -> Result<u64> {
-    let segments = segment::list(reader.path(), reader.geometry(), None);
-    let segments = segments.map_err(Error::io("list the backlog of", reader.path()))?;
+fn kept(reader: &RingReader, lanes: &[LaneSnapshot], segments: &[Segment]) -> u64 {
     let undrained = |segment: &Segment| {
         let released = lanes.get(segment.lane).map_or(u64::MAX, |lane| lane.position.released);
         segment.last().saturating_sub(released.max(segment.first - 1))
     };
-    Ok(segments.iter().filter(|segment| segment.slots > 0).map(undrained).sum::<u64>() * reader.geometry().record_size() as u64)
+    segments.iter().filter(|segment| segment.slots > 0).map(undrained).sum::<u64>() * reader.geometry().record_size() as u64
 }
 
 fn lag(reader: &RingReader, lanes: &[LaneSnapshot]) -> Result<Duration> {

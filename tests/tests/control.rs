@@ -2,6 +2,7 @@
 
 use lastwords_tests::actor::{Actor, tool, wait_for};
 use lastwords_tests::logs::{Line, read, read_so_far};
+use lastwords_tests::namespaces::unshare;
 use lastwords_tests::scratch::Scratch;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
@@ -189,6 +190,102 @@ fn status_shows_every_ring_and_who_flushes() {
     std::fs::write(empty.path().join("rings/worker-1-00.ring"), "no ring").expect("written");
     let output = tool(TOOL, &["status", &empty.path().to_string_lossy()]);
     assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn losses_are_shown_while_they_happen() {
+    for (script, lost, unread) in [
+        (&["policy=overwrite", "backlog=0"][..], 4936, 64),
+        (&["policy=drop_newest", "backlog=0"], 4936, 64),
+        (&["policy=block", "backlog=0"], 4936, 64),
+        // 64 slots more are kept on disk, and then the oldest give way.
+        (&["policy=block", "backlog=8192"], 4872, 128),
+        (&["policy=block", "backlog=67108864"], 0, 5000),
+    ] {
+        let folder = Scratch::new("losses");
+        let script = [&["flusher=never", "slots=64"], script, &["log:5000", "line:on", "wait", "kill"]].concat();
+        let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
+        assert_eq!(actor.line(), "on");
+        let shown = |what: &str| {
+            let ring = &status(folder.path())["rings"][0];
+            assert_eq!((ring["lost"].as_u64(), ring["unread"].as_u64()), (Some(lost), Some(unread)), "{what}: {script:?}");
+        };
+        shown("while it runs");
+        actor.go();
+        let _ = actor.end();
+        shown("after its end");
+    }
+}
+
+#[test]
+fn a_watch_looks_every_second_until_nobody_reads_it() {
+    let folder = Scratch::new("watch");
+    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &["log:3", "line:up", "wait", "log:4", "line:on", "wait"]);
+    assert_eq!(actor.line(), "up");
+    let mut watch = Command::new(TOOL).args(["status", "--watch", "--json"]).arg(folder.path()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut looks = BufReader::new(watch.stdout.take().expect("piped")).lines();
+    let mut records = || -> u64 {
+        let look: Value = serde_json::from_str(&looks.next().expect("a look").expect("text")).expect("JSON");
+        look["rings"][0]["records"].as_u64().expect("a number")
+    };
+    assert_eq!(records(), 3);
+    actor.go();
+    assert_eq!(actor.line(), "on");
+    wait_for("the next look", || (records() == 7).then_some(()));
+    drop(looks);
+    assert!(wait_for("its end", || watch.try_wait().expect("its own child")).success());
+}
+
+/// A cgroup that is removed when its processes have ended.
+struct Group(std::path::PathBuf);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn status_shows_the_service_or_container_of_each_process() {
+    let folder = Scratch::new("cgroup");
+    let (own, all) = (Path::new("/sys/fs/cgroup/unified"), Path::new("/sys/fs/cgroup"));
+    let name = "lastwords-test-\u{9b}2J-and-a-name-that-is-longer-than-the-rest-of-what-anybody-would-call-a-service-of-theirs.service";
+    let group = Group(if own.exists() { own } else { all }.join(name));
+    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &["line:up", "wait", "kill"]);
+    assert_eq!(actor.line(), "up");
+    let longest = |text: &str| text.lines().filter_map(|line| line.splitn(3, ':').nth(2)).max_by_key(|path| path.len()).map(str::to_owned);
+    let path = std::fs::read_to_string(format!("/proc/{}/cgroup", actor.pid())).ok().and_then(|text| longest(&text));
+    let of = |role: &str| {
+        let found = status(folder.path());
+        let ring = found["rings"].as_array().expect("a list").iter().find(|ring| ring["role"] == role).cloned();
+        ring.expect("its ring")
+    };
+    let shown = || of("worker")["cgroup"].clone();
+    assert_eq!(shown(), path.clone().map_or(Value::Null, Value::String));
+    // Of a process in another pid namespace, whose pid here is another one.
+    let actor_there = format!("exec {ACTOR} there {} line:up wait", folder.path().display());
+    if let Some(mut command) = unshare(&["-pf"], "true", &actor_there) {
+        let mut there = Actor::of(&mut command);
+        assert_eq!(there.line(), "up");
+        let ring = of("there");
+        assert_eq!((&ring["pid"], &ring["cgroup"]), (&1.into(), &path.clone().map_or(Value::Null, Value::String)));
+        there.go();
+        assert!(there.end().success());
+    }
+    // One with a name that would drive a terminal, where cgroups can be made.
+    match std::fs::create_dir(&group.0).and_then(|()| std::fs::write(group.0.join("cgroup.procs"), actor.pid().to_string())) {
+        Err(error) => println!("skipped in part: no cgroup can be made here: {error}"),
+        Ok(()) => {
+            let table = tool(TOOL, &["status", &folder.path().to_string_lossy()]).stdout;
+            let (table, whole) = (String::from_utf8_lossy(&table).into_owned(), shown());
+            assert!(table.contains("  lastwords-test-\\u{9b}2J-…  "), "{table}");
+            assert!(!table.contains('\u{9b}') && whole.as_str().is_some_and(|path| path.ends_with(name)), "{whole}");
+            assert!(!String::from_utf8_lossy(&tool(TOOL, &["status", "--json", &folder.path().to_string_lossy()]).stdout).contains('\u{9b}'));
+        }
+    }
+    actor.go();
+    let _ = actor.end();
+    assert_eq!(shown(), Value::Null, "of a process that has ended nobody knows");
 }
 
 #[test]
