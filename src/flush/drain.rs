@@ -41,6 +41,7 @@ mod unseen;
 mod zone;
 
 use disk::JournalLeft;
+use filters::EndedFilter;
 use held::{Held, Suspended};
 use refused::Refused;
 
@@ -123,6 +124,8 @@ pub struct Drain {
     access: Option<Access>,
     /// By ring: until when its filter counts, where it has an end.
     filter_ends: HashMap<[u8; 16], Option<u64>>,
+    /// Filters that have ended and of which the log does not say so yet.
+    ended_filters: Vec<EndedFilter>,
     /// The last pass failed: records wait in the rings.
     waiting: bool,
     journal_left: JournalLeft,
@@ -183,6 +186,7 @@ impl Drain {
             held: Vec::new(),
             trouble: Trouble::default(),
             filter_ends: HashMap::new(),
+            ended_filters: Vec::new(),
             scales: Scales::new(),
             floor: 0,
             since_ns,

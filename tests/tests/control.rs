@@ -350,6 +350,75 @@ fn a_level_for_a_time_is_ended_by_whoever_flushes() {
     assert_eq!(messages(folder.path(), "worker"), ["within"]);
 }
 
+/// Calls by which a process has read anything so far.
+fn reads(pid: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/io")).expect("it lives");
+    let count = text.lines().find_map(|line| line.strip_prefix("syscr: ")).expect("it is counted");
+    count.parse().expect("a number")
+}
+
+/// A flusher that ends with its test.
+struct Daemon(std::process::Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A flusher, a process that sleeps, and another one that is killed, with its ring gone or kept by a child of it.
+struct Quiet {
+    _folder: Scratch,
+    flusher: Daemon,
+    _host: Actor,
+    _dead: Actor,
+}
+
+impl Quiet {
+    fn new(kept: bool, with_end: bool) -> Quiet {
+        let folder = Scratch::new("level-for-dead");
+        let script = ["flusher=never", "line:up", "wait"];
+        let mut host = Actor::start(ACTOR, "host", folder.path(), &script);
+        assert_eq!(host.line(), "up");
+        let mut command = Command::new(TOOL);
+        command.arg("flush").arg(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        let flusher = Daemon(command.spawn().expect("it starts"));
+        // It prints a line when its child is there.
+        let keeper = ["flusher=never", "keeper:20000", "wait"];
+        let mut dead = Actor::start(ACTOR, "worker", folder.path(), if kept { &keeper } else { &script });
+        let up = dead.line();
+        assert!(up == "up" || up.starts_with("kept by"), "{up}");
+        let time: &[&str] = if with_end { &["--for", "1s"] } else { &[] };
+        said(&level(folder.path(), &[&["worker", "debug"], time].concat()));
+        // The flusher has seen it.
+        wait_for("the change in the log", || (!read_so_far(folder.path(), "worker").is_empty()).then_some(()));
+        dead.kill();
+        let rings = if kept { 2 } else { 1 };
+        wait_for("the death", || {
+            let left = std::fs::read_dir(folder.path().join("rings")).expect("there").flatten();
+            let left = left.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "ring")).count();
+            let told = read_so_far(folder.path(), "worker").iter().any(|line| line.message.contains("the process"));
+            (left == rings && told).then_some(())
+        });
+        Quiet { _folder: folder, flusher, _host: host, _dead: dead }
+    }
+}
+
+#[test]
+fn a_level_for_a_time_that_ends_after_its_process_keeps_no_flusher_awake() {
+    for kept in [false, true] {
+        let pair = [true, false].map(|with_end| Quiet::new(kept, with_end));
+        // The end has come, and all passes that anything else asked for.
+        std::thread::sleep(Duration::from_secs(3));
+        let count = || pair.each_ref().map(|quiet| reads(quiet.flusher.0.id()));
+        let before = count();
+        std::thread::sleep(Duration::from_secs(4));
+        let [with, without] = std::array::from_fn(|n| count()[n] - before[n]);
+        assert!(with <= without + without / 2 + 10, "kept by a child {kept}: {with} reads with an end, {without} without");
+    }
+}
+
 #[test]
 fn a_level_from_outside_leaves_the_files_the_mode_that_their_process_asked_for() {
     let folder = Scratch::new("level-mode");

@@ -7,7 +7,7 @@
 //! current file may cost them the lines that stood in it, and at most show one batch twice; everything else arrives, and
 //! a line says what happened.
 
-use lastwords_tests::actor::{Actor, run, wait_for};
+use lastwords_tests::actor::{Actor, run, tool, wait_for};
 use lastwords_tests::logs::{Line, read};
 use lastwords_tests::mounts::Tmpfs;
 use lastwords_tests::oracle::Random;
@@ -431,6 +431,48 @@ fn a_file_that_cannot_be_written_or_renamed_holds_up_no_other_role() {
         let told = lines.iter().filter(|line| line.message.contains(told)).count();
         assert_eq!(told, 1, "{blocked:?}: once: {:?}", warnings(&lines));
     }
+}
+
+#[test]
+fn the_end_of_a_level_for_a_time_in_a_suspended_role_holds_up_no_other() {
+    let scratch = Scratch::new("blocked-level");
+    if !has_attributes(scratch.path()) {
+        return;
+    }
+    let folder = scratch.path().join("logs");
+    let level = |arguments: &[&str]| {
+        let output = tool(env!("CARGO_BIN_EXE_lastwords-cli"), &[&["level", "--dir", &folder.to_string_lossy()], arguments].concat());
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let mut host = Actor::start(ACTOR, "host", &folder, &["line:up", "wait"]);
+    host.line();
+    let script = ["flusher=never", "log:10", "flush", "line:up", "wait", "log:10", "line:on", "wait"];
+    // Each of them ends a pass where it is taken for an error of the folder.
+    let mut workers: Vec<Actor> = (0..4).map(|_| Actor::start(ACTOR, "worker", &folder, &script)).collect();
+    let mut other = Actor::start(ACTOR, "other", &folder, &["flusher=never", "line:up", "wait", "slowly:2000:1000", "flush", "line:flushed", "wait"]);
+    workers.iter_mut().chain([&mut other]).for_each(|actor| assert_eq!(actor.line(), "up"));
+    attribute(&folder, "+i");
+    workers.iter_mut().for_each(Actor::go);
+    workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "on"));
+    other.go();
+    for worker in &workers {
+        level(&[&worker.pid().to_string(), "trace", "--for", "1s"]);
+    }
+    wait_for("the end of their time", || (level(&["worker"]).matches("info  off").count() == workers.len()).then_some(()));
+    assert_eq!(other.line(), "flushed");
+    attribute(&folder, "-i");
+    workers.iter_mut().for_each(|worker| assert!(worker.end().success()));
+    other.go();
+    assert!(other.end().success());
+    host.go();
+    assert!(host.end().success());
+    let lines = read(&folder, "other");
+    assert_eq!((lines.len(), warnings(&lines)), (2000, Vec::new()), "nothing failed for the other role");
+    assert_eq!(warnings(&read(&folder, "host")), Vec::<String>::new(), "nor for the folder");
+    let lines = read(&folder, "worker");
+    let count = |part: &str| lines.iter().filter(|line| line.message.contains(part)).count();
+    assert_eq!((count("its time is over: log trace -> info"), count("could not be written"), count("line ")), (4, 1, 80));
 }
 
 #[test]

@@ -2,9 +2,21 @@
 
 use super::Drain;
 use crate::clock;
-use crate::error::Result;
+use crate::error::{Result, may_pass};
 use crate::level::Level;
 use crate::mutant::{self, Mutant};
+
+/// Ends of filters that wait to be told, at most: of more the log does not say that they ended.
+const UNTOLD_MAX: usize = 1000;
+
+/// A filter whose time is over, and what the log is to say of it.
+#[derive(Debug)]
+pub(super) struct EndedFilter {
+    role: usize,
+    pid: u32,
+    at_ns: u64,
+    text: String,
+}
 
 impl Drain {
     /// Whether the time of some ring's filter is over.
@@ -35,13 +47,36 @@ impl Drain {
             self.filter_ends.insert(uuid, end.as_ref().map(|(end, _)| *end));
             let Some((_, then)) = end.filter(|(end, _)| is_over(*end)) else { continue };
             let (file, geometry) = (follow.reader.source(), follow.reader.geometry());
-            if file.with(|open| then.write(open, geometry)).is_ok() {
-                self.filter_ends.insert(uuid, None);
-                let changes = control.filter().changes_to(&then);
-                let text = format!("lastwords: level of pid {pid} is what it was, its time is over: {changes}");
-                let said = self.line(role, clock::realtime_ns(), pid, Level::INFO, &text);
-                self.unless_suspended(role, said)?;
+            match file.with(|open| then.write(open, geometry)) {
+                Ok(()) => {
+                    self.filter_ends.insert(uuid, None);
+                    let changes = control.filter().changes_to(&then);
+                    let text = format!("lastwords: level of pid {pid} is what it was, its time is over: {changes}");
+                    if self.ended_filters.len() < UNTOLD_MAX {
+                        self.ended_filters.push(EndedFilter { role, pid, at_ns: clock::realtime_ns(), text });
+                    }
+                }
+                // Somebody has cut the ring: nothing that is tried again would end it.
+                Err(error) if !may_pass(&error) => _ = self.filter_ends.insert(uuid, None),
+                Err(_) => {}
             }
+        }
+        self.tell_ended_filters()
+    }
+
+    /// Has the logs of the roles say so; of a role that is suspended when it goes on.
+    fn tell_ended_filters(&mut self) -> Result<()> {
+        for ended in std::mem::take(&mut self.ended_filters) {
+            let EndedFilter { role, pid, at_ns, text } = &ended;
+            let told = match self.ensure_active(*role) {
+                Ok(()) => self.line(*role, *at_ns, *pid, Level::INFO, text).and_then(|()| self.commit(None)),
+                suspended => suspended,
+            };
+            let told = self.unless_suspended(*role, told);
+            if !matches!(told, Ok(Some(()))) || self.is_suspended(*role) {
+                self.ended_filters.push(ended);
+            }
+            told?;
         }
         Ok(())
     }
