@@ -61,7 +61,7 @@ const ACCOUNTS_MAX: usize = 256;
 /// The accounts of this process's loggers. A forked child has none of its parent's, whose rings are not mapped there.
 static ACCOUNTS: ProcessCell<Accounts> = ProcessCell::new();
 
-/// Accounts, in places that are taken for good: a logger lives as long as its process.
+/// Accounts, each in a place that it has until its logger is closed.
 type Accounts = [AtomicPtr<Account>; ACCOUNTS_MAX];
 
 /// A ring's backlog.
@@ -125,6 +125,14 @@ impl Account {
         };
         ACCOUNTS.get().into_iter().flatten().any(take);
     }
+
+    /// Gives the place back: what this ring keeps is whoever flushes' matter from now on.
+    fn unlist(&'static self) {
+        let mine = ptr::from_ref(self).cast_mut();
+        for place in ACCOUNTS.get().into_iter().flatten() {
+            let _ = place.compare_exchange(mine, ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
 }
 
 impl LaneAccount {
@@ -156,6 +164,11 @@ impl Backlog {
         account.list();
         let lanes = (0..geometry.lanes()).map(|_| Mutex::default()).collect();
         Backlog { ring: ring.to_owned(), geometry, budget, durable, account, lanes, said: AtomicBool::new(false) }
+    }
+
+    /// Ends its account with the process, whose logger was closed.
+    pub(crate) fn close(&self) {
+        self.account.unlist();
     }
 
     /// How far the flusher must release a lane for as much to be drained as it has kept last.

@@ -14,14 +14,15 @@ use std::io::Read;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::RwLock;
+use std::sync::{PoisonError, RwLock};
 
 /// One end of the doorbell of a folder.
 #[derive(Debug)]
 pub struct Doorbell {
     path: PathBuf,
     /// Nobody waits for it: where another thread opens the doorbell anew, it rings as well.
-    fifo: RwLock<Kept>,
+    /// None once its end was closed.
+    fifo: RwLock<Option<Kept>>,
 }
 
 impl Doorbell {
@@ -32,20 +33,26 @@ impl Doorbell {
     pub fn open(folder: &Folder) -> Result<Doorbell> {
         let path = folder.rings().join("doorbell");
         let fifo = open(&path).map_err(Error::io("open the doorbell", &path))?;
-        Ok(Doorbell { fifo: RwLock::new(fifo), path })
+        Ok(Doorbell { fifo: RwLock::new(Some(fifo)), path })
     }
 
     /// Wakes whoever flushes. A full FIFO is loud enough, and so is a thread that rings at this moment.
     pub fn ring(&self) {
         let Ok(fifo) = self.fifo.try_read() else { return };
-        if is_at(&fifo, &self.path) {
-            let _ = fifo.file().and_then(|mut file| file.write(&[1]));
+        let Some(right) = fifo.as_ref().map(|fifo| is_at(fifo, &self.path)) else { return };
+        if right {
+            write(fifo.as_ref());
             return;
         }
         drop(fifo);
         if self.open_again() && let Ok(fifo) = self.fifo.try_read() {
-            let _ = fifo.file().and_then(|mut file| file.write(&[1]));
+            write(fifo.as_ref());
         }
+    }
+
+    /// Closes this end for good. Not for signal handlers.
+    pub(crate) fn close(&self) {
+        *self.fifo.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// A descriptor of its own for the handler of a signal that ends a sleep.
@@ -54,13 +61,15 @@ impl Doorbell {
     /// As dup(2).
     pub fn descriptor(&self) -> io::Result<OwnedFd> {
         let fifo = self.fifo.try_read().map_err(|_| io::Error::from(io::ErrorKind::WouldBlock))?;
-        fifo.file()?.try_clone().map(OwnedFd::from)
+        fifo.as_ref().ok_or(io::ErrorKind::NotFound)?.file()?.try_clone().map(OwnedFd::from)
     }
 
     /// Takes what rang.
     #[cfg(feature = "flusher")]
     pub(crate) fn clear(&self) {
-        if let Ok(fifo) = self.fifo.try_read() {
+        if let Ok(fifo) = self.fifo.try_read()
+            && let Some(fifo) = fifo.as_ref()
+        {
             let _ = fifo.file().and_then(|mut file| file.read(&mut [0; 4096]));
         }
     }
@@ -68,20 +77,26 @@ impl Doorbell {
     /// Does something with the FIFO that has the name now; None if none can be had.
     #[cfg(feature = "flusher")]
     pub(crate) fn listen<T>(&self, work: impl FnOnce(&std::fs::File) -> T) -> Option<T> {
-        let is_right = self.fifo.try_read().is_ok_and(|fifo| is_at(&fifo, &self.path));
+        let is_right = self.fifo.try_read().is_ok_and(|fifo| fifo.as_ref().is_some_and(|fifo| is_at(fifo, &self.path)));
         if !is_right && !self.open_again() {
             return None;
         }
-        self.fifo.try_read().ok()?.file().ok().map(work)
+        self.fifo.try_read().ok()?.as_ref()?.file().ok().map(work)
     }
 
+    /// Opens it anew, unless it was closed.
     fn open_again(&self) -> bool {
         let Ok(mut fifo) = self.fifo.try_write() else { return false };
+        let Some(fifo) = fifo.as_mut() else { return false };
         open(&self.path).is_ok_and(|fresh| {
             *fifo = fresh;
             true
         })
     }
+}
+
+fn write(fifo: Option<&Kept>) {
+    let _ = fifo.map(|fifo| fifo.file().and_then(|mut file| file.write(&[1])));
 }
 
 fn is_at(fifo: &Kept, path: &Path) -> bool {

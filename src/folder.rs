@@ -311,6 +311,22 @@ impl Folder {
         Ok(())
     }
 
+    /// Holds the two folders, where they are held no longer. What cannot be opened is found by its path.
+    pub(crate) fn hold(&self) {
+        for path in [&self.path, &self.rings] {
+            let _ = open::hold(path);
+        }
+    }
+
+    /// Holds those of the two folders no longer that are none of `others`.
+    pub(crate) fn release_beside(&self, others: &[&Folder]) {
+        for path in [&self.rings, &self.path] {
+            if !others.iter().any(|other| other.path == *path || other.rings == *path) {
+                open::release(path);
+            }
+        }
+    }
+
     /// The folder itself.
     #[must_use]
     pub fn path(&self) -> &Path {

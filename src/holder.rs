@@ -13,6 +13,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::{PoisonError, RwLock};
 
 /// The lock file's text where its lock was released in order: its holder may live on, and is at work no more.
 pub(crate) const NOBODY: &str = "nobody";
@@ -92,19 +93,24 @@ impl Holder {
 #[derive(Debug)]
 pub(crate) struct HolderView {
     folder: Folder,
-    kept: Option<Kept>,
+    kept: RwLock<Option<Kept>>,
 }
 
 impl HolderView {
     /// Of a process that opens the lock file when it needs it.
     pub(crate) fn opened_each_time(folder: &Folder) -> HolderView {
-        HolderView { folder: folder.clone(), kept: None }
+        HolderView { folder: folder.clone(), kept: RwLock::new(None) }
     }
 
     /// Of one that keeps it open, created if missing.
     pub(crate) fn kept(folder: &Folder) -> HolderView {
         let opened = open::file(&folder.lock_file(), OFlags::RDWR | OFlags::CREATE, PRIVATE);
-        HolderView { folder: folder.clone(), kept: opened.and_then(Kept::new).ok() }
+        HolderView { folder: folder.clone(), kept: RwLock::new(opened.and_then(Kept::new).ok()) }
+    }
+
+    /// Keeps the lock file open no longer.
+    pub(crate) fn close(&self) {
+        *self.kept.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// When the flusher was at work last; None if that cannot be known.
@@ -114,13 +120,15 @@ impl HolderView {
 
     /// Who is named as the flusher; None if that cannot be known.
     pub(crate) fn named(&self) -> Option<Holder> {
-        let Some(kept) = &self.kept else { return Holder::read(&self.folder).filter(Holder::may_live) };
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(kept) = kept.as_ref() else { return Holder::read(&self.folder).filter(Holder::may_live) };
         Holder::parse(&text_of(self.current(kept)?)?, Some(kept.identity().inode))
     }
 
     /// Whether somebody may be there who flushes.
     pub(crate) fn may_live(&self) -> bool {
-        let Some(kept) = &self.kept else { return Holder::read(&self.folder).is_some_and(|holder| holder.may_live()) };
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(kept) = kept.as_ref() else { return Holder::read(&self.folder).is_some_and(|holder| holder.may_live()) };
         // Another file has the name by now: that somebody has replaced it says that there is somebody.
         let Some(file) = self.current(kept) else { return true };
         if text_of(file).is_some_and(|text| text.starts_with(NOBODY)) {

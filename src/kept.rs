@@ -198,6 +198,13 @@ impl Kept {
     pub(crate) fn file(&self) -> io::Result<&File> {
         self.opened().file()
     }
+
+    /// Closes it where it stays in memory for good: from now on it is lost. Nobody may be using it.
+    pub(crate) fn give_back(&self) {
+        if self.file().is_ok() {
+            hooks::close_kept(self.opened().as_raw_fd());
+        }
+    }
 }
 
 impl Drop for Kept {

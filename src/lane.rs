@@ -589,6 +589,7 @@ mod tests {
             kind: word(),
             claims: word(),
             kept: word(),
+            left: word(),
             producer_padding: std::array::from_fn(|_| word()),
             owners: std::array::from_fn(|_| crate::layout::Owner {
                 first: word(),

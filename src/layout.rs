@@ -266,8 +266,10 @@ pub struct LaneBlock {
     pub claims: AtomicU64,
     /// Highest sequence that the producer copied to a backlog segment; a hint, see `backlog.rs`.
     pub kept: AtomicU64,
+    /// 1 in the first lane's block once the process has closed the logger, while it is about to let go of the ring.
+    pub left: AtomicU64,
     /// Zero; keeps the parts on lines of their own.
-    pub producer_padding: [AtomicU64; 7],
+    pub producer_padding: [AtomicU64; 6],
     /// The last owners, the n-th at n modulo [`OWNERS`].
     pub owners: [Owner; OWNERS],
     /// What the flusher writes, with pwrite only.

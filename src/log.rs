@@ -18,7 +18,7 @@ use crate::site::record_bytes_to;
 use std::fs::File;
 use std::path::PathBuf;
 
-/// A logger of its own role or folder. Copies are the same logger; it lives as long as the process.
+/// A logger of its own role or folder. Copies are the same logger; it lives as long as the process, or until it is closed.
 ///
 /// A process has one ring for each folder and role: opening the same again gives the same logger, or an error where other
 /// settings are asked for than it has.
@@ -162,6 +162,40 @@ impl Log {
         self.cell.made_here().map_or(Ok(()), |logger| logger.flush(FLUSH_MAX))
     }
 
+    /// Closes the logger, and gives back its descriptors, its ring and, where it was the last one of its folder in this process,
+    /// the thread that flushes. What was logged before is in its file when this returns, 2 s later at most.
+    ///
+    /// Where a logger was opened several times, the last close counts. Later calls with it or a copy of it record nothing; one
+    /// of another thread that overlaps with this is in the log, or records nothing. A logger of the same role and folder can be
+    /// opened afterwards, with other settings too. Forked processes that have logged nothing yet have no logger then; those that
+    /// have made their own ring close it themselves. About 10 KB of memory stay with the process, and the ring's range of
+    /// addresses.
+    ///
+    /// ```
+    /// let folder = std::env::temp_dir().join(format!("lastwords-doc-close-{}", std::process::id()));
+    /// for job in 0..3 {
+    ///     let log = lastwords::builder("job").dir(folder.join(job.to_string())).open()?;
+    ///     lastwords::info!(logger: log, "job {job} is done");
+    ///     log.close()?;
+    /// }
+    /// assert!(std::fs::read_to_string(folder.join("2/job.log"))?.contains("job 2 is done"));
+    /// assert_eq!(std::fs::read_dir(folder.join("2/rings"))?.filter(|name| name.as_ref().is_ok_and(|name| name.path().extension().is_some_and(|ending| ending == "ring"))).count(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::FlushTimeout`] if no flusher got that far. The logger is closed all the same, and its lines are safe: whoever
+    /// flushes the folder next writes them and removes the ring.
+    pub fn close(self) -> Result<()> {
+        self.cell.close()
+    }
+
+    /// Whether it was closed.
+    #[must_use]
+    pub fn is_closed(self) -> bool {
+        self.cell.is_closed()
+    }
+
     /// A file for this process's own notes, open for appending, which end up in its crash file: what `write(2)` has put
     /// there when the process dies without closing its log, the first MiB of it, stands behind the records. It is removed
     /// with the process's ring; where no crash file is written, after an ordinary end for instance, nobody reads it.
@@ -201,7 +235,10 @@ impl Builder {
     pub fn open(self) -> Result<Log> {
         let asked = self.settings.clone();
         let cell = registry::open(self.resolve()?)?;
-        cell.refuse_others(&asked)?;
-        Ok(Log { cell })
+        match cell.refuse_others(&asked) {
+            Ok(()) => Ok(Log { cell }),
+            // Others go on with it; that they have closed it by now is no error of this call's.
+            Err(error) => cell.close().and(Err(error)),
+        }
     }
 }

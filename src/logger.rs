@@ -12,7 +12,7 @@ use crate::folder::Folder;
 use crate::full::{self, FullPolicy, GaveUp};
 use crate::holder::{Holder, HolderView};
 use crate::lane::{Begun, Lane, Message, Origin, count_drop};
-use crate::layout::{Control, LaneBlock, encoding, lane_kind};
+use crate::layout::{Control, LaneBlock, closed, encoding, lane_kind};
 use crate::kept_level;
 use crate::level::Level;
 use crate::matched;
@@ -28,7 +28,7 @@ use crate::sys::thread_lock::ThreadLock;
 use crate::sys::{futex, process_page};
 use crossbeam_utils::CachePadded;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,10 @@ const CHOSEN_MAX: usize = 1024;
 const OVERFLOW_MAX: Duration = Duration::from_secs(1);
 /// The same beside a flusher that has stood still for a whole wait, and still does: a process with many roles waits once.
 const FLUSH_STILL: Duration = Duration::from_millis(20);
+/// Longest wait at the end of a logger for log calls of other threads that are in the middle of one.
+const IN_USE_MAX: Duration = Duration::from_millis(20);
+/// Pauses between two looks whether the ring of a closed logger is gone, the shortest and the longest.
+const REMOVAL_PAUSE: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(20)];
 /// Wait for a flusher of another process, where none lives and this process never flushes itself.
 const ALONE_MAX: Duration = Duration::from_millis(100);
 /// The flusher sleeps and wants to hear of urgent records and filling lanes only.
@@ -103,7 +107,8 @@ pub(crate) struct Decision {
 /// An overflow lane: shared by the threads that have none of their own, one at a time.
 type SharedLane = ThreadLock<LaneSeat>;
 
-/// A process's logger for one role. It is never dropped.
+/// A process's logger for one role. It is never dropped, because any thread may be in the middle of a call; one that is closed
+/// has given back all but some kilobytes.
 #[derive(Debug)]
 pub(crate) struct Logger {
     ring: Ring,
@@ -125,6 +130,8 @@ pub(crate) struct Logger {
     backlog: Backlog,
     doorbell: Doorbell,
     holder: HolderView,
+    /// What is logged from now on is not recorded any more.
+    closed: AtomicBool,
     builder: Builder,
     /// What the log is told first.
     first_line: Option<(Level, String)>,
@@ -184,6 +191,7 @@ impl Logger {
             spill: SpillWriter::new(ring.entry()),
             doorbell,
             holder: if builder.flushes() || mutant::is(Mutant::LockOpenedInCall) { HolderView::opened_each_time(&folder) } else { HolderView::kept(&folder) },
+            closed: AtomicBool::new(false),
             builder,
             sites: Mutex::default(),
             first_line,
@@ -226,6 +234,12 @@ impl Logger {
     pub(crate) fn say_first(&'static self) {
         let Some((level, text)) = &self.first_line else { return };
         record_bytes_at(self, *level, "lastwords", text.as_bytes(), Destination::Write);
+    }
+
+    /// Starts the thread again that flushes its folder, if that has ended.
+    pub(crate) fn start_again(&self) {
+        #[cfg(feature = "flusher")]
+        self.start_flusher();
     }
 
     /// Starts the thread that flushes its folder, where this process may.
@@ -334,6 +348,48 @@ impl Logger {
 
     pub(crate) fn ring(&self) -> &Ring {
         &self.ring
+    }
+
+    /// Whether it was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Ends it: what was logged before is drained, and the ring and all descriptors are given back. Other threads may be in the
+    /// middle of a call, whose record is in the log or nowhere. The ring of a logger for which nobody flushes stays until
+    /// somebody does.
+    pub(crate) fn close(&self) -> Result<()> {
+        // Should the process end meanwhile, that is none of this ring's.
+        if !mutant::is(Mutant::ClosedAsDead) {
+            self.ring.close(closed::EXIT, 0);
+        }
+        // Whatever is asked from here on is turned away at the first look.
+        self.ring.turn_off();
+        let start = Instant::now();
+        while self.ring.is_in_use() && start.elapsed() < IN_USE_MAX {
+            std::thread::yield_now();
+        }
+        let drained = self.flush(FLUSH_MAX);
+        self.closed.store(true, Ordering::SeqCst);
+        self.ring.leave();
+        self.doorbell.ring();
+        if drained.is_ok() {
+            self.wait_for_removal(start);
+        }
+        self.doorbell.close();
+        self.holder.close();
+        self.backlog.close();
+        drained
+    }
+
+    /// Nothing but the ring's name can be waited for: its memory is let go.
+    fn wait_for_removal(&self, start: Instant) {
+        let mut pause = REMOVAL_PAUSE[0];
+        while self.ring.is_there() && start.elapsed() < FLUSH_MAX && !self.is_alone() {
+            std::thread::sleep(pause);
+            pause = REMOVAL_PAUSE[1].min(pause * 2);
+            self.doorbell.ring();
+        }
     }
 
     /// Writes a call site into the table; 0 if the table is full.
@@ -508,6 +564,9 @@ impl Logger {
     #[cold]
     #[inline(never)]
     fn make_room(&self, seat: &mut LaneSeat, slots: u64) -> bool {
+        if self.is_closed() {
+            return false;
+        }
         // Nobody makes room in a truncated ring, and what is kept of it would be anything.
         if self.overwrites() || self.ring.is_hit() {
             return true;
@@ -520,6 +579,9 @@ impl Logger {
             full::wait_for_room(lane, slots, enough, gave_up, self.control, &self.holder, ring);
         }
         while !seat.lane.has_room(slots) {
+            if self.is_closed() {
+                return false;
+            }
             if self.keep(seat) {
                 continue;
             }
@@ -554,6 +616,9 @@ impl Logger {
     /// it is cut and says so.
     #[cold]
     fn write_spilled(&self, seat: &mut LaneSeat, message: &Message<'_>) {
+        if self.is_closed() {
+            return;
+        }
         if message.body.len() > MESSAGE_MAX {
             return self.write_cut(seat, message, MESSAGE_MAX);
         }
@@ -660,7 +725,8 @@ impl Logger {
         self.control.waiters.fetch_add(1, Ordering::SeqCst);
         let done = loop {
             let seen = self.control.progress.load(Ordering::SeqCst);
-            if done() {
+            // One that another thread closes is drained by that.
+            if done() || self.is_closed() {
                 break true;
             }
             let waited = start.elapsed();

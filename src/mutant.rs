@@ -22,6 +22,10 @@ macro_rules! mutants {
 }
 
 mutants! {
+    /// A logger is closed without a word in its ring.
+    ClosedAsDead = "closed-as-dead",
+    /// A flusher does not look at what a closed logger says of its ring.
+    LeftUnseen = "left-unseen",
     /// The crash file that was just written is removed as any other.
     CrashFileLost = "crash-file-lost",
     /// A rotated file keeps the space that was reserved behind its end.

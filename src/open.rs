@@ -32,7 +32,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// The highest number of a standard stream.
 const STANDARD_ERROR: i32 = 2;
@@ -57,9 +58,32 @@ struct Held {
     /// User and group of the folder, one in each half, where this was a process of root and the folder another user's; else 0.
     owner: AtomicU64,
     before: AtomicPtr<Held>,
+    /// How many calls use the descriptor right now.
+    users: AtomicU32,
+    /// It is held no longer, and off the list.
+    released: AtomicBool,
 }
 
-/// All of them, the newest first; none is ever taken off. A list without a lock, which a thread of the process that a child
+/// The descriptor of a folder that is held, during a call that uses it.
+#[derive(Debug)]
+struct InUse {
+    held: &'static Held,
+    descriptor: BorrowedFd<'static>,
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.held.users.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl AsFd for InUse {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor
+    }
+}
+
+/// All of them, the newest first. Those that are taken off stay in memory, because another thread may be at them. A list without a lock, which a thread of the process that a child
 /// was forked from might have held.
 static HELD: AtomicPtr<Held> = AtomicPtr::new(ptr::null_mut());
 
@@ -72,8 +96,21 @@ impl Held {
         held().find(|held| held.path == path)
     }
 
-    /// Its descriptor, opened again where somebody has closed it.
-    fn descriptor(&'static self) -> io::Result<BorrowedFd<'static>> {
+    /// Its descriptor, opened again where somebody has closed it; None where it is held no longer.
+    fn descriptor(&'static self) -> io::Result<Option<InUse>> {
+        self.users.fetch_add(1, Ordering::SeqCst);
+        // From here on [`release`] waits for the end of this.
+        let opened = if self.released.load(Ordering::SeqCst) { Ok(None) } else { self.number().map(Some) };
+        match opened {
+            Ok(Some(descriptor)) => Ok(Some(InUse { held: self, descriptor })),
+            other => {
+                self.users.fetch_sub(1, Ordering::SeqCst);
+                other.map(|_| None)
+            }
+        }
+    }
+
+    fn number(&'static self) -> io::Result<BorrowedFd<'static>> {
         match leaked(&self.descriptor).map(Kept::file) {
             Some(Ok(folder)) => Ok(folder.as_fd()),
             Some(Err(error)) if !is_lost(&error) => Err(error),
@@ -85,7 +122,7 @@ impl Held {
         let opened = match (descriptor_of(self.path.parent())?, self.path.file_name()) {
             (Some(parent), Some(name)) => {
                 let _acting = acting_in(self.path.parent());
-                open_at(parent, Path::new(name), FOLDER, Mode::empty())?
+                open_at(parent.as_fd(), Path::new(name), FOLDER, Mode::empty())?
             }
             _ => open_at(CWD, &self.path, FOLDER, Mode::empty())?,
         };
@@ -106,7 +143,8 @@ impl Held {
 pub(crate) fn hold(path: &Path) -> io::Result<()> {
     let held = Held::find(path).unwrap_or_else(|| {
         let (descriptor, before, owner) = (AtomicPtr::default(), AtomicPtr::default(), AtomicU64::new(0));
-        let held = Held { path: path.to_owned(), descriptor, owner, before };
+        let (users, released) = (AtomicU32::new(0), AtomicBool::new(false));
+        let held = Held { path: path.to_owned(), descriptor, owner, before, users, released };
         let held: &'static Held = Box::leak(Box::new(held));
         let link = |before| {
             held.before.store(before, Ordering::Relaxed);
@@ -119,6 +157,34 @@ pub(crate) fn hold(path: &Path) -> io::Result<()> {
     refresh(&held.path).map(drop)
 }
 
+/// Longest wait for calls of other threads in a folder that is to be released. Of a forked child's parent such a call may have
+/// been in the middle, and ends nowhere; then the descriptor stays.
+const RELEASE_MAX: Duration = Duration::from_millis(100);
+
+/// Holds a folder no longer. The caller is the only one who releases at a time.
+pub(crate) fn release(path: &Path) {
+    let Some(held) = Held::find(path) else { return };
+    take_off(held);
+    held.released.store(true, Ordering::SeqCst);
+    let start = Instant::now();
+    while held.users.load(Ordering::SeqCst) > 0 && start.elapsed() < RELEASE_MAX {
+        std::thread::sleep(RELEASE_MAX / 1000);
+    }
+    if held.users.load(Ordering::SeqCst) == 0 {
+        leaked(&held.descriptor).inspect(|kept| kept.give_back());
+    }
+}
+
+/// Takes a folder off the list. What follows it there does so for whoever is at it, too.
+fn take_off(gone: &'static Held) {
+    let (own, next) = (ptr::from_ref(gone).cast_mut(), gone.before.load(Ordering::Acquire));
+    if HELD.compare_exchange(own, next, Ordering::AcqRel, Ordering::Acquire).is_err()
+        && let Some(newer) = held().find(|newer| newer.before.load(Ordering::Acquire) == own)
+    {
+        newer.before.store(next, Ordering::Release);
+    }
+}
+
 /// Compares what is held with its path. Where that leads to another folder, of the same owner, that one is held from now on.
 /// Returns whether it is so.
 ///
@@ -126,7 +192,9 @@ pub(crate) fn hold(path: &Path) -> io::Result<()> {
 /// As fstat(2).
 pub(crate) fn refresh(path: &Path) -> io::Result<bool> {
     let Some(held) = Held::find(path) else { return Ok(false) };
-    let known = rustix::fs::fstat(held.descriptor()?)?;
+    let Some(descriptor) = held.descriptor()? else { return Ok(false) };
+    let known = rustix::fs::fstat(&descriptor)?;
+    drop(descriptor);
     let Ok(found) = resolve(path, |folder, name| rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)) else {
         return Ok(false);
     };
@@ -208,15 +276,15 @@ pub(crate) fn owner_of(path: &Path) -> Option<(u32, u32)> {
 }
 
 /// The descriptor of this folder, where it is held.
-fn descriptor_of(path: Option<&Path>) -> io::Result<Option<BorrowedFd<'static>>> {
-    path.and_then(Held::find).map(Held::descriptor).transpose()
+fn descriptor_of(path: Option<&Path>) -> io::Result<Option<InUse>> {
+    path.and_then(Held::find).map_or(Ok(None), Held::descriptor)
 }
 
 /// Does something with a path: in the folder that is held, where it is in one, else as it stands.
 fn resolve<T>(path: &Path, work: impl FnOnce(BorrowedFd<'_>, &Path) -> rustix::io::Result<T>) -> io::Result<T> {
     let _acting = acting_in(path.parent());
     Ok(match (descriptor_of(path.parent())?, path.file_name()) {
-        (Some(folder), Some(name)) => work(folder, Path::new(name)),
+        (Some(folder), Some(name)) => work(folder.as_fd(), Path::new(name)),
         _ => work(CWD, path),
     }?)
 }
@@ -228,7 +296,7 @@ fn resolve<T>(path: &Path, work: impl FnOnce(BorrowedFd<'_>, &Path) -> rustix::i
 pub(crate) fn folder(path: &Path) -> io::Result<Opened> {
     let _acting = acting_in(Some(path));
     match descriptor_of(Some(path))? {
-        Some(held) => open_at(held, Path::new("."), FOLDER, Mode::empty()),
+        Some(held) => open_at(held.as_fd(), Path::new("."), FOLDER, Mode::empty()),
         None => open_at(CWD, path, FOLDER, Mode::empty()),
     }
 }
@@ -361,7 +429,7 @@ pub(crate) fn fifo(path: &Path) -> io::Result<Opened> {
 fn resolve_open(path: &Path, flags: OFlags, mode: Mode) -> io::Result<Opened> {
     let _acting = acting_in(path.parent());
     match (descriptor_of(path.parent())?, path.file_name()) {
-        (Some(folder), Some(name)) => open_at(folder, Path::new(name), flags, mode),
+        (Some(folder), Some(name)) => open_at(folder.as_fd(), Path::new(name), flags, mode),
         _ => open_at(CWD, path, flags, mode),
     }
 }
@@ -386,7 +454,7 @@ pub(crate) fn nameless(path: &Path) -> io::Result<Opened> {
     let _acting = acting_in(Some(path));
     let (flags, here) = (OFlags::RDWR | OFlags::TMPFILE, Path::new("."));
     match descriptor_of(Some(path))? {
-        Some(held) => open_at(held, here, flags, PRIVATE),
+        Some(held) => open_at(held.as_fd(), here, flags, PRIVATE),
         None => open_at(CWD, path, flags, PRIVATE),
     }
 }

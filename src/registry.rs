@@ -16,12 +16,12 @@ use crate::mutant::{self, Mutant};
 use crate::named::NamedLevels;
 use crate::ring::Ring;
 use crate::settings::Settings;
-use crate::sys::process_page::ProcessCell;
+use crate::folder::Folder;
+use crate::sys::process_page::{self, ProcessCell};
 use crate::sys::{fatal, frame, guard, hooks, signals};
 use crossbeam_utils::Backoff;
 use std::ffi::{c_int, c_void};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
 /// Most loggers of one process.
@@ -33,14 +33,24 @@ const MAKING_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct LoggerCell {
     page: ProcessCell<Logger>,
-    /// What a forked child makes its logger from.
-    builder: OnceLock<Builder>,
+    /// What a forked child makes its logger from; null before there is a logger, and once it was closed.
+    origin: AtomicPtr<Origin>,
+    /// How often it was opened and not closed.
+    users: AtomicU32,
     /// What levels are called, in the rings of forked children too.
     named: NamedLevels,
-    /// What the builder says is recorded.
-    filter: OnceLock<Filter>,
     /// Of a forked child that could not make its logger yet.
     missed: Missed,
+}
+
+/// What a logger was made from. Never dropped: any thread may be looking at it.
+#[derive(Debug)]
+struct Origin {
+    builder: Builder,
+    /// Where it is, wherever the builder's paths lead by now.
+    folder: Folder,
+    /// What the builder says is recorded.
+    filter: Filter,
 }
 
 /// The logger of `init`, the macros and the facade.
@@ -52,9 +62,9 @@ impl LoggerCell {
     const fn new() -> LoggerCell {
         LoggerCell {
             page: ProcessCell::new(),
-            builder: OnceLock::new(),
+            origin: AtomicPtr::new(std::ptr::null_mut()),
+            users: AtomicU32::new(0),
             named: NamedLevels::new(),
-            filter: OnceLock::new(),
             missed: Missed::new(),
         }
     }
@@ -84,8 +94,10 @@ impl LoggerCell {
         install_hooks();
         let logger = signals::deferred(|| {
             let logger = self.create(builder, last).inspect_err(|_| self.page.cancel())?;
-            let _ = self.filter.set(logger.filter());
-            let _ = self.builder.set(logger.builder().clone());
+            let (builder, folder) = (logger.builder().clone(), logger.folder().clone());
+            let origin = Origin { builder, folder, filter: logger.filter() };
+            self.users.store(1, Ordering::Release);
+            self.origin.store(Box::into_raw(Box::new(origin)), Ordering::Release);
             Ok(self.publish(logger))
         })?;
         logger.start();
@@ -131,14 +143,48 @@ impl LoggerCell {
         }
     }
 
+    /// What its logger was made from, if it has one and that was not closed.
+    fn origin(&'static self) -> Option<&'static Origin> {
+        hooks::leaked(&self.origin)
+    }
+
     /// An error if these settings ask for something that the logger is not, see [`Settings::refuse_others`].
-    pub(crate) fn refuse_others(&self, asked: &Settings) -> Result<()> {
-        self.builder.get().map_or(Ok(()), |builder| asked.refuse_others(&builder.settings))
+    pub(crate) fn refuse_others(&'static self, asked: &Settings) -> Result<()> {
+        self.origin().map_or(Ok(()), |origin| asked.refuse_others(&origin.builder.settings))
+    }
+
+    /// Whether its logger was closed, or never made.
+    pub(crate) fn is_closed(&'static self) -> bool {
+        self.origin().is_none()
+    }
+
+    /// Closes it for one of those who opened it. The last one gives everything back, and from then on the cell is without use.
+    pub(crate) fn close(&'static self) -> Result<()> {
+        let (origin, logger) = {
+            let _changing = Changing::begin();
+            if self.users.fetch_update(Ordering::AcqRel, Ordering::Acquire, |users| users.checked_sub(1)) != Ok(1) {
+                return Ok(());
+            }
+            let Some(origin) = self.origin() else { return Ok(()) };
+            // From here on no forked child makes it again, and what finds no logger is not missed.
+            self.origin.store(std::ptr::null_mut(), Ordering::SeqCst);
+            let start = Instant::now();
+            while self.page.is_being_made() && start.elapsed() < MAKING_MAX {
+                std::thread::sleep(Duration::from_micros(100));
+            }
+            let logger = self.page.take();
+            unlist(self);
+            (origin, logger)
+        };
+        let closed = logger.map_or(Ok(()), Logger::close);
+        let _changing = Changing::begin();
+        leave(&origin.folder);
+        closed
     }
 
     #[cold]
     fn after_fork(&'static self) -> Option<&'static Logger> {
-        let builder = self.builder.get()?;
+        let builder = &self.origin()?.builder;
         let me = std::process::id();
         if self.missed.may_try(me) && self.page.begin() {
             self.make_again(builder, me);
@@ -155,6 +201,8 @@ impl LoggerCell {
     fn make_again(&'static self, builder: &Builder, me: u32) {
         match signals::deferred(|| Logger::create(builder.clone()).map(|logger| self.publish(logger))) {
             Ok(logger) => {
+                // Another thread may have closed the last logger of the folder meanwhile.
+                logger.folder().hold();
                 logger.start();
                 logger.say_first();
                 follow_filter();
@@ -170,9 +218,9 @@ impl LoggerCell {
 
     /// Counts a record that finds no logger, in a forked child that could not make its own.
     #[cold]
-    pub(crate) fn miss(&self, level: Level, target: &str) {
-        let wanted = |filter: &Filter| filter.decide(level, target) == Some(Destination::Write);
-        if self.filter.get().is_some_and(wanted) {
+    pub(crate) fn miss(&'static self, level: Level, target: &str) {
+        let wanted = |origin: &Origin| origin.filter.decide(level, target) == Some(Destination::Write);
+        if self.origin().is_some_and(wanted) {
             self.missed.count(std::process::id());
         }
     }
@@ -180,10 +228,10 @@ impl LoggerCell {
     /// At the end of a forked child that has lost records: a last try to say so.
     fn tell_missed(&'static self) {
         let me = std::process::id();
-        let has_lost = |_: &&Builder| self.missed.lost(me) > 0 && self.page.get().is_none();
-        let Some(builder) = self.builder.get().filter(has_lost) else { return };
+        let has_lost = |_: &&Origin| self.missed.lost(me) > 0 && self.page.get().is_none();
+        let Some(origin) = self.origin().filter(has_lost) else { return };
         if self.page.begin() {
-            self.make_again(builder, me);
+            self.make_again(&origin.builder, me);
         }
         let lost = self.missed.lost(me);
         if self.page.get().is_none() && lost > 0 {
@@ -218,6 +266,7 @@ pub(crate) fn init(builder: Builder) -> Result<bool> {
 fn init_first(builder: Builder) -> Result<()> {
     let panic_hook = builder.settings.panic_hook.unwrap_or(true);
     let facade = builder.takes_facade();
+    let _changing = Changing::begin();
     // What nobody can give back is taken last.
     MAIN.fill(builder, || if facade { crate::facade::install() } else { Ok(()) })?;
     if let Some(logger) = MAIN.page.get() && let Some(warning) = logger.filter().directives.names_role(&logger.builder().role) {
@@ -231,11 +280,12 @@ fn init_first(builder: Builder) -> Result<()> {
 
 /// Makes a further logger, or finds the one of the same folder and role.
 pub(crate) fn open(builder: Builder) -> Result<&'static LoggerCell> {
-    let path = crate::folder::resolved(&builder.folder_path()).ok();
-    let same = |cell: &&'static LoggerCell| {
-        cell.builder.get().is_some_and(|known| known.role == builder.role && known.settings.dir == path)
-    };
+    let _changing = Changing::begin();
+    let path = std::path::absolute(builder.folder_path()).ok();
+    let is_same = |known: &Builder| known.role == builder.role && known.settings.dir == path;
+    let same = |cell: &&'static LoggerCell| cell.origin().is_some_and(|origin| is_same(&origin.builder));
     if let Some(cell) = cells().find(same) {
+        cell.users.fetch_add(1, Ordering::AcqRel);
         return Ok(cell);
     }
     let cell: &'static LoggerCell = Box::leak(Box::new(LoggerCell::new()));
@@ -252,7 +302,7 @@ pub(crate) fn current() -> Option<&'static Logger> {
 /// The filter of a logger that this process is still to make, having been forked.
 #[cfg(feature = "tracing")]
 pub(crate) fn awaited_filter() -> Option<&'static Filter> {
-    MAIN.filter.get().filter(|_| MAIN.page.get().is_none())
+    MAIN.origin().filter(|_| MAIN.page.get().is_none()).map(|origin| &origin.filter)
 }
 
 /// Has the front ends' own filters agree with the process's logger, if its filter has changed.
@@ -267,12 +317,55 @@ pub(crate) fn follow_filter() {
     }
 }
 
+/// The one thread that makes or closes a logger. A lock that knows its process: in a forked child nobody waits for a thread
+/// of the parent.
+struct Changing;
+
+/// The pid of the process of which a thread has it, 0 for none.
+static CHANGING: AtomicU32 = AtomicU32::new(0);
+
+impl Changing {
+    fn begin() -> Changing {
+        let me = process_page::pid();
+        let take = |found: u32| (found != me).then_some(me);
+        while CHANGING.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_err() {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        Changing
+    }
+}
+
+impl Drop for Changing {
+    fn drop(&mut self) {
+        CHANGING.store(0, Ordering::Release);
+    }
+}
+
+/// Gives back what this process has of a folder, if no logger of it is left there.
+fn leave(folder: &Folder) {
+    let in_folder = |logger: &&Logger| logger.folder() == folder;
+    let made = || cells().filter_map(|cell| cell.page.get()).filter(in_folder);
+    #[cfg(feature = "flusher")]
+    if made().next().is_none() && !crate::flush::embedded::leave(folder) {
+        // A thread that cannot end still needs the folder.
+        return;
+    }
+    // Those too that a forked child has not made again yet.
+    let others: Vec<&Folder> = cells().filter_map(LoggerCell::origin).map(|origin| &origin.folder).collect();
+    folder.release_beside(&others);
+    // What a forked child has made again meanwhile finds what it needs.
+    made().for_each(|logger| {
+        logger.folder().hold();
+        logger.start_again();
+    });
+}
+
 fn list(cell: &'static LoggerCell) -> Result<()> {
     let pointer = std::ptr::from_ref(cell).cast_mut();
     let free = |place: &&AtomicPtr<LoggerCell>| {
         place.compare_exchange(std::ptr::null_mut(), pointer, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     };
-    let full = || Error::setting("loggers", format!("a process has at most {LOGGERS_MAX}, for as many folders and roles"));
+    let full = || Error::setting("loggers", format!("a process has at most {LOGGERS_MAX} at a time, for as many folders and roles; close those that are not used any more"));
     CELLS.iter().find(free).map(|_| ()).ok_or_else(full)
 }
 

@@ -118,6 +118,8 @@ pub struct Ring {
     table_used: AtomicU64,
     /// Which file it is.
     identity: Identity,
+    /// Of a ring in shared memory: what keeps the lock of the file that stands for it.
+    entry_lock: Option<&'static KeptFile>,
 }
 
 /// What a ring's memory is.
@@ -210,6 +212,31 @@ impl Ring {
         self.map.let_go();
     }
 
+    /// Lets go of a ring whose logger was closed: nothing that is logged from here on is recorded, and whoever flushes removes
+    /// it when it is drained.
+    pub(crate) fn leave(&self) {
+        self.block(0).left.store(1, Ordering::Release);
+        self.map.let_go();
+        self.turn_off();
+        self.entry_lock.inspect(|lock| lock.let_go());
+    }
+
+    /// Has nothing be recorded any more, in this process.
+    pub(crate) fn turn_off(&self) {
+        self.control().level.store(u32::MAX, Ordering::SeqCst);
+    }
+
+    /// Whether a log call is writing to it right now.
+    pub(crate) fn is_in_use(&self) -> bool {
+        let is_open = |block: &LaneBlock| block.reserved.load(Ordering::Acquire) > block.head.load(Ordering::Acquire);
+        (0..self.geometry().lanes()).any(|lane| is_open(self.block(lane)))
+    }
+
+    /// Whether its name still leads to it, or that cannot be known.
+    pub(crate) fn is_there(&self) -> bool {
+        open::identity(&self.path).map_or(true, |found| found == Some(self.identity))
+    }
+
     fn create_file(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<(Ring, Kept)> {
         let name = format!("{}{RING_ENDING}", stem(&spec.role, &header));
         let rings = folder.rings();
@@ -220,11 +247,18 @@ impl Ring {
         let map = fill(file, spec, &header, &rings, |file| RingMap::new(file, spec.geometry))?;
         let file = nameless.publish().inspect_err(|_| map.let_go())?;
         let (path, entry) = (rings.join(&name), rings.join(&name));
-        Ok(Ring::of(file, map, path, entry, header))
+        Ok(Ring::of(file, map, path, entry, header, None))
     }
 
-    fn of(file: Kept, map: RingMap, path: PathBuf, entry: PathBuf, header: RingHeader) -> (Ring, Kept) {
-        (Ring { map, path, entry, header, table_used: AtomicU64::new(0), identity: file.identity() }, file)
+    fn of(
+        file: Kept,
+        map: RingMap,
+        path: PathBuf,
+        entry: PathBuf,
+        header: RingHeader,
+        entry_lock: Option<&'static KeptFile>,
+    ) -> (Ring, Kept) {
+        (Ring { map, path, entry, header, table_used: AtomicU64::new(0), identity: file.identity(), entry_lock }, file)
     }
 
     /// The memory is complete and locked before the file that stands for it has its name.
@@ -244,7 +278,7 @@ impl Ring {
             Ok((map, entry, header))
         })();
         match made {
-            Ok((map, entry, header)) => Ok(Ring::of(file, map, path, entry, header)),
+            Ok((map, (entry, lock), header)) => Ok(Ring::of(file, map, path, entry, header, Some(lock))),
             Err(error) => {
                 let _ = open::remove(&path);
                 Err(error)
@@ -487,7 +521,7 @@ fn seal(header: RingHeader, file: &File, place: &Path) -> Result<RingHeader> {
 
 /// Makes the file that stands for shared memory: a copy of the ring's header, locked as the ring is, so that a flusher
 /// which cannot see the memory can tell whether its process may live.
-fn name_memory(folder: &Folder, name: &str, header: &RingHeader) -> Result<PathBuf> {
+fn name_memory(folder: &Folder, name: &str, header: &RingHeader) -> Result<(PathBuf, &'static KeptFile)> {
     let entry = folder.rings().join(name);
     let failed = Error::io("name the shared memory by", &entry);
     let nameless = Nameless::create(&folder.rings(), name)?;
@@ -499,8 +533,7 @@ fn name_memory(folder: &Folder, name: &str, header: &RingHeader) -> Result<PathB
     let kept = kept.map_err(failed)?;
     nameless.publish()?;
     // The mapping keeps the lock; the descriptor is not needed any more.
-    kept.leak();
-    Ok(entry)
+    Ok((entry, kept.leak()))
 }
 
 fn random_uuid() -> Result<[u8; 16]> {

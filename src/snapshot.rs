@@ -166,6 +166,8 @@ pub struct LaneSnapshot {
     pub kind: u64,
     /// Highest sequence that the producer copied to a backlog segment; a hint.
     pub kept: u64,
+    /// In the first lane's block: the process has closed the logger, and lets go of the ring.
+    pub left: bool,
     /// The flusher's words.
     pub position: Position,
     owners: [[u64; 4]; OWNERS],
@@ -183,6 +185,7 @@ impl LaneSnapshot {
             dropped_between: (word(offset_of!(LaneBlock, dropped_first)), word(offset_of!(LaneBlock, dropped_last))),
             kind: word(offset_of!(LaneBlock, kind)),
             kept: word(offset_of!(LaneBlock, kept)),
+            left: word(offset_of!(LaneBlock, left)) != 0,
             position: Position::from_words(&std::array::from_fn(|n| word(consumer + n * 8))),
             owners: std::array::from_fn(|n| std::array::from_fn(|m| word(owners + n * 32 + m * 8))),
         }

@@ -230,12 +230,13 @@ impl Local {
         Some(self.others.swap_remove(index).1)
     }
 
-    /// Keeps the lanes that are in use for later. One of a ring from before a fork belongs to the parent and is left.
+    /// Keeps the lanes that are in use for later. One of a ring from before a fork belongs to the parent and is left, and so is
+    /// one of a logger that was closed.
     fn put_aside(&mut self) {
         if let Some(logger) = self.logger.take() {
             self.others.extend([self.seat.take(), self.fine.take()].into_iter().flatten().map(|seat| (logger, seat)));
         }
-        self.others.retain(|(logger, _)| logger.is_of_this_memory());
+        self.others.retain(|(logger, _)| logger.is_of_this_memory() && !logger.is_closed());
     }
 
     /// The thread's first record to this logger: learns its id, another one in a forked child, and claims a lane.

@@ -35,7 +35,9 @@ pub(crate) fn start(logger: &'static Logger, dev: bool) {
         hooks::settle_thread();
         thread::become_flusher();
         match RingFile::open(logger.ring().path(), true).and_then(|file| RingReader::new(file, logger.ring().path())) {
-            Ok(reader) => Console::new(reader, logger.folder().zone(), dev).run(&page.consoles_end),
+            Ok(reader) => {
+                Console::new(reader, logger.folder().zone(), dev).run(&page.consoles_end, || logger.is_closed());
+            }
             Err(error) => complain(format_args!("no console: {error}")),
         }
         page.consoles.fetch_sub(1, Ordering::AcqRel);
@@ -92,11 +94,11 @@ impl Console {
         }
     }
 
-    /// Prints until `end` is not 0 and nothing is left.
-    fn run(&mut self, end: &AtomicU32) {
+    /// Prints until `end` is not 0, or its logger is closed, and nothing is left.
+    fn run(&mut self, end: &AtomicU32, is_closed: impl Fn() -> bool) {
         let (mut sleep, mut finishing) = (LOOK_MIN, false);
         loop {
-            if !finishing && end.load(Ordering::Acquire) != 0 {
+            if !finishing && (end.load(Ordering::Acquire) != 0 || is_closed()) {
                 finishing = true;
                 self.stderr.wait_until(Instant::now() + FINISH_MAX);
             }

@@ -2,6 +2,7 @@
 
 use crate::clock;
 use crate::complain::complain;
+use crate::doorbell::Doorbell;
 use crate::flush::flusher::{Election, Flusher};
 use crate::flush::lines;
 use crate::flush::vigil::Vigil;
@@ -15,7 +16,7 @@ use crate::registry;
 use crate::sys::hooks;
 use crate::thread;
 use crate::sys::{process_page, wake};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -28,6 +29,9 @@ const LOOK_AGAIN_BLIND: Duration = Duration::from_millis(200);
 /// Longest wait for a thread that is to end before a fork. One that writes to a stuck disk is left running.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
+/// Time after which a thread that is to end is told so by more than its doorbell, which wakes all others as well.
+const WOKEN_AFTER: Duration = Duration::from_millis(5);
+
 /// A thread that stands by for a folder.
 #[derive(Debug)]
 struct StandBy {
@@ -35,6 +39,8 @@ struct StandBy {
     /// The process that it is a thread of. A forked child finds its parent's.
     pid: u32,
     handle: JoinHandle<()>,
+    /// Set where it is to end, because no logger of this process is left in the folder.
+    unused: Arc<AtomicBool>,
 }
 
 /// All of them. Nobody waits for this lock: a thread that was starting one while the process was forked would have a child
@@ -60,24 +66,28 @@ pub(crate) fn start(folder: &Folder) {
     if STATE.load(Ordering::Acquire) == state::PAUSED {
         return;
     }
-    let is_it = |other: &StandBy| other.pid == pid && other.folder == *folder && !other.handle.is_finished();
+    let is_it = |other: &StandBy| {
+        let (runs, unused) = (!other.handle.is_finished(), other.unused.load(Ordering::Acquire));
+        other.pid == pid && other.folder == *folder && runs && !unused
+    };
     if standing_by.as_ref().is_some_and(|list| list.iter().any(is_it)) {
         return;
     }
     wake::prepare();
-    let (own, since) = (folder.clone(), clock::realtime_ns());
+    let (own, since, unused) = (folder.clone(), clock::realtime_ns(), Arc::new(AtomicBool::new(false)));
+    let is_unused = Arc::clone(&unused);
     let body = move || {
         hooks::settle_thread();
         thread::become_flusher();
         if let Some((uid, gid)) = own.owner() {
             owner::act_for_good(uid, gid);
         }
-        stand_by(&own, since);
+        stand_by(&own, since, &|| is_ending() || is_unused.load(Ordering::Acquire));
     };
     match std::thread::Builder::new().name("lastwords".to_owned()).spawn(body) {
         Ok(handle) => {
             if let Some(list) = &mut standing_by {
-                list.push(StandBy { folder: folder.clone(), pid, handle });
+                list.push(StandBy { folder: folder.clone(), pid, handle, unused });
             }
         }
         Err(error) => {
@@ -140,6 +150,47 @@ pub fn pause() {
     wake::rest();
 }
 
+/// Ends the thread of a folder in which no logger of this process is left. It finishes its batch and gives the lock to another
+/// process; one that writes to a stuck disk is left to itself. Returns whether it has ended, or there was none.
+pub(crate) fn leave(folder: &Folder) -> bool {
+    let (pid, start) = (process_page::pid(), Instant::now());
+    let Some(mut list) = lock_within(PAUSE_MAX) else { return false };
+    let is_it = |other: &StandBy| other.pid == pid && other.folder == *folder;
+    let mut leaving: Vec<StandBy> = list.extract_if(.., |other| is_it(other)).collect();
+    leaving.iter().for_each(|other| other.unused.store(true, Ordering::Release));
+    drop(list);
+    // The elected one listens to the doorbell; one that waits for another process's end is woken besides.
+    let doorbell = Doorbell::open(folder);
+    let mut is_woken = false;
+    while leaving.iter().any(|other| !other.handle.is_finished()) && start.elapsed() < PAUSE_MAX {
+        let _ = doorbell.as_ref().map(Doorbell::ring);
+        if !is_woken && start.elapsed() > WOKEN_AFTER {
+            is_woken = true;
+            wake::wake();
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    if is_woken {
+        wake::rest();
+    }
+    for ended in leaving.extract_if(.., |other| other.handle.is_finished()) {
+        let _ = ended.handle.join();
+    }
+    leaving.is_empty()
+}
+
+/// The list, waited for so long: the thread that has it may be one of a forked child's parent.
+fn lock_within(longest: Duration) -> Option<MutexGuard<'static, Vec<StandBy>>> {
+    let start = Instant::now();
+    loop {
+        match STANDING_BY.try_lock() {
+            Ok(list) => return Some(list),
+            Err(_) if start.elapsed() >= longest => return None,
+            Err(_) => std::thread::sleep(Duration::from_micros(200)),
+        }
+    }
+}
+
 /// Starts the threads again that [`pause`] has ended, where this process has loggers that flush. A forked child, which has
 /// none yet, starts one with its first record.
 pub fn resume() {
@@ -189,7 +240,7 @@ pub(crate) fn wait_for_end(timeout: Duration) {
     }
 }
 
-fn stand_by(folder: &Folder, since: u64) {
+fn stand_by(folder: &Folder, since: u64, is_ending: &impl Fn() -> bool) {
     let (mut said, mut witnesses, mut vigil) = (false, Witnesses::new(), Vigil::default());
     while !is_ending() {
         // What cannot be looked at is as it was.
@@ -205,7 +256,7 @@ fn stand_by(folder: &Folder, since: u64) {
             Ok(Election::Lost(holder)) => {
                 let holder = holder.filter(Holder::may_live);
                 if vigil.look(folder, holder, Instant::now()) {
-                    sync_rings(&vigil);
+                    sync_rings(&vigil, is_ending);
                 } else {
                     wait_for_holders_end(holder, &mut witnesses, vigil.sleep(LOOK_AGAIN));
                 }
@@ -245,7 +296,7 @@ fn wait_for_holders_end(holder: Option<Holder>, witnesses: &mut Witnesses, longe
 
 /// Until the next look at a flusher that stands still: brings this process's rings to the disk as often as they request,
 /// because nobody else does.
-fn sync_rings(vigil: &Vigil) {
+fn sync_rings(vigil: &Vigil, is_ending: &impl Fn() -> bool) {
     let (start, until) = (Instant::now(), vigil.sleep(LOOK_AGAIN));
     loop {
         let every = registry::sync_rings();

@@ -118,6 +118,8 @@ pub(crate) struct Follow {
     watch: Watch,
     looked: Option<Instant>,
     looked_for_end: Option<Instant>,
+    /// The process has said that it lets go of the ring, and that has been looked at once at once.
+    leaves: bool,
     looked_at_file: Option<Instant>,
     looked_at_lock: Option<Instant>,
     /// What a line has said about the file.
@@ -186,6 +188,7 @@ impl Follow {
             watch: Watch::default(),
             looked: None,
             looked_for_end: None,
+            leaves: false,
             looked_at_file: None,
             looked_at_lock: None,
             told: Fate::Whole,
@@ -234,12 +237,17 @@ impl Follow {
         if self.dead.is_some() {
             return if self.held && since(self.looked) >= LOOK_UNSEEN { self.look_at_lock(now) } else { Ok(()) };
         }
-        if since(self.looked_for_end) < LOOK_ENDED {
+        let leaves = self.snapshots.first().is_some_and(|lane| lane.left) && !mutant::is(Mutant::LeftUnseen);
+        if since(self.looked_for_end) < LOOK_ENDED && leaves == self.leaves {
             return Ok(());
         }
-        self.looked_for_end = Some(now);
-        if since(self.looked) < every && !self.has_ended() && !self.has_left(now)? {
+        (self.looked_for_end, self.leaves) = (Some(now), leaves);
+        if since(self.looked) < every && !leaves && !self.has_ended() && !self.has_left(now)? {
             return Ok(());
+        }
+        if leaves {
+            // Where that is our own process, its maps would show what is mapped here.
+            self.waker = None;
         }
         let (file, process) = (self.reader.source(), self.reader.process());
         let evidence = file

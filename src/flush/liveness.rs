@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | free | provably gone | - | dead |
 //! | free | runs | yes | alive |
-//! | free | runs | no | dead: it ended by exec |
+//! | free | runs | no | dead: it ended by exec, or closed the logger |
 //! | free | cannot be decided | - | dead, once two looks a second apart agree |
 //! | free | runs | cannot be seen | the same |
 //! | held | provably gone | - | dead: a forked child keeps the lock |

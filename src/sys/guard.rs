@@ -64,6 +64,11 @@ impl Guarded {
         self.pages.load(Ordering::Relaxed) > 0
     }
 
+    /// Guards it no longer: its place is free for another ring.
+    pub(crate) fn end(&self) {
+        self.pid.store(0, Ordering::Release);
+    }
+
     fn holds(&self, address: usize, process: u32) -> bool {
         self.pid.load(Ordering::Acquire) == process
             && (self.start.load(Ordering::Relaxed)..self.end.load(Ordering::Relaxed)).contains(&address)

@@ -56,6 +56,12 @@ pub(crate) fn close(fd: OwnedFd) {
     unsafe { libc::close(fd.into_raw_fd()) };
 }
 
+/// Closes a descriptor whose owner stays, and asks before each use whether it still is what it was opened for.
+pub(crate) fn close_kept(fd: RawFd) {
+    // SAFETY: the caller has just found that it is, so nobody else's file is closed.
+    unsafe { libc::close(fd) };
+}
+
 unsafe extern "C" {
     fn at_quick_exit(hook: extern "C" fn()) -> c_int;
 }

@@ -40,13 +40,13 @@ impl RingMap {
         Ok(RingMap { base, geometry, guard: None })
     }
 
-    /// Gives the file up: private pages of zeros, which cost nothing until they are written to, take the ring's place, so that
-    /// a ring that could not be completed keeps no room. For one that nobody will use.
+    /// Gives the file up, and with it the lock: private pages of zeros, which cost nothing until they are written to, take the
+    /// ring's place. For a ring that could not be completed, and for one whose logger was closed: what a thread that is in the
+    /// middle of a call still stores there reaches nobody.
     pub(crate) fn let_go(&self) {
-        let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
-        let (size, protection) = (self.geometry.file_size() as usize, ProtFlags::READ | ProtFlags::WRITE);
-        // SAFETY: the range is exactly the mapping of this ring, and stays mapped: a reference to its atomics stays valid.
-        let _ = unsafe { mmap_anonymous(self.base.cast(), size, protection, flags) };
+        // SAFETY: the range is exactly the mapping of this ring.
+        unsafe { replace_by_zeros(self.base, self.geometry.file_size() as usize) };
+        self.guard.inspect(|guard| guard.end());
     }
 
     /// Has a SIGBUS in its memory end the ring instead of the process, see [`guard`].
@@ -117,10 +117,26 @@ impl KeptFile {
         Ok(KeptFile { map })
     }
 
-    /// Keeps it as long as the process lives.
-    pub(crate) fn leak(self) {
-        std::mem::forget(self.map);
+    /// Keeps it as long as the process lives, or until [`KeptFile::let_go`].
+    pub(crate) fn leak(self) -> &'static KeptFile {
+        Box::leak(Box::new(self))
     }
+
+    /// Gives the file up, and with it the lock.
+    pub(crate) fn let_go(&self) {
+        // SAFETY: the range is exactly this mapping.
+        unsafe { replace_by_zeros(self.map.as_mut_ptr(), self.map.len()) };
+    }
+}
+
+/// Puts private pages of zeros in the place of a mapping of ours, so that references to its atomics stay valid.
+///
+/// # Safety
+/// The range is a mapping that is only reached through atomics, for which zeros are a value.
+unsafe fn replace_by_zeros(start: *mut u8, size: usize) {
+    let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+    // SAFETY: the caller's, and the range stays mapped.
+    let _ = unsafe { mmap_anonymous(start.cast(), size, ProtFlags::READ | ProtFlags::WRITE, flags) };
 }
 
 /// A ring's control page, mapped only so that its address can be given to futex(2). Never read, so that where the file

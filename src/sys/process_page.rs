@@ -8,10 +8,13 @@
 use crate::mutant::{self, Mutant};
 use std::marker::PhantomData;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
-/// Most values: a logger for each folder and role, and what there is once.
+/// Values that the page itself has room for: a logger for each folder and role, and what there is once.
 const VALUES_MAX: usize = 288;
+/// Values of a further page, for loggers that come after others were closed: no place is used twice, because a thread may be
+/// about to look at it.
+const VALUES_MORE: usize = 256;
 
 /// A value's place, all zero before the first use and in a child.
 #[repr(C)]
@@ -41,11 +44,21 @@ pub(crate) struct ProcessPage {
 
 static PAGE: AtomicPtr<ProcessPage> = AtomicPtr::new(ptr::null_mut());
 
+/// A further page, which a forked child finds wiped as well.
+#[derive(Debug)]
+struct More {
+    slots: &'static [Slot; VALUES_MORE],
+    taken: AtomicUsize,
+}
+
+/// The newest of them; the ones before are full.
+static MORE: AtomicPtr<More> = AtomicPtr::new(ptr::null_mut());
+
 /// The page, made at the first use. None without memory for it.
 pub(crate) fn page() -> Option<&'static ProcessPage> {
     let mut page = PAGE.load(Ordering::Acquire);
     if page.is_null() {
-        let fresh = map_page()?.cast::<ProcessPage>();
+        let fresh = map_page(size_of::<ProcessPage>())?.cast::<ProcessPage>();
         page = match PAGE.compare_exchange(ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => fresh,
             // Another thread was first; the spare page is one page once in a process's life.
@@ -114,15 +127,28 @@ impl<T: 'static + Sync> ProcessCell<T> {
         }
     }
 
-    /// The cell's slot; None where all are taken.
+    /// Takes the value off, and the right to make another one is free again. What other threads have got of it stays valid.
+    pub(crate) fn take(&self) -> Option<&'static T> {
+        let slot = self.slot()?;
+        // SAFETY: as in `get`.
+        let value = unsafe { slot.value.swap(ptr::null_mut(), Ordering::SeqCst).cast::<T>().as_ref() }?;
+        slot.making.store(0, Ordering::Release);
+        Some(value)
+    }
+
+    /// Whether somebody has the right to make the value and has not made it.
+    pub(crate) fn is_being_made(&self) -> bool {
+        self.slot().is_some_and(|slot| slot.making.load(Ordering::Acquire) == 1) && self.get().is_none()
+    }
+
+    /// The cell's slot; None where there is no memory for one.
     fn slot(&self) -> Option<&'static Slot> {
-        static TAKEN: AtomicU32 = AtomicU32::new(0);
         let known = self.slot.load(Ordering::Acquire);
         // SAFETY: as in `get`.
         if let Some(slot) = unsafe { known.as_ref() } {
             return Some(slot);
         }
-        let fresh = page()?.slots.get(TAKEN.fetch_add(1, Ordering::Relaxed) as usize)?;
+        let fresh = fresh_slot()?;
         let pointer = ptr::from_ref(fresh).cast_mut();
         match self.slot.compare_exchange(ptr::null_mut(), pointer, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Some(fresh),
@@ -133,9 +159,32 @@ impl<T: 'static + Sync> ProcessCell<T> {
     }
 }
 
-fn map_page() -> Option<*mut libc::c_void> {
+/// A slot that nobody has had.
+fn fresh_slot() -> Option<&'static Slot> {
+    static TAKEN: AtomicUsize = AtomicUsize::new(0);
+    let first = page()?.slots.get(TAKEN.fetch_add(1, Ordering::Relaxed).min(VALUES_MAX));
+    if first.is_some() {
+        return first;
+    }
+    loop {
+        let newest = MORE.load(Ordering::Acquire);
+        // SAFETY: null, or a leaked box.
+        if let Some(more) = unsafe { newest.as_ref() }
+            && let Some(slot) = more.slots.get(more.taken.fetch_add(1, Ordering::Relaxed).min(VALUES_MORE))
+        {
+            return Some(slot);
+        }
+        let slots = map_page(size_of::<[Slot; VALUES_MORE]>())?.cast::<[Slot; VALUES_MORE]>();
+        // SAFETY: the page is mapped, never unmapped, and all-zero slots are valid.
+        let more = Box::into_raw(Box::new(More { slots: unsafe { &*slots }, taken: AtomicUsize::new(0) }));
+        // Another thread may have been first; the spare page is one page.
+        let _ = MORE.compare_exchange(newest, more, Ordering::AcqRel, Ordering::Relaxed);
+    }
+}
+
+/// Maps memory of this size that a forked child finds wiped.
+fn map_page(size: usize) -> Option<*mut libc::c_void> {
     use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
-    let size = size_of::<ProcessPage>();
     // SAFETY: an anonymous mapping at an address of the kernel's choice touches no existing memory, and the advice
     // concerns that mapping alone.
     unsafe {

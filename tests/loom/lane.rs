@@ -67,6 +67,7 @@ impl Memory {
             kind,
             claims,
             kept: AtomicU64::new(0),
+            left: AtomicU64::new(0),
             producer_padding: words(),
             owners,
             consumer,

@@ -59,6 +59,7 @@ impl Memory {
             kind: AtomicU64::new(lane_kind::WRITE),
             claims,
             kept: AtomicU64::new(0),
+            left: AtomicU64::new(0),
             producer_padding: words(),
             owners: std::array::from_fn(|_| {
                 let [first, thread] = words();

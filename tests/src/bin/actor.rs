@@ -14,7 +14,7 @@
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
 //! `run:COMMAND` (by the shell, and waits for it), `keeper:MS` (a child that keeps all that the process has open and mapped, for so long), `sleep:MS`, `panicking:HOW`, `fault:HOW`, `roles:N` (N further roles log a line each), `flush-roles:N`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does), `bus` (reads
 //! behind the end of a mapped file), `later:bus` (handles SIGBUS as the end, behind the guard), `loggers:N` (opens as many more), `loggers-log:N`
-//! (as many lines to each of them), `close-all:A-B`, `close-range:A-B`, `open-own:N:FOLDER`, `dup-over:A-B`, `no-cloexec`,
+//! (as many lines to each of them), `close-own` (closes the process's logger), `close-all:A-B`, `close-range:A-B`, `open-own:N:FOLDER`, `dup-over:A-B`, `no-cloexec`,
 //! `become:UID` (groups, group and user, for good), `sandbox` (a seccomp filter), `chroot:FOLDER`, `chdir:FOLDER`,
 //! `descriptors:N` (the limit), `check-own`, `write-to:FD:TEXT`, `in-child`: see `descriptors.rs`, `hold-files:TIMES:MS` (a thread opens all files that the process may open, 100 more than it has, so
 //! many times, for so long and with as long a pause, and prints "held" at the end), `grab-files:TIMES:MS` (takes what is given back meanwhile as well), `fork-starved:WHAT` (see there), `disk:BYTES` (limits the
@@ -220,6 +220,12 @@ fn act(action: &str, count: &mut u64) {
         "chdir" => std::env::set_current_dir(rest).expect("changed"),
         "later" => forking::handle_bus_as_the_end(),
         "loggers" => open_loggers(rest.parse().expect("a number")),
+        // Its own logger, which nobody but `init` has opened besides.
+        "close-own" => {
+            let own = own_log();
+            own.close().expect("one of two");
+            own.close().expect("drained");
+        }
         "loggers-log" => log_to_all(rest.parse().expect("a number")),
         "disk" => forking::limit_file_size(rest.parse().expect("bytes")),
         other => panic!("no action {other}"),

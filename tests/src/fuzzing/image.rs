@@ -336,6 +336,7 @@ fn block() -> LaneBlock {
         kind,
         claims,
         kept: AtomicU64::new(0),
+        left: AtomicU64::new(0),
         producer_padding: words(),
         owners: std::array::from_fn(|_| {
             let [first, thread] = words();
@@ -348,10 +349,11 @@ fn block() -> LaneBlock {
 
 /// A block's words in the order in which they stand in the file.
 fn block_words(block: &LaneBlock) -> impl Iterator<Item = &AtomicU64> {
-    let LaneBlock { reserved, head, messages, dropped, dropped_first, dropped_last, kind, claims, kept, .. } = block;
+    let LaneBlock { reserved, head, messages, dropped, dropped_first, dropped_last, kind, claims, kept, left, .. } =
+        block;
     let Consumer { released, released_inverted, written, written_inverted, .. } = &block.consumer;
     let Consumer { next_message, dropped_reported, recovered, checksum, .. } = &block.consumer;
-    let producer = [reserved, head, messages, dropped, dropped_first, dropped_last, kind, claims, kept];
+    let producer = [reserved, head, messages, dropped, dropped_first, dropped_last, kind, claims, kept, left];
     let owners = block.owners.iter().flat_map(|owner| [&owner.first, &owner.thread, &owner.name[0], &owner.name[1]]);
     let consumer = [released, released_inverted, written, written_inverted];
     let rest = [next_message, dropped_reported, recovered, checksum];

@@ -1,0 +1,217 @@
+//! A logger that is closed gives back what it has: descriptors, its ring, the thread of its folder. What was logged before is in
+//! the file, what is logged later is nowhere, and threads that are in the middle of a call are none the worse for it.
+
+use lastwords::{Builder, Error, Flusher, Format, Level, Log, Memory};
+use lastwords_tests::actor::{run, tool};
+use lastwords_tests::descriptors::of_process_within;
+use lastwords_tests::logs::{crash_files, missing, read};
+use lastwords_tests::scratch::Scratch;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Barrier, Mutex, PoisonError};
+
+const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
+const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
+/// They count the threads of this process.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn builder(folder: &Path) -> Builder {
+    lastwords::builder("worker").dir(folder).slots_per_lane(256)
+}
+
+/// What this process has of a folder.
+fn had_of(folder: &Path) -> Vec<String> {
+    let descriptors = of_process_within(std::process::id(), folder).into_iter().map(|path| path.display().to_string());
+    let maps = fs::read_to_string("/proc/self/maps").expect("readable");
+    let mapped = maps.lines().filter(|line| line.contains(&*folder.to_string_lossy())).map(str::to_owned);
+    descriptors.chain(mapped).collect()
+}
+
+/// Rings and what belongs to them.
+fn ring_files(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder.join("rings")).expect("there").flatten();
+    let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("worker-") || name.starts_with("other-")).collect()
+}
+
+fn threads_of_ours() -> usize {
+    let tasks = fs::read_dir("/proc/self/task").expect("readable").flatten();
+    let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+    tasks.map(name).filter(|name| name.starts_with("lastwords")).count()
+}
+
+fn log_lines(log: Log, from: u64, to: u64) {
+    (from..to).for_each(|n| lastwords::info!(logger: log, "line {n}"));
+}
+
+#[test]
+fn a_closed_logger_gives_back_descriptors_ring_and_thread() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    for memory in [Memory::File, Memory::Shared] {
+        let folder = Scratch::new("closed");
+        let log = builder(folder.path()).memory(memory).open().expect("opened");
+        let long = "x".repeat(100_000);
+        lastwords::info!(logger: log, "{long}");
+        log_lines(log, 0, 5000);
+        std::thread::scope(|scope| _ = scope.spawn(|| log_lines(log, 5000, 6000)));
+        assert!(!had_of(folder.path()).is_empty() && threads_of_ours() > 0);
+        log.close().expect("drained");
+        assert_eq!(missing(&read(folder.path(), "worker"), "line ", 6000), 0, "{memory:?}");
+        assert_eq!(had_of(folder.path()), Vec::<String>::new(), "{memory:?}");
+        assert_eq!(ring_files(folder.path()), Vec::<String>::new(), "{memory:?}");
+        assert_eq!(threads_of_ours(), 0, "{memory:?}");
+        // Whatever is done with it now does nothing.
+        assert!(log.is_closed());
+        lastwords::info!(logger: log, "too late");
+        log.record_bytes(Level::ERROR, "x", b"too late");
+        log.name_level(Level::INFO, "LATE");
+        log.close().expect("closed already");
+        log.flush().expect("nothing to wait for");
+        log.set_log("debug").expect("nothing to change");
+        assert!(log.folder().is_none() && log.attachment().is_err());
+        // Another one of the same role and folder, with other settings.
+        let again = builder(folder.path()).memory(memory).format(Format::Json).open().expect("opened again");
+        lastwords::info!(logger: log, "too late");
+        lastwords::info!(logger: again, "line {}", 6000);
+        again.close().expect("drained");
+        assert!(fs::read_to_string(folder.path().join("worker.jsonl")).expect("there").contains("line 6000"));
+        assert!(read(folder.path(), "worker").iter().all(|line| !line.message.contains("too late")));
+        assert_eq!((had_of(folder.path()), threads_of_ours()), (Vec::new(), 0), "{memory:?}");
+        assert!(crash_files(folder.path()).is_empty());
+    }
+}
+
+#[test]
+fn more_loggers_one_after_the_other_than_a_process_may_have_at_a_time() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = Scratch::new("many");
+    let first = builder(&folder.path().join("kept")).open().expect("opened");
+    for n in 0..600_u32 {
+        let own = folder.path().join(n.to_string());
+        let log = builder(&own).open().expect("opened");
+        lastwords::info!(logger: log, "job {n}");
+        log.close().expect("drained");
+        assert!(fs::read_to_string(own.join("worker.log")).expect("there").contains(&format!("job {n}")));
+        lastwords::info!(logger: first, "line {n}");
+    }
+    assert_eq!(threads_of_ours(), 1);
+    first.close().expect("drained");
+    assert_eq!(missing(&read(&folder.path().join("kept"), "worker"), "line ", 600), 0);
+    assert_eq!(had_of(folder.path()), Vec::<String>::new());
+}
+
+#[test]
+fn threads_that_log_while_it_is_closed_lose_nothing_that_was_logged_before() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    const THREADS: u64 = 6;
+    for round in 0..40 {
+        let folder = Scratch::new("in-flight");
+        // Fewer lanes than threads, so that overflow lanes are in use, and full ones.
+        let log = builder(folder.path()).slots_per_lane(64).lanes(4).open().expect("opened");
+        let (stop, begun) = (AtomicBool::new(false), Barrier::new(THREADS as usize + 1));
+        let before: Vec<AtomicU64> = (0..THREADS).map(|_| AtomicU64::new(0)).collect();
+        std::thread::scope(|scope| {
+            for (thread, count) in before.iter().enumerate() {
+                let (stop, begun) = (&stop, &begun);
+                scope.spawn(move || {
+                    for n in 0.. {
+                        lastwords::info!(logger: log, "thread {thread} line {n}");
+                        if !log.is_closed() {
+                            count.store(n + 1, Ordering::SeqCst);
+                        } else if stop.load(Ordering::Relaxed) {
+                            break;
+                        }
+                        if n == 0 {
+                            begun.wait();
+                        }
+                    }
+                });
+            }
+            begun.wait();
+            std::thread::sleep(std::time::Duration::from_millis(round % 5));
+            log.close().expect("drained");
+            stop.store(true, Ordering::Relaxed);
+        });
+        let lines = read(folder.path(), "worker");
+        for (thread, count) in before.iter().enumerate() {
+            let prefix = format!("thread {thread} line ");
+            let found: Vec<u64> =
+                lines.iter().filter_map(|line| line.message.strip_prefix(&*prefix)?.parse().ok()).collect();
+            assert!(
+                found.iter().copied().eq(0..found.len() as u64),
+                "round {round}, thread {thread}: a gap, or out of order"
+            );
+            assert!(
+                found.len() as u64 >= count.load(Ordering::SeqCst),
+                "round {round}, thread {thread}: {} of {count:?}",
+                found.len()
+            );
+        }
+        assert_eq!((had_of(folder.path()), ring_files(folder.path())), (Vec::new(), Vec::new()), "round {round}");
+        assert!(crash_files(folder.path()).is_empty());
+    }
+}
+
+#[test]
+fn the_last_of_several_closes_and_other_roles_of_the_folder_go_on() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = Scratch::new("shared");
+    let other = lastwords::builder("other").dir(folder.path()).open().expect("opened");
+    let (one, two) = (builder(folder.path()).open().expect("opened"), builder(folder.path()).open().expect("found"));
+    assert!(
+        matches!(builder(folder.path()).rotate_keep(1).open(), Err(Error::Setting { .. })),
+        "it has other settings"
+    );
+    one.close().expect("nothing to wait for");
+    lastwords::info!(logger: two, "line 0");
+    lastwords::info!(logger: one, "line 1");
+    two.close().expect("drained");
+    assert!(one.is_closed() && !other.is_closed());
+    lastwords::info!(logger: other, "goes on");
+    other.flush().expect("a thread is still there");
+    assert_eq!((read(folder.path(), "worker").len(), threads_of_ours()), (2, 1));
+    other.close().expect("drained");
+    assert_eq!((read(folder.path(), "other").len(), threads_of_ours()), (1, 0));
+    assert_eq!(had_of(folder.path()), Vec::<String>::new());
+}
+
+#[test]
+fn without_a_flusher_the_ring_waits_for_one_and_is_no_alarm() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    for memory in [Memory::File, Memory::Shared] {
+        let folder = Scratch::new("nobody");
+        let log = builder(folder.path()).memory(memory).flusher(Flusher::Never).open().expect("opened");
+        log_lines(log, 0, 100);
+        assert!(matches!(log.close(), Err(Error::FlushTimeout { .. })));
+        assert_eq!(had_of(folder.path()), Vec::<String>::new());
+        assert_eq!(ring_files(folder.path()).len(), 1);
+        let flushed = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
+        assert_eq!(flushed.status.code(), Some(0), "{flushed:?}");
+        let lines = read(folder.path(), "worker");
+        assert_eq!((missing(&lines, "line ", 100), lines.len()), (0, 100));
+        assert!(ring_files(folder.path()).is_empty() && crash_files(folder.path()).is_empty());
+    }
+}
+
+#[test]
+fn a_forked_child_closes_its_own_and_the_parents_goes_on() {
+    for script in [
+        // One that has logged, one that has not.
+        &["log:10", "close", "in-child", "log:5", "close-own", "log:5"][..],
+        &["log:10", "flush", "close", "in-child", "close-own", "log:5"],
+    ] {
+        let folder = Scratch::new("child");
+        let (pid, status) = run(ACTOR, "worker", folder.path(), script);
+        assert!(status.success());
+        // The parent leaves by _exit, so that its ring stays; the child's is gone.
+        let rings = ring_files(folder.path());
+        assert!(rings.iter().all(|name| name.starts_with(&format!("worker-{pid}-"))), "{script:?}: {rings:?}");
+        let flushed = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
+        assert_eq!(flushed.status.code(), Some(0), "{flushed:?}");
+        let lines = read(folder.path(), "worker");
+        let expected = if script.contains(&"flush") { 10 } else { 15 };
+        assert_eq!((lines.len(), missing(&lines, "line ", expected)), (expected, 0), "{script:?}: {lines:?}");
+        assert!(ring_files(folder.path()).is_empty() && crash_files(folder.path()).is_empty());
+    }
+}
