@@ -190,6 +190,12 @@ impl Log {
         self.cell.close()
     }
 
+    /// Takes one `open` back without closing anything: the logger stays open, and the last close of those who have opened it
+    /// counts. For front ends in other languages, whose objects may end without having been closed.
+    pub fn forget(self) {
+        self.cell.forget();
+    }
+
     /// Whether it was closed.
     #[must_use]
     pub fn is_closed(self) -> bool {

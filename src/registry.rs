@@ -158,6 +158,11 @@ impl LoggerCell {
         self.origin().is_none()
     }
 
+    /// Takes one of those off who opened it.
+    pub(crate) fn forget(&'static self) {
+        let _ = self.users.fetch_update(Ordering::AcqRel, Ordering::Acquire, |users| users.checked_sub(1));
+    }
+
     /// Closes it for one of those who opened it. The last one gives everything back, and from then on the cell is without use.
     pub(crate) fn close(&'static self) -> Result<()> {
         let (origin, logger) = {

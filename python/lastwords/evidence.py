@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import traceback
+import weakref
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -24,18 +25,30 @@ if TYPE_CHECKING:
 
 _Error = tuple[type[BaseException], BaseException, TracebackType | None]
 
-#: Where exceptions are recorded: the handler whose ring was opened last.
-_handler: RingHandler | None = None
 _installed = False
+#: All handlers, the one that was opened last at the end, those that were closed at the beginning.
+_known: list[weakref.ref[RingHandler]] = []
+#: The interpreter ends.
+_ending = False
+#: The file that ``faulthandler`` was given here, and the handler beside whose ring it is.
 _attached: Any = None
+_attached_by: weakref.ref[RingHandler] | None = None
+#: Whether ``faulthandler`` was enabled last here, and not by somebody else.
+_ours = False
+
+
+def is_ending() -> bool:
+    """Whether the interpreter ends."""
+    return _ending
 
 
 def install(handler: RingHandler) -> None:
     """Has what this process may die of recorded by this handler."""
-    global _handler, _installed
-    _handler = handler
+    global _installed
+    _known[:] = [known for known in _known if known() not in (None, handler)] + [weakref.ref(handler)]
     if not _installed:
         _installed = True
+        _watch_end()
         _watch_exceptions()
         _watch_asyncio()
         _watch_forks()
@@ -51,14 +64,15 @@ def attach(handler: RingHandler) -> None:
 
     Where somebody else has enabled ``faulthandler``, that stays as it is.
     """
-    global _attached
-    if handler.ring is None or (faulthandler.is_enabled() and _attached is None):
+    global _attached, _attached_by
+    if handler.ring is None or (faulthandler.is_enabled() and not _ours):
         # It may have been enabled between the ring and this.
         _native.sigbus_guard_first()
         return
     try:
         earlier, _attached = _attached, os.fdopen(handler.ring.attachment(), "ab", buffering=0)
-        faulthandler.enable(file=_attached, all_threads=True)
+        _attached_by = weakref.ref(handler)
+        _enable(_attached)
     except (OSError, RuntimeError, ValueError) as error:
         print(f"lastwords: no tracebacks of fatal signals: {error}", file=sys.stderr)
     else:
@@ -66,15 +80,69 @@ def attach(handler: RingHandler) -> None:
             earlier.close()
 
 
+def leave(handler: RingHandler) -> None:
+    """Has nothing more recorded by this handler, whose ring is about to be closed."""
+    global _attached, _attached_by, _ours
+    _known[:] = [weakref.ref(handler)] + [known for known in _known if known() not in (None, handler)]
+    others = [known for known in (reference() for reference in _known) if known is not None and known.ring is not None]
+    if _attached is None or _attached_by is None or _attached_by() not in (None, handler):
+        return
+    made_here = [known for known in others if known.is_of_this_process()]
+    if made_here:
+        attach(made_here[-1])
+        return
+    if _ours and others and sys.__stderr__ is not None:
+        # Those of the process that this one was forked from; the first record of one has it attached again.
+        with contextlib.suppress(OSError, ValueError):
+            _enable(sys.__stderr__)
+    elif _ours:
+        faulthandler.disable()
+        _ours = False
+    _attached.close()
+    _attached = _attached_by = None
+
+
+def _enable(file: Any) -> None:
+    global _ours
+    faulthandler.enable(file=file, all_threads=True)
+    _ours = True
+
+
 def record(message: str, error: _Error, thread: str | None = None) -> None:
     """Records an exception that nobody caught."""
-    handler = _handler
+    handler = _recorder()
     if handler is None:
         return
     made = logging.LogRecord(handler.role, logging.CRITICAL, "", 0, message, (), error)
     if thread is not None:
         made.threadName = thread
     handler.handle(made)
+
+
+def _recorder() -> RingHandler | None:
+    """Where exceptions are recorded: the handler whose ring was opened last, as long as somebody has it."""
+    for reference in reversed(_known):
+        handler = reference()
+        if handler is not None and (handler.ring is not None or _is_in_use(handler)):
+            return handler
+    return None
+
+
+def _is_in_use(handler: RingHandler) -> bool:
+    """Whether a logger has the handler. One that was closed opens its ring again then, else it is done with."""
+    loggers = [logging.root, *logging.root.manager.loggerDict.values()]
+    return any(handler in getattr(logger, "handlers", ()) for logger in loggers)
+
+
+def _watch_end() -> None:
+    """Has nothing closed before its time at the end: ``logging`` closes all handlers, and a crash may be yet to come."""
+
+    def ends() -> None:
+        global _ending
+        _ending = True
+
+    # Later than that of logging, and so called earlier.
+    atexit.register(ends)
 
 
 def _watch_exceptions() -> None:
@@ -127,7 +195,8 @@ class _AsyncioHandler(logging.Handler):
         if logger.propagate:
             others += logging.root.handlers
         if found.exc_info and found.exc_info[0] is not None:
-            if any(handler is _handler for handler in others):
+            recorder = _recorder()
+            if any(handler is recorder for handler in others):
                 # It comes there in a moment, once.
                 found.levelno, found.levelname = logging.CRITICAL, logging.getLevelName(logging.CRITICAL)
             else:
@@ -154,10 +223,10 @@ def _watch_forks() -> None:
 
 def _after_fork_in_child() -> None:
     _native.after_fork_in_child()
-    if _attached is not None and faulthandler.is_enabled() and sys.__stderr__ is not None:
+    if _ours and faulthandler.is_enabled() and sys.__stderr__ is not None:
         # The file is the parent's. This process has its own from its first record on.
         with contextlib.suppress(OSError, ValueError):
-            faulthandler.enable(file=sys.__stderr__, all_threads=True)
+            _enable(sys.__stderr__)
 
 
 def _watch_exit() -> None:
@@ -170,8 +239,9 @@ def _watch_exit() -> None:
     @functools.wraps(exit_at_once)
     def _exit(status: int) -> NoReturn:
         _native.close()
-        if _handler is not None and _multiprocessing_parent() is not None:
-            _handler.flush()
+        handler = _recorder() if _multiprocessing_parent() is not None else None
+        if handler is not None:
+            handler.flush()
             _native.Console().flush()
         exit_at_once(status)
 
@@ -247,7 +317,9 @@ def _watch_faulthandler() -> None:
 
     @functools.wraps(enable)
     def watched(*arguments: Any, **keywords: Any) -> None:
+        global _ours
         enable(*arguments, **keywords)
+        _ours = False
         _native.sigbus_guard_first()
 
     faulthandler.enable = watched

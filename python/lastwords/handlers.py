@@ -93,15 +93,27 @@ class RingHandler(_Handler):
         self._kept: list[tuple[Any, ...]] | None = None
         self._unusable = False
         self._names: dict[int, str] = {}
+        #: Role and settings that its ring was opened with. None as long as it was not.
+        self._place: tuple[str, dict[str, str]] | None = None
+        #: Whether the ring is that of another handler, which closes it.
+        self._borrows = False
+        self._pid = 0
         self._owner: Callable[[], logging.Logger | None] = lambda: None
 
     def open(self, log_dir: str | os.PathLike[str] | None = None, settings: dict[str, Any] | None = None) -> None:
         """Opens the ring in this folder, or finds it."""
+        self._open(self.role, self._given(log_dir, settings))
+
+    @staticmethod
+    def _given(log_dir: str | os.PathLike[str] | None, settings: dict[str, Any] | None) -> dict[str, str]:
         given = {name: _text(name, value) for name, value in (settings or {}).items() if value is not None}
         if not os.environ.keys() & {"LASTWORDS_APP", "LASTWORDS_CONFIG"}:
             given.setdefault("app", app_name())
         if log_dir is not None:
             given["dir"] = os.fsdecode(log_dir)
+        return given
+
+    def _open(self, role: str, given: dict[str, str]) -> Ring:
         this = weakref.ref(self)
 
         def changed() -> None:
@@ -111,19 +123,66 @@ class RingHandler(_Handler):
 
         with logging._lock:  # type: ignore[attr-defined]
             # A process has one ring for a role and folder: two threads that look at once would make two.
-            self.ring = Ring(self.role, given, changed)
-        self._pid = os.getpid()
-        self._names = _names.setdefault((self.role, self.folder), dict(_STANDARD))
+            ring = self.ring = Ring(role, given, changed)
+        self._borrows, self._pid = False, os.getpid()
+        # Wherever the environment and the working folder lead by the time at which it is opened again.
+        self._place = role, {**given, "dir": os.fsdecode(ring.folder or given.get("dir", ""))}
+        self._names = _names.setdefault((role, self.folder), dict(_STANDARD))
         for level in list(logging._levelToName):
-            self._name_level(self.ring, level)
+            self._name_level(ring, level)
         self.fast = self._kept is None and self._way_is_ours(RingHandler)
         evidence.install(self)
         evidence.attach(self)
+        return ring
+
+    def _open_again(self) -> Ring | None:
+        """Opens the ring of a handler that was closed, and to which a record has come all the same."""
+        if self._place is None:
+            return self.open_early()
+        role, given = self._place
+        try:
+            return self._open(role, given)
+        except ValueError:
+            # Somebody has opened it meanwhile, with other settings.
+            return self._open(role, {name: given[name] for name in ("app", "dir", "rings") if name in given})
+
+    def close(self) -> None:
+        """Gives back what the handler has: with the last handler of a role and folder descriptors and ring, with the last of a
+        folder the thread that flushes. What was logged before is in its file then, within 2 s.
+
+        A record that comes later opens all of it again, as it does with ``logging.FileHandler``. At the end of the process
+        nothing is given back before its time, so that a crash until then is told as ever.
+        """
+        self.acquire()
+        try:
+            ring = self.ring
+            if ring is not None and not evidence.is_ending():
+                self.ring = None
+                evidence.leave(self)
+                if not self._borrows:
+                    _names.pop((self._place[0], self.folder) if self._place else ("", None), None)
+                    # What nobody flushes is safe in the ring.
+                    with contextlib.suppress(OSError, RuntimeError):
+                        ring.close()
+        finally:
+            self.release()
+        super().close()
 
     @property
     def folder(self) -> Path | None:
         """Where the log files are; None before the first record of a logger that was not set up."""
-        return None if self.ring is None else self.ring.folder
+        if self.ring is not None and self.ring.folder is not None:
+            return self.ring.folder
+        if self._place is None:
+            return None
+        # Its import takes longer than most programs would wait for, and those whose handlers are open have it.
+        from pathlib import Path
+
+        return Path(self._place[1]["dir"])
+
+    def is_of_this_process(self) -> bool:
+        """Whether this process has logged to its ring, or made it, and not just the one that it was forked from."""
+        return self._pid == os.getpid()
 
     def owned_by(self, logger: logging.Logger) -> None:
         """Has the levels of this logger follow what is set from outside."""
@@ -146,14 +205,19 @@ class RingHandler(_Handler):
             line = (record.levelno, str(record.name), str(record.pathname), record.lineno or 0, text, fields)
             if self._kept is not None:
                 self._keep(record.created, line)
-            ring = self.ring or self.open_early()
+            ring = self.ring or self._open_again()
             if ring is not None:
                 thread = record.threadName
                 if relayed is not None:
                     # That is a thread of another time or process; the one that hands it on keeps its own name.
                     thread = threading.current_thread().name
                 self._name_level(ring, record.levelno)
-                if ring.append(*line, thread, relayed, exception_at):
+                done = ring.append(*line, thread, relayed, exception_at)
+                if done is None:
+                    # Another handler has closed it, or another thread this one.
+                    ring = self._open_again()
+                    done = ring is not None and ring.append(*line, thread, relayed, exception_at)
+                if done:
                     self._ring_changed()
         except RecursionError:
             raise
@@ -200,11 +264,15 @@ class RingHandler(_Handler):
         import datetime  # Not where most programs would wait for it: at the import.
 
         kept, self._kept = self._kept, None
-        if self.ring is None or (self.role, self.folder) != (place.role, place.folder):
+        if self._place is None or (self.role, self.folder) != (place.role, place.folder):
             for created, (level, name, file, line, text, fields) in kept or ():
                 logged = datetime.datetime.fromtimestamp(created).astimezone().isoformat(timespec="milliseconds")
                 place.ring.append(level, name, file, line, text, {**(fields or {}), "logged": logged})
-        self.ring, self._names = place.ring, place._names
+        earlier, borrowed = self.ring, self._borrows
+        self.ring, self._names, self._place, self._borrows = place.ring, place._names, place._place, True
+        if earlier is not None and not borrowed:
+            with contextlib.suppress(OSError, RuntimeError):
+                earlier.close()
         self.fast = self._way_is_ours(RingHandler)
 
     def _keep(self, created: float, line: tuple[Any, ...]) -> None:
@@ -243,7 +311,9 @@ class RingHandler(_Handler):
 
     def _ring_changed(self) -> None:
         """Called after a record that was the first of a forked child, or the first after a change from outside."""
-        assert self.ring is not None
+        if self.ring is None:
+            # Closed meanwhile.
+            return
         if os.getpid() == self._pid:
             self.apply_levels(self.ring.levels)
             return
@@ -314,6 +384,12 @@ class ConsoleHandler(_Handler, logging.StreamHandler):  # type: ignore[type-arg]
             raise
         except Exception:
             self.handleError(record)
+
+    def close(self) -> None:
+        """Ends the thread that writes, when it has written what waits. A later line starts it again."""
+        if self.console is not None and not evidence.is_ending():
+            self.console.rest()
+        super().close()
 
     def flush(self) -> None:
         """Waits until all lines are written, at most 0.3 s."""

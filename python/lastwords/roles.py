@@ -203,6 +203,7 @@ def _leave_files() -> None:
     """Has loggers whose process was not told what it is log to the console alone, as the process does."""
     for handler in _assumed:
         logging.getLogger(handler.role).removeHandler(handler)
+        handler.close()
     _assumed.clear()
 
 

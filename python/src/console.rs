@@ -110,6 +110,16 @@ impl Console {
         Ok(String::from_utf8_lossy(&out).into_owned())
     }
 
+    /// Ends the thread that writes, after the lines that it can write soon. A later line starts it again.
+    fn rest(&self, py: Python<'_>) {
+        let shared = current();
+        py.detach(|| {
+            shared.flush();
+            pause(&shared);
+            resume();
+        });
+    }
+
     /// Waits until all lines are written, not for long.
     fn flush(&self, py: Python<'_>) {
         let shared = current();

@@ -185,7 +185,7 @@ impl<'py> Message<'_, 'py> {
         let name = own.get_item(intern!(py, "name"))?;
         let Some(Ok(name)) = name.as_ref().map(|name| name.cast_exact::<PyString>()) else { return Ok(Step::Standard) };
         let (said, name) = (text.readable()?, readable(name)?);
-        let mut next = Step::Done;
+        let (mut next, mut any) = (Step::Done, false);
         for sink in reached.sinks.into_iter().flatten() {
             match sink {
                 Sink::Ring(ring) => {
@@ -193,6 +193,9 @@ impl<'py> Message<'_, 'py> {
                     let place = (place.file.as_str(), place.line);
                     match ring.get().put(py, self.level, &name, place, said.as_bytes(), fine) {
                         Put::Done => {}
+                        // Its handler opens another one. What the first of two rings has is not said to it again.
+                        Put::Closed if !any => return Ok(Step::Standard),
+                        Put::Closed => {}
                         Put::Changed => next = Step::finish_with(ring.get().changed(py), PyTuple::empty(py), None),
                         // Nothing is recorded yet: rings come before consoles, and a logger with two is in the same thread.
                         Put::Unnamed => {
@@ -200,6 +203,7 @@ impl<'py> Message<'_, 'py> {
                             return Ok(Step::ask(namer.bind(py).clone(), PyTuple::empty(py)));
                         }
                     }
+                    any = true;
                 }
                 Sink::Console(console) => console.get().add(self.level, &said, None),
             }

@@ -15,7 +15,7 @@ use std::iter;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::IntoRawFd;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 /// The finest level that any ring of this process records although no log file shows it. Calls of levels that are disabled
 /// are done after one look at it.
@@ -35,6 +35,7 @@ pub(crate) struct Ring {
     /// What [`Log::state`] was when `changed` was called last.
     state: AtomicU64,
     changed: Py<PyAny>,
+    closed: AtomicBool,
 }
 
 #[pymethods]
@@ -49,13 +50,13 @@ impl Ring {
         };
         let open = || open().inspect(|log: &Log| _ = log.create_files());
         let log = py.detach(open).map_err(|error| exception(&error))?;
-        let ring = Ring { log, places: log.format() != Format::Text, state: AtomicU64::new(log.state()), changed };
+        let ring = Ring { log, places: log.format() != Format::Text, state: AtomicU64::new(log.state()), changed, closed: AtomicBool::new(false) };
         ring.note_record_level();
         Ok(ring)
     }
 
     /// Records text with fields, whose values are numbers, truth values, text, or bytes that are JSON. True if `changed` is to
-    /// be called. `relayed` is when (in nanoseconds since 1970), by which process and with which name of its level a record
+    /// be called, None if the ring was closed and nothing is recorded. `relayed` is when (in nanoseconds since 1970), by which process and with which name of its level a record
     /// was made that was handed on; `exception_at` is where in the text, in bytes, an exception begins.
     #[pyo3(signature = (level, target, file, line, text, fields = None, thread = None, relayed = None, exception_at = None))]
     #[expect(clippy::too_many_arguments, reason = "they are what a LogRecord holds")]
@@ -71,7 +72,7 @@ impl Ring {
         thread: Option<&Bound<'_, PyString>>,
         relayed: Option<(u64, u32, Option<String>)>,
         exception_at: Option<u32>,
-    ) -> PyResult<bool> {
+    ) -> PyResult<Option<bool>> {
         if let Some(thread) = thread {
             name_thread(thread)?;
         }
@@ -91,12 +92,28 @@ impl Ring {
         let (level, destination) = (level_of(level), Destination::Write);
         let (target, text) = (&*target, text.as_bytes());
         let event = Event { level, destination, target, file, line, text, fields: &fields, relayed, exception_at };
-        Ok(matches!(self.put_event(py, &event), Put::Changed))
+        let put = self.put_event(py, &event);
+        Ok((!matches!(put, Put::Closed)).then_some(matches!(put, Put::Changed)))
     }
 
     /// Waits until all that was recorded before is in the log file.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| self.log.flush()).map_err(|error| exception(&error))
+    }
+
+    /// Closes it for the handler that it was made for. Where no other handler of this process has the ring, it is drained and
+    /// removed, within 2 s. What is not in the log file by then is safe all the same.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        py.detach(|| self.log.close()).map_err(|error| exception(&error))
+    }
+
+    /// Whether the process's ring of this role and folder was closed, by whomever.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.is_closed()
     }
 
     /// Gives a level a name, which its lines then show.
@@ -140,6 +157,15 @@ impl Ring {
     }
 }
 
+impl Drop for Ring {
+    /// One that nobody has closed stays in the process, and keeps nobody else from closing it.
+    fn drop(&mut self) {
+        if !self.closed.load(Ordering::Acquire) {
+            self.log.forget();
+        }
+    }
+}
+
 impl Ring {
     /// Records text alone, see [`Ring::put_event`].
     pub(crate) fn put(
@@ -162,17 +188,25 @@ impl Ring {
     /// Records, unless the thread has yet to be named. Waits without the GIL, if at all.
     fn put_event(&self, py: Python<'_>, event: &Event<'_>) -> Put {
         if !self.log.try_record(event) {
+            if self.is_closed() {
+                return Put::Closed;
+            }
             if !NAMED.get() {
                 return Put::Unnamed;
             }
             NoCollection::detach(py, || self.log.record(event));
         }
         let state = self.log.state();
-        if self.state.swap(state, Ordering::Relaxed) == state {
+        if self.state.swap(state, Ordering::Relaxed) == state || self.is_closed() {
             return Put::Done;
         }
         self.note_record_level();
         Put::Changed
+    }
+
+    /// Nobody writes to it any more. One of two handlers of a ring that is closed for itself has let go of it already.
+    fn is_closed(&self) -> bool {
+        self.log.is_closed()
     }
 
     /// What is to be called when the ring or its filter has changed.
@@ -239,6 +273,8 @@ pub(crate) enum Put {
     Done,
     /// So it is, and the process has a new ring, or another filter.
     Changed,
+    /// It is not: the ring was closed.
+    Closed,
     /// It is not: the thread's first record would make it known without its name.
     Unnamed,
 }

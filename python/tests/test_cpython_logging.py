@@ -115,7 +115,7 @@ LEFT_OUT = {
 #: What stands before a record's text in a log file, with the pid.
 _HEAD = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \[(\d+)\] \[[^\]]*\] ", re.MULTILINE)
 
-#: The log folder of the whole run. A ring lives as long as its process, so cases share two of them.
+#: The log folder of the whole run. Cases share two rings, as long as none of them closes all handlers.
 folder: Path
 
 
@@ -124,8 +124,10 @@ def _log_folder(tmp_path_factory):
     """Makes the rings before a case sets up ``logging``: what our package does at its first ring is to outlast the case."""
     global folder
     folder = tmp_path_factory.mktemp("cpython")
-    lastwords.RingHandler("formatted", folder)
-    lastwords.RingHandler("short", folder, format="json")
+    handlers = [lastwords.RingHandler("formatted", folder), lastwords.RingHandler("short", folder, format="json")]
+    yield
+    for handler in handlers:
+        handler.close()
 
 
 class LogFile:
@@ -218,7 +220,7 @@ class InPlaceShort(InPlace):
         super().setUp()
 
     def make_handler(self) -> tuple[logging.Handler, LogFile]:
-        handler = lastwords.RingHandler("short", folder)
+        handler = lastwords.RingHandler("short", folder, format="json")
         return handler, JsonLines(handler, folder / "short.jsonl", self.log_format)
 
 
