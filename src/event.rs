@@ -6,10 +6,14 @@
 
 use crate::checksum::checksum;
 use crate::filter::Destination;
+#[cfg(feature = "flusher")]
+use crate::flush::fields::compose;
 use crate::level::Level;
 use crate::log::Log;
 use crate::logger::Logger;
 pub use crate::record::Relayed;
+#[cfg(feature = "flusher")]
+use crate::record::Record;
 use crate::record::{BodyWriter, extra_kind};
 use crate::remembered::Remembered;
 use crate::site::add_place;
@@ -105,6 +109,18 @@ impl Log {
 }
 
 impl Event<'_> {
+    /// Text and fields as a line of the log file shows them, for a front end that shows them elsewhere as well: fields stand
+    /// behind the first line. Nothing is escaped yet.
+    #[cfg(feature = "flusher")]
+    #[must_use]
+    pub fn shown(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        // With a call site, so that the place is none of it.
+        let encoding = self.write(&mut body, 1, usize::MAX);
+        let (level, body) = (self.level, body.as_slice());
+        compose(&Record { first: 0, last: 0, clock: 0, message: 0, thread: 0, call_site: 1, level, encoding, body })
+    }
+
     /// Whether nothing but text is recorded with its call site.
     #[inline]
     fn is_text_alone(&self) -> bool {

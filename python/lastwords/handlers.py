@@ -196,9 +196,9 @@ class RingHandler(_Handler):
             text = self.format(record)
             fields, exception_at = None, None
             if self.formatter is None:
-                if len(record.__dict__) > _PLAIN:
-                    fields = {str(name): field(value) for name, value in record.__dict__.items() if name not in _OWN}
-                if record.exc_text and len(text) > len(record.message):
+                fields = _fields(record)
+                # loguru has a line's end there, and the exception in the message.
+                if record.exc_text and record.exc_text.strip() and len(text) > len(record.message):
                     # A message that ends with a newline has it from the formatter already.
                     between = not record.message.endswith("\n")
                     exception_at = len(record.message.encode("utf-8", "backslashreplace")) + between
@@ -328,7 +328,7 @@ class RingHandler(_Handler):
 
 
 class ConsoleHandler(_Handler, logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes records to standard error: ``[05:55:47] [4157] [INFO] text``, with colours on a terminal.
+    """Writes records to standard error: ``[05:55:47] [4157] [INFO] text key=value``, with colours on a terminal.
 
     A thread of its own writes. Where nobody reads the pipe, lines wait, up to 10,000 of them; further ones are counted, and
     the next that gets through says how many are missing. No log call ever waits.
@@ -369,6 +369,9 @@ class ConsoleHandler(_Handler, logging.StreamHandler):  # type: ignore[type-arg]
         try:
             text = self.format(record)
             assert self.console is not None
+            fields = _fields(record) if self.formatter is None else None
+            if fields:
+                text = self.console.shown(text, fields)
             name: str | None = logging.getLevelName(record.levelno)
             name = None if _STANDARD.get(record.levelno) == name else name
             stream = self._other_stream()
@@ -400,6 +403,13 @@ class ConsoleHandler(_Handler, logging.StreamHandler):  # type: ignore[type-arg]
                 stream.flush()
         if self.console is not None:
             self.console.flush()
+
+
+def _fields(record: logging.LogRecord) -> dict[str, bool | int | float | str | bytes] | None:
+    """What ``extra`` has given a record, and what a program's own factory has."""
+    if len(record.__dict__) <= _PLAIN:
+        return None
+    return {str(name): field(value) for name, value in record.__dict__.items() if name not in _OWN}
 
 
 def _name_thread() -> None:

@@ -3,14 +3,14 @@
 //! No log call ever writes. Where nobody reads the pipe, so many lines wait, further ones are counted, and the next line that
 //! gets through says how many are missing.
 
-use crate::ring::{level_of, readable};
+use crate::ring::{level_of, readable, shown};
 use lastwords::clock::realtime_ns;
 use lastwords::flush::render;
 use lastwords::flush::stamp::Stamp;
 use lastwords::flush::stderr::{self, Stderr};
 use lastwords::zone::Zone;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -97,6 +97,12 @@ impl Console {
     fn push(&self, level: i64, text: &Bound<'_, PyString>, name: Option<&str>) -> PyResult<()> {
         self.add(level, &readable(text)?, name);
         Ok(())
+    }
+
+    /// A message with what `extra` holds, as it stands in the log file.
+    #[staticmethod]
+    fn shown(text: &Bound<'_, PyString>, fields: &Bound<'_, PyDict>) -> PyResult<String> {
+        shown(text, fields)
     }
 
     /// The line that `push` has written, for another stream: without colours.

@@ -77,8 +77,7 @@ impl Ring {
             name_thread(thread)?;
         }
         let (target, file, text) = (readable(target)?, readable(file)?, readable(text)?);
-        let taken = fields.map(|fields| fields.iter().map(|(name, value)| Field::take(&name, &value)).collect::<PyResult<Vec<_>>>());
-        let taken = taken.transpose()?.unwrap_or_default();
+        let taken = fields.map(Field::take_all).transpose()?.unwrap_or_default();
         let fields: Vec<_> = taken.iter().map(Field::borrow).collect();
         let place = if self.places { (&*file, line) } else { ("", 0) };
         // A thread that nobody has named is one without a name.
@@ -312,7 +311,20 @@ enum Taken {
     Json(String),
 }
 
+/// A message with its fields, as the log file shows them.
+pub(crate) fn shown(text: &Bound<'_, PyString>, fields: &Bound<'_, PyDict>) -> PyResult<String> {
+    let (text, taken) = (readable(text)?, Field::take_all(fields)?);
+    let fields: Vec<_> = taken.iter().map(Field::borrow).collect();
+    let (level, destination, text) = (Level::INFO, Destination::Write, text.as_bytes());
+    let event = Event { level, destination, target: "", file: "", line: 0, text, fields: &fields, relayed: None, exception_at: None };
+    Ok(String::from_utf8_lossy(&event.shown()).into_owned())
+}
+
 impl Field {
+    fn take_all(fields: &Bound<'_, PyDict>) -> PyResult<Vec<Field>> {
+        fields.iter().map(|(name, value)| Field::take(&name, &value)).collect()
+    }
+
     /// Of exact types alone, so that no code in Python runs here.
     fn take(name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<Field> {
         let number = || -> Option<Taken> {

@@ -75,6 +75,93 @@ def test_gunicorn(logs: Logs, tmp_path: Path, preload: list[str]) -> None:
     assert not logs.crash_files()
 
 
+GUNICORN_CONF = """
+accesslog = "-"
+logconfig_dict = {
+    "disable_existing_loggers": False,
+    "handlers": {"ring": {"class": "lastwords.RingHandler", "role": "web", "log_dir": LOGS}},
+    "root": {"level": "INFO", "handlers": ["ring"]},
+    "loggers": {
+        "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
+        "gunicorn.access": {"level": "INFO", "handlers": [], "propagate": True},
+    },
+}
+"""
+PLAIN_APP = """
+import logging
+def app(environ, start_response):
+    logging.getLogger("shop").info("asked for %s", environ["PATH_INFO"])
+    start_response("200 OK", [])
+    return [b"ok"]
+"""
+
+
+def test_gunicorns_own_loggers_land_in_the_role(logs: Logs, tmp_path: Path) -> None:
+    pytest.importorskip("gunicorn", reason="gunicorn is not installed; python/test installs it")
+    _write(tmp_path, "gunicorn.conf.py", GUNICORN_CONF, logs)
+    _write(tmp_path, "plain_app_of_a_user.py", PLAIN_APP, logs)
+    port = _port()
+    command = [sys.executable, "-m", "gunicorn", "-w", "2", "-b", f"127.0.0.1:{port}", "plain_app_of_a_user:app"]
+    server = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert _get(port, "/page") == b"ok"
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(STUCK) == 0
+    logs.drain()
+    found = logs.messages("web")
+    for part in ("Listening at", "Booting worker", "asked for /page", '"GET /page HTTP/1.1" 200', "Handling signal: term"):
+        assert sum(part in text for text in found) >= 1, (part, found)
+    assert not logs.crash_files()
+
+
+PREFORK = """
+import celery, lastwords, os, signal
+from celery.signals import setup_logging
+from celery.utils.log import get_task_logger
+app = celery.Celery("tasks", broker="filesystem://")
+app.conf.broker_transport_options = {"data_folder_in": "queue", "data_folder_out": "queue"}
+@setup_logging.connect
+def setup(**_): lastwords.setup_logger("worker", LOGS, root=True, console=False)
+log = get_task_logger(__name__)
+@app.task
+def add(a, b): log.info("adding %d and %d", a, b)
+@app.task
+def fail():
+    log.warning("about to be killed")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_celery_with_processes_of_which_one_is_killed(logs: Logs, tmp_path: Path) -> None:
+    pytest.importorskip("celery", reason="celery is not installed; python/test installs it")
+    _write(tmp_path, "prefork_of_a_user.py", PREFORK, logs)
+    (tmp_path / "queue").mkdir()
+    env = {name: value for name, value in os.environ.items() if not name.startswith("LASTWORDS_")}
+    command = [sys.executable, "-m", "celery", "-A", "prefork_of_a_user", "worker", "--pool", "prefork", "-c", "2", "-l", "INFO"]
+    worker = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ask = "import prefork_of_a_user as tasks\n[tasks.add.delay(n, 1) for n in {numbers}]\n{more}"
+
+    def send(numbers: str, more: str = "", *, until: str) -> None:
+        subprocess.run([sys.executable, "-c", ask.format(numbers=numbers, more=more)], cwd=tmp_path, env=env, check=True)
+        limit = time.monotonic() + STUCK
+        while not any(until in text for text in logs.messages()):
+            assert time.monotonic() < limit and worker.poll() is None, logs.messages()
+            time.sleep(0.1)
+
+    try:
+        send("range(5)", "tasks.fail.delay()", until="without closing its log")
+        send("[5]", until="adding 5 and 1")
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(STUCK) == 0
+    logs.drain()
+    found = logs.messages()
+    assert sorted(text for text in found if text.startswith("adding")) == [f"adding {n} and 1" for n in range(6)]
+    assert found.count("about to be killed") == 1
+    assert len([level for level, text in logs.lines() if "without closing its log" in text]) == len(logs.crash_files()) == 1
+
+
 def test_celery(logs: Logs, tmp_path: Path) -> None:
     pytest.importorskip("celery", reason="celery is not installed; python/test installs it")
     _write(tmp_path, "tasks_of_a_user.py", TASKS, logs)

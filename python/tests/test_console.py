@@ -24,6 +24,25 @@ def test_lines_are_short_plain_and_on_standard_error(logs: Logs) -> None:
     assert lines[1].endswith("[ERROR] broken")
 
 
+def test_fields_stand_behind_the_first_line_as_in_the_log_file(logs: Logs) -> None:
+    said = logs.run(
+        SETUP
+        + """
+import contextlib, io
+with contextlib.redirect_stderr(io.StringIO()) as other:
+    log.warning("slow", extra={"camera": "the left one", "ms": 41.5})
+print(other.getvalue(), end="", file=sys.stderr)
+log.warning("slow", extra={"camera": "the left one", "ms": 41.5, "b": [1, None]})
+try: 1 / 0
+except ZeroDivisionError: log.exception("failed", extra={"n": 1})
+"""
+    )
+    lines = [line.split("] ")[-1] for line in said.splitlines()]
+    assert lines[:2] == ['slow camera="the left one" ms=41.5', 'slow camera="the left one" ms=41.5 b=[1,null]'], said
+    assert lines[2] == "failed n=1" and lines[3].startswith("Traceback")
+    assert logs.messages()[1] == lines[1]
+
+
 def test_a_terminal_gets_colours_and_no_color_takes_them_away(logs: Logs) -> None:
     for environment, coloured in [({}, True), ({"NO_COLOR": "1"}, False)]:
         ours, theirs = pty.openpty()

@@ -143,6 +143,51 @@ for seconds in ("0", "2"):
     assert logs.messages().count("in the child") == 2
 
 
+#: How a program ends that took what ends it before we could wrap it, or ends past Python.
+PAST_US = {
+    "from os import _exit": "leave(0)",
+    "_exit of the C library": "ctypes.CDLL(None)._exit(0)",
+    "the system call": "ctypes.CDLL(None).syscall(231, 0)",
+    "execv of the C library": "ctypes.CDLL(None).execv(b'/bin/true', (ctypes.c_char_p * 2)(b'true'))",
+    "quick_exit": "ctypes.CDLL(None).quick_exit(0)",
+}
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of a system call is another one elsewhere")
+@pytest.mark.parametrize("how", PAST_US)
+@pytest.mark.parametrize("witness", ["another process flushes", "a child that has logged"])
+def test_an_end_that_nothing_of_ours_sees_is_told_as_the_kernel_tells_it(logs: Logs, how: str, witness: str) -> None:
+    release = tuple(int(number) for number in os.uname().release.split("-")[0].split(".")[:2])
+    if release < (6, 15):
+        pytest.skip("Linux before 6.15 tells nobody how a process ended")
+    head = "from os import _exit as leave\nimport ctypes, os, sys, time, lastwords\nLOGS = os.environ['LOGS']\n"
+    before, daemon = SETUP, None
+    if witness.startswith("another"):
+        logs.folder.mkdir()
+        daemon = subprocess.Popen([sys.executable, "-m", "lastwords", "flush", str(logs.folder)], cwd=logs.folder.parent)
+        before = before.replace("console=False", "console=False, flusher='never'")
+        before += "while 'running' not in open(LOGS + '/worker.log').read(): time.sleep(0.05)\n"
+    else:
+        before += """
+log.handlers[0].flush()
+if os.fork() == 0:
+    log.info("in the child")
+    log.handlers[0].flush()
+    time.sleep(1.5)
+    sys.exit()
+time.sleep(0.5)
+"""
+    logs.run(before + PAST_US[how], head=head, python=())
+    if daemon is not None:
+        time.sleep(1)
+        daemon.terminate()
+        daemon.wait(STUCK)
+    else:
+        time.sleep(2)
+    no_alarm(logs)
+    assert "running" in logs.messages()
+
+
 def test_an_exec_that_fails_is_taken_back(logs: Logs) -> None:
     logs.run(
         SETUP

@@ -36,7 +36,7 @@ mod append;
 mod apply;
 pub(crate) mod console;
 mod durable;
-mod fields;
+pub(crate) mod fields;
 mod follow;
 mod lines;
 mod lockfile;
