@@ -141,10 +141,20 @@ class RingHandler(_Handler):
             return self.open_early()
         role, given = self._place
         try:
-            return self._open(role, given)
+            ring = self._open(role, given)
         except ValueError:
             # Somebody has opened it meanwhile, with other settings.
-            return self._open(role, {name: given[name] for name in ("app", "dir", "rings") if name in given})
+            ring = self._open(role, {name: given[name] for name in ("app", "dir", "rings") if name in given})
+        self._show_owners_level()
+        return ring
+
+    def _show_owners_level(self) -> None:
+        owner = self._owner()
+        if owner is not None:
+            # The program's log call must not fail for what `lastwords status` shows.
+            with contextlib.suppress(OSError, ValueError):
+                if not self.apply_kept_levels():
+                    self.show_level(owner)
 
     def close(self) -> None:
         """Gives back what the handler has: with the last handler of a role and folder descriptors and ring, with the last of a
@@ -318,12 +328,7 @@ class RingHandler(_Handler):
             self.apply_levels(self.ring.levels)
             return
         self._pid = os.getpid()
-        owner = self._owner()
-        if owner is not None:
-            # The program's log call must not fail for what `lastwords status` shows.
-            with contextlib.suppress(OSError, ValueError):
-                if not self.apply_kept_levels():
-                    self.show_level(owner)
+        self._show_owners_level()
         evidence.attach(self)
 
 

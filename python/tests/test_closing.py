@@ -219,3 +219,37 @@ assert faulthandler.is_enabled()
 """
     )
     assert "Fatal Python error: Aborted" in (logs.folder / "mine.txt").read_text()
+
+
+def test_a_ring_that_is_opened_again_has_the_loggers_level_and_what_levels_are_called(logs: Logs) -> None:
+    said = logs.run(
+        SETUP
+        + """
+logging.addLevelName(25, "NOTICE")
+log.log(25, "named")
+log.setLevel("DEBUG")
+log.handlers[0].close()
+log.log(25, "named again")
+log.debug("fine")
+log.handlers[0].flush()
+os.system(f"{sys.executable} -m lastwords status {LOGS}")
+"""
+    )
+    assert logs.lines() == [("INFO", "before"), ("NOTICE", "named"), ("NOTICE", "named again"), ("DEBUG", "fine")]
+    assert " debug " in said
+
+
+def test_a_ring_that_somebody_else_has_opened_with_other_settings_serves_a_handler_that_was_closed(logs: Logs) -> None:
+    logs.run(
+        HELD
+        + """
+import lastwords
+first, second = logging.getLogger("first"), logging.getLogger("second")
+first.addHandler(lastwords.RingHandler("worker", LOGS, rotate_keep=1))
+first.handlers[0].close()
+second.addHandler(lastwords.RingHandler("worker", LOGS, rotate_keep=2))
+second.warning("by the second")
+first.warning("by the first")
+"""
+    )
+    assert logs.messages() == ["by the second", "by the first"]

@@ -193,3 +193,13 @@ log.info("stack", stack_info=True)
     assert "exception" not in none and "exception" not in stack
     # In the text it stands behind the message.
     assert "\nline\nTraceback (most recent call last):\n" in logs.messages()[0]
+
+
+def test_marks_of_hebrew_and_arabic_stay_and_what_reorders_a_line_is_escaped(logs: Logs) -> None:
+    said = logs.run(r"""
+log = lastwords.setup_logger("worker", LOGS)
+log.info("א\u200f ב \u200e c")
+log.info("%s \u202e evil", "\u2066 open")
+""")
+    assert logs.messages() == ["א\u200f ב \u200e c", "\\u{2066} open \\u{202e} evil"]
+    assert "א\u200f ב \u200e c" in said and "\u202e" not in said
