@@ -203,7 +203,7 @@ def test_a_replaced_standard_error_gets_the_lines_at_once(logs: Logs) -> None:
                 log.info("caught %d", 7)
                 log.warning("fields", extra={"a": 1})
                 lines = caught.getvalue().splitlines()
-            assert [line.split("] ", 2)[2] for line in lines] == ["[INFO] caught 7", "[WARNING] fields"], lines
+            assert [line.split("] ", 2)[2] for line in lines] == ["[INFO] caught 7", "[WARNING] fields a=1"], lines
         log.info("last")
     """)
     assert [line.split("] ")[-1] for line in said.splitlines()] == ["first", "last"]
