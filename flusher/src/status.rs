@@ -79,7 +79,8 @@ fn look(folder: &Folder, json: bool) -> Result<(Exit, io::Result<()>)> {
     let text = if json {
         let rings: Vec<Value> = rings.iter().map(object).collect();
         let kept: Vec<Value> = kept.iter().map(|(role, level)| keep::object(role, level)).collect();
-        let all = json!({ "flusher": flusher.map(describe), "rings": rings, "kept_levels": kept, "unreadable": refused });
+        let all =
+            json!({ "flusher": flusher.map(describe), "rings": rings, "kept_levels": kept, "unreadable": refused });
         escaped_json(&all.to_string()) + "\n"
     } else {
         show(flusher, &rings) + &kept.iter().map(|(role, level)| keep::line(role, level)).collect::<String>()

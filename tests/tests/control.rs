@@ -208,7 +208,11 @@ fn losses_are_shown_while_they_happen() {
         assert_eq!(actor.line(), "on");
         let shown = |what: &str| {
             let ring = &status(folder.path())["rings"][0];
-            assert_eq!((ring["lost"].as_u64(), ring["unread"].as_u64()), (Some(lost), Some(unread)), "{what}: {script:?}");
+            assert_eq!(
+                (ring["lost"].as_u64(), ring["unread"].as_u64()),
+                (Some(lost), Some(unread)),
+                "{what}: {script:?}"
+            );
         };
         shown("while it runs");
         actor.go();
@@ -220,9 +224,15 @@ fn losses_are_shown_while_they_happen() {
 #[test]
 fn a_watch_looks_every_second_until_nobody_reads_it() {
     let folder = Scratch::new("watch");
-    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &["log:3", "line:up", "wait", "log:4", "line:on", "wait"]);
+    let mut actor =
+        Actor::start(ACTOR, "worker", folder.path(), &["log:3", "line:up", "wait", "log:4", "line:on", "wait"]);
     assert_eq!(actor.line(), "up");
-    let mut watch = Command::new(TOOL).args(["status", "--watch", "--json"]).arg(folder.path()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut watch = Command::new(TOOL)
+        .args(["status", "--watch", "--json"])
+        .arg(folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
     let mut looks = BufReader::new(watch.stdout.take().expect("piped")).lines();
     let mut records = || -> u64 {
         let look: Value = serde_json::from_str(&looks.next().expect("a look").expect("text")).expect("JSON");
@@ -253,7 +263,9 @@ fn status_shows_the_service_or_container_of_each_process() {
     let group = Group(if own.exists() { own } else { all }.join(name));
     let mut actor = Actor::start(ACTOR, "worker", folder.path(), &["line:up", "wait", "kill"]);
     assert_eq!(actor.line(), "up");
-    let longest = |text: &str| text.lines().filter_map(|line| line.splitn(3, ':').nth(2)).max_by_key(|path| path.len()).map(str::to_owned);
+    let longest = |text: &str| {
+        text.lines().filter_map(|line| line.splitn(3, ':').nth(2)).max_by_key(|path| path.len()).map(str::to_owned)
+    };
     let path = std::fs::read_to_string(format!("/proc/{}/cgroup", actor.pid())).ok().and_then(|text| longest(&text));
     let of = |role: &str| {
         let found = status(folder.path());
@@ -273,14 +285,19 @@ fn status_shows_the_service_or_container_of_each_process() {
         assert!(there.end().success());
     }
     // One with a name that would drive a terminal, where cgroups can be made.
-    match std::fs::create_dir(&group.0).and_then(|()| std::fs::write(group.0.join("cgroup.procs"), actor.pid().to_string())) {
+    match std::fs::create_dir(&group.0)
+        .and_then(|()| std::fs::write(group.0.join("cgroup.procs"), actor.pid().to_string()))
+    {
         Err(error) => println!("skipped in part: no cgroup can be made here: {error}"),
         Ok(()) => {
             let table = tool(TOOL, &["status", &folder.path().to_string_lossy()]).stdout;
             let (table, whole) = (String::from_utf8_lossy(&table).into_owned(), shown());
             assert!(table.contains("  lastwords-test-\\u{9b}2J-…  "), "{table}");
             assert!(!table.contains('\u{9b}') && whole.as_str().is_some_and(|path| path.ends_with(name)), "{whole}");
-            assert!(!String::from_utf8_lossy(&tool(TOOL, &["status", "--json", &folder.path().to_string_lossy()]).stdout).contains('\u{9b}'));
+            assert!(
+                !String::from_utf8_lossy(&tool(TOOL, &["status", "--json", &folder.path().to_string_lossy()]).stdout)
+                    .contains('\u{9b}')
+            );
         }
     }
     actor.go();
@@ -415,7 +432,10 @@ fn a_level_for_a_time_that_ends_after_its_process_keeps_no_flusher_awake() {
         let before = count();
         std::thread::sleep(Duration::from_secs(4));
         let [with, without] = std::array::from_fn(|n| count()[n] - before[n]);
-        assert!(with <= without + without / 2 + 10, "kept by a child {kept}: {with} reads with an end, {without} without");
+        assert!(
+            with <= without + without / 2 + 10,
+            "kept by a child {kept}: {with} reads with an end, {without} without"
+        );
     }
 }
 
@@ -455,7 +475,10 @@ fn directives_that_have_matched_nothing_yet_are_marked() {
     // One that turns everything off has matched as well.
     assert_eq!(unmatched(folder.path()), ["hypre=debug", "\u{202e}x=debug"]);
     let table = said(&tool(TOOL, &["status", &folder.path().to_string_lossy()]));
-    let line = format!("nothing of pid {} has matched hypre=debug,\\u{{202e}}x=debug so far: no call had such a target\n", actor.pid());
+    let line = format!(
+        "nothing of pid {} has matched hypre=debug,\\u{{202e}}x=debug so far: no call had such a target\n",
+        actor.pid()
+    );
     assert!(table.contains(&line), "{table}");
     // Of another filter nothing is known but the targets of what was recorded.
     said(&level(folder.path(), &["worker", "info,actor=trace,noisy=error,noisy::inner::x=off,bytes=error,zzz=1"]));
@@ -471,7 +494,13 @@ fn directives_that_have_matched_nothing_yet_are_marked() {
 #[test]
 fn what_a_front_end_of_another_language_records_is_matched_by_its_target() {
     let folder = Scratch::new("unmatched-event");
-    let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &["event:one", "flush", "line:up", "wait"], &[("LASTWORDS_LOG", "info,actor=debug,other=debug")]);
+    let mut actor = Actor::start_with(
+        ACTOR,
+        "worker",
+        folder.path(),
+        &["event:one", "flush", "line:up", "wait"],
+        &[("LASTWORDS_LOG", "info,actor=debug,other=debug")],
+    );
     assert_eq!(actor.line(), "up");
     assert_eq!(unmatched(folder.path()), ["other=debug"]);
 }
@@ -501,19 +530,24 @@ fn a_kept_level_is_above_builder_and_environment_for_processes_that_start_later_
     let shown = said(&level(folder.path(), &["worker", "debug", "--keep"]));
     assert_eq!(
         shown,
-        format!("worker: processes that start later begin with log debug (kept by user {user}, until `lastwords level worker --reset`)\n")
+        format!(
+            "worker: processes that start later begin with log debug (kept by user {user}, until `lastwords level worker --reset`)\n"
+        )
     );
     assert_eq!(status_of_kept(folder.path()), [("worker".to_owned(), "debug".into(), Value::Null)]);
     let pid = started(folder.path(), "worker", &env);
     assert_eq!(messages_but_ours(folder.path(), "worker"), ["fine", "coarse"]);
-    let line = format!("lastwords: level of pid {pid} is what user {user} chose (lastwords level worker --keep): log error -> debug");
+    let line = format!(
+        "lastwords: level of pid {pid} is what user {user} chose (lastwords level worker --keep): log error -> debug"
+    );
     assert_eq!(told(folder.path(), "worker"), [line]);
     // Another role's processes begin as ever.
     let _ = started(folder.path(), "host", &env);
     assert_eq!(messages_but_ours(folder.path(), "host"), ["coarse"]);
     // What is not named stays as it is kept, and a level of the builder's own gives way as well.
     said(&level(folder.path(), &["worker", "--record", "trace", "--keep"]));
-    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &["level=critical", "debug:built", "flush", "line:up", "wait"]);
+    let mut actor =
+        Actor::start(ACTOR, "worker", folder.path(), &["level=critical", "debug:built", "flush", "line:up", "wait"]);
     assert_eq!(actor.line(), "up");
     let table = said(&level(folder.path(), &["worker"]));
     assert!(table.contains("debug  trace\n") && table.contains("log debug, record trace"), "{table}");
@@ -527,7 +561,9 @@ fn a_kept_level_is_above_builder_and_environment_for_processes_that_start_later_
     let _ = started(folder.path(), "worker", &env);
     let found = messages_but_ours(folder.path(), "worker");
     assert_eq!(found, ["fine", "coarse", "built", "coarse"]);
-    let line = format!("lastwords: processes of this role that start later begin as they are set up: user {user} took back log warning, record trace (lastwords level --reset)");
+    let line = format!(
+        "lastwords: processes of this role that start later begin as they are set up: user {user} took back log warning, record trace (lastwords level --reset)"
+    );
     assert!(told(folder.path(), "worker").contains(&line), "{:?}", told(folder.path(), "worker"));
     assert_eq!(status_of_kept(folder.path()), []);
     // There is nothing to take back any more, and nobody to change.
@@ -543,7 +579,8 @@ fn status_of_kept(folder: &Path) -> Vec<(String, Value, Value)> {
     let output = tool(TOOL, &["status", "--json", &folder.to_string_lossy()]);
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let rows = found["kept_levels"].as_array().expect("a list").iter();
-    rows.map(|row| (row["role"].as_str().expect("text").to_owned(), row["log"].clone(), row["record"].clone())).collect()
+    rows.map(|row| (row["role"].as_str().expect("text").to_owned(), row["log"].clone(), row["record"].clone()))
+        .collect()
 }
 
 #[test]
@@ -564,13 +601,21 @@ fn what_is_kept_for_a_role_that_runs_nowhere_is_told_in_the_files_that_it_has() 
 #[test]
 fn a_forked_child_begins_with_what_is_kept_and_says_so_even_where_all_is_off() {
     let folder = Scratch::new("keep-fork");
-    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &["error:parent", "flush", "line:up", "wait", "fork-log:1", "error:after"]);
+    let mut actor = Actor::start(
+        ACTOR,
+        "worker",
+        folder.path(),
+        &["error:parent", "flush", "line:up", "wait", "fork-log:1", "error:after"],
+    );
     assert_eq!(actor.line(), "up");
     said(&level(folder.path(), &["worker", "off", "--keep"]));
     actor.go();
     assert!(actor.end().success());
     assert_eq!(messages_but_ours(folder.path(), "worker"), ["parent"]);
-    let chosen = told(folder.path(), "worker").iter().filter(|line| line.contains("is what user") && line.contains("log info -> off")).count();
+    let chosen = told(folder.path(), "worker")
+        .iter()
+        .filter(|line| line.contains("is what user") && line.contains("log info -> off"))
+        .count();
     assert_eq!(chosen, 1, "{:?}", told(folder.path(), "worker"));
 }
 
@@ -626,7 +671,10 @@ fn a_kept_level_that_cannot_be_read_is_an_error_and_nothing_is_lost() {
         command.arg("worker").arg(folder.path()).args(["debug:no", "error:yes", "flush"]).stderr(Stdio::piped());
         let mut actor = Actor::of(&mut command);
         let complaint = actor.errors();
-        assert!(actor.end().success() && complaint.contains("does not count") && !complaint.contains('\x1b'), "{name}: {complaint}");
+        assert!(
+            actor.end().success() && complaint.contains("does not count") && !complaint.contains('\x1b'),
+            "{name}: {complaint}"
+        );
         assert_eq!(messages_but_ours(folder.path(), "worker").last().map(String::as_str), Some("yes"), "{name}");
         assert!(told(folder.path(), "worker").last().is_some_and(|line| line.contains("does not count")), "{name}");
     }
@@ -665,13 +713,23 @@ fn kept_levels_that_are_set_at_once_are_one_of_them_in_file_and_rings() {
         let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         let kept = rows.iter().find_map(|row| row.get("kept")).expect("it is kept");
         let of = |row: &Value| (row["log"].clone(), row["record"].clone());
-        assert!([("debug", "trace"), ("warning", "debug")].map(|(log, record)| (log.into(), record.into())).contains(&of(kept)), "{text}");
+        assert!(
+            [("debug", "trace"), ("warning", "debug")]
+                .map(|(log, record)| (log.into(), record.into()))
+                .contains(&of(kept)),
+            "{text}"
+        );
         let running: Vec<&Value> = rows.iter().filter(|row| row.get("kept").is_none()).collect();
         assert_eq!(running.len(), 3, "round {round}: {text}");
         assert!(running.iter().all(|row| of(row) == of(kept)), "round {round}: {text}");
     }
     // As many that start while it is taken back: all are as they were set up.
-    let mut taking = Command::new(TOOL).args(["level", "worker", "--reset", "--dir"]).arg(folder.path()).stdout(Stdio::null()).spawn().expect("it starts");
+    let mut taking = Command::new(TOOL)
+        .args(["level", "worker", "--reset", "--dir"])
+        .arg(folder.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it starts");
     let mut starting: Vec<Actor> = (0..4).map(|_| Actor::start(ACTOR, "worker", folder.path(), &script)).collect();
     assert!(taking.wait().expect("its end").success());
     starting.iter_mut().for_each(|actor| assert_eq!(actor.line(), "up"));

@@ -441,7 +441,10 @@ fn the_end_of_a_level_for_a_time_in_a_suspended_role_holds_up_no_other() {
     }
     let folder = scratch.path().join("logs");
     let level = |arguments: &[&str]| {
-        let output = tool(env!("CARGO_BIN_EXE_lastwords-cli"), &[&["level", "--dir", &folder.to_string_lossy()], arguments].concat());
+        let output = tool(
+            env!("CARGO_BIN_EXE_lastwords-cli"),
+            &[&["level", "--dir", &folder.to_string_lossy()], arguments].concat(),
+        );
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).expect("text")
     };
@@ -450,7 +453,12 @@ fn the_end_of_a_level_for_a_time_in_a_suspended_role_holds_up_no_other() {
     let script = ["flusher=never", "log:10", "flush", "line:up", "wait", "log:10", "line:on", "wait"];
     // Each of them ends a pass where it is taken for an error of the folder.
     let mut workers: Vec<Actor> = (0..4).map(|_| Actor::start(ACTOR, "worker", &folder, &script)).collect();
-    let mut other = Actor::start(ACTOR, "other", &folder, &["flusher=never", "line:up", "wait", "slowly:2000:1000", "flush", "line:flushed", "wait"]);
+    let mut other = Actor::start(
+        ACTOR,
+        "other",
+        &folder,
+        &["flusher=never", "line:up", "wait", "slowly:2000:1000", "flush", "line:flushed", "wait"],
+    );
     workers.iter_mut().chain([&mut other]).for_each(|actor| assert_eq!(actor.line(), "up"));
     attribute(&folder, "+i");
     workers.iter_mut().for_each(Actor::go);
@@ -459,7 +467,9 @@ fn the_end_of_a_level_for_a_time_in_a_suspended_role_holds_up_no_other() {
     for worker in &workers {
         level(&[&worker.pid().to_string(), "trace", "--for", "1s"]);
     }
-    wait_for("the end of their time", || (level(&["worker"]).matches("info  off").count() == workers.len()).then_some(()));
+    wait_for("the end of their time", || {
+        (level(&["worker"]).matches("info  off").count() == workers.len()).then_some(())
+    });
     assert_eq!(other.line(), "flushed");
     attribute(&folder, "-i");
     workers.iter_mut().for_each(|worker| assert!(worker.end().success()));
@@ -472,7 +482,10 @@ fn the_end_of_a_level_for_a_time_in_a_suspended_role_holds_up_no_other() {
     assert_eq!(warnings(&read(&folder, "host")), Vec::<String>::new(), "nor for the folder");
     let lines = read(&folder, "worker");
     let count = |part: &str| lines.iter().filter(|line| line.message.contains(part)).count();
-    assert_eq!((count("its time is over: log trace -> info"), count("could not be written"), count("line ")), (4, 1, 80));
+    assert_eq!(
+        (count("its time is over: log trace -> info"), count("could not be written"), count("line ")),
+        (4, 1, 80)
+    );
 }
 
 #[test]

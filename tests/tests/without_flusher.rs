@@ -80,21 +80,40 @@ fn what_a_program_without_the_flusher_cannot_honour_is_refused_with_setting_and_
         fs::write(&path, text).expect("written");
         path.to_str().expect("text").to_owned()
     };
-    for (setting, value, argument) in [("console", "true", "console"), ("dev", "true", "dev"), ("flusher", "embedded", "embedded")] {
+    for (setting, value, argument) in
+        [("console", "true", "console"), ("dev", "true", "dev"), ("flusher", "embedded", "embedded")]
+    {
         let variable = format!("LASTWORDS_{}", setting.to_ascii_uppercase());
-        let quoted = if setting == "flusher" { format!("{setting} = {value:?}\n") } else { format!("{setting} = {value}\n") };
+        let quoted =
+            if setting == "flusher" { format!("{setting} = {value:?}\n") } else { format!("{setting} = {value}\n") };
         for (place, text) in [
             (setting.to_owned(), said(&plain, folder.path(), &[argument], &[])),
             (variable.clone(), said(&plain, folder.path(), &[], &[(&variable, value)])),
             (format!("\"{setting}\""), said(&configured, folder.path(), &[], &[("LASTWORDS_CONFIG", &toml(&quoted))])),
-            (format!("\"{setting}\""), said(&configured, folder.path(), &[], &[("LASTWORDS_CONFIG", &toml(&format!("[role.worker]\n{quoted}")))])),
+            (
+                format!("\"{setting}\""),
+                said(
+                    &configured,
+                    folder.path(),
+                    &[],
+                    &[("LASTWORDS_CONFIG", &toml(&format!("[role.worker]\n{quoted}")))],
+                ),
+            ),
         ] {
-            assert!(text.contains(&format!("{place}: {value} found, but ")) && text.contains(remedy) && text.contains("leave"), "{place}: {text}");
+            assert!(
+                text.contains(&format!("{place}: {value} found, but "))
+                    && text.contains(remedy)
+                    && text.contains("leave"),
+                "{place}: {text}"
+            );
         }
     }
     // Nothing reads the file there.
     let text = said(&plain, folder.path(), &[], &[("LASTWORDS_CONFIG", &toml("rotate_keep = 3\n"))]);
-    assert!(text.starts_with("LASTWORDS_CONFIG: ") && text.contains("without the feature \"config\" of lastwords"), "{text}");
+    assert!(
+        text.starts_with("LASTWORDS_CONFIG: ") && text.contains("without the feature \"config\" of lastwords"),
+        "{text}"
+    );
     assert!(!folder.path().join("rings").exists(), "nothing is made");
     // What whoever flushes honours, and what asks for nothing, is taken; the builder comes first as ever.
     let env = [

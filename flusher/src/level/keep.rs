@@ -27,7 +27,9 @@ pub(super) fn check(arguments: &cli::Level) -> Result<()> {
     }
     match &arguments.target {
         None => refused(&format!("no role; {example}")),
-        Some(_) if arguments.directives.is_none() && arguments.record.is_none() => refused(&format!("no level; {example}")),
+        Some(_) if arguments.directives.is_none() && arguments.record.is_none() => {
+            refused(&format!("no level; {example}"))
+        }
         Some(target) if !is_role(target) => refused(&format!(
             "\"{}\" is no role, and processes that start later have none but that: {ROLE_RULE}; {example}",
             target.escape_default()
@@ -95,7 +97,9 @@ pub(crate) fn in_words(kept: &KeptLevel) -> String {
 /// A line for people.
 pub(crate) fn line(role: &str, kept: &KeptLevel) -> String {
     let (words, user) = (in_words(kept), kept.user);
-    format!("{role}: processes that start later begin with {words} (kept by user {user}, until `lastwords level {role} --reset`)\n")
+    format!(
+        "{role}: processes that start later begin with {words} (kept by user {user}, until `lastwords level {role} --reset`)\n"
+    )
 }
 
 /// The same for programs.

@@ -22,7 +22,8 @@ pub(crate) fn run(arguments: &cli::Level) -> Result<Exit> {
     keep::check(arguments)?;
     let folder = folder(arguments)?;
     let asked = Asked::of(arguments, &running(&folder, None)?)?;
-    let (running, changed) = if asked.changes() { asked.change(&folder)? } else { (running(&folder, asked.target)?, false) };
+    let (running, changed) =
+        if asked.changes() { asked.change(&folder)? } else { (running(&folder, asked.target)?, false) };
     let kept = keep::of(&folder, asked.target)?;
     if running.is_empty() && kept.is_empty() && !changed {
         let whom = asked.target.map_or_else(String::new, |target| format!(" with role or pid {}", escaped(target)));
@@ -95,7 +96,9 @@ impl<'a> Asked<'a> {
         if let Some(role) = self.target.filter(|_| self.arguments.keep) {
             let kept = keep::keep(folder, role, (self.directives.as_ref(), self.record), lock)?;
             let words = keep::in_words(&kept);
-            let text = format!("lastwords: processes of this role that start later begin with {words}: kept by user {user} (lastwords level --keep)");
+            let text = format!(
+                "lastwords: processes of this role that start later begin with {words}: kept by user {user} (lastwords level --keep)"
+            );
             return Ok(vec![(role.to_owned(), text)]);
         }
         if !self.arguments.reset {
@@ -109,9 +112,9 @@ impl<'a> Asked<'a> {
     }
 
     fn warn(&self, running: &[Running]) {
-        let roles = running.iter().map(|found| found.status.role.as_str()).chain(self.target.filter(|_| self.arguments.keep));
-        let warnings: BTreeSet<String> =
-            roles.filter_map(|role| self.directives.as_ref()?.names_role(role)).collect();
+        let roles =
+            running.iter().map(|found| found.status.role.as_str()).chain(self.target.filter(|_| self.arguments.keep));
+        let warnings: BTreeSet<String> = roles.filter_map(|role| self.directives.as_ref()?.names_role(role)).collect();
         warnings.iter().for_each(|warning| eprintln!("{warning}"));
     }
 
