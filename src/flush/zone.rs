@@ -8,18 +8,21 @@
 //! Europe/Berlin +02:00
 //! host +02:00
 //! worker.jsonl +01:00
+//!
 //! ```
 //!
-//! It is written after the batch. A flusher that is killed between the two says one change once more.
+//! An empty line ends it: it is written in place, over a text that may have been longer, by one call after the batch. A
+//! flusher that is killed between the two says one change once more.
 
 use crate::folder::{Folder, is_log_name};
 use crate::mutant::{self, Mutant};
 use crate::open::{self, PRIVATE};
 use crate::zone::kept::parse;
 use crate::zone::{Zone, offset_text};
-use rustix::fs::{OFlags, RenameFlags};
+use rustix::fs::{FileType, OFlags};
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 
 /// The file in the rings folder.
 pub(crate) const OFFSETS: &str = "offsets";
@@ -37,13 +40,15 @@ pub(crate) struct FolderZone {
     seen: Seen,
     /// By log file; what was read, and what was written since.
     offsets: BTreeMap<String, i32>,
+    /// The newest of all, where it is not written yet.
+    unwritten: Option<i32>,
 }
 
 impl FolderZone {
     pub(crate) fn open(folder: &Folder) -> FolderZone {
         let (newest, offsets) = read(folder);
         let zone = known(folder, newest.as_ref());
-        FolderZone { zone, seen: look(folder), offsets }
+        FolderZone { zone, seen: look(folder), offsets, unwritten: None }
     }
 
     pub(crate) fn zone(&self) -> &Zone {
@@ -69,24 +74,32 @@ impl FolderZone {
         self.offsets.get(log).copied()
     }
 
-    /// Takes note of the offset of the last line in a log file; true if it is another one.
-    pub(crate) fn note(&mut self, log: &str, offset: i32) -> bool {
-        if self.last(log) == Some(offset) {
-            return false;
+    /// Takes note of the offset of the last line in a log file.
+    pub(crate) fn note(&mut self, log: &str, offset: i32) {
+        if self.last(log) != Some(offset) {
+            self.offsets.insert(log.to_owned(), offset);
+            self.unwritten = Some(offset);
         }
-        self.offsets.insert(log.to_owned(), offset);
-        true
     }
 
-    /// Writes the offsets for the next flusher; `newest` is that of the last line of all.
-    pub(crate) fn write(&mut self, folder: &Folder, newest: i32) -> io::Result<()> {
+    /// Writes the offsets for the next flusher, if they have changed.
+    ///
+    /// # Errors
+    /// As open(2) and pwrite(2); then it is tried with the next batch.
+    pub(crate) fn write(&mut self, folder: &Folder) -> io::Result<()> {
+        let Some(newest) = self.unwritten else { return Ok(()) };
         self.offsets.retain(|log, _| open::look(&folder.log_file(log)).is_ok());
         let mut text = format!("{} {}\n", self.zone.name(), offset_text(newest));
         self.offsets.iter().for_each(|(log, offset)| text += &format!("{log} {}\n", offset_text(*offset)));
-        let temporary = folder.rings().join(format!(".{OFFSETS}.new"));
-        let mut file = open::file(&temporary, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, PRIVATE)?;
-        file.write_all(text.as_bytes())?;
-        open::rename(&temporary, &folder.rings().join(OFFSETS), RenameFlags::empty())
+        text.push('\n');
+        let path = folder.rings().join(OFFSETS);
+        if open::look(&path).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) != FileType::RegularFile) {
+            open::set_aside(&path)?;
+        }
+        let file = open::file(&path, OFlags::WRONLY | OFlags::CREATE, PRIVATE)?;
+        file.file()?.write_all_at(text.as_bytes(), 0)?;
+        self.unwritten = None;
+        Ok(())
     }
 }
 
@@ -111,7 +124,7 @@ fn read(folder: &Folder) -> (Option<(String, i32)>, BTreeMap<String, i32>) {
     if file.and_then(|file| file.take(OFFSETS_MAX).read_to_string(&mut text)).is_err() {
         return (None, BTreeMap::new());
     }
-    let mut lines = text.lines();
+    let mut lines = text.lines().take_while(|line| !line.is_empty());
     (lines.next().and_then(parse), lines.filter_map(parse).filter(|(log, _)| is_log_name(log)).collect())
 }
 

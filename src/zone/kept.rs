@@ -62,16 +62,21 @@ impl Folder {
     fn note_zone(&self, zone: &Zone, replace: bool) -> io::Result<()> {
         let note = self.zone_note();
         let temporary = self.path().join(format!(".{NOTE}.{}.new", std::process::id()));
-        let mut file = open::file(&temporary, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, PRIVATE)?;
         let now = (realtime_ns() / 1_000_000_000) as i64;
-        file.write_all(format!("{} {}\n", zone.name, offset_text(zone.offset(now))).as_bytes())?;
-        if replace {
-            return open::rename(&temporary, &note, RenameFlags::empty());
-        }
-        match open::rename_new(&temporary, &note) {
-            // Somebody else was the first one.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open::remove(&temporary),
-            done => done,
+        let text = format!("{} {}\n", zone.name, offset_text(zone.offset(now)));
+        let file = open::file(&temporary, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, PRIVATE);
+        let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+        let named = written.and_then(|()| match replace {
+            true => open::rename(&temporary, &note, RenameFlags::empty()),
+            false => open::rename_new(&temporary, &note),
+        });
+        match named {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let _ = open::remove(&temporary);
+                // Somebody else was the first one.
+                if replace || error.kind() != io::ErrorKind::AlreadyExists { Err(error) } else { Ok(()) }
+            }
         }
     }
 }

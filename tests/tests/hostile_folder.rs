@@ -63,7 +63,7 @@ fn a_role_that_is_a_path_leads_nowhere() {
     };
     assert_eq!(
         (names(scratch.path()), names(&folder)),
-        (vec!["logs".to_owned()], vec!["host.log".into(), "rings".into()])
+        (vec!["logs".to_owned()], vec!["host.log".into(), "rings".into(), "time_zone".into()])
     );
     assert!(!Path::new("/tmp/lastwords-x.log").exists());
 }

@@ -24,6 +24,7 @@ impl Drain {
     /// # Errors
     /// [`crate::Error::Io`].
     pub fn settle(&mut self) -> Result<()> {
+        self.note_offsets();
         // Without any role there is no file to tell it in.
         for text in self.notes.drain(..) {
             complain(format_args!("{}", text.trim_start_matches("lastwords: ")));

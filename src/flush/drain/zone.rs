@@ -26,16 +26,11 @@ impl Drain {
     /// After a batch: which offsets the last lines of the files have, for the next flusher. Where that cannot be written, a
     /// change is told once more by that one.
     pub(super) fn note_offsets(&mut self) {
-        let mut newest = None;
         for output in &self.outputs {
-            if let Some(offset) = output.last_offset()
-                && self.zone.note(&output.log, offset)
-            {
-                newest = Some(offset);
+            if let Some(offset) = output.last_offset() {
+                self.zone.note(&output.log, offset);
             }
         }
-        if let Some(newest) = newest {
-            let _ = self.zone.write(&self.folder, newest);
-        }
+        let _ = self.zone.write(&self.folder);
     }
 }
