@@ -84,7 +84,8 @@ pub fn remove_beyond(folder: &Folder, log: &str, keep: u32) -> bool {
         // What is no file of ours stays.
         found => found.is_ok(),
     };
-    paths.map(|path| remove(&path)).fold(true, |all, done| all && done)
+    // All of them, also after one that cannot be removed.
+    paths.filter(|path| !remove(path)).count() == 0
 }
 
 /// Does one rename, unless it has been done.

@@ -290,7 +290,8 @@ fn what_the_variable_says_is_kept_as_the_system_reads_it() {
 fn whatever_stands_where_the_zone_is_kept_costs_no_line() {
     let folder = Scratch::new("zone-hostile");
     let (zone, offsets) = (folder.path().join("time_zone"), folder.path().join("rings/offsets"));
-    let put: [(&str, &dyn Fn(&Path)); 7] = [
+    type Put<'a> = (&'a str, &'a dyn Fn(&Path));
+    let put: [Put<'_>; 7] = [
         ("text", &|path| fs::write(path, "../../../etc/passwd +09:00\n").expect("written")),
         ("too long", &|path| fs::write(path, "A".repeat(3 << 20)).expect("written")),
         ("no text", &|path| fs::write(path, b"\xff\0 +09:00\nhost +99:99\n").expect("written")),
