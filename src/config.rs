@@ -379,12 +379,15 @@ impl Builder {
 
     /// What is kept for the role, in the folder as it is now.
     fn kept_level(&self) -> Option<KeptLevel> {
+        if !self.heeds_kept || !is_role(&self.role) {
+            return None;
+        }
         let folder = Folder::open(&self.folder_path()).ok()?;
         let folder = match &self.settings.rings {
             Some(rings) => open::look(rings).ok().and_then(|_| folder.with_rings(rings).ok())?,
             None => folder,
         };
-        KeptLevel::read(&folder, &self.role).ok().flatten().filter(|_| self.heeds_kept && is_role(&self.role))
+        KeptLevel::read(&folder, &self.role).ok().flatten()
     }
 
     /// Without what `lastwords level --keep` has left, for the tool itself, which says so in the log of the role.
@@ -700,6 +703,19 @@ pub fn init(role: &str) -> Result<()> {
 /// # Errors
 /// As [`Builder::init`].
 pub fn init_from_env() -> Result<()> {
-    let role = variable("LASTWORDS_ROLE").and_then(|role| role.into_string().ok());
-    Builder::new(role.unwrap_or_else(|| "worker".to_owned())).init()
+    Builder::new(role_from_env()?.unwrap_or_else(|| "worker".to_owned())).init()
+}
+
+/// The role that `LASTWORDS_ROLE` names, if it does.
+///
+/// # Errors
+/// [`Error::Setting`], with the variable's name, for one that cannot be.
+#[doc(hidden)]
+pub fn role_from_env() -> Result<Option<String>> {
+    const VARIABLE: &str = "LASTWORDS_ROLE";
+    let Some(role) = variable(VARIABLE) else { return Ok(None) };
+    match role.to_str().filter(|role| is_role(role)) {
+        Some(role) => Ok(Some(role.to_owned())),
+        None => Err(Error::setting(VARIABLE, format!("{role:?} found, expected {ROLE_RULE}"))),
+    }
 }

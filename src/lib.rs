@@ -122,6 +122,8 @@ not_under_loom! {
     #[cfg(feature = "tracing")]
     pub use tracing::{TracingLayer, init_tracing, tracing_layer};
     #[doc(hidden)]
+    pub use config::role_from_env;
+    #[doc(hidden)]
     pub use site::Site;
 
     /// What the macros' code needs; no part of the interface.

@@ -88,7 +88,7 @@ settings! {
     file_group: String = plain,
     group_folder: bool = truth,
     full_policy: FullPolicy = own,
-    backlog_max: u64 = number,
+    backlog_max: u64 = size,
     flusher: Flusher = own,
     memory: Memory = own,
     record_size: u32 = number,
@@ -310,6 +310,9 @@ impl Settings {
 
     /// What the environment says. An empty variable says nothing.
     pub(crate) fn from_environment() -> Result<Settings> {
+        if let Some(clock) = self::variable(CLOCK).filter(|clock| clock != "boottime") {
+            return Err(Error::setting(CLOCK, format!("{clock:?} found, expected boottime, or no such variable")));
+        }
         let mut settings = Settings::default();
         for name in NAMES {
             let variable = format!("LASTWORDS_{}", name.to_ascii_uppercase());
@@ -339,8 +342,10 @@ impl Settings {
     }
 }
 
+/// The variable that chooses the clock, see [`crate::clock`].
+const CLOCK: &str = "LASTWORDS_CLOCK";
 /// Variables of ours that are no settings.
-const OTHER_VARIABLES: [&str; 4] = ["LASTWORDS_ROLE", "LASTWORDS_CONFIG", "LASTWORDS_CLOCK", "LASTWORDS_MUTANT"];
+const OTHER_VARIABLES: [&str; 4] = ["LASTWORDS_ROLE", "LASTWORDS_CONFIG", CLOCK, "LASTWORDS_MUTANT"];
 /// What the names of our variables begin with.
 const PREFIX: &str = "LASTWORDS_";
 

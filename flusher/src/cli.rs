@@ -4,6 +4,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use lastwords::folder::Folder;
+use lastwords::owner::obeys_environment;
 use lastwords::zone::Zone;
 use lastwords::{FullPolicy, Result};
 use std::env;
@@ -77,17 +78,17 @@ pub(crate) struct Flush {
     #[arg(long, value_name = "MS", value_parser = RangedU64ValueParser::<u32>::new().range(..=DURABLE_MAX))]
     pub(crate) durable: Option<u32>,
     /// Mode of log and crash files, 0600, 0640, 0604 or 0644, whatever the processes ask for [default: what they ask for, else
-    /// 0600]
-    #[arg(long, env = "LASTWORDS_FILE_MODE", value_name = "MODE", value_parser = octal)]
+    /// 0600; LASTWORDS_FILE_MODE]
+    #[arg(long, value_name = "MODE", value_parser = octal)]
     pub(crate) file_mode: Option<u32>,
-    /// Their group, by name or number, likewise
-    #[arg(long, env = "LASTWORDS_FILE_GROUP", value_name = "GROUP")]
+    /// Their group, by name or number, likewise [LASTWORDS_FILE_GROUP]
+    #[arg(long, value_name = "GROUP")]
     pub(crate) file_group: Option<String>,
     #[command(flatten)]
     pub(crate) logs: Logs,
 }
 
-fn octal(text: &str) -> Result<u32, String> {
+pub(crate) fn octal(text: &str) -> Result<u32, String> {
     let octal = u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8);
     octal.map_err(|_| "expected an octal mode as in 0640".to_owned())
 }
@@ -370,9 +371,9 @@ fn duration(text: &str) -> std::result::Result<Duration, String> {
     total.filter(|total| (1..=86_400).contains(total)).map(Duration::from_secs).ok_or_else(wrong)
 }
 
-/// A variable that is not empty.
+/// A variable that is not empty. Of a caller with fewer rights than this program none is obeyed.
 pub(crate) fn variable(name: &str) -> Option<OsString> {
-    env::var_os(name).filter(|value| !value.is_empty())
+    env::var_os(name).filter(|value| !value.is_empty() && obeys_environment())
 }
 
 /// Where the rings are.

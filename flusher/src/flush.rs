@@ -1,6 +1,6 @@
 //! `lastwords flush`.
 
-use crate::cli::{DURABLE_MAX, Flush, variable};
+use crate::cli::{DURABLE_MAX, Flush, octal, variable};
 use crate::exit::Exit;
 use lastwords::access::Access;
 use lastwords::clock::realtime_ns;
@@ -53,6 +53,36 @@ fn durable(arguments: &Flush) -> Result<Option<Duration>> {
     Ok(given.map(|ms| Duration::from_millis(ms.into())))
 }
 
+/// The options, else the variables.
+fn access(arguments: &Flush) -> Result<Option<Access>> {
+    const MODE: &str = "LASTWORDS_FILE_MODE";
+    const GROUP: &str = "LASTWORDS_FILE_GROUP";
+    let text = |name: &'static str| variable(name).map(|text| text.to_string_lossy().into_owned());
+    let (mode, group) =
+        (text(MODE).filter(|_| arguments.file_mode.is_none()), text(GROUP).filter(|_| arguments.file_group.is_none()));
+    // What is wrong with a variable is said by its name.
+    let of = |name: &'static str, error: Error| match error {
+        Error::Setting { why, .. } => Error::Setting { name: name.into(), why },
+        error => error,
+    };
+    let octal = mode.as_deref().map(octal).transpose();
+    let octal = octal.map_err(|why| Error::Setting {
+        name: MODE.into(),
+        why: format!("{:?} found, {why}", mode.as_deref().unwrap_or_default()),
+    })?;
+    if octal.is_some() {
+        Access::new(octal, None).map_err(|error| of(MODE, error))?;
+    }
+    if group.is_some() {
+        Access::new(None, group.as_deref()).map_err(|error| of(GROUP, error))?;
+    }
+    let (mode, group) = (arguments.file_mode.or(octal), arguments.file_group.clone().or(group));
+    if mode.is_none() && group.is_none() {
+        return Ok(None);
+    }
+    Access::new(mode, group.as_deref()).map(Some)
+}
+
 /// What this flusher is asked for, whatever the processes ask for.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
@@ -63,13 +93,9 @@ pub(crate) struct Asked {
 impl Asked {
     fn by(arguments: &Flush, folder: &Folder) -> Result<Asked> {
         let durable = durable(arguments)?;
-        let Flush { file_mode, file_group, .. } = arguments;
-        if file_mode.is_none() && file_group.is_none() {
-            return Ok(Asked { durable, access: None });
-        }
-        let access = Access::new(*file_mode, file_group.as_deref())?;
-        folder.check_access(access)?;
-        Ok(Asked { durable, access: Some(access) })
+        let asked = access(arguments)?;
+        asked.map_or(Ok(()), |access| folder.check_access(access))?;
+        Ok(Asked { durable, access: asked })
     }
 
     fn tell(&self, flusher: &mut Flusher) {
@@ -121,6 +147,7 @@ fn awaited(arguments: &Flush, stop: &AtomicBool) -> Result<Option<Folder>> {
 fn daemon(arguments: &Flush) -> Result<Exit> {
     // What is asked for in vain is said at once, before there is a folder.
     durable(arguments)?;
+    access(arguments)?;
     let stop = stop_on_signals(&arguments.logs.path()?)?;
     let Some(folder) = awaited(arguments, &stop)? else { return Ok(Exit::Done) };
     let asked = Asked::by(arguments, &folder)?;

@@ -15,11 +15,10 @@ mod recover;
 mod status;
 mod table;
 
-use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches};
 use cli::{Cli, Command};
 use exit::Exit;
-use lastwords::owner::{become_owner_of, obeys_environment};
+use lastwords::owner::become_owner_of;
 use std::ffi::OsString;
 use std::iter;
 
@@ -29,9 +28,9 @@ use std::iter;
 #[must_use]
 pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let name = OsString::from("lastwords");
-    let parser = if obeys_environment() { Cli::command() } else { without_environment(Cli::command()) };
-    let parsed =
-        parser.try_get_matches_from(iter::once(name).chain(arguments)).and_then(|found| Cli::from_arg_matches(&found));
+    let parsed = Cli::command()
+        .try_get_matches_from(iter::once(name).chain(arguments))
+        .and_then(|found| Cli::from_arg_matches(&found));
     let command = match parsed {
         Ok(cli) => cli.command,
         Err(error) => {
@@ -58,8 +57,4 @@ pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) 
         Exit::Failed
     });
     exit as u8
-}
-
-fn without_environment(command: clap::Command) -> clap::Command {
-    command.mut_args(|argument| argument.env(Resettable::Reset)).mut_subcommands(without_environment)
 }

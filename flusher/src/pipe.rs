@@ -24,8 +24,11 @@ const LINE_COST: usize = 192;
 pub(crate) fn run(arguments: &Pipe) -> Result<Exit> {
     // Before the log is opened, which leaves signals alone that have a handler.
     let mut input = Input::open().map_err(failed)?;
-    let role = variable("LASTWORDS_ROLE").map(|role| role.to_string_lossy().into_owned());
-    let role = arguments.role.clone().or(role).unwrap_or_else(|| "worker".to_owned());
+    let role = match &arguments.role {
+        Some(role) => Some(role.clone()),
+        None => lastwords::role_from_env()?,
+    };
+    let role = role.unwrap_or_else(|| "worker".to_owned());
     let mut builder = lastwords::builder(role)
         .app(arguments.place.app.as_str())
         .dir(arguments.place.path()?)

@@ -79,6 +79,8 @@ fn a_setting_that_cannot_be_is_named_with_its_place() {
         ("LASTWORDS_SLOTS_PER_LANE", "100".to_owned(), &["LASTWORDS_SLOTS_PER_LANE: slots per lane is 100"]),
         ("LASTWORDS_DURABLE", "3600001".to_owned(), &["LASTWORDS_DURABLE: ", "expected at most an hour"]),
         ("LASTWORDS_CRASH_FILES", "10001".to_owned(), &["LASTWORDS_CRASH_FILES: 10001 found"]),
+        ("LASTWORDS_CLOCK", "bootime".to_owned(), &["LASTWORDS_CLOCK: \"bootime\" found, expected boottime"]),
+        ("LASTWORDS_BACKLOG_MAX", "10T".to_owned(), &["LASTWORDS_BACKLOG_MAX: \"10T\" found", "512K or 10M"]),
         ("LASTWORDS_LOG", "inof".to_owned(), &["LASTWORDS_LOG: ", "did you mean \"info\"?", "\"inof=trace\""]),
         ("LASTWORDS_RECORD", "dbug".to_owned(), &["LASTWORDS_RECORD: ", "did you mean \"debug\"?"]),
         ("LASTWORDS_CONFIG", text(&misspelt), &["misspelt.toml", "\"log\"", "did you mean \"warn\"?"]),
@@ -156,7 +158,12 @@ fn a_target_that_is_the_roles_name_is_warned_of() {
 #[test]
 fn sizes_and_truth_values_are_taken_as_people_write_them() {
     let folder = Scratch::new("as-people-write");
-    let env = [("LASTWORDS_ROTATE_SIZE", "4K"), ("LASTWORDS_GROUP_FOLDER", "yes"), ("LASTWORDS_CONSOLE", "0")];
+    let env = [
+        ("LASTWORDS_ROTATE_SIZE", "4K"),
+        ("LASTWORDS_GROUP_FOLDER", "yes"),
+        ("LASTWORDS_CONSOLE", "0"),
+        ("LASTWORDS_BACKLOG_MAX", "10M"),
+    ];
     let script: Vec<&str> = std::iter::repeat_n(["log:60", "flush"], 3).flatten().collect();
     assert_eq!(errors("host", folder.path(), &env, &script), "");
     assert!(fs::metadata(folder.path().join("host.log.1")).expect("rotated").len() <= 4096);
