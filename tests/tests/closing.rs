@@ -215,3 +215,14 @@ fn a_forked_child_closes_its_own_and_the_parents_goes_on() {
         assert!(ring_files(folder.path()).is_empty() && crash_files(folder.path()).is_empty());
     }
 }
+
+#[test]
+fn a_process_that_has_closed_its_logger_dies_without_an_alarm_of_that() {
+    let folder = Scratch::new("dies-later");
+    let _ = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:5", "close-own", "kill"]);
+    let flushed = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
+    assert_eq!(flushed.status.code(), Some(0), "{flushed:?}");
+    let lines = read(folder.path(), "worker");
+    assert_eq!((missing(&lines, "line ", 5), lines.len()), (0, 5), "{lines:?}");
+    assert!(ring_files(folder.path()).is_empty() && crash_files(folder.path()).is_empty());
+}
