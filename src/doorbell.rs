@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
-use crate::kept::Kept;
+use crate::kept::{Kept, is_lost};
 use crate::mutant::{self, Mutant};
 use crate::open;
 #[cfg(feature = "flusher")]
@@ -15,6 +15,9 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
+
+/// How often it is rung where somebody closes its descriptor each time.
+const RINGS_MAX: u32 = 8;
 
 /// One end of the doorbell of a folder.
 #[derive(Debug)]
@@ -38,15 +41,16 @@ impl Doorbell {
 
     /// Wakes whoever flushes. A full FIFO is loud enough, and so is a thread that rings at this moment.
     pub fn ring(&self) {
-        let Ok(fifo) = self.fifo.try_read() else { return };
-        let Some(right) = fifo.as_ref().map(|fifo| is_at(fifo, &self.path)) else { return };
-        if right {
-            write(fifo.as_ref());
-            return;
-        }
-        drop(fifo);
-        if self.open_again() && let Ok(fifo) = self.fifo.try_read() {
-            write(fifo.as_ref());
+        for _ in 0..RINGS_MAX {
+            let Ok(fifo) = self.fifo.try_read() else { return };
+            let Some(end) = fifo.as_ref() else { return };
+            if is_at(end, &self.path) && !write(end).is_err_and(|error| is_lost(&error)) {
+                return;
+            }
+            drop(fifo);
+            if !self.open_again() {
+                return;
+            }
         }
     }
 
@@ -95,8 +99,8 @@ impl Doorbell {
     }
 }
 
-fn write(fifo: Option<&Kept>) {
-    let _ = fifo.map(|fifo| fifo.file().and_then(|mut file| file.write(&[1])));
+fn write(fifo: &Kept) -> io::Result<usize> {
+    fifo.file().and_then(|mut file| file.write(&[1]))
 }
 
 fn is_at(fifo: &Kept, path: &Path) -> bool {

@@ -8,8 +8,12 @@
 //! Between the question and the use lies one system call. Another thread that closes our number and gets it for a file of its
 //! own within this moment is not noticed; numbers that the program's own files do not reach for make that unlikely.
 //!
-//! A forked child closes what its parent kept, unless it is meant for children too, after the same question.
+//! The thread that flushes has a table of descriptors of its own where that can be had (`own_table.rs`); there nobody else closes
+//! anything.
+//!
+//! A forked child closes what its parent kept in the table that it inherits, unless it is meant for children too, after the same question.
 
+use crate::own_table;
 use crate::sys::hooks;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Stat};
@@ -71,7 +75,6 @@ impl Opened {
     }
 
     /// What it was opened for.
-    #[cfg(feature = "flusher")]
     pub(crate) fn identity(&self) -> Identity {
         self.identity
     }
@@ -156,21 +159,20 @@ impl Kept {
     ///
     /// # Errors
     /// As fstat(2).
-    pub(crate) fn new(file: impl Into<OwnedFd>) -> io::Result<Kept> {
-        Ok(Kept::listed(raise(file.into())?))
+    pub(crate) fn new(file: Opened) -> io::Result<Kept> {
+        Ok(Kept::listed(raise(file)?))
     }
 
     /// The same under the number that it has.
-    ///
-    /// # Errors
-    /// As fstat(2).
     #[cfg(feature = "flusher")]
-    pub(crate) fn at_its_number(file: impl Into<OwnedFd>) -> io::Result<Kept> {
-        Ok(Kept::listed(Opened::new(file.into())?))
+    pub(crate) fn at_its_number(file: Opened) -> Kept {
+        Kept::listed(file)
     }
 
     fn listed(file: Opened) -> Kept {
-        let listed = hooks::close_in_child(file.as_raw_fd(), file.identity);
+        // What is in a table of its own no child inherits.
+        let shared = !own_table::is_own();
+        let listed = shared.then(|| hooks::close_in_child(file.as_raw_fd(), file.identity)).flatten();
         Kept { file: Some(file), listed }
     }
 
@@ -178,8 +180,8 @@ impl Kept {
     ///
     /// # Errors
     /// As fstat(2).
-    pub(crate) fn for_children_too(file: impl Into<OwnedFd>) -> io::Result<Kept> {
-        Ok(Kept { file: Some(raise(file.into())?), listed: None })
+    pub(crate) fn for_children_too(file: Opened) -> io::Result<Kept> {
+        Ok(Kept { file: Some(raise(file)?), listed: None })
     }
 
     fn opened(&self) -> &Opened {
@@ -204,6 +206,11 @@ impl Kept {
         if self.file().is_ok() {
             hooks::close_kept(self.opened().as_raw_fd());
         }
+    }
+
+    /// The same where [`Kept::file`] has just been asked.
+    pub(crate) fn as_known(&self) -> BorrowedFd<'_> {
+        self.opened().as_fd()
     }
 }
 
@@ -240,9 +247,8 @@ pub(crate) fn again_if_lost<T>(mut work: impl FnMut() -> io::Result<T>) -> io::R
 ///
 /// # Errors
 /// As fstat(2), and EBADF where somebody has closed it meanwhile.
-pub(crate) fn raise(fd: OwnedFd) -> io::Result<Opened> {
+pub(crate) fn raise(low: Opened) -> io::Result<Opened> {
     let number = NUMBER_MIN.min(hooks::descriptors_max().unwrap_or(NUMBER_MIN) / 2) as i32;
-    let low = Opened::new(fd)?;
     if low.as_raw_fd() >= number {
         return Ok(low);
     }

@@ -95,6 +95,7 @@ not_under_loom! {
     mod named;
     mod nameless;
     mod open;
+    mod own_table;
     mod panic;
     mod registry;
     mod remembered;

@@ -552,11 +552,14 @@ impl Logger {
         }
     }
 
-    /// Where there was no thread to be had for the flusher, there may be one now.
+    /// Where there was no thread to be had for the flusher, there may be one now; and it may have left something to be said.
     fn look_for_thread(&self) {
         #[cfg(feature = "flusher")]
-        if crate::flush::embedded::lacks_thread() {
-            crate::flush::embedded::try_again();
+        {
+            if crate::flush::embedded::lacks_thread() {
+                crate::flush::embedded::try_again();
+            }
+            crate::complain::say_left();
         }
     }
 

@@ -236,6 +236,12 @@ mutants! {
     GuardLast = "guard-last",
     /// A crash file that cannot be written keeps the dead ring for ever.
     CrashFileForEver = "crash-file-for-ever",
+    /// The flusher's thread has no descriptor table of its own.
+    TableShared = "table-shared",
+    /// It keeps in its table what the program had open.
+    TableCopied = "table-copied",
+    /// What it has to say on standard error is not said.
+    ComplaintUnheard = "complaint-unheard",
     /// No defect to be caught: the drain writes no journal, to measure what the journal costs.
     JournalOff = "journal-off",
 }

@@ -44,7 +44,7 @@ impl Nameless {
     /// [`Error::Io`] as open(2).
     pub(crate) fn create(folder: &Path, name: &str) -> Result<Nameless> {
         let to = folder.join(name);
-        let linkable = Path::new("/proc/self/fd").exists();
+        let linkable = open::has_own_links();
         if linkable && let Ok(file) = open::nameless(folder).and_then(Kept::new) {
             return Ok(Nameless { file, temporary: None, to });
         }

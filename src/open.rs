@@ -15,32 +15,40 @@
 //!
 //! Only what is read of the system as a whole at once, in `/proc` for instance, is read by `std`.
 
-use crate::kept::{Identity, Kept, Opened, is_lost, raise};
+use crate::kept::{Identity, Kept, Opened, again_if_lost, is_lost, raise};
 use crate::mutant::{self, Mutant};
 use crate::owner::{self, Acting};
-use crate::sys::hooks::{self, leaked};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use crate::own_table;
+use crate::sys::hooks::leaked;
+use crate::sys::numbers;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RawDir, RenameFlags, Stat, StatFs};
 #[cfg(feature = "flusher")]
 use rustix::fs::{Timespec, Timestamps};
 use rustix::io::Errno;
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::iter;
 use std::os::fd::AsRawFd;
+#[cfg(feature = "flusher")]
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The highest number of a standard stream.
-const STANDARD_ERROR: i32 = 2;
+pub(crate) const STANDARD_ERROR: i32 = 2;
 /// Tries to open what is exchanged all the time.
 const TRIES: u32 = 8;
 /// Bytes of a folder's list that are read at once.
 const LIST_BUFFER: usize = 32 << 10;
+/// Where the calling thread's descriptors are links.
+const OWN_LINKS: &str = "/proc/thread-self/fd";
 /// Flags of every file that is opened.
 const ALWAYS: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 /// Flags of a folder.
@@ -50,9 +58,9 @@ pub(crate) const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// A folder that is held.
 #[derive(Debug)]
-struct Held {
+pub(crate) struct Held {
     path: PathBuf,
-    /// What holds it; null where nothing does, and the path serves. Replaced where the folder was made again; what held the
+    /// What holds it in the program's table, see `own_table.rs`; null where nothing does, and the path serves. Replaced where the folder was made again; what held the
     /// one before stays open, because another thread may be using it.
     descriptor: AtomicPtr<Kept>,
     /// User and group of the folder, one in each half, where this was a process of root and the folder another user's; else 0.
@@ -68,7 +76,7 @@ struct Held {
 #[derive(Debug)]
 struct InUse {
     held: &'static Held,
-    descriptor: BorrowedFd<'static>,
+    handle: Handle,
 }
 
 impl Drop for InUse {
@@ -79,13 +87,62 @@ impl Drop for InUse {
 
 impl AsFd for InUse {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.descriptor
+        self.handle.as_fd()
     }
 }
 
 /// All of them, the newest first. Those that are taken off stay in memory, because another thread may be at them. A list without a lock, which a thread of the process that a child
 /// was forked from might have held.
 static HELD: AtomicPtr<Held> = AtomicPtr::new(ptr::null_mut());
+
+thread_local! {
+    /// What holds them in the calling thread's own table, where it has one.
+    static HELD_HERE: RefCell<Vec<(&'static Held, Rc<Kept>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What leads to a folder that is held, in the calling thread's table, for the very next system call.
+#[derive(Debug)]
+enum Handle {
+    Shared(&'static Kept),
+    Here(Rc<Kept>),
+}
+
+impl AsFd for Handle {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Handle::Shared(kept) => kept.as_known(),
+            Handle::Here(kept) => kept.as_known(),
+        }
+    }
+}
+
+impl Handle {
+    fn ask(&self) -> io::Result<&File> {
+        match self {
+            Handle::Shared(kept) => kept.file(),
+            Handle::Here(kept) => kept.file(),
+        }
+    }
+}
+
+/// What is held in the program's table, by numbers, which a table that is copied has too.
+#[cfg(feature = "flusher")]
+pub(crate) fn held_now() -> Vec<(&'static Held, RawFd, Identity)> {
+    let kept = held().filter_map(|held| Some((held, leaked(&held.descriptor)?)));
+    kept.filter_map(|(held, kept)| Some((held, kept.file().ok()?.as_raw_fd(), kept.identity()))).collect()
+}
+
+/// Has the calling thread, whose table is its own, hold a folder by this descriptor.
+pub(crate) fn hold_here(held: &'static Held, kept: Kept) -> Rc<Kept> {
+    let kept = Rc::new(kept);
+    // Where the thread ends already, it holds for the moment.
+    let _ = HELD_HERE.try_with(|here| {
+        let mut here = here.borrow_mut();
+        here.retain(|(other, _)| !ptr::eq(*other, held));
+        here.push((held, Rc::clone(&kept)));
+    });
+    kept
+}
 
 fn held() -> impl Iterator<Item = &'static Held> {
     iter::successors(leaked(&HELD), |held| leaked(&held.before))
@@ -96,13 +153,13 @@ impl Held {
         held().find(|held| held.path == path)
     }
 
-    /// Its descriptor, opened again where somebody has closed it; None where it is held no longer.
+    /// What leads to it, opened again where somebody has closed it; None where it is held no longer.
     fn descriptor(&'static self) -> io::Result<Option<InUse>> {
         self.users.fetch_add(1, Ordering::SeqCst);
         // From here on [`release`] waits for the end of this.
-        let opened = if self.released.load(Ordering::SeqCst) { Ok(None) } else { self.number().map(Some) };
+        let opened = if self.released.load(Ordering::SeqCst) { Ok(None) } else { self.handle().map(Some) };
         match opened {
-            Ok(Some(descriptor)) => Ok(Some(InUse { held: self, descriptor })),
+            Ok(Some(handle)) => Ok(Some(InUse { held: self, handle })),
             other => {
                 self.users.fetch_sub(1, Ordering::SeqCst);
                 other.map(|_| None)
@@ -110,29 +167,50 @@ impl Held {
         }
     }
 
-    fn number(&'static self) -> io::Result<BorrowedFd<'static>> {
-        match leaked(&self.descriptor).map(Kept::file) {
-            Some(Ok(folder)) => Ok(folder.as_fd()),
-            Some(Err(error)) if !is_lost(&error) => Err(error),
-            _ => Ok(self.open()?.file()?.as_fd()),
+    fn handle(&'static self) -> io::Result<Handle> {
+        if let Some(handle) = self.known() {
+            match handle.ask() {
+                Ok(_) => return Ok(handle),
+                Err(error) if !is_lost(&error) => return Err(error),
+                Err(_) => {}
+            }
         }
+        let handle = self.open()?;
+        handle.ask()?;
+        Ok(handle)
     }
 
-    fn open(&'static self) -> io::Result<&'static Kept> {
+    /// What held it last in the calling thread's table.
+    fn known(&'static self) -> Option<Handle> {
+        if !own_table::is_own() {
+            return leaked(&self.descriptor).map(Handle::Shared);
+        }
+        let here = |here: &RefCell<Vec<(&Held, Rc<Kept>)>>| {
+            let here = here.borrow();
+            here.iter().find(|(held, _)| ptr::eq(*held, self)).map(|(_, kept)| Handle::Here(Rc::clone(kept)))
+        };
+        HELD_HERE.try_with(here).ok()?
+    }
+
+    fn open(&'static self) -> io::Result<Handle> {
         let opened = match (descriptor_of(self.path.parent())?, self.path.file_name()) {
             (Some(parent), Some(name)) => {
                 let _acting = acting_in(self.path.parent());
                 open_at(parent.as_fd(), Path::new(name), FOLDER, Mode::empty())?
             }
-            _ => open_at(CWD, &self.path, FOLDER, Mode::empty())?,
+            _ => again_if_lost(|| open_at(CWD, &self.path, FOLDER, Mode::empty()))?,
         };
         let found = rustix::fs::fstat(&opened)?;
         let foreign = found.st_uid != 0 && rustix::process::geteuid().is_root();
         let owner = u64::from(found.st_uid) << 32 | u64::from(found.st_gid);
         self.owner.store(if foreign { owner } else { 0 }, Ordering::Relaxed);
-        let kept: &'static Kept = Box::leak(Box::new(Kept::for_children_too(opened)?));
+        let kept = Kept::for_children_too(opened)?;
+        if own_table::is_own() {
+            return Ok(Handle::Here(hold_here(self, kept)));
+        }
+        let kept: &'static Kept = Box::leak(Box::new(kept));
         self.descriptor.store(ptr::from_ref(kept).cast_mut(), Ordering::Release);
-        Ok(kept)
+        Ok(Handle::Shared(kept))
     }
 }
 
@@ -281,12 +359,14 @@ fn descriptor_of(path: Option<&Path>) -> io::Result<Option<InUse>> {
 }
 
 /// Does something with a path: in the folder that is held, where it is in one, else as it stands.
-fn resolve<T>(path: &Path, work: impl FnOnce(BorrowedFd<'_>, &Path) -> rustix::io::Result<T>) -> io::Result<T> {
+fn resolve<T>(path: &Path, mut work: impl FnMut(BorrowedFd<'_>, &Path) -> rustix::io::Result<T>) -> io::Result<T> {
     let _acting = acting_in(path.parent());
-    Ok(match (descriptor_of(path.parent())?, path.file_name()) {
-        (Some(folder), Some(name)) => work(folder.as_fd(), Path::new(name)),
-        _ => work(CWD, path),
-    }?)
+    again_if_lost(|| {
+        Ok(match (descriptor_of(path.parent())?, path.file_name()) {
+            (Some(folder), Some(name)) => work(folder.as_fd(), Path::new(name)),
+            _ => work(CWD, path),
+        }?)
+    })
 }
 
 /// Opens a folder.
@@ -295,10 +375,10 @@ fn resolve<T>(path: &Path, work: impl FnOnce(BorrowedFd<'_>, &Path) -> rustix::i
 /// As open(2).
 pub(crate) fn folder(path: &Path) -> io::Result<Opened> {
     let _acting = acting_in(Some(path));
-    match descriptor_of(Some(path))? {
+    again_if_lost(|| match descriptor_of(Some(path))? {
         Some(held) => open_at(held.as_fd(), Path::new("."), FOLDER, Mode::empty()),
         None => open_at(CWD, path, FOLDER, Mode::empty()),
-    }
+    })
 }
 
 /// Opens the root folder under the lowest number that is none of the standard streams', and so of use to whoever it is given
@@ -319,38 +399,39 @@ pub(crate) fn low() -> io::Result<Opened> {
 /// Opens something, holding the numbers of the standard streams as long as nobody has them, and moves it to a number that the
 /// program's own files do not reach for. Another thread that closes what it does not know may have closed the number
 /// meanwhile and got it for a file of its own: what was opened is compared with what has the name.
-fn open_at(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io::Result<Opened> {
+fn open_at(folder: BorrowedFd<'_>, path: &Path, mut flags: OFlags, mode: Mode) -> io::Result<Opened> {
     let _held = hold_standard_streams();
     for _ in 0..TRIES {
-        let opened = raise(openat(folder, path, flags | ALWAYS, mode)?)?;
-        let found = rustix::fs::fstat(&opened)?;
-        let is_it = if flags.contains(OFlags::TMPFILE) {
-            found.st_nlink == 0
-        } else {
-            let named = rustix::fs::statat(folder, path, AtFlags::SYMLINK_NOFOLLOW);
-            // What has no name any more was removed since, which every caller has to live with.
-            named.map_or(true, |named| Identity::of(&named) == Identity::of(&found))
-        };
-        if is_it {
-            return Ok(opened);
+        let opened = openat(folder, path, flags | ALWAYS, mode)?;
+        match is_what_was_opened(&opened, folder, path, flags) {
+            // Not before: what is moved to a higher number is closed under the lower one.
+            Ok(true) => return raise(opened),
+            // Nothing is closed here: the number may be somebody else's.
+            Ok(false) => std::mem::forget(opened),
+            Err(error) => {
+                std::mem::forget(opened);
+                return Err(error);
+            }
         }
-        // Nothing is closed here: the number is somebody else's.
-        std::mem::forget(opened);
+        if flags.contains(OFlags::EXCL) {
+            // It was made, and has the name.
+            flags.remove(OFlags::CREATE | OFlags::EXCL);
+        }
     }
     Err(io::Error::other("something else takes its name, or its descriptor, all the time"))
 }
 
 /// Opens something. What is made has the rights of its owner that are asked for, whatever the umask takes away: a file that its
 /// owner may not open again would be of no use to the next process.
-fn openat(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
+fn openat(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io::Result<Opened> {
     if !flags.intersects(OFlags::CREATE | OFlags::TMPFILE.difference(OFlags::DIRECTORY)) {
-        return rustix::fs::openat(folder, path, flags, mode);
+        return Opened::new(rustix::fs::openat(folder, path, flags, mode)?);
     }
     for _ in 0..TRIES {
         if flags.contains(OFlags::CREATE) && !flags.contains(OFlags::EXCL) {
             match rustix::fs::openat(folder, path, flags.difference(OFlags::CREATE), mode) {
                 Err(Errno::NOENT) => {}
-                found => return found,
+                found => return Opened::new(found?),
             }
         }
         let only_new = if flags.contains(OFlags::CREATE) { OFlags::EXCL } else { OFlags::empty() };
@@ -358,16 +439,19 @@ fn openat(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> rus
             // Somebody else was faster.
             Err(Errno::EXIST) if !flags.contains(OFlags::EXCL) => {}
             made => {
-                let made = made?;
+                let made = Opened::new(made?)?;
                 let is = Mode::from_raw_mode(rustix::fs::fstat(&made)?.st_mode);
-                if !is.contains(mode & Mode::RWXU) && !mutant::is(Mutant::UmaskObeyed) {
-                    rustix::fs::fchmod(&made, is | mode & Mode::RWXU)?;
+                if !is.contains(mode & Mode::RWXU)
+                    && !mutant::is(Mutant::UmaskObeyed)
+                    && is_what_was_opened(&made, folder, path, flags)?
+                {
+                    rustix::fs::fchmod(made.file()?, is | mode & Mode::RWXU)?;
                 }
                 return Ok(made);
             }
         }
     }
-    Err(Errno::EXIST)
+    Err(Errno::EXIST.into())
 }
 
 /// The same for a folder or a FIFO that was just made, which its owner may not be able to open yet. Without `/proc` it stays as
@@ -375,21 +459,44 @@ fn openat(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> rus
 fn give_to_owner(folder: BorrowedFd<'_>, name: &Path, mode: Mode) {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let Ok(made) = rustix::fs::openat(folder, name, flags, Mode::empty()) else { return };
+    let Ok(made) = Opened::new(made) else { return };
     let Ok(found) = rustix::fs::fstat(&made) else { return };
     let is = Mode::from_raw_mode(found.st_mode);
     if FileType::from_raw_mode(found.st_mode) != FileType::Symlink && !is.contains(mode) && !mutant::is(Mutant::UmaskObeyed) {
-        let _ = rustix::fs::chmod(format!("/proc/self/fd/{}", made.as_raw_fd()), is | mode);
+        let _ = rustix::fs::chmod(format!("{OWN_LINKS}/{}", made.as_raw_fd()), is | mode);
+    }
+}
+
+/// Whether a descriptor leads to what has the name. What has none any more was removed since, which every caller has to live
+/// with.
+fn is_what_was_opened(opened: &Opened, folder: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<bool> {
+    let found = rustix::fs::fstat(opened)?;
+    let is_nameless = found.st_nlink == 0 && Identity::of(&found) == opened.identity();
+    if flags.contains(OFlags::TMPFILE) {
+        return Ok(is_nameless && found.st_size == 0);
+    }
+    match rustix::fs::statat(folder, path, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(named) => Ok(Identity::of(&named) == opened.identity()),
+        Err(Errno::NOENT) => Ok(is_nameless),
+        // The folder's descriptor is lost, for instance.
+        Err(error) => Err(error.into()),
     }
 }
 
 /// Takes the numbers of standard streams that are closed.
 fn hold_standard_streams() -> Vec<Opened> {
     let mut held = Vec::new();
-    while !(0..=STANDARD_ERROR).all(hooks::is_open)
+    while !(0..=STANDARD_ERROR).all(numbers::is_open)
+        && let Ok(root) = rustix::fs::stat("/")
         && let Ok(lowest) = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         && let Ok(lowest) = Opened::new(lowest)
     {
-        held.push(lowest);
+        if lowest.identity() == Identity::of(&root) {
+            held.push(lowest);
+        } else {
+            // The number is somebody else's by now.
+            std::mem::forget(lowest);
+        }
     }
     held
 }
@@ -400,7 +507,7 @@ fn hold_standard_streams() -> Vec<Opened> {
 /// As open(2), and if it is no regular file.
 pub(crate) fn file(path: &Path, flags: OFlags, mode: Mode) -> io::Result<Opened> {
     let file = resolve_open(path, flags, mode)?;
-    match Identity::behind(&file)?.kind {
+    match file.identity().kind {
         FileType::RegularFile => Ok(file),
         kind => Err(io::Error::other(format!("it is {}, not a regular file", in_words(kind)))),
     }
@@ -420,7 +527,7 @@ pub(crate) fn to_read(path: &Path) -> io::Result<Opened> {
 /// As open(2), and if it is no FIFO.
 pub(crate) fn fifo(path: &Path) -> io::Result<Opened> {
     let file = resolve_open(path, OFlags::RDWR, Mode::empty())?;
-    match Identity::behind(&file)?.kind {
+    match file.identity().kind {
         FileType::Fifo => Ok(file),
         kind => Err(io::Error::other(format!("it is {}, not a FIFO", in_words(kind)))),
     }
@@ -428,10 +535,10 @@ pub(crate) fn fifo(path: &Path) -> io::Result<Opened> {
 
 fn resolve_open(path: &Path, flags: OFlags, mode: Mode) -> io::Result<Opened> {
     let _acting = acting_in(path.parent());
-    match (descriptor_of(path.parent())?, path.file_name()) {
+    again_if_lost(|| match (descriptor_of(path.parent())?, path.file_name()) {
         (Some(folder), Some(name)) => open_at(folder.as_fd(), Path::new(name), flags, mode),
         _ => open_at(CWD, path, flags, mode),
-    }
+    })
 }
 
 fn in_words(kind: FileType) -> &'static str {
@@ -453,10 +560,10 @@ fn in_words(kind: FileType) -> &'static str {
 pub(crate) fn nameless(path: &Path) -> io::Result<Opened> {
     let _acting = acting_in(Some(path));
     let (flags, here) = (OFlags::RDWR | OFlags::TMPFILE, Path::new("."));
-    match descriptor_of(Some(path))? {
+    again_if_lost(|| match descriptor_of(Some(path))? {
         Some(held) => open_at(held.as_fd(), here, flags, PRIVATE),
         None => open_at(CWD, path, flags, PRIVATE),
-    }
+    })
 }
 
 /// Gives a nameless file a name, which nothing may have.
@@ -464,8 +571,18 @@ pub(crate) fn nameless(path: &Path) -> io::Result<Opened> {
 /// # Errors
 /// As linkat(2); without `/proc` it cannot be done.
 pub(crate) fn link(file: &File, path: &Path) -> io::Result<()> {
-    let from = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let from = own_link(file);
     resolve(path, |folder, name| rustix::fs::linkat(CWD, from.as_str(), folder, name, AtFlags::SYMLINK_FOLLOW))
+}
+
+/// The link that leads to an open file, in the table of the calling thread.
+pub(crate) fn own_link(file: &File) -> String {
+    format!("{OWN_LINKS}/{}", file.as_raw_fd())
+}
+
+/// Whether there are such links: not without `/proc`.
+pub(crate) fn has_own_links() -> bool {
+    Path::new(OWN_LINKS).exists()
 }
 
 /// What has this name, links not followed.

@@ -4,7 +4,7 @@
 //! destructor that another panic runs, in a forked child, in the flusher's own thread. It takes no lock of ours and runs no
 //! code of the user's. A hook that panics ends the process: `std` sees to it that none is entered again.
 
-use crate::complain::complain;
+use crate::complain::{self, complain};
 use crate::filter::Destination;
 use crate::level::Level;
 use crate::logger::Logger;
@@ -40,7 +40,7 @@ pub(crate) fn install() {
         {
             record(logger, destination, info, wanted(hook.is_some()));
         }
-        earlier(info);
+        complain::lend(|| earlier(info));
         if let Some(advice) = crate::facade::advice(message(info)) {
             complain(format_args!("{advice}"));
         }

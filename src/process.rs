@@ -22,7 +22,7 @@
 //! A pid namespace's inode may be used again by a later one; but then all of its processes are gone.
 
 use crate::error::{Error, Result};
-use crate::kept::Kept;
+use crate::kept::{Kept, Opened};
 use crate::mutant::{self, Mutant};
 use crate::open;
 use rustix::process::{Pid, test_kill_process};
@@ -219,7 +219,7 @@ pub(crate) fn read(path: impl AsRef<Path>) -> io::Result<String> {
 
 /// The same, so many bytes at most.
 pub(crate) fn read_start(path: impl AsRef<Path>, bytes_max: u64) -> io::Result<String> {
-    let kept = Kept::for_children_too(File::open(path)?)?;
+    let kept = Opened::new(File::open(path)?.into()).and_then(Kept::for_children_too)?;
     let mut bytes = Vec::new();
     kept.file()?.take(bytes_max).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -227,7 +227,7 @@ pub(crate) fn read_start(path: impl AsRef<Path>, bytes_max: u64) -> io::Result<S
 
 /// Lists what the kernel shows in a folder of `/proc`, as [`read`] reads a file there.
 pub(crate) fn list(path: impl AsRef<Path>) -> io::Result<Vec<OsString>> {
-    open::names(Kept::for_children_too(File::open(path)?)?.file()?)
+    open::names(Opened::new(File::open(path)?.into()).and_then(Kept::for_children_too)?.file()?)
 }
 
 /// Reads pid, state and start time. The command name may contain anything, so fields are counted from its last

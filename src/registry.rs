@@ -8,6 +8,7 @@ use crate::complain::complain;
 use crate::config::Builder;
 use crate::error::{Error, Result};
 use crate::filter::{Destination, Filter};
+use crate::folder::Folder;
 use crate::layout::closed;
 use crate::level::Level;
 use crate::logger::{FLUSH_MAX, Logger};
@@ -16,7 +17,6 @@ use crate::mutant::{self, Mutant};
 use crate::named::NamedLevels;
 use crate::ring::Ring;
 use crate::settings::Settings;
-use crate::folder::Folder;
 use crate::sys::process_page::{self, ProcessCell};
 use crate::sys::{fatal, frame, guard, hooks, signals};
 use crossbeam_utils::Backoff;
@@ -457,6 +457,7 @@ extern "C" fn at_exit(status: c_int, _: *mut c_void) {
         crate::flush::embedded::end();
         ring_doorbells();
         crate::flush::embedded::wait_for_end(FLUSH_MAX.saturating_sub(start.elapsed()));
+        crate::complain::say_left();
         crate::flush::console::finish();
     }
 }
@@ -496,11 +497,12 @@ pub(crate) fn start_flushers() {
     cells().filter_map(|cell| cell.page.get()).for_each(Logger::start_flusher);
 }
 
-/// Brings the rings of this process to the disk that request it. Returns the shortest time between two syncs that they
+/// Brings the rings of this process in this folder to the disk that request it. Returns the shortest time between two syncs that they
 /// request; None if none does.
 #[cfg(feature = "flusher")]
-pub(crate) fn sync_rings() -> Option<Duration> {
-    let loggers = cells().filter_map(|cell| cell.page.get()).filter(|logger| logger.ring().header().sync_ms > 0);
+pub(crate) fn sync_rings(folder: &Folder) -> Option<Duration> {
+    let is_one = |logger: &&Logger| logger.ring().header().sync_ms > 0 && logger.folder() == folder;
+    let loggers = cells().filter_map(|cell| cell.page.get()).filter(is_one);
     loggers
         .map(|logger| {
             // A disk that fails is logged by whoever flushes next.

@@ -31,7 +31,6 @@ use rustix::fs::{FallocateFlags, FlockOperation, IFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -660,7 +659,7 @@ fn test_promises(file: &File, map: &RingMap, rings: &Path) -> Result<()> {
     if u64::from_le_bytes(seen) != MARK {
         return Err(Error::folder(rings, format!("what is stored there is not seen by a read; {place}")));
     }
-    let again = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let again = open::own_link(file);
     // The one link that is followed: it leads back to the same file.
     if let Ok(other) = File::open(again) {
         let lock = rustix::fs::flock(&other, FlockOperation::NonBlockingLockShared);

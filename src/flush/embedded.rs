@@ -10,6 +10,7 @@ use crate::flush::witness::Witnesses;
 use crate::folder::Folder;
 use crate::holder::Holder;
 use crate::mutant::{self, Mutant};
+use crate::own_table;
 use crate::owner;
 use crate::process::ProcessState;
 use crate::registry;
@@ -78,6 +79,7 @@ pub(crate) fn start(folder: &Folder) {
     let is_unused = Arc::clone(&unused);
     let body = move || {
         hooks::settle_thread();
+        own_table::take();
         thread::become_flusher();
         if let Some((uid, gid)) = own.owner() {
             owner::act_for_good(uid, gid);
@@ -256,7 +258,7 @@ fn stand_by(folder: &Folder, since: u64, is_ending: &impl Fn() -> bool) {
             Ok(Election::Lost(holder)) => {
                 let holder = holder.filter(Holder::may_live);
                 if vigil.look(folder, holder, Instant::now()) {
-                    sync_rings(&vigil, is_ending);
+                    sync_rings(folder, &vigil, is_ending);
                 } else {
                     wait_for_holders_end(holder, &mut witnesses, vigil.sleep(LOOK_AGAIN));
                 }
@@ -294,12 +296,12 @@ fn wait_for_holders_end(holder: Option<Holder>, witnesses: &mut Witnesses, longe
     }
 }
 
-/// Until the next look at a flusher that stands still: brings this process's rings to the disk as often as they request,
+/// Until the next look at a flusher that stands still: brings this process's rings in the folder to the disk as often as they request,
 /// because nobody else does.
-fn sync_rings(vigil: &Vigil, is_ending: &impl Fn() -> bool) {
+fn sync_rings(folder: &Folder, vigil: &Vigil, is_ending: &impl Fn() -> bool) {
     let (start, until) = (Instant::now(), vigil.sleep(LOOK_AGAIN));
     loop {
-        let every = registry::sync_rings();
+        let every = registry::sync_rings(folder);
         wake::sleep(every.unwrap_or(until).min(until));
         if start.elapsed() >= until || is_ending() {
             return;

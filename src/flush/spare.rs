@@ -49,5 +49,5 @@ impl Spare {
 }
 
 fn open() -> Option<Kept> {
-    Kept::at_its_number(open::low().ok()?).ok()
+    open::low().ok().map(Kept::at_its_number)
 }

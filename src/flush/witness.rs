@@ -1,7 +1,7 @@
 //! Who sees a process end: a descriptor of it that was opened while it was there.
 
 use crate::flush::ending::WaitStatus;
-use crate::kept::Kept;
+use crate::kept::{Kept, Opened};
 use crate::mutant::{self, Mutant};
 use crate::process::ProcessId;
 use crate::sys::{ancestors, hooks, pidfd};
@@ -9,7 +9,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 
 /// Processes without a ring so far that are remembered.
@@ -30,19 +29,18 @@ impl Witness {
     /// Of a process that can be seen from here, if only as a zombie; or from which this process was forked.
     fn of(process: ProcessId) -> Option<Witness> {
         Witness::open(process).or_else(|| {
-            let pidfd = ancestors::find(process.pid, process.start_time)?;
-            Witness::new(process, pidfd)
+            Witness::new(process, ancestors::find(process.pid, process.start_time)?)
         })
     }
 
     fn open(process: ProcessId) -> Option<Witness> {
         let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw)?;
-        let witness = Witness::new(process, pidfd_open(pid, PidfdFlags::empty()).ok()?);
+        let witness = Witness::new(process, Opened::new(pidfd_open(pid, PidfdFlags::empty()).ok()?).ok()?);
         // Only now is it certain that the descriptor is not of a later process with the same pid.
         witness.filter(|_| process.is_there())
     }
 
-    fn new(process: ProcessId, pidfd: impl Into<OwnedFd>) -> Option<Witness> {
+    fn new(process: ProcessId, pidfd: Opened) -> Option<Witness> {
         Some(Witness { process, pidfd: Kept::new(pidfd).ok()? })
     }
 

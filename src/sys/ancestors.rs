@@ -5,11 +5,11 @@
 //! inode of its own can also tell how one ended, see `pidfd.rs`; on others none is kept. Whoever closes all descriptors of
 //! the child closes these, and their numbers may be anything by then: the inode is looked at before one is used.
 
-use crate::kept::{Opened, raise};
+use crate::kept::{Identity, Opened, raise};
 use crate::mutant::{self, Mutant};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
-use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Processes that are remembered: this one, and the last ones before it.
@@ -87,7 +87,7 @@ pub(crate) fn keep_own(start_time: u64) {
 
 /// A descriptor of this process, where device and inode say which process it is.
 fn open_own() -> Option<Opened> {
-    let opened = raise(pidfd_open(getpid(), PidfdFlags::empty()).ok()?).ok()?;
+    let opened = raise(Opened::new(pidfd_open(getpid(), PidfdFlags::empty()).ok()?).ok()?).ok()?;
     (rustix::fs::fstatfs(&opened).ok()?.f_type as u64 == PIDFS).then_some(opened)
 }
 
@@ -102,6 +102,12 @@ fn free_place() -> Option<&'static Ancestor> {
         let pid = oldest.pid.load(Ordering::Acquire);
         (pid != TAKEN && take(&oldest, pid)).then_some(oldest)
     })
+}
+
+/// All of them, by their numbers, which a table that is copied has too.
+pub(crate) fn numbers() -> Vec<(RawFd, Identity)> {
+    let open = ANCESTORS.iter().filter_map(Ancestor::descriptor);
+    open.filter_map(|process| Some((process.as_raw_fd(), Identity::behind(process).ok()?))).collect()
 }
 
 /// A descriptor of the process with this pid that began at this time, if this one was forked from it.

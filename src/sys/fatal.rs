@@ -20,6 +20,7 @@
 //! handles it and lives on keeps the mark, which counts only where nothing else tells how it ended. An earlier handler that
 //! leaves by siglongjmp is not seen either, and keeps the mark in the same way.
 
+use crate::complain;
 use crate::mutant::{self, Mutant};
 use crate::sys::action::{action_of, keeping_errno, set_action, set_default};
 use crate::sys::{frame, guard};
@@ -88,7 +89,8 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
     keeping_errno(|| {
         frame::within(|| {
             call(&MARK, signal, arrival.address);
-            if pass_on(signal, info, context, arrival.is_fault) && !arrival.is_abort {
+            // An earlier handler may print.
+            if complain::lend(|| pass_on(signal, info, context, arrival.is_fault)) && !arrival.is_abort {
                 call(&UNMARK, signal, arrival.address);
             }
         });

@@ -44,12 +44,6 @@ pub(crate) fn descriptors_max() -> Option<u64> {
     (answer == 0).then_some(limit.rlim_cur)
 }
 
-/// Whether a descriptor of this number is open.
-pub(crate) fn is_open(fd: RawFd) -> bool {
-    // SAFETY: only asked for; a number that is nobody's is an answer.
-    rustix::fs::fstat(unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) }).is_ok()
-}
-
 /// Closes a descriptor that somebody else may have closed at this very moment: `std` ends a debug build for that.
 pub(crate) fn close(fd: OwnedFd) {
     // SAFETY: the caller owns the descriptor and has just found that it still is what it was opened for.

@@ -15,6 +15,7 @@ pub(crate) mod held;
 pub(crate) mod hooks;
 pub(crate) mod local;
 pub(crate) mod map;
+pub(crate) mod numbers;
 #[cfg(feature = "flusher")]
 pub(crate) mod pidfd;
 pub(crate) mod prefetch;

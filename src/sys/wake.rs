@@ -2,13 +2,13 @@
 //!
 //! A pipe, because it can be told from every other by its inode; all eventfds share one. A forked child has its own.
 
-use crate::kept::Kept;
+use crate::kept::{Identity, Kept, Opened};
 use crate::sys::process_page::ProcessCell;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{read, write};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
 
 /// The two ends.
@@ -34,7 +34,14 @@ pub(crate) fn prepare() {
 
 fn make() -> Option<Pipe> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
-    Some(Pipe { read: Kept::new(read).ok()?, write: Kept::new(write).ok()? })
+    let keep = |end| Opened::new(end).and_then(Kept::new).ok();
+    Some(Pipe { read: keep(read)?, write: keep(write)? })
+}
+
+/// Both ends, by their numbers, which a table that is copied has too.
+pub(crate) fn numbers() -> Vec<(RawFd, Identity)> {
+    let ends = WAKE.get().into_iter().flat_map(|pipe| [&pipe.read, &pipe.write]);
+    ends.filter_map(|end| Some((end.file().ok()?.as_raw_fd(), end.identity()))).collect()
 }
 
 /// What threads watch; None where there is no pipe, or somebody has closed it.

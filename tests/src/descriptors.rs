@@ -99,6 +99,30 @@ pub fn storm(folder: &Path, run: u32) {
     }
 }
 
+/// Again and again closes what is not the program's own and has a number below 1024, and opens files of its own in `folder`; ends
+/// the process, and leaves a file that says why, where somebody touched those.
+pub fn close_every(pause: std::time::Duration, folder: &Path) {
+    loop {
+        std::thread::sleep(pause);
+        for (_, own) in OWNED.lock().expect("nobody panicked").drain(..) {
+            close(own as u32, own as u32, false);
+        }
+        close(3, 1023, true);
+        open_own(folder, 20);
+        let found = check_own();
+        if found != UNTOUCHED {
+            let _ = fs::write(folder.join("spoiled"), found);
+            std::process::abort();
+        }
+    }
+}
+
+/// Takes every descriptor that the process may have, for good.
+pub fn take_all() {
+    // SAFETY: a descriptor of nobody's that is never closed.
+    while unsafe { libc::dup(0) } >= 0 {}
+}
+
 /// Again and again allows next to no descriptors for a moment.
 pub fn starve() {
     loop {
@@ -147,6 +171,29 @@ pub fn check_own() -> String {
 pub fn write_to(fd: RawFd, bytes: &[u8]) -> bool {
     // SAFETY: the bytes are valid for their length.
     unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) >= 0 }
+}
+
+/// How many descriptors the table has that a process's main thread uses.
+///
+/// # Panics
+/// If the process does not live.
+#[must_use]
+pub fn count_of_process(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).expect("it lives").count()
+}
+
+/// What the descriptors of a process's threads lead to that have tables of their own, those within `folder`.
+///
+/// # Panics
+/// If the process does not live.
+#[must_use]
+pub fn of_threads_within(pid: u32, folder: &Path) -> Vec<PathBuf> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("it lives").flatten();
+    let flushers = threads.filter(|thread| {
+        fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name.trim_end() == "lastwords")
+    });
+    let links = flushers.filter_map(|thread| fs::read_dir(thread.path().join("fd")).ok()).flatten().flatten();
+    links.filter_map(|link| fs::read_link(link.path()).ok()).filter(|path| path.starts_with(folder)).collect()
 }
 
 /// What the descriptors of a process lead to, those within `folder`.

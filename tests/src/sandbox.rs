@@ -62,6 +62,43 @@ fn statement(code: u16, k: u32) -> libc::sock_filter {
     libc::sock_filter { code, jt: 0, jf: 0, k }
 }
 
+/// The bit of close_range(2) that asks for a table of one's own.
+const UNSHARE: u32 = 1 << 1;
+
+/// Has a table of descriptors of its own refused to every thread, as by a kernel that has no such call. For the calling thread,
+/// and those that it starts.
+///
+/// # Panics
+/// If the kernel has no such filters.
+pub fn refuse_own_table() {
+    let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    let (equal, has_bit) = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K);
+    // The third argument stands behind the number, the architecture, the address and two arguments.
+    install(&mut [
+        statement(load, 0),
+        libc::sock_filter { code: equal as u16, jt: 0, jf: 3, k: libc::SYS_close_range as u32 },
+        statement(load, 32),
+        libc::sock_filter { code: has_bit as u16, jt: 0, jf: 1, k: UNSHARE },
+        statement(RETURN, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32),
+        statement(RETURN, libc::SECCOMP_RET_ALLOW),
+    ]);
+}
+
+/// Has pidfd_getfd(2) end the process, as a service manager's filter of usual calls does.
+///
+/// # Panics
+/// If the kernel has no such filters.
+pub fn kill_for_getfd() {
+    let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    let equal = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    install(&mut [
+        statement(load, 0),
+        libc::sock_filter { code: equal, jt: 0, jf: 1, k: libc::SYS_pidfd_getfd as u32 },
+        statement(RETURN, libc::SECCOMP_RET_KILL_PROCESS),
+        statement(RETURN, libc::SECCOMP_RET_ALLOW),
+    ]);
+}
+
 /// Has every system call that is not in the lists end this process; with `errors` it fails. With `embedded` or `keeping` the list is longer, and with
 /// `nothing` it is the end of the process alone. For the calling thread, and
 /// those that it starts.
@@ -90,6 +127,10 @@ pub fn enter(how: &str) {
         filter.push(statement(RETURN, libc::SECCOMP_RET_ALLOW));
     }
     filter.push(statement(RETURN, other));
+    install(&mut filter);
+}
+
+fn install(filter: &mut [libc::sock_filter]) {
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
     // SAFETY: prctl with this request takes no address; seccomp reads the program and its statements, which outlive the call.
     unsafe {

@@ -145,8 +145,7 @@ impl Round {
         // A flusher that makes objects takes longer, and lossless rounds need one that keeps up.
         let formats = if kind == Kind::Lossless { &["text"][..] } else { &["text", "json", "both"] };
         let format = formats[random.below(formats.len() as u64) as usize];
-        let troubles = troubles();
-        let trouble = troubles[random.below(troubles.len() as u64) as usize];
+        let trouble = Trouble::ALL[random.below(Trouble::ALL.len() as u64) as usize];
         let trouble = if trouble == Trouble::OtherBoot && !may_unshare() { Trouble::None } else { trouble };
         let (running, ended) = (Vec::new(), Vec::new());
         Round { scratch, memory, folder, kind, backing, format, trouble, workers_flush, running, ended, run: 0 }
@@ -409,14 +408,6 @@ fn is_half_written(folder: &Folder) -> bool {
         Change::Remove { ring, .. } => folder.rings().join(ring).exists(),
         Change::DeathLogged { .. } | Change::Of { .. } => false,
     })
-}
-
-/// What happens in the processes of a round. That a program closes every descriptor again and again, while its flusher opens and
-/// closes files, meets the limit that docs/guarantees.md names, a close between two adjacent calls of two threads, within
-/// minutes; so this one takes part only where it is asked for, and `descriptors` shows what holds in order.
-fn troubles() -> Vec<Trouble> {
-    let asked = std::env::var("LASTWORDS_TORTURE_DESCRIPTORS").is_ok();
-    Trouble::ALL.into_iter().filter(|trouble| asked || *trouble != Trouble::Descriptors).collect()
 }
 
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {

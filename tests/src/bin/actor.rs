@@ -16,7 +16,8 @@
 //! behind the end of a mapped file), `later:bus` (handles SIGBUS as the end, behind the guard), `loggers:N` (opens as many more), `loggers-log:N`
 //! (as many lines to each of them), `close-own` (closes the process's logger), `close-all:A-B`, `close-range:A-B`, `open-own:N:FOLDER`, `dup-over:A-B`, `no-cloexec`,
 //! `become:UID` (groups, group and user, for good), `sandbox` (a seccomp filter), `chroot:FOLDER`, `chdir:FOLDER`,
-//! `descriptors:N` (the limit), `check-own`, `write-to:FD:TEXT`, `in-child`: see `descriptors.rs`, `hold-files:TIMES:MS` (a thread opens all files that the process may open, 100 more than it has, so
+//! `close-every:MS:FOLDER` (a thread that closes all below 1024 and opens files there), `take-all` (every descriptor there is), `one-table` (a
+//! filter refuses the flusher's thread a table of its own), `no-getfd` (a filter kills for pidfd_getfd), `descriptors:N` (the limit), `check-own`, `write-to:FD:TEXT`, `in-child`: see `descriptors.rs`, `hold-files:TIMES:MS` (a thread opens all files that the process may open, 100 more than it has, so
 //! many times, for so long and with as long a pause, and prints "held" at the end), `grab-files:TIMES:MS` (takes what is given back meanwhile as well), `fork-starved:WHAT` (see there), `disk:BYTES` (limits the
 //! size of files), `room` (gives back what `before:no-threads` took). At the end main returns. `before:bus` is done before the logger is made: it handles
 //! SIGBUS itself; so is `before:close:A-B`, and with `before:` every action that does not log.
@@ -201,6 +202,12 @@ fn act(action: &str, count: &mut u64) {
             let (first, last) = rest.split_once('-').expect("A-B");
             descriptors::dup_own_over(first.parse().expect("a number"), last.parse().expect("a number"));
         }
+        "close-every" => {
+            let (pause, folder) = rest.split_once(':').expect("MS:FOLDER");
+            let (pause, folder) = (pause.parse().expect("milliseconds"), folder.to_owned());
+            std::thread::spawn(move || descriptors::close_every(Duration::from_millis(pause), folder.as_ref()));
+        }
+        "take-all" => descriptors::take_all(),
         "no-cloexec" => descriptors::clear_close_on_exec(),
         "descriptors" => descriptors::limit(rest.parse().expect("a number")),
         "check-own" => println!("{}", descriptors::check_own()),
@@ -215,6 +222,8 @@ fn act(action: &str, count: &mut u64) {
         "fork-starved" => forking::children(1, |_| starved(rest)),
         "room" => limit_memory(None),
         "become" => privileges::become_user(rest.parse().expect("a user")),
+        "one-table" => sandbox::refuse_own_table(),
+        "no-getfd" => sandbox::kill_for_getfd(),
         "sandbox" => sandbox::enter(rest),
         "chroot" => privileges::change_root(rest),
         "chdir" => std::env::set_current_dir(rest).expect("changed"),
