@@ -2,6 +2,8 @@
 //!
 //! Draining itself is in the library `lastwords`, module `flush`, because every process embeds it.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod cli;
 mod colour;
 mod demo;
@@ -12,6 +14,7 @@ mod input;
 mod level;
 mod pipe;
 mod recover;
+mod say;
 mod status;
 mod table;
 
@@ -20,6 +23,7 @@ use cli::{Cli, Command};
 use exit::Exit;
 use lastwords::owner::become_owner_of;
 use std::ffi::OsString;
+use std::io::Write;
 use std::iter;
 
 /// Runs the tool and returns its exit status. `program` is how it is started again, by `demo`: the program, and arguments of
@@ -48,12 +52,14 @@ pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) 
         Command::Demo(arguments) => demo::run(&arguments, program),
         Command::DemoProcess(arguments) => demo::run_process(&arguments),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "lastwords", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "lastwords", &mut script);
+            let _ = std::io::stdout().write_all(&script);
             Ok(Exit::Done)
         }
     });
     let exit = outcome.unwrap_or_else(|error| {
-        anstream::eprintln!("{}error:{} {error}", exit::ERROR.render(), exit::ERROR.render_reset());
+        say::note(format_args!("{}error:{} {error}", exit::ERROR.render(), exit::ERROR.render_reset()));
         Exit::Failed
     });
     exit as u8

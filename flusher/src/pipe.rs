@@ -5,6 +5,7 @@ use crate::colour::without_colours;
 use crate::exit::Exit;
 use crate::guess::guess_level;
 use crate::input::{Input, Piece, Until};
+use crate::say;
 use lastwords::{Error, Flusher, FullPolicy, Level, Result};
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -81,9 +82,9 @@ fn wait_for_the_log(until: &Until) -> Result<()> {
         match lastwords::flush() {
             Err(Error::FlushTimeout { .. }) if !until.is_over() => {
                 if !said {
-                    eprintln!(
+                    say::note(format_args!(
                         "lastwords: the log does not keep up; waiting for whoever flushes it, nothing is lost meanwhile"
-                    );
+                    ));
                 }
                 said = true;
             }

@@ -3,6 +3,7 @@
 use crate::cli::Recover;
 use crate::exit::Exit;
 use crate::flush::Asked;
+use crate::say;
 use lastwords::flush::blackbox::BlackBox;
 use lastwords::flush::json::{JsonLines, Origin};
 use lastwords::flush::recover::{Journaled, RENDERED_TIMES, Recovered, Recovery, RingReport};
@@ -70,13 +71,13 @@ fn black_boxes(arguments: &Recover) -> Result<Exit> {
             // Nobody reads standard output any more, `head` for instance.
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => return Ok(exit),
             Err(error) => {
-                eprintln!("{error}");
+                say::note(format_args!("{error}"));
                 exit = Exit::Damaged;
             }
         }
     }
     if exit == Exit::Nothing {
-        eprintln!("no rings found");
+        say::note(format_args!("no rings found"));
     }
     let _ = out.flush();
     Ok(exit)
@@ -209,17 +210,17 @@ fn summary(recovery: &Recovery) -> Exit {
     for report in recovery.reports() {
         records += report.records;
         damaged += u64::from(is_damaged(report));
-        eprintln!("{}", describe(report));
+        say::note(format_args!("{}", describe(report)));
     }
     for error in &recovery.refused {
-        eprintln!("{error}");
+        say::note(format_args!("{error}"));
     }
     let journaled = recovery.journaled.len();
     if journaled > 0 {
-        eprintln!("journal: lines of {journaled} log files that a flusher could not finish writing");
+        say::note(format_args!("journal: lines of {journaled} log files that a flusher could not finish writing"));
     }
     if recovery.reports().count() == 0 && recovery.refused.is_empty() {
-        eprintln!("no rings found");
+        say::note(format_args!("no rings found"));
     }
     match records {
         _ if damaged > 0 || !recovery.refused.is_empty() => Exit::Damaged,

@@ -3,6 +3,7 @@
 use crate::cli::Status;
 use crate::exit::Exit;
 use crate::level::keep;
+use crate::say;
 use crate::table::table;
 use lastwords::clock::boottime_ns;
 use lastwords::flush::cgroup::{self, Cgroups};
@@ -86,7 +87,7 @@ fn look(folder: &Folder, json: bool) -> Result<(Exit, io::Result<()>)> {
         show(flusher, &rings) + &kept.iter().map(|(role, level)| keep::line(role, level)).collect::<String>()
     };
     let printed = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
-    refused.iter().for_each(|error| eprintln!("{error}"));
+    refused.iter().for_each(|error| say::note(format_args!("{error}")));
     let exit = match rings.len() {
         _ if !refused.is_empty() => Exit::Damaged,
         0 => Exit::Nothing,

@@ -4,7 +4,7 @@ use lastwords_tests::actor::{Actor, run, tool, wait_for};
 use lastwords_tests::logs::read;
 use lastwords_tests::scratch::Scratch;
 use rustix::process::{Pid, Signal, kill_process};
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -386,4 +386,21 @@ fn the_line_about_an_earlier_run_is_there_only_where_times_go_back() {
     fs::copy(&ring, second.path().join("rings").join(ring.file_name().expect("a name"))).expect("copied");
     let _ = flush_once(second.path());
     assert_eq!(about(second.path()), 1);
+}
+
+#[test]
+fn an_output_that_takes_nothing_ends_no_command_by_a_panic() {
+    let folder = Scratch::new("tool-full-output");
+    fs::create_dir(folder.path().join("rings")).expect("made");
+    let logs = text(folder.path());
+    for (arguments, expected) in [
+        (vec!["recover", &logs], 1),
+        (vec!["flush", "--once", "/dev/null"], 2),
+        (vec!["completions", "bash"], 0),
+        (vec!["level", "--dir", &logs, "api", "info"], 1),
+    ] {
+        let full = || File::options().write(true).open("/dev/full").expect("there");
+        let status = Command::new(TOOL).args(&arguments).stdout(full()).stderr(full()).status().expect("it starts");
+        assert_eq!(status.code(), Some(expected), "{arguments:?}");
+    }
 }

@@ -16,6 +16,7 @@ mod writer;
 
 use crate::cli::Demo;
 use crate::exit::Exit;
+use crate::say;
 use cast::{Cast, PROCESSES};
 use lastwords::clock::realtime_ns;
 use lastwords::flush::flusher::{Election, Flusher};
@@ -55,9 +56,9 @@ pub(crate) fn run(arguments: &Demo, program: &[OsString]) -> Result<Exit> {
     if arguments.remove && table.success {
         let failed = |source| Error::Io { doing: "remove", path: folder.path().to_owned(), source };
         std::fs::remove_dir_all(folder.path()).map_err(failed)?;
-        println!("{shown} is removed");
+        say::line(format_args!("{shown} is removed"));
     } else {
-        println!("rm -r {shown}    removes the files; with --remove they are removed at the end");
+        say::line(format_args!("rm -r {shown}    removes the files; with --remove they are removed at the end"));
     }
     Ok(if table.success { Exit::Done } else { Exit::Damaged })
 }

@@ -2,6 +2,7 @@
 
 use super::teller;
 use crate::cli;
+use crate::say;
 use lastwords::clock::realtime_ns;
 use lastwords::folder::Folder;
 use lastwords::kept_level::{KeptLevel, KeptLevelLock};
@@ -62,7 +63,7 @@ pub(super) fn take_back(folder: &Folder, target: Option<&str>, lock: &KeptLevelL
     let found = of(folder, target)?;
     for (role, _) in &found {
         if let Some(path) = KeptLevel::remove(folder, role, lock)? {
-            eprintln!("what was kept for {role} cannot be read; it is now {}", escaped_path(&path));
+            say::note(format_args!("what was kept for {role} cannot be read; it is now {}", escaped_path(&path)));
         }
     }
     Ok(found)
@@ -83,7 +84,7 @@ pub(super) fn tell(folder: &Folder, ring: Option<&RingReader>, role: &str, text:
         None => teller::tell_ended(folder, role, text),
     };
     if let Err(error) = told {
-        eprintln!("the change counts, but the log does not say so: {error}");
+        say::note(format_args!("the change counts, but the log does not say so: {error}"));
     }
 }
 

@@ -5,6 +5,7 @@ mod teller;
 
 use crate::cli;
 use crate::exit::Exit;
+use crate::say;
 use crate::table::table;
 use lastwords::clock::boottime_ns;
 use lastwords::filter::Filter;
@@ -27,9 +28,9 @@ pub(crate) fn run(arguments: &cli::Level) -> Result<Exit> {
     let kept = keep::of(&folder, asked.target)?;
     if running.is_empty() && kept.is_empty() && !changed {
         let whom = asked.target.map_or_else(String::new, |target| format!(" with role or pid {}", escaped(target)));
-        eprintln!("no running process{whom} in {}", escaped_path(folder.path()));
+        say::note(format_args!("no running process{whom} in {}", escaped_path(folder.path())));
         if asked.target.is_some() && !asked.changes() {
-            eprintln!("expected a role, a pid, a level, or directives as in \"info,hyper=warn\"");
+            say::note(format_args!("expected a role, a pid, a level, or directives as in \"info,hyper=warn\""));
         }
         return Ok(Exit::Nothing);
     }
@@ -115,7 +116,7 @@ impl<'a> Asked<'a> {
         let roles =
             running.iter().map(|found| found.status.role.as_str()).chain(self.target.filter(|_| self.arguments.keep));
         let warnings: BTreeSet<String> = roles.filter_map(|role| self.directives.as_ref()?.names_role(role)).collect();
-        warnings.iter().for_each(|warning| eprintln!("{warning}"));
+        warnings.iter().for_each(|warning| say::note(format_args!("{warning}")));
     }
 
     fn change_one(&self, folder: &Folder, found: &mut Running) -> Result<()> {
@@ -123,7 +124,10 @@ impl<'a> Asked<'a> {
         let (directives, record) = match found.reader.first_filter()? {
             Some(first) if self.arguments.reset => (Some(first.directives), Some(first.record)),
             None if self.arguments.reset => {
-                eprintln!("the ring of pid {} does not hold what the process began with", found.status.pid);
+                say::note(format_args!(
+                    "the ring of pid {} does not hold what the process began with",
+                    found.status.pid
+                ));
                 return Ok(());
             }
             _ => (self.directives.clone(), self.record),
@@ -137,7 +141,7 @@ impl<'a> Asked<'a> {
         let (user, pid) = (rustix::process::getuid().as_raw(), found.status.pid);
         let text = format!("lastwords: level of pid {pid} changed by user {user} (lastwords level){time}: {changes}");
         if let Err(error) = teller::tell(folder, &found.reader, &text) {
-            eprintln!("the change counts, but the log does not say so: {error}");
+            say::note(format_args!("the change counts, but the log does not say so: {error}"));
         }
         Ok(())
     }
@@ -223,7 +227,7 @@ fn show(running: &[Running], kept: &[keep::OfRole], json: bool) {
                 text += &(escaped_json(&object.to_string()) + "\n");
             }
             Ok(kept) => text += &keep::line(role, kept),
-            Err(error) => eprintln!("{error}"),
+            Err(error) => say::note(format_args!("{error}")),
         }
     }
     // Nobody reads standard output any more: then nobody misses it.
