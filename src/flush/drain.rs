@@ -248,6 +248,11 @@ impl Drain {
         self.rings.iter().filter(is_read).any(Follow::has_lanes_left)
     }
 
+    /// Has rings that cost much and showed nothing read again at once: other rings had nothing to show either.
+    pub(crate) fn end_rests(&mut self) {
+        self.rings.iter_mut().for_each(Follow::end_rest);
+    }
+
     /// One pass over all rings.
     ///
     /// # Errors

@@ -215,6 +215,7 @@ impl Flusher {
                 break;
             }
             if pass.records == 0 {
+                self.drain.end_rests();
                 std::thread::sleep(SLEEP_WAITING);
             }
         }

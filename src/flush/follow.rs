@@ -316,6 +316,11 @@ impl Follow {
         self.left > 0 && self.rests_until.is_none_or(|until| until <= now)
     }
 
+    /// Has it read again at once, because nobody else waits for the flusher.
+    pub(crate) fn end_rest(&mut self) {
+        self.rests_until = None;
+    }
+
     /// Whether lanes are left that the budget did not reach.
     pub(crate) fn has_lanes_left(&self) -> bool {
         self.left > 0
