@@ -84,13 +84,18 @@ pub enum Value<'a> {
 
 impl Log {
     /// Records an event, as [`crate::info`] records its message: safe when the call returns. Where the ring is full it waits
-    /// as the policy says.
-    pub fn record(self, event: &Event<'_>) {
+    /// as the policy says. False, and nothing is recorded, where the logger was closed; [`Log::close`] waits for calls that
+    /// began before.
+    pub fn record(self, event: &Event<'_>) -> bool {
         #[cfg(feature = "flusher")]
         crate::flush::embedded::resume_if_due();
-        let Some(logger) = self.logger() else { return self.miss(event.level, event.target) };
-        let call_site = event.call_site(logger);
-        thread::record(logger, event.meta(call_site), event);
+        let Some(logger) = self.use_logger() else {
+            self.miss(event.level, event.target);
+            return !self.is_closed();
+        };
+        let call_site = event.call_site(&logger);
+        thread::record(logger.get(), event.meta(call_site), event);
+        true
     }
 
     /// The same where that needs no wait, no system call and no memory: false if it does, and nothing is recorded. For front
@@ -102,9 +107,12 @@ impl Log {
         if crate::flush::embedded::is_due() {
             return false;
         }
-        let Some(logger) = self.logger().filter(|_| event.is_text_alone()) else { return false };
-        let call_site = event.call_site(logger);
-        call_site != 0 && thread::record_at_once(logger, event.meta(call_site), event.text)
+        if !event.is_text_alone() {
+            return false;
+        }
+        let Some(logger) = self.use_logger() else { return false };
+        let call_site = event.call_site(&logger);
+        call_site != 0 && thread::record_at_once(logger.get(), event.meta(call_site), event.text)
     }
 }
 

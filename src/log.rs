@@ -12,7 +12,7 @@ use crate::folder::JSON_ENDING;
 use crate::format::Format;
 use crate::kept_level::KeptLevel;
 use crate::level::Level;
-use crate::logger::{FLUSH_MAX, Logger};
+use crate::logger::{FLUSH_MAX, Logger, UsedLogger};
 use crate::registry::{self, LoggerCell};
 use crate::site::record_bytes_to;
 use std::fs::File;
@@ -40,6 +40,11 @@ impl Log {
     #[inline]
     pub(crate) fn logger(self) -> Option<&'static Logger> {
         self.cell.logger()
+    }
+
+    #[inline]
+    pub(crate) fn use_logger(self) -> Option<UsedLogger> {
+        self.cell.use_logger()
     }
 
     /// Counts a record for which there is no logger.

@@ -43,7 +43,11 @@ const CHOSEN_MAX: usize = 1024;
 const OVERFLOW_MAX: Duration = Duration::from_secs(1);
 /// The same beside a flusher that has stood still for a whole wait, and still does: a process with many roles waits once.
 const FLUSH_STILL: Duration = Duration::from_millis(20);
-/// Longest wait at the end of a logger for log calls of other threads that are in the middle of one.
+/// Longest wait at the end of a logger for calls of front ends that must lose no record, which may wait for room themselves, and
+/// time between two looks.
+const CALLS_MAX: Duration = Duration::from_secs(1);
+const CALLS_LOOK: Duration = Duration::from_micros(50);
+/// Longest wait at the end of a logger for log calls of other threads that are in the middle of an append.
 const IN_USE_MAX: Duration = Duration::from_millis(20);
 /// Pauses between two looks whether the ring of a closed logger is gone, the shortest and the longest.
 const REMOVAL_PAUSE: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(20)];
@@ -132,6 +136,8 @@ pub(crate) struct Logger {
     holder: HolderView,
     /// What is logged from now on is not recorded any more.
     closed: AtomicBool,
+    /// Calls of front ends that must lose no record to a close, see [`UsedLogger`].
+    calls: AtomicUsize,
     builder: Builder,
     /// What the log is told first.
     first_line: Option<(Level, String)>,
@@ -145,6 +151,33 @@ struct KnownSites {
     ids: HashMap<u64, u32>,
     /// How many targets the places have whose target is chosen at each call.
     targets: HashMap<u64, u32>,
+}
+
+/// A logger during a call, which a close that begins meanwhile waits for.
+#[derive(Debug)]
+pub(crate) struct UsedLogger(&'static Logger);
+
+impl UsedLogger {
+    #[inline]
+    pub(crate) fn get(&self) -> &'static Logger {
+        self.0
+    }
+}
+
+impl std::ops::Deref for UsedLogger {
+    type Target = Logger;
+
+    #[inline]
+    fn deref(&self) -> &Logger {
+        self.0
+    }
+}
+
+impl Drop for UsedLogger {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::Release);
+    }
 }
 
 impl Logger {
@@ -192,6 +225,7 @@ impl Logger {
             doorbell,
             holder: if builder.flushes() || mutant::is(Mutant::LockOpenedInCall) { HolderView::opened_each_time(&folder) } else { HolderView::kept(&folder) },
             closed: AtomicBool::new(false),
+            calls: AtomicUsize::new(0),
             builder,
             sites: Mutex::default(),
             first_line,
@@ -350,6 +384,13 @@ impl Logger {
         &self.ring
     }
 
+    /// Says that a call is in it.
+    #[inline]
+    pub(crate) fn used(&'static self) -> UsedLogger {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        UsedLogger(self)
+    }
+
     /// Whether it was closed.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
@@ -359,6 +400,10 @@ impl Logger {
     /// middle of a call, whose record is in the log or nowhere. The ring of a logger for which nobody flushes stays until
     /// somebody does.
     pub(crate) fn close(&self) -> Result<()> {
+        let start = Instant::now();
+        while self.calls.load(Ordering::SeqCst) > 0 && start.elapsed() < CALLS_MAX && !mutant::is(Mutant::CallsUnawaited) {
+            std::thread::sleep(CALLS_LOOK);
+        }
         // Should the process end meanwhile, that is none of this ring's.
         if !mutant::is(Mutant::ClosedAsDead) {
             self.ring.close(closed::EXIT, 0);

@@ -24,6 +24,8 @@ macro_rules! mutants {
 mutants! {
     /// A logger is closed without a word in its ring.
     ClosedAsDead = "closed-as-dead",
+    /// A close does not wait for calls that are in the logger.
+    CallsUnawaited = "calls-unawaited",
     /// A flusher does not look at what a closed logger says of its ring.
     LeftUnseen = "left-unseen",
     /// The crash file that was just written is removed as any other.

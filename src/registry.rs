@@ -11,7 +11,7 @@ use crate::filter::{Destination, Filter};
 use crate::folder::Folder;
 use crate::layout::closed;
 use crate::level::Level;
-use crate::logger::{FLUSH_MAX, Logger};
+use crate::logger::{FLUSH_MAX, Logger, UsedLogger};
 use crate::missed::Missed;
 use crate::mutant::{self, Mutant};
 use crate::named::NamedLevels;
@@ -78,6 +78,13 @@ impl LoggerCell {
     /// The same, but a forked child that has logged nothing stays without.
     pub(crate) fn made_here(&'static self) -> Option<&'static Logger> {
         self.page.get()
+    }
+
+    /// The same, and nobody closes it before what is returned is dropped.
+    #[inline]
+    pub(crate) fn use_logger(&'static self) -> Option<UsedLogger> {
+        let used = self.logger()?.used();
+        self.page.holds(&used).then_some(used)
     }
 
     /// Makes its logger. `last` is the step that cannot be undone; where it fails, nothing of the rest is left.

@@ -193,7 +193,9 @@ impl Ring {
             if !NAMED.get() {
                 return Put::Unnamed;
             }
-            NoCollection::detach(py, || self.log.record(event));
+            if !NoCollection::detach(py, || self.log.record(event)) {
+                return Put::Closed;
+            }
         }
         let state = self.log.state();
         if self.state.swap(state, Ordering::Relaxed) == state || self.is_closed() {

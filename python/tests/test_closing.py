@@ -149,7 +149,6 @@ text = open(f"{{LOGS}}/worker.log").read()
 for number in range(4):
     found = [int(n) for n in re.findall(f"thread {{number}} line ([0-9]+)", text)]
     assert len(set(found)) == len(found), "doubled"
-    # A call that waits for room in the very ring that is being closed is none the wiser.
     assert set(range(counts[number])) - set(found) == set(), (number, counts[number], len(found))
 """.replace("LOGS)", "LOGS, console=False, rotate_size=1 << 30)", 1)
     )

@@ -127,6 +127,16 @@ impl<T: 'static + Sync> ProcessCell<T> {
         }
     }
 
+    /// Whether this is the value still: who has said before that it is in use, by an atomic of its own, and hears yes is seen by
+    /// whoever takes it off and looks for users then.
+    #[inline]
+    pub(crate) fn holds(&self, value: &T) -> bool {
+        let slot = self.slot.load(Ordering::Acquire);
+        // SAFETY: as in `get`.
+        let slot = unsafe { slot.as_ref() };
+        slot.is_some_and(|slot| ptr::eq(slot.value.load(Ordering::SeqCst).cast::<T>(), value))
+    }
+
     /// Takes the value off, and the right to make another one is free again. What other threads have got of it stays valid.
     pub(crate) fn take(&self) -> Option<&'static T> {
         let slot = self.slot()?;

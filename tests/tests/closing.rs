@@ -1,6 +1,8 @@
 //! A logger that is closed gives back what it has: descriptors, its ring, the thread of its folder. What was logged before is in
 //! the file, what is logged later is nowhere, and threads that are in the middle of a call are none the worse for it.
 
+use lastwords::event::Event;
+use lastwords::filter::Destination;
 use lastwords::{Builder, Error, Flusher, Format, Level, Log, Memory};
 use lastwords_tests::actor::{run, tool};
 use lastwords_tests::descriptors::of_process_within;
@@ -10,6 +12,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Barrier, Mutex, PoisonError};
+use std::time::Duration;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
@@ -150,6 +153,52 @@ fn threads_that_log_while_it_is_closed_lose_nothing_that_was_logged_before() {
         }
         assert_eq!((had_of(folder.path()), ring_files(folder.path())), (Vec::new(), Vec::new()), "round {round}");
         assert!(crash_files(folder.path()).is_empty());
+    }
+}
+
+/// Records numbered events until one is refused, and returns how many were not.
+fn events_until_closed(log: Log, thread: usize) -> usize {
+    let accepted = |n: &usize| {
+        let text = format!("thread {thread} event {n}");
+        let (level, destination, target, file, line) = (Level::INFO, Destination::Write, "test", "", 0);
+        log.record(&Event {
+            level,
+            destination,
+            target,
+            file,
+            line,
+            text: text.as_bytes(),
+            fields: &[],
+            relayed: None,
+            exception_at: None,
+        })
+    };
+    (0..).find(|n| !accepted(n)).expect("it is closed one day")
+}
+
+#[test]
+fn an_event_that_was_not_refused_is_in_the_log_however_close_the_end_of_the_logger_was() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    for round in 0..30 {
+        let folder = Scratch::new("closed-events");
+        // So small that the threads wait for room again and again.
+        let log = builder(folder.path()).slots_per_lane(64).rotate_size(1 << 30).open().expect("opened");
+        let accepted: Vec<usize> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|thread| scope.spawn(move || events_until_closed(log, thread))).collect();
+            std::thread::sleep(Duration::from_millis(5));
+            log.close().expect("drained");
+            threads.into_iter().map(|thread| thread.join().expect("ended")).collect()
+        });
+        let lines = read(folder.path(), "worker");
+        for (thread, accepted) in accepted.into_iter().enumerate() {
+            let prefix = format!("thread {thread} event ");
+            assert_eq!(missing(&lines, &prefix, accepted), 0, "round {round}");
+            assert_eq!(
+                lines.iter().filter(|line| line.message.starts_with(&prefix)).count(),
+                accepted,
+                "round {round}: no more"
+            );
+        }
     }
 }
 

@@ -257,7 +257,7 @@ fn own_log() -> lastwords::Log {
 
 /// Records as a front end in another language does.
 fn event(text: &str) {
-    own_log().record(&Event {
+    let _ = own_log().record(&Event {
         level: Level::INFO,
         destination: Destination::Write,
         target: "actor",
