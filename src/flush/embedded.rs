@@ -16,6 +16,7 @@ use crate::process::ProcessState;
 use crate::registry;
 use crate::sys::hooks;
 use crate::thread;
+use crate::sys::thread_lock;
 use crate::sys::{process_page, wake};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -30,6 +31,9 @@ const LOOK_AGAIN_BLIND: Duration = Duration::from_millis(200);
 /// Longest wait for a thread that is to end before a fork. One that writes to a stuck disk is left running.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
+/// Longest wait for the kernel to have done with a thread that has ended. A filter may refuse the question.
+const GONE_MAX: Duration = Duration::from_millis(50);
+
 /// Time after which a thread that is to end is told so by more than its doorbell, which wakes all others as well.
 const WOKEN_AFTER: Duration = Duration::from_millis(5);
 
@@ -40,8 +44,29 @@ struct StandBy {
     /// The process that it is a thread of. A forked child finds its parent's.
     pid: u32,
     handle: JoinHandle<()>,
+    shared: Arc<Shared>,
+}
+
+/// What others know of the thread, and tell it.
+#[derive(Debug, Default)]
+struct Shared {
     /// Set where it is to end, because no logger of this process is left in the folder.
-    unused: Arc<AtomicBool>,
+    unused: AtomicBool,
+    /// Its id, once it runs.
+    thread: AtomicU32,
+}
+
+impl StandBy {
+    /// Waits for a thread that is at its end until the kernel has done with it as well: it closes all of the thread's own
+    /// descriptors after whoever joins it was told, and who counts threads before a fork would still find it.
+    fn join(self) {
+        let _ = self.handle.join();
+        let start = Instant::now();
+        let thread = self.shared.thread.load(Ordering::Acquire);
+        while !thread_lock::has_ended(thread) && start.elapsed() < GONE_MAX {
+            std::thread::sleep(Duration::from_micros(20));
+        }
+    }
 }
 
 /// All of them. Nobody waits for this lock: a thread that was starting one while the process was forked would have a child
@@ -68,28 +93,29 @@ pub(crate) fn start(folder: &Folder) {
         return;
     }
     let is_it = |other: &StandBy| {
-        let (runs, unused) = (!other.handle.is_finished(), other.unused.load(Ordering::Acquire));
+        let (runs, unused) = (!other.handle.is_finished(), other.shared.unused.load(Ordering::Acquire));
         other.pid == pid && other.folder == *folder && runs && !unused
     };
     if standing_by.as_ref().is_some_and(|list| list.iter().any(is_it)) {
         return;
     }
     wake::prepare();
-    let (own, since, unused) = (folder.clone(), clock::realtime_ns(), Arc::new(AtomicBool::new(false)));
-    let is_unused = Arc::clone(&unused);
+    let (own, since, shared) = (folder.clone(), clock::realtime_ns(), Arc::new(Shared::default()));
+    let mine = Arc::clone(&shared);
     let body = move || {
+        mine.thread.store(rustix::thread::gettid().as_raw_nonzero().get() as u32, Ordering::Release);
         hooks::settle_thread();
         own_table::take();
         thread::become_flusher();
         if let Some((uid, gid)) = own.owner() {
             owner::act_for_good(uid, gid);
         }
-        stand_by(&own, since, &|| is_ending() || is_unused.load(Ordering::Acquire));
+        stand_by(&own, since, &|| is_ending() || mine.unused.load(Ordering::Acquire));
     };
     match std::thread::Builder::new().name("lastwords".to_owned()).spawn(body) {
         Ok(handle) => {
             if let Some(list) = &mut standing_by {
-                list.push(StandBy { folder: folder.clone(), pid, handle, unused });
+                list.push(StandBy { folder: folder.clone(), pid, handle, shared });
             }
         }
         Err(error) => {
@@ -136,17 +162,17 @@ pub fn pause() {
     registry::ring_doorbells();
     wake::wake();
     let (me, start) = (process_page::pid(), Instant::now());
-    for StandBy { pid, handle, .. } in list.drain(..) {
-        if pid != me {
+    for other in list.drain(..) {
+        if other.pid != me {
             // There is no such thread in this process.
-            std::mem::forget(handle);
+            std::mem::forget(other.handle);
             continue;
         }
-        while !handle.is_finished() && start.elapsed() < PAUSE_MAX {
+        while !other.handle.is_finished() && start.elapsed() < PAUSE_MAX {
             std::thread::sleep(Duration::from_micros(50));
         }
-        if handle.is_finished() {
-            let _ = handle.join();
+        if other.handle.is_finished() {
+            other.join();
         }
     }
     wake::rest();
@@ -159,7 +185,7 @@ pub(crate) fn leave(folder: &Folder) -> bool {
     let Some(mut list) = lock_within(PAUSE_MAX) else { return false };
     let is_it = |other: &StandBy| other.pid == pid && other.folder == *folder;
     let mut leaving: Vec<StandBy> = list.extract_if(.., |other| is_it(other)).collect();
-    leaving.iter().for_each(|other| other.unused.store(true, Ordering::Release));
+    leaving.iter().for_each(|other| other.shared.unused.store(true, Ordering::Release));
     drop(list);
     // The elected one listens to the doorbell; one that waits for another process's end is woken besides.
     let doorbell = Doorbell::open(folder);
@@ -176,7 +202,7 @@ pub(crate) fn leave(folder: &Folder) -> bool {
         wake::rest();
     }
     for ended in leaving.extract_if(.., |other| other.handle.is_finished()) {
-        let _ = ended.handle.join();
+        ended.join();
     }
     leaving.is_empty()
 }
