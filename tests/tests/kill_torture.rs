@@ -14,7 +14,7 @@
 //! loss line, for the overwritten ones right above the next message of their thread. The rings are files on disk, files
 //! in memory, or named shared memory; the log is text, JSON, or both. Processes are also stopped for a while, in the middle of whatever they do, and go
 //! on, or are killed where they stand. In some rounds the processes close all descriptors now and then and open files of
-//! their own, which must stay untouched; are allowed next to no descriptors; or see another boot than the others.
+//! their own (`LASTWORDS_TORTURE_DESCRIPTORS`), which must stay untouched; are allowed next to no descriptors; or see another boot than the others.
 //!
 //! A kill that finds everything drained and nobody at work proves nothing, so many flushers are killed right after the
 //! journal was seen to change, and what each kill left is looked at while everybody else stands still. A run in which
