@@ -270,12 +270,6 @@ impl Logger {
         record_bytes_at(self, *level, "lastwords", text.as_bytes(), Destination::Write);
     }
 
-    /// Starts the thread again that flushes its folder, if that has ended.
-    pub(crate) fn start_again(&self) {
-        #[cfg(feature = "flusher")]
-        self.start_flusher();
-    }
-
     /// Starts the thread that flushes its folder, where this process may.
     #[cfg(feature = "flusher")]
     pub(crate) fn start_flusher(&self) {

@@ -368,7 +368,8 @@ fn leave(folder: &Folder) {
     // What a forked child has made again meanwhile finds what it needs.
     made().for_each(|logger| {
         logger.folder().hold();
-        logger.start_again();
+        #[cfg(feature = "flusher")]
+        logger.start_flusher();
     });
 }
 
