@@ -11,7 +11,8 @@
 #[path = "shared/probe.rs"]
 mod probe;
 
-use lastwords::{Flusher, FullPolicy, Level, clock};
+use lastwords::{Flusher, FullPolicy, Level};
+use lastwords_ring::place::clock;
 use probe::Probe;
 use std::fs::File;
 use std::hint::black_box;

@@ -34,105 +34,36 @@
 //! Limits: 64-bit little-endian Linux. Records before [`init`] go nowhere. A message longer than 16 MiB
 //! is cut and marked. The design, with every byte of the format, is in `docs/design.md`.
 
-pub mod checksum;
-pub mod geometry;
-pub mod lane;
-pub mod layout;
-pub mod level;
-mod mutant;
-pub mod sync;
-mod words;
+mod config;
+pub mod front;
+mod logger;
+pub mod process;
+mod sys;
 
-macro_rules! not_under_loom {
-    ($($item:item)*) => { $(#[cfg(not(loom))] $item)* };
-}
+#[doc(hidden)]
+pub use config::builder::role_from_env;
+pub use config::builder::{Builder, Flusher, builder, init, init_from_env};
+#[doc(hidden)]
+pub use front::call_site::Site;
+pub use front::call_site::record_bytes;
+pub use front::handle::Log;
+#[cfg(feature = "tracing")]
+pub use front::tracing::{TracingLayer, init_tracing, tracing_layer};
+pub use lastwords_ring::error::{Error, Result};
+pub use lastwords_ring::format::directives::{Directives, ParseDirectivesError};
+pub use lastwords_ring::format::level::Level;
+pub use lastwords_ring::format::log_format::Format;
+pub use lastwords_ring::format::text::{escaped, escaped_json, escaped_path};
+pub use lastwords_ring::write::full_lane::FullPolicy;
+pub use lastwords_ring::write::ring::Memory;
+pub use logger::thread::name_thread;
+pub use process::loggers::{close, flush, folder, name_level, reopen, set_log, sigbus_guard_first, watch_signals};
 
-not_under_loom! {
-    pub mod access;
-    pub mod attachment;
-    pub mod clock;
-    pub mod doorbell;
-    pub mod error;
-    pub mod event;
-    pub mod filter;
-    pub mod folder;
-    pub mod holder;
-    pub mod kept_level;
-    pub mod owner;
-    pub mod process;
-    pub mod reader;
-    pub mod record;
-    pub mod ring;
-    pub mod segment;
-    pub mod spill;
-    pub mod table;
-    pub mod template;
-
-    #[cfg(feature = "flusher")]
-    pub mod flush;
-    #[cfg(feature = "tracing")]
-    pub mod tracing;
-
-    mod backlog;
-    mod complain;
-    mod config;
-    #[cfg(feature = "config")]
-    mod configfile;
-    mod decode;
-    mod directives;
-    mod escaped;
-    mod facade;
-    mod field;
-    mod format;
-    mod full;
-    mod kept;
-    mod link;
-    mod log;
-    mod logger;
-    mod macros;
-    mod matched;
-    mod missed;
-    mod named;
-    mod nameless;
-    mod open;
-    mod own_table;
-    mod panic;
-    mod registry;
-    mod remembered;
-    mod settings;
-    mod site;
-    mod snapshot;
-    mod sys;
-    mod thread;
-    mod timeline;
-    mod values;
-    pub mod zone;
-
-    pub use config::{Builder, Flusher, builder, init, init_from_env};
-    pub use directives::{Directives, ParseDirectivesError};
-    pub use error::{Error, Result};
-    pub use escaped::{escaped, escaped_json, escaped_path};
-    pub use format::Format;
-    pub use full::FullPolicy;
-    pub use level::Level;
-    pub use log::Log;
-    pub use ring::Memory;
-    pub use registry::{close, flush, folder, name_level, reopen, set_log, sigbus_guard_first, watch_signals};
-    pub use site::record_bytes;
-    pub use thread::name_thread;
-    #[cfg(feature = "tracing")]
-    pub use tracing::{TracingLayer, init_tracing, tracing_layer};
-    #[doc(hidden)]
-    pub use config::role_from_env;
-    #[doc(hidden)]
-    pub use site::Site;
-
-    /// What the macros' code needs; no part of the interface.
-    #[doc(hidden)]
-    pub mod __private {
-        pub use crate::site::Place;
-        pub use crate::template::Placeholder;
-        pub use crate::values::{Count, Given, Quoted, Text, ViaRaw, ViaText};
-        pub use lastwords_macros::record;
-    }
+/// What the macros' code needs; no part of the interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::front::call_site::Place;
+    pub use lastwords_macros::record;
+    pub use lastwords_ring::format::placeholder::Placeholder;
+    pub use lastwords_ring::write::arguments::{Count, Given, Quoted, Text, ViaRaw, ViaText};
 }

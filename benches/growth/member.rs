@@ -4,8 +4,9 @@
 
 use super::burst::{Burst, bursts, catch_up};
 use super::case::{Case, Work};
-use lastwords::reader::RingReader;
-use lastwords::{Flusher, FullPolicy, clock};
+use lastwords::{Flusher, FullPolicy};
+use lastwords_ring::place::clock;
+use lastwords_ring::read::reader::RingReader;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Barrier, Mutex};

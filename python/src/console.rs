@@ -4,11 +4,11 @@
 //! gets through says how many are missing.
 
 use crate::ring::{level_of, readable, shown};
-use lastwords::clock::realtime_ns;
-use lastwords::flush::render;
-use lastwords::flush::stamp::Stamp;
-use lastwords::flush::stderr::{self, Stderr};
-use lastwords::zone::Zone;
+use lastwords_ring::place::clock::realtime_ns;
+use lastwords_flusher::render::line;
+use lastwords_flusher::render::timestamp::Stamp;
+use lastwords_flusher::console::stderr::{self, Stderr};
+use lastwords_ring::place::zone::Zone;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use std::collections::VecDeque;
@@ -112,7 +112,7 @@ impl Console {
         let text = readable(text)?;
         let (mut out, mut stamp, level) = (Vec::new(), Stamp::new(Zone::local()), level_of(level));
         Stderr::plain().head(&mut out, &mut stamp, realtime_ns(), std::process::id(), level, name);
-        render::message(&mut out, text.as_bytes(), None);
+        line::message(&mut out, text.as_bytes(), None);
         Ok(String::from_utf8_lossy(&out).into_owned())
     }
 
@@ -193,7 +193,7 @@ struct Writer {
 
 impl Writer {
     fn run(&mut self) {
-        lastwords::process::settle_thread();
+        lastwords_ring::place::process::settle_thread();
         let mut text = Vec::new();
         while let Some(line) = self.take() {
             self.stderr.lose(line.missing);
@@ -208,7 +208,7 @@ impl Writer {
             let level = level_of(line.level);
             self.stderr.head(text, &mut self.stamp, line.ns, std::process::id(), level, line.name.as_deref());
         }
-        render::message(text, line.text.as_bytes(), None);
+        line::message(text, line.text.as_bytes(), None);
     }
 
     /// Waits for a line and takes it; none if the thread is to end. While nobody reads, all stay.

@@ -2,8 +2,8 @@
 
 use crate::interpreter::NoCollection;
 use crate::place::Place;
-use lastwords::event::{Event, Relayed, Value};
-use lastwords::filter::Destination;
+use lastwords::front::event::{Event, Relayed, Value};
+use lastwords_ring::format::filter::Destination;
 use lastwords::{Builder, Directives, Error, Format, Level, Log};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;

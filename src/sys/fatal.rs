@@ -20,10 +20,11 @@
 //! handles it and lives on keeps the mark, which counts only where nothing else tells how it ended. An earlier handler that
 //! leaves by siglongjmp is not seen either, and keeps the mark in the same way.
 
-use crate::complain;
-use crate::mutant::{self, Mutant};
 use crate::sys::action::{action_of, keeping_errno, set_action, set_default};
-use crate::sys::{frame, guard};
+use crate::sys::frame;
+use lastwords_ring::mutant::{self, Mutant};
+use lastwords_ring::place::stderr;
+use lastwords_ring::sys::guard;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 
 /// The signals. The default action of each ends the process with a core dump.
@@ -90,7 +91,7 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
         frame::within(|| {
             call(&MARK, signal, arrival.address);
             // An earlier handler may print.
-            if complain::lend(|| pass_on(signal, info, context, arrival.is_fault)) && !arrival.is_abort {
+            if stderr::lend(|| pass_on(signal, info, context, arrival.is_fault)) && !arrival.is_abort {
                 call(&UNMARK, signal, arrival.address);
             }
         });
@@ -138,7 +139,9 @@ fn call(place: &AtomicPtr<()>, signal: libc::c_int, address: usize) {
 
 /// Has done what would be done without us. Returns whether the program survives it.
 fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void, is_fault: bool) -> bool {
-    let Some(earlier) = FATAL.iter().position(|fatal| *fatal == signal).map(|index| &EARLIER[index]) else { return false };
+    let Some(earlier) = FATAL.iter().position(|fatal| *fatal == signal).map(|index| &EARLIER[index]) else {
+        return false;
+    };
     let handler = earlier.handler.load(Ordering::Relaxed);
     let by_kernel = is_called_by_kernel(signal);
     if handler == libc::SIG_DFL {

@@ -16,8 +16,8 @@
 //!
 //! An end without a mark is concluded from what the kernel says of it, see `flush/ending.rs`.
 
-use crate::mutant::{self, Mutant};
 use crate::sys::action::{action_of, keeping_errno, set_action};
+use lastwords_ring::mutant::{self, Mutant};
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicPtr, Ordering};
 

@@ -2,8 +2,8 @@
 //!
 //! A pipe, because it can be told from every other by its inode; all eventfds share one. A forked child has its own.
 
-use crate::kept::{Identity, Kept, Opened};
-use crate::sys::process_page::ProcessCell;
+use lastwords_ring::place::descriptor::{Identity, Kept, Opened};
+use lastwords_ring::sys::process_page::ProcessCell;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{read, write};
 use rustix::pipe::{PipeFlags, pipe_with};

@@ -8,13 +8,13 @@
 //! let through.
 //!
 //! ```text
-//! RUSTFLAGS="--cfg loom" cargo test --release -p lastwords --test loom_lane
+//! RUSTFLAGS="--cfg loom" cargo test --release -p lastwords-ring --test loom_lane
 //! ```
 #![cfg(loom)]
 
-use lastwords::lane::{Lane, Message, Origin};
-use lastwords::layout::{Consumer, LaneBlock, OWNERS, Owner, commit_word, slot_state};
-use lastwords::sync::{AtomicU64, Ordering, fence};
+use lastwords_ring::atomics::{AtomicU64, Ordering, fence};
+use lastwords_ring::format::layout::{Consumer, LaneBlock, OWNERS, Owner, commit_word, slot_state};
+use lastwords_ring::write::lane::{Lane, Message, Origin};
 use loom::thread;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64 as Counter, Ordering::Relaxed};

@@ -1,7 +1,7 @@
 //! Flushers under ptrace: killed at a system call, or with a call that fails or writes less than it was asked to.
 
 use crate::sys::{Stop, Traced};
-use lastwords::flush::journal::entry_in;
+use lastwords_flusher::files::journal::entry_in;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};

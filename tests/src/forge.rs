@@ -2,15 +2,15 @@
 //! numbers in the header and other anchors.
 
 use lastwords::FullPolicy;
-use lastwords::checksum::checksum;
-use lastwords::clock::Anchor;
-use lastwords::folder::Folder;
-use lastwords::geometry::Geometry;
-use lastwords::lane::{Message, Origin};
-use lastwords::layout::{Control, LaneBlock, RingHeader, encoding, lane_kind};
-use lastwords::ring::{Ring, RingSpec};
-use lastwords::table::CallSiteRef;
-use lastwords::template::Placeholder;
+use lastwords_ring::format::checksum::checksum;
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::format::layout::{Control, LaneBlock, RingHeader, encoding, lane_kind};
+use lastwords_ring::format::placeholder::Placeholder;
+use lastwords_ring::place::clock::Anchor;
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::write::call_sites::CallSiteRef;
+use lastwords_ring::write::lane::{Message, Origin};
+use lastwords_ring::write::ring::{Ring, RingSpec};
 use std::fs::File;
 use std::mem::offset_of;
 use std::os::unix::fs::FileExt;

@@ -4,8 +4,8 @@ use crate::jsonl;
 use crate::logs::{self, Line};
 use crate::oracle::{Ended, Ending, Victim, compare, is_complaint, is_death, is_heading};
 use crate::scratch::Scratch;
-use lastwords::attachment;
-use lastwords::reader::RingReader;
+use lastwords_ring::place::crash_notes;
+use lastwords_ring::read::reader::RingReader;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -76,7 +76,7 @@ impl Wreck {
         });
         let wreck = Wreck { processes: processes.collect(), scratch, size };
         for ring in wreck.rings() {
-            fs::write(attachment::path(&ring), "what its process attached\n").expect("written");
+            fs::write(crash_notes::path(&ring), "what its process attached\n").expect("written");
         }
         wreck
     }

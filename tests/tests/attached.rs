@@ -147,7 +147,7 @@ fn planted(name: &'static str, plant: impl FnOnce(&Path)) -> (Scratch, String) {
     let _watchdog = Watchdog::new(name, Duration::from_secs(60));
     let folder = Scratch::new(&format!("attached-{name}"));
     let _ = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:2", "kill"]);
-    plant(&lastwords::attachment::path(&forge::ring_files(folder.path())[0]));
+    plant(&lastwords_ring::place::crash_notes::path(&forge::ring_files(folder.path())[0]));
     let _ = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:1"]);
     flush(folder.path());
     assert!(forge::ring_files(folder.path()).is_empty(), "{name}: all rings are drained and removed");

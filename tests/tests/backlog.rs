@@ -152,7 +152,10 @@ fn a_process_that_dies_with_a_backlog_and_its_long_messages_is_drained_to_the_en
             "kill",
         ];
         let (pid, _) = run(ACTOR, "worker", folder.path(), &script);
-        let listed = lastwords::folder::Folder::open(folder.path()).expect("the folder").ring_files().expect("listed");
+        let listed = lastwords_ring::place::folder::Folder::open(folder.path())
+            .expect("the folder")
+            .ring_files()
+            .expect("listed");
         let ring = listed.first().expect("its ring");
         let recovered = tool(TOOL, &["recover", &folder.path().to_string_lossy()]);
         let text = String::from_utf8_lossy(&recovered.stdout).into_owned();

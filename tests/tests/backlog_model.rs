@@ -1,6 +1,6 @@
 //! A lane that is kept in segments, its producer and its flusher, in every interleaving.
 //!
-//! The argument that nothing is lost while a flusher stands still is short (`src/backlog.rs`), and short arguments about
+//! The argument that nothing is lost while a flusher stands still is short (`ring/src/write/backlog.rs`), and short arguments about
 //! two processes that may stop or die anywhere have holes. So here is the protocol as a state machine, small enough to be
 //! walked through completely: a producer that fills a lane of two or three slots, keeps them, uses them again, and may be
 //! stopped for any time or killed between any two steps, and a flusher of which the same is true, and which has a successor.

@@ -4,9 +4,9 @@
 //! An interpreter holds a lock while it logs. A call that waits for room with that lock held stops all its threads; a thread
 //! of ours that is there while it forks, or that does not come back afterwards, is found out by a user at the worst time.
 
-use lastwords::event::{Event, Value};
-use lastwords::filter::Destination;
+use lastwords::front::event::{Event, Value};
 use lastwords::{Flusher, Level, Log};
+use lastwords_ring::format::filter::Destination;
 use lastwords_tests::actor::{Actor, run, tool, wait_for};
 use lastwords_tests::logs::{crash_files, read, read_so_far};
 use lastwords_tests::scratch::Scratch;

@@ -6,10 +6,10 @@
 //! reason why every other process's lines wait.
 
 use lastwords::FullPolicy;
-use lastwords::folder::Folder;
-use lastwords::geometry::Geometry;
-use lastwords::layout::Control;
-use lastwords::ring::{Ring, RingSpec};
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::format::layout::Control;
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::write::ring::{Ring, RingSpec};
 use lastwords_tests::actor::{self, Actor, tool, wait_for};
 use lastwords_tests::drains::{drain, drain_until};
 use lastwords_tests::forge::ring_files;

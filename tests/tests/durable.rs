@@ -267,7 +267,7 @@ fn the_environment_wishes_for_a_process_and_nonsense_is_refused() {
     let _ = Actor::start_with(ACTOR, "host", folder.path(), &script, &[("LASTWORDS_DURABLE", "250")]).end();
     let mut ring = fs::read_dir(folder.path().join("rings")).expect("there").filter_map(Result::ok).map(|e| e.path());
     let ring = ring.find(|path| path.extension().is_some_and(|ending| ending == "ring")).expect("a ring");
-    let reader = lastwords::reader::RingReader::open(&ring).expect("readable");
+    let reader = lastwords_ring::read::reader::RingReader::open(&ring).expect("readable");
     assert_eq!(reader.header().sync_ms, 250);
     let mut wrong = Actor::start_with(ACTOR, "host", folder.path(), &script, &[("LASTWORDS_DURABLE", "often")]);
     assert!(wrong.line().contains("\"often\" found, expected milliseconds"));

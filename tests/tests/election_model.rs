@@ -1,7 +1,7 @@
 //! The election as a model, in every order of its steps.
 //!
 //! `election_points.rs` stops real processes before their system calls, but only in a few of all orders. Here each step of
-//! the table in `src/flush/election.rs` is one change of a small state: who holds which lock, what the texts say, where the
+//! the table in `flusher/src/election.rs` is one change of a small state: who holds which lock, what the texts say, where the
 //! names lead. Every state that two processes can come to, three where `LASTWORDS_ALL_POINTS` asks for it, is looked at, with kills at any step, after which a child
 //! may keep the locks. Two must never be at work, and from every state somebody must be able to get there without a further
 //! kill. A model that would say so of anything proves nothing: each seeded defect must be found.

@@ -6,9 +6,9 @@
 //! stopped before each system call of an attempt, alone and two at a time, with and without somebody who keeps their
 //! descriptors, and others must become the flusher all the same, one at a time.
 
-use lastwords::folder::Folder;
-use lastwords::holder::Holder;
-use lastwords::process::ProcessId;
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::place::lock_holder::Holder;
+use lastwords_ring::place::process::ProcessId;
 use lastwords_tests::actor::wait_for;
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;

@@ -7,7 +7,7 @@
 //! call, by a flusher that is killed before that call, and by one that follows it. Where the call is a write, another
 //! try lets it write half of its bytes first.
 
-use lastwords::reader::RingReader;
+use lastwords_ring::read::reader::RingReader;
 use lastwords_tests::actor::wait_for;
 use lastwords_tests::flushers::{Drainer, KillAt};
 use lastwords_tests::logs;

@@ -84,7 +84,7 @@ fn the_inputs_that_are_meant_to_be_whole_are() {
     let same = |name: &str| {
         let mut bytes = vec![0; image::valid().len()];
         let image = image::Image::of(&read("ring", name));
-        lastwords::reader::Source::read_at(&image, &mut bytes, 0).expect("bytes in memory");
+        lastwords_ring::read::reader::Source::read_at(&image, &mut bytes, 0).expect("bytes in memory");
         bytes == image::valid()
     };
     assert!(same("valid") && same("from-zeros"), "patches make the valid ring");

@@ -5,9 +5,9 @@
 //! told to; one that followed the number of a spill file through a link would print a secret into the log, and remove
 //! the file. And a few kilobytes that name one long message again and again would fill the disk with its copies.
 
-use lastwords::checksum::checksum;
-use lastwords::layout::{RingHeader, encoding};
-use lastwords::spill::{SpillReference, path as spill_path};
+use lastwords_ring::format::checksum::checksum;
+use lastwords_ring::format::layout::{RingHeader, encoding};
+use lastwords_ring::place::spill::{SpillReference, path as spill_path};
 use lastwords_tests::actor::{run, tool};
 use lastwords_tests::forge::{self, Forged};
 use lastwords_tests::logs::{self, files, read};

@@ -8,15 +8,17 @@
 //! agree again after the damage, as somebody who means harm would.
 
 use lastwords::FullPolicy;
-use lastwords::checksum::{checksum, lane_key, slot_checksum};
-use lastwords::folder::Folder;
-use lastwords::geometry::Geometry;
-use lastwords::lane::{Message, Origin};
-use lastwords::layout::{FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, SLOT_BLOCK, SLOT_HEAD, entry_word, slot_state};
-use lastwords::reader::{Extent, LaneBatch, Position, RingReader, Source};
-use lastwords::record::Record;
-use lastwords::ring::{Ring, RingSpec};
-use lastwords::table::{CallSiteRef, split_entry_word};
+use lastwords_ring::format::checksum::{checksum, lane_key, slot_checksum};
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::format::layout::{
+    FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, SLOT_BLOCK, SLOT_HEAD, entry_word, slot_state,
+};
+use lastwords_ring::format::record::Record;
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::read::reader::{Extent, LaneBatch, Position, RingReader, Source};
+use lastwords_ring::write::call_sites::{CallSiteRef, split_entry_word};
+use lastwords_ring::write::lane::{Message, Origin};
+use lastwords_ring::write::ring::{Ring, RingSpec};
 use lastwords_tests::scratch::Scratch;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -266,7 +268,7 @@ fn repair_content(base: &Base, bytes: &mut [u8]) {
 fn read_all<S: Source>(reader: &RingReader<S>, ids: &[u32], from: u64, slots_max: u64, mut found: impl FnMut(Written)) {
     let geometry = reader.geometry();
     let control = reader.control().expect("bytes in memory");
-    assert!(control.anchors.len() <= lastwords::layout::ANCHORS);
+    assert!(control.anchors.len() <= lastwords_ring::format::layout::ANCHORS);
     let timeline = reader.timeline().expect("bytes in memory");
     for id in ids {
         let _ = timeline.realtime_ns(u64::from(*id) << (id % 32));

@@ -7,14 +7,14 @@
 
 use jsonschema::Validator;
 use lastwords::Format;
-use lastwords::flush::flusher::{Election, Flusher};
-use lastwords::folder::Folder;
-use lastwords::geometry::Geometry;
-use lastwords::lane::{Message, Origin};
-use lastwords::layout::lane_kind;
-use lastwords::record::{BodyWriter, extra_kind};
-use lastwords::ring::{Ring, RingSpec};
-use lastwords::template::value_tag;
+use lastwords_flusher::flusher::{Election, Flusher};
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::format::layout::lane_kind;
+use lastwords_ring::format::placeholder::value_tag;
+use lastwords_ring::format::record::{BodyWriter, extra_kind};
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::write::lane::{Message, Origin};
+use lastwords_ring::write::ring::{Ring, RingSpec};
 use lastwords_tests::actor::{Actor, run, tool};
 use lastwords_tests::flushers::{Drainer, KillAt};
 use lastwords_tests::scratch::Scratch;

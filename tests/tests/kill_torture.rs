@@ -20,11 +20,11 @@
 //! journal was seen to change, and what each kill left is looked at while everybody else stands still. A run in which
 //! few kills found records to be drained, a log call in the middle, or a batch half written, fails.
 
-use lastwords::flush::flusher::{Election, Flusher};
-use lastwords::flush::journal::{Change, Journal};
-use lastwords::folder::Folder;
-use lastwords::holder::Holder;
-use lastwords::reader::{LaneSnapshot, Position, RingReader};
+use lastwords_flusher::files::journal::{Change, Journal};
+use lastwords_flusher::flusher::{Election, Flusher};
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::place::lock_holder::Holder;
+use lastwords_ring::read::reader::{LaneSnapshot, Position, RingReader};
 use lastwords_tests::oracle::{self, Ended, Found, Random, Trouble, Victim, brake, compare, is_ready};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::watchdog::Watchdog;
@@ -397,7 +397,7 @@ fn is_half_written(folder: &Folder) -> bool {
         Change::Append { log, file, offset, length } => std::fs::metadata(folder.log_file(log))
             .is_ok_and(|found| (found.dev(), found.ino()) == *file && found.len() < offset + length),
         Change::Rename { log, file, from, .. } => {
-            let path = lastwords::flush::rotation::numbered(folder, log, *from);
+            let path = lastwords_flusher::files::rotation::numbered(folder, log, *from);
             std::fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == *file)
         }
         Change::Position { ring, lane, words, .. } => RingReader::open_in(folder, ring).is_ok_and(|reader| {

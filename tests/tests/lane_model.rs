@@ -5,12 +5,12 @@
 //!
 //! Sequences start just below limits of their types, so that whatever breaks there breaks at once and not in a year.
 
-use lastwords::checksum::{checksum, lane_key};
-use lastwords::geometry::Geometry;
-use lastwords::lane::{Lane, Message, Origin};
-use lastwords::layout::{Consumer, FORMAT_VERSION, LaneBlock, MAGIC, Owner, RingHeader, lane_kind};
-use lastwords::reader::{Extent, LaneBatch, RingReader};
-use lastwords::sync::{AtomicU64, Ordering};
+use lastwords_ring::atomics::{AtomicU64, Ordering};
+use lastwords_ring::format::checksum::{checksum, lane_key};
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::format::layout::{Consumer, FORMAT_VERSION, LaneBlock, MAGIC, Owner, RingHeader, lane_kind};
+use lastwords_ring::read::reader::{Extent, LaneBatch, RingReader};
+use lastwords_ring::write::lane::{Lane, Message, Origin};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::mem::offset_of;

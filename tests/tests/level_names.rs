@@ -5,7 +5,7 @@
 //! gave the name is dead. So the name must be where the records are.
 
 use lastwords::Level;
-use lastwords::table::LevelName;
+use lastwords_ring::write::call_sites::LevelName;
 use lastwords_tests::actor::{Actor, run, tool};
 use lastwords_tests::forge::{self, Forged};
 use lastwords_tests::scratch::Scratch;
@@ -164,7 +164,7 @@ fn a_ring_whose_names_mean_harm_forges_no_line_and_drives_no_terminal() {
             let name = LevelName { previous: u32::MAX, level: Level::INFO, name: name.to_owned() };
             let id = ring.table().name_level(&name);
             ring.control().level_names.store(id.unwrap_or(0).into(), Ordering::Relaxed);
-            let ticks = lastwords::clock::now();
+            let ticks = lastwords_ring::place::clock::now();
             (0..3).map(|n| Forged::text(0, ticks + n, &format!("record {n}"))).collect()
         });
         fs::write(folder.path().join("rings").join(format!("worker-1-0{number}.ring")), bytes).expect("written");

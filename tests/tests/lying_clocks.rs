@@ -4,15 +4,15 @@
 //! `flush --once` with it. The records must come out all the same, in the order of their lane and marked, whatever kind of
 //! ring they are in.
 
-use lastwords::clock::{self, Anchor};
-use lastwords::flush::drain::Drain;
-use lastwords::flush::status::RingStatus;
-use lastwords::folder::Folder;
-use lastwords::geometry::Geometry;
-use lastwords::lane::{Message, Origin};
-use lastwords::layout::{Control, RingHeader};
-use lastwords::reader::RingReader;
-use lastwords::ring::{Ring, RingSpec};
+use lastwords_flusher::drain::Drain;
+use lastwords_flusher::recover::status::RingStatus;
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::format::layout::{Control, RingHeader};
+use lastwords_ring::place::clock::{self, Anchor};
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::read::reader::RingReader;
+use lastwords_ring::write::lane::{Message, Origin};
+use lastwords_ring::write::ring::{Ring, RingSpec};
 use lastwords_tests::drains;
 use lastwords_tests::forge::{self, Forged};
 use lastwords_tests::logs::{Line, read};

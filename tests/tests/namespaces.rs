@@ -284,16 +284,16 @@ fn a_death_is_told_once_by_all_flushers_while_a_child_keeps_the_lock() {
 
 #[test]
 fn a_machine_stopped_only_where_it_did() {
-    let made = std::mem::offset_of!(lastwords::layout::RingHeader, created_ns);
-    let boot = std::mem::offset_of!(lastwords::layout::RingHeader, boot_id);
-    let now = lastwords::clock::realtime_ns();
+    let made = std::mem::offset_of!(lastwords_ring::format::layout::RingHeader, created_ns);
+    let boot = std::mem::offset_of!(lastwords_ring::format::layout::RingHeader, boot_id);
+    let now = lastwords_ring::place::clock::realtime_ns();
     // Boot id, when the ring was made, whether it is a copy; and whether the machine stopped.
     let rows = [
         ([7; 16], 1, false, true),
         ([7; 16], 1, true, false),
         ([7; 16], now, false, false),
         ([0; 16], 1, false, false),
-        (lastwords::process::boot_id(), 1, false, false),
+        (lastwords_ring::place::process::boot_id(), 1, false, false),
     ];
     for (id, created, copied, stopped) in rows {
         let folder = Scratch::new("stopped");

@@ -6,8 +6,8 @@
 //!
 //! And another flusher may do the next pass. What it is to know must be in the journal and in the rings, not in memory.
 
-use lastwords::flush::drain::Drain;
-use lastwords::folder::Folder;
+use lastwords_flusher::drain::Drain;
+use lastwords_ring::place::folder::Folder;
 use lastwords_tests::actor::{Actor, run, wait_for};
 use lastwords_tests::logs::{read, reported_lost};
 use lastwords_tests::scratch::Scratch;

@@ -59,7 +59,7 @@ fn a_ring_whose_pid_is_another_process_by_now_is_a_dead_ones() {
     let mut bytes = fs::read(&ring).expect("read");
     // This test's process lives, and began at another time.
     let me = std::process::id();
-    forge::set_header(&mut bytes, offset_of!(lastwords::layout::RingHeader, pid), &me.to_le_bytes());
+    forge::set_header(&mut bytes, offset_of!(lastwords_ring::format::layout::RingHeader, pid), &me.to_le_bytes());
     fs::write(&ring, bytes).expect("written");
     let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
     assert!(output.status.success(), "{output:?}");
@@ -137,7 +137,7 @@ fn a_process_that_is_stopped_in_the_middle_of_a_log_call_holds_nobody_up() {
     assert_eq!(traced.run().expect("ran"), Stop::Signal(libc::SIGSTOP), "before the first step");
     let stepper_ring = |path: &std::path::PathBuf| path.to_string_lossy().contains("stepper-");
     let path = forge::ring_files(&folder).into_iter().find(stepper_ring).expect("its ring");
-    let geometry = lastwords::reader::RingReader::open(&path).expect("a ring").geometry();
+    let geometry = lastwords_ring::read::reader::RingReader::open(&path).expect("a ring").geometry();
     let ring = fs::File::open(&path).expect("opened");
     let mut open = 0;
     for round in 0..ROUNDS {

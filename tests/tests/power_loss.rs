@@ -16,10 +16,10 @@ mod recording;
 mod verdict;
 
 use lastwords::Format;
-use lastwords::clock;
-use lastwords::flush::drain::Drain;
-use lastwords::flush::recover::Recovery;
-use lastwords::folder::Folder;
+use lastwords_flusher::drain::Drain;
+use lastwords_flusher::recover::recovery::Recovery;
+use lastwords_ring::place::clock;
+use lastwords_ring::place::folder::Folder;
 use lastwords_tests::disk::Loss;
 use lastwords_tests::oracle::Random;
 use lastwords_tests::restart::{restart_journal, restart_ring};

@@ -5,15 +5,17 @@
 //!
 //! The rings are made by the real writer and then changed byte by byte.
 
-use lastwords::checksum::{lane_key, slot_checksum};
-use lastwords::folder::Folder;
-use lastwords::geometry::Geometry;
-use lastwords::lane::{Message, Origin};
-use lastwords::layout::{LaneBlock, RingHeader, SLOT_BLOCK, SLOT_HEAD, SlotHead, commit_word, slot_kind, slot_state};
-use lastwords::reader::{Extent, LaneBatch, RingReader, Source};
-use lastwords::ring::{Ring, RingSpec};
-use lastwords::sync::Ordering;
 use lastwords::{FullPolicy, Level};
+use lastwords_ring::atomics::Ordering;
+use lastwords_ring::format::checksum::{lane_key, slot_checksum};
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::format::layout::{
+    LaneBlock, RingHeader, SLOT_BLOCK, SLOT_HEAD, SlotHead, commit_word, slot_kind, slot_state,
+};
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::read::reader::{Extent, LaneBatch, RingReader, Source};
+use lastwords_ring::write::lane::{Message, Origin};
+use lastwords_ring::write::ring::{Ring, RingSpec};
 use lastwords_tests::scratch::Scratch;
 use std::cell::Cell;
 use std::mem::offset_of;
@@ -542,7 +544,7 @@ fn thread_names_and_levels_come_back_with_their_records() {
     let ring = ring_in(&scratch);
     let mut lane = ring.lane(0);
     for (thread, name) in [(7, "first owner"), (8, "a name of more than sixteen bytes")] {
-        lane.claim(lastwords::layout::lane_kind::WRITE, thread, name.as_bytes());
+        lane.claim(lastwords_ring::format::layout::lane_kind::WRITE, thread, name.as_bytes());
         lane.append(|| 1, &Message { origin: Origin { level: 35, call_site: 0, thread, encoding: 0 }, body: b"x" });
     }
     assert_eq!(ring.block(0).reserved.load(Ordering::Relaxed), 2);

@@ -17,9 +17,9 @@ mod process;
 #[path = "single_step/rare.rs"]
 mod rare;
 
-use lastwords::flush::value::{Value, ValueReader};
-use lastwords::reader::{Extent, LaneBatch, RingReader, Source};
-use lastwords::record::Record;
+use lastwords_flusher::render::value::{Value, ValueReader};
+use lastwords_ring::format::record::Record;
+use lastwords_ring::read::reader::{Extent, LaneBatch, RingReader, Source};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::steps::Kind;
 use lastwords_tests::watchdog::Watchdog;

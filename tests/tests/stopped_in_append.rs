@@ -7,9 +7,9 @@
 //! moment, for the sake of their order, and then no longer. Each place in a log call where that could go wrong is tried:
 //! a sequence that is reserved, a slot that is busy, a message half copied.
 
-use lastwords::flush::flusher::{Election, Flusher};
-use lastwords::folder::Folder;
-use lastwords::reader::RingReader;
+use lastwords_flusher::flusher::{Election, Flusher};
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::read::reader::RingReader;
 use lastwords_tests::actor::{Actor, wait_for};
 use lastwords_tests::logs::{read, read_so_far};
 use lastwords_tests::oracle::{is_death, text};

@@ -1,7 +1,7 @@
 //! The times of a folder are in one zone, whoever flushes it, and each change of their offset is a line.
 
-use lastwords::clock::{self, Anchor};
-use lastwords::layout::RingHeader;
+use lastwords_ring::format::layout::RingHeader;
+use lastwords_ring::place::clock::{self, Anchor};
 use lastwords_tests::actor::{Actor, run, tool};
 use lastwords_tests::forge::{self, Forged};
 use lastwords_tests::jsonl;

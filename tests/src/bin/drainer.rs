@@ -6,10 +6,10 @@
 //! that whoever traces it knows which system calls are the drain's. `on` ends when the answer is that it has no parent, and
 //! asks for its user's id then.
 
-use lastwords::clock;
-use lastwords::flush::drain::Drain;
-use lastwords::flush::flusher::{Election, Flusher};
-use lastwords::folder::Folder;
+use lastwords_flusher::drain::Drain;
+use lastwords_flusher::flusher::{Election, Flusher};
+use lastwords_ring::place::clock;
+use lastwords_ring::place::folder::Folder;
 use rustix::process::{getppid, getuid};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -3,8 +3,8 @@
 //! It asks for its parent's id before its first attempt, and when it has won, so that whoever traces it knows which system
 //! calls are the election's. At the end its pid is a line of the file `done`; the file `clash` is there if two were at work.
 
-use lastwords::flush::election::{Attempt, Lock};
-use lastwords::folder::Folder;
+use lastwords_flusher::election::{Attempt, Lock};
+use lastwords_ring::place::folder::Folder;
 use rustix::process::getppid;
 use std::fs::{self, File};
 use std::io::Write;

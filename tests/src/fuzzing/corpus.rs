@@ -3,9 +3,9 @@
 
 use super::image::{self, flag, valid};
 use super::journal;
-use lastwords::flush::journal::{Change, HEAD, Journal};
-use lastwords::folder::Folder;
-use lastwords::layout::SLOT_HEAD;
+use lastwords_flusher::files::journal::{Change, HEAD, Journal};
+use lastwords_ring::format::layout::SLOT_HEAD;
+use lastwords_ring::place::folder::Folder;
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -8,19 +8,19 @@
 //! ```
 
 use super::{number, take};
-use lastwords::checksum::{checksum, lane_key, slot_checksum};
-use lastwords::geometry::Geometry;
-use lastwords::lane::{Lane, Message, Origin};
-use lastwords::layout::{
+use lastwords_ring::atomics::{AtomicU64, Ordering};
+use lastwords_ring::format::checksum::{checksum, lane_key, slot_checksum};
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::format::layout::{
     Consumer, Control, FORMAT_VERSION, LaneBlock, MAGIC, Owner, RingHeader, SLOT_BLOCK, SLOT_HEAD, encoding,
     entry_kind, entry_word, lane_kind,
 };
-use lastwords::reader::{Position, Source};
-use lastwords::record::{BodyWriter, extra_kind};
-use lastwords::spill::SpillReference;
-use lastwords::sync::{AtomicU64, Ordering};
-use lastwords::table::{CallSiteRef, TableWriter, split_entry_word};
-use lastwords::template::{COUNT_NONE, COUNT_VALUE, Placeholder, value_tag};
+use lastwords_ring::format::placeholder::{COUNT_NONE, COUNT_VALUE, Placeholder, value_tag};
+use lastwords_ring::format::record::{BodyWriter, extra_kind};
+use lastwords_ring::place::spill::SpillReference;
+use lastwords_ring::read::reader::{Position, Source};
+use lastwords_ring::write::call_sites::{CallSiteRef, TableWriter, split_entry_word};
+use lastwords_ring::write::lane::{Lane, Message, Origin};
 use std::cell::Cell;
 use std::io;
 use std::mem::offset_of;
@@ -197,7 +197,11 @@ static VALID: LazyLock<Vec<u8>> = LazyLock::new(|| {
     put(&mut file, 0, &header(&geometry));
     repair_header(&mut file);
     for (n, anchor) in [(1000u64, 2000u64, 1_760_853_347_606_000_000u64), (9000, 10_000, 1_760_853_347_606_008_000)]
-        .map(|(ticks, boottime_ns, realtime_ns)| lastwords::clock::Anchor { ticks, boottime_ns, realtime_ns })
+        .map(|(ticks, boottime_ns, realtime_ns)| lastwords_ring::place::clock::Anchor {
+            ticks,
+            boottime_ns,
+            realtime_ns,
+        })
         .iter()
         .enumerate()
     {

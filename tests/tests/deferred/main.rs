@@ -17,8 +17,8 @@ mod sample;
 
 use generator::KINDS;
 use lastwords::Log;
-use lastwords::flush::template::Template;
-use lastwords::template::value_tag;
+use lastwords_flusher::render::message::Template;
+use lastwords_ring::format::placeholder::value_tag;
 use lastwords_tests::scratch::Scratch;
 use proptest::prop_assert_eq;
 use proptest::strategy::{Strategy, ValueTree};

@@ -1,12 +1,12 @@
 //! What stands in the rings of a folder, and what a drain makes of it.
 
-use lastwords::flush::drain::Drain;
-use lastwords::flush::recover::Recovery;
-use lastwords::flush::render::escape;
-use lastwords::flush::template::Template;
-use lastwords::folder::Folder;
-use lastwords::table::CallSite;
 use lastwords::{Error, Flusher, Log, builder};
+use lastwords_flusher::drain::Drain;
+use lastwords_flusher::recover::recovery::Recovery;
+use lastwords_flusher::render::line::escape;
+use lastwords_flusher::render::message::Template;
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::write::call_sites::CallSite;
 use lastwords_tests::logs::read;
 use lastwords_tests::scratch::Scratch;
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! One value of each type that is stored raw, what `format!` makes of it, and the words that a record must hold for it.
 
-use lastwords::template::value_tag;
+use lastwords_ring::format::placeholder::value_tag;
 use proptest::prelude::*;
 use std::borrow::Cow;
 use std::fmt::{self, Debug, Display};

@@ -1,7 +1,7 @@
 //! A process that is stopped after every instruction, and what it will have logged.
 
-use lastwords::geometry::Geometry;
-use lastwords::reader::{LaneSnapshot, RingReader};
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::read::reader::{LaneSnapshot, RingReader};
 use lastwords_tests::steps::Kind;
 use lastwords_tests::sys::{Stop, Traced};
 use std::ffi::OsString;

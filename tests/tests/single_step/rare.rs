@@ -3,11 +3,11 @@
 
 use super::process::{SLOTS, Script, Stepper};
 use super::{STEPS_MIN, assert_recovered, numbers};
-use lastwords::flush::render;
-use lastwords::flush::sites::Sites;
-use lastwords::layout::encoding;
-use lastwords::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
-use lastwords::record::Record;
+use lastwords_flusher::render::call_sites::Sites;
+use lastwords_flusher::render::line;
+use lastwords_ring::format::layout::encoding;
+use lastwords_ring::format::record::Record;
+use lastwords_ring::read::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::steps::{EARLIER, Kind, SITES};
 use lastwords_tests::watchdog::Watchdog;
@@ -53,8 +53,8 @@ fn shown(reader: &Reader, record: &Record<'_>) -> String {
     let unspilled = reader.unspill(record).unwrap_or_else(|lost| panic!("{lost}: {record:?}"));
     let mut line = Vec::new();
     match &unspilled {
-        Some((body, encoding)) => render::record(&mut line, &Record { body, encoding: *encoding, ..*record }, site),
-        None => render::record(&mut line, record, site),
+        Some((body, encoding)) => line::record(&mut line, &Record { body, encoding: *encoding, ..*record }, site),
+        None => line::record(&mut line, record, site),
     }
     String::from_utf8(line).expect("UTF-8").trim_end_matches('\n').to_owned()
 }

@@ -1,0 +1,115 @@
+//! Levels for processes of a role that start later.
+
+use super::teller;
+use crate::cli;
+use crate::say;
+use lastwords::{Directives, Error, Level, Result, escaped, escaped_path};
+use lastwords_ring::place::clock::realtime_ns;
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::place::kept_level::{KeptLevel, KeptLevelLock};
+use lastwords_ring::read::reader::{ROLE_RULE, RingReader, is_role};
+use serde_json::{Value, json};
+
+/// What is kept for a role, or why that cannot be read.
+pub(crate) type OfRole = (String, Result<KeptLevel>);
+
+/// Refuses what cannot be meant together with `--keep`, with the reason.
+pub(super) fn check(arguments: &cli::Level) -> Result<()> {
+    let refused = |why: &str| Err(Error::Setting { name: "--keep".into(), why: why.to_owned() });
+    let example = "expected a role and a level, as in `lastwords level worker debug --keep`";
+    if !arguments.keep {
+        return Ok(());
+    }
+    if arguments.time.is_some() {
+        return refused("--for ends by itself, what is kept does not until --reset; leave one of them out");
+    }
+    if arguments.reset {
+        return refused("--reset takes back what is kept; leave one of them out");
+    }
+    match &arguments.target {
+        None => refused(&format!("no role; {example}")),
+        Some(_) if arguments.directives.is_none() && arguments.record.is_none() => {
+            refused(&format!("no level; {example}"))
+        }
+        Some(target) if !is_role(target) => refused(&format!(
+            "\"{}\" is no role, and processes that start later have none but that: {ROLE_RULE}; {example}",
+            target.escape_default()
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Keeps it for a role; what is not named stays as it is kept.
+pub(super) fn keep(
+    folder: &Folder,
+    role: &str,
+    (log, record): (Option<&Directives>, Option<Level>),
+    lock: &KeptLevelLock,
+) -> Result<KeptLevel> {
+    let earlier = KeptLevel::read(folder, role)?;
+    let kept = KeptLevel {
+        log: log.cloned().or_else(|| earlier.as_ref()?.log.clone()),
+        record: record.or_else(|| earlier?.record),
+        user: rustix::process::getuid().as_raw(),
+        set_ns: realtime_ns(),
+    };
+    kept.write(folder, role, lock)?;
+    Ok(kept)
+}
+
+/// Takes back what is kept for a role, or for all. Returns what it was; where that cannot be known it is set aside, and that is
+/// said.
+pub(super) fn take_back(folder: &Folder, target: Option<&str>, lock: &KeptLevelLock) -> Result<Vec<OfRole>> {
+    let found = of(folder, target)?;
+    for (role, _) in &found {
+        if let Some(path) = KeptLevel::remove(folder, role, lock)? {
+            say::note(format_args!("what was kept for {role} cannot be read; it is now {}", escaped_path(&path)));
+        }
+    }
+    Ok(found)
+}
+
+/// What is kept for a role, or for all of the folder.
+pub(crate) fn of(folder: &Folder, target: Option<&str>) -> Result<Vec<OfRole>> {
+    let roles = KeptLevel::roles(folder)?.into_iter().filter(|role| target.is_none_or(|target| role == target));
+    // Somebody else may have taken it back meanwhile.
+    let read = |role: String| KeptLevel::read(folder, &role).transpose().map(|kept| (role, kept));
+    Ok(roles.filter_map(read).collect())
+}
+
+/// Has the log of the role say what was kept or taken back.
+pub(super) fn tell(folder: &Folder, ring: Option<&RingReader>, role: &str, text: &str) {
+    let told = match ring {
+        Some(ring) => teller::tell(folder, ring, text),
+        None => teller::tell_ended(folder, role, text),
+    };
+    if let Err(error) = told {
+        say::note(format_args!("the change counts, but the log does not say so: {error}"));
+    }
+}
+
+/// `log debug, record trace`.
+pub(crate) fn in_words(kept: &KeptLevel) -> String {
+    let log = kept.log.as_ref().map(|log| format!("log {log}"));
+    let record = kept.record.map(|record| format!("record {}", Directives::from(record)));
+    escaped(&log.into_iter().chain(record).collect::<Vec<_>>().join(", "))
+}
+
+/// A line for people.
+pub(crate) fn line(role: &str, kept: &KeptLevel) -> String {
+    let (words, user) = (in_words(kept), kept.user);
+    format!(
+        "{role}: processes that start later begin with {words} (kept by user {user}, until `lastwords level {role} --reset`)\n"
+    )
+}
+
+/// The same for programs.
+pub(crate) fn object(role: &str, kept: &KeptLevel) -> Value {
+    json!({
+        "role": role,
+        "log": kept.log.as_ref().map(ToString::to_string),
+        "record": kept.record.map(|record| Directives::from(record).to_string()),
+        "user": kept.user,
+        "set_ns": kept.set_ns,
+    })
+}

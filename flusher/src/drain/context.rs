@@ -1,0 +1,90 @@
+//! What led up to an error: the last records of its process that no file shows, brought into the log above it.
+
+use super::Drain;
+use crate::drain::tracked_ring::BUDGET;
+use crate::files::notices;
+use crate::files::output::Provenance;
+use lastwords_ring::error::Result;
+use lastwords_ring::format::layout::lane_kind;
+use lastwords_ring::format::level::Level;
+use lastwords_ring::format::record::Record;
+use lastwords_ring::mutant::{self, Mutant};
+use lastwords_ring::read::reader::{Extent, LaneBatch, LaneSnapshot};
+
+/// Most records that one error brings, whatever a ring says.
+const PULL_MAX: u32 = 10_000;
+
+impl Drain {
+    /// If the lane's next record is an error and its process wishes it, renders the process's last finer records from
+    /// before it. Their lanes have positions like all others, so each is brought once.
+    pub(super) fn pull(&mut self, ring: usize, lane: usize) -> Result<()> {
+        let follow = &mut self.rings[ring];
+        let wanted = follow.reader.header().pull.min(PULL_MAX) as usize;
+        let error = follow.lanes[lane].batch.peek().filter(|record| wanted > 0 && record.level >= Level::ERROR);
+        let Some(until) = error.map(|record| record.clock) else { return Ok(()) };
+        let batches = match follow.read_fine() {
+            Err(error) => return Err(self.put_aside(ring, error)),
+            Ok(batches) => batches,
+        };
+        let follow = &mut self.rings[ring];
+        let mut found: Vec<(u64, usize, Record<'_>)> = batches
+            .iter()
+            .flat_map(|(number, batch)| batch.iter().map(|record| (record.clock, *number, record)))
+            .filter(|(clock, ..)| *clock <= until)
+            .collect();
+        found.sort_by_key(|(clock, number, record)| (*clock, *number, record.first));
+        let found = &found[found.len().saturating_sub(wanted)..];
+        if found.is_empty() {
+            return Ok(());
+        }
+        let (role, pid, ns) = (follow.role, follow.reader.header().pid, follow.realtime_ns(until));
+        self.line(role, ns, pid, Level::INFO, &notices::pulled(found.len()))?;
+        found.iter().try_for_each(|(_, number, record)| self.bring(ring, *number, record))
+    }
+
+    fn bring(&mut self, ring: usize, lane: usize, record: &Record<'_>) -> Result<()> {
+        let follow = &mut self.rings[ring];
+        let ns = follow.realtime_ns(record.clock);
+        let (number, pid) = (follow.role, follow.reader.header().pid);
+        let site = match follow.sites.get(&follow.reader, record.call_site) {
+            Err(error) => return Err(self.put_aside(ring, error)),
+            Ok(site) => site,
+        };
+        let unspilled = follow.reader.unspill(record);
+        let (role, outputs) = (&self.roles[number], &mut self.outputs);
+        let from = Provenance { ns, pid, lane: &follow.snapshots[lane], names: &follow.names };
+        role.begin(outputs);
+        role.record_unspilled(outputs, record, &unspilled, site, &from);
+        self.rotate_before(number)?;
+        if mutant::is(Mutant::PulledAgain) {
+            return Ok(());
+        }
+        let taken = &mut self.rings[ring].lanes[lane].taken;
+        (taken.released, taken.written) = (record.last, record.last);
+        Ok(())
+    }
+}
+
+impl super::Follow {
+    /// READ:1 to READ:3 of the lanes for what no file shows, from their positions on.
+    fn read_fine(&self) -> Result<Vec<(usize, LaneBatch)>> {
+        let (mut scratch, mut snapshots) = (Vec::new(), Vec::new());
+        self.reader.lanes(&mut scratch, &mut snapshots)?;
+        let mut batches = Vec::new();
+        let is_fine = |seen: &&LaneSnapshot| seen.kind == lane_kind::FINE;
+        let lanes = snapshots.iter().filter(is_fine).count().max(1);
+        let slots =
+            (BUDGET / lanes as u64 / self.reader.geometry().record_size() as u64).min(self.reader.geometry().slots());
+        let fine = self.lanes.iter().zip(&snapshots).enumerate().filter(|(_, (_, seen))| is_fine(seen));
+        for (number, (lane, snapshot)) in fine {
+            let mut batch = LaneBatch::default();
+            let extent = lane.extent(snapshot);
+            let (Extent::Live(last) | Extent::Final(last)) = extent;
+            // What such a lane has overwritten is nowhere.
+            let position = lane.taken.released.max(last.saturating_sub(slots));
+            self.reader.read_lane(number, position, extent, slots, &mut batch)?;
+            batches.push((number, batch));
+        }
+        Ok(batches)
+    }
+}

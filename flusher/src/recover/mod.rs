@@ -1,0 +1,9 @@
+//! What is left of processes that ended.
+
+pub mod cgroup;
+pub mod crash_file;
+pub mod ending;
+pub mod losses;
+pub mod recovery;
+pub mod status;
+pub mod witness;

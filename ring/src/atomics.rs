@@ -1,0 +1,12 @@
+//! The atomics that the lane algorithm runs on: the standard library's, or loom's in the model-checking build.
+
+#[cfg(not(loom))]
+pub(crate) use crate::cpu::prefetch::prefetch_to_write;
+#[cfg(loom)]
+pub use loom::sync::atomic::{AtomicU64, Ordering, fence};
+#[cfg(not(loom))]
+pub use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+/// Memory has no distance in the model.
+#[cfg(loom)]
+pub(crate) fn prefetch_to_write(_: &AtomicU64) {}

@@ -1,0 +1,238 @@
+//! What a process records, and where it goes: to the log files, or to the ring alone.
+//!
+//! A ring's control page holds the filter, so that it can be changed from outside while the process runs:
+//!
+//! | offset | bytes | what |
+//! |---|---|---|
+//! | 0 | 4 | `level`: the finest level that is recorded; in the high half a 1 if the text below decides |
+//! | 4 | 4 | `write_level`: the finest level that is written, of targets that no directive names |
+//! | 8 | 4 | `filter_generation`: counted up after every change |
+//! | 256 | 8 | checksum of the text, its length and the record level |
+//! | 264 | 8 | length of the text in the low half, record level in the high one |
+//! | 272 | 1776 | directives as text; behind a newline, where they count for a time: until when, then which record level and directives |
+//!
+//! A log call whose level is too fine is done after one load and one branch. Only where the high half is not zero, a call
+//! that passes asks further, and keeps the answer until the generation changes.
+
+use crate::format::checksum::checksum;
+use crate::format::directives::Directives;
+use crate::error::{Error, Result};
+use crate::format::geometry::Geometry;
+use crate::format::layout::{Control, FILTER_WORDS};
+use crate::format::level::Level;
+use std::fs::File;
+use std::io;
+use std::mem::offset_of;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::Ordering;
+
+/// Longest directives, in bytes of text.
+pub const TEXT_MAX: usize = (FILTER_WORDS - 2) * 8;
+
+/// In the high half of [`Control::level`]: directives and record level decide.
+pub const ASK: u32 = 1 << 16;
+
+/// Where a record goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// To the log files.
+    Write,
+    /// To the ring alone, for the black box.
+    Fine,
+}
+
+/// What a process records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// What is written to the log files.
+    pub directives: Directives,
+    /// The finest level that the ring records, of all targets; [`Level::OFF`] if none but what is written.
+    pub record: Level,
+}
+
+impl From<Level> for Filter {
+    /// Everything from this level on is written, and nothing finer recorded.
+    fn from(level: Level) -> Filter {
+        Filter { directives: Directives::from(level), record: Level::OFF }
+    }
+}
+
+impl Filter {
+    /// Where a record goes; None if nowhere.
+    #[must_use]
+    pub fn decide(&self, level: Level, target: &str) -> Option<Destination> {
+        self.decide_by(level, target).0
+    }
+
+    /// The same, and which of the directives' targets decides, see [`Directives::decide`].
+    pub fn decide_by(&self, level: Level, target: &str) -> (Option<Destination>, Option<usize>) {
+        let (written, by) = self.directives.decide(target);
+        let fine = || (level >= self.record).then_some(Destination::Fine);
+        (if level >= written { Some(Destination::Write) } else { fine() }, by)
+    }
+
+    /// The finest level that is recorded of any target.
+    #[must_use]
+    pub fn finest(&self) -> Level {
+        self.directives.finest().min(self.record)
+    }
+
+    /// Whether a level alone says all: everything from it on is written, and nothing finer recorded.
+    fn is_level(&self) -> bool {
+        self.directives.is_level() && self.record >= self.directives.default_level()
+    }
+
+    fn level_word(&self) -> u32 {
+        u32::from(self.finest().number()) | if self.is_level() { 0 } else { ASK }
+    }
+
+    /// Writes the filter to a ring's control page, with `pwrite`, so that any process can.
+    ///
+    /// # Errors
+    /// As pwrite(2), [`io::ErrorKind::InvalidInput`] for directives longer than [`TEXT_MAX`], and
+    /// [`io::ErrorKind::UnexpectedEof`] where somebody has cut the ring.
+    pub fn write(&self, ring: &File, geometry: Geometry) -> io::Result<()> {
+        self.write_text(self.directives.to_string(), ring, geometry)
+    }
+
+    /// The same for a time: whoever flushes writes `then` when `CLOCK_BOOTTIME` has got to `until_ns`.
+    ///
+    /// # Errors
+    /// As [`Filter::write`].
+    pub fn write_until(&self, until_ns: u64, then: &Filter, ring: &File, geometry: Geometry) -> io::Result<()> {
+        let Filter { directives, record } = then;
+        let text = format!("{}\n{until_ns} {} {directives}", self.directives, record.number());
+        self.write_text(text, ring, geometry)
+    }
+
+    /// What is different in another filter, in words; empty if nothing is.
+    #[must_use]
+    pub fn changes_to(&self, after: &Filter) -> String {
+        let level = |filter: &Filter| Directives::from(filter.record).to_string();
+        let changed = |what: &str, from: String, to: String| (from != to).then(|| format!("{what} {from} -> {to}"));
+        let log = changed("log", self.directives.to_string(), after.directives.to_string());
+        let record = changed("record", level(self), level(after));
+        log.into_iter().chain(record).collect::<Vec<_>>().join(", ")
+    }
+
+    fn write_text(&self, text: String, ring: &File, geometry: Geometry) -> io::Result<()> {
+        let at = |field: usize| geometry.control_offset() + field as u64;
+        if text.len() > TEXT_MAX {
+            let message = format!("directives of {} bytes found, expected at most {TEXT_MAX}", text.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        if ring.metadata()?.len() < geometry.file_size() {
+            // A write would make it longer again, and its process would find neither its ring nor an error there.
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "somebody has cut the ring"));
+        }
+        let mut rest = size_word(&text, self.record).to_le_bytes().to_vec();
+        rest.extend_from_slice(text.as_bytes());
+        let mut words = checksum(&rest).to_le_bytes().to_vec();
+        words.extend_from_slice(&rest);
+        ring.write_all_at(&words, at(offset_of!(Control, filter)))?;
+        let levels = [self.level_word(), u32::from(self.directives.default_level().number())];
+        ring.write_all_at(bytemuck::cast_slice(&levels), at(offset_of!(Control, level)))?;
+        let mut generation = [0u8; 4];
+        ring.read_exact_at(&mut generation, at(offset_of!(Control, filter_generation)))?;
+        let next = u32::from_le_bytes(generation).wrapping_add(1);
+        ring.write_all_at(&next.to_le_bytes(), at(offset_of!(Control, filter_generation)))
+    }
+
+    /// The filter in these bytes of a control page, `level` to `write_level` and the text. What was never written, or
+    /// is just being changed, counts as the plain level.
+    #[must_use]
+    pub fn parse(level: u32, words: &[u8]) -> Filter {
+        text_of(words).unwrap_or_else(|| Filter::from(Level::new(level as u16)))
+    }
+
+    /// The filter of a control page that is mapped here.
+    pub fn load(control: &Control) -> Filter {
+        let words: Vec<u64> = control.filter.iter().map(|word| word.load(Ordering::Acquire)).collect();
+        Filter::parse(control.level.load(Ordering::Acquire), bytemuck::cast_slice(&words))
+    }
+}
+
+fn size_word(text: &str, record: Level) -> u64 {
+    text.len() as u64 | u64::from(record.number()) << 32
+}
+
+fn text_of(words: &[u8]) -> Option<Filter> {
+    let (text, record) = whole_text(words)?;
+    let directives = text.split('\n').next()?.parse().ok()?;
+    Some(Filter { directives, record })
+}
+
+/// Until when the filter in these bytes counts, in `CLOCK_BOOTTIME`, and which one comes then; None for one without an end.
+#[must_use]
+pub(crate) fn end_of(words: &[u8]) -> Option<(u64, Filter)> {
+    let (text, _) = whole_text(words)?;
+    let mut parts = text.split_once('\n')?.1.splitn(3, ' ');
+    let (until, record, directives) = (parts.next()?, parts.next()?, parts.next()?);
+    let record = Level::new(record.parse().ok()?);
+    Some((until.parse().ok()?, Filter { directives: directives.parse().ok()?, record }))
+}
+
+/// The text that is written whole, and the record level.
+fn whole_text(words: &[u8]) -> Option<(&str, Level)> {
+    let (sum, rest) = words.split_first_chunk::<8>()?;
+    let (size, text) = rest.split_first_chunk::<8>()?;
+    let size = u64::from_le_bytes(*size);
+    let length = size as u32 as usize;
+    let whole = rest.get(..8usize.checked_add(length)?)?;
+    let text = std::str::from_utf8(text.get(..length)?).ok()?;
+    (checksum(whole) == u64::from_le_bytes(*sum)).then_some((text, Level::new((size >> 32) as u16)))
+}
+
+/// Turns what [`Filter::write`] says into an error of this crate.
+pub(crate) fn write(filter: &Filter, ring: &File, geometry: Geometry, path: &std::path::Path) -> Result<()> {
+    filter.write(ring, geometry).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => Error::setting("log", error),
+        _ => Error::io("write the filter to", path)(error),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(directives: &str, record: Level) -> Filter {
+        Filter { directives: directives.parse().expect("directives"), record }
+    }
+
+    #[test]
+    fn a_record_goes_to_the_files_to_the_ring_or_nowhere() {
+        let filter = filter("info,hyper=off", Level::DEBUG);
+        assert_eq!(filter.decide(Level::INFO, "app"), Some(Destination::Write));
+        assert_eq!(filter.decide(Level::DEBUG, "app"), Some(Destination::Fine));
+        assert_eq!(filter.decide(Level::TRACE, "app"), None);
+        assert_eq!(filter.decide(Level::CRITICAL, "hyper"), Some(Destination::Fine));
+        assert_eq!(filter.level_word(), 10 | ASK);
+    }
+
+    #[test]
+    fn a_level_alone_asks_for_nothing_more() {
+        assert_eq!(filter("info", Level::OFF).level_word(), 20);
+        assert_eq!(filter("info", Level::WARNING).level_word(), 20);
+        assert_eq!(filter("off", Level::OFF).level_word(), 0xffff);
+        assert_eq!(filter("info,a=warn", Level::OFF).level_word(), 20 | ASK);
+        assert_eq!(filter("off,a=5", Level::OFF).level_word(), 5 | ASK);
+    }
+
+    #[test]
+    fn what_was_not_written_whole_counts_as_the_level() {
+        let plain = Filter::from(Level::INFO);
+        let wanted = filter("info,hyper=warn", Level::TRACE);
+        let mut words = size_word(&wanted.directives.to_string(), Level::TRACE).to_le_bytes().to_vec();
+        words.extend_from_slice(wanted.directives.to_string().as_bytes());
+        let mut bytes = checksum(&words).to_le_bytes().to_vec();
+        bytes.extend_from_slice(&words);
+        assert_eq!(Filter::parse(20, &bytes), wanted);
+        for position in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[position] ^= 4;
+            assert_eq!(Filter::parse(20, &changed), plain, "byte {position}");
+            assert_eq!(Filter::parse(20, &bytes[..position]), plain, "cut at {position}");
+        }
+        assert_eq!(Filter::parse(20 | ASK, &[]), plain);
+    }
+}

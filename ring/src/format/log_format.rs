@@ -1,0 +1,78 @@
+//! In which form a process's records stand in the log folder.
+
+use crate::format::layout::ring_flag;
+use std::str::FromStr;
+
+/// Which files the flusher writes for a role: text for people, JSON for programs, or both.
+///
+/// The lines of both say the same and hold the same promises. `<role>.jsonl` has one object a line, which
+/// `docs/log-line.schema.json` describes.
+///
+/// ```
+/// use lastwords::Format;
+/// let folder = std::env::temp_dir().join(format!("lastwords-doc-format-{}", std::process::id()));
+/// lastwords::builder("host").dir(&folder).format(Format::Both).init()?;
+/// lastwords::warning!("slow frame"; camera = 3, ms = 41.5);
+/// lastwords::flush()?;
+/// let json = std::fs::read_to_string(folder.join("host.jsonl"))?;
+/// assert!(json.contains(r#""message":"slow frame","fields":{"camera":3,"ms":41.5}"#));
+/// assert!(std::fs::read_to_string(folder.join("host.log"))?.ends_with("[WARNING] slow frame camera=3 ms=41.5\n"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// `<role>.log`, lines for people.
+    #[default]
+    Text,
+    /// `<role>.jsonl`, an object a line.
+    Json,
+    /// Both files.
+    Both,
+}
+
+impl Format {
+    /// The bits of a ring's header that say so.
+    pub(crate) const fn flags(self) -> u32 {
+        match self {
+            Format::Text => 0,
+            Format::Json => ring_flag::JSON | ring_flag::NO_TEXT,
+            Format::Both => ring_flag::JSON,
+        }
+    }
+
+    /// What a ring's header asks for. Whatever it says, there is a file.
+    #[must_use]
+    pub const fn of_flags(flags: u32) -> Format {
+        match (flags & ring_flag::JSON != 0, flags & ring_flag::NO_TEXT != 0) {
+            (false, _) => Format::Text,
+            (true, true) => Format::Json,
+            (true, false) => Format::Both,
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Format, String> {
+        match text {
+            "text" => Ok(Format::Text),
+            "json" => Ok(Format::Json),
+            "both" => Ok(Format::Both),
+            other => Err(format!("\"{}\" found, expected text, json or both", other.escape_default())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_survives_the_header_and_every_header_means_one() {
+        for format in [Format::Text, Format::Json, Format::Both] {
+            assert_eq!(Format::of_flags(format.flags() | ring_flag::SMALLER), format);
+        }
+        assert_eq!(Format::of_flags(ring_flag::NO_TEXT), Format::Text, "a ring without any file");
+    }
+}

@@ -1,0 +1,21 @@
+//! The ring files of lastwords: their bytes ([`format`]), the places where they live ([`place`]), and both ends ([`write`],
+//! [`read`]).
+//!
+//! A part of the crate `lastwords`, without promises of its own: what programs call is there. Modules know only those to their
+//! left: `sys`, `cpu`, `format`, `place`, `write` and `read`.
+
+pub mod atomics;
+pub mod format;
+pub mod mutant;
+pub mod write;
+
+#[cfg(not(loom))]
+pub mod cpu;
+#[cfg(not(loom))]
+pub mod error;
+#[cfg(not(loom))]
+pub mod place;
+#[cfg(not(loom))]
+pub mod read;
+#[cfg(not(loom))]
+pub mod sys;

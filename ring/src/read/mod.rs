@@ -1,0 +1,7 @@
+//! The end of a ring that the flusher and the tools read.
+
+pub mod decoder;
+pub mod liveness;
+pub mod reader;
+pub mod ring_file;
+pub mod snapshot;

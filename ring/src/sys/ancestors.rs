@@ -1,0 +1,120 @@
+//! Descriptors of the processes that this one was forked from.
+//!
+//! A process with a ring opens one of itself before it forks, and its children inherit it. So the flusher in a daemon's last
+//! child learns how the processes before it ended, which no flusher has ever watched. Only kernels that give each process an
+//! inode of its own can also tell how one ended, see `pidfd.rs`; on others none is kept. Whoever closes all descriptors of
+//! the child closes these, and their numbers may be anything by then: the inode is looked at before one is used.
+
+use crate::mutant::{self, Mutant};
+use crate::place::descriptor::{Identity, Opened, raise};
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::process::{PidfdFlags, getpid, pidfd_open};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+/// Processes that are remembered: this one, and the last ones before it.
+const PLACES: usize = 8;
+/// A place that somebody is filling. No process has this pid.
+const TAKEN: u32 = u32::MAX;
+/// First number above the standard streams.
+const ABOVE_STANDARD: i32 = 3;
+/// `PID_FS_MAGIC`, the file system of descriptors with an inode for each process.
+const PIDFS: u64 = 0x5049_4446;
+
+/// A process and its descriptor.
+#[derive(Debug)]
+struct Ancestor {
+    /// 0 for a free place.
+    pid: AtomicU32,
+    start_time: AtomicU64,
+    fd: AtomicI32,
+    device: AtomicU64,
+    inode: AtomicU64,
+}
+
+static ANCESTORS: [Ancestor; PLACES] = [const {
+    Ancestor {
+        pid: AtomicU32::new(0),
+        start_time: AtomicU64::new(0),
+        fd: AtomicI32::new(-1),
+        device: AtomicU64::new(0),
+        inode: AtomicU64::new(0),
+    }
+}; PLACES];
+
+impl Ancestor {
+    /// The descriptor, if its number is still its own.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        let fd = self.fd.load(Ordering::Relaxed);
+        if fd < 0 {
+            return None;
+        }
+        // SAFETY: a number that is open or not; it is only looked at before it is known to be the one that was opened, and
+        // then nobody else has a reason to close it.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        let identity = (self.device.load(Ordering::Relaxed), self.inode.load(Ordering::Relaxed));
+        rustix::fs::fstat(fd).is_ok_and(|found| (found.st_dev, found.st_ino) == identity).then_some(fd)
+    }
+
+    /// Closes the descriptor, if its number is still its own.
+    fn close(&self) {
+        if self.descriptor().is_some() {
+            // SAFETY: it is the descriptor that was opened here, and this place is the only one that knows it.
+            unsafe { libc::close(self.fd.load(Ordering::Relaxed)) };
+        }
+        self.fd.store(-1, Ordering::Relaxed);
+    }
+}
+
+/// Has children that are forked from now on inherit a descriptor of this process, which has a ring and began at this time.
+/// Safe between fork and exec, and in a signal handler.
+pub fn keep_own(start_time: u64) {
+    let me = std::process::id();
+    let known = ANCESTORS.iter().find(|place| place.pid.load(Ordering::Acquire) == me);
+    if known.is_some_and(|place| place.descriptor().is_some()) || mutant::is(Mutant::OrphanedWitness) {
+        return;
+    }
+    let Some(opened) = open_own() else { return };
+    let Some(place) = known.or_else(free_place) else { return };
+    place.close();
+    place.pid.store(TAKEN, Ordering::Release);
+    place.start_time.store(start_time, Ordering::Relaxed);
+    place.device.store(opened.identity().device, Ordering::Relaxed);
+    place.inode.store(opened.identity().inode, Ordering::Relaxed);
+    place.fd.store(OwnedFd::from(opened).into_raw_fd(), Ordering::Relaxed);
+    place.pid.store(me, Ordering::Release);
+}
+
+/// A descriptor of this process, where device and inode say which process it is.
+fn open_own() -> Option<Opened> {
+    let opened = raise(Opened::new(pidfd_open(getpid(), PidfdFlags::empty()).ok()?).ok()?).ok()?;
+    (rustix::fs::fstatfs(&opened).ok()?.f_type as u64 == PIDFS).then_some(opened)
+}
+
+/// A place of nobody's, else in turn those of the oldest ones. Of two threads that fork at once, each gets another.
+fn free_place() -> Option<&'static Ancestor> {
+    static OLDEST: AtomicUsize = AtomicUsize::new(0);
+    let take = |place: &&Ancestor, pid: u32| {
+        place.pid.compare_exchange(pid, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    };
+    ANCESTORS.iter().find(|place| take(place, 0)).or_else(|| {
+        let oldest = &ANCESTORS[OLDEST.fetch_add(1, Ordering::Relaxed) % PLACES];
+        let pid = oldest.pid.load(Ordering::Acquire);
+        (pid != TAKEN && take(&oldest, pid)).then_some(oldest)
+    })
+}
+
+/// All of them, by their numbers, which a table that is copied has too.
+pub(crate) fn numbers() -> Vec<(RawFd, Identity)> {
+    let open = ANCESTORS.iter().filter_map(Ancestor::descriptor);
+    open.filter_map(|process| Some((process.as_raw_fd(), Identity::behind(process).ok()?))).collect()
+}
+
+/// A descriptor of the process with this pid that began at this time, if this one was forked from it.
+pub fn find(pid: u32, start_time: u64) -> Option<Opened> {
+    let is_it = |place: &&Ancestor| {
+        place.pid.load(Ordering::Acquire) == pid && place.start_time.load(Ordering::Relaxed) == start_time
+    };
+    let place = ANCESTORS.iter().find(is_it)?;
+    Opened::new(fcntl_dupfd_cloexec(place.descriptor()?.as_fd(), ABOVE_STANDARD).ok()?).ok()
+}

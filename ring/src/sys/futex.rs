@@ -1,0 +1,33 @@
+//! Waiting for, and waking of, other processes on a word of a ring's control page.
+
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+unsafe extern "C-unwind" {
+    /// As libc has it, but for what a signal handler may do that comes meanwhile: leave by `pthread_exit`, which unwinds.
+    fn syscall(number: libc::c_long, ...) -> libc::c_long;
+}
+
+/// Sleeps until `word` is woken, or no longer holds `seen`, or the time is over. Which of these, the caller finds out
+/// by looking.
+pub fn wait(word: &AtomicU32, seen: u32, timeout: Duration) {
+    let time = libc::timespec {
+        tv_sec: timeout.as_secs() as libc::time_t,
+        tv_nsec: libc::c_long::from(timeout.subsec_nanos() as i32),
+    };
+    // SAFETY: the word outlives the call, and the kernel only reads it and the timeout.
+    unsafe { syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, seen, &time) };
+}
+
+/// Wakes one thread that waits on `word`.
+pub(crate) fn wake_one(word: &AtomicU32) {
+    // SAFETY: FUTEX_WAKE does not access the word.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1) };
+}
+
+/// Wakes all who wait on `word`, which may lie in a file that was cut meanwhile.
+pub(crate) fn wake_all(word: *const u32) -> std::io::Result<()> {
+    // SAFETY: FUTEX_WAKE does not access the word; an address that is not mapped is answered with EFAULT.
+    let woken = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE, i32::MAX) };
+    if woken < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+}

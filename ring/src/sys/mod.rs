@@ -1,0 +1,18 @@
+//! The unsafe part: mapped memory and what only the C library can do.
+//!
+//! Nothing outside this folder contains `unsafe`, but for `cpu`.
+#![allow(unsafe_code)]
+
+pub mod ancestors;
+pub mod fsize;
+pub mod futex;
+pub mod guard;
+pub mod held;
+pub mod hooks;
+pub mod map;
+pub mod numbers;
+pub mod pidfd;
+pub mod process_page;
+pub mod thread_lock;
+pub mod user;
+pub mod words;

@@ -1,0 +1,130 @@
+//! What a producer does when its lane is full.
+
+use crate::place::lock_holder::HolderView;
+use crate::write::lane::Lane;
+use crate::format::layout::Control;
+use crate::atomics::{AtomicU64, Ordering};
+use crate::sys::futex;
+use crate::sys::held::without_handlers;
+use std::time::{Duration, Instant};
+
+/// Longest wait of one call under [`FullPolicy::Block`].
+pub(crate) const BLOCK_MAX: Duration = Duration::from_millis(100);
+/// Longest sleep before a waiting producer looks for itself, should a wake-up be lost.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// What a producer does when its lane is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u32)]
+pub enum FullPolicy {
+    /// Waits for the flusher, at most 100 ms, then keeps the oldest records in a file beside the ring, where the flusher
+    /// finds them later, and does not wait again until the flusher has moved, here or on other lanes. Where no flusher
+    /// lives it does so after 10 ms. Beyond [`crate::Builder::backlog_max`], and where the disk refuses, the oldest
+    /// records are overwritten and counted.
+    #[default]
+    Block = 0,
+    /// Keeps the oldest records in a file as [`FullPolicy::Block`] does, but never waits; beyond that drops the new record
+    /// and counts it.
+    DropNewest = 1,
+    /// Overwrites the oldest record at once, and keeps nothing: a flight recorder.
+    Overwrite = 2,
+}
+
+impl std::str::FromStr for FullPolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<FullPolicy, String> {
+        match text {
+            "block" => Ok(FullPolicy::Block),
+            "drop_newest" => Ok(FullPolicy::DropNewest),
+            "overwrite" => Ok(FullPolicy::Overwrite),
+            other => Err(format!("\"{}\" found, expected block, drop_newest or overwrite", other.escape_default())),
+        }
+    }
+}
+
+/// Records that are overwritten before a producer that gave up looks whether the flusher has moved elsewhere.
+const OVERWRITTEN_BETWEEN: u32 = 64;
+
+/// The heartbeat at which a wait of any thread of this process ended without the flusher having moved: as long as it
+/// stands, no other one waits as long. 0 for none.
+static STOOD_STILL: AtomicU64 = AtomicU64::new(0);
+
+/// Why a lane's producer does not wait any more: the flusher had not moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GaveUp {
+    /// How far it had released the lane.
+    released: u64,
+    /// Its heartbeat then. A flusher that beats is at work on other lanes, and will come to this one.
+    heartbeat: Option<u64>,
+    /// Records that may still be overwritten before the next look at the heartbeat.
+    unseen: u32,
+}
+
+impl GaveUp {
+    fn now(released: u64, heartbeat: Option<u64>) -> GaveUp {
+        GaveUp { released, heartbeat, unseen: 0 }
+    }
+
+    /// Whether it still holds.
+    fn holds(&mut self, released: u64, holder: &HolderView) -> bool {
+        let due = self.unseen == 0;
+        self.unseen = self.unseen.saturating_sub(1);
+        self.released == released && !(due && without_handlers(|| holder.heartbeat()) != self.heartbeat)
+    }
+
+    /// A record is overwritten: this happens for each one from now on, so the next looks must be cheap.
+    pub fn overwrites(&mut self) {
+        if self.unseen == 0 {
+            self.unseen = OVERWRITTEN_BETWEEN;
+        }
+    }
+}
+
+/// KEEP:1. Waits until `slots` slots are free, or, where some were kept before, until the flusher has released the lane up
+/// to `enough`, which is as much as was kept last; or until it is settled that it stands still. The caller keeps slots then,
+/// if there is still no room: under lasting overload so much goes into the backlog as the flusher takes out of it.
+#[cold]
+pub fn wait_for_room(
+    lane: &mut Lane<'_>,
+    slots: u64,
+    enough: u64,
+    gave_up: &mut Option<GaveUp>,
+    control: &Control,
+    holder: &HolderView,
+    ring_doorbell: impl Fn(),
+) {
+    let released = lane.refresh_released();
+    if gave_up.as_mut().is_some_and(|gave_up| gave_up.holds(released, holder)) {
+        return;
+    }
+    *gave_up = None;
+    let stood_still = STOOD_STILL.load(Ordering::Relaxed);
+    if stood_still != 0 && without_handlers(|| holder.heartbeat()) == Some(stood_still) {
+        *gave_up = Some(GaveUp::now(released, Some(stood_still)));
+        return;
+    }
+    let start = Instant::now();
+    // What the heartbeat was after 10 ms; most waits are over by then.
+    let mut first_beat = None;
+    control.waiters.fetch_add(1, Ordering::SeqCst);
+    ring_doorbell();
+    loop {
+        let seen = control.progress.load(Ordering::SeqCst);
+        if lane.has_room(slots) || (lane.settled() > lane.released() && lane.released() >= enough) {
+            break;
+        }
+        let waited = start.elapsed();
+        if waited >= BLOCK_MAX || (waited >= LOOK_AGAIN && first_beat.is_none()) {
+            let beat = without_handlers(|| holder.heartbeat());
+            if waited >= BLOCK_MAX || beat.is_none() {
+                *gave_up = Some(GaveUp::now(lane.refresh_released(), beat));
+                STOOD_STILL.store(beat.filter(|_| beat == first_beat).unwrap_or(0), Ordering::Relaxed);
+                break;
+            }
+            first_beat = beat;
+        }
+        futex::wait(&control.progress, seen, LOOK_AGAIN.min(BLOCK_MAX - waited));
+    }
+    control.waiters.fetch_sub(1, Ordering::SeqCst);
+}

@@ -1,0 +1,730 @@
+//! What a process's logger is made with: builder, environment, defaults.
+
+use crate::config::settings::{self, Settings};
+use lastwords_ring::error::{Error, Result};
+use lastwords_ring::format::directives::Directives;
+use lastwords_ring::format::filter::Filter;
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::format::layout::CRASH_FILES_DEFAULT;
+use lastwords_ring::format::level::Level;
+use lastwords_ring::format::log_format::Format;
+use lastwords_ring::format::text::escaped;
+use lastwords_ring::place::access::Access;
+use lastwords_ring::place::environment::variable;
+use lastwords_ring::place::folder::{Folder, Trust, default_path, service_path, temporary_path};
+use lastwords_ring::place::kept_level::KeptLevel;
+use lastwords_ring::place::open;
+use lastwords_ring::place::stderr::complain;
+use lastwords_ring::read::reader::{ROLE_RULE, is_role};
+use lastwords_ring::write::backlog::BUDGET_DEFAULT;
+use lastwords_ring::write::full_lane::FullPolicy;
+use lastwords_ring::write::ring::{Memory, RingSpec};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes of a slot, unless the builder says otherwise.
+pub(crate) const RECORD_SIZE_DEFAULT: u32 = 128;
+/// Slots of a lane.
+pub(crate) const SLOTS_DEFAULT: u32 = 4096;
+/// Lanes, overflow lanes included.
+pub(crate) const LANES_DEFAULT: u32 = 15;
+/// Lanes that threads share when they find no lane of their own.
+pub(crate) const OVERFLOW_LANES: u32 = 2;
+/// Bytes of the call-site table.
+pub(crate) const TABLE_DEFAULT: u32 = 256 << 10;
+/// Size at which a log file is rotated: 10 MiB.
+pub(crate) const ROTATE_SIZE_DEFAULT: u64 = 10 << 20;
+/// Rotated files kept.
+pub(crate) const ROTATE_KEEP_DEFAULT: u32 = 5;
+/// Longest time between two syncs: an hour, after which the kernel has long written everything by itself.
+const DURABLE_MAX: Duration = Duration::from_secs(3600);
+
+/// Whether this process may be the flusher: `embedded` or `never` as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Flusher {
+    /// A thread stands by and drains when it is elected. The default; only in programs that are built with the feature `flusher`.
+    #[cfg_attr(feature = "flusher", default)]
+    Embedded,
+    /// Never; other processes or a `lastwords flush` daemon drain this ring. The default of programs that are built without the
+    /// feature `flusher`.
+    #[cfg_attr(not(feature = "flusher"), default)]
+    Never,
+}
+
+impl FromStr for Flusher {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Flusher, String> {
+        match text {
+            "embedded" => Ok(Flusher::Embedded),
+            "never" => Ok(Flusher::Never),
+            _ => Err(format!("\"{}\" found, expected embedded or never", text.escape_default())),
+        }
+    }
+}
+
+/// Settings of a process's logger, on their way to [`Builder::init`].
+///
+/// Each setting has one name: of the method here, of the key in a configuration file, and, after `LASTWORDS_` and in
+/// capitals, of an environment variable. Precedence: what the builder was told, then the environment, then the TOML file
+/// that `LASTWORDS_CONFIG` names (the table `[role.<role>]` before the rest of it), then the default.
+///
+/// ```
+/// let folder = std::env::temp_dir().join(format!("lastwords-doc-builder-{}", std::process::id()));
+/// lastwords::builder("worker").dir(&folder).level(lastwords::Level::DEBUG).init()?;
+/// lastwords::debug!("loaded {} plugins", 3);
+/// lastwords::flush()?;
+/// assert!(std::fs::read_to_string(folder.join("worker.log"))?.contains("[DEBUG] loaded 3 plugins"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until init"]
+pub struct Builder {
+    pub(crate) role: String,
+    pub(crate) settings: Settings,
+    /// All settings as they were when the process's own logger was made, which a second `init` is compared with.
+    whole: Option<Arc<Settings>>,
+    /// The folder keeps the zone already that is requested here: a forked child's logger does not set it again.
+    pub(crate) zone_is_kept: bool,
+    /// Whether what `lastwords level --keep` has left for the role counts.
+    pub(crate) heeds_kept: bool,
+}
+
+impl Builder {
+    /// Defaults for this role.
+    pub fn new(role: impl Into<String>) -> Builder {
+        Builder { role: role.into(), settings: Settings::default(), whole: None, zone_is_kept: false, heeds_kept: true }
+    }
+
+    /// Application name; default is the program's file name. It names the default folder.
+    pub fn app(mut self, app: impl Into<String>) -> Builder {
+        self.settings.app = Some(app.into());
+        self
+    }
+
+    /// Log folder; default is `LASTWORDS_DIR`, the configuration file, the first folder of systemd's `LOGS_DIRECTORY`, else
+    /// `<temp dir>/<app>/logs`.
+    pub fn dir(mut self, folder: impl AsRef<Path>) -> Builder {
+        self.settings.dir = Some(folder.as_ref().to_owned());
+        self
+    }
+
+    /// Records below this level are not written to the log files: [`Builder::log`] with a level alone.
+    pub fn level(self, level: Level) -> Builder {
+        self.log(Directives::from(level).to_string())
+    }
+
+    /// What is written to the log files, as directives like `info,hyper=warn`, see [`Directives`]; default is
+    /// `LASTWORDS_LOG`, else `info`.
+    pub fn log(mut self, directives: impl Into<String>) -> Builder {
+        self.settings.log = Some(directives.into());
+        self
+    }
+
+    /// Records from this level on are kept in the ring although no log file shows them: when the process dies without
+    /// closing its log they stand in its crash file. They cost nothing but the call, and the oldest give way. Default is
+    /// `LASTWORDS_RECORD`, else none but what is written.
+    pub fn record(mut self, level: Level) -> Builder {
+        self.settings.record = Some(level);
+        self
+    }
+
+    /// Bytes of a slot: 128, 256 or 512. A record whose text exceeds the slot less 48 bytes takes several slots.
+    pub fn record_size(mut self, bytes: u32) -> Builder {
+        self.settings.record_size = Some(bytes);
+        self
+    }
+
+    /// Slots of a lane, a power of two from 8 to 65536. A message may take a quarter of them.
+    pub fn slots_per_lane(mut self, slots: u32) -> Builder {
+        self.settings.slots_per_lane = Some(slots);
+        self
+    }
+
+    /// Lanes: threads that log without sharing, plus two overflow lanes for all further ones. With [`Builder::record`] a
+    /// thread takes a second lane at its first record that no file shows, as long as no more than half of the lanes are
+    /// such, and one overflow lane more is for them.
+    pub fn lanes(mut self, lanes: u32) -> Builder {
+        self.settings.lanes = Some(lanes);
+        self
+    }
+
+    /// What a log call does when its lane is full.
+    pub fn full_policy(mut self, policy: FullPolicy) -> Builder {
+        self.settings.full_policy = Some(policy);
+        self
+    }
+
+    /// Bytes that the process may keep on disk of what its flusher has not come to, when lanes are full; default 64 MiB,
+    /// about 500,000 short records, and with [`Builder::memory`] shared the size of the ring, because there they are
+    /// memory. 0 to keep nothing. The files, `rings/….backlog`, go when they are drained, and the latest with the ring.
+    ///
+    /// So a flusher that is stopped, or slower than those who log, costs no record up to here. With a setting of its own in
+    /// each role, a ring keeps no more once all rings of the process together have as much as it may.
+    ///
+    /// ```
+    /// let folder = std::env::temp_dir().join(format!("lastwords-doc-backlog-{}", std::process::id()));
+    /// // Nobody flushes yet, and a lane of 64 records is full soon.
+    /// let never = lastwords::Flusher::Never;
+    /// lastwords::builder("worker").dir(&folder).flusher(never).slots_per_lane(64).backlog_max(1 << 20).init()?;
+    /// (0..1000).for_each(|n| lastwords::info!("line {n}"));
+    /// # let rings = std::fs::read_dir(folder.join("rings"))?.flatten();
+    /// # assert!(rings.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|ending| ending == "backlog")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn backlog_max(mut self, bytes: u64) -> Builder {
+        self.settings.backlog_max = Some(bytes);
+        self
+    }
+
+    /// Whether this process also prints its records on standard error, from a thread of its own. Default false.
+    pub fn console(mut self, console: bool) -> Builder {
+        self.settings.console = Some(console);
+        self
+    }
+
+    /// For development: the console shows records of every level, whatever the files show. Default false.
+    pub fn dev(mut self, dev: bool) -> Builder {
+        self.settings.dev = Some(dev);
+        self
+    }
+
+    /// Whether this process may be the flusher.
+    pub fn flusher(mut self, flusher: Flusher) -> Builder {
+        self.settings.flusher = Some(flusher);
+        self
+    }
+
+    /// What the ring's memory is. Default is a file in the rings folder.
+    pub fn memory(mut self, memory: Memory) -> Builder {
+        self.settings.memory = Some(memory);
+        self
+    }
+
+    /// Folder of the rings, a tmpfs for instance; default is `LASTWORDS_RINGS`, else `rings` in the log folder. All
+    /// processes that share a log folder, and its tools, must name the same.
+    pub fn rings(mut self, folder: impl AsRef<Path>) -> Builder {
+        self.settings.rings = Some(folder.as_ref().to_owned());
+        self
+    }
+
+    /// Whether the rings may be on FUSE. Default false, because what is behind FUSE may be a network file system, where stores
+    /// and locks of several machines meet. Say yes for a local one such as bindfs.
+    pub fn allow_fuse(mut self, allow: bool) -> Builder {
+        self.settings.allow_fuse = Some(allow);
+        self
+    }
+
+    /// Whether the process survives a SIGBUS in its own ring. Default true. A ring is a mapped file, and a store into it is
+    /// SIGBUS where somebody truncated that file, or where a file system that copies on write (btrfs) finds no room on a full
+    /// disk.
+    ///
+    /// A handler for SIGBUS puts a private page of zeros in the place of each page that is gone. What is logged there reaches
+    /// no file; the process says so once on standard error, the flusher in the log, and `flush` returns an error. SIGBUS for
+    /// any other reason goes to the handler that was there before, so that a program which installs one of its own does so
+    /// before `init`, or hands on what is not its own. With false, the process ends by the signal; its records up to then are
+    /// safe as always.
+    pub fn sigbus_guard(mut self, guard: bool) -> Builder {
+        self.settings.sigbus_guard = Some(guard);
+        self
+    }
+
+    /// Zone of the times in all files of the log folder: a name (`Europe/Berlin`), `UTC`, or an offset (`+02:00`). The folder
+    /// keeps it, for whoever flushes; of processes that set different ones, the one that started last counts. Default is the
+    /// zone that the folder keeps, else that of this process.
+    ///
+    /// ```
+    /// let folder = std::env::temp_dir().join(format!("lastwords-doc-zone-{}", std::process::id()));
+    /// let error = lastwords::builder("worker").dir(&folder).time_zone("+25:00").init().expect_err("no such offset");
+    /// assert!(error.to_string().starts_with("time_zone: \"+25:00\" found, expected a time zone as in Europe/Berlin"));
+    /// lastwords::builder("worker").dir(&folder).time_zone("+02:00").init()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn time_zone(mut self, zone: impl Into<String>) -> Builder {
+        self.settings.time_zone = Some(zone.into());
+        self
+    }
+
+    /// Which files the records go to: `<role>.log`, `<role>.jsonl` or both. Default is `LASTWORDS_FORMAT` (`text`, `json`
+    /// or `both`), else text. For a role the newest ring's value counts; files of the other form stay as they are.
+    pub fn format(mut self, format: Format) -> Builder {
+        self.settings.format = Some(format);
+        self
+    }
+
+    /// Size in bytes at which the log file is rotated, at least 4096; default 10 MiB. For a role the newest ring's
+    /// value counts.
+    pub fn rotate_size(mut self, bytes: u64) -> Builder {
+        self.settings.rotate_size = Some(bytes);
+        self
+    }
+
+    /// Rotated files kept, 1 to 100; default 5.
+    pub fn rotate_keep(mut self, files: u32) -> Builder {
+        self.settings.rotate_keep = Some(files);
+        self
+    }
+
+    /// Has the flusher write everything to the disk this often, in whole milliseconds up to an hour, as long as anything
+    /// is logged; zero for never. Then a power loss or a kernel crash takes at most what was logged within this time,
+    /// plus the time until it is drained, plus that of one sync. Default is `LASTWORDS_DURABLE`, a number of
+    /// milliseconds, else never: what any process's death leaves is safe without it. The shortest time of all rings
+    /// of a folder counts for the whole folder.
+    pub fn durable(mut self, every: Duration) -> Builder {
+        self.settings.durable = Some(every);
+        self
+    }
+
+    /// Crash files that are kept of this role, up to 10,000; the oldest give way. 0 for no crash files. Default 20.
+    ///
+    /// A crash file, `<role>-<pid>-<UTC time>.crash.log`, is written when a process dies without closing its log. It
+    /// holds all that the ring still has, of every level. For a role the dead process's own ring counts.
+    pub fn crash_files(mut self, files: u32) -> Builder {
+        self.settings.crash_files = Some(files);
+        self
+    }
+
+    /// Has a record of level ERROR or above bring the last so many records of this process that no log file shows into
+    /// the log file, above its own line; at most 10,000. Only with [`Builder::record`]. Default 0.
+    pub fn pull(mut self, records: u32) -> Builder {
+        self.settings.pull = Some(records);
+        self
+    }
+
+    /// Mode of log and crash files: 0o600 (default), 0o640, 0o604 or 0o644. For a role the newest ring's value counts. A log
+    /// folder that is made by this process can be passed and listed by those who may read the files (0750 for 0640); one
+    /// that exists stays as it is. Rings, which hold the same text, are this user's alone.
+    ///
+    /// ```
+    /// use std::os::unix::fs::PermissionsExt;
+    /// # let folder = std::env::temp_dir().join(format!("lastwords-doc-mode-{}", std::process::id()));
+    /// let audit = lastwords::builder("audit").dir(&folder).file_mode(0o640).open()?;
+    /// lastwords::info!(logger: audit, "user {} logged in", "ada");
+    /// audit.flush()?;
+    /// assert_eq!(folder.join("audit.log").metadata()?.permissions().mode() & 0o777, 0o640);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn file_mode(mut self, mode: u32) -> Builder {
+        self.settings.file_mode = Some(mode);
+        self
+    }
+
+    /// Group of log and crash files, by name or number; default is that of the process, or of a folder with the set-group-id
+    /// bit. The user must be in the group. Where it is not, give the folder to the group instead, once, as root: `chgrp adm
+    /// logs; chmod g+s logs`.
+    pub fn file_group(mut self, group: impl Into<String>) -> Builder {
+        self.settings.file_group = Some(group.into());
+        self
+    }
+
+    /// Whether the log folder may belong to another user if it is meant for a group of this process's: the group may write
+    /// there, new files get it (mode 2770 or 2775, or it is the process's own group), and nobody else may write. One user
+    /// writes there all the same, the one whose the rings in it are. Default false.
+    pub fn group_folder(mut self, group: bool) -> Builder {
+        self.settings.group_folder = Some(group);
+        self
+    }
+
+    /// Whether records of the `log` facade go to this logger; default true. False leaves the facade to somebody else, for
+    /// instance to `tracing_log::LogTracer`, which forwards them to the `tracing` layer. Only for [`Builder::init`].
+    pub fn log_facade(mut self, take: bool) -> Builder {
+        self.settings.log_facade = Some(take);
+        self
+    }
+
+    /// Whether a panic is recorded, at CRITICAL and with target `panic`: its message, place and thread, and the backtrace that
+    /// `RUST_BACKTRACE` asks for. The hook that was set before runs after that. Default true. Only for [`Builder::init`].
+    ///
+    /// ```
+    /// let folder = std::env::temp_dir().join(format!("lastwords-doc-panic-{}", std::process::id()));
+    /// lastwords::builder("worker").dir(&folder).init()?;
+    /// let thread = std::thread::Builder::new().name("camera".to_owned()).spawn(|| panic!("no frame"))?;
+    /// assert!(thread.join().is_err());
+    /// lastwords::flush()?;
+    /// let text = std::fs::read_to_string(folder.join("worker.log"))?;
+    /// assert!(text.contains("[CRITICAL] thread 'camera' panicked at ") && text.contains(": no frame\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn panic_hook(mut self, record: bool) -> Builder {
+        self.settings.panic_hook = Some(record);
+        self
+    }
+
+    /// What this role's records are written by: what `lastwords level --keep` has left for it, else the builder was told, the
+    /// environment, the configuration file or the default say.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a value that cannot be, anywhere.
+    pub fn directives(self) -> Result<Directives> {
+        Ok(self.filter_at_start()?.directives)
+    }
+
+    /// The finest level that its ring records, said in the same places; [`Level::OFF`] if none but what is written.
+    ///
+    /// # Errors
+    /// As [`Builder::directives`].
+    pub fn record_level(self) -> Result<Level> {
+        Ok(self.filter_at_start()?.record)
+    }
+
+    fn filter_at_start(self) -> Result<Filter> {
+        let builder = self.resolve()?;
+        let filter = builder.filter()?;
+        // What cannot be read is told when there is a log.
+        Ok(builder.kept_level().map_or_else(|| filter.clone(), |kept| kept.over(&filter)))
+    }
+
+    /// What is kept for the role, in the folder as it is now.
+    fn kept_level(&self) -> Option<KeptLevel> {
+        if !self.heeds_kept || !is_role(&self.role) {
+            return None;
+        }
+        let folder = Folder::open(&self.folder_path()).ok()?;
+        let folder = match &self.settings.rings {
+            Some(rings) => open::look(rings).ok().and_then(|_| folder.with_rings(rings).ok())?,
+            None => folder,
+        };
+        KeptLevel::read(&folder, &self.role).ok().flatten()
+    }
+
+    /// Without what `lastwords level --keep` has left, for the tool itself, which says so in the log of the role.
+    #[doc(hidden)]
+    pub fn unkept(self) -> Builder {
+        Builder { heeds_kept: false, ..self }
+    }
+
+    /// Where the log files are to be: what the builder was told, else the environment, the configuration file or the default
+    /// say. Nothing is made.
+    ///
+    /// # Errors
+    /// As [`Builder::directives`].
+    pub fn log_folder(self) -> Result<PathBuf> {
+        Ok(self.resolve()?.folder_path())
+    }
+
+    /// A setting by its name, with its value as text: what an environment variable of that name would hold.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a name that there is not, with the one that was probably meant, or a value that cannot be.
+    ///
+    /// ```
+    /// let builder = lastwords::builder("worker").set("rotate_size", "1048576")?;
+    /// let error = builder.set("rotate_kep", "3").expect_err("no such setting");
+    /// assert_eq!(error.to_string(), "rotate_kep: unknown setting; did you mean \"rotate_keep\"?");
+    /// # Ok::<(), lastwords::Error>(())
+    /// ```
+    #[cfg(feature = "config")]
+    pub fn set(mut self, name: &str, value: &str) -> Result<Builder> {
+        let refused = |why| Error::setting(name.to_owned(), why);
+        if self.settings.set(name, value).map_err(refused)? {
+            return Ok(self);
+        }
+        Err(refused(format!("unknown setting; {}", crate::config::file::suggest(name))))
+    }
+
+    /// Makes the ring and starts to log: the macros of this crate and the `log` facade write to it from now on. At a
+    /// normal exit of the process the files hold everything, with no guard to keep.
+    ///
+    /// A second call with the same settings does nothing, so that each test of a program may begin with one, in whatever
+    /// thread.
+    ///
+    /// ```
+    /// # let folder = std::env::temp_dir().join(format!("lastwords-doc-twice-{}", std::process::id()));
+    /// lastwords::builder("host").dir(&folder).init()?;
+    /// lastwords::builder("host").dir(&folder).init()?;
+    /// let error = lastwords::builder("host").dir(&folder).rotate_keep(3).init().expect_err("another value");
+    /// assert_eq!(error.to_string(), "rotate_keep: 3 found, but this process was initialised with 5 already");
+    /// # Ok::<(), lastwords::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a value that cannot be, and at a second call with other settings than the first;
+    /// [`Error::Initialising`] while another thread takes longer than a second to make the first logger;
+    /// [`Error::Folder`] and [`Error::Io`] if the ring cannot be made.
+    pub fn init(self) -> Result<()> {
+        let mut builder = self.resolve()?;
+        let from_rust = if builder.settings.log.is_none() { rust_log() } else { None };
+        builder.settings.log = builder.settings.log.or(from_rust.clone());
+        builder.whole = Some(Arc::new(builder.whole()?));
+        let is_first = crate::process::loggers::init(builder)?;
+        let counts = |log: &String| {
+            is_first
+                && crate::process::loggers::current()
+                    .is_some_and(|logger| logger.filter().directives.to_string() == *log)
+        };
+        if let Some(log) = from_rust.filter(counts) {
+            let text = format!("lastwords: what is written is chosen by RUST_LOG: {log}");
+            crate::front::call_site::record_bytes(Level::INFO, "lastwords", text.as_bytes());
+        }
+        Ok(())
+    }
+
+    /// All settings, with the defaults, each in one form.
+    fn whole(&self) -> Result<Settings> {
+        let filter = self.filter()?;
+        let (console, _) = self.console_shows();
+        let dir = self.folder_path();
+        let rings = self.settings.rings.clone().unwrap_or_else(|| dir.join("rings"));
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        let mut settings = self.settings.clone();
+        settings.app = Some(self.app_name());
+        settings.dir = Some(absolute(dir));
+        settings.rings = Some(absolute(rings));
+        settings.log = Some(filter.directives.to_string());
+        settings.record = Some(filter.record);
+        settings.console = Some(console);
+        Ok(settings.or_defaults())
+    }
+
+    /// An error if a second `init` asks for something that the first one was not told. `first` is what it was told.
+    pub(crate) fn refuse_second(&self, first: &Builder) -> Result<()> {
+        let what = "was initialised";
+        if self.role != first.role {
+            let [found, has] = [&self.role, &first.role].map(|role| role.escape_debug());
+            return Err(Error::setting(
+                "role",
+                format!("\"{found}\" found, but this process {what} with \"{has}\" already"),
+            ));
+        }
+        match self.whole.as_ref().zip(first.whole.as_ref()) {
+            Some((asked, has)) => asked.with_folders_of(has).refuse_difference(has, what),
+            None => Ok(()),
+        }
+    }
+
+    /// With what the environment and the configuration file say where the builder was told nothing.
+    pub(crate) fn resolve(self) -> Result<Builder> {
+        settings::name_unknown_variables();
+        let settings = self.settings.or(Settings::from_environment()?);
+        #[cfg(not(feature = "config"))]
+        if variable("LASTWORDS_CONFIG").is_some() {
+            let why = unbuilt("no file is read", "config", "unset it");
+            return Err(Error::setting("LASTWORDS_CONFIG", why));
+        }
+        #[cfg(feature = "config")]
+        let settings = settings.or(crate::config::file::settings(&self.role)?);
+        Ok(Builder { settings, ..self })
+    }
+
+    /// Refuses what nothing in this program could honour. What else is asked for travels in the ring, and whoever flushes does it.
+    #[cfg(not(feature = "flusher"))]
+    fn refuse_unbuilt(&self) -> Result<()> {
+        let Settings { console, dev, flusher, .. } = self.settings;
+        let asked = [
+            ("console", console == Some(true), "true found, but there is no console"),
+            ("dev", dev == Some(true), "true found, but there is no console"),
+            ("flusher", flusher == Some(Flusher::Embedded), "embedded found, but nothing flushes"),
+        ];
+        match asked.into_iter().find(|(_, asked, _)| *asked) {
+            Some((name, _, found)) => {
+                Err(self.refused(name, unbuilt(found, "flusher", "leave the setting out and run `lastwords flush`")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn flushes(&self) -> bool {
+        cfg!(feature = "flusher") && self.settings.flusher.unwrap_or_default() == Flusher::Embedded
+    }
+
+    pub(crate) fn takes_facade(&self) -> bool {
+        self.settings.log_facade.unwrap_or(true)
+    }
+
+    /// Whether there is a console, and whether it shows what no file shows.
+    pub(crate) fn console_shows(&self) -> (bool, bool) {
+        let dev = self.settings.dev.unwrap_or(false);
+        (dev || self.settings.console.unwrap_or(false), dev)
+    }
+
+    pub(crate) fn app_name(&self) -> String {
+        let program = || {
+            let path = env::current_exe().ok()?;
+            Some(path.file_stem()?.to_string_lossy().into_owned())
+        };
+        self.settings.app.clone().or_else(program).unwrap_or_else(|| "lastwords".to_owned())
+    }
+
+    pub(crate) fn folder_path(&self) -> PathBuf {
+        self.settings.dir.clone().unwrap_or_else(|| default_path(&self.app_name()))
+    }
+
+    /// Has the folder keep the zone of its times, and takes note of which one that is.
+    pub(crate) fn keep_zone(&mut self, folder: &Folder) -> Result<()> {
+        let asked = self.settings.time_zone.as_deref().filter(|_| !self.zone_is_kept);
+        let kept = folder.keep_zone(asked).map_err(|why| self.refused("time_zone", why))?;
+        (self.settings.time_zone, self.zone_is_kept) = (Some(kept), true);
+        Ok(())
+    }
+
+    /// Makes the folder, with its rings where they were wanted.
+    pub(crate) fn make_folder(&self, access: Access) -> Result<Folder> {
+        let folder = self.make_log_folder(access)?;
+        folder.check_access(access)?;
+        let folder = match &self.settings.rings {
+            Some(rings) => folder.with_rings(rings)?,
+            None => folder,
+        };
+        folder.refuse_network(self.settings.allow_fuse.unwrap_or(false))?;
+        if let Err(error) = folder.note_rings() {
+            complain(format_args!("{error}; tools need --rings {}", folder.rings().display()));
+        }
+        Ok(folder)
+    }
+
+    /// Makes the folder. Where the default one cannot be trusted, one that carries the user's id takes its place.
+    fn make_log_folder(&self, access: Access) -> Result<Folder> {
+        if let Some(path) = self.settings.dir.clone().or_else(service_path) {
+            let for_group = self.settings.group_folder.unwrap_or(false);
+            return Folder::make_for(&path, if for_group { Trust::Group } else { Trust::Own }, access);
+        }
+        Folder::make_default(&temporary_path(&self.app_name()), access).or_else(|error| {
+            let uid = rustix::process::geteuid().as_raw();
+            let own = temporary_path(&format!("{}-{uid}", self.app_name()));
+            let folder = Folder::make_default(&own, access)?;
+            complain(format_args!("{error}; logging to {} instead", own.display()));
+            Ok(folder)
+        })
+    }
+
+    pub(crate) fn ring_spec(&self) -> Result<RingSpec> {
+        if !is_role(&self.role) {
+            let found = self.role.escape_default();
+            return Err(Error::setting("role", format!("\"{found}\" found, expected {ROLE_RULE}")));
+        }
+        #[cfg(not(feature = "flusher"))]
+        self.refuse_unbuilt()?;
+        let settings = &self.settings;
+        let rotate_size = settings.rotate_size.unwrap_or(ROTATE_SIZE_DEFAULT);
+        if rotate_size < 4096 {
+            return Err(self.refused("rotate_size", format!("{rotate_size} found, expected at least 4096")));
+        }
+        let rotate_keep = settings.rotate_keep.unwrap_or(ROTATE_KEEP_DEFAULT);
+        if !(1..=100).contains(&rotate_keep) {
+            return Err(self.refused("rotate_keep", format!("{rotate_keep} found, expected 1 to 100")));
+        }
+        let filter = self.filter()?;
+        let (geometry, memory) = (self.geometry(&filter)?, settings.memory.unwrap_or_default());
+        let backlog_max = match memory {
+            Memory::File => BUDGET_DEFAULT,
+            Memory::Shared => geometry.file_size(),
+        };
+        Ok(RingSpec {
+            role: self.role.clone(),
+            app: self.app_name(),
+            geometry,
+            filter,
+            memory,
+            backlog_max: settings.backlog_max.unwrap_or(backlog_max),
+            full: settings.full_policy.unwrap_or_default(),
+            format: settings.format.unwrap_or_default(),
+            rotate_size,
+            rotate_keep,
+            sync_ms: self.sync_ms()?,
+            crash_keep: self.at_most_10_000("crash_files", settings.crash_files.unwrap_or(CRASH_FILES_DEFAULT))?,
+            pull: self.at_most_10_000("pull", settings.pull.unwrap_or(0))?,
+            access: Access::new(settings.file_mode, settings.file_group.as_deref())?,
+        })
+    }
+
+    fn geometry(&self, filter: &Filter) -> Result<Geometry> {
+        let overflow = OVERFLOW_LANES + u32::from(filter.record != Level::OFF);
+        let lanes = self.settings.lanes.unwrap_or(LANES_DEFAULT);
+        if lanes <= overflow {
+            return Err(self.refused("lanes", format!("{lanes} found, expected at least {}", overflow + 1)));
+        }
+        let record_size = self.settings.record_size.unwrap_or(RECORD_SIZE_DEFAULT);
+        let slots = self.settings.slots_per_lane.unwrap_or(SLOTS_DEFAULT);
+        Geometry::new(record_size, slots, lanes, overflow, TABLE_DEFAULT)
+            .map_err(|error| self.refused(error.setting(), error))
+    }
+
+    /// Milliseconds between two syncs, 0 for none.
+    fn sync_ms(&self) -> Result<u32> {
+        let every = self.settings.durable.unwrap_or_default();
+        if every > DURABLE_MAX {
+            return Err(self.refused("durable", format!("{every:?} found, expected at most an hour")));
+        }
+        Ok(every.as_nanos().div_ceil(1_000_000) as u32)
+    }
+
+    /// The error of a setting, by the name of the variable or of the key in a file that it comes from.
+    fn refused(&self, name: &'static str, why: impl std::fmt::Display) -> Error {
+        Error::setting(self.settings.origin(name), why)
+    }
+
+    fn at_most_10_000(&self, name: &'static str, found: u32) -> Result<u32> {
+        let why = || self.refused(name, format!("{found} found, expected at most 10,000"));
+        if found <= 10_000 { Ok(found) } else { Err(why()) }
+    }
+
+    fn filter(&self) -> Result<Filter> {
+        let directives = match &self.settings.log {
+            Some(text) => text.parse().map_err(|error| self.refused("log", error))?,
+            None => Directives::from(Level::INFO),
+        };
+        let (_, dev) = self.console_shows();
+        let record = self.settings.record.unwrap_or(if dev { Level::TRACE } else { Level::OFF });
+        Ok(Filter { directives, record })
+    }
+}
+
+/// Why a setting asks in vain for what this program was built without.
+#[cfg(not(all(feature = "flusher", feature = "config")))]
+fn unbuilt(found: &str, feature: &str, instead: &str) -> String {
+    format!(
+        "{found} in a program that is built without the feature \"{feature}\" of lastwords (default-features = false); add it, or {instead}"
+    )
+}
+
+/// What `RUST_LOG` says, where nothing else says what is written. What it does not name stays at the default. Other libraries know
+/// more forms of it, so one that cannot be read here is told and keeps no program from starting.
+fn rust_log() -> Option<String> {
+    let text = variable("RUST_LOG")?;
+    let text = text.to_string_lossy();
+    match Directives::parse(&text, Level::INFO) {
+        Ok(directives) => Some(directives.to_string()),
+        Err(error) => {
+            complain(format_args!("RUST_LOG is not heeded: {}", escaped(&error.to_string())));
+            None
+        }
+    }
+}
+
+/// A builder for `role`, which names the log files: `<role>.log`, `<role>.jsonl`.
+pub fn builder(role: impl Into<String>) -> Builder {
+    Builder::new(role)
+}
+
+/// Starts to log as `role` with the defaults.
+///
+/// # Errors
+/// As [`Builder::init`].
+pub fn init(role: &str) -> Result<()> {
+    Builder::new(role).init()
+}
+
+/// Starts to log as the role that `LASTWORDS_ROLE` names, else as `worker`. A host sets it for its children.
+///
+/// # Errors
+/// As [`Builder::init`].
+pub fn init_from_env() -> Result<()> {
+    Builder::new(role_from_env()?.unwrap_or_else(|| "worker".to_owned())).init()
+}
+
+/// The role that `LASTWORDS_ROLE` names, if it does.
+///
+/// # Errors
+/// [`Error::Setting`], with the variable's name, for one that cannot be.
+#[doc(hidden)]
+pub fn role_from_env() -> Result<Option<String>> {
+    const VARIABLE: &str = "LASTWORDS_ROLE";
+    let Some(role) = variable(VARIABLE) else { return Ok(None) };
+    match role.to_str().filter(|role| is_role(role)) {
+        Some(role) => Ok(Some(role.to_owned())),
+        None => Err(Error::setting(VARIABLE, format!("{role:?} found, expected {ROLE_RULE}"))),
+    }
+}

@@ -1,0 +1,281 @@
+//! The place of a log call in the program, and its id in this process's ring.
+
+use crate::front::handle::Log;
+use crate::logger::ring_logger::{Decision, Logger};
+use crate::logger::thread::{self, Meta, Said};
+use crate::process::loggers;
+use lastwords_ring::format::filter::Destination;
+use lastwords_ring::format::layout::encoding;
+use lastwords_ring::format::level::Level;
+use lastwords_ring::format::placeholder::Placeholder;
+use lastwords_ring::format::record::{BodyWriter, extra_kind};
+use lastwords_ring::write::arguments::{Values, append_text, push_body};
+use lastwords_ring::write::call_sites::CallSiteRef;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Low half of a site's id word while its first call registers it.
+const REGISTERING: u32 = u32::MAX;
+
+/// What the macros know of a call when the program is compiled.
+#[derive(Debug)]
+pub struct Place {
+    /// Level.
+    pub level: Level,
+    /// Target, usually the module path.
+    pub target: &'static str,
+    /// Module path.
+    pub module: &'static str,
+    /// Source file.
+    pub file: &'static str,
+    /// Line in it.
+    pub line: u32,
+    /// Format string.
+    pub format: &'static str,
+    /// Its placeholders.
+    pub placeholders: &'static [Placeholder],
+    /// Names of the fields.
+    pub fields: &'static [&'static str],
+}
+
+/// A log call's place, a static made by the macros.
+#[derive(Debug)]
+pub struct Site {
+    place: Place,
+    /// Generation of the logger in the high half, id in the low half.
+    id: AtomicU64,
+    /// Where its records go: the key of the decision, and in the low two bits one of [`answer`].
+    answer: AtomicU64,
+}
+
+/// What a site remembers of a decision.
+mod answer {
+    pub(super) const NOWHERE: u64 = 1;
+    pub(super) const WRITE: u64 = 2;
+    pub(super) const FINE: u64 = 3;
+}
+
+impl Site {
+    /// A site, not registered yet.
+    #[must_use]
+    pub const fn new(place: Place) -> Site {
+        Site { place, id: AtomicU64::new(0), answer: AtomicU64::new(0) }
+    }
+
+    /// The logger, if this site's records are recorded now.
+    #[inline]
+    #[must_use]
+    pub fn enabled(&self) -> Option<Enabled> {
+        let logger = loggers::current().or_else(|| self.miss(loggers::miss))?;
+        self.enabled_by(logger)
+    }
+
+    /// The same for a logger that is a value.
+    #[inline]
+    #[must_use]
+    pub fn enabled_in(&self, log: Log) -> Option<Enabled> {
+        let logger = log.logger().or_else(|| self.miss(|level, target| log.miss(level, target)))?;
+        self.enabled_by(logger)
+    }
+
+    /// There is no logger.
+    #[cold]
+    fn miss(&self, count: impl FnOnce(Level, &str)) -> Option<&'static Logger> {
+        count(self.place.level, self.place.target);
+        None
+    }
+
+    #[inline(always)]
+    fn enabled_by(&self, logger: &'static Logger) -> Option<Enabled> {
+        let destination = logger.admit(self.place.level, || self.destination(logger))?;
+        Some(Enabled { logger, destination })
+    }
+
+    /// What the filter says of this site, remembered until the filter changes.
+    #[inline(never)]
+    fn destination(&self, logger: &Logger) -> Option<Destination> {
+        let known = self.answer.load(Ordering::Relaxed);
+        if known & !3 == logger.decision_key() {
+            return match known & 3 {
+                answer::WRITE => Some(Destination::Write),
+                answer::FINE => Some(Destination::Fine),
+                _ => None,
+            };
+        }
+        let Decision { key, destination } = logger.decide(self.place.level, self.place.target);
+        let said = match destination {
+            Some(Destination::Write) => answer::WRITE,
+            Some(Destination::Fine) => answer::FINE,
+            None => answer::NOWHERE,
+        };
+        self.answer.store(key | said, Ordering::Relaxed);
+        destination
+    }
+
+    /// Records one message. `text` hands over the same message and its fields, to be formatted by the caller; it is
+    /// called only where the values cannot be stored.
+    #[inline(always)]
+    pub fn record<V: Values>(&'static self, enabled: Enabled, values: &V, text: impl Fn(&mut TextWriter<'_>)) {
+        let Enabled { logger, destination } = enabled;
+        let level = self.place.level.number();
+        let word = self.id.load(Ordering::Relaxed);
+        let known = (word >> 32) as u32 == logger.generation() && word as u32 != REGISTERING;
+        if V::RAW && known && word as u32 != 0 && values.fit() {
+            let meta = Meta { level, call_site: word as u32, destination };
+            if thread::record_raw(logger, meta, values) {
+                return;
+            }
+        }
+        self.record_slowly(enabled, if known { Some(word as u32) } else { None }, values, &text);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn record_slowly<V: Values>(
+        &'static self,
+        enabled: Enabled,
+        id: Option<u32>,
+        values: &V,
+        text: &dyn Fn(&mut TextWriter<'_>),
+    ) {
+        let Enabled { logger, destination } = enabled;
+        let call_site = id.unwrap_or_else(|| self.register(logger));
+        let body = |out: &mut Vec<u8>| push_body(values, out);
+        let said = Call { site: self, fit: values.fit(), body: &body, text };
+        thread::record(logger, Meta { level: self.place.level.number(), call_site, destination }, &said);
+    }
+
+    /// Writes the site into the ring's table. Nobody waits: who finds another thread at it logs this record with
+    /// target and place in the record itself.
+    fn register(&self, logger: &Logger) -> u32 {
+        let seen = self.id.load(Ordering::Relaxed);
+        let generation = u64::from(logger.generation()) << 32;
+        let claim = generation | u64::from(REGISTERING);
+        if seen == claim || self.id.compare_exchange(seen, claim, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return 0;
+        }
+        let Place { level, target, module, file, line, format, placeholders, fields } = self.place;
+        let site = CallSiteRef { level: level.number(), line, target, module, file, format, placeholders, fields };
+        // By its address, so that a site used with several loggers in turn has one entry in each ring.
+        let id = logger.register_shared(std::ptr::from_ref(self) as u64, &site);
+        self.id.store(id.map_or(seen, |id| generation | u64::from(id)), Ordering::Relaxed);
+        id.unwrap_or(0)
+    }
+}
+
+/// A call of the macros that does not go the short way.
+struct Call<'a> {
+    site: &'static Site,
+    fit: bool,
+    body: &'a dyn Fn(&mut Vec<u8>),
+    text: &'a dyn Fn(&mut TextWriter<'_>),
+}
+
+impl Said for Call<'_> {
+    fn constant(&self) -> Option<&[u8]> {
+        None
+    }
+
+    fn write(&self, body: &mut Vec<u8>, call_site: u32, size_max: usize) -> u8 {
+        if call_site != 0 && self.fit {
+            (self.body)(body);
+            if body.len() <= size_max {
+                return encoding::VALUES;
+            }
+            body.clear();
+        }
+        (self.text)(&mut TextWriter { out: body });
+        let Place { target, file, line, .. } = self.site.place;
+        if call_site == 0 { write_place(body, target, Some(file), Some(line)) } else { encoding::TEXT }
+    }
+}
+
+/// Takes a message that its caller formats.
+#[derive(Debug)]
+pub struct TextWriter<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl TextWriter<'_> {
+    /// Takes the message, and its fields as ` key=value` each.
+    pub fn write(&mut self, message: fmt::Arguments<'_>, fields: fmt::Arguments<'_>) {
+        append_text(self.out, message);
+        append_text(self.out, fields);
+    }
+}
+
+/// Ends a record without call site: its text, then target and place.
+pub(crate) fn write_place(body: &mut Vec<u8>, target: &str, file: Option<&str>, line: Option<u32>) -> u8 {
+    let mut writer = BodyWriter::after_text(body);
+    add_place(&mut writer, target, file, line);
+    writer.finish()
+}
+
+/// Adds target and place to a record without call site.
+pub(crate) fn add_place(writer: &mut BodyWriter<'_>, target: &str, file: Option<&str>, line: Option<u32>) {
+    writer.extra(extra_kind::TARGET, target.as_bytes());
+    if let Some(file) = file {
+        writer.extra(extra_kind::FILE, file.as_bytes());
+    }
+    if let Some(line) = line {
+        writer.extra(extra_kind::LINE, &line.to_le_bytes());
+    }
+}
+
+/// Proof that a level is enabled, and where its record goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Enabled {
+    logger: &'static Logger,
+    destination: Destination,
+}
+
+/// Bytes that come without a place.
+struct BytesFrom<'a> {
+    target: &'a str,
+    text: &'a [u8],
+}
+
+impl Said for BytesFrom<'_> {
+    fn constant(&self) -> Option<&[u8]> {
+        Some(self.text)
+    }
+
+    fn write(&self, body: &mut Vec<u8>, _: u32, _: usize) -> u8 {
+        body.extend_from_slice(self.text);
+        write_place(body, self.target, None, None)
+    }
+}
+
+/// Records bytes as they are, for messages that another program or language made. They need not be UTF-8; what is not
+/// is shown as `\xff`.
+///
+/// ```
+/// let folder = std::env::temp_dir().join(format!("lastwords-doc-bytes-{}", std::process::id()));
+/// lastwords::builder("worker").dir(&folder).init()?;
+/// lastwords::record_bytes(lastwords::Level::WARNING, "child", b"caf\xe9");
+/// lastwords::flush()?;
+/// assert!(std::fs::read_to_string(folder.join("worker.log"))?.contains("[WARNING] caf\\xe9"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn record_bytes(level: Level, target: &str, text: &[u8]) {
+    match loggers::current() {
+        Some(logger) => record_bytes_to(logger, level, target, text),
+        None => loggers::miss(level, target),
+    }
+}
+
+pub(crate) fn record_bytes_to(logger: &'static Logger, level: Level, target: &str, text: &[u8]) {
+    let Some(destination) = logger.admit_target(level, target) else { return };
+    record_bytes_at(logger, level, target, text, destination);
+}
+
+/// The same, whatever the filter says.
+pub(crate) fn record_bytes_at(
+    logger: &'static Logger,
+    level: Level,
+    target: &str,
+    text: &[u8],
+    destination: Destination,
+) {
+    thread::record(logger, Meta { level: level.number(), call_site: 0, destination }, &BytesFrom { target, text });
+}

@@ -1,0 +1,197 @@
+//! Records of front ends that have no statics for their call sites: of other languages, and of loggers whose own filters
+//! decide.
+//!
+//! Such a front end puts the message together and says where it goes. What is the same for all records of a place is
+//! written to the ring's call-site table once, found again by a hash of its content.
+
+use crate::front::call_site::add_place;
+use crate::front::handle::Log;
+use crate::logger::call_site_cache::Remembered;
+use crate::logger::ring_logger::Logger;
+use crate::logger::thread::{self, Meta, Said};
+#[cfg(feature = "flusher")]
+use lastwords_flusher::render::fields::compose;
+use lastwords_ring::format::checksum::checksum;
+use lastwords_ring::format::filter::Destination;
+use lastwords_ring::format::level::Level;
+#[cfg(feature = "flusher")]
+use lastwords_ring::format::record::Record;
+pub use lastwords_ring::format::record::Relayed;
+use lastwords_ring::format::record::{BodyWriter, extra_kind};
+use lastwords_ring::write::call_sites::CallSiteRef;
+
+/// A record as its front end hands it over.
+///
+/// ```
+/// use lastwords::event::{Event, Value};
+/// use lastwords::filter::Destination;
+/// let folder = std::env::temp_dir().join(format!("lastwords-doc-event-{}", std::process::id()));
+/// let log = lastwords::builder("script").dir(&folder).open()?;
+/// log.record(&Event {
+///     level: lastwords::Level::INFO,
+///     destination: Destination::Write,
+///     target: "script.main",
+///     file: "main.lua",
+///     line: 7,
+///     text: b"started",
+///     fields: &[("attempt", Value::U64(3))],
+///     relayed: None,
+///     exception_at: None,
+/// });
+/// log.flush()?;
+/// assert!(std::fs::read_to_string(folder.join("script.log"))?.contains("[INFO] started attempt=3"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Event<'a> {
+    /// Level.
+    pub level: Level,
+    /// Where it goes. The logger's own filter is not asked.
+    pub destination: Destination,
+    /// Target: the name of a logger, a module.
+    pub target: &'a str,
+    /// Source file, empty if unknown.
+    pub file: &'a str,
+    /// Line in it, 0 if unknown.
+    pub line: u32,
+    /// The message. What is not UTF-8 is shown as `\xff`.
+    pub text: &'a [u8],
+    /// Names and values of its fields.
+    pub fields: &'a [(&'a str, Value<'a>)],
+    /// When and where it was made, if it is handed on from another process or from an earlier time. Its line has that time,
+    /// pid and name of the level, and stands where it arrived.
+    pub relayed: Option<Relayed<'a>>,
+    /// Where in the text an exception begins, behind the message and a newline: JSON has it as a member of its own.
+    pub exception_at: Option<u32>,
+}
+
+/// Value of a field.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value<'a> {
+    /// A truth value.
+    Bool(bool),
+    /// A signed integer.
+    I64(i64),
+    /// An unsigned integer.
+    U64(u64),
+    /// A float.
+    F64(f64),
+    /// Text.
+    Str(&'a str),
+    /// A value as JSON, which JSON lines have as it is. What is no JSON is text.
+    Json(&'a str),
+}
+
+impl Log {
+    /// Records an event, as [`crate::info`] records its message: safe when the call returns. Where the ring is full it waits
+    /// as the policy says. False, and nothing is recorded, where the logger was closed; [`Log::close`] waits for calls that
+    /// began before.
+    pub fn record(self, event: &Event<'_>) -> bool {
+        #[cfg(feature = "flusher")]
+        crate::process::flusher_thread::resume_if_due();
+        let Some(logger) = self.use_logger() else {
+            self.miss(event.level, event.target);
+            return !self.is_closed();
+        };
+        let call_site = event.call_site(&logger);
+        thread::record(logger.get(), event.meta(call_site), event);
+        true
+    }
+
+    /// The same where that needs no wait, no system call and no memory: false if it does, and nothing is recorded. For front
+    /// ends that hold a lock which others wait for.
+    #[inline]
+    #[must_use]
+    pub fn try_record(self, event: &Event<'_>) -> bool {
+        #[cfg(feature = "flusher")]
+        if crate::process::flusher_thread::is_due() {
+            return false;
+        }
+        if !event.is_text_alone() {
+            return false;
+        }
+        let Some(logger) = self.use_logger() else { return false };
+        let call_site = event.call_site(&logger);
+        call_site != 0 && thread::record_at_once(logger.get(), event.meta(call_site), event.text)
+    }
+}
+
+impl Event<'_> {
+    /// Text and fields as a line of the log file shows them, for a front end that shows them elsewhere as well: fields stand
+    /// behind the first line. Nothing is escaped yet.
+    #[cfg(feature = "flusher")]
+    #[must_use]
+    pub fn shown(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        // With a call site, so that the place is none of it.
+        let encoding = self.write(&mut body, 1, usize::MAX);
+        let (level, body) = (self.level, body.as_slice());
+        compose(&Record { first: 0, last: 0, clock: 0, message: 0, thread: 0, call_site: 1, level, encoding, body })
+    }
+
+    /// Whether nothing but text is recorded with its call site.
+    #[inline]
+    fn is_text_alone(&self) -> bool {
+        self.fields.is_empty() && self.relayed.is_none() && self.exception_at.is_none()
+    }
+
+    #[inline]
+    fn meta(&self, call_site: u32) -> Meta {
+        Meta { level: self.level.number(), call_site, destination: self.destination }
+    }
+
+    #[inline]
+    fn call_site(&self, logger: &Logger) -> u32 {
+        let Event { level, target, file, line, .. } = *self;
+        let place = u64::from(line) << 16 | u64::from(level.number());
+        let mut place = place.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+        if !file.is_empty() {
+            place ^= checksum(file.as_bytes()).rotate_left(1);
+        }
+        let key = place ^ checksum(target.as_bytes());
+        let site = || CallSiteRef {
+            level: level.number(),
+            line,
+            target,
+            module: "",
+            file,
+            format: "",
+            placeholders: &[],
+            fields: &[],
+        };
+        Remembered::find(logger, Some(key)).id_of_chosen(logger, place, site)
+    }
+}
+
+impl Said for Event<'_> {
+    fn constant(&self) -> Option<&[u8]> {
+        self.is_text_alone().then_some(self.text)
+    }
+
+    fn write(&self, body: &mut Vec<u8>, call_site: u32, _: usize) -> u8 {
+        body.extend_from_slice(self.text);
+        let mut writer = BodyWriter::after_text(body);
+        if call_site == 0 {
+            let file = Some(self.file).filter(|file| !file.is_empty());
+            add_place(&mut writer, self.target, file, file.map(|_| self.line));
+        }
+        let mut fields = writer.fields();
+        for (name, value) in self.fields {
+            match value {
+                Value::Bool(value) => fields.bool(name, *value),
+                Value::I64(value) => fields.i64(name, *value),
+                Value::U64(value) => fields.u64(name, *value),
+                Value::F64(value) => fields.f64(name, *value),
+                Value::Str(value) => fields.str(name, value),
+                Value::Json(value) => fields.json(name, value),
+            }
+        }
+        if let Some(relayed) = &self.relayed {
+            writer.extra(extra_kind::RELAYED, &relayed.encode());
+        }
+        if let Some(at) = self.exception_at {
+            writer.extra(extra_kind::EXCEPTION, &at.to_le_bytes());
+        }
+        writer.finish()
+    }
+}

@@ -1,0 +1,255 @@
+//! A logger as a value: a second role in one process, besides the one that [`crate::init`] makes.
+
+use crate::config::builder::Builder;
+use crate::front::call_site::record_bytes_to;
+use crate::logger::ring_logger::{FLUSH_MAX, Logger, UsedLogger};
+use crate::process::loggers::{self, LoggerCell};
+#[cfg(feature = "flusher")]
+use lastwords_flusher::files::log_file::create_if_missing;
+use lastwords_ring::error::{Error, Result};
+use lastwords_ring::format::directives::Directives;
+use lastwords_ring::format::level::Level;
+#[cfg(feature = "flusher")]
+use lastwords_ring::format::log_format::Format;
+use lastwords_ring::place::crash_notes;
+#[cfg(feature = "flusher")]
+use lastwords_ring::place::folder::JSON_ENDING;
+use lastwords_ring::place::kept_level::KeptLevel;
+use std::fs::File;
+use std::path::PathBuf;
+
+/// A logger of its own role or folder. Copies are the same logger; it lives as long as the process, or until it is closed.
+///
+/// A process has one ring for each folder and role: opening the same again gives the same logger, or an error where other
+/// settings are asked for than it has.
+///
+/// ```
+/// let folder = std::env::temp_dir().join(format!("lastwords-doc-log-{}", std::process::id()));
+/// let audit = lastwords::builder("audit").dir(&folder).open()?;
+/// lastwords::info!(logger: audit, "user {} logged in", "ada");
+/// audit.flush()?;
+/// assert!(std::fs::read_to_string(folder.join("audit.log"))?.contains("user ada logged in"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Log {
+    cell: &'static LoggerCell,
+}
+
+impl Log {
+    #[inline]
+    pub(crate) fn logger(self) -> Option<&'static Logger> {
+        self.cell.logger()
+    }
+
+    #[inline]
+    pub(crate) fn use_logger(self) -> Option<UsedLogger> {
+        self.cell.use_logger()
+    }
+
+    /// Counts a record for which there is no logger.
+    pub(crate) fn miss(self, level: Level, target: &str) {
+        self.cell.miss(level, target);
+    }
+
+    /// Records bytes as they are, see [`crate::record_bytes`].
+    pub fn record_bytes(self, level: Level, target: &str, text: &[u8]) {
+        match self.cell.logger() {
+            Some(logger) => record_bytes_to(logger, level, target, text),
+            None => self.miss(level, target),
+        }
+    }
+
+    /// A number that changes with the logger's ring, in a forked child, and with its filter, which `lastwords level` changes
+    /// from outside.
+    #[must_use]
+    pub fn state(self) -> u64 {
+        self.logger().map_or(0, Logger::decision_key)
+    }
+
+    /// What this logger writes to the log files.
+    #[must_use]
+    pub fn directives(self) -> Directives {
+        self.logger().map_or(Directives::from(Level::OFF), |logger| logger.filter().directives)
+    }
+
+    /// What `lastwords level --keep` has left for the role by now, for front ends that say anew what is written; None if nothing.
+    /// A process of the role that starts now begins with it, whatever it was told.
+    #[must_use]
+    pub fn kept_directives(self) -> Option<Directives> {
+        let logger = self.logger()?;
+        KeptLevel::read(logger.folder(), &logger.builder().role).ok()??.log
+    }
+
+    /// The finest level that the ring records although no log file shows it; [`Level::OFF`] if none.
+    #[must_use]
+    pub fn record_level(self) -> Level {
+        self.logger().map_or(Level::OFF, |logger| logger.filter().record)
+    }
+
+    /// In which form its records stand in the log folder.
+    #[cfg(feature = "flusher")]
+    #[must_use]
+    pub fn format(self) -> Format {
+        self.logger().map_or(Format::Text, |logger| Format::of_flags(logger.ring().header().flags))
+    }
+
+    /// Where its log files are.
+    #[must_use]
+    pub fn folder(self) -> Option<PathBuf> {
+        self.logger().map(|logger| logger.folder().path().to_owned())
+    }
+
+    /// Makes the log files that are missing, empty: for programs that follow them by name before the first line is there.
+    /// With [`crate::Builder::durable`] it makes none; whoever flushes does, and syncs the folder.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`] if one cannot be made. That keeps no record from being logged.
+    #[cfg(feature = "flusher")]
+    pub fn create_files(self) -> Result<()> {
+        let Some(logger) = self.logger() else { return Ok(()) };
+        if logger.ring().header().sync_ms > 0 {
+            return Ok(());
+        }
+        let text = logger.builder().role.clone();
+        let json = format!("{text}{JSON_ENDING}");
+        let (with_text, with_json) = match self.format() {
+            Format::Text => (true, false),
+            Format::Json => (false, true),
+            Format::Both => (true, true),
+        };
+        let wanted = [(text, with_text), (json, with_json)].into_iter().filter(|(_, wanted)| *wanted);
+        wanted.map(|(log, _)| log).try_for_each(|log| create_if_missing(logger.folder(), &log))
+    }
+
+    /// Changes what this logger writes to the log files, see [`crate::set_log`].
+    ///
+    /// # Errors
+    /// [`crate::Error::Setting`] for directives that cannot be meant.
+    pub fn set_log(self, directives: &str) -> Result<()> {
+        let directives = directives.parse().map_err(|error| Error::setting("log", error))?;
+        self.cell.logger().map_or(Ok(()), |logger| logger.set_directives(directives))
+    }
+
+    /// Gives a level a name, which every line of this logger's records then shows: `[NOTICE]` instead of `[Level 25]`.
+    ///
+    /// The six standard levels may be renamed, and every level again at any time. A record is shown with the name that its
+    /// level has when its line is made, so one that was logged shortly before a change may have the new name. An empty name
+    /// takes the name away. Forked processes have the names as well. What the flusher itself says in the log keeps the
+    /// standard names, and directives know no others.
+    ///
+    /// Names are cut to 64 bytes, and what could drive a terminal, end the line or close the bracket is escaped. Each change
+    /// takes room in the ring for good; where the table of call sites is full, the name changes no more. Of more than 1,024
+    /// changes a flusher that starts later finds the last ones. Not for signal handlers.
+    ///
+    /// ```
+    /// use lastwords::Level;
+    /// let folder = std::env::temp_dir().join(format!("lastwords-doc-level-{}", std::process::id()));
+    /// let audit = lastwords::builder("audit").dir(&folder).open()?;
+    /// audit.name_level(Level::WARNING, "WARN");
+    /// lastwords::warning!(logger: audit, "user {} failed to log in", "ada");
+    /// audit.flush()?;
+    /// assert!(std::fs::read_to_string(folder.join("audit.log"))?.contains("[WARN] user ada failed to log in"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn name_level(self, level: Level, name: &str) {
+        self.cell.name_level(level, name);
+    }
+
+    /// Waits until every line that was logged to this logger before the call is in its file, at most 2 s.
+    ///
+    /// # Errors
+    /// [`crate::Error::FlushTimeout`] if no flusher got that far. The lines are safe in the ring all the same.
+    pub fn flush(self) -> Result<()> {
+        #[cfg(feature = "flusher")]
+        crate::process::flusher_thread::resume_if_due();
+        // A forked child that has logged nothing has no ring, and makes none for this.
+        self.cell.made_here().map_or(Ok(()), |logger| logger.flush(FLUSH_MAX))
+    }
+
+    /// Closes the logger, and gives back its descriptors, its ring and, where it was the last one of its folder in this process,
+    /// the thread that flushes. What was logged before is in its file when this returns, 2 s later at most.
+    ///
+    /// Where a logger was opened several times, the last close counts. Later calls with it or a copy of it record nothing; one
+    /// of another thread that overlaps with this is in the log, or records nothing. A logger of the same role and folder can be
+    /// opened afterwards, with other settings too. Forked processes that have logged nothing yet have no logger then; those that
+    /// have made their own ring close it themselves. About 10 KB of memory stay with the process, and the ring's range of
+    /// addresses.
+    ///
+    /// ```
+    /// let folder = std::env::temp_dir().join(format!("lastwords-doc-close-{}", std::process::id()));
+    /// for job in 0..3 {
+    ///     let log = lastwords::builder("job").dir(folder.join(job.to_string())).open()?;
+    ///     lastwords::info!(logger: log, "job {job} is done");
+    ///     log.close()?;
+    /// }
+    /// assert!(std::fs::read_to_string(folder.join("2/job.log"))?.contains("job 2 is done"));
+    /// assert_eq!(std::fs::read_dir(folder.join("2/rings"))?.filter(|name| name.as_ref().is_ok_and(|name| name.path().extension().is_some_and(|ending| ending == "ring"))).count(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::FlushTimeout`] if no flusher got that far. The logger is closed all the same, and its lines are safe: whoever
+    /// flushes the folder next writes them and removes the ring.
+    pub fn close(self) -> Result<()> {
+        self.cell.close()
+    }
+
+    /// Takes one `open` back without closing anything: the logger stays open, and the last close of those who have opened it
+    /// counts. For front ends in other languages, whose objects may end without having been closed.
+    pub fn forget(self) {
+        self.cell.forget();
+    }
+
+    /// Whether it was closed.
+    #[must_use]
+    pub fn is_closed(self) -> bool {
+        self.cell.is_closed()
+    }
+
+    /// A file for this process's own notes, open for appending, which end up in its crash file: what `write(2)` has put
+    /// there when the process dies without closing its log, the first MiB of it, stands behind the records. It is removed
+    /// with the process's ring; where no crash file is written, after an ordinary end for instance, nobody reads it.
+    ///
+    /// Handlers of fatal signals must not log, but they may write to a descriptor that was opened before. Every call opens
+    /// the same file. A forked child has one of its own and must ask for it: the descriptors that it inherits are its parent's.
+    ///
+    /// ```
+    /// use std::io::Write;
+    ///
+    /// let folder = std::env::temp_dir().join(format!("lastwords-doc-attachment-{}", std::process::id()));
+    /// let worker = lastwords::builder("worker").dir(&folder).open()?;
+    /// let mut notes = worker.attachment()?;
+    /// notes.write_all(b"device 3 was being reset\n")?;
+    /// # let rings = std::fs::read_dir(folder.join("rings"))?.flatten();
+    /// # assert!(rings.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|ending| ending == "attached")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`] if the file cannot be opened, or something else has its name; [`crate::Error::Setting`] in a
+    /// forked child that could not make its ring.
+    pub fn attachment(self) -> Result<File> {
+        let none = || Error::setting("attachment", "this forked process has no ring; standard error says why");
+        let entry = self.cell.logger().ok_or_else(none)?.ring().entry();
+        crash_notes::create(entry).map_err(Error::io("open the attachment of the ring", entry))
+    }
+}
+
+impl Builder {
+    /// Makes a logger as a value, which the macros take as `logger: value`; the process's own logger stays as it is. Where the
+    /// process has one of this role and folder already, it is that one.
+    ///
+    /// # Errors
+    /// As [`Builder::init`]; [`Error::Setting`] also where a setting that is given here differs from what the logger of this
+    /// role and folder was made with, because a ring keeps what it was made with. [`Log::set_log`] changes what is written.
+    pub fn open(self) -> Result<Log> {
+        let asked = self.settings.clone();
+        let cell = loggers::open(self.resolve()?)?;
+        match cell.refuse_others(&asked) {
+            Ok(()) => Ok(Log { cell }),
+            // Others go on with it; that they have closed it by now is no error of this call's.
+            Err(error) => cell.close().and(Err(error)),
+        }
+    }
+}

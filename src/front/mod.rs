@@ -1,0 +1,10 @@
+//! What programs call.
+
+pub(crate) mod call_site;
+pub mod event;
+pub(crate) mod handle;
+pub(crate) mod log_facade;
+mod macros;
+pub(crate) mod panic;
+#[cfg(feature = "tracing")]
+pub mod tracing;

@@ -1,0 +1,231 @@
+//! A panic as a record: what it says, where, on which thread, and the calls that led there.
+//!
+//! The hook runs at the panic itself, before anything is unwound, on whatever thread it is: in the middle of a log call, in a
+//! destructor that another panic runs, in a forked child, in the flusher's own thread. It takes no lock of ours and runs no
+//! code of the user's. A hook that panics ends the process: `std` sees to it that none is entered again.
+
+use crate::front::call_site::write_place;
+use crate::logger::ring_logger::Logger;
+use crate::logger::thread::{self, Meta, Said};
+use crate::process::loggers;
+use lastwords_ring::format::filter::Destination;
+use lastwords_ring::format::level::Level;
+use lastwords_ring::mutant::{self, Mutant};
+use lastwords_ring::place::stderr::{self, complain};
+use lastwords_ring::sys::process_page;
+use std::backtrace::Backtrace;
+use std::fmt::Write;
+use std::panic::{self, PanicHookInfo};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Target of the records.
+const TARGET: &str = "panic";
+
+/// Has panics of this process recorded, before the hook of now runs.
+pub(crate) fn install() {
+    static INSTALLED: AtomicBool = AtomicBool::new(false);
+    // The hook cannot be changed by a thread that panics.
+    if std::thread::panicking() || INSTALLED.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let earlier = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let hook = InHook::enter();
+        if rustix::thread::gettid() == rustix::process::getpid() {
+            process_page::page().inspect(|page| page.main_panicked.store(1, Ordering::Relaxed));
+        }
+        if let Some(logger) = loggers::current()
+            && let Some(destination) = logger.admit_target(Level::CRITICAL, TARGET)
+        {
+            record(logger, destination, info, wanted(hook.is_some()));
+        }
+        stderr::lend(|| earlier(info));
+        if let Some(advice) = crate::front::log_facade::advice(message(info)) {
+            complain(format_args!("{advice}"));
+        }
+    }));
+}
+
+/// Exit status of a Rust program whose main thread's panic nobody caught.
+const PANICKED: i32 = 101;
+
+/// Whether a process that exits with this status does so because its main thread panicked.
+pub(crate) fn ends_with(status: i32) -> bool {
+    let main_panicked = process_page::page().is_some_and(|page| page.main_panicked.load(Ordering::Relaxed) == 1);
+    status == PANICKED && main_panicked && !mutant::is(Mutant::PanicIsExit)
+}
+
+fn record(logger: &'static Logger, destination: Destination, info: &PanicHookInfo<'_>, backtrace: Wanted) {
+    let meta = Meta { level: Level::CRITICAL.number(), call_site: 0, destination };
+    thread::record(logger, meta, &Panic { info, text: describe(info, backtrace) });
+}
+
+/// Which backtrace a record has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    None,
+    Short,
+    Full,
+    /// It was asked for and cannot be made.
+    Lacking,
+}
+
+/// What `RUST_BACKTRACE` asks for, as it is at the first panic: a program that catches panics as a matter of course pays for a
+/// backtrace no more often than without lastwords. The standard library reads it at the same moment. `possible` is false where
+/// neither a backtrace can be made nor, for the same reason, the environment be read.
+fn wanted(possible: bool) -> Wanted {
+    static KNOWN: OnceLock<Wanted> = OnceLock::new();
+    if !possible {
+        return if KNOWN.get() == Some(&Wanted::None) { Wanted::None } else { Wanted::Lacking };
+    }
+    if mutant::is(Mutant::AlwaysBacktrace) {
+        return Wanted::Short;
+    }
+    // Not by `get_or_init`, where a thread that was at it when this process was forked would be waited for.
+    KNOWN.get().copied().unwrap_or_else(|| {
+        let asked = match std::env::var_os("RUST_BACKTRACE") {
+            Some(value) if value == "full" => Wanted::Full,
+            Some(value) if value != "0" => Wanted::Short,
+            _ => Wanted::None,
+        };
+        let _ = KNOWN.set(asked);
+        asked
+    })
+}
+
+fn describe(info: &PanicHookInfo<'_>, backtrace: Wanted) -> String {
+    let thread = std::thread::current();
+    let mut text = format!("thread '{}' panicked", thread.name().unwrap_or("<unnamed>"));
+    if let Some(location) = info.location() {
+        let _ = write!(text, " at {location}");
+    }
+    let _ = write!(text, ": {}", message(info));
+    let _ = match backtrace {
+        Wanted::None => Ok(()),
+        Wanted::Short => write!(text, "\nstack backtrace:\n{}", short(&Backtrace::force_capture().to_string())),
+        Wanted::Full => write!(text, "\nstack backtrace:\n{:#}", Backtrace::force_capture()),
+        Wanted::Lacking => text.write_str("\nno backtrace: another thread was at one when this process was forked"),
+    };
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// The calls between those of the standard library's and this crate's own that make a panic, and those that start a thread: what
+/// the standard library prints of a short backtrace. It leaves marks for that; where they were stripped, all calls.
+fn short(backtrace: &str) -> String {
+    // Each call is a line that begins with its number, and the place in the next one, where it is known.
+    let is_call =
+        |line: &&str| line.trim_start().split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+    let mut calls: Vec<Vec<&str>> = Vec::new();
+    for line in backtrace.lines() {
+        match calls.last_mut() {
+            Some(call) if !is_call(&line) => call.push(line),
+            _ => calls.push(vec![line]),
+        }
+    }
+    let of = |mark: &str| calls.iter().position(|call| call[0].contains(mark));
+    let first = of("__rust_end_short_backtrace").map_or(0, |last| last + 1);
+    let end = of("__rust_begin_short_backtrace").filter(|end| *end > first).unwrap_or(calls.len());
+    let mut text = String::new();
+    for (number, call) in calls[first..end].iter().enumerate() {
+        let name = call[0].split_once(": ").map_or(call[0], |(_, name)| name);
+        let _ = writeln!(text, "{number:4}: {name}");
+        call[1..].iter().for_each(|line| _ = writeln!(text, "{line}"));
+    }
+    text
+}
+
+fn message<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {
+    let payload = info.payload();
+    let constant = payload.downcast_ref::<&str>().copied();
+    constant.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a value that is no text")
+}
+
+/// A panic on its way into a record.
+struct Panic<'a> {
+    info: &'a PanicHookInfo<'a>,
+    text: String,
+}
+
+impl Said for Panic<'_> {
+    fn constant(&self) -> Option<&[u8]> {
+        None
+    }
+
+    fn write(&self, body: &mut Vec<u8>, _: u32, _: usize) -> u8 {
+        body.extend_from_slice(self.text.as_bytes());
+        let location = self.info.location();
+        write_place(body, TARGET, location.map(|place| place.file()), location.map(|place| place.line()))
+    }
+}
+
+/// How many threads are in the hook: the process's pid in the high half, because a forked child finds its parent's count
+/// here, and the number in the low half.
+static IN_HOOK: AtomicU64 = AtomicU64::new(0);
+
+/// A thread in the hook, where it may ask for a backtrace. `std` makes them under a lock. A child that was forked while
+/// another thread held it would wait for ever.
+struct InHook;
+
+impl InHook {
+    fn enter() -> Option<InHook> {
+        let me = u64::from(std::process::id());
+        let count_up = |word: u64| match (word >> 32 == me, word as u32) {
+            (false, 1..) => None,
+            (false, 0) => Some(me << 32 | 1),
+            (true, _) => Some(word + 1),
+        };
+        IN_HOOK.fetch_update(Ordering::AcqRel, Ordering::Acquire, count_up).ok().map(|_| InHook)
+    }
+}
+
+impl Drop for InHook {
+    fn drop(&mut self) {
+        IN_HOOK.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(all(test, feature = "flusher"))]
+mod tests {
+    use super::*;
+    use crate::config::builder::{Flusher, builder};
+    use lastwords_flusher::recover::recovery::Recovery;
+    use lastwords_ring::place::folder::Folder;
+
+    #[test]
+    fn a_short_backtrace_is_what_lies_between_the_marks() {
+        let whole = "   0: lastwords::panic::describe\n             at ./src/panic.rs:90:9\n   1: std::sys::backtrace::__rust_end_short_backtrace::<f>\n   \
+             2: core::panicking::panic_fmt\n   3: app::work\n             at ./src/main.rs:7:5\n  \
+             4: std::sys::backtrace::__rust_begin_short_backtrace\n   5: clone3\n";
+        let expected = "   0: core::panicking::panic_fmt\n   1: app::work\n             at ./src/main.rs:7:5\n";
+        assert_eq!(short(whole), expected);
+        assert_eq!(short("   0: <unknown>\n   1: <unknown>\n"), "   0: <unknown>\n   1: <unknown>\n");
+        assert_eq!(short("disabled backtrace"), "   0: disabled backtrace\n");
+    }
+
+    /// The flusher's thread runs no code of a user, so a panic there is a defect of ours that no other test can have.
+    #[test]
+    fn the_flushers_own_thread_records_its_panic_and_does_not_wait_for_itself() {
+        let path = std::env::temp_dir().join(format!("lastwords-flusher-panic-{}", std::process::id()));
+        let log = builder("host").dir(&path).flusher(Flusher::Never).slots_per_lane(8).lanes(3);
+        log.init().expect("a ring");
+        let flusher = std::thread::Builder::new().name("lastwords".to_owned()).spawn(|| {
+            thread::become_flusher();
+            (0..20).for_each(|n| {
+                crate::front::call_site::record_bytes(Level::INFO, "test", format!("line {n}").as_bytes())
+            });
+            panic!("on purpose");
+        });
+        assert!(flusher.expect("started").join().is_err());
+        let (mut recovery, mut last) = (Recovery::default(), Vec::new());
+        recovery.add_folder(&Folder::open(&path).expect("there")).expect("listed");
+        let read = recovery.for_each(|found| {
+            last = found.thread_name.clone().unwrap_or_default();
+            Ok::<u64, crate::Error>(0)
+        });
+        read.expect("readable");
+        std::fs::remove_dir_all(&path).expect("removed");
+        assert_eq!(last, b"lastwords", "the last record is its panic");
+    }
+}

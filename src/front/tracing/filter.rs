@@ -1,0 +1,103 @@
+//! What lastwords records of what `tracing` offers. All questions of that kind are answered here.
+//!
+//! `tracing` remembers the answers where it can, so that a call that is too fine costs it one load: a place below the level
+//! is never asked for again, and the finest level of all is known to its macros. [`changed`] has it ask anew.
+
+use crate::logger::call_site_cache::Remembered;
+use crate::logger::ring_logger::Logger;
+use crate::process::loggers;
+use lastwords_ring::format::filter::{Destination, Filter as RingFilter};
+use lastwords_ring::format::level::Level;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tracing_core::subscriber::Interest;
+use tracing_core::{LevelFilter, Metadata};
+use tracing_subscriber::layer::{Context, Filter};
+
+/// From the finest on.
+const LEVELS: [tracing_core::Level; 5] = [
+    tracing_core::Level::TRACE,
+    tracing_core::Level::DEBUG,
+    tracing_core::Level::INFO,
+    tracing_core::Level::WARN,
+    tracing_core::Level::ERROR,
+];
+
+/// Where an event of this description goes, and what its thread knows of the place.
+pub(super) fn place(logger: &Logger, metadata: &Metadata<'_>) -> Option<(Destination, Remembered)> {
+    // A description is a static, so its address names the call site.
+    let mut known = Remembered::find(logger, Some(std::ptr::from_ref(metadata) as u64));
+    let level = Level::from(*metadata.level());
+    let destination = logger.admit(level, || known.destination(logger, level, metadata.target()))?;
+    Some((destination, known))
+}
+
+/// Whether an event or a span of this description is recorded now.
+fn is_recorded(logger: &Logger, metadata: &Metadata<'_>) -> bool {
+    place(logger, metadata).is_some()
+}
+
+/// The finest level of which anything is recorded now.
+fn finest(filter: &RingFilter) -> LevelFilter {
+    let finest = filter.finest();
+    let level = LEVELS.into_iter().find(|level| Level::from(*level) >= finest);
+    level.map_or(LevelFilter::OFF, LevelFilter::from_level)
+}
+
+/// Must be called whenever one of the answers may be another than before.
+pub(crate) fn changed() {
+    tracing_core::callsite::rebuild_interest_cache();
+    let leaves_facade = loggers::current().is_some_and(|logger| !logger.builder().takes_facade());
+    if LAYERED.load(Ordering::Relaxed) && leaves_facade {
+        admit_forwarded();
+    }
+}
+
+/// There is a layer of ours.
+pub(super) static LAYERED: AtomicBool = AtomicBool::new(false);
+
+/// Has the `log` facade admit what the subscriber wants. Where that has the facade, the finest level was told to it when it was
+/// installed, and before our logger is made that is none. Only finer: who has the facade may be somebody else.
+fn admit_forwarded() {
+    let wanted = match LevelFilter::current().into_level() {
+        None => log::LevelFilter::Off,
+        Some(tracing_core::Level::ERROR) => log::LevelFilter::Error,
+        Some(tracing_core::Level::WARN) => log::LevelFilter::Warn,
+        Some(tracing_core::Level::INFO) => log::LevelFilter::Info,
+        Some(tracing_core::Level::DEBUG) => log::LevelFilter::Debug,
+        Some(tracing_core::Level::TRACE) => log::LevelFilter::Trace,
+    };
+    log::set_max_level(log::max_level().max(wanted));
+}
+
+/// Lets through what lastwords records; the filter within [`crate::TracingLayer`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Recorded;
+
+impl<S> Filter<S> for Recorded {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        if let Some(logger) = loggers::current() {
+            return is_recorded(logger, metadata);
+        }
+        // In a forked child that has no ring yet it is lost, and counted.
+        if metadata.is_event() {
+            loggers::miss(Level::from(*metadata.level()), metadata.target());
+        }
+        false
+    }
+
+    /// What is recorded now is asked for each time, so that a level that is raised counts at once, whoever raised it.
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        match loggers::current() {
+            Some(logger) if is_recorded(logger, metadata) => Interest::sometimes(),
+            None if loggers::awaited_filter().is_some() => Interest::sometimes(),
+            _ => Interest::never(),
+        }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        let filter = loggers::current().map(Logger::filter);
+        let filter = filter.as_ref().or_else(|| loggers::awaited_filter());
+        Some(filter.map_or(LevelFilter::OFF, finest))
+    }
+}

@@ -1,0 +1,165 @@
+//! A process's own records on its standard error, from a thread of its own.
+//!
+//! The thread reads the process's own ring as any reader does, so the caller of a log function never meets the console.
+
+use crate::logger::ring_logger::Logger;
+use crate::logger::thread;
+use lastwords_flusher::console::stderr::{PIECE, Stderr};
+use lastwords_flusher::render::call_sites::Sites;
+use lastwords_flusher::render::level_names::LevelNames;
+use lastwords_flusher::render::line;
+use lastwords_flusher::render::timestamp::Stamp;
+use lastwords_ring::format::layout::lane_kind;
+use lastwords_ring::format::record::Record;
+use lastwords_ring::place::stderr::complain;
+use lastwords_ring::place::zone::Zone;
+use lastwords_ring::read::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
+use lastwords_ring::read::ring_file::RingFile;
+use lastwords_ring::sys::{futex, hooks, process_page};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Time between two looks while lines come.
+const LOOK_MIN: Duration = Duration::from_millis(10);
+/// Longest time between two looks.
+const LOOK_MAX: Duration = Duration::from_millis(160);
+/// Longest wait for the last lines at exit.
+const FINISH_MAX: Duration = Duration::from_millis(300);
+
+/// Starts the console thread for `logger`.
+pub(crate) fn start(logger: &'static Logger, dev: bool) {
+    // Without the page nobody could ask it to finish; there is one, because the logger is in it.
+    let Some(page) = process_page::page() else { return };
+    page.consoles.fetch_add(1, Ordering::AcqRel);
+    let body = move || {
+        hooks::settle_thread();
+        thread::become_flusher();
+        match RingFile::open(logger.ring().path(), true).and_then(|file| RingReader::new(file, logger.ring().path())) {
+            Ok(reader) => {
+                Console::new(reader, logger.folder().zone(), dev).run(&page.consoles_end, || logger.is_closed());
+            }
+            Err(error) => complain(format_args!("no console: {error}")),
+        }
+        page.consoles.fetch_sub(1, Ordering::AcqRel);
+    };
+    if let Err(error) = std::thread::Builder::new().name("lastwords-con".to_owned()).spawn(body) {
+        complain(format_args!("no console: no thread for it ({error})"));
+        page.consoles.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Has the consoles of this process print what is left, at exit. A forked child has none of its parent's threads.
+pub(crate) fn finish() {
+    let Some(page) = process_page::page() else { return };
+    page.consoles_end.store(1, Ordering::Release);
+    // It cannot fail: the page is there to the end.
+    let _ = futex::wake_all(page.consoles_end.as_ptr());
+    let start = Instant::now();
+    while page.consoles.load(Ordering::Acquire) > 0 && start.elapsed() < FINISH_MAX {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+struct Console {
+    reader: RingReader<RingFile>,
+    positions: Vec<u64>,
+    /// Message number expected next in each lane.
+    expected: Vec<u64>,
+    batches: Vec<LaneBatch>,
+    snapshots: Vec<LaneSnapshot>,
+    scratch: Vec<u8>,
+    stamp: Stamp,
+    sites: Sites,
+    names: LevelNames,
+    stderr: Stderr,
+    /// Shows what no file shows.
+    dev: bool,
+}
+
+impl Console {
+    fn new(reader: RingReader<RingFile>, zone: Zone, dev: bool) -> Console {
+        let lanes = reader.geometry().lanes();
+        Console {
+            positions: vec![0; lanes],
+            expected: vec![1; lanes],
+            batches: (0..lanes).map(|_| LaneBatch::default()).collect(),
+            snapshots: Vec::new(),
+            scratch: Vec::new(),
+            stamp: Stamp::new(zone),
+            sites: Sites::default(),
+            names: LevelNames::default(),
+            stderr: Stderr::new(),
+            dev,
+            reader,
+        }
+    }
+
+    /// Prints until `end` is not 0, or its logger is closed, and nothing is left.
+    fn run(&mut self, end: &AtomicU32, is_closed: impl Fn() -> bool) {
+        let (mut sleep, mut finishing) = (LOOK_MIN, false);
+        loop {
+            if !finishing && (end.load(Ordering::Acquire) != 0 || is_closed()) {
+                finishing = true;
+                self.stderr.wait_until(Instant::now() + FINISH_MAX);
+            }
+            let printed = self.print().unwrap_or(false);
+            if finishing && !printed {
+                self.stderr.tell_lost();
+                return;
+            }
+            sleep = if printed { LOOK_MIN } else { (sleep * 2).min(LOOK_MAX) };
+            if !finishing {
+                futex::wait(end, 0, sleep);
+            }
+        }
+    }
+
+    /// Prints what has come since, in time order. True if there was something.
+    fn print(&mut self) -> crate::Result<bool> {
+        self.reader.lanes(&mut self.scratch, &mut self.snapshots)?;
+        let timeline = self.reader.timeline()?;
+        self.names.refresh(&self.reader)?;
+        for lane in 0..self.batches.len() {
+            if self.snapshots[lane].kind == lane_kind::FINE && !self.dev {
+                continue;
+            }
+            let extent = Extent::Live(self.snapshots[lane].reserved);
+            self.reader.read_lane(lane, self.positions[lane], extent, 1024, &mut self.batches[lane])?;
+            self.positions[lane] = self.positions[lane].max(self.batches[lane].end);
+            // The ring does not wait for the console: what was overwritten before it was printed is lost here alone.
+            for record in self.batches[lane].iter() {
+                self.stderr.lose(record.message.saturating_sub(self.expected[lane]));
+                self.expected[lane] = record.message.saturating_add(1);
+            }
+        }
+        let mut order: Vec<_> = self.batches.iter().flat_map(LaneBatch::iter).collect();
+        order.sort_by_key(|record| record.clock);
+        let any = !order.is_empty();
+        let (mut text, mut lines, pid) = (Vec::new(), 0, self.reader.header().pid);
+        for record in order {
+            let start = text.len();
+            let ns = timeline.realtime_ns(record.clock);
+            self.stderr.head(&mut text, &mut self.stamp, ns, pid, record.level, self.names.get(record.level));
+            let site = self.sites.get(&self.reader, record.call_site)?;
+            match self.reader.unspill(&record) {
+                Ok(None) => line::record(&mut text, &record, site),
+                Ok(Some((body, encoding))) => {
+                    line::record(&mut text, &Record { body: &body, encoding, ..record }, site);
+                }
+                // The flusher may have written the line and removed the file; the log has the message.
+                Err(_) => line::message(&mut text, b"[a long message; see the log file]", None),
+            }
+            lines += 1;
+            if text.len() > PIECE {
+                // What was before this line fits a piece; a line that is longer by itself goes out in several.
+                let rest = if start > 0 { text.split_off(start) } else { Vec::new() };
+                let done = if rest.is_empty() { lines } else { lines - 1 };
+                self.stderr.write(&text, done);
+                text = rest;
+                lines -= done;
+            }
+        }
+        self.stderr.write(&text, lines);
+        Ok(any)
+    }
+}

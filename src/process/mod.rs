@@ -1,0 +1,8 @@
+//! All loggers of this process: their start and end, signals, and the threads that flush and print.
+
+#[cfg(feature = "flusher")]
+pub(crate) mod console_thread;
+#[cfg(feature = "flusher")]
+pub mod flusher_thread;
+pub(crate) mod level_names;
+pub(crate) mod loggers;
