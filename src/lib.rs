@@ -54,7 +54,7 @@ pub use lastwords_ring::format::directives::{Directives, ParseDirectivesError};
 pub use lastwords_ring::format::level::Level;
 pub use lastwords_ring::format::log_format::Format;
 pub use lastwords_ring::format::text::{escaped, escaped_json, escaped_path};
-pub use lastwords_ring::write::full_lane::FullPolicy;
+pub use lastwords_ring::format::full_policy::FullPolicy;
 pub use lastwords_ring::write::ring::Memory;
 pub use logger::thread::name_thread;
 pub use process::loggers::{close, flush, folder, name_level, reopen, set_log, sigbus_guard_first, watch_signals};

@@ -9,7 +9,7 @@ use lastwords_ring::place::clock::realtime_ns;
 use lastwords_ring::place::doorbell::Doorbell;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::lock_holder::Holder;
-use lastwords_ring::place::owner::become_owner_of;
+use lastwords_ring::place::become_owner::become_owner_of;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::fmt;
 use std::fs::File;

@@ -21,7 +21,7 @@ mod table;
 use clap::{CommandFactory, FromArgMatches};
 use cli::{Cli, Command};
 use exit::Exit;
-use lastwords_ring::place::owner::become_owner_of;
+use lastwords_ring::place::become_owner::become_owner_of;
 use std::ffi::OsString;
 use std::io::Write;
 use std::iter;

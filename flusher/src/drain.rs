@@ -18,6 +18,7 @@ use crate::files::role::Role;
 use crate::files::shared_memory::Remembered;
 use crate::files::spare::Spare;
 use crate::recover::witness::Witnesses;
+use lastwords_ring::sys::fsize;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::layout::{ARMED_ANY, ARMED_URGENT};
 use lastwords_ring::mutant::{self, Mutant};
@@ -25,7 +26,7 @@ use lastwords_ring::place::access::Access;
 use lastwords_ring::place::clock;
 use lastwords_ring::place::folder::{Folder, SHM_FOLDER};
 use lastwords_ring::place::open;
-use lastwords_ring::write::ring::file_size_limit;
+
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -502,7 +503,7 @@ struct Limits {
 
 impl Limits {
     fn now() -> Limits {
-        let file = file_size_limit();
+        let file = fsize::limit();
         let share = usize::try_from(file / 4).unwrap_or(usize::MAX);
         // What ends a line that somebody else cut may come on top of a full file.
         let margin = if file == u64::MAX { 0 } else { FILE_MARGIN };

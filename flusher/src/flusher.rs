@@ -16,7 +16,7 @@ use lastwords_ring::place::lock_holder::Holder;
 use lastwords_ring::place::process::ensure_boot_id;
 use lastwords_ring::place::stderr::complain;
 use lastwords_ring::sys::fsize;
-use lastwords_ring::write::ring::file_size_limit;
+
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -83,7 +83,7 @@ pub enum Election {
 /// # Errors
 /// [`Error::Setting`] then.
 pub fn refuse_file_size_limit() -> Result<()> {
-    let limit = file_size_limit();
+    let limit = fsize::limit();
     if limit >= FILE_SIZE_MIN {
         return Ok(());
     }

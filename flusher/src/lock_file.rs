@@ -7,7 +7,7 @@ use lastwords_ring::place::lock_holder::{Holder, NOBODY};
 use lastwords_ring::place::open::{self, PRIVATE};
 use lastwords_ring::place::unnamed_file::Temporary;
 use lastwords_ring::sys::map::KeptFile;
-use lastwords_ring::write::ring::hex;
+use lastwords_ring::format::text::hex;
 use rustix::fs::{FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::fs::File;

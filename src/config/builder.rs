@@ -15,9 +15,9 @@ use lastwords_ring::place::folder::{Folder, Trust, default_path, service_path, t
 use lastwords_ring::place::kept_level::KeptLevel;
 use lastwords_ring::place::open;
 use lastwords_ring::place::stderr::complain;
-use lastwords_ring::read::reader::{ROLE_RULE, is_role};
+use lastwords_ring::format::role::{ROLE_RULE, is_role};
 use lastwords_ring::write::backlog::BUDGET_DEFAULT;
-use lastwords_ring::write::full_lane::FullPolicy;
+use lastwords_ring::format::full_policy::FullPolicy;
 use lastwords_ring::write::ring::{Memory, RingSpec};
 use std::env;
 use std::path::{Path, PathBuf};

@@ -13,7 +13,7 @@ use lastwords_ring::place::environment;
 use lastwords_ring::place::stderr::complain;
 use lastwords_ring::place::zone;
 use lastwords_ring::write::backlog::BUDGET_DEFAULT;
-use lastwords_ring::write::full_lane::FullPolicy;
+use lastwords_ring::format::full_policy::FullPolicy;
 use lastwords_ring::write::ring::Memory;
 use std::borrow::Cow;
 use std::env;

@@ -8,9 +8,10 @@ use lastwords_ring::format::filter::Destination;
 use lastwords_ring::format::layout::encoding;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::placeholder::Placeholder;
-use lastwords_ring::format::record::{BodyWriter, extra_kind};
+use lastwords_ring::format::record::extra_kind;
+use lastwords_ring::write::body::BodyWriter;
 use lastwords_ring::write::arguments::{Values, append_text, push_body};
-use lastwords_ring::write::call_sites::CallSiteRef;
+use lastwords_ring::format::call_site::CallSiteRef;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -17,8 +17,9 @@ use lastwords_ring::format::level::Level;
 #[cfg(feature = "flusher")]
 use lastwords_ring::format::record::Record;
 pub use lastwords_ring::format::record::Relayed;
-use lastwords_ring::format::record::{BodyWriter, extra_kind};
-use lastwords_ring::write::call_sites::CallSiteRef;
+use lastwords_ring::format::record::extra_kind;
+use lastwords_ring::write::body::BodyWriter;
+use lastwords_ring::format::call_site::CallSiteRef;
 
 /// A record as its front end hands it over.
 ///

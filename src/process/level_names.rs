@@ -5,7 +5,7 @@
 
 use lastwords_ring::format::level::Level;
 use lastwords_ring::sys::hooks::leaked;
-use lastwords_ring::write::call_sites::cut_name;
+use lastwords_ring::format::call_site::cut_name;
 use lastwords_ring::write::ring::Ring;
 use std::iter;
 use std::ptr;

@@ -428,7 +428,7 @@ fn own_loggers() -> impl Iterator<Item = &'static Logger> {
 extern "C" fn before_fork() {
     #[cfg(feature = "flusher")]
     if let Some(logger) = own_loggers().next() {
-        lastwords_ring::sys::ancestors::keep_own(logger.ring().header().start_time);
+        lastwords_ring::place::ancestors::keep_own(logger.ring().header().start_time);
     }
 }
 

@@ -16,7 +16,7 @@ use lastwords_ring::format::layout::{
 use lastwords_ring::format::record::Record;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::read::reader::{Extent, LaneBatch, Position, RingReader, Source};
-use lastwords_ring::write::call_sites::{CallSiteRef, split_entry_word};
+use lastwords_ring::format::call_site::{CallSiteRef, split_entry_word};
 use lastwords_ring::write::lane::{Message, Origin};
 use lastwords_ring::write::ring::{Ring, RingSpec};
 use lastwords_tests::scratch::Scratch;

@@ -5,7 +5,7 @@
 //! gave the name is dead. So the name must be where the records are.
 
 use lastwords::Level;
-use lastwords_ring::write::call_sites::LevelName;
+use lastwords_ring::format::call_site::LevelName;
 use lastwords_tests::actor::{Actor, run, tool};
 use lastwords_tests::forge::{self, Forged};
 use lastwords_tests::scratch::Scratch;

@@ -8,7 +8,8 @@ use lastwords_flusher::drain::Drain;
 use lastwords_flusher::recover::status::RingStatus;
 use lastwords_ring::format::geometry::Geometry;
 use lastwords_ring::format::layout::{Control, RingHeader};
-use lastwords_ring::place::clock::{self, Anchor};
+use lastwords_ring::place::clock::{self};
+use lastwords_ring::format::anchor::Anchor;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::read::reader::RingReader;
 use lastwords_ring::write::lane::{Message, Origin};
@@ -70,7 +71,7 @@ fn notices(lines: &[Line]) -> Vec<&str> {
 #[test]
 fn records_ahead_of_the_clock_come_out_in_their_order_marked_once_and_hold_nobody_up() {
     let _watchdog = Watchdog::new("records ahead", Duration::from_secs(120));
-    let now = Anchor::now();
+    let now = clock::anchor();
     let second = clock::measure_hz();
     let usual = |n: u64| now.ticks - (2 * RECORDS - n) * (second / 1000);
     let hours = 10 * 3600 * second;

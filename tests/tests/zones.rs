@@ -1,7 +1,8 @@
 //! The times of a folder are in one zone, whoever flushes it, and each change of their offset is a line.
 
 use lastwords_ring::format::layout::RingHeader;
-use lastwords_ring::place::clock::{self, Anchor};
+use lastwords_ring::place::clock::{self};
+use lastwords_ring::format::anchor::Anchor;
 use lastwords_tests::actor::{Actor, run, tool};
 use lastwords_tests::forge::{self, Forged};
 use lastwords_tests::jsonl;
@@ -101,7 +102,7 @@ fn programs_of_different_zones_write_times_of_the_first_ones_whoever_flushes() {
 
 /// Records around a moment of the wall clock, 1 ms apart, of which the sixth is the first one after it.
 fn put_ring(folder: &Path, name: &str, moment_s: u64) {
-    let (now, ticks_a_ms) = (Anchor::now(), clock::measure_hz() / 1000);
+    let (now, ticks_a_ms) = (clock::anchor(), clock::measure_hz() / 1000);
     let anchor = Anchor {
         ticks: now.ticks - 1000 * ticks_a_ms,
         boottime_ns: now.boottime_ns - 1_000_000_000,

@@ -18,7 +18,9 @@ use crate::render::level_names::LevelNames;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::layout::lane_kind;
 use lastwords_ring::mutant::{self, Mutant};
-use lastwords_ring::place::clock::{self, Anchor, Scale, Stretch, Timeline};
+use lastwords_ring::place::clock::{self};
+use lastwords_ring::format::timeline::{Scale, Stretch, Timeline};
+use lastwords_ring::format::anchor::Anchor;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::process::ProcessState;
 use lastwords_ring::read::liveness::{Evidence, Verdict, Watch, is_locked};
@@ -201,7 +203,7 @@ impl Follow {
             armed: 0,
             unsynced: true,
             waker: None,
-            here: Timeline::new(vec![Anchor::now()], clock::measure_hz()),
+            here: Timeline::new(vec![clock::anchor()], clock::measure_hz()),
             same_clock: false,
             shift_ns: 0,
             name: name.to_owned(),

@@ -19,7 +19,7 @@ use lastwords_ring::place::unnamed_file::Nameless;
 use lastwords_ring::place::zone::{Zone, offset_text};
 use lastwords_ring::read::reader::RingReader;
 use lastwords_ring::read::ring_file::RingFile;
-use lastwords_ring::write::ring::hex;
+use lastwords_ring::format::text::hex;
 use rustix::fs::{FileType, Stat};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};

@@ -11,14 +11,13 @@ use crate::render::message::Template;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::layout::lane_kind;
 use lastwords_ring::format::record::Record;
-use lastwords_ring::place::clock::{self, Timeline};
+use lastwords_ring::place::clock::{self};
+use lastwords_ring::format::timeline::Timeline;
 use lastwords_ring::place::folder::{Folder, role_of};
 use lastwords_ring::place::open;
 use lastwords_ring::place::{segment, spill};
 use lastwords_ring::read::liveness::{Evidence, Verdict};
-use lastwords_ring::read::reader::{
-    Closed, ControlSnapshot, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source,
-};
+use lastwords_ring::read::reader::{Closed, ControlSnapshot, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source};
 use lastwords_ring::read::ring_file::RingFile;
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use lastwords_ring::format::level::Level;
     use lastwords_ring::format::placeholder::value_tag;
-    use lastwords_ring::format::record::BodyWriter;
+    use lastwords_ring::write::body::BodyWriter;
     use lastwords_ring::write::body::FieldWriter;
 
     #[test]

@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn a_kept_head_is_the_one_that_would_be_made_whatever_came_before() {
         let (none, one, other) = (LevelNames::default(), LevelNames::of(25, "NOTICE"), LevelNames::of(25, "SUCCESS"));
-        let long = LevelNames::of(25, &"x".repeat(lastwords_ring::write::call_sites::LEVEL_NAME_MAX));
+        let long = LevelNames::of(25, &"x".repeat(lastwords_ring::format::level::LEVEL_NAME_MAX));
         let (mut cache, mut stamp, level) = (HeadCache::new(), Stamp::new(Zone::utc()), Level::new(25));
         for names in [&none, &one, &other, &one, &long, &long, &one, &none] {
             for ns in [1_760_853_347_606_000_000, 1_760_853_347_607_000_000] {

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// Longest custom name of a level in bytes; longer ones are truncated.
+pub const LEVEL_NAME_MAX: usize = 64;
+
 /// Severity of a record: a number on Python's scale, so that custom levels fit between the named ones. A process can name
 /// them, see [`crate::name_level`]; what is parsed and displayed here has the standard names alone.
 ///

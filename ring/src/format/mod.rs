@@ -11,11 +11,17 @@ macro_rules! not_under_loom {
 
 not_under_loom! {
     pub mod alike;
+    pub mod anchor;
+    pub mod call_site;
     pub mod directives;
     pub mod filter;
+    pub mod full_policy;
     pub mod log_format;
     pub mod matched;
     pub mod placeholder;
     pub mod record;
+    pub mod role;
+    pub mod slot;
     pub mod text;
+    pub mod timeline;
 }

@@ -1,9 +1,8 @@
 //! A record as a reader sees it, and what its bytes mean.
 
-use crate::write::body::FieldWriter;
 use crate::format::layout::encoding;
 use crate::format::level::Level;
-use crate::write::call_sites::LEVEL_NAME_MAX;
+use crate::format::level::LEVEL_NAME_MAX;
 
 /// What may follow a message's text. Each extra carries its length, so unknown kinds are skipped.
 pub mod extra_kind {
@@ -25,54 +24,6 @@ pub mod extra_kind {
     pub const EXCEPTION: u8 = 8;
 }
 
-/// Builds a message's bytes: text, then extras.
-#[derive(Debug)]
-pub struct BodyWriter<'a> {
-    body: &'a mut Vec<u8>,
-    text: usize,
-}
-
-impl<'a> BodyWriter<'a> {
-    /// Goes on after the text that `body` holds.
-    pub fn after_text(body: &'a mut Vec<u8>) -> Self {
-        let text = body.len();
-        BodyWriter { body, text }
-    }
-
-    /// Goes on after the extras that `body` holds beyond the first `text` bytes, which are text.
-    pub fn after(body: &'a mut Vec<u8>, text: usize) -> Self {
-        BodyWriter { body, text }
-    }
-
-    /// Adds an extra.
-    pub fn extra(&mut self, kind: u8, bytes: &[u8]) -> &mut Self {
-        self.body.push(kind);
-        self.body.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-        self.body.extend_from_slice(bytes);
-        self
-    }
-
-    /// Adds a field.
-    pub fn field(&mut self, name: &str, tag: u8, value: &[u8]) -> &mut Self {
-        self.fields().bytes(name, tag, value);
-        self
-    }
-
-    /// Where the fields of a front end go.
-    pub fn fields(&mut self) -> FieldWriter<'_> {
-        FieldWriter::in_record(self.body)
-    }
-
-    /// Ends the body and returns its encoding.
-    pub fn finish(&mut self) -> u8 {
-        let extras = self.body.len() - self.text;
-        if extras == 0 {
-            return encoding::TEXT;
-        }
-        self.body.extend_from_slice(&(extras as u32).to_le_bytes());
-        encoding::TEXT | encoding::EXTRAS
-    }
-}
 
 /// A field that its front end named: a tag (see [`crate::format::placeholder::value_tag`]), the name's length in two bytes, the name,
 /// and the value to the end: text and bytes as they are, everything else as in a list of values.
@@ -273,6 +224,7 @@ impl<'a> Record<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::write::body::{BodyWriter, FieldWriter};
 
     fn record(body: &[u8], encoding: u8) -> Record<'_> {
         Record { first: 1, last: 1, clock: 0, message: 1, thread: 0, call_site: 0, level: Level::INFO, encoding, body }

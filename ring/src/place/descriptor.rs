@@ -175,7 +175,7 @@ impl Kept {
     fn listed(file: Opened) -> Kept {
         // What is in a table of its own no child inherits.
         let shared = !own_table::is_own();
-        let listed = shared.then(|| hooks::close_in_child(file.as_raw_fd(), file.identity)).flatten();
+        let listed = shared.then(|| hooks::close_in_child(file.as_raw_fd(), (file.identity.device, file.identity.inode))).flatten();
         Kept { file: Some(file), listed }
     }
 

@@ -21,7 +21,6 @@ use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
 use crate::place::access::Access;
 use crate::place::clock;
-use crate::place::doorbell::Doorbell;
 use crate::place::environment::variable;
 use crate::place::kept_level::LEVEL_ENDING;
 use crate::place::link;
@@ -29,7 +28,7 @@ use crate::place::open::{self, PRIVATE};
 use crate::place::owner;
 use crate::place::stderr::complain;
 use crate::place::unnamed_file::Nameless;
-use crate::read::reader::is_role;
+use crate::format::role::is_role;
 use rustix::fs::{FileType, Mode, OFlags, RenameFlags, Stat};
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -349,13 +348,6 @@ impl Folder {
         self.rings().join("flusher.lock")
     }
 
-    /// Wakes whoever flushes, if there is one.
-    pub fn ring_doorbell(&self) {
-        if let Ok(doorbell) = Doorbell::open(self) {
-            doorbell.ring();
-        }
-    }
-
     /// Makes the folder's names durable, those of the folders that lead to it too.
     ///
     /// # Errors
@@ -617,7 +609,6 @@ mod tests {
     use super::*;
     use std::fs;
     use std::os::linux::fs::MetadataExt;
-    use std::os::unix::fs::FileTypeExt;
     use std::os::unix::fs::PermissionsExt;
 
     fn scratch(name: &str) -> PathBuf {
@@ -690,16 +681,4 @@ mod tests {
         }
     }
 
-    #[test]
-    fn something_else_in_the_doorbells_place_is_set_aside() {
-        let path = scratch("doorbell");
-        let folder = Folder::create(&path).expect("made");
-        fs::write(folder.rings().join("doorbell"), "x").expect("written");
-        folder.ring_doorbell();
-        let found = fs::symlink_metadata(folder.rings().join("doorbell")).expect("made").file_type();
-        assert!(found.is_fifo(), "{found:?}");
-        let aside = open::list(&folder.rings()).expect("listed").into_iter();
-        assert_eq!(aside.filter(|name| name.to_string_lossy().starts_with("doorbell.aside-")).count(), 1, "kept");
-        fs::remove_dir_all(path).expect("removed");
-    }
 }

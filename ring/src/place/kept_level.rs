@@ -27,7 +27,7 @@ use crate::mutant::{self, Mutant};
 use crate::place::descriptor::Opened;
 use crate::place::folder::Folder;
 use crate::place::open::{self, PRIVATE};
-use crate::read::reader::is_role;
+use crate::format::role::is_role;
 use rustix::fs::{FlockOperation, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::io::{self, Read, Write};
@@ -141,7 +141,7 @@ impl KeptLevel {
         if !is_role(role) {
             return Err(Error::setting(
                 "role",
-                format!("\"{}\" found, expected {}", role.escape_default(), crate::read::reader::ROLE_RULE),
+                format!("\"{}\" found, expected {}", role.escape_default(), crate::format::role::ROLE_RULE),
             ));
         }
         let length = self.log.as_ref().map_or(0, |log| log.to_string().len());

@@ -7,7 +7,7 @@ use crate::place::descriptor::Kept;
 use crate::place::folder::Folder;
 use crate::place::open::{self, PRIVATE};
 use crate::place::process::{ProcessId, ProcessState};
-use crate::write::ring::hex;
+use crate::format::text::hex;
 use rustix::fs::{FlockOperation, OFlags};
 use std::fmt;
 use std::fs::File;

@@ -1,6 +1,8 @@
 //! Where rings live: folders, files and how they are opened, clocks, processes and their owners.
 
 pub mod access;
+pub mod ancestors;
+pub mod become_owner;
 pub mod clock;
 pub mod crash_notes;
 pub mod descriptor;
@@ -17,6 +19,5 @@ pub mod process;
 pub mod segment;
 pub mod spill;
 pub mod stderr;
-pub mod timeline;
 pub mod unnamed_file;
 pub mod zone;

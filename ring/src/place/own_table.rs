@@ -40,7 +40,8 @@ mod taking {
     use crate::mutant::{self, Mutant};
     use crate::place::descriptor::{Identity, Kept, Opened};
     use crate::place::open::{self, STANDARD_ERROR};
-    use crate::sys::{ancestors, numbers};
+    use crate::place::ancestors;
+    use crate::sys::numbers;
     use rustix::event::epoll;
     use rustix::io::fcntl_dupfd_cloexec;
     use std::os::fd::{AsRawFd, IntoRawFd, RawFd};

@@ -9,7 +9,7 @@ use crate::format::geometry::Geometry;
 use crate::place::descriptor::{Opened, again_if_lost};
 use crate::place::folder::stem;
 use crate::place::open;
-use crate::read::decoder::{SlotState, classify};
+use crate::format::slot::{SlotState, classify};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::ffi::OsString;

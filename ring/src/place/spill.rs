@@ -12,7 +12,6 @@ use crate::place::descriptor::again_if_lost;
 use crate::place::folder::stem;
 use crate::place::open::{self, PRIVATE};
 use crate::sys::fsize;
-use crate::write::ring::file_size_limit;
 use crossbeam_utils::Backoff;
 use rustix::fs::OFlags;
 use std::collections::VecDeque;
@@ -189,7 +188,7 @@ impl SpillWriter {
         (lane, sequence): (usize, u64),
         progress: impl Fn(usize) -> LaneProgress,
     ) -> Option<SpillReference> {
-        if body.len() as u64 > file_size_limit() {
+        if body.len() as u64 > fsize::limit() {
             return None;
         }
         let number = {

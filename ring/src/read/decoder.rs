@@ -2,13 +2,11 @@
 //! `reader.rs`.
 
 use crate::error::Result;
-use crate::format::checksum::slot_checksum;
-use crate::format::layout::{SLOT_BLOCK, SLOT_HEAD, SlotHead, slot_kind, slot_state};
+use crate::format::geometry::Geometry;
+use crate::format::layout::{SLOT_HEAD, SlotHead, slot_kind};
 use crate::format::level::Level;
 use crate::format::record::Record;
-use crate::mutant::{self, Mutant};
-use crate::read::reader::{RingReader, Source};
-use crate::read::snapshot::read_word;
+use crate::format::slot::{SlotState, classify, head_of};
 
 /// Records of one lane, as far as one read took them.
 #[derive(Debug, Default)]
@@ -108,54 +106,6 @@ impl LaneBatch {
     }
 }
 
-/// What the decoder finds where it expects a sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SlotState {
-    /// Whole.
-    Committed,
-    /// Being written.
-    Busy,
-    /// Given up.
-    Aborted,
-    /// Holds an older sequence, or nothing.
-    Stale,
-    /// Holds a later sequence.
-    Overrun,
-    /// Its bytes do not agree with its checksum.
-    Corrupt,
-}
-
-/// The validity rule: what the slot in `bytes` is where `sequence` is expected. `bytes` is one slot; its checksum
-/// and its clock are used as scratch and restored.
-#[must_use]
-pub fn classify(bytes: &mut [u8], sequence: u64, key: u64) -> SlotState {
-    let commit = read_word(bytes, 0);
-    match (commit >> 2).cmp(&sequence) {
-        std::cmp::Ordering::Less => return SlotState::Stale,
-        std::cmp::Ordering::Greater => return SlotState::Overrun,
-        std::cmp::Ordering::Equal => {}
-    }
-    match commit & 3 {
-        slot_state::BUSY => SlotState::Busy,
-        slot_state::ABORTED => SlotState::Aborted,
-        slot_state::VALID if is_whole(bytes, key) => SlotState::Committed,
-        _ => SlotState::Corrupt,
-    }
-}
-
-fn is_whole(bytes: &mut [u8], key: u64) -> bool {
-    let length = usize::from(u16::from_le_bytes([bytes[40], bytes[41]]));
-    let used = (SLOT_HEAD + length).next_multiple_of(SLOT_BLOCK);
-    if used > bytes.len() {
-        return false;
-    }
-    slot_checksum(&mut bytes[..used], key) == read_word(bytes, 8) || mutant::is(Mutant::SlotUnchecked)
-}
-
-fn head_of(slot: &[u8]) -> SlotHead {
-    bytemuck::pod_read_unaligned(&slot[..SLOT_HEAD])
-}
-
 /// How far a lane's records may reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
@@ -169,13 +119,13 @@ pub enum Extent {
 const REREADS_MAX: u32 = 1 << 15;
 
 /// One run of the decoder over slots that were read.
-pub(crate) struct Decoder<'r, S> {
-    reader: &'r RingReader<S>,
-    lane: usize,
+pub(crate) struct Decoder<R> {
+    geometry: Geometry,
+    /// Reads slots of this lane again, from the first to the second.
+    read_again: R,
     key: u64,
     low: u64,
     high: u64,
-    extent: Extent,
     last: u64,
     /// What the message in flight may have torn is no damage.
     overwritten: u64,
@@ -183,18 +133,18 @@ pub(crate) struct Decoder<'r, S> {
     rereads: u32,
 }
 
-impl<'r, S: Source> Decoder<'r, S> {
+impl<R: Fn((u64, u64), &mut Vec<u8>) -> Result<()>> Decoder<R> {
     /// A run over the slots from the first to the second of `range`, which are in the batch's buffer.
     pub(crate) fn new(
-        reader: &'r RingReader<S>,
-        lane: usize,
+        geometry: Geometry,
+        read_again: R,
         key: u64,
         (low, high): (u64, u64),
         extent: Extent,
         overwritten: u64,
     ) -> Self {
         let (Extent::Live(last) | Extent::Final(last)) = extent;
-        Decoder { reader, lane, key, low, high, extent, last, overwritten, begun: None, rereads: REREADS_MAX }
+        Decoder { geometry, read_again, key, low, high, last, overwritten, begun: None, rereads: REREADS_MAX }
     }
 
     pub(crate) fn run(&mut self, batch: &mut LaneBatch) -> Result<()> {
@@ -237,7 +187,7 @@ impl<'r, S: Source> Decoder<'r, S> {
     }
 
     fn slot<'b>(&self, buffer: &'b mut [u8], sequence: u64) -> &'b mut [u8] {
-        let size = self.reader.geometry().record_size();
+        let size = self.geometry.record_size();
         let start = (sequence - self.low) as usize * size;
         &mut buffer[start..start + size]
     }
@@ -250,13 +200,13 @@ impl<'r, S: Source> Decoder<'r, S> {
     fn message_slots(&self, buffer: &mut [u8], sequence: u64) -> Option<u64> {
         let head = head_of(self.slot(buffer, sequence));
         let slots = u64::from(head.slots);
-        let fits = slots >= 1 && slots <= self.reader.geometry().message_slots_max().max(1);
+        let fits = slots >= 1 && slots <= self.geometry.message_slots_max().max(1);
         (head.kind == slot_kind::FIRST && fits).then_some(slots)
     }
 
     /// Takes the message at `sequence`, its payloads moved together in the buffer. False if a further slot is missing.
     fn take(&self, batch: &mut LaneBatch, sequence: u64, slots: u64) -> bool {
-        let size = self.reader.geometry().record_size();
+        let size = self.geometry.record_size();
         let head = head_of(self.slot(&mut batch.buffer, sequence));
         if sequence + slots - 1 > self.high {
             return false;
@@ -291,13 +241,13 @@ impl<'r, S: Source> Decoder<'r, S> {
         if let Some(begun) = self.begun {
             return Ok(begun);
         }
-        let size = self.reader.geometry().record_size();
+        let size = self.geometry.record_size();
         let mut begun = begun_in(buffer, self.low, size, self.key);
         let mut beyond = Vec::new();
         let mut low = self.high + 1;
         while low <= self.last {
             let high = self.last.min(low + 1023);
-            self.reader.read_held(self.lane, (low, high), self.extent, &mut beyond)?;
+            (self.read_again)((low, high), &mut beyond)?;
             begun = begun.max(begun_in(&mut beyond, low, size, self.key));
             low = high + 1;
         }
@@ -311,8 +261,8 @@ impl<'r, S: Source> Decoder<'r, S> {
         let Some(rereads) = self.rereads.checked_sub(slots as u32) else { return Ok(false) };
         self.rereads = rereads;
         let mut again = Vec::new();
-        self.reader.read_held(self.lane, (sequence, last), self.extent, &mut again)?;
-        let start = (sequence - self.low) as usize * self.reader.geometry().record_size();
+        (self.read_again)((sequence, last), &mut again)?;
+        let start = (sequence - self.low) as usize * self.geometry.record_size();
         let old = &mut batch.buffer[start..start + again.len()];
         let changed = *old != *again;
         old.copy_from_slice(&again);

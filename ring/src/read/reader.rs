@@ -37,8 +37,10 @@ use crate::format::layout::{
 };
 use crate::format::level::Level;
 use crate::format::record::Record;
+use crate::format::role::{ROLE_RULE, is_role};
 use crate::mutant::{self, Mutant};
-use crate::place::clock::{Anchor, Timeline};
+use crate::format::timeline::Timeline;
+use crate::format::anchor::Anchor;
 use crate::place::descriptor::Opened;
 use crate::place::folder::Folder;
 use crate::place::open;
@@ -46,9 +48,9 @@ use crate::place::process::{ProcessId, boot_id};
 use crate::place::segment::{LaneSegments, is_done};
 use crate::place::spill::{SpillLost, SpillReference};
 use crate::read::decoder::Decoder;
-use crate::read::snapshot::read_word;
-use crate::write::call_sites::{COMMAND_ID, CallSite, ENTRY_MAX, LevelName, split_entry_word};
-use crate::write::full_lane::FullPolicy;
+use crate::format::slot::{SlotState, classify, read_word};
+use crate::format::call_site::{COMMAND_ID, CallSite, ENTRY_MAX, LevelName, split_entry_word};
+use crate::format::full_policy::FullPolicy;
 use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeSet;
 use std::io;
@@ -57,7 +59,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use crate::read::decoder::{Extent, LaneBatch, SlotState, classify};
+pub use crate::read::decoder::{Extent, LaneBatch};
 pub use crate::read::snapshot::{Closed, ControlSnapshot, LaneSnapshot, Position};
 
 /// Numbers that a signal may have.
@@ -297,7 +299,8 @@ impl<S: Source> RingReader<S> {
             Extent::Live(_) => 0,
             Extent::Final(last) => self.overwritten_in_flight(lane, last)?,
         };
-        Decoder::new(self, lane, self.key(lane), (low, high), extent, overwritten).run(batch)
+        let again = |slots, buffer: &mut Vec<u8>| self.read_held(lane, slots, extent, buffer);
+        Decoder::new(self.geometry, again, self.key(lane), (low, high), extent, overwritten).run(batch)
     }
 
     /// The first sequence from `from` on that the ring or a segment may hold. Called after READ:1, so that what the ring
@@ -606,15 +609,4 @@ fn validate(header: &RingHeader, bytes: &[u8]) -> Result<Geometry, String> {
         return Err("its application name is longer than 64 bytes".to_owned());
     }
     Ok(geometry)
-}
-
-/// What a role must look like.
-pub const ROLE_RULE: &str = "a lower-case letter followed by up to 31 of a-z, 0-9, _ and -";
-
-/// Whether `role` may become a file name.
-#[must_use]
-pub fn is_role(role: &str) -> bool {
-    let first = role.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
-    let rest = role.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte));
-    first && rest && role.len() <= crate::format::layout::ROLE_MAX
 }

@@ -5,8 +5,9 @@ use crate::format::filter::{self, Filter};
 use crate::format::layout::{Consumer, Control, FILTER_WORDS, LaneBlock, OWNERS};
 use crate::format::matched;
 use crate::format::record::Record;
+use crate::format::slot::read_word;
 use crate::mutant::{self, Mutant};
-use crate::place::clock::Anchor;
+use crate::format::anchor::Anchor;
 use std::mem::offset_of;
 
 /// How a process left its ring, as the ring says.
@@ -203,10 +204,6 @@ impl LaneSnapshot {
         let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
         (length > 0).then(|| &bytes[..length])
     }
-}
-
-pub(crate) fn read_word(bytes: &[u8], offset: usize) -> u64 {
-    bytes.get(offset..).and_then(|rest| rest.first_chunk::<8>()).map_or(0, |word| u64::from_le_bytes(*word))
 }
 
 const _: () = assert!(size_of::<Consumer>() == size_of::<[u64; 8]>());

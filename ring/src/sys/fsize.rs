@@ -52,12 +52,14 @@ pub fn block_signal() {
     }
 }
 
-/// Largest file that this process may write, in bytes; None if it may not know, because a sandbox refuses the question.
-pub(crate) fn limit() -> Option<u64> {
+/// Largest file that this process may write, in bytes (ulimit -f); no limit where it may not know, because a sandbox refuses
+/// the question, at which a log call must not fail.
+#[must_use]
+pub fn limit() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: fills the local that it is given.
     let answer = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) };
-    (answer == 0).then_some(limit.rlim_cur)
+    if answer == 0 { limit.rlim_cur } else { u64::MAX }
 }
 
 #[cfg(test)]

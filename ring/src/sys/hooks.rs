@@ -1,10 +1,9 @@
 //! Hooks of the C library: at exit, around fork, and the signal mask of our own threads.
 
 use crate::mutant::{self, Mutant};
-use crate::place::descriptor::Identity;
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
-use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 /// A hook that gets the exit status, where that can be known, and a pointer that means nothing.
@@ -86,10 +85,22 @@ static INHERITED: [Inherited; INHERITED_MAX] =
 extern "C" fn close_inherited() {
     for place in &INHERITED {
         let fd = place.fd.swap(FREE, Ordering::Acquire);
-        if fd >= 0 && is_still(fd, place.device.load(Ordering::Relaxed), place.inode.load(Ordering::Relaxed)) {
-            // SAFETY: the descriptor belongs to this library, whose objects in the child are never used or dropped.
-            unsafe { libc::close(fd) };
-        }
+        // Our objects in the child are never used or dropped.
+        close_if_ours(fd, (place.device.load(Ordering::Relaxed), place.inode.load(Ordering::Relaxed)));
+    }
+}
+
+/// A descriptor of ours by its number, where that still leads to what it was opened for.
+pub(crate) fn borrow_if_ours(fd: RawFd, (device, inode): (u64, u64)) -> Option<BorrowedFd<'static>> {
+    // SAFETY: a number that is not negative, and that leads to what was opened here, which nobody else has a reason to close.
+    (fd >= 0 && is_still(fd, device, inode)).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// Closes a descriptor of ours by its number, where that still leads to what it was opened for. Allowed after fork.
+pub(crate) fn close_if_ours(fd: RawFd, (device, inode): (u64, u64)) {
+    if fd >= 0 && is_still(fd, device, inode) {
+        // SAFETY: what it leads to was opened here, and whoever asks is the only one that knows the number.
+        unsafe { libc::close(fd) };
     }
 }
 
@@ -119,15 +130,15 @@ pub fn leaked<T>(place: &'static AtomicPtr<T>) -> Option<&'static T> {
 }
 
 /// Lists a descriptor for closing in forked children. Returns its place, None where there are too many.
-pub(crate) fn close_in_child(fd: RawFd, identity: Identity) -> Option<usize> {
+pub(crate) fn close_in_child(fd: RawFd, (device, inode): (u64, u64)) -> Option<usize> {
     let is_free = |place: &Inherited| {
         place.fd.load(Ordering::Relaxed) == FREE
             && place.fd.compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_ok()
     };
     let free = INHERITED.iter().position(is_free)?;
     let place = &INHERITED[free];
-    place.device.store(identity.device, Ordering::Relaxed);
-    place.inode.store(identity.inode, Ordering::Relaxed);
+    place.device.store(device, Ordering::Relaxed);
+    place.inode.store(inode, Ordering::Relaxed);
     // Pairs with the swap in the child: who sees the descriptor sees what it was opened for.
     place.fd.store(fd, Ordering::Release);
     Some(free)

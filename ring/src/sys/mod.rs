@@ -3,7 +3,6 @@
 //! Nothing outside this folder contains `unsafe`, but for `cpu`.
 #![allow(unsafe_code)]
 
-pub mod ancestors;
 pub mod fsize;
 pub mod futex;
 pub mod guard;

@@ -18,12 +18,3 @@ pub(crate) fn write_words_at(file: &File, words: &[AtomicU64], offset: u64) -> i
     let written = unsafe { libc::syscall(libc::SYS_pwrite64, fd, start, length, offset) };
     usize::try_from(written).map_err(|_| io::Error::last_os_error())
 }
-
-/// Bytes that a file of this process may have; a write beyond would end the process by SIGXFSZ. None where there is no limit,
-/// or it cannot be known: a sandbox may refuse the call, and a log call must not fail because of that.
-pub(crate) fn file_size_limit() -> Option<u64> {
-    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
-    // SAFETY: getrlimit writes to the structure that it is given, a local that outlives the call.
-    let done = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) };
-    (done == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
-}

@@ -38,7 +38,7 @@ use crate::place::segment;
 use crate::atomics::{Ordering, fence};
 use crate::sys::process_page::ProcessCell;
 use crate::sys::{fsize, hooks};
-use crate::sys::words::{file_size_limit, write_words_at};
+use crate::sys::words::write_words_at;
 use crate::place::open::{self, PRIVATE};
 use rustix::fs::{OFlags, RenameFlags};
 use std::io;
@@ -295,7 +295,7 @@ impl Backlog {
 fn write_slots(file: &Opened, lane: &Lane<'_>, chunk: (u64, u64), mut offset: u64) -> io::Result<()> {
     let pieces = lane.slot_words(chunk.0, chunk.1);
     let end = offset + pieces.iter().map(|words| size_of_val(*words) as u64).sum::<u64>();
-    if file_size_limit().is_some_and(|limit| limit < end) {
+    if fsize::limit() < end {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     for mut words in pieces {

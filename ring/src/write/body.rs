@@ -3,6 +3,7 @@
 //! A field is typed where its front end says the type, so that a reader can tell the number 7 from the text `7`. Everything
 //! else is formatted, straight into the bytes that it ends in. See [`crate::format::record::Field`] for the bytes.
 
+use crate::format::layout::encoding;
 use crate::format::record::extra_kind;
 use crate::format::placeholder::value_tag;
 use crate::write::arguments::append_text;
@@ -100,12 +101,61 @@ impl<'a> FieldWriter<'a> {
     }
 }
 
+/// Builds a message's bytes: text, then extras.
+#[derive(Debug)]
+pub struct BodyWriter<'a> {
+    body: &'a mut Vec<u8>,
+    text: usize,
+}
+
+impl<'a> BodyWriter<'a> {
+    /// Goes on after the text that `body` holds.
+    pub fn after_text(body: &'a mut Vec<u8>) -> Self {
+        let text = body.len();
+        BodyWriter { body, text }
+    }
+
+    /// Goes on after the extras that `body` holds beyond the first `text` bytes, which are text.
+    pub fn after(body: &'a mut Vec<u8>, text: usize) -> Self {
+        BodyWriter { body, text }
+    }
+
+    /// Adds an extra.
+    pub fn extra(&mut self, kind: u8, bytes: &[u8]) -> &mut Self {
+        self.body.push(kind);
+        self.body.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        self.body.extend_from_slice(bytes);
+        self
+    }
+
+    /// Adds a field.
+    pub fn field(&mut self, name: &str, tag: u8, value: &[u8]) -> &mut Self {
+        self.fields().bytes(name, tag, value);
+        self
+    }
+
+    /// Where the fields of a front end go.
+    pub fn fields(&mut self) -> FieldWriter<'_> {
+        FieldWriter::in_record(self.body)
+    }
+
+    /// Ends the body and returns its encoding.
+    pub fn finish(&mut self) -> u8 {
+        let extras = self.body.len() - self.text;
+        if extras == 0 {
+            return encoding::TEXT;
+        }
+        self.body.extend_from_slice(&(extras as u32).to_le_bytes());
+        encoding::TEXT | encoding::EXTRAS
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::format::layout::encoding;
     use crate::format::level::Level;
-    use crate::format::record::{BodyWriter, Record};
+    use crate::format::record::Record;
 
     #[test]
     fn fields_come_back_with_their_types_and_values() {

@@ -13,36 +13,6 @@ pub(crate) const BLOCK_MAX: Duration = Duration::from_millis(100);
 /// Longest sleep before a waiting producer looks for itself, should a wake-up be lost.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// What a producer does when its lane is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[repr(u32)]
-pub enum FullPolicy {
-    /// Waits for the flusher, at most 100 ms, then keeps the oldest records in a file beside the ring, where the flusher
-    /// finds them later, and does not wait again until the flusher has moved, here or on other lanes. Where no flusher
-    /// lives it does so after 10 ms. Beyond [`crate::Builder::backlog_max`], and where the disk refuses, the oldest
-    /// records are overwritten and counted.
-    #[default]
-    Block = 0,
-    /// Keeps the oldest records in a file as [`FullPolicy::Block`] does, but never waits; beyond that drops the new record
-    /// and counts it.
-    DropNewest = 1,
-    /// Overwrites the oldest record at once, and keeps nothing: a flight recorder.
-    Overwrite = 2,
-}
-
-impl std::str::FromStr for FullPolicy {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<FullPolicy, String> {
-        match text {
-            "block" => Ok(FullPolicy::Block),
-            "drop_newest" => Ok(FullPolicy::DropNewest),
-            "overwrite" => Ok(FullPolicy::Overwrite),
-            other => Err(format!("\"{}\" found, expected block, drop_newest or overwrite", other.escape_default())),
-        }
-    }
-}
-
 /// Records that are overwritten before a producer that gave up looks whether the flusher has moved elsewhere.
 const OVERWRITTEN_BETWEEN: u32 = 64;
 

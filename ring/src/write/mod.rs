@@ -8,6 +8,7 @@ macro_rules! not_under_loom {
 }
 
 not_under_loom! {
+    pub mod anchors;
     pub mod arguments;
     pub mod backlog;
     pub mod body;

@@ -5,25 +5,27 @@
 
 use crate::place::access::Access;
 use crate::format::checksum::{checksum, lane_key};
-use crate::place::clock::{self, Anchor};
+use crate::place::clock::{self};
 use crate::error::{Error, Result, lacks_room};
 use crate::format::log_format::Format;
 use crate::place::folder::{Folder, RING_ENDING, SHM_ENDING, SHM_FOLDER, shm_path};
-use crate::write::full_lane::FullPolicy;
+use crate::format::full_policy::FullPolicy;
 use crate::format::geometry::Geometry;
 use crate::write::lane::Lane;
 use crate::format::layout::{APP_MAX, Control, FORMAT_VERSION, LaneBlock, MAGIC, ROLE_MAX, RingHeader, closed, lane_kind, ring_flag};
 use crate::format::filter::{self, Filter};
 use crate::place::descriptor::{Identity, Kept, Opened};
 use crate::format::level::Level;
+use crate::format::text::hex;
 use crate::place::unnamed_file::Nameless;
 use crate::place::open::{self, PRIVATE};
 use crate::place::process::{ProcessId, ensure_boot_id};
-use crate::read::reader::{ROLE_RULE, is_role};
+use crate::format::role::{ROLE_RULE, is_role};
 use crate::atomics::{AtomicU64, Ordering};
 use crate::sys::fsize;
 use crate::sys::map::{KeptFile, RingMap};
-use crate::write::call_sites::{CallSiteRef, LevelName, TableWriter};
+use crate::write::call_sites::TableWriter;
+use crate::format::call_site::{CallSiteRef, LevelName};
 use bytemuck::Zeroable;
 use rustix::fs::{FallocateFlags, FlockOperation, IFlags, Mode, OFlags};
 use rustix::io::Errno;
@@ -454,12 +456,6 @@ fn stem(role: &str, header: &RingHeader) -> String {
     format!("{role}-{}-{}", header.pid, hex(&header.uuid))
 }
 
-/// `bytes` in hexadecimal digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn make_header(spec: &RingSpec, is_smaller: bool) -> Result<RingHeader> {
     if !is_role(&spec.role) {
         return Err(Error::setting("role", format!("\"{}\" found, expected {ROLE_RULE}", spec.role.escape_default())));
@@ -544,7 +540,7 @@ fn random_uuid() -> Result<[u8; 16]> {
 
 /// A ring that the file size limit allows: fallocate(2) beyond it would end the process by SIGXFSZ.
 fn within_file_size_limit(wanted: Geometry) -> Result<Geometry> {
-    let limit = file_size_limit();
+    let limit = fsize::limit();
     let found = wanted.within(limit);
     if found.file_size() <= limit {
         return Ok(found);
@@ -552,11 +548,6 @@ fn within_file_size_limit(wanted: Geometry) -> Result<Geometry> {
     let smallest = found.file_size();
     let why = format!("{limit} bytes allowed (ulimit -f), but the smallest ring takes {smallest}; raise it");
     Err(Error::setting("file size limit", why))
-}
-
-/// Largest file that this process may write, in bytes (ulimit -f).
-pub fn file_size_limit() -> u64 {
-    fsize::limit().unwrap_or(u64::MAX)
 }
 
 /// Bytes that are free where the ring is to be; no limit where that is not known.
@@ -620,7 +611,7 @@ fn fill(
 fn fill_in(file: &File, map: &RingMap, spec: &RingSpec, rings: &Path) -> Result<()> {
     let control = map.control();
     filter::write(&spec.filter, file, spec.geometry, rings)?;
-    let anchor = Anchor::now();
+    let anchor = clock::anchor();
     for (cell, word) in anchor_cells(control).into_iter().zip(anchor.words()) {
         cell.store(word, Ordering::Relaxed);
     }

@@ -1,7 +1,8 @@
 //! Takes the values of an event or a span, each as the type that it has.
 
 use lastwords_ring::format::placeholder::value_tag;
-use lastwords_ring::format::record::{BodyWriter, extra_kind};
+use lastwords_ring::format::record::extra_kind;
+use lastwords_ring::write::body::BodyWriter;
 use lastwords_ring::write::arguments::append_text;
 use lastwords_ring::write::body::FieldWriter;
 use std::error::Error;

@@ -16,10 +16,12 @@ use lastwords_ring::format::layout::{
     entry_kind, entry_word, lane_kind,
 };
 use lastwords_ring::format::placeholder::{COUNT_NONE, COUNT_VALUE, Placeholder, value_tag};
-use lastwords_ring::format::record::{BodyWriter, extra_kind};
+use lastwords_ring::format::record::extra_kind;
+use lastwords_ring::write::body::BodyWriter;
 use lastwords_ring::place::spill::SpillReference;
 use lastwords_ring::read::reader::{Position, Source};
-use lastwords_ring::write::call_sites::{CallSiteRef, TableWriter, split_entry_word};
+use lastwords_ring::write::call_sites::TableWriter;
+use lastwords_ring::format::call_site::{CallSiteRef, split_entry_word};
 use lastwords_ring::write::lane::{Lane, Message, Origin};
 use std::cell::Cell;
 use std::io;
@@ -197,7 +199,7 @@ static VALID: LazyLock<Vec<u8>> = LazyLock::new(|| {
     put(&mut file, 0, &header(&geometry));
     repair_header(&mut file);
     for (n, anchor) in [(1000u64, 2000u64, 1_760_853_347_606_000_000u64), (9000, 10_000, 1_760_853_347_606_008_000)]
-        .map(|(ticks, boottime_ns, realtime_ns)| lastwords_ring::place::clock::Anchor {
+        .map(|(ticks, boottime_ns, realtime_ns)| lastwords_ring::format::anchor::Anchor {
             ticks,
             boottime_ns,
             realtime_ns,

@@ -15,7 +15,8 @@ use lastwords_flusher::render::timestamp::Stamp;
 use lastwords_ring::format::layout::encoding;
 use lastwords_ring::format::record::Record;
 use lastwords_ring::place::zone::Zone;
-use lastwords_ring::write::call_sites::{CallSite, LEVEL_NAME_MAX};
+use lastwords_ring::format::level::LEVEL_NAME_MAX;
+use lastwords_ring::format::call_site::CallSite;
 
 /// Room for what stands before a record's text, and for the mark that it was cut.
 const AROUND: usize = 256;

@@ -6,7 +6,7 @@ use lastwords_flusher::recover::recovery::Recovery;
 use lastwords_flusher::render::line::escape;
 use lastwords_flusher::render::message::Template;
 use lastwords_ring::place::folder::Folder;
-use lastwords_ring::write::call_sites::CallSite;
+use lastwords_ring::format::call_site::CallSite;
 use lastwords_tests::logs::read;
 use lastwords_tests::scratch::Scratch;
 use std::collections::HashMap;

@@ -4,7 +4,9 @@ use super::{Follow, LaneFollow};
 use lastwords_ring::error::Result;
 use lastwords_ring::format::layout::clock_kind;
 use lastwords_ring::mutant::{self, Mutant};
-use lastwords_ring::place::clock::{self, Anchor, Scale, Timeline};
+use lastwords_ring::place::clock::{self};
+use lastwords_ring::format::timeline::{Scale, Timeline};
+use lastwords_ring::format::anchor::Anchor;
 use lastwords_ring::place::process::{boot_id, is_another_boot};
 
 /// The scales of an earlier run's clocks, by boot and kind.
@@ -24,10 +26,10 @@ impl Follow {
     pub(super) fn refresh_timeline(&mut self) -> Result<()> {
         let mut anchors = self.reader.control()?.anchors;
         if self.same_clock {
-            anchors.push(Anchor::now());
+            anchors.push(clock::anchor());
         } else if self.dead.is_none() {
             // Drift between the two clocks counts from here.
-            self.here = Timeline::new(vec![Anchor::now()], clock::measure_hz());
+            self.here = Timeline::new(vec![clock::anchor()], clock::measure_hz());
         }
         self.timeline = Timeline::new(anchors, self.reader.header().tick_hz);
         self.stretch = None;
@@ -119,5 +121,5 @@ impl Follow {
 fn shift(anchors: &[Anchor]) -> i64 {
     let ahead = |anchor: &Anchor| anchor.boottime_ns.wrapping_sub(anchor.realtime_ns).cast_signed();
     let newest = anchors.iter().max_by_key(|anchor| anchor.ticks);
-    newest.map_or(0, |newest| ahead(newest).saturating_sub(ahead(&Anchor::now())))
+    newest.map_or(0, |newest| ahead(newest).saturating_sub(ahead(&clock::anchor())))
 }

@@ -7,6 +7,7 @@
 
 use crate::mutant::{self, Mutant};
 use crate::place::descriptor::{Identity, Opened, raise};
+use crate::sys::hooks;
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
@@ -43,26 +44,18 @@ static ANCESTORS: [Ancestor; PLACES] = [const {
 }; PLACES];
 
 impl Ancestor {
+    fn identity(&self) -> (u64, u64) {
+        (self.device.load(Ordering::Relaxed), self.inode.load(Ordering::Relaxed))
+    }
+
     /// The descriptor, if its number is still its own.
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        let fd = self.fd.load(Ordering::Relaxed);
-        if fd < 0 {
-            return None;
-        }
-        // SAFETY: a number that is open or not; it is only looked at before it is known to be the one that was opened, and
-        // then nobody else has a reason to close it.
-        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-        let identity = (self.device.load(Ordering::Relaxed), self.inode.load(Ordering::Relaxed));
-        rustix::fs::fstat(fd).is_ok_and(|found| (found.st_dev, found.st_ino) == identity).then_some(fd)
+        hooks::borrow_if_ours(self.fd.load(Ordering::Relaxed), self.identity())
     }
 
     /// Closes the descriptor, if its number is still its own.
     fn close(&self) {
-        if self.descriptor().is_some() {
-            // SAFETY: it is the descriptor that was opened here, and this place is the only one that knows it.
-            unsafe { libc::close(self.fd.load(Ordering::Relaxed)) };
-        }
-        self.fd.store(-1, Ordering::Relaxed);
+        hooks::close_if_ours(self.fd.swap(-1, Ordering::Relaxed), self.identity());
     }
 }
 

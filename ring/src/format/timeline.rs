@@ -5,7 +5,7 @@
 //! different rates (a sleep, a counter that was set, another machine) holds a jump, and each moment of it counts from
 //! the nearer of its two anchors. So a wrong time ends with the next anchor, whatever the clock did before it.
 
-use crate::place::clock::{ANCHOR_TICKS, Anchor};
+use crate::format::anchor::{ANCHOR_TICKS, Anchor};
 
 /// Converts raw ticks of one ring to calendar time.
 #[derive(Debug, Clone)]
