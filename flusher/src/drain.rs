@@ -17,7 +17,7 @@ use crate::files::redo;
 use crate::files::role::Role;
 use crate::files::shared_memory::Remembered;
 use crate::files::spare::Spare;
-use crate::recover::witness::Witnesses;
+use crate::evidence::witness::Witnesses;
 use lastwords_ring::sys::fsize;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::layout::{ARMED_ANY, ARMED_URGENT};

@@ -7,7 +7,7 @@
 use crate::drain::{Drain, Pass};
 use crate::election::{Attempt, Lock};
 use crate::files::notices;
-use crate::recover::witness::Witnesses;
+use crate::evidence::witness::Witnesses;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::place::access::Access;
 use lastwords_ring::place::doorbell::Doorbell;

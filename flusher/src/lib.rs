@@ -7,6 +7,7 @@
 pub mod console;
 pub mod drain;
 pub mod election;
+pub mod evidence;
 pub mod files;
 pub mod flusher;
 pub mod lock_file;

@@ -5,7 +5,7 @@ use crate::process::loggers;
 use crate::sys::wake;
 use lastwords_flusher::files::notices;
 use lastwords_flusher::flusher::{Election, Flusher};
-use lastwords_flusher::recover::witness::Witnesses;
+use lastwords_flusher::evidence::witness::Witnesses;
 use lastwords_flusher::vigil::Vigil;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::clock;

@@ -1,6 +1,6 @@
 //! Log files taken apart into records.
 
-use lastwords_flusher::render::line::starts_like_a_record;
+use lastwords_flusher::render::escape::starts_like_a_record;
 use std::path::{Path, PathBuf};
 
 /// A record of a log file.

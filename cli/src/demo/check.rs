@@ -4,7 +4,7 @@ use super::death::Ended;
 use super::line::Line;
 use lastwords::{Error, Result};
 use lastwords_flusher::files::rotation::numbered;
-use lastwords_flusher::render::line::starts_like_a_record;
+use lastwords_flusher::render::escape::starts_like_a_record;
 use lastwords_ring::place::folder::Folder;
 use std::fmt::Write;
 use std::fs::File;

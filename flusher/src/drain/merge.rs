@@ -410,7 +410,7 @@ impl Drain {
         let (name, kept) = (follow.name.clone(), follow.is_kept());
         let ending = if kept { Change::DeathLogged { ring: name, uuid } } else { Change::Remove { ring: name, uuid } };
         let withheld = (follow.withheld > 0).then(|| notices::withheld(follow.withheld, follow.rendered_max));
-        let death = if follow.death_logged { None } else { notices::death(follow) };
+        let death = if follow.death_logged { None } else { notices::death(&follow.death()) };
         if let Some(text) = withheld {
             self.line(role, clock::realtime_ns(), pid, Level::WARNING, &text)?;
             // A pass that fails from here on does not say it again.

@@ -6,13 +6,12 @@ mod publish;
 
 pub(crate) use lane::LaneFollow;
 pub(crate) use order::Scales;
-pub(crate) use publish::{log_death, publish_position};
 
 use crate::drain::ahead::Ahead;
-use crate::files::notices;
-use crate::recover::ending::{Ending, WaitStatus};
+use crate::files::notices::{self, Death};
+use crate::evidence::ending::{Ending, WaitStatus};
 use crate::recover::recovery::rendered_max;
-use crate::recover::witness::{self, Witness, Witnesses};
+use crate::evidence::witness::{self, Witness, Witnesses};
 use crate::render::call_sites::Sites;
 use crate::render::level_names::LevelNames;
 use lastwords_ring::error::{Error, Result};
@@ -20,7 +19,6 @@ use lastwords_ring::format::layout::lane_kind;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::clock::{self};
 use lastwords_ring::format::timeline::{Scale, Stretch, Timeline};
-use lastwords_ring::format::anchor::Anchor;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::process::ProcessState;
 use lastwords_ring::read::liveness::{Evidence, Verdict, Watch, is_locked};
@@ -513,6 +511,18 @@ impl Follow {
     /// Whether a dead ring has been drained to the end.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.dead.is_some() && self.lanes.iter().all(|lane| lane.exhausted)
+    }
+
+    /// What an alarm says of its process's end.
+    pub(crate) fn death(&self) -> Death<'_> {
+        Death {
+            ending: self.ending(),
+            pid: self.reader.header().pid,
+            role: self.reader.role(),
+            recovered: self.lanes.iter().map(|lane| lane.taken.recovered).sum(),
+            in_flight: self.count_in_flight(),
+            damaged: self.damaged,
+        }
     }
 
     /// Records in flight when the process died, at most one a lane.

@@ -7,12 +7,13 @@
 
 use crate::files::notices;
 use crate::files::rotation::path_of;
+use crate::files::torn::{COMPARE, cut_off};
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::level::Level;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::access::Access;
 use lastwords_ring::place::descriptor::{Kept, Opened, is_lost};
-use lastwords_ring::place::folder::{Folder, JSON_ENDING};
+use lastwords_ring::place::folder::{Folder};
 use lastwords_ring::place::open::{self, PRIVATE};
 use rustix::fs::{FallocateFlags, FileType, Mode, OFlags, Stat};
 use std::fs::File;
@@ -20,15 +21,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// Size of the pieces in which a file is read to be looked through.
-pub(super) const COMPARE: usize = 64 << 10;
 /// A batch of so many bytes shows that more will follow: then space is reserved, because a file system that is asked for it
 /// page by page takes twice as long to write.
 const BUSY: usize = 64 << 10;
-/// What is put to the end of a line of text that has none.
-const CUT_OFF: &[u8] = b" [lastwords: cut off here]\n";
-/// The same for JSON: half an object shows by itself, and to a whole one nothing may be added.
-const CUT_OFF_JSON: &[u8] = b"\n";
 /// Space that is reserved at a time.
 const RESERVE: u64 = 2 << 20;
 
@@ -46,11 +41,6 @@ const NEAR: u64 = 64 << 10;
 
 /// What somebody else did to a log file, for a line of the log.
 pub(crate) type Event = (Level, String);
-
-/// What ends a line without an end in the log file of this name.
-pub(crate) fn cut_off(name: &str) -> &'static [u8] {
-    if name.ends_with(JSON_ENDING) { CUT_OFF_JSON } else { CUT_OFF }
-}
 
 /// A current log file.
 #[derive(Debug)]

@@ -10,3 +10,4 @@ pub mod role;
 pub mod rotation;
 pub mod shared_memory;
 pub mod spare;
+pub mod torn;

@@ -1,8 +1,7 @@
 //! What the flusher itself says in the log files.
 
-use crate::drain::tracked_ring::Follow;
-use crate::recover::ending::Ending;
-use crate::recover::recovery::RENDERED_TIMES;
+use crate::evidence::ending::Ending;
+use crate::render::line::RENDERED_TIMES;
 use crate::render::timestamp::Stamp;
 use lastwords_ring::error::Error;
 use lastwords_ring::place::folder::Folder;
@@ -240,25 +239,37 @@ pub(crate) fn sync_works(duration: Duration, why: &str) -> String {
     format!("lastwords: for {seconds:.1} s the log could not be brought to the disk ({why}); from here on it is again")
 }
 
+/// What an alarm says of a process that ended.
+#[derive(Debug)]
+pub(crate) struct Death<'a> {
+    pub(crate) ending: Ending,
+    pub(crate) pid: u32,
+    pub(crate) role: &'a str,
+    /// Records that were drained after it.
+    pub(crate) recovered: u64,
+    /// Log calls that it interrupted.
+    pub(crate) in_flight: usize,
+    /// Slots of its ring that were damaged.
+    pub(crate) damaged: u64,
+}
+
 /// How a process ended, if that is worth an alarm.
-pub(crate) fn death(ring: &Follow) -> Option<String> {
-    let recovered: u64 = ring.lanes.iter().map(|lane| lane.taken.recovered).sum();
-    let mut text = match ring.ending() {
+pub(crate) fn death(of: &Death<'_>) -> Option<String> {
+    let mut text = match of.ending {
         Ending::Exec => return None,
         ending @ Ending::Panic => format!("lastwords: the process {ending}"),
         ending if ending.is_crash() => format!("lastwords: the process {ending} its log"),
-        _ if ring.damaged > 0 => "lastwords: the process ended".to_owned(),
+        _ if of.damaged > 0 => "lastwords: the process ended".to_owned(),
         _ => return None,
     };
-    let header = ring.reader.header();
-    text += &format!(" (pid {}, role {})", header.pid, ring.reader.role());
-    text += &format!("; {} recovered after the last drain", counted(recovered, "record"));
-    match ring.count_in_flight() {
+    text += &format!(" (pid {}, role {})", of.pid, of.role);
+    text += &format!("; {} recovered after the last drain", counted(of.recovered, "record"));
+    match of.in_flight {
         0 => {}
         count => text += &format!(", {} cut off in the middle", counted(count as u64, "log call")),
     }
-    if ring.damaged > 0 {
-        text += &format!(", {} of its ring damaged", counted(ring.damaged, "slot"));
+    if of.damaged > 0 {
+        text += &format!(", {} of its ring damaged", counted(of.damaged, "slot"));
     }
     Some(text)
 }

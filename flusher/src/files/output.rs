@@ -1,10 +1,12 @@
 //! A log file's share of a batch: rendered lines on their way to it.
 
-use crate::files::log_file::{Event, LogFile, cut_off};
+use crate::files::log_file::{Event, LogFile};
+use crate::files::torn::cut_off;
 use crate::files::notices;
 use crate::files::offsets::Offset;
 use crate::render::json::{JsonLines, Origin};
 use crate::render::level_names::LevelNames;
+use crate::render::escape;
 use crate::render::line::{self, HeadCache};
 use crate::render::message::Template;
 use crate::render::timestamp::Stamp;
@@ -343,7 +345,7 @@ fn last_time(bytes: &[u8]) -> Option<[u8; TIME]> {
         let mut time = *json.unwrap_or(line).first_chunk::<TIME>()?;
         if json.is_some() {
             time[10] = b' ';
-        } else if !line::starts_like_a_record(line) {
+        } else if !escape::starts_like_a_record(line) {
             return None;
         }
         Some(time)

@@ -4,7 +4,7 @@
 //! Where the machine stopped, log files may lack bytes from before the entry. That is told in them, and then the rings
 //! know better than the entry what is missing: their own positions count, and none of them is removed.
 
-use crate::drain::tracked_ring::{log_death, publish_position};
+use lastwords_ring::read::progress::{log_death, publish_position};
 use crate::files::journal::{Change, Entry};
 use crate::files::log_file::LogFile;
 use crate::files::notices;

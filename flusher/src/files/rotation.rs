@@ -5,7 +5,7 @@
 //! it again does nothing.
 
 use crate::files::journal::Change;
-use crate::files::log_file::{COMPARE, cut_off};
+use crate::files::torn::{COMPARE, cut_off};
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::folder::Folder;

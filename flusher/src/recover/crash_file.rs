@@ -3,8 +3,9 @@
 //! A process that died without closing its log leaves `<role>-<pid>-<UTC time>.crash.log` in the log folder. The time is
 //! that of its last record, so a flusher that begins the file again, because the one before it died, finds the same name.
 
-use crate::recover::ending::WaitStatus;
+use crate::evidence::ending::WaitStatus;
 use crate::recover::recovery::{Recovered, Recovery, RingReport, Scope};
+use crate::render::escape;
 use crate::render::line;
 use crate::render::timestamp::{Stamp, civil};
 use lastwords_ring::error::{Error, Result};
@@ -134,7 +135,7 @@ impl BlackBox {
         ];
         let mut text = Vec::new();
         for (name, value) in head {
-            line::escape(&mut text, format!("{name:<13}{}", value.replace('\n', "\\n")).as_bytes());
+            escape::escape(&mut text, format!("{name:<13}{}", value.replace('\n', "\\n")).as_bytes());
             text.push(b'\n');
         }
         text.push(b'\n');
@@ -162,7 +163,7 @@ fn line(text: &mut Vec<u8>, stamp: &mut Stamp, recovered: &Recovered<'_>) {
     line::head_of(text, stamp, record, *realtime_ns, *pid, *level_name);
     text.push(b'[');
     if let Some(name) = thread_name {
-        line::escape(text, String::from_utf8_lossy(name).replace('\n', "\\n").as_bytes());
+        escape::escape(text, String::from_utf8_lossy(name).replace('\n', "\\n").as_bytes());
         text.push(b' ');
     }
     text.extend_from_slice(record.thread.to_string().as_bytes());
@@ -183,7 +184,7 @@ fn attached(entry: &Path) -> Vec<u8> {
     };
     let mut lines = b"\n".to_vec();
     // Escaped as one text, because only further lines of a text are looked at for what forges a record.
-    line::escape(&mut lines, &[format!("{:<13}{what}\n", "attached").as_bytes(), &text].concat());
+    escape::escape(&mut lines, &[format!("{:<13}{what}\n", "attached").as_bytes(), &text].concat());
     if !lines.ends_with(b"\n") {
         lines.push(b'\n');
     }

@@ -2,8 +2,6 @@
 
 pub mod cgroup;
 pub mod crash_file;
-pub mod ending;
 pub mod losses;
 pub mod recovery;
 pub mod status;
-pub mod witness;

@@ -3,8 +3,9 @@
 use crate::files::journal::{Change, Entry, Journal};
 use crate::files::redo;
 use crate::files::shared_memory::UnseenRing;
-use crate::recover::ending::{Ending, WaitStatus};
-use crate::recover::witness;
+use crate::evidence::ending::{Ending, WaitStatus};
+use crate::evidence::witness;
+use crate::render::line::RENDERED_TIMES;
 use crate::render::call_sites::Sites;
 use crate::render::level_names::LevelNames;
 use crate::render::message::Template;
@@ -25,11 +26,6 @@ use std::path::{Path, PathBuf};
 
 /// Records that a lane holds in memory at once, in slots.
 const SLOTS: u64 = 1024;
-
-/// What a ring's records may be rendered to, in multiples of the bytes of the ring, its spill files and its backlog. Ours stay far below:
-/// a record takes 128 bytes, and its line rarely more. A hostile ring may name one long message, or a call site with a
-/// long text, in each of its records.
-pub const RENDERED_TIMES: u64 = 64;
 
 /// Bytes that the records of a ring may be rendered to, the last of them not counted.
 ///
@@ -92,7 +88,7 @@ pub struct RingReport {
     pub damaged: u64,
     /// Log calls that were cut off in the middle.
     pub in_flight: u64,
-    /// Records that were left out, because what came before them was more than [`RENDERED_TIMES`] allows.
+    /// Records that were left out, because what came before them was more than [`crate::render::line::RENDERED_TIMES`] allows.
     pub withheld: u64,
     /// Bytes that are missing at the end of the file: somebody truncated it, or a copy was not completed.
     pub truncated: u64,
@@ -201,7 +197,7 @@ impl Recovery {
     }
 
     /// Hands every record to `take`, in time order, which returns how many bytes it made of it. A ring of which more is
-    /// made than [`RENDERED_TIMES`] allows is left there.
+    /// made than [`crate::render::line::RENDERED_TIMES`] allows is left there.
     ///
     /// # Errors
     /// What `take` returns, and [`Error::Io`] if a ring cannot be read.

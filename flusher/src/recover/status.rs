@@ -3,7 +3,7 @@
 use crate::files::shared_memory::UnseenRing;
 use crate::recover::losses;
 use crate::recover::recovery::ending;
-use crate::recover::witness;
+use crate::evidence::witness;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::directives::Directives;
 use lastwords_ring::format::filter::Filter;

@@ -1,7 +1,7 @@
 //! A call site as its records are shown: the format string cut at its placeholders, once.
 
 use crate::render::digits::append;
-use crate::render::line::is_plain;
+use crate::render::escape::is_plain;
 use crate::render::value::{Value, ValueReader};
 use lastwords_ring::format::placeholder::Placeholder;
 use lastwords_ring::write::arguments::{Quoted, is_bare};

@@ -2,6 +2,7 @@
 
 pub mod call_sites;
 pub mod digits;
+pub mod escape;
 pub mod fields;
 pub mod json;
 pub mod level_names;

@@ -5,7 +5,7 @@
 //! the plainest cases, for which there are faster crates.
 
 use crate::render::digits::{append, append_integer};
-use crate::render::line::is_plain;
+use crate::render::escape::is_plain;
 use lastwords_ring::format::placeholder::{
     COUNT_MAX, COUNT_NONE, COUNT_VALUE, KINDS, Placeholder, placeholder_flag, value_tag,
 };

@@ -2,6 +2,7 @@
 
 pub mod decoder;
 pub mod liveness;
+pub mod progress;
 pub mod reader;
 pub mod ring_file;
 pub mod snapshot;

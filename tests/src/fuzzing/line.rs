@@ -9,7 +9,8 @@
 use super::{number, take};
 use lastwords::Level;
 use lastwords_flusher::render::json::{JsonLines, Origin};
-use lastwords_flusher::render::line::{self, RENDERED_MAX, starts_like_a_record};
+use lastwords_flusher::render::line::{self, RENDERED_MAX};
+use lastwords_flusher::render::escape::starts_like_a_record;
 use lastwords_flusher::render::message::Template;
 use lastwords_flusher::render::timestamp::Stamp;
 use lastwords_ring::format::layout::encoding;

@@ -3,7 +3,7 @@
 use lastwords::{Error, Flusher, Log, builder};
 use lastwords_flusher::drain::Drain;
 use lastwords_flusher::recover::recovery::Recovery;
-use lastwords_flusher::render::line::escape;
+use lastwords_flusher::render::escape::escape;
 use lastwords_flusher::render::message::Template;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::format::call_site::CallSite;

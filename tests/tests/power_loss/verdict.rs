@@ -1,7 +1,7 @@
 //! What recovery may show after a power loss, and what it must.
 
 use crate::recording::{ROLE, Recording, THREADS, message};
-use lastwords_flusher::render::line::starts_like_a_record;
+use lastwords_flusher::render::escape::starts_like_a_record;
 use lastwords_tests::oracle::parse;
 use lastwords_tests::{jsonl, logs};
 use serde_json::Value;

@@ -2,15 +2,13 @@
 
 use super::{Follow, LaneFollow};
 use lastwords_ring::error::{Error, Result};
-use lastwords_ring::format::geometry::{Geometry, LANE_BLOCK};
-use lastwords_ring::format::layout::{Control, LaneBlock};
+use lastwords_ring::format::layout::Control;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::segment::{self, Segment};
 use lastwords_ring::read::reader::{LaneSnapshot, Position, Source};
-use lastwords_ring::read::ring_file::write_within;
+use lastwords_ring::read::progress::{log_death, publish_position};
 use lastwords_ring::sys::map::FutexPage;
 use std::fs::File;
-use std::io;
 use std::mem::offset_of;
 use std::path::PathBuf;
 use std::sync::atomic::{Ordering, fence};
@@ -159,20 +157,3 @@ impl Follow {
             .map_err(Error::io("write to the ring", self.reader.path()))
     }
 }
-
-/// Writes a lane's position to its ring.
-pub(crate) fn publish_position(file: &File, geometry: Geometry, lane: usize, position: Position) -> io::Result<()> {
-    let offset = geometry.block_offset(lane) + offset_of!(LaneBlock, consumer) as u64;
-    write_within(file, bytemuck::cast_slice(&position.words()), offset)
-}
-
-/// Says in a ring that the log says how its process died.
-pub(crate) fn log_death(file: &File, geometry: Geometry) -> io::Result<()> {
-    if mutant::is(Mutant::DeathForgotten) {
-        return Ok(());
-    }
-    let offset = geometry.control_offset() + offset_of!(Control, death_logged) as u64;
-    write_within(file, &1u64.to_le_bytes(), offset)
-}
-
-const _: () = assert!(LANE_BLOCK as usize == size_of::<LaneBlock>());

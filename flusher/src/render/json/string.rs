@@ -4,7 +4,7 @@
 //! the file stand there by their numbers, as the control characters do anyway. Bytes that are not UTF-8 cannot be in
 //! JSON; they are written as in the text, `\xff`.
 
-use crate::render::line::{is_plain, is_risky};
+use crate::render::escape::{is_plain, is_risky};
 use std::borrow::Cow;
 use std::io::Write;
 

@@ -1,6 +1,7 @@
 //! The JSON and the text of a record say the same, and both what was logged.
 
 use super::*;
+use crate::render::escape;
 use crate::render::line;
 use lastwords_ring::format::layout::encoding;
 use lastwords_ring::format::placeholder::{COUNT_NONE, Placeholder, value_tag};
@@ -245,7 +246,7 @@ fn compare(record: &Record<'_>, site: Option<&Template>, message: &str, fields: 
     text += &message[first..];
     let (mut shown, mut escaped) = (Vec::new(), Vec::new());
     line::record(&mut shown, record, site);
-    line::escape(&mut escaped, text.as_bytes());
+    escape::escape(&mut escaped, text.as_bytes());
     assert_eq!(String::from_utf8_lossy(&shown), String::from_utf8_lossy(&escaped) + "\n");
 }
 

@@ -1,6 +1,6 @@
 //! Who sees a process end: a descriptor of it that was opened while it was there.
 
-use crate::recover::ending::WaitStatus;
+use crate::evidence::ending::WaitStatus;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::descriptor::{Kept, Opened};
 use lastwords_ring::place::process::ProcessId;
