@@ -13,7 +13,7 @@
 //!
 //! A forked child closes what its parent kept in the table that it inherits, unless it is meant for children too, after the same question.
 
-use crate::place::own_table;
+use crate::sys::numbers;
 use crate::sys::hooks;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Stat};
@@ -174,7 +174,7 @@ impl Kept {
 
     fn listed(file: Opened) -> Kept {
         // What is in a table of its own no child inherits.
-        let shared = !own_table::is_own();
+        let shared = !numbers::is_own_table();
         let listed = shared.then(|| hooks::close_in_child(file.as_raw_fd(), (file.identity.device, file.identity.inode))).flatten();
         Kept { file: Some(file), listed }
     }

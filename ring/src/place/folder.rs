@@ -22,7 +22,6 @@ use crate::mutant::{self, Mutant};
 use crate::place::access::Access;
 use crate::place::clock;
 use crate::place::environment::variable;
-use crate::place::kept_level::LEVEL_ENDING;
 use crate::place::link;
 use crate::place::open::{self, PRIVATE};
 use crate::place::owner;
@@ -40,6 +39,9 @@ use std::time::Duration;
 pub const JSON_ENDING: &str = ".jsonl";
 /// Name ending of ring files.
 pub const RING_ENDING: &str = ".ring";
+
+/// Ending of the file's name.
+pub(crate) const LEVEL_ENDING: &str = ".level";
 
 /// A log folder, checked: a real folder that belongs to this user.
 #[derive(Debug, Clone, PartialEq, Eq)]

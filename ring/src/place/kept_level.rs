@@ -25,6 +25,7 @@ use crate::format::filter::{Filter, TEXT_MAX};
 use crate::format::level::Level;
 use crate::mutant::{self, Mutant};
 use crate::place::descriptor::Opened;
+use crate::place::folder::LEVEL_ENDING;
 use crate::place::folder::Folder;
 use crate::place::open::{self, PRIVATE};
 use crate::format::role::is_role;
@@ -34,8 +35,6 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Ending of the file's name.
-pub(crate) const LEVEL_ENDING: &str = ".level";
 /// The first line, with the version.
 const TITLE: &str = "lastwords level 1";
 /// A longer file is none of ours.

@@ -17,7 +17,6 @@
 
 use crate::mutant::{self, Mutant};
 use crate::place::descriptor::{Identity, Kept, Opened, again_if_lost, is_lost, raise};
-use crate::place::own_table;
 use crate::place::owner::{self, Acting};
 use crate::sys::hooks::leaked;
 use crate::sys::numbers;
@@ -179,7 +178,7 @@ impl Held {
 
     /// What held it last in the calling thread's table.
     fn known(&'static self) -> Option<Handle> {
-        if !own_table::is_own() {
+        if !numbers::is_own_table() {
             return leaked(&self.descriptor).map(Handle::Shared);
         }
         let here = |here: &RefCell<Vec<(&Held, Rc<Kept>)>>| {
@@ -202,7 +201,7 @@ impl Held {
         let owner = u64::from(found.st_uid) << 32 | u64::from(found.st_gid);
         self.owner.store(if foreign { owner } else { 0 }, Ordering::Relaxed);
         let kept = Kept::for_children_too(opened)?;
-        if own_table::is_own() {
+        if numbers::is_own_table() {
             return Ok(Handle::Here(hold_here(self, kept)));
         }
         let kept: &'static Kept = Box::leak(Box::new(kept));

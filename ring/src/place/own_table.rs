@@ -22,93 +22,77 @@
 //! Where the kernel is older, or a filter refuses the call, the thread shares the table as all others do. Identities are asked for
 //! in either: whoever restores a process from a checkpoint may give all of its threads one table.
 
-use std::cell::Cell;
+use crate::mutant::{self, Mutant};
+use crate::place::descriptor::{Identity, Kept, Opened};
+use crate::place::open::{self, STANDARD_ERROR};
+use crate::place::ancestors;
+use crate::sys::numbers;
+use rustix::event::epoll;
+use rustix::io::fcntl_dupfd_cloexec;
+use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 
-thread_local! {
-    static IS_OWN: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether the calling thread has a table of its own.
-pub(crate) fn is_own() -> bool {
-    IS_OWN.get()
-}
-
-pub use taking::{lead_nowhere, take};
-
-mod taking {
-    use super::IS_OWN;
-    use crate::mutant::{self, Mutant};
-    use crate::place::descriptor::{Identity, Kept, Opened};
-    use crate::place::open::{self, STANDARD_ERROR};
-    use crate::place::ancestors;
-    use crate::sys::numbers;
-    use rustix::event::epoll;
-    use rustix::io::fcntl_dupfd_cloexec;
-    use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
-
-    /// Gives the calling thread, which is one of ours and has opened nothing yet, a table of its own, where that can be had;
-    /// with these descriptors besides the folders that are held.
-    pub fn take(mut others: Vec<(RawFd, Identity)>) {
-        let folders = open::held_now();
-        others.extend(ancestors::numbers());
-        let all = folders.iter().map(|(_, number, _)| *number).chain(others.iter().map(|(number, _)| *number));
-        if mutant::is(Mutant::TableShared) || !leave_with(all.collect()) {
-            return;
-        }
-        IS_OWN.set(true);
-        // Between the look and the call somebody may have taken a number for a file of the program's.
-        others.into_iter().for_each(|(number, identity)| _ = is_it(number, identity));
-        for (held, number, identity) in folders {
-            if is_it(number, identity)
-                && let Ok(folder) = Opened::new(numbers::adopt(number))
-            {
-                open::hold_here(held, Kept::at_its_number(folder));
-            }
-        }
-        lead_nowhere();
+/// Gives the calling thread, which is one of ours and has opened nothing yet, a table of its own, where that can be had;
+/// with these descriptors besides the folders that are held.
+pub fn take(mut others: Vec<(RawFd, Identity)>) {
+    let folders = open::held_now();
+    others.extend(ancestors::numbers());
+    let all = folders.iter().map(|(_, number, _)| *number).chain(others.iter().map(|(number, _)| *number));
+    if mutant::is(Mutant::TableShared) || !leave_with(all.collect()) {
+        return;
     }
-
-    /// Makes the table, with what has these numbers; false where it cannot be had.
-    fn leave_with(mut wanted: Vec<RawFd>) -> bool {
-        wanted.sort_unstable();
-        if mutant::is(Mutant::TableCopied) {
-            return numbers::leave_table(RawFd::MAX, RawFd::MAX).is_ok();
-        }
-        let (mut first, mut is_made) = (0, false);
-        // The call that makes the table leaves out most of the program's; what it copies is closed at once.
-        for next in wanted.into_iter().chain([RawFd::MAX]) {
-            if first < next {
-                let left_out = if is_made { numbers::close_all } else { numbers::leave_table }(first, next - 1);
-                if left_out.is_err() && !is_made {
-                    return false;
-                }
-                is_made = true;
-            }
-            first = next.saturating_add(1);
-        }
-        is_made
-    }
-
-    /// Whether the number leads to this. What it leads to instead is closed.
-    fn is_it(number: RawFd, identity: Identity) -> bool {
-        let found = numbers::look(number).map(|found| Identity::of(&found));
-        let is_it = found.as_ref().is_ok_and(|found| *found == identity);
-        if found.is_ok() && !is_it {
-            let _ = numbers::close_all(number, number);
-        }
-        is_it
-    }
-
-    /// Has the numbers of the standard streams that nobody has lead to what can be neither read nor written, so that no file gets
-    /// them: an epoll that nothing is in. A folder would keep its file system from being unmounted.
-    pub fn lead_nowhere() {
-        let mut lowest = epoll::create(epoll::CreateFlags::CLOEXEC);
-        while let Ok(nowhere) = lowest
-            && nowhere.as_raw_fd() <= STANDARD_ERROR
+    numbers::own_table_begins();
+    // Between the look and the call somebody may have taken a number for a file of the program's.
+    others.into_iter().for_each(|(number, identity)| _ = is_it(number, identity));
+    for (held, number, identity) in folders {
+        if is_it(number, identity)
+            && let Ok(folder) = Opened::new(numbers::adopt(number))
         {
-            lowest = fcntl_dupfd_cloexec(&nowhere, 0);
-            // For as long as the table is there.
-            let _ = nowhere.into_raw_fd();
+            open::hold_here(held, Kept::at_its_number(folder));
         }
+    }
+    lead_nowhere();
+}
+
+/// Makes the table, with what has these numbers; false where it cannot be had.
+fn leave_with(mut wanted: Vec<RawFd>) -> bool {
+    wanted.sort_unstable();
+    if mutant::is(Mutant::TableCopied) {
+        return numbers::leave_table(RawFd::MAX, RawFd::MAX).is_ok();
+    }
+    let (mut first, mut is_made) = (0, false);
+    // The call that makes the table leaves out most of the program's; what it copies is closed at once.
+    for next in wanted.into_iter().chain([RawFd::MAX]) {
+        if first < next {
+            let left_out = if is_made { numbers::close_all } else { numbers::leave_table }(first, next - 1);
+            if left_out.is_err() && !is_made {
+                return false;
+            }
+            is_made = true;
+        }
+        first = next.saturating_add(1);
+    }
+    is_made
+}
+
+/// Whether the number leads to this. What it leads to instead is closed.
+fn is_it(number: RawFd, identity: Identity) -> bool {
+    let found = numbers::look(number).map(|found| Identity::of(&found));
+    let is_it = found.as_ref().is_ok_and(|found| *found == identity);
+    if found.is_ok() && !is_it {
+        let _ = numbers::close_all(number, number);
+    }
+    is_it
+}
+
+/// Has the numbers of the standard streams that nobody has lead to what can be neither read nor written, so that no file gets
+/// them: an epoll that nothing is in. A folder would keep its file system from being unmounted.
+pub fn lead_nowhere() {
+    let mut lowest = epoll::create(epoll::CreateFlags::CLOEXEC);
+    while let Ok(nowhere) = lowest
+        && nowhere.as_raw_fd() <= STANDARD_ERROR
+    {
+        lowest = fcntl_dupfd_cloexec(&nowhere, 0);
+        // For as long as the table is there.
+        let _ = nowhere.into_raw_fd();
     }
 }

@@ -9,7 +9,7 @@
 //! | a filter, which may end the process for that | it is opened again, where it is a pipe or a terminal |
 //! | neither | the line is left to the next thread of the program's that says something, logs (about once a second), or exits |
 
-use crate::place::own_table;
+use crate::sys::numbers;
 use crate::sys::fsize;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
@@ -20,7 +20,7 @@ use std::fmt;
 pub fn complain(text: fmt::Arguments<'_>) {
     let line = format!("lastwords: {text}\n");
     {
-        if own_table::is_own() {
+        if numbers::is_own_table() {
             return reaching::say(line);
         }
         say_left();
@@ -88,7 +88,7 @@ mod reaching {
 
     /// Says what was left to be said by a thread that shares the program's descriptors.
     pub fn say_left() {
-        if !IS_LEFT.load(Ordering::Acquire) || own_table::is_own() {
+        if !IS_LEFT.load(Ordering::Acquire) || numbers::is_own_table() {
             return;
         }
         let Ok(mut left) = LEFT.try_lock() else { return };
@@ -128,7 +128,7 @@ mod reaching {
 
     /// Does something that prints on standard error, by the number. Safe in a signal handler.
     pub fn lend<T>(work: impl FnOnce() -> T) -> T {
-        let lent = own_table::is_own()
+        let lent = numbers::is_own_table()
             && matches!(standard_error(), Reached::Here(stderr) if numbers::lead_to(STANDARD_ERROR, &stderr).is_ok());
         let done = work();
         if lent {
@@ -152,7 +152,7 @@ mod tests {
         let stderr = behind();
         let thread = std::thread::spawn(move || {
             own_table::take(Vec::new());
-            if !own_table::is_own() {
+            if !numbers::is_own_table() {
                 println!("skipped: no table of its own to be had, which takes Linux 5.9");
                 return;
             }

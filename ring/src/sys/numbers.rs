@@ -1,8 +1,23 @@
 //! Descriptors by their numbers, whoever has them.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::fd::{BorrowedFd, RawFd};
+
+thread_local! {
+    static OWN_TABLE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling thread has a table of its own, see `own_table.rs`.
+pub(crate) fn is_own_table() -> bool {
+    OWN_TABLE.get()
+}
+
+/// From here on it has.
+pub(crate) fn own_table_begins() {
+    OWN_TABLE.set(true);
+}
 
 /// What the descriptor of this number leads to.
 ///
