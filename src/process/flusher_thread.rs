@@ -19,7 +19,6 @@ use lastwords_ring::place::stderr::complain;
 use lastwords_ring::sys::hooks;
 use lastwords_ring::sys::process_page;
 use lastwords_ring::sys::thread_lock;
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;

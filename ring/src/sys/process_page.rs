@@ -137,7 +137,7 @@ impl<T: 'static + Sync> ProcessCell<T> {
     /// Whether this is the value still: who has said before that it is in use, by an atomic of its own, and hears yes is seen by
     /// whoever takes it off and looks for users then.
     #[inline]
-    pub(crate) fn holds(&self, value: &T) -> bool {
+    pub fn holds(&self, value: &T) -> bool {
         let slot = self.slot.load(Ordering::Acquire);
         // SAFETY: as in `get`.
         let slot = unsafe { slot.as_ref() };

@@ -152,7 +152,7 @@ fn is_gone(thread: u32) -> bool {
 }
 
 /// Whether this process has no thread of this id, as far as it may ask.
-pub(crate) fn has_ended(thread: u32) -> bool {
+pub fn has_ended(thread: u32) -> bool {
     let (pid, thread) = (libc::c_long::from(process_page::pid() as i32), libc::c_long::from(thread as i32));
     // SAFETY: signal 0 is sent to nobody; it is only asked whether that would be possible.
     let answer = unsafe { libc::syscall(libc::SYS_tgkill, pid, thread, 0) };
