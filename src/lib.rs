@@ -36,25 +36,30 @@
 
 mod config;
 pub mod front;
+mod init;
 mod logger;
 pub mod process;
 mod sys;
 
 #[doc(hidden)]
 pub use config::builder::role_from_env;
-pub use config::builder::{Builder, Flusher, builder, init, init_from_env};
+pub use config::builder::{Builder, builder};
+pub use config::flusher_role::Flusher;
 #[doc(hidden)]
 pub use front::call_site::Site;
 pub use front::call_site::record_bytes;
 pub use front::handle::Log;
 #[cfg(feature = "tracing")]
-pub use front::tracing::{TracingLayer, init_tracing, tracing_layer};
+pub use front::tracing::{TracingLayer, tracing_layer};
+#[cfg(feature = "tracing")]
+pub use init::init_tracing;
+pub use init::{init, init_from_env};
 pub use lastwords_ring::error::{Error, Result};
 pub use lastwords_ring::format::directives::{Directives, ParseDirectivesError};
+pub use lastwords_ring::format::full_policy::FullPolicy;
 pub use lastwords_ring::format::level::Level;
 pub use lastwords_ring::format::log_format::Format;
 pub use lastwords_ring::format::text::{escaped, escaped_json, escaped_path};
-pub use lastwords_ring::format::full_policy::FullPolicy;
 pub use lastwords_ring::write::ring::Memory;
 pub use logger::thread::name_thread;
 pub use process::loggers::{close, flush, folder, name_level, reopen, set_log, sigbus_guard_first, watch_signals};

@@ -6,8 +6,8 @@
 
 use crate::drain::{Drain, Pass};
 use crate::election::{Attempt, Lock};
-use crate::files::notices;
 use crate::evidence::witness::Witnesses;
+use crate::files::notices;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::place::access::Access;
 use lastwords_ring::place::doorbell::Doorbell;

@@ -1,13 +1,13 @@
 //! The flusher's lock file, and those that are to take its place or have lost it; see `election.rs`.
 
 use lastwords_ring::error::{Error, Result};
+use lastwords_ring::format::text::hex;
 use lastwords_ring::place::descriptor::{Identity, Kept, Opened, is_lost};
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::lock_holder::{Holder, NOBODY};
 use lastwords_ring::place::open::{self, PRIVATE};
 use lastwords_ring::place::unnamed_file::Temporary;
 use lastwords_ring::sys::map::KeptFile;
-use lastwords_ring::format::text::hex;
 use rustix::fs::{FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::fs::File;

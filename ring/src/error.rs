@@ -149,7 +149,7 @@ const PASSING: [Errno; 23] = [
     Errno::NOMEDIUM,
 ];
 
-/// Whether the same may well work later, without anybody changing the file: it is one of [`PASSING`].
+/// Whether the same may well work later, without anybody changing the file: it is one of `PASSING`.
 pub fn may_pass(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|error| PASSING.contains(&error))
 }

@@ -1,4 +1,4 @@
-//! The ring files of lastwords: their bytes ([`format`]), the places where they live ([`place`]), and both ends ([`write`],
+//! The ring files of lastwords: their bytes ([mod@format]), the places where they live ([`place`]), and both ends ([mod@write],
 //! [`read`]).
 //!
 //! A part of the crate `lastwords`, without promises of its own: what programs call is there. Modules know only those to their

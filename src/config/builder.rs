@@ -1,70 +1,35 @@
 //! What a process's logger is made with: builder, environment, defaults.
 
+use crate::config::defaults::{
+    LANES_DEFAULT, OVERFLOW_LANES, RECORD_SIZE_DEFAULT, ROTATE_KEEP_DEFAULT, ROTATE_SIZE_DEFAULT, SLOTS_DEFAULT,
+    TABLE_DEFAULT,
+};
+use crate::config::flusher_role::Flusher;
 use crate::config::settings::{self, Settings};
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::directives::Directives;
 use lastwords_ring::format::filter::Filter;
+use lastwords_ring::format::full_policy::FullPolicy;
 use lastwords_ring::format::geometry::Geometry;
 use lastwords_ring::format::layout::CRASH_FILES_DEFAULT;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::log_format::Format;
-use lastwords_ring::format::text::escaped;
+use lastwords_ring::format::role::{ROLE_RULE, is_role};
 use lastwords_ring::place::access::Access;
 use lastwords_ring::place::environment::variable;
 use lastwords_ring::place::folder::{Folder, Trust, default_path, service_path, temporary_path};
 use lastwords_ring::place::kept_level::KeptLevel;
 use lastwords_ring::place::open;
 use lastwords_ring::place::stderr::complain;
-use lastwords_ring::format::role::{ROLE_RULE, is_role};
 use lastwords_ring::write::backlog::BUDGET_DEFAULT;
-use lastwords_ring::format::full_policy::FullPolicy;
 use lastwords_ring::write::ring::{Memory, RingSpec};
 use std::env;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bytes of a slot, unless the builder says otherwise.
-pub(crate) const RECORD_SIZE_DEFAULT: u32 = 128;
-/// Slots of a lane.
-pub(crate) const SLOTS_DEFAULT: u32 = 4096;
-/// Lanes, overflow lanes included.
-pub(crate) const LANES_DEFAULT: u32 = 15;
-/// Lanes that threads share when they find no lane of their own.
-pub(crate) const OVERFLOW_LANES: u32 = 2;
-/// Bytes of the call-site table.
-pub(crate) const TABLE_DEFAULT: u32 = 256 << 10;
-/// Size at which a log file is rotated: 10 MiB.
-pub(crate) const ROTATE_SIZE_DEFAULT: u64 = 10 << 20;
-/// Rotated files kept.
-pub(crate) const ROTATE_KEEP_DEFAULT: u32 = 5;
 /// Longest time between two syncs: an hour, after which the kernel has long written everything by itself.
 const DURABLE_MAX: Duration = Duration::from_secs(3600);
-
-/// Whether this process may be the flusher: `embedded` or `never` as text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Flusher {
-    /// A thread stands by and drains when it is elected. The default; only in programs that are built with the feature `flusher`.
-    #[cfg_attr(feature = "flusher", default)]
-    Embedded,
-    /// Never; other processes or a `lastwords flush` daemon drain this ring. The default of programs that are built without the
-    /// feature `flusher`.
-    #[cfg_attr(not(feature = "flusher"), default)]
-    Never,
-}
-
-impl FromStr for Flusher {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Flusher, String> {
-        match text {
-            "embedded" => Ok(Flusher::Embedded),
-            "never" => Ok(Flusher::Never),
-            _ => Err(format!("\"{}\" found, expected embedded or never", text.escape_default())),
-        }
-    }
-}
 
 /// Settings of a process's logger, on their way to [`Builder::init`].
 ///
@@ -425,41 +390,9 @@ impl Builder {
         Err(refused(format!("unknown setting; {}", crate::config::file::suggest(name))))
     }
 
-    /// Makes the ring and starts to log: the macros of this crate and the `log` facade write to it from now on. At a
-    /// normal exit of the process the files hold everything, with no guard to keep.
-    ///
-    /// A second call with the same settings does nothing, so that each test of a program may begin with one, in whatever
-    /// thread.
-    ///
-    /// ```
-    /// # let folder = std::env::temp_dir().join(format!("lastwords-doc-twice-{}", std::process::id()));
-    /// lastwords::builder("host").dir(&folder).init()?;
-    /// lastwords::builder("host").dir(&folder).init()?;
-    /// let error = lastwords::builder("host").dir(&folder).rotate_keep(3).init().expect_err("another value");
-    /// assert_eq!(error.to_string(), "rotate_keep: 3 found, but this process was initialised with 5 already");
-    /// # Ok::<(), lastwords::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Setting`] for a value that cannot be, and at a second call with other settings than the first;
-    /// [`Error::Initialising`] while another thread takes longer than a second to make the first logger;
-    /// [`Error::Folder`] and [`Error::Io`] if the ring cannot be made.
-    pub fn init(self) -> Result<()> {
-        let mut builder = self.resolve()?;
-        let from_rust = if builder.settings.log.is_none() { rust_log() } else { None };
-        builder.settings.log = builder.settings.log.or(from_rust.clone());
-        builder.whole = Some(Arc::new(builder.whole()?));
-        let is_first = crate::process::loggers::init(builder)?;
-        let counts = |log: &String| {
-            is_first
-                && crate::process::loggers::current()
-                    .is_some_and(|logger| logger.filter().directives.to_string() == *log)
-        };
-        if let Some(log) = from_rust.filter(counts) {
-            let text = format!("lastwords: what is written is chosen by RUST_LOG: {log}");
-            crate::front::call_site::record_bytes(Level::INFO, "lastwords", text.as_bytes());
-        }
-        Ok(())
+    /// With a note of all settings, which a second `init` is compared with.
+    pub(crate) fn noting_all(self) -> Result<Builder> {
+        Ok(Builder { whole: Some(Arc::new(self.whole()?)), ..self })
     }
 
     /// All settings, with the defaults, each in one form.
@@ -680,39 +613,9 @@ fn unbuilt(found: &str, feature: &str, instead: &str) -> String {
     )
 }
 
-/// What `RUST_LOG` says, where nothing else says what is written. What it does not name stays at the default. Other libraries know
-/// more forms of it, so one that cannot be read here is told and keeps no program from starting.
-fn rust_log() -> Option<String> {
-    let text = variable("RUST_LOG")?;
-    let text = text.to_string_lossy();
-    match Directives::parse(&text, Level::INFO) {
-        Ok(directives) => Some(directives.to_string()),
-        Err(error) => {
-            complain(format_args!("RUST_LOG is not heeded: {}", escaped(&error.to_string())));
-            None
-        }
-    }
-}
-
 /// A builder for `role`, which names the log files: `<role>.log`, `<role>.jsonl`.
 pub fn builder(role: impl Into<String>) -> Builder {
     Builder::new(role)
-}
-
-/// Starts to log as `role` with the defaults.
-///
-/// # Errors
-/// As [`Builder::init`].
-pub fn init(role: &str) -> Result<()> {
-    Builder::new(role).init()
-}
-
-/// Starts to log as the role that `LASTWORDS_ROLE` names, else as `worker`. A host sets it for its children.
-///
-/// # Errors
-/// As [`Builder::init`].
-pub fn init_from_env() -> Result<()> {
-    Builder::new(role_from_env()?.unwrap_or_else(|| "worker".to_owned())).init()
 }
 
 /// The role that `LASTWORDS_ROLE` names, if it does.

@@ -1,6 +1,8 @@
 //! Settings: the builder, the environment, the configuration file.
 
 pub(crate) mod builder;
+pub(crate) mod defaults;
 #[cfg(feature = "config")]
 pub(crate) mod file;
+pub(crate) mod flusher_role;
 pub(crate) mod settings;

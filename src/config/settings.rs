@@ -1,10 +1,12 @@
 //! All settings of a logger, under one name each: of the builder's method, of the key in a configuration file, and, after
 //! `LASTWORDS_` and in capitals, of the environment variable.
 
-use crate::config::builder::{self, Flusher};
+use crate::config::defaults;
+use crate::config::flusher_role::Flusher;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::alike::{PREFIX, alike};
 use lastwords_ring::format::directives::Directives;
+use lastwords_ring::format::full_policy::FullPolicy;
 use lastwords_ring::format::layout::CRASH_FILES_DEFAULT;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::log_format::Format;
@@ -13,7 +15,6 @@ use lastwords_ring::place::environment;
 use lastwords_ring::place::stderr::complain;
 use lastwords_ring::place::zone;
 use lastwords_ring::write::backlog::BUDGET_DEFAULT;
-use lastwords_ring::format::full_policy::FullPolicy;
 use lastwords_ring::write::ring::Memory;
 use std::borrow::Cow;
 use std::env;
@@ -109,8 +110,8 @@ fn defaults() -> Settings {
         format: Some(Format::default()),
         console: Some(false),
         dev: Some(false),
-        rotate_size: Some(builder::ROTATE_SIZE_DEFAULT),
-        rotate_keep: Some(builder::ROTATE_KEEP_DEFAULT),
+        rotate_size: Some(defaults::ROTATE_SIZE_DEFAULT),
+        rotate_keep: Some(defaults::ROTATE_KEEP_DEFAULT),
         durable: Some(Duration::ZERO),
         crash_files: Some(CRASH_FILES_DEFAULT),
         pull: Some(0),
@@ -119,9 +120,9 @@ fn defaults() -> Settings {
         full_policy: Some(FullPolicy::default()),
         flusher: Some(Flusher::default()),
         memory: Some(Memory::default()),
-        record_size: Some(builder::RECORD_SIZE_DEFAULT),
-        slots_per_lane: Some(builder::SLOTS_DEFAULT),
-        lanes: Some(builder::LANES_DEFAULT),
+        record_size: Some(defaults::RECORD_SIZE_DEFAULT),
+        slots_per_lane: Some(defaults::SLOTS_DEFAULT),
+        lanes: Some(defaults::LANES_DEFAULT),
         allow_fuse: Some(false),
         sigbus_guard: Some(true),
         log_facade: Some(true),

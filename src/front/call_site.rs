@@ -1,17 +1,16 @@
 //! The place of a log call in the program, and its id in this process's ring.
 
 use crate::front::handle::Log;
+use crate::logger::bytes::{record_bytes_to, write_place};
 use crate::logger::ring_logger::{Decision, Logger};
 use crate::logger::thread::{self, Meta, Said};
 use crate::process::loggers;
+use lastwords_ring::format::call_site::CallSiteRef;
 use lastwords_ring::format::filter::Destination;
 use lastwords_ring::format::layout::encoding;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::placeholder::Placeholder;
-use lastwords_ring::format::record::extra_kind;
-use lastwords_ring::write::body::BodyWriter;
 use lastwords_ring::write::arguments::{Values, append_text, push_body};
-use lastwords_ring::format::call_site::CallSiteRef;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -205,46 +204,11 @@ impl TextWriter<'_> {
     }
 }
 
-/// Ends a record without call site: its text, then target and place.
-pub(crate) fn write_place(body: &mut Vec<u8>, target: &str, file: Option<&str>, line: Option<u32>) -> u8 {
-    let mut writer = BodyWriter::after_text(body);
-    add_place(&mut writer, target, file, line);
-    writer.finish()
-}
-
-/// Adds target and place to a record without call site.
-pub(crate) fn add_place(writer: &mut BodyWriter<'_>, target: &str, file: Option<&str>, line: Option<u32>) {
-    writer.extra(extra_kind::TARGET, target.as_bytes());
-    if let Some(file) = file {
-        writer.extra(extra_kind::FILE, file.as_bytes());
-    }
-    if let Some(line) = line {
-        writer.extra(extra_kind::LINE, &line.to_le_bytes());
-    }
-}
-
 /// Proof that a level is enabled, and where its record goes.
 #[derive(Debug, Clone, Copy)]
 pub struct Enabled {
     logger: &'static Logger,
     destination: Destination,
-}
-
-/// Bytes that come without a place.
-struct BytesFrom<'a> {
-    target: &'a str,
-    text: &'a [u8],
-}
-
-impl Said for BytesFrom<'_> {
-    fn constant(&self) -> Option<&[u8]> {
-        Some(self.text)
-    }
-
-    fn write(&self, body: &mut Vec<u8>, _: u32, _: usize) -> u8 {
-        body.extend_from_slice(self.text);
-        write_place(body, self.target, None, None)
-    }
 }
 
 /// Records bytes as they are, for messages that another program or language made. They need not be UTF-8; what is not
@@ -263,20 +227,4 @@ pub fn record_bytes(level: Level, target: &str, text: &[u8]) {
         Some(logger) => record_bytes_to(logger, level, target, text),
         None => loggers::miss(level, target),
     }
-}
-
-pub(crate) fn record_bytes_to(logger: &'static Logger, level: Level, target: &str, text: &[u8]) {
-    let Some(destination) = logger.admit_target(level, target) else { return };
-    record_bytes_at(logger, level, target, text, destination);
-}
-
-/// The same, whatever the filter says.
-pub(crate) fn record_bytes_at(
-    logger: &'static Logger,
-    level: Level,
-    target: &str,
-    text: &[u8],
-    destination: Destination,
-) {
-    thread::record(logger, Meta { level: level.number(), call_site: 0, destination }, &BytesFrom { target, text });
 }

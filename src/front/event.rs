@@ -4,13 +4,14 @@
 //! Such a front end puts the message together and says where it goes. What is the same for all records of a place is
 //! written to the ring's call-site table once, found again by a hash of its content.
 
-use crate::front::call_site::add_place;
 use crate::front::handle::Log;
+use crate::logger::bytes::add_place;
 use crate::logger::call_site_cache::Remembered;
 use crate::logger::ring_logger::Logger;
 use crate::logger::thread::{self, Meta, Said};
 #[cfg(feature = "flusher")]
 use lastwords_flusher::render::fields::compose;
+use lastwords_ring::format::call_site::CallSiteRef;
 use lastwords_ring::format::checksum::checksum;
 use lastwords_ring::format::filter::Destination;
 use lastwords_ring::format::level::Level;
@@ -19,7 +20,6 @@ use lastwords_ring::format::record::Record;
 pub use lastwords_ring::format::record::Relayed;
 use lastwords_ring::format::record::extra_kind;
 use lastwords_ring::write::body::BodyWriter;
-use lastwords_ring::format::call_site::CallSiteRef;
 
 /// A record as its front end hands it over.
 ///

@@ -1,9 +1,9 @@
 //! A logger as a value: a second role in one process, besides the one that [`crate::init`] makes.
 
-use crate::config::builder::Builder;
-use crate::front::call_site::record_bytes_to;
+use crate::logger::bytes::record_bytes_to;
 use crate::logger::ring_logger::{FLUSH_MAX, Logger, UsedLogger};
-use crate::process::loggers::{self, LoggerCell};
+use crate::process::logger_cell::LoggerCell;
+use crate::process::loggers;
 #[cfg(feature = "flusher")]
 use lastwords_flusher::files::log_file::create_if_missing;
 use lastwords_ring::error::{Error, Result};
@@ -37,6 +37,10 @@ pub struct Log {
 }
 
 impl Log {
+    pub(crate) fn of(cell: &'static LoggerCell) -> Log {
+        Log { cell }
+    }
+
     #[inline]
     pub(crate) fn logger(self) -> Option<&'static Logger> {
         self.cell.logger()
@@ -192,7 +196,7 @@ impl Log {
     /// [`crate::Error::FlushTimeout`] if no flusher got that far. The logger is closed all the same, and its lines are safe: whoever
     /// flushes the folder next writes them and removes the ring.
     pub fn close(self) -> Result<()> {
-        self.cell.close()
+        loggers::close_cell(self.cell)
     }
 
     /// Takes one `open` back without closing anything: the logger stays open, and the last close of those who have opened it
@@ -233,23 +237,5 @@ impl Log {
         let none = || Error::setting("attachment", "this forked process has no ring; standard error says why");
         let entry = self.cell.logger().ok_or_else(none)?.ring().entry();
         crash_notes::create(entry).map_err(Error::io("open the attachment of the ring", entry))
-    }
-}
-
-impl Builder {
-    /// Makes a logger as a value, which the macros take as `logger: value`; the process's own logger stays as it is. Where the
-    /// process has one of this role and folder already, it is that one.
-    ///
-    /// # Errors
-    /// As [`Builder::init`]; [`Error::Setting`] also where a setting that is given here differs from what the logger of this
-    /// role and folder was made with, because a ring keeps what it was made with. [`Log::set_log`] changes what is written.
-    pub fn open(self) -> Result<Log> {
-        let asked = self.settings.clone();
-        let cell = loggers::open(self.resolve()?)?;
-        match cell.refuse_others(&asked) {
-            Ok(()) => Ok(Log { cell }),
-            // Others go on with it; that they have closed it by now is no error of this call's.
-            Err(error) => cell.close().and(Err(error)),
-        }
     }
 }

@@ -3,18 +3,18 @@
 //! The key-values of a record (`info!(user = "ada"; "…")`) become its fields. Their names are not known before the call, so
 //! they stand in the record and not at its call site.
 
-use crate::front::call_site::add_place;
+use crate::logger::bytes::add_place;
 use crate::logger::call_site_cache::Remembered;
 use crate::logger::ring_logger::Logger;
 use crate::logger::thread::{self, Meta, Said};
 use crate::process::loggers;
 use lastwords_ring::error::{Error, Result};
+use lastwords_ring::format::call_site::CallSiteRef;
 use lastwords_ring::format::checksum::checksum;
 use lastwords_ring::format::level::Level;
-use lastwords_ring::write::body::BodyWriter;
 use lastwords_ring::write::arguments::append_text;
+use lastwords_ring::write::body::BodyWriter;
 use lastwords_ring::write::body::FieldWriter;
-use lastwords_ring::format::call_site::CallSiteRef;
 use log::kv::{self, Key, Value, VisitSource, VisitValue};
 use log::{LevelFilter, Log, Metadata, Record};
 use std::sync::OnceLock;

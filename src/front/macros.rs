@@ -38,16 +38,16 @@ macro_rules! level_macro {
         /// `logger: value` for a logger of another role. See [`log!`](crate::log!).
         #[macro_export]
         macro_rules! $name {
-                    (logger: $dollar logger:expr, $dollar($dollar message:tt)+) => {
-                        $crate::log!(logger: $dollar logger, $crate::Level::$level, $dollar($dollar message)+)
-                    };
-                    (target: $dollar target:expr, $dollar($dollar message:tt)+) => {
-                        $crate::log!(target: $dollar target, $crate::Level::$level, $dollar($dollar message)+)
-                    };
-                    ($dollar($dollar message:tt)+) => {
-                        $crate::log!($crate::Level::$level, $dollar($dollar message)+)
-                    };
-                }
+                            (logger: $dollar logger:expr, $dollar($dollar message:tt)+) => {
+                                $crate::log!(logger: $dollar logger, $crate::Level::$level, $dollar($dollar message)+)
+                            };
+                            (target: $dollar target:expr, $dollar($dollar message:tt)+) => {
+                                $crate::log!(target: $dollar target, $crate::Level::$level, $dollar($dollar message)+)
+                            };
+                            ($dollar($dollar message:tt)+) => {
+                                $crate::log!($crate::Level::$level, $dollar($dollar message)+)
+                            };
+                        }
     };
 }
 

@@ -4,15 +4,14 @@
 //! destructor that another panic runs, in a forked child, in the flusher's own thread. It takes no lock of ours and runs no
 //! code of the user's. A hook that panics ends the process: `std` sees to it that none is entered again.
 
-use crate::front::call_site::write_place;
+use crate::logger::bytes::write_place;
 use crate::logger::ring_logger::Logger;
 use crate::logger::thread::{self, Meta, Said};
-use crate::process::loggers;
+use crate::process::{ends, loggers};
 use lastwords_ring::format::filter::Destination;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::stderr::{self, complain};
-use lastwords_ring::sys::process_page;
 use std::backtrace::Backtrace;
 use std::fmt::Write;
 use std::panic::{self, PanicHookInfo};
@@ -33,7 +32,7 @@ pub(crate) fn install() {
     panic::set_hook(Box::new(move |info| {
         let hook = InHook::enter();
         if rustix::thread::gettid() == rustix::process::getpid() {
-            process_page::page().inspect(|page| page.main_panicked.store(1, Ordering::Relaxed));
+            ends::note_panic_of_main();
         }
         if let Some(logger) = loggers::current()
             && let Some(destination) = logger.admit_target(Level::CRITICAL, TARGET)
@@ -45,15 +44,6 @@ pub(crate) fn install() {
             complain(format_args!("{advice}"));
         }
     }));
-}
-
-/// Exit status of a Rust program whose main thread's panic nobody caught.
-const PANICKED: i32 = 101;
-
-/// Whether a process that exits with this status does so because its main thread panicked.
-pub(crate) fn ends_with(status: i32) -> bool {
-    let main_panicked = process_page::page().is_some_and(|page| page.main_panicked.load(Ordering::Relaxed) == 1);
-    status == PANICKED && main_panicked && !mutant::is(Mutant::PanicIsExit)
 }
 
 fn record(logger: &'static Logger, destination: Destination, info: &PanicHookInfo<'_>, backtrace: Wanted) {
@@ -189,7 +179,8 @@ impl Drop for InHook {
 #[cfg(all(test, feature = "flusher"))]
 mod tests {
     use super::*;
-    use crate::config::builder::{Flusher, builder};
+    use crate::config::builder::builder;
+    use crate::config::flusher_role::Flusher;
     use lastwords_flusher::recover::recovery::Recovery;
     use lastwords_ring::place::folder::Folder;
 
@@ -211,7 +202,7 @@ mod tests {
         let log = builder("host").dir(&path).flusher(Flusher::Never).slots_per_lane(8).lanes(3);
         log.init().expect("a ring");
         let flusher = std::thread::Builder::new().name("lastwords".to_owned()).spawn(|| {
-            thread::become_flusher();
+            crate::logger::own_thread::mark();
             (0..20).for_each(|n| {
                 crate::front::call_site::record_bytes(Level::INFO, "test", format!("line {n}").as_bytes())
             });

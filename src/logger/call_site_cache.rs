@@ -5,9 +5,9 @@
 //! has met the place before.
 
 use crate::logger::ring_logger::{Decision, Logger};
+use lastwords_ring::format::call_site::CallSiteRef;
 use lastwords_ring::format::filter::Destination;
 use lastwords_ring::format::level::Level;
-use lastwords_ring::format::call_site::CallSiteRef;
 use std::cell::Cell;
 
 /// Call sites that a thread remembers, in pairs of which the one that was met last comes first.

@@ -1,21 +1,23 @@
 //! A logger: one ring, and the threads that write to it.
 
 use crate::config::builder::Builder;
-use crate::front::call_site::record_bytes_at;
+#[cfg(feature = "flusher")]
+use crate::logger::no_thread;
+use crate::logger::own_thread;
 use crossbeam_utils::CachePadded;
 use lastwords_ring::atomics::Ordering;
 use lastwords_ring::error::{Error, Result};
+use lastwords_ring::format::anchor::ANCHOR_TICKS;
+use lastwords_ring::format::call_site::CallSiteRef;
 use lastwords_ring::format::directives::Directives;
 use lastwords_ring::format::filter::{ASK, Destination, Filter};
+use lastwords_ring::format::full_policy::FullPolicy;
 use lastwords_ring::format::layout::{ARMED_ANY, Control, LaneBlock, closed, encoding, lane_kind};
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::matched;
 use lastwords_ring::format::record::{extra_kind, split_extras};
-use lastwords_ring::write::body::BodyWriter;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::clock::{self};
-use lastwords_ring::write::anchors::AnchorWriter;
-use lastwords_ring::format::anchor::ANCHOR_TICKS;
 use lastwords_ring::place::doorbell::Doorbell;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::kept_level;
@@ -25,10 +27,10 @@ use lastwords_ring::place::stderr::complain;
 use lastwords_ring::sys::held::without_handlers;
 use lastwords_ring::sys::thread_lock::ThreadLock;
 use lastwords_ring::sys::{futex, process_page};
+use lastwords_ring::write::anchors::AnchorWriter;
 use lastwords_ring::write::backlog::Backlog;
-use lastwords_ring::format::call_site::CallSiteRef;
+use lastwords_ring::write::body::BodyWriter;
 use lastwords_ring::write::full_lane::{self, GaveUp};
-use lastwords_ring::format::full_policy::FullPolicy;
 use lastwords_ring::write::lane::{Begun, Lane, Message, Origin, count_drop};
 use lastwords_ring::write::ring::{Ring, RingSpec};
 use std::collections::HashMap;
@@ -255,30 +257,9 @@ impl Logger {
         self.ring.block(self.seats.len() + self.overflow.len() - 1)
     }
 
-    /// Starts the threads that go with it.
-    pub(crate) fn start(&'static self) {
-        #[cfg(feature = "flusher")]
-        {
-            self.start_flusher();
-            let (console, dev) = self.builder.console_shows();
-            if console {
-                crate::process::console_thread::start(self, dev);
-            }
-        }
-    }
-
-    /// Says what level the process begins with, where that is another than it asked for.
-    pub(crate) fn say_first(&'static self) {
-        let Some((level, text)) = &self.first_line else { return };
-        record_bytes_at(self, *level, "lastwords", text.as_bytes(), Destination::Write);
-    }
-
-    /// Starts the thread that flushes its folder, where this process may.
-    #[cfg(feature = "flusher")]
-    pub(crate) fn start_flusher(&self) {
-        if self.builder.flushes() {
-            crate::process::flusher_thread::start(&self.folder);
-        }
+    /// What the log is told first, with its level: what level the process begins with, where that is another than it asked for.
+    pub(crate) fn first_line(&self) -> Option<&(Level, String)> {
+        self.first_line.as_ref()
     }
 
     /// Whether this process made it, and not the one that it was forked from.
@@ -400,7 +381,10 @@ impl Logger {
     /// somebody does.
     pub(crate) fn close(&self) -> Result<()> {
         let start = Instant::now();
-        while self.calls.load(Ordering::SeqCst) > 0 && start.elapsed() < CALLS_MAX && !mutant::is(Mutant::CallsUnawaited) {
+        while self.calls.load(Ordering::SeqCst) > 0
+            && start.elapsed() < CALLS_MAX
+            && !mutant::is(Mutant::CallsUnawaited)
+        {
             std::thread::sleep(CALLS_LOOK);
         }
         // Should the process end meanwhile, that is none of this ring's.
@@ -603,9 +587,7 @@ impl Logger {
     fn look_for_thread(&self) {
         #[cfg(feature = "flusher")]
         {
-            if crate::process::flusher_thread::lacks_thread() {
-                crate::process::flusher_thread::try_again();
-            }
+            no_thread::try_again();
             lastwords_ring::place::stderr::say_left();
         }
     }
@@ -622,7 +604,7 @@ impl Logger {
             return true;
         }
         let blocks = self.policy == FullPolicy::Block;
-        if blocks && !crate::logger::thread::is_flusher() {
+        if blocks && !own_thread::is_own() {
             self.look_for_thread();
             let LaneSeat { number, lane, gave_up, .. } = &mut *seat;
             let (enough, ring) = (self.backlog.enough(*number), || self.doorbell.ring());
@@ -742,7 +724,7 @@ impl Logger {
 
     /// Waits until everything that was logged before is in the log file.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<()> {
-        if crate::logger::thread::is_flusher() {
+        if own_thread::is_own() {
             return Ok(());
         }
         self.look_for_thread();

@@ -14,7 +14,7 @@ use lastwords_ring::place::clock;
 use lastwords_ring::sys::process_page;
 use lastwords_ring::write::arguments::{Values, tag_words, write_body};
 use lastwords_ring::write::lane::{Message, Origin};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 
 /// Buffers that grew beyond this are given back after the call, in bytes.
@@ -46,7 +46,6 @@ thread_local! {
         RefCell::new(ManuallyDrop::new(Local::NEW))
     };
     static GUARD: Guard = const { Guard };
-    static IS_FLUSHER: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Gives the lane back when the thread ends.
@@ -69,16 +68,6 @@ impl Drop for Guard {
             }
         });
     }
-}
-
-/// Says that this thread is the flusher's own: it never waits for the flusher.
-#[cfg(feature = "flusher")]
-pub(crate) fn become_flusher() {
-    IS_FLUSHER.set(true);
-}
-
-pub(crate) fn is_flusher() -> bool {
-    IS_FLUSHER.get()
 }
 
 /// What a record says besides its text.

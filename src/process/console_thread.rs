@@ -2,8 +2,8 @@
 //!
 //! The thread reads the process's own ring as any reader does, so the caller of a log function never meets the console.
 
+use crate::logger::own_thread;
 use crate::logger::ring_logger::Logger;
-use crate::logger::thread;
 use lastwords_flusher::console::stderr::{PIECE, Stderr};
 use lastwords_flusher::render::call_sites::Sites;
 use lastwords_flusher::render::level_names::LevelNames;
@@ -33,7 +33,7 @@ pub(crate) fn start(logger: &'static Logger, dev: bool) {
     page.consoles.fetch_add(1, Ordering::AcqRel);
     let body = move || {
         hooks::settle_thread();
-        thread::become_flusher();
+        own_thread::mark();
         match RingFile::open(logger.ring().path(), true).and_then(|file| RingReader::new(file, logger.ring().path())) {
             Ok(reader) => {
                 Console::new(reader, logger.folder().zone(), dev).run(&page.consoles_end, || logger.is_closed());
@@ -53,7 +53,7 @@ pub(crate) fn finish() {
     let Some(page) = process_page::page() else { return };
     page.consoles_end.store(1, Ordering::Release);
     // It cannot fail: the page is there to the end.
-    let _ = futex::wake_all(page.consoles_end.as_ptr());
+    let _ = futex::wake_all(page.consoles_end.as_ptr().addr());
     let start = Instant::now();
     while page.consoles.load(Ordering::Acquire) > 0 && start.elapsed() < FINISH_MAX {
         std::thread::sleep(Duration::from_millis(1));

@@ -1,11 +1,13 @@
 //! The flusher that every process carries: a thread that stands by, and drains for all when it is elected.
 
-use crate::logger::thread;
-use crate::process::loggers;
+use crate::logger::ring_logger::Logger;
+use crate::logger::{no_thread, own_thread};
+use crate::process::filter_changes;
+use crate::process::logger_cell::{LoggerCell, cells, ring_doorbells, sync_rings as sync_rings_of};
 use crate::sys::wake;
+use lastwords_flusher::evidence::witness::Witnesses;
 use lastwords_flusher::files::notices;
 use lastwords_flusher::flusher::{Election, Flusher};
-use lastwords_flusher::evidence::witness::Witnesses;
 use lastwords_flusher::vigil::Vigil;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::clock;
@@ -86,8 +88,20 @@ mod state {
     pub(super) const DUE: u32 = 2;
 }
 
+/// Starts the threads of this process's loggers.
+fn start_all() {
+    cells().filter_map(LoggerCell::made_here).for_each(start_for);
+}
+
+/// Starts the thread that flushes the folder of a logger, where this process may.
+pub(crate) fn start_for(logger: &Logger) {
+    if logger.builder().flushes() {
+        start(logger.folder());
+    }
+}
+
 /// Starts the thread, one for each folder.
-pub(crate) fn start(folder: &Folder) {
+fn start(folder: &Folder) {
     let pid = process_page::pid();
     let mut standing_by = STANDING_BY.try_lock().ok();
     if STATE.load(Ordering::Acquire) == state::PAUSED {
@@ -107,7 +121,7 @@ pub(crate) fn start(folder: &Folder) {
         mine.thread.store(rustix::thread::gettid().as_raw_nonzero().get() as u32, Ordering::Release);
         hooks::settle_thread();
         own_table::take(wake::numbers());
-        thread::become_flusher();
+        own_thread::mark();
         if let Some((uid, gid)) = own.owner() {
             owner::act_for_good(uid, gid);
         }
@@ -120,7 +134,7 @@ pub(crate) fn start(folder: &Folder) {
             }
         }
         Err(error) => {
-            LACKING.store(pid, Ordering::Release);
+            no_thread::note(pid, start_all);
             if SAID_IN.swap(pid, Ordering::AcqRel) != pid {
                 complain(format_args!(
                     "no thread for the flusher ({error}); what is logged stays in the ring, and this is tried again while \
@@ -131,25 +145,8 @@ pub(crate) fn start(folder: &Folder) {
     }
 }
 
-/// The process that has no thread to flush because none could be had; 0 for none.
-static LACKING: AtomicU32 = AtomicU32::new(0);
 /// The process that has said so.
 static SAID_IN: AtomicU32 = AtomicU32::new(0);
-
-/// Whether [`try_again`] has something to do.
-#[inline]
-pub(crate) fn lacks_thread() -> bool {
-    LACKING.load(Ordering::Relaxed) != 0
-}
-
-/// Tries again to have a thread where there was none to be had. Asked where a log call does more than usual anyway, about
-/// once a second of activity.
-#[cold]
-pub(crate) fn try_again() {
-    if LACKING.swap(0, Ordering::AcqRel) == std::process::id() && !mutant::is(Mutant::ThreadNotTriedAgain) {
-        loggers::start_flushers();
-    }
-}
 
 /// Ends this process's threads that flush, for a runtime that is about to fork and objects to threads that it does not
 /// know. Each finishes its batch and gives the lock to another process. None is started before [`resume`] or
@@ -160,7 +157,7 @@ pub fn pause() {
     }
     STATE.store(state::PAUSED, Ordering::Release);
     let Ok(mut list) = STANDING_BY.try_lock() else { return };
-    loggers::ring_doorbells();
+    ring_doorbells();
     wake::wake();
     let (me, start) = (process_page::pid(), Instant::now());
     for other in list.drain(..) {
@@ -224,7 +221,7 @@ fn lock_within(longest: Duration) -> Option<MutexGuard<'static, Vec<StandBy>>> {
 /// none yet, starts one with its first record.
 pub fn resume() {
     if STATE.swap(state::RUN, Ordering::AcqRel) != state::RUN {
-        loggers::start_flushers();
+        start_all();
     }
 }
 
@@ -307,7 +304,7 @@ fn stand_by(folder: &Folder, since: u64, is_ending: &impl Fn() -> bool) {
 /// Whether this process ends, or its threads are to. Asked in every pass and between long sleeps, it also follows changes
 /// of the filter.
 fn is_ending() -> bool {
-    loggers::follow_filter();
+    filter_changes::follow();
     ENDING.load(Ordering::Acquire) || STATE.load(Ordering::Acquire) == state::PAUSED
 }
 
@@ -328,7 +325,7 @@ fn wait_for_holders_end(holder: Option<Holder>, witnesses: &mut Witnesses, longe
 fn sync_rings(folder: &Folder, vigil: &Vigil, is_ending: &impl Fn() -> bool) {
     let (start, until) = (Instant::now(), vigil.sleep(LOOK_AGAIN));
     loop {
-        let every = loggers::sync_rings(folder);
+        let every = sync_rings_of(folder);
         wake::sleep(every.unwrap_or(until).min(until));
         if start.elapsed() >= until || is_ending() {
             return;

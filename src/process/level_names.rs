@@ -3,9 +3,9 @@
 //! A list that only grows, of boxes that are never freed: whoever reads it takes no lock, which a thread of the process
 //! that a child was forked from might have held. So a forked child finds every name, and writes it to its own ring.
 
+use lastwords_ring::format::call_site::cut_name;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::sys::hooks::leaked;
-use lastwords_ring::format::call_site::cut_name;
 use lastwords_ring::write::ring::Ring;
 use std::iter;
 use std::ptr;

@@ -2,13 +2,13 @@
 //! numbers in the header and other anchors.
 
 use lastwords::FullPolicy;
+use lastwords_ring::format::anchor::Anchor;
+use lastwords_ring::format::call_site::CallSiteRef;
 use lastwords_ring::format::checksum::checksum;
 use lastwords_ring::format::geometry::Geometry;
 use lastwords_ring::format::layout::{Control, LaneBlock, RingHeader, encoding, lane_kind};
 use lastwords_ring::format::placeholder::Placeholder;
-use lastwords_ring::format::anchor::Anchor;
 use lastwords_ring::place::folder::Folder;
-use lastwords_ring::format::call_site::CallSiteRef;
 use lastwords_ring::write::lane::{Message, Origin};
 use lastwords_ring::write::ring::{Ring, RingSpec};
 use std::fs::File;

@@ -4,8 +4,8 @@
 //! takes the pid or the ticks of an earlier boot for its own takes a dead process for a living one, and never drains it.
 //! The machine's clock is not touched here: rings are given the anchors and the boot ids that a jump would have left.
 
-use lastwords_ring::place::clock::{self};
 use lastwords_ring::format::anchor::Anchor;
+use lastwords_ring::place::clock::{self};
 use lastwords_tests::actor::run;
 use lastwords_tests::drains;
 use lastwords_tests::forge::{self, Forged};

@@ -1,9 +1,9 @@
 //! A logger that is closed gives back what it has: descriptors, its ring, the thread of its folder. What was logged before is in
 //! the file, what is logged later is nowhere, and threads that are in the middle of a call are none the worse for it.
 
-use lastwords::event::Event;
-use lastwords::filter::Destination;
+use lastwords::front::event::Event;
 use lastwords::{Builder, Error, Flusher, Format, Level, Log, Memory};
+use lastwords_ring::format::filter::Destination;
 use lastwords_tests::actor::{run, tool};
 use lastwords_tests::descriptors::of_process_within;
 use lastwords_tests::logs::{crash_files, missing, read};

@@ -8,6 +8,7 @@
 //! agree again after the damage, as somebody who means harm would.
 
 use lastwords::FullPolicy;
+use lastwords_ring::format::call_site::{CallSiteRef, split_entry_word};
 use lastwords_ring::format::checksum::{checksum, lane_key, slot_checksum};
 use lastwords_ring::format::geometry::Geometry;
 use lastwords_ring::format::layout::{
@@ -16,7 +17,6 @@ use lastwords_ring::format::layout::{
 use lastwords_ring::format::record::Record;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::read::reader::{Extent, LaneBatch, Position, RingReader, Source};
-use lastwords_ring::format::call_site::{CallSiteRef, split_entry_word};
 use lastwords_ring::write::lane::{Message, Origin};
 use lastwords_ring::write::ring::{Ring, RingSpec};
 use lastwords_tests::scratch::Scratch;

@@ -38,7 +38,7 @@ const MEMBERS: [Member; 4] = [
         &[
             ("sys", &[]),
             ("config", &[]),
-            ("logger", &["sys"]),
+            ("logger", &["config", "sys"]),
             ("process", &["config", "logger", "sys"]),
             ("front", &["config", "logger", "process", "sys"]),
         ],
@@ -85,7 +85,8 @@ fn uses_of(member: &str) -> Uses {
 /// Everything that begins with `crate::`, outside of tests and comments, with groups in braces spelt out.
 fn paths_in(text: &str) -> Vec<String> {
     let code = text.split("\nmod tests").next().unwrap_or_default();
-    let code: String = code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
+    let code: String =
+        code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
     code.split("crate::").skip(1).flat_map(|rest| spelt_out("", rest).0).collect()
 }
 

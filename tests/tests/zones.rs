@@ -1,8 +1,8 @@
 //! The times of a folder are in one zone, whoever flushes it, and each change of their offset is a line.
 
+use lastwords_ring::format::anchor::Anchor;
 use lastwords_ring::format::layout::RingHeader;
 use lastwords_ring::place::clock::{self};
-use lastwords_ring::format::anchor::Anchor;
 use lastwords_tests::actor::{Actor, run, tool};
 use lastwords_tests::forge::{self, Forged};
 use lastwords_tests::jsonl;

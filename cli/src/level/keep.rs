@@ -4,11 +4,11 @@ use super::teller;
 use crate::cli;
 use crate::say;
 use lastwords::{Directives, Error, Level, Result, escaped, escaped_path};
+use lastwords_ring::format::role::{ROLE_RULE, is_role};
 use lastwords_ring::place::clock::realtime_ns;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::kept_level::{KeptLevel, KeptLevelLock};
 use lastwords_ring::read::reader::RingReader;
-use lastwords_ring::format::role::{ROLE_RULE, is_role};
 use serde_json::{Value, json};
 
 /// What is kept for a role, or why that cannot be read.

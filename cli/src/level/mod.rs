@@ -9,9 +9,9 @@ use crate::say;
 use crate::table::table;
 use lastwords::{Directives, Error, Level, Result, escaped, escaped_json, escaped_path};
 use lastwords_flusher::recover::status::RingStatus;
-use lastwords_ring::place::doorbell::Doorbell;
 use lastwords_ring::format::filter::Filter;
 use lastwords_ring::place::clock::boottime_ns;
+use lastwords_ring::place::doorbell::Doorbell;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::kept_level::KeptLevelLock;
 use lastwords_ring::read::reader::RingReader;
@@ -88,7 +88,7 @@ impl<'a> Asked<'a> {
             keep::tell(folder, ring.map(|found| &found.reader), role, text);
         }
         // Whoever flushes has front ends of its own that follow.
-        Doorbell::ring_once(&folder);
+        Doorbell::ring_once(folder);
         Ok((running, !told.is_empty()))
     }
 

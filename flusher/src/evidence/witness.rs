@@ -2,9 +2,9 @@
 
 use crate::evidence::ending::WaitStatus;
 use lastwords_ring::mutant::{self, Mutant};
+use lastwords_ring::place::ancestors;
 use lastwords_ring::place::descriptor::{Kept, Opened};
 use lastwords_ring::place::process::ProcessId;
-use lastwords_ring::place::ancestors;
 use lastwords_ring::sys::{hooks, pidfd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};

@@ -22,12 +22,12 @@
 //! ```
 
 use lastwords_ring::error::{Error, Result};
+use lastwords_ring::format::role::is_role;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::descriptor::{Kept, is_lost};
 use lastwords_ring::place::folder::{Folder, is_log_name, is_ring_name};
 use lastwords_ring::place::open::{self, PRIVATE};
 use lastwords_ring::place::process::{boot_id, is_another_boot};
-use lastwords_ring::format::role::is_role;
 use rustix::fs::{FallocateFlags, FileType, OFlags};
 use std::fs::File;
 use std::io;

@@ -13,7 +13,7 @@ use lastwords_ring::format::level::Level;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::access::Access;
 use lastwords_ring::place::descriptor::{Kept, Opened, is_lost};
-use lastwords_ring::place::folder::{Folder};
+use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::open::{self, PRIVATE};
 use rustix::fs::{FallocateFlags, FileType, Mode, OFlags, Stat};
 use std::fs::File;

@@ -1,12 +1,12 @@
 //! A log file's share of a batch: rendered lines on their way to it.
 
 use crate::files::log_file::{Event, LogFile};
-use crate::files::torn::cut_off;
 use crate::files::notices;
 use crate::files::offsets::Offset;
+use crate::files::torn::cut_off;
+use crate::render::escape;
 use crate::render::json::{JsonLines, Origin};
 use crate::render::level_names::LevelNames;
-use crate::render::escape;
 use crate::render::line::{self, HeadCache};
 use crate::render::message::Template;
 use crate::render::timestamp::Stamp;

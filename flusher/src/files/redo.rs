@@ -4,7 +4,6 @@
 //! Where the machine stopped, log files may lack bytes from before the entry. That is told in them, and then the rings
 //! know better than the entry what is missing: their own positions count, and none of them is removed.
 
-use lastwords_ring::read::progress::{log_death, publish_position};
 use crate::files::journal::{Change, Entry};
 use crate::files::log_file::LogFile;
 use crate::files::notices;
@@ -18,6 +17,7 @@ use lastwords_ring::place::crash_notes;
 use lastwords_ring::place::folder::{Folder, SHM_ENDING};
 use lastwords_ring::place::open;
 use lastwords_ring::place::{segment, spill};
+use lastwords_ring::read::progress::{log_death, publish_position};
 use lastwords_ring::read::reader::{LaneSnapshot, Position, RingReader};
 use std::io;
 

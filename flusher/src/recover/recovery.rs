@@ -1,24 +1,26 @@
 //! Reading what no log file has yet, without changing anything.
 
+use crate::evidence::ending::{Ending, WaitStatus};
+use crate::evidence::witness;
 use crate::files::journal::{Change, Entry, Journal};
 use crate::files::redo;
 use crate::files::shared_memory::UnseenRing;
-use crate::evidence::ending::{Ending, WaitStatus};
-use crate::evidence::witness;
-use crate::render::line::RENDERED_TIMES;
 use crate::render::call_sites::Sites;
 use crate::render::level_names::LevelNames;
+use crate::render::line::RENDERED_TIMES;
 use crate::render::message::Template;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::layout::lane_kind;
 use lastwords_ring::format::record::Record;
-use lastwords_ring::place::clock::{self};
 use lastwords_ring::format::timeline::Timeline;
+use lastwords_ring::place::clock::{self};
 use lastwords_ring::place::folder::{Folder, role_of};
 use lastwords_ring::place::open;
 use lastwords_ring::place::{segment, spill};
 use lastwords_ring::read::liveness::{Evidence, Verdict};
-use lastwords_ring::read::reader::{Closed, ControlSnapshot, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source};
+use lastwords_ring::read::reader::{
+    Closed, ControlSnapshot, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source,
+};
 use lastwords_ring::read::ring_file::RingFile;
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};

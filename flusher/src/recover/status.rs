@@ -1,9 +1,9 @@
 //! What can be known of a ring from outside at one moment, without changing anything.
 
+use crate::evidence::witness;
 use crate::files::shared_memory::UnseenRing;
 use crate::recover::losses;
 use crate::recover::recovery::ending;
-use crate::evidence::witness;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::directives::Directives;
 use lastwords_ring::format::filter::Filter;

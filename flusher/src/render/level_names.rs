@@ -74,9 +74,9 @@ impl LevelNames {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lastwords_ring::format::call_site::LevelName;
     use lastwords_ring::format::geometry::Geometry;
     use lastwords_ring::place::folder::Folder;
-    use lastwords_ring::format::call_site::LevelName;
     use lastwords_ring::write::ring::{Ring, RingSpec};
     use std::sync::Barrier;
 

@@ -3,9 +3,9 @@
 use crate::render::digits::append;
 use crate::render::escape::is_plain;
 use crate::render::value::{Value, ValueReader};
+use lastwords_ring::format::call_site::CallSite;
 use lastwords_ring::format::placeholder::Placeholder;
 use lastwords_ring::write::arguments::{Quoted, is_bare};
-use lastwords_ring::format::call_site::CallSite;
 
 /// A call site whose records can be shown.
 #[derive(Debug)]

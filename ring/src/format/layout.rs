@@ -123,7 +123,7 @@ pub struct RingHeader {
     pub role: [u8; ROLE_MAX],
     /// Application name.
     pub app: [u8; APP_MAX],
-    /// Milliseconds between two syncs that the process asks the flusher for, see [`crate::Builder::durable`]; 0 for none,
+    /// Milliseconds between two syncs that the process asks the flusher for, see `Builder::durable`; 0 for none,
     /// which is what rings say that were made before there was this field.
     pub sync_ms: u32,
     /// Crash files that are kept of the role, plus one; 0, which is what older rings say, for the usual number.

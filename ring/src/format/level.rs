@@ -7,7 +7,7 @@ use std::str::FromStr;
 pub const LEVEL_NAME_MAX: usize = 64;
 
 /// Severity of a record: a number on Python's scale, so that custom levels fit between the named ones. A process can name
-/// them, see [`crate::name_level`]; what is parsed and displayed here has the standard names alone.
+/// them, see `name_level`; what is parsed and displayed here has the standard names alone.
 ///
 /// ```
 /// use lastwords::Level;

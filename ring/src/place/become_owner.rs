@@ -1,10 +1,10 @@
 //! A tool of root's becomes the owner of the folders that it works in.
 
-use crate::place::owner::is_mapped;
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
 use crate::place::folder;
 use crate::place::open;
+use crate::place::owner::is_mapped;
 use crate::sys::user::{self, Groups};
 use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;

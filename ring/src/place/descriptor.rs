@@ -13,8 +13,8 @@
 //!
 //! A forked child closes what its parent kept in the table that it inherits, unless it is meant for children too, after the same question.
 
-use crate::sys::numbers;
 use crate::sys::hooks;
+use crate::sys::numbers;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Stat};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
@@ -175,7 +175,9 @@ impl Kept {
     fn listed(file: Opened) -> Kept {
         // What is in a table of its own no child inherits.
         let shared = !numbers::is_own_table();
-        let listed = shared.then(|| hooks::close_in_child(file.as_raw_fd(), (file.identity.device, file.identity.inode))).flatten();
+        let listed = shared
+            .then(|| hooks::close_in_child(file.as_raw_fd(), (file.identity.device, file.identity.inode)))
+            .flatten();
         Kept { file: Some(file), listed }
     }
 

@@ -18,6 +18,7 @@
 //! ```
 
 use crate::error::{Error, Result};
+use crate::format::role::is_role;
 use crate::mutant::{self, Mutant};
 use crate::place::access::Access;
 use crate::place::clock;
@@ -27,7 +28,6 @@ use crate::place::open::{self, PRIVATE};
 use crate::place::owner;
 use crate::place::stderr::complain;
 use crate::place::unnamed_file::Nameless;
-use crate::format::role::is_role;
 use rustix::fs::{FileType, Mode, OFlags, RenameFlags, Stat};
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -200,7 +200,7 @@ impl Folder {
     }
 
     /// Takes an existing folder of this user's, or of a group's whose rings are this user's. A tool of root's becomes the
-    /// folder's owner before, see [`crate::owner`].
+    /// folder's owner before, see `owner`.
     ///
     /// # Errors
     /// As [`Folder::create`].
@@ -682,5 +682,4 @@ mod tests {
             assert!(!is_ring_name(name), "{name}");
         }
     }
-
 }

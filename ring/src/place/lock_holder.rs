@@ -3,11 +3,11 @@
 //! mapped, so that it is told apart from a process that has got its pid.
 
 use crate::format::layout::FORMAT_VERSION;
+use crate::format::text::hex;
 use crate::place::descriptor::Kept;
 use crate::place::folder::Folder;
 use crate::place::open::{self, PRIVATE};
 use crate::place::process::{ProcessId, ProcessState};
-use crate::format::text::hex;
 use rustix::fs::{FlockOperation, OFlags};
 use std::fmt;
 use std::fs::File;

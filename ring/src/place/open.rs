@@ -9,7 +9,7 @@
 //!
 //! A log folder and its rings folder are held by a descriptor each ([`hold`]). A path whose parent is a folder that is held
 //! is resolved by `openat` and its relatives from that descriptor, so that neither `chroot` nor somebody who exchanges a
-//! folder above for a link leads anywhere else. [`refresh`] compares the two now and then: the path counts where it leads
+//! folder above for a link leads anywhere else. `refresh` compares the two now and then: the path counts where it leads
 //! to a folder (it was made again), the descriptor where it leads nowhere. Forked children go on with what is held. A process
 //! of root does all of this in the name of the folder's owner, see `owner.rs`.
 //!
@@ -521,7 +521,7 @@ pub fn file(path: &Path, flags: OFlags, mode: Mode) -> io::Result<Opened> {
 /// Opens a regular file for reading.
 ///
 /// # Errors
-/// As [`file`].
+/// As [`file()`].
 pub fn to_read(path: &Path) -> io::Result<Opened> {
     file(path, OFlags::RDONLY, Mode::empty())
 }

@@ -23,9 +23,9 @@
 //! in either: whoever restores a process from a checkpoint may give all of its threads one table.
 
 use crate::mutant::{self, Mutant};
+use crate::place::ancestors;
 use crate::place::descriptor::{Identity, Kept, Opened};
 use crate::place::open::{self, STANDARD_ERROR};
-use crate::place::ancestors;
 use crate::sys::numbers;
 use rustix::event::epoll;
 use rustix::io::fcntl_dupfd_cloexec;

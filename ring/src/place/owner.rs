@@ -4,7 +4,7 @@
 //! |---|---|
 //! | a process of an ordinary user | is refused |
 //! | a process of root | makes the files there as the folder's owner: each thread for the moment (`Acting`), the flusher's thread as long as it lives (`act_for_good`) |
-//! | a tool of root | becomes that user for good, before it touches anything ([`become_owner_of`]) |
+//! | a tool of root | becomes that user for good, before it touches anything (`become_owner_of`) |
 //!
 //! Otherwise files of root's would stand where the owner can neither write nor remove them, and somebody who exchanges the
 //! folder for a link would have root write where only root may. What a thread acts as is its own: the program's other

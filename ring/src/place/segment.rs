@@ -6,10 +6,10 @@
 //! itself by its checksum, whose key is the ring's UUID and the lane's number. What `backlog.rs` writes is read here.
 
 use crate::format::geometry::Geometry;
+use crate::format::slot::{SlotState, classify};
 use crate::place::descriptor::{Opened, again_if_lost};
 use crate::place::folder::stem;
 use crate::place::open;
-use crate::format::slot::{SlotState, classify};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::ffi::OsString;

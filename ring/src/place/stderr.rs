@@ -9,8 +9,8 @@
 //! | a filter, which may end the process for that | it is opened again, where it is a pipe or a terminal |
 //! | neither | the line is left to the next thread of the program's that says something, logs (about once a second), or exits |
 
-use crate::sys::numbers;
 use crate::sys::fsize;
+use crate::sys::numbers;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use std::fmt;
@@ -144,6 +144,7 @@ mod tests {
     use super::*;
     use crate::place::descriptor::Identity;
     use crate::place::open::STANDARD_ERROR;
+    use crate::place::own_table;
     use crate::sys::numbers;
 
     #[test]

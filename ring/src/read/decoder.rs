@@ -111,7 +111,7 @@ impl LaneBatch {
 pub enum Extent {
     /// The producer may be at work; `reserved` of READ:1.
     Live(u64),
-    /// The producer is gone; [`RingReader::last_sequence`].
+    /// The producer is gone; `RingReader::last_sequence`.
     Final(u64),
 }
 

@@ -29,8 +29,11 @@
 //! lane. There `reserved` itself is not believed; the highest sequence among the whole slots takes its place.
 
 use crate::error::{Error, Result};
+use crate::format::anchor::Anchor;
+use crate::format::call_site::{COMMAND_ID, CallSite, ENTRY_MAX, LevelName, split_entry_word};
 use crate::format::checksum::{checksum, lane_key};
 use crate::format::filter::Filter;
+use crate::format::full_policy::FullPolicy;
 use crate::format::geometry::{Geometry, LANE_BLOCK};
 use crate::format::layout::{
     ANCHORS, AnchorCell, Control, FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, closed, encoding, entry_kind,
@@ -38,9 +41,9 @@ use crate::format::layout::{
 use crate::format::level::Level;
 use crate::format::record::Record;
 use crate::format::role::{ROLE_RULE, is_role};
-use crate::mutant::{self, Mutant};
+use crate::format::slot::{SlotState, classify, read_word};
 use crate::format::timeline::Timeline;
-use crate::format::anchor::Anchor;
+use crate::mutant::{self, Mutant};
 use crate::place::descriptor::Opened;
 use crate::place::folder::Folder;
 use crate::place::open;
@@ -48,9 +51,6 @@ use crate::place::process::{ProcessId, boot_id};
 use crate::place::segment::{LaneSegments, is_done};
 use crate::place::spill::{SpillLost, SpillReference};
 use crate::read::decoder::Decoder;
-use crate::format::slot::{SlotState, classify, read_word};
-use crate::format::call_site::{COMMAND_ID, CallSite, ENTRY_MAX, LevelName, split_entry_word};
-use crate::format::full_policy::FullPolicy;
 use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeSet;
 use std::io;

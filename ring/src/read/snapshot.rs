@@ -1,5 +1,6 @@
 //! What a reader sees of a ring's control page and lane blocks at one moment.
 
+use crate::format::anchor::Anchor;
 use crate::format::checksum::checksum;
 use crate::format::filter::{self, Filter};
 use crate::format::layout::{Consumer, Control, FILTER_WORDS, LaneBlock, OWNERS};
@@ -7,7 +8,6 @@ use crate::format::matched;
 use crate::format::record::Record;
 use crate::format::slot::read_word;
 use crate::mutant::{self, Mutant};
-use crate::format::anchor::Anchor;
 use std::mem::offset_of;
 
 /// How a process left its ring, as the ring says.

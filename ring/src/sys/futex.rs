@@ -25,9 +25,9 @@ pub(crate) fn wake_one(word: &AtomicU32) {
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1) };
 }
 
-/// Wakes all who wait on `word`, which may lie in a file that was cut meanwhile.
-pub fn wake_all(word: *const u32) -> std::io::Result<()> {
-    // SAFETY: FUTEX_WAKE does not access the word; an address that is not mapped is answered with EFAULT.
-    let woken = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE, i32::MAX) };
+/// Wakes all who wait on the word at `address`, which may lie in a file that was truncated meanwhile.
+pub fn wake_all(address: usize) -> std::io::Result<()> {
+    // SAFETY: FUTEX_WAKE does not access the word, and an address that is not mapped is answered with EFAULT.
+    let woken = unsafe { libc::syscall(libc::SYS_futex, address, libc::FUTEX_WAKE, i32::MAX) };
     if woken < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -117,7 +117,7 @@ fn is_still(fd: RawFd, device: u64, inode: u64) -> bool {
     (found.st_dev, found.st_ino) == (device, inode)
 }
 
-/// Has `before` called before each fork, and forked children close inherited descriptors, see [`close_in_child`].
+/// Has `before` called before each fork, and forked children close inherited descriptors, see `close_in_child`.
 pub fn at_fork(before: extern "C" fn()) {
     // SAFETY: pthread_atfork only stores the pointers; the hook of the child calls close(2), which is allowed after fork.
     unsafe { libc::pthread_atfork(Some(before), None, Some(close_inherited)) };

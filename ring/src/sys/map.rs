@@ -172,7 +172,7 @@ impl FutexPage {
     /// As futex(2), where the file was truncated for instance.
     pub fn wake_all(&self, offset: usize) -> io::Result<()> {
         assert!(offset + 4 <= self.map.len());
-        futex::wake_all(self.map.as_ptr().wrapping_add(offset).cast())
+        futex::wake_all(self.map.as_ptr().wrapping_add(offset).addr())
     }
 }
 

@@ -1,14 +1,14 @@
 //! An event on its way into a record.
 
-use crate::front::call_site::add_place;
 use crate::front::tracing::span::SpanBytes;
 use crate::front::tracing::visitor::FieldVisitor;
+use crate::logger::bytes::add_place;
 use crate::logger::call_site_cache::Remembered;
 use crate::logger::ring_logger::Logger;
 use crate::logger::thread;
+use lastwords_ring::format::call_site::CallSiteRef;
 use lastwords_ring::format::record::extra_kind;
 use lastwords_ring::write::body::BodyWriter;
-use lastwords_ring::format::call_site::CallSiteRef;
 use tracing_core::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;

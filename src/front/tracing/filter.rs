@@ -5,7 +5,7 @@
 
 use crate::logger::call_site_cache::Remembered;
 use crate::logger::ring_logger::Logger;
-use crate::process::loggers;
+use crate::process::{logger_cell, loggers};
 use lastwords_ring::format::filter::{Destination, Filter as RingFilter};
 use lastwords_ring::format::level::Level;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -90,14 +90,14 @@ impl<S> Filter<S> for Recorded {
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
         match loggers::current() {
             Some(logger) if is_recorded(logger, metadata) => Interest::sometimes(),
-            None if loggers::awaited_filter().is_some() => Interest::sometimes(),
+            None if logger_cell::awaited_filter().is_some() => Interest::sometimes(),
             _ => Interest::never(),
         }
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
         let filter = loggers::current().map(Logger::filter);
-        let filter = filter.as_ref().or_else(|| loggers::awaited_filter());
+        let filter = filter.as_ref().or_else(|| logger_cell::awaited_filter());
         Some(filter.map_or(LevelFilter::OFF, finest))
     }
 }

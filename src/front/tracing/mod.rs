@@ -22,7 +22,7 @@
 //! Spans are encoded once, when they are made and when a value is recorded; an event copies their bytes. What a call
 //! costs besides is what `tracing` itself takes.
 //!
-//! [`init_tracing`] does all of this in one call. `tracing_subscriber::registry().with(lastwords::tracing_layer()).init()` works
+//! [`crate::init_tracing`] does all of this in one call. `tracing_subscriber::registry().with(lastwords::tracing_layer()).init()` works
 //! beside `builder(role).log_facade(false).init()`, in either order: with its default features, tracing-subscriber's `init` takes
 //! the `log` facade, and only one can have that.
 //!
@@ -31,13 +31,12 @@
 
 mod event;
 mod filter;
-mod init;
 mod layer;
 mod span;
+mod subscriber;
 mod visitor;
 
 pub use filter::Recorded;
 pub(crate) use filter::changed;
-pub use init::init_tracing;
-pub(crate) use init::is_subscribed;
 pub use layer::{Recorder, TracingLayer, tracing_layer};
+pub(crate) use subscriber::{is_subscribed, refuse_other_subscriber, subscribe};

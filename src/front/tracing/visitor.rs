@@ -2,8 +2,8 @@
 
 use lastwords_ring::format::placeholder::value_tag;
 use lastwords_ring::format::record::extra_kind;
-use lastwords_ring::write::body::BodyWriter;
 use lastwords_ring::write::arguments::append_text;
+use lastwords_ring::write::body::BodyWriter;
 use lastwords_ring::write::body::FieldWriter;
 use std::error::Error;
 use std::fmt;

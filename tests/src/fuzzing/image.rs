@@ -9,6 +9,7 @@
 
 use super::{number, take};
 use lastwords_ring::atomics::{AtomicU64, Ordering};
+use lastwords_ring::format::call_site::{CallSiteRef, split_entry_word};
 use lastwords_ring::format::checksum::{checksum, lane_key, slot_checksum};
 use lastwords_ring::format::geometry::Geometry;
 use lastwords_ring::format::layout::{
@@ -17,11 +18,10 @@ use lastwords_ring::format::layout::{
 };
 use lastwords_ring::format::placeholder::{COUNT_NONE, COUNT_VALUE, Placeholder, value_tag};
 use lastwords_ring::format::record::extra_kind;
-use lastwords_ring::write::body::BodyWriter;
 use lastwords_ring::place::spill::SpillReference;
 use lastwords_ring::read::reader::{Position, Source};
+use lastwords_ring::write::body::BodyWriter;
 use lastwords_ring::write::call_sites::TableWriter;
-use lastwords_ring::format::call_site::{CallSiteRef, split_entry_word};
 use lastwords_ring::write::lane::{Lane, Message, Origin};
 use std::cell::Cell;
 use std::io;

@@ -8,16 +8,16 @@
 
 use super::{number, take};
 use lastwords::Level;
+use lastwords_flusher::render::escape::starts_like_a_record;
 use lastwords_flusher::render::json::{JsonLines, Origin};
 use lastwords_flusher::render::line::{self, RENDERED_MAX};
-use lastwords_flusher::render::escape::starts_like_a_record;
 use lastwords_flusher::render::message::Template;
 use lastwords_flusher::render::timestamp::Stamp;
+use lastwords_ring::format::call_site::CallSite;
 use lastwords_ring::format::layout::encoding;
+use lastwords_ring::format::level::LEVEL_NAME_MAX;
 use lastwords_ring::format::record::Record;
 use lastwords_ring::place::zone::Zone;
-use lastwords_ring::format::level::LEVEL_NAME_MAX;
-use lastwords_ring::format::call_site::CallSite;
 
 /// Room for what stands before a record's text, and for the mark that it was cut.
 const AROUND: usize = 256;

@@ -2,11 +2,11 @@
 
 use super::{Follow, LaneFollow};
 use lastwords_ring::error::Result;
+use lastwords_ring::format::anchor::Anchor;
 use lastwords_ring::format::layout::clock_kind;
+use lastwords_ring::format::timeline::{Scale, Timeline};
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::clock::{self};
-use lastwords_ring::format::timeline::{Scale, Timeline};
-use lastwords_ring::format::anchor::Anchor;
 use lastwords_ring::place::process::{boot_id, is_another_boot};
 
 /// The scales of an earlier run's clocks, by boot and kind.

@@ -3,12 +3,12 @@
 use super::*;
 use crate::render::escape;
 use crate::render::line;
+use lastwords_ring::format::call_site::CallSite;
 use lastwords_ring::format::layout::encoding;
 use lastwords_ring::format::placeholder::{COUNT_NONE, Placeholder, value_tag};
-use lastwords_ring::write::body::BodyWriter;
 use lastwords_ring::write::arguments::is_bare;
+use lastwords_ring::write::body::BodyWriter;
 use lastwords_ring::write::body::FieldWriter;
-use lastwords_ring::format::call_site::CallSite;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json, json};
