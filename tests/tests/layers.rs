@@ -43,7 +43,7 @@ const MEMBERS: [Member; 4] = [
             ("front", &["config", "logger", "process", "sys"]),
         ],
     ),
-    ("cli/src", &[("demo", &[])]),
+    ("cli/src", &[("demo", &[]), ("level", &[])]),
 ];
 
 /// Files, each with those of the same member that it uses. `drain/merge` stands for `drain/merge.rs`, `drain` for its `mod.rs` too.
