@@ -9,6 +9,7 @@ use crate::mutant::{self, Mutant};
 use crate::place::descriptor::{Kept, is_lost};
 use crate::place::folder::Folder;
 use crate::place::open;
+use rustix::fs::FileType;
 use std::io::Read;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -116,7 +117,7 @@ fn is_at(fifo: &Kept, path: &Path) -> bool {
 fn open(path: &Path) -> io::Result<Kept> {
     open::make_fifo(path)?;
     let opened = open::fifo(path).or_else(|error| {
-        if !open::is_another_kind(&error) {
+        if !open::is_another_kind(path, FileType::Fifo, &error) {
             return Err(error);
         }
         open::set_aside(path)?;
