@@ -159,7 +159,7 @@ fn what_is_not_there_is_noticed() {
         named_in("docs/a.md", "`ring/src/b.rs` [c](../c.md#d) `e.rs` `/etc/f.toml` `g.toml`"),
         ["ring/src/b.rs", "e.rs", "../c.md"]
     );
-    assert_eq!(named_in("x.rs", "let y = \"`a.rs`\"; // see `b.rs`"), ["b.rs"]);
+    assert_eq!(named_in("x.rs", "let y = \"`a.rs`\"; // see `layers.rs`"), ["layers.rs"]);
     assert!(exists(&files, "docs/a.md", "b.rs") && exists(&files, "docs/a.md", "../ring/src/b.rs"));
     assert!(!exists(&files, "docs/a.md", "src/b.rs") && exists(&files, "ring/src/b.rs", "src/b.rs"));
     assert!(!exists(&files, "docs/a.md", "e.rs") && !exists(&files, "docs/a.md", "../c.md"));
