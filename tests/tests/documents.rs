@@ -152,6 +152,28 @@ fn every_function_that_the_design_names_is_in_its_file() {
     }
 }
 
+/// A row of the table of folders, "| `ring/src/read/` | what | `format`, `sys` |", as `layers.rs` has it, without spaces.
+fn rule_of(row: &str) -> Option<String> {
+    let (name, rest) = row.strip_prefix("| `")?.split_once("/` |")?;
+    let (_, folder) = name.split_once("src/")?;
+    let (_, may_use) = rest.trim_end_matches(" |").rsplit_once('|')?;
+    let may_use: Vec<String> = quoted(may_use).map(|name| format!("{name:?}")).collect();
+    Some(format!("({folder:?},&[{}])", may_use.join(",")))
+}
+
+#[test]
+fn the_map_has_the_folders_and_arrows_of_the_test_of_the_layers() {
+    let layers: String = read("tests/tests/layers.rs").split_whitespace().collect();
+    let layers = layers.replace(",]", "]");
+    let folders = layers.matches("\",&[").count() - layers.matches("\",&[(").count();
+    let design = read("docs/design.md");
+    let (_, map) = design.split_once("**Folders**").expect("the table of folders");
+    let rules: Vec<String> = map.split("\n#").next().expect("a section").lines().filter_map(rule_of).collect();
+    let others: Vec<&String> = rules.iter().filter(|rule| !layers.contains(*rule)).collect();
+    assert!(others.is_empty(), "not so in layers.rs: {others:?}");
+    assert_eq!(rules.len(), folders, "folders that one of the two lacks");
+}
+
 #[test]
 fn what_is_not_there_is_noticed() {
     let files: BTreeSet<String> = ["docs/a.md", "ring/src/b.rs"].map(str::to_owned).into();
