@@ -32,7 +32,11 @@
 //! With the cargo feature `tracing`, `lastwords::tracing_layer()` records the events of `tracing`, with their spans.
 //!
 //! Limits: 64-bit little-endian Linux. Records before [`init`] go nowhere. A message longer than 16 MiB
-//! is cut and marked. The design, with every byte of the format, is in `docs/design.md`.
+//! is truncated and marked.
+//!
+//! The package and the repository hold the documentation besides this: `docs/settings.md` (every setting), `docs/operations.md`
+//! (containers, daemons, users, the command), `docs/guarantees.md` (what survives what), `docs/python.md`, and `docs/design.md` (why,
+//! and every byte of the format).
 
 mod config;
 pub mod front;

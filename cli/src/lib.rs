@@ -1,6 +1,6 @@
 //! The `lastwords` tool as a library, so that another program can carry it.
 //!
-//! Draining itself is in the library `lastwords`, module `flush`, because every process embeds it.
+//! Draining itself is in the crate `lastwords-flusher`, because every process embeds it.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 

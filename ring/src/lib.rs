@@ -1,8 +1,8 @@
 //! The ring files of lastwords: their bytes ([mod@format]), the places where they live ([`place`]), and both ends ([mod@write],
 //! [`read`]).
 //!
-//! A part of the crate `lastwords`, without promises of its own: what programs call is there. Modules know only those to their
-//! left: `sys`, `cpu`, `format`, `place`, `write` and `read`.
+//! A part of the crate `lastwords`, without promises of its own: what programs call is there. Each module uses only those
+//! before it: `format` and `cpu`; `sys`; `place`; `read` and `write`.
 
 pub mod atomics;
 pub mod format;

@@ -14,7 +14,7 @@
 //! | nobody, in a child that shares its parent's memory (vfork) | the same, and marks no ring, for none is the child's | none |
 //! | nobody any more: the program has restored the default action | is not called | none; see [`watch`] for front ends that can tell |
 //!
-//! An end without a mark is concluded from what the kernel says of it, see `flush/ending.rs`.
+//! An end without a mark is concluded from what the kernel says of it, see `flusher/src/evidence/ending.rs`.
 
 use crate::sys::action::{action_of, keeping_errno, set_action};
 use lastwords_ring::mutant::{self, Mutant};

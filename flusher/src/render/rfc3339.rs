@@ -1,4 +1,4 @@
-//! Times as RFC 3339 has them, with nanoseconds and offset, cached for the second as in `stamp.rs`.
+//! Times as RFC 3339 has them, with nanoseconds and offset, cached for the second as in `timestamp.rs`.
 
 use crate::render::timestamp::civil;
 use lastwords_ring::place::zone::{Zone, offset_text};

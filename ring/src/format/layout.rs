@@ -341,7 +341,7 @@ pub mod slot_kind {
 pub mod encoding {
     /// Text.
     pub const TEXT: u8 = 0;
-    /// Values for the format string of the call site, see `values.rs`.
+    /// Values for the format string of the call site, see `arguments.rs`.
     pub const VALUES: u8 = 1;
     /// Bit: the body is a reference to a spill file, see `spill.rs`.
     pub const SPILLED: u8 = 0x40;

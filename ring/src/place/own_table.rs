@@ -13,11 +13,11 @@
 //! | processes that this one was forked from | they may be the only ones that tell how those ended |
 //!
 //! Nothing else of the program's stays open: the reader of a pipe waits until every writing end is closed. Nor do the standard
-//! streams: 0, 1 and 2 lead nowhere, and what is to be said on standard error gets there in its own way, see `complain.rs`;
-//! for what prints there by the number, a panic hook or another handler of a fatal signal, that one is lent (`complain::lend`).
+//! streams: 0, 1 and 2 lead nowhere, and what is to be said on standard error gets there in its own way, see `stderr.rs`;
+//! for what prints there by the number, a panic hook or another handler of a fatal signal, that one is lent (`stderr::lend`).
 //!
 //! Code of others may run on the thread, an allocator that records its calls for instance, and write to numbers of the program's.
-//! Files of ours have higher ones, as everywhere (`kept.rs`), so such a write is an error.
+//! Files of ours have higher ones, as everywhere (`descriptor.rs`), so such a write is an error.
 //!
 //! Where the kernel is older, or a filter refuses the call, the thread shares the table as all others do. Identities are asked for
 //! in either: whoever restores a process from a checkpoint may give all of its threads one table.

@@ -7,7 +7,7 @@
 //!
 //! | label | step | where the process dies here |
 //! |---|---|---|
-//! | KEEP:1 | the lane is full: wait for the flusher, see `full.rs` | as ever |
+//! | KEEP:1 | the lane is full: wait for the flusher, see `full_lane.rs` | as ever |
 //! | KEEP:2 | which slots: the oldest whole messages that are nowhere else; is there room in the budget? | nothing has happened |
 //! | KEEP:3 | write them to a segment, from the mapping; with `durable`, sync it, and the folder where it is new | the ring still holds all of them |
 //! | KEEP:4 | fence; `kept` moves, in this process and as a hint in the lane block | the same |

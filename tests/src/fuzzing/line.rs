@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! 0   length of the call site's payload (2 bytes)
-//! 2   the payload, see `table.rs`
-//! …   the body, see `values.rs`
+//! 2   the payload, see `ring/src/format/call_site.rs`
+//! …   the body, see `ring/src/write/arguments.rs`
 //! ```
 
 use super::{number, take};

@@ -122,7 +122,7 @@ impl Follow {
         Ok(())
     }
 
-    /// Asks the ring's process to ring the doorbell; see the constants in `logger.rs`.
+    /// Asks the ring's process to ring the doorbell; see the constants in `layout.rs`.
     pub(crate) fn arm(&mut self, how: u32) -> Result<()> {
         if self.armed == how || self.dead.is_some() {
             return Ok(());
