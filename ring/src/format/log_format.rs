@@ -1,5 +1,6 @@
 //! In which form a process's records stand in the log folder.
 
+use crate::format::choice::ParseChoiceError;
 use crate::format::layout::ring_flag;
 use std::str::FromStr;
 
@@ -20,6 +21,7 @@ use std::str::FromStr;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Format {
     /// `<role>.log`, lines for people.
     #[default]
@@ -52,14 +54,14 @@ impl Format {
 }
 
 impl FromStr for Format {
-    type Err = String;
+    type Err = ParseChoiceError;
 
-    fn from_str(text: &str) -> Result<Format, String> {
+    fn from_str(text: &str) -> Result<Format, ParseChoiceError> {
         match text {
             "text" => Ok(Format::Text),
             "json" => Ok(Format::Json),
             "both" => Ok(Format::Both),
-            other => Err(format!("\"{}\" found, expected text, json or both", other.escape_default())),
+            _ => Err(ParseChoiceError::new(text, "text, json or both")),
         }
     }
 }
