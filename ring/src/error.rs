@@ -103,6 +103,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// Makes an error of the system's with what was being done, and with which file.
+    #[doc(hidden)]
     pub fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
         let path = path.into();
         move |source| Error::Io { doing, path, source }
@@ -124,11 +125,13 @@ impl Error {
     }
 
     /// Makes an [`Error::Setting`].
+    #[doc(hidden)]
     pub fn setting(name: impl Into<Cow<'static, str>>, why: impl fmt::Display) -> Error {
         Error::Setting { name: name.into(), why: why.to_string() }
     }
 
     /// Makes an [`Error::NotARing`].
+    #[doc(hidden)]
     pub fn not_a_ring(path: &Path, why: impl fmt::Display) -> Error {
         Error::NotARing { path: path.to_owned(), why: why.to_string() }
     }

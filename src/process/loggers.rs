@@ -15,6 +15,7 @@ use lastwords_ring::format::layout::closed;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::folder::Folder;
+use lastwords_ring::place::open;
 use lastwords_ring::place::stderr::complain;
 use lastwords_ring::sys::{guard, process_page};
 use std::path::PathBuf;
@@ -80,14 +81,16 @@ pub(crate) fn open(builder: Builder) -> Result<&'static LoggerCell> {
     Ok(cell)
 }
 
-/// Makes the logger of a cell that has none.
+/// Makes the logger of a cell that has none. One that fails leaves no folder open; the caller is the one who makes or closes
+/// loggers, so that no other logger's is among those that are held since.
 fn fill(cell: &'static LoggerCell, builder: Builder, last: impl FnOnce() -> Result<()>) -> Result<()> {
     #[cfg(feature = "flusher")]
     if builder.flushes() {
         lastwords_flusher::flusher::refuse_file_size_limit()?;
     }
     ends::watch();
-    cell.fill(builder, last, start)
+    let before = open::held_folders();
+    cell.fill(builder, last, start).inspect_err(|_| open::release_others(&before))
 }
 
 /// Starts the threads of a logger that was just made, and has the log begin with what is to be said first.

@@ -16,6 +16,7 @@ pub struct ParseChoiceError {
 
 impl ParseChoiceError {
     /// The error of a text where one of `expected` should be: `embedded or never`.
+    #[doc(hidden)]
     #[must_use]
     pub fn new(found: &str, expected: &'static str) -> ParseChoiceError {
         ParseChoiceError { found: found.to_owned(), expected }

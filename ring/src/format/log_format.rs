@@ -43,6 +43,7 @@ impl Format {
     }
 
     /// What a ring's header asks for. Whatever it says, there is a file.
+    #[doc(hidden)]
     #[must_use]
     pub const fn of_flags(flags: u32) -> Format {
         match (flags & ring_flag::JSON != 0, flags & ring_flag::NO_TEXT != 0) {

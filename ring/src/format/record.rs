@@ -69,6 +69,7 @@ impl<'a> Relayed<'a> {
     }
 
     /// What these bytes say; None if they are too few. A name that is no text, or too long, is none.
+    #[doc(hidden)]
     #[must_use]
     pub fn decode(bytes: &'a [u8]) -> Option<Relayed<'a>> {
         let (ns, rest) = bytes.split_first_chunk::<8>()?;
@@ -78,6 +79,7 @@ impl<'a> Relayed<'a> {
     }
 
     /// Its bytes.
+    #[doc(hidden)]
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let name = self.level_name.unwrap_or_default();
