@@ -215,6 +215,18 @@ impl Builder {
 
     /// Which files the records go to: `<role>.log`, `<role>.jsonl` or both. Default is `LASTWORDS_FORMAT` (`text`, `json`
     /// or `both`), else text. For a role the newest ring's value counts; files of the other form stay as they are.
+    ///
+    /// ```
+    /// use lastwords::Format;
+    /// let folder = std::env::temp_dir().join(format!("lastwords-doc-format-{}", std::process::id()));
+    /// lastwords::builder("host").dir(&folder).format(Format::Both).init()?;
+    /// lastwords::warning!("slow frame"; camera = 3, ms = 41.5);
+    /// lastwords::flush()?;
+    /// let json = std::fs::read_to_string(folder.join("host.jsonl"))?;
+    /// assert!(json.contains(r#""message":"slow frame","fields":{"camera":3,"ms":41.5}"#));
+    /// assert!(std::fs::read_to_string(folder.join("host.log"))?.ends_with("[WARNING] slow frame camera=3 ms=41.5\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn format(mut self, format: Format) -> Builder {
         self.settings.format = Some(format);
         self

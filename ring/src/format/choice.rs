@@ -5,7 +5,8 @@ use std::fmt;
 /// A text that is none of the words that a setting can be.
 ///
 /// ```
-/// let error = "xml".parse::<lastwords::Format>().expect_err("no such format");
+/// # use lastwords_ring::format::log_format::Format;
+/// let error = "xml".parse::<Format>().expect_err("no such format");
 /// assert_eq!(error.to_string(), "\"xml\" found, expected text, json or both");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,18 +8,6 @@ use std::str::FromStr;
 ///
 /// The lines of both say the same and hold the same promises. `<role>.jsonl` has one object a line, which
 /// `docs/log-line.schema.json` describes.
-///
-/// ```
-/// use lastwords::Format;
-/// let folder = std::env::temp_dir().join(format!("lastwords-doc-format-{}", std::process::id()));
-/// lastwords::builder("host").dir(&folder).format(Format::Both).init()?;
-/// lastwords::warning!("slow frame"; camera = 3, ms = 41.5);
-/// lastwords::flush()?;
-/// let json = std::fs::read_to_string(folder.join("host.jsonl"))?;
-/// assert!(json.contains(r#""message":"slow frame","fields":{"camera":3,"ms":41.5}"#));
-/// assert!(std::fs::read_to_string(folder.join("host.log"))?.ends_with("[WARNING] slow frame camera=3 ms=41.5\n"));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Format {
