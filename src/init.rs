@@ -65,8 +65,8 @@ impl Builder {
     /// ```
     ///
     /// # Errors
-    /// [`crate::Error::Setting`] for a value that cannot be, and at a second call with other settings than the first;
-    /// [`crate::Error::Initialising`] while another thread takes longer than a second to make the first logger;
+    /// [`crate::Error::Setting`] for a value that cannot be; [`crate::Error::SettingDiffers`] at a second call with other settings
+    /// than the first; [`crate::Error::FacadeTaken`] where another logger has the `log` facade; [`crate::Error::Initialising`] while another thread takes longer than a second to make the first logger;
     /// [`crate::Error::Folder`] and [`crate::Error::Io`] if the ring cannot be made.
     pub fn init(self) -> Result<()> {
         let mut builder = self.resolve()?;
@@ -106,7 +106,7 @@ impl Builder {
     /// As with [`Builder::init`], a second call with the same settings does nothing.
     ///
     /// # Errors
-    /// [`crate::Error::Setting`] if the program has a subscriber already; else as [`Builder::init`].
+    /// [`crate::Error::SubscriberTaken`] if the program has a subscriber already; else as [`Builder::init`].
     #[cfg(feature = "tracing")]
     pub fn init_tracing(self) -> Result<()> {
         tracing::refuse_other_subscriber()?;
@@ -118,8 +118,8 @@ impl Builder {
     /// process has one of this role and folder already, it is that one.
     ///
     /// # Errors
-    /// As [`Builder::init`]; [`crate::Error::Setting`] also where a setting that is given here differs from what the logger of this
-    /// role and folder was made with, because a ring keeps what it was made with. [`Log::set_log`] changes what is written.
+    /// As [`Builder::init`]; [`crate::Error::SettingDiffers`] where a setting that is given here differs from what the logger of this
+    /// role and folder was made with, because a ring keeps what it was made with; [`crate::Error::TooManyLoggers`]. [`Log::set_log`] changes what is written.
     pub fn open(self) -> Result<Log> {
         let asked = self.settings.clone();
         let cell = loggers::open(self.resolve()?)?;

@@ -39,39 +39,46 @@
 //! and every byte of the format).
 
 mod config;
-pub mod front;
+mod front;
 mod init;
 mod logger;
-pub mod process;
+mod process;
 mod sys;
 
-#[doc(hidden)]
-pub use config::builder::role_from_env;
 pub use config::builder::{Builder, builder};
 pub use config::flusher_role::Flusher;
-#[doc(hidden)]
-pub use front::call_site::Site;
 pub use front::call_site::record_bytes;
+pub use front::event;
 pub use front::handle::Log;
 #[cfg(feature = "tracing")]
-pub use front::tracing::{TracingLayer, tracing_layer};
+pub use front::tracing::{self, TracingLayer, tracing_layer};
 #[cfg(feature = "tracing")]
 pub use init::init_tracing;
 pub use init::{init, init_from_env};
 pub use lastwords_ring::error::{Error, Result};
+pub use lastwords_ring::format::choice::ParseChoiceError;
 pub use lastwords_ring::format::directives::{Directives, ParseDirectivesError};
 pub use lastwords_ring::format::full_policy::FullPolicy;
-pub use lastwords_ring::format::level::Level;
+pub use lastwords_ring::format::level::{Level, ParseLevelError};
 pub use lastwords_ring::format::log_format::Format;
-pub use lastwords_ring::format::text::{escaped, escaped_json, escaped_path};
 pub use lastwords_ring::write::ring::Memory;
 pub use logger::thread::name_thread;
-pub use process::loggers::{close, flush, folder, name_level, reopen, set_log, sigbus_guard_first, watch_signals};
+pub use process::loggers::{
+    close, flush, flush_within, folder, name_level, reopen, set_log, sigbus_guard_first, watch_signals,
+};
 
-/// What the macros' code needs; no part of the interface.
+/// The threads that flush for this process, around a fork, for runtimes that object to threads which they do not know.
+#[cfg(feature = "flusher")]
+pub mod flusher_threads {
+    pub use crate::process::flusher_thread::{pause, resume, resume_with_next_record};
+}
+
+/// What the macros' code and the command `lastwords` need; no part of the interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::front::call_site::Place;
+    pub use crate::config::builder::role_from_env;
+    pub use crate::front::call_site::{Place, Site};
+    pub use crate::front::enabled::{enabled, enabled_in};
     pub use lastwords_macros::record;
     pub use lastwords_ring::format::placeholder::Placeholder;
     pub use lastwords_ring::write::arguments::{Count, Given, Quoted, Text, ViaRaw, ViaText};

@@ -2,8 +2,9 @@
 
 use crate::cli::{DURABLE_MAX, Flush, octal, variable};
 use crate::exit::Exit;
-use lastwords::{Error, Result, escaped_path};
+use lastwords::{Error, Result};
 use lastwords_flusher::flusher::{Election, Flusher};
+use lastwords_ring::format::text::escaped_path;
 use lastwords_ring::place::access::Access;
 use lastwords_ring::place::become_owner::become_owner_of;
 use lastwords_ring::place::clock::realtime_ns;

@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &Pipe) -> Result<Exit> {
     let mut input = Input::open().map_err(failed)?;
     let role = match &arguments.role {
         Some(role) => Some(role.clone()),
-        None => lastwords::role_from_env()?,
+        None => lastwords::__private::role_from_env()?,
     };
     let role = role.unwrap_or_else(|| "worker".to_owned());
     let mut builder = lastwords::builder(role)

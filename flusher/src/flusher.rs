@@ -81,17 +81,16 @@ pub enum Election {
 /// Says that this process cannot flush where the file size limit (ulimit -f) leaves no room for journal and log files.
 ///
 /// # Errors
-/// [`Error::Setting`] then.
+/// [`Error::FileSizeLimit`] then.
 pub fn refuse_file_size_limit() -> Result<()> {
     let limit = fsize::limit();
     if limit >= FILE_SIZE_MIN {
         return Ok(());
     }
     let why = format!(
-        "{limit} bytes allowed (ulimit -f), but a process that flushes needs {FILE_SIZE_MIN}; raise it, or leave flushing to \
-         another process (flusher = never)"
+        "a process that flushes needs {FILE_SIZE_MIN}; raise it, or leave flushing to another process (flusher = never)"
     );
-    Err(Error::setting("file size limit", why))
+    Err(Error::FileSizeLimit { limit, why })
 }
 
 impl Flusher {

@@ -114,7 +114,7 @@ fn site(call: &Call, bindings: &Bindings, record: &Record) -> TokenStream {
     // The user's expressions stand outside of the block with the static: unlike a variable, it would hide one of theirs.
     quote! {{
         let site = {
-            static LASTWORDS_SITE: #library::Site = #library::Site::new(#library::__private::Place {
+            static LASTWORDS_SITE: #library::__private::Site = #library::__private::Site::new(#library::__private::Place {
                 level: #level,
                 target: #target,
                 module: ::core::module_path!(),

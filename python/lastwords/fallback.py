@@ -41,6 +41,10 @@ class RingHandler(logging.handlers.RotatingFileHandler):
         self.setFormatter(logging.Formatter(_FORMAT, "%Y-%m-%d %H:%M:%S"))
         self.folder = folder
 
+    def flush(self, timeout: float | None = None) -> None:
+        """Hands on to the system what is written, whatever ``timeout`` says."""
+        super().flush()
+
 
 class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes records to standard error."""

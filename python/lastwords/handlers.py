@@ -234,11 +234,12 @@ class RingHandler(_Handler):
         except Exception:
             self.handleError(record)
 
-    def flush(self) -> None:
-        """Waits until all that was logged before is in the log file, at most 2 s. What is not by then is safe all the same."""
+    def flush(self, timeout: float | None = None) -> None:
+        """Waits until all that was logged before is in the log file, ``timeout`` seconds at most, 2 if it is None. What is not by
+        then is safe all the same."""
         if self.ring is not None:
             with contextlib.suppress(RuntimeError):
-                self.ring.flush()
+                self.ring.flush(timeout)
 
     def show_level(self, logger: logging.Logger) -> None:
         """Has ``lastwords status`` show the level of this logger, if it is the handler's own."""

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 pub(crate) fn before_fork(py: Python<'_>) {
     let console = console::current();
     py.detach(|| {
-        lastwords::process::flusher_thread::pause();
+        lastwords::flusher_threads::pause();
         console::pause(&console);
     });
 }
@@ -17,19 +17,19 @@ pub(crate) fn before_fork(py: Python<'_>) {
 /// main thread does it, or if that waits for something, the next record.
 #[pyfunction]
 pub(crate) fn after_fork_in_parent() {
-    lastwords::process::flusher_thread::resume_with_next_record();
+    lastwords::flusher_threads::resume_with_next_record();
     interpreter::call_soon(resume);
 }
 
 fn resume() {
-    lastwords::process::flusher_thread::resume();
+    lastwords::flusher_threads::resume();
     console::resume();
 }
 
 /// Forgets what belongs to the parent. The child's ring is made at its first record.
 #[pyfunction]
 pub(crate) fn after_fork_in_child() {
-    lastwords::process::flusher_thread::resume();
+    lastwords::flusher_threads::resume();
     console::after_fork_in_child();
 }
 

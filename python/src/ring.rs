@@ -2,8 +2,7 @@
 
 use crate::interpreter::NoCollection;
 use crate::place::Place;
-use lastwords::front::event::{Event, Relayed, Value};
-use lastwords_ring::format::filter::Destination;
+use lastwords::event::{Destination, Event, Relayed, Value};
 use lastwords::{Builder, Directives, Error, Format, Level, Log};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -16,6 +15,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::IntoRawFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The finest level that any ring of this process records although no log file shows it. Calls of levels that are disabled
 /// are done after one look at it.
@@ -82,22 +82,22 @@ impl Ring {
         let place = if self.places { (&*file, line) } else { ("", 0) };
         // A thread that nobody has named is one without a name.
         NAMED.set(true);
-        let relayed = relayed.as_ref().map(|(realtime_ns, pid, name)| Relayed {
-            realtime_ns: *realtime_ns,
-            pid: *pid,
-            level_name: name.as_deref(),
-        });
-        let (file, line) = place;
-        let (level, destination) = (level_of(level), Destination::Write);
-        let (target, text) = (&*target, text.as_bytes());
-        let event = Event { level, destination, target, file, line, text, fields: &fields, relayed, exception_at };
+        let relayed = relayed.as_ref().map(|(realtime_ns, pid, name)| Relayed::new(*realtime_ns, *pid, name.as_deref()));
+        let mut event = Event::new(level_of(level), &target, text.as_bytes());
+        (event.file, event.line, event.fields) = (place.0, place.1, &fields);
+        (event.relayed, event.exception_at) = (relayed, exception_at);
         let put = self.put_event(py, &event);
         Ok((!matches!(put, Put::Closed)).then_some(matches!(put, Put::Changed)))
     }
 
-    /// Waits until all that was recorded before is in the log file.
-    fn flush(&self, py: Python<'_>) -> PyResult<()> {
-        py.detach(|| self.log.flush()).map_err(|error| exception(&error))
+    /// Waits until all that was recorded before is in the log file, so many seconds at most, 2 if nothing is said.
+    #[pyo3(signature = (timeout = None))]
+    fn flush(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        let flushed = match timeout.map(seconds).transpose()? {
+            None => py.detach(|| self.log.flush()),
+            Some(timeout) => py.detach(|| self.log.flush_within(timeout)),
+        };
+        flushed.map_err(|error| exception(&error))
     }
 
     /// Closes it for the handler that it was made for. Where no other handler of this process has the ring, it is drained and
@@ -176,12 +176,10 @@ impl Ring {
         text: &[u8],
         fine: bool,
     ) -> Put {
-        let destination = if fine { Destination::Fine } else { Destination::Write };
-        let level = level_of(level);
-        self.put_event(
-            py,
-            &Event { level, destination, target, file, line, text, fields: &[], relayed: None, exception_at: None },
-        )
+        let mut event = Event::new(level_of(level), target, text);
+        (event.file, event.line) = (file, line);
+        event.destination = if fine { Destination::Fine } else { Destination::Write };
+        self.put_event(py, &event)
     }
 
     /// Records, unless the thread has yet to be named. Waits without the GIL, if at all.
@@ -231,6 +229,14 @@ impl Ring {
             FINEST.fetch_min(i64::from(level.number()), Ordering::Relaxed);
         }
     }
+}
+
+/// A time in seconds, as Python gives it; one that is too long for a duration is the longest one.
+fn seconds(number: f64) -> PyResult<Duration> {
+    if number.is_nan() || number < 0.0 {
+        return Err(PyValueError::new_err(format!("timeout: {number} found, expected seconds, 0 or more")));
+    }
+    Ok(Duration::try_from_secs_f64(number).unwrap_or(Duration::MAX))
 }
 
 /// Gives a builder a setting. A path need not be text.
@@ -317,8 +323,8 @@ enum Taken {
 pub(crate) fn shown(text: &Bound<'_, PyString>, fields: &Bound<'_, PyDict>) -> PyResult<String> {
     let (text, taken) = (readable(text)?, Field::take_all(fields)?);
     let fields: Vec<_> = taken.iter().map(Field::borrow).collect();
-    let (level, destination, text) = (Level::INFO, Destination::Write, text.as_bytes());
-    let event = Event { level, destination, target: "", file: "", line: 0, text, fields: &fields, relayed: None, exception_at: None };
+    let mut event = Event::new(Level::INFO, "", text.as_bytes());
+    event.fields = &fields;
     Ok(String::from_utf8_lossy(&event.shown()).into_owned())
 }
 
@@ -368,8 +374,8 @@ pub(crate) fn exception(error: &Error) -> PyErr {
             let text = format!("cannot {doing}: {}", source.kind());
             PyOSError::new_err((source.raw_os_error(), text, path.clone()))
         }
-        Error::Folder { .. } => PyOSError::new_err(error.to_string()),
-        Error::Setting { .. } => PyValueError::new_err(error.to_string()),
+        Error::Folder { .. } | Error::TooManyLoggers { .. } | Error::FileSizeLimit { .. } => PyOSError::new_err(error.to_string()),
+        Error::Setting { .. } | Error::SettingDiffers { .. } => PyValueError::new_err(error.to_string()),
         _ => PyRuntimeError::new_err(error.to_string()),
     }
 }

@@ -42,8 +42,39 @@ pub enum Error {
         /// What was found and what was expected.
         why: String,
     },
+    /// The process has a logger already, with another value of this setting. A ring keeps what it was made with.
+    SettingDiffers {
+        /// Name of the setting.
+        name: &'static str,
+        /// The value that was asked for.
+        asked: String,
+        /// The value that the logger has.
+        has: String,
+        /// How the process came to have the logger, as a phrase: "was initialised".
+        made: &'static str,
+    },
+    /// The process has no logger of its own yet.
+    NotInitialised,
     /// Another thread is making the process's logger, and is not done.
     Initialising,
+    /// The process has as many loggers as it may have at a time.
+    TooManyLoggers {
+        /// How many that are.
+        most: usize,
+    },
+    /// Another logger has the `log` facade, which nobody can give back.
+    FacadeTaken,
+    /// The program has another subscriber of `tracing`, which nobody can take away.
+    SubscriberTaken,
+    /// The logger has no ring: it was closed, or a forked child could not make its own.
+    NoRing,
+    /// The file size limit of the process (`ulimit -f`) is too low for what the file is for.
+    FileSizeLimit {
+        /// The limit in bytes.
+        limit: u64,
+        /// What does not fit, and what to do.
+        why: String,
+    },
     /// Another process holds the flusher's lock.
     FlusherRuns {
         /// The lock file.
@@ -72,6 +103,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// Makes an error of the system's with what was being done, and with which file.
+    #[doc(hidden)]
     pub fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
         let path = path.into();
         move |source| Error::Io { doing, path, source }
@@ -93,11 +125,13 @@ impl Error {
     }
 
     /// Makes an [`Error::Setting`].
+    #[doc(hidden)]
     pub fn setting(name: impl Into<Cow<'static, str>>, why: impl fmt::Display) -> Error {
         Error::Setting { name: name.into(), why: why.to_string() }
     }
 
     /// Makes an [`Error::NotARing`].
+    #[doc(hidden)]
     pub fn not_a_ring(path: &Path, why: impl fmt::Display) -> Error {
         Error::NotARing { path: path.to_owned(), why: why.to_string() }
     }
@@ -180,8 +214,30 @@ impl fmt::Display for Error {
                 write!(f, "{} cannot be the log folder: {}", escaped_path(path), escaped_lines(why))
             }
             Error::Setting { name, why } => write!(f, "{}: {}", escaped(name), escaped_lines(why)),
+            Error::SettingDiffers { name, asked, has, made } => {
+                let (asked, has) = (escaped_lines(asked), escaped_lines(has));
+                write!(f, "{name}: {asked} found, but this process {made} with {has} already")
+            }
+            Error::NotInitialised => f.write_str("log: no logger to change; call lastwords::init first"),
             Error::Initialising => {
                 f.write_str("another thread is initialising this process, and has not come to an end")
+            }
+            Error::TooManyLoggers { most } => write!(
+                f,
+                "loggers: a process has at most {most} at a time, for as many folders and roles; close those that are not used any \
+                 more"
+            ),
+            Error::FacadeTaken => f.write_str(
+                "log facade: another logger has the facade already; initialise lastwords first, or leave the facade to the other \
+                 one: builder(role).log_facade(false).init(). With its default features, tracing-subscriber's init() takes it too",
+            ),
+            Error::SubscriberTaken => f.write_str(
+                "tracing: a subscriber is installed already; add lastwords::tracing_layer() to it, and call init instead of \
+                 init_tracing",
+            ),
+            Error::NoRing => f.write_str("attachment: this forked process has no ring; standard error says why"),
+            Error::FileSizeLimit { limit, why } => {
+                write!(f, "file size limit: {limit} bytes allowed (ulimit -f), but {}", escaped_lines(why))
             }
             Error::FlusherRuns { path, holder } => write!(
                 f,

@@ -215,6 +215,18 @@ impl Builder {
 
     /// Which files the records go to: `<role>.log`, `<role>.jsonl` or both. Default is `LASTWORDS_FORMAT` (`text`, `json`
     /// or `both`), else text. For a role the newest ring's value counts; files of the other form stay as they are.
+    ///
+    /// ```
+    /// use lastwords::Format;
+    /// let folder = std::env::temp_dir().join(format!("lastwords-doc-format-{}", std::process::id()));
+    /// lastwords::builder("host").dir(&folder).format(Format::Both).init()?;
+    /// lastwords::warning!("slow frame"; camera = 3, ms = 41.5);
+    /// lastwords::flush()?;
+    /// let json = std::fs::read_to_string(folder.join("host.jsonl"))?;
+    /// assert!(json.contains(r#""message":"slow frame","fields":{"camera":3,"ms":41.5}"#));
+    /// assert!(std::fs::read_to_string(folder.join("host.log"))?.ends_with("[WARNING] slow frame camera=3 ms=41.5\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn format(mut self, format: Format) -> Builder {
         self.settings.format = Some(format);
         self
@@ -414,16 +426,13 @@ impl Builder {
 
     /// An error if a second `init` asks for something that the first one was not told. `first` is what it was told.
     pub(crate) fn refuse_second(&self, first: &Builder) -> Result<()> {
-        let what = "was initialised";
+        let made = "was initialised";
         if self.role != first.role {
-            let [found, has] = [&self.role, &first.role].map(|role| role.escape_debug());
-            return Err(Error::setting(
-                "role",
-                format!("\"{found}\" found, but this process {what} with \"{has}\" already"),
-            ));
+            let [asked, has] = [&self.role, &first.role].map(|role| format!("{role:?}"));
+            return Err(Error::SettingDiffers { name: "role", asked, has, made });
         }
         match self.whole.as_ref().zip(first.whole.as_ref()) {
-            Some((asked, has)) => asked.with_folders_of(has).refuse_difference(has, what),
+            Some((asked, has)) => asked.with_folders_of(has).refuse_difference(has, made),
             None => Ok(()),
         }
     }
@@ -542,8 +551,8 @@ impl Builder {
         let filter = self.filter()?;
         let (geometry, memory) = (self.geometry(&filter)?, settings.memory.unwrap_or_default());
         let backlog_max = match memory {
-            Memory::File => BUDGET_DEFAULT,
             Memory::Shared => geometry.file_size(),
+            _ => BUDGET_DEFAULT,
         };
         Ok(RingSpec {
             role: self.role.clone(),
@@ -622,7 +631,6 @@ pub fn builder(role: impl Into<String>) -> Builder {
 ///
 /// # Errors
 /// [`Error::Setting`], with the variable's name, for one that cannot be.
-#[doc(hidden)]
 pub fn role_from_env() -> Result<Option<String>> {
     const VARIABLE: &str = "LASTWORDS_ROLE";
     let Some(role) = variable(VARIABLE) else { return Ok(None) };

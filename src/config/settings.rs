@@ -301,9 +301,9 @@ impl Settings {
     }
 
     /// An error that names the first setting that differs, and both values.
-    pub(crate) fn refuse_difference(&self, ours: &Settings, what: &str) -> Result<()> {
+    pub(crate) fn refuse_difference(&self, ours: &Settings, made: &'static str) -> Result<()> {
         let Some((name, asked, has)) = self.difference(ours) else { return Ok(()) };
-        Err(Error::setting(name, format!("{asked} found, but this process {what} with {has} already")))
+        Err(Error::SettingDiffers { name, asked, has, made })
     }
 
     /// What the environment says. An empty variable says nothing.

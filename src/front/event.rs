@@ -13,7 +13,7 @@ use crate::logger::thread::{self, Meta, Said};
 use lastwords_flusher::render::fields::compose;
 use lastwords_ring::format::call_site::CallSiteRef;
 use lastwords_ring::format::checksum::checksum;
-use lastwords_ring::format::filter::Destination;
+pub use lastwords_ring::format::filter::Destination;
 use lastwords_ring::format::level::Level;
 #[cfg(feature = "flusher")]
 use lastwords_ring::format::record::Record;
@@ -25,25 +25,20 @@ use lastwords_ring::write::body::BodyWriter;
 ///
 /// ```
 /// use lastwords::event::{Event, Value};
-/// use lastwords::filter::Destination;
+/// use lastwords::Level;
 /// let folder = std::env::temp_dir().join(format!("lastwords-doc-event-{}", std::process::id()));
 /// let log = lastwords::builder("script").dir(&folder).open()?;
-/// log.record(&Event {
-///     level: lastwords::Level::INFO,
-///     destination: Destination::Write,
-///     target: "script.main",
-///     file: "main.lua",
-///     line: 7,
-///     text: b"started",
-///     fields: &[("attempt", Value::U64(3))],
-///     relayed: None,
-///     exception_at: None,
-/// });
+/// let mut event = Event::new(Level::INFO, "script.main", b"started");
+/// (event.file, event.line) = ("main.lua", 7);
+/// let fields = [("attempt", Value::U64(3))];
+/// event.fields = &fields;
+/// log.record(&event);
 /// log.flush()?;
 /// assert!(std::fs::read_to_string(folder.join("script.log"))?.contains("[INFO] started attempt=3"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Event<'a> {
     /// Level.
     pub level: Level,
@@ -68,6 +63,7 @@ pub struct Event<'a> {
 
 /// Value of a field.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Value<'a> {
     /// A truth value.
     Bool(bool),
@@ -117,7 +113,24 @@ impl Log {
     }
 }
 
-impl Event<'_> {
+impl<'a> Event<'a> {
+    /// Text for the log files, without anything else.
+    #[inline]
+    #[must_use]
+    pub const fn new(level: Level, target: &'a str, text: &'a [u8]) -> Event<'a> {
+        Event {
+            level,
+            destination: Destination::Write,
+            target,
+            file: "",
+            line: 0,
+            text,
+            fields: &[],
+            relayed: None,
+            exception_at: None,
+        }
+    }
+
     /// Text and fields as a line of the log file shows them, for a front end that shows them elsewhere as well: fields stand
     /// behind the first line. Nothing is escaped yet.
     #[cfg(feature = "flusher")]

@@ -17,6 +17,7 @@ use lastwords_ring::place::folder::JSON_ENDING;
 use lastwords_ring::place::kept_level::KeptLevel;
 use std::fs::File;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A logger of its own role or folder. Copies are the same logger; it lives as long as the process, or until it is closed.
 ///
@@ -117,11 +118,8 @@ impl Log {
         }
         let text = logger.builder().role.clone();
         let json = format!("{text}{JSON_ENDING}");
-        let (with_text, with_json) = match self.format() {
-            Format::Text => (true, false),
-            Format::Json => (false, true),
-            Format::Both => (true, true),
-        };
+        let format = self.format();
+        let (with_text, with_json) = (format != Format::Json, format != Format::Text);
         let wanted = [(text, with_text), (json, with_json)].into_iter().filter(|(_, wanted)| *wanted);
         wanted.map(|(log, _)| log).try_for_each(|log| create_if_missing(logger.folder(), &log))
     }
@@ -165,10 +163,18 @@ impl Log {
     /// # Errors
     /// [`crate::Error::FlushTimeout`] if no flusher got that far. The lines are safe in the ring all the same.
     pub fn flush(self) -> Result<()> {
+        self.flush_within(FLUSH_MAX)
+    }
+
+    /// [`Log::flush`] with another limit than 2 s, see [`crate::flush_within`].
+    ///
+    /// # Errors
+    /// As [`Log::flush`].
+    pub fn flush_within(self, timeout: Duration) -> Result<()> {
         #[cfg(feature = "flusher")]
         crate::process::flusher_thread::resume_if_due();
         // A forked child that has logged nothing has no ring, and makes none for this.
-        self.cell.made_here().map_or(Ok(()), |logger| logger.flush(FLUSH_MAX))
+        self.cell.made_here().map_or(Ok(()), |logger| logger.flush(timeout))
     }
 
     /// Closes the logger, and gives back its descriptors, its ring and, where it was the last one of its folder in this process,
@@ -231,11 +237,10 @@ impl Log {
     /// ```
     ///
     /// # Errors
-    /// [`crate::Error::Io`] if the file cannot be opened, or something else has its name; [`crate::Error::Setting`] in a
-    /// forked child that could not make its ring.
+    /// [`crate::Error::Io`] if the file cannot be opened, or something else has its name; [`crate::Error::NoRing`] where the
+    /// logger was closed, and in a forked child that could not make its ring.
     pub fn attachment(self) -> Result<File> {
-        let none = || Error::setting("attachment", "this forked process has no ring; standard error says why");
-        let entry = self.cell.logger().ok_or_else(none)?.ring().entry();
+        let entry = self.cell.logger().ok_or(Error::NoRing)?.ring().entry();
         crash_notes::create(entry).map_err(Error::io("open the attachment of the ring", entry))
     }
 }

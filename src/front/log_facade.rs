@@ -36,9 +36,7 @@ pub(crate) fn install() -> Result<()> {
         }
         free
     });
-    let why = "another logger has the facade already; initialise lastwords first, or leave the facade to the other one: \
-               builder(role).log_facade(false).init(). With its default features, tracing-subscriber's init() takes it too";
-    if installed { Ok(()) } else { Err(Error::setting("log facade", why)) }
+    if installed { Ok(()) } else { Err(Error::FacadeTaken) }
 }
 
 /// What to do about a panic of somebody who wanted what this process gave to lastwords: `init` of tracing-subscriber, of env_logger,

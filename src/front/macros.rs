@@ -30,6 +30,35 @@ macro_rules! log {
     };
 }
 
+/// Whether a record of this level would be recorded here, for what takes time to put together: `enabled!(Level::DEBUG)`, with
+/// `target: "name",` or `logger: value,` first as in [`log!`](crate::log!).
+///
+/// True also for records that no log file shows and the ring alone keeps, see [`Builder::record`](crate::Builder::record). Asking
+/// records nothing, and counts nothing as lost; where the process has no logger yet it is false.
+///
+/// ```
+/// use lastwords::{Level, enabled};
+/// # let folder = std::env::temp_dir().join(format!("lastwords-doc-enabled-{}", std::process::id()));
+/// lastwords::builder("host").dir(&folder).log("info,hyper=warn").init()?;
+/// assert!(enabled!(Level::INFO) && !enabled!(Level::DEBUG));
+/// assert!(enabled!(target: "hyper::client", Level::WARNING) && !enabled!(target: "hyper::client", Level::INFO));
+/// let audit = lastwords::builder("audit").dir(&folder).level(Level::TRACE).open()?;
+/// assert!(enabled!(logger: audit, Level::DEBUG));
+/// # Ok::<(), lastwords::Error>(())
+/// ```
+#[macro_export]
+macro_rules! enabled {
+    (logger: $logger:expr, $level:expr $(,)?) => {
+        $crate::__private::enabled_in($logger, $level, ::core::module_path!())
+    };
+    (target: $target:expr, $level:expr $(,)?) => {
+        $crate::__private::enabled($level, $target)
+    };
+    ($level:expr $(,)?) => {
+        $crate::__private::enabled($level, ::core::module_path!())
+    };
+}
+
 macro_rules! level_macro {
     ($dollar:tt $name:ident, $level:ident, $doc:literal) => {
         #[doc = $doc]
@@ -55,5 +84,6 @@ level_macro!($ trace, TRACE, "Records a message at TRACE.");
 level_macro!($ debug, DEBUG, "Records a message at DEBUG.");
 level_macro!($ info, INFO, "Records a message at INFO.");
 level_macro!($ warning, WARNING, "Records a message at WARNING.");
+level_macro!($ warn, WARNING, "Records a message at WARNING: [`warning!`](crate::warning!) under the name that it has in `log` and `tracing`.");
 level_macro!($ error, ERROR, "Records a message at ERROR.");
 level_macro!($ critical, CRITICAL, "Records a message at CRITICAL.");

@@ -1,6 +1,7 @@
 //! What programs call.
 
 pub(crate) mod call_site;
+pub(crate) mod enabled;
 pub mod event;
 pub(crate) mod handle;
 pub(crate) mod log_facade;

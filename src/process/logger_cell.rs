@@ -263,15 +263,7 @@ fn list(cell: &'static LoggerCell) -> Result<()> {
     let free = |place: &&AtomicPtr<LoggerCell>| {
         place.compare_exchange(std::ptr::null_mut(), pointer, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     };
-    let full = || {
-        Error::setting(
-            "loggers",
-            format!(
-                "a process has at most {LOGGERS_MAX} at a time, for as many folders and roles; close those that are not used any more"
-            ),
-        )
-    };
-    CELLS.iter().find(free).map(|_| ()).ok_or_else(full)
+    CELLS.iter().find(free).map(|_| ()).ok_or(Error::TooManyLoggers { most: LOGGERS_MAX })
 }
 
 fn unlist(cell: &'static LoggerCell) {

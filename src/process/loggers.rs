@@ -15,6 +15,7 @@ use lastwords_ring::format::layout::closed;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::folder::Folder;
+use lastwords_ring::place::open;
 use lastwords_ring::place::stderr::complain;
 use lastwords_ring::sys::{guard, process_page};
 use std::path::PathBuf;
@@ -80,14 +81,16 @@ pub(crate) fn open(builder: Builder) -> Result<&'static LoggerCell> {
     Ok(cell)
 }
 
-/// Makes the logger of a cell that has none.
+/// Makes the logger of a cell that has none. One that fails leaves no folder open; the caller is the one who makes or closes
+/// loggers, so that no other logger's is among those that are held since.
 fn fill(cell: &'static LoggerCell, builder: Builder, last: impl FnOnce() -> Result<()>) -> Result<()> {
     #[cfg(feature = "flusher")]
     if builder.flushes() {
         lastwords_flusher::flusher::refuse_file_size_limit()?;
     }
     ends::watch();
-    cell.fill(builder, last, start)
+    let before = open::held_folders();
+    cell.fill(builder, last, start).inspect_err(|_| open::release_others(&before))
 }
 
 /// Starts the threads of a logger that was just made, and has the log begin with what is to be said first.
@@ -198,17 +201,35 @@ pub fn sigbus_guard_first() {
 /// # Errors
 /// [`Error::FlushTimeout`] if no flusher got that far. The lines are safe in the ring all the same.
 pub fn flush() -> Result<()> {
-    MAIN.made_here().map_or(Ok(()), |logger| logger.flush(FLUSH_MAX))
+    flush_within(FLUSH_MAX)
+}
+
+/// [`flush`] with another limit than 2 s. It is over sooner where nobody flushes, or the flusher is known to stand still; with
+/// zero it tells whether everything is in the file now.
+///
+/// ```
+/// use std::time::Duration;
+/// # let folder = std::env::temp_dir().join(format!("lastwords-doc-within-{}", std::process::id()));
+/// # lastwords::builder("host").dir(&folder).init()?;
+/// lastwords::info!("the last line of a long batch");
+/// lastwords::flush_within(Duration::from_secs(30))?;
+/// assert!(std::fs::read_to_string(folder.join("host.log"))?.contains("the last line"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As [`flush`].
+pub fn flush_within(timeout: Duration) -> Result<()> {
+    MAIN.made_here().map_or(Ok(()), |logger| logger.flush(timeout))
 }
 
 /// Changes what this process writes to the log files, as directives like `info,hyper=warn`; see [`crate::Directives`].
 /// `lastwords level` does the same from outside. Processes that are forked later begin with what the builder said.
 ///
 /// # Errors
-/// [`Error::Setting`] for directives that cannot be meant, or before the process has a logger.
+/// [`Error::Setting`] for directives that cannot be meant, [`Error::NotInitialised`] before the process has a logger.
 pub fn set_log(directives: &str) -> Result<()> {
-    let none = || Error::setting("log", "no logger to change; call lastwords::init first");
-    let logger = MAIN.made_here().ok_or_else(none)?;
+    let logger = MAIN.made_here().ok_or(Error::NotInitialised)?;
     logger.set_directives(directives.parse().map_err(|error| Error::setting("log", error))?)?;
     filter_changes::follow();
     Ok(())

@@ -5,7 +5,7 @@ pub(crate) mod console_thread;
 pub(crate) mod ends;
 pub(crate) mod filter_changes;
 #[cfg(feature = "flusher")]
-pub mod flusher_thread;
+pub(crate) mod flusher_thread;
 pub(crate) mod level_names;
 pub(crate) mod logger_cell;
 pub(crate) mod loggers;

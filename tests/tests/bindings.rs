@@ -4,9 +4,8 @@
 //! An interpreter holds a lock while it logs. A call that waits for room with that lock held stops all its threads; a thread
 //! of ours that is there while it forks, or that does not come back afterwards, is found out by a user at the worst time.
 
-use lastwords::front::event::{Event, Value};
+use lastwords::event::{Destination, Event, Value};
 use lastwords::{Flusher, Level, Log};
-use lastwords_ring::format::filter::Destination;
 use lastwords_tests::actor::{Actor, run, tool, wait_for};
 use lastwords_tests::logs::{crash_files, read, read_so_far};
 use lastwords_tests::scratch::Scratch;
@@ -17,18 +16,9 @@ const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
 fn event(text: &str) -> Event<'_> {
-    let (level, destination) = (Level::INFO, Destination::Write);
-    Event {
-        level,
-        destination,
-        target: "test",
-        file: "test.py",
-        line: 7,
-        text: text.as_bytes(),
-        fields: &[],
-        relayed: None,
-        exception_at: None,
-    }
+    let mut event = Event::new(Level::INFO, "test", text.as_bytes());
+    (event.file, event.line) = ("test.py", 7);
+    event
 }
 
 fn flush(folder: &Path) {
@@ -49,7 +39,8 @@ fn a_call_that_may_not_wait_records_nothing_where_it_would_have_to() {
     assert_eq!(record_at_once(log, 1), 0, "a thread without a lane must claim one, which may wait");
     log.record(&event("the first"));
     assert_eq!(record_at_once(log, 20), 7, "as many as there is room for, and none of an overwritten record");
-    let with_field = Event { fields: &[("n", Value::U64(1))], ..event("with a field") };
+    let mut with_field = event("with a field");
+    with_field.fields = &[("n", Value::U64(1))];
     assert!(!log.try_record(&with_field), "a record with fields takes memory");
     assert!(!log.try_record(&event(&"long ".repeat(1000))), "a long message takes a file");
     let output = tool(TOOL, &["recover", &scratch.path().to_string_lossy()]);
@@ -65,8 +56,11 @@ fn an_event_goes_where_its_front_end_says_with_its_target_place_and_fields() {
     let log = builder.format(lastwords::Format::Both).open().expect("a ring");
     let fields =
         [("yes", Value::Bool(true)), ("n", Value::I64(-3)), ("x", Value::F64(0.5)), ("who", Value::Str("ada"))];
-    log.record(&Event { fields: &fields, ..event("said") });
-    log.record(&Event { destination: Destination::Fine, ..event("kept back") });
+    let (mut said, mut kept_back) = (event("said"), event("kept back"));
+    said.fields = &fields;
+    kept_back.destination = Destination::Fine;
+    log.record(&said);
+    log.record(&kept_back);
     log.flush().expect("written");
     let lines = read(scratch.path(), "event");
     assert_eq!(

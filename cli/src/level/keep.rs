@@ -3,8 +3,9 @@
 use super::teller;
 use crate::cli;
 use crate::say;
-use lastwords::{Directives, Error, Level, Result, escaped, escaped_path};
+use lastwords::{Directives, Error, Level, Result};
 use lastwords_ring::format::role::{ROLE_RULE, is_role};
+use lastwords_ring::format::text::{escaped, escaped_path};
 use lastwords_ring::place::clock::realtime_ns;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::kept_level::{KeptLevel, KeptLevelLock};

@@ -1,9 +1,9 @@
 //! What is changed stands in the log of the role, as a record of this process.
 
-use lastwords::front::event::Event;
-use lastwords::{Builder, Flusher, Format, Level, Memory, Result, escaped};
-use lastwords_ring::format::filter::Destination;
+use lastwords::event::Event;
+use lastwords::{Builder, Flusher, Format, Level, Memory, Result};
 use lastwords_ring::format::layout::file_flag;
+use lastwords_ring::format::text::escaped;
 use lastwords_ring::place::folder::{Folder, JSON_ENDING};
 use lastwords_ring::read::reader::RingReader;
 use std::time::Duration;
@@ -62,16 +62,6 @@ fn quiet(folder: &Folder, role: &str) -> Builder {
 }
 
 fn record(builder: Builder, text: &str) -> Result<()> {
-    builder.open()?.record(&Event {
-        level: Level::INFO,
-        destination: Destination::Write,
-        target: "lastwords",
-        file: "",
-        line: 0,
-        text: escaped(text).as_bytes(),
-        fields: &[],
-        relayed: None,
-        exception_at: None,
-    });
+    builder.open()?.record(&Event::new(Level::INFO, "lastwords", escaped(text).as_bytes()));
     Ok(())
 }

@@ -55,7 +55,7 @@ impl Role {
         (self.first, self.second) = match Format::of_flags(header.flags) {
             Format::Text => (place(&self.name), None),
             Format::Json => (place(&json), None),
-            Format::Both => (place(&self.name), Some(place(&json))),
+            _ => (place(&self.name), Some(place(&json))),
         };
     }
 

@@ -15,13 +15,13 @@ use std::str::FromStr;
 /// everything else; who has a target of that name writes `inof=trace`.
 ///
 /// ```
-/// use lastwords::{Directives, Level};
+/// # use lastwords_ring::format::{directives::Directives, level::Level};
 /// let directives: Directives = "info,hyper=warn,my::mod=trace".parse()?;
 /// assert_eq!(directives.level_for("app"), Level::INFO);
 /// assert_eq!(directives.level_for("hyper::client"), Level::WARNING);
 /// assert_eq!(directives.level_for("my::mod::inner"), Level::TRACE);
 /// assert_eq!(directives.to_string(), "info,hyper=warning,my::mod=trace");
-/// # Ok::<(), lastwords::ParseDirectivesError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directives {

@@ -1,7 +1,11 @@
 //! What a producer does when its lane is full: a word of the header.
 
+use crate::format::choice::ParseChoiceError;
+use std::str::FromStr;
+
 /// What a producer does when its lane is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 #[repr(u32)]
 pub enum FullPolicy {
     /// Waits for the flusher, at most 100 ms, then keeps the oldest records in a file beside the ring, where the flusher
@@ -17,15 +21,15 @@ pub enum FullPolicy {
     Overwrite = 2,
 }
 
-impl std::str::FromStr for FullPolicy {
-    type Err = String;
+impl FromStr for FullPolicy {
+    type Err = ParseChoiceError;
 
-    fn from_str(text: &str) -> Result<FullPolicy, String> {
+    fn from_str(text: &str) -> Result<FullPolicy, ParseChoiceError> {
         match text {
             "block" => Ok(FullPolicy::Block),
             "drop_newest" => Ok(FullPolicy::DropNewest),
             "overwrite" => Ok(FullPolicy::Overwrite),
-            other => Err(format!("\"{}\" found, expected block, drop_newest or overwrite", other.escape_default())),
+            _ => Err(ParseChoiceError::new(text, "block, drop_newest or overwrite")),
         }
     }
 }

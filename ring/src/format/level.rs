@@ -10,7 +10,7 @@ pub const LEVEL_NAME_MAX: usize = 64;
 /// them, see `name_level`; what is parsed and displayed here has the standard names alone.
 ///
 /// ```
-/// use lastwords::Level;
+/// # use lastwords_ring::format::level::Level;
 /// assert!(Level::ERROR > Level::INFO);
 /// assert_eq!("warning".parse::<Level>(), Ok(Level::WARNING));
 /// assert_eq!(Level::new(35).to_string(), "Level 35");

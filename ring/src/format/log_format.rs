@@ -1,5 +1,6 @@
 //! In which form a process's records stand in the log folder.
 
+use crate::format::choice::ParseChoiceError;
 use crate::format::layout::ring_flag;
 use std::str::FromStr;
 
@@ -7,19 +8,8 @@ use std::str::FromStr;
 ///
 /// The lines of both say the same and hold the same promises. `<role>.jsonl` has one object a line, which
 /// `docs/log-line.schema.json` describes.
-///
-/// ```
-/// use lastwords::Format;
-/// let folder = std::env::temp_dir().join(format!("lastwords-doc-format-{}", std::process::id()));
-/// lastwords::builder("host").dir(&folder).format(Format::Both).init()?;
-/// lastwords::warning!("slow frame"; camera = 3, ms = 41.5);
-/// lastwords::flush()?;
-/// let json = std::fs::read_to_string(folder.join("host.jsonl"))?;
-/// assert!(json.contains(r#""message":"slow frame","fields":{"camera":3,"ms":41.5}"#));
-/// assert!(std::fs::read_to_string(folder.join("host.log"))?.ends_with("[WARNING] slow frame camera=3 ms=41.5\n"));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Format {
     /// `<role>.log`, lines for people.
     #[default]
@@ -41,6 +31,7 @@ impl Format {
     }
 
     /// What a ring's header asks for. Whatever it says, there is a file.
+    #[doc(hidden)]
     #[must_use]
     pub const fn of_flags(flags: u32) -> Format {
         match (flags & ring_flag::JSON != 0, flags & ring_flag::NO_TEXT != 0) {
@@ -52,14 +43,14 @@ impl Format {
 }
 
 impl FromStr for Format {
-    type Err = String;
+    type Err = ParseChoiceError;
 
-    fn from_str(text: &str) -> Result<Format, String> {
+    fn from_str(text: &str) -> Result<Format, ParseChoiceError> {
         match text {
             "text" => Ok(Format::Text),
             "json" => Ok(Format::Json),
             "both" => Ok(Format::Both),
-            other => Err(format!("\"{}\" found, expected text, json or both", other.escape_default())),
+            _ => Err(ParseChoiceError::new(text, "text, json or both")),
         }
     }
 }

@@ -13,6 +13,7 @@ not_under_loom! {
     pub mod alike;
     pub mod anchor;
     pub mod call_site;
+    pub mod choice;
     pub mod directives;
     pub mod filter;
     pub mod full_policy;

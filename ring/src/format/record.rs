@@ -51,6 +51,7 @@ impl<'a> Field<'a> {
 /// When and where a record was made that was handed on before it came to its ring: calendar time in nanoseconds since 1970
 /// (8 bytes), pid (4), and the level's name there, empty where it says none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Relayed<'a> {
     /// Calendar time, nanoseconds since 1970.
     pub realtime_ns: u64,
@@ -61,7 +62,14 @@ pub struct Relayed<'a> {
 }
 
 impl<'a> Relayed<'a> {
+    /// Of a record that was made then, by the process with this pid.
+    #[must_use]
+    pub fn new(realtime_ns: u64, pid: u32, level_name: Option<&'a str>) -> Relayed<'a> {
+        Relayed { realtime_ns, pid, level_name }
+    }
+
     /// What these bytes say; None if they are too few. A name that is no text, or too long, is none.
+    #[doc(hidden)]
     #[must_use]
     pub fn decode(bytes: &'a [u8]) -> Option<Relayed<'a>> {
         let (ns, rest) = bytes.split_first_chunk::<8>()?;
@@ -71,6 +79,7 @@ impl<'a> Relayed<'a> {
     }
 
     /// Its bytes.
+    #[doc(hidden)]
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let name = self.level_name.unwrap_or_default();

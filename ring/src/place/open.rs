@@ -249,6 +249,17 @@ pub(crate) fn release(path: &Path) {
     }
 }
 
+/// The folders that are held now.
+#[must_use]
+pub fn held_folders() -> Vec<PathBuf> {
+    held().map(|held| held.path.clone()).collect()
+}
+
+/// Holds no folder longer that is none of these, as [`release`]: for whoever has held some for what came to nothing.
+pub fn release_others(kept: &[PathBuf]) {
+    held().filter(|held| !kept.contains(&held.path)).for_each(|held| release(&held.path));
+}
+
 /// Takes a folder off the list. What follows it there does so for whoever is at it, too.
 fn take_off(gone: &'static Held) {
     let (own, next) = (ptr::from_ref(gone).cast_mut(), gone.before.load(Ordering::Acquire));

@@ -5,6 +5,7 @@
 
 use crate::place::access::Access;
 use crate::format::checksum::{checksum, lane_key};
+use crate::format::choice::ParseChoiceError;
 use crate::place::clock::{self};
 use crate::error::{Error, Result, lacks_room};
 use crate::format::log_format::Format;
@@ -123,6 +124,7 @@ pub struct Ring {
 
 /// What a ring's memory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Memory {
     /// A file in the rings folder: survives everything but the loss of the disk, up to the last writeback.
     #[default]
@@ -132,13 +134,13 @@ pub enum Memory {
 }
 
 impl FromStr for Memory {
-    type Err = String;
+    type Err = ParseChoiceError;
 
-    fn from_str(text: &str) -> Result<Memory, String> {
+    fn from_str(text: &str) -> Result<Memory, ParseChoiceError> {
         match text {
             "file" => Ok(Memory::File),
             "shared" => Ok(Memory::Shared),
-            _ => Err(format!("\"{}\" found, expected file or shared", text.escape_default())),
+            _ => Err(ParseChoiceError::new(text, "file or shared")),
         }
     }
 }
@@ -148,7 +150,7 @@ impl Ring {
     /// it, it is made smaller, see [`Geometry::smaller`], rather than not at all.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a role that is no file name, or a file size limit below the smallest ring, [`Error::Folder`] if
+    /// [`Error::Setting`] for a role that is no file name, [`Error::FileSizeLimit`] for one below the smallest ring, [`Error::Folder`] if
     /// the folder's file system does not keep the promises, [`Error::Io`] for everything else, a full disk for instance.
     pub fn create(folder: &Folder, spec: &RingSpec) -> Result<Ring> {
         let mut spec = spec.clone();
@@ -546,8 +548,8 @@ fn within_file_size_limit(wanted: Geometry) -> Result<Geometry> {
         return Ok(found);
     }
     let smallest = found.file_size();
-    let why = format!("{limit} bytes allowed (ulimit -f), but the smallest ring takes {smallest}; raise it");
-    Err(Error::setting("file size limit", why))
+    let why = format!("the smallest ring takes {smallest}; raise it");
+    Err(Error::FileSizeLimit { limit, why })
 }
 
 /// Bytes that are free where the ring is to be; no limit where that is not known.

@@ -17,7 +17,7 @@ pub(crate) fn is_subscribed() -> bool {
 
 /// An error if the program has a subscriber that is not ours.
 pub(crate) fn refuse_other_subscriber() -> Result<()> {
-    if dispatcher::has_been_set() && !is_subscribed() { Err(taken()) } else { Ok(()) }
+    if dispatcher::has_been_set() && !is_subscribed() { Err(Error::SubscriberTaken) } else { Ok(()) }
 }
 
 /// Installs a subscriber with the layer of lastwords and nothing else, once.
@@ -29,11 +29,6 @@ pub(crate) fn subscribe() -> Result<()> {
     let subscriber = Registry::default().with(tracing_layer());
     dispatcher::set_global_default(Dispatch::new(subscriber)).map_err(|_| {
         SUBSCRIBED.store(false, Ordering::Release);
-        taken()
+        Error::SubscriberTaken
     })
-}
-
-fn taken() -> Error {
-    let why = "a subscriber is installed already; add lastwords::tracing_layer() to it, and call init instead of init_tracing";
-    Error::setting("tracing", why)
 }

@@ -22,9 +22,8 @@
 //! size of files), `room` (gives back what `before:no-threads` took). At the end main returns. `before:bus` is done before the logger is made: it handles
 //! SIGBUS itself; so is `before:close:A-B`, and with `before:` every action that does not log.
 
-use lastwords::front::event::Event;
+use lastwords::event::Event;
 use lastwords::{Builder, Flusher, Format, FullPolicy, Level, Memory};
-use lastwords_ring::format::filter::Destination;
 use lastwords_tests::{descriptors, faults, forking, panics, privileges, samples, sandbox};
 use std::io::{BufRead, Write};
 use std::sync::Barrier;
@@ -177,8 +176,8 @@ fn act(action: &str, count: &mut u64) {
         "panic" => panic_with_drop(),
         "attach" => attach(rest),
         "event" => event(rest),
-        "pause" => lastwords::process::flusher_thread::pause(),
-        "resume" => lastwords::process::flusher_thread::resume_with_next_record(),
+        "pause" => lastwords::flusher_threads::pause(),
+        "resume" => lastwords::flusher_threads::resume_with_next_record(),
         "count-threads" => println!("{}", std::fs::read_dir("/proc/self/task").expect("listed").count()),
         "close" => lastwords::close(),
         "leave" => forking::leave(),
@@ -257,17 +256,7 @@ fn own_log() -> lastwords::Log {
 
 /// Records as a front end in another language does.
 fn event(text: &str) {
-    let _ = own_log().record(&Event {
-        level: Level::INFO,
-        destination: Destination::Write,
-        target: "actor",
-        file: "",
-        line: 0,
-        text: text.as_bytes(),
-        fields: &[],
-        relayed: None,
-        exception_at: None,
-    });
+    let _ = own_log().record(&Event::new(Level::INFO, "actor", text.as_bytes()));
 }
 
 fn named_thread(name: &str) {
