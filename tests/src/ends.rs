@@ -42,8 +42,8 @@ impl Scene {
     pub fn new(name: &str, seen: Seen, actor: &str, tool: &'static str) -> Scene {
         let folder = Scratch::new(name);
         let start = || {
-            let mut host = Actor::start(actor, "host", folder.path(), &["say:up", "flush", "line:up", "wait"]);
-            assert_eq!(host.line(), "up");
+            let mut host =
+                Actor::start(actor, "host", folder.path(), &["say:up", "flush", "line:up", "wait"]).until("up");
             host
         };
         let host = (seen == Seen::ByAFlusher).then(start);

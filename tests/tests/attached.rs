@@ -132,13 +132,11 @@ fn the_black_box_of_a_live_process_shows_what_it_attached_so_far() {
         let folder = Scratch::new("attached-live");
         let mut script = vec!["log:1", "attach:so far", "line:ready", "wait"];
         script.extend((memory == "shared").then_some("memory=shared"));
-        let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
-        assert_eq!(actor.line(), "ready");
+        let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script).until("ready");
         let output = tool(TOOL, &["recover", "--black-box", &folder.path().to_string_lossy()]);
         let shown = String::from_utf8(output.stdout).expect("text");
         assert_eq!(attached(&shown), "6 bytes\nso far\n", "{memory}");
-        actor.go();
-        assert!(actor.end().success());
+        actor.finish();
     }
 }
 

@@ -91,8 +91,7 @@ fn try_point(drainer: &Drainer, folder: &Path, point: Point) -> bool {
         while !matches!(flusher.run().expect("ran"), Stop::Ended(0)) {}
     }
     if !producer_dies {
-        worker.go();
-        assert!(worker.end().success());
+        worker.finish();
     }
     let output = tool(TOOL, &["flush", "--once", &folder.to_string_lossy()]);
     assert!([Some(0), Some(1)].contains(&output.status.code()), "{output:?}");

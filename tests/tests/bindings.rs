@@ -101,18 +101,16 @@ fn threads_of_ours_end_for_a_fork_others_flush_meanwhile_and_the_next_record_bri
     assert_eq!(first.line(), "1", "no thread but the main one is left");
     let texts = || read_so_far(scratch.path(), "host").into_iter().map(|line| line.message).collect::<Vec<_>>();
     assert_eq!(texts()[0], "before", "what was recorded before is in its file");
-    let mut second = Actor::start(ACTOR, "worker", scratch.path(), &["say:meanwhile", "line:said", "wait"]);
-    assert_eq!(second.line(), "said");
+    let mut second =
+        Actor::start(ACTOR, "worker", scratch.path(), &["say:meanwhile", "line:said", "wait"]).until("said");
     wait_for("the second process's line", || {
         read_so_far(scratch.path(), "worker").iter().any(|line| line.message == "meanwhile").then_some(())
     });
     first.go();
     assert_eq!(first.line(), "2", "the flusher's thread is back");
     wait_for("the first process's line", || texts().iter().any(|text| text == "after").then_some(()));
-    second.go();
-    assert!(second.end().success());
-    first.go();
-    assert!(first.end().success());
+    second.finish();
+    first.finish();
 }
 
 #[test]

@@ -39,17 +39,13 @@ fn a_level_from_outside_counts_for_the_next_record() {
     let folder = Scratch::new("level-outside");
     let script =
         ["debug:one", "line:1", "wait", "debug:two", "line:2", "wait", "debug:three", "flush", "line:3", "wait"];
-    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
-    assert_eq!(actor.line(), "1");
+    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script).until("1");
     assert!(said(&level(folder.path(), &["worker", "warn,actor=debug"])).contains("warning,actor=debug"));
-    actor.go();
-    assert_eq!(actor.line(), "2");
+    actor.go_until("2");
     assert!(said(&level(folder.path(), &[&actor.pid().to_string(), "info"])).ends_with("info  off\n"));
-    actor.go();
-    assert_eq!(actor.line(), "3");
+    actor.go_until("3");
     assert_eq!(messages(folder.path(), "worker"), ["two"]);
-    actor.go();
-    assert!(actor.end().success());
+    actor.finish();
 }
 
 #[test]
@@ -80,13 +76,11 @@ fn tracing_follows_through_the_embedded_thread() {
 fn the_facade_follows_through_the_embedded_thread() {
     let folder = Scratch::new("level-follows");
     let script = ["max-level", "wait", "max-level", "each:x", "flush", "line:done", "wait"];
-    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
-    assert_eq!(actor.line(), "INFO");
+    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script).until("INFO");
     said(&level(folder.path(), &["debug"]));
     // The thread looks at least once a second.
     std::thread::sleep(Duration::from_millis(1500));
-    actor.go();
-    assert_eq!(actor.line(), "DEBUG");
+    actor.go_until("DEBUG");
     assert_eq!(actor.line(), "done");
     let found = messages(folder.path(), "worker");
     assert!(found.contains(&"facade x DEBUG".to_owned()), "{found:?}");
@@ -144,8 +138,8 @@ fn one_process_a_role_or_all_are_shown_and_changed() {
 #[test]
 fn a_record_level_from_outside_fills_the_black_box() {
     let folder = Scratch::new("record-outside");
-    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &["log:1", "line:ready", "wait", "fine:3", "kill"]);
-    assert_eq!(actor.line(), "ready");
+    let mut actor =
+        Actor::start(ACTOR, "worker", folder.path(), &["log:1", "line:ready", "wait", "fine:3", "kill"]).until("ready");
     said(&level(folder.path(), &["--record", "trace"]));
     actor.go();
     let _ = actor.end();
@@ -172,8 +166,8 @@ fn status_shows_every_ring_and_who_flushes() {
     assert_eq!((&ring["state"], &ring["fill"]), (&"died without closing".into(), &1.0.into()));
     assert!(ring["lag_ms"].as_f64().expect("a number") > 0.0, "{ring}");
     let script = ["log:10", "flush", "line:ready", "wait"];
-    let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &script, &[("LASTWORDS_RECORD", "debug")]);
-    assert_eq!(actor.line(), "ready");
+    let mut actor =
+        Actor::start_with(ACTOR, "worker", folder.path(), &script, &[("LASTWORDS_RECORD", "debug")]).until("ready");
     let found = wait_for("the dead ring's removal", || {
         Some(status(folder.path())).filter(|found| found["rings"].as_array().is_some_and(|rings| rings.len() == 1))
     });
@@ -204,8 +198,7 @@ fn losses_are_shown_while_they_happen() {
     ] {
         let folder = Scratch::new("losses");
         let script = [&["flusher=never", "slots=64"], script, &["log:5000", "line:on", "wait", "kill"]].concat();
-        let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
-        assert_eq!(actor.line(), "on");
+        let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script).until("on");
         let shown = |what: &str| {
             let ring = &status(folder.path())["rings"][0];
             assert_eq!(
@@ -239,8 +232,7 @@ fn a_watch_looks_every_second_until_nobody_reads_it() {
         look["rings"][0]["records"].as_u64().expect("a number")
     };
     assert_eq!(records(), 3);
-    actor.go();
-    assert_eq!(actor.line(), "on");
+    actor.go_until("on");
     wait_for("the next look", || (records() == 7).then_some(()));
     drop(looks);
     assert!(wait_for("its end", || watch.try_wait().expect("its own child")).success());
@@ -261,8 +253,7 @@ fn status_shows_the_service_or_container_of_each_process() {
     let (own, all) = (Path::new("/sys/fs/cgroup/unified"), Path::new("/sys/fs/cgroup"));
     let name = "lastwords-test-\u{9b}2J-and-a-name-that-is-longer-than-the-rest-of-what-anybody-would-call-a-service-of-theirs.service";
     let group = Group(if own.exists() { own } else { all }.join(name));
-    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &["line:up", "wait", "kill"]);
-    assert_eq!(actor.line(), "up");
+    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &["line:up", "wait", "kill"]).until("up");
     let longest = |text: &str| {
         text.lines().filter_map(|line| line.splitn(3, ':').nth(2)).max_by_key(|path| path.len()).map(str::to_owned)
     };
@@ -277,12 +268,10 @@ fn status_shows_the_service_or_container_of_each_process() {
     // Of a process in another pid namespace, whose pid here is another one.
     let actor_there = format!("exec {ACTOR} there {} line:up wait", folder.path().display());
     if let Some(mut command) = unshare(&["-pf"], "true", &actor_there) {
-        let mut there = Actor::of(&mut command);
-        assert_eq!(there.line(), "up");
+        let mut there = Actor::of(&mut command).until("up");
         let ring = of("there");
         assert_eq!((&ring["pid"], &ring["cgroup"]), (&1.into(), &path.clone().map_or(Value::Null, Value::String)));
-        there.go();
-        assert!(there.end().success());
+        there.finish();
     }
     // One with a name that would drive a terminal, where cgroups can be made.
     match std::fs::create_dir(&group.0)
@@ -309,8 +298,8 @@ fn status_shows_the_service_or_container_of_each_process() {
 fn a_change_is_a_line_in_the_log_and_can_be_taken_back() {
     let folder = Scratch::new("level-told");
     let env = [("LASTWORDS_LOG", "warn,actor=info"), ("LASTWORDS_TIME_ZONE", "UTC"), ("LASTWORDS_FORMAT", "both")];
-    let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &["log:1", "flush", "line:ready", "wait"], &env);
-    assert_eq!(actor.line(), "ready");
+    let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &["log:1", "flush", "line:ready", "wait"], &env)
+        .until("ready");
     let pid = actor.pid();
     said(&level(folder.path(), &["worker", "debug", "--record", "trace"]));
     let table = said(&level(folder.path(), &["worker", "--reset"]));
@@ -328,8 +317,7 @@ fn a_change_is_a_line_in_the_log_and_can_be_taken_back() {
     assert_eq!(told[1], format!("{begin}log debug -> warning,actor=info, record trace -> off"));
     // The role's files are kept as its process keeps them.
     assert!(folder.path().join("worker.jsonl").exists());
-    actor.go();
-    assert!(actor.end().success());
+    actor.finish();
     let conflict = level(folder.path(), &["worker", "debug", "--reset"]);
     assert_eq!(conflict.status.code(), Some(2));
 }
@@ -339,26 +327,23 @@ fn a_level_for_a_time_is_ended_by_whoever_flushes() {
     let folder = Scratch::new("level-for");
     let script =
         ["flusher=never", "debug:before", "line:ready", "wait", "debug:within", "line:on", "wait", "debug:after"];
-    let mut flusher = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:ready", "wait"]);
-    assert_eq!(flusher.line(), "ready");
-    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
-    assert_eq!(actor.line(), "ready");
+    let mut flusher =
+        Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:ready", "wait"]).until("ready");
+    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script).until("ready");
     for text in ["10", "0s", "25h", "m", "1.5h"] {
         assert_eq!(level(folder.path(), &["worker", "debug", "--for", text]).status.code(), Some(2), "{text}");
     }
     said(&level(folder.path(), &["worker", "debug", "--for", "2s"]));
     // A second one does not make the first one last.
     said(&level(folder.path(), &["worker", "trace", "--for", "2s"]));
-    actor.go();
-    assert_eq!(actor.line(), "on");
+    actor.go_until("on");
     wait_for("the end of its time", || said(&level(folder.path(), &["worker"])).contains("info  off").then_some(()));
     let line = format!("lastwords: level of pid {} is what it was, its time is over: log trace -> info", actor.pid());
     wait_for("the line", || {
         let lines = lastwords_tests::logs::read_so_far(folder.path(), "worker");
         lines.iter().any(|found| found.message == line).then_some(())
     });
-    actor.go();
-    assert!(actor.end().success());
+    actor.finish();
     said(&tool(TOOL, &["level", "--dir", &folder.path().to_string_lossy(), "host"]));
     wait_for("its lines", || {
         let lines = lastwords_tests::logs::read_so_far(folder.path(), "worker");
@@ -396,8 +381,7 @@ impl Quiet {
     fn new(kept: bool, with_end: bool) -> Quiet {
         let folder = Scratch::new("level-for-dead");
         let script = ["flusher=never", "line:up", "wait"];
-        let mut host = Actor::start(ACTOR, "host", folder.path(), &script);
-        assert_eq!(host.line(), "up");
+        let mut host = Actor::start(ACTOR, "host", folder.path(), &script).until("up");
         let mut command = Command::new(TOOL);
         command.arg("flush").arg(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
         let flusher = Daemon(command.spawn().expect("it starts"));
@@ -452,8 +436,7 @@ fn a_level_from_outside_leaves_the_files_the_mode_that_their_process_asked_for()
     });
     let mode = std::fs::metadata(folder.path().join("worker.log")).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o640);
-    actor.go();
-    assert!(actor.end().success());
+    actor.finish();
 }
 
 fn unmatched(folder: &Path) -> Vec<String> {
@@ -467,11 +450,9 @@ fn directives_that_have_matched_nothing_yet_are_marked() {
     let folder = Scratch::new("unmatched");
     let env = [("LASTWORDS_LOG", "info,actor=debug,hypre=debug,noisy=off,\u{202e}x=debug")];
     let script = ["line:up", "wait", "each:a", "line:on", "wait", "each:b", "line:on", "wait", "kill"];
-    let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &script, &env);
-    assert_eq!(actor.line(), "up");
+    let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &script, &env).until("up");
     assert_eq!(unmatched(folder.path()), ["actor=debug", "hypre=debug", "noisy=off", "\u{202e}x=debug"]);
-    actor.go();
-    assert_eq!(actor.line(), "on");
+    actor.go_until("on");
     // One that turns everything off has matched as well.
     assert_eq!(unmatched(folder.path()), ["hypre=debug", "\u{202e}x=debug"]);
     let table = said(&tool(TOOL, &["status", &folder.path().to_string_lossy()]));
@@ -483,8 +464,7 @@ fn directives_that_have_matched_nothing_yet_are_marked() {
     // Of another filter nothing is known but the targets of what was recorded.
     said(&level(folder.path(), &["worker", "info,actor=trace,noisy=error,noisy::inner::x=off,bytes=error,zzz=1"]));
     assert_eq!(unmatched(folder.path()), ["bytes=error", "noisy::inner::x=off", "noisy=error", "zzz=1"]);
-    actor.go();
-    assert_eq!(actor.line(), "on");
+    actor.go_until("on");
     assert_eq!(unmatched(folder.path()), ["noisy::inner::x=off", "zzz=1"]);
     actor.go();
     let _ = actor.end();
@@ -500,8 +480,8 @@ fn what_a_front_end_of_another_language_records_is_matched_by_its_target() {
         folder.path(),
         &["event:one", "flush", "line:up", "wait"],
         &[("LASTWORDS_LOG", "info,actor=debug,other=debug")],
-    );
-    assert_eq!(actor.line(), "up");
+    )
+    .until("up");
     assert_eq!(unmatched(folder.path()), ["other=debug"]);
 }
 
@@ -556,8 +536,7 @@ fn a_kept_level_is_above_builder_and_environment_for_processes_that_start_later_
     assert!(said(&level(folder.path(), &["worker"])).contains("warning  trace\n"));
     let table = said(&level(folder.path(), &["worker", "--reset"]));
     assert!(table.contains("critical  off\n") && !table.contains("later"), "{table}");
-    actor.go();
-    assert!(actor.end().success());
+    actor.finish();
     let _ = started(folder.path(), "worker", &env);
     let found = messages_but_ours(folder.path(), "worker");
     assert_eq!(found, ["fine", "coarse", "built", "coarse"]);
@@ -606,11 +585,10 @@ fn a_forked_child_begins_with_what_is_kept_and_says_so_even_where_all_is_off() {
         "worker",
         folder.path(),
         &["error:parent", "flush", "line:up", "wait", "fork-log:1", "error:after"],
-    );
-    assert_eq!(actor.line(), "up");
+    )
+    .until("up");
     said(&level(folder.path(), &["worker", "off", "--keep"]));
-    actor.go();
-    assert!(actor.end().success());
+    actor.finish();
     assert_eq!(messages_but_ours(folder.path(), "worker"), ["parent"]);
     let chosen = told(folder.path(), "worker")
         .iter()
@@ -691,8 +669,7 @@ fn a_kept_level_that_cannot_be_read_is_an_error_and_nothing_is_lost() {
 fn kept_levels_that_are_set_at_once_are_one_of_them_in_file_and_rings() {
     let folder = Scratch::new("keep-race");
     let script = ["line:up", "wait"];
-    let mut first = Actor::start(ACTOR, "worker", folder.path(), &script);
-    assert_eq!(first.line(), "up");
+    let mut first = Actor::start(ACTOR, "worker", folder.path(), &script).until("up");
     for round in 0..12 {
         let levels = [["debug", "--record", "trace"], ["warn", "--record", "debug"]];
         let changing: Vec<_> = levels

@@ -167,8 +167,7 @@ fn a_guarded_process_survives_the_cut_of_its_ring_and_says_so_once() {
             let said = victim.errors();
             assert!(victim.end().success());
             assert_eq!(said.matches("a part of this process's ring is gone").count(), 1, "{said}");
-            host.go();
-            assert!(host.end().success());
+            host.finish();
             let lines = read(folder.path(), "victim");
             assert!(lines.iter().filter(|line| line.message.starts_with("line ")).count() >= 50);
             // Its children have rings of their own.
@@ -257,8 +256,7 @@ fn a_ring_with_a_hole_goes_on_and_what_was_in_the_hole_is_counted() {
         host.signal(Signal::CONT);
         victim.go();
         assert!(victim.end().success(), "it goes on");
-        host.go();
-        assert!(host.end().success());
+        host.finish();
         let lines = read(folder.path(), "victim");
         let numbers: Vec<usize> =
             lines.iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect();

@@ -39,8 +39,8 @@ fn process_exit_leaves_everything_in_the_file() {
 #[test]
 fn flush_returns_when_the_lines_are_in_the_file() {
     let folder = Scratch::new("flush");
-    let mut actor = Actor::start(ACTOR, "host", folder.path(), &["log:700", "flush", "line:flushed", "wait"]);
-    assert_eq!(actor.line(), "flushed");
+    let mut actor =
+        Actor::start(ACTOR, "host", folder.path(), &["log:700", "flush", "line:flushed", "wait"]).until("flushed");
     assert_eq!(messages(&read(folder.path(), "host")), expected(700));
 }
 
@@ -84,8 +84,7 @@ fn an_ordinary_end_waits_for_the_flusher_of_another_process() {
         expected += 50_000;
         assert_eq!(read(folder.path(), "worker").len(), expected, "whoever waited for the worker finds all its lines");
     }
-    host.go();
-    assert!(host.end().success());
+    host.finish();
 }
 
 #[test]
@@ -97,8 +96,7 @@ fn an_ordinary_end_raises_no_alarm() {
         let (_, status) = run(ACTOR, "worker", folder.path(), &["log:10"]);
         assert!(status.success());
     }
-    host.go();
-    assert!(host.end().success());
+    host.finish();
     let lines = [read(folder.path(), "worker"), read(folder.path(), "host")].concat();
     assert_eq!(lines.len(), 100);
     assert!(lines.iter().all(|line| line.level == "INFO"), "{lines:?}");

@@ -103,8 +103,7 @@ fn assert_sixty_rings_are_whole(table: &str) {
     }
     let pids: Vec<u32> = workers.iter().map(Actor::pid).collect();
     workers.iter_mut().for_each(|worker| assert!(worker.end().success()));
-    host.go();
-    assert!(host.end().success());
+    host.finish();
     pids.into_iter().for_each(|pid| assert_once(&folder, "worker", pid, 601));
     let worried = read(&folder, "worker").into_iter().filter(|line| line.level != "INFO").map(|line| line.message);
     assert_eq!(worried.collect::<Vec<_>>(), Vec::<String>::new(), "what passed at once is nothing to speak of");
@@ -187,8 +186,7 @@ fn a_ring_without_room_is_made_smaller_and_that_is_said() {
     host.line();
     let status = tool(TOOL, &["status", &folder.to_string_lossy()]);
     let status = String::from_utf8_lossy(&status.stdout).into_owned();
-    host.go();
-    assert!(host.end().success());
+    host.finish();
     let said = host.errors();
     assert!(said.contains("no room for a ring of") && said.lines().count() == 1, "{said}");
     assert!(status.contains("because there was no room for more"), "{status}");
@@ -281,11 +279,9 @@ fn a_process_without_a_thread_to_be_had_flushes_as_soon_as_there_is_one() {
     let script = ["before:no-threads", "slots=64", "lanes=3", "log:3", "room", "sleep:1500", "log:1", "sleep:600"];
     let mut child = Command::new(ACTOR);
     child.arg("host").arg(&folder).args(script).args(["line:logged", "wait"]).stderr(Stdio::piped());
-    let mut host = Actor::of(&mut child);
-    assert_eq!(host.line(), "logged");
+    let mut host = Actor::of(&mut child).until("logged");
     let found = read(&folder, "host").len();
-    host.go();
-    assert!(host.end().success());
+    host.finish();
     let said = host.errors();
     assert!(said.contains("no thread for the flusher") && said.lines().count() == 1, "{said}");
     assert_eq!(found, 4, "a record has the thread tried again");

@@ -274,8 +274,7 @@ fn a_death_is_told_once_by_all_flushers_while_a_child_keeps_the_lock() {
             let rings = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("worker-"));
             (rings.count() == 0).then_some(())
         });
-        host.go();
-        assert!(host.end().success());
+        host.finish();
         let lines = read_so_far(folder.path(), "worker");
         assert_eq!((numbers(&lines), deaths(&lines)), ((0..30).collect(), 1), "{lines:?}");
         assert_eq!(crash_files(folder.path()).len(), 1);
@@ -333,13 +332,11 @@ fn a_process_under_qemu_user_keeps_its_own_ring() {
         "line:up",
         "wait",
     ]);
-    let mut worker = Actor::of(&mut command);
-    assert_eq!(worker.line(), "up");
+    let mut worker = Actor::of(&mut command).until("up");
     let lines = read(folder.path(), "worker");
     assert_eq!(numbers(&lines), (0..400).collect::<Vec<_>>());
     assert_eq!(alarms(&lines), Vec::<&str>::new());
-    worker.go();
-    assert!(worker.end().success());
+    worker.finish();
     let (_, status) = run(ACTOR, "host", folder.path(), &["log:1"]);
     assert!(status.success());
     assert_eq!(alarms(&read(folder.path(), "worker")), Vec::<&str>::new());

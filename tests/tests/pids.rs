@@ -108,8 +108,7 @@ fn a_process_of_another_pid_namespace_logs_to_the_same_folder_and_its_death_is_s
     let _ = worker.end();
     wait_for("its death line", || (deaths(&read_so_far(folder.path(), "worker")).len() == 1).then_some(()));
     assert_eq!(numbers(&read(folder.path(), "worker")), (0..150).collect::<Vec<_>>());
-    host.go();
-    assert!(host.end().success());
+    host.finish();
 }
 
 /// Whether a slot of the ring's first lane is open.
@@ -162,8 +161,7 @@ fn a_process_that_is_stopped_in_the_middle_of_a_log_call_holds_nobody_up() {
     let own = lines.iter().filter(|line| line.level == "INFO").count();
     assert_eq!(own + reported_lost(&lines), 26, "{lines:?}");
     assert!(other.end().success());
-    host.go();
-    assert!(host.end().success());
+    host.finish();
 }
 
 #[test]
@@ -196,10 +194,8 @@ fn while_the_flusher_is_stopped_every_policy_goes_on_and_every_line_is_there_or_
         worker.go();
         assert_eq!(worker.line(), "done", "{policy}: nobody hangs");
         host.signal(Signal::CONT);
-        worker.go();
-        assert!(worker.end().success());
-        host.go();
-        assert!(host.end().success());
+        worker.finish();
+        host.finish();
         let lines = read(folder.path(), "worker");
         let lost: usize = (0..8).map(|thread| missing(&lines, &format!("thread {thread} line "), 500)).sum();
         assert_eq!(lost, reported_lost(&lines), "{policy}");

@@ -269,8 +269,7 @@ fn relative_folders_are_those_of_the_first_setup_wherever_the_process_goes() {
         command.args([
             "log:10", "flush", &chdir, second, "flush", "line:up", "wait", "in-child", "log:2000", "flush", "kill",
         ]);
-        let mut actor = Actor::of(&mut command);
-        assert_eq!(actor.line(), "up");
+        let mut actor = Actor::of(&mut command).until("up");
         actor.go();
         actor.end();
         let (logs, rings) = (home.path().join("logs"), home.path().join("memory"));

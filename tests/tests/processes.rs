@@ -59,8 +59,8 @@ fn a_forked_child_that_logs_from_a_place_where_its_parent_has_logged_says_the_sa
 #[test]
 fn a_forked_child_does_not_keep_the_lock_of_its_dead_parents_ring() {
     let folder = Scratch::new("fork-lock");
-    let mut parent = Actor::start(ACTOR, "worker", folder.path(), &["flusher=never", "log:3", "sleeper:3000", "kill"]);
-    assert_eq!(parent.line(), "asleep");
+    let mut parent = Actor::start(ACTOR, "worker", folder.path(), &["flusher=never", "log:3", "sleeper:3000", "kill"])
+        .until("asleep");
     parent.end();
     let rings = std::fs::read_dir(folder.path().join("rings")).expect("there").filter_map(Result::ok);
     let ring = rings.map(|file| file.path()).find(|path| path.extension().is_some_and(|ending| ending == "ring"));
