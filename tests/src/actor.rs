@@ -177,6 +177,16 @@ pub fn tool(program: &str, arguments: &[&str]) -> Output {
     Command::new(program).args(arguments).stdin(Stdio::null()).output().expect("the tool starts")
 }
 
+/// Drains a folder by the tool.
+///
+/// # Panics
+/// If that fails.
+#[track_caller]
+pub fn flush_once(program: &str, folder: &Path) {
+    let output = tool(program, &["flush", "--once", &folder.to_string_lossy()]);
+    assert!(output.status.success(), "{output:?}");
+}
+
 /// Flushes, however long the machine is busy with something else.
 ///
 /// # Panics

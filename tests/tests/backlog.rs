@@ -6,10 +6,10 @@
 //! although the flusher did what it could. Here it is stopped for as long as others need to log more than that, and every
 //! line must come out once, in order, when it goes on or another takes its place.
 
-use lastwords_tests::actor::{Actor, run, tool, wait_for};
+use lastwords_tests::actor::{Actor, flush_once, run, tool, wait_for};
 use lastwords_tests::forge::ring_files;
 use lastwords_tests::jsonl;
-use lastwords_tests::logs::{Line, long_text, missing, read, reported_lost};
+use lastwords_tests::logs::{Line, long_text, missing, numbers, read, reported_lost};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::Traced;
 use lastwords_tests::watchdog::Watchdog;
@@ -28,10 +28,6 @@ const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 fn segments(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder.join("rings")).expect("listed").map(|entry| entry.expect("listed").path());
     entries.filter(|path| path.extension().is_some_and(|ending| ending == "backlog")).collect()
-}
-
-fn numbers(lines: &[Line]) -> Vec<usize> {
-    lines.iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect()
 }
 
 fn losses(lines: &[Line]) -> Vec<&Line> {
@@ -84,8 +80,8 @@ fn a_flusher_that_is_stopped_costs_no_line_of_others_whether_it_goes_on_or_is_ki
         let stopped = Stopped::new("backlog-stopped");
         let path = stopped.folder.path().to_owned();
         let mut worker =
-            Actor::start(ACTOR, "worker", &path, &["slots=256", "log:100000", "line:said", "wait", "flush"]);
-        assert_eq!(worker.line(), "said");
+            Actor::start(ACTOR, "worker", &path, &["slots=256", "log:100000", "line:said", "wait", "flush"])
+                .until("said");
         assert!(!segments(&path).is_empty(), "what did not fit the ring is kept");
         let _folder = stopped.end(killed);
         wait_for("the backlog to be drained", || segments(&path).is_empty().then_some(()));
@@ -157,8 +153,7 @@ fn a_process_that_dies_with_a_backlog_and_its_long_messages_is_drained_to_the_en
         let text = String::from_utf8_lossy(&recovered.stdout).into_owned();
         assert_eq!(text.lines().filter(|line| line.contains("] line ")).count(), 2100, "recover shows what is kept");
         assert!(text.contains(&long_text(100_000)));
-        let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-        assert!(output.status.success(), "{output:?}");
+        flush_once(TOOL, folder.path());
         let lines = read(folder.path(), "worker");
         assert_eq!(losses(&lines), Vec::<&Line>::new());
         assert!(numbers(&lines).into_iter().eq(0..2100));

@@ -7,11 +7,10 @@
 use lastwords::front::event::{Event, Value};
 use lastwords::{Flusher, Level, Log};
 use lastwords_ring::format::filter::Destination;
-use lastwords_tests::actor::{Actor, run, tool, wait_for};
+use lastwords_tests::actor::{Actor, flush_once, run, tool, wait_for};
 use lastwords_tests::logs::{crash_files, read, read_so_far};
 use lastwords_tests::scratch::Scratch;
 use std::fs;
-use std::path::Path;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
@@ -29,11 +28,6 @@ fn event(text: &str) -> Event<'_> {
         relayed: None,
         exception_at: None,
     }
-}
-
-fn flush(folder: &Path) {
-    let output = tool(TOOL, &["flush", "--once", &folder.to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
 }
 
 /// Records without waiting as often as that can be, up to so many times.
@@ -119,7 +113,7 @@ fn a_process_that_closes_before_it_leaves_at_once_raises_no_alarm() {
         let scratch = Scratch::new("bindings-close");
         let (_, status) = run(ACTOR, "worker", scratch.path(), script);
         assert_eq!(status.code(), Some(3));
-        flush(scratch.path());
+        flush_once(TOOL, scratch.path());
         let lines = read(scratch.path(), "worker");
         assert!(lines.iter().any(|line| line.message == "last"), "{lines:?}");
         assert_eq!(lines.iter().any(|line| line.level == "CRITICAL"), alarm, "{lines:?}");
@@ -131,7 +125,7 @@ fn a_process_that_closes_before_it_leaves_at_once_raises_no_alarm() {
 fn a_thread_has_the_name_that_its_runtime_gave_it() {
     let scratch = Scratch::new("bindings-names");
     let _ = run(ACTOR, "worker", scratch.path(), &["named-thread:camera", "kill"]);
-    flush(scratch.path());
+    flush_once(TOOL, scratch.path());
     let text = fs::read_to_string(&crash_files(scratch.path())[0]).expect("a crash file");
     let line = text.lines().find(|line| line.ends_with("from a thread that another runtime has named"));
     assert!(line.is_some_and(|line| line.contains("] [camera ")), "{text}");

@@ -13,7 +13,7 @@ use lastwords_ring::write::ring::{Ring, RingSpec};
 use lastwords_tests::actor::{self, Actor, tool, wait_for};
 use lastwords_tests::drains::{drain, drain_until};
 use lastwords_tests::forge::ring_files;
-use lastwords_tests::logs::{Line, missing, read, read_so_far, reported_lost};
+use lastwords_tests::logs::{Line, missing, numbers, read, read_so_far, reported_lost};
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;
 use rustix::fs::{CWD, FallocateFlags, FileType, Mode, fallocate};
@@ -258,8 +258,7 @@ fn a_ring_with_a_hole_goes_on_and_what_was_in_the_hole_is_counted() {
         assert!(victim.end().success(), "it goes on");
         host.finish();
         let lines = read(folder.path(), "victim");
-        let numbers: Vec<usize> =
-            lines.iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect();
+        let numbers = numbers(&lines);
         assert!(numbers.is_sorted_by(|a, b| a < b), "in order and once");
         assert!(numbers.contains(&99) && numbers.contains(&1099), "before and after: {numbers:?}");
         assert_eq!(1100 - numbers.len(), reported_lost(&lines), "{lines:?}");

@@ -129,7 +129,7 @@ fn threads_whose_descriptors_were_closed_sleep() {
             host.finish();
         }
         let script = [TABLES[table], "log:1", "flush", WAYS[1], "line:closed", "wait"];
-        let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script).until("closed");
+        let actor = Actor::start(ACTOR, "worker", folder.path(), &script).until("closed");
         std::thread::sleep(Duration::from_millis(300));
         let before = cpu_time(actor.pid());
         std::thread::sleep(Duration::from_secs(3));

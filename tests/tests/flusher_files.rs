@@ -4,7 +4,7 @@
 //! the folder can take away. A flusher that goes on with files nobody can find wakes up late, cannot be replaced without
 //! doubled lines, or flushes beside another one; one that opens what was put in their place hangs on a FIFO.
 
-use lastwords_tests::actor::{Actor, tool, wait_for};
+use lastwords_tests::actor::{Actor, flush_once, tool, wait_for};
 use lastwords_tests::logs::{Line, read, read_so_far};
 use lastwords_tests::scratch::Scratch;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -89,7 +89,7 @@ fn a_living_flusher_makes_its_files_again_and_loses_and_doubles_nothing() {
 #[test]
 fn a_doorbell_that_was_removed_is_heard_by_producers_from_before_and_after() {
     let folder = Scratch::new("heard");
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]).until("up");
+    let _host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]).until("up");
     let script = ["flusher=never", "log:1", "flush", "line:up", "wait", "log:100000", "line:done", "wait"];
     let mut before = Actor::start(ACTOR, "before", folder.path(), &script).until("up");
     // So long that the flusher sleeps until it is rung.
@@ -118,8 +118,7 @@ fn a_flusher_that_dies_after_its_journal_was_removed_is_followed_without_doublin
             fs::remove_file(folder.path().join("rings").join(file)).expect("there");
         }
         host.kill();
-        let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-        assert!(output.status.success(), "{output:?}");
+        flush_once(TOOL, folder.path());
         assert_each_once(folder.path(), 20_000, &format!("{files:?}"));
         if files.len() == 2 {
             let said = read(folder.path(), "host").iter().any(|line| line.message.contains("the journal was removed"));
@@ -196,8 +195,7 @@ fn a_fifo_with_a_crash_files_next_name_is_passed_by() {
         mknodat(CWD, folder.path().join(name), FileType::Fifo, Mode::RWXU, 0).expect("made");
     }
     host.kill();
-    let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
+    flush_once(TOOL, folder.path());
     let lines = read(folder.path(), "host");
     let death = lines.iter().find(|line| line.level == "CRITICAL").expect("a death line");
     assert!(death.message.contains("crash.log"), "{}", death.message);

@@ -8,7 +8,7 @@
 //! a line says what happened.
 
 use lastwords_tests::actor::{Actor, run, tool, wait_for};
-use lastwords_tests::logs::{Line, read};
+use lastwords_tests::logs::{Line, assert_numbered, read};
 use lastwords_tests::mounts::Tmpfs;
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;
@@ -528,8 +528,7 @@ fn a_flusher_that_dies_with_a_suspended_role_leaves_every_line_once() {
         assert!(status.success());
         for role in ["worker", "other"] {
             let lines = read(&folder, role);
-            let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
-            assert_eq!(numbers, (0..2010).map(|n| n.to_string()).collect::<Vec<_>>(), "{blocked:?}: {role}, each once");
+            assert_numbered(&lines, 2010, &format!("{blocked:?}: {role}, each once"));
         }
     }
 }
@@ -556,8 +555,7 @@ fn a_file_system_that_is_read_only_for_a_while_costs_no_line_and_is_told() {
     flusher.kill().expect("killed");
     flusher.wait().expect("ended");
     let lines = read(&folder, "worker");
-    let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
-    assert_eq!(numbers, (0..600).map(|n| n.to_string()).collect::<Vec<_>>(), "each once, in order");
+    assert_numbered(&lines, 600, "each once, in order");
     assert!(warnings(&lines).iter().any(|line| line.contains("could not be written")), "{:?}", warnings(&lines));
 }
 
@@ -587,8 +585,7 @@ fn a_disk_that_is_full_for_a_while_costs_no_line_and_is_told() {
         worker.finish();
         host.finish();
         let lines = read(&folder, "worker");
-        let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
-        assert_eq!(numbers, (0..300).map(|n| n.to_string()).collect::<Vec<_>>(), "each once, in order");
+        assert_numbered(&lines, 300, "each once, in order");
         let all = [lines, read(&folder, "host")].concat();
         assert!(warnings(&all).iter().any(|line| line.contains("could not be written")), "{all:?}");
     }

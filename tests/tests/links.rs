@@ -90,8 +90,8 @@ fn a_link_that_is_changed_later_changes_nothing_for_those_who_are_there() {
     [path("first"), path("second")].iter().for_each(|folder| fs::create_dir_all(folder).expect("made"));
     symlink("first", path("link")).expect("linked");
     let mut host =
-        Actor::start(ACTOR, "host", &path("link"), &["log:1", "flush", "line:up", "wait", "log:1", "fork:1", "flush"]);
-    assert_eq!(host.line(), "up");
+        Actor::start(ACTOR, "host", &path("link"), &["log:1", "flush", "line:up", "wait", "log:1", "fork:1", "flush"])
+            .until("up");
     fs::remove_file(path("link")).expect("removed");
     symlink("second", path("link")).expect("linked");
     let _ = run(ACTOR, "host", &path("link"), &["log:5", "flush"]);

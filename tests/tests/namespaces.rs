@@ -7,7 +7,7 @@
 
 use lastwords_tests::actor::{Actor, run, tool, wait_for};
 use lastwords_tests::forge;
-use lastwords_tests::logs::{Line, crash_files, read, read_so_far};
+use lastwords_tests::logs::{Line, crash_files, numbers, read, read_so_far};
 use lastwords_tests::namespaces::unshare;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::watchdog::Watchdog;
@@ -24,10 +24,6 @@ fn boot_id(folder: &Scratch) -> PathBuf {
     let file = folder.path().join("boot_id");
     std::fs::write(&file, "01234567-89ab-cdef-0123-456789abcdef\n").expect("written");
     file
-}
-
-fn numbers(lines: &[Line]) -> Vec<usize> {
-    lines.iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect()
 }
 
 fn deaths(lines: &[Line]) -> usize {

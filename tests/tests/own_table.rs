@@ -114,7 +114,7 @@ fn what_a_program_closes_is_closed_although_its_flusher_lives() {
 #[test]
 fn the_rings_that_a_flusher_drains_take_no_descriptor_of_its_program() {
     let folder = Scratch::new("program-table");
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up");
+    let host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up");
     let before = count_of_process(host.pid());
     let script = ["flusher=never", "slots=64", "lanes=3", "log:10", "flush", "line:up", "wait"];
     let mut workers: Vec<Actor> = (0..40).map(|_| Actor::start(ACTOR, "worker", folder.path(), &script)).collect();
@@ -156,7 +156,7 @@ fn a_child_inherits_nothing_of_the_flusher_in_whatever_state_that_is() {
 #[test]
 fn what_the_thread_has_to_say_is_said_on_the_programs_standard_error() {
     let folder = Scratch::new("complaint");
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up");
+    let host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up");
     let free = start_heard("worker", folder.path(), &["log:1", "line:up", "sleep:6000"]);
     let filtered = start_heard("worker", folder.path(), &["before:no-getfd", "log:1", "line:up", "sleep:6000"]);
     let shared = start_heard("worker", folder.path(), &["before:one-table", "log:1", "line:up", "sleep:6000"]);

@@ -178,8 +178,8 @@ fn a_process_of_root_makes_its_files_as_the_owner_of_the_folder() {
         shared.for_each(|entry| assert_eq!(entry.metadata().expect("there").uid(), USER));
         // A process of the owner's takes over from one of root's.
         let mut user =
-            actor_of(USER, ACTOR, "worker", &logs, &["log:10", "flush", "line:up", "wait", "log:10", "flush"]);
-        assert_eq!(user.line(), "up");
+            actor_of(USER, ACTOR, "worker", &logs, &["log:10", "flush", "line:up", "wait", "log:10", "flush"])
+                .until("up");
         host.kill();
         wait_for("the death line", || {
             read_so_far(&logs, "host").iter().any(|line| line.level == "CRITICAL").then_some(())

@@ -5,9 +5,9 @@
 //! a dead process's ring or announces the death of a living one; one that waits for the open slot keeps back the lines of
 //! all others; and a producer that waits for a stopped flusher stops with it.
 
-use lastwords_tests::actor::{Actor, run, tool, wait_for};
+use lastwords_tests::actor::{Actor, flush_once, run, tool, wait_for};
 use lastwords_tests::forge;
-use lastwords_tests::logs::{Line, missing, read, read_so_far, reported_lost};
+use lastwords_tests::logs::{Line, missing, numbers, read, read_so_far, reported_lost};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
 use lastwords_tests::watchdog::Watchdog;
@@ -23,10 +23,6 @@ const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
 fn deaths(lines: &[Line]) -> Vec<u32> {
     lines.iter().filter(|line| line.level == "CRITICAL").map(|line| line.pid).collect()
-}
-
-fn numbers(lines: &[Line]) -> Vec<usize> {
-    lines.iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect()
 }
 
 /// A command that runs `script` as the first process of a pid namespace, if this machine and user can.
@@ -61,8 +57,7 @@ fn a_ring_whose_pid_is_another_process_by_now_is_a_dead_ones() {
     let me = std::process::id();
     forge::set_header(&mut bytes, offset_of!(lastwords_ring::format::layout::RingHeader, pid), &me.to_le_bytes());
     fs::write(&ring, bytes).expect("written");
-    let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
+    flush_once(TOOL, folder.path());
     let lines = read(folder.path(), "worker");
     assert_eq!(numbers(&lines), (0..30).collect::<Vec<_>>());
     assert_eq!(deaths(&lines), [me]);

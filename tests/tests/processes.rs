@@ -4,7 +4,7 @@
 //! parent look alive; a log call that waits for a lock inside a signal handler never returns. And an ordinary end that
 //! looks like a crash teaches people to ignore crashes.
 
-use lastwords_tests::actor::{Actor, run, tool, wait_for};
+use lastwords_tests::actor::{Actor, flush_once, run, tool, wait_for};
 use lastwords_tests::logs::{Line, missing, read, reported_lost};
 use lastwords_tests::scratch::Scratch;
 use rustix::fs::FlockOperation;
@@ -75,8 +75,7 @@ fn a_killed_parent_is_dead_although_its_forked_child_lives() {
     let folder = Scratch::new("fork-kill");
     // The child outlives the parent by far more than the drain takes, and ends by itself.
     let (parent, _) = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:3", "sleeper:3000", "kill"]);
-    let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
+    flush_once(TOOL, folder.path());
     let deaths: Vec<u32> =
         read(folder.path(), "worker").iter().filter(|line| line.level == "CRITICAL").map(|line| line.pid).collect();
     assert_eq!(deaths, [parent]);

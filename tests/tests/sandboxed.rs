@@ -19,9 +19,7 @@ fn a_log_call_makes_the_listed_system_calls_alone_also_where_its_lane_is_full() 
         for flusher_lives in [false, true] {
             let folder = Scratch::new("sandboxed");
             let mut host = flusher_lives.then(|| {
-                let mut host =
-                    Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up");
-                host
+                Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up")
             });
             let script =
                 [policy, "sandbox", "log:1", "sleep:600", "error:urgent", "log:2000", "sleep:700", "log:2000", "flush"];

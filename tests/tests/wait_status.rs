@@ -106,10 +106,10 @@ fn on_an_older_kernel_a_flusher_that_saw_the_end_says_no_more_than_the_process_d
         let scene = Scene::new("older", Seen::ByNobody, ACTOR, TOOL);
         let mut command = Command::new(ACTOR);
         command.args(["host"]).arg(scene.path()).args(["say:up", "flush", "line:up", "wait"]);
-        let mut host = Actor::of(on_an_older_kernel(&mut command)).until("up");
+        let host = Actor::of(on_an_older_kernel(&mut command)).until("up");
         let mut worker =
-            Actor::start(HANDLER, "worker", scene.path(), &["init", "log:1", "flush", "line:up", "wait", end]);
-        assert_eq!(worker.line(), "up");
+            Actor::start(HANDLER, "worker", scene.path(), &["init", "log:1", "flush", "line:up", "wait", end])
+                .until("up");
         // It sees nothing until the process is reaped: a zombie shows its status on every kernel.
         host.signal(Signal::STOP);
         if end == "quick-exit" || end.starts_with("exit") {
@@ -224,11 +224,8 @@ fn every_process_has_a_witness_as_far_as_the_limit_of_descriptors_goes() {
         return;
     }
     let scene = Scene::new("many", Seen::ByAFlusher, ACTOR, TOOL);
-    let start = |_| {
-        let mut worker =
-            Actor::start(HANDLER, "worker", scene.path(), &["init", "log:1", "flush", "line:up", "wait"]).until("up");
-        worker
-    };
+    let start =
+        |_| Actor::start(HANDLER, "worker", scene.path(), &["init", "log:1", "flush", "line:up", "wait"]).until("up");
     let mut workers: Vec<Actor> = (0..40).map(start).collect();
     workers.iter_mut().for_each(Actor::kill);
     let (lines, _) = scene.told_of("worker");
