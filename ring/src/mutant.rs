@@ -1,10 +1,10 @@
 //! Seeded defects, so that the suite can be asked whether it would notice them. Test builds only.
 //!
 //! A test that has never failed proves nothing: the one that kills the flusher everywhere passes just as well if it looks
-//! at the wrong folder. So the feature `mutants` builds each defect below into the library, at the place where a careless
-//! change would make it, and the environment variable `LASTWORDS_MUTANT` says by name which one a process has.
-//! `tests/mutants` runs, for each of them, the test that must fail. Without the feature [`is`] is the constant `false`, and
-//! nothing of this is left in the program.
+//! at the wrong folder. So a build with `--cfg lastwords_mutants` has each defect below, at the place where a careless change
+//! would make it, and the environment variable `LASTWORDS_MUTANT` says by name which one a process has. `tests/mutants` runs,
+//! for each of them, the test that must fail. In every other build [`is`] is the constant `false`, and nothing of this is
+//! left in the program. It is no feature, because features are for users, and any crate of a program can turn them on.
 
 /// Makes the list, so that each defect has its name once.
 macro_rules! mutants {
@@ -16,7 +16,7 @@ macro_rules! mutants {
             $($(#[$doc])* $variant,)*
         }
 
-        #[cfg(feature = "mutants")]
+        #[cfg(lastwords_mutants)]
         const NAMES: &[(&str, Mutant)] = &[$(($name, Mutant::$variant)),*];
     };
 }
@@ -249,7 +249,7 @@ mutants! {
 }
 
 /// Whether this process has the defect.
-#[cfg(not(feature = "mutants"))]
+#[cfg(not(lastwords_mutants))]
 #[inline(always)]
 pub const fn is(_: Mutant) -> bool {
     false
@@ -259,13 +259,13 @@ pub const fn is(_: Mutant) -> bool {
 ///
 /// # Panics
 /// If the environment variable names none of them: a test with a misspelt defect would pass.
-#[cfg(feature = "mutants")]
+#[cfg(lastwords_mutants)]
 pub fn is(mutant: Mutant) -> bool {
     static CHOSEN: std::sync::OnceLock<Option<Mutant>> = std::sync::OnceLock::new();
     *CHOSEN.get_or_init(chosen) == Some(mutant)
 }
 
-#[cfg(feature = "mutants")]
+#[cfg(lastwords_mutants)]
 fn chosen() -> Option<Mutant> {
     let name = std::env::var("LASTWORDS_MUTANT").ok().filter(|name| !name.is_empty())?;
     let found = NAMES.iter().find(|(known, _)| *known == name);

@@ -1,17 +1,11 @@
 //! What a process's logger is made with: builder, environment, defaults.
 
-use crate::config::defaults::{
-    LANES_DEFAULT, OVERFLOW_LANES, RECORD_SIZE_DEFAULT, ROTATE_KEEP_DEFAULT, ROTATE_SIZE_DEFAULT, SLOTS_DEFAULT,
-    TABLE_DEFAULT,
-};
 use crate::config::flusher_role::Flusher;
 use crate::config::settings::{self, Settings};
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::directives::Directives;
 use lastwords_ring::format::filter::Filter;
 use lastwords_ring::format::full_policy::FullPolicy;
-use lastwords_ring::format::geometry::Geometry;
-use lastwords_ring::format::layout::CRASH_FILES_DEFAULT;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::log_format::Format;
 use lastwords_ring::format::role::{ROLE_RULE, is_role};
@@ -21,15 +15,22 @@ use lastwords_ring::place::folder::{Folder, Trust, default_path, service_path, t
 use lastwords_ring::place::kept_level::KeptLevel;
 use lastwords_ring::place::open;
 use lastwords_ring::place::stderr::complain;
-use lastwords_ring::write::backlog::BUDGET_DEFAULT;
-use lastwords_ring::write::ring::{Memory, RingSpec};
+use lastwords_ring::write::ring::Memory;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest time between two syncs: an hour, after which the kernel has long written everything by itself.
-const DURABLE_MAX: Duration = Duration::from_secs(3600);
+/// Makes the methods that take one setting each.
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident($given:ident: $type:ty) = $value:expr;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(mut self, $given: $type) -> Builder {
+            self.settings.$name = Some($value);
+            self
+        }
+    )*};
+}
 
 /// Settings of a process's logger, on their way to [`Builder::init`].
 ///
@@ -64,270 +65,188 @@ impl Builder {
         Builder { role: role.into(), settings: Settings::default(), whole: None, zone_is_kept: false, heeds_kept: true }
     }
 
-    /// Application name; default is the program's file name. It names the default folder.
-    pub fn app(mut self, app: impl Into<String>) -> Builder {
-        self.settings.app = Some(app.into());
-        self
-    }
+    setters! {
+        /// Application name; default is the program's file name. It names the default folder.
+        app(app: impl Into<String>) = app.into();
 
-    /// Log folder; default is `LASTWORDS_DIR`, the configuration file, the first folder of systemd's `LOGS_DIRECTORY`, else
-    /// `<temp dir>/<app>/logs`.
-    pub fn dir(mut self, folder: impl AsRef<Path>) -> Builder {
-        self.settings.dir = Some(folder.as_ref().to_owned());
-        self
+        /// Log folder; default is `LASTWORDS_DIR`, the configuration file, the first folder of systemd's `LOGS_DIRECTORY`, else
+        /// `<temp dir>/<app>/logs`.
+        dir(folder: impl AsRef<Path>) = folder.as_ref().to_owned();
+
+        /// What is written to the log files, as directives like `info,hyper=warn`, see [`Directives`]; default is
+        /// `LASTWORDS_LOG`, else `info`.
+        log(directives: impl Into<String>) = directives.into();
+
+        /// Records from this level on are kept in the ring although no log file shows them: when the process dies without
+        /// closing its log they stand in its crash file. They cost nothing but the call, and the oldest give way. Default is
+        /// `LASTWORDS_RECORD`, else none but what is written.
+        record(level: Level) = level;
+
+        /// Bytes of a slot: 128, 256 or 512. A record whose text exceeds the slot less 48 bytes takes several slots.
+        record_size(bytes: u32) = bytes;
+
+        /// Slots of a lane, a power of two from 8 to 65536. A message may take a quarter of them.
+        slots_per_lane(slots: u32) = slots;
+
+        /// Lanes: threads that log without sharing, plus two overflow lanes for all further ones. With [`Builder::record`] a
+        /// thread takes a second lane at its first record that no file shows, as long as no more than half of the lanes are
+        /// such, and one overflow lane more is for them.
+        lanes(lanes: u32) = lanes;
+
+        /// What a log call does when its lane is full.
+        full_policy(policy: FullPolicy) = policy;
+
+        /// Bytes that the process may keep on disk of what its flusher has not come to, when lanes are full; default 64 MiB,
+        /// about 500,000 short records, and with [`Builder::memory`] shared the size of the ring, because there they are
+        /// memory. 0 to keep nothing. The files, `rings/….backlog`, go when they are drained, and the latest with the ring.
+        ///
+        /// So a flusher that is stopped, or slower than those who log, costs no record up to here. With a setting of its own in
+        /// each role, a ring keeps no more once all rings of the process together have as much as it may.
+        ///
+        /// ```
+        /// let folder = std::env::temp_dir().join(format!("lastwords-doc-backlog-{}", std::process::id()));
+        /// // Nobody flushes yet, and a lane of 64 records is full soon.
+        /// let never = lastwords::Flusher::Never;
+        /// lastwords::builder("worker").dir(&folder).flusher(never).slots_per_lane(64).backlog_max(1 << 20).init()?;
+        /// (0..1000).for_each(|n| lastwords::info!("line {n}"));
+        /// # let rings = std::fs::read_dir(folder.join("rings"))?.flatten();
+        /// # assert!(rings.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|ending| ending == "backlog")));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        backlog_max(bytes: u64) = bytes;
+
+        /// Whether this process also prints its records on standard error, from a thread of its own. Default false.
+        console(console: bool) = console;
+
+        /// For development: the console shows records of every level, whatever the files show. Default false.
+        dev(dev: bool) = dev;
+
+        /// Whether this process may be the flusher.
+        flusher(flusher: Flusher) = flusher;
+
+        /// What the ring's memory is. Default is a file in the rings folder.
+        memory(memory: Memory) = memory;
+
+        /// Folder of the rings, a tmpfs for instance; default is `LASTWORDS_RINGS`, else `rings` in the log folder. All
+        /// processes that share a log folder, and its tools, must name the same.
+        rings(folder: impl AsRef<Path>) = folder.as_ref().to_owned();
+
+        /// Whether the rings may be on FUSE. Default false, because what is behind FUSE may be a network file system, where stores
+        /// and locks of several machines meet. Say yes for a local one such as bindfs.
+        allow_fuse(allow: bool) = allow;
+
+        /// Whether the process survives a SIGBUS in its own ring. Default true. A ring is a mapped file, and a store into it is
+        /// SIGBUS where somebody truncated that file, or where a file system that copies on write (btrfs) finds no room on a full
+        /// disk.
+        ///
+        /// A handler for SIGBUS puts a private page of zeros in the place of each page that is gone. What is logged there reaches
+        /// no file; the process says so once on standard error, the flusher in the log, and `flush` returns an error. SIGBUS for
+        /// any other reason goes to the handler that was there before, so that a program which installs one of its own does so
+        /// before `init`, or hands on what is not its own. With false, the process ends by the signal; its records up to then are
+        /// safe as always.
+        sigbus_guard(guard: bool) = guard;
+
+        /// Zone of the times in all files of the log folder: a name (`Europe/Berlin`), `UTC`, or an offset (`+02:00`). The folder
+        /// keeps it, for whoever flushes; of processes that set different ones, the one that started last counts. Default is the
+        /// zone that the folder keeps, else that of this process.
+        ///
+        /// ```
+        /// let folder = std::env::temp_dir().join(format!("lastwords-doc-zone-{}", std::process::id()));
+        /// let error = lastwords::builder("worker").dir(&folder).time_zone("+25:00").init().expect_err("no such offset");
+        /// assert!(error.to_string().starts_with("time_zone: \"+25:00\" found, expected a time zone as in Europe/Berlin"));
+        /// lastwords::builder("worker").dir(&folder).time_zone("+02:00").init()?;
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        time_zone(zone: impl Into<String>) = zone.into();
+
+        /// Which files the records go to: `<role>.log`, `<role>.jsonl` or both. Default is `LASTWORDS_FORMAT` (`text`, `json`
+        /// or `both`), else text. For a role the newest ring's value counts; files of the other form stay as they are.
+        ///
+        /// ```
+        /// use lastwords::Format;
+        /// let folder = std::env::temp_dir().join(format!("lastwords-doc-format-{}", std::process::id()));
+        /// lastwords::builder("host").dir(&folder).format(Format::Both).init()?;
+        /// lastwords::warning!("slow frame"; camera = 3, ms = 41.5);
+        /// lastwords::flush()?;
+        /// let json = std::fs::read_to_string(folder.join("host.jsonl"))?;
+        /// assert!(json.contains(r#""message":"slow frame","fields":{"camera":3,"ms":41.5}"#));
+        /// assert!(std::fs::read_to_string(folder.join("host.log"))?.ends_with("[WARNING] slow frame camera=3 ms=41.5\n"));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        format(format: Format) = format;
+
+        /// Size in bytes at which the log file is rotated, at least 4096; default 10 MiB. For a role the newest ring's
+        /// value counts.
+        rotate_size(bytes: u64) = bytes;
+
+        /// Rotated files kept, 1 to 100; default 5.
+        rotate_keep(files: u32) = files;
+
+        /// Has the flusher write everything to the disk this often, in whole milliseconds up to an hour, as long as anything
+        /// is logged; zero for never. Then a power loss or a kernel crash takes at most what was logged within this time,
+        /// plus the time until it is drained, plus that of one sync. Default is `LASTWORDS_DURABLE`, a number of
+        /// milliseconds, else never: what any process's death leaves is safe without it. The shortest time of all rings
+        /// of a folder counts for the whole folder.
+        durable(every: Duration) = every;
+
+        /// Crash files that are kept of this role, up to 10,000; the oldest give way. 0 for no crash files. Default 20.
+        ///
+        /// A crash file, `<role>-<pid>-<UTC time>.crash.log`, is written when a process dies without closing its log. It
+        /// holds all that the ring still has, of every level. For a role the dead process's own ring counts.
+        crash_files(files: u32) = files;
+
+        /// Has a record of level ERROR or above bring the last so many records of this process that no log file shows into
+        /// the log file, above its own line; at most 10,000. Only with [`Builder::record`]. Default 0.
+        pull(records: u32) = records;
+
+        /// Mode of log and crash files: 0o600 (default), 0o640, 0o604 or 0o644. For a role the newest ring's value counts. A log
+        /// folder that is made by this process can be passed and listed by those who may read the files (0750 for 0640); one
+        /// that exists stays as it is. Rings, which hold the same text, are this user's alone.
+        ///
+        /// ```
+        /// use std::os::unix::fs::PermissionsExt;
+        /// # let folder = std::env::temp_dir().join(format!("lastwords-doc-mode-{}", std::process::id()));
+        /// let audit = lastwords::builder("audit").dir(&folder).file_mode(0o640).open()?;
+        /// lastwords::info!(logger: audit, "user {} logged in", "ada");
+        /// audit.flush()?;
+        /// assert_eq!(folder.join("audit.log").metadata()?.permissions().mode() & 0o777, 0o640);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        file_mode(mode: u32) = mode;
+
+        /// Group of log and crash files, by name or number; default is that of the process, or of a folder with the set-group-id
+        /// bit. The user must be in the group. Where it is not, give the folder to the group instead, once, as root: `chgrp adm
+        /// logs; chmod g+s logs`.
+        file_group(group: impl Into<String>) = group.into();
+
+        /// Whether the log folder may belong to another user if it is meant for a group of this process's: the group may write
+        /// there, new files get it (mode 2770 or 2775, or it is the process's own group), and nobody else may write. One user
+        /// writes there all the same, the one whose the rings in it are. Default false.
+        group_folder(group: bool) = group;
+
+        /// Whether records of the `log` facade go to this logger; default true. False leaves the facade to somebody else, for
+        /// instance to `tracing_log::LogTracer`, which forwards them to the `tracing` layer. Only for [`Builder::init`].
+        log_facade(take: bool) = take;
+
+        /// Whether a panic is recorded, at CRITICAL and with target `panic`: its message, place and thread, and the backtrace that
+        /// `RUST_BACKTRACE` asks for. The hook that was set before runs after that. Default true. Only for [`Builder::init`].
+        ///
+        /// ```
+        /// let folder = std::env::temp_dir().join(format!("lastwords-doc-panic-{}", std::process::id()));
+        /// lastwords::builder("worker").dir(&folder).init()?;
+        /// let thread = std::thread::Builder::new().name("camera".to_owned()).spawn(|| panic!("no frame"))?;
+        /// assert!(thread.join().is_err());
+        /// lastwords::flush()?;
+        /// let text = std::fs::read_to_string(folder.join("worker.log"))?;
+        /// assert!(text.contains("[CRITICAL] thread 'camera' panicked at ") && text.contains(": no frame\n"));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        panic_hook(record: bool) = record;
     }
 
     /// Records below this level are not written to the log files: [`Builder::log`] with a level alone.
     pub fn level(self, level: Level) -> Builder {
         self.log(Directives::from(level).to_string())
-    }
-
-    /// What is written to the log files, as directives like `info,hyper=warn`, see [`Directives`]; default is
-    /// `LASTWORDS_LOG`, else `info`.
-    pub fn log(mut self, directives: impl Into<String>) -> Builder {
-        self.settings.log = Some(directives.into());
-        self
-    }
-
-    /// Records from this level on are kept in the ring although no log file shows them: when the process dies without
-    /// closing its log they stand in its crash file. They cost nothing but the call, and the oldest give way. Default is
-    /// `LASTWORDS_RECORD`, else none but what is written.
-    pub fn record(mut self, level: Level) -> Builder {
-        self.settings.record = Some(level);
-        self
-    }
-
-    /// Bytes of a slot: 128, 256 or 512. A record whose text exceeds the slot less 48 bytes takes several slots.
-    pub fn record_size(mut self, bytes: u32) -> Builder {
-        self.settings.record_size = Some(bytes);
-        self
-    }
-
-    /// Slots of a lane, a power of two from 8 to 65536. A message may take a quarter of them.
-    pub fn slots_per_lane(mut self, slots: u32) -> Builder {
-        self.settings.slots_per_lane = Some(slots);
-        self
-    }
-
-    /// Lanes: threads that log without sharing, plus two overflow lanes for all further ones. With [`Builder::record`] a
-    /// thread takes a second lane at its first record that no file shows, as long as no more than half of the lanes are
-    /// such, and one overflow lane more is for them.
-    pub fn lanes(mut self, lanes: u32) -> Builder {
-        self.settings.lanes = Some(lanes);
-        self
-    }
-
-    /// What a log call does when its lane is full.
-    pub fn full_policy(mut self, policy: FullPolicy) -> Builder {
-        self.settings.full_policy = Some(policy);
-        self
-    }
-
-    /// Bytes that the process may keep on disk of what its flusher has not come to, when lanes are full; default 64 MiB,
-    /// about 500,000 short records, and with [`Builder::memory`] shared the size of the ring, because there they are
-    /// memory. 0 to keep nothing. The files, `rings/….backlog`, go when they are drained, and the latest with the ring.
-    ///
-    /// So a flusher that is stopped, or slower than those who log, costs no record up to here. With a setting of its own in
-    /// each role, a ring keeps no more once all rings of the process together have as much as it may.
-    ///
-    /// ```
-    /// let folder = std::env::temp_dir().join(format!("lastwords-doc-backlog-{}", std::process::id()));
-    /// // Nobody flushes yet, and a lane of 64 records is full soon.
-    /// let never = lastwords::Flusher::Never;
-    /// lastwords::builder("worker").dir(&folder).flusher(never).slots_per_lane(64).backlog_max(1 << 20).init()?;
-    /// (0..1000).for_each(|n| lastwords::info!("line {n}"));
-    /// # let rings = std::fs::read_dir(folder.join("rings"))?.flatten();
-    /// # assert!(rings.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|ending| ending == "backlog")));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn backlog_max(mut self, bytes: u64) -> Builder {
-        self.settings.backlog_max = Some(bytes);
-        self
-    }
-
-    /// Whether this process also prints its records on standard error, from a thread of its own. Default false.
-    pub fn console(mut self, console: bool) -> Builder {
-        self.settings.console = Some(console);
-        self
-    }
-
-    /// For development: the console shows records of every level, whatever the files show. Default false.
-    pub fn dev(mut self, dev: bool) -> Builder {
-        self.settings.dev = Some(dev);
-        self
-    }
-
-    /// Whether this process may be the flusher.
-    pub fn flusher(mut self, flusher: Flusher) -> Builder {
-        self.settings.flusher = Some(flusher);
-        self
-    }
-
-    /// What the ring's memory is. Default is a file in the rings folder.
-    pub fn memory(mut self, memory: Memory) -> Builder {
-        self.settings.memory = Some(memory);
-        self
-    }
-
-    /// Folder of the rings, a tmpfs for instance; default is `LASTWORDS_RINGS`, else `rings` in the log folder. All
-    /// processes that share a log folder, and its tools, must name the same.
-    pub fn rings(mut self, folder: impl AsRef<Path>) -> Builder {
-        self.settings.rings = Some(folder.as_ref().to_owned());
-        self
-    }
-
-    /// Whether the rings may be on FUSE. Default false, because what is behind FUSE may be a network file system, where stores
-    /// and locks of several machines meet. Say yes for a local one such as bindfs.
-    pub fn allow_fuse(mut self, allow: bool) -> Builder {
-        self.settings.allow_fuse = Some(allow);
-        self
-    }
-
-    /// Whether the process survives a SIGBUS in its own ring. Default true. A ring is a mapped file, and a store into it is
-    /// SIGBUS where somebody truncated that file, or where a file system that copies on write (btrfs) finds no room on a full
-    /// disk.
-    ///
-    /// A handler for SIGBUS puts a private page of zeros in the place of each page that is gone. What is logged there reaches
-    /// no file; the process says so once on standard error, the flusher in the log, and `flush` returns an error. SIGBUS for
-    /// any other reason goes to the handler that was there before, so that a program which installs one of its own does so
-    /// before `init`, or hands on what is not its own. With false, the process ends by the signal; its records up to then are
-    /// safe as always.
-    pub fn sigbus_guard(mut self, guard: bool) -> Builder {
-        self.settings.sigbus_guard = Some(guard);
-        self
-    }
-
-    /// Zone of the times in all files of the log folder: a name (`Europe/Berlin`), `UTC`, or an offset (`+02:00`). The folder
-    /// keeps it, for whoever flushes; of processes that set different ones, the one that started last counts. Default is the
-    /// zone that the folder keeps, else that of this process.
-    ///
-    /// ```
-    /// let folder = std::env::temp_dir().join(format!("lastwords-doc-zone-{}", std::process::id()));
-    /// let error = lastwords::builder("worker").dir(&folder).time_zone("+25:00").init().expect_err("no such offset");
-    /// assert!(error.to_string().starts_with("time_zone: \"+25:00\" found, expected a time zone as in Europe/Berlin"));
-    /// lastwords::builder("worker").dir(&folder).time_zone("+02:00").init()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn time_zone(mut self, zone: impl Into<String>) -> Builder {
-        self.settings.time_zone = Some(zone.into());
-        self
-    }
-
-    /// Which files the records go to: `<role>.log`, `<role>.jsonl` or both. Default is `LASTWORDS_FORMAT` (`text`, `json`
-    /// or `both`), else text. For a role the newest ring's value counts; files of the other form stay as they are.
-    ///
-    /// ```
-    /// use lastwords::Format;
-    /// let folder = std::env::temp_dir().join(format!("lastwords-doc-format-{}", std::process::id()));
-    /// lastwords::builder("host").dir(&folder).format(Format::Both).init()?;
-    /// lastwords::warning!("slow frame"; camera = 3, ms = 41.5);
-    /// lastwords::flush()?;
-    /// let json = std::fs::read_to_string(folder.join("host.jsonl"))?;
-    /// assert!(json.contains(r#""message":"slow frame","fields":{"camera":3,"ms":41.5}"#));
-    /// assert!(std::fs::read_to_string(folder.join("host.log"))?.ends_with("[WARNING] slow frame camera=3 ms=41.5\n"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn format(mut self, format: Format) -> Builder {
-        self.settings.format = Some(format);
-        self
-    }
-
-    /// Size in bytes at which the log file is rotated, at least 4096; default 10 MiB. For a role the newest ring's
-    /// value counts.
-    pub fn rotate_size(mut self, bytes: u64) -> Builder {
-        self.settings.rotate_size = Some(bytes);
-        self
-    }
-
-    /// Rotated files kept, 1 to 100; default 5.
-    pub fn rotate_keep(mut self, files: u32) -> Builder {
-        self.settings.rotate_keep = Some(files);
-        self
-    }
-
-    /// Has the flusher write everything to the disk this often, in whole milliseconds up to an hour, as long as anything
-    /// is logged; zero for never. Then a power loss or a kernel crash takes at most what was logged within this time,
-    /// plus the time until it is drained, plus that of one sync. Default is `LASTWORDS_DURABLE`, a number of
-    /// milliseconds, else never: what any process's death leaves is safe without it. The shortest time of all rings
-    /// of a folder counts for the whole folder.
-    pub fn durable(mut self, every: Duration) -> Builder {
-        self.settings.durable = Some(every);
-        self
-    }
-
-    /// Crash files that are kept of this role, up to 10,000; the oldest give way. 0 for no crash files. Default 20.
-    ///
-    /// A crash file, `<role>-<pid>-<UTC time>.crash.log`, is written when a process dies without closing its log. It
-    /// holds all that the ring still has, of every level. For a role the dead process's own ring counts.
-    pub fn crash_files(mut self, files: u32) -> Builder {
-        self.settings.crash_files = Some(files);
-        self
-    }
-
-    /// Has a record of level ERROR or above bring the last so many records of this process that no log file shows into
-    /// the log file, above its own line; at most 10,000. Only with [`Builder::record`]. Default 0.
-    pub fn pull(mut self, records: u32) -> Builder {
-        self.settings.pull = Some(records);
-        self
-    }
-
-    /// Mode of log and crash files: 0o600 (default), 0o640, 0o604 or 0o644. For a role the newest ring's value counts. A log
-    /// folder that is made by this process can be passed and listed by those who may read the files (0750 for 0640); one
-    /// that exists stays as it is. Rings, which hold the same text, are this user's alone.
-    ///
-    /// ```
-    /// use std::os::unix::fs::PermissionsExt;
-    /// # let folder = std::env::temp_dir().join(format!("lastwords-doc-mode-{}", std::process::id()));
-    /// let audit = lastwords::builder("audit").dir(&folder).file_mode(0o640).open()?;
-    /// lastwords::info!(logger: audit, "user {} logged in", "ada");
-    /// audit.flush()?;
-    /// assert_eq!(folder.join("audit.log").metadata()?.permissions().mode() & 0o777, 0o640);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn file_mode(mut self, mode: u32) -> Builder {
-        self.settings.file_mode = Some(mode);
-        self
-    }
-
-    /// Group of log and crash files, by name or number; default is that of the process, or of a folder with the set-group-id
-    /// bit. The user must be in the group. Where it is not, give the folder to the group instead, once, as root: `chgrp adm
-    /// logs; chmod g+s logs`.
-    pub fn file_group(mut self, group: impl Into<String>) -> Builder {
-        self.settings.file_group = Some(group.into());
-        self
-    }
-
-    /// Whether the log folder may belong to another user if it is meant for a group of this process's: the group may write
-    /// there, new files get it (mode 2770 or 2775, or it is the process's own group), and nobody else may write. One user
-    /// writes there all the same, the one whose the rings in it are. Default false.
-    pub fn group_folder(mut self, group: bool) -> Builder {
-        self.settings.group_folder = Some(group);
-        self
-    }
-
-    /// Whether records of the `log` facade go to this logger; default true. False leaves the facade to somebody else, for
-    /// instance to `tracing_log::LogTracer`, which forwards them to the `tracing` layer. Only for [`Builder::init`].
-    pub fn log_facade(mut self, take: bool) -> Builder {
-        self.settings.log_facade = Some(take);
-        self
-    }
-
-    /// Whether a panic is recorded, at CRITICAL and with target `panic`: its message, place and thread, and the backtrace that
-    /// `RUST_BACKTRACE` asks for. The hook that was set before runs after that. Default true. Only for [`Builder::init`].
-    ///
-    /// ```
-    /// let folder = std::env::temp_dir().join(format!("lastwords-doc-panic-{}", std::process::id()));
-    /// lastwords::builder("worker").dir(&folder).init()?;
-    /// let thread = std::thread::Builder::new().name("camera".to_owned()).spawn(|| panic!("no frame"))?;
-    /// assert!(thread.join().is_err());
-    /// lastwords::flush()?;
-    /// let text = std::fs::read_to_string(folder.join("worker.log"))?;
-    /// assert!(text.contains("[CRITICAL] thread 'camera' panicked at ") && text.contains(": no frame\n"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn panic_hook(mut self, record: bool) -> Builder {
-        self.settings.panic_hook = Some(record);
-        self
     }
 
     /// What this role's records are written by: what `lastwords level --keep` has left for it, else the builder was told, the
@@ -451,23 +370,6 @@ impl Builder {
         Ok(Builder { settings, ..self })
     }
 
-    /// Refuses what nothing in this program could honour. What else is asked for travels in the ring, and whoever flushes does it.
-    #[cfg(not(feature = "flusher"))]
-    fn refuse_unbuilt(&self) -> Result<()> {
-        let Settings { console, dev, flusher, .. } = self.settings;
-        let asked = [
-            ("console", console == Some(true), "true found, but there is no console"),
-            ("dev", dev == Some(true), "true found, but there is no console"),
-            ("flusher", flusher == Some(Flusher::Embedded), "embedded found, but nothing flushes"),
-        ];
-        match asked.into_iter().find(|(_, asked, _)| *asked) {
-            Some((name, _, found)) => {
-                Err(self.refused(name, unbuilt(found, "flusher", "leave the setting out and run `lastwords flush`")))
-            }
-            None => Ok(()),
-        }
-    }
-
     pub(crate) fn flushes(&self) -> bool {
         cfg!(feature = "flusher") && self.settings.flusher.unwrap_or_default() == Flusher::Embedded
     }
@@ -532,78 +434,12 @@ impl Builder {
         })
     }
 
-    pub(crate) fn ring_spec(&self) -> Result<RingSpec> {
-        if !is_role(&self.role) {
-            let found = self.role.escape_default();
-            return Err(Error::setting("role", format!("\"{found}\" found, expected {ROLE_RULE}")));
-        }
-        #[cfg(not(feature = "flusher"))]
-        self.refuse_unbuilt()?;
-        let settings = &self.settings;
-        let rotate_size = settings.rotate_size.unwrap_or(ROTATE_SIZE_DEFAULT);
-        if rotate_size < 4096 {
-            return Err(self.refused("rotate_size", format!("{rotate_size} found, expected at least 4096")));
-        }
-        let rotate_keep = settings.rotate_keep.unwrap_or(ROTATE_KEEP_DEFAULT);
-        if !(1..=100).contains(&rotate_keep) {
-            return Err(self.refused("rotate_keep", format!("{rotate_keep} found, expected 1 to 100")));
-        }
-        let filter = self.filter()?;
-        let (geometry, memory) = (self.geometry(&filter)?, settings.memory.unwrap_or_default());
-        let backlog_max = match memory {
-            Memory::Shared => geometry.file_size(),
-            _ => BUDGET_DEFAULT,
-        };
-        Ok(RingSpec {
-            role: self.role.clone(),
-            app: self.app_name(),
-            geometry,
-            filter,
-            memory,
-            backlog_max: settings.backlog_max.unwrap_or(backlog_max),
-            full: settings.full_policy.unwrap_or_default(),
-            format: settings.format.unwrap_or_default(),
-            rotate_size,
-            rotate_keep,
-            sync_ms: self.sync_ms()?,
-            crash_keep: self.at_most_10_000("crash_files", settings.crash_files.unwrap_or(CRASH_FILES_DEFAULT))?,
-            pull: self.at_most_10_000("pull", settings.pull.unwrap_or(0))?,
-            access: Access::new(settings.file_mode, settings.file_group.as_deref())?,
-        })
-    }
-
-    fn geometry(&self, filter: &Filter) -> Result<Geometry> {
-        let overflow = OVERFLOW_LANES + u32::from(filter.record != Level::OFF);
-        let lanes = self.settings.lanes.unwrap_or(LANES_DEFAULT);
-        if lanes <= overflow {
-            return Err(self.refused("lanes", format!("{lanes} found, expected at least {}", overflow + 1)));
-        }
-        let record_size = self.settings.record_size.unwrap_or(RECORD_SIZE_DEFAULT);
-        let slots = self.settings.slots_per_lane.unwrap_or(SLOTS_DEFAULT);
-        Geometry::new(record_size, slots, lanes, overflow, TABLE_DEFAULT)
-            .map_err(|error| self.refused(error.setting(), error))
-    }
-
-    /// Milliseconds between two syncs, 0 for none.
-    fn sync_ms(&self) -> Result<u32> {
-        let every = self.settings.durable.unwrap_or_default();
-        if every > DURABLE_MAX {
-            return Err(self.refused("durable", format!("{every:?} found, expected at most an hour")));
-        }
-        Ok(every.as_nanos().div_ceil(1_000_000) as u32)
-    }
-
     /// The error of a setting, by the name of the variable or of the key in a file that it comes from.
-    fn refused(&self, name: &'static str, why: impl std::fmt::Display) -> Error {
+    pub(super) fn refused(&self, name: &'static str, why: impl std::fmt::Display) -> Error {
         Error::setting(self.settings.origin(name), why)
     }
 
-    fn at_most_10_000(&self, name: &'static str, found: u32) -> Result<u32> {
-        let why = || self.refused(name, format!("{found} found, expected at most 10,000"));
-        if found <= 10_000 { Ok(found) } else { Err(why()) }
-    }
-
-    fn filter(&self) -> Result<Filter> {
+    pub(super) fn filter(&self) -> Result<Filter> {
         let directives = match &self.settings.log {
             Some(text) => text.parse().map_err(|error| self.refused("log", error))?,
             None => Directives::from(Level::INFO),
@@ -616,7 +452,7 @@ impl Builder {
 
 /// Why a setting asks in vain for what this program was built without.
 #[cfg(not(all(feature = "flusher", feature = "config")))]
-fn unbuilt(found: &str, feature: &str, instead: &str) -> String {
+pub(super) fn unbuilt(found: &str, feature: &str, instead: &str) -> String {
     format!(
         "{found} in a program that is built without the feature \"{feature}\" of lastwords (default-features = false); add it, or {instead}"
     )

@@ -5,4 +5,5 @@ pub(crate) mod defaults;
 #[cfg(feature = "config")]
 pub(crate) mod file;
 pub(crate) mod flusher_role;
+mod ring_spec;
 pub(crate) mod settings;

@@ -663,7 +663,7 @@ impl Logger {
                 let body = reference.to_bytes();
                 let origin = Origin { encoding: encoding::SPILLED, ..message.origin };
                 self.write(seat, &Message { origin, body: &body });
-                #[cfg(feature = "mutants")]
+                #[cfg(lastwords_mutants)]
                 if mutant::is(Mutant::SpillLate) {
                     self.spill.write_late(reference.number, message.body);
                 }

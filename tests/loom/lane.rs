@@ -13,7 +13,7 @@
 #![cfg(loom)]
 
 use lastwords_ring::atomics::{AtomicU64, Ordering, fence};
-use lastwords_ring::format::layout::{Consumer, LaneBlock, OWNERS, Owner, commit_word, slot_state};
+use lastwords_ring::format::layout::{LaneBlock, commit_word, slot_state};
 use lastwords_ring::write::lane::{Lane, Message, Origin};
 use loom::thread;
 use std::sync::Arc;
@@ -34,46 +34,12 @@ struct Memory {
     slots: Vec<AtomicU64>,
 }
 
-fn words<const N: usize>() -> [AtomicU64; N] {
-    std::array::from_fn(|_| AtomicU64::new(0))
-}
-
 impl Memory {
     fn new(slots: usize) -> Arc<Memory> {
-        let [reserved, head, messages, dropped, dropped_first, dropped_last, kind, claims] = words();
-        let [released, released_inverted, written, written_inverted] = words();
-        let [next_message, dropped_reported, recovered, checksum] = words();
-        let consumer = Consumer {
-            released,
-            released_inverted,
-            written,
-            written_inverted,
-            next_message,
-            dropped_reported,
-            recovered,
-            checksum,
-        };
-        let owners: [Owner; OWNERS] = std::array::from_fn(|_| {
-            let [first, thread] = words();
-            Owner { first, thread, name: words() }
-        });
-        let block = LaneBlock {
-            reserved,
-            head,
-            messages,
-            dropped,
-            dropped_first,
-            dropped_last,
-            kind,
-            claims,
-            kept: AtomicU64::new(0),
-            left: AtomicU64::new(0),
-            producer_padding: words(),
-            owners,
-            consumer,
-            consumer_padding: words(),
-        };
-        Arc::new(Memory { block, slots: (0..slots * SLOT_WORDS).map(|_| AtomicU64::new(0)).collect() })
+        Arc::new(Memory {
+            block: LaneBlock::default(),
+            slots: (0..slots * SLOT_WORDS).map(|_| AtomicU64::new(0)).collect(),
+        })
     }
 
     fn lane(&self) -> Lane<'_> {

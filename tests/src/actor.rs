@@ -68,6 +68,17 @@ impl Actor {
         line.trim_end().to_owned()
     }
 
+    /// The same once it has printed this line.
+    ///
+    /// # Panics
+    /// If it prints another one.
+    #[must_use]
+    #[track_caller]
+    pub fn until(mut self, expected: &str) -> Actor {
+        assert_eq!(self.line(), expected);
+        self
+    }
+
     /// All that it says on standard error until it ends, where that is a pipe.
     ///
     /// # Panics
@@ -84,6 +95,26 @@ impl Actor {
     /// If it does not listen.
     pub fn go(&mut self) {
         self.input.as_mut().expect("open").write_all(b"\n").expect("it listens");
+    }
+
+    /// Lets a waiting one go on until it prints this line.
+    ///
+    /// # Panics
+    /// If it prints another one.
+    #[track_caller]
+    pub fn go_until(&mut self, expected: &str) {
+        self.go();
+        assert_eq!(self.line(), expected);
+    }
+
+    /// Lets a waiting one go on to an ordinary end.
+    ///
+    /// # Panics
+    /// If it ends otherwise.
+    #[track_caller]
+    pub fn finish(&mut self) {
+        self.go();
+        assert!(self.end().success());
     }
 
     /// Kills it by SIGKILL.
@@ -144,6 +175,16 @@ pub fn run(program: &str, role: &str, folder: &Path, script: &[&str]) -> (u32, s
 #[must_use]
 pub fn tool(program: &str, arguments: &[&str]) -> Output {
     Command::new(program).args(arguments).stdin(Stdio::null()).output().expect("the tool starts")
+}
+
+/// Drains a folder by the tool.
+///
+/// # Panics
+/// If that fails.
+#[track_caller]
+pub fn flush_once(program: &str, folder: &Path) {
+    let output = tool(program, &["flush", "--once", &folder.to_string_lossy()]);
+    assert!(output.status.success(), "{output:?}");
 }
 
 /// Flushes, however long the machine is busy with something else.

@@ -1,6 +1,6 @@
 //! What a log says of how a process ended, with somebody who saw it and without.
 
-use crate::actor::{Actor, tool, wait_for};
+use crate::actor::{Actor, flush_once, wait_for};
 use crate::logs::{Line, crash_files, read};
 use crate::scratch::Scratch;
 use std::path::{Path, PathBuf};
@@ -41,11 +41,7 @@ impl Scene {
     #[must_use]
     pub fn new(name: &str, seen: Seen, actor: &str, tool: &'static str) -> Scene {
         let folder = Scratch::new(name);
-        let start = || {
-            let mut host = Actor::start(actor, "host", folder.path(), &["say:up", "flush", "line:up", "wait"]);
-            assert_eq!(host.line(), "up");
-            host
-        };
+        let start = || Actor::start(actor, "host", folder.path(), &["say:up", "flush", "line:up", "wait"]).until("up");
         let host = (seen == Seen::ByAFlusher).then(start);
         Scene { folder, host, tool }
     }
@@ -69,8 +65,7 @@ impl Scene {
     #[must_use]
     pub fn told_of(&self, role: &str) -> (Vec<Line>, Vec<PathBuf>) {
         if self.host.is_none() && !self.rings(role).is_empty() {
-            let flushed = tool(self.tool, &["flush", "--once", &self.path().to_string_lossy()]);
-            assert!(flushed.status.success(), "{flushed:?}");
+            flush_once(self.tool, self.path());
         }
         wait_for("the removal of dead rings", || self.rings(role).is_empty().then_some(()));
         let lines = read(self.path(), role).into_iter();

@@ -103,6 +103,22 @@ pub fn long_text(bytes: usize) -> String {
     text
 }
 
+/// The numbers of the lines `line N`, in their order.
+#[must_use]
+pub fn numbers<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Vec<usize> {
+    lines.into_iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect()
+}
+
+/// Asserts that all that begins with `line ` are `line 0` to `line <count - 1>`, in order and once.
+///
+/// # Panics
+/// If not.
+#[track_caller]
+pub fn assert_numbered(lines: &[Line], count: usize, what: &str) {
+    let found: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
+    assert_eq!(found, (0..count).map(|n| n.to_string()).collect::<Vec<_>>(), "{what}");
+}
+
 /// How many of the lines `<prefix>0` to `<prefix><count - 1>` are not there. A flusher that gets no processor for 100 ms
 /// loses lines by the policy; then [`reported_lost`] says the same.
 ///

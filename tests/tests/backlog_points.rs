@@ -8,7 +8,7 @@
 
 use lastwords_tests::actor::{Actor, tool};
 use lastwords_tests::flushers::{Drainer, KillAt};
-use lastwords_tests::logs::{Line, read, reported_lost};
+use lastwords_tests::logs::{Line, numbers, read, reported_lost};
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
@@ -91,8 +91,7 @@ fn try_point(drainer: &Drainer, folder: &Path, point: Point) -> bool {
         while !matches!(flusher.run().expect("ran"), Stop::Ended(0)) {}
     }
     if !producer_dies {
-        worker.go();
-        assert!(worker.end().success());
+        worker.finish();
     }
     let output = tool(TOOL, &["flush", "--once", &folder.to_string_lossy()]);
     assert!([Some(0), Some(1)].contains(&output.status.code()), "{output:?}");
@@ -145,8 +144,7 @@ fn what_is_added_to_a_segment_that_is_about_to_be_removed_is_there_all_the_same(
 
 fn assert_lines(folder: &Path, count: usize, all: bool) {
     let lines = read(folder, "worker");
-    let numbers: Vec<usize> =
-        lines.iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect();
+    let numbers = numbers(&lines);
     assert!(numbers.is_sorted_by(|a, b| a < b), "doubled, or out of order");
     let lost = count - numbers.len();
     let told: Vec<&Line> = lines.iter().filter(|line| line.message.contains(" lost, ")).collect();

@@ -6,11 +6,10 @@
 
 use lastwords::event::{Destination, Event, Value};
 use lastwords::{Flusher, Level, Log};
-use lastwords_tests::actor::{Actor, run, tool, wait_for};
+use lastwords_tests::actor::{Actor, flush_once, run, tool, wait_for};
 use lastwords_tests::logs::{crash_files, read, read_so_far};
 use lastwords_tests::scratch::Scratch;
 use std::fs;
-use std::path::Path;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
@@ -19,11 +18,6 @@ fn event(text: &str) -> Event<'_> {
     let mut event = Event::new(Level::INFO, "test", text.as_bytes());
     (event.file, event.line) = ("test.py", 7);
     event
-}
-
-fn flush(folder: &Path) {
-    let output = tool(TOOL, &["flush", "--once", &folder.to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
 }
 
 /// Records without waiting as often as that can be, up to so many times.
@@ -95,18 +89,16 @@ fn threads_of_ours_end_for_a_fork_others_flush_meanwhile_and_the_next_record_bri
     assert_eq!(first.line(), "1", "no thread but the main one is left");
     let texts = || read_so_far(scratch.path(), "host").into_iter().map(|line| line.message).collect::<Vec<_>>();
     assert_eq!(texts()[0], "before", "what was recorded before is in its file");
-    let mut second = Actor::start(ACTOR, "worker", scratch.path(), &["say:meanwhile", "line:said", "wait"]);
-    assert_eq!(second.line(), "said");
+    let mut second =
+        Actor::start(ACTOR, "worker", scratch.path(), &["say:meanwhile", "line:said", "wait"]).until("said");
     wait_for("the second process's line", || {
         read_so_far(scratch.path(), "worker").iter().any(|line| line.message == "meanwhile").then_some(())
     });
     first.go();
     assert_eq!(first.line(), "2", "the flusher's thread is back");
     wait_for("the first process's line", || texts().iter().any(|text| text == "after").then_some(()));
-    second.go();
-    assert!(second.end().success());
-    first.go();
-    assert!(first.end().success());
+    second.finish();
+    first.finish();
 }
 
 #[test]
@@ -115,7 +107,7 @@ fn a_process_that_closes_before_it_leaves_at_once_raises_no_alarm() {
         let scratch = Scratch::new("bindings-close");
         let (_, status) = run(ACTOR, "worker", scratch.path(), script);
         assert_eq!(status.code(), Some(3));
-        flush(scratch.path());
+        flush_once(TOOL, scratch.path());
         let lines = read(scratch.path(), "worker");
         assert!(lines.iter().any(|line| line.message == "last"), "{lines:?}");
         assert_eq!(lines.iter().any(|line| line.level == "CRITICAL"), alarm, "{lines:?}");
@@ -127,7 +119,7 @@ fn a_process_that_closes_before_it_leaves_at_once_raises_no_alarm() {
 fn a_thread_has_the_name_that_its_runtime_gave_it() {
     let scratch = Scratch::new("bindings-names");
     let _ = run(ACTOR, "worker", scratch.path(), &["named-thread:camera", "kill"]);
-    flush(scratch.path());
+    flush_once(TOOL, scratch.path());
     let text = fs::read_to_string(&crash_files(scratch.path())[0]).expect("a crash file");
     let line = text.lines().find(|line| line.ends_with("from a thread that another runtime has named"));
     assert!(line.is_some_and(|line| line.contains("] [camera ")), "{text}");

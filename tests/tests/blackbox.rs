@@ -111,8 +111,7 @@ fn no_more_crash_files_are_kept_than_wished_for() {
 fn the_black_box_of_a_live_process_and_of_a_copied_ring_is_the_same() {
     let folder = Scratch::new("black-box");
     let script = ["fine:3", "log:2", "flush", "line:ready", "wait"];
-    let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &script, &RECORD_ALL);
-    assert_eq!(actor.line(), "ready");
+    let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &script, &RECORD_ALL).until("ready");
     let rings = fs::read_dir(folder.path().join("rings")).expect("rings").map(|entry| entry.expect("an entry").path());
     let ring = rings.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "ring")).expect("a ring");
     let copy = folder.path().join("copy.ring");

@@ -9,7 +9,7 @@ use lastwords_ring::place::clock::{self};
 use lastwords_tests::actor::run;
 use lastwords_tests::drains;
 use lastwords_tests::forge::{self, Forged};
-use lastwords_tests::logs::{Line, read};
+use lastwords_tests::logs::{Line, assert_numbered, read};
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;
 use std::fs;
@@ -168,8 +168,7 @@ fn two_boots_in_the_middle_of_a_batch_lose_and_double_nothing() {
         drain(folder.path(), "all");
         for role in ["host", "worker"] {
             let lines = read(folder.path(), role);
-            let own: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
-            assert_eq!(own, (0..300).map(|n| n.to_string()).collect::<Vec<_>>(), "{role}, killed at {calls:?}");
+            assert_numbered(&lines, 300, &format!("{role}, killed at {calls:?}"));
             assert_eq!(lines.iter().filter(|line| line.level == "CRITICAL").count(), 1, "{role}, {calls:?}");
         }
     }

@@ -13,7 +13,7 @@ use lastwords_ring::write::ring::{Ring, RingSpec};
 use lastwords_tests::actor::{self, Actor, tool, wait_for};
 use lastwords_tests::drains::{drain, drain_until};
 use lastwords_tests::forge::ring_files;
-use lastwords_tests::logs::{Line, missing, read, read_so_far, reported_lost};
+use lastwords_tests::logs::{Line, missing, numbers, read, read_so_far, reported_lost};
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;
 use rustix::fs::{CWD, FallocateFlags, FileType, Mode, fallocate};
@@ -167,8 +167,7 @@ fn a_guarded_process_survives_the_cut_of_its_ring_and_says_so_once() {
             let said = victim.errors();
             assert!(victim.end().success());
             assert_eq!(said.matches("a part of this process's ring is gone").count(), 1, "{said}");
-            host.go();
-            assert!(host.end().success());
+            host.finish();
             let lines = read(folder.path(), "victim");
             assert!(lines.iter().filter(|line| line.message.starts_with("line ")).count() >= 50);
             // Its children have rings of their own.
@@ -257,11 +256,9 @@ fn a_ring_with_a_hole_goes_on_and_what_was_in_the_hole_is_counted() {
         host.signal(Signal::CONT);
         victim.go();
         assert!(victim.end().success(), "it goes on");
-        host.go();
-        assert!(host.end().success());
+        host.finish();
         let lines = read(folder.path(), "victim");
-        let numbers: Vec<usize> =
-            lines.iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect();
+        let numbers = numbers(&lines);
         assert!(numbers.is_sorted_by(|a, b| a < b), "in order and once");
         assert!(numbers.contains(&99) && numbers.contains(&1099), "before and after: {numbers:?}");
         assert_eq!(1100 - numbers.len(), reported_lost(&lines), "{lines:?}");

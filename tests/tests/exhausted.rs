@@ -6,7 +6,7 @@
 //! and what was lost meanwhile is counted.
 
 use lastwords_tests::actor::{Actor, tool};
-use lastwords_tests::logs::{Line, read, reported_lost};
+use lastwords_tests::logs::{numbers, read, reported_lost};
 use lastwords_tests::mounts::Tmpfs;
 use lastwords_tests::scratch::Scratch;
 use std::path::Path;
@@ -18,14 +18,8 @@ const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 /// The flusher's thread has a table of descriptors of its own, or shares the program's, as on an older kernel.
 const TABLES: [&str; 2] = ["before:sleep:0", "before:one-table"];
 
-/// Numbers of the lines `line N` of one process, in the order of the file.
-fn numbers(lines: &[Line], pid: u32) -> Vec<usize> {
-    let own = lines.iter().filter(|line| line.pid == pid);
-    own.filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect()
-}
-
 fn assert_once(folder: &Path, role: &str, pid: u32, count: usize) {
-    let found = numbers(&read(folder, role), pid);
+    let found = numbers(read(folder, role).iter().filter(|line| line.pid == pid));
     assert!(found.iter().copied().eq(0..count), "{role} {pid}: {} lines, expected {count}, each once", found.len());
 }
 
@@ -64,7 +58,7 @@ fn assert_grabbed_files_cost_nothing_uncounted(table: &str) {
     assert_eq!(host.line(), "held");
     assert!(host.end().success());
     let lines = read(&folder, "host");
-    let found = numbers(&lines, pid);
+    let found = numbers(lines.iter().filter(|line| line.pid == pid));
     assert!(found.is_sorted_by(|one, next| one < next), "each once, in order");
     assert_eq!(found.len() + reported_lost(&lines), 20_010, "what is missing is counted");
 }
@@ -103,8 +97,7 @@ fn assert_sixty_rings_are_whole(table: &str) {
     }
     let pids: Vec<u32> = workers.iter().map(Actor::pid).collect();
     workers.iter_mut().for_each(|worker| assert!(worker.end().success()));
-    host.go();
-    assert!(host.end().success());
+    host.finish();
     pids.into_iter().for_each(|pid| assert_once(&folder, "worker", pid, 601));
     let worried = read(&folder, "worker").into_iter().filter(|line| line.level != "INFO").map(|line| line.message);
     assert_eq!(worried.collect::<Vec<_>>(), Vec::<String>::new(), "what passed at once is nothing to speak of");
@@ -187,8 +180,7 @@ fn a_ring_without_room_is_made_smaller_and_that_is_said() {
     host.line();
     let status = tool(TOOL, &["status", &folder.to_string_lossy()]);
     let status = String::from_utf8_lossy(&status.stdout).into_owned();
-    host.go();
-    assert!(host.end().success());
+    host.finish();
     let said = host.errors();
     assert!(said.contains("no room for a ring of") && said.lines().count() == 1, "{said}");
     assert!(status.contains("because there was no room for more"), "{status}");
@@ -251,7 +243,7 @@ fn a_message_beyond_the_file_size_limit_is_cut_and_nobody_dies() {
     let output = limited(2000, &format!("exec {ACTOR} host {} log:1 long:3000000 log:1 flush", folder.display()));
     assert!(output.status.success(), "{output:?}");
     let lines = read(&folder, "host");
-    assert_eq!(numbers(&lines, lines[0].pid), [0, 1]);
+    assert_eq!(numbers(lines.iter().filter(|line| line.pid == lines[0].pid)), [0, 1]);
     assert!(
         lines.iter().any(|line| line.message.ends_with("[cut; the message had 3000000 bytes]")),
         "{:?}",
@@ -281,11 +273,9 @@ fn a_process_without_a_thread_to_be_had_flushes_as_soon_as_there_is_one() {
     let script = ["before:no-threads", "slots=64", "lanes=3", "log:3", "room", "sleep:1500", "log:1", "sleep:600"];
     let mut child = Command::new(ACTOR);
     child.arg("host").arg(&folder).args(script).args(["line:logged", "wait"]).stderr(Stdio::piped());
-    let mut host = Actor::of(&mut child);
-    assert_eq!(host.line(), "logged");
+    let mut host = Actor::of(&mut child).until("logged");
     let found = read(&folder, "host").len();
-    host.go();
-    assert!(host.end().success());
+    host.finish();
     let said = host.errors();
     assert!(said.contains("no thread for the flusher") && said.lines().count() == 1, "{said}");
     assert_eq!(found, 4, "a record has the thread tried again");

@@ -42,8 +42,7 @@ fn processes_that_log_on_a_full_btrfs_live() {
         let setting = format!("guard={cow}");
         let script =
             ["flusher=never", &setting, "log:50", "line:up", "wait", "log:4000", "threads:3:3000", "line:done", "wait"];
-        let mut victim = Actor::start(ACTOR, "victim", &folder, &script);
-        assert_eq!(victim.line(), "up");
+        let mut victim = Actor::start(ACTOR, "victim", &folder, &script).until("up");
         let ring = forge::ring_files(&folder).remove(0);
         let flags = Command::new("lsattr").arg(&ring).output().expect("lsattr");
         assert!(
@@ -181,8 +180,7 @@ fn what_cleans_up_by_age_leaves_the_files_of_a_quiet_service() {
     assert!(!stranger.exists(), "what is old and not ours goes");
     assert!(names.iter().all(|path| path.symlink_metadata().is_ok()), "{names:?}");
     for actor in [&mut other, &mut host] {
-        actor.go();
-        assert!(actor.end().success());
+        actor.finish();
     }
     assert_eq!(missing(&read(folder.path(), "other"), "line ", 10), 0);
     assert_eq!(missing(&read(folder.path(), "host"), "line ", 10), 0);

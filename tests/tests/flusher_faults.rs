@@ -10,7 +10,7 @@
 
 use lastwords_tests::actor::Actor;
 use lastwords_tests::flushers::{Call, Drainer, Fault, FaultKind, KillAt, is_log};
-use lastwords_tests::logs::read;
+use lastwords_tests::logs::{assert_numbered, read};
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys;
@@ -212,8 +212,7 @@ fn positions_that_cannot_be_written_to_a_living_ring_outlive_the_flusher() {
     actor.kill();
     drainer.drain(&folder);
     let lines = read(&folder, "worker");
-    let found: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
-    assert_eq!(found, (0..400).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert_numbered(&lines, 400, "");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! the folder can take away. A flusher that goes on with files nobody can find wakes up late, cannot be replaced without
 //! doubled lines, or flushes beside another one; one that opens what was put in their place hangs on a FIFO.
 
-use lastwords_tests::actor::{Actor, tool, wait_for};
+use lastwords_tests::actor::{Actor, flush_once, tool, wait_for};
 use lastwords_tests::logs::{Line, read, read_so_far};
 use lastwords_tests::scratch::Scratch;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -89,11 +89,9 @@ fn a_living_flusher_makes_its_files_again_and_loses_and_doubles_nothing() {
 #[test]
 fn a_doorbell_that_was_removed_is_heard_by_producers_from_before_and_after() {
     let folder = Scratch::new("heard");
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]);
-    assert_eq!(host.line(), "up");
+    let _host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]).until("up");
     let script = ["flusher=never", "log:1", "flush", "line:up", "wait", "log:100000", "line:done", "wait"];
-    let mut before = Actor::start(ACTOR, "before", folder.path(), &script);
-    assert_eq!(before.line(), "up");
+    let mut before = Actor::start(ACTOR, "before", folder.path(), &script).until("up");
     // So long that the flusher sleeps until it is rung.
     std::thread::sleep(std::time::Duration::from_millis(500));
     fs::remove_file(folder.path().join("rings/doorbell")).expect("there");
@@ -105,8 +103,7 @@ fn a_doorbell_that_was_removed_is_heard_by_producers_from_before_and_after() {
         assert_eq!(actor.line(), "done");
         let all = || (counted(&read_so_far(folder.path(), role)).len() == 100_001).then_some(());
         wait_for(&format!("all lines of {role}"), all);
-        actor.go();
-        assert!(actor.end().success());
+        actor.finish();
     }
     assert!(!read(folder.path(), "before").iter().any(|line| line.message.contains("lost")));
 }
@@ -116,14 +113,12 @@ fn a_flusher_that_dies_after_its_journal_was_removed_is_followed_without_doublin
     for files in [&["journal.a"][..], &["journal.b"], &["journal.a", "journal.b"]] {
         let folder = Scratch::new("journal-gone");
         let script = ["log:20000", "flush", "line:up", "wait"];
-        let mut host = Actor::start(ACTOR, "host", folder.path(), &script);
-        assert_eq!(host.line(), "up");
+        let mut host = Actor::start(ACTOR, "host", folder.path(), &script).until("up");
         for file in files {
             fs::remove_file(folder.path().join("rings").join(file)).expect("there");
         }
         host.kill();
-        let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-        assert!(output.status.success(), "{output:?}");
+        flush_once(TOOL, folder.path());
         assert_each_once(folder.path(), 20_000, &format!("{files:?}"));
         if files.len() == 2 {
             let said = read(folder.path(), "host").iter().any(|line| line.message.contains("the journal was removed"));
@@ -141,8 +136,8 @@ fn a_lock_file_that_is_removed_beside_a_stopped_flusher_doubles_nothing() {
             "host",
             folder.path(),
             &["log:5000", "flush", "line:up", "slowly:300:1000", "flush", "line:done", "wait"],
-        );
-        assert_eq!(host.line(), "up");
+        )
+        .until("up");
         host.signal(Signal::STOP);
         let stopped = || fs::read_to_string(format!("/proc/{}/stat", host.pid())).expect("it lives").contains(") T ");
         wait_for("the stop", || stopped().then_some(()));
@@ -191,8 +186,8 @@ fn a_fifo_in_the_place_of_any_file_hangs_nobody() {
 #[test]
 fn a_fifo_with_a_crash_files_next_name_is_passed_by() {
     let folder = Scratch::new("fifo-crash");
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &["flusher=never", "log:10", "line:up", "wait"]);
-    assert_eq!(host.line(), "up");
+    let mut host =
+        Actor::start(ACTOR, "host", folder.path(), &["flusher=never", "log:10", "line:up", "wait"]).until("up");
     let pid = host.pid();
     let now = seconds_now();
     for second in now - 2..now + 3 {
@@ -200,8 +195,7 @@ fn a_fifo_with_a_crash_files_next_name_is_passed_by() {
         mknodat(CWD, folder.path().join(name), FileType::Fifo, Mode::RWXU, 0).expect("made");
     }
     host.kill();
-    let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
+    flush_once(TOOL, folder.path());
     let lines = read(folder.path(), "host");
     let death = lines.iter().find(|line| line.level == "CRITICAL").expect("a death line");
     assert!(death.message.contains("crash.log"), "{}", death.message);

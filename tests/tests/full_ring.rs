@@ -3,7 +3,7 @@
 //! A logger that waits for a reader who is gone hangs its program for good; one that silently drops leaves a log that
 //! lies. So the program goes on, the policy decides what is kept, and the loss is a line of the log.
 
-use lastwords_tests::actor::{run, tool};
+use lastwords_tests::actor::{flush_once, run};
 use lastwords_tests::logs::{Line, missing, read, reported_lost};
 use lastwords_tests::scratch::Scratch;
 
@@ -25,8 +25,7 @@ fn overfill(policy: &str, backlog: u64) -> (Vec<Line>, Vec<Line>) {
     ];
     let (_, status) = run(ACTOR, "worker", folder.path(), &script);
     assert!(status.success());
-    let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
+    flush_once(TOOL, folder.path());
     read(folder.path(), "worker")
         .into_iter()
         .filter(|line| !line.message.contains("earlier run"))

@@ -24,9 +24,7 @@ fn killed(seen: Seen) -> &'static str {
 fn start(scene: &Scene, seen: Seen, before: &[&str], script: &[&str]) -> Actor {
     let flush: &[&str] = if seen == Seen::ByAFlusher { &["flush"] } else { &[] };
     let script = [before, &[seen.init(), "log:1"], flush, script].concat();
-    let mut program = Actor::start(HANDLER, "worker", scene.path(), &script);
-    assert_eq!(program.line(), "up");
-    program
+    Actor::start(HANDLER, "worker", scene.path(), &script).until("up")
 }
 
 /// Whether `lastwords status` shows the process as alive.

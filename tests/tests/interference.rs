@@ -8,7 +8,7 @@
 //! a line says what happened.
 
 use lastwords_tests::actor::{Actor, run, tool, wait_for};
-use lastwords_tests::logs::{Line, read};
+use lastwords_tests::logs::{Line, assert_numbered, read};
 use lastwords_tests::mounts::Tmpfs;
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;
@@ -219,8 +219,7 @@ fn what_others_do_to_the_current_file_of_a_living_flusher_is_a_line_and_costs_no
             host.signal(Signal::CONT);
         }
         worker.line();
-        worker.go();
-        assert!(worker.end().success());
+        worker.finish();
         host.go();
         assert!(host.end().success(), "{meddling:?}");
         saved.extend(worker_files(&folder));
@@ -311,8 +310,7 @@ fn a_log_folder_that_is_removed_and_made_again_gets_all_lines_when_the_rings_are
     assert!(!folder.exists(), "the flusher does not make it again");
     fs::create_dir(&folder).expect("made again");
     for actor in [&mut worker, &mut late, &mut host] {
-        actor.go();
-        assert!(actor.end().success());
+        actor.finish();
     }
     let lines = read(&folder, "worker");
     let late: Vec<String> = read(&folder, "late").into_iter().map(|line| line.message).collect();
@@ -421,8 +419,7 @@ fn a_file_that_cannot_be_written_or_renamed_holds_up_no_other_role() {
         blocked.set(&folder, false);
         worker.go();
         assert!(worker.end().success(), "{blocked:?}");
-        host.go();
-        assert!(host.end().success());
+        host.finish();
         let lines = read(&folder, "worker");
         let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
         let kept = numbers.first().expect("lines").parse::<usize>().expect("a number");
@@ -473,10 +470,8 @@ fn the_end_of_a_level_for_a_time_in_a_suspended_role_holds_up_no_other() {
     assert_eq!(other.line(), "flushed");
     attribute(&folder, "-i");
     workers.iter_mut().for_each(|worker| assert!(worker.end().success()));
-    other.go();
-    assert!(other.end().success());
-    host.go();
-    assert!(host.end().success());
+    other.finish();
+    host.finish();
     let lines = read(&folder, "other");
     assert_eq!((lines.len(), warnings(&lines)), (2000, Vec::new()), "nothing failed for the other role");
     assert_eq!(warnings(&read(&folder, "host")), Vec::<String>::new(), "nor for the folder");
@@ -533,8 +528,7 @@ fn a_flusher_that_dies_with_a_suspended_role_leaves_every_line_once() {
         assert!(status.success());
         for role in ["worker", "other"] {
             let lines = read(&folder, role);
-            let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
-            assert_eq!(numbers, (0..2010).map(|n| n.to_string()).collect::<Vec<_>>(), "{blocked:?}: {role}, each once");
+            assert_numbered(&lines, 2010, &format!("{blocked:?}: {role}, each once"));
         }
     }
 }
@@ -561,8 +555,7 @@ fn a_file_system_that_is_read_only_for_a_while_costs_no_line_and_is_told() {
     flusher.kill().expect("killed");
     flusher.wait().expect("ended");
     let lines = read(&folder, "worker");
-    let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
-    assert_eq!(numbers, (0..600).map(|n| n.to_string()).collect::<Vec<_>>(), "each once, in order");
+    assert_numbered(&lines, 600, "each once, in order");
     assert!(warnings(&lines).iter().any(|line| line.contains("could not be written")), "{:?}", warnings(&lines));
 }
 
@@ -589,13 +582,10 @@ fn a_disk_that_is_full_for_a_while_costs_no_line_and_is_told() {
         // Longer than the flusher takes to try.
         std::thread::sleep(Duration::from_millis(500));
         fs::remove_file(&filler).expect("removed");
-        worker.go();
-        assert!(worker.end().success());
-        host.go();
-        assert!(host.end().success());
+        worker.finish();
+        host.finish();
         let lines = read(&folder, "worker");
-        let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
-        assert_eq!(numbers, (0..300).map(|n| n.to_string()).collect::<Vec<_>>(), "each once, in order");
+        assert_numbered(&lines, 300, "each once, in order");
         let all = [lines, read(&folder, "host")].concat();
         assert!(warnings(&all).iter().any(|line| line.contains("could not be written")), "{all:?}");
     }

@@ -346,8 +346,7 @@ fn what_somebody_else_does_to_the_json_is_told_there_and_in_no_other_file() {
     let mut actor = Actor::start(ACTOR, "host", folder, &["format=both", "log:3", "flush", "line:up", "wait", "log:3"]);
     actor.line();
     fs::remove_file(folder.join("host.jsonl")).expect("removed");
-    actor.go();
-    assert!(actor.end().success());
+    actor.finish();
     let objects = jsonl::read(folder, "host");
     assert_valid(&validator(), &objects);
     assert_eq!(objects[0]["target"], "lastwords");

@@ -117,15 +117,13 @@ fn a_process_that_was_killed_leaves_its_names_to_whoever_reads_its_ring() {
 #[test]
 fn a_flusher_that_lives_hears_of_every_change() {
     let folder = Scratch::new("level-names-live");
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]);
-    assert_eq!(host.line(), "up");
+    let mut host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up");
     let names: Vec<String> =
         (0..50).flat_map(|n| [format!("name:25:N{n}"), format!("at:25:{n}"), "flush".to_owned()]).collect();
     let script: Vec<&str> = names.iter().map(String::as_str).collect();
     assert!(run(ACTOR, "worker", folder.path(), &script).1.success());
     assert_eq!(text(folder.path(), "worker"), (0..50).map(|n| format!("N{n} {n}")).collect::<Vec<_>>());
-    host.go();
-    assert!(host.end().success());
+    host.finish();
 }
 
 #[test]

@@ -90,15 +90,14 @@ fn a_link_that_is_changed_later_changes_nothing_for_those_who_are_there() {
     [path("first"), path("second")].iter().for_each(|folder| fs::create_dir_all(folder).expect("made"));
     symlink("first", path("link")).expect("linked");
     let mut host =
-        Actor::start(ACTOR, "host", &path("link"), &["log:1", "flush", "line:up", "wait", "log:1", "fork:1", "flush"]);
-    assert_eq!(host.line(), "up");
+        Actor::start(ACTOR, "host", &path("link"), &["log:1", "flush", "line:up", "wait", "log:1", "fork:1", "flush"])
+            .until("up");
     fs::remove_file(path("link")).expect("removed");
     symlink("second", path("link")).expect("linked");
     let _ = run(ACTOR, "host", &path("link"), &["log:5", "flush"]);
     // Longer than the time between two comparisons of the folder with its path.
     std::thread::sleep(std::time::Duration::from_millis(1200));
-    host.go();
-    assert!(host.end().success());
+    host.finish();
     assert_eq!((count(&read(&path("first"), "host")), count(&read(&path("second"), "host"))), (22, 5));
 }
 

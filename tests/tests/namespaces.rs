@@ -7,7 +7,7 @@
 
 use lastwords_tests::actor::{Actor, run, tool, wait_for};
 use lastwords_tests::forge;
-use lastwords_tests::logs::{Line, crash_files, read, read_so_far};
+use lastwords_tests::logs::{Line, crash_files, numbers, read, read_so_far};
 use lastwords_tests::namespaces::unshare;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::watchdog::Watchdog;
@@ -24,10 +24,6 @@ fn boot_id(folder: &Scratch) -> PathBuf {
     let file = folder.path().join("boot_id");
     std::fs::write(&file, "01234567-89ab-cdef-0123-456789abcdef\n").expect("written");
     file
-}
-
-fn numbers(lines: &[Line]) -> Vec<usize> {
-    lines.iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect()
 }
 
 fn deaths(lines: &[Line]) -> usize {
@@ -274,8 +270,7 @@ fn a_death_is_told_once_by_all_flushers_while_a_child_keeps_the_lock() {
             let rings = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("worker-"));
             (rings.count() == 0).then_some(())
         });
-        host.go();
-        assert!(host.end().success());
+        host.finish();
         let lines = read_so_far(folder.path(), "worker");
         assert_eq!((numbers(&lines), deaths(&lines)), ((0..30).collect(), 1), "{lines:?}");
         assert_eq!(crash_files(folder.path()).len(), 1);
@@ -333,13 +328,11 @@ fn a_process_under_qemu_user_keeps_its_own_ring() {
         "line:up",
         "wait",
     ]);
-    let mut worker = Actor::of(&mut command);
-    assert_eq!(worker.line(), "up");
+    let mut worker = Actor::of(&mut command).until("up");
     let lines = read(folder.path(), "worker");
     assert_eq!(numbers(&lines), (0..400).collect::<Vec<_>>());
     assert_eq!(alarms(&lines), Vec::<&str>::new());
-    worker.go();
-    assert!(worker.end().success());
+    worker.finish();
     let (_, status) = run(ACTOR, "host", folder.path(), &["log:1"]);
     assert!(status.success());
     assert_eq!(alarms(&read(folder.path(), "worker")), Vec::<&str>::new());

@@ -63,13 +63,11 @@ fn a_program_without_a_descriptor_left_holds_up_no_rotation_and_no_new_ring() {
         "line:done",
         "wait",
     ];
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &script);
-    assert_eq!(host.line(), "taken");
+    let mut host = Actor::start(ACTOR, "host", folder.path(), &script).until("taken");
     let script = ["flusher=never", "log:500", "flush", "line:done", "wait"];
     let mut workers: Vec<Actor> = (0..20).map(|_| Actor::start(ACTOR, "worker", folder.path(), &script)).collect();
     workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "done"));
-    host.go();
-    assert_eq!(host.line(), "done");
+    host.go_until("done");
     assert_eq!(count_of_process(host.pid()), 300, "the program has all that it may have");
     assert_eq!(missing(&read_so_far(folder.path(), "host"), "line ", 20_001), 0);
     assert_eq!(read_so_far(folder.path(), "worker").len(), 20 * 500);
@@ -83,11 +81,9 @@ fn what_a_program_closes_is_closed_although_its_flusher_lives() {
     script.extend(["log:1", "sleep:20000"]);
     for flusher_elsewhere in [false, true] {
         let folder = Scratch::new("closes");
-        let mut other = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]);
-        assert_eq!(other.line(), "up");
+        let mut other = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up");
         if !flusher_elsewhere {
-            other.go();
-            assert!(other.end().success());
+            other.finish();
         }
         let mut command = Command::new("bash");
         command
@@ -118,8 +114,7 @@ fn what_a_program_closes_is_closed_although_its_flusher_lives() {
 #[test]
 fn the_rings_that_a_flusher_drains_take_no_descriptor_of_its_program() {
     let folder = Scratch::new("program-table");
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]);
-    assert_eq!(host.line(), "up");
+    let host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up");
     let before = count_of_process(host.pid());
     let script = ["flusher=never", "slots=64", "lanes=3", "log:10", "flush", "line:up", "wait"];
     let mut workers: Vec<Actor> = (0..40).map(|_| Actor::start(ACTOR, "worker", folder.path(), &script)).collect();
@@ -142,11 +137,9 @@ fn a_child_inherits_nothing_of_the_flusher_in_whatever_state_that_is() {
             _ => vec!["log:1", "flush"],
         };
         script.extend(["keeper:20000", "wait"]);
-        let mut other = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]);
-        assert_eq!(other.line(), "up");
+        let mut other = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up");
         if state != "standing by" {
-            other.go();
-            assert!(other.end().success());
+            other.finish();
         }
         let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
         let said = actor.line();
@@ -163,8 +156,7 @@ fn a_child_inherits_nothing_of_the_flusher_in_whatever_state_that_is() {
 #[test]
 fn what_the_thread_has_to_say_is_said_on_the_programs_standard_error() {
     let folder = Scratch::new("complaint");
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]);
-    assert_eq!(host.line(), "up");
+    let host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up");
     let free = start_heard("worker", folder.path(), &["log:1", "line:up", "sleep:6000"]);
     let filtered = start_heard("worker", folder.path(), &["before:no-getfd", "log:1", "line:up", "sleep:6000"]);
     let shared = start_heard("worker", folder.path(), &["before:one-table", "log:1", "line:up", "sleep:6000"]);
@@ -191,10 +183,8 @@ fn what_the_thread_has_to_say_is_said_on_the_programs_standard_error() {
 fn a_thread_that_shares_the_table_flushes_all_the_same() {
     let folder = Scratch::new("one-table");
     let script = ["before:one-table", "log:1000", "flush", "line:up", "wait"];
-    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
-    assert_eq!(actor.line(), "up");
+    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script).until("up");
     assert!(!of_the_flusher(of_process_within(actor.pid(), folder.path())).is_empty(), "the filter refuses the table");
-    actor.go();
-    assert!(actor.end().success());
+    actor.finish();
     assert_eq!(missing(&read(folder.path(), "worker"), "line ", 1000), 0);
 }

@@ -146,16 +146,15 @@ fn a_process_of_root_does_not_follow_its_path_into_another_folder_of_roots() {
     owned(&user, USER, USER, 0o755);
     let logs = user.join("own/logs");
     owned(&user.join("own"), USER, USER, 0o755);
-    let mut actor = Actor::start(ACTOR, "host", &logs, &["log:10", "flush", "line:up", "wait", "log:10", "flush"]);
-    assert_eq!(actor.line(), "up");
+    let mut actor =
+        Actor::start(ACTOR, "host", &logs, &["log:10", "flush", "line:up", "wait", "log:10", "flush"]).until("up");
     std::os::unix::fs::symlink(roots.parent().expect("above"), &link).expect("linked");
     let kept = user.join("kept");
     fs::rename(user.join("own"), &kept).expect("moved away");
     fs::rename(&link, user.join("own")).expect("put there");
     // Longer than the time between two comparisons of the folder with its path.
     std::thread::sleep(Duration::from_millis(1500));
-    actor.go();
-    assert!(actor.end().success());
+    actor.finish();
     assert_eq!(state(&roots), before);
     assert_eq!(count(&read(&kept.join("logs"), "host"), "line "), 20);
 }
@@ -169,8 +168,7 @@ fn a_process_of_root_makes_its_files_as_the_owner_of_the_folder() {
         let (_scratch, logs) = made_folder("acts");
         let first = ["rotate=40000", "policy=block", "log:2000", "long:200000", "flush", "fork:3", "line:up", "wait"];
         let script = if memory.is_empty() { first.to_vec() } else { [&[memory][..], &first].concat() };
-        let mut host = Actor::start(ACTOR, "host", &logs, &script);
-        assert_eq!(host.line(), "up");
+        let mut host = Actor::start(ACTOR, "host", &logs, &script).until("up");
         let mut worker = Actor::start(ACTOR, "worker", &logs, &["log:10", "attach:notes", "flush", "kill"]);
         assert!(!worker.end().success());
         wait_for("the crash file", || (!crash_files(&logs).is_empty()).then_some(()));
@@ -180,14 +178,13 @@ fn a_process_of_root_makes_its_files_as_the_owner_of_the_folder() {
         shared.for_each(|entry| assert_eq!(entry.metadata().expect("there").uid(), USER));
         // A process of the owner's takes over from one of root's.
         let mut user =
-            actor_of(USER, ACTOR, "worker", &logs, &["log:10", "flush", "line:up", "wait", "log:10", "flush"]);
-        assert_eq!(user.line(), "up");
+            actor_of(USER, ACTOR, "worker", &logs, &["log:10", "flush", "line:up", "wait", "log:10", "flush"])
+                .until("up");
         host.kill();
         wait_for("the death line", || {
             read_so_far(&logs, "host").iter().any(|line| line.level == "CRITICAL").then_some(())
         });
-        user.go();
-        assert!(user.end().success());
+        user.finish();
         flush_once(&logs);
         assert_eq!(missing(&read(&logs, "host"), "line ", 2000), 0);
         assert_eq!(count(&read(&logs, "host"), "child "), 60);
@@ -215,8 +212,7 @@ fn who_becomes_the_folders_owner_after_the_setup_loses_nothing() {
         "line:up",
         "wait",
     ];
-    let mut actor = Actor::start(ACTOR, "host", &logs, &script);
-    assert_eq!(actor.line(), "up");
+    let mut actor = Actor::start(ACTOR, "host", &logs, &script).until("up");
     let lines = read_so_far(&logs, "host");
     assert_eq!(count(&lines, "line "), 10_010 + 10, "and those of two children");
     actor.kill();
@@ -237,8 +233,8 @@ fn a_worker_of_the_owner_below_a_master_of_root_loses_nothing() {
         "host",
         &logs,
         &["log:1", "flush", "in-child", &become_owner, "log:2000", "flush", "line:up", "wait"],
-    );
-    assert_eq!(master.line(), "up");
+    )
+    .until("up");
     assert_eq!(count(&read_so_far(&logs, "host"), "line "), 2001);
     master.go();
     master.end();

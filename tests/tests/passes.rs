@@ -57,8 +57,7 @@ fn a_loss_that_one_flusher_told_is_not_told_again_by_the_next() {
         drain.pass().expect("a pass");
     }
     assert_eq!(reported_lost(&read(scratch.path(), "worker")), 1000 - 64);
-    actor.go();
-    assert!(actor.end().success());
+    actor.finish();
     let mut drain = Drain::open(&folder, 0).expect("opened");
     wait_for("the ring's removal", || (drain.pass().expect("a pass").removed == 1).then_some(()));
     let lines = read(scratch.path(), "worker");

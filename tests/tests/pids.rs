@@ -5,9 +5,9 @@
 //! a dead process's ring or announces the death of a living one; one that waits for the open slot keeps back the lines of
 //! all others; and a producer that waits for a stopped flusher stops with it.
 
-use lastwords_tests::actor::{Actor, run, tool, wait_for};
+use lastwords_tests::actor::{Actor, flush_once, run, tool, wait_for};
 use lastwords_tests::forge;
-use lastwords_tests::logs::{Line, missing, read, read_so_far, reported_lost};
+use lastwords_tests::logs::{Line, missing, numbers, read, read_so_far, reported_lost};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
 use lastwords_tests::watchdog::Watchdog;
@@ -23,10 +23,6 @@ const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
 fn deaths(lines: &[Line]) -> Vec<u32> {
     lines.iter().filter(|line| line.level == "CRITICAL").map(|line| line.pid).collect()
-}
-
-fn numbers(lines: &[Line]) -> Vec<usize> {
-    lines.iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect()
 }
 
 /// A command that runs `script` as the first process of a pid namespace, if this machine and user can.
@@ -61,8 +57,7 @@ fn a_ring_whose_pid_is_another_process_by_now_is_a_dead_ones() {
     let me = std::process::id();
     forge::set_header(&mut bytes, offset_of!(lastwords_ring::format::layout::RingHeader, pid), &me.to_le_bytes());
     fs::write(&ring, bytes).expect("written");
-    let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
+    flush_once(TOOL, folder.path());
     let lines = read(folder.path(), "worker");
     assert_eq!(numbers(&lines), (0..30).collect::<Vec<_>>());
     assert_eq!(deaths(&lines), [me]);
@@ -108,8 +103,7 @@ fn a_process_of_another_pid_namespace_logs_to_the_same_folder_and_its_death_is_s
     let _ = worker.end();
     wait_for("its death line", || (deaths(&read_so_far(folder.path(), "worker")).len() == 1).then_some(()));
     assert_eq!(numbers(&read(folder.path(), "worker")), (0..150).collect::<Vec<_>>());
-    host.go();
-    assert!(host.end().success());
+    host.finish();
 }
 
 /// Whether a slot of the ring's first lane is open.
@@ -162,8 +156,7 @@ fn a_process_that_is_stopped_in_the_middle_of_a_log_call_holds_nobody_up() {
     let own = lines.iter().filter(|line| line.level == "INFO").count();
     assert_eq!(own + reported_lost(&lines), 26, "{lines:?}");
     assert!(other.end().success());
-    host.go();
-    assert!(host.end().success());
+    host.finish();
 }
 
 #[test]
@@ -196,10 +189,8 @@ fn while_the_flusher_is_stopped_every_policy_goes_on_and_every_line_is_there_or_
         worker.go();
         assert_eq!(worker.line(), "done", "{policy}: nobody hangs");
         host.signal(Signal::CONT);
-        worker.go();
-        assert!(worker.end().success());
-        host.go();
-        assert!(host.end().success());
+        worker.finish();
+        host.finish();
         let lines = read(folder.path(), "worker");
         let lost: usize = (0..8).map(|thread| missing(&lines, &format!("thread {thread} line "), 500)).sum();
         assert_eq!(lost, reported_lost(&lines), "{policy}");

@@ -112,9 +112,8 @@ fn forms_of_levels_are_recognised_and_colours_left_out_where_that_is_asked_for()
 
 /// A process that flushes the folder, stopped.
 fn stopped_flusher(folder: &Path) -> Actor {
-    let mut flusher =
-        Actor::start(env!("CARGO_BIN_EXE_actor"), "host", folder, &["log:1", "flush", "line:ready", "wait"]);
-    assert_eq!(flusher.line(), "ready");
+    let flusher = Actor::start(env!("CARGO_BIN_EXE_actor"), "host", folder, &["log:1", "flush", "line:ready", "wait"])
+        .until("ready");
     flusher.signal(Signal::STOP);
     flusher
 }

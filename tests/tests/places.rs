@@ -3,7 +3,7 @@
 //! A log folder below `/tmp` is a place that everybody can write to: a planted link or FIFO must not redirect, block or
 //! overwrite anything. And rings belong where they survive what their owner wants them to survive.
 
-use lastwords_tests::actor::{Actor, run, tool, wait_for};
+use lastwords_tests::actor::{Actor, flush_once, run, tool, wait_for};
 use lastwords_tests::logs::{Line, read};
 use lastwords_tests::scratch::Scratch;
 use rustix::fs::{CWD, FileType, Mode};
@@ -40,8 +40,7 @@ fn a_ring_in_shared_memory_is_drained_like_a_file_and_leaves_nothing() {
     let script = ["memory=shared", "flusher=never", "log:700", "long:200000", "kill"];
     let (pid, _) = run(ACTOR, "worker", folder.path(), &script);
     assert_eq!(shared_memory_of(pid), 1, "the memory outlives its creator");
-    let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
+    flush_once(TOOL, folder.path());
     let lines = read(folder.path(), "worker");
     assert_eq!(numbers(&lines), counted(700));
     assert_eq!(lines.iter().filter(|line| line.level == "CRITICAL").count(), 1);
@@ -269,8 +268,7 @@ fn relative_folders_are_those_of_the_first_setup_wherever_the_process_goes() {
         command.args([
             "log:10", "flush", &chdir, second, "flush", "line:up", "wait", "in-child", "log:2000", "flush", "kill",
         ]);
-        let mut actor = Actor::of(&mut command);
-        assert_eq!(actor.line(), "up");
+        let mut actor = Actor::of(&mut command).until("up");
         actor.go();
         actor.end();
         let (logs, rings) = (home.path().join("logs"), home.path().join("memory"));

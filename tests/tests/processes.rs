@@ -4,7 +4,7 @@
 //! parent look alive; a log call that waits for a lock inside a signal handler never returns. And an ordinary end that
 //! looks like a crash teaches people to ignore crashes.
 
-use lastwords_tests::actor::{Actor, run, tool, wait_for};
+use lastwords_tests::actor::{Actor, flush_once, run, tool, wait_for};
 use lastwords_tests::logs::{Line, missing, read, reported_lost};
 use lastwords_tests::scratch::Scratch;
 use rustix::fs::FlockOperation;
@@ -59,8 +59,8 @@ fn a_forked_child_that_logs_from_a_place_where_its_parent_has_logged_says_the_sa
 #[test]
 fn a_forked_child_does_not_keep_the_lock_of_its_dead_parents_ring() {
     let folder = Scratch::new("fork-lock");
-    let mut parent = Actor::start(ACTOR, "worker", folder.path(), &["flusher=never", "log:3", "sleeper:3000", "kill"]);
-    assert_eq!(parent.line(), "asleep");
+    let mut parent = Actor::start(ACTOR, "worker", folder.path(), &["flusher=never", "log:3", "sleeper:3000", "kill"])
+        .until("asleep");
     parent.end();
     let rings = std::fs::read_dir(folder.path().join("rings")).expect("there").filter_map(Result::ok);
     let ring = rings.map(|file| file.path()).find(|path| path.extension().is_some_and(|ending| ending == "ring"));
@@ -75,8 +75,7 @@ fn a_killed_parent_is_dead_although_its_forked_child_lives() {
     let folder = Scratch::new("fork-kill");
     // The child outlives the parent by far more than the drain takes, and ends by itself.
     let (parent, _) = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:3", "sleeper:3000", "kill"]);
-    let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
+    flush_once(TOOL, folder.path());
     let deaths: Vec<u32> =
         read(folder.path(), "worker").iter().filter(|line| line.level == "CRITICAL").map(|line| line.pid).collect();
     assert_eq!(deaths, [parent]);

@@ -49,8 +49,7 @@ fn sixty_four_producers_flat_out_all_get_their_turn_within_bounded_memory() {
     workers.iter_mut().for_each(Actor::go);
     workers.iter_mut().for_each(|worker| assert!(worker.end().success()));
     let memory = peak_kib(host.pid());
-    host.go();
-    assert!(host.end().success());
+    host.finish();
     let _ = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
     let lines = read(folder.path(), "worker");
     let mut lost = 0;

@@ -108,8 +108,7 @@ fn others_are_heard(scratch: &Path, place: Place, what: impl FnOnce(&mut Traced)
         });
     }
     for mut actor in [host, worker] {
-        actor.go();
-        assert!(actor.end().success());
+        actor.finish();
     }
     traced
 }

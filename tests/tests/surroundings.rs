@@ -105,12 +105,10 @@ fn threads_of_ours_are_no_real_time_threads_where_the_one_that_starts_them_is() 
         "line:up",
         "wait",
     ]);
-    let mut actor = Actor::of(command.stderr(Stdio::null()));
-    assert_eq!(actor.line(), "up");
+    let mut actor = Actor::of(command.stderr(Stdio::null())).until("up");
     assert_eq!(policies(actor.pid(), "actor"), [1], "the program's own thread stays what it was");
     assert_eq!((policies(actor.pid(), "lastwords"), policies(actor.pid(), "lastwords-con")), (vec![0], vec![0]));
-    actor.go();
-    assert!(actor.end().success());
+    actor.finish();
     assert_eq!(count(&read(folder.path(), "host")), 10);
 }
 

@@ -264,8 +264,8 @@ fn a_daemon_starts_before_the_first_logger_and_before_its_folder() {
         assert_eq!(tool(TOOL, &["flush", "--once", &text(&folder)]).status.code(), Some(1), "{name}: nothing to do");
         let (child, mut output) = flush(&folder);
         assert!(said(&mut output).contains("waiting for the first process"), "{name}");
-        let mut actor = Actor::start(ACTOR, "worker", &folder, &["flusher=never", "log:5", "line:logged", "wait"]);
-        assert_eq!(actor.line(), "logged");
+        let _actor =
+            Actor::start(ACTOR, "worker", &folder, &["flusher=never", "log:5", "line:logged", "wait"]).until("logged");
         assert!(said(&mut output).starts_with("flushing "), "{name}");
         wait_for("the lines", || (lastwords_tests::logs::read_so_far(&folder, "worker").len() == 5).then_some(()));
         assert_eq!(end(child), Some(0));
@@ -327,8 +327,7 @@ fn a_flush_that_fails_says_what_it_waited_for_and_how_long() {
     lastwords::info!(logger: log, "nobody writes this");
     let error = log.flush().expect_err("nobody flushes").to_string();
     assert!(error.contains("alone.log after 0.") && error.contains("nobody flushes the folder"), "{error}");
-    let mut flusher = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:ready", "wait"]);
-    assert_eq!(flusher.line(), "ready");
+    let flusher = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:ready", "wait"]).until("ready");
     flusher.signal(Signal::STOP);
     let stopped =
         |task: fs::DirEntry| fs::read_to_string(task.path().join("stat")).is_ok_and(|stat| stat.contains(") T "));

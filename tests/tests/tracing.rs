@@ -5,7 +5,7 @@
 //!
 //! Each scenario of the program `tracer` ends by SIGKILL, without a flusher.
 
-use lastwords_tests::actor::tool;
+use lastwords_tests::actor::flush_once;
 use lastwords_tests::logs::read;
 use lastwords_tests::recovered::{Recorded, records};
 use lastwords_tests::scratch::Scratch;
@@ -30,8 +30,7 @@ fn run(scenario: &str) -> Left {
     let output = command.output().expect("it starts");
     assert_eq!(output.status.signal(), Some(9), "{output:?}");
     let records = records(folder.path());
-    let flushed = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    assert!(flushed.status.success(), "{flushed:?}");
+    flush_once(TOOL, folder.path());
     let printed = String::from_utf8(output.stdout).expect("text");
     let lines = read(folder.path(), "worker").into_iter().filter(|line| !line.message.starts_with("lastwords: "));
     let errors = String::from_utf8(output.stderr).expect("text");

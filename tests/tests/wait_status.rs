@@ -106,11 +106,10 @@ fn on_an_older_kernel_a_flusher_that_saw_the_end_says_no_more_than_the_process_d
         let scene = Scene::new("older", Seen::ByNobody, ACTOR, TOOL);
         let mut command = Command::new(ACTOR);
         command.args(["host"]).arg(scene.path()).args(["say:up", "flush", "line:up", "wait"]);
-        let mut host = Actor::of(on_an_older_kernel(&mut command));
-        assert_eq!(host.line(), "up");
+        let host = Actor::of(on_an_older_kernel(&mut command)).until("up");
         let mut worker =
-            Actor::start(HANDLER, "worker", scene.path(), &["init", "log:1", "flush", "line:up", "wait", end]);
-        assert_eq!(worker.line(), "up");
+            Actor::start(HANDLER, "worker", scene.path(), &["init", "log:1", "flush", "line:up", "wait", end])
+                .until("up");
         // It sees nothing until the process is reaped: a zombie shows its status on every kernel.
         host.signal(Signal::STOP);
         if end == "quick-exit" || end.starts_with("exit") {
@@ -142,11 +141,10 @@ fn quick_exit_is_an_ordinary_end_that_waits_for_the_files() {
 /// logs; and waits until the first one's ring is.
 fn start_and_reap_the_first(scene: &Scene, fork: &[&str], end: &[&str]) -> Actor {
     let (before, after) = (["init", "log:1"], ["line:forked", "wait", "log:1", "flush", "line:up", "wait"]);
-    let mut program = Actor::start(HANDLER, "worker", scene.path(), &[&before, fork, &after, end].concat());
-    assert_eq!(program.line(), "forked");
+    let mut program =
+        Actor::start(HANDLER, "worker", scene.path(), &[&before, fork, &after, end].concat()).until("forked");
     wait_for("the first process's end", || program.ended());
-    program.go();
-    assert_eq!(program.line(), "up");
+    program.go_until("up");
     wait_for("the first process's ring to go", || (scene.rings("worker").len() == 1).then_some(()));
     program
 }
@@ -209,8 +207,7 @@ fn the_end_of_the_flusher_itself_is_told_by_who_takes_over() {
     for (end, said) in [("leave:0", None), ("send:9", Some("was killed by SIGKILL without closing"))] {
         let scene = Scene::new("handed-on", Seen::ByNobody, ACTOR, TOOL);
         let script = ["init", "log:1", "flush", "line:up", "wait", end];
-        let mut flusher = Actor::start(HANDLER, "worker", scene.path(), &script);
-        assert_eq!(flusher.line(), "up");
+        let mut flusher = Actor::start(HANDLER, "worker", scene.path(), &script).until("up");
         let mut host = Actor::start(ACTOR, "host", scene.path(), &["line:up", "sleep:300", "line:stands by", "wait"]);
         assert_eq!((host.line(), host.line()), ("up".to_owned(), "stands by".to_owned()));
         flusher.go();
@@ -227,11 +224,8 @@ fn every_process_has_a_witness_as_far_as_the_limit_of_descriptors_goes() {
         return;
     }
     let scene = Scene::new("many", Seen::ByAFlusher, ACTOR, TOOL);
-    let start = |_| {
-        let mut worker = Actor::start(HANDLER, "worker", scene.path(), &["init", "log:1", "flush", "line:up", "wait"]);
-        assert_eq!(worker.line(), "up");
-        worker
-    };
+    let start =
+        |_| Actor::start(HANDLER, "worker", scene.path(), &["init", "log:1", "flush", "line:up", "wait"]).until("up");
     let mut workers: Vec<Actor> = (0..40).map(start).collect();
     workers.iter_mut().for_each(Actor::kill);
     let (lines, _) = scene.told_of("worker");
@@ -255,11 +249,9 @@ fn a_child_that_logs_and_executes_another_program_raises_no_alarm() {
         let scene = Scene::new("exec", Seen::ByAFlusher, ACTOR, TOOL);
         let child = format!("{how}:{program}");
         let script = ["init", "log:1", &child, "log:1", "flush", "line:up", "wait"];
-        let mut parent = Actor::start(HANDLER, "worker", scene.path(), &script);
-        assert_eq!(parent.line(), "up");
+        let mut parent = Actor::start(HANDLER, "worker", scene.path(), &script).until("up");
         wait_for("the child's ring to go", || (scene.rings("worker").len() == 1).then_some(()));
-        parent.go();
-        assert!(parent.end().success());
+        parent.finish();
         let (lines, _) = scene.told_of("worker");
         let said: Vec<&str> = lines.iter().map(|line| line.message.as_str()).collect();
         assert!(said.len() == 3 && said.contains(&"before the exec"), "{child}: {said:?}");
@@ -278,12 +270,10 @@ fn an_exec_is_seen_within_half_a_second() {
         fs::write(&file, format!("sleep 2; {end}\n")).expect("written");
         let exec = format!("exec-child:/bin/sh:{}", file.display());
         let script = ["init", "log:1", "flush", &exec, "line:up", "wait"];
-        let mut parent = Actor::start(HANDLER, "worker", scene.path(), &script);
-        assert_eq!(parent.line(), "up");
+        let mut parent = Actor::start(HANDLER, "worker", scene.path(), &script).until("up");
         wait_for("the child's ring", || (scene.rings("worker").len() == 2).then_some(()));
         wait_for("the child's ring to go", || (scene.rings("worker").len() == 1).then_some(()));
-        parent.go();
-        assert!(parent.end().success());
+        parent.finish();
         assert!(scene.deaths_of("worker").is_empty(), "{status}");
         fs::remove_file(file).expect("removed");
     }
@@ -306,8 +296,7 @@ fn an_exec_of_a_program_that_may_not_be_looked_at_raises_no_alarm() {
     let exec = format!("exec-child:{}:5", program.display());
     let mut command = Command::new("setpriv");
     command.args(nobody).args([HANDLER, "worker"]).arg(scratch.path());
-    let mut parent = Actor::of(command.args(["init", "log:1", "flush", &exec, "line:up", "wait"]));
-    assert_eq!(parent.line(), "up");
+    let mut parent = Actor::of(command.args(["init", "log:1", "flush", &exec, "line:up", "wait"])).until("up");
     let rings = || {
         fs::read_dir(scratch.path().join("rings"))
             .expect("there")
@@ -316,8 +305,7 @@ fn an_exec_of_a_program_that_may_not_be_looked_at_raises_no_alarm() {
     };
     wait_for("the child's ring", || (rings().count() == 2).then_some(()));
     wait_for("the child's ring to go", || (rings().count() == 1).then_some(()));
-    parent.go();
-    assert!(parent.end().success());
+    parent.finish();
     let lines = read(scratch.path(), "worker");
     assert!(lines.iter().all(|line| line.level == "INFO"), "{lines:?}");
     fs::remove_file(program).expect("removed");
@@ -344,8 +332,7 @@ fn where_the_mark_and_the_kernel_disagree_the_kernel_is_right() {
     let scene = Scene::new("disagree", Seen::ByAFlusher, ACTOR, TOOL);
     // Its SIGABRT was none of abort(3)'s, but looks like it.
     let script = ["set:6:returns", "init", "log:1", "flush", "raise:6", "line:up", "wait"];
-    let mut worker = Actor::start(HANDLER, "worker", scene.path(), &script);
-    assert_eq!(worker.line(), "up");
+    let mut worker = Actor::start(HANDLER, "worker", scene.path(), &script).until("up");
     worker.kill();
     assert_eq!(scene.deaths_of("worker"), ["was killed by SIGKILL without closing"]);
 }

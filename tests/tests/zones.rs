@@ -84,8 +84,7 @@ fn programs_of_different_zones_write_times_of_the_first_ones_whoever_flushes() {
             }
             // Dropped, the actor is killed.
             drop(worker.take());
-            next.go();
-            assert_eq!(next.line(), "again");
+            next.go_until("again");
             worker = Some(next);
         }
     }
@@ -186,11 +185,10 @@ fn a_setting_reaches_a_flusher_that_is_at_work() {
         folder.path(),
         &["log:1", "flush", "line:up", "wait", "log:1", "flush"],
         &[("LASTWORDS_TIME_ZONE", "+09:00")],
-    );
-    assert_eq!(host.line(), "up");
+    )
+    .until("up");
     log_set("UTC", "worker", folder.path(), &["log:1", "flush"]);
-    host.go();
-    assert!(host.end().success());
+    host.finish();
     assert_eq!(told(&read(folder.path(), "host")).len(), 1);
     assert_is_now(&read(folder.path(), "worker")[0], 0);
 }
@@ -204,11 +202,10 @@ fn a_forked_child_does_not_set_the_zone_again() {
         folder.path(),
         &["log:1", "flush", "line:up", "wait", "fork:2"],
         &[("LASTWORDS_TIME_ZONE", "+09:00")],
-    );
-    assert_eq!(host.line(), "up");
+    )
+    .until("up");
     log_set("+01:00", "worker", folder.path(), &["log:1"]);
-    host.go();
-    assert!(host.end().success());
+    host.finish();
     assert_eq!(note(folder.path()), "+01:00 +01:00\n");
 }
 
@@ -328,8 +325,8 @@ fn the_tools_environment_changes_no_zone() {
         folder.path(),
         &["log:1", "flush", "line:up", "wait"],
         &[("LASTWORDS_TIME_ZONE", "+09:00")],
-    );
-    assert_eq!(host.line(), "up");
+    )
+    .until("up");
     for arguments in [&["level", "--dir", "DIR", "host", "debug"][..], &["status", "DIR"], &["recover", "DIR"]] {
         let arguments = arguments
             .iter()
@@ -372,8 +369,7 @@ fn a_flusher_without_the_zones_data_uses_the_last_offset_and_says_so() {
     log_in(TOKYO, "host", folder.path(), &["log:1"]);
     let script = format!("{hide} && exec {ACTOR} host {} log:1 flush line:up wait", folder.path().display());
     let Some(mut command) = unshare(&["-m"], hide, &script) else { return };
-    let mut host = Actor::of(command.env("TZ", TOKYO).stderr(Stdio::piped()));
-    assert_eq!(host.line(), "up");
+    let mut host = Actor::of(command.env("TZ", TOKYO).stderr(Stdio::piped())).until("up");
     let lines = read_so_far(folder.path(), "host");
     let unknown = "lastwords: the time zone Asia/Tokyo is not known where this process flushes; times have its last offset, UTC+09:00";
     assert_eq!(lines.iter().filter(|line| line.message == unknown).count(), 1, "{lines:?}");

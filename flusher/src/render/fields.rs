@@ -66,6 +66,11 @@ mod tests {
     use lastwords_ring::write::body::BodyWriter;
     use lastwords_ring::write::body::FieldWriter;
 
+    fn record(encoding: u8, body: &[u8]) -> Record<'_> {
+        let level = Level::INFO;
+        Record { first: 1, last: 1, clock: 0, message: 1, thread: 0, call_site: 0, level, encoding, body }
+    }
+
     #[test]
     fn spans_stand_before_the_message_and_fields_after_it() {
         let mut outer = vec![7, 0];
@@ -81,17 +86,7 @@ mod tests {
             .field("raw", value_tag::BYTES, b"\x01\x02")
             .field("cut", value_tag::U64, b"\x01")
             .finish();
-        let record = Record {
-            first: 1,
-            last: 1,
-            clock: 0,
-            message: 1,
-            thread: 0,
-            call_site: 0,
-            level: Level::INFO,
-            encoding,
-            body: &body,
-        };
+        let record = record(encoding, &body);
         assert!(has_any(&record));
         let text = String::from_utf8(compose(&record)).expect("text");
         let expected = r#"request{id=7 path="/a b"}:query: slow rows=-12 "a key"=1.5 raw=[1, 2] cut=[1]"#;
@@ -102,17 +97,7 @@ mod tests {
     fn fields_stand_behind_the_first_line() {
         let mut body = b"failed\nTraceback\nValueError".to_vec();
         let encoding = BodyWriter::after_text(&mut body).field("a", value_tag::BOOL, &1u64.to_le_bytes()).finish();
-        let record = Record {
-            first: 1,
-            last: 1,
-            clock: 0,
-            message: 1,
-            thread: 0,
-            call_site: 0,
-            level: Level::INFO,
-            encoding,
-            body: &body,
-        };
+        let record = record(encoding, &body);
         assert_eq!(compose(&record), b"failed a=true\nTraceback\nValueError");
     }
 
@@ -120,17 +105,7 @@ mod tests {
     fn fields_without_a_message_start_the_line() {
         let mut body = Vec::new();
         let encoding = BodyWriter::after_text(&mut body).field("a", value_tag::BOOL, &1u64.to_le_bytes()).finish();
-        let record = Record {
-            first: 1,
-            last: 1,
-            clock: 0,
-            message: 1,
-            thread: 0,
-            call_site: 0,
-            level: Level::INFO,
-            encoding,
-            body: &body,
-        };
+        let record = record(encoding, &body);
         assert_eq!(compose(&record), b"a=true");
     }
 }

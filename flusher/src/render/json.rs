@@ -17,7 +17,7 @@ mod tests;
 use crate::render::digits::append_integer;
 use crate::render::line::{self, RENDERED_MAX};
 use crate::render::message::Template;
-use crate::render::rfc3339::Rfc3339;
+use crate::render::timestamp::Stamp;
 use fields::{fields, named};
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::record::{Record, extra_kind};
@@ -41,7 +41,7 @@ pub struct Origin<'a> {
 /// Makes lines.
 #[derive(Debug)]
 pub struct JsonLines {
-    times: Rfc3339,
+    stamp: Stamp,
     /// The message of the record at hand.
     text: Vec<u8>,
 }
@@ -50,7 +50,7 @@ impl JsonLines {
     /// With times of this zone.
     #[must_use]
     pub fn new(zone: Zone) -> JsonLines {
-        JsonLines { times: Rfc3339::new(zone), text: Vec::new() }
+        JsonLines { stamp: Stamp::new(zone), text: Vec::new() }
     }
 
     /// Appends a record. `thread_name` is that of its thread, `site` its call site, and `given` the name that its process gave
@@ -70,7 +70,7 @@ impl JsonLines {
                 let made = Origin { realtime_ns: from.realtime_ns, pid: from.pid, ..*origin };
                 self.head(out, &made, record.level, from.level_name.or(given));
                 out.extend_from_slice(b",\"received\":\"");
-                self.times.append(origin.realtime_ns, out);
+                self.stamp.rfc3339(origin.realtime_ns, out);
                 out.push(b'"');
             }
         }
@@ -100,7 +100,7 @@ impl JsonLines {
 
     fn head(&mut self, out: &mut Vec<u8>, origin: &Origin<'_>, level: Level, given: Option<&str>) {
         out.extend_from_slice(b"{\"time\":\"");
-        self.times.append(origin.realtime_ns, out);
+        self.stamp.rfc3339(origin.realtime_ns, out);
         out.extend_from_slice(b"\",\"level\":");
         level_name(out, level, given);
         out.extend_from_slice(b",\"level_number\":");

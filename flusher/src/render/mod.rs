@@ -8,7 +8,6 @@ pub mod json;
 pub mod level_names;
 pub mod line;
 pub mod message;
-pub mod rfc3339;
 pub mod signal;
 pub mod timestamp;
 pub mod value;

@@ -244,9 +244,9 @@ pub mod lane_kind {
     pub const OVERFLOW: u64 = 3;
 }
 
-/// A lane's words. The producer's, the owners' and the consumer's part each start on a line of their own.
+/// A lane's words, zero in a new ring. The producer's, the owners' and the consumer's part each start on a line of their own.
 #[repr(C, align(128))]
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct LaneBlock {
     /// Highest sequence that is or was being written. Stored before the first byte of its slot changes.
     pub reserved: AtomicU64,
@@ -280,7 +280,7 @@ pub struct LaneBlock {
 
 /// A thread that owned a lane.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Owner {
     /// First sequence that may be this thread's.
     pub first: AtomicU64,
@@ -292,7 +292,7 @@ pub struct Owner {
 
 /// The consumer's words of a lane.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Consumer {
     /// Slots up to this sequence are in the journal and may be reused.
     pub released: AtomicU64,

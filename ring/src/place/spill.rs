@@ -212,7 +212,7 @@ impl SpillWriter {
     }
 
     /// What [`Mutant::SpillLate`] does after the record.
-    #[cfg(feature = "mutants")]
+    #[cfg(lastwords_mutants)]
     pub fn write_late(&self, number: u64, body: &[u8]) {
         let _ = write_file(&path(&self.ring, number), body);
     }

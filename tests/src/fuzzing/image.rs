@@ -13,8 +13,8 @@ use lastwords_ring::format::call_site::{CallSiteRef, split_entry_word};
 use lastwords_ring::format::checksum::{checksum, lane_key, slot_checksum};
 use lastwords_ring::format::geometry::Geometry;
 use lastwords_ring::format::layout::{
-    Consumer, Control, FORMAT_VERSION, LaneBlock, MAGIC, Owner, RingHeader, SLOT_BLOCK, SLOT_HEAD, encoding,
-    entry_kind, entry_word, lane_kind,
+    Consumer, Control, FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, SLOT_BLOCK, SLOT_HEAD, encoding, entry_kind,
+    entry_word, lane_kind,
 };
 use lastwords_ring::format::placeholder::{COUNT_NONE, COUNT_VALUE, Placeholder, value_tag};
 use lastwords_ring::format::record::extra_kind;
@@ -311,17 +311,10 @@ fn fill(lane: usize, writer: &mut Lane<'_>, site: u32) {
     }
 }
 
-fn words<const N: usize>() -> [AtomicU64; N] {
-    std::array::from_fn(|_| AtomicU64::new(0))
-}
-
 fn block() -> LaneBlock {
     let position = Position { released: 2, written: 2, next_message: 3, dropped_reported: 1, recovered: 0 };
     let [released, released_inverted, written, written_inverted, next_message, dropped_reported, recovered, checksum] =
         position.words().map(AtomicU64::new);
-    let [reserved, head, messages, dropped, dropped_first, dropped_last, kind, claims] = words();
-    dropped.store(3, Ordering::Relaxed);
-    kind.store(lane_kind::WRITE, Ordering::Relaxed);
     let consumer = Consumer {
         released,
         released_inverted,
@@ -332,25 +325,8 @@ fn block() -> LaneBlock {
         recovered,
         checksum,
     };
-    LaneBlock {
-        reserved,
-        head,
-        messages,
-        dropped,
-        dropped_first,
-        dropped_last,
-        kind,
-        claims,
-        kept: AtomicU64::new(0),
-        left: AtomicU64::new(0),
-        producer_padding: words(),
-        owners: std::array::from_fn(|_| {
-            let [first, thread] = words();
-            Owner { first, thread, name: words() }
-        }),
-        consumer,
-        consumer_padding: words(),
-    }
+    let (dropped, kind) = (AtomicU64::new(3), AtomicU64::new(lane_kind::WRITE));
+    LaneBlock { dropped, kind, consumer, ..LaneBlock::default() }
 }
 
 /// A block's words in the order in which they stand in the file.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::borrow::Cow;
 use std::fmt::{self, Debug, Display};
 
-/// A value of each type. The names of the fields are those of the table in `specs.rs`.
+/// A value of each type. The names of the fields are those of the table that `build.rs` writes.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "each field is named for its type")]
 pub(crate) struct Sample {

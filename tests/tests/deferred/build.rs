@@ -1,11 +1,13 @@
-//! Makes the table in `specs.rs`: every format spec that the compiler takes, each with a type that it fits.
+//! Build script: writes the table of specs, every one that the compiler takes, each with a type that it fits.
 //!
-//! A macro that logs must see a literal, and no macro by example can make one, so the literals stand in a file.
+//! A macro that logs must see a literal, and no macro by example can make one.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
-/// Types of placeholders, each with the fields of a sample that it takes, in the table's order.
-pub(crate) const KINDS: [&str; 10] = ["", "?", "x?", "X?", "x", "X", "o", "b", "e", "E"];
+/// Types of placeholders, in the table's order.
+const KINDS: [&str; 10] = ["", "?", "x?", "X?", "x", "X", "o", "b", "e", "E"];
+/// Fields of a sample, which are named for their types.
 const INTEGERS: &[&str] = &["u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "u128", "i128", "usize", "isize"];
 const FLOATS: &[&str] = &["f32", "f64"];
 const WORDS: &[&str] = &["bool", "char", "str", "string", "cow"];
@@ -34,37 +36,29 @@ enum Precision {
     Star,
 }
 
-/// Longest line of the table in bytes, about.
-const LINE: usize = 110;
+fn main() {
+    println!("cargo::rerun-if-changed=tests/deferred/build.rs");
+    let folder = PathBuf::from(std::env::var_os("OUT_DIR").expect("set by Cargo"));
+    std::fs::write(folder.join("specs.rs"), table()).expect("written");
+}
 
-/// The table's text.
-pub(crate) fn table() -> String {
-    let mut out = String::from(
-        "// Every combination of type, flags, fill, alignment, width and precision. Made by `generator.rs`; do not edit.\n\
-         specs! {\n",
-    );
+/// The table's text: a block for each type of placeholder and the arguments that go with it.
+fn table() -> String {
+    let mut out = String::new();
     for kind in KINDS {
         let fields = fields(kind);
         let mut turn = 0;
-        for width in WIDTHS {
-            for precision in PRECISIONS {
-                let _ = write!(out, "{kind:?} {} {{", arguments(width, precision));
-                let mut column = LINE;
-                for spec in specs(kind, width, precision) {
-                    // Shifted by one a round, so that no type meets the same combinations again and again.
-                    let row = format!("{} {spec:?}", fields[(turn + turn / fields.len()) % fields.len()]);
-                    turn += 1;
-                    let newline = column + row.len() > LINE;
-                    out.push_str(if newline { "\n    " } else { " " });
-                    out.push_str(&row);
-                    column = if newline { row.len() } else { column + row.len() + 1 };
-                }
-                out.push_str("\n}\n");
+        for (width, precision) in WIDTHS.iter().flat_map(|width| PRECISIONS.map(|precision| (*width, precision))) {
+            let _ = writeln!(out, "{kind:?} {} {{", arguments(width, precision));
+            for spec in specs(kind, width, precision) {
+                // Shifted by one a round, so that no type meets the same combinations again and again.
+                let _ = writeln!(out, "{} {spec:?}", fields[(turn + turn / fields.len()) % fields.len()]);
+                turn += 1;
             }
+            out.push_str("}\n");
         }
     }
-    out.push_str("}\n");
-    out
+    format!("specs! {{\n{out}}}\n")
 }
 
 fn fields(kind: &str) -> Vec<&'static str> {
