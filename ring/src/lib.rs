@@ -4,9 +4,11 @@
 //! A part of the crate `lastwords`, without promises of its own: what programs call is there. Modules know only those to their
 //! left: `sys`, `cpu`, `format`, `place`, `write` and `read`.
 
+pub mod arming;
 pub mod atomics;
 pub mod format;
 pub mod mutant;
+pub mod read;
 pub mod write;
 
 #[cfg(not(loom))]
@@ -15,7 +17,5 @@ pub mod cpu;
 pub mod error;
 #[cfg(not(loom))]
 pub mod place;
-#[cfg(not(loom))]
-pub mod read;
 #[cfg(not(loom))]
 pub mod sys;
