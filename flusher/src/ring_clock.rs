@@ -36,22 +36,38 @@ enum Order {
     Even(Scale),
 }
 
-/// One even scale for each boot and kind of clock, so that neither a step of the wall clock nor a sleep of the machine changes
-/// the order of rings of one boot.
+/// One even scale for each clock of a boot, so that neither a step of the wall clock nor a sleep of the machine changes the order
+/// of rings of one boot.
 #[derive(Debug, Default)]
 pub struct Scales {
-    known: Vec<(([u8; 16], u32), Scale)>,
+    known: Vec<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    boot: [u8; 16],
+    kind: u32,
+    time_namespace: [u8; 8],
+    scale: Scale,
+    /// By how much the wall clock is ahead of boottime on it.
+    ahead_ns: i64,
 }
 
 impl Scales {
     fn of(&mut self, header: &RingHeader, timeline: &Timeline) -> Scale {
-        let clock = (header.boot_id, header.clock_kind);
-        let known = self.known.iter().find(|(known, _)| *known == clock).map(|(_, scale)| *scale);
-        known.unwrap_or_else(|| {
-            let scale = timeline.scale(header.tick_hz);
-            self.known.push((clock, scale));
-            scale
-        })
+        let (boot, kind, time_namespace) = (header.boot_id, header.clock_kind, header.time_namespace);
+        let of_boot = || self.known.iter().filter(|known| known.boot == boot);
+        let shares_boottime = |known: &&Known| known.time_namespace == time_namespace;
+        // Of the processor's counter there is one, whatever the namespace.
+        let is_clock = |known: &&Known| known.kind == kind && (kind == clock_kind::TSC || shares_boottime(known));
+        if let Some(known) = of_boot().find(is_clock) {
+            return known.scale;
+        }
+        // Two clocks of one boot stand to each other as both do to boottime.
+        let ahead_ns = of_boot().find(shares_boottime).map_or_else(|| timeline.ahead_ns(), |known| known.ahead_ns);
+        let scale = timeline.scale(header.tick_hz, ahead_ns);
+        self.known.push(Known { boot, kind, time_namespace, scale, ahead_ns });
+        scale
     }
 }
 
@@ -165,4 +181,37 @@ fn shift(anchors: &[Anchor]) -> i64 {
     let ahead = |anchor: &Anchor| anchor.boottime_ns.wrapping_sub(anchor.realtime_ns).cast_signed();
     let newest = anchors.iter().max_by_key(|anchor| anchor.ticks);
     newest.map_or(0, |newest| ahead(newest).saturating_sub(ahead(&clock::anchor())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn header(boot: u8, kind: u32, namespace: u8) -> RingHeader {
+        let zeros = bytemuck::Zeroable::zeroed();
+        RingHeader { boot_id: [boot; 16], clock_kind: kind, time_namespace: [namespace; 8], tick_hz: SECOND, ..zeros }
+    }
+
+    fn timeline(ticks: u64, boottime_s: u64, realtime_s: u64) -> Timeline {
+        let anchor = Anchor { ticks, boottime_ns: boottime_s * SECOND, realtime_ns: realtime_s * SECOND };
+        Timeline::new(vec![anchor], SECOND)
+    }
+
+    #[test]
+    fn the_clocks_of_a_boot_stand_to_each_other_as_to_boottime_and_boots_as_on_the_calendar() {
+        let mut scales = Scales::default();
+        let counter = scales.of(&header(1, clock_kind::TSC, 1), &timeline(7, 5, 1000));
+        assert_eq!(counter.at(7), 1000 * SECOND);
+        // The wall clock was set back by 900 s before these rings were made.
+        let later = scales.of(&header(1, clock_kind::TSC, 1), &timeline(7 + SECOND, 6, 101));
+        assert_eq!(later.at(7 + SECOND), 1001 * SECOND, "the same clock");
+        let boottime = scales.of(&header(1, clock_kind::BOOTTIME, 1), &timeline(6 * SECOND, 6, 101));
+        assert_eq!(boottime.at(6 * SECOND), 1001 * SECOND, "another clock of the boot");
+        let elsewhere = scales.of(&header(1, clock_kind::BOOTTIME, 2), &timeline(60 * SECOND, 60, 101));
+        assert_eq!(elsewhere.at(60 * SECOND), 101 * SECOND, "whose boottime is another");
+        let next = scales.of(&header(2, clock_kind::TSC, 1), &timeline(9, 5, 2000));
+        assert_eq!(next.at(9), 2000 * SECOND, "another boot");
+    }
 }
