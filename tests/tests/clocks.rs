@@ -4,17 +4,18 @@
 //! takes the pid or the ticks of an earlier boot for its own takes a dead process for a living one, and never drains it.
 //! The machine's clock is not touched here: rings are given the anchors and the boot ids that a jump would have left.
 
-use lastwords_flusher::recover::crash_file::CRASH_ENDING;
 use lastwords_ring::format::anchor::Anchor;
+use lastwords_ring::format::layout::RingHeader;
 use lastwords_ring::place::clock::{self};
 use lastwords_tests::actor::run;
 use lastwords_tests::drains;
 use lastwords_tests::forge::{self, Forged};
-use lastwords_tests::logs::{Line, read};
+use lastwords_tests::logs::{Line, crash_files, read};
 use lastwords_tests::oracle::Random;
 use lastwords_tests::recovered;
 use lastwords_tests::scratch::Scratch;
-use std::fs::{self, File};
+use std::fs;
+use std::mem::offset_of;
 use std::path::Path;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
@@ -97,11 +98,14 @@ fn a_step_of_the_wall_clock_does_not_reorder_a_crash_file() {
     let (folder, moments) = (Scratch::new("crash-steps"), Moments::new());
     put_rings(folder.path(), &moments, [&[moments.at(0), moments.shifted(200, -HOUR_NS, 0)], &[moments.at(2)]]);
     for path in forge::ring_files(folder.path()) {
-        forge::die(&File::options().read(true).write(true).open(path).expect("opened"));
+        let mut bytes = fs::read(&path).expect("read");
+        // As many crash files as usual, of a process with this pid that began at another time.
+        forge::set_header(&mut bytes, offset_of!(RingHeader, crash_keep), &[0; 4]);
+        forge::set_header(&mut bytes, offset_of!(RingHeader, start_time), &[1; 8]);
+        fs::write(&path, bytes).expect("written");
     }
     drain(folder.path(), "all");
-    let files = fs::read_dir(folder.path()).expect("listed").map(|entry| entry.expect("listed").path());
-    let files: Vec<_> = files.filter(|path| path.to_string_lossy().ends_with(CRASH_ENDING)).collect();
+    let files = crash_files(folder.path());
     assert_eq!(files.len(), 2, "one for each process: {files:?}");
     for path in files {
         let text = fs::read_to_string(&path).expect("read");

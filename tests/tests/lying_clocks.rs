@@ -6,7 +6,6 @@
 
 use lastwords_flusher::drain::Drain;
 use lastwords_flusher::recover::status::RingStatus;
-use lastwords_ring::format::anchor::Anchor;
 use lastwords_ring::format::geometry::Geometry;
 use lastwords_ring::format::layout::{Control, RingHeader};
 use lastwords_ring::place::clock::{self};
