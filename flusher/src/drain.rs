@@ -7,7 +7,7 @@
 
 use crate::drain::durable::Durable;
 use crate::drain::failures::Trouble;
-use crate::drain::tracked_ring::{Follow, LaneFollow, Scales};
+use crate::drain::tracked_ring::{Follow, LaneFollow};
 use crate::election::Lease;
 use crate::evidence::witness::Witnesses;
 use crate::files::journal::{Entry, Journal, Left};
@@ -18,6 +18,7 @@ use crate::files::redo;
 use crate::files::role::Role;
 use crate::files::shared_memory::Remembered;
 use crate::files::spare::Spare;
+use crate::ring_clock::Scales;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::layout::{ARMED_ANY, ARMED_URGENT};
 use lastwords_ring::mutant::{self, Mutant};
@@ -193,7 +194,7 @@ impl Drain {
             trouble: Trouble::default(),
             filter_ends: HashMap::new(),
             ended_filters: Vec::new(),
-            scales: Scales::new(),
+            scales: Scales::default(),
             floor: 0,
             since_ns,
             listed: None,
@@ -315,7 +316,7 @@ impl Drain {
         self.sweep();
         let goes_on = |ring: &&Follow| !self.is_aside(ring, now);
         // A lane of which a read brought nothing but slots that are lost has more behind them.
-        let lane_waits = |lane: &LaneFollow| !lane.batch.is_empty() || lane.batch.more;
+        let lane_waits = |lane: &LaneFollow| !lane.batch().is_empty() || lane.batch().more;
         let waits = |ring: &Follow| ring.is_scanning() || ring.is_unfinished(now) || ring.lanes.iter().any(lane_waits);
         pass.waiting = self.rings.iter().filter(goes_on).any(waits);
         Ok(pass)

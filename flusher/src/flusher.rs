@@ -8,6 +8,7 @@ use crate::drain::{Drain, Pass};
 use crate::election::{Attempt, Lock};
 use crate::evidence::witness::Witnesses;
 use crate::files::notices;
+use lastwords_ring::arming::arm_then_look;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::place::access::Access;
 use lastwords_ring::place::doorbell::Doorbell;
@@ -264,11 +265,11 @@ impl Flusher {
         let _ = self.drain.settle();
         // Rather now than in the middle of the sleep.
         let _ = self.drain.sync();
-        if !self.drain.arm(true) {
+        let Some(last_look) = arm_then_look(&mut self.drain, |drain| drain.arm(true), Drain::pass) else {
             self.listen(SLEEP_MAX);
             return;
-        }
-        if self.drain.pass().is_ok_and(|pass| pass == Pass::default()) {
+        };
+        if last_look.is_ok_and(|pass| pass == Pass::default()) {
             for _ in 0..DEEP_SLEEPS {
                 let sync = self.drain.sync_due_in();
                 let rang = self.listen(SLEEP_DEEP.min(sync.unwrap_or(Duration::MAX)));

@@ -3,10 +3,17 @@
 #[cfg(not(loom))]
 pub(crate) use crate::cpu::prefetch::prefetch_to_write;
 #[cfg(loom)]
-pub use loom::sync::atomic::{AtomicU64, Ordering, fence};
+pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(not(loom))]
-pub use std::sync::atomic::{AtomicU64, Ordering, fence};
+pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// Memory has no distance in the model.
 #[cfg(loom)]
 pub(crate) fn prefetch_to_write(_: &AtomicU64) {}
+
+/// Between two SeqCst accesses of one thread: they are ordered already. loom takes them for AcqRel ones, which are not.
+#[inline(always)]
+pub(crate) fn stand_for_seq_cst() {
+    #[cfg(loom)]
+    fence(Ordering::SeqCst);
+}

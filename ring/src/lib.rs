@@ -4,9 +4,11 @@
 //! A part of the crate `lastwords`, without promises of its own: what programs call is there. Each module uses only those
 //! before it: `format` and `cpu`; `sys`; `place`; `read` and `write`.
 
+pub mod arming;
 pub mod atomics;
 pub mod format;
 pub mod mutant;
+pub mod read;
 pub mod write;
 
 #[cfg(not(loom))]
@@ -15,7 +17,5 @@ pub mod cpu;
 pub mod error;
 #[cfg(not(loom))]
 pub mod place;
-#[cfg(not(loom))]
-pub mod read;
 #[cfg(not(loom))]
 pub mod sys;

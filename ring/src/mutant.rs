@@ -58,6 +58,10 @@ mutants! {
     DropUncounted = "drop-uncounted",
     /// READ:3 is missing: what was overwritten while it was read is not discarded.
     NoThirdStep = "no-third-step",
+    /// The fence before READ:3 is missing.
+    NoReadFence = "no-read-fence",
+    /// The fence between the flusher's store of `armed` and its last look is missing.
+    ArmUnfenced = "arm-unfenced",
     /// What the message in flight had begun to overwrite counts as damage.
     InFlightDamage = "in-flight-damage",
     /// A header's checksum is not looked at.

@@ -5,6 +5,7 @@ use crate::config::builder::Builder;
 use crate::logger::no_thread;
 use crate::logger::own_thread;
 use crossbeam_utils::CachePadded;
+use lastwords_ring::arming;
 use lastwords_ring::atomics::Ordering;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::anchor::ANCHOR_TICKS;
@@ -567,8 +568,7 @@ impl Logger {
 
     #[inline]
     fn after_append(&self, seat: &mut LaneSeat, level: u16, now: u64) {
-        // Pairs with the flusher's store of `armed` before its last look: LANE:B is between that look and this load.
-        let armed = self.control.armed.load(Ordering::SeqCst);
+        let armed = arming::asked_after_append(&self.control.armed);
         if armed != 0
             && !seat.fine
             && (armed == ARMED_ANY || level >= Level::ERROR.number() || seat.lane.seems_filling())
@@ -706,7 +706,7 @@ impl Logger {
     }
 
     fn ring_if_armed(&self) {
-        if self.control.armed.swap(0, Ordering::SeqCst) != 0 {
+        if arming::take_request(&self.control.armed) {
             self.doorbell.ring();
         }
     }

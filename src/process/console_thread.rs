@@ -5,15 +5,18 @@
 use crate::logger::own_thread;
 use crate::logger::ring_logger::Logger;
 use lastwords_flusher::console::stderr::{PIECE, Stderr};
+use lastwords_flusher::merge::{Merge, Next};
 use lastwords_flusher::render::call_sites::Sites;
 use lastwords_flusher::render::level_names::LevelNames;
 use lastwords_flusher::render::line;
 use lastwords_flusher::render::timestamp::Stamp;
+use lastwords_flusher::ring_clock::RingClock;
 use lastwords_ring::format::layout::lane_kind;
 use lastwords_ring::format::record::Record;
 use lastwords_ring::place::stderr::complain;
 use lastwords_ring::place::zone::Zone;
-use lastwords_ring::read::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
+use lastwords_ring::read::lane_cursor::LaneCursor;
+use lastwords_ring::read::reader::{LaneSnapshot, RingReader};
 use lastwords_ring::read::ring_file::RingFile;
 use lastwords_ring::sys::{futex, hooks, process_page};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -26,6 +29,9 @@ const LOOK_MAX: Duration = Duration::from_millis(160);
 /// Longest wait for the last lines at exit.
 const FINISH_MAX: Duration = Duration::from_millis(300);
 
+/// Slots that are read of a lane at once.
+const SLOTS: u64 = 1024;
+
 /// Starts the console thread for `logger`.
 pub(crate) fn start(logger: &'static Logger, dev: bool) {
     // Without the page nobody could ask it to finish; there is one, because the logger is in it.
@@ -35,9 +41,10 @@ pub(crate) fn start(logger: &'static Logger, dev: bool) {
         hooks::settle_thread();
         own_thread::mark();
         match RingFile::open(logger.ring().path(), true).and_then(|file| RingReader::new(file, logger.ring().path())) {
-            Ok(reader) => {
-                Console::new(reader, logger.folder().zone(), dev).run(&page.consoles_end, || logger.is_closed());
-            }
+            Ok(reader) => match Console::new(reader, logger.folder().zone(), dev) {
+                Ok(mut console) => console.run(&page.consoles_end, || logger.is_closed()),
+                Err(error) => complain(format_args!("no console: {error}")),
+            },
             Err(error) => complain(format_args!("no console: {error}")),
         }
         page.consoles.fetch_sub(1, Ordering::AcqRel);
@@ -62,10 +69,8 @@ pub(crate) fn finish() {
 
 struct Console {
     reader: RingReader<RingFile>,
-    positions: Vec<u64>,
-    /// Message number expected next in each lane.
-    expected: Vec<u64>,
-    batches: Vec<LaneBatch>,
+    clock: RingClock,
+    lanes: Vec<LaneCursor>,
     snapshots: Vec<LaneSnapshot>,
     scratch: Vec<u8>,
     stamp: Stamp,
@@ -77,12 +82,10 @@ struct Console {
 }
 
 impl Console {
-    fn new(reader: RingReader<RingFile>, zone: Zone, dev: bool) -> Console {
-        let lanes = reader.geometry().lanes();
-        Console {
-            positions: vec![0; lanes],
-            expected: vec![1; lanes],
-            batches: (0..lanes).map(|_| LaneBatch::default()).collect(),
+    fn new(reader: RingReader<RingFile>, zone: Zone, dev: bool) -> crate::Result<Console> {
+        Ok(Console {
+            clock: RingClock::new(&reader)?,
+            lanes: (0..reader.geometry().lanes()).map(|_| LaneCursor::default()).collect(),
             snapshots: Vec::new(),
             scratch: Vec::new(),
             stamp: Stamp::new(zone),
@@ -91,7 +94,7 @@ impl Console {
             stderr: Stderr::new(),
             dev,
             reader,
-        }
+        })
     }
 
     /// Prints until `end` is not 0, or its logger is closed, and nothing is left.
@@ -117,28 +120,25 @@ impl Console {
     /// Prints what has come since, in time order. True if there was something.
     fn print(&mut self) -> crate::Result<bool> {
         self.reader.lanes(&mut self.scratch, &mut self.snapshots)?;
-        let timeline = self.reader.timeline()?;
+        self.clock.refresh(&self.reader, false)?;
         self.names.refresh(&self.reader)?;
-        for lane in 0..self.batches.len() {
-            if self.snapshots[lane].kind == lane_kind::FINE && !self.dev {
-                continue;
-            }
-            let extent = Extent::Live(self.snapshots[lane].reserved);
-            self.reader.read_lane(lane, self.positions[lane], extent, 1024, &mut self.batches[lane])?;
-            self.positions[lane] = self.positions[lane].max(self.batches[lane].end);
-            // The ring does not wait for the console: what was overwritten before it was printed is lost here alone.
-            for record in self.batches[lane].iter() {
-                self.stderr.lose(record.message.saturating_sub(self.expected[lane]));
-                self.expected[lane] = record.message.saturating_add(1);
+        let mut merge = Merge::default();
+        for number in 0..self.lanes.len() {
+            if self.snapshots[number].kind != lane_kind::FINE || self.dev {
+                let (cursor, extent) = (&mut self.lanes[number], self.snapshots[number].extent(None));
+                // What an error kept from being printed comes first.
+                if cursor.batch().is_empty() {
+                    cursor.read(&self.reader, number, extent, SLOTS)?;
+                }
+                merge.extend(self.next(number));
             }
         }
-        let mut order: Vec<_> = self.batches.iter().flat_map(LaneBatch::iter).collect();
-        order.sort_by_key(|record| record.clock);
-        let any = !order.is_empty();
+        let any = merge.peek().is_some();
         let (mut text, mut lines, pid) = (Vec::new(), 0, self.reader.header().pid);
-        for record in order {
+        while let Some(Next { lane, .. }) = merge.pop() {
+            let Some(record) = self.lanes[lane].batch().peek() else { continue };
             let start = text.len();
-            let ns = timeline.realtime_ns(record.clock);
+            let ns = self.clock.realtime_ns(record.clock);
             self.stderr.head(&mut text, &mut self.stamp, ns, pid, record.level, self.names.get(record.level));
             let site = self.sites.get(&self.reader, record.call_site)?;
             match self.reader.unspill(&record) {
@@ -149,6 +149,9 @@ impl Console {
                 // The flusher may have written the line and removed the file; the log has the message.
                 Err(_) => line::message(&mut text, b"[a long message; see the log file]", None),
             }
+            // The ring does not wait for the console: what was overwritten before it was printed is lost here alone.
+            self.stderr.lose(self.lanes[lane].take());
+            merge.extend(self.next(lane));
             lines += 1;
             if text.len() > PIECE {
                 // What was before this line fits a piece; a line that is longer by itself goes out in several.
@@ -161,5 +164,9 @@ impl Console {
         }
         self.stderr.write(&text, lines);
         Ok(any)
+    }
+
+    fn next(&self, lane: usize) -> Option<Next> {
+        Next::of((0, self.reader.header().uuid), lane, &self.lanes[lane], &self.clock)
     }
 }

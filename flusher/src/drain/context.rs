@@ -4,12 +4,14 @@ use super::Drain;
 use crate::drain::tracked_ring::BUDGET;
 use crate::files::notices;
 use crate::files::output::Provenance;
+use crate::merge::Next;
 use lastwords_ring::error::Result;
 use lastwords_ring::format::layout::lane_kind;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::record::Record;
 use lastwords_ring::mutant::{self, Mutant};
-use lastwords_ring::read::reader::{Extent, LaneBatch, LaneSnapshot};
+use lastwords_ring::read::lane_cursor::LaneCursor;
+use lastwords_ring::read::reader::LaneSnapshot;
 
 /// Most records that one error brings, whatever a ring says.
 const PULL_MAX: u32 = 10_000;
@@ -20,31 +22,36 @@ impl Drain {
     pub(super) fn pull(&mut self, ring: usize, lane: usize) -> Result<()> {
         let follow = &mut self.rings[ring];
         let wanted = follow.reader.header().pull.min(PULL_MAX) as usize;
-        let error = follow.lanes[lane].batch.peek().filter(|record| wanted > 0 && record.level >= Level::ERROR);
+        let error = follow.lanes[lane].batch().peek().filter(|record| wanted > 0 && record.level >= Level::ERROR);
         let Some(until) = error.map(|record| record.clock) else { return Ok(()) };
-        let batches = match follow.read_fine() {
+        let lanes = match follow.read_fine() {
             Err(error) => return Err(self.put_aside(ring, error)),
-            Ok(batches) => batches,
+            Ok(lanes) => lanes,
         };
         let follow = &mut self.rings[ring];
-        let mut found: Vec<(u64, usize, Record<'_>)> = batches
+        let (uuid, clock) = (follow.reader.header().uuid, &follow.clock);
+        let next = |lane: usize, cursor: &LaneCursor, record: &Record<'_>| {
+            let key = clock.order_key(cursor, record.clock);
+            Next { key, uuid, lane, first: record.first, ring }
+        };
+        let mut found: Vec<(Next, Record<'_>)> = lanes
             .iter()
-            .flat_map(|(number, batch)| batch.iter().map(|record| (record.clock, *number, record)))
-            .filter(|(clock, ..)| *clock <= until)
+            .flat_map(|(lane, cursor)| cursor.batch().iter().map(move |record| (next(*lane, cursor, &record), record)))
+            .filter(|(_, record)| record.clock <= until)
             .collect();
-        found.sort_by_key(|(clock, number, record)| (*clock, *number, record.first));
+        found.sort_by_key(|(next, _)| *next);
         let found = &found[found.len().saturating_sub(wanted)..];
         if found.is_empty() {
             return Ok(());
         }
-        let (role, pid, ns) = (follow.role, follow.reader.header().pid, follow.realtime_ns(until));
+        let (role, pid, ns) = (follow.role, follow.reader.header().pid, follow.clock.realtime_ns(until));
         self.line(role, ns, pid, Level::INFO, &notices::pulled(found.len()))?;
-        found.iter().try_for_each(|(_, number, record)| self.bring(ring, *number, record))
+        found.iter().try_for_each(|(next, record)| self.bring(ring, next.lane, record))
     }
 
     fn bring(&mut self, ring: usize, lane: usize, record: &Record<'_>) -> Result<()> {
         let follow = &mut self.rings[ring];
-        let ns = follow.realtime_ns(record.clock);
+        let ns = follow.clock.realtime_ns(record.clock);
         let (number, pid) = (follow.role, follow.reader.header().pid);
         let site = match follow.sites.get(&follow.reader, record.call_site) {
             Err(error) => return Err(self.put_aside(ring, error)),
@@ -59,7 +66,7 @@ impl Drain {
         if mutant::is(Mutant::PulledAgain) {
             return Ok(());
         }
-        let taken = &mut self.rings[ring].lanes[lane].taken;
+        let taken = &mut self.rings[ring].lanes[lane].cursor.position;
         (taken.released, taken.written) = (record.last, record.last);
         Ok(())
     }
@@ -67,24 +74,23 @@ impl Drain {
 
 impl super::Follow {
     /// READ:1 to READ:3 of the lanes for what no file shows, from their positions on.
-    fn read_fine(&self) -> Result<Vec<(usize, LaneBatch)>> {
+    fn read_fine(&self) -> Result<Vec<(usize, LaneCursor)>> {
         let (mut scratch, mut snapshots) = (Vec::new(), Vec::new());
         self.reader.lanes(&mut scratch, &mut snapshots)?;
-        let mut batches = Vec::new();
+        let mut read = Vec::new();
         let is_fine = |seen: &&LaneSnapshot| seen.kind == lane_kind::FINE;
         let lanes = snapshots.iter().filter(is_fine).count().max(1);
         let slots =
             (BUDGET / lanes as u64 / self.reader.geometry().record_size() as u64).min(self.reader.geometry().slots());
         let fine = self.lanes.iter().zip(&snapshots).enumerate().filter(|(_, (_, seen))| is_fine(seen));
         for (number, (lane, snapshot)) in fine {
-            let mut batch = LaneBatch::default();
-            let extent = lane.extent(snapshot);
-            let (Extent::Live(last) | Extent::Final(last)) = extent;
+            let extent = snapshot.extent(lane.final_last);
             // What such a lane has overwritten is nowhere.
-            let position = lane.taken.released.max(last.saturating_sub(slots));
-            self.reader.read_lane(number, position, extent, slots, &mut batch)?;
-            batches.push((number, batch));
+            let behind = lane.cursor.position.released.max(extent.end().saturating_sub(slots));
+            let mut cursor = LaneCursor::behind(behind);
+            cursor.read(&self.reader, number, extent, slots)?;
+            read.push((number, cursor));
         }
-        Ok(batches)
+        Ok(read)
     }
 }

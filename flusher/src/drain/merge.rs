@@ -7,6 +7,7 @@ use crate::files::journal::Change;
 use crate::files::notices;
 use crate::files::output::Provenance;
 use crate::files::spare::Spare;
+use crate::merge::{Merge, Next};
 use crate::recover::crash_file;
 use lastwords_ring::error::{self, Error, Result};
 use lastwords_ring::format::layout::CRASH_FILES_DEFAULT;
@@ -16,10 +17,8 @@ use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::clock;
 use lastwords_ring::place::spill::{self, SpillLost, SpillReference};
 use lastwords_ring::read::decoder::ENTRY;
-use lastwords_ring::read::reader::{Position, RingReader};
+use lastwords_ring::read::reader::RingReader;
 use lastwords_ring::read::ring_file::RingFile;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -36,9 +35,6 @@ const CRASH_WAIT: Duration = Duration::from_secs(10);
 
 /// A spilled message and its encoding, if the record has one.
 type Unspilled = Result<Option<(Vec<u8>, u8)>, SpillLost>;
-
-/// A lane's next record in the merge.
-type Next = Reverse<(u64, [u8; 16], usize, u64, usize)>;
 
 impl Drain {
     /// Reads all lanes and returns up to which raw clock the lines are final.
@@ -102,7 +98,7 @@ impl Drain {
             let now = Instant::now();
             let of_earlier =
                 |ring: &Follow| ring.earlier && ring.role == role && !ring.headed && !self.is_aside(ring, now);
-            let has_records = |ring: &Follow| ring.lanes.iter().any(|lane| !lane.batch.is_empty());
+            let has_records = |ring: &Follow| ring.lanes.iter().any(|lane| !lane.batch().is_empty());
             let rings: Vec<usize> = (0..self.rings.len())
                 .filter(|ring| of_earlier(&self.rings[*ring]) && has_records(&self.rings[*ring]))
                 .collect();
@@ -137,8 +133,8 @@ impl Drain {
         let mut oldest = u64::MAX;
         for ring in rings {
             let ring = &mut self.rings[*ring];
-            let clocks: Vec<u64> = ring.lanes.iter().filter_map(|lane| lane.batch.next_clock()).collect();
-            oldest = clocks.into_iter().map(|clock| ring.realtime_ns(clock)).fold(oldest, u64::min);
+            let clocks: Vec<u64> = ring.lanes.iter().filter_map(|lane| lane.batch().next_clock()).collect();
+            oldest = clocks.into_iter().map(|clock| ring.clock.realtime_ns(clock)).fold(oldest, u64::min);
         }
         let outputs: Vec<usize> = self.roles[role].outputs().collect();
         for output in outputs {
@@ -153,13 +149,14 @@ impl Drain {
 
     /// Renders records up to the limit in their order.
     pub(super) fn merge(&mut self, earlier: bool, pass: &mut Pass) -> Result<()> {
-        let (mut heap, now): (BinaryHeap<Next>, _) = (BinaryHeap::new(), Instant::now());
+        let (mut merge, now) = (Merge::default(), Instant::now());
         for ring in 0..self.rings.len() {
             if self.rings[ring].earlier == earlier && !self.is_aside(&self.rings[ring], now) {
-                heap.extend((0..self.rings[ring].lanes.len()).filter_map(|lane| self.next_of(ring, lane)));
+                let follow = &self.rings[ring];
+                merge.extend((0..follow.lanes.len()).filter_map(|lane| follow.next(ring, lane)));
             }
         }
-        while let Some(Reverse((key, _, lane, _, ring))) = heap.pop() {
+        while let Some(Next { key, lane, ring, .. }) = merge.pop() {
             if key > self.limit {
                 break;
             }
@@ -168,20 +165,12 @@ impl Drain {
             if self.is_aside(&self.rings[ring], now) || self.rings[ring].is_spent() {
                 continue;
             }
-            let rival = heap.peek().copied();
-            match self.run(ring, lane, rival, pass) {
+            match self.run(ring, lane, merge.peek(), pass) {
                 Err(_) if self.is_aside(&self.rings[ring], now) => {}
-                next => heap.extend(next?),
+                next => merge.extend(next?),
             }
         }
         Ok(())
-    }
-
-    fn next_of(&self, ring: usize, lane: usize) -> Option<Next> {
-        let follow = &self.rings[ring];
-        let record = follow.lanes[lane].batch.peek()?;
-        let key = follow.order_key(&follow.lanes[lane], record.clock);
-        Some(Reverse((key, follow.reader.header().uuid, lane, record.first, ring)))
     }
 
     /// Renders records of one lane as long as they come before the `rival` of all other lanes.
@@ -189,7 +178,7 @@ impl Drain {
         self.use_file(ring);
         let lanes = self.rings.iter().map(Follow::lanes_in_use).sum();
         // Up to here no tie has to be broken.
-        let clear = rival.map_or(u64::MAX, |Reverse((key, ..))| key);
+        let clear = rival.map_or(u64::MAX, |rival| rival.key);
         loop {
             self.pull(ring, lane)?;
             self.emit(ring, lane)?;
@@ -207,14 +196,13 @@ impl Drain {
                 self.limit = self.limit.min(hold.max(self.floor));
             }
             let follow = &self.rings[ring];
-            let Some(clock) = follow.lanes[lane].batch.next_clock() else { return Ok(None) };
-            let key = follow.order_key(&follow.lanes[lane], clock);
+            let Some(clock) = follow.lanes[lane].batch().next_clock() else { return Ok(None) };
+            let key = follow.clock.order_key(&follow.lanes[lane].cursor, clock);
             if key < clear && key <= self.limit {
                 continue;
             }
-            let Some(next) = self.next_of(ring, lane) else { return Ok(None) };
-            // Reverse turns the order round: the smaller key is the greater entry.
-            if key > self.limit || rival.is_some_and(|rival| next < rival) {
+            let Some(next) = follow.next(ring, lane) else { return Ok(None) };
+            if key > self.limit || rival.is_some_and(|rival| rival < next) {
                 return Ok(Some(next));
             }
         }
@@ -226,18 +214,18 @@ impl Drain {
         let (role_number, pid, dead) = (ring.role, ring.reader.header().pid, ring.dead.is_some());
         let role = &mut self.roles[role_number];
         role.begin(&mut self.outputs);
-        let Some(clock) = ring.lanes[lane_number].batch.next_clock() else { return Ok(()) };
-        let by = ring.ahead_by(&ring.lanes[lane_number], clock);
+        let Some(clock) = ring.lanes[lane_number].batch().next_clock() else { return Ok(()) };
+        let by = ring.clock.ahead_by(&ring.lanes[lane_number].cursor, clock);
         let ahead = by > self.hold_limit;
         // It was logged by now, whatever it says.
         let latest = if ahead { clock::realtime_ns() } else { u64::MAX };
-        let ns = ring.realtime_ns(clock).min(latest);
+        let ns = ring.clock.realtime_ns(clock).min(latest);
         let lane = &ring.lanes[lane_number];
-        let Some(record) = lane.batch.peek() else { return Ok(()) };
-        let expected = lane.taken.next_message.max(1);
-        let gap = (record.message > expected && !mutant::is(Mutant::GapSilent)).then(|| {
-            let before = (lane.taken_clock != 0).then(|| ring.timeline.realtime_ns(lane.taken_clock));
-            notices::overwritten(record.message - expected, before, ns, &mut role.stamp)
+        let Some(record) = lane.batch().peek() else { return Ok(()) };
+        let missing = lane.cursor.missing();
+        let gap = (missing > 0 && !mutant::is(Mutant::GapSilent)).then(|| {
+            let before = (lane.taken_clock != 0).then(|| ring.clock.timeline().realtime_ns(lane.taken_clock));
+            notices::overwritten(missing, before, ns, &mut role.stamp)
         });
         if ring.rendered > ring.rendered_max && !mutant::is(Mutant::RenderedUnbounded) {
             return self.leave_out(ring_number, lane_number, gap);
@@ -277,7 +265,7 @@ impl Drain {
             ring.ahead.note(by);
         }
         if !ring.earlier {
-            let key = ring.order_key(&ring.lanes[lane_number], clock);
+            let key = ring.clock.order_key(&ring.lanes[lane_number].cursor, clock);
             let youngest = &mut self.roles[role_number].youngest;
             ring.late += u64::from(key < *youngest);
             *youngest = key.max(*youngest);
@@ -318,18 +306,9 @@ impl Drain {
     fn take(&mut self, ring: usize, lane: usize) {
         let ring = &mut self.rings[ring];
         let (lane, dead) = (&mut ring.lanes[lane], ring.dead.is_some());
-        let Some(record) = lane.batch.peek() else { return };
-        let (last, message, clock) = (record.last, record.message, record.clock);
-        ring.overwritten += message.saturating_sub(lane.taken.next_message.max(1));
-        lane.batch.advance();
-        lane.taken = Position {
-            released: last,
-            written: last,
-            next_message: message.saturating_add(1),
-            recovered: lane.taken.recovered + u64::from(dead),
-            ..lane.taken
-        };
-        lane.taken_clock = clock;
+        lane.taken_clock = lane.batch().next_clock().unwrap_or(lane.taken_clock);
+        ring.overwritten = ring.overwritten.saturating_add(lane.cursor.take());
+        lane.cursor.position.recovered += u64::from(dead);
     }
 
     pub(super) fn report_drops(&mut self, earlier: bool) -> Result<()> {
@@ -339,7 +318,8 @@ impl Drain {
             for lane in 0..self.rings[ring].lanes.len() {
                 let follow = &self.rings[ring];
                 let Some((count, first, last)) = follow.unreported_drops(lane) else { continue };
-                let (first, last) = (follow.timeline.realtime_ns(first), follow.timeline.realtime_ns(last));
+                let timeline = follow.clock.timeline();
+                let (first, last) = (timeline.realtime_ns(first), timeline.realtime_ns(last));
                 let (role, pid) = (follow.role, follow.reader.header().pid);
                 let text = notices::dropped(count, first, last, &mut self.roles[role].stamp);
                 let said = self.line(role, last, pid, Level::WARNING, &text);
@@ -367,7 +347,7 @@ impl Drain {
     fn tell_ahead(&mut self, ring: usize, last: bool) -> Result<()> {
         let follow = &mut self.rings[ring];
         let Some((count, most)) = follow.ahead.due(last) else { return Ok(()) };
-        let by = Duration::from_secs_f64(most as f64 / follow.keys_a_second() as f64);
+        let by = Duration::from_secs_f64(most as f64 / follow.clock.keys_a_second() as f64);
         let (role, pid, text) = (follow.role, follow.reader.header().pid, notices::ahead(&follow.name, count, by));
         self.line(role, clock::realtime_ns(), pid, Level::WARNING, &text)?;
         // A pass that fails from here on does not say it again.

@@ -109,7 +109,7 @@ impl Drain {
         let Some(ring) = self.rings.last() else { return };
         let lost_journal = match self.journal_left {
             JournalLeft::Torn => true,
-            JournalLeft::Nothing => ring.lanes.iter().any(|lane| lane.taken.released > 0),
+            JournalLeft::Nothing => ring.lanes.iter().any(|lane| lane.cursor.position.released > 0),
             JournalLeft::Entry => false,
         };
         let (role, stopped) = (ring.role, ring.is_of_another_boot() && ring.closed == Closed::Open);

@@ -1,28 +1,27 @@
 //! One ring as the flusher follows it: its reader, what is known of its process, and how far each lane is drained.
 
+mod age;
 mod lane;
-mod order;
 mod publish;
 
 pub(crate) use lane::LaneFollow;
-pub(crate) use order::Scales;
 
 use crate::drain::ahead::Ahead;
 use crate::evidence::ending::{Ending, WaitStatus};
 use crate::evidence::witness::{self, Witness, Witnesses};
 use crate::files::notices::{self, Death};
+use crate::merge::Next;
 use crate::recover::recovery::rendered_max;
 use crate::render::call_sites::Sites;
 use crate::render::level_names::LevelNames;
+use crate::ring_clock::RingClock;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::layout::lane_kind;
-use lastwords_ring::format::timeline::{Scale, Stretch, Timeline};
 use lastwords_ring::mutant::{self, Mutant};
-use lastwords_ring::place::clock::{self};
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::process::ProcessState;
 use lastwords_ring::read::liveness::{Evidence, Verdict, Watch, is_locked};
-use lastwords_ring::read::reader::{Closed, Extent, LaneSnapshot, RingReader};
+use lastwords_ring::read::reader::{Closed, LaneSnapshot, RingReader};
 use lastwords_ring::read::ring_file::{Fate, RingFile};
 use lastwords_ring::sys::map::FutexPage;
 use std::sync::Arc;
@@ -68,9 +67,7 @@ pub(crate) struct Follow {
     pub(crate) lanes: Vec<LaneFollow>,
     /// Place of its role among those of the drain.
     pub(crate) role: usize,
-    pub(crate) timeline: Timeline,
-    /// The part of the timeline that the last record was in.
-    stretch: Option<Stretch>,
+    pub(crate) clock: RingClock,
     pub(crate) sites: Sites,
     pub(crate) names: LevelNames,
     /// Set once nobody can write to the ring any more.
@@ -124,8 +121,6 @@ pub(crate) struct Follow {
     looked_at_lock: Option<Instant>,
     /// What a line has said about the file.
     told: Fate,
-    /// What the records of an earlier run are ordered by.
-    scale: Option<Scale>,
     /// Bytes that its records were rendered to since nobody can write to the ring any more.
     pub(crate) rendered: u64,
     /// How many may be, see [`rendered_max`].
@@ -138,13 +133,8 @@ pub(crate) struct Follow {
     witness: Option<Arc<Witness>>,
     armed: u32,
     waker: Option<FutexPage>,
-    same_clock: bool,
-    /// How far `CLOCK_BOOTTIME` of its process's time namespace is ahead of ours, nanoseconds.
-    shift_ns: i64,
     /// Something was written since the last sync.
     unsynced: bool,
-    /// This process's own clock, for rings whose process uses another.
-    here: Timeline,
 }
 
 impl Follow {
@@ -157,8 +147,7 @@ impl Follow {
         let mut follow = Follow {
             lanes: (0..reader.geometry().lanes()).map(|_| LaneFollow::default()).collect(),
             role: 0,
-            timeline: reader.timeline()?,
-            stretch: None,
+            clock: RingClock::new(&reader)?,
             sites: Sites::default(),
             names: LevelNames::default(),
             dead: None,
@@ -192,7 +181,6 @@ impl Follow {
             looked_at_file: None,
             looked_at_lock: None,
             told: Fate::Whole,
-            scale: None,
             rendered: 0,
             rendered_max: u64::MAX,
             withheld: 0,
@@ -201,13 +189,9 @@ impl Follow {
             armed: 0,
             unsynced: true,
             waker: None,
-            here: Timeline::new(vec![clock::anchor()], clock::measure_hz()),
-            same_clock: false,
-            shift_ns: 0,
             name: name.to_owned(),
             reader,
         };
-        follow.compare_clocks(&control.anchors);
         follow.seek_witness(witnesses);
         follow.look(Instant::now())?;
         follow.read_positions()?;
@@ -218,7 +202,7 @@ impl Follow {
         self.reader.lanes(&mut self.scratch, &mut self.snapshots)?;
         for (lane, snapshot) in self.lanes.iter_mut().zip(&self.snapshots) {
             lane.published = snapshot.position;
-            lane.taken = snapshot.position;
+            lane.cursor.position = snapshot.position;
         }
         Ok(())
     }
@@ -308,7 +292,7 @@ impl Follow {
 
     /// Whether nothing of it waits to be shown.
     fn is_idle(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.batch.is_empty())
+        self.lanes.iter().all(|lane| lane.batch().is_empty())
     }
 
     /// Whether lanes are left that the budget did not reach, and it may be read now.
@@ -408,12 +392,12 @@ impl Follow {
         if self.is_idle() && self.is_idly_spent() {
             self.rests_until = Some(Instant::now() + REST_TIMES * began.elapsed());
         }
-        if self.lanes.iter().zip(&was_read).any(|(lane, was_read)| *was_read && !lane.batch.is_empty()) {
+        if self.lanes.iter().zip(&was_read).any(|(lane, was_read)| *was_read && !lane.batch().is_empty()) {
             // Before any order key of this pass is computed, so that they all agree.
-            self.refresh_timeline()?;
+            self.clock.refresh(&self.reader, self.dead.is_some())?;
             self.armed = 0;
         }
-        if self.lanes.iter().any(|lane| !lane.batch.is_empty()) {
+        if !self.is_idle() {
             // After READ:1, for all records that are read in this pass, those of the merge too.
             self.names.refresh(&self.reader)?;
         }
@@ -431,14 +415,14 @@ impl Follow {
             let number = (first + step) % lanes;
             if self.snapshots[number].kind == lane_kind::FINE && !mutant::is(Mutant::FineDrained) {
                 self.lanes[number].exhausted = self.dead.is_some();
-            } else if self.lanes[number].batch.is_empty() {
+            } else if self.lanes[number].batch().is_empty() {
                 if self.is_spent() || idle && self.is_idly_spent() {
                     (self.next_lane, self.left) = (number, round.saturating_sub(step));
                     return Ok(was_read);
                 }
                 self.refill(number, slots_max)?;
                 was_read[number] = true;
-                idle &= self.lanes[number].batch.is_empty();
+                idle &= self.lanes[number].batch().is_empty();
             }
         }
         self.left = 0;
@@ -446,11 +430,22 @@ impl Follow {
     }
 
     fn hold(&mut self, pass: u64, now: Instant, was_read: &[bool]) -> u64 {
-        let keys: Vec<u64> = self.lanes.iter().map(|lane| self.order_key(lane, lane.last_clock)).collect();
+        let keys: Vec<u64> = self.lanes.iter().map(|lane| self.last_key(lane)).collect();
         let lanes = self.lanes.iter_mut().zip(&self.snapshots).zip(keys).zip(was_read);
         // A lane that was not read, because records of it still wait, is read in the merge when it has no more.
         let read = lanes.filter(|(((_, snapshot), _), was_read)| **was_read && snapshot.kind != lane_kind::FINE);
         read.map(|(((lane, _), key), _)| lane.hold(pass, now, key)).min().unwrap_or(u64::MAX)
+    }
+
+    /// The order key of the last record that was read of a lane.
+    fn last_key(&self, lane: &LaneFollow) -> u64 {
+        self.clock.order_key(&lane.cursor, lane.last_clock)
+    }
+
+    /// A lane's next record in the merge; the ring is the drain's of this number.
+    #[inline]
+    pub(crate) fn next(&self, ring: usize, lane: usize) -> Option<Next> {
+        Next::of((ring, self.reader.header().uuid), lane, &self.lanes[lane].cursor, &self.clock)
     }
 
     /// Whether all records of a lane that were read have been taken, and READ:1 of this pass saw more.
@@ -458,12 +453,11 @@ impl Follow {
     pub(crate) fn is_behind(&self, number: usize) -> bool {
         let lane = &self.lanes[number];
         // A slot that was open in an earlier pass may have been committed since.
-        let open_still = lane.batch.open.is_some() && lane.read_in == self.pass;
-        if !lane.batch.is_empty() || open_still {
+        let open_still = lane.batch().open.is_some() && lane.read_in == self.pass;
+        if !lane.batch().is_empty() || open_still {
             return false;
         }
-        let (Extent::Live(last) | Extent::Final(last)) = lane.extent(&self.snapshots[number]);
-        lane.batch.more || lane.batch.end < last
+        lane.batch().more || lane.batch().end < self.snapshots[number].extent(lane.final_last).end()
     }
 
     /// Reads more of one lane in the middle of a merge, up to what READ:1 of this pass saw. Returns up to which order
@@ -471,30 +465,23 @@ impl Follow {
     pub(crate) fn refill_in_merge(&mut self, number: usize, slots_max: u64) -> Result<u64> {
         self.refill(number, slots_max)?;
         let lane = &self.lanes[number];
-        let overrun = lane.batch.is_empty() && lane.batch.more;
-        let open = (lane.batch.open.is_some() || overrun) && lane.final_last.is_none();
-        Ok(if open { self.order_key(lane, lane.last_clock) } else { u64::MAX })
+        let overrun = lane.batch().is_empty() && lane.batch().more;
+        let open = (lane.batch().open.is_some() || overrun) && lane.final_last.is_none();
+        Ok(if open { self.last_key(lane) } else { u64::MAX })
     }
 
     /// Reads more of one lane.
     fn refill(&mut self, number: usize, slots_max: u64) -> Result<()> {
         let lane = &mut self.lanes[number];
         lane.read_in = self.pass;
-        let extent = lane.extent(&self.snapshots[number]);
-        let position = lane.taken.released.max(lane.batch.end);
-        self.reader.read_lane(number, position, extent, slots_max, &mut lane.batch)?;
-        let read_at = self.now_key();
-        let lane = &mut self.lanes[number];
-        lane.read_at = read_at;
-        self.damaged += lane.batch.damaged;
-        if lane.batch.is_empty() {
-            // Nothing but aborted or damaged slots: they are done with.
-            lane.taken.released = lane.taken.released.max(lane.batch.end);
-            lane.taken.written = lane.taken.released;
-            lane.exhausted = lane.final_last.is_some() && !lane.batch.more;
+        let extent = self.snapshots[number].extent(lane.final_last);
+        lane.cursor.read(&self.reader, number, extent, slots_max)?;
+        self.damaged += lane.batch().damaged;
+        if lane.batch().is_empty() {
+            lane.exhausted = lane.final_last.is_some() && !lane.batch().more;
             return Ok(());
         }
-        lane.last_clock = lane.batch.iter().map(|record| record.clock).last().unwrap_or(lane.last_clock);
+        lane.last_clock = lane.batch().iter().map(|record| record.clock).last().unwrap_or(lane.last_clock);
         Ok(())
     }
 
@@ -519,7 +506,7 @@ impl Follow {
             ending: self.ending(),
             pid: self.reader.header().pid,
             role: self.reader.role(),
-            recovered: self.lanes.iter().map(|lane| lane.taken.recovered).sum(),
+            recovered: self.lanes.iter().map(|lane| lane.cursor.position.recovered).sum(),
             in_flight: self.count_in_flight(),
             damaged: self.damaged,
         }
@@ -527,21 +514,24 @@ impl Follow {
 
     /// Records in flight when the process died, at most one a lane.
     pub(crate) fn count_in_flight(&self) -> usize {
-        let begun = |(lane, snapshot): (&LaneFollow, &LaneSnapshot)| {
-            lane.final_last.is_some_and(|last| snapshot.reserved > last && snapshot.reserved - last <= 1 << 16)
+        let geometry = self.reader.geometry();
+        let has_one = |(lane, snapshot): &(&LaneFollow, &LaneSnapshot)| {
+            let extent = snapshot.extent(lane.final_last);
+            self.dead.is_some() && lane.cursor.has_in_flight(extent, snapshot.reserved, geometry)
         };
-        self.lanes.iter().zip(&self.snapshots).filter(|pair| begun(*pair)).count()
+        self.lanes.iter().zip(&self.snapshots).filter(has_one).count()
     }
 
     /// Dropped messages of a lane that have not been reported: how many, and the raw clocks of first and last.
     pub(crate) fn unreported_drops(&self, lane: usize) -> Option<(u64, u64, u64)> {
         let snapshot = self.snapshots.get(lane)?;
-        let count = snapshot.dropped.checked_sub(self.lanes[lane].taken.dropped_reported).filter(|count| *count > 0)?;
+        let reported = self.lanes[lane].cursor.position.dropped_reported;
+        let count = snapshot.dropped.checked_sub(reported).filter(|count| *count > 0)?;
         Some((count, snapshot.dropped_between.0, snapshot.dropped_between.1))
     }
 
     /// Marks a lane's dropped messages as reported.
     pub(crate) fn report_drops(&mut self, lane: usize) {
-        self.lanes[lane].taken.dropped_reported = self.snapshots[lane].dropped;
+        self.lanes[lane].cursor.position.dropped_reported = self.snapshots[lane].dropped;
     }
 }

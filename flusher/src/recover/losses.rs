@@ -6,7 +6,8 @@
 use lastwords_ring::error::Result;
 use lastwords_ring::format::layout::lane_kind;
 use lastwords_ring::place::segment::Segment;
-use lastwords_ring::read::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
+use lastwords_ring::read::lane_cursor::LaneCursor;
+use lastwords_ring::read::reader::{LaneSnapshot, RingReader};
 use std::ops::RangeInclusive;
 
 /// Slots in which a message is sought first.
@@ -21,7 +22,7 @@ pub(super) fn overwritten(reader: &RingReader, lanes: &[LaneSnapshot], segments:
     let wrapped = lanes.iter().enumerate().filter(|(_, lane)| has_wrapped(lane));
     let lost = wrapped.map(|(number, lane)| {
         let own = segments.iter().filter(|segment| segment.lane == number && segment.slots > 0);
-        Lane { reader, number, lane, batch: LaneBatch::default() }.lost(&held(lane, slots, own))
+        Lane { reader, number, lane }.lost(&held(lane, slots, own))
     });
     lost.sum()
 }
@@ -49,11 +50,10 @@ struct Lane<'a> {
     reader: &'a RingReader,
     number: usize,
     lane: &'a LaneSnapshot,
-    batch: LaneBatch,
 }
 
 impl Lane<'_> {
-    fn lost(mut self, held: &[RangeInclusive<u64>]) -> Result<u64> {
+    fn lost(&self, held: &[RangeInclusive<u64>]) -> Result<u64> {
         let (mut lost, mut expected) = (0, self.lane.position.next_message.max(1));
         for (index, range) in held.iter().enumerate() {
             // Nothing but numbers that may be is believed.
@@ -69,11 +69,11 @@ impl Lane<'_> {
         Ok(lost)
     }
 
-    fn first_message(&mut self, range: &RangeInclusive<u64>) -> Result<Option<u64>> {
+    fn first_message(&self, range: &RangeInclusive<u64>) -> Result<Option<u64>> {
         // Of what is being overwritten just now, the first ones may be gone when they are read.
         for slots in [READ_FIRST, self.reader.geometry().slots()] {
-            self.read(*range.start(), slots)?;
-            let first = self.batch.peek().filter(|record| record.last <= *range.end()).map(|record| record.message);
+            let cursor = self.read(*range.start(), slots)?;
+            let first = cursor.batch().peek().filter(|record| record.last <= *range.end()).map(|record| record.message);
             if first.is_some() {
                 return Ok(first);
             }
@@ -81,14 +81,16 @@ impl Lane<'_> {
         Ok(None)
     }
 
-    fn last_message(&mut self, range: &RangeInclusive<u64>) -> Result<Option<u64>> {
+    fn last_message(&self, range: &RangeInclusive<u64>) -> Result<Option<u64>> {
         let longest = self.reader.geometry().message_slots_max().max(1);
         let from = (*range.start()).max(range.end().saturating_sub(2 * longest));
-        self.read(from, range.end() - from + 1)?;
-        Ok(self.batch.iter().take_while(|record| record.last <= *range.end()).last().map(|record| record.message))
+        let cursor = self.read(from, range.end() - from + 1)?;
+        Ok(cursor.batch().iter().take_while(|record| record.last <= *range.end()).last().map(|record| record.message))
     }
 
-    fn read(&mut self, from: u64, slots: u64) -> Result<()> {
-        self.reader.read_lane(self.number, from - 1, Extent::Live(self.lane.reserved), slots, &mut self.batch)
+    fn read(&self, from: u64, slots: u64) -> Result<LaneCursor> {
+        let mut cursor = LaneCursor::behind(from - 1);
+        cursor.read(self.reader, self.number, self.lane.extent(None), slots)?;
+        Ok(cursor)
     }
 }

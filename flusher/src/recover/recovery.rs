@@ -5,22 +5,22 @@ use crate::evidence::witness;
 use crate::files::journal::{Change, Entry, Journal};
 use crate::files::redo;
 use crate::files::shared_memory::UnseenRing;
+use crate::merge::{Merge, Next};
 use crate::render::call_sites::Sites;
 use crate::render::level_names::LevelNames;
 use crate::render::line::RENDERED_TIMES;
 use crate::render::message::Template;
+use crate::ring_clock::{RingClock, Scales};
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::layout::lane_kind;
 use lastwords_ring::format::record::Record;
-use lastwords_ring::format::timeline::Timeline;
 use lastwords_ring::place::clock::{self};
 use lastwords_ring::place::folder::{Folder, role_of};
 use lastwords_ring::place::open;
 use lastwords_ring::place::{segment, spill};
+use lastwords_ring::read::lane_cursor::LaneCursor;
 use lastwords_ring::read::liveness::{Evidence, Verdict};
-use lastwords_ring::read::reader::{
-    Closed, ControlSnapshot, Extent, LaneBatch, LaneSnapshot, Position, RingReader, Source,
-};
+use lastwords_ring::read::reader::{Closed, ControlSnapshot, Extent, LaneSnapshot, Position, RingReader, Source};
 use lastwords_ring::read::ring_file::RingFile;
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -45,7 +45,7 @@ pub(crate) fn rendered_max<S: Source>(reader: &RingReader<S>) -> Result<u64> {
 #[derive(Debug)]
 pub struct RecoveredRing {
     reader: RingReader<RingFile>,
-    timeline: Timeline,
+    clock: RingClock,
     lanes: Vec<LaneRead>,
     report: RingReport,
     sites: Sites,
@@ -57,10 +57,8 @@ pub struct RecoveredRing {
 
 #[derive(Debug)]
 struct LaneRead {
-    batch: LaneBatch,
+    cursor: LaneCursor,
     extent: Extent,
-    position: u64,
-    next_message: u64,
     wanted: bool,
     snapshot: LaneSnapshot,
 }
@@ -130,6 +128,7 @@ pub enum Scope {
 pub struct Recovery {
     scope: Scope,
     rings: Vec<RecoveredRing>,
+    scales: Scales,
     /// Lines that the journal holds and the log files do not: a flusher died while it wrote them.
     pub journaled: Vec<Journaled>,
     /// Files that cannot be read as rings.
@@ -192,14 +191,14 @@ impl Recovery {
     }
 
     pub(crate) fn add(&mut self, opened: Result<RingReader<RingFile>>, journal: Option<&Entry>) {
-        match opened.and_then(|reader| RecoveredRing::new(reader, journal, self.scope)) {
+        match opened.and_then(|reader| RecoveredRing::new(reader, journal, self.scope, &mut self.scales)) {
             Ok(ring) => self.rings.push(ring),
             Err(error) => self.refused.push(error),
         }
     }
 
-    /// Hands every record to `take`, in time order, which returns how many bytes it made of it. A ring of which more is
-    /// made than [`crate::render::line::RENDERED_TIMES`] allows is left there.
+    /// Hands every record to `take`, in the order of the drain, which returns how many bytes it made of it. A ring of which more
+    /// is made than [`crate::render::line::RENDERED_TIMES`] allows is left there.
     ///
     /// # Errors
     /// What `take` returns, and [`Error::Io`] if a ring cannot be read.
@@ -207,15 +206,17 @@ impl Recovery {
         &mut self,
         mut take: impl FnMut(&Recovered<'_>) -> Result<u64, E>,
     ) -> Result<(), E> {
-        for ring in &mut self.rings {
+        let mut merge = Merge::default();
+        for (number, ring) in self.rings.iter_mut().enumerate() {
             ring.fill_all()?;
+            merge.extend((0..ring.lanes.len()).filter_map(|lane| ring.next(number, lane)));
         }
-        loop {
-            let next =
-                self.rings.iter().enumerate().filter_map(|(n, ring)| ring.next().map(|(ns, lane)| (ns, n, lane)));
-            let Some((ns, ring, lane)) = next.min() else { return Ok(()) };
-            self.rings[ring].take(lane, ns, &mut take)?;
+        while let Some(Next { ring: number, lane, .. }) = merge.pop() {
+            let ring = &mut self.rings[number];
+            ring.take(lane, &mut take)?;
+            merge.extend(ring.next(number, lane));
         }
+        Ok(())
     }
 
     /// The same, to say what is known of their processes.
@@ -272,19 +273,23 @@ impl RecoveredRing {
     /// Calendar time of its newest record, of those whose time has come; None if there is none.
     pub(crate) fn newest_ns(&self) -> Result<Option<u64>> {
         let (mut newest, now) = (None, clock::realtime_ns());
-        let mut batch = LaneBatch::default();
         for (number, lane) in self.lanes.iter().enumerate() {
-            let (Extent::Live(last) | Extent::Final(last)) = lane.extent;
             // The last message may have as many slots as a message can have.
             let slots = self.reader.geometry().message_slots_max() + 1;
-            self.reader.read_lane(number, last.saturating_sub(slots), lane.extent, slots, &mut batch)?;
-            let times = batch.iter().map(|record| self.timeline.realtime_ns(record.clock));
+            let mut cursor = LaneCursor::behind(lane.extent.end().saturating_sub(slots));
+            cursor.read(&self.reader, number, lane.extent, slots)?;
+            let times = cursor.batch().iter().map(|record| self.clock.timeline().realtime_ns(record.clock));
             newest = newest.max(times.filter(|ns| *ns <= now).max());
         }
         Ok(newest)
     }
 
-    fn new(reader: RingReader<RingFile>, journal: Option<&Entry>, scope: Scope) -> Result<RecoveredRing> {
+    fn new(
+        reader: RingReader<RingFile>,
+        journal: Option<&Entry>,
+        scope: Scope,
+        scales: &mut Scales,
+    ) -> Result<RecoveredRing> {
         let found = reader.source().with(File::metadata).map_err(Error::io("look at the ring", reader.path()))?;
         let evidence = reader
             .source()
@@ -298,15 +303,12 @@ impl RecoveredRing {
         for (number, snapshot) in snapshots.iter().enumerate() {
             let position = journaled_position(journal, &reader, number).unwrap_or(snapshot.position);
             let last = reader.last_sequence(number, &mut scratch)?;
-            let extent = if verdict.may_live() { Extent::Live(snapshot.reserved) } else { Extent::Final(last) };
-            let (Extent::Live(end) | Extent::Final(end)) = extent;
+            let extent = snapshot.extent((!verdict.may_live()).then_some(last));
+            // All that the ring holds is not what is kept beside it, which may be drained already, and not gone yet.
+            let whole = || LaneCursor::behind(extent.end().saturating_sub(slots));
             lanes.push(LaneRead {
-                batch: LaneBatch::default(),
+                cursor: if everything { whole() } else { LaneCursor::at(position) },
                 extent,
-                // All that the ring holds is not what is kept beside it, which may be drained already, and not gone yet.
-                position: if everything { end.saturating_sub(slots) } else { position.released },
-                // Of a ring that is read whole, what has been overwritten is no loss.
-                next_message: if everything { u64::MAX } else { position.next_message.max(1) },
                 wanted: everything || snapshot.kind != lane_kind::FINE,
                 snapshot: *snapshot,
             });
@@ -329,11 +331,12 @@ impl RecoveredRing {
             withheld: 0,
             truncated: reader.geometry().file_size().saturating_sub(found.len()),
         };
-        let timeline = reader.timeline()?;
+        let mut clock = RingClock::new(&reader)?;
+        clock.order_evenly(reader.header(), scales);
         let left = rendered_max(&reader)?;
         let mut names = LevelNames::default();
         names.refresh(&reader)?;
-        Ok(RecoveredRing { reader, timeline, lanes, report, sites: Sites::default(), names, everything, left })
+        Ok(RecoveredRing { reader, clock, lanes, report, sites: Sites::default(), names, everything, left })
     }
 
     fn fill_all(&mut self) -> Result<()> {
@@ -345,38 +348,32 @@ impl RecoveredRing {
         if !lane.wanted {
             return Ok(());
         }
-        self.reader.read_lane(number, lane.position, lane.extent, SLOTS, &mut lane.batch)?;
-        lane.position = lane.position.max(lane.batch.end);
-        self.report.damaged += lane.batch.damaged;
-        let begun = match lane.extent {
-            Extent::Live(_) => lane.batch.open.is_some(),
-            Extent::Final(last) => lane.snapshot.reserved > last && lane.snapshot.reserved - last <= 1 << 16,
-        };
-        self.report.in_flight += u64::from(begun && !lane.batch.more);
+        lane.cursor.read(&self.reader, number, lane.extent, SLOTS)?;
+        self.report.damaged += lane.cursor.batch().damaged;
+        let cut_off = lane.cursor.has_in_flight(lane.extent, lane.snapshot.reserved, self.reader.geometry());
+        self.report.in_flight += u64::from(cut_off && !lane.cursor.batch().more);
         Ok(())
     }
 
-    /// Time and lane of the ring's next record.
-    fn next(&self) -> Option<(u64, usize)> {
-        let times = self.lanes.iter().enumerate().filter_map(|(number, lane)| {
-            lane.batch.next_clock().map(|clock| (self.timeline.realtime_ns(clock), number))
-        });
-        times.min()
+    /// A lane's next record in the merge, in which the ring has this number.
+    fn next(&self, ring: usize, lane: usize) -> Option<Next> {
+        Next::of((ring, self.reader.header().uuid), lane, &self.lanes[lane].cursor, &self.clock)
     }
 
     fn take<E: From<Error>>(
         &mut self,
         number: usize,
-        realtime_ns: u64,
         take: &mut impl FnMut(&Recovered<'_>) -> Result<u64, E>,
     ) -> Result<(), E> {
         let lane = &mut self.lanes[number];
         if self.left == 0 {
             self.report.withheld += 1;
-        } else if let Some(record) = lane.batch.peek() {
+        } else if let Some(record) = lane.cursor.batch().peek() {
             self.report.records += 1;
-            self.report.lost += record.message.saturating_sub(lane.next_message);
-            lane.next_message = lane.next_message.max(record.message.saturating_add(1));
+            // Of a ring that is read whole, what has been overwritten is no loss.
+            let lost = if self.everything { 0 } else { lane.cursor.missing() };
+            self.report.lost = self.report.lost.saturating_add(lost);
+            let realtime_ns = self.clock.realtime_ns(record.clock);
             let site = self.sites.get(&self.reader, record.call_site)?;
             let thread_name = lane.snapshot.thread_name(&record).map(<[u8]>::to_vec);
             let spilled = self.reader.unspill(&record);
@@ -393,8 +390,8 @@ impl RecoveredRing {
             let made = take(&Recovered { record, realtime_ns, pid, role, site, level_name, thread_name })?;
             self.left = self.left.saturating_sub(made);
         }
-        lane.batch.advance();
-        if lane.batch.is_empty() && lane.batch.more {
+        lane.cursor.take();
+        if lane.cursor.batch().is_empty() && lane.cursor.batch().more {
             self.fill(number)?;
         }
         Ok(())

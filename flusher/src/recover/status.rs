@@ -13,8 +13,9 @@ use lastwords_ring::place::clock;
 use lastwords_ring::place::folder::{Folder, SHM_ENDING};
 use lastwords_ring::place::process::ProcessId;
 use lastwords_ring::place::segment::{self, Segment};
+use lastwords_ring::read::lane_cursor::LaneCursor;
 use lastwords_ring::read::liveness::{Evidence, Verdict};
-use lastwords_ring::read::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
+use lastwords_ring::read::reader::{LaneSnapshot, RingReader};
 use lastwords_ring::read::snapshot::ControlSnapshot;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -185,11 +186,12 @@ fn kept(reader: &RingReader, lanes: &[LaneSnapshot], segments: &[Segment]) -> u6
 }
 
 fn lag(reader: &RingReader, lanes: &[LaneSnapshot]) -> Result<Duration> {
-    let (mut batch, mut oldest) = (LaneBatch::default(), None::<u64>);
+    let mut oldest = None::<u64>;
     for (number, lane) in lanes.iter().enumerate().filter(|(_, lane)| lane.kind != lane_kind::FINE) {
         if lane.reserved > lane.position.written {
-            reader.read_lane(number, lane.position.written, Extent::Live(lane.reserved), 1, &mut batch)?;
-            oldest = oldest.into_iter().chain(batch.next_clock()).min();
+            let mut cursor = LaneCursor::behind(lane.position.written);
+            cursor.read(reader, number, lane.extent(None), 1)?;
+            oldest = oldest.into_iter().chain(cursor.batch().next_clock()).min();
         }
     }
     let Some(oldest) = oldest else { return Ok(Duration::ZERO) };

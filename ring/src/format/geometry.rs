@@ -175,6 +175,13 @@ impl Geometry {
         self.slots() / 4
     }
 
+    /// How many slots a message in flight has begun where `last` is the highest whole sequence of a lane and its block says
+    /// `reserved`. That is believed only as far as one message reaches.
+    #[must_use]
+    pub fn in_flight(&self, reserved: u64, last: u64) -> Option<u64> {
+        reserved.checked_sub(last).filter(|slots| *slots <= self.message_slots_max().max(1))
+    }
+
     /// Longest message in bytes that fits the ring itself.
     #[must_use]
     pub fn message_size_max(&self) -> usize {

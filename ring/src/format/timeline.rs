@@ -28,6 +28,8 @@ struct Run {
 
 /// Slopes outside of this range are no clock: ticks from 0.1 GHz to 100 GHz.
 const SLOPES: std::ops::Range<f64> = 0.01..10.0;
+/// The same in ticks a second.
+const TICK_RATES: std::ops::Range<u64> = 100_000_000..100_000_000_000;
 /// How many times faster or slower than the ring's own rate a clock may go on between two anchors before that is a jump.
 const RATES: f64 = 3.0;
 /// Ticks behind the last anchor of a run in which its records lie: an append that finds the newest anchor older than
@@ -75,11 +77,20 @@ impl Timeline {
         self.locate(ticks).map_or(0, |(boottime, _)| boottime.clamp(0, i128::from(i64::MAX)) as u64)
     }
 
-    /// The even scale that begins at the first anchor, with `tick_hz` ticks a second.
+    /// The even scale that begins at the first anchor, with `tick_hz` ticks a second, and the wall clock always `ahead_ns` ahead of
+    /// boottime.
     #[must_use]
-    pub fn scale(&self, tick_hz: u64) -> Scale {
-        let (ticks, realtime_ns) = self.anchors.first().map_or((0, 0), |anchor| (anchor.ticks, anchor.realtime_ns));
-        Scale { ticks, realtime_ns, tick_hz: tick_hz.max(1) }
+    pub fn scale(&self, tick_hz: u64, ahead_ns: i64) -> Scale {
+        let (ticks, boottime_ns) = self.anchors.first().map_or((0, 0), |anchor| (anchor.ticks, anchor.boottime_ns));
+        let realtime_ns = boottime_ns.saturating_add_signed(ahead_ns);
+        Scale { ticks, realtime_ns, tick_hz: tick_hz.clamp(TICK_RATES.start, TICK_RATES.end) }
+    }
+
+    /// By how much the wall clock was ahead of boottime at the first anchor.
+    #[must_use]
+    pub fn ahead_ns(&self) -> i64 {
+        let ahead = |anchor: &Anchor| anchor.realtime_ns.wrapping_sub(anchor.boottime_ns).cast_signed();
+        self.anchors.first().map_or(0, ahead)
     }
 
     /// The inverse of [`Timeline::boottime_ns`]: raw ticks of this clock at a boottime.

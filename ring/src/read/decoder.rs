@@ -115,6 +115,15 @@ pub enum Extent {
     Final(u64),
 }
 
+impl Extent {
+    /// The last sequence.
+    #[must_use]
+    pub fn end(self) -> u64 {
+        let (Extent::Live(end) | Extent::Final(end)) = self;
+        end
+    }
+}
+
 /// Slots that one run reads again before it takes what it sees for final, so that a hostile writer cannot hold it.
 const REREADS_MAX: u32 = 1 << 15;
 
@@ -143,8 +152,7 @@ impl<R: Fn((u64, u64), &mut Vec<u8>) -> Result<()>> Decoder<R> {
         extent: Extent,
         overwritten: u64,
     ) -> Self {
-        let (Extent::Live(last) | Extent::Final(last)) = extent;
-        Decoder { geometry, read_again, key, low, high, last, overwritten, begun: None, rereads: REREADS_MAX }
+        Decoder { geometry, read_again, key, low, high, last: extent.end(), overwritten, begun: None, rereads: REREADS_MAX }
     }
 
     pub(crate) fn run(&mut self, batch: &mut LaneBatch) -> Result<()> {

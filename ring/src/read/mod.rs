@@ -1,8 +1,17 @@
 //! The end of a ring that the flusher and the tools read.
 
-pub mod decoder;
-pub mod liveness;
-pub mod progress;
-pub mod reader;
-pub mod ring_file;
-pub mod snapshot;
+pub mod steps;
+
+macro_rules! not_under_loom {
+    ($($item:item)*) => { $(#[cfg(not(loom))] $item)* };
+}
+
+not_under_loom! {
+    pub mod decoder;
+    pub mod lane_cursor;
+    pub mod liveness;
+    pub mod progress;
+    pub mod reader;
+    pub mod ring_file;
+    pub mod snapshot;
+}

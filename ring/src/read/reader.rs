@@ -51,6 +51,7 @@ use crate::place::process::{ProcessId, boot_id};
 use crate::place::segment::{LaneSegments, is_done};
 use crate::place::spill::{SpillLost, SpillReference};
 use crate::read::decoder::Decoder;
+use crate::read::steps;
 use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeSet;
 use std::io;
@@ -259,7 +260,7 @@ impl<S: Source> RingReader<S> {
     /// As pread(2).
     pub fn lanes(&self, buffer: &mut Vec<u8>, lanes: &mut Vec<LaneSnapshot>) -> Result<()> {
         buffer.resize(self.geometry.blocks_size(), 0);
-        self.fill(buffer, self.geometry.blocks_offset())?;
+        steps::look_first(|| self.fill(buffer, self.geometry.blocks_offset()))?;
         lanes.clear();
         lanes.extend(buffer.chunks_exact(LANE_BLOCK as usize).map(LaneSnapshot::parse));
         Ok(())
@@ -288,7 +289,7 @@ impl<S: Source> RingReader<S> {
 
     fn read_part(&self, lane: usize, position: u64, extent: Extent, span: u64, batch: &mut LaneBatch) -> Result<()> {
         batch.reset(position);
-        let (Extent::Live(last) | Extent::Final(last)) = extent;
+        let last = extent.end();
         if last <= position || last >= u64::MAX >> 2 {
             return Ok(());
         }
@@ -336,14 +337,14 @@ impl<S: Source> RingReader<S> {
         buffer: &mut Vec<u8>,
     ) -> Result<()> {
         let early = if mutant::is(Mutant::KeptLookedFirst) { self.kept(lane)? } else { None };
-        self.read_slots(lane, first, last, buffer)?;
+        let (size, slots, key) = (self.geometry.record_size(), self.geometry.slots(), self.key(lane));
+        let mut copy = || self.read_slots(lane, first, last, buffer);
         let safe = match extent {
-            Extent::Live(_) => self.first_safe(lane)?,
-            Extent::Final(_) => 0,
+            Extent::Live(_) => steps::copy_then_look(slots, copy, || self.reserved(lane))?,
+            Extent::Final(_) => copy().map(|()| 0)?,
         };
-        let (size, key) = (self.geometry.record_size(), self.key(lane));
-        let slots = buffer.chunks_exact_mut(size).zip(first..);
-        let missing: Vec<u64> = slots
+        let expected = buffer.chunks_exact_mut(size).zip(first..);
+        let missing: Vec<u64> = expected
             .filter_map(|(slot, sequence)| {
                 let later = read_word(slot, 0) >> 2 > sequence && !mutant::is(Mutant::KeptWindowOnly);
                 let missing = match extent {
@@ -357,8 +358,7 @@ impl<S: Source> RingReader<S> {
         if missing.is_empty() {
             return Ok(());
         }
-        let (Extent::Live(end) | Extent::Final(end)) = extent;
-        let window = end.saturating_sub(self.geometry.slots() - 1);
+        let window = extent.end().saturating_sub(slots - 1);
         for sequence in missing.iter().filter(|sequence| **sequence < safe.max(window)) {
             let slot = (sequence - first) as usize * size;
             buffer[slot..slot + 8].copy_from_slice(&u64::MAX.to_le_bytes());
@@ -369,22 +369,12 @@ impl<S: Source> RingReader<S> {
         Ok(())
     }
 
-    /// READ:3. The lowest sequence that was not being overwritten while it was read.
-    fn first_safe(&self, lane: usize) -> Result<u64> {
-        let reserved = self.reserved(lane)?;
-        Ok(if mutant::is(Mutant::NoThirdStep) { 0 } else { reserved.saturating_sub(self.geometry.slots() - 1) })
-    }
-
     /// The last sequence that the message in flight at the process's death may have torn: a further slot of it gets its
-    /// bytes before its commit word changes. `reserved` is believed only as far as one message reaches.
+    /// bytes before its commit word changes.
     fn overwritten_in_flight(&self, lane: usize, last: u64) -> Result<u64> {
         let reserved = self.reserved(lane)?;
-        let plausible = reserved >= last && reserved - last <= self.geometry.message_slots_max().max(1);
-        Ok(if plausible && !mutant::is(Mutant::InFlightDamage) {
-            reserved.saturating_sub(self.geometry.slots())
-        } else {
-            0
-        })
+        let in_flight = self.geometry.in_flight(reserved, last).filter(|_| !mutant::is(Mutant::InFlightDamage));
+        Ok(in_flight.map_or(0, |_| reserved.saturating_sub(self.geometry.slots())))
     }
 
     fn reserved(&self, lane: usize) -> Result<u64> {

@@ -8,6 +8,7 @@ use crate::format::matched;
 use crate::format::record::Record;
 use crate::format::slot::read_word;
 use crate::mutant::{self, Mutant};
+use crate::read::decoder::Extent;
 use std::mem::offset_of;
 
 /// How a process left its ring, as the ring says.
@@ -190,6 +191,12 @@ impl LaneSnapshot {
             position: Position::from_words(&std::array::from_fn(|n| word(consumer + n * 8))),
             owners: std::array::from_fn(|n| std::array::from_fn(|m| word(owners + n * 32 + m * 8))),
         }
+    }
+
+    /// How far its records may reach: up to `last` where the process is gone.
+    #[must_use]
+    pub fn extent(&self, last: Option<u64>) -> Extent {
+        last.map_or(Extent::Live(self.reserved), Extent::Final)
     }
 
     /// Name of the thread that wrote `record`, if the lane still knows it.

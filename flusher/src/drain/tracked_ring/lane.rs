@@ -1,7 +1,8 @@
 //! One lane as the flusher follows it: what was read and not yet taken, and how long it holds other lines back.
 
 use lastwords_ring::error::may_last;
-use lastwords_ring::read::reader::{Extent, LaneBatch, LaneSnapshot, Position};
+use lastwords_ring::read::lane_cursor::LaneCursor;
+use lastwords_ring::read::reader::{LaneBatch, Position};
 use std::cell::Cell;
 use std::io;
 use std::time::{Duration, Instant};
@@ -16,16 +17,12 @@ const SPILL_WAIT_LACKING: Duration = Duration::from_secs(60);
 /// A lane as the flusher follows it.
 #[derive(Debug, Default)]
 pub(crate) struct LaneFollow {
-    /// Records read and not yet taken.
-    pub(crate) batch: LaneBatch,
+    /// How far it is read, and taken into the batch that is being made.
+    pub(crate) cursor: LaneCursor,
     /// Position as published.
     pub(crate) published: Position,
-    /// Position after the batch that is being made.
-    pub(crate) taken: Position,
     /// Raw clock of the last record read.
     pub(super) last_clock: u64,
-    /// The moment at which the records were read, as an order key: none of them was logged later.
-    pub(super) read_at: u64,
     /// Raw clock of the last record taken.
     pub(crate) taken_clock: u64,
     /// The pass before which no record of this lane was open.
@@ -36,7 +33,7 @@ pub(crate) struct LaneFollow {
     /// The first sequence of a spilled message that cannot be read, and since when.
     pub(super) unreadable: Cell<Option<(u64, Instant)>>,
     /// The last sequence, once the process is dead.
-    pub(super) final_last: Option<u64>,
+    pub(crate) final_last: Option<u64>,
     /// A read after the death found nothing more.
     pub(super) exhausted: bool,
     /// The lane's `kept` when no segment of it was left.
@@ -46,8 +43,10 @@ pub(crate) struct LaneFollow {
 }
 
 impl LaneFollow {
-    pub(crate) fn extent(&self, snapshot: &LaneSnapshot) -> Extent {
-        self.final_last.map_or(Extent::Live(snapshot.reserved), Extent::Final)
+    /// Records read and not yet taken.
+    #[inline]
+    pub(crate) fn batch(&self) -> &LaneBatch {
+        self.cursor.batch()
     }
 
     /// Whether a spilled message that cannot be read now may still be worth waiting for.
@@ -64,8 +63,8 @@ impl LaneFollow {
     /// `last_key` is that of the last record read.
     pub(super) fn hold(&mut self, pass: u64, now: Instant, last_key: u64) -> u64 {
         // A lane whose slots were overwritten faster than they could be read has older records than any it shows.
-        let overrun = (self.batch.is_empty() && self.batch.more).then_some(u64::MAX);
-        let Some(sequence) = self.batch.open.or(overrun).filter(|_| self.final_last.is_none()) else {
+        let overrun = (self.batch().is_empty() && self.batch().more).then_some(u64::MAX);
+        let Some(sequence) = self.batch().open.or(overrun).filter(|_| self.final_last.is_none()) else {
             (self.quiet_at, self.open) = (pass, None);
             return u64::MAX;
         };

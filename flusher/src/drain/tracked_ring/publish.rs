@@ -23,8 +23,8 @@ impl Follow {
 
     /// Lanes whose position moved since it was published.
     pub(crate) fn moved(&self) -> impl Iterator<Item = (usize, Position)> {
-        let moved = |(_, lane): &(usize, &LaneFollow)| lane.taken != lane.published;
-        self.lanes.iter().enumerate().filter(moved).map(|(number, lane)| (number, lane.taken))
+        let moved = |(_, lane): &(usize, &LaneFollow)| lane.cursor.position != lane.published;
+        self.lanes.iter().enumerate().filter(moved).map(|(number, lane)| (number, lane.cursor.position))
     }
 
     /// Publishes positions in the ring and wakes who waits for them. With `written` false the lines are in the journal
@@ -32,12 +32,12 @@ impl Follow {
     pub(crate) fn publish(&mut self, written: bool, counter: u32) -> Result<()> {
         let mut any = false;
         for number in 0..self.lanes.len() {
-            let lane = &self.lanes[number];
-            if lane.taken == lane.published {
+            let (taken, published) = (self.lanes[number].cursor.position, self.lanes[number].published);
+            if taken == published {
                 continue;
             }
-            let written_now = if written { lane.taken.written } else { lane.published.written };
-            let position = Position { written: written_now, ..lane.taken };
+            let written_now = if written { taken.written } else { published.written };
+            let position = Position { written: written_now, ..taken };
             let geometry = self.reader.geometry();
             self.reader
                 .source()
