@@ -67,7 +67,7 @@ pub use process::loggers::{close, flush, folder, name_level, reopen, set_log, si
 /// What the macros' code needs; no part of the interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::front::call_site::Place;
+    pub use crate::front::call_site::CallPlace;
     pub use lastwords_macros::record;
     pub use lastwords_ring::format::placeholder::Placeholder;
     pub use lastwords_ring::write::arguments::{Count, Given, Quoted, Text, ViaRaw, ViaText};

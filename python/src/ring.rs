@@ -176,7 +176,7 @@ impl Ring {
         text: &[u8],
         fine: bool,
     ) -> Put {
-        let destination = if fine { Destination::Fine } else { Destination::Write };
+        let destination = if fine { Destination::RingOnly } else { Destination::Write };
         let level = level_of(level);
         self.put_event(
             py,

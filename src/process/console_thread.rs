@@ -120,7 +120,7 @@ impl Console {
         let timeline = self.reader.timeline()?;
         self.names.refresh(&self.reader)?;
         for lane in 0..self.batches.len() {
-            if self.snapshots[lane].kind == lane_kind::FINE && !self.dev {
+            if self.snapshots[lane].kind == lane_kind::RING_ONLY && !self.dev {
                 continue;
             }
             let extent = Extent::Live(self.snapshots[lane].reserved);

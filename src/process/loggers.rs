@@ -2,7 +2,8 @@
 
 use crate::config::builder::Builder;
 use crate::logger::bytes::record_bytes_at;
-use crate::logger::ring_logger::{FLUSH_MAX, Logger};
+use crate::logger::flush_wait::FLUSH_MAX;
+use crate::logger::ring_logger::Logger;
 use crate::process::logger_cell::{LoggerCell, MAIN, MAKING_MAX, cells, own_loggers};
 #[cfg(feature = "flusher")]
 use crate::process::{console_thread, flusher_thread};
@@ -59,7 +60,7 @@ fn init_first(builder: Builder, last: impl FnOnce() -> Result<()>) -> Result<()>
     let _changing = Changing::begin();
     fill(&MAIN, builder, last)?;
     if let Some(logger) = MAIN.made_here()
-        && let Some(warning) = logger.filter().directives.names_role(&logger.builder().role)
+        && let Some(warning) = logger.filter.current().directives.names_role(&logger.builder().role)
     {
         complain(format_args!("{warning}"));
     }
@@ -209,7 +210,7 @@ pub fn flush() -> Result<()> {
 pub fn set_log(directives: &str) -> Result<()> {
     let none = || Error::setting("log", "no logger to change; call lastwords::init first");
     let logger = MAIN.made_here().ok_or_else(none)?;
-    logger.set_directives(directives.parse().map_err(|error| Error::setting("log", error))?)?;
+    logger.ring().set_directives(directives.parse().map_err(|error| Error::setting("log", error))?)?;
     filter_changes::follow();
     Ok(())
 }

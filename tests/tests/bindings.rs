@@ -66,7 +66,7 @@ fn an_event_goes_where_its_front_end_says_with_its_target_place_and_fields() {
     let fields =
         [("yes", Value::Bool(true)), ("n", Value::I64(-3)), ("x", Value::F64(0.5)), ("who", Value::Str("ada"))];
     log.record(&Event { fields: &fields, ..event("said") });
-    log.record(&Event { destination: Destination::Fine, ..event("kept back") });
+    log.record(&Event { destination: Destination::RingOnly, ..event("kept back") });
     log.flush().expect("written");
     let lines = read(scratch.path(), "event");
     assert_eq!(

@@ -307,7 +307,7 @@ impl RecoveredRing {
                 position: if everything { end.saturating_sub(slots) } else { position.released },
                 // Of a ring that is read whole, what has been overwritten is no loss.
                 next_message: if everything { u64::MAX } else { position.next_message.max(1) },
-                wanted: everything || snapshot.kind != lane_kind::FINE,
+                wanted: everything || snapshot.kind != lane_kind::RING_ONLY,
                 snapshot: *snapshot,
             });
         }
