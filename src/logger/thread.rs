@@ -187,9 +187,11 @@ impl Local {
     /// The lane that the thread has in this logger's ring, if it logged to that last, and its id.
     #[inline(always)]
     fn lane_in(&mut self, logger: &Logger, destination: Destination) -> Option<(&mut OwnedLane, u32)> {
-        let (thread, is_it) = (self.thread, self.logger.is_some_and(|mine| std::ptr::eq(mine, logger)));
-        let owned = self.lane(destination).owned.as_mut()?;
-        is_it.then_some((owned, thread))
+        if !self.logger.is_some_and(|mine| std::ptr::eq(mine, logger)) {
+            return None;
+        }
+        let thread = self.thread;
+        Some((self.lane(destination).owned.as_mut()?, thread))
     }
 
     fn record(&mut self, logger: &'static Logger, head: RecordHead, body: &dyn RecordBody) {
@@ -264,7 +266,7 @@ fn thread_id() -> u32 {
 }
 
 /// Encoding and bytes of a record's body, put together in `buffer` unless it is constant.
-#[inline]
+#[inline(always)]
 fn encode<'a>(body: &'a dyn RecordBody, call_site: u32, size_max: usize, buffer: &'a mut Vec<u8>) -> (u8, &'a [u8]) {
     match body.constant() {
         Some(constant) if call_site != 0 => (encoding::TEXT, constant),
