@@ -97,7 +97,7 @@ mod tests {
         file.read_exact_at(&mut words, at(offset_of!(Control, level))).expect("read");
         file.read_exact_at(&mut text, at(offset_of!(Control, filter))).expect("read");
         std::fs::remove_file(&path).expect("removed");
-        let [level, write_level, generation] = bytemuck::cast(words);
+        let [level, write_level, generation]: [u32; 3] = bytemuck::cast(words);
         assert_eq!(generation, 4000, "each change has its own generation");
         assert_eq!([level, write_level], Filter::parse(0, &text).level_words(), "text and levels are of one change");
     }
