@@ -82,8 +82,9 @@ impl Builder {
         if panic_hook {
             panic::install();
         }
-        let counts =
-            |log: &String| loggers::current().is_some_and(|logger| logger.filter().directives.to_string() == *log);
+        let counts = |log: &String| {
+            loggers::current().is_some_and(|logger| logger.filter.current().directives.to_string() == *log)
+        };
         if let Some(log) = from_rust.filter(counts) {
             let text = format!("lastwords: what is written is chosen by RUST_LOG: {log}");
             record_bytes(Level::INFO, "lastwords", text.as_bytes());

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {
-//!     let site = { static SITE: Site = Site::new(Place { level, target, …, placeholders, fields }); &SITE };
+//!     let site = { static SITE: Site = Site::new(CallPlace { level, target, …, placeholders, fields }); &SITE };
 //!     if let Some(enabled) = site.enabled() {
 //!         match (&argument_0, &argument_1, …) {
 //!             (a0, a1, …) => site.record(enabled, &(value, (value, …)), format_args!(…), format_args!(fields)),
@@ -114,7 +114,7 @@ fn site(call: &Call, bindings: &Bindings, record: &Record) -> TokenStream {
     // The user's expressions stand outside of the block with the static: unlike a variable, it would hide one of theirs.
     quote! {{
         let site = {
-            static LASTWORDS_SITE: #library::__private::Site = #library::__private::Site::new(#library::__private::Place {
+            static LASTWORDS_SITE: #library::__private::Site = #library::__private::Site::new(#library::__private::CallPlace {
                 level: #level,
                 target: #target,
                 module: ::core::module_path!(),

@@ -178,7 +178,7 @@ impl Ring {
     ) -> Put {
         let mut event = Event::new(level_of(level), target, text);
         (event.file, event.line) = (file, line);
-        event.destination = if fine { Destination::Fine } else { Destination::Write };
+        event.destination = if fine { Destination::RingOnly } else { Destination::Write };
         self.put_event(py, &event)
     }
 

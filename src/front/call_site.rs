@@ -2,8 +2,10 @@
 
 use crate::front::handle::Log;
 use crate::logger::bytes::{record_bytes_to, write_place};
-use crate::logger::ring_logger::{Decision, Logger};
-use crate::logger::thread::{self, Meta, Said};
+use crate::logger::live_filter::CachedDecision;
+use crate::logger::record::{RecordBody, RecordHead};
+use crate::logger::ring_logger::Logger;
+use crate::logger::thread;
 use crate::process::loggers;
 use lastwords_ring::format::call_site::CallSiteRef;
 use lastwords_ring::format::filter::Destination;
@@ -19,7 +21,7 @@ const REGISTERING: u32 = u32::MAX;
 
 /// What the macros know of a call when the program is compiled.
 #[derive(Debug)]
-pub struct Place {
+pub struct CallPlace {
     /// Level.
     pub level: Level,
     /// Target, usually the module path.
@@ -41,25 +43,18 @@ pub struct Place {
 /// A log call's place, a static made by the macros.
 #[derive(Debug)]
 pub struct Site {
-    place: Place,
+    place: CallPlace,
     /// Generation of the logger in the high half, id in the low half.
     id: AtomicU64,
-    /// Where its records go: the key of the decision, and in the low two bits one of [`answer`].
-    answer: AtomicU64,
-}
-
-/// What a site remembers of a decision.
-mod answer {
-    pub(super) const NOWHERE: u64 = 1;
-    pub(super) const WRITE: u64 = 2;
-    pub(super) const FINE: u64 = 3;
+    /// Where its records go, a [`CachedDecision`].
+    decision: AtomicU64,
 }
 
 impl Site {
     /// A site, not registered yet.
     #[must_use]
-    pub const fn new(place: Place) -> Site {
-        Site { place, id: AtomicU64::new(0), answer: AtomicU64::new(0) }
+    pub const fn new(place: CallPlace) -> Site {
+        Site { place, id: AtomicU64::new(0), decision: AtomicU64::new(0) }
     }
 
     /// The logger, if this site's records are recorded now.
@@ -87,29 +82,20 @@ impl Site {
 
     #[inline(always)]
     fn enabled_by(&self, logger: &'static Logger) -> Option<Enabled> {
-        let destination = logger.admit(self.place.level, || self.destination(logger))?;
+        let destination = logger.filter.admit(self.place.level, || self.destination(logger))?;
         Some(Enabled { logger, destination })
     }
 
     /// What the filter says of this site, remembered until the filter changes.
     #[inline(never)]
     fn destination(&self, logger: &Logger) -> Option<Destination> {
-        let known = self.answer.load(Ordering::Relaxed);
-        if known & !3 == logger.decision_key() {
-            return match known & 3 {
-                answer::WRITE => Some(Destination::Write),
-                answer::FINE => Some(Destination::Fine),
-                _ => None,
-            };
+        let known = CachedDecision::from_word(self.decision.load(Ordering::Relaxed));
+        if known.key == logger.filter.key() {
+            return known.destination;
         }
-        let Decision { key, destination } = logger.decide(self.place.level, self.place.target);
-        let said = match destination {
-            Some(Destination::Write) => answer::WRITE,
-            Some(Destination::Fine) => answer::FINE,
-            None => answer::NOWHERE,
-        };
-        self.answer.store(key | said, Ordering::Relaxed);
-        destination
+        let decision = logger.filter.decide(self.place.level, self.place.target);
+        self.decision.store(decision.to_word(), Ordering::Relaxed);
+        decision.destination
     }
 
     /// Records one message. `text` hands over the same message and its fields, to be formatted by the caller; it is
@@ -121,8 +107,8 @@ impl Site {
         let word = self.id.load(Ordering::Relaxed);
         let known = (word >> 32) as u32 == logger.generation() && word as u32 != REGISTERING;
         if V::RAW && known && word as u32 != 0 && values.fit() {
-            let meta = Meta { level, call_site: word as u32, destination };
-            if thread::record_raw(logger, meta, values) {
+            let head = RecordHead { level, call_site: word as u32, destination };
+            if thread::record_raw(logger, head, values) {
                 return;
             }
         }
@@ -142,7 +128,7 @@ impl Site {
         let call_site = id.unwrap_or_else(|| self.register(logger));
         let body = |out: &mut Vec<u8>| push_body(values, out);
         let said = Call { site: self, fit: values.fit(), body: &body, text };
-        thread::record(logger, Meta { level: self.place.level.number(), call_site, destination }, &said);
+        thread::record(logger, RecordHead { level: self.place.level.number(), call_site, destination }, &said);
     }
 
     /// Writes the site into the ring's table. Nobody waits: who finds another thread at it logs this record with
@@ -154,10 +140,10 @@ impl Site {
         if seen == claim || self.id.compare_exchange(seen, claim, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return 0;
         }
-        let Place { level, target, module, file, line, format, placeholders, fields } = self.place;
+        let CallPlace { level, target, module, file, line, format, placeholders, fields } = self.place;
         let site = CallSiteRef { level: level.number(), line, target, module, file, format, placeholders, fields };
         // By its address, so that a site used with several loggers in turn has one entry in each ring.
-        let id = logger.register_shared(std::ptr::from_ref(self) as u64, &site);
+        let id = logger.call_sites.register(logger.ring(), std::ptr::from_ref(self) as u64, &site);
         self.id.store(id.map_or(seen, |id| generation | u64::from(id)), Ordering::Relaxed);
         id.unwrap_or(0)
     }
@@ -171,7 +157,7 @@ struct Call<'a> {
     text: &'a dyn Fn(&mut TextWriter<'_>),
 }
 
-impl Said for Call<'_> {
+impl RecordBody for Call<'_> {
     fn constant(&self) -> Option<&[u8]> {
         None
     }
@@ -185,7 +171,7 @@ impl Said for Call<'_> {
             body.clear();
         }
         (self.text)(&mut TextWriter { out: body });
-        let Place { target, file, line, .. } = self.site.place;
+        let CallPlace { target, file, line, .. } = self.site.place;
         if call_site == 0 { write_place(body, target, Some(file), Some(line)) } else { encoding::TEXT }
     }
 }

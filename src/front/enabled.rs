@@ -18,5 +18,5 @@ pub fn enabled_in(log: Log, level: Level, target: &str) -> bool {
 }
 
 fn by(logger: Option<&'static Logger>, level: Level, target: &str) -> bool {
-    logger.is_some_and(|logger| logger.admit_target(level, target).is_some())
+    logger.is_some_and(|logger| logger.filter.admit_target(level, target).is_some())
 }

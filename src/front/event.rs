@@ -6,9 +6,10 @@
 
 use crate::front::handle::Log;
 use crate::logger::bytes::add_place;
-use crate::logger::call_site_cache::Remembered;
+use crate::logger::call_site_cache::CachedCallSite;
+use crate::logger::record::{RecordBody, RecordHead};
 use crate::logger::ring_logger::Logger;
-use crate::logger::thread::{self, Meta, Said};
+use crate::logger::thread;
 #[cfg(feature = "flusher")]
 use lastwords_flusher::render::fields::compose;
 use lastwords_ring::format::call_site::CallSiteRef;
@@ -91,7 +92,7 @@ impl Log {
             return !self.is_closed();
         };
         let call_site = event.call_site(&logger);
-        thread::record(logger.get(), event.meta(call_site), event);
+        thread::record(logger.get(), event.head(call_site), event);
         true
     }
 
@@ -109,7 +110,7 @@ impl Log {
         }
         let Some(logger) = self.use_logger() else { return false };
         let call_site = event.call_site(&logger);
-        call_site != 0 && thread::record_at_once(logger.get(), event.meta(call_site), event.text)
+        call_site != 0 && thread::record_at_once(logger.get(), event.head(call_site), event.text)
     }
 }
 
@@ -150,8 +151,8 @@ impl<'a> Event<'a> {
     }
 
     #[inline]
-    fn meta(&self, call_site: u32) -> Meta {
-        Meta { level: self.level.number(), call_site, destination: self.destination }
+    fn head(&self, call_site: u32) -> RecordHead {
+        RecordHead { level: self.level.number(), call_site, destination: self.destination }
     }
 
     #[inline]
@@ -173,11 +174,11 @@ impl<'a> Event<'a> {
             placeholders: &[],
             fields: &[],
         };
-        Remembered::find(logger, Some(key)).id_of_chosen(logger, place, site)
+        CachedCallSite::find(logger, Some(key)).id_of_chosen(logger, place, site)
     }
 }
 
-impl Said for Event<'_> {
+impl RecordBody for Event<'_> {
     fn constant(&self) -> Option<&[u8]> {
         self.is_text_alone().then_some(self.text)
     }

@@ -1,7 +1,8 @@
 //! A logger as a value: a second role in one process, besides the one that [`crate::init`] makes.
 
 use crate::logger::bytes::record_bytes_to;
-use crate::logger::ring_logger::{FLUSH_MAX, Logger, UsedLogger};
+use crate::logger::flush_wait::FLUSH_MAX;
+use crate::logger::ring_logger::{Logger, UsedLogger};
 use crate::process::logger_cell::LoggerCell;
 use crate::process::loggers;
 #[cfg(feature = "flusher")]
@@ -69,13 +70,13 @@ impl Log {
     /// from outside.
     #[must_use]
     pub fn state(self) -> u64 {
-        self.logger().map_or(0, Logger::decision_key)
+        self.logger().map_or(0, |logger| logger.filter.key())
     }
 
     /// What this logger writes to the log files.
     #[must_use]
     pub fn directives(self) -> Directives {
-        self.logger().map_or(Directives::from(Level::OFF), |logger| logger.filter().directives)
+        self.logger().map_or(Directives::from(Level::OFF), |logger| logger.filter.current().directives)
     }
 
     /// What `lastwords level --keep` has left for the role by now, for front ends that say anew what is written; None if nothing.
@@ -89,7 +90,7 @@ impl Log {
     /// The finest level that the ring records although no log file shows it; [`Level::OFF`] if none.
     #[must_use]
     pub fn record_level(self) -> Level {
-        self.logger().map_or(Level::OFF, |logger| logger.filter().record)
+        self.logger().map_or(Level::OFF, |logger| logger.filter.current().record)
     }
 
     /// In which form its records stand in the log folder.
@@ -130,7 +131,7 @@ impl Log {
     /// [`crate::Error::Setting`] for directives that cannot be meant.
     pub fn set_log(self, directives: &str) -> Result<()> {
         let directives = directives.parse().map_err(|error| Error::setting("log", error))?;
-        self.cell.logger().map_or(Ok(()), |logger| logger.set_directives(directives))
+        self.cell.logger().map_or(Ok(()), |logger| logger.ring().set_directives(directives))
     }
 
     /// Gives a level a name, which every line of this logger's records then shows: `[NOTICE]` instead of `[Level 25]`.

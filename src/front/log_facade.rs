@@ -4,9 +4,10 @@
 //! they stand in the record and not at its call site.
 
 use crate::logger::bytes::add_place;
-use crate::logger::call_site_cache::Remembered;
+use crate::logger::call_site_cache::CachedCallSite;
+use crate::logger::record::{RecordBody, RecordHead};
 use crate::logger::ring_logger::Logger;
-use crate::logger::thread::{self, Meta, Said};
+use crate::logger::thread;
 use crate::process::loggers;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::call_site::CallSiteRef;
@@ -64,7 +65,7 @@ pub(crate) fn follow(logger: &Logger) {
     if !logger.builder().flushes() || !logger.builder().takes_facade() {
         return;
     }
-    let finest = logger.filter().finest();
+    let finest = logger.filter.current().finest();
     let admitted = |level: &log::Level| Level::from(*level) >= finest;
     log::set_max_level(
         log::Level::iter().filter(admitted).last().map_or(LevelFilter::Off, |level| level.to_level_filter()),
@@ -73,7 +74,8 @@ pub(crate) fn follow(logger: &Logger) {
 
 impl Log for Facade {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let admitted = |logger: &Logger| logger.admit_target(metadata.level().into(), metadata.target()).is_some();
+        let admitted =
+            |logger: &Logger| logger.filter.admit_target(metadata.level().into(), metadata.target()).is_some();
         loggers::current().is_some_and(admitted)
     }
 
@@ -81,13 +83,13 @@ impl Log for Facade {
         let level = Level::from(record.level());
         let Some(logger) = loggers::current() else { return loggers::miss(level, record.target()) };
         let at = place(level, record);
-        let find = || Remembered::find(logger, at.map(|at| at ^ checksum(record.target().as_bytes())));
+        let find = || CachedCallSite::find(logger, at.map(|at| at ^ checksum(record.target().as_bytes())));
         let mut known = None;
         let ask = || known.insert(find()).destination(logger, level, record.target());
-        let Some(destination) = logger.admit(level, ask) else { return };
+        let Some(destination) = logger.filter.admit(level, ask) else { return };
         let call_site = known.unwrap_or_else(find).id_of_chosen(logger, at.unwrap_or(0), || describe(level, record));
-        let meta = Meta { level: level.number(), call_site, destination };
-        thread::record(logger, meta, &Formatted(record));
+        let head = RecordHead { level: level.number(), call_site, destination };
+        thread::record(logger, head, &Formatted(record));
     }
 
     fn flush(&self) {
@@ -98,7 +100,7 @@ impl Log for Facade {
 /// A record of the facade, which its caller formats.
 struct Formatted<'a>(&'a Record<'a>);
 
-impl Said for Formatted<'_> {
+impl RecordBody for Formatted<'_> {
     fn constant(&self) -> Option<&[u8]> {
         let text = self.0.args().as_str()?;
         (self.0.key_values().count() == 0).then_some(text.as_bytes())

@@ -5,8 +5,9 @@
 //! code of the user's. A hook that panics ends the process: `std` sees to it that none is entered again.
 
 use crate::logger::bytes::write_place;
+use crate::logger::record::{RecordBody, RecordHead};
 use crate::logger::ring_logger::Logger;
-use crate::logger::thread::{self, Meta, Said};
+use crate::logger::thread;
 use crate::process::{ends, loggers};
 use lastwords_ring::format::filter::Destination;
 use lastwords_ring::format::level::Level;
@@ -35,7 +36,7 @@ pub(crate) fn install() {
             ends::note_panic_of_main();
         }
         if let Some(logger) = loggers::current()
-            && let Some(destination) = logger.admit_target(Level::CRITICAL, TARGET)
+            && let Some(destination) = logger.filter.admit_target(Level::CRITICAL, TARGET)
         {
             record(logger, destination, info, wanted(hook.is_some()));
         }
@@ -47,8 +48,8 @@ pub(crate) fn install() {
 }
 
 fn record(logger: &'static Logger, destination: Destination, info: &PanicHookInfo<'_>, backtrace: Wanted) {
-    let meta = Meta { level: Level::CRITICAL.number(), call_site: 0, destination };
-    thread::record(logger, meta, &Panic { info, text: describe(info, backtrace) });
+    let head = RecordHead { level: Level::CRITICAL.number(), call_site: 0, destination };
+    thread::record(logger, head, &Panic { info, text: describe(info, backtrace) });
 }
 
 /// Which backtrace a record has.
@@ -138,7 +139,7 @@ struct Panic<'a> {
     text: String,
 }
 
-impl Said for Panic<'_> {
+impl RecordBody for Panic<'_> {
     fn constant(&self) -> Option<&[u8]> {
         None
     }

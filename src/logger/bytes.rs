@@ -1,7 +1,8 @@
 //! Messages whose bytes are recorded as they are, and the place of a record without a call site.
 
+use crate::logger::record::{RecordBody, RecordHead};
 use crate::logger::ring_logger::Logger;
-use crate::logger::thread::{self, Meta, Said};
+use crate::logger::thread;
 use lastwords_ring::format::filter::Destination;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::record::extra_kind;
@@ -31,7 +32,7 @@ struct BytesFrom<'a> {
     text: &'a [u8],
 }
 
-impl Said for BytesFrom<'_> {
+impl RecordBody for BytesFrom<'_> {
     fn constant(&self) -> Option<&[u8]> {
         Some(self.text)
     }
@@ -43,7 +44,7 @@ impl Said for BytesFrom<'_> {
 }
 
 pub(crate) fn record_bytes_to(logger: &'static Logger, level: Level, target: &str, text: &[u8]) {
-    let Some(destination) = logger.admit_target(level, target) else { return };
+    let Some(destination) = logger.filter.admit_target(level, target) else { return };
     record_bytes_at(logger, level, target, text, destination);
 }
 
@@ -55,5 +56,9 @@ pub(crate) fn record_bytes_at(
     text: &[u8],
     destination: Destination,
 ) {
-    thread::record(logger, Meta { level: level.number(), call_site: 0, destination }, &BytesFrom { target, text });
+    thread::record(
+        logger,
+        RecordHead { level: level.number(), call_site: 0, destination },
+        &BytesFrom { target, text },
+    );
 }

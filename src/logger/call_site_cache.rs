@@ -4,40 +4,40 @@
 //! from, so both are looked up at every record, under a key that tells call sites apart: without a lock where the thread
 //! has met the place before.
 
-use crate::logger::ring_logger::{Decision, Logger};
+use crate::logger::live_filter::CachedDecision;
+use crate::logger::ring_logger::Logger;
 use lastwords_ring::format::call_site::CallSiteRef;
 use lastwords_ring::format::filter::Destination;
 use lastwords_ring::format::level::Level;
 use std::cell::Cell;
 
 /// Call sites that a thread remembers, in pairs of which the one that was met last comes first.
-const REMEMBERED: usize = 128;
+const CACHED: usize = 128;
 
 thread_local! {
-    static SITES: [Cell<Remembered>; REMEMBERED] = const { [const { Cell::new(Remembered::NONE) }; REMEMBERED] };
+    static SITES: [Cell<CachedCallSite>; CACHED] = const { [const { Cell::new(CachedCallSite::NONE) }; CACHED] };
 }
 
 /// What is known of a call site.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Remembered {
+pub(crate) struct CachedCallSite {
     /// None for one that cannot be told from others, and is not remembered.
     key: Option<u64>,
     generation: u32,
     /// Its id in the ring's table, 0 where that had no room; None if it was not asked for yet.
     id: Option<u32>,
-    decision: Decision,
+    decision: CachedDecision,
 }
 
-impl Remembered {
-    const NONE: Remembered =
-        Remembered { key: None, generation: 0, id: None, decision: Decision { key: 0, destination: None } };
+impl CachedCallSite {
+    const NONE: CachedCallSite = CachedCallSite { key: None, generation: 0, id: None, decision: CachedDecision::NONE };
 
     /// What the thread knows of the call site with this key in this logger's ring; nothing, where it has not met it.
     #[inline]
-    pub(crate) fn find(logger: &Logger, key: Option<u64>) -> Remembered {
-        let fresh = Remembered { key, generation: logger.generation(), ..Remembered::NONE };
+    pub(crate) fn find(logger: &Logger, key: Option<u64>) -> CachedCallSite {
+        let fresh = CachedCallSite { key, generation: logger.generation(), ..CachedCallSite::NONE };
         let Some(index) = key.map(index_of) else { return fresh };
-        let is_it = |known: &Remembered| known.key == key && known.generation == fresh.generation;
+        let is_it = |known: &CachedCallSite| known.key == key && known.generation == fresh.generation;
         SITES.with(|sites| {
             let known = sites[index].get();
             if is_it(&known) {
@@ -65,8 +65,8 @@ impl Remembered {
 
     /// What the filter says of the place, remembered until the filter changes.
     pub(crate) fn destination(&mut self, logger: &Logger, level: Level, target: &str) -> Option<Destination> {
-        if self.decision.key != logger.decision_key() {
-            self.decision = logger.decide(level, target);
+        if self.decision.key != logger.filter.key() {
+            self.decision = logger.filter.decide(level, target);
             self.keep();
         }
         self.decision.destination
@@ -77,13 +77,13 @@ impl Remembered {
     #[cfg(feature = "tracing")]
     #[inline]
     pub(crate) fn id<'a>(self, logger: &Logger, site: impl FnOnce() -> CallSiteRef<'a>) -> u32 {
-        self.id_by(|key| logger.register_shared(key, &site()))
+        self.id_by(|key| logger.call_sites.register(logger.ring(), key, &site()))
     }
 
     /// The same for a target that is chosen at each call; `place` is what tells the place from others without it.
     #[inline]
     pub(crate) fn id_of_chosen<'a>(self, logger: &Logger, place: u64, site: impl FnOnce() -> CallSiteRef<'a>) -> u32 {
-        self.id_by(|key| logger.register_chosen(key, place, &site()))
+        self.id_by(|key| logger.call_sites.register_chosen(logger.ring(), key, place, &site()))
     }
 
     #[inline]
@@ -100,5 +100,5 @@ impl Remembered {
 
 /// The best bits of a product are its highest.
 fn index_of(key: u64) -> usize {
-    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - REMEMBERED.ilog2())) as usize
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - CACHED.ilog2())) as usize
 }

@@ -1,35 +1,47 @@
-//! A thread's own lane: claimed at its first record, given back when it ends.
+//! A thread's own lanes: claimed at its first record of either destination, given back when it ends.
 //!
 //! Formatting happens before the slot is opened, into a buffer of the thread's own, so that no code of the user runs
 //! while a slot is open. A call inside of another one (from a `Display`, or from a signal handler), a thread that
 //! found no lane, and a thread whose locals are gone already use an overflow lane.
 
-use crate::logger::ring_logger::{LaneSeat, Logger};
+use crate::logger::lane_pool::OwnedLane;
+use crate::logger::record::{RecordBody, RecordHead};
+use crate::logger::ring_logger::Logger;
 use crate::sys::frame;
 use crate::sys::local::of_thread;
 use lastwords_ring::format::filter::Destination;
-use lastwords_ring::format::layout::encoding;
+use lastwords_ring::format::layout::{SLOT_WORDS_MAX, encoding};
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::clock;
 use lastwords_ring::sys::process_page;
 use lastwords_ring::write::arguments::{Values, tag_words, write_body};
 use lastwords_ring::write::lane::{Message, Origin};
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::mem::ManuallyDrop;
+use std::sync::atomic::{Ordering, compiler_fence};
 
 /// Buffers that grew beyond this are given back after the call, in bytes.
 const TEXT_KEPT: usize = 64 << 10;
 
+/// A thread's lane for one destination, in the ring of the logger that it logs to.
+#[derive(Debug)]
+struct ThreadLane {
+    owned: Option<OwnedLane>,
+    /// Has asked for one. Who got none asks again when one was given back.
+    asked: bool,
+}
+
+impl ThreadLane {
+    const NONE: ThreadLane = ThreadLane { owned: None, asked: false };
+}
+
 /// What a thread keeps between its records. Not dropped with the thread, so that it can be used to the last; the
-/// guard gives the lane back.
+/// guard gives the lanes back.
 #[derive(Debug)]
 struct Local {
     logger: Option<&'static Logger>,
-    seat: Option<LaneSeat>,
-    /// A second lane, for what no file shows.
-    fine: Option<LaneSeat>,
-    /// Has asked for the second lane.
-    asked_for_fine: bool,
+    written: ThreadLane,
+    ring_only: ThreadLane,
     thread: u32,
     /// The process whose thread it was when it learned that.
     thread_of: u32,
@@ -38,7 +50,7 @@ struct Local {
     ended: bool,
     text: Vec<u8>,
     /// Lanes in rings of other loggers.
-    others: Vec<(&'static Logger, LaneSeat)>,
+    others: Vec<(&'static Logger, OwnedLane)>,
 }
 
 thread_local! {
@@ -48,7 +60,29 @@ thread_local! {
     static GUARD: Guard = const { Guard };
 }
 
-/// Gives the lane back when the thread ends.
+/// The calling thread's local while it is in a call. A signal handler that interrupts the call finds it borrowed, so its own
+/// record is a nested one. The fences keep the compiler from moving what is done with a lane to before the borrow or behind
+/// its end; the processor shows a handler on its own thread everything in the order of the program.
+struct Entered(RefMut<'static, ManuallyDrop<Local>>);
+
+impl Entered {
+    /// None inside of another call.
+    #[inline(always)]
+    fn new() -> Option<Entered> {
+        let local = of_thread(&LOCAL).try_borrow_mut().ok()?;
+        compiler_fence(Ordering::SeqCst);
+        Some(Entered(local))
+    }
+}
+
+impl Drop for Entered {
+    #[inline(always)]
+    fn drop(&mut self) {
+        compiler_fence(Ordering::SeqCst);
+    }
+}
+
+/// Gives the lanes back when the thread ends.
 struct Guard;
 
 impl Drop for Guard {
@@ -57,101 +91,71 @@ impl Drop for Guard {
             // The handler of a fatal signal exits: its stack is a small one, and the fault may have been in the allocator.
             return;
         }
-        LOCAL.with(|local| {
-            let Ok(mut local) = local.try_borrow_mut() else { return };
-            local.ended = true;
-            local.text = Vec::new();
-            local.name = None;
-            local.put_aside();
-            for (logger, seat) in std::mem::take(&mut local.others) {
-                logger.release(seat);
-            }
-        });
+        let Some(Entered(local)) = &mut Entered::new() else { return };
+        local.ended = true;
+        local.text = Vec::new();
+        local.name = None;
+        local.put_aside();
+        for (logger, owned) in std::mem::take(&mut local.others) {
+            logger.give_back(owned);
+        }
     }
-}
-
-/// What a record says besides its text.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Meta {
-    pub(crate) level: u16,
-    pub(crate) call_site: u32,
-    pub(crate) destination: Destination,
-}
-
-impl Meta {
-    #[inline(always)]
-    fn is_fine(self) -> bool {
-        self.destination == Destination::Fine
-    }
-}
-
-/// What is said, put together by the caller.
-pub(crate) trait Said {
-    /// The text, if nothing has to be put together.
-    fn constant(&self) -> Option<&[u8]>;
-
-    /// Appends the message's body and returns its encoding. Bodies longer than `size_max` must be text. Without a call
-    /// site it says where it comes from.
-    fn write(&self, body: &mut Vec<u8>, call_site: u32, size_max: usize) -> u8;
 }
 
 /// Records one message from the calling thread.
 #[inline]
-pub(crate) fn record(logger: &'static Logger, meta: Meta, said: &dyn Said) {
-    match of_thread(&LOCAL).try_borrow_mut() {
-        Ok(mut local) => local.record(logger, meta, said),
-        Err(_) => record_nested(logger, meta, said),
+pub(crate) fn record(logger: &'static Logger, head: RecordHead, body: &dyn RecordBody) {
+    match Entered::new() {
+        Some(mut entered) => entered.0.record(logger, head, body),
+        None => record_nested(logger, head, body),
     }
 }
 
 /// Records a message of raw values from the calling thread, with nothing between the copy of its arguments and the slot.
-/// False where that is not to be had: the thread's first record, a full lane, a long message, a nested call. One function
-/// for each list of types, not for each call.
+/// False where that is not to be had: the thread's first record, a full lane, a long message. One function for each list of
+/// types, not for each call.
 #[inline(never)]
-pub(crate) fn record_raw<V: Values>(logger: &'static Logger, meta: Meta, values: &V) -> bool {
-    let Ok(mut local) = of_thread(&LOCAL).try_borrow_mut() else { return false };
-    let Local { logger: Some(mine), seat, fine, thread, .. } = &mut **local else { return false };
-    let Some(seat) = (if meta.is_fine() { fine } else { seat }) else { return false };
+pub(crate) fn record_raw<V: Values>(logger: &'static Logger, head: RecordHead, values: &V) -> bool {
+    let Some(mut entered) = Entered::new() else { return record_raw_nested(logger, head, values) };
+    let Some((owned, thread)) = entered.0.lane_in(logger, head.destination) else { return false };
     let words = tag_words(V::COUNT) + values.words();
-    let mine = std::ptr::eq(*mine, logger) && seat.lane.fits_slot(words);
-    if !mine || !(seat.fine || seat.lane.has_room(1) || logger.overwrites()) {
+    if !(owned.lane.fits_slot(words) && logger.appender.takes_at_once(owned, 1)) {
         return false;
     }
-    let begun = seat.lane.begin(clock::now);
-    let Some(()) = seat.lane.staging(words).and_then(|body| write_body(values, body)) else {
-        seat.lane.seal();
+    let slot = owned.lane.begin(clock::now);
+    let Some(()) = owned.lane.staging(words).and_then(|body| write_body(values, body)) else {
+        owned.lane.seal();
         return false;
     };
-    let Meta { level, call_site, .. } = meta;
-    let origin = Origin { level, call_site, thread: *thread, encoding: encoding::VALUES };
-    logger.finish(seat, begun, &origin, words * 8);
+    let RecordHead { level, call_site, .. } = head;
+    let origin = Origin { level, call_site, thread, encoding: encoding::VALUES };
+    logger.appender.finish(owned, slot, &origin, words * 8);
     true
 }
 
 /// Records text from the calling thread, if it takes nothing but a copy of it. False where that is not to be had, as for
-/// [`record_raw`].
+/// [`record_raw`], and in a nested call.
 #[inline]
-pub(crate) fn record_at_once(logger: &'static Logger, meta: Meta, text: &[u8]) -> bool {
-    let Ok(mut local) = of_thread(&LOCAL).try_borrow_mut() else { return false };
-    let Local { logger: Some(mine), seat, fine, thread, .. } = &mut **local else { return false };
-    let Some(seat) = (if meta.is_fine() { fine } else { seat }) else { return false };
-    if !std::ptr::eq(*mine, logger) || text.len() > seat.lane.message_size_max() {
+pub(crate) fn record_at_once(logger: &'static Logger, head: RecordHead, text: &[u8]) -> bool {
+    let Some(mut entered) = Entered::new() else { return false };
+    let Some((owned, thread)) = entered.0.lane_in(logger, head.destination) else { return false };
+    if text.len() > owned.lane.message_size_max() {
         return false;
     }
-    let room = seat.lane.has_room(seat.lane.slots_for(text.len())) || mutant::is(Mutant::AtOnceBlind);
-    if !(seat.fine || room || logger.overwrites()) {
+    let slots = owned.lane.slots_for(text.len());
+    if !(logger.appender.takes_at_once(owned, slots) || mutant::is(Mutant::AtOnceBlind)) {
         return false;
     }
-    let Meta { level, call_site, .. } = meta;
-    let origin = Origin { level, call_site, thread: *thread, encoding: encoding::TEXT };
-    logger.write(seat, &Message { origin, body: text });
+    let RecordHead { level, call_site, .. } = head;
+    let origin = Origin { level, call_site, thread, encoding: encoding::TEXT };
+    logger.appender.write(owned, &Message { origin, body: text });
     true
 }
 
 /// Names the calling thread in the rings whose lanes it takes from now on, for threads that another runtime has made and
 /// named. The first 16 bytes are kept.
 pub fn name_thread(name: &str) {
-    if let Ok(mut local) = of_thread(&LOCAL).try_borrow_mut()
+    if let Some(Entered(local)) = &mut Entered::new()
         && !local.ended
         && GUARD.try_with(|_| ()).is_ok()
     {
@@ -162,10 +166,9 @@ pub fn name_thread(name: &str) {
 impl Local {
     const NEW: Local = Local {
         logger: None,
+        written: ThreadLane::NONE,
+        ring_only: ThreadLane::NONE,
         name: None,
-        seat: None,
-        fine: None,
-        asked_for_fine: false,
         thread: 0,
         thread_of: 0,
         ended: false,
@@ -173,49 +176,62 @@ impl Local {
         others: Vec::new(),
     };
 
-    fn record(&mut self, logger: &'static Logger, meta: Meta, said: &dyn Said) {
+    #[inline(always)]
+    fn lane(&mut self, destination: Destination) -> &mut ThreadLane {
+        match destination {
+            Destination::Write => &mut self.written,
+            Destination::RingOnly => &mut self.ring_only,
+        }
+    }
+
+    /// The lane that the thread has in this logger's ring, if it logged to that last, and its id.
+    #[inline(always)]
+    fn lane_in(&mut self, logger: &Logger, destination: Destination) -> Option<(&mut OwnedLane, u32)> {
+        if !self.logger.is_some_and(|mine| std::ptr::eq(mine, logger)) {
+            return None;
+        }
+        let thread = self.thread;
+        Some((self.lane(destination).owned.as_mut()?, thread))
+    }
+
+    fn record(&mut self, logger: &'static Logger, head: RecordHead, body: &dyn RecordBody) {
         if !self.logger.is_some_and(|mine| std::ptr::eq(mine, logger)) {
             self.switch_to(logger);
-        } else if self.seat.is_none() && logger.has_free_lane(false) {
-            self.seat = self.claim(logger, false);
         }
-        if meta.is_fine() && self.fine.is_none() && (!self.asked_for_fine || logger.has_free_lane(true)) {
-            self.asked_for_fine = true;
-            self.fine = self.claim(logger, true);
+        let RecordHead { level, call_site, destination } = head;
+        let lane = self.lane(destination);
+        if lane.owned.is_none() && (!lane.asked || logger.has_free_lane(destination)) {
+            lane.asked = true;
+            self.lane(destination).owned = self.claim(logger, destination);
         }
-        let Local { seat, fine, text, thread, .. } = self;
-        let (encoding, body) = match said.constant() {
-            Some(constant) if meta.call_site != 0 => (encoding::TEXT, constant),
-            _ => {
-                text.clear();
-                (said.write(text, meta.call_site, logger.message_size_max()), text.as_slice())
-            }
-        };
-        let origin = Origin { level: meta.level, call_site: meta.call_site, thread: *thread, encoding };
-        let message = Message { origin, body };
-        match if meta.is_fine() { fine } else { seat } {
-            Some(seat) => logger.write(seat, &message),
-            None => write_shared(logger, meta, &message),
+        let Local { written, ring_only, text, thread, .. } = self;
+        let (encoding, body) = encode(body, call_site, logger.message_size_max(), text);
+        let message = Message { origin: Origin { level, call_site, thread: *thread, encoding }, body };
+        let lane = if destination == Destination::Write { written } else { ring_only };
+        match &mut lane.owned {
+            Some(owned) => logger.appender.write(owned, &message),
+            None => logger.write_shared(destination, &message),
         }
         if self.text.capacity() > TEXT_KEPT {
             self.text = Vec::new();
         }
     }
 
-    /// The thread logs to another logger than before: takes the lane that it has there, or claims one.
+    /// The thread logs to another logger than before: takes the lanes that it has there.
     #[cold]
     fn switch_to(&mut self, logger: &'static Logger) {
         self.put_aside();
         self.logger = Some(logger);
-        self.seat = self.put_back(logger, false).or_else(|| self.claim(logger, false));
-        self.fine = self.put_back(logger, true);
-        self.asked_for_fine = false;
+        for destination in [Destination::Write, Destination::RingOnly] {
+            *self.lane(destination) = ThreadLane { owned: self.take_aside(logger, destination), asked: false };
+        }
     }
 
-    /// The lane that the thread has in this logger's ring.
-    fn put_back(&mut self, logger: &Logger, fine: bool) -> Option<LaneSeat> {
-        let of_it = |(other, seat): &(&Logger, LaneSeat)| std::ptr::eq(*other, logger) && seat.fine == fine;
-        let index = self.others.iter().position(of_it)?;
+    /// The lane that the thread has in the ring of a logger that it turns to again.
+    fn take_aside(&mut self, logger: &Logger, destination: Destination) -> Option<OwnedLane> {
+        let is_it =
+            |(other, owned): &(&Logger, OwnedLane)| std::ptr::eq(*other, logger) && owned.destination() == destination;
+        let index = self.others.iter().position(is_it)?;
         Some(self.others.swap_remove(index).1)
     }
 
@@ -223,16 +239,17 @@ impl Local {
     /// one of a logger that was closed.
     fn put_aside(&mut self) {
         if let Some(logger) = self.logger.take() {
-            self.others.extend([self.seat.take(), self.fine.take()].into_iter().flatten().map(|seat| (logger, seat)));
+            let lanes = [self.written.owned.take(), self.ring_only.owned.take()];
+            self.others.extend(lanes.into_iter().flatten().map(|owned| (logger, owned)));
         }
         self.others.retain(|(logger, _)| logger.is_of_this_memory() && !logger.is_closed());
     }
 
     /// The thread's first record to this logger: learns its id, another one in a forked child, and claims a lane.
-    fn claim(&mut self, logger: &'static Logger, fine: bool) -> Option<LaneSeat> {
+    fn claim(&mut self, logger: &'static Logger, destination: Destination) -> Option<OwnedLane> {
         let pid = process_page::pid();
         if self.thread_of != pid || mutant::is(Mutant::ThreadAskedAgain) {
-            self.thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+            self.thread = thread_id();
             self.thread_of = pid;
         }
         if self.ended || GUARD.try_with(|_| ()).is_err() {
@@ -240,19 +257,44 @@ impl Local {
         }
         let current = std::thread::current();
         let name = self.name.as_deref().or(current.name()).unwrap_or_default();
-        logger.claim(fine, self.thread, name.as_bytes())
+        logger.claim(destination, self.thread, name.as_bytes())
+    }
+}
+
+fn thread_id() -> u32 {
+    rustix::thread::gettid().as_raw_nonzero().get() as u32
+}
+
+/// Encoding and bytes of a record's body, put together in `buffer` unless it is constant.
+#[inline(always)]
+fn encode<'a>(body: &'a dyn RecordBody, call_site: u32, size_max: usize, buffer: &'a mut Vec<u8>) -> (u8, &'a [u8]) {
+    match body.constant() {
+        Some(constant) if call_site != 0 => (encoding::TEXT, constant),
+        _ => {
+            buffer.clear();
+            (body.write(buffer, call_site, size_max), buffer.as_slice())
+        }
     }
 }
 
 #[cold]
-fn record_nested(logger: &'static Logger, meta: Meta, said: &dyn Said) {
-    let mut body = Vec::new();
-    let Meta { level, call_site, .. } = meta;
-    let encoding = said.write(&mut body, call_site, logger.message_size_max());
-    let thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
-    write_shared(logger, meta, &Message { origin: Origin { level, call_site, thread, encoding }, body: &body });
+fn record_nested(logger: &'static Logger, head: RecordHead, body: &dyn RecordBody) {
+    let (RecordHead { level, call_site, destination }, mut buffer) = (head, Vec::new());
+    let (encoding, body) = encode(body, call_site, logger.message_size_max(), &mut buffer);
+    let origin = Origin { level, call_site, thread: thread_id(), encoding };
+    logger.write_shared(destination, &Message { origin, body });
 }
 
-fn write_shared(logger: &Logger, meta: Meta, message: &Message<'_>) {
-    if meta.is_fine() { logger.write_shared_fine(message) } else { logger.write_shared(message) }
+/// Records raw values in a nested call, put together on the stack: a signal handler may have interrupted the allocator. False
+/// for a long message.
+#[cold]
+#[inline(never)]
+fn record_raw_nested<V: Values>(logger: &'static Logger, head: RecordHead, values: &V) -> bool {
+    let (mut buffer, words) = ([0; SLOT_WORDS_MAX], tag_words(V::COUNT) + values.words());
+    let Some(body) = buffer.get_mut(..words).filter(|_| words * 8 <= logger.message_size_max()) else { return false };
+    let Some(()) = write_body(values, body) else { return false };
+    let RecordHead { level, call_site, destination } = head;
+    let origin = Origin { level, call_site, thread: thread_id(), encoding: encoding::VALUES };
+    logger.write_shared(destination, &Message { origin, body: bytemuck::cast_slice(body) });
+    true
 }

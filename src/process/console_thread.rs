@@ -124,7 +124,7 @@ impl Console {
         self.names.refresh(&self.reader)?;
         let mut merge = Merge::default();
         for number in 0..self.lanes.len() {
-            if self.snapshots[number].kind != lane_kind::FINE || self.dev {
+            if self.snapshots[number].kind != lane_kind::RING_ONLY || self.dev {
                 let (cursor, extent) = (&mut self.lanes[number], self.snapshots[number].extent(None));
                 // What an error kept from being printed comes first.
                 if cursor.batch().is_empty() {

@@ -1,6 +1,7 @@
 //! How this process ends: what its rings say of that, and what is drained before.
 
-use crate::logger::ring_logger::{FLUSH_MAX, Logger};
+use crate::logger::flush_wait::FLUSH_MAX;
+use crate::logger::ring_logger::Logger;
 #[cfg(feature = "flusher")]
 use crate::process::logger_cell::ring_doorbells;
 use crate::process::logger_cell::{LoggerCell, cells, own_loggers};

@@ -17,7 +17,7 @@ pub(crate) fn call(called: fn(&'static Logger)) {
 pub(crate) fn follow() {
     static FOLLOWED: AtomicU64 = AtomicU64::new(0);
     let Some((logger, called)) = MAIN.made_here().zip(CALLED.get()) else { return };
-    let key = logger.decision_key();
+    let key = logger.filter.key();
     if FOLLOWED.swap(key, Ordering::AcqRel) != key {
         called(logger);
     }

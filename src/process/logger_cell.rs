@@ -101,7 +101,7 @@ impl LoggerCell {
         let logger = signals::deferred(|| {
             let logger = self.create(builder, last).inspect_err(|_| self.page.cancel())?;
             let (builder, folder) = (logger.builder().clone(), logger.folder().clone());
-            let origin = Origin { builder, folder, filter: logger.filter(), made };
+            let origin = Origin { builder, folder, filter: logger.filter.current(), made };
             self.users.store(1, Ordering::Release);
             self.origin.store(Box::into_raw(Box::new(origin)), Ordering::Release);
             Ok(self.publish(logger))

@@ -2,7 +2,8 @@
 
 use crate::config::builder::Builder;
 use crate::logger::bytes::record_bytes_at;
-use crate::logger::ring_logger::{FLUSH_MAX, Logger};
+use crate::logger::flush_wait::FLUSH_MAX;
+use crate::logger::ring_logger::Logger;
 use crate::process::logger_cell::{LoggerCell, MAIN, MAKING_MAX, cells, own_loggers};
 #[cfg(feature = "flusher")]
 use crate::process::{console_thread, flusher_thread};
@@ -60,7 +61,7 @@ fn init_first(builder: Builder, last: impl FnOnce() -> Result<()>) -> Result<()>
     let _changing = Changing::begin();
     fill(&MAIN, builder, last)?;
     if let Some(logger) = MAIN.made_here()
-        && let Some(warning) = logger.filter().directives.names_role(&logger.builder().role)
+        && let Some(warning) = logger.filter.current().directives.names_role(&logger.builder().role)
     {
         complain(format_args!("{warning}"));
     }
@@ -230,7 +231,7 @@ pub fn flush_within(timeout: Duration) -> Result<()> {
 /// [`Error::Setting`] for directives that cannot be meant, [`Error::NotInitialised`] before the process has a logger.
 pub fn set_log(directives: &str) -> Result<()> {
     let logger = MAIN.made_here().ok_or(Error::NotInitialised)?;
-    logger.set_directives(directives.parse().map_err(|error| Error::setting("log", error))?)?;
+    logger.ring().set_directives(directives.parse().map_err(|error| Error::setting("log", error))?)?;
     filter_changes::follow();
     Ok(())
 }

@@ -52,7 +52,7 @@ fn an_event_goes_where_its_front_end_says_with_its_target_place_and_fields() {
         [("yes", Value::Bool(true)), ("n", Value::I64(-3)), ("x", Value::F64(0.5)), ("who", Value::Str("ada"))];
     let (mut said, mut kept_back) = (event("said"), event("kept back"));
     said.fields = &fields;
-    kept_back.destination = Destination::Fine;
+    kept_back.destination = Destination::RingOnly;
     log.record(&said);
     log.record(&kept_back);
     log.flush().expect("written");

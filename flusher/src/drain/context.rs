@@ -78,7 +78,7 @@ impl super::Follow {
         let (mut scratch, mut snapshots) = (Vec::new(), Vec::new());
         self.reader.lanes(&mut scratch, &mut snapshots)?;
         let mut read = Vec::new();
-        let is_fine = |seen: &&LaneSnapshot| seen.kind == lane_kind::FINE;
+        let is_fine = |seen: &&LaneSnapshot| seen.kind == lane_kind::RING_ONLY;
         let lanes = snapshots.iter().filter(is_fine).count().max(1);
         let slots =
             (BUDGET / lanes as u64 / self.reader.geometry().record_size() as u64).min(self.reader.geometry().slots());

@@ -413,7 +413,7 @@ impl Follow {
         // Those that the pass before this one left come first; the round begins anew behind them.
         for step in 0..lanes {
             let number = (first + step) % lanes;
-            if self.snapshots[number].kind == lane_kind::FINE && !mutant::is(Mutant::FineDrained) {
+            if self.snapshots[number].kind == lane_kind::RING_ONLY && !mutant::is(Mutant::FineDrained) {
                 self.lanes[number].exhausted = self.dead.is_some();
             } else if self.lanes[number].batch().is_empty() {
                 if self.is_spent() || idle && self.is_idly_spent() {
@@ -433,7 +433,7 @@ impl Follow {
         let keys: Vec<u64> = self.lanes.iter().map(|lane| self.last_key(lane)).collect();
         let lanes = self.lanes.iter_mut().zip(&self.snapshots).zip(keys).zip(was_read);
         // A lane that was not read, because records of it still wait, is read in the merge when it has no more.
-        let read = lanes.filter(|(((_, snapshot), _), was_read)| **was_read && snapshot.kind != lane_kind::FINE);
+        let read = lanes.filter(|(((_, snapshot), _), was_read)| **was_read && snapshot.kind != lane_kind::RING_ONLY);
         read.map(|(((lane, _), key), _)| lane.hold(pass, now, key)).min().unwrap_or(u64::MAX)
     }
 
@@ -487,7 +487,7 @@ impl Follow {
 
     /// Lanes that have had records to be drained, at least one.
     pub(crate) fn lanes_in_use(&self) -> usize {
-        self.snapshots.iter().filter(|lane| lane.reserved > 0 && lane.kind != lane_kind::FINE).count().max(1)
+        self.snapshots.iter().filter(|lane| lane.reserved > 0 && lane.kind != lane_kind::RING_ONLY).count().max(1)
     }
 
     /// Whether the process may be dead, and a second look is due.

@@ -17,7 +17,7 @@ const READ_FIRST: u64 = 256;
 pub(super) fn overwritten(reader: &RingReader, lanes: &[LaneSnapshot], segments: &[Segment]) -> Result<u64> {
     let slots = reader.geometry().slots();
     let has_wrapped = |lane: &LaneSnapshot| {
-        lane.kind != lane_kind::FINE && lane.reserved.saturating_sub(lane.position.released) > slots
+        lane.kind != lane_kind::RING_ONLY && lane.reserved.saturating_sub(lane.position.released) > slots
     };
     let wrapped = lanes.iter().enumerate().filter(|(_, lane)| has_wrapped(lane));
     let lost = wrapped.map(|(number, lane)| {

@@ -309,7 +309,7 @@ impl RecoveredRing {
             lanes.push(LaneRead {
                 cursor: if everything { whole() } else { LaneCursor::at(position) },
                 extent,
-                wanted: everything || snapshot.kind != lane_kind::FINE,
+                wanted: everything || snapshot.kind != lane_kind::RING_ONLY,
                 snapshot: *snapshot,
             });
         }

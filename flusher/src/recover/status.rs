@@ -81,7 +81,7 @@ impl RingStatus {
         let status = if verdict == Verdict::Dead { witness::status(reader.process(), None) } else { None };
         let (mut buffer, mut lanes) = (Vec::new(), Vec::new());
         reader.lanes(&mut buffer, &mut lanes)?;
-        let written = |lane: &&LaneSnapshot| lane.kind != lane_kind::FINE;
+        let written = |lane: &&LaneSnapshot| lane.kind != lane_kind::RING_ONLY;
         let messages = |of_file: bool| {
             lanes.iter().filter(move |lane| written(lane) == of_file).map(|lane| lane.messages).sum::<u64>()
         };
@@ -187,7 +187,7 @@ fn kept(reader: &RingReader, lanes: &[LaneSnapshot], segments: &[Segment]) -> u6
 
 fn lag(reader: &RingReader, lanes: &[LaneSnapshot]) -> Result<Duration> {
     let mut oldest = None::<u64>;
-    for (number, lane) in lanes.iter().enumerate().filter(|(_, lane)| lane.kind != lane_kind::FINE) {
+    for (number, lane) in lanes.iter().enumerate().filter(|(_, lane)| lane.kind != lane_kind::RING_ONLY) {
         if lane.reserved > lane.position.written {
             let mut cursor = LaneCursor::behind(lane.position.written);
             cursor.read(reader, number, lane.extent(None), 1)?;

@@ -16,14 +16,8 @@
 
 use crate::format::checksum::checksum;
 use crate::format::directives::Directives;
-use crate::error::{Error, Result};
-use crate::format::geometry::Geometry;
 use crate::format::layout::{Control, FILTER_WORDS};
 use crate::format::level::Level;
-use std::fs::File;
-use std::io;
-use std::mem::offset_of;
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 
 /// Longest directives, in bytes of text.
@@ -38,7 +32,7 @@ pub enum Destination {
     /// To the log files.
     Write,
     /// To the ring alone, for the black box.
-    Fine,
+    RingOnly,
 }
 
 /// What a process records.
@@ -67,8 +61,8 @@ impl Filter {
     /// The same, and which of the directives' targets decides, see [`Directives::decide`].
     pub fn decide_by(&self, level: Level, target: &str) -> (Option<Destination>, Option<usize>) {
         let (written, by) = self.directives.decide(target);
-        let fine = || (level >= self.record).then_some(Destination::Fine);
-        (if level >= written { Some(Destination::Write) } else { fine() }, by)
+        let ring_only = || (level >= self.record).then_some(Destination::RingOnly);
+        (if level >= written { Some(Destination::Write) } else { ring_only() }, by)
     }
 
     /// The finest level that is recorded of any target.
@@ -86,25 +80,6 @@ impl Filter {
         u32::from(self.finest().number()) | if self.is_level() { 0 } else { ASK }
     }
 
-    /// Writes the filter to a ring's control page, with `pwrite`, so that any process can.
-    ///
-    /// # Errors
-    /// As pwrite(2), [`io::ErrorKind::InvalidInput`] for directives longer than [`TEXT_MAX`], and
-    /// [`io::ErrorKind::UnexpectedEof`] where somebody has cut the ring.
-    pub fn write(&self, ring: &File, geometry: Geometry) -> io::Result<()> {
-        self.write_text(self.directives.to_string(), ring, geometry)
-    }
-
-    /// The same for a time: whoever flushes writes `then` when `CLOCK_BOOTTIME` has got to `until_ns`.
-    ///
-    /// # Errors
-    /// As [`Filter::write`].
-    pub fn write_until(&self, until_ns: u64, then: &Filter, ring: &File, geometry: Geometry) -> io::Result<()> {
-        let Filter { directives, record } = then;
-        let text = format!("{}\n{until_ns} {} {directives}", self.directives, record.number());
-        self.write_text(text, ring, geometry)
-    }
-
     /// What is different in another filter, in words; empty if nothing is.
     #[must_use]
     pub fn changes_to(&self, after: &Filter) -> String {
@@ -115,27 +90,24 @@ impl Filter {
         log.into_iter().chain(record).collect::<Vec<_>>().join(", ")
     }
 
-    fn write_text(&self, text: String, ring: &File, geometry: Geometry) -> io::Result<()> {
-        let at = |field: usize| geometry.control_offset() + field as u64;
-        if text.len() > TEXT_MAX {
-            let message = format!("directives of {} bytes found, expected at most {TEXT_MAX}", text.len());
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-        }
-        if ring.metadata()?.len() < geometry.file_size() {
-            // A write would make it longer again, and its process would find neither its ring nor an error there.
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "somebody has cut the ring"));
-        }
-        let mut rest = size_word(&text, self.record).to_le_bytes().to_vec();
+    /// The bytes of a control page that hold a filter with this text.
+    pub(crate) fn text_bytes(&self, text: &str) -> Vec<u8> {
+        let mut rest = size_word(text, self.record).to_le_bytes().to_vec();
         rest.extend_from_slice(text.as_bytes());
-        let mut words = checksum(&rest).to_le_bytes().to_vec();
-        words.extend_from_slice(&rest);
-        ring.write_all_at(&words, at(offset_of!(Control, filter)))?;
-        let levels = [self.level_word(), u32::from(self.directives.default_level().number())];
-        ring.write_all_at(bytemuck::cast_slice(&levels), at(offset_of!(Control, level)))?;
-        let mut generation = [0u8; 4];
-        ring.read_exact_at(&mut generation, at(offset_of!(Control, filter_generation)))?;
-        let next = u32::from_le_bytes(generation).wrapping_add(1);
-        ring.write_all_at(&next.to_le_bytes(), at(offset_of!(Control, filter_generation)))
+        let mut bytes = checksum(&rest).to_le_bytes().to_vec();
+        bytes.extend_from_slice(&rest);
+        bytes
+    }
+
+    /// `level` and `write_level` of a control page.
+    pub(crate) fn level_words(&self) -> [u32; 2] {
+        [self.level_word(), u32::from(self.directives.default_level().number())]
+    }
+
+    /// The text of a filter that counts until `CLOCK_BOOTTIME` has got to `until_ns`, and of the one that comes then.
+    pub(crate) fn text_until(&self, until_ns: u64, then: &Filter) -> String {
+        let Filter { directives, record } = then;
+        format!("{}\n{until_ns} {} {directives}", self.directives, record.number())
     }
 
     /// The filter in these bytes of a control page, `level` to `write_level` and the text. What was never written, or
@@ -183,14 +155,6 @@ fn whole_text(words: &[u8]) -> Option<(&str, Level)> {
     (checksum(whole) == u64::from_le_bytes(*sum)).then_some((text, Level::new((size >> 32) as u16)))
 }
 
-/// Turns what [`Filter::write`] says into an error of this crate.
-pub(crate) fn write(filter: &Filter, ring: &File, geometry: Geometry, path: &std::path::Path) -> Result<()> {
-    filter.write(ring, geometry).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidInput => Error::setting("log", error),
-        _ => Error::io("write the filter to", path)(error),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,9 +167,9 @@ mod tests {
     fn a_record_goes_to_the_files_to_the_ring_or_nowhere() {
         let filter = filter("info,hyper=off", Level::DEBUG);
         assert_eq!(filter.decide(Level::INFO, "app"), Some(Destination::Write));
-        assert_eq!(filter.decide(Level::DEBUG, "app"), Some(Destination::Fine));
+        assert_eq!(filter.decide(Level::DEBUG, "app"), Some(Destination::RingOnly));
         assert_eq!(filter.decide(Level::TRACE, "app"), None);
-        assert_eq!(filter.decide(Level::CRITICAL, "hyper"), Some(Destination::Fine));
+        assert_eq!(filter.decide(Level::CRITICAL, "hyper"), Some(Destination::RingOnly));
         assert_eq!(filter.level_word(), 10 | ASK);
     }
 
@@ -222,10 +186,7 @@ mod tests {
     fn what_was_not_written_whole_counts_as_the_level() {
         let plain = Filter::from(Level::INFO);
         let wanted = filter("info,hyper=warn", Level::TRACE);
-        let mut words = size_word(&wanted.directives.to_string(), Level::TRACE).to_le_bytes().to_vec();
-        words.extend_from_slice(wanted.directives.to_string().as_bytes());
-        let mut bytes = checksum(&words).to_le_bytes().to_vec();
-        bytes.extend_from_slice(&words);
+        let bytes = wanted.text_bytes(&wanted.directives.to_string());
         assert_eq!(Filter::parse(20, &bytes), wanted);
         for position in 0..bytes.len() {
             let mut changed = bytes.clone();

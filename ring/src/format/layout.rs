@@ -238,8 +238,8 @@ pub mod lane_kind {
     pub const UNUSED: u64 = 0;
     /// Records at write level and above of one thread at a time.
     pub const WRITE: u64 = 1;
-    /// Finer records of one thread at a time: always overwritten, never drained.
-    pub const FINE: u64 = 2;
+    /// Ring-only records of one thread at a time: always overwritten, never drained.
+    pub const RING_ONLY: u64 = 2;
     /// Shared under a process-private lock.
     pub const OVERFLOW: u64 = 3;
 }

@@ -8,6 +8,7 @@ pub mod crash_notes;
 pub mod descriptor;
 pub mod doorbell;
 pub mod environment;
+pub mod filter_change;
 pub mod folder;
 pub mod kept_level;
 pub mod link;

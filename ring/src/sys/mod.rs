@@ -12,6 +12,7 @@ pub mod map;
 pub mod numbers;
 pub mod pidfd;
 pub mod process_page;
+pub(crate) mod range_lock;
 pub mod thread_lock;
 pub mod user;
 pub mod words;

@@ -13,16 +13,16 @@ pub(crate) const BLOCK_MAX: Duration = Duration::from_millis(100);
 /// Longest sleep before a waiting producer looks for itself, should a wake-up be lost.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Records that are overwritten before a producer that gave up looks whether the flusher has moved elsewhere.
+/// Records that are overwritten before a producer that found it stalled looks whether the flusher has moved elsewhere.
 const OVERWRITTEN_BETWEEN: u32 = 64;
 
 /// The heartbeat at which a wait of any thread of this process ended without the flusher having moved: as long as it
 /// stands, no other one waits as long. 0 for none.
 static STOOD_STILL: AtomicU64 = AtomicU64::new(0);
 
-/// Why a lane's producer does not wait any more: the flusher had not moved.
+/// The flusher had not moved during a whole wait: the lane's producer does not wait again until it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GaveUp {
+pub struct Stalled {
     /// How far it had released the lane.
     released: u64,
     /// Its heartbeat then. A flusher that beats is at work on other lanes, and will come to this one.
@@ -31,9 +31,9 @@ pub struct GaveUp {
     unseen: u32,
 }
 
-impl GaveUp {
-    fn now(released: u64, heartbeat: Option<u64>) -> GaveUp {
-        GaveUp { released, heartbeat, unseen: 0 }
+impl Stalled {
+    fn now(released: u64, heartbeat: Option<u64>) -> Stalled {
+        Stalled { released, heartbeat, unseen: 0 }
     }
 
     /// Whether it still holds.
@@ -44,7 +44,7 @@ impl GaveUp {
     }
 
     /// A record is overwritten: this happens for each one from now on, so the next looks must be cheap.
-    pub fn overwrites(&mut self) {
+    pub fn note_overwritten(&mut self) {
         if self.unseen == 0 {
             self.unseen = OVERWRITTEN_BETWEEN;
         }
@@ -59,19 +59,19 @@ pub fn wait_for_room(
     lane: &mut Lane<'_>,
     slots: u64,
     enough: u64,
-    gave_up: &mut Option<GaveUp>,
+    stalled: &mut Option<Stalled>,
     control: &Control,
     holder: &HolderView,
     ring_doorbell: impl Fn(),
 ) {
     let released = lane.refresh_released();
-    if gave_up.as_mut().is_some_and(|gave_up| gave_up.holds(released, holder)) {
+    if stalled.as_mut().is_some_and(|stalled| stalled.holds(released, holder)) {
         return;
     }
-    *gave_up = None;
+    *stalled = None;
     let stood_still = STOOD_STILL.load(Ordering::Relaxed);
     if stood_still != 0 && without_handlers(|| holder.heartbeat()) == Some(stood_still) {
-        *gave_up = Some(GaveUp::now(released, Some(stood_still)));
+        *stalled = Some(Stalled::now(released, Some(stood_still)));
         return;
     }
     let start = Instant::now();
@@ -88,7 +88,7 @@ pub fn wait_for_room(
         if waited >= BLOCK_MAX || (waited >= LOOK_AGAIN && first_beat.is_none()) {
             let beat = without_handlers(|| holder.heartbeat());
             if waited >= BLOCK_MAX || beat.is_none() {
-                *gave_up = Some(GaveUp::now(lane.refresh_released(), beat));
+                *stalled = Some(Stalled::now(lane.refresh_released(), beat));
                 STOOD_STILL.store(beat.filter(|_| beat == first_beat).unwrap_or(0), Ordering::Relaxed);
                 break;
             }

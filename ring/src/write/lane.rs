@@ -98,7 +98,7 @@ pub fn count_drop(block: &LaneBlock, now: u64) {
 /// A slot that is open.
 #[derive(Debug)]
 #[must_use = "an open slot holds the lane's reader back"]
-pub struct Begun<'a> {
+pub struct OpenSlot<'a> {
     first: u64,
     cells: &'a [AtomicU64],
     now: u64,
@@ -333,9 +333,9 @@ impl<'a> Lane<'a> {
         if body.len() > self.payload_size {
             return self.append_long(clock, message);
         }
-        let begun = self.begin(clock);
+        let slot = self.begin(clock);
         self.stage(body);
-        self.finish(begun, origin, body.len())
+        self.finish(slot, origin, body.len())
     }
 
     /// Whether a body of `words` words fits one slot.
@@ -348,7 +348,7 @@ impl<'a> Lane<'a> {
     /// Opens a slot for a message whose body fits it. What does not run code of the user may be done until
     /// [`Lane::finish`]: the processor does it while it waits for the clock.
     #[inline(always)]
-    pub fn begin(&mut self, clock: impl FnOnce() -> u64) -> Begun<'a> {
+    pub fn begin(&mut self, clock: impl FnOnce() -> u64) -> OpenSlot<'a> {
         let first = self.first_free();
         self.ask_ahead(first);
         self.open(first, 1, clock)
@@ -365,8 +365,8 @@ impl<'a> Lane<'a> {
 
     /// Writes the message whose body of `length` bytes stands in [`Lane::staging`] and returns its raw clock.
     #[inline(always)]
-    pub fn finish(&mut self, begun: Begun<'a>, origin: &Origin, length: usize) -> u64 {
-        let Begun { first, cells, now } = begun;
+    pub fn finish(&mut self, slot: OpenSlot<'a>, origin: &Origin, length: usize) -> u64 {
+        let OpenSlot { first, cells, now } = slot;
         self.write(cells, first, now, origin, Part { slots: 1, kind: slot_kind::FIRST, length });
         self.close();
         now
@@ -377,7 +377,7 @@ impl<'a> Lane<'a> {
         let body = &message.body[..message.body.len().min(self.message_size_max)];
         let first = self.first_free();
         let slots = self.slots_for(body.len());
-        let Begun { now, .. } = self.open(first, slots, clock);
+        let OpenSlot { now, .. } = self.open(first, slots, clock);
         for index in (0..slots).rev() {
             let payload = part_of(body, index as usize, self.payload_size);
             self.stage(payload);
@@ -416,7 +416,7 @@ impl<'a> Lane<'a> {
     }
 
     #[inline(always)]
-    fn open(&mut self, first: u64, slots: u64, clock: impl FnOnce() -> u64) -> Begun<'a> {
+    fn open(&mut self, first: u64, slots: u64, clock: impl FnOnce() -> u64) -> OpenSlot<'a> {
         self.reserved += slots;
         // LANE:A
         if !mutant::is(Mutant::ReservedLate) {
@@ -434,7 +434,7 @@ impl<'a> Lane<'a> {
         if mutant::is(Mutant::ReservedLate) {
             self.block.reserved.store(self.reserved, Ordering::Relaxed);
         }
-        Begun { first, cells, now: clock() }
+        OpenSlot { first, cells, now: clock() }
     }
 
     #[inline(always)]

@@ -9,12 +9,14 @@ use crate::format::choice::ParseChoiceError;
 use crate::place::clock::{self};
 use crate::error::{Error, Result, lacks_room};
 use crate::format::log_format::Format;
+use crate::place::filter_change;
 use crate::place::folder::{Folder, RING_ENDING, SHM_ENDING, SHM_FOLDER, shm_path};
 use crate::format::full_policy::FullPolicy;
 use crate::format::geometry::Geometry;
 use crate::write::lane::Lane;
 use crate::format::layout::{APP_MAX, Control, FORMAT_VERSION, LaneBlock, MAGIC, ROLE_MAX, RingHeader, closed, lane_kind, ring_flag};
-use crate::format::filter::{self, Filter};
+use crate::format::directives::Directives;
+use crate::format::filter::Filter;
 use crate::place::descriptor::{Identity, Kept, Opened};
 use crate::format::level::Level;
 use crate::format::text::hex;
@@ -70,7 +72,7 @@ pub struct RingSpec {
     pub sync_ms: u32,
     /// Crash files that are kept of the role; 0 for no crash files.
     pub crash_keep: u32,
-    /// How many finer records an ERROR brings into the log file.
+    /// how many ring-only records an ERROR brings into the log file.
     pub pull: u32,
     /// Bytes of backlog segments that the process may have at a time; 0 for none.
     pub backlog_max: u64,
@@ -102,7 +104,7 @@ impl RingSpec {
 
     /// Whether the ring records what no log file shows. Then the last overflow lane is for that.
     #[must_use]
-    pub fn records_finer(&self) -> bool {
+    pub fn records_ring_only(&self) -> bool {
         self.filter.record != Level::OFF
     }
 }
@@ -412,8 +414,20 @@ impl Ring {
     /// # Errors
     /// [`Error::Setting`] for directives that are too long, [`Error::Io`] as pwrite(2).
     pub fn set_filter(&self, filter: &Filter) -> Result<()> {
+        self.change_filter(|| filter.clone())
+    }
+
+    /// Changes what is written to the log files, from now on. What the ring records besides stays.
+    ///
+    /// # Errors
+    /// As [`Ring::set_filter`].
+    pub fn set_directives(&self, directives: Directives) -> Result<()> {
+        self.change_filter(|| Filter { directives, record: Filter::load(self.control()).record })
+    }
+
+    fn change_filter(&self, filter: impl FnOnce() -> Filter) -> Result<()> {
         let file = self.open_again()?;
-        fsize::without_signal(|| filter::write(filter, &file, self.geometry(), &self.path))
+        fsize::without_signal(|| filter_change::change(filter, &file, self.geometry(), &self.path))
     }
 
     /// Its file. No descriptor of it is kept.
@@ -612,7 +626,7 @@ fn fill(
 
 fn fill_in(file: &File, map: &RingMap, spec: &RingSpec, rings: &Path) -> Result<()> {
     let control = map.control();
-    filter::write(&spec.filter, file, spec.geometry, rings)?;
+    filter_change::change(|| spec.filter.clone(), file, spec.geometry, rings)?;
     let anchor = clock::anchor();
     for (cell, word) in anchor_cells(control).into_iter().zip(anchor.words()) {
         cell.store(word, Ordering::Relaxed);
@@ -623,8 +637,8 @@ fn fill_in(file: &File, map: &RingMap, spec: &RingSpec, rings: &Path) -> Result<
     TableWriter::new(map.table(), &control.table_used).describe_process(command, &spec.filter, folder);
     let lanes = spec.geometry.lanes();
     for lane in lanes - spec.geometry.overflow_lanes()..lanes {
-        let fine = spec.records_finer() && lane == lanes - 1;
-        let kind = if fine { lane_kind::FINE } else { lane_kind::OVERFLOW };
+        let ring_only = spec.records_ring_only() && lane == lanes - 1;
+        let kind = if ring_only { lane_kind::RING_ONLY } else { lane_kind::OVERFLOW };
         map.block(lane).kind.store(kind, Ordering::Relaxed);
     }
     test_promises(file, map, rings)

@@ -3,9 +3,9 @@
 use crate::front::tracing::span::SpanBytes;
 use crate::front::tracing::visitor::FieldVisitor;
 use crate::logger::bytes::add_place;
-use crate::logger::call_site_cache::Remembered;
+use crate::logger::call_site_cache::CachedCallSite;
+use crate::logger::record::RecordBody;
 use crate::logger::ring_logger::Logger;
-use crate::logger::thread;
 use lastwords_ring::format::call_site::CallSiteRef;
 use lastwords_ring::format::record::extra_kind;
 use lastwords_ring::write::body::BodyWriter;
@@ -14,22 +14,22 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 /// An event and where it happens.
-pub(super) struct Said<'a, S> {
+pub(super) struct EventBody<'a, S> {
     event: &'a Event<'a>,
     context: &'a Context<'a, S>,
     /// It was a record of the `log` facade, and its place stands in its fields.
     forwarded: bool,
 }
 
-impl<'a, S> Said<'a, S> {
+impl<'a, S> EventBody<'a, S> {
     pub(super) fn new(event: &'a Event<'a>, context: &'a Context<'a, S>) -> Self {
         let metadata = event.metadata();
         // Every record that `tracing_log` forwards is described by one of five statics of this name.
         let forwarded = metadata.target() == "log" && metadata.name() == "log event";
-        Said { event, context, forwarded }
+        EventBody { event, context, forwarded }
     }
 
-    pub(super) fn call_site(&self, logger: &Logger, place: Remembered) -> u32 {
+    pub(super) fn call_site(&self, logger: &Logger, place: CachedCallSite) -> u32 {
         if self.forwarded {
             return 0;
         }
@@ -51,7 +51,7 @@ fn describe(metadata: &'static Metadata<'static>) -> CallSiteRef<'static> {
     }
 }
 
-impl<S> thread::Said for Said<'_, S>
+impl<S> RecordBody for EventBody<'_, S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -71,7 +71,7 @@ where
     }
 }
 
-impl<S> Said<'_, S>
+impl<S> EventBody<'_, S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {

@@ -3,7 +3,7 @@
 //! `tracing` remembers the answers where it can, so that a call that is too fine costs it one load: a place below the level
 //! is never asked for again, and the finest level of all is known to its macros. [`changed`] has it ask anew.
 
-use crate::logger::call_site_cache::Remembered;
+use crate::logger::call_site_cache::CachedCallSite;
 use crate::logger::ring_logger::Logger;
 use crate::process::{logger_cell, loggers};
 use lastwords_ring::format::filter::{Destination, Filter as RingFilter};
@@ -23,11 +23,11 @@ const LEVELS: [tracing_core::Level; 5] = [
 ];
 
 /// Where an event of this description goes, and what its thread knows of the place.
-pub(super) fn place(logger: &Logger, metadata: &Metadata<'_>) -> Option<(Destination, Remembered)> {
+pub(super) fn place(logger: &Logger, metadata: &Metadata<'_>) -> Option<(Destination, CachedCallSite)> {
     // A description is a static, so its address names the call site.
-    let mut known = Remembered::find(logger, Some(std::ptr::from_ref(metadata) as u64));
+    let mut known = CachedCallSite::find(logger, Some(std::ptr::from_ref(metadata) as u64));
     let level = Level::from(*metadata.level());
-    let destination = logger.admit(level, || known.destination(logger, level, metadata.target()))?;
+    let destination = logger.filter.admit(level, || known.destination(logger, level, metadata.target()))?;
     Some((destination, known))
 }
 
@@ -96,7 +96,7 @@ impl<S> Filter<S> for Recorded {
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        let filter = loggers::current().map(Logger::filter);
+        let filter = loggers::current().map(|logger| logger.filter.current());
         let filter = filter.as_ref().or_else(|| logger_cell::awaited_filter());
         Some(filter.map_or(LevelFilter::OFF, finest))
     }

@@ -1,9 +1,10 @@
 //! The layer.
 
-use crate::front::tracing::event::Said;
+use crate::front::tracing::event::EventBody;
 use crate::front::tracing::filter::{LAYERED, Recorded, place};
 use crate::front::tracing::span::SpanBytes;
-use crate::logger::thread::{self, Meta};
+use crate::logger::record::RecordHead;
+use crate::logger::thread;
 use crate::process::loggers;
 use lastwords_ring::format::level::Level;
 use std::sync::atomic::Ordering;
@@ -69,9 +70,9 @@ where
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let Some(logger) = loggers::current() else { return };
         let Some((destination, place)) = place(logger, event.metadata()) else { return };
-        let said = Said::new(event, &context);
+        let body = EventBody::new(event, &context);
         let level = Level::from(*event.metadata().level()).number();
-        let meta = Meta { level, call_site: said.call_site(logger, place), destination };
-        thread::record(logger, meta, &said);
+        let head = RecordHead { level, call_site: body.call_site(logger, place), destination };
+        thread::record(logger, head, &body);
     }
 }

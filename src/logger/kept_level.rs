@@ -1,0 +1,35 @@
+//! What a logger's ring begins with, where `lastwords level --keep` has left something for its role.
+
+use lastwords_ring::format::level::Level;
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::place::kept_level;
+use lastwords_ring::place::stderr::complain;
+use lastwords_ring::write::ring::{Ring, RingSpec};
+
+/// Has a ring that was just made begin with the kept level. Returns what the log is to say of that. What cannot be read, or
+/// written, keeps nobody from logging as it was set up.
+pub(crate) fn begin_as_kept(ring: &Ring, folder: &Folder, spec: &RingSpec) -> Option<(Level, String)> {
+    let (role, pid) = (&spec.role, ring.header().pid);
+    let begun = kept_level::at_start(folder, role).and_then(|found| {
+        // The lock is held until the ring says it.
+        let Some((kept, _lock)) = found else { return Ok(None) };
+        let filter = kept.over(&spec.filter);
+        let changes = spec.filter.changes_to(&filter);
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        ring.set_filter(&filter)?;
+        let user = kept.user;
+        Ok(Some(format!(
+            "lastwords: level of pid {pid} is what user {user} chose (lastwords level {role} --keep): {changes}"
+        )))
+    });
+    match begun {
+        Ok(text) => Some((Level::INFO, text?)),
+        Err(error) => {
+            let text = format!("what `lastwords level {role} --keep` has left does not count: {error}");
+            complain(format_args!("{text}"));
+            Some((Level::WARNING, format!("lastwords: {text}")))
+        }
+    }
+}
