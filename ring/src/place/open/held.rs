@@ -230,7 +230,7 @@ pub fn held_folders() -> Vec<PathBuf> {
     held().map(|held| held.path.clone()).collect()
 }
 
-/// Holds no folder longer that is none of these, as [`release`]: for whoever has held some for what came to nothing.
+/// Holds no folder longer that is none of these: for whoever has held some for what came to nothing.
 pub fn release_others(kept: &[PathBuf]) {
     held().filter(|held| !kept.contains(&held.path)).for_each(|held| release(&held.path));
 }
