@@ -141,7 +141,7 @@ fn report(table: &Table) {
 fn in_lastwords(log: &str, record: Option<Level>, measure: fn(&mut Table)) {
     let base = if Path::new("/dev/shm").is_dir() { PathBuf::from("/dev/shm") } else { std::env::temp_dir() };
     let folder = base.join(format!("lastwords-bench-frontends-{}", std::process::id()));
-    let builder = lastwords::builder("bench").dir(&folder).log(log).record(record.unwrap_or(Level::OFF));
+    let builder = lastwords::builder("bench").dir(&folder).log(log).ring_level(record.unwrap_or(Level::OFF));
     builder.slots_per_lane(16384).rotate_size(64 << 20).rotate_keep(100).init().expect("a ring");
     let mut table = Table::new(|| {
         lastwords::flush().expect("the flusher keeps up");

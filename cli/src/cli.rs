@@ -156,7 +156,7 @@ pub(crate) struct Status {
                         lastwords level --dir /var/log/app worker debug --for 10m\n  \
                         lastwords level --dir /var/log/app worker debug --keep   those that start later too\n  \
                         lastwords level --dir /var/log/app worker --reset\n  \
-                        lastwords level --dir /var/log/app 4157 --record trace   finer records, in its ring alone")]
+                        lastwords level --dir /var/log/app 4157 --ring-level trace   ring-only records as well")]
 pub(crate) struct Level {
     /// Role or pid [default: all processes]
     #[arg(value_name = "ROLE|PID")]
@@ -172,11 +172,11 @@ pub(crate) struct Level {
     pub(crate) keep: bool,
     /// Back to what the processes were set up with, by builder, environment and configuration file; of a role, or of all, also
     /// for those that start later: nothing is kept any more.
-    #[arg(long, conflicts_with_all = ["directives", "record"])]
+    #[arg(long, conflicts_with_all = ["directives", "ring_level"])]
     pub(crate) reset: bool,
     /// What is recorded besides, in the ring alone: a level, or off.
     #[arg(long, value_name = "LEVEL")]
-    pub(crate) record: Option<lastwords::Level>,
+    pub(crate) ring_level: Option<lastwords::Level>,
     /// One JSON object a line instead of a table.
     #[arg(long)]
     pub(crate) json: bool,

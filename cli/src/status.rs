@@ -125,7 +125,7 @@ fn object(Found { name, status, cgroup }: &Found) -> Value {
         "unread": status.unread,
         "fill": status.fill,
         "records": status.records,
-        "finer": status.finer,
+        "ring_only": status.ring_only,
         "lost": status.lost,
         "late": status.late,
         "lag_ms": status.lag.as_secs_f64() * 1e3,
@@ -134,7 +134,7 @@ fn object(Found { name, status, cgroup }: &Found) -> Value {
         "backlog_max_bytes": status.backlog_max,
         "log": status.filter.directives.to_string(),
         "unmatched": status.unmatched,
-        "record": record(status),
+        "ring_level": ring_level(status),
     })
 }
 
@@ -168,8 +168,8 @@ fn shown(text: &str, characters: usize) -> String {
     if short.len() < whole.len() { short + "…" } else { short }
 }
 
-fn record(status: &RingStatus) -> String {
-    match status.filter.record {
+fn ring_level(status: &RingStatus) -> String {
+    match status.filter.ring_level {
         Level::OFF => "off".to_owned(),
         level => level.to_string().to_ascii_lowercase(),
     }
@@ -213,7 +213,7 @@ fn show(flusher: Option<Holder>, rings: &[Found]) -> String {
         return text + "no rings\n";
     }
     let titles = [
-        "ROLE", "PID", "STATE", "FILL", "RECORDS", "UNREAD", "FINER", "LOST", "LATE", "LAG", "KEPT", "LOG", "RECORD",
+        "ROLE", "PID", "STATE", "FILL", "RECORDS", "UNREAD", "RING-ONLY", "LOST", "LATE", "LAG", "KEPT", "LOG", "RING-LEVEL",
         "STARTED", "CGROUP", "COMMAND",
     ];
     let mut rows = vec![titles.map(str::to_owned)];
@@ -225,13 +225,13 @@ fn show(flusher: Option<Holder>, rings: &[Found]) -> String {
             format!("{:.0}%", status.fill * 100.0),
             status.records.to_string(),
             status.unread.to_string(),
-            status.finer.to_string(),
+            status.ring_only.to_string(),
             status.lost.to_string(),
             status.late.to_string(),
             format!("{:.1} ms", status.lag.as_secs_f64() * 1e3),
             kept(status),
             escaped(&status.filter.directives.to_string()),
-            record(status),
+            ring_level(status),
             started(status.started_ns),
             cgroup(path.as_deref()),
             command(&status.command),

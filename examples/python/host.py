@@ -29,7 +29,7 @@ def start_worker() -> subprocess.Popen[str]:
         "LASTWORDS_ROLE": "worker",
         "LASTWORDS_DIR": str(FOLDER),
         "LASTWORDS_FORMAT": "both",
-        "LASTWORDS_RECORD": "debug",  # What is finer than INFO stays in memory, for the crash file.
+        "LASTWORDS_RING_LEVEL": "debug",  # What is finer than INFO stays in memory, for the crash file.
     }
     command = [sys.executable, str(Path(__file__).with_name("worker.py"))]
     worker = subprocess.Popen(command, env=os.environ | environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -145,7 +145,7 @@ def _early_logger(role: str) -> logging.Logger:
         _replace_handlers(logger, handler, _wants_console(None))
         handler.owned_by(logger)
         handler.apply_levels(levels)
-        if _native.configured_record_level(role) is not None:
+        if _native.configured_ring_level(role) is not None:
             # What no file shows makes no record that could open the ring.
             handler.open_early()
     return logger

@@ -47,7 +47,7 @@ mod native {
         after_fork_in_child, after_fork_in_parent, before_fork, close, reopen, sigbus_guard_first, watch_signals,
     };
     #[pymodule_export]
-    use super::ring::{Ring, configured_levels, configured_record_level, name_thread};
+    use super::ring::{Ring, configured_levels, configured_ring_level, name_thread};
     #[pymodule_export]
     use super::standard::set_standard;
     #[pymodule_export]

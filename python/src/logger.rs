@@ -169,7 +169,7 @@ impl<'py> Message<'_, 'py> {
         let disabled = manager.map_or(Ok(None), |manager| Standard::disabled(&manager))?;
         let Some(disabled) = disabled else { return Ok(Step::Standard) };
         let mut reached = self.reached(own, true)?;
-        let wants = |sink: &Sink<'_>| matches!(sink, Sink::Ring(ring) if ring.get().record_level() <= self.level);
+        let wants = |sink: &Sink<'_>| matches!(sink, Sink::Ring(ring) if ring.get().ring_level() <= self.level);
         reached.sinks = reached.sinks.map(|sink| sink.filter(wants));
         if disabled >= self.level || reached.sinks.iter().all(Option::is_none) {
             return Ok(Step::Done);

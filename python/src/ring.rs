@@ -45,13 +45,13 @@ impl Ring {
     #[new]
     fn new(py: Python<'_>, role: &str, settings: BTreeMap<String, OsString>, changed: Py<PyAny>) -> PyResult<Ring> {
         let open = || {
-            let builder = lastwords::builder(role).console(false).dev(false);
+            let builder = lastwords::builder(role).console(false).console_all_levels(false);
             settings.iter().try_fold(builder, |builder, (name, value)| set(builder, name, value))?.open()
         };
         let open = || open().inspect(|log: &Log| _ = log.create_files());
         let log = py.detach(open).map_err(|error| exception(&error))?;
         let ring = Ring { log, places: log.format() != Format::Text, state: AtomicU64::new(log.state()), changed, closed: AtomicBool::new(false) };
-        ring.note_record_level();
+        ring.note_ring_level();
         Ok(ring)
     }
 
@@ -151,7 +151,7 @@ impl Ring {
         self.log.set_log(directives).map_err(|error| exception(&error))?;
         // Where something else has changed before, `changed` is yet to be called.
         let _ = self.state.compare_exchange(before, self.log.state(), Ordering::Relaxed, Ordering::Relaxed);
-        self.note_record_level();
+        self.note_ring_level();
         Ok(())
     }
 }
@@ -199,7 +199,7 @@ impl Ring {
         if self.state.swap(state, Ordering::Relaxed) == state || self.is_closed() {
             return Put::Done;
         }
-        self.note_record_level();
+        self.note_ring_level();
         Put::Changed
     }
 
@@ -214,8 +214,8 @@ impl Ring {
     }
 
     /// The finest level that it records.
-    pub(crate) fn record_level(&self) -> i64 {
-        i64::from(self.log.record_level().number())
+    pub(crate) fn ring_level(&self) -> i64 {
+        i64::from(self.log.ring_level().number())
     }
 
     /// Where the caller of a log method is, if that is recorded.
@@ -223,8 +223,8 @@ impl Ring {
         if self.places { Place::of_caller(py) } else { Ok(Place::default()) }
     }
 
-    fn note_record_level(&self) {
-        let level = self.log.record_level();
+    fn note_ring_level(&self) {
+        let level = self.log.ring_level();
         if level != Level::OFF {
             FINEST.fetch_min(i64::from(level.number()), Ordering::Relaxed);
         }
@@ -264,8 +264,8 @@ pub(crate) fn configured_levels(role: &str) -> PyResult<Levels> {
 
 /// What they say of the finest level that this role's ring records; None if nothing that no file shows.
 #[pyfunction]
-pub(crate) fn configured_record_level(role: &str) -> PyResult<Option<u16>> {
-    let level = lastwords::builder(role).record_level().map_err(|error| exception(&error))?;
+pub(crate) fn configured_ring_level(role: &str) -> PyResult<Option<u16>> {
+    let level = lastwords::builder(role).effective_ring_level().map_err(|error| exception(&error))?;
     Ok((level != Level::OFF).then_some(level.number()))
 }
 

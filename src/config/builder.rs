@@ -79,8 +79,8 @@ impl Builder {
 
         /// Records from this level on are kept in the ring although no log file shows them: when the process dies without
         /// closing its log they stand in its crash file. They cost nothing but the call, and the oldest give way. Default is
-        /// `LASTWORDS_RECORD`, else none but what is written.
-        record(level: Level) = level;
+        /// `LASTWORDS_RING_LEVEL`, else none but what is written.
+        ring_level(level: Level) = level;
 
         /// Bytes of a slot: 128, 256 or 512. A record whose text exceeds the slot less 48 bytes takes several slots.
         record_size(bytes: u32) = bytes;
@@ -88,7 +88,7 @@ impl Builder {
         /// Slots of a lane, a power of two from 8 to 65536. A message may take a quarter of them.
         slots_per_lane(slots: u32) = slots;
 
-        /// Lanes: threads that log without sharing, plus two overflow lanes for all further ones. With [`Builder::record`] a
+        /// Lanes: threads that log without sharing, plus two overflow lanes for all further ones. With [`Builder::ring_level`] a
         /// thread takes a second lane at its first record that no file shows, as long as no more than half of the lanes are
         /// such, and one overflow lane more is for them.
         lanes(lanes: u32) = lanes;
@@ -119,7 +119,7 @@ impl Builder {
         console(console: bool) = console;
 
         /// For development: the console shows records of every level, whatever the files show. Default false.
-        dev(dev: bool) = dev;
+        console_all_levels(all: bool) = all;
 
         /// Whether this process may be the flusher.
         flusher(flusher: Flusher) = flusher;
@@ -196,8 +196,8 @@ impl Builder {
         crash_files(files: u32) = files;
 
         /// Has a record of level ERROR or above bring the last so many records of this process that no log file shows into
-        /// the log file, above its own line; at most 10,000. Only with [`Builder::record`]. Default 0.
-        pull(records: u32) = records;
+        /// the log file, above its own line; at most 10,000. Only with [`Builder::ring_level`]. Default 0.
+        context_on_error(records: u32) = records;
 
         /// Mode of log and crash files: 0o600 (default), 0o640, 0o604 or 0o644. For a role the newest ring's value counts. A log
         /// folder that is made by this process can be passed and listed by those who may read the files (0750 for 0640); one
@@ -262,8 +262,8 @@ impl Builder {
     ///
     /// # Errors
     /// As [`Builder::directives`].
-    pub fn record_level(self) -> Result<Level> {
-        Ok(self.filter_at_start()?.record)
+    pub fn effective_ring_level(self) -> Result<Level> {
+        Ok(self.filter_at_start()?.ring_level)
     }
 
     fn filter_at_start(self) -> Result<Filter> {
@@ -338,7 +338,7 @@ impl Builder {
         settings.dir = Some(absolute(dir));
         settings.rings = Some(absolute(rings));
         settings.log = Some(filter.directives.to_string());
-        settings.record = Some(filter.record);
+        settings.ring_level = Some(filter.ring_level);
         settings.console = Some(console);
         Ok(settings.or_defaults())
     }
@@ -380,7 +380,7 @@ impl Builder {
 
     /// Whether there is a console, and whether it shows what no file shows.
     pub(crate) fn console_shows(&self) -> (bool, bool) {
-        let dev = self.settings.dev.unwrap_or(false);
+        let dev = self.settings.console_all_levels.unwrap_or(false);
         (dev || self.settings.console.unwrap_or(false), dev)
     }
 
@@ -445,8 +445,8 @@ impl Builder {
             None => Directives::from(Level::INFO),
         };
         let (_, dev) = self.console_shows();
-        let record = self.settings.record.unwrap_or(if dev { Level::TRACE } else { Level::OFF });
-        Ok(Filter { directives, record })
+        let ring_level = self.settings.ring_level.unwrap_or(if dev { Level::TRACE } else { Level::OFF });
+        Ok(Filter { directives, ring_level })
     }
 }
 

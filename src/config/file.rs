@@ -5,7 +5,7 @@
 //! rotate_keep = 10
 //!
 //! [role.worker]
-//! record = "trace"
+//! ring_level = "trace"
 //! ```
 
 use crate::config::settings::{NAMES, Settings, as_at_first};
@@ -112,10 +112,10 @@ mod tests {
     fn a_roles_own_settings_come_before_those_of_all() {
         let text = "log = \"warn\"\nrotate_keep = 9\ntime_zone = \"UTC\"\n[role.worker]\nlog = \"debug\"\nrecord = \"trace\"\n";
         let worker = parse(text, "worker").expect("settings");
-        assert_eq!((worker.log.as_deref(), worker.record), (Some("debug"), Some(Level::TRACE)));
+        assert_eq!((worker.log.as_deref(), worker.ring_level), (Some("debug"), Some(Level::TRACE)));
         assert_eq!((worker.rotate_keep, worker.time_zone.as_deref(), worker.lanes), (Some(9), Some("UTC"), None));
         let host = parse(text, "host").expect("settings");
-        assert_eq!((host.log.as_deref(), host.record), (Some("warn"), None));
+        assert_eq!((host.log.as_deref(), host.ring_level), (Some("warn"), None));
     }
 
     #[test]

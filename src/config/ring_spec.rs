@@ -61,13 +61,13 @@ impl Builder {
             rotate_keep,
             sync_ms: self.sync_ms()?,
             crash_keep: self.at_most_10_000("crash_files", settings.crash_files.unwrap_or(CRASH_FILES_DEFAULT))?,
-            pull: self.at_most_10_000("pull", settings.pull.unwrap_or(0))?,
+            context_on_error: self.at_most_10_000("context_on_error", settings.context_on_error.unwrap_or(0))?,
             access: Access::new(settings.file_mode, settings.file_group.as_deref())?,
         })
     }
 
     fn geometry(&self, filter: &Filter) -> Result<Geometry> {
-        let overflow = OVERFLOW_LANES + u32::from(filter.record != Level::OFF);
+        let overflow = OVERFLOW_LANES + u32::from(filter.ring_level != Level::OFF);
         let lanes = self.settings.lanes.unwrap_or(LANES_DEFAULT);
         if lanes <= overflow {
             return Err(self.refused("lanes", format!("{lanes} found, expected at least {}", overflow + 1)));
@@ -95,10 +95,10 @@ impl Builder {
     /// Refuses what nothing in this program could honour. What else is asked for travels in the ring, and whoever flushes does it.
     #[cfg(not(feature = "flusher"))]
     fn refuse_unbuilt(&self) -> Result<()> {
-        let Settings { console, dev, flusher, .. } = self.settings;
+        let Settings { console, console_all_levels, flusher, .. } = self.settings;
         let asked = [
             ("console", console == Some(true), "true found, but there is no console"),
-            ("dev", dev == Some(true), "true found, but there is no console"),
+            ("console_all_levels", console_all_levels == Some(true), "true found, but there is no console"),
             ("flusher", flusher == Some(Flusher::Embedded), "embedded found, but nothing flushes"),
         ];
         match asked.into_iter().find(|(_, asked, _)| *asked) {

@@ -89,8 +89,8 @@ impl Log {
 
     /// The finest level that the ring records although no log file shows it; [`Level::OFF`] if none.
     #[must_use]
-    pub fn record_level(self) -> Level {
-        self.logger().map_or(Level::OFF, |logger| logger.filter.current().record)
+    pub fn ring_level(self) -> Level {
+        self.logger().map_or(Level::OFF, |logger| logger.filter.current().ring_level)
     }
 
     /// In which form its records stand in the log folder.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
-const RECORD_ALL: [(&str, &str); 1] = [("LASTWORDS_RECORD", "trace")];
+const RECORD_ALL: [(&str, &str); 1] = [("LASTWORDS_RING_LEVEL", "trace")];
 
 fn recover(folder: &Path) {
     let output = tool(TOOL, &["recover", "--drain", &folder.to_string_lossy()]);
@@ -140,7 +140,7 @@ fn the_black_box_of_a_live_process_and_of_a_copied_ring_is_the_same() {
 fn an_error_brings_what_led_up_to_it_once() {
     let folder = Scratch::new("pull");
     let script =
-        ["pull=4", "fine:10", "log:1", "error:first", "error:second", "fine:2", "error:third", "fine:1", "log:1"];
+        ["context=4", "fine:10", "log:1", "error:first", "error:second", "fine:2", "error:third", "fine:1", "log:1"];
     let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &script, &RECORD_ALL);
     assert!(actor.end().success());
     let found: Vec<String> = read(folder.path(), "worker").into_iter().map(|line| line.message).collect();

@@ -199,9 +199,9 @@ fn what_comes_through_tracing_keeps_its_types_and_its_spans() {
 #[test]
 fn the_finer_records_before_an_error_are_in_both_forms() {
     let scratch = Scratch::new("json-pull");
-    let script = ["format=both", "rotate=4096", "keep=100", "pull=40", "fine:60", "error:boom", "log:3"];
+    let script = ["format=both", "rotate=4096", "keep=100", "context=40", "fine:60", "error:boom", "log:3"];
     assert!(
-        Actor::start_with(ACTOR, "host", scratch.path(), &script, &[("LASTWORDS_RECORD", "trace")]).end().success()
+        Actor::start_with(ACTOR, "host", scratch.path(), &script, &[("LASTWORDS_RING_LEVEL", "trace")]).end().success()
     );
     let found = logs::read(scratch.path(), "host");
     assert_eq!(found.iter().filter(|line| line.message.starts_with("fine ")).count(), 40);

@@ -27,7 +27,7 @@ fn the_processs_own_logger_has_states_that_are_told_apart() {
     assert_eq!(before.to_string(), "log: no logger to change; call lastwords::init first");
     lastwords::flush_within(Duration::ZERO).expect("nothing to wait for");
 
-    let builder = || lastwords::builder("host").dir(scratch.path()).log("info,quiet=error").record(Level::DEBUG);
+    let builder = || lastwords::builder("host").dir(scratch.path()).log("info,quiet=error").ring_level(Level::DEBUG);
     builder().init().expect("a logger");
     let other = builder().rotate_keep(3).init().expect_err("another value");
     let Error::SettingDiffers { name, asked, has, .. } = &other else { panic!("{other:?}") };

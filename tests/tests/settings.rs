@@ -82,7 +82,7 @@ fn a_setting_that_cannot_be_is_named_with_its_place() {
         ("LASTWORDS_CLOCK", "bootime".to_owned(), &["LASTWORDS_CLOCK: \"bootime\" found, expected boottime"]),
         ("LASTWORDS_BACKLOG_MAX", "10T".to_owned(), &["LASTWORDS_BACKLOG_MAX: \"10T\" found", "512K or 10M"]),
         ("LASTWORDS_LOG", "inof".to_owned(), &["LASTWORDS_LOG: ", "did you mean \"info\"?", "\"inof=trace\""]),
-        ("LASTWORDS_RECORD", "dbug".to_owned(), &["LASTWORDS_RECORD: ", "did you mean \"debug\"?"]),
+        ("LASTWORDS_RING_LEVEL", "dbug".to_owned(), &["LASTWORDS_RING_LEVEL: ", "did you mean \"debug\"?"]),
         ("LASTWORDS_CONFIG", text(&misspelt), &["misspelt.toml", "\"log\"", "did you mean \"warn\"?"]),
         ("LASTWORDS_CONFIG", text(&beyond), &["beyond.toml", "\"rotate_keep\"", "1000 found, expected 1 to 100"]),
     ] {
@@ -99,7 +99,7 @@ fn the_console_for_development_shows_every_level() {
     let folder = Scratch::new("dev");
     let output = Command::new(ACTOR)
         .args(["host", &folder.path().to_string_lossy(), "debug:quiet", "fine:2", "log:1"])
-        .env("LASTWORDS_DEV", "true")
+        .env("LASTWORDS_CONSOLE_ALL_LEVELS", "true")
         .stdin(Stdio::null())
         .output()
         .expect("it runs");

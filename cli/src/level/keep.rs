@@ -30,7 +30,7 @@ pub(super) fn check(arguments: &cli::Level) -> Result<()> {
     }
     match &arguments.target {
         None => refused(&format!("no role; {example}")),
-        Some(_) if arguments.directives.is_none() && arguments.record.is_none() => {
+        Some(_) if arguments.directives.is_none() && arguments.ring_level.is_none() => {
             refused(&format!("no level; {example}"))
         }
         Some(target) if !is_role(target) => refused(&format!(
@@ -45,13 +45,13 @@ pub(super) fn check(arguments: &cli::Level) -> Result<()> {
 pub(super) fn keep(
     folder: &Folder,
     role: &str,
-    (log, record): (Option<&Directives>, Option<Level>),
+    (log, ring_level): (Option<&Directives>, Option<Level>),
     lock: &KeptLevelLock,
 ) -> Result<KeptLevel> {
     let earlier = KeptLevel::read(folder, role)?;
     let kept = KeptLevel {
         log: log.cloned().or_else(|| earlier.as_ref()?.log.clone()),
-        record: record.or_else(|| earlier?.record),
+        ring_level: ring_level.or_else(|| earlier?.ring_level),
         user: rustix::process::getuid().as_raw(),
         set_ns: realtime_ns(),
     };
@@ -90,11 +90,11 @@ pub(super) fn tell(folder: &Folder, ring: Option<&RingReader>, role: &str, text:
     }
 }
 
-/// `log debug, record trace`.
+/// `log debug, ring_level trace`.
 pub(crate) fn in_words(kept: &KeptLevel) -> String {
     let log = kept.log.as_ref().map(|log| format!("log {log}"));
-    let record = kept.record.map(|record| format!("record {}", Directives::from(record)));
-    escaped(&log.into_iter().chain(record).collect::<Vec<_>>().join(", "))
+    let ring_level = kept.ring_level.map(|ring_level| format!("ring_level {}", Directives::from(ring_level)));
+    escaped(&log.into_iter().chain(ring_level).collect::<Vec<_>>().join(", "))
 }
 
 /// A line for people.
@@ -110,7 +110,7 @@ pub(crate) fn object(role: &str, kept: &KeptLevel) -> Value {
     json!({
         "role": role,
         "log": kept.log.as_ref().map(ToString::to_string),
-        "record": kept.record.map(|record| Directives::from(record).to_string()),
+        "ring_level": kept.ring_level.map(|ring_level| Directives::from(ring_level).to_string()),
         "user": kept.user,
         "set_ns": kept.set_ns,
     })

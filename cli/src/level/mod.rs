@@ -54,7 +54,7 @@ fn folder(arguments: &cli::Level) -> Result<Folder> {
 struct Asked<'a> {
     target: Option<&'a str>,
     directives: Option<Directives>,
-    record: Option<Level>,
+    ring_level: Option<Level>,
     arguments: &'a cli::Level,
 }
 
@@ -66,11 +66,11 @@ impl<'a> Asked<'a> {
             given => given,
         };
         let directives = directives.map(|text| text.parse::<Directives>()).transpose().map_err(refused)?;
-        Ok(Asked { target, directives, record: arguments.record, arguments })
+        Ok(Asked { target, directives, ring_level: arguments.ring_level, arguments })
     }
 
     fn changes(&self) -> bool {
-        self.directives.is_some() || self.record.is_some() || self.arguments.reset
+        self.directives.is_some() || self.ring_level.is_some() || self.arguments.reset
     }
 
     /// Changes what is kept, then what the processes record that run by then. Returns those, and whether anything was kept or
@@ -97,7 +97,7 @@ impl<'a> Asked<'a> {
     fn change_kept(&self, folder: &Folder, lock: &KeptLevelLock) -> Result<Vec<(String, String)>> {
         let user = rustix::process::getuid().as_raw();
         if let Some(role) = self.target.filter(|_| self.arguments.keep) {
-            let kept = keep::keep(folder, role, (self.directives.as_ref(), self.record), lock)?;
+            let kept = keep::keep(folder, role, (self.directives.as_ref(), self.ring_level), lock)?;
             let words = keep::in_words(&kept);
             let text = format!(
                 "lastwords: processes of this role that start later begin with {words}: kept by user {user} (lastwords level --keep)"
@@ -123,8 +123,8 @@ impl<'a> Asked<'a> {
 
     fn change_one(&self, folder: &Folder, found: &mut Running) -> Result<()> {
         let before = found.status.filter.clone();
-        let (directives, record) = match found.reader.first_filter()? {
-            Some(first) if self.arguments.reset => (Some(first.directives), Some(first.record)),
+        let (directives, ring_level) = match found.reader.first_filter()? {
+            Some(first) if self.arguments.reset => (Some(first.directives), Some(first.ring_level)),
             None if self.arguments.reset => {
                 say::note(format_args!(
                     "the ring of pid {} does not hold what the process began with",
@@ -132,9 +132,9 @@ impl<'a> Asked<'a> {
                 ));
                 return Ok(());
             }
-            _ => (self.directives.clone(), self.record),
+            _ => (self.directives.clone(), self.ring_level),
         };
-        found.change(directives, record, self.arguments.time)?;
+        found.change(directives, ring_level, self.arguments.time)?;
         let changes = before.changes_to(&found.status.filter);
         if changes.is_empty() {
             return Ok(());
@@ -187,13 +187,18 @@ impl Running {
         self.status.role == target || self.status.pid.to_string() == target
     }
 
-    fn change(&mut self, directives: Option<Directives>, record: Option<Level>, time: Option<Duration>) -> Result<()> {
+    fn change(
+        &mut self,
+        directives: Option<Directives>,
+        ring_level: Option<Level>,
+        time: Option<Duration>,
+    ) -> Result<()> {
         // What comes after it is what was there for good.
         let then = self.reader.control()?.filter_end().map_or_else(|| self.status.filter.clone(), |(_, then)| then);
         let filter = &mut self.status.filter;
         *filter = Filter {
             directives: directives.unwrap_or_else(|| filter.directives.clone()),
-            record: record.unwrap_or(filter.record),
+            ring_level: ring_level.unwrap_or(filter.ring_level),
         };
         let (ring, geometry) = (self.reader.source(), self.reader.geometry());
         let written = match time {
@@ -206,17 +211,20 @@ impl Running {
 }
 
 fn show(running: &[Running], kept: &[keep::OfRole], json: bool) {
-    let mut rows = vec![["ROLE", "PID", "LOG", "RECORD"].map(str::to_owned)];
+    let mut rows = vec![["ROLE", "PID", "LOG", "RING-LEVEL"].map(str::to_owned)];
     let mut text = String::new();
     for Running { status, .. } in running {
-        let record =
-            if status.filter.record == Level::OFF { "off".to_owned() } else { status.filter.record.to_string() };
-        let (log, record) = (status.filter.directives.to_string(), record.to_ascii_lowercase());
+        let ring_level = if status.filter.ring_level == Level::OFF {
+            "off".to_owned()
+        } else {
+            status.filter.ring_level.to_string()
+        };
+        let (log, ring_level) = (status.filter.directives.to_string(), ring_level.to_ascii_lowercase());
         if json {
-            let object = json!({ "role": status.role, "pid": status.pid, "log": log, "record": record });
+            let object = json!({ "role": status.role, "pid": status.pid, "log": log, "ring_level": ring_level });
             text += &(escaped_json(&object.to_string()) + "\n");
         } else {
-            rows.push([escaped(&status.role), status.pid.to_string(), escaped(&log), record]);
+            rows.push([escaped(&status.role), status.pid.to_string(), escaped(&log), ring_level]);
         }
     }
     if !json && !running.is_empty() {

@@ -14,14 +14,14 @@ use lastwords_ring::read::lane_cursor::LaneCursor;
 use lastwords_ring::read::reader::LaneSnapshot;
 
 /// Most records that one error brings, whatever a ring says.
-const PULL_MAX: u32 = 10_000;
+const CONTEXT_MAX: u32 = 10_000;
 
 impl Drain {
     /// If the lane's next record is an error and its process wishes it, renders the process's last finer records from
     /// before it. Their lanes have positions like all others, so each is brought once.
-    pub(super) fn pull(&mut self, ring: usize, lane: usize) -> Result<()> {
+    pub(super) fn bring_context(&mut self, ring: usize, lane: usize) -> Result<()> {
         let follow = &mut self.rings[ring];
-        let wanted = follow.reader.header().pull.min(PULL_MAX) as usize;
+        let wanted = follow.reader.header().context_on_error.min(CONTEXT_MAX) as usize;
         let error = follow.lanes[lane].batch().peek().filter(|record| wanted > 0 && record.level >= Level::ERROR);
         let Some(until) = error.map(|record| record.clock) else { return Ok(()) };
         let lanes = match follow.read_fine() {

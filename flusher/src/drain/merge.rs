@@ -180,7 +180,7 @@ impl Drain {
         // Up to here no tie has to be broken.
         let clear = rival.map_or(u64::MAX, |rival| rival.key);
         loop {
-            self.pull(ring, lane)?;
+            self.bring_context(ring, lane)?;
             self.emit(ring, lane)?;
             pass.records += 1;
             let follow = &mut self.rings[ring];

@@ -52,7 +52,7 @@ pub struct RingStatus {
     /// Records that are meant for the log file.
     pub records: u64,
     /// Records that only the ring has.
-    pub finer: u64,
+    pub ring_only: u64,
     /// Records lost: dropped, or overwritten before they were read, whether the flusher has come to that or not.
     pub lost: u64,
     /// Records that came into the log file below younger ones.
@@ -106,7 +106,7 @@ impl RingStatus {
             unread: lanes.iter().filter(written).map(unread).sum::<u64>().saturating_sub(overwritten),
             fill: fullest as f64 / slots as f64,
             records: messages(true),
-            finer: messages(false),
+            ring_only: messages(false),
             lost: lanes.iter().map(|lane| lane.dropped).sum::<u64>() + control.overwritten() + overwritten,
             late: control.late(),
             lag: lag(reader, &lanes)?,
@@ -149,7 +149,7 @@ impl RingStatus {
             unread: 0,
             fill: 0.0,
             records: 0,
-            finer: 0,
+            ring_only: 0,
             lost: 0,
             late: 0,
             lag: Duration::ZERO,

@@ -41,13 +41,13 @@ pub struct Filter {
     /// What is written to the log files.
     pub directives: Directives,
     /// The finest level that the ring records, of all targets; [`Level::OFF`] if none but what is written.
-    pub record: Level,
+    pub ring_level: Level,
 }
 
 impl From<Level> for Filter {
     /// Everything from this level on is written, and nothing finer recorded.
     fn from(level: Level) -> Filter {
-        Filter { directives: Directives::from(level), record: Level::OFF }
+        Filter { directives: Directives::from(level), ring_level: Level::OFF }
     }
 }
 
@@ -61,19 +61,19 @@ impl Filter {
     /// The same, and which of the directives' targets decides, see [`Directives::decide`].
     pub fn decide_by(&self, level: Level, target: &str) -> (Option<Destination>, Option<usize>) {
         let (written, by) = self.directives.decide(target);
-        let ring_only = || (level >= self.record).then_some(Destination::RingOnly);
+        let ring_only = || (level >= self.ring_level).then_some(Destination::RingOnly);
         (if level >= written { Some(Destination::Write) } else { ring_only() }, by)
     }
 
     /// The finest level that is recorded of any target.
     #[must_use]
     pub fn finest(&self) -> Level {
-        self.directives.finest().min(self.record)
+        self.directives.finest().min(self.ring_level)
     }
 
     /// Whether a level alone says all: everything from it on is written, and nothing finer recorded.
     fn is_level(&self) -> bool {
-        self.directives.is_level() && self.record >= self.directives.default_level()
+        self.directives.is_level() && self.ring_level >= self.directives.default_level()
     }
 
     fn level_word(&self) -> u32 {
@@ -83,16 +83,16 @@ impl Filter {
     /// What is different in another filter, in words; empty if nothing is.
     #[must_use]
     pub fn changes_to(&self, after: &Filter) -> String {
-        let level = |filter: &Filter| Directives::from(filter.record).to_string();
+        let level = |filter: &Filter| Directives::from(filter.ring_level).to_string();
         let changed = |what: &str, from: String, to: String| (from != to).then(|| format!("{what} {from} -> {to}"));
         let log = changed("log", self.directives.to_string(), after.directives.to_string());
-        let record = changed("record", level(self), level(after));
-        log.into_iter().chain(record).collect::<Vec<_>>().join(", ")
+        let ring_level = changed("ring_level", level(self), level(after));
+        log.into_iter().chain(ring_level).collect::<Vec<_>>().join(", ")
     }
 
     /// The bytes of a control page that hold a filter with this text.
     pub(crate) fn text_bytes(&self, text: &str) -> Vec<u8> {
-        let mut rest = size_word(text, self.record).to_le_bytes().to_vec();
+        let mut rest = size_word(text, self.ring_level).to_le_bytes().to_vec();
         rest.extend_from_slice(text.as_bytes());
         let mut bytes = checksum(&rest).to_le_bytes().to_vec();
         bytes.extend_from_slice(&rest);
@@ -106,8 +106,8 @@ impl Filter {
 
     /// The text of a filter that counts until `CLOCK_BOOTTIME` has got to `until_ns`, and of the one that comes then.
     pub(crate) fn text_until(&self, until_ns: u64, then: &Filter) -> String {
-        let Filter { directives, record } = then;
-        format!("{}\n{until_ns} {} {directives}", self.directives, record.number())
+        let Filter { directives, ring_level } = then;
+        format!("{}\n{until_ns} {} {directives}", self.directives, ring_level.number())
     }
 
     /// The filter in these bytes of a control page, `level` to `write_level` and the text. What was never written, or
@@ -124,14 +124,14 @@ impl Filter {
     }
 }
 
-fn size_word(text: &str, record: Level) -> u64 {
-    text.len() as u64 | u64::from(record.number()) << 32
+fn size_word(text: &str, ring_level: Level) -> u64 {
+    text.len() as u64 | u64::from(ring_level.number()) << 32
 }
 
 fn text_of(words: &[u8]) -> Option<Filter> {
-    let (text, record) = whole_text(words)?;
+    let (text, ring_level) = whole_text(words)?;
     let directives = text.split('\n').next()?.parse().ok()?;
-    Some(Filter { directives, record })
+    Some(Filter { directives, ring_level })
 }
 
 /// Until when the filter in these bytes counts, in `CLOCK_BOOTTIME`, and which one comes then; None for one without an end.
@@ -139,9 +139,9 @@ fn text_of(words: &[u8]) -> Option<Filter> {
 pub(crate) fn end_of(words: &[u8]) -> Option<(u64, Filter)> {
     let (text, _) = whole_text(words)?;
     let mut parts = text.split_once('\n')?.1.splitn(3, ' ');
-    let (until, record, directives) = (parts.next()?, parts.next()?, parts.next()?);
-    let record = Level::new(record.parse().ok()?);
-    Some((until.parse().ok()?, Filter { directives: directives.parse().ok()?, record }))
+    let (until, ring_level, directives) = (parts.next()?, parts.next()?, parts.next()?);
+    let ring_level = Level::new(ring_level.parse().ok()?);
+    Some((until.parse().ok()?, Filter { directives: directives.parse().ok()?, ring_level }))
 }
 
 /// The text that is written whole, and the record level.
@@ -159,8 +159,8 @@ fn whole_text(words: &[u8]) -> Option<(&str, Level)> {
 mod tests {
     use super::*;
 
-    fn filter(directives: &str, record: Level) -> Filter {
-        Filter { directives: directives.parse().expect("directives"), record }
+    fn filter(directives: &str, ring_level: Level) -> Filter {
+        Filter { directives: directives.parse().expect("directives"), ring_level }
     }
 
     #[test]

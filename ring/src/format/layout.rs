@@ -129,7 +129,7 @@ pub struct RingHeader {
     /// Crash files that are kept of the role, plus one; 0, which is what older rings say, for the usual number.
     pub crash_keep: u32,
     /// How many of the records that no file shows an ERROR brings into the log file; 0 for none.
-    pub pull: u32,
+    pub context_on_error: u32,
     /// Inode of the process's time namespace, little-endian, as [`crate::place::process::ProcessId::time_namespace`] says.
     pub time_namespace: [u8; 8],
     /// KiB of backlog segments that the process may have at a time, see `backlog.rs`; 0 for none. Only shown: a reader

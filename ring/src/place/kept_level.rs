@@ -7,7 +7,7 @@
 //! user=1000
 //! set=1764236854123456789
 //! log=info,hyper=debug
-//! record=trace
+//! ring_level=trace
 //! sum=89f3c1b0a5d7e264
 //! ```
 //!
@@ -52,7 +52,7 @@ pub struct KeptLevel {
     /// What is written to the log files, if that is kept.
     pub log: Option<Directives>,
     /// The finest level that the ring records besides, if that is kept.
-    pub record: Option<Level>,
+    pub ring_level: Option<Level>,
     /// The user who has set it last.
     pub user: u32,
     /// When, nanoseconds since 1970.
@@ -186,7 +186,7 @@ impl KeptLevel {
     pub fn over(&self, filter: &Filter) -> Filter {
         Filter {
             directives: self.log.as_ref().unwrap_or(&filter.directives).clone(),
-            record: self.record.unwrap_or(filter.record),
+            ring_level: self.ring_level.unwrap_or(filter.ring_level),
         }
     }
 
@@ -195,8 +195,8 @@ impl KeptLevel {
         if let Some(log) = &self.log {
             text += &format!("log={log}\n");
         }
-        if let Some(record) = self.record {
-            text += &format!("record={}\n", Directives::from(record));
+        if let Some(ring_level) = self.ring_level {
+            text += &format!("ring_level={}\n", Directives::from(ring_level));
         }
         let sum = checksum(text.as_bytes());
         text + &format!("sum={sum:016x}\n")
@@ -222,14 +222,14 @@ impl KeptLevel {
         let user = value("user").and_then(|text| text.parse().ok()).ok_or_else(damaged)?;
         let set_ns = value("set").and_then(|text| text.parse().ok()).ok_or_else(damaged)?;
         let log = value("log").map(str::parse::<Directives>).transpose().map_err(|error| error.to_string())?;
-        let record = value("record").map(str::parse::<Level>).transpose().map_err(|error| error.to_string())?;
+        let ring_level = value("ring_level").map(str::parse::<Level>).transpose().map_err(|error| error.to_string())?;
         if lines.next().is_some()
-            || (log.is_none() && record.is_none())
+            || (log.is_none() && ring_level.is_none())
             || log.as_ref().is_some_and(|log| log.to_string().len() > TEXT_MAX)
         {
             return Err(damaged());
         }
-        Ok(KeptLevel { log, record, user, set_ns })
+        Ok(KeptLevel { log, ring_level, user, set_ns })
     }
 }
 
@@ -265,8 +265,8 @@ fn refused(path: &Path, role: &str, why: String) -> Error {
 mod tests {
     use super::*;
 
-    fn kept(log: Option<&str>, record: Option<Level>) -> KeptLevel {
-        KeptLevel { log: log.map(|log| log.parse().expect("directives")), record, user: 1000, set_ns: 5 }
+    fn kept(log: Option<&str>, ring_level: Option<Level>) -> KeptLevel {
+        KeptLevel { log: log.map(|log| log.parse().expect("directives")), ring_level, user: 1000, set_ns: 5 }
     }
 
     #[test]
@@ -291,11 +291,11 @@ mod tests {
             whole.clone() + "x",
             resealed("level 1", "level 2"),
             resealed("log=info", "log=inof"),
-            resealed("record=trace", "record=loud"),
+            resealed("ring_level=trace", "ring_level=loud"),
             resealed("user=1000", "user=-1"),
             resealed("log=info\nrecord=trace\n", ""),
             resealed("log=info", &format!("log={}", "a".repeat(TEXT_MAX) + "=trace")),
-            resealed("record=trace", "record=trace\nmore=1"),
+            resealed("ring_level=trace", "ring_level=trace\nmore=1"),
             resealed("log=info\n", "log=info\nlog=info\n"),
             "\u{1b}[2Jhostile\u{202e}".to_owned(),
         ]);
@@ -307,9 +307,9 @@ mod tests {
 
     #[test]
     fn what_is_kept_replaces_what_it_names_alone() {
-        let began = Filter { directives: "warn".parse().expect("directives"), record: Level::DEBUG };
+        let began = Filter { directives: "warn".parse().expect("directives"), ring_level: Level::DEBUG };
         let debug = Filter { directives: "debug".parse().expect("directives"), ..began.clone() };
         assert_eq!(kept(Some("debug"), None).over(&began), debug);
-        assert_eq!(kept(None, Some(Level::OFF)).over(&began), Filter { record: Level::OFF, ..began });
+        assert_eq!(kept(None, Some(Level::OFF)).over(&began), Filter { ring_level: Level::OFF, ..began });
     }
 }

@@ -491,7 +491,7 @@ impl<S: Source> RingReader<S> {
         let Some(entry) = self.entry_behind_command(1, entry_kind::FIRST_FILTER)? else { return Ok(None) };
         let parsed = entry.split_first_chunk::<2>().and_then(|(record, text)| {
             let directives = std::str::from_utf8(text).ok()?.parse().ok()?;
-            Some(Filter { directives, record: Level::new(u16::from_le_bytes(*record)) })
+            Some(Filter { directives, ring_level: Level::new(u16::from_le_bytes(*record)) })
         });
         Ok(parsed)
     }

@@ -41,7 +41,7 @@ impl<'a> TableWriter<'a> {
     pub(crate) fn describe_process(&self, mut command: Vec<u8>, filter: &Filter, mut folder: Vec<u8>) {
         command.truncate(COMMAND_MAX);
         folder.truncate(COMMAND_MAX);
-        let mut first = filter.record.number().to_le_bytes().to_vec();
+        let mut first = filter.ring_level.number().to_le_bytes().to_vec();
         first.extend_from_slice(filter.directives.to_string().as_bytes());
         for (kind, entry) in
             [(entry_kind::COMMAND, command), (entry_kind::FIRST_FILTER, first), (entry_kind::FOLDER, folder)]

@@ -73,7 +73,7 @@ pub struct RingSpec {
     /// Crash files that are kept of the role; 0 for no crash files.
     pub crash_keep: u32,
     /// how many ring-only records an ERROR brings into the log file.
-    pub pull: u32,
+    pub context_on_error: u32,
     /// Bytes of backlog segments that the process may have at a time; 0 for none.
     pub backlog_max: u64,
     /// Who may read log and crash files.
@@ -96,7 +96,7 @@ impl RingSpec {
             rotate_keep: 5,
             sync_ms: 0,
             crash_keep: 0,
-            pull: 0,
+            context_on_error: 0,
             backlog_max: 0,
             access: Access::default(),
         }
@@ -105,7 +105,7 @@ impl RingSpec {
     /// Whether the ring records what no log file shows. Then the last overflow lane is for that.
     #[must_use]
     pub fn records_ring_only(&self) -> bool {
-        self.filter.record != Level::OFF
+        self.filter.ring_level != Level::OFF
     }
 }
 
@@ -422,7 +422,7 @@ impl Ring {
     /// # Errors
     /// As [`Ring::set_filter`].
     pub fn set_directives(&self, directives: Directives) -> Result<()> {
-        self.change_filter(|| Filter { directives, record: Filter::load(self.control()).record })
+        self.change_filter(|| Filter { directives, ring_level: Filter::load(self.control()).ring_level })
     }
 
     fn change_filter(&self, filter: impl FnOnce() -> Filter) -> Result<()> {
@@ -503,7 +503,7 @@ fn make_header(spec: &RingSpec, is_smaller: bool) -> Result<RingHeader> {
         full_policy: spec.full as u32,
         sync_ms: spec.sync_ms,
         crash_keep: spec.crash_keep + 1,
-        pull: spec.pull,
+        context_on_error: spec.context_on_error,
         backlog_kib: u32::try_from(spec.backlog_max.div_ceil(1024)).unwrap_or(u32::MAX),
         role_length: spec.role.len() as u16,
         app_length: spec.app.len().min(APP_MAX) as u16,

@@ -3,7 +3,7 @@
 //! `actor ROLE FOLDER [setting=value …] [action …]`
 //!
 //! Settings: `backlog` (bytes), `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`,
-//! `durable` (milliseconds), `file-mode`, `file-group`, `group-folder`, `format`, `guard`, `crash-files`, `pull`, `panics` (`off`, or `slow` for an earlier hook that takes its time), `handlers=earlier`.
+//! `durable` (milliseconds), `file-mode`, `file-group`, `group-folder`, `format`, `guard`, `crash-files`, `context`, `panics` (`off`, or `slow` for an earlier hook that takes its time), `handlers=earlier`.
 //! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `longs:N:BYTES`, `debug:TEXT`,
 //! `error:TEXT`, `facade:TEXT`, `each:TEXT` (at every level, by macro, with target `noisy::inner`, and by the facade), `fine:N` (N lines at TRACE), `mixed:T:N` (T threads with
 //! N lines at INFO and as many at TRACE),
@@ -95,7 +95,7 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
         "flusher" => builder.flusher(Flusher::Never),
         "durable" => builder.durable(Duration::from_millis(value.parse().expect("milliseconds"))),
         "crash-files" => builder.crash_files(number()),
-        "pull" => builder.pull(number()),
+        "context" => builder.context_on_error(number()),
         "handlers" => {
             faults::set_earlier_handlers();
             builder

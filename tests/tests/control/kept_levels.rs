@@ -48,12 +48,12 @@ fn a_kept_level_is_above_builder_and_environment_for_processes_that_start_later_
     let _ = started(folder.path(), "host", &env);
     assert_eq!(messages_but_ours(folder.path(), "host"), ["coarse"]);
     // What is not named stays as it is kept, and a level of the builder's own gives way as well.
-    said(&level(folder.path(), &["worker", "--record", "trace", "--keep"]));
+    said(&level(folder.path(), &["worker", "--ring-level", "trace", "--keep"]));
     let mut actor =
         Actor::start(ACTOR, "worker", folder.path(), &["level=critical", "debug:built", "flush", "line:up", "wait"])
             .until("up");
     let table = said(&level(folder.path(), &["worker"]));
-    assert!(table.contains("debug  trace\n") && table.contains("log debug, record trace"), "{table}");
+    assert!(table.contains("debug  trace\n") && table.contains("log debug, ring_level trace"), "{table}");
     // A process that runs is changed with those that start later.
     said(&level(folder.path(), &["worker", "warn", "--keep"]));
     assert!(said(&level(folder.path(), &["worker"])).contains("warning  trace\n"));
@@ -64,7 +64,7 @@ fn a_kept_level_is_above_builder_and_environment_for_processes_that_start_later_
     let found = messages_but_ours(folder.path(), "worker");
     assert_eq!(found, ["fine", "coarse", "built", "coarse"]);
     let line = format!(
-        "lastwords: processes of this role that start later begin as they are set up: user {user} took back log warning, record trace (lastwords level --reset)"
+        "lastwords: processes of this role that start later begin as they are set up: user {user} took back log warning, ring_level trace (lastwords level --reset)"
     );
     assert!(told(folder.path(), "worker").contains(&line), "{:?}", told(folder.path(), "worker"));
     assert_eq!(status_of_kept(folder.path()), []);
@@ -81,7 +81,7 @@ fn status_of_kept(folder: &Path) -> Vec<(String, Value, Value)> {
     let output = tool(TOOL, &["status", "--json", &folder.to_string_lossy()]);
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let rows = found["kept_levels"].as_array().expect("a list").iter();
-    rows.map(|row| (row["role"].as_str().expect("text").to_owned(), row["log"].clone(), row["record"].clone()))
+    rows.map(|row| (row["role"].as_str().expect("text").to_owned(), row["log"].clone(), row["ring_level"].clone()))
         .collect()
 }
 
@@ -127,7 +127,7 @@ fn what_cannot_be_kept_is_refused_with_the_reason() {
         (&["worker", "debug", "--keep", "--for", "10m"][..], "--for ends by itself"),
         (&["worker", "--keep", "--reset"], "--reset takes back"),
         (&["worker", "--keep"], "no level; expected a role and a level"),
-        (&["--record", "trace", "--keep"], "no role"),
+        (&["--ring-level", "trace", "--keep"], "no role"),
         (&["4157", "debug", "--keep"], "\"4157\" is no role"),
         (&["../x", "debug", "--keep"], "is no role"),
         (&["worker", "inof", "--keep"], "did you mean \"info\"?"),
@@ -194,7 +194,7 @@ fn kept_levels_that_are_set_at_once_are_one_of_them_in_file_and_rings() {
     let script = ["line:up", "wait"];
     let _first = Actor::start(ACTOR, "worker", folder.path(), &script).until("up");
     for round in 0..12 {
-        let levels = [["debug", "--record", "trace"], ["warn", "--record", "debug"]];
+        let levels = [["debug", "--ring-level", "trace"], ["warn", "--ring-level", "debug"]];
         let changing: Vec<_> = levels
             .iter()
             .map(|change| {
@@ -212,7 +212,7 @@ fn kept_levels_that_are_set_at_once_are_one_of_them_in_file_and_rings() {
         let text = said(&level(folder.path(), &["worker", "--json"]));
         let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         let kept = rows.iter().find_map(|row| row.get("kept")).expect("it is kept");
-        let of = |row: &Value| (row["log"].clone(), row["record"].clone());
+        let of = |row: &Value| (row["log"].clone(), row["ring_level"].clone());
         assert!(
             [("debug", "trace"), ("warning", "debug")]
                 .map(|(log, record)| (log.into(), record.into()))

@@ -100,18 +100,18 @@ fn one_process_a_role_or_all_are_shown_and_changed() {
         let text = said(&level(folder.path(), &["--json"]));
         let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
         let text = |row: &Value, name: &str| row[name].as_str().expect("text").to_owned();
-        rows.map(|row| (row["pid"].as_u64().expect("a pid"), text(&row, "log"), text(&row, "record"))).collect()
+        rows.map(|row| (row["pid"].as_u64().expect("a pid"), text(&row, "log"), text(&row, "ring_level"))).collect()
     };
     let of = |n: usize| {
         let pid = u64::from(actors[n].pid());
         shown().into_iter().find(|row| row.0 == pid).map(|row| (row.1, row.2)).expect("a row")
     };
     let pair = |log: &str, record: &str| (log.to_owned(), record.to_owned());
-    said(&level(folder.path(), &["worker", "error", "--record", "trace"]));
+    said(&level(folder.path(), &["worker", "error", "--ring-level", "trace"]));
     assert_eq!([of(0), of(1), of(2)], [pair("info", "off"), pair("error", "trace"), pair("error", "trace")]);
     said(&level(folder.path(), &[&actors[1].pid().to_string(), "hyper=warn"]));
     assert_eq!([of(1), of(2)], [pair("critical,hyper=warning", "trace"), pair("error", "trace")]);
-    said(&level(folder.path(), &["critical", "--record", "off"]));
+    said(&level(folder.path(), &["critical", "--ring-level", "off"]));
     assert_eq!([of(0), of(1), of(2)], [(); 3].map(|()| pair("critical", "off")));
     for (arguments, code, part) in [
         (&["nobody", "info"][..], 1, "no running process with role or pid nobody"),
@@ -120,10 +120,10 @@ fn one_process_a_role_or_all_are_shown_and_changed() {
         (&["host", "hyper=loud"], 2, "\"loud\" is no level"),
         (&["host", "inof"], 2, "did you mean \"info\"?"),
         (&["dbug"], 2, "did you mean \"debug\"?"),
-        (&["wran", "--record", "trace"], 2, "did you mean \"warn\"?"),
+        (&["wran", "--ring-level", "trace"], 2, "did you mean \"warn\"?"),
         (&["host", "info,inof"], 2, "did you mean \"info\"?"),
-        (&["host", "--record", "trcae"], 2, "did you mean \"trace\"?"),
-        (&["host", "info", "--record", "loud"], 2, "\"loud\" is no level"),
+        (&["host", "--ring-level", "trcae"], 2, "did you mean \"trace\"?"),
+        (&["host", "info", "--ring-level", "loud"], 2, "\"loud\" is no level"),
     ] {
         let output = level(folder.path(), arguments);
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -142,7 +142,7 @@ fn a_record_level_from_outside_fills_the_black_box() {
     let folder = Scratch::new("record-outside");
     let mut actor =
         Actor::start(ACTOR, "worker", folder.path(), &["log:1", "line:ready", "wait", "fine:3", "kill"]).until("ready");
-    said(&level(folder.path(), &["--record", "trace"]));
+    said(&level(folder.path(), &["--ring-level", "trace"]));
     actor.go();
     let _ = actor.end();
     let output = tool(TOOL, &["recover", "--black-box", &folder.path().to_string_lossy()]);
@@ -157,7 +157,7 @@ fn a_change_is_a_line_in_the_log_and_can_be_taken_back() {
     let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &["log:1", "flush", "line:ready", "wait"], &env)
         .until("ready");
     let pid = actor.pid();
-    said(&level(folder.path(), &["worker", "debug", "--record", "trace"]));
+    said(&level(folder.path(), &["worker", "debug", "--ring-level", "trace"]));
     let table = said(&level(folder.path(), &["worker", "--reset"]));
     assert!(table.contains("warning,actor=info  off"), "{table}");
     // What changes nothing is no line.
@@ -169,8 +169,8 @@ fn a_change_is_a_line_in_the_log_and_can_be_taken_back() {
     });
     let user = rustix::process::getuid().as_raw();
     let begin = format!("lastwords: level of pid {pid} changed by user {user} (lastwords level): ");
-    assert_eq!(told[0], format!("{begin}log warning,actor=info -> debug, record off -> trace"));
-    assert_eq!(told[1], format!("{begin}log debug -> warning,actor=info, record trace -> off"));
+    assert_eq!(told[0], format!("{begin}log warning,actor=info -> debug, ring_level off -> trace"));
+    assert_eq!(told[1], format!("{begin}log debug -> warning,actor=info, ring_level trace -> off"));
     // The role's files are kept as its process keeps them.
     assert!(folder.path().join("worker.jsonl").exists());
     actor.finish();

@@ -28,14 +28,14 @@ fn status_shows_every_ring_and_who_flushes() {
     assert!(ring["lag_ms"].as_f64().expect("a number") > 0.0, "{ring}");
     let script = ["log:10", "flush", "line:ready", "wait"];
     let actor =
-        Actor::start_with(ACTOR, "worker", folder.path(), &script, &[("LASTWORDS_RECORD", "debug")]).until("ready");
+        Actor::start_with(ACTOR, "worker", folder.path(), &script, &[("LASTWORDS_RING_LEVEL", "debug")]).until("ready");
     let found = wait_for("the dead ring's removal", || {
         Some(status_of(folder.path())).filter(|found| found["rings"].as_array().is_some_and(|rings| rings.len() == 1))
     });
     assert_eq!(found["flusher"]["pid"], actor.pid());
     let ring = &found["rings"][0];
     assert_eq!((&ring["pid"], &ring["state"], &ring["records"]), (&actor.pid().into(), &"alive".into(), &10.into()));
-    assert_eq!((&ring["fill"], &ring["lag_ms"], &ring["record"]), (&0.0.into(), &0.0.into(), &"debug".into()));
+    assert_eq!((&ring["fill"], &ring["lag_ms"], &ring["ring_level"]), (&0.0.into(), &0.0.into(), &"debug".into()));
     let table = said(&tool(TOOL, &["status", &folder.path().to_string_lossy()]));
     assert!(table.contains(&format!("flusher: pid {}", actor.pid())) && table.contains("ROLE    PID"), "{table}");
     let empty = Scratch::new("status-empty");
