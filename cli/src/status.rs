@@ -213,8 +213,22 @@ fn show(flusher: Option<Holder>, rings: &[Found]) -> String {
         return text + "no rings\n";
     }
     let titles = [
-        "ROLE", "PID", "STATE", "FILL", "RECORDS", "UNREAD", "RING-ONLY", "LOST", "LATE", "LAG", "KEPT", "LOG", "RING-LEVEL",
-        "STARTED", "CGROUP", "COMMAND",
+        "ROLE",
+        "PID",
+        "STATE",
+        "FILL",
+        "RECORDS",
+        "UNREAD",
+        "RING-ONLY",
+        "LOST",
+        "LATE",
+        "LAG",
+        "KEPT",
+        "LOG",
+        "RING-LEVEL",
+        "STARTED",
+        "CGROUP",
+        "COMMAND",
     ];
     let mut rows = vec![titles.map(str::to_owned)];
     rows.extend(rings.iter().map(|Found { status, cgroup: path, .. }| {
