@@ -1,13 +1,13 @@
-//! What cannot be said in a log file: a line on standard error.
+//! Lines on standard error, for what cannot be in a log file.
 //!
-//! A thread with a descriptor table of its own (`own_table.rs`) has no standard error there. It gets the process's for the
-//! moment, so that nothing keeps that open:
+//! A thread with a descriptor table of its own (`own_table.rs`) has no standard error there. It borrows the process's for each
+//! line, so that nothing keeps it open:
 //!
 //! | where | how |
 //! |---|---|
 //! | no system call is filtered | `pidfd_getfd`, which every thread may use on its own process |
-//! | a filter, which may end the process for that | it is opened again, where it is a pipe or a terminal |
-//! | neither | the line is left to the next thread of the program's that says something, logs (about once a second), or exits |
+//! | a filter, which may kill the process for that | it is opened again, where it is a pipe or a terminal |
+//! | neither | the line is left to the next thread of the program's that prints here, logs (about once a second), or exits |
 
 use crate::sys::fsize;
 use crate::sys::numbers;
@@ -15,8 +15,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use std::fmt;
 
-/// Says it, if that is possible without waiting. Standard error may be a file on the full disk that the line is about, or a
-/// pipe that nobody reads. Not by `std`, whose lock another thread may have held when this process was forked.
+/// Prints the line, if that is possible without waiting. Standard error may be a file on the full disk that the line is about,
+/// or a pipe that nobody reads. Not by `std`, whose lock another thread may have held when this process was forked.
 pub fn complain(text: fmt::Arguments<'_>) {
     let line = format!("lastwords: {text}\n");
     {
@@ -51,24 +51,24 @@ mod reaching {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    /// The process's standard error, in a table that has none.
+    /// The process's standard error, for a table that has none.
     #[derive(Debug)]
     enum Reached {
         Here(OwnedFd),
         /// The process has closed it.
         Closed,
-        /// Threads of the program's may have it.
+        /// Only threads of the program's have it.
         Elsewhere,
     }
 
-    /// What is left to be said by another thread of the same process. Nobody waits for the lock.
+    /// Lines left for another thread of the same process. The lock is never waited for.
     static LEFT: Mutex<Vec<(u32, String)>> = Mutex::new(Vec::new());
-    /// Something is left.
+    /// A line is left.
     static IS_LEFT: AtomicBool = AtomicBool::new(false);
     /// Most lines that are left at a time.
     const LEFT_MAX: usize = 16;
 
-    /// Says it from a thread that has no standard error.
+    /// Prints a line from a thread that has no standard error.
     pub(super) fn say(line: String) {
         match standard_error() {
             Reached::Here(stderr) => super::say(&stderr, &line),
@@ -86,7 +86,7 @@ mod reaching {
         }
     }
 
-    /// Says what was left to be said by a thread that shares the program's descriptors.
+    /// Prints the lines left for a thread that shares the program's descriptors.
     pub fn say_left() {
         if !IS_LEFT.load(Ordering::Acquire) || numbers::is_own_table() {
             return;
@@ -114,7 +114,7 @@ mod reaching {
         }
     }
 
-    /// A file would be written at another place than the program writes to, and one of the two over the other.
+    /// A file would be written at another offset than the program's, and the two would overwrite each other.
     fn open_again() -> Reached {
         const STDERR: &str = "/proc/self/fd/2";
         let kind = rustix::fs::stat(STDERR).map(|found| FileType::from_raw_mode(found.st_mode));
@@ -126,7 +126,7 @@ mod reaching {
         rustix::fs::open(STDERR, flags, Mode::empty()).map_or(Reached::Elsewhere, Reached::Here)
     }
 
-    /// Does something that prints on standard error, by the number. Safe in a signal handler.
+    /// Runs code that prints on standard error, by number. Safe in a signal handler.
     pub fn lend<T>(work: impl FnOnce() -> T) -> T {
         let lent = numbers::is_own_table()
             && matches!(standard_error(), Reached::Here(stderr) if numbers::lead_to(STANDARD_ERROR, &stderr).is_ok());
