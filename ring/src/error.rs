@@ -245,7 +245,7 @@ impl fmt::Display for Error {
                 escaped_path(path)
             ),
             Error::RingCut { path } => {
-                write!(f, "{} was cut by somebody else, so what is logged reaches no file", escaped_path(path))
+                write!(f, "{} was truncated externally, so what is logged reaches no file", escaped_path(path))
             }
             Error::FlushTimeout { waited, file, flusher } => write!(
                 f,

@@ -43,7 +43,7 @@ fn parse(text: &str, role: &str) -> Result<Settings, String> {
         Some(Value::Table(roles)) => {
             for (name, settings) in roles {
                 let Value::Table(settings) = settings else {
-                    return Err(format!("\"role.{name}\" is no table, expected [role.{name}] with settings below"));
+                    return Err(format!("\"role.{name}\" is not a table, expected [role.{name}] with settings below"));
                 };
                 // Those of other roles too, so that a mistake shows in every process that reads the file.
                 let settings = take(&settings, &format!("role.{name}."))?;
@@ -52,7 +52,7 @@ fn parse(text: &str, role: &str) -> Result<Settings, String> {
                 }
             }
         }
-        Some(_) => return Err("\"role\" is no table, expected [role.NAME] with settings below".to_owned()),
+        Some(_) => return Err("\"role\" is not a table, expected [role.NAME] with settings below".to_owned()),
     }
     Ok(own.or(take(&table, "")?))
 }
@@ -126,9 +126,9 @@ mod tests {
             ("zzz = 1", &["expected one of app, dir,"]),
             ("lanes = \"many\"", &["\"lanes\"", "\"many\" found"]),
             ("lanes = 1.5", &["\"lanes\" is of type float"]),
-            ("log = \"a=loud\"", &["\"log\"", "\"loud\" is no level"]),
-            ("role = 3", &["\"role\" is no table"]),
-            ("[role]\nworker = 3", &["\"role.worker\" is no table"]),
+            ("log = \"a=loud\"", &["\"log\"", "\"loud\" is not a level"]),
+            ("role = 3", &["\"role\" is not a table"]),
+            ("[role]\nworker = 3", &["\"role.worker\" is not a table"]),
             ("file_mode = 0o640", &["\"file_mode\" is an integer", "\"0640\""]),
             ("file_mode = \"rw\"", &["\"rw\" found, expected an octal mode"]),
             ("console = true\nlog = ", &["line 2, column 7: "]),

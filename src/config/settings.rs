@@ -63,7 +63,7 @@ macro_rules! settings {
             fn difference(&self, others: &Settings) -> Option<(&'static str, String, String)> {
                 $(if self.$name != others.$name {
                     let name = stringify!($name);
-                    return Some((name, shown(name, self.$name.as_ref()), shown(name, others.$name.as_ref())));
+                    return Some((name, display_value(name, self.$name.as_ref()), display_value(name, others.$name.as_ref())));
                 })*
                 None
             }
@@ -132,7 +132,7 @@ fn defaults() -> Settings {
 }
 
 /// A value in an error.
-fn shown(name: &str, value: Option<&impl Given>) -> String {
+fn display_value(name: &str, value: Option<&impl Given>) -> String {
     match (name, value) {
         (_, None) => "none".to_owned(),
         ("file_mode", Some(mode)) => {
@@ -359,7 +359,7 @@ pub(crate) fn name_unknown_variables() {
         if variable.starts_with(PREFIX) && !is_ours(&variable) {
             let all = known.iter().map(String::as_str).chain(OTHER_VARIABLES);
             let meant = alike(&variable, all).map_or_else(String::new, |likely| format!("; did you mean {likely}?"));
-            complain(format_args!("{} is no setting and is ignored{meant}", variable.escape_debug()));
+            complain(format_args!("{} is not a setting and is ignored{meant}", variable.escape_debug()));
         }
     }
 }

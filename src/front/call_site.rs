@@ -127,8 +127,8 @@ impl Site {
         let Enabled { logger, destination } = enabled;
         let call_site = id.unwrap_or_else(|| self.register(logger));
         let body = |out: &mut Vec<u8>| push_body(values, out);
-        let said = Call { site: self, fit: values.fit(), body: &body, text };
-        thread::record(logger, RecordHead { level: self.place.level.number(), call_site, destination }, &said);
+        let call = Call { site: self, fit: values.fit(), body: &body, text };
+        thread::record(logger, RecordHead { level: self.place.level.number(), call_site, destination }, &call);
     }
 
     /// Writes the site into the ring's table. Never waits: if another thread is registering it, this record carries target and

@@ -130,7 +130,7 @@ fn short(backtrace: &str) -> String {
 fn message<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {
     let payload = info.payload();
     let constant = payload.downcast_ref::<&str>().copied();
-    constant.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a value that is no text")
+    constant.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a value that is not text")
 }
 
 /// A panic on its way into a record.

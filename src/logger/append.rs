@@ -137,11 +137,11 @@ impl Appender {
 
     /// Keeps slots of a full lane in a backlog segment. False on failure.
     fn keep(&self, owned: &mut OwnedLane) -> bool {
-        let settled = owned.lane.settled();
+        let reusable = owned.lane.reusable();
         let Some(first) = self.backlog.keep(owned.number, &mut owned.lane) else { return false };
-        if first > settled + 1 {
+        if first > reusable + 1 {
             // Overwritten before, when nothing could be kept.
-            self.spill.forget_overwritten(owned.number, settled + 1..first);
+            self.spill.forget_overwritten(owned.number, reusable + 1..first);
         }
         true
     }

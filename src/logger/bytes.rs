@@ -48,7 +48,7 @@ pub(crate) fn record_bytes_to(logger: &'static Logger, level: Level, target: &st
     record_bytes_at(logger, level, target, text, destination);
 }
 
-/// Like [`record_bytes`], regardless of the filter.
+/// Like [`record_bytes_to`], regardless of the filter.
 pub(crate) fn record_bytes_at(
     logger: &'static Logger,
     level: Level,

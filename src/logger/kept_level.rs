@@ -27,7 +27,7 @@ pub(crate) fn begin_as_kept(ring: &Ring, folder: &Folder, spec: &RingSpec) -> Op
     match begun {
         Ok(text) => Some((Level::INFO, text?)),
         Err(error) => {
-            let text = format!("what `lastwords level {role} --keep` has left does not count: {error}");
+            let text = format!("the level kept by `lastwords level {role} --keep` does not apply: {error}");
             complain(format_args!("{text}"));
             Some((Level::WARNING, format!("lastwords: {text}")))
         }

@@ -127,7 +127,7 @@ impl Logger {
     }
 
     /// The steps after which nothing can fail any more.
-    pub(crate) fn settle_in(&mut self) {
+    pub(crate) fn finish_init(&mut self) {
         let drained = &mut self.appender.drained;
         if self.builder.settings.sigbus_guard.unwrap_or(true) {
             drained.ring.guard();

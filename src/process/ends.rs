@@ -69,7 +69,7 @@ extern "C" fn at_quick_exit() {
 }
 
 extern "C" fn at_exit(status: c_int, _: *mut c_void) {
-    cells().for_each(LoggerCell::tell_missed);
+    cells().for_each(LoggerCell::report_missed);
     if frame::is_within() && !mutant::is(Mutant::HandlerExits) {
         // The handler of a fatal signal ends the process: that is a death, and its stack is small.
         return;

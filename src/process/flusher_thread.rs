@@ -135,7 +135,7 @@ fn start(folder: &Folder) {
         }
         Err(error) => {
             no_thread::note(pid, start_all);
-            if SAID_IN.swap(pid, Ordering::AcqRel) != pid {
+            if REPORTED_IN.swap(pid, Ordering::AcqRel) != pid {
                 complain(format_args!(
                     "no thread for the flusher ({error}); what is logged stays in the ring, and this is tried again while \
                      something is logged"
@@ -146,7 +146,7 @@ fn start(folder: &Folder) {
 }
 
 /// The process that has reported it.
-static SAID_IN: AtomicU32 = AtomicU32::new(0);
+static REPORTED_IN: AtomicU32 = AtomicU32::new(0);
 
 /// Ends this process's flusher threads, for a runtime that is about to fork and objects to threads that it does not know. Each
 /// finishes its batch and gives the lock to another process. None is started before [`resume`] or [`resume_with_next_record`].
@@ -266,7 +266,7 @@ pub(crate) fn wait_for_end(timeout: Duration) {
 }
 
 fn stand_by(folder: &Folder, since: u64, is_ending: &impl Fn() -> bool) {
-    let (mut said, mut witnesses, mut vigil) = (false, Witnesses::new(), Vigil::default());
+    let (mut reported, mut witnesses, mut vigil) = (false, Witnesses::new(), Vigil::default());
     while !is_ending() {
         // If it cannot be checked, it is treated as unchanged.
         let _ = folder.refresh();
@@ -287,13 +287,13 @@ fn stand_by(folder: &Folder, since: u64, is_ending: &impl Fn() -> bool) {
                 }
             }
             Err(error) => {
-                if !said {
+                if !reported {
                     match folder.refusal() {
                         Some(why) => complain(format_args!("{}", notices::rights_lost(folder, &why))),
                         None => complain(format_args!("cannot flush: {error}; what is logged stays in the rings")),
                     }
                 }
-                said = true;
+                reported = true;
                 wake::sleep(LOOK_AGAIN);
             }
         }

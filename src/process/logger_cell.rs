@@ -75,12 +75,12 @@ impl LoggerCell {
         self.page.get().or_else(|| self.after_fork())
     }
 
-    /// Like [`Self::get`], but a forked child that has logged nothing does not create one.
+    /// Like [`Self::logger`], but a forked child that has logged nothing does not create one.
     pub(crate) fn made_here(&'static self) -> Option<&'static Logger> {
         self.page.get()
     }
 
-    /// Like [`Self::get`], and it is not closed before the result is dropped.
+    /// Like [`Self::logger`], and it is not closed before the result is dropped.
     #[inline]
     pub(crate) fn use_logger(&'static self) -> Option<UsedLogger> {
         let used = self.logger()?.used();
@@ -125,8 +125,8 @@ impl LoggerCell {
 
     /// Makes the logger the one of this process, and gives its ring the custom level names.
     fn publish(&'static self, mut logger: Box<Logger>) -> &'static Logger {
-        logger.settle_in();
-        self.missed.tell(std::process::id(), logger.last_block());
+        logger.finish_init();
+        self.missed.report(std::process::id(), logger.last_block());
         if mutant::is(Mutant::NamesForgotten) {
             return self.page.set(logger);
         }
@@ -242,7 +242,7 @@ impl LoggerCell {
     }
 
     /// At the end of a forked child that has lost records: a last attempt to report them.
-    pub(crate) fn tell_missed(&'static self) {
+    pub(crate) fn report_missed(&'static self) {
         let me = std::process::id();
         let has_lost = |_: &&Origin| self.missed.lost(me) > 0 && self.page.get().is_none();
         let Some(origin) = self.origin().filter(has_lost) else { return };

@@ -143,7 +143,7 @@ impl Directives {
 
 fn misspelt(word: &str, likely: &str) -> ParseDirectivesError {
     let word = word.escape_default();
-    let message = format!("\"{word}\" is no level; did you mean \"{likely}\"? For the target of that name write \"{word}=trace\"");
+    let message = format!("\"{word}\" is not a level; did you mean \"{likely}\"? For the target of that name write \"{word}=trace\"");
     ParseDirectivesError { message }
 }
 

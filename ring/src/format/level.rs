@@ -119,7 +119,7 @@ pub struct ParseLevelError {
 
 impl fmt::Display for ParseLevelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\" is no level; ", self.found.escape_default())?;
+        write!(f, "\"{}\" is not a level; ", self.found.escape_default())?;
         if let Some(likely) = likely(&self.found) {
             write!(f, "did you mean \"{likely}\"? ")?;
         }

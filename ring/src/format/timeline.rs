@@ -80,10 +80,10 @@ impl Timeline {
     /// The even timeline that begins at the first anchor, with `tick_hz` ticks a second and the wall clock always `ahead_ns`
     /// ahead of boottime.
     #[must_use]
-    pub fn scale(&self, tick_hz: u64, ahead_ns: i64) -> Scale {
+    pub fn scale(&self, tick_hz: u64, ahead_ns: i64) -> BootTimeline {
         let (ticks, boottime_ns) = self.anchors.first().map_or((0, 0), |anchor| (anchor.ticks, anchor.boottime_ns));
         let realtime_ns = boottime_ns.saturating_add_signed(ahead_ns);
-        Scale { ticks, realtime_ns, tick_hz: tick_hz.clamp(TICK_RATES.start, TICK_RATES.end) }
+        BootTimeline { ticks, realtime_ns, tick_hz: tick_hz.clamp(TICK_RATES.start, TICK_RATES.end) }
     }
 
     /// By how much the wall clock was ahead of boottime at the first anchor.
@@ -175,13 +175,13 @@ fn is_near(slope: f64, rate: f64) -> bool {
 /// Nanoseconds since 1970 on a clock that is never set and runs evenly: orders records of several boots. Within one boot the
 /// order is that of the ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scale {
+pub struct BootTimeline {
     ticks: u64,
     realtime_ns: u64,
     tick_hz: u64,
 }
 
-impl Scale {
+impl BootTimeline {
     /// The position of `ticks` on the timeline.
     #[must_use]
     pub fn at(&self, ticks: u64) -> u64 {

@@ -51,7 +51,7 @@ struct Owner<'a> {
 
 impl Owner<'_> {
     fn of(path: &Path) -> Result<Option<Owner<'_>>> {
-        let look = || Error::io("look at the folder", path);
+        let look = || Error::io("inspect the folder", path);
         let absolute = match folder::resolved(path) {
             Err(Error::Io { source, .. }) if is_no_folder(&source) => return Ok(None),
             resolved => resolved?,
@@ -67,7 +67,7 @@ impl Owner<'_> {
             && let Some(astray) = astray
         {
             let why = format!(
-                "it belongs to root, and whoever owns {} could have led there; give the folder to that user, or move it to where only root may change names",
+                "it belongs to root, and the owner of {} could have led there; give the folder to that user, or move it to where only root may change names",
                 astray.display()
             );
             return Err(Error::folder(path, why));

@@ -48,7 +48,7 @@ impl Filter {
         }
         if ring.metadata()?.len() < geometry.file_size() {
             // A write would extend it again, and its process would find neither its ring nor an error there.
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "somebody has cut the ring"));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the ring was truncated"));
         }
         ring.write_all_at(&self.text_bytes(text), at(offset_of!(Control, filter)))?;
         ring.write_all_at(bytemuck::cast_slice(&self.level_words()), at(offset_of!(Control, level)))?;

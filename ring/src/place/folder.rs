@@ -158,7 +158,7 @@ impl Folder {
     /// [`Error::Folder`] if not, with advice; [`Error::Io`] if it cannot be inspected.
     pub fn refuse_network(&self, allow_fuse: bool) -> Result<()> {
         let path = self.rings.as_path();
-        let found = open::file_system(path).map_err(Error::io("look at the file system of", path))?;
+        let found = open::file_system(path).map_err(Error::io("inspect the file system of", path))?;
         let magic = found.f_type as u64 & 0xffff_ffff;
         let elsewhere = "put the rings on a local disk or in memory, for instance `rings` or LASTWORDS_RINGS = /dev/shm/logs; \
                          the log files may stay";
@@ -256,7 +256,7 @@ impl Folder {
             }
             _ => {
                 let why =
-                    format!("{} leads to {}, which is no folder of the same owner", note.display(), rings.display());
+                    format!("{} leads to {}, which is not a folder of the same owner", note.display(), rings.display());
                 Err(Error::folder(&self.path, why))
             }
         }
@@ -304,7 +304,7 @@ impl Folder {
     /// [`Error::Io`] if a held folder cannot be inspected.
     pub fn refresh(&self) -> Result<()> {
         for path in [&self.path, &self.rings] {
-            open::refresh(path).map_err(Error::io("look at the folder", path))?;
+            open::refresh(path).map_err(Error::io("inspect the folder", path))?;
         }
         Ok(())
     }
@@ -556,7 +556,7 @@ pub enum Trust {
 
 /// Stat of the folder, without following links.
 fn look_at(path: &Path) -> Result<Stat> {
-    open::look(path).map_err(Error::io("look at the folder", path))
+    open::look(path).map_err(Error::io("inspect the folder", path))
 }
 
 fn check(path: &Path, trust: Trust) -> Result<Stat> {
@@ -595,7 +595,7 @@ fn refusal(owner: u32, me: u32, trust: Trust, found: &Stat) -> String {
             "{whose} and may not act as that user (CAP_SETUID and CAP_SETGID, and a user that this user namespace knows)"
         ),
         Trust::Group => format!(
-            "{whose}, and it is no folder of a group of this process's: group {}, mode {:o}; expected a group that this process is in, and mode 2770 or 2775",
+            "{whose}, and it is not a folder of a group of this process's: group {}, mode {:o}; expected a group that this process is in, and mode 2770 or 2775",
             found.st_gid,
             found.st_mode & 0o7777
         ),

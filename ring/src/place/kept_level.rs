@@ -90,7 +90,7 @@ impl KeptLevelLock {
                 Ok(()) => return Ok(KeptLevelLock { folder: opened }),
                 Err(Errno::WOULDBLOCK | Errno::INTR) if start.elapsed() < time => std::thread::sleep(TRY_AGAIN),
                 Err(Errno::WOULDBLOCK) => {
-                    return Err(io::Error::other("another process holds the lock and is not done with it"));
+                    return Err(io::Error::other("another process holds the lock and has not released it"));
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -258,7 +258,7 @@ fn path_of(folder: &Folder, role: &str) -> PathBuf {
 }
 
 fn refused(path: &Path, role: &str, why: String) -> Error {
-    let advice = format!("{why}; `lastwords level {role} --reset` sets it aside");
+    let advice = format!("{why}; `lastwords level {role} --reset` renames it");
     Error::io("read the level that is kept in", path)(io::Error::new(io::ErrorKind::InvalidData, advice))
 }
 

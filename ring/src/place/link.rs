@@ -7,7 +7,7 @@
 //! | what | whose it may be |
 //! |---|---|
 //! | each link | root's, this user's, or for a process of root's the folder owner's, as whom the process acts there |
-//! | the folder that contains it | the same; and nobody else may change names there: not everybody, unless it is sticky, and no group, but for a link of root's in a folder of root's (`/var/log` is some systems' group's), or the process's own group, for root that of the folder |
+//! | the folder that contains it | as above; and no other user may change names there: it is not world-writable, unless it is sticky, and not group-writable, except for a link of root's in a folder of root's (`/var/log` is group-writable on some systems), or for the process's own group, for root that of the folder |
 
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
@@ -27,7 +27,7 @@ const LINKS_MAX: usize = 40;
 pub(crate) fn resolve(path: &Path) -> Result<PathBuf> {
     let (mut at, mut links) = (path.to_owned(), Vec::new());
     let found = loop {
-        match open::look_for(&at).map_err(Error::io("look at the folder", &at))? {
+        match open::look_for(&at).map_err(Error::io("inspect the folder", &at))? {
             Some(found) if FileType::from_raw_mode(found.st_mode) != FileType::Symlink => break found,
             None if links.is_empty() => return Ok(at),
             None => return Err(refused(path, &at, "but nothing is there; make that folder, or name another one")),
@@ -49,7 +49,7 @@ pub(crate) fn resolve(path: &Path) -> Result<PathBuf> {
         }
     }
     // Its name without links, and without parts that are relative to it.
-    std::fs::canonicalize(&at).map_err(Error::io("look at the folder", &at))
+    std::fs::canonicalize(&at).map_err(Error::io("inspect the folder", &at))
 }
 
 fn refused(path: &Path, leads_to: &Path, why: &str) -> Error {

@@ -7,15 +7,15 @@
 //! | boot, pid namespace | pid | `/proc` is ours | start time | has the file mapped | state |
 //! |---|---|---|---|---|---|
 //! | another, or unknown | - | - | - | - | cannot be decided |
-//! | ours | nobody has it | - | - | - | gone |
-//! | ours | somebody has it | no | - | - | cannot be decided |
-//! | ours | a zombie without other threads has it | yes | - | - | gone |
-//! | ours | somebody has it | yes | the same | - | alive |
-//! | ours | somebody has it | yes | another | yes | alive: restored from a checkpoint, or emulated |
-//! | ours | somebody has it | yes | another | no | gone: another process has its pid |
-//! | ours | somebody has it | yes | another | cannot be seen | cannot be decided |
-//! | ours | somebody has it | yes | cannot be compared | yes | alive |
-//! | ours | somebody has it | yes | cannot be compared | no, or cannot be seen | cannot be decided |
+//! | ours | free | - | - | - | gone |
+//! | ours | taken | no | - | - | cannot be decided |
+//! | ours | taken by a zombie without other threads | yes | - | - | gone |
+//! | ours | taken | yes | equal | - | alive |
+//! | ours | taken | yes | another | yes | alive: restored from a checkpoint, or emulated |
+//! | ours | taken | yes | another | no | gone: another process has its pid |
+//! | ours | taken | yes | another | cannot be seen | cannot be decided |
+//! | ours | taken | yes | cannot be compared | yes | alive |
+//! | ours | taken | yes | cannot be compared | no, or cannot be seen | cannot be decided |
 //!
 //! The file is one that the process keeps mapped as long as it lives: its ring, or the flusher's lock. Start times can be
 //! compared within one time namespace. `/proc` is ours if it shows us under the pid that we have, and under no other. A pid

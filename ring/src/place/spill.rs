@@ -193,7 +193,7 @@ impl SpillWriter {
         }
         let number = {
             let mut state = self.lock()?;
-            self.forget_settled(&mut state, progress);
+            self.forget_finished(&mut state, progress);
             let length = body.len() as u64;
             let used: u64 = state.outstanding.iter().map(|message| message.length).sum();
             if used + length > OUTSTANDING_MAX {
@@ -243,7 +243,7 @@ impl SpillWriter {
     }
 
     /// Forgets messages whose records were drained, and removes the files of those that were overwritten.
-    fn forget_settled(&self, state: &mut State, progress: impl Fn(usize) -> LaneProgress) {
+    fn forget_finished(&self, state: &mut State, progress: impl Fn(usize) -> LaneProgress) {
         state.outstanding.retain(|message| {
             let LaneProgress { released, kept, overwritten } = progress(message.lane);
             if message.sequence <= released {

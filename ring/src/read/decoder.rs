@@ -24,7 +24,7 @@ pub struct LaneBatch {
     /// Slots that were damaged.
     pub damaged: u64,
     /// The last message extends beyond what was read.
-    cut: bool,
+    truncated: bool,
 }
 
 /// Buffer size up to which a batch keeps its buffer for the next read.
@@ -48,7 +48,7 @@ impl LaneBatch {
             // A long message was read, which is rare.
             self.buffer = Vec::new();
         }
-        self.cut = false;
+        self.truncated = false;
         self.records.clear();
         self.next = 0;
         (self.start, self.end) = (position, position);
@@ -80,8 +80,8 @@ impl LaneBatch {
     }
 
     /// Whether nothing was taken because the first message is longer than what was read.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.cut && self.records.is_empty()
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.truncated && self.records.is_empty()
     }
 
     /// The records not taken yet.
@@ -160,7 +160,7 @@ impl<R: Fn((u64, u64), &mut Vec<u8>) -> Result<()>> Decoder<R> {
             match self.state(&mut batch.buffer, sequence) {
                 SlotState::Committed => match self.message_slots(&mut batch.buffer, sequence) {
                     Some(slots) if sequence + slots - 1 > self.high && self.high < self.last => {
-                        batch.cut = true;
+                        batch.truncated = true;
                         break;
                     }
                     Some(slots) if self.take(batch, sequence, slots) => sequence += slots,

@@ -280,7 +280,7 @@ impl<S: Source> RingReader<S> {
     ) -> Result<()> {
         self.read_part(lane, position, extent, slots_max.max(1), batch)?;
         let whole = self.geometry.message_slots_max() + 1;
-        if batch.is_cut() && slots_max < whole {
+        if batch.is_truncated() && slots_max < whole {
             // The message is longer than what was read.
             self.read_part(lane, position, extent, whole, batch)?;
         }

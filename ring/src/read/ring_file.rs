@@ -16,11 +16,11 @@ use std::path::{Path, PathBuf};
 
 /// State of a ring's file, compared with when it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum RingFileState {
     /// It has its size, its header and its name.
     Whole,
     /// Truncated to this size.
-    Cut(u64),
+    Truncated(u64),
     /// Its header has changed.
     Overwritten,
     /// Its name leads to another file, or nowhere.
@@ -40,7 +40,7 @@ pub struct RingFile {
 impl RingFile {
     /// Opens the file at `path`; with `keep` it stays open permanently.
     pub fn open(path: &Path, keep: bool) -> Result<RingFile> {
-        let file = Kept::new(open_file(path)?).map_err(Error::io("look at the ring", path))?;
+        let file = Kept::new(open_file(path)?).map_err(Error::io("inspect the ring", path))?;
         let (identity, file) = (file.identity(), RefCell::new(Some(file)));
         Ok(RingFile { path: path.to_owned(), identity, keep, file, cost: Cell::new(0) })
     }
@@ -84,17 +84,17 @@ impl RingFile {
     }
 
     /// The state of the file, which had `header` at its beginning and `size` bytes.
-    pub fn fate(&self, header: &[u8], size: u64) -> io::Result<Fate> {
+    pub fn state(&self, header: &[u8], size: u64) -> io::Result<RingFileState> {
         let found = self.with(|file| Ok(rustix::fs::fstat(file)?))?;
         if (found.st_size as u64) < size {
-            return Ok(Fate::Cut(found.st_size as u64));
+            return Ok(RingFileState::Truncated(found.st_size as u64));
         }
         let mut bytes = vec![0; header.len()];
         self.with(|file| file.read_exact_at(&mut bytes, 0))?;
         if bytes != header {
-            return Ok(Fate::Overwritten);
+            return Ok(RingFileState::Overwritten);
         }
-        Ok(if self.is_at_its_path()? { Fate::Whole } else { Fate::Gone })
+        Ok(if self.is_at_its_path()? { RingFileState::Whole } else { RingFileState::Gone })
     }
 
     /// Whether the path still leads to this file. An error of the check itself proves neither.

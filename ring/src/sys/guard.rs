@@ -57,7 +57,7 @@ static INSTALLED: AtomicBool = AtomicBool::new(false);
 static PAGE: AtomicUsize = AtomicUsize::new(4096);
 static SAID: AtomicBool = AtomicBool::new(false);
 const SAYS: &[u8] =
-    b"lastwords: a part of this process's ring is gone: its file was cut by somebody else, or the disk is \
+    b"lastwords: a part of this process's ring is gone: its file was truncated externally, or the disk is \
     full; the process goes on, but what it logs from now on may reach no file\n";
 
 impl Guarded {

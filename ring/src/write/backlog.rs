@@ -76,7 +76,7 @@ pub struct Backlog {
     /// One per lane; only its owner locks it, so it never waits.
     lanes: Box<[Mutex<KeptLane>]>,
     /// The reason why a segment cannot be written has been reported.
-    said: AtomicBool,
+    reported: AtomicBool,
 }
 
 /// A ring's lanes' use of the budget.
@@ -162,7 +162,7 @@ impl Backlog {
         let account: &'static Account = Box::leak(Box::new(account));
         account.list();
         let lanes = (0..geometry.lanes()).map(|_| Mutex::default()).collect();
-        Backlog { ring: ring.to_owned(), geometry, budget, durable, account, lanes, said: AtomicBool::new(false) }
+        Backlog { ring: ring.to_owned(), geometry, budget, durable, account, lanes, reported: AtomicBool::new(false) }
     }
 
     /// Ends its account with the process, after its logger was closed.
@@ -191,7 +191,7 @@ impl Backlog {
         mine.set(last, before + bytes);
         let written = if self.used() > self.budget { None } else { Some(again_if_lost(|| self.write(number, lane, state, (first, last)))) };
         if !matches!(written, Some(Ok(()))) {
-            mine.set(lane.settled(), before);
+            mine.set(lane.reusable(), before);
             let pause = state.failed.map_or(AGAIN[0], |(_, pause)| AGAIN[1].min(pause * 2));
             state.failed = Some((Instant::now(), pause));
             written.and_then(io::Result::err).inspect(|error| self.say(error));
@@ -281,7 +281,7 @@ impl Backlog {
 
     /// Reports once why the backlog cannot be written.
     fn say(&self, error: &io::Error) {
-        if !self.said.swap(true, Ordering::Relaxed) {
+        if !self.reported.swap(true, Ordering::Relaxed) {
             let ring = self.ring.display();
             complain(format_args!(
                 "the flusher is behind, and what it has not drained cannot be kept beside {ring}: {error}; \

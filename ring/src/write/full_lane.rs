@@ -82,7 +82,7 @@ pub fn wait_for_room(
     ring_doorbell();
     loop {
         let seen = control.progress.load(Ordering::SeqCst);
-        if lane.has_room(slots) || (lane.settled() > lane.released() && lane.released() >= enough) {
+        if lane.has_room(slots) || (lane.reusable() > lane.released() && lane.released() >= enough) {
             break;
         }
         let waited = start.elapsed();

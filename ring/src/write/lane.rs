@@ -262,7 +262,7 @@ impl<'a> Lane<'a> {
 
     /// Highest sequence whose slot may be reused, because it was released or kept.
     #[must_use]
-    pub fn settled(&self) -> u64 {
+    pub fn reusable(&self) -> u64 {
         self.limit - self.slots()
     }
 
@@ -275,7 +275,7 @@ impl<'a> Lane<'a> {
             self.seal();
         }
         // Slots older than this were overwritten without a copy.
-        let first = self.settled().max(self.committed.saturating_sub(self.slots())) + 1;
+        let first = self.reusable().max(self.committed.saturating_sub(self.slots())) + 1;
         let mut end = first - 1;
         while end < self.committed {
             let next = (end + self.slots_from(end + 1)).min(self.committed);
@@ -565,15 +565,15 @@ mod tests {
         let mut lane = Lane::new(&block, &slots, 16, 7);
         let message = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body: b"text" };
         (1..=5).for_each(|clock| _ = lane.append(|| clock, &message));
-        let mut told = |released: u64, inverted: u64| {
+        let mut accepted = |released: u64, inverted: u64| {
             block.consumer.released.store(released, Ordering::Relaxed);
             block.consumer.released_inverted.store(inverted, Ordering::Relaxed);
             lane.refresh_released()
         };
-        assert_eq!(told(3, !2), 0, "torn");
-        assert_eq!(told(6, !6), 0, "beyond what was committed");
-        assert_eq!(told(3, !3), 3);
-        assert_eq!(told(2, !2), 3, "backwards");
+        assert_eq!(accepted(3, !2), 0, "torn");
+        assert_eq!(accepted(6, !6), 0, "beyond what was committed");
+        assert_eq!(accepted(3, !3), 3);
+        assert_eq!(accepted(2, !2), 3, "backwards");
     }
 
     fn empty_block() -> LaneBlock {

@@ -85,7 +85,7 @@ impl Missed {
     }
 
     /// Reports them in the ring, as a loss of the lane of this block, which no thread has used yet.
-    pub fn tell(&self, me: u32, block: &LaneBlock) {
+    pub fn report(&self, me: u32, block: &LaneBlock) {
         if self.lost(me) == 0 || mutant::is(Mutant::MissedUncounted) {
             return;
         }

@@ -245,7 +245,7 @@ impl Ring {
         let name = format!("{}{RING_ENDING}", stem(&spec.role, &header));
         let rings = folder.rings();
         let nameless = Nameless::create(&rings, &name)?;
-        let file = nameless.file().map_err(Error::io("look at the ring in", &rings))?;
+        let file = nameless.file().map_err(Error::io("inspect the ring in", &rings))?;
         never_copy_on_write(file);
         let header = seal(header, file, &rings)?;
         let map = fill(file, spec, &header, &rings, |file| RingMap::new(file, spec.geometry))?;
@@ -273,9 +273,9 @@ impl Ring {
         let _ = open::hold(Path::new(SHM_FOLDER));
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         let file = open::file(&path, flags, PRIVATE).map_err(Error::io("make shared memory at", &path))?;
-        let file = Kept::new(file).map_err(Error::io("look at the shared memory at", &path))?;
+        let file = Kept::new(file).map_err(Error::io("inspect the shared memory at", &path))?;
         let made = (|| {
-            let memory = file.file().map_err(Error::io("look at the shared memory at", &path))?;
+            let memory = file.file().map_err(Error::io("inspect the shared memory at", &path))?;
             let header = seal(header, memory, shm)?;
             let map = fill(memory, spec, &header, shm, |file| RingMap::new(file, spec.geometry))?;
             let entry = name_memory(folder, &format!("{stem}{SHM_ENDING}"), &header)?;
@@ -434,7 +434,7 @@ impl Ring {
     /// Opens its file. No descriptor of it is kept.
     fn open_again(&self) -> Result<Opened> {
         let file = open::file(&self.path, OFlags::RDWR, Mode::empty()).map_err(Error::io("open the ring", &self.path))?;
-        if Identity::behind(&file).map_err(Error::io("look at the ring", &self.path))? != self.identity {
+        if Identity::behind(&file).map_err(Error::io("inspect the ring", &self.path))? != self.identity {
             let why = io::Error::other("another file has taken its name");
             return Err(Error::io("open the ring", &self.path)(why));
         }
@@ -521,7 +521,7 @@ fn make_header(spec: &RingSpec, is_smaller: bool) -> Result<RingHeader> {
 
 /// The header of the ring that will be in `file`.
 fn seal(header: RingHeader, file: &File, place: &Path) -> Result<RingHeader> {
-    let inode = file.metadata().map_err(Error::io("look at the ring in", place))?.ino();
+    let inode = file.metadata().map_err(Error::io("inspect the ring in", place))?.ino();
     let mut header = RingHeader { inode, ..header };
     let end = std::mem::offset_of!(RingHeader, checksum);
     header.checksum = checksum(&bytemuck::bytes_of(&header)[..end]);

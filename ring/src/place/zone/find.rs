@@ -160,7 +160,7 @@ pub(super) fn unknown(name: &str) -> String {
         .map_or("expected a name as in Europe/Berlin, UTC, or an offset as in +02:00".to_owned(), |known| {
             format!("did you mean \"{known}\"?")
         });
-    format!("\"{name}\" is no time zone that this system knows; {meant}")
+    format!("\"{name}\" is not a time zone that this system knows; {meant}")
 }
 
 /// Names of all zones below a folder of the system's data.

@@ -56,7 +56,7 @@ impl Folder {
         };
         if let Err(error) = self.note_zone(&zone, asked.is_some()) {
             complain(format_args!(
-                "the time zone cannot be kept in {} ({error}); times may be in that of whoever flushes",
+                "the time zone cannot be kept in {} ({error}); times may be in that of the process that flushes",
                 self.path().display()
             ));
         }
