@@ -260,7 +260,7 @@ fn value_code(
         (_, Some(_)) => spec += ".precision$",
         _ => {}
     }
-    // Byte slices apply their options to each element; the decoder supports only these two.
+    // Byte slices apply options to each element; the decoder handles only no options and `#`.
     let plain = spec.is_empty() || spec == "#";
     spec += kind;
     let [width, precision] = [width, precision].map(|count| count.map(place));

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 /// Longest wait for the files at a normal exit, and of [`crate::flush`].
 pub(crate) const FLUSH_MAX: Duration = Duration::from_secs(2);
 /// Longest wait beside a flusher that was stalled for a whole wait, and still is: a process with many roles waits once.
-const FLUSH_STILL: Duration = Duration::from_millis(20);
+const FLUSH_STALLED: Duration = Duration::from_millis(20);
 /// Wait for a flusher of another process, if none lives and this process never flushes itself.
 const ALONE_MAX: Duration = Duration::from_millis(100);
 
 /// The flusher's heartbeat during a whole wait for the files that timed out, [`NOBODY`] if none lived, and 0 if no wait has
 /// timed out.
-static STOOD_STILL: AtomicU64 = AtomicU64::new(0);
+static STALLED_AT: AtomicU64 = AtomicU64::new(0);
 const NOBODY: u64 = u64::MAX;
 
 /// A wait for everything that was in the ring when it began.
@@ -63,7 +63,7 @@ impl FlushWait<'_> {
         let done = self.wait_beside(before, timeout);
         control.waiters.fetch_sub(1, Ordering::SeqCst);
         if !done && self.start.elapsed() >= FLUSH_MAX {
-            STOOD_STILL.store(if self.heartbeat() == before { before } else { 0 }, Ordering::Relaxed);
+            STALLED_AT.store(if self.heartbeat() == before { before } else { 0 }, Ordering::Relaxed);
         }
         done
     }
@@ -71,7 +71,7 @@ impl FlushWait<'_> {
     /// Waits for a flusher whose heartbeat was `before`.
     fn wait_beside(&self, before: u64, timeout: Duration) -> bool {
         let DrainedRing { control, doorbell, .. } = self.drained;
-        let mut still = before == STOOD_STILL.load(Ordering::Relaxed);
+        let mut still = before == STALLED_AT.load(Ordering::Relaxed);
         loop {
             let seen = control.progress.load(Ordering::SeqCst);
             // A ring that another thread closes is drained by that.
@@ -79,13 +79,13 @@ impl FlushWait<'_> {
                 return true;
             }
             let waited = self.start.elapsed();
-            still = still && !(waited >= FLUSH_STILL && self.heartbeat() != before);
-            let is_over = waited >= timeout || (still && waited >= FLUSH_STILL);
+            still = still && !(waited >= FLUSH_STALLED && self.heartbeat() != before);
+            let is_over = waited >= timeout || (still && waited >= FLUSH_STALLED);
             if is_over || (waited > ALONE_MAX && self.drained.is_alone()) {
                 return false;
             }
             doorbell.ring();
-            futex::wait(&control.progress, seen, (timeout - waited).min(FLUSH_STILL));
+            futex::wait(&control.progress, seen, (timeout - waited).min(FLUSH_STALLED));
         }
     }
 

@@ -39,7 +39,7 @@ pub fn note(words: &[AtomicU64; MATCHED_WORDS], generation: u32, index: usize) {
     }
 }
 
-/// Whether these words say that the directive has decided. Unknown, so false, beyond the last bit.
+/// Whether these words say that the directive has decided. Unknown, so true, beyond the last bit.
 pub(crate) fn is_noted(words: &[u64; MATCHED_WORDS], generation: u32, index: usize) -> bool {
     let Some(word) = words.get(index / BITS) else { return true };
     generation_of(*word) == generation as u16 && word >> (index % BITS) & 1 == 1

@@ -1,8 +1,8 @@
 //! Descriptors of the processes that this one was forked from.
 //!
 //! A process with a ring opens a descriptor of itself before it forks, and its children inherit it. So the flusher in a
-//! daemon's last child learns how the earlier processes ended, which no flusher has watched. This needs a kernel that gives
-//! each process an inode of its own and keeps its wait status, see `pidfd.rs`; on others no descriptor is kept. A child that
+//! daemon's last child learns how the earlier processes ended, which no flusher has watched. Only kernels that give each
+//! process an inode of its own can also report how it ended, see `pidfd.rs`; on others no descriptor is kept. A child that
 //! closes all its descriptors closes these too, and their numbers may be reused by then: the inode is checked before each use.
 
 use crate::mutant::{self, Mutant};

@@ -19,7 +19,7 @@ const OVERWRITTEN_BETWEEN: u32 = 64;
 
 /// The heartbeat at which a wait of any thread of this process ended without progress by the flusher: as long as it is
 /// unchanged, no other thread waits as long. 0 for none.
-static STOOD_STILL: AtomicU64 = AtomicU64::new(0);
+static STALLED_AT: AtomicU64 = AtomicU64::new(0);
 
 /// The flusher made no progress during a whole wait: the lane's producer does not wait again until it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,9 +70,9 @@ pub fn wait_for_room(
         return;
     }
     *stalled = None;
-    let stood_still = STOOD_STILL.load(Ordering::Relaxed);
-    if stood_still != 0 && without_handlers(|| holder.heartbeat()) == Some(stood_still) {
-        *stalled = Some(Stalled::now(released, Some(stood_still)));
+    let stalled_at = STALLED_AT.load(Ordering::Relaxed);
+    if stalled_at != 0 && without_handlers(|| holder.heartbeat()) == Some(stalled_at) {
+        *stalled = Some(Stalled::now(released, Some(stalled_at)));
         return;
     }
     let start = Instant::now();
@@ -90,7 +90,7 @@ pub fn wait_for_room(
             let beat = without_handlers(|| holder.heartbeat());
             if waited >= BLOCK_MAX || beat.is_none() {
                 *stalled = Some(Stalled::now(lane.refresh_released(), beat));
-                STOOD_STILL.store(beat.filter(|_| beat == first_beat).unwrap_or(0), Ordering::Relaxed);
+                STALLED_AT.store(beat.filter(|_| beat == first_beat).unwrap_or(0), Ordering::Relaxed);
                 break;
             }
             first_beat = beat;
