@@ -189,7 +189,7 @@ pub struct Control {
     pub closed_signal: std::sync::atomic::AtomicU32,
     /// Words of the call-site table that are taken.
     pub table_used: AtomicU64,
-    /// Messages lost because no lane could be had.
+    /// Messages lost because no lane was available.
     pub unplaced: AtomicU64,
     /// Messages truncated to the longest that the ring holds.
     pub cut: AtomicU64,

@@ -180,7 +180,7 @@ impl SpillWriter {
     }
 
     /// Writes a message that will be named by the record at `sequence` of `lane`. None if there is no room for it, the file
-    /// size limit does not allow it, or the lock cannot be had within `LOCK_MAX`.
+    /// size limit does not allow it, or the lock is not free within `LOCK_MAX`.
     pub fn write(
         &self,
         body: &[u8],

@@ -69,7 +69,7 @@ impl ControlSnapshot {
         filter::end_of(&self.page[start..start + FILTER_WORDS * 8])
     }
 
-    /// Messages lost because no lane could be had.
+    /// Messages lost because no lane was available.
     #[must_use]
     pub fn unplaced(&self) -> u64 {
         read_word(&self.page, offset_of!(Control, unplaced))

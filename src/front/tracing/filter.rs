@@ -56,7 +56,7 @@ pub(crate) fn changed() {
 pub(super) static LAYERED: AtomicBool = AtomicBool::new(false);
 
 /// Makes the `log` facade admit what the subscriber wants. If the subscriber has the facade, the facade got the finest level
-/// when it was installed, and before our logger exists that is none. Only makes it finer: the facade may belong to other code.
+/// when it was installed, which is none before our logger exists. Only makes it finer: the facade may belong to other code.
 fn admit_forwarded() {
     let wanted = match LevelFilter::current().into_level() {
         None => log::LevelFilter::Off,

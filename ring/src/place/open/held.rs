@@ -235,7 +235,7 @@ pub fn release_others(kept: &[PathBuf]) {
     held().filter(|held| !kept.contains(&held.path)).for_each(|held| release(&held.path));
 }
 
-/// Takes a folder off the list. Threads that are at it can still follow its link.
+/// Takes a folder off the list. Threads that are reading it can still follow its link.
 fn take_off(gone: &'static Held) {
     let (own, next) = (ptr::from_ref(gone).cast_mut(), gone.before.load(Ordering::Acquire));
     if HELD.compare_exchange(own, next, Ordering::AcqRel, Ordering::Acquire).is_err()
