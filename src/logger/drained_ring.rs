@@ -59,6 +59,6 @@ pub(crate) fn look_for_thread() {
     #[cfg(feature = "flusher")]
     {
         no_thread::try_again();
-        lastwords_ring::place::stderr::say_left();
+        lastwords_ring::place::stderr::print_pending();
     }
 }

@@ -144,9 +144,9 @@ impl LanePool {
         // Each thread begins at another lane; a further one is for a handler that interrupted the first one's owner.
         (0..lanes).map(|index| (thread as usize + index) % lanes).any(|index| {
             let fresh = || OwnedLane::new(ring, self.overflow_start + index, self.destination);
-            let write = |owned: &mut OwnedLane, is_left: bool| {
+            let write = |owned: &mut OwnedLane, is_abandoned: bool| {
                 // Its last owner ended in the middle of an append.
-                if is_left {
+                if is_abandoned {
                     owned.lane.catch_up();
                 }
                 work(owned);

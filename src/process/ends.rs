@@ -86,7 +86,7 @@ extern "C" fn at_exit(status: c_int, _: *mut c_void) {
         flusher_thread::end();
         ring_doorbells();
         flusher_thread::wait_for_end(FLUSH_MAX.saturating_sub(start.elapsed()));
-        stderr::say_left();
+        stderr::print_pending();
         console_thread::finish();
     }
 }

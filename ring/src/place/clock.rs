@@ -41,10 +41,10 @@ fn source() -> Option<String> {
 /// The kernel's clock source, if it has abandoned the time-stamp counter since this process chose it: the processors' counters
 /// differ, or stop at times.
 pub fn left_for() -> Option<String> {
-    left(kind(), source())
+    abandoned_for(kind(), source())
 }
 
-fn left(kind: u32, source: Option<String>) -> Option<String> {
+fn abandoned_for(kind: u32, source: Option<String>) -> Option<String> {
     source.filter(|name| kind == clock_kind::TSC && name != "tsc")
 }
 
@@ -126,10 +126,10 @@ mod tests {
     #[test]
     fn a_kernel_that_leaves_the_counter_is_noticed_and_what_never_used_it_is_not() {
         let source = |name: &str| Some(name.to_owned());
-        assert_eq!(left(clock_kind::TSC, source("hpet")), source("hpet"));
-        assert_eq!(left(clock_kind::TSC, source("acpi_pm")), source("acpi_pm"));
-        assert_eq!(left(clock_kind::TSC, source("tsc")), None);
-        assert_eq!(left(clock_kind::TSC, None), None, "it does not say");
-        assert_eq!(left(clock_kind::BOOTTIME, source("hpet")), None);
+        assert_eq!(abandoned_for(clock_kind::TSC, source("hpet")), source("hpet"));
+        assert_eq!(abandoned_for(clock_kind::TSC, source("acpi_pm")), source("acpi_pm"));
+        assert_eq!(abandoned_for(clock_kind::TSC, source("tsc")), None);
+        assert_eq!(abandoned_for(clock_kind::TSC, None), None, "it does not say");
+        assert_eq!(abandoned_for(clock_kind::BOOTTIME, source("hpet")), None);
     }
 }

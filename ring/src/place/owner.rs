@@ -57,8 +57,8 @@ pub(crate) fn may_act_as(uid: u32, gid: u32) -> bool {
 pub fn act_for_good(uid: u32, gid: u32) {
     if uid != 0 && geteuid().is_root() && !mutant::is(Mutant::ActsAsRoot) {
         // Groups of root's would open files that the owner cannot.
-        let left = user::leave_groups_but(gid);
-        ACTS.set(user::act_as(uid, gid) && left);
+        let reduced = user::leave_groups_but(gid);
+        ACTS.set(user::act_as(uid, gid) && reduced);
     }
 }
 

@@ -204,9 +204,9 @@ impl LaneSegments {
     /// Reads those of the slots from `low` on that `missing` names, in ascending order, into `buffer`, as far as segments have
     /// them.
     pub(crate) fn fill(&mut self, low: u64, missing: &[u64], buffer: &mut [u8]) -> io::Result<()> {
-        let (mut left, mut slots) = (missing.to_vec(), Vec::new());
+        let (mut remaining, mut slots) = (missing.to_vec(), Vec::new());
         for rank in 0..CANDIDATES {
-            let (mut still, mut rest) = (Vec::new(), left.as_slice());
+            let (mut still, mut rest) = (Vec::new(), remaining.as_slice());
             while let Some(first) = rest.first().copied() {
                 let found = self.candidate(first, rank);
                 let same = |(next, expected): &(&u64, u64)| *next == expected && self.candidate(**next, rank) == found;
@@ -230,7 +230,7 @@ impl LaneSegments {
                     }
                 }
             }
-            left = still;
+            remaining = still;
         }
         Ok(())
     }

@@ -21,14 +21,14 @@ pub fn complain(text: fmt::Arguments<'_>) {
     let line = format!("lastwords: {text}\n");
     {
         if numbers::is_own_table() {
-            return reaching::say(line);
+            return reaching::print(line);
         }
-        say_left();
+        print_pending();
     }
-    say(&std::io::stderr(), &line);
+    print(&std::io::stderr(), &line);
 }
 
-fn say(stderr: &impl AsFd, line: &str) {
+fn print(stderr: &impl AsFd, line: &str) {
     let mut fds = [PollFd::new(stderr, PollFlags::OUT)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     if poll(&mut fds, Some(&now)).is_ok_and(|_| fds[0].revents().contains(PollFlags::OUT)) {
@@ -36,7 +36,7 @@ fn say(stderr: &impl AsFd, line: &str) {
     }
 }
 
-pub use reaching::{lend, say_left};
+pub use reaching::{lend, print_pending};
 
 mod reaching {
     use crate::mutant::{self, Mutant};
@@ -62,40 +62,40 @@ mod reaching {
     }
 
     /// Lines left for another thread of the same process. The lock is never waited for.
-    static LEFT: Mutex<Vec<(u32, String)>> = Mutex::new(Vec::new());
+    static PENDING: Mutex<Vec<(u32, String)>> = Mutex::new(Vec::new());
     /// A line is left.
-    static IS_LEFT: AtomicBool = AtomicBool::new(false);
+    static IS_PENDING: AtomicBool = AtomicBool::new(false);
     /// Most lines that are left at a time.
-    const LEFT_MAX: usize = 16;
+    const PENDING_MAX: usize = 16;
 
     /// Prints a line from a thread that has no standard error.
-    pub(super) fn say(line: String) {
+    pub(super) fn print(line: String) {
         match standard_error() {
-            Reached::Here(stderr) => super::say(&stderr, &line),
+            Reached::Here(stderr) => super::print(&stderr, &line),
             Reached::Closed => {}
             Reached::Elsewhere => leave(line),
         }
     }
 
     fn leave(line: String) {
-        if let Ok(mut left) = LEFT.try_lock()
-            && left.len() < LEFT_MAX
+        if let Ok(mut pending) = PENDING.try_lock()
+            && pending.len() < PENDING_MAX
         {
-            left.push((std::process::id(), line));
-            IS_LEFT.store(true, Ordering::Release);
+            pending.push((std::process::id(), line));
+            IS_PENDING.store(true, Ordering::Release);
         }
     }
 
     /// Prints the lines left for a thread that shares the program's descriptors.
-    pub fn say_left() {
-        if !IS_LEFT.load(Ordering::Acquire) || numbers::is_own_table() {
+    pub fn print_pending() {
+        if !IS_PENDING.load(Ordering::Acquire) || numbers::is_own_table() {
             return;
         }
-        let Ok(mut left) = LEFT.try_lock() else { return };
-        IS_LEFT.store(false, Ordering::Relaxed);
+        let Ok(mut pending) = PENDING.try_lock() else { return };
+        IS_PENDING.store(false, Ordering::Relaxed);
         // A forked child finds its parent's.
         let me = std::process::id();
-        left.drain(..).filter(|(pid, _)| *pid == me).for_each(|(_, line)| super::say(&std::io::stderr(), &line));
+        pending.drain(..).filter(|(pid, _)| *pid == me).for_each(|(_, line)| super::print(&std::io::stderr(), &line));
     }
 
     fn standard_error() -> Reached {

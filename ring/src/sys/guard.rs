@@ -218,12 +218,12 @@ fn replace_page(address: usize) -> bool {
         unsafe { (*(control as *const AtomicU32)).store(u32::MAX, Ordering::Relaxed) };
     }
     ring.pages.fetch_add(1, Ordering::Relaxed);
-    say();
+    report();
     true
 }
 
 /// Reports once what happened, unless nobody reads it.
-fn say() {
+fn report() {
     if SAID.swap(true, Ordering::Relaxed) {
         return;
     }

@@ -116,17 +116,17 @@ impl<T> ThreadLock<T> {
             let found = self.owner.load(Ordering::Relaxed);
             let owner = found & !WAITED_FOR;
             // If this thread does not hold it, it belongs to an earlier thread of the same id.
-            let is_left = (owner == ABANDONED && !mutant::is(Mutant::LaneLeftDead))
+            let is_abandoned = (owner == ABANDONED && !mutant::is(Mutant::LaneLeftDead))
                 || (owner == thread && !holds_any && !mutant::is(Mutant::LaneLeftDead))
                 || (owner == waited_for && is_gone(owner));
-            if owner == 0 || is_left {
+            if owner == 0 || is_abandoned {
                 if self.swap(found, mine | found & WAITED_FOR) {
-                    return Some(if is_left { Taken::Over } else { Taken::Free });
+                    return Some(if is_abandoned { Taken::Over } else { Taken::Free });
                 }
                 continue;
             }
             let now = Instant::now();
-            if owner == thread || (now >= limit && !self.is_left_for_good(owner)) {
+            if owner == thread || (now >= limit && !self.is_abandoned(owner)) {
                 return None;
             }
             if found & WAITED_FOR == 0 && !self.swap(found, found | WAITED_FOR) {
@@ -138,7 +138,7 @@ impl<T> ThreadLock<T> {
     }
 
     /// Whether an owner has ended, for callers that do not wait, or have waited.
-    fn is_left_for_good(&self, owner: u32) -> bool {
+    fn is_abandoned(&self, owner: u32) -> bool {
         self.refused.fetch_add(1, Ordering::Relaxed) % ASK_EACH == ASK_EACH - 1 && is_gone(owner)
     }
 

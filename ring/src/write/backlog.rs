@@ -194,7 +194,7 @@ impl Backlog {
             mine.set(lane.reusable(), before);
             let pause = state.failed.map_or(AGAIN[0], |(_, pause)| AGAIN[1].min(pause * 2));
             state.failed = Some((Instant::now(), pause));
-            written.and_then(io::Result::err).inspect(|error| self.say(error));
+            written.and_then(io::Result::err).inspect(|error| self.report(error));
             return None;
         }
         state.failed = None;
@@ -280,7 +280,7 @@ impl Backlog {
     }
 
     /// Reports once why the backlog cannot be written.
-    fn say(&self, error: &io::Error) {
+    fn report(&self, error: &io::Error) {
         if !self.reported.swap(true, Ordering::Relaxed) {
             let ring = self.ring.display();
             complain(format_args!(
