@@ -73,9 +73,9 @@ pub enum Value<'a> {
     U64(u64),
     /// A float.
     F64(f64),
-    /// A JSON value, written to JSON lines as it is. Invalid JSON is treated as text.
+    /// Text.
     Str(&'a str),
-    /// A value as JSON, which JSON lines have as it is. What is no JSON is text.
+    /// A JSON value, written to JSON lines as it is. Invalid JSON is treated as text.
     Json(&'a str),
 }
 
