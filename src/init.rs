@@ -1,4 +1,4 @@
-//! How a process starts to log: the only place where settings, loggers and front ends meet.
+//! Initialisation: the only place where settings, loggers and front ends meet.
 
 use crate::config::builder::{Builder, role_from_env};
 use crate::front::call_site::record_bytes;
@@ -23,7 +23,7 @@ pub fn init(role: &str) -> Result<()> {
     Builder::new(role).init()
 }
 
-/// Starts to log as the role that `LASTWORDS_ROLE` names, else as `worker`. A host sets it for its children.
+/// Starts to log as the role in `LASTWORDS_ROLE`, else as `worker`. A host sets it for its children.
 ///
 /// # Errors
 /// As [`Builder::init`].
@@ -49,11 +49,10 @@ pub fn init_tracing(role: &str) -> Result<()> {
 }
 
 impl Builder {
-    /// Makes the ring and starts to log: the macros of this crate and the `log` facade write to it from now on. At a
-    /// normal exit of the process the files hold everything, with no guard to keep.
+    /// Creates the ring and starts to log: the macros of this crate and the `log` facade write to it from now on. At a normal
+    /// exit of the process the files hold everything, with no guard to keep.
     ///
-    /// A second call with the same settings does nothing, so that each test of a program may begin with one, in whatever
-    /// thread.
+    /// A second call with the same settings does nothing, so each test of a program may begin with one, in any thread.
     ///
     /// ```
     /// # let folder = std::env::temp_dir().join(format!("lastwords-doc-twice-{}", std::process::id()));
@@ -65,16 +64,17 @@ impl Builder {
     /// ```
     ///
     /// # Errors
-    /// [`crate::Error::Setting`] for a value that cannot be; [`crate::Error::SettingDiffers`] at a second call with other settings
-    /// than the first; [`crate::Error::FacadeTaken`] where another logger has the `log` facade; [`crate::Error::Initialising`] while another thread takes longer than a second to make the first logger;
-    /// [`crate::Error::Folder`] and [`crate::Error::Io`] if the ring cannot be made.
+    /// [`crate::Error::Setting`] for an invalid value; [`crate::Error::SettingDiffers`] at a second call with other settings
+    /// than the first; [`crate::Error::FacadeTaken`] if another logger has the `log` facade; [`crate::Error::Initialising`]
+    /// while another thread takes longer than a second to create the first logger; [`crate::Error::Folder`] and
+    /// [`crate::Error::Io`] if the ring cannot be created.
     pub fn init(self) -> Result<()> {
         let mut builder = self.resolve()?;
         let from_rust = if builder.settings.log.is_none() { rust_log() } else { None };
         builder.settings.log = builder.settings.log.or(from_rust.clone());
         let builder = builder.noting_all()?;
         let (takes_facade, panic_hook) = (builder.takes_facade(), builder.settings.panic_hook.unwrap_or(true));
-        // What nobody can give back is taken last.
+        // What cannot be given back is taken last.
         let last = || if takes_facade { log_facade::install() } else { Ok(()) };
         if !loggers::init(builder, last, filter_changed)? {
             return Ok(());
@@ -92,8 +92,8 @@ impl Builder {
         Ok(())
     }
 
-    /// [`Builder::init`], with a subscriber of `tracing` that has [`crate::tracing_layer`] and nothing else. Who wants other
-    /// layers as well calls `init` and makes the subscriber:
+    /// [`Builder::init`], with a `tracing` subscriber that has only [`crate::tracing_layer`]. For other layers as well, call
+    /// `init` and create the subscriber:
     ///
     /// ```no_run
     /// use tracing_subscriber::prelude::*;
@@ -115,32 +115,32 @@ impl Builder {
         tracing::subscribe()
     }
 
-    /// Makes a logger as a value, which the macros take as `logger: value`; the process's own logger stays as it is. Where the
-    /// process has one of this role and folder already, it is that one.
+    /// Creates a logger as a value, which the macros take as `logger: value`; the process's own logger is unaffected. If the
+    /// process has one of this role and folder already, returns that one.
     ///
-    /// # Errors
-    /// As [`Builder::init`]; [`crate::Error::SettingDiffers`] where a setting that is given here differs from what the logger of this
-    /// role and folder was made with, because a ring keeps what it was made with; [`crate::Error::TooManyLoggers`]. [`Log::set_log`] changes what is written.
+    /// As [`Builder::init`]; [`crate::Error::SettingDiffers`] if a setting that is given here differs from that of the existing
+    /// logger of this role and folder, because a ring keeps its settings; [`crate::Error::TooManyLoggers`]. [`Log::set_log`]
+    /// changes what is written.
     pub fn open(self) -> Result<Log> {
         let asked = self.settings.clone();
         let cell = loggers::open(self.resolve()?)?;
         match cell.refuse_others(&asked) {
             Ok(()) => Ok(Log::of(cell)),
-            // Others go on with it; that they have closed it by now is no error of this call's.
+            // Other openers keep using it; that they have closed it by now is not an error of this call.
             Err(error) => loggers::close_cell(cell).and(Err(error)),
         }
     }
 }
 
-/// Has the front ends' own filters agree with that of the process's logger.
+/// Synchronises the front ends' own filters with that of the process's logger.
 fn filter_changed(logger: &'static Logger) {
     log_facade::follow(logger);
     #[cfg(feature = "tracing")]
     tracing::changed();
 }
 
-/// What `RUST_LOG` says, where nothing else says what is written. What it does not name stays at the default. Other libraries know
-/// more forms of it, so one that cannot be read here is told and keeps no program from starting.
+/// The value of `RUST_LOG`, if nothing else sets directives. Targets that it does not name stay at the default. Other libraries
+/// accept more forms of it, so an invalid one is reported and prevents no program from starting.
 fn rust_log() -> Option<String> {
     let text = variable("RUST_LOG")?;
     let text = text.to_string_lossy();

@@ -1,7 +1,7 @@
 //! A logger whose lines outlive the process that wrote them.
 //!
-//! A log call writes a record into the process's own memory-mapped ring file, without a system call, and is safe the
-//! moment it returns, whatever kills the process next. A flusher, a thread of one of the processes or a daemon, drains
+//! A log call writes a record into the process's own memory-mapped ring file, without a system call, and the record is safe the
+//! moment the call returns, whatever kills the process next. A flusher, a thread of one of the processes or a daemon, drains
 //! all rings of a folder into `<role>.log` files, in time order, exactly once.
 //!
 //! ```
@@ -31,12 +31,12 @@
 //!
 //! With the cargo feature `tracing`, `lastwords::tracing_layer()` records the events of `tracing`, with their spans.
 //!
-//! Limits: 64-bit little-endian Linux. Records before [`init`] go nowhere. A message longer than 16 MiB
-//! is truncated and marked.
+//! Limits: 64-bit little-endian Linux. Records before [`init`] are discarded. A message longer than 16 MiB is truncated and
+//! marked.
 //!
-//! The package and the repository hold the documentation besides this: `docs/settings.md` (every setting), `docs/operations.md`
-//! (containers, daemons, users, the command), `docs/guarantees.md` (what survives what), `docs/python.md`, and `docs/design.md` (why,
-//! and every byte of the format).
+//! The package and the repository contain further documentation: `docs/settings.md` (every setting), `docs/operations.md`
+//! (containers, daemons, users, the command), `docs/guarantees.md` (what survives what), `docs/python.md`, and `docs/design.md`
+//! (rationale, and every byte of the format).
 
 mod config;
 mod front;
@@ -67,13 +67,13 @@ pub use process::loggers::{
     close, flush, flush_within, folder, name_level, reopen, set_log, sigbus_guard_first, watch_signals,
 };
 
-/// The threads that flush for this process, around a fork, for runtimes that object to threads which they do not know.
+/// The flusher's threads of this process, around a fork, for runtimes that object to threads which they do not know.
 #[cfg(feature = "flusher")]
 pub mod flusher_threads {
     pub use crate::process::flusher_thread::{pause, resume, resume_with_next_record};
 }
 
-/// What the macros' code and the command `lastwords` need; no part of the interface.
+/// For the macros' code and the command `lastwords`; not part of the interface.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::config::builder::role_from_env;

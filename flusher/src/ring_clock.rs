@@ -3,7 +3,7 @@
 use lastwords_ring::error::Result;
 use lastwords_ring::format::anchor::Anchor;
 use lastwords_ring::format::layout::{RingHeader, clock_kind};
-use lastwords_ring::format::timeline::{Scale, Stretch, Timeline};
+use lastwords_ring::format::timeline::{BootTimeline, Stretch, Timeline};
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::clock;
 use lastwords_ring::place::process::boot_id;
@@ -33,7 +33,7 @@ enum Order {
         shift_ns: i64,
     },
     /// On an even scale.
-    Even(Scale),
+    Even(BootTimeline),
 }
 
 /// One even scale for each clock of a boot, so that neither a step of the wall clock nor a sleep of the machine changes the order
@@ -48,13 +48,13 @@ struct Known {
     boot: [u8; 16],
     kind: u32,
     time_namespace: [u8; 8],
-    scale: Scale,
+    scale: BootTimeline,
     /// By how much the wall clock is ahead of boottime on it.
     ahead_ns: i64,
 }
 
 impl Scales {
-    fn of(&mut self, header: &RingHeader, timeline: &Timeline) -> Scale {
+    fn of(&mut self, header: &RingHeader, timeline: &Timeline) -> BootTimeline {
         let (boot, kind, time_namespace) = (header.boot_id, header.clock_kind, header.time_namespace);
         let of_boot = || self.known.iter().filter(|known| known.boot == boot);
         let shares_boottime = |known: &&Known| known.time_namespace == time_namespace;

@@ -1,17 +1,17 @@
-//! How a flusher that goes to sleep is sure to be woken: both ends of the `armed` word.
+//! How a sleeping flusher is guaranteed to be woken: both ends of the `armed` word.
 //!
 //! | end | first | then |
 //! |---|---|---|
-//! | the flusher | stores `armed` | looks at the slots once more |
-//! | a producer | swaps its slot to BUSY (LANE:B) | looks at `armed` |
+//! | the flusher | stores `armed` | checks the slots once more |
+//! | a producer | swaps its slot to BUSY (LANE:B) | checks `armed` |
 //!
-//! Each stores before it looks, in an order that all agree on (Dekker's argument): either the flusher sees the slot, or the
-//! producer sees `armed`, and rings the doorbell.
+//! Each stores before it checks, in an order that all agree on (Dekker's argument): either the flusher sees the slot, or the
+//! producer sees `armed` and rings the doorbell.
 
 use crate::atomics::{AtomicU32, Ordering, fence, stand_for_seq_cst};
 use crate::mutant::{self, Mutant};
 
-/// The flusher's end: arms by `arm`, then looks once more, with what `look` returns. None where it could not arm.
+/// The flusher's end: arms by `arm`, then checks once more and returns the result of `look`. None if it could not arm.
 pub fn arm_then_look<C, T>(
     context: &mut C,
     arm: impl FnOnce(&mut C) -> bool,
@@ -26,7 +26,7 @@ pub fn arm_then_look<C, T>(
     armed.then(|| look(context))
 }
 
-/// The producer's end, after an append: what the flusher has asked for, 0 for nothing.
+/// The producer's end, after an append: what the flusher has requested, 0 for nothing.
 #[inline(always)]
 #[must_use]
 pub fn asked_after_append(armed: &AtomicU32) -> u32 {

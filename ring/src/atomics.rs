@@ -11,7 +11,7 @@ pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(loom)]
 pub(crate) fn prefetch_to_write(_: &AtomicU64) {}
 
-/// Between two SeqCst accesses of one thread: they are ordered already. loom takes them for AcqRel ones, which are not.
+/// Between two SeqCst accesses of one thread, which are ordered already. loom treats them as AcqRel, which are not.
 #[inline(always)]
 pub(crate) fn stand_for_seq_cst() {
     #[cfg(loom)]

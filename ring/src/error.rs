@@ -1,4 +1,4 @@
-//! What can go wrong outside a log call. Log calls themselves return no errors; they count.
+//! What can go wrong outside a log call. Log calls return no errors; they count losses.
 
 use crate::format::text::{escaped, escaped_lines, escaped_path};
 use rustix::io::Errno;
@@ -35,18 +35,18 @@ pub enum Error {
         /// What is wrong and what to do.
         why: String,
     },
-    /// A setting has a value that cannot be.
+    /// A setting has an invalid value.
     Setting {
         /// Name of the setting.
         name: Cow<'static, str>,
         /// What was found and what was expected.
         why: String,
     },
-    /// The process has a logger already, with another value of this setting. A ring keeps what it was made with.
+    /// The process already has a logger with another value of this setting. A ring keeps the settings it was created with.
     SettingDiffers {
         /// Name of the setting.
         name: &'static str,
-        /// The value that was asked for.
+        /// The requested value.
         asked: String,
         /// The value that the logger has.
         has: String,
@@ -55,20 +55,20 @@ pub enum Error {
     },
     /// The process has no logger of its own yet.
     NotInitialised,
-    /// Another thread is making the process's logger, and is not done.
+    /// Another thread is still creating the process's logger.
     Initialising,
     /// The process has as many loggers as it may have at a time.
     TooManyLoggers {
-        /// How many that are.
+        /// The limit.
         most: usize,
     },
-    /// Another logger has the `log` facade, which nobody can give back.
+    /// Another logger has the `log` facade, which cannot be given back.
     FacadeTaken,
-    /// The program has another subscriber of `tracing`, which nobody can take away.
+    /// The program has another `tracing` subscriber, which cannot be replaced.
     SubscriberTaken,
     /// The logger has no ring: it was closed, or a forked child could not make its own.
     NoRing,
-    /// The file size limit of the process (`ulimit -f`) is too low for what the file is for.
+    /// The file size limit of the process (`ulimit -f`) is too low for the file.
     FileSizeLimit {
         /// The limit in bytes.
         limit: u64,
@@ -79,21 +79,21 @@ pub enum Error {
     FlusherRuns {
         /// The lock file.
         path: PathBuf,
-        /// What the lock file says of its holder.
+        /// The holder that the lock file names.
         holder: String,
     },
-    /// Somebody cut this process's ring, whose guard keeps the process alive: what it logs reaches no file.
+    /// This process's ring was truncated. Its guard keeps the process alive, but what it logs reaches no file.
     RingCut {
         /// The ring.
         path: PathBuf,
     },
     /// The lines were not in their file within the time allowed.
     FlushTimeout {
-        /// How long it was waited for that.
+        /// How long the call waited.
         waited: Duration,
-        /// The log file, but for the ending where the records are JSON.
+        /// The log file; with JSON records, its ending differs.
         file: PathBuf,
-        /// Whom it was waited for, and what is known of it, in words.
+        /// The flusher that was waited for, and what is known of it, in words.
         flusher: String,
     },
 }
@@ -102,19 +102,19 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// Makes an error of the system's with what was being done, and with which file.
+    /// Makes an I/O error with what was being done, and with which file.
     #[doc(hidden)]
     pub fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
         let path = path.into();
         move |source| Error::Io { doing, path, source }
     }
 
-    /// Whether the same may well work later, see [`may_pass`].
+    /// Whether a retry may succeed, see [`may_pass`].
     pub fn may_pass(&self) -> bool {
         matches!(self, Error::Io { source, .. } if may_pass(source))
     }
 
-    /// Whether there is no such file.
+    /// Whether the file does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
@@ -142,17 +142,17 @@ impl Error {
     }
 }
 
-/// Errors that say nothing about the file itself, but about this moment. Nothing that only memory knows is thrown away
-/// because of one of them, and what failed is tried again. All others say what the name leads to, or who may use it, and stay
-/// true until somebody changes that.
+/// Errors that say nothing about the file itself, only about this moment. They never cause state that only memory holds to be
+/// discarded, and the operation is retried. All others describe what the name leads to or the permissions on it, and last until
+/// that is changed.
 const PASSING: [Errno; 23] = [
     // A signal came in between.
     Errno::INTR,
-    // The kernel asks to try again: a limit of threads, of locked memory, a lock that somebody holds for a moment.
+    // The kernel asks for a retry: a limit of threads or of locked memory, a lock that is held briefly.
     Errno::AGAIN,
-    // A disk, its controller or its cable is in trouble; many recover, and a disk of a network comes back.
+    // A disk, its controller or its cable has a transient failure; many recover, and a network disk comes back.
     Errno::IO,
-    // Somebody makes room, or raises the quota. Inodes run out with the first of the two as well.
+    // Space is freed, or the quota raised. ENOSPC also covers inodes.
     Errno::NOSPC,
     Errno::DQUOT,
     // The file size limit (ulimit -f): the next file of a rotation is shorter, and the limit may be raised from outside.
@@ -160,7 +160,7 @@ const PASSING: [Errno; 23] = [
     // This process, or the whole system, has too many files open.
     Errno::MFILE,
     Errno::NFILE,
-    // No memory, or none of the kernel's for this.
+    // Out of memory, or of kernel memory for this purpose.
     Errno::NOMEM,
     Errno::NOBUFS,
     // No room in the kernel's table of locks.
@@ -168,7 +168,7 @@ const PASSING: [Errno; 23] = [
     // The kernel or another process uses the file in a way that excludes this one.
     Errno::BUSY,
     Errno::TXTBSY,
-    // The server of a network file system, or of one in user space, is away or has started again.
+    // The server of a network or user-space file system is away or was restarted.
     Errno::STALE,
     Errno::NOTCONN,
     Errno::CONNABORTED,
@@ -177,28 +177,28 @@ const PASSING: [Errno; 23] = [
     Errno::HOSTDOWN,
     Errno::HOSTUNREACH,
     Errno::REMOTEIO,
-    // A file system that is mounted read-only for a while: after an error, for a snapshot, during an update.
+    // The file system is mounted read-only for a while: after an error, for a snapshot, during an update.
     Errno::ROFS,
     // A disk that was taken out and may be put back.
     Errno::NOMEDIUM,
 ];
 
-/// Whether the same may well work later, without anybody changing the file: it is one of `PASSING`.
+/// Whether a retry may succeed without a change to the file: the error is one of `PASSING`.
 pub fn may_pass(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|error| PASSING.contains(&error))
 }
 
-/// Whether it is a lack of something that has nothing to do with what was asked for, and may last.
+/// Whether it is a shortage unrelated to the request, which may last.
 pub fn may_last(error: &io::Error) -> bool {
     lacks_descriptors(error) || matches!(Errno::from_io_error(error), Some(Errno::NOMEM | Errno::NOBUFS))
 }
 
-/// Whether there is no descriptor to be had.
+/// Whether the process or system is out of descriptors.
 pub fn lacks_descriptors(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
-/// Whether there is no room for more, in a file system, a quota or under a limit, but perhaps for less.
+/// Whether there is no room for this much, in a file system, a quota or under a limit, but perhaps for less.
 pub(crate) fn lacks_room(error: &Error) -> bool {
     matches!(error.number(), Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG | Errno::NOMEM))
 }
@@ -245,7 +245,7 @@ impl fmt::Display for Error {
                 escaped_path(path)
             ),
             Error::RingCut { path } => {
-                write!(f, "{} was cut by somebody else, so what is logged reaches no file", escaped_path(path))
+                write!(f, "{} was truncated externally, so what is logged reaches no file", escaped_path(path))
             }
             Error::FlushTimeout { waited, file, flusher } => write!(
                 f,

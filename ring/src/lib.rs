@@ -1,8 +1,8 @@
 //! The ring files of lastwords: their bytes ([mod@format]), the places where they live ([`place`]), and both ends ([mod@write],
 //! [`read`]).
 //!
-//! A part of the crate `lastwords`, without promises of its own: what programs call is there. Each module uses only those
-//! before it: `format` and `cpu`; `sys`; `place`; `read` and `write`.
+//! Part of the crate `lastwords`, which is the interface for programs; this crate makes no promises of its own. Each module
+//! uses only those before it: `format` and `cpu`; `sys`; `place`; `read` and `write`.
 
 pub mod arming;
 pub mod atomics;

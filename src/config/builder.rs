@@ -1,4 +1,4 @@
-//! What a process's logger is made with: builder, environment, defaults.
+//! A logger's settings: builder, environment, defaults.
 
 use crate::config::flusher_role::Flusher;
 use crate::config::settings::{self, Settings};
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Makes the methods that take one setting each.
+/// Generates the methods that take one setting each.
 macro_rules! setters {
     ($($(#[$doc:meta])* $name:ident($given:ident: $type:ty) = $value:expr;)*) => {$(
         $(#[$doc])*
@@ -34,9 +34,9 @@ macro_rules! setters {
 
 /// Settings of a process's logger, on their way to [`Builder::init`].
 ///
-/// Each setting has one name: of the method here, of the key in a configuration file, and, after `LASTWORDS_` and in
-/// capitals, of an environment variable. Precedence: what the builder was told, then the environment, then the TOML file
-/// that `LASTWORDS_CONFIG` names (the table `[role.<role>]` before the rest of it), then the default.
+/// Each setting has one name: of the method here, of the key in a configuration file, and, after `LASTWORDS_` and in capitals,
+/// of an environment variable. Precedence: the builder, then the environment, then the TOML file that `LASTWORDS_CONFIG` names
+/// (the table `[role.<role>]` before the rest of it), then the default.
 ///
 /// ```
 /// let folder = std::env::temp_dir().join(format!("lastwords-doc-builder-{}", std::process::id()));
@@ -51,11 +51,11 @@ macro_rules! setters {
 pub struct Builder {
     pub(crate) role: String,
     pub(crate) settings: Settings,
-    /// All settings as they were when the process's own logger was made, which a second `init` is compared with.
+    /// All settings as of the creation of the process's own logger, for comparison by a second `init`.
     whole: Option<Arc<Settings>>,
-    /// The folder keeps the zone already that is requested here: a forked child's logger does not set it again.
+    /// The folder already keeps the requested zone: a forked child's logger does not set it again.
     pub(crate) zone_is_kept: bool,
-    /// Whether what `lastwords level --keep` has left for the role counts.
+    /// Whether the level kept by `lastwords level --keep` applies.
     pub(crate) heeds_kept: bool,
 }
 
@@ -77,9 +77,9 @@ impl Builder {
         /// `LASTWORDS_LOG`, else `info`.
         log(directives: impl Into<String>) = directives.into();
 
-        /// Records from this level on are kept in the ring although no log file shows them: when the process dies without
-        /// closing its log they stand in its crash file. They cost nothing but the call, and the oldest give way. Default is
-        /// `LASTWORDS_RING_LEVEL`, else none but what is written.
+        /// Ring-only records: those from this level on are kept in the ring even if they are not written to a log file. When
+        /// the process dies without closing its log they are in its crash file. They cost only the call, and the oldest are
+        /// overwritten. Default is `LASTWORDS_RING_LEVEL`, else none but what is written.
         ring_level(level: Level) = level;
 
         /// Bytes of a slot: 128, 256 or 512. A record whose text exceeds the slot less 48 bytes takes several slots.
@@ -89,19 +89,19 @@ impl Builder {
         slots_per_lane(slots: u32) = slots;
 
         /// Lanes: threads that log without sharing, plus two overflow lanes for all further ones. With [`Builder::ring_level`] a
-        /// thread takes a second lane at its first record that no file shows, as long as no more than half of the lanes are
-        /// such, and one overflow lane more is for them.
+        /// thread takes a second lane at its first ring-only record, as long as at most half of the lanes are for those, and
+        /// one more overflow lane is for them.
         lanes(lanes: u32) = lanes;
 
-        /// What a log call does when its lane is full.
+        /// What a log call does if its lane is full.
         full_policy(policy: FullPolicy) = policy;
 
-        /// Bytes that the process may keep on disk of what its flusher has not come to, when lanes are full; default 64 MiB,
-        /// about 500,000 short records, and with [`Builder::memory`] shared the size of the ring, because there they are
-        /// memory. 0 to keep nothing. The files, `rings/….backlog`, go when they are drained, and the latest with the ring.
+        /// Bytes of undrained records that the process may keep on disk when lanes are full; default 64 MiB, about 500,000
+        /// short records, and with [`Builder::memory`] shared the size of the ring, because there they are memory. 0 to keep
+        /// nothing. The files, `rings/….backlog`, are removed when they are drained, at the latest with the ring.
         ///
-        /// So a flusher that is stopped, or slower than those who log, costs no record up to here. With a setting of its own in
-        /// each role, a ring keeps no more once all rings of the process together have as much as it may.
+        /// So up to this size a flusher that is stopped, or too slow, costs no record. If roles have different values, a ring
+        /// stops keeping once all rings of the process together have as much as it may.
         ///
         /// ```
         /// let folder = std::env::temp_dir().join(format!("lastwords-doc-backlog-{}", std::process::id()));
@@ -118,37 +118,36 @@ impl Builder {
         /// Whether this process also prints its records on standard error, from a thread of its own. Default false.
         console(console: bool) = console;
 
-        /// For development: the console shows records of every level, whatever the files show. Default false.
+        /// For development: the console shows records of every level, whatever is written to the files. Default false.
         console_all_levels(all: bool) = all;
 
         /// Whether this process may be the flusher.
         flusher(flusher: Flusher) = flusher;
 
-        /// What the ring's memory is. Default is a file in the rings folder.
+        /// The kind of the ring's memory. Default is a file in the rings folder.
         memory(memory: Memory) = memory;
 
         /// Folder of the rings, a tmpfs for instance; default is `LASTWORDS_RINGS`, else `rings` in the log folder. All
         /// processes that share a log folder, and its tools, must name the same.
         rings(folder: impl AsRef<Path>) = folder.as_ref().to_owned();
 
-        /// Whether the rings may be on FUSE. Default false, because what is behind FUSE may be a network file system, where stores
-        /// and locks of several machines meet. Say yes for a local one such as bindfs.
+        /// Whether the rings may be on FUSE. Default false, because FUSE may hide a network file system shared by several
+        /// machines, where stores and locks are not reliable. Enable it for a local one such as bindfs.
         allow_fuse(allow: bool) = allow;
 
-        /// Whether the process survives a SIGBUS in its own ring. Default true. A ring is a mapped file, and a store into it is
-        /// SIGBUS where somebody truncated that file, or where a file system that copies on write (btrfs) finds no room on a full
-        /// disk.
+        /// Whether the process survives a SIGBUS in its own ring. Default true. A ring is a mapped file, and a store into it
+        /// raises SIGBUS if that file was truncated, or if a copy-on-write file system (btrfs) finds no room on a full disk.
         ///
-        /// A handler for SIGBUS puts a private page of zeros in the place of each page that is gone. What is logged there reaches
-        /// no file; the process says so once on standard error, the flusher in the log, and `flush` returns an error. SIGBUS for
-        /// any other reason goes to the handler that was there before, so that a program which installs one of its own does so
-        /// before `init`, or hands on what is not its own. With false, the process ends by the signal; its records up to then are
-        /// safe as always.
+        /// A SIGBUS handler replaces each missing page by a private page of zeros. What is logged there reaches no file; the
+        /// process reports that once on standard error, the flusher in the log, and `flush` returns an error. SIGBUS for any
+        /// other reason goes to the previous handler, so a program that installs a handler of its own does so before `init`, or
+        /// passes on faults that are not its own. With false, the signal kills the process; its records up to then are safe as
+        /// always.
         sigbus_guard(guard: bool) = guard;
 
-        /// Zone of the times in all files of the log folder: a name (`Europe/Berlin`), `UTC`, or an offset (`+02:00`). The folder
-        /// keeps it, for whoever flushes; of processes that set different ones, the one that started last counts. Default is the
-        /// zone that the folder keeps, else that of this process.
+        /// Zone of the times in all files of the log folder: a name (`Europe/Berlin`), `UTC`, or an offset (`+02:00`). The
+        /// folder keeps it, whichever process flushes; of processes that set different ones, the one that started last decides.
+        /// Default is the zone that the folder keeps, else that of this process.
         ///
         /// ```
         /// let folder = std::env::temp_dir().join(format!("lastwords-doc-zone-{}", std::process::id()));
@@ -160,7 +159,7 @@ impl Builder {
         time_zone(zone: impl Into<String>) = zone.into();
 
         /// Which files the records go to: `<role>.log`, `<role>.jsonl` or both. Default is `LASTWORDS_FORMAT` (`text`, `json`
-        /// or `both`), else text. For a role the newest ring's value counts; files of the other form stay as they are.
+        /// or `both`), else text. For a role the newest ring's value applies; files of the other form stay as they are.
         ///
         /// ```
         /// use lastwords::Format;
@@ -175,33 +174,33 @@ impl Builder {
         /// ```
         format(format: Format) = format;
 
-        /// Size in bytes at which the log file is rotated, at least 4096; default 10 MiB. For a role the newest ring's
-        /// value counts.
+        /// Size in bytes at which the log file is rotated, at least 4096; default 10 MiB. For a role the newest ring's value
+        /// applies.
         rotate_size(bytes: u64) = bytes;
 
         /// Rotated files kept, 1 to 100; default 5.
         rotate_keep(files: u32) = files;
 
-        /// Has the flusher write everything to the disk this often, in whole milliseconds up to an hour, as long as anything
-        /// is logged; zero for never. Then a power loss or a kernel crash takes at most what was logged within this time,
-        /// plus the time until it is drained, plus that of one sync. Default is `LASTWORDS_DURABLE`, a number of
-        /// milliseconds, else never: what any process's death leaves is safe without it. The shortest time of all rings
-        /// of a folder counts for the whole folder.
+        /// Makes the flusher sync everything to the disk this often, in whole milliseconds up to an hour, as long as anything
+        /// is logged; zero for never. Then a power loss or a kernel crash loses at most what was logged within this time, plus
+        /// the time until it is drained, plus that of one sync. Default is `LASTWORDS_DURABLE`, a number of milliseconds, else
+        /// never: records survive the death of any process without it. The shortest time of all rings of a folder applies to
+        /// the whole folder.
         durable(every: Duration) = every;
 
-        /// Crash files that are kept of this role, up to 10,000; the oldest give way. 0 for no crash files. Default 20.
+        /// Crash files that are kept of this role, up to 10,000; the oldest are removed. 0 for no crash files. Default 20.
         ///
         /// A crash file, `<role>-<pid>-<UTC time>.crash.log`, is written when a process dies without closing its log. It
-        /// holds all that the ring still has, of every level. For a role the dead process's own ring counts.
+        /// contains all that the ring still holds, of every level. For a role the dead process's own ring decides.
         crash_files(files: u32) = files;
 
-        /// Has a record of level ERROR or above bring the last so many records of this process that no log file shows into
-        /// the log file, above its own line; at most 10,000. Only with [`Builder::ring_level`]. Default 0.
+        /// Makes a record of level ERROR or above bring the last so many ring-only records of this process into the log file,
+        /// above its own line; at most 10,000. Only with [`Builder::ring_level`]. Default 0.
         context_on_error(records: u32) = records;
 
-        /// Mode of log and crash files: 0o600 (default), 0o640, 0o604 or 0o644. For a role the newest ring's value counts. A log
-        /// folder that is made by this process can be passed and listed by those who may read the files (0750 for 0640); one
-        /// that exists stays as it is. Rings, which hold the same text, are this user's alone.
+        /// Mode of log and crash files: 0o600 (default), 0o640, 0o604 or 0o644. For a role the newest ring's value applies. A
+        /// log folder that this process creates can be traversed and listed by users who may read the files (0750 for 0640); an
+        /// existing one stays as it is. Rings, which hold the same text, are private to this user.
         ///
         /// ```
         /// use std::os::unix::fs::PermissionsExt;
@@ -214,22 +213,22 @@ impl Builder {
         /// ```
         file_mode(mode: u32) = mode;
 
-        /// Group of log and crash files, by name or number; default is that of the process, or of a folder with the set-group-id
-        /// bit. The user must be in the group. Where it is not, give the folder to the group instead, once, as root: `chgrp adm
-        /// logs; chmod g+s logs`.
+        /// Group of log and crash files, by name or number; default is that of the process, or of a folder with the
+        /// set-group-id bit. The user must be in the group. If not, give the folder to the group instead, once, as root: `chgrp
+        /// adm logs; chmod g+s logs`.
         file_group(group: impl Into<String>) = group.into();
 
         /// Whether the log folder may belong to another user if it is meant for a group of this process's: the group may write
-        /// there, new files get it (mode 2770 or 2775, or it is the process's own group), and nobody else may write. One user
-        /// writes there all the same, the one whose the rings in it are. Default false.
+        /// there, new files get it (mode 2770 or 2775, or it is the process's own group), and no other user may write. Still
+        /// only one user writes there, the owner of the rings in it. Default false.
         group_folder(group: bool) = group;
 
-        /// Whether records of the `log` facade go to this logger; default true. False leaves the facade to somebody else, for
-        /// instance to `tracing_log::LogTracer`, which forwards them to the `tracing` layer. Only for [`Builder::init`].
+        /// Whether records of the `log` facade go to this logger; default true. False leaves the facade free, for instance for
+        /// `tracing_log::LogTracer`, which forwards them to the `tracing` layer. Only for [`Builder::init`].
         log_facade(take: bool) = take;
 
-        /// Whether a panic is recorded, at CRITICAL and with target `panic`: its message, place and thread, and the backtrace that
-        /// `RUST_BACKTRACE` asks for. The hook that was set before runs after that. Default true. Only for [`Builder::init`].
+        /// Whether a panic is recorded, at CRITICAL and with target `panic`: its message, place and thread, and the backtrace
+        /// that `RUST_BACKTRACE` requests. The previous hook runs after that. Default true. Only for [`Builder::init`].
         ///
         /// ```
         /// let folder = std::env::temp_dir().join(format!("lastwords-doc-panic-{}", std::process::id()));
@@ -249,16 +248,16 @@ impl Builder {
         self.log(Directives::from(level).to_string())
     }
 
-    /// What this role's records are written by: what `lastwords level --keep` has left for it, else the builder was told, the
-    /// environment, the configuration file or the default say.
+    /// The directives for this role: those kept by `lastwords level --keep`, else from the builder, the environment, the
+    /// configuration file or the default.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a value that cannot be, anywhere.
+    /// [`Error::Setting`] for an invalid value, anywhere.
     pub fn directives(self) -> Result<Directives> {
         Ok(self.filter_at_start()?.directives)
     }
 
-    /// The finest level that its ring records, said in the same places; [`Level::OFF`] if none but what is written.
+    /// The finest level that its ring records, from the same sources; [`Level::OFF`] if none but what is written.
     ///
     /// # Errors
     /// As [`Builder::directives`].
@@ -269,11 +268,11 @@ impl Builder {
     fn filter_at_start(self) -> Result<Filter> {
         let builder = self.resolve()?;
         let filter = builder.filter()?;
-        // What cannot be read is told when there is a log.
+        // A kept level that cannot be read is reported when there is a log.
         Ok(builder.kept_level().map_or_else(|| filter.clone(), |kept| kept.over(&filter)))
     }
 
-    /// What is kept for the role, in the folder as it is now.
+    /// The role's kept level, in the folder as of now.
     fn kept_level(&self) -> Option<KeptLevel> {
         if !self.heeds_kept || !is_role(&self.role) {
             return None;
@@ -286,14 +285,14 @@ impl Builder {
         KeptLevel::read(&folder, &self.role).ok().flatten()
     }
 
-    /// Without what `lastwords level --keep` has left, for the tool itself, which says so in the log of the role.
+    /// Ignores the level kept by `lastwords level --keep`, for the tool itself, which logs it for the role.
     #[doc(hidden)]
     pub fn unkept(self) -> Builder {
         Builder { heeds_kept: false, ..self }
     }
 
-    /// Where the log files are to be: what the builder was told, else the environment, the configuration file or the default
-    /// say. Nothing is made.
+    /// Where the log files will be, according to the builder, else the environment, the configuration file or the default.
+    /// Nothing is created.
     ///
     /// # Errors
     /// As [`Builder::directives`].
@@ -301,10 +300,10 @@ impl Builder {
         Ok(self.resolve()?.folder_path())
     }
 
-    /// A setting by its name, with its value as text: what an environment variable of that name would hold.
+    /// A setting by its name, with its value as text, as in an environment variable of that name.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a name that there is not, with the one that was probably meant, or a value that cannot be.
+    /// [`Error::Setting`] for an unknown name, with the probable intended one, or an invalid value.
     ///
     /// ```
     /// let builder = lastwords::builder("worker").set("rotate_size", "1048576")?;
@@ -321,7 +320,7 @@ impl Builder {
         Err(refused(format!("unknown setting; {}", crate::config::file::suggest(name))))
     }
 
-    /// With a note of all settings, which a second `init` is compared with.
+    /// With a note of all settings, for comparison by a second `init`.
     pub(crate) fn noting_all(self) -> Result<Builder> {
         Ok(Builder { whole: Some(Arc::new(self.whole()?)), ..self })
     }
@@ -343,7 +342,7 @@ impl Builder {
         Ok(settings.or_defaults())
     }
 
-    /// An error if a second `init` asks for something that the first one was not told. `first` is what it was told.
+    /// An error if a second `init` requests something that the first one was not given; `first` has its settings.
     pub(crate) fn refuse_second(&self, first: &Builder) -> Result<()> {
         let made = "was initialised";
         if self.role != first.role {
@@ -356,7 +355,7 @@ impl Builder {
         }
     }
 
-    /// With what the environment and the configuration file say where the builder was told nothing.
+    /// Fills in what the builder was not given from the environment and the configuration file.
     pub(crate) fn resolve(self) -> Result<Builder> {
         settings::name_unknown_variables();
         let settings = self.settings.or(Settings::from_environment()?);
@@ -378,7 +377,7 @@ impl Builder {
         self.settings.log_facade.unwrap_or(true)
     }
 
-    /// Whether there is a console, and whether it shows what no file shows.
+    /// Whether there is a console, and whether it shows records that are not written to a file.
     pub(crate) fn console_shows(&self) -> (bool, bool) {
         let dev = self.settings.console_all_levels.unwrap_or(false);
         (dev || self.settings.console.unwrap_or(false), dev)
@@ -396,7 +395,7 @@ impl Builder {
         self.settings.dir.clone().unwrap_or_else(|| default_path(&self.app_name()))
     }
 
-    /// Has the folder keep the zone of its times, and takes note of which one that is.
+    /// Makes the folder keep its zone, and notes that zone's name.
     pub(crate) fn keep_zone(&mut self, folder: &Folder) -> Result<()> {
         let asked = self.settings.time_zone.as_deref().filter(|_| !self.zone_is_kept);
         let kept = folder.keep_zone(asked).map_err(|why| self.refused("time_zone", why))?;
@@ -404,7 +403,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Makes the folder, with its rings where they were wanted.
+    /// Creates the folder, with its rings in the requested place.
     pub(crate) fn make_folder(&self, access: Access) -> Result<Folder> {
         let folder = self.make_log_folder(access)?;
         folder.check_access(access)?;
@@ -419,7 +418,7 @@ impl Builder {
         Ok(folder)
     }
 
-    /// Makes the folder. Where the default one cannot be trusted, one that carries the user's id takes its place.
+    /// Creates the folder. If the default one cannot be trusted, one with the user's id in its name replaces it.
     fn make_log_folder(&self, access: Access) -> Result<Folder> {
         if let Some(path) = self.settings.dir.clone().or_else(service_path) {
             let for_group = self.settings.group_folder.unwrap_or(false);
@@ -450,7 +449,7 @@ impl Builder {
     }
 }
 
-/// Why a setting asks in vain for what this program was built without.
+/// Why a setting has no effect: this program was built without the feature.
 #[cfg(not(all(feature = "flusher", feature = "config")))]
 pub(super) fn unbuilt(found: &str, feature: &str, instead: &str) -> String {
     format!(
@@ -463,10 +462,10 @@ pub fn builder(role: impl Into<String>) -> Builder {
     Builder::new(role)
 }
 
-/// The role that `LASTWORDS_ROLE` names, if it does.
+/// The role in `LASTWORDS_ROLE`, if set.
 ///
 /// # Errors
-/// [`Error::Setting`], with the variable's name, for one that cannot be.
+/// [`Error::Setting`], with the variable's name, if it is invalid.
 pub fn role_from_env() -> Result<Option<String>> {
     const VARIABLE: &str = "LASTWORDS_ROLE";
     let Some(role) = variable(VARIABLE) else { return Ok(None) };

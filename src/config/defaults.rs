@@ -1,4 +1,4 @@
-//! What a logger is made with where nothing says otherwise.
+//! Default settings of a logger.
 
 /// Bytes of a slot, unless the builder says otherwise.
 pub(crate) const RECORD_SIZE_DEFAULT: u32 = 128;
@@ -6,7 +6,7 @@ pub(crate) const RECORD_SIZE_DEFAULT: u32 = 128;
 pub(crate) const SLOTS_DEFAULT: u32 = 4096;
 /// Lanes, overflow lanes included.
 pub(crate) const LANES_DEFAULT: u32 = 15;
-/// Lanes that threads share when they find no lane of their own.
+/// Lanes shared by threads that find no lane of their own.
 pub(crate) const OVERFLOW_LANES: u32 = 2;
 /// Bytes of the call-site table.
 pub(crate) const TABLE_DEFAULT: u32 = 256 << 10;

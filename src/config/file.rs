@@ -20,7 +20,7 @@ const VARIABLE: &str = "LASTWORDS_CONFIG";
 /// The table with one table for each role.
 const ROLE: &str = "role";
 
-/// What the configuration file says to a process of this role: what is in the role's table comes before the rest.
+/// The configuration file's settings for a process of this role: those in the role's table come before the rest.
 pub(crate) fn settings(role: &str) -> Result<Settings> {
     let Some(path) = variable(VARIABLE).map(PathBuf::from).map(as_at_first) else {
         return Ok(Settings::default());
@@ -43,21 +43,21 @@ fn parse(text: &str, role: &str) -> Result<Settings, String> {
         Some(Value::Table(roles)) => {
             for (name, settings) in roles {
                 let Value::Table(settings) = settings else {
-                    return Err(format!("\"role.{name}\" is no table, expected [role.{name}] with settings below"));
+                    return Err(format!("\"role.{name}\" is not a table, expected [role.{name}] with settings below"));
                 };
-                // Those of other roles too, so that a mistake shows wherever the file is read.
+                // Those of other roles too, so that a mistake shows in every process that reads the file.
                 let settings = take(&settings, &format!("role.{name}."))?;
                 if name == role {
                     own = settings;
                 }
             }
         }
-        Some(_) => return Err("\"role\" is no table, expected [role.NAME] with settings below".to_owned()),
+        Some(_) => return Err("\"role\" is not a table, expected [role.NAME] with settings below".to_owned()),
     }
     Ok(own.or(take(&table, "")?))
 }
 
-/// Where and what is wrong, without the text: who may not read the file may see the error.
+/// Place and kind of the error, without the text: users who may not read the file may see the error.
 fn place_of(text: &str, error: &toml::de::Error) -> String {
     let what = error.message();
     let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return what.to_owned() };
@@ -70,7 +70,7 @@ fn take(table: &Table, prefix: &str) -> Result<Settings, String> {
     for (name, value) in table {
         let text = match value {
             Value::String(text) => text.clone(),
-            // Nobody could tell 640 from 0o640, which is 416.
+            // 640 cannot be distinguished from 0o640, which is 416.
             Value::Integer(_) if name == "file_mode" => {
                 return Err(format!("\"{prefix}{name}\" is an integer, expected text as in \"0640\""));
             }
@@ -92,7 +92,7 @@ fn take(table: &Table, prefix: &str) -> Result<Settings, String> {
     Ok(settings)
 }
 
-/// The setting that was probably meant by a name that is none.
+/// The setting that an unknown name was probably meant to be.
 pub(crate) fn suggest(name: &str) -> String {
     if name == "utc" {
         return "write time_zone = \"UTC\"".to_owned();
@@ -126,9 +126,9 @@ mod tests {
             ("zzz = 1", &["expected one of app, dir,"]),
             ("lanes = \"many\"", &["\"lanes\"", "\"many\" found"]),
             ("lanes = 1.5", &["\"lanes\" is of type float"]),
-            ("log = \"a=loud\"", &["\"log\"", "\"loud\" is no level"]),
-            ("role = 3", &["\"role\" is no table"]),
-            ("[role]\nworker = 3", &["\"role.worker\" is no table"]),
+            ("log = \"a=loud\"", &["\"log\"", "\"loud\" is not a level"]),
+            ("role = 3", &["\"role\" is not a table"]),
+            ("[role]\nworker = 3", &["\"role.worker\" is not a table"]),
             ("file_mode = 0o640", &["\"file_mode\" is an integer", "\"0640\""]),
             ("file_mode = \"rw\"", &["\"rw\" found, expected an octal mode"]),
             ("console = true\nlog = ", &["line 2, column 7: "]),

@@ -7,7 +7,8 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Flusher {
-    /// A thread stands by and drains when it is elected. The default; only in programs that are built with the feature `flusher`.
+    /// A thread stands by and drains when it is elected. The default; only in programs that are built with the feature
+    /// `flusher`.
     #[cfg_attr(feature = "flusher", default)]
     Embedded,
     /// Never; other processes or a `lastwords flush` daemon drain this ring. The default of programs that are built without the

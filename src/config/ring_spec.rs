@@ -1,4 +1,4 @@
-//! What a ring is made with: a builder's settings, each refused where it cannot be.
+//! The settings of a ring, from a builder's, with invalid ones refused.
 
 use crate::config::builder::Builder;
 #[cfg(not(feature = "flusher"))]
@@ -92,7 +92,8 @@ impl Builder {
         if found <= 10_000 { Ok(found) } else { Err(why()) }
     }
 
-    /// Refuses what nothing in this program could honour. What else is asked for travels in the ring, and whoever flushes does it.
+    /// Refuses settings that nothing in this program could honour. The others are stored in the ring and honoured by the
+    /// flusher.
     #[cfg(not(feature = "flusher"))]
     fn refuse_unbuilt(&self) -> Result<()> {
         let Settings { console, console_all_levels, flusher, .. } = self.settings;

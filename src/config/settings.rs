@@ -25,14 +25,14 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Makes the list, so that each setting is named once.
+/// Generates the list, so that each setting is named once.
 macro_rules! settings {
     ($($name:ident: $type:ty = $parse:expr,)*) => {
-        /// Settings as far as they are given.
+        /// Settings, as far as they are given.
         #[derive(Debug, Clone, Default)]
         pub(crate) struct Settings {
             $(pub(crate) $name: Option<$type>,)*
-            /// Where settings come from that no builder was told, by their names: what their errors begin with.
+            /// The sources of settings that were not given to a builder, by name: their errors begin with these.
             origins: Vec<(&'static str, String)>,
         }
 
@@ -40,7 +40,7 @@ macro_rules! settings {
         pub(crate) const NAMES: &[&str] = &[$(stringify!($name)),*];
 
         impl Settings {
-            /// Takes a setting as text; false if there is none of this name.
+            /// Sets a setting from text; false if the name is unknown.
             pub(crate) fn set(&mut self, name: &str, text: &str) -> Result<bool, String> {
                 match name {
                     $(stringify!($name) => self.$name = Some($parse(text)?),)*
@@ -49,7 +49,7 @@ macro_rules! settings {
                 Ok(true)
             }
 
-            /// These, and where they say nothing, the others.
+            /// These, with the others as fallback.
             #[must_use]
             pub(crate) fn or(mut self, mut others: Settings) -> Settings {
                 $(if self.$name.is_none() && others.$name.is_some() {
@@ -59,11 +59,11 @@ macro_rules! settings {
                 self
             }
 
-            /// The first of these that differs from the same of `others`: its name and both values.
+            /// The first of these that differs from its counterpart in `others`: its name and both values.
             fn difference(&self, others: &Settings) -> Option<(&'static str, String, String)> {
                 $(if self.$name != others.$name {
                     let name = stringify!($name);
-                    return Some((name, shown(name, self.$name.as_ref()), shown(name, others.$name.as_ref())));
+                    return Some((name, display_value(name, self.$name.as_ref()), display_value(name, others.$name.as_ref())));
                 })*
                 None
             }
@@ -102,7 +102,7 @@ settings! {
     panic_hook: bool = truth,
 }
 
-/// What a logger is made with where nothing says otherwise.
+/// The defaults of a logger.
 fn defaults() -> Settings {
     Settings {
         log: Some(Directives::from(Level::INFO).to_string()),
@@ -132,7 +132,7 @@ fn defaults() -> Settings {
 }
 
 /// A value in an error.
-fn shown(name: &str, value: Option<&impl Given>) -> String {
+fn display_value(name: &str, value: Option<&impl Given>) -> String {
     match (name, value) {
         (_, None) => "none".to_owned(),
         ("file_mode", Some(mode)) => {
@@ -142,7 +142,7 @@ fn shown(name: &str, value: Option<&impl Given>) -> String {
     }
 }
 
-/// A value as it is given as text.
+/// A value in its text form.
 trait Given: Debug {
     fn given(&self) -> String {
         // Names of variants: `DropNewest` is `drop_newest`.
@@ -191,12 +191,12 @@ fn plain(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Types whose errors say what was found and what was expected.
+/// For types whose errors say what was found and what was expected.
 fn own<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error| format!("{error}"))
 }
 
-/// Whether there is such a zone shows when the folder is known, which may keep one that is not known here.
+/// The zone is checked when the folder is known, which may keep one that is unknown here.
 fn zone(text: &str) -> Result<String, String> {
     zone::refuse_form(text).map(|()| text.to_owned())
 }
@@ -209,7 +209,7 @@ fn number<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("\"{}\" found, expected a number", text.escape_default()))
 }
 
-/// An octal number, as chmod(1) takes it.
+/// An octal number, as in chmod(1).
 fn mode(text: &str) -> Result<u32, String> {
     let octal = u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8);
     octal.map_err(|_| format!("\"{}\" found, expected an octal mode as in 0640", text.escape_default()))
@@ -246,8 +246,8 @@ fn milliseconds(text: &str) -> Result<Duration, String> {
     milliseconds.map(Duration::from_millis)
 }
 
-/// A path that environment or configuration file say, as it was meant when this process asked first: it may have changed its
-/// working directory since.
+/// A path from environment or configuration file, as resolved when this process first used it: it may have changed its working
+/// directory since.
 pub(crate) fn as_at_first(path: PathBuf) -> PathBuf {
     static FIRST: OnceLock<Option<PathBuf>> = OnceLock::new();
     match FIRST.get_or_init(|| env::current_dir().ok()) {
@@ -257,12 +257,12 @@ pub(crate) fn as_at_first(path: PathBuf) -> PathBuf {
 }
 
 impl Settings {
-    /// These with the folders as they were meant at first, see [`as_at_first`].
+    /// These with the folders as first resolved, see [`as_at_first`].
     pub(crate) fn with_folders_as_at_first(self) -> Settings {
         Settings { dir: self.dir.map(as_at_first), rings: self.rings.map(as_at_first), ..self }
     }
 
-    /// With the names that the others have for the same folders.
+    /// These with the others' names for the same folders.
     pub(crate) fn with_folders_of(&self, others: &Settings) -> Settings {
         let name = |ours: &Option<PathBuf>, theirs: &Option<PathBuf>| {
             let real = |path: &Option<PathBuf>| path.as_ref().and_then(|path| path.canonicalize().ok());
@@ -272,18 +272,17 @@ impl Settings {
         Settings { dir: name(&self.dir, &others.dir), rings: name(&self.rings, &others.rings), ..self.clone() }
     }
 
-    /// With the defaults where these say nothing.
+    /// These, with the defaults as fallback.
     pub(crate) fn or_defaults(self) -> Settings {
         let shared = self.memory == Some(Memory::Shared);
         let backlog_max = if shared { None } else { Some(BUDGET_DEFAULT) };
         self.or(Settings { backlog_max, ..defaults() })
     }
 
-    /// What a logger as a value is asked to be besides what it is: an error if it cannot. `ours` are the settings that it was
-    /// made with.
+    /// An error if a logger as a value is requested with settings that it does not have. `ours` are its settings.
     ///
-    /// What a ring is made with stays as long as the process. Place and name of the logger are how it was found, what is
-    /// written is said anew, and the rest concerns the process's own logger, not one that is a value.
+    /// A ring's own settings are permanent. Folder and role are how the logger was found, the filter can be changed, and the
+    /// rest concerns the process's own logger, not one that is a value.
     pub(crate) fn refuse_others(&self, ours: &Settings) -> Result<()> {
         let mut ours = ours.clone().or_defaults();
         ours.rings = ours.rings.or_else(|| ours.dir.as_ref().map(|dir| dir.join("rings")));
@@ -306,7 +305,7 @@ impl Settings {
         Err(Error::SettingDiffers { name, asked, has, made })
     }
 
-    /// What the environment says. An empty variable says nothing.
+    /// The settings in the environment. An empty variable is treated as unset.
     pub(crate) fn from_environment() -> Result<Settings> {
         if let Some(clock) = environment::variable(CLOCK).filter(|clock| clock != "boottime") {
             return Err(Error::setting(CLOCK, format!("{clock:?} found, expected boottime, or no such variable")));
@@ -316,7 +315,7 @@ impl Settings {
             let variable = format!("LASTWORDS_{}", name.to_ascii_uppercase());
             let Some(value) = environment::variable(&variable) else { continue };
             match (*name, value.to_str()) {
-                // A path need not be text.
+                // A path need not be UTF-8.
                 ("dir", None) => settings.dir = Some(PathBuf::from(value)),
                 ("rings", None) => settings.rings = Some(PathBuf::from(value)),
                 (_, None) => return Err(Error::setting(variable, format!("{value:?} found, expected text in UTF-8"))),
@@ -329,25 +328,25 @@ impl Settings {
         Ok(settings.with_folders_as_at_first())
     }
 
-    /// Notes for every setting where it comes from: `origin` of its name.
+    /// Notes for every setting its source: `origin` of its name.
     #[cfg(feature = "config")]
     pub(crate) fn come_from(&mut self, origin: impl Fn(&str) -> String) {
         self.origins = NAMES.iter().map(|name| (*name, origin(name))).collect();
     }
 
-    /// What the error of a setting begins with: the variable, or file and key, that it comes from, else its own name.
+    /// The prefix of a setting's error: the variable, or file and key, that it comes from, else its own name.
     pub(crate) fn origin(&self, name: &'static str) -> Cow<'static, str> {
         let known = self.origins.iter().find(|(known, _)| *known == name);
         known.map_or(Cow::Borrowed(name), |(_, origin)| Cow::Owned(origin.clone()))
     }
 }
 
-/// The variable that chooses the clock, see [`crate::clock`].
+/// The variable that selects the clock, see [`crate::clock`].
 const CLOCK: &str = "LASTWORDS_CLOCK";
-/// Variables of ours that are no settings.
+/// Variables of ours that are not settings.
 const OTHER_VARIABLES: [&str; 4] = ["LASTWORDS_ROLE", "LASTWORDS_CONFIG", CLOCK, "LASTWORDS_MUTANT"];
 
-/// Names the variables that look like ours and are none, once in a process: a misspelt setting is not silently ignored.
+/// Reports unknown variables with our prefix, once per process: a misspelt setting is not silently ignored.
 pub(crate) fn name_unknown_variables() {
     static NAMED: AtomicBool = AtomicBool::new(false);
     if NAMED.swap(true, Ordering::Relaxed) {
@@ -360,7 +359,7 @@ pub(crate) fn name_unknown_variables() {
         if variable.starts_with(PREFIX) && !is_ours(&variable) {
             let all = known.iter().map(String::as_str).chain(OTHER_VARIABLES);
             let meant = alike(&variable, all).map_or_else(String::new, |likely| format!("; did you mean {likely}?"));
-            complain(format_args!("{} is no setting and is ignored{meant}", variable.escape_debug()));
+            complain(format_args!("{} is not a setting and is ignored{meant}", variable.escape_debug()));
         }
     }
 }

@@ -1,17 +1,17 @@
-//! Whether a record of a level and target would be recorded, for those who ask before they make one.
+//! Whether a record of a level and target would be recorded, to be checked before it is created.
 
 use crate::front::handle::Log;
 use crate::logger::ring_logger::Logger;
 use crate::process::loggers;
 use lastwords_ring::format::level::Level;
 
-/// By the process's own logger.
+/// For the process's own logger.
 #[must_use]
 pub fn enabled(level: Level, target: &str) -> bool {
     by(loggers::current(), level, target)
 }
 
-/// By a logger that is a value.
+/// For a logger that is a value.
 #[must_use]
 pub fn enabled_in(log: Log, level: Level, target: &str) -> bool {
     by(log.logger(), level, target)

@@ -1,8 +1,7 @@
-//! Records of front ends that have no statics for their call sites: of other languages, and of loggers whose own filters
-//! decide.
+//! Records of front ends whose call sites have no statics: those of other languages, and of loggers whose own filters decide.
 //!
-//! Such a front end puts the message together and says where it goes. What is the same for all records of a place is
-//! written to the ring's call-site table once, found again by a hash of its content.
+//! Such a front end assembles the message and chooses its destination. What all records of a place share is written to the
+//! ring's call-site table once, and found again by a hash of its content.
 
 use crate::front::handle::Log;
 use crate::logger::bytes::add_place;
@@ -22,7 +21,7 @@ pub use lastwords_ring::format::record::Relayed;
 use lastwords_ring::format::record::extra_kind;
 use lastwords_ring::write::body::BodyWriter;
 
-/// A record as its front end hands it over.
+/// A record of a front end.
 ///
 /// ```
 /// use lastwords::event::{Event, Value};
@@ -43,7 +42,7 @@ use lastwords_ring::write::body::BodyWriter;
 pub struct Event<'a> {
     /// Level.
     pub level: Level,
-    /// Where it goes. The logger's own filter is not asked.
+    /// Its destination. The logger's own filter is not consulted.
     pub destination: Destination,
     /// Target: the name of a logger, a module.
     pub target: &'a str,
@@ -51,14 +50,14 @@ pub struct Event<'a> {
     pub file: &'a str,
     /// Line in it, 0 if unknown.
     pub line: u32,
-    /// The message. What is not UTF-8 is shown as `\xff`.
+    /// The message. Invalid UTF-8 is shown as `\xff`.
     pub text: &'a [u8],
     /// Names and values of its fields.
     pub fields: &'a [(&'a str, Value<'a>)],
-    /// When and where it was made, if it is handed on from another process or from an earlier time. Its line has that time,
-    /// pid and name of the level, and stands where it arrived.
+    /// Time and origin, if it was relayed from another process or from an earlier time. Its line has that time, pid and level
+    /// name, at the place where it arrived.
     pub relayed: Option<Relayed<'a>>,
-    /// Where in the text an exception begins, behind the message and a newline: JSON has it as a member of its own.
+    /// Where in the text an exception begins, after the message and a newline: JSON has it as a member of its own.
     pub exception_at: Option<u32>,
 }
 
@@ -66,7 +65,7 @@ pub struct Event<'a> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Value<'a> {
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
     /// A signed integer.
     I64(i64),
@@ -76,14 +75,13 @@ pub enum Value<'a> {
     F64(f64),
     /// Text.
     Str(&'a str),
-    /// A value as JSON, which JSON lines have as it is. What is no JSON is text.
+    /// A JSON value, written to JSON lines as it is. Invalid JSON is treated as text.
     Json(&'a str),
 }
 
 impl Log {
-    /// Records an event, as [`crate::info`] records its message: safe when the call returns. Where the ring is full it waits
-    /// as the policy says. False, and nothing is recorded, where the logger was closed; [`Log::close`] waits for calls that
-    /// began before.
+    /// Records an event, like [`crate::info`]: it is safe when the call returns. If the ring is full it waits according to the
+    /// policy. False, and nothing is recorded, if the logger was closed; [`Log::close`] waits for calls that began before.
     pub fn record(self, event: &Event<'_>) -> bool {
         #[cfg(feature = "flusher")]
         crate::process::flusher_thread::resume_if_due();
@@ -96,8 +94,8 @@ impl Log {
         true
     }
 
-    /// The same where that needs no wait, no system call and no memory: false if it does, and nothing is recorded. For front
-    /// ends that hold a lock which others wait for.
+    /// Like [`Log::record`], if that needs no wait, no system call and no memory: otherwise false, and nothing is recorded. For
+    /// front ends that hold a lock which other threads wait for.
     #[inline]
     #[must_use]
     pub fn try_record(self, event: &Event<'_>) -> bool {
@@ -115,7 +113,7 @@ impl Log {
 }
 
 impl<'a> Event<'a> {
-    /// Text for the log files, without anything else.
+    /// Records text only, for the log files.
     #[inline]
     #[must_use]
     pub const fn new(level: Level, target: &'a str, text: &'a [u8]) -> Event<'a> {
@@ -132,19 +130,19 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Text and fields as a line of the log file shows them, for a front end that shows them elsewhere as well: fields stand
-    /// behind the first line. Nothing is escaped yet.
+    /// Text and fields as in a line of the log file, for a front end that shows them elsewhere as well: fields follow the first
+    /// line. Nothing is escaped yet.
     #[cfg(feature = "flusher")]
     #[must_use]
     pub fn shown(&self) -> Vec<u8> {
         let mut body = Vec::new();
-        // With a call site, so that the place is none of it.
+        // With a call site, so that the place is not part of it.
         let encoding = self.write(&mut body, 1, usize::MAX);
         let (level, body) = (self.level, body.as_slice());
         compose(&Record { first: 0, last: 0, clock: 0, message: 0, thread: 0, call_site: 1, level, encoding, body })
     }
 
-    /// Whether nothing but text is recorded with its call site.
+    /// Whether it is only text with its call site.
     #[inline]
     fn is_text_alone(&self) -> bool {
         self.fields.is_empty() && self.relayed.is_none() && self.exception_at.is_none()

@@ -1,4 +1,4 @@
-//! A logger as a value: a second role in one process, besides the one that [`crate::init`] makes.
+//! A logger as a value: an additional role in one process, besides the one that [`crate::init`] creates.
 
 use crate::logger::bytes::record_bytes_to;
 use crate::logger::flush_wait::FLUSH_MAX;
@@ -20,10 +20,11 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A logger of its own role or folder. Copies are the same logger; it lives as long as the process, or until it is closed.
+/// A logger with a role or folder of its own. Copies are the same logger; it lives as long as the process, or until it is
+/// closed.
 ///
-/// A process has one ring for each folder and role: opening the same again gives the same logger, or an error where other
-/// settings are asked for than it has.
+/// A process has one ring for each folder and role: opening the same again returns the same logger, or an error if other
+/// settings are requested than it has.
 ///
 /// ```
 /// let folder = std::env::temp_dir().join(format!("lastwords-doc-log-{}", std::process::id()));
@@ -53,7 +54,7 @@ impl Log {
         self.cell.use_logger()
     }
 
-    /// Counts a record for which there is no logger.
+    /// Counts a record that finds no logger.
     pub(crate) fn miss(self, level: Level, target: &str) {
         self.cell.miss(level, target);
     }
@@ -66,8 +67,8 @@ impl Log {
         }
     }
 
-    /// A number that changes with the logger's ring, in a forked child, and with its filter, which `lastwords level` changes
-    /// from outside.
+    /// A number that changes with the logger's ring, in a forked child, and with its filter, which `lastwords level` can
+    /// change.
     #[must_use]
     pub fn state(self) -> u64 {
         self.logger().map_or(0, |logger| logger.filter.key())
@@ -79,21 +80,21 @@ impl Log {
         self.logger().map_or(Directives::from(Level::OFF), |logger| logger.filter.current().directives)
     }
 
-    /// What `lastwords level --keep` has left for the role by now, for front ends that say anew what is written; None if nothing.
-    /// A process of the role that starts now begins with it, whatever it was told.
+    /// The level that `lastwords level --keep` has stored for the role by now, for front ends that choose their own directives;
+    /// None if there is none. A process of the role that starts now begins with it, whatever its settings.
     #[must_use]
     pub fn kept_directives(self) -> Option<Directives> {
         let logger = self.logger()?;
         KeptLevel::read(logger.folder(), &logger.builder().role).ok()??.log
     }
 
-    /// The finest level that the ring records although no log file shows it; [`Level::OFF`] if none.
+    /// The finest level of the ring-only records; [`Level::OFF`] if there are none.
     #[must_use]
     pub fn ring_level(self) -> Level {
         self.logger().map_or(Level::OFF, |logger| logger.filter.current().ring_level)
     }
 
-    /// In which form its records stand in the log folder.
+    /// The format of its records in the log folder.
     #[cfg(feature = "flusher")]
     #[must_use]
     pub fn format(self) -> Format {
@@ -106,11 +107,11 @@ impl Log {
         self.logger().map(|logger| logger.folder().path().to_owned())
     }
 
-    /// Makes the log files that are missing, empty: for programs that follow them by name before the first line is there.
-    /// With [`crate::Builder::durable`] it makes none; whoever flushes does, and syncs the folder.
+    /// Creates missing log files, empty: for programs that follow them by name before the first line is there. With
+    /// [`crate::Builder::durable`] it creates none; the flusher does, and syncs the folder.
     ///
     /// # Errors
-    /// [`crate::Error::Io`] if one cannot be made. That keeps no record from being logged.
+    /// [`crate::Error::Io`] if one cannot be created. Records are logged all the same.
     #[cfg(feature = "flusher")]
     pub fn create_files(self) -> Result<()> {
         let Some(logger) = self.logger() else { return Ok(()) };
@@ -128,7 +129,7 @@ impl Log {
     /// Changes what this logger writes to the log files, see [`crate::set_log`].
     ///
     /// # Errors
-    /// [`crate::Error::Setting`] for directives that cannot be meant.
+    /// [`crate::Error::Setting`] for invalid directives.
     pub fn set_log(self, directives: &str) -> Result<()> {
         let directives = directives.parse().map_err(|error| Error::setting("log", error))?;
         self.cell.logger().map_or(Ok(()), |logger| logger.ring().set_directives(directives))
@@ -136,14 +137,14 @@ impl Log {
 
     /// Gives a level a name, which every line of this logger's records then shows: `[NOTICE]` instead of `[Level 25]`.
     ///
-    /// The six standard levels may be renamed, and every level again at any time. A record is shown with the name that its
-    /// level has when its line is made, so one that was logged shortly before a change may have the new name. An empty name
-    /// takes the name away. Forked processes have the names as well. What the flusher itself says in the log keeps the
-    /// standard names, and directives know no others.
+    /// The six standard levels may be renamed, and every level again at any time. A line shows the name that its level has when
+    /// the line is written, so a record that was logged shortly before a change may have the new name. An empty name removes
+    /// the name. Forked processes have the names as well. The flusher's own lines keep the standard names, and directives
+    /// accept no others.
     ///
-    /// Names are cut to 64 bytes, and what could drive a terminal, end the line or close the bracket is escaped. Each change
-    /// takes room in the ring for good; where the table of call sites is full, the name changes no more. Of more than 1,024
-    /// changes a flusher that starts later finds the last ones. Not for signal handlers.
+    /// Names are truncated to 64 bytes, and characters that could control a terminal, end the line or close the bracket are
+    /// escaped. Each change takes room in the ring permanently; once the table of call sites is full, the name cannot be
+    /// changed any more. Of more than 1,024 changes a flusher that starts later finds the last ones. Not for signal handlers.
     ///
     /// ```
     /// use lastwords::Level;
@@ -178,14 +179,14 @@ impl Log {
         self.cell.made_here().map_or(Ok(()), |logger| logger.flush(timeout))
     }
 
-    /// Closes the logger, and gives back its descriptors, its ring and, where it was the last one of its folder in this process,
-    /// the thread that flushes. What was logged before is in its file when this returns, 2 s later at most.
+    /// Closes the logger, and releases its descriptors, its ring and, if it was the last one of its folder in this process, the
+    /// flusher's thread. What was logged before is in its file when this returns, 2 s later at most.
     ///
-    /// Where a logger was opened several times, the last close counts. Later calls with it or a copy of it record nothing; one
-    /// of another thread that overlaps with this is in the log, or records nothing. A logger of the same role and folder can be
-    /// opened afterwards, with other settings too. Forked processes that have logged nothing yet have no logger then; those that
-    /// have made their own ring close it themselves. About 10 KB of memory stay with the process, and the ring's range of
-    /// addresses.
+    /// If a logger was opened several times, the last close takes effect. Later calls with it or a copy of it record nothing; a
+    /// call of another thread that overlaps with this is in the log, or records nothing. A logger of the same role and folder
+    /// can be opened afterwards, with other settings too. Forked processes that have logged nothing yet have no logger then;
+    /// those that have created their own ring close it themselves. About 10 KB of memory stay allocated, and the ring's range
+    /// of addresses.
     ///
     /// ```
     /// let folder = std::env::temp_dir().join(format!("lastwords-doc-close-{}", std::process::id()));
@@ -200,14 +201,14 @@ impl Log {
     /// ```
     ///
     /// # Errors
-    /// [`crate::Error::FlushTimeout`] if no flusher got that far. The logger is closed all the same, and its lines are safe: whoever
-    /// flushes the folder next writes them and removes the ring.
+    /// [`crate::Error::FlushTimeout`] if no flusher got that far. The logger is closed all the same, and its lines are safe:
+    /// the folder's next flusher writes them and removes the ring.
     pub fn close(self) -> Result<()> {
         loggers::close_cell(self.cell)
     }
 
-    /// Takes one `open` back without closing anything: the logger stays open, and the last close of those who have opened it
-    /// counts. For front ends in other languages, whose objects may end without having been closed.
+    /// Withdraws one `open` without closing anything: the logger stays open, and the last close of the other openers takes
+    /// effect. For front ends in other languages, whose objects may end without having been closed.
     pub fn forget(self) {
         self.cell.forget();
     }
@@ -218,12 +219,12 @@ impl Log {
         self.cell.is_closed()
     }
 
-    /// A file for this process's own notes, open for appending, which end up in its crash file: what `write(2)` has put
-    /// there when the process dies without closing its log, the first MiB of it, stands behind the records. It is removed
-    /// with the process's ring; where no crash file is written, after an ordinary end for instance, nobody reads it.
+    /// A file for this process's own notes, open for appending, which end up in its crash file: what `write(2)` has put there
+    /// when the process dies without closing its log, the first MiB of it, follows the records. It is removed with the
+    /// process's ring; if no crash file is written, for instance after a normal end, it is discarded.
     ///
-    /// Handlers of fatal signals must not log, but they may write to a descriptor that was opened before. Every call opens
-    /// the same file. A forked child has one of its own and must ask for it: the descriptors that it inherits are its parent's.
+    /// Handlers of fatal signals must not log, but they may write to a descriptor that was opened before. Every call opens the
+    /// same file. A forked child has one of its own and must request it: the descriptors that it inherits are its parent's.
     ///
     /// ```
     /// use std::io::Write;
@@ -238,8 +239,8 @@ impl Log {
     /// ```
     ///
     /// # Errors
-    /// [`crate::Error::Io`] if the file cannot be opened, or something else has its name; [`crate::Error::NoRing`] where the
-    /// logger was closed, and in a forked child that could not make its ring.
+    /// [`crate::Error::Io`] if the file cannot be opened, or something else has its name; [`crate::Error::NoRing`] if the
+    /// logger was closed, and in a forked child that could not create its ring.
     pub fn attachment(self) -> Result<File> {
         let entry = self.cell.logger().ok_or(Error::NoRing)?.ring().entry();
         crash_notes::create(entry).map_err(Error::io("open the attachment of the ring", entry))

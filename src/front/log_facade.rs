@@ -1,7 +1,7 @@
-//! The `log` facade's back end: every crate that logs through the facade lands in the ring.
+//! The `log` facade's back end: records of every crate that logs through the facade go to the ring.
 //!
 //! The key-values of a record (`info!(user = "ada"; "…")`) become its fields. Their names are not known before the call, so
-//! they stand in the record and not at its call site.
+//! they are in the record and not at its call site.
 
 use crate::logger::bytes::add_place;
 use crate::logger::call_site_cache::CachedCallSite;
@@ -25,10 +25,10 @@ struct Facade;
 
 static FACADE: Facade = Facade;
 
-/// Whether the facade is ours, once that was tried.
+/// Whether the facade is ours, once that was attempted.
 static INSTALLED: OnceLock<bool> = OnceLock::new();
 
-/// Takes the facade's place for this process. The level is checked for every record, so the facade lets all through.
+/// Takes the facade for this process. The level is checked for every record, so the facade lets all through.
 pub(crate) fn install() -> Result<()> {
     let installed = *INSTALLED.get_or_init(|| {
         let free = log::set_logger(&FACADE).is_ok();
@@ -40,8 +40,8 @@ pub(crate) fn install() -> Result<()> {
     if installed { Ok(()) } else { Err(Error::FacadeTaken) }
 }
 
-/// What to do about a panic of somebody who wanted what this process gave to lastwords: `init` of tracing-subscriber, of env_logger,
-/// and `set_logger(…).unwrap()` say no more than the name of an error.
+/// Advice for a panic in other code that tried to take what this process gave to lastwords: `init` of tracing-subscriber or
+/// env_logger, and `set_logger(…).unwrap()`, only report the name of an error.
 pub(crate) fn advice(panic: &str) -> Option<&'static str> {
     if panic.contains("SetLoggerError") && INSTALLED.get() == Some(&true) {
         return Some(
@@ -59,8 +59,8 @@ pub(crate) fn advice(panic: &str) -> Option<&'static str> {
     None
 }
 
-/// Has the facade itself turn away what no logger records, which is cheaper. Only where this process has a thread that
-/// follows later changes of the filter.
+/// Makes the facade itself reject what no logger records, which is cheaper. Only if this process has a thread that follows
+/// later changes of the filter.
 pub(crate) fn follow(logger: &Logger) {
     if !logger.builder().flushes() || !logger.builder().takes_facade() {
         return;
@@ -113,13 +113,13 @@ impl RecordBody for Formatted<'_> {
         if call_site == 0 {
             add_place(&mut writer, record.target(), record.file(), record.line());
         }
-        // A source that fails has given what it could.
+        // A failing source has provided what it could.
         let _ = record.key_values().visit(&mut KeyValues(writer.fields()));
         writer.finish()
     }
 }
 
-/// Takes the key-values of a record.
+/// Collects the key-values of a record.
 struct KeyValues<'a>(FieldWriter<'a>);
 
 impl<'kvs> VisitSource<'kvs> for KeyValues<'_> {
@@ -128,14 +128,14 @@ impl<'kvs> VisitSource<'kvs> for KeyValues<'_> {
     }
 }
 
-/// Takes the value of one key.
+/// Receives the value of one key.
 struct OneValue<'a, 'b> {
     fields: &'a mut FieldWriter<'b>,
     name: &'a str,
 }
 
 impl<'v> VisitValue<'v> for OneValue<'_, '_> {
-    /// Everything without a type of its own: what was given as `:?`, `:%` or `:err`, and what is not there.
+    /// Everything without a type of its own: values given as `:?`, `:%` or `:err`, and empty ones.
     fn visit_any(&mut self, value: Value<'_>) -> Result<(), kv::Error> {
         self.fields.formatted(self.name, format_args!("{value}"));
         Ok(())
@@ -182,7 +182,7 @@ impl<'v> VisitValue<'v> for OneValue<'_, '_> {
     }
 }
 
-/// What tells places apart but for their targets; None for records without a line, which have no place to share.
+/// Identifies a place apart from its target; None for records without a line, which have no place to share.
 fn place(level: Level, record: &Record<'_>) -> Option<u64> {
     let (file, line) = record.file_static().zip(record.line())?;
     let hash = (file.as_ptr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)

@@ -30,11 +30,11 @@ macro_rules! log {
     };
 }
 
-/// Whether a record of this level would be recorded here, for what takes time to put together: `enabled!(Level::DEBUG)`, with
-/// `target: "name",` or `logger: value,` first as in [`log!`](crate::log!).
+/// Whether a record of this level would be recorded here, for content that is expensive to assemble: `enabled!(Level::DEBUG)`,
+/// with `target: "name",` or `logger: value,` first as in [`log!`](crate::log!).
 ///
-/// True also for records that no log file shows and the ring alone keeps, see [`Builder::record`](crate::Builder::record). Asking
-/// records nothing, and counts nothing as lost; where the process has no logger yet it is false.
+/// True also for ring-only records, see [`Builder::ring_level`](crate::Builder::ring_level). The check records nothing, and counts
+/// nothing as lost; if the process has no logger yet it is false.
 ///
 /// ```
 /// use lastwords::{Level, enabled};

@@ -1,4 +1,4 @@
-//! What programs call.
+//! The interface for programs.
 
 pub(crate) mod call_site;
 pub(crate) mod enabled;

@@ -1,8 +1,8 @@
-//! A panic as a record: what it says, where, on which thread, and the calls that led there.
+//! A panic as a record: its message, place, thread, and backtrace.
 //!
-//! The hook runs at the panic itself, before anything is unwound, on whatever thread it is: in the middle of a log call, in a
-//! destructor that another panic runs, in a forked child, in the flusher's own thread. It takes no lock of ours and runs no
-//! code of the user's. A hook that panics ends the process: `std` sees to it that none is entered again.
+//! The hook runs at the panic itself, before anything is unwound, on any thread: in the middle of a log call, in a destructor
+//! during another panic, in a forked child, in the flusher's own thread. It takes no lock of ours and runs no user code. A hook
+//! that panics ends the process: `std` ensures that none is entered again.
 
 use crate::logger::bytes::write_place;
 use crate::logger::record::{RecordBody, RecordHead};
@@ -22,10 +22,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// Target of the records.
 const TARGET: &str = "panic";
 
-/// Has panics of this process recorded, before the hook of now runs.
+/// Makes panics of this process be recorded, before the present hook runs.
 pub(crate) fn install() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
-    // The hook cannot be changed by a thread that panics.
+    // A panicking thread cannot change the hook.
     if std::thread::panicking() || INSTALLED.swap(true, Ordering::AcqRel) {
         return;
     }
@@ -52,19 +52,19 @@ fn record(logger: &'static Logger, destination: Destination, info: &PanicHookInf
     thread::record(logger, head, &Panic { info, text: describe(info, backtrace) });
 }
 
-/// Which backtrace a record has.
+/// The backtrace of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     None,
     Short,
     Full,
-    /// It was asked for and cannot be made.
+    /// It was requested and cannot be created.
     Lacking,
 }
 
-/// What `RUST_BACKTRACE` asks for, as it is at the first panic: a program that catches panics as a matter of course pays for a
-/// backtrace no more often than without lastwords. The standard library reads it at the same moment. `possible` is false where
-/// neither a backtrace can be made nor, for the same reason, the environment be read.
+/// What `RUST_BACKTRACE` requests, as of the first panic: a program that catches panics routinely pays for a backtrace no more
+/// often than without lastwords. The standard library reads it at the same moment. `possible` is false if neither a backtrace
+/// can be created nor, for the same reason, the environment be read.
 fn wanted(possible: bool) -> Wanted {
     static KNOWN: OnceLock<Wanted> = OnceLock::new();
     if !possible {
@@ -73,7 +73,7 @@ fn wanted(possible: bool) -> Wanted {
     if mutant::is(Mutant::AlwaysBacktrace) {
         return Wanted::Short;
     }
-    // Not by `get_or_init`, where a thread that was at it when this process was forked would be waited for.
+    // Not by `get_or_init`, which would wait for a thread that was in it when this process was forked.
     KNOWN.get().copied().unwrap_or_else(|| {
         let asked = match std::env::var_os("RUST_BACKTRACE") {
             Some(value) if value == "full" => Wanted::Full,
@@ -102,10 +102,10 @@ fn describe(info: &PanicHookInfo<'_>, backtrace: Wanted) -> String {
     text
 }
 
-/// The calls between those of the standard library's and this crate's own that make a panic, and those that start a thread: what
-/// the standard library prints of a short backtrace. It leaves marks for that; where they were stripped, all calls.
+/// The calls without those of the standard library and this crate that make a panic, and those that start a thread: the
+/// standard library's short backtrace. It finds them by marker functions; if those were stripped, all calls are shown.
 fn short(backtrace: &str) -> String {
-    // Each call is a line that begins with its number, and the place in the next one, where it is known.
+    // Each call is a line that begins with its number, and its place is in the next one, if known.
     let is_call =
         |line: &&str| line.trim_start().split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
     let mut calls: Vec<Vec<&str>> = Vec::new();
@@ -130,7 +130,7 @@ fn short(backtrace: &str) -> String {
 fn message<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {
     let payload = info.payload();
     let constant = payload.downcast_ref::<&str>().copied();
-    constant.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a value that is no text")
+    constant.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a value that is not text")
 }
 
 /// A panic on its way into a record.
@@ -151,12 +151,12 @@ impl RecordBody for Panic<'_> {
     }
 }
 
-/// How many threads are in the hook: the process's pid in the high half, because a forked child finds its parent's count
-/// here, and the number in the low half.
+/// How many threads are in the hook: the process's pid in the high half, because a forked child finds its parent's count here,
+/// and the number in the low half.
 static IN_HOOK: AtomicU64 = AtomicU64::new(0);
 
-/// A thread in the hook, where it may ask for a backtrace. `std` makes them under a lock. A child that was forked while
-/// another thread held it would wait for ever.
+/// A thread in the hook that may request a backtrace. `std` creates them under a lock. A child that was forked while another
+/// thread held it would wait for ever.
 struct InHook;
 
 impl InHook {
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(short("disabled backtrace"), "   0: disabled backtrace\n");
     }
 
-    /// The flusher's thread runs no code of a user, so a panic there is a defect of ours that no other test can have.
+    /// The flusher's thread runs no user code, so a panic there is a defect of ours that no other test can have.
     #[test]
     fn the_flushers_own_thread_records_its_panic_and_does_not_wait_for_itself() {
         let path = std::env::temp_dir().join(format!("lastwords-flusher-panic-{}", std::process::id()));

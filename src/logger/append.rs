@@ -1,4 +1,4 @@
-//! Appending a message to a lane of a logger's ring, with the full-ring policy where there is no room.
+//! Appending a message to a lane of a logger's ring, with the full-ring policy if there is no room.
 
 use crate::logger::drained_ring::{DrainedRing, look_for_thread};
 use crate::logger::lane_pool::OwnedLane;
@@ -19,7 +19,7 @@ use lastwords_ring::write::backlog::Backlog;
 use lastwords_ring::write::full_lane;
 use lastwords_ring::write::lane::{Message, OpenSlot, Origin, count_drop};
 
-/// What writes to the lanes of a ring.
+/// The state for writing to the lanes of a ring.
 #[derive(Debug)]
 pub(crate) struct Appender {
     pub(super) drained: DrainedRing,
@@ -35,7 +35,7 @@ impl Appender {
         Appender { drained, policy, anchors: AnchorWriter::default(), spill, backlog }
     }
 
-    /// Whether `slots` more slots can be written at once: they fit, or what they overwrite is not waited for.
+    /// Whether `slots` more slots can be written at once: they fit, or the policy permits overwriting.
     #[inline(always)]
     pub(crate) fn takes_at_once(&self, owned: &mut OwnedLane, slots: u64) -> bool {
         owned.is_ring_only() || owned.lane.has_room(slots) || self.policy == FullPolicy::Overwrite
@@ -59,7 +59,7 @@ impl Appender {
         }
     }
 
-    /// Writes the message whose body of `length` bytes stands in the lane's staging to the slot that was opened.
+    /// Writes the message whose body of `length` bytes is in the lane's staging area to the open slot.
     #[inline(always)]
     pub(crate) fn finish(&self, owned: &mut OwnedLane, slot: OpenSlot<'static>, origin: &Origin, length: usize) {
         let now = owned.lane.finish(slot, origin, length);
@@ -76,7 +76,7 @@ impl Appender {
         {
             self.wake_flusher(armed, owned, level);
         }
-        // Without a sign: an anchor that is ahead, because the clock went back, is far away too.
+        // Unsigned: an anchor that is ahead, because the clock went back, counts as far away too.
         let age = now.wrapping_sub(control.newest_anchor.load(Ordering::Relaxed));
         if age > ANCHOR_TICKS {
             self.anchors.write(now, &control.anchors, &control.newest_anchor);
@@ -105,7 +105,7 @@ impl Appender {
         if self.drained.is_closed() {
             return false;
         }
-        // Nobody makes room in a truncated ring, and what is kept of it would be anything.
+        // No flusher makes room in a truncated ring, and copies of it would be garbage.
         if self.policy == FullPolicy::Overwrite || ring.is_hit() {
             return true;
         }
@@ -135,19 +135,19 @@ impl Appender {
         true
     }
 
-    /// Keeps slots of a full lane in a backlog segment. False if that cannot be.
+    /// Keeps slots of a full lane in a backlog segment. False on failure.
     fn keep(&self, owned: &mut OwnedLane) -> bool {
-        let settled = owned.lane.settled();
+        let reusable = owned.lane.reusable();
         let Some(first) = self.backlog.keep(owned.number, &mut owned.lane) else { return false };
-        if first > settled + 1 {
-            // What was overwritten before, when nothing could be kept.
-            self.spill.forget_overwritten(owned.number, settled + 1..first);
+        if first > reusable + 1 {
+            // Overwritten before, when nothing could be kept.
+            self.spill.forget_overwritten(owned.number, reusable + 1..first);
         }
         true
     }
 
-    /// A message that does not fit the ring goes to a spill file; where that cannot be, and beyond the longest message, it is
-    /// truncated and says so.
+    /// A message that does not fit the ring goes to a spill file; if that fails, and beyond the longest message, it is
+    /// truncated and marked.
     #[cold]
     fn write_long(&self, owned: &mut OwnedLane, message: &Message<'_>) {
         if self.drained.is_closed() {
@@ -181,7 +181,7 @@ impl Appender {
         let block = ring.block(lane);
         let released = block.consumer.released.load(Ordering::Acquire);
         let agrees = block.consumer.released_inverted.load(Ordering::Acquire) == !released;
-        // In this order: who sees a slot reserved for the next lap sees that the one before was kept.
+        // In this order: a slot visibly reserved for the next lap implies that the previous one is visibly kept.
         let reserved = block.reserved.load(Ordering::Acquire);
         let kept = if mutant::is(Mutant::KeptSpillRemoved) { 0 } else { self.backlog.kept(lane) };
         LaneProgress {

@@ -26,7 +26,7 @@ pub(crate) fn add_place(writer: &mut BodyWriter<'_>, target: &str, file: Option<
     }
 }
 
-/// Bytes that come without a place.
+/// Bytes without a place.
 struct BytesFrom<'a> {
     target: &'a str,
     text: &'a [u8],
@@ -48,7 +48,7 @@ pub(crate) fn record_bytes_to(logger: &'static Logger, level: Level, target: &st
     record_bytes_at(logger, level, target, text, destination);
 }
 
-/// The same, whatever the filter says.
+/// Like [`record_bytes_to`], regardless of the filter.
 pub(crate) fn record_bytes_at(
     logger: &'static Logger,
     level: Level,

@@ -1,8 +1,7 @@
-//! Call sites whose statics are not ours, as a thread remembers them.
+//! Call sites without statics of ours, as cached by a thread.
 //!
-//! The place of a macro's call holds its id itself, and where its records go. A facade's call only says where it comes
-//! from, so both are looked up at every record, under a key that tells call sites apart: without a lock where the thread
-//! has met the place before.
+//! A macro's call site caches its own id and destination. A facade's call only names its place, so both are looked up at every
+//! record, under a key that identifies the call site: without a lock if the thread has met the place before.
 
 use crate::logger::live_filter::CachedDecision;
 use crate::logger::ring_logger::Logger;
@@ -11,20 +10,20 @@ use lastwords_ring::format::filter::Destination;
 use lastwords_ring::format::level::Level;
 use std::cell::Cell;
 
-/// Call sites that a thread remembers, in pairs of which the one that was met last comes first.
+/// Call sites that a thread caches, in pairs with the more recent one first.
 const CACHED: usize = 128;
 
 thread_local! {
     static SITES: [Cell<CachedCallSite>; CACHED] = const { [const { Cell::new(CachedCallSite::NONE) }; CACHED] };
 }
 
-/// What is known of a call site.
+/// A cached call site.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CachedCallSite {
-    /// None for one that cannot be told from others, and is not remembered.
+    /// None for one that cannot be identified, and is not cached.
     key: Option<u64>,
     generation: u32,
-    /// Its id in the ring's table, 0 where that had no room; None if it was not asked for yet.
+    /// Its id in the ring's table, 0 if that had no room; None if not requested yet.
     id: Option<u32>,
     decision: CachedDecision,
 }
@@ -32,7 +31,7 @@ pub(crate) struct CachedCallSite {
 impl CachedCallSite {
     const NONE: CachedCallSite = CachedCallSite { key: None, generation: 0, id: None, decision: CachedDecision::NONE };
 
-    /// What the thread knows of the call site with this key in this logger's ring; nothing, where it has not met it.
+    /// The thread's entry for the call site with this key in this logger's ring; an empty one, if it has not met it.
     #[inline]
     pub(crate) fn find(logger: &Logger, key: Option<u64>) -> CachedCallSite {
         let fresh = CachedCallSite { key, generation: logger.generation(), ..CachedCallSite::NONE };
@@ -63,7 +62,7 @@ impl CachedCallSite {
         });
     }
 
-    /// What the filter says of the place, remembered until the filter changes.
+    /// The filter's decision for the place, cached until the filter changes.
     pub(crate) fn destination(&mut self, logger: &Logger, level: Level, target: &str) -> Option<Destination> {
         if self.decision.key != logger.filter.key() {
             self.decision = logger.filter.decide(level, target);
@@ -72,15 +71,15 @@ impl CachedCallSite {
         self.decision.destination
     }
 
-    /// Its id in the ring's table; registered where no thread has met it. 0 where that cannot be now: then the record must
-    /// carry its place itself.
+    /// Its id in the ring's table; registered if no thread has met it. 0 if that is impossible now: then the record must carry
+    /// its place itself.
     #[cfg(feature = "tracing")]
     #[inline]
     pub(crate) fn id<'a>(self, logger: &Logger, site: impl FnOnce() -> CallSiteRef<'a>) -> u32 {
         self.id_by(|key| logger.call_sites.register(logger.ring(), key, &site()))
     }
 
-    /// The same for a target that is chosen at each call; `place` is what tells the place from others without it.
+    /// Like [`Self::id`], for a target that is chosen at each call; `place` identifies the place without it.
     #[inline]
     pub(crate) fn id_of_chosen<'a>(self, logger: &Logger, place: u64, site: impl FnOnce() -> CallSiteRef<'a>) -> u32 {
         self.id_by(|key| logger.call_sites.register_chosen(logger.ring(), key, place, &site()))

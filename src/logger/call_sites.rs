@@ -1,4 +1,4 @@
-//! The call sites that a logger's ring knows, for all threads.
+//! The call sites in a logger's ring, for all threads.
 
 use lastwords_ring::atomics::Ordering;
 use lastwords_ring::format::call_site::CallSiteRef;
@@ -7,9 +7,9 @@ use lastwords_ring::write::ring::Ring;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-/// Targets of one place that are written to the table of call sites.
+/// Most targets of one place that are written to the table of call sites.
 const TARGETS_MAX: u32 = 64;
-/// Longest target and file, in bytes together, that are written there where they are chosen at each call.
+/// Longest target and file, in bytes together, that are written there if they are chosen at each call.
 const CHOSEN_MAX: usize = 1024;
 
 /// Call sites by address or hash.
@@ -18,11 +18,11 @@ pub(crate) struct CallSites {
     known: Mutex<KnownSites>,
 }
 
-/// Call sites that are in the ring's table, or were refused and are as many as the program has places.
+/// Call sites that are in the ring's table, or were refused; their number is bounded by the program's.
 #[derive(Debug, Default)]
 struct KnownSites {
     ids: HashMap<u64, u32>,
-    /// How many targets the places have whose target is chosen at each call.
+    /// Number of targets of the places whose target is chosen at each call.
     targets: HashMap<u64, u32>,
 }
 
@@ -36,15 +36,15 @@ fn write(ring: &Ring, site: &CallSiteRef<'_>) -> u32 {
 
 impl CallSites {
     /// The id of a call site, which is written into the table once for all threads; 0 if the table is full. None if another
-    /// thread is at it: this record then carries its place itself.
+    /// thread is registering one: this record then carries its place itself.
     pub(crate) fn register(&self, ring: &Ring, hash: u64, site: &CallSiteRef<'_>) -> Option<u32> {
         let mut known = self.known.try_lock().ok()?;
         Some(*known.ids.entry(hash).or_insert_with(|| write(ring, site)))
     }
 
-    /// The id of a call site whose target, or file, is chosen at each call. `place` is the rest. Where a place has more than
-    /// [`TARGETS_MAX`] targets, or the table is full, each record carries its place itself: a program that names a target
-    /// after each request would fill the table, and memory.
+    /// The id of a call site whose target, or file, is chosen at each call. `place` is the rest. If a place has more than
+    /// [`TARGETS_MAX`] targets, or the table is full, each record carries its place itself: a program that names a target after
+    /// each request would fill the table, and memory.
     pub(crate) fn register_chosen(&self, ring: &Ring, hash: u64, place: u64, site: &CallSiteRef<'_>) -> Option<u32> {
         if mutant::is(Mutant::EveryTarget) {
             return self.register(ring, hash, site);

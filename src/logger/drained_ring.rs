@@ -1,4 +1,4 @@
-//! A logger's ring, and how the flusher that drains it is reached.
+//! A logger's ring, and access to the flusher that drains it.
 
 #[cfg(feature = "flusher")]
 use crate::logger::no_thread;
@@ -10,17 +10,17 @@ use lastwords_ring::place::lock_holder::HolderView;
 use lastwords_ring::write::ring::Ring;
 use std::sync::atomic::AtomicBool;
 
-/// A ring with doorbell and lock of its folder.
+/// A ring with the doorbell and lock of its folder.
 #[derive(Debug)]
 pub(crate) struct DrainedRing {
     pub(crate) ring: Ring,
     pub(crate) control: &'static Control,
     pub(crate) doorbell: Doorbell,
-    /// Who flushes the folder.
+    /// The folder's flusher.
     pub(crate) holder: HolderView,
     /// Whether this process may flush it itself.
     pub(crate) flushes: bool,
-    /// What is logged from now on is not recorded any more.
+    /// Set once records are not accepted any more.
     closed: AtomicBool,
 }
 
@@ -34,7 +34,7 @@ impl DrainedRing {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Lets go of the ring: from here on nothing is recorded.
+    /// Releases the ring: from here on nothing is recorded.
     pub(crate) fn leave(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.ring.leave();
@@ -48,17 +48,17 @@ impl DrainedRing {
         }
     }
 
-    /// Whether nobody is there who would flush.
+    /// Whether there is no flusher.
     pub(crate) fn is_alone(&self) -> bool {
         !self.flushes && !self.holder.may_live()
     }
 }
 
-/// Where there was no thread to be had for the flusher, there may be one now; and it may have left something to be said.
+/// If no flusher thread could be started, there may be one now; and it may have left lines to be printed.
 pub(crate) fn look_for_thread() {
     #[cfg(feature = "flusher")]
     {
         no_thread::try_again();
-        lastwords_ring::place::stderr::say_left();
+        lastwords_ring::place::stderr::print_pending();
     }
 }

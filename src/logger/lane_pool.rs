@@ -1,4 +1,4 @@
-//! Lanes of one kind: those whose records are written to files, or those whose records stay in the ring.
+//! Lanes of one kind: those whose records are written to files, or those of ring-only records.
 
 use crossbeam_utils::CachePadded;
 use lastwords_ring::atomics::Ordering;
@@ -13,8 +13,8 @@ use std::ops::Range;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-/// Longest wait for an overflow lane, before a message is counted as lost. Its owner waits for room at most 100 ms; more
-/// passes only where very many threads share the lanes and the processors.
+/// Longest wait for an overflow lane, before a message is counted as lost. Its owner waits for room at most 100 ms; longer
+/// waits occur only if very many threads share the lanes and the processors.
 const OVERFLOW_MAX: Duration = Duration::from_secs(1);
 
 /// A lane that one thread writes to.
@@ -32,7 +32,8 @@ impl OwnedLane {
         OwnedLane { number, lane: ring.lane(number), stalled: None, destination }
     }
 
-    /// Whether its oldest records may be overwritten at any time: no file shows them, so nobody waits for room.
+    /// Whether its oldest records may be overwritten at any time: ring-only records are never drained, so waiting for room is
+    /// pointless.
     #[inline(always)]
     pub(crate) fn is_ring_only(&self) -> bool {
         self.destination == Destination::RingOnly
@@ -47,10 +48,10 @@ impl OwnedLane {
 /// A lane of threads, as the pools share it.
 #[derive(Debug, Default)]
 pub(super) struct LaneSlot {
-    /// Free for the next thread, with what its last owner knew.
+    /// Free for the next thread, with its last owner's state.
     free: Option<OwnedLane>,
-    /// A thread has had the lane. What the ring itself says of that, somebody else may have changed, and a lane that is
-    /// made twice has two producers.
+    /// A thread has had the lane. The ring's own record of that may have been modified externally, and a lane that is created
+    /// twice has two producers.
     made: bool,
 }
 
@@ -60,14 +61,14 @@ impl LaneSlot {
     }
 }
 
-/// The lanes of a ring for one destination. A lane is of one kind for good: what the flusher was not to see would follow what
-/// it is to see.
+/// The lanes of a ring for one destination. A lane keeps its kind permanently: otherwise records that the flusher must not see
+/// would be followed by ones that it must.
 #[derive(Debug)]
 pub(crate) struct LanePool {
     destination: Destination,
-    /// Of its threads' lanes, in the ring.
+    /// Kind of its threads' lanes, in the ring.
     kind: u64,
-    /// Lanes of threads that it has made, and may make.
+    /// Number of its threads' lanes: created so far, and the limit.
     made: AtomicUsize,
     made_max: usize,
     /// Lanes given back and not claimed again, a hint.
@@ -95,7 +96,7 @@ impl LanePool {
         }
     }
 
-    /// Takes the lane of this slot for a thread, if it is free for this pool or was never made.
+    /// Takes the lane of this slot for a thread, if it is free for this pool or was never created.
     pub(super) fn claim(
         &self,
         ring: &Ring,
@@ -136,16 +137,16 @@ impl LanePool {
         self.given_back.load(Ordering::Relaxed) > 0
     }
 
-    /// Does something with an overflow lane. False if none could be had. For ring-only records nobody waits.
+    /// Runs `work` with an overflow lane. False if none was available. Never waits for ring-only records.
     pub(super) fn with_overflow(&self, ring: &Ring, thread: u32, work: impl Fn(&mut OwnedLane)) -> bool {
         let wait = if self.destination == Destination::Write { OVERFLOW_MAX } else { Duration::ZERO };
         let (lanes, limit) = (self.overflow.len(), Instant::now() + wait);
         // Each thread begins at another lane; a further one is for a handler that interrupted the first one's owner.
         (0..lanes).map(|index| (thread as usize + index) % lanes).any(|index| {
             let fresh = || OwnedLane::new(ring, self.overflow_start + index, self.destination);
-            let write = |owned: &mut OwnedLane, is_left: bool| {
-                // Its last owner has ended in the middle of something.
-                if is_left {
+            let write = |owned: &mut OwnedLane, is_abandoned: bool| {
+                // Its last owner ended in the middle of an append.
+                if is_abandoned {
                     owned.lane.catch_up();
                 }
                 work(owned);

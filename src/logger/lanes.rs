@@ -7,19 +7,19 @@ use lastwords_ring::format::geometry::Geometry;
 use lastwords_ring::write::ring::Ring;
 use std::sync::Mutex;
 
-/// All lanes of a ring: those of threads, behind them the overflow lanes.
+/// All lanes of a ring: those of threads, followed by the overflow lanes.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     slots: Box<[CachePadded<Mutex<LaneSlot>>]>,
     written: LanePool,
     ring_only: LanePool,
-    /// Number of the overflow lane that losses without a lane are counted in.
+    /// Number of the overflow lane in which losses without a lane are counted.
     last_written: usize,
 }
 
 impl Lanes {
-    /// The lanes of a new ring. Where it holds ring-only records from the start, the last overflow lane is for them; of the
-    /// threads' lanes they take half at most, so that the others are left for what the files show.
+    /// The lanes of a new ring. If it holds ring-only records from the start, the last overflow lane is for them; of the
+    /// threads' lanes they take half at most, so that the others are left for records that are written to files.
     pub(crate) fn new(geometry: Geometry, records_ring_only: bool) -> Lanes {
         let lanes = geometry.lanes();
         let of_threads = lanes - geometry.overflow_lanes();
@@ -40,7 +40,7 @@ impl Lanes {
         }
     }
 
-    /// Takes a free lane for a thread. Never waits: a slot that another thread is looking at is passed over.
+    /// Takes a free lane for a thread. Never waits: a slot that another thread is checking is skipped.
     pub(crate) fn claim(&self, ring: &Ring, destination: Destination, thread: u32, name: &[u8]) -> Option<OwnedLane> {
         let pool = self.pool(destination);
         self.slots.iter().enumerate().find_map(|(number, slot)| {
@@ -64,8 +64,8 @@ impl Lanes {
         self.pool(destination).has_free()
     }
 
-    /// Does something with an overflow lane, for a thread that has no lane, or is inside of a log call already. False if none
-    /// could be had.
+    /// Runs `work` with an overflow lane, for a thread that has no lane, or is already inside a log call. False if none was
+    /// available.
     pub(crate) fn with_overflow(
         &self,
         ring: &Ring,
@@ -76,7 +76,7 @@ impl Lanes {
         self.pool(destination).with_overflow(ring, thread, work)
     }
 
-    /// Number of the overflow lane that losses without a lane are counted in.
+    /// Number of the overflow lane in which losses without a lane are counted.
     pub(crate) fn last_written(&self) -> usize {
         self.last_written
     }

@@ -1,4 +1,4 @@
-//! What a logger records now: its ring's filter, as it is changed from inside and outside.
+//! A logger's present filter: its ring's, as changed from inside and outside.
 
 use lastwords_ring::atomics::Ordering;
 use lastwords_ring::format::filter::{ASK, Destination, Filter};
@@ -19,12 +19,12 @@ struct KnownFilter {
 #[derive(Debug)]
 pub(crate) struct LiveFilter {
     control: &'static Control,
-    /// Which logger of this program's it is.
+    /// Identifies the logger within this program.
     logger: u32,
     known: RwLock<KnownFilter>,
 }
 
-/// What was decided about a call site, good as long as the key is that of the logger's filter.
+/// A cached decision about a call site, valid as long as the key matches the logger's filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CachedDecision {
     /// Its low two bits are 0.
@@ -33,7 +33,7 @@ pub(crate) struct CachedDecision {
 }
 
 impl CachedDecision {
-    /// No filter's.
+    /// Matches no filter.
     pub(crate) const NONE: CachedDecision = CachedDecision { key: 0, destination: None };
 
     /// Key and destination in one word, so that threads can share it in an atomic.
@@ -47,7 +47,7 @@ impl CachedDecision {
         self.key | destination
     }
 
-    /// What [`CachedDecision::to_word`] has made.
+    /// Decodes the result of [`CachedDecision::to_word`].
     #[inline]
     pub(crate) fn from_word(word: u64) -> CachedDecision {
         let destination = match word & 3 {
@@ -64,7 +64,7 @@ impl LiveFilter {
         LiveFilter { control, logger, known: RwLock::new(KnownFilter { generation: 0, filter }) }
     }
 
-    /// Where a record of this level goes; `ask` is called only where the level alone does not say it.
+    /// The destination of a record of this level; `ask` is called only if the level alone does not decide.
     #[inline(always)]
     pub(crate) fn admit(&self, level: Level, ask: impl FnOnce() -> Option<Destination>) -> Option<Destination> {
         let word = self.control.level.load(Ordering::Relaxed);
@@ -77,12 +77,12 @@ impl LiveFilter {
         }
     }
 
-    /// Where a record of this level and target goes, for callers that cache no decision.
+    /// The destination of a record of this level and target, for callers that cache no decision.
     pub(crate) fn admit_target(&self, level: Level, target: &str) -> Option<Destination> {
         self.admit(level, || self.decide(level, target).destination)
     }
 
-    /// What the key of a decision must be for it to be good.
+    /// The key of decisions that are valid now.
     #[inline]
     pub(crate) fn key(&self) -> u64 {
         self.key_of(self.control.filter_generation.load(Ordering::Acquire))
@@ -93,8 +93,8 @@ impl LiveFilter {
         u64::from(self.logger) << 34 | u64::from(filter_generation) << 2
     }
 
-    /// Asks directives and record level. Never waits: while another thread reads a changed filter, levels decide, and
-    /// the decision is good for nobody else.
+    /// Consults directives and record level. Never waits: while another thread reads a changed filter, levels decide, and the
+    /// decision is not cached.
     #[cold]
     pub(crate) fn decide(&self, level: Level, target: &str) -> CachedDecision {
         let now = self.control.filter_generation.load(Ordering::Acquire);

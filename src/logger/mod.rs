@@ -1,4 +1,4 @@
-//! What a log call writes to: the ring of a role in this process, and its lanes.
+//! The destination of a log call: the ring of a role in this process, and its lanes.
 
 mod append;
 pub(crate) mod bytes;

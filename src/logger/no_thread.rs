@@ -1,4 +1,4 @@
-//! A process that has no thread to flush because none could be had: where its calls do more than usual anyway, it tries again.
+//! A process that could not start a flusher thread: calls that do more than usual anyway try again.
 
 use lastwords_ring::mutant::{self, Mutant};
 use std::sync::OnceLock;
@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The process, 0 for none.
 static LACKING: AtomicU32 = AtomicU32::new(0);
-/// What starts the threads.
+/// Starts the threads.
 static START: OnceLock<fn()> = OnceLock::new();
 
-/// Notes that this process lacks a thread, and what starts it.
+/// Notes that this process lacks a thread, and how to start it.
 pub(crate) fn note(pid: u32, start: fn()) {
     let _ = START.set(start);
     LACKING.store(pid, Ordering::Release);
 }
 
-/// Tries again, where one lacks. Asked about once a second of activity.
+/// Tries again, if a thread is lacking. Called about once a second of activity.
 #[inline]
 pub(crate) fn try_again() {
     if LACKING.load(Ordering::Relaxed) != 0 {

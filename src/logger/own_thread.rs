@@ -6,7 +6,7 @@ thread_local! {
     static IS_OWN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Says that the calling thread is one of them.
+/// Marks the calling thread as one of them.
 #[cfg(feature = "flusher")]
 pub(crate) fn mark() {
     IS_OWN.set(true);

@@ -28,24 +28,24 @@ use lastwords_ring::write::ring::{Ring, RingSpec};
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::time::{Duration, Instant};
 
-/// Longest wait at the end of a logger for calls of front ends that must lose no record, which may wait for room themselves, and
-/// time between two looks.
+/// When a logger is closed: longest wait for calls of front ends that must lose no record, which may wait for room themselves,
+/// and time between two checks.
 const CALLS_MAX: Duration = Duration::from_secs(1);
 const CALLS_LOOK: Duration = Duration::from_micros(50);
-/// Longest wait at the end of a logger for log calls of other threads that are in the middle of an append.
+/// When a logger is closed: longest wait for log calls of other threads that are in the middle of an append.
 const IN_USE_MAX: Duration = Duration::from_millis(20);
-/// Pauses between two looks whether the ring of a closed logger is gone, the shortest and the longest.
+/// Shortest and longest pause between two checks whether the ring of a closed logger is gone.
 const REMOVAL_PAUSE: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(20)];
 
-/// Counts the loggers that this program's memory has seen, so that ids of an earlier ring are never taken for ours.
+/// Counts the loggers in this program's memory, so that ids of an earlier ring are never taken for ours.
 static GENERATIONS: AtomicU32 = AtomicU32::new(0);
 
 fn next_generation() -> u32 {
     if mutant::is(Mutant::SitesOverFork) { 1 } else { GENERATIONS.fetch_add(1, Ordering::Relaxed) + 1 }
 }
 
-/// A process's logger for one role. It is never dropped, because any thread may be in the middle of a call; one that is closed
-/// has given back all but some kilobytes.
+/// A process's logger for one role. It is never dropped, because any thread may be in the middle of a call; a closed one has
+/// released all but some kilobytes.
 #[derive(Debug)]
 pub(crate) struct Logger {
     pub(crate) appender: Appender,
@@ -55,13 +55,13 @@ pub(crate) struct Logger {
     generation: u32,
     folder: Folder,
     builder: Builder,
-    /// What the log is told first.
+    /// The first line of the log.
     first_line: Option<(Level, String)>,
-    /// Calls of front ends that must lose no record to a close, see [`UsedLogger`].
+    /// Calls of front ends that must lose no record because of a close, see [`UsedLogger`].
     calls: AtomicUsize,
 }
 
-/// A logger during a call, which a close that begins meanwhile waits for.
+/// A logger during a call; a close that begins meanwhile waits for it.
 #[derive(Debug)]
 pub(crate) struct UsedLogger(&'static Logger);
 
@@ -89,21 +89,21 @@ impl Drop for UsedLogger {
 }
 
 impl Logger {
-    /// Makes a ring and everything that writing to it takes.
+    /// Creates a ring and everything needed to write to it.
     pub(crate) fn create(mut builder: Builder) -> Result<Box<Logger>> {
         let spec = builder.ring_spec()?;
         let folder = builder.make_folder(spec.access)?;
         builder.keep_zone(&folder)?;
         let doorbell = Doorbell::open(&folder)?;
-        // Last of what may fail, so that no ring is left that looks like a crash.
+        // The last step that may fail, so that no ring is left that looks like a crash.
         let ring = Ring::create(&folder, &spec)?;
         complain_of_smaller(&ring, &spec);
-        // A forked child, wherever it is by then, logs to the same folder.
+        // A forked child logs to the same folder, even after a chdir or chroot.
         builder.settings.dir = Some(folder.path().to_owned());
         if builder.settings.rings.is_some() {
             builder.settings.rings = Some(folder.rings());
         }
-        // Now that whoever changes the level finds the ring.
+        // From here on `lastwords level` finds the ring.
         let first_line = if builder.heeds_kept { begin_as_kept(&ring, &folder, &spec) } else { None };
         let (geometry, generation) = (ring.geometry(), next_generation());
         let blocks = (0..geometry.lanes()).map(|lane| ring.block(lane));
@@ -126,8 +126,8 @@ impl Logger {
         }))
     }
 
-    /// What is done once nothing can fail any more.
-    pub(crate) fn settle_in(&mut self) {
+    /// The steps after which nothing can fail any more.
+    pub(crate) fn finish_init(&mut self) {
         let drained = &mut self.appender.drained;
         if self.builder.settings.sigbus_guard.unwrap_or(true) {
             drained.ring.guard();
@@ -135,27 +135,28 @@ impl Logger {
         drained.doorbell.ring();
     }
 
-    /// Leaves nothing of a logger that nobody has seen.
+    /// Removes everything of a logger that was never published.
     pub(crate) fn discard(self) {
         self.appender.drained.ring.discard();
     }
 
-    /// Block of the overflow lane that losses without a lane are counted in.
+    /// Block of the overflow lane in which losses without a lane are counted.
     pub(crate) fn last_block(&self) -> &'static LaneBlock {
         self.ring().block(self.lanes.last_written())
     }
 
-    /// What the log is told first, with its level: what level the process begins with, where that is another than it asked for.
+    /// The first line of the log, with its level: the initial level, if it differs from the configured one.
     pub(crate) fn first_line(&self) -> Option<&(Level, String)> {
         self.first_line.as_ref()
     }
 
-    /// Whether this process made it, and not the one that it was forked from.
+    /// Whether this process created it, and not the one that it was forked from.
     pub(crate) fn is_of_this_process(&self) -> bool {
         self.ring().header().pid == std::process::id()
     }
 
-    /// Whether it was made by the process of this memory, without a system call; a child of vfork(2), which shares its parent's memory, is not told from it.
+    /// Whether it was created by the process of this memory, without a system call; a child of vfork(2), which shares its
+    /// parent's memory, is not distinguished.
     pub(crate) fn is_of_this_memory(&self) -> bool {
         self.ring().header().pid == process_page::pid()
     }
@@ -209,15 +210,15 @@ impl Logger {
         self.lanes.has_free(destination)
     }
 
-    /// Writes a message for a thread that has no lane, or is inside of a log call already.
+    /// Writes a message for a thread that has no lane, or is already inside a log call.
     #[cold]
     pub(crate) fn write_shared(&self, destination: Destination, message: &Message<'_>) {
         let (thread, write) = (message.origin.thread, |owned: &mut OwnedLane| self.appender.write(owned, message));
         let is_written = self.lanes.with_overflow(self.ring(), destination, thread, write);
-        // Ring-only records give way to others: no loss of theirs is counted.
+        // The loss of a ring-only record is not counted: other records take precedence.
         if !is_written && destination == Destination::Write {
             self.appender.drained.control.unplaced.fetch_add(1, Ordering::Relaxed);
-            // Told in the log as a loss of the lane that could not be had.
+            // Logged as a loss of the overflow lane.
             count_drop(self.last_block(), clock::now());
         }
     }
@@ -236,24 +237,23 @@ impl Logger {
         if wait.wait(timeout) { Ok(()) } else { Err(wait.error(self.folder.log_file(&self.builder.role))) }
     }
 
-    /// Says that a call is in it.
+    /// Notes that a call uses it.
     #[inline]
     pub(crate) fn used(&'static self) -> UsedLogger {
         self.calls.fetch_add(1, Ordering::SeqCst);
         UsedLogger(self)
     }
 
-    /// Ends it: what was logged before is drained, and the ring and all descriptors are given back. Other threads may be in the
-    /// middle of a call, whose record is in the log or nowhere. The ring of a logger for which nobody flushes stays until
-    /// somebody does.
+    /// Closes it: what was logged before is drained, and the ring and all descriptors are released. Other threads may be in the
+    /// middle of a call, whose record is either in the log or lost. Without a flusher the ring stays until there is one.
     pub(crate) fn close(&self) -> Result<()> {
         let DrainedRing { ring, doorbell, holder, .. } = &self.appender.drained;
         self.wait_for_calls();
-        // Should the process end meanwhile, that is none of this ring's.
+        // Should the process end meanwhile, that does not concern this ring.
         if !mutant::is(Mutant::ClosedAsDead) {
             ring.close(closed::EXIT, 0);
         }
-        // Whatever is asked from here on is turned away at the first look.
+        // All later calls are rejected by the level check.
         ring.turn_off();
         let start = Instant::now();
         while ring.is_in_use() && start.elapsed() < IN_USE_MAX {
@@ -278,7 +278,7 @@ impl Logger {
         }
     }
 
-    /// Nothing but the ring's name can be waited for: its memory is let go.
+    /// Only the ring's name can be waited for: its memory was released.
     fn wait_for_removal(&self, start: Instant) {
         let drained = &self.appender.drained;
         let mut pause = REMOVAL_PAUSE[0];
@@ -290,7 +290,7 @@ impl Logger {
     }
 }
 
-/// Says so where there was no room for the ring that was requested.
+/// Reports that the requested ring did not fit.
 fn complain_of_smaller(ring: &Ring, spec: &RingSpec) {
     let geometry = ring.geometry();
     if geometry != spec.geometry {

@@ -1,8 +1,8 @@
-//! A thread's own lanes: claimed at its first record of either destination, given back when it ends.
+//! A thread's own lanes: claimed at its first record of either destination, released when it ends.
 //!
-//! Formatting happens before the slot is opened, into a buffer of the thread's own, so that no code of the user runs
-//! while a slot is open. A call inside of another one (from a `Display`, or from a signal handler), a thread that
-//! found no lane, and a thread whose locals are gone already use an overflow lane.
+//! Formatting happens before the slot is opened, into a buffer of the thread's own, so that no user code runs while a slot is
+//! open. A call inside another one (from a `Display`, or from a signal handler), a thread that found no lane, and a thread
+//! whose locals are already gone use an overflow lane.
 
 use crate::logger::lane_pool::OwnedLane;
 use crate::logger::record::{RecordBody, RecordHead};
@@ -20,14 +20,14 @@ use std::cell::{RefCell, RefMut};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{Ordering, compiler_fence};
 
-/// Buffers that grew beyond this are given back after the call, in bytes.
+/// Buffers that grew beyond this size in bytes are released after the call.
 const TEXT_KEPT: usize = 64 << 10;
 
 /// A thread's lane for one destination, in the ring of the logger that it logs to.
 #[derive(Debug)]
 struct ThreadLane {
     owned: Option<OwnedLane>,
-    /// Has asked for one. Who got none asks again when one was given back.
+    /// A lane was requested. A thread that got none asks again when one was given back.
     asked: bool,
 }
 
@@ -35,17 +35,17 @@ impl ThreadLane {
     const NONE: ThreadLane = ThreadLane { owned: None, asked: false };
 }
 
-/// What a thread keeps between its records. Not dropped with the thread, so that it can be used to the last; the
-/// guard gives the lanes back.
+/// A thread's state between its records. Not dropped with the thread, so that it can be used to the last; the guard gives the
+/// lanes back.
 #[derive(Debug)]
 struct Local {
     logger: Option<&'static Logger>,
     written: ThreadLane,
     ring_only: ThreadLane,
     thread: u32,
-    /// The process whose thread it was when it learned that.
+    /// The process that it belonged to when it learned its id.
     thread_of: u32,
-    /// Name that the thread was given by [`name_thread`].
+    /// The thread's name from [`name_thread`].
     name: Option<Box<str>>,
     ended: bool,
     text: Vec<u8>,
@@ -61,12 +61,12 @@ thread_local! {
 }
 
 /// The calling thread's local while it is in a call. A signal handler that interrupts the call finds it borrowed, so its own
-/// record is a nested one. The fences keep the compiler from moving what is done with a lane to before the borrow or behind
-/// its end; the processor shows a handler on its own thread everything in the order of the program.
+/// record is a nested one. The fences keep the compiler from moving accesses to a lane before the borrow or past its end; the
+/// processor shows a handler on its own thread everything in program order.
 struct Entered(RefMut<'static, ManuallyDrop<Local>>);
 
 impl Entered {
-    /// None inside of another call.
+    /// None inside another call.
     #[inline(always)]
     fn new() -> Option<Entered> {
         let local = of_thread(&LOCAL).try_borrow_mut().ok()?;
@@ -88,7 +88,7 @@ struct Guard;
 impl Drop for Guard {
     fn drop(&mut self) {
         if frame::is_within() {
-            // The handler of a fatal signal exits: its stack is a small one, and the fault may have been in the allocator.
+            // The handler of a fatal signal exits: its stack is small, and the fault may have been in the allocator.
             return;
         }
         let Some(Entered(local)) = &mut Entered::new() else { return };
@@ -111,9 +111,9 @@ pub(crate) fn record(logger: &'static Logger, head: RecordHead, body: &dyn Recor
     }
 }
 
-/// Records a message of raw values from the calling thread, with nothing between the copy of its arguments and the slot.
-/// False where that is not to be had: the thread's first record, a full lane, a long message. One function for each list of
-/// types, not for each call.
+/// Records a message of raw values from the calling thread, with nothing between the copy of its arguments and the slot. False
+/// if that is impossible: the thread's first record, a full lane, a long message. One function for each list of types, not for
+/// each call.
 #[inline(never)]
 pub(crate) fn record_raw<V: Values>(logger: &'static Logger, head: RecordHead, values: &V) -> bool {
     let Some(mut entered) = Entered::new() else { return record_raw_nested(logger, head, values) };
@@ -133,8 +133,8 @@ pub(crate) fn record_raw<V: Values>(logger: &'static Logger, head: RecordHead, v
     true
 }
 
-/// Records text from the calling thread, if it takes nothing but a copy of it. False where that is not to be had, as for
-/// [`record_raw`], and in a nested call.
+/// Records text from the calling thread, if it needs only a copy of it. False if that is impossible, as for [`record_raw`], and
+/// in a nested call.
 #[inline]
 pub(crate) fn record_at_once(logger: &'static Logger, head: RecordHead, text: &[u8]) -> bool {
     let Some(mut entered) = Entered::new() else { return false };
@@ -152,8 +152,8 @@ pub(crate) fn record_at_once(logger: &'static Logger, head: RecordHead, text: &[
     true
 }
 
-/// Names the calling thread in the rings whose lanes it takes from now on, for threads that another runtime has made and
-/// named. The first 16 bytes are kept.
+/// Names the calling thread in the rings whose lanes it takes from now on, for threads that were created and named by another
+/// runtime. The first 16 bytes are kept.
 pub fn name_thread(name: &str) {
     if let Some(Entered(local)) = &mut Entered::new()
         && !local.ended
@@ -184,7 +184,7 @@ impl Local {
         }
     }
 
-    /// The lane that the thread has in this logger's ring, if it logged to that last, and its id.
+    /// The thread's lane in this logger's ring, if it last logged to that, and the thread's id.
     #[inline(always)]
     fn lane_in(&mut self, logger: &Logger, destination: Destination) -> Option<(&mut OwnedLane, u32)> {
         if !self.logger.is_some_and(|mine| std::ptr::eq(mine, logger)) {
@@ -217,7 +217,7 @@ impl Local {
         }
     }
 
-    /// The thread logs to another logger than before: takes the lanes that it has there.
+    /// The thread switches to another logger: takes the lanes that it has there.
     #[cold]
     fn switch_to(&mut self, logger: &'static Logger) {
         self.put_aside();
@@ -227,7 +227,7 @@ impl Local {
         }
     }
 
-    /// The lane that the thread has in the ring of a logger that it turns to again.
+    /// The thread's lane in the ring of a logger to which it returns.
     fn take_aside(&mut self, logger: &Logger, destination: Destination) -> Option<OwnedLane> {
         let is_it =
             |(other, owned): &(&Logger, OwnedLane)| std::ptr::eq(*other, logger) && owned.destination() == destination;
@@ -235,7 +235,7 @@ impl Local {
         Some(self.others.swap_remove(index).1)
     }
 
-    /// Keeps the lanes that are in use for later. One of a ring from before a fork belongs to the parent and is left, and so is
+    /// Keeps the present lanes for later. A lane of a ring from before a fork belongs to the parent and is dropped, and so is
     /// one of a logger that was closed.
     fn put_aside(&mut self) {
         if let Some(logger) = self.logger.take() {
@@ -265,7 +265,7 @@ fn thread_id() -> u32 {
     rustix::thread::gettid().as_raw_nonzero().get() as u32
 }
 
-/// Encoding and bytes of a record's body, put together in `buffer` unless it is constant.
+/// Encoding and bytes of a record's body, assembled in `buffer` unless it is constant.
 #[inline(always)]
 fn encode<'a>(body: &'a dyn RecordBody, call_site: u32, size_max: usize, buffer: &'a mut Vec<u8>) -> (u8, &'a [u8]) {
     match body.constant() {
@@ -285,8 +285,8 @@ fn record_nested(logger: &'static Logger, head: RecordHead, body: &dyn RecordBod
     logger.write_shared(destination, &Message { origin, body });
 }
 
-/// Records raw values in a nested call, put together on the stack: a signal handler may have interrupted the allocator. False
-/// for a long message.
+/// Records raw values in a nested call, assembled on the stack: a signal handler may have interrupted the allocator. False for
+/// a long message.
 #[cold]
 #[inline(never)]
 fn record_raw_nested<V: Values>(logger: &'static Logger, head: RecordHead, values: &V) -> bool {

@@ -1,10 +1,10 @@
-//! A message that is longer than what takes it.
+//! A message that is too long for its destination.
 
 use lastwords_ring::format::record::{extra_kind, split_extras};
 use lastwords_ring::write::body::BodyWriter;
 use lastwords_ring::write::lane::{Message, Origin};
 
-/// Room for the extra that says how long the message was.
+/// Room for the extra with the original length.
 const LENGTH_ROOM: usize = 32;
 
 /// The beginning of a message, with the length of the whole.
@@ -14,7 +14,7 @@ pub(super) struct TruncatedMessage {
 }
 
 impl TruncatedMessage {
-    /// What of a message fits into `room` bytes. Its fields go first, so that as much as possible of the text is kept.
+    /// As much of a message as fits into `room` bytes. Its fields are dropped first, to keep as much as possible of the text.
     pub(super) fn new(message: &Message<'_>, room: usize) -> TruncatedMessage {
         let (text, _) = split_extras(message.body, message.origin.encoding);
         let mut body = text[..char_boundary(text, room - LENGTH_ROOM)].to_vec();

@@ -1,6 +1,6 @@
-//! A process's own records on its standard error, from a thread of its own.
+//! Prints a process's own records on its standard error, from a thread of its own.
 //!
-//! The thread reads the process's own ring as any reader does, so the caller of a log function never meets the console.
+//! The thread reads the process's own ring like any reader, so log calls never wait for the console.
 
 use crate::logger::own_thread;
 use crate::logger::ring_logger::Logger;
@@ -22,9 +22,9 @@ use lastwords_ring::sys::{futex, hooks, process_page};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Time between two looks while lines come.
+/// Time between two checks while lines arrive.
 const LOOK_MIN: Duration = Duration::from_millis(10);
-/// Longest time between two looks.
+/// Longest time between two checks.
 const LOOK_MAX: Duration = Duration::from_millis(160);
 /// Longest wait for the last lines at exit.
 const FINISH_MAX: Duration = Duration::from_millis(300);
@@ -34,7 +34,7 @@ const SLOTS: u64 = 1024;
 
 /// Starts the console thread for `logger`.
 pub(crate) fn start(logger: &'static Logger, dev: bool) {
-    // Without the page nobody could ask it to finish; there is one, because the logger is in it.
+    // Without the page the thread could not be asked to finish; it exists, because the logger is in it.
     let Some(page) = process_page::page() else { return };
     page.consoles.fetch_add(1, Ordering::AcqRel);
     let body = move || {
@@ -55,11 +55,11 @@ pub(crate) fn start(logger: &'static Logger, dev: bool) {
     }
 }
 
-/// Has the consoles of this process print what is left, at exit. A forked child has none of its parent's threads.
+/// Makes the consoles of this process print what is left, at exit. A forked child has none of its parent's threads.
 pub(crate) fn finish() {
     let Some(page) = process_page::page() else { return };
     page.consoles_end.store(1, Ordering::Release);
-    // It cannot fail: the page is there to the end.
+    // Cannot fail: the page exists to the end.
     let _ = futex::wake_all(page.consoles_end.as_ptr().addr());
     let start = Instant::now();
     while page.consoles.load(Ordering::Acquire) > 0 && start.elapsed() < FINISH_MAX {
@@ -77,7 +77,7 @@ struct Console {
     sites: Sites,
     names: LevelNames,
     stderr: Stderr,
-    /// Shows what no file shows.
+    /// Shows records that are not written to a file.
     dev: bool,
 }
 
@@ -117,7 +117,7 @@ impl Console {
         }
     }
 
-    /// Prints what has come since, in time order. True if there was something.
+    /// Prints what has arrived since, in time order. True if there was something.
     fn print(&mut self) -> crate::Result<bool> {
         self.reader.lanes(&mut self.scratch, &mut self.snapshots)?;
         self.clock.refresh(&self.reader, false)?;
@@ -126,7 +126,7 @@ impl Console {
         for number in 0..self.lanes.len() {
             if self.snapshots[number].kind != lane_kind::RING_ONLY || self.dev {
                 let (cursor, extent) = (&mut self.lanes[number], self.snapshots[number].extent(None));
-                // What an error kept from being printed comes first.
+                // Records that an error kept from being printed come first.
                 if cursor.batch().is_empty() {
                     cursor.read(&self.reader, number, extent, SLOTS)?;
                 }
@@ -146,15 +146,15 @@ impl Console {
                 Ok(Some((body, encoding))) => {
                     line::record(&mut text, &Record { body: &body, encoding, ..record }, site);
                 }
-                // The flusher may have written the line and removed the file; the log has the message.
+                // The flusher may have written the line and removed the file; the message is in the log.
                 Err(_) => line::message(&mut text, b"[a long message; see the log file]", None),
             }
-            // The ring does not wait for the console: what was overwritten before it was printed is lost here alone.
+            // The ring does not wait for the console: records overwritten before they were printed are lost only here.
             self.stderr.lose(self.lanes[lane].take());
             merge.extend(self.next(lane));
             lines += 1;
             if text.len() > PIECE {
-                // What was before this line fits a piece; a line that is longer by itself goes out in several.
+                // Everything before this line fits one piece; a line that is longer by itself is printed in several.
                 let rest = if start > 0 { text.split_off(start) } else { Vec::new() };
                 let done = if rest.is_empty() { lines } else { lines - 1 };
                 self.stderr.write(&text, done);

@@ -1,4 +1,4 @@
-//! How this process ends: what its rings say of that, and what is drained before.
+//! The end of this process: marked in its rings, after a last drain.
 
 use crate::logger::flush_wait::FLUSH_MAX;
 use crate::logger::ring_logger::Logger;
@@ -18,11 +18,11 @@ use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Exit status of a Rust program whose main thread's panic nobody caught.
+/// Exit status of a Rust program whose main thread's panic was not caught.
 const PANICKED: c_int = 101;
 
-/// Has the rings of this process know of its end, once. Before the first ring is made: whoever guards its memory must come
-/// after, to be asked first.
+/// Makes the rings of this process record its end, once. Before the first ring is created: the SIGBUS guard must come after, to
+/// be called first.
 pub(crate) fn watch() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     if !INSTALLED.swap(true, Ordering::AcqRel) {
@@ -51,7 +51,7 @@ fn is_panic(status: c_int) -> bool {
     status == PANICKED && main_panicked && !mutant::is(Mutant::PanicIsExit)
 }
 
-/// Has a child learn how this process ended, which it may be the only one to be asked.
+/// Lets a child learn how this process ended, which it may be the only one to be asked.
 extern "C" fn before_fork() {
     #[cfg(feature = "flusher")]
     if let Some(logger) = own_loggers().next() {
@@ -59,7 +59,7 @@ extern "C" fn before_fork() {
     }
 }
 
-/// The rings of this very process but one that the address belongs to, whose page is the one that is gone.
+/// The rings of this very process except the one that contains the address, whose page is the missing one.
 fn rings_but(address: usize) -> impl Iterator<Item = &'static Ring> {
     own_loggers().map(Logger::ring).filter(move |ring| !ring.holds(address))
 }
@@ -69,16 +69,16 @@ extern "C" fn at_quick_exit() {
 }
 
 extern "C" fn at_exit(status: c_int, _: *mut c_void) {
-    cells().for_each(LoggerCell::tell_missed);
+    cells().for_each(LoggerCell::report_missed);
     if frame::is_within() && !mutant::is(Mutant::HandlerExits) {
-        // The handler of a fatal signal ends the process: that is a death, and its stack is a small one.
+        // The handler of a fatal signal ends the process: that is a death, and its stack is small.
         return;
     }
     let how = if is_panic(status) { closed::PANIC } else { closed::EXIT };
     own_loggers().for_each(|logger| logger.ring().close(how, 0));
     let start = Instant::now();
     for logger in own_loggers().filter(|_| !mutant::is(Mutant::NoExitFlush)) {
-        // Whoever flushes has two seconds for all of them; after that the ring stays, and the next drain takes it.
+        // The flusher has two seconds for all of them; after that the ring stays, and the next drain takes it.
         let _ = logger.flush(FLUSH_MAX.saturating_sub(start.elapsed()));
     }
     #[cfg(feature = "flusher")]
@@ -86,7 +86,7 @@ extern "C" fn at_exit(status: c_int, _: *mut c_void) {
         flusher_thread::end();
         ring_doorbells();
         flusher_thread::wait_for_end(FLUSH_MAX.saturating_sub(start.elapsed()));
-        stderr::say_left();
+        stderr::print_pending();
         console_thread::finish();
     }
 }

@@ -1,19 +1,19 @@
-//! Who is called when the filter of the process's own logger has changed.
+//! Callback for changes of the filter of the process's own logger.
 
 use crate::logger::ring_logger::Logger;
 use crate::process::logger_cell::MAIN;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What is called.
+/// The callback.
 static CALLED: OnceLock<fn(&'static Logger)> = OnceLock::new();
 
-/// Has `called` called with the process's own logger, from its first filter on.
+/// Registers `called`, to be called with the process's own logger, from its first filter on.
 pub(crate) fn call(called: fn(&'static Logger)) {
     let _ = CALLED.set(called);
 }
 
-/// Calls it, if the filter is another than at the last call.
+/// Calls it, if the filter has changed since the last call.
 pub(crate) fn follow() {
     static FOLLOWED: AtomicU64 = AtomicU64::new(0);
     let Some((logger, called)) = MAIN.made_here().zip(CALLED.get()) else { return };

@@ -1,4 +1,4 @@
-//! The flusher that every process carries: a thread that stands by, and drains for all when it is elected.
+//! The embedded flusher of a process: a thread that stands by, and drains for all processes when it is elected.
 
 use crate::logger::ring_logger::Logger;
 use crate::logger::{no_thread, own_thread};
@@ -26,42 +26,42 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Longest wait for the end of the flusher's process before looking again.
+/// Longest wait for the end of the flusher's process before checking again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// The same where that process cannot be watched.
+/// Like [`LOOK_AGAIN`], if that process cannot be watched.
 const LOOK_AGAIN_BLIND: Duration = Duration::from_millis(200);
 
-/// Longest wait for a thread that is to end before a fork. One that writes to a stuck disk is left running.
+/// Longest wait for a thread that must end before a fork. One that writes to a stuck disk is left running.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
-/// Longest wait for the kernel to have done with a thread that has ended. A filter may refuse the question.
+/// Longest wait for the kernel to finish with a thread that has ended. A filter may refuse the question.
 const GONE_MAX: Duration = Duration::from_millis(50);
 
-/// Time after which a thread that is to end is told so by more than its doorbell, which wakes all others as well.
+/// Time after which a thread that must end is woken by more than its doorbell, which wakes all others as well.
 const WOKEN_AFTER: Duration = Duration::from_millis(5);
 
 /// A thread that stands by for a folder.
 #[derive(Debug)]
 struct StandBy {
     folder: Folder,
-    /// The process that it is a thread of. A forked child finds its parent's.
+    /// The process that the thread belongs to. A forked child finds its parent's.
     pid: u32,
     handle: JoinHandle<()>,
     shared: Arc<Shared>,
 }
 
-/// What others know of the thread, and tell it.
+/// State shared with the thread.
 #[derive(Debug, Default)]
 struct Shared {
-    /// Set where it is to end, because no logger of this process is left in the folder.
+    /// Set if it must end, because no logger of this process is left in the folder.
     unused: AtomicBool,
     /// Its id, once it runs.
     thread: AtomicU32,
 }
 
 impl StandBy {
-    /// Waits for a thread that is at its end until the kernel has done with it as well: it closes all of the thread's own
-    /// descriptors after whoever joins it was told, and who counts threads before a fork would still find it.
+    /// Waits for a thread that is about to end until the kernel has finished with it as well: it closes the thread's own
+    /// descriptors only after a join has returned, and code that counts threads before a fork would still find it.
     fn join(self) {
         let _ = self.handle.join();
         let start = Instant::now();
@@ -72,17 +72,17 @@ impl StandBy {
     }
 }
 
-/// All of them. Nobody waits for this lock: a thread that was starting one while the process was forked would have a child
-/// wait for ever.
+/// All of them. This lock is never waited for: if a thread was starting one while the process was forked, the child would wait
+/// for ever.
 static STANDING_BY: Mutex<Vec<StandBy>> = Mutex::new(Vec::new());
-/// Whether they run, one of [`state`].
+/// The threads' state, one of [`state`].
 static STATE: AtomicU32 = AtomicU32::new(state::RUN);
 
-/// What the threads do.
+/// States of the threads.
 mod state {
-    /// They run, where there are any.
+    /// They run, if there are any.
     pub(super) const RUN: u32 = 0;
-    /// They are to end, or have ended, and none is started.
+    /// They must end, or have ended, and none is started.
     pub(super) const PAUSED: u32 = 1;
     /// The next record starts them again.
     pub(super) const DUE: u32 = 2;
@@ -93,7 +93,7 @@ fn start_all() {
     cells().filter_map(LoggerCell::made_here).for_each(start_for);
 }
 
-/// Starts the thread that flushes the folder of a logger, where this process may.
+/// Starts the thread that flushes the folder of a logger, if this process may flush.
 pub(crate) fn start_for(logger: &Logger) {
     if logger.builder().flushes() {
         start(logger.folder());
@@ -135,7 +135,7 @@ fn start(folder: &Folder) {
         }
         Err(error) => {
             no_thread::note(pid, start_all);
-            if SAID_IN.swap(pid, Ordering::AcqRel) != pid {
+            if REPORTED_IN.swap(pid, Ordering::AcqRel) != pid {
                 complain(format_args!(
                     "no thread for the flusher ({error}); what is logged stays in the ring, and this is tried again while \
                      something is logged"
@@ -145,12 +145,11 @@ fn start(folder: &Folder) {
     }
 }
 
-/// The process that has said so.
-static SAID_IN: AtomicU32 = AtomicU32::new(0);
+/// The process that has reported it.
+static REPORTED_IN: AtomicU32 = AtomicU32::new(0);
 
-/// Ends this process's threads that flush, for a runtime that is about to fork and objects to threads that it does not
-/// know. Each finishes its batch and gives the lock to another process. None is started before [`resume`] or
-/// [`resume_with_next_record`].
+/// Ends this process's flusher threads, for a runtime that is about to fork and objects to threads that it does not know. Each
+/// finishes its batch and gives the lock to another process. None is started before [`resume`] or [`resume_with_next_record`].
 pub fn pause() {
     if mutant::is(Mutant::ThreadsKept) {
         return;
@@ -162,7 +161,7 @@ pub fn pause() {
     let (me, start) = (process_page::pid(), Instant::now());
     for other in list.drain(..) {
         if other.pid != me {
-            // There is no such thread in this process.
+            // In this process the thread does not exist.
             std::mem::forget(other.handle);
             continue;
         }
@@ -185,7 +184,7 @@ pub(crate) fn leave(folder: &Folder) -> bool {
     let mut leaving: Vec<StandBy> = list.extract_if(.., |other| is_it(other)).collect();
     leaving.iter().for_each(|other| other.shared.unused.store(true, Ordering::Release));
     drop(list);
-    // The elected one listens to the doorbell; one that waits for another process's end is woken besides.
+    // The elected one listens to the doorbell; one that waits for another process's end is woken as well.
     let doorbell = Doorbell::open(folder);
     let mut is_woken = false;
     while leaving.iter().any(|other| !other.handle.is_finished()) && start.elapsed() < PAUSE_MAX {
@@ -205,7 +204,7 @@ pub(crate) fn leave(folder: &Folder) -> bool {
     leaving.is_empty()
 }
 
-/// The list, waited for so long: the thread that has it may be one of a forked child's parent.
+/// The list, with a limited wait: the thread that has it may be one of a forked child's parent.
 fn lock_within(longest: Duration) -> Option<MutexGuard<'static, Vec<StandBy>>> {
     let start = Instant::now();
     loop {
@@ -217,26 +216,26 @@ fn lock_within(longest: Duration) -> Option<MutexGuard<'static, Vec<StandBy>>> {
     }
 }
 
-/// Starts the threads again that [`pause`] has ended, where this process has loggers that flush. A forked child, which has
-/// none yet, starts one with its first record.
+/// Restarts the threads that [`pause`] has ended, if this process has loggers that flush. A forked child, which has none yet,
+/// starts one with its first record.
 pub fn resume() {
     if STATE.swap(state::RUN, Ordering::AcqRel) != state::RUN {
         start_all();
     }
 }
 
-/// Has the next [`crate::Log::record`] or [`crate::Log::flush`] start the threads again, if nobody does it before.
+/// Makes the next [`crate::Log::record`] or [`crate::Log::flush`] restart the threads, unless they are restarted before.
 pub fn resume_with_next_record() {
     let _ = STATE.compare_exchange(state::PAUSED, state::DUE, Ordering::AcqRel, Ordering::Relaxed);
 }
 
-/// Whether a record is to start the threads.
+/// Whether a record has to start the threads.
 #[inline]
 pub(crate) fn is_due() -> bool {
     STATE.load(Ordering::Relaxed) == state::DUE
 }
 
-/// Starts them then.
+/// Starts them if so.
 pub(crate) fn resume_if_due() {
     if is_due() {
         resume();
@@ -251,8 +250,8 @@ fn elected() -> Option<&'static AtomicU32> {
     process_page::page().map(|page| &page.elected)
 }
 
-/// At the exit: has the elected threads of this process finish their batch, note so in the journal, and give the lock
-/// to another process. They see it at the next ring of their doorbell.
+/// At exit: makes the elected threads of this process finish their batch, note so in the journal, and give the lock to another
+/// process. They notice at the next ring of their doorbell.
 pub(crate) fn end() {
     ENDING.store(true, Ordering::Release);
 }
@@ -267,9 +266,9 @@ pub(crate) fn wait_for_end(timeout: Duration) {
 }
 
 fn stand_by(folder: &Folder, since: u64, is_ending: &impl Fn() -> bool) {
-    let (mut said, mut witnesses, mut vigil) = (false, Witnesses::new(), Vigil::default());
+    let (mut reported, mut witnesses, mut vigil) = (false, Witnesses::new(), Vigil::default());
     while !is_ending() {
-        // What cannot be looked at is as it was.
+        // If it cannot be checked, it is treated as unchanged.
         let _ = folder.refresh();
         match Flusher::elect(folder, since) {
             Ok(Election::Won(mut flusher)) => {
@@ -288,29 +287,29 @@ fn stand_by(folder: &Folder, since: u64, is_ending: &impl Fn() -> bool) {
                 }
             }
             Err(error) => {
-                if !said {
+                if !reported {
                     match folder.refusal() {
                         Some(why) => complain(format_args!("{}", notices::rights_lost(folder, &why))),
                         None => complain(format_args!("cannot flush: {error}; what is logged stays in the rings")),
                     }
                 }
-                said = true;
+                reported = true;
                 wake::sleep(LOOK_AGAIN);
             }
         }
     }
 }
 
-/// Whether this process ends, or its threads are to. Asked in every pass and between long sleeps, it also follows changes
-/// of the filter.
+/// Whether this process ends, or its threads must. Called in every pass and between long sleeps; also follows changes of the
+/// filter.
 fn is_ending() -> bool {
     filter_changes::follow();
     ENDING.load(Ordering::Acquire) || STATE.load(Ordering::Acquire) == state::PAUSED
 }
 
-/// Sleeps until the holder's process ends, where that can be seen, at most for `longest`. Who sees it end knows how, and may
-/// be the only one. What has the holder's pid here may be another process, or a zombie, whose end shows at once and for ever:
-/// such a sleep would be none.
+/// Sleeps until the holder's process ends, if that is visible, at most for `longest`. The one that sees it end knows how, and
+/// may be the only one. The holder's pid here may be another process's, or a zombie's, whose end is reported at once and for
+/// ever: such a sleep would return immediately.
 fn wait_for_holders_end(holder: Option<Holder>, witnesses: &mut Witnesses, longest: Duration) {
     let lives = |holder: &Holder| holder.process.state(holder.file) == ProcessState::Alive;
     let witness = holder.filter(lives).and_then(|holder| witnesses.expect(holder.process));
@@ -320,8 +319,8 @@ fn wait_for_holders_end(holder: Option<Holder>, witnesses: &mut Witnesses, longe
     }
 }
 
-/// Until the next look at a flusher that stands still: brings this process's rings in the folder to the disk as often as they request,
-/// because nobody else does.
+/// Until the next check of a stalled flusher: syncs this process's rings in the folder as often as they request, because the
+/// flusher does not.
 fn sync_rings(folder: &Folder, vigil: &Vigil, is_ending: &impl Fn() -> bool) {
     let (start, until) = (Instant::now(), vigil.sleep(LOOK_AGAIN));
     loop {

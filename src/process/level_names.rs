@@ -1,7 +1,7 @@
-//! The names that a process gave to levels, for the ring that it has and for those that it will have.
+//! A process's custom level names, for its present ring and for later ones.
 //!
-//! A list that only grows, of boxes that are never freed: whoever reads it takes no lock, which a thread of the process
-//! that a child was forked from might have held. So a forked child finds every name, and writes it to its own ring.
+//! A list that only grows, of boxes that are never freed: readers take no lock, which at a fork a thread of the parent might
+//! have held. So a forked child finds every name, and writes it to its own ring.
 
 use lastwords_ring::format::call_site::cut_name;
 use lastwords_ring::format::level::Level;
@@ -11,7 +11,7 @@ use std::iter;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// A name, and the ones that were given before it.
+/// A name, and the earlier ones.
 #[derive(Debug)]
 pub(crate) struct Named {
     pub(crate) level: Level,
@@ -19,7 +19,7 @@ pub(crate) struct Named {
     before: AtomicPtr<Named>,
 }
 
-/// Names of levels.
+/// Custom level names.
 #[derive(Debug)]
 pub(crate) struct NamedLevels {
     newest: AtomicPtr<Named>,
@@ -30,7 +30,7 @@ impl NamedLevels {
         NamedLevels { newest: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// Adds a name, cut to the longest one. None if the level has it already.
+    /// Adds a name, truncated to the maximum length. None if the level already has it.
     pub(crate) fn add(&'static self, level: Level, name: &str) -> Option<&'static Named> {
         let name = cut_name(name);
         let known = self.newest_first().find(|named| named.level == level).map_or("", |named| &*named.name);
@@ -43,12 +43,12 @@ impl NamedLevels {
             named.before.store(before, Ordering::Relaxed);
             Some(ptr::from_ref(named).cast_mut())
         };
-        // Succeeds in the end, because `link` never declines.
+        // Always succeeds in the end, because `link` never declines.
         let _ = self.newest.fetch_update(Ordering::AcqRel, Ordering::Acquire, link);
         Some(named)
     }
 
-    /// Writes to a ring what every level is called, as far as it was named after `known`. Returns the newest name.
+    /// Writes to a ring the names that levels were given after `known`. Returns the newest name.
     pub(crate) fn write(&'static self, ring: &Ring, known: Option<&'static Named>) -> Option<&'static Named> {
         let mut last: Vec<&Named> = Vec::new();
         let is_known = |named: &&Named| known.is_some_and(|known| ptr::eq(*named, known));

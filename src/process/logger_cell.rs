@@ -1,8 +1,8 @@
-//! Where the loggers of this process are, and how one is found again after a fork.
+//! The loggers of this process, and how one is found again after a fork.
 //!
-//! Each logger's cell keeps its pointer in a page that a forked child finds wiped. A child therefore finds no logger,
-//! and makes its own, with a ring of its own, at its first record; nothing that it does for that waits for a lock
-//! that a thread of its parent may have held.
+//! Each logger's cell keeps its pointer in a page that a forked child finds wiped. A child therefore finds no logger, and
+//! creates its own, with a ring of its own, at its first record; that never waits for a lock that a thread of its parent may
+//! have held.
 
 use crate::config::builder::Builder;
 use crate::config::settings::Settings;
@@ -24,32 +24,32 @@ use std::time::{Duration, Instant};
 
 /// Most loggers of one process.
 const LOGGERS_MAX: usize = 256;
-/// Longest wait for another thread of a forked child that is making the child's logger.
+/// Longest wait for another thread of a forked child that is creating the child's logger.
 pub(crate) const MAKING_MAX: Duration = Duration::from_secs(1);
 
 /// A logger's place, in this process and in those that are forked from it.
 #[derive(Debug)]
 pub(crate) struct LoggerCell {
     page: ProcessCell<Logger>,
-    /// What a forked child makes its logger from; null before there is a logger, and once it was closed.
+    /// Source of a forked child's logger; null before there is a logger, and once it was closed.
     origin: AtomicPtr<Origin>,
     /// How often it was opened and not closed.
     users: AtomicU32,
-    /// What levels are called, in the rings of forked children too.
+    /// Custom level names, for the rings of forked children too.
     named: NamedLevels,
-    /// Of a forked child that could not make its logger yet.
+    /// Lost records of a forked child that could not create its logger yet.
     missed: Missed,
 }
 
-/// What a logger was made from. Never dropped: any thread may be looking at it.
+/// Source of a logger. Never dropped: any thread may be reading it.
 #[derive(Debug)]
 struct Origin {
     builder: Builder,
-    /// Where it is, wherever the builder's paths lead by now.
+    /// Its location, wherever the builder's paths lead by now.
     folder: Folder,
-    /// What the builder says is recorded.
+    /// The configured filter.
     filter: Filter,
-    /// What is done with each logger that is made from it.
+    /// Called with each logger that is created from it.
     made: fn(&'static Logger),
 }
 
@@ -75,20 +75,20 @@ impl LoggerCell {
         self.page.get().or_else(|| self.after_fork())
     }
 
-    /// The same, but a forked child that has logged nothing stays without.
+    /// Like [`Self::logger`], but a forked child that has logged nothing does not create one.
     pub(crate) fn made_here(&'static self) -> Option<&'static Logger> {
         self.page.get()
     }
 
-    /// The same, and nobody closes it before what is returned is dropped.
+    /// Like [`Self::logger`], and it is not closed before the result is dropped.
     #[inline]
     pub(crate) fn use_logger(&'static self) -> Option<UsedLogger> {
         let used = self.logger()?.used();
         self.page.holds(&used).then_some(used)
     }
 
-    /// Makes its logger. `last` is the step that cannot be undone; where it fails, nothing of the rest is left. `made` is called
-    /// with the logger, here and in each forked child that makes its own.
+    /// Creates its logger. `last` is the step that cannot be undone; if it fails, nothing of the rest is left. `made` is called
+    /// with the logger, here and in each forked child that creates its own.
     pub(crate) fn fill(
         &'static self,
         builder: Builder,
@@ -123,22 +123,22 @@ impl LoggerCell {
         made.inspect_err(|_| unlist(self))
     }
 
-    /// Makes the logger the one of this process, its ring with the names that levels have.
+    /// Makes the logger the one of this process, and gives its ring the custom level names.
     fn publish(&'static self, mut logger: Box<Logger>) -> &'static Logger {
-        logger.settle_in();
-        self.missed.tell(std::process::id(), logger.last_block());
+        logger.finish_init();
+        self.missed.report(std::process::id(), logger.last_block());
         if mutant::is(Mutant::NamesForgotten) {
             return self.page.set(logger);
         }
         let written = self.named.write(logger.ring(), None);
         let logger = self.page.set(logger);
-        // Pairs with the fence of `name_level`: a thread that does not find the logger there has its name found here.
+        // Pairs with the fence of `name_level`: if that thread does not find the logger there, its name is found here.
         fence(Ordering::SeqCst);
         self.named.write(logger.ring(), written);
         logger
     }
 
-    /// Gives a level a name, in this process's ring, and in one that it, or a child, will have.
+    /// Gives a level a name, in this process's ring, and in later ones of it or of a child.
     pub(crate) fn name_level(&'static self, level: Level, name: &str) {
         let Some(named) = self.named.add(level, name) else { return };
         fence(Ordering::SeqCst);
@@ -147,7 +147,7 @@ impl LoggerCell {
         }
     }
 
-    /// What its logger was made from, if it has one and that was not closed.
+    /// The source of its logger, if it has one and that was not closed.
     fn origin(&'static self) -> Option<&'static Origin> {
         hooks::leaked(&self.origin)
     }
@@ -162,34 +162,34 @@ impl LoggerCell {
         self.origin().map(|origin| &origin.folder)
     }
 
-    /// Somebody else has opened it.
+    /// Notes another open of it.
     pub(crate) fn open_again(&self) {
         self.users.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// An error if these settings ask for something that the logger is not, see [`Settings::refuse_others`].
+    /// An error if these settings request something that the logger does not have, see [`Settings::refuse_others`].
     pub(crate) fn refuse_others(&'static self, asked: &Settings) -> Result<()> {
         self.origin().map_or(Ok(()), |origin| asked.refuse_others(&origin.builder.settings))
     }
 
-    /// Whether its logger was closed, or never made.
+    /// Whether its logger was closed, or never created.
     pub(crate) fn is_closed(&'static self) -> bool {
         self.origin().is_none()
     }
 
-    /// Takes one of those off who opened it.
+    /// Withdraws one open.
     pub(crate) fn forget(&'static self) {
         let _ = self.users.fetch_update(Ordering::AcqRel, Ordering::Acquire, |users| users.checked_sub(1));
     }
 
-    /// Takes one of those off who opened it. With the last one, what its logger was made from, and the logger, if there is one:
-    /// from then on the cell is without use.
+    /// Withdraws one open. With the last one, takes the logger's source, and the logger, if there is one: from then on the cell
+    /// is unusable.
     pub(crate) fn take(&'static self) -> Option<(&'static Folder, Option<&'static Logger>)> {
         if self.users.fetch_update(Ordering::AcqRel, Ordering::Acquire, |users| users.checked_sub(1)) != Ok(1) {
             return None;
         }
         let origin = self.origin()?;
-        // From here on no forked child makes it again, and what finds no logger is not missed.
+        // From here on no forked child creates it again, and records that find no logger are not counted.
         self.origin.store(std::ptr::null_mut(), Ordering::SeqCst);
         let start = Instant::now();
         while self.page.is_being_made() && start.elapsed() < MAKING_MAX {
@@ -215,7 +215,7 @@ impl LoggerCell {
         self.page.get()
     }
 
-    /// Makes the logger of a forked child, for the one that was granted to.
+    /// Creates the logger of a forked child, for the caller that was granted that.
     fn make_again(&'static self, origin: &Origin, me: u32) {
         match signals::deferred(|| Logger::create(origin.builder.clone()).map(|logger| self.publish(logger))) {
             Ok(logger) => {
@@ -232,7 +232,7 @@ impl LoggerCell {
         }
     }
 
-    /// Counts a record that finds no logger, in a forked child that could not make its own.
+    /// Counts a record that finds no logger, in a forked child that could not create its own.
     #[cold]
     pub(crate) fn miss(&'static self, level: Level, target: &str) {
         let wanted = |origin: &Origin| origin.filter.decide(level, target) == Some(Destination::Write);
@@ -241,8 +241,8 @@ impl LoggerCell {
         }
     }
 
-    /// At the end of a forked child that has lost records: a last try to say so.
-    pub(crate) fn tell_missed(&'static self) {
+    /// At the end of a forked child that has lost records: a last attempt to report them.
+    pub(crate) fn report_missed(&'static self) {
         let me = std::process::id();
         let has_lost = |_: &&Origin| self.missed.lost(me) > 0 && self.page.get().is_none();
         let Some(origin) = self.origin().filter(has_lost) else { return };
@@ -277,26 +277,26 @@ pub(crate) fn cells() -> impl Iterator<Item = &'static LoggerCell> {
     CELLS.iter().filter_map(|place| hooks::leaked(place))
 }
 
-/// The loggers that this very process has made. A child that shares its parent's memory until it executes another program
+/// The loggers that this very process has created. A child that shares its parent's memory until it executes another program
 /// has none. Safe in a signal handler.
 pub(crate) fn own_loggers() -> impl Iterator<Item = &'static Logger> {
     let own = |logger: &&Logger| logger.is_of_this_process() || mutant::is(Mutant::MarkOfOthers);
     cells().filter_map(LoggerCell::made_here).filter(own)
 }
 
-/// The filter of a logger that this process is still to make, having been forked.
+/// The filter of a logger that this process, having been forked, has yet to create.
 #[cfg(feature = "tracing")]
 pub(crate) fn awaited_filter() -> Option<&'static Filter> {
     MAIN.origin().filter(|_| MAIN.page.get().is_none()).map(|origin| &origin.filter)
 }
 
-/// Wakes whoever flushes for the loggers of this process.
+/// Wakes the flushers for the loggers of this process.
 #[cfg(feature = "flusher")]
 pub(crate) fn ring_doorbells() {
     cells().filter_map(LoggerCell::made_here).for_each(Logger::ring_doorbell);
 }
 
-/// Brings the rings of this process in this folder to the disk that request it. Returns the shortest time between two syncs that they
+/// Syncs the rings of this process in this folder that request it. Returns the shortest time between two syncs that they
 /// request; None if none does.
 #[cfg(feature = "flusher")]
 pub(crate) fn sync_rings(folder: &Folder) -> Option<Duration> {
@@ -304,7 +304,7 @@ pub(crate) fn sync_rings(folder: &Folder) -> Option<Duration> {
     let loggers = cells().filter_map(LoggerCell::made_here).filter(is_one);
     loggers
         .map(|logger| {
-            // A disk that fails is logged by whoever flushes next.
+            // A failing disk is logged by the next flusher.
             let _ = logger.ring().sync();
             Duration::from_millis(logger.ring().header().sync_ms.into())
         })

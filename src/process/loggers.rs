@@ -1,4 +1,4 @@
-//! The loggers of this process: how one is made, changed, and closed.
+//! The loggers of this process: created, changed, and closed.
 
 use crate::config::builder::Builder;
 use crate::logger::bytes::record_bytes_at;
@@ -35,8 +35,9 @@ pub(crate) fn miss(level: Level, target: &str) {
     MAIN.miss(level, target);
 }
 
-/// Makes the process's own logger. False if it has one of these very settings already, which another thread may be making.
-/// `last` is the step that cannot be undone, and `filter_changed` is called with the logger whenever its filter is another one.
+/// Creates the process's own logger. False if it has one with these very settings already, which another thread may be
+/// creating. `last` is the step that cannot be undone, and `filter_changed` is called with the logger whenever its filter
+/// changes.
 pub(crate) fn init(
     builder: Builder,
     last: impl Fn() -> Result<()>,
@@ -68,7 +69,7 @@ fn init_first(builder: Builder, last: impl FnOnce() -> Result<()>) -> Result<()>
     Ok(())
 }
 
-/// Makes a further logger, or finds the one of the same folder and role.
+/// Creates a further logger, or finds the one of the same folder and role.
 pub(crate) fn open(builder: Builder) -> Result<&'static LoggerCell> {
     let _changing = Changing::begin();
     let path = std::path::absolute(builder.folder_path()).ok();
@@ -82,8 +83,8 @@ pub(crate) fn open(builder: Builder) -> Result<&'static LoggerCell> {
     Ok(cell)
 }
 
-/// Makes the logger of a cell that has none. One that fails leaves no folder open; the caller is the one who makes or closes
-/// loggers, so that no other logger's is among those that are held since.
+/// Creates the logger of a cell that has none. On failure no folder stays held; loggers are created and closed by one thread at
+/// a time, so no other logger's is among those held since.
 fn fill(cell: &'static LoggerCell, builder: Builder, last: impl FnOnce() -> Result<()>) -> Result<()> {
     #[cfg(feature = "flusher")]
     if builder.flushes() {
@@ -94,7 +95,7 @@ fn fill(cell: &'static LoggerCell, builder: Builder, last: impl FnOnce() -> Resu
     cell.fill(builder, last, start).inspect_err(|_| open::release_others(&before))
 }
 
-/// Starts the threads of a logger that was just made, and has the log begin with what is to be said first.
+/// Starts the threads of a new logger, and writes its first line to the log.
 fn start(logger: &'static Logger) {
     #[cfg(feature = "flusher")]
     {
@@ -110,7 +111,7 @@ fn start(logger: &'static Logger) {
     filter_changes::follow();
 }
 
-/// Closes the logger of a cell for one of those who opened it. The last one gives everything back.
+/// Closes the logger of a cell for one of its openers. The last one releases everything.
 pub(crate) fn close_cell(cell: &'static LoggerCell) -> Result<()> {
     let (folder, logger) = {
         let _changing = Changing::begin();
@@ -123,11 +124,11 @@ pub(crate) fn close_cell(cell: &'static LoggerCell) -> Result<()> {
     closed
 }
 
-/// The one thread that makes or closes a logger. A lock that knows its process: in a forked child nobody waits for a thread
-/// of the parent.
+/// The one thread that creates or closes a logger. A lock that knows its process: a forked child never waits for a thread of
+/// the parent.
 struct Changing;
 
-/// The pid of the process of which a thread has it, 0 for none.
+/// The pid of the process with a thread that has it, 0 for none.
 static CHANGING: AtomicU32 = AtomicU32::new(0);
 
 impl Changing {
@@ -147,7 +148,7 @@ impl Drop for Changing {
     }
 }
 
-/// Gives back what this process has of a folder, if no logger of it is left there.
+/// Releases what this process has of a folder, if no logger of it is left there.
 fn leave(folder: &Folder) {
     let in_folder = |logger: &&Logger| logger.folder() == folder;
     let made = || cells().filter_map(LoggerCell::made_here).filter(in_folder);
@@ -156,10 +157,10 @@ fn leave(folder: &Folder) {
         // A thread that cannot end still needs the folder.
         return;
     }
-    // Those too that a forked child has not made again yet.
+    // Including those that a forked child has not created again yet.
     let others: Vec<&Folder> = cells().filter_map(LoggerCell::folder).collect();
     folder.release_beside(&others);
-    // What a forked child has made again meanwhile finds what it needs.
+    // A logger that a forked child has created again meanwhile finds what it needs.
     made().for_each(|logger| {
         logger.folder().hold();
         #[cfg(feature = "flusher")]
@@ -167,32 +168,31 @@ fn leave(folder: &Folder) {
     });
 }
 
-/// Has the handlers of SIGTERM, SIGINT and SIGHUP stand again where a program has restored the default action, so that an end
-/// by one of them is told from a crash. For front ends in languages whose programs restore it as a matter of course; without
-/// a logger, or where the program handles a signal, nothing changes.
+/// Reinstalls the handlers of SIGTERM, SIGINT and SIGHUP after the program has restored the default action, so that an end by
+/// one of them is distinguished from a crash. For front ends in languages whose programs routinely restore it; without a
+/// logger, or if the program handles a signal, nothing changes.
 pub fn watch_signals() {
     signals::watch();
 }
 
-/// Says that this process is about to end in an ordinary way, for one that ends by _exit(2) or exec(3), which no hook of ours
-/// sees: its death is no alarm then, and what its rings hold is drained as always. [`reopen`] takes it back.
+/// Announces that this process is about to end normally, by _exit(2) or exec(3), which no hook of ours sees: its death is then
+/// not an alarm, and what its rings hold is drained as always. [`reopen`] withdraws it.
 pub fn close() {
     for logger in own_loggers().filter(|_| !mutant::is(Mutant::CloseUnheard)) {
         logger.ring().close(closed::EXIT, 0);
     }
 }
 
-/// Takes [`close`] back, because the process goes on: an exec(3) that was to replace its program has failed.
+/// Withdraws [`close`], because the process continues: an exec(3) that was to replace its program has failed.
 pub fn reopen() {
     for logger in own_loggers().filter(|_| !mutant::is(Mutant::NeverReopened)) {
         logger.ring().reopen();
     }
 }
 
-/// Puts the guard of the rings against SIGBUS before a handler that was installed after `init`, and that takes every SIGBUS for
-/// the end: Python's faulthandler, for instance. What is not the guard's goes on to that handler, and from there to those
-/// before it. Call it after that handler is installed; for more than one such handler it does nothing. Where no ring is
-/// guarded, it does nothing either.
+/// Puts the guard of the rings against SIGBUS before a handler that was installed after `init` and treats every SIGBUS as
+/// fatal: Python's faulthandler, for instance. Faults that are not the guard's go on to that handler, and from there to earlier
+/// ones. Call it after that handler is installed; with more than one such handler, or without a guarded ring, it does nothing.
 pub fn sigbus_guard_first() {
     guard::come_first();
 }
@@ -205,8 +205,8 @@ pub fn flush() -> Result<()> {
     flush_within(FLUSH_MAX)
 }
 
-/// [`flush`] with another limit than 2 s. It is over sooner where nobody flushes, or the flusher is known to stand still; with
-/// zero it tells whether everything is in the file now.
+/// [`flush`] with another limit than 2 s. It returns sooner if there is no flusher, or if the flusher is known to be stalled;
+/// with zero it only checks whether everything is in the file now.
 ///
 /// ```
 /// use std::time::Duration;
@@ -225,10 +225,10 @@ pub fn flush_within(timeout: Duration) -> Result<()> {
 }
 
 /// Changes what this process writes to the log files, as directives like `info,hyper=warn`; see [`crate::Directives`].
-/// `lastwords level` does the same from outside. Processes that are forked later begin with what the builder said.
+/// `lastwords level` does the same from outside. Processes that are forked later begin with the builder's directives.
 ///
 /// # Errors
-/// [`Error::Setting`] for directives that cannot be meant, [`Error::NotInitialised`] before the process has a logger.
+/// [`Error::Setting`] for invalid directives, [`Error::NotInitialised`] before the process has a logger.
 pub fn set_log(directives: &str) -> Result<()> {
     let logger = MAIN.made_here().ok_or(Error::NotInitialised)?;
     logger.ring().set_directives(directives.parse().map_err(|error| Error::setting("log", error))?)?;

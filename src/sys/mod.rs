@@ -1,4 +1,4 @@
-//! The unsafe part: handlers of signals, and state of a thread.
+//! The unsafe part: signal handlers and thread state.
 //!
 //! Nothing outside this folder contains `unsafe`.
 #![allow(unsafe_code)]

@@ -95,7 +95,7 @@ fn a_changed_filter_holds_for_the_next_record_of_every_front_end() {
 fn directives_that_cannot_be_meant_are_named() {
     let folder = Scratch::new("wrong-directives");
     for (text, part) in
-        [("info,hyper=loud", "\"loud\" is no level"), ("info/x", "regular expression"), ("=", "target=level")]
+        [("info,hyper=loud", "\"loud\" is not a level"), ("info/x", "regular expression"), ("=", "target=level")]
     {
         let mut actor = Actor::start_with(ACTOR, "host", folder.path(), &["log:1"], &[("LASTWORDS_LOG", text)]);
         let said = actor.line();

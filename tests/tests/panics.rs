@@ -100,7 +100,7 @@ fn the_record_has_the_target_panic_and_the_place() {
     let found = records(folder.path());
     assert_eq!((found.len(), found[0].target.as_str()), (1, "panic"));
     assert!(found[0].file.ends_with("tests/src/panics.rs") && found[0].line > 0, "{found:?}");
-    assert!(found[0].text.contains(": a value that is no text\nstack backtrace:\n"), "{found:?}");
+    assert!(found[0].text.contains(": a value that is not text\nstack backtrace:\n"), "{found:?}");
 }
 
 #[test]

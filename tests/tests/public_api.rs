@@ -108,8 +108,8 @@ fn every_word_of_a_setting_is_parsed_with_an_error_type() {
     );
     assert_eq!(refused::<Memory, ParseChoiceError>("disk"), "\"disk\" found, expected file or shared");
     assert_eq!(refused::<Flusher, ParseChoiceError>("maybe"), "\"maybe\" found, expected embedded or never");
-    assert!(refused::<Level, ParseLevelError>("loud").starts_with("\"loud\" is no level; "));
-    assert!(refused::<Directives, ParseDirectivesError>("a=loud").contains("\"loud\" is no level"));
+    assert!(refused::<Level, ParseLevelError>("loud").starts_with("\"loud\" is not a level; "));
+    assert!(refused::<Directives, ParseDirectivesError>("a=loud").contains("\"loud\" is not a level"));
 }
 
 #[test]

@@ -138,11 +138,11 @@ fn a_variable_that_is_no_setting_is_named_once_with_the_one_that_was_meant() {
     ];
     let said = errors("host", folder.path(), &env, &["log:1", "role:second", "fork:1"]);
     assert_eq!(
-        said.matches("LASTWORDS_LGO is no setting and is ignored; did you mean LASTWORDS_LOG?").count(),
+        said.matches("LASTWORDS_LGO is not a setting and is ignored; did you mean LASTWORDS_LOG?").count(),
         1,
         "{said}"
     );
-    assert_eq!(said.matches("LASTWORDS_XYZZY is no setting and is ignored\n").count(), 1, "{said}");
+    assert_eq!(said.matches("LASTWORDS_XYZZY is not a setting and is ignored\n").count(), 1, "{said}");
     assert!(!said.contains("LASTWORDS_ROLE") && !said.contains("LASTWORDS_CLOCK"), "{said}");
 }
 

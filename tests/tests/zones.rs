@@ -218,7 +218,7 @@ fn a_zone_that_there_is_not_is_refused_and_no_log_is_begun() {
     for (zone, why) in [
         (
             "Europe/Berln",
-            "LASTWORDS_TIME_ZONE: \"Europe/Berln\" is no time zone that this system knows; did you mean \"Europe/Berlin\"?",
+            "LASTWORDS_TIME_ZONE: \"Europe/Berln\" is not a time zone that this system knows; did you mean \"Europe/Berlin\"?",
         ),
         (
             "../../etc/passwd",
@@ -226,7 +226,7 @@ fn a_zone_that_there_is_not_is_refused_and_no_log_is_begun() {
         ),
         ("/etc/localtime", "expected a time zone as in"),
         (&long, "expected a time zone as in"),
-        ("JST-9", "\"JST-9\" is no time zone that this system knows"),
+        ("JST-9", "\"JST-9\" is not a time zone that this system knows"),
         ("+9:00", "expected a time zone as in"),
     ] {
         let folder = Scratch::new("zone-unknown");

@@ -22,7 +22,7 @@ use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::process::ProcessState;
 use lastwords_ring::read::liveness::{Evidence, Verdict, Watch, is_locked};
 use lastwords_ring::read::reader::{Closed, LaneSnapshot, RingReader};
-use lastwords_ring::read::ring_file::{Fate, RingFile};
+use lastwords_ring::read::ring_file::{RingFile, RingFileState};
 use lastwords_ring::sys::map::FutexPage;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -120,7 +120,7 @@ pub(crate) struct Follow {
     looked_at_file: Option<Instant>,
     looked_at_lock: Option<Instant>,
     /// What a line has said about the file.
-    told: Fate,
+    told: RingFileState,
     /// Bytes that its records were rendered to since nobody can write to the ring any more.
     pub(crate) rendered: u64,
     /// How many may be, see [`rendered_max`].
@@ -180,7 +180,7 @@ impl Follow {
             leaves: false,
             looked_at_file: None,
             looked_at_lock: None,
-            told: Fate::Whole,
+            told: RingFileState::Whole,
             rendered: 0,
             rendered_max: u64::MAX,
             withheld: 0,
@@ -331,15 +331,15 @@ impl Follow {
         self.looked_at_file = Some(now);
         let (header, size) = (*self.reader.header(), self.reader.geometry().file_size());
         // What cannot be looked at cannot be read either, which is told there.
-        let fate = self.reader.source().fate(bytemuck::bytes_of(&header), size).ok()?;
-        let news = fate != Fate::Whole && fate != self.told;
-        self.told = fate;
-        news.then(|| notices::ring_disturbed(&self.name, fate))
+        let state = self.reader.source().state(bytemuck::bytes_of(&header), size).ok()?;
+        let news = state != RingFileState::Whole && state != self.told;
+        self.told = state;
+        news.then(|| notices::ring_disturbed(&self.name, state))
     }
 
     /// Whether the name of the ring still leads to it.
     pub(crate) fn is_at_its_path(&self) -> Result<bool> {
-        self.reader.source().is_at_its_path().map_err(Error::io("look at the ring", self.reader.path()))
+        self.reader.source().is_at_its_path().map_err(Error::io("inspect the ring", self.reader.path()))
     }
 
     fn has_ended(&self) -> bool {

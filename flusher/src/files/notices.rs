@@ -6,7 +6,7 @@ use crate::render::timestamp::Stamp;
 use lastwords_ring::error::Error;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::zone::{Zone, offset_text};
-use lastwords_ring::read::ring_file::Fate;
+use lastwords_ring::read::ring_file::RingFileState;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -145,16 +145,16 @@ pub(crate) fn file_removed() -> &'static str {
 }
 
 /// Something happened to the file of a ring that is followed.
-pub(crate) fn ring_disturbed(name: &str, fate: Fate) -> String {
-    match fate {
-        Fate::Whole => format!("lastwords: the ring {name} is as it was"),
-        Fate::Cut(size) => format!(
+pub(crate) fn ring_disturbed(name: &str, state: RingFileState) -> String {
+    match state {
+        RingFileState::Whole => format!("lastwords: the ring {name} is as it was"),
+        RingFileState::Truncated(size) => format!(
             "lastwords: the ring {name} was cut to {size} bytes by somebody else; what it still held behind them is lost"
         ),
-        Fate::Overwritten => {
+        RingFileState::Overwritten => {
             format!("lastwords: the ring {name} was overwritten by somebody else; what is still whole in it follows")
         }
-        Fate::Gone => format!(
+        RingFileState::Gone => format!(
             "lastwords: the ring {name} was removed or replaced by somebody else; what its process logs is read as long as \
              this flusher lives, and lost after that"
         ),

@@ -290,7 +290,7 @@ impl RecoveredRing {
         scope: Scope,
         scales: &mut Scales,
     ) -> Result<RecoveredRing> {
-        let found = reader.source().with(File::metadata).map_err(Error::io("look at the ring", reader.path()))?;
+        let found = reader.source().with(File::metadata).map_err(Error::io("inspect the ring", reader.path()))?;
         let evidence = reader
             .source()
             .with(|file| Evidence::collect(file, found.ino(), reader.process()))

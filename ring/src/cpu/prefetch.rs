@@ -2,12 +2,12 @@
 
 use std::sync::atomic::AtomicU64;
 
-/// Has the processor bring the word's cache line here, and take it away from others. A hint, which changes nothing.
+/// Asks the processor for exclusive ownership of the word's cache line. Only a hint.
 #[inline]
 pub(crate) fn prefetch_to_write(word: &AtomicU64) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: the instruction reads no register but the address, writes nothing, and does not fault; a processor that
-    // does not know it takes it for a no-op.
+    // SAFETY: the instruction reads no register but the address, writes nothing, and does not fault; processors that lack it
+    // execute a no-op.
     unsafe {
         std::arch::asm!("prefetchw [{}]", in(reg) word.as_ptr(), options(nostack, preserves_flags, readonly));
     }

@@ -1,13 +1,13 @@
-//! The name that was meant by one that is none.
+//! The known name that an unknown one was probably meant to be.
 
-/// What the names of our variables begin with.
+/// Prefix of our environment variables.
 pub const PREFIX: &str = "LASTWORDS_";
-/// Names with so much of their letters in common may be meant.
+/// Names that have at least this share of their letters in common are suggested.
 const ALIKE: f64 = 0.6;
 
-/// Which of the known names a name that is none was probably meant for.
+/// The known name that an unknown name was probably meant to be.
 pub fn alike<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // What all of our variables begin with would make any two of them alike.
+    // The common prefix would make any two variables similar.
     let own = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_ascii_lowercase();
     let name = own(name);
     let likeness = known.map(|known| (strsim::normalized_damerau_levenshtein(&name, &own(known)), known));

@@ -39,9 +39,9 @@ impl Anchor {
         Anchor::from_words(words.map(|word| word.load(Ordering::Relaxed)))
     }
 
-    /// Puts it into a cell.
+    /// Stores it into a cell.
     pub fn store(self, cell: &AnchorCell) {
-        // An anchor torn by a reader fails its guard; the guard is broken first so that no mixture passes.
+        // A torn anchor fails its guard; the guard is broken first so that no mixture passes.
         cell.guard.store(0, Ordering::Relaxed);
         let [ticks, boottime_ns, realtime_ns, guard] = self.words();
         cell.ticks.store(ticks, Ordering::Release);

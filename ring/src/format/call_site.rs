@@ -1,11 +1,11 @@
-//! The call-site table: what is the same for every record of one place in the program, written once.
+//! The call-site table: what all records of one place in the program share, written once.
 //!
-//! The table is append-only. A writer takes words by one atomic addition, writes the payload, and commits the entry
-//! by storing its first word; only then does any record name it. An id is the word offset of the entry, valid in its
-//! ring alone. A full table is no error: records then carry target and place themselves.
+//! The table is append-only. A writer takes words by one atomic addition, writes the payload, and commits the entry by storing
+//! its first word; only then do records refer to it. An id is the word offset of the entry, valid only in its ring. A full
+//! table is not an error: records then carry target and place themselves.
 //!
-//! Names of levels are entries too. No record names them, so each has the id of the one before it, and the control page that
-//! of the newest.
+//! Custom level names are entries too. No record refers to them, so each has the id of the previous one, and the control page
+//! that of the newest.
 
 use crate::format::level::{LEVEL_NAME_MAX, Level};
 use crate::format::placeholder::Placeholder;
@@ -17,7 +17,7 @@ pub const ENTRY_MAX: usize = 4096;
 /// Id of the entry that holds the command line.
 pub const COMMAND_ID: u32 = 1;
 
-/// What a call site says of all its records.
+/// What all records of a call site share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallSite {
     /// Level number.
@@ -101,14 +101,14 @@ impl CallSite {
     }
 }
 
-/// A name that a process gave to a level.
+/// A custom level name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LevelName {
-    /// Id of the entry that was the newest of its kind before this one, 0 for none.
+    /// Id of the previous entry of this kind, 0 for none.
     pub previous: u32,
     /// The level.
     pub level: Level,
-    /// Its name, at most [`LEVEL_NAME_MAX`] bytes; empty where the level is to be called as if it had none.
+    /// Its name, at most [`LEVEL_NAME_MAX`] bytes; empty if the level has no custom name any more.
     pub name: String,
 }
 
@@ -137,10 +137,10 @@ impl LevelName {
     }
 }
 
-/// A level's name without what is beyond the longest one.
+/// A level name, truncated to the maximum length.
 pub fn cut_name(name: &str) -> &str {
     let end = name.len().min(LEVEL_NAME_MAX);
-    // At most three bytes back a character ends.
+    // A character ends at most three bytes back.
     let end = (end.saturating_sub(3)..=end).rfind(|end| name.is_char_boundary(*end));
     &name[..end.unwrap_or(0)]
 }

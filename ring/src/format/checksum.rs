@@ -1,9 +1,9 @@
 //! The checksum of everything that a ring holds: XXH3-64 (Y. Collet, <https://xxhash.com>).
 //!
-//! A slot's checksum covers the slot's words up to the end of its payload, the last one filled up with zeros and the
-//! commit word included, with the lane's key in place of the checksum itself and zero in place of the clock, which is
-//! mixed in by [`with_clock`]. The key comes from the ring's UUID and the lane's number, so bytes of another
-//! ring, another lane or an earlier lap never pass.
+//! A slot's checksum covers the slot's words up to the end of its payload, the last one zero-padded and the commit word
+//! included, with the lane's key in place of the checksum itself and zero in place of the clock, which is mixed in by
+//! [`with_clock`]. The key comes from the ring's UUID and the lane's number, so bytes of another ring, another lane or an
+//! earlier lap never pass.
 
 /// The checksum of `bytes`.
 #[inline(always)]
@@ -12,17 +12,17 @@ pub fn checksum(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes)
 }
 
-/// The checksum of a slot, from that of its words with zero in place of the clock. The clock is added last, because it is
-/// read last: the rest is computed while the processor waits for it. The multiplication is by an odd number, so no two
-/// clocks give the same.
+/// The checksum of a slot, from that of its words with zero in place of the clock. The clock is read, and therefore mixed in,
+/// last: the rest is computed while the processor waits for it. Multiplication by an odd number maps no two clocks to the same
+/// value.
 #[inline]
 #[must_use]
 pub fn with_clock(sum: u64, clock: u64) -> u64 {
     sum ^ clock.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// What the checksum of a whole slot must be. `used` are its bytes up to the end of its payload's last word; those of
-/// checksum and clock serve as scratch and are restored.
+/// The expected checksum of a whole slot. `used` are its bytes up to the end of its payload's last word; those of checksum and
+/// clock are used as scratch space and restored.
 ///
 /// # Panics
 /// If there are fewer than 24 bytes.

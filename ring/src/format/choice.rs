@@ -1,8 +1,8 @@
-//! What a text that should be one of a few words may have been instead.
+//! The error for a text that is not one of a few words.
 
 use std::fmt;
 
-/// A text that is none of the words that a setting can be.
+/// A text that is not one of the words that a setting accepts.
 ///
 /// ```
 /// # use lastwords_ring::format::log_format::Format;

@@ -6,13 +6,13 @@ use std::str::FromStr;
 
 /// Filter directives, in the syntax of `env_logger`: a comma-separated list of `level`, `target=level` and `target`.
 ///
-/// A level alone is for all targets that no other directive names. A target matches every record whose target starts
-/// with it, the longest match counts, and a target alone lets everything of it through. Of what no directive matches only
-/// `critical` records are written: those are turned off by `off` alone. Levels are named ones, `off`, or numbers. Regular
-/// expressions, which `env_logger` takes after a `/`, are refused.
+/// A level alone applies to all targets that no other directive names. A target matches every record whose target starts with
+/// it, the longest match applies, and a target alone lets everything of it through. Of what no directive matches only
+/// `critical` records are written; only `off` disables those. Levels are named ones, `off`, or numbers. Regular expressions,
+/// which `env_logger` takes after a `/`, are refused.
 ///
 /// A word alone that is at most two letters away from a level, `inof` or `dbug`, is refused too, because it would turn off
-/// everything else; who has a target of that name writes `inof=trace`.
+/// everything else; for a target of that name write `inof=trace`.
 ///
 /// ```
 /// # use lastwords_ring::format::{directives::Directives, level::Level};
@@ -25,7 +25,7 @@ use std::str::FromStr;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directives {
-    /// For targets that none of the others names.
+    /// For targets that no directive names.
     default: Level,
     /// Targets and their levels, the longest target first.
     targets: Vec<(String, Level)>,
@@ -33,17 +33,17 @@ pub struct Directives {
 
 /// The level that lets every record through.
 const EVERYTHING: Level = Level::new(0);
-/// The level of what no directive matches. Nobody turns off the alarms by naming a target.
+/// The level of what no directive matches. Naming a target must not turn off alarms.
 const UNNAMED: Level = Level::CRITICAL;
 
 impl Directives {
-    /// The finest level that a record of this target may have to be written.
+    /// The finest level at which a record of this target is written.
     #[must_use]
     pub fn level_for(&self, target: &str) -> Level {
         self.decide(target).0
     }
 
-    /// The same, and which of [`Directives::targets`] says so; None where none of them does.
+    /// Like [`Directives::level_for`], with the index in [`Directives::targets`] that decides; None if none does.
     #[must_use]
     pub fn decide(&self, target: &str) -> (Level, Option<usize>) {
         let found = self.targets.iter().position(|(prefix, _)| target.starts_with(prefix.as_str()));
@@ -80,7 +80,7 @@ impl From<Level> for Directives {
     }
 }
 
-/// A text that is no list of directives.
+/// A text that is not a list of directives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseDirectivesError {
     message: String,
@@ -143,12 +143,13 @@ impl Directives {
 
 fn misspelt(word: &str, likely: &str) -> ParseDirectivesError {
     let word = word.escape_default();
-    let message = format!("\"{word}\" is no level; did you mean \"{likely}\"? For the target of that name write \"{word}=trace\"");
+    let message = format!("\"{word}\" is not a level; did you mean \"{likely}\"? For the target of that name write \"{word}=trace\"");
     ParseDirectivesError { message }
 }
 
 impl Directives {
-    /// What to say where a target is the role's own name, which is no target of Rust's records unless a crate has it too.
+    /// The advice for a target that is the role's own name, which is not a target of Rust's records unless a crate is called
+    /// that.
     #[must_use]
     pub fn names_role(&self, role: &str) -> Option<String> {
         let (_, level) = self.targets.iter().find(|(target, _)| target == role)?;
@@ -167,7 +168,7 @@ impl Directives {
 }
 
 impl fmt::Display for Directives {
-    /// Directives that mean the same, in one order whatever the order was that they were given in.
+    /// Writes directives in a canonical order, so that equal ones give equal text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_level(f, self.default)?;
         let mut targets: Vec<_> = self.targets.iter().collect();

@@ -9,10 +9,10 @@
 //! | 8 | 4 | `filter_generation`: counted up after every change |
 //! | 256 | 8 | checksum of the text, its length and the record level |
 //! | 264 | 8 | length of the text in the low half, record level in the high one |
-//! | 272 | 1776 | directives as text; behind a newline, where they count for a time: until when, then which record level and directives |
+//! | 272 | 1776 | directives as text; if temporary, a newline, the end, then the record level and directives that follow |
 //!
-//! A log call whose level is too fine is done after one load and one branch. Only where the high half is not zero, a call
-//! that passes asks further, and keeps the answer until the generation changes.
+//! A log call whose level is too fine returns after one load and one branch. Only if the high half is not zero, a call that
+//! passes consults the text, and caches the answer until the generation changes.
 
 use crate::format::checksum::checksum;
 use crate::format::directives::Directives;
@@ -31,7 +31,7 @@ pub const ASK: u32 = 1 << 16;
 pub enum Destination {
     /// To the log files.
     Write,
-    /// To the ring alone, for the black box.
+    /// To the ring only, for the crash file.
     RingOnly,
 }
 
@@ -45,7 +45,7 @@ pub struct Filter {
 }
 
 impl From<Level> for Filter {
-    /// Everything from this level on is written, and nothing finer recorded.
+    /// Everything from this level on is written, and no ring-only records are kept.
     fn from(level: Level) -> Filter {
         Filter { directives: Directives::from(level), ring_level: Level::OFF }
     }
@@ -58,7 +58,7 @@ impl Filter {
         self.decide_by(level, target).0
     }
 
-    /// The same, and which of the directives' targets decides, see [`Directives::decide`].
+    /// Like [`Filter::decide`], with the directive's target that decides, see [`Directives::decide`].
     pub fn decide_by(&self, level: Level, target: &str) -> (Option<Destination>, Option<usize>) {
         let (written, by) = self.directives.decide(target);
         let ring_only = || (level >= self.ring_level).then_some(Destination::RingOnly);
@@ -71,7 +71,7 @@ impl Filter {
         self.directives.finest().min(self.ring_level)
     }
 
-    /// Whether a level alone says all: everything from it on is written, and nothing finer recorded.
+    /// Whether a level alone describes it: everything from it on is written, and there are no ring-only records.
     fn is_level(&self) -> bool {
         self.directives.is_level() && self.ring_level >= self.directives.default_level()
     }
@@ -104,14 +104,14 @@ impl Filter {
         [self.level_word(), u32::from(self.directives.default_level().number())]
     }
 
-    /// The text of a filter that counts until `CLOCK_BOOTTIME` has got to `until_ns`, and of the one that comes then.
+    /// The text of a filter that applies until `CLOCK_BOOTTIME` reaches `until_ns`, followed by `then`.
     pub(crate) fn text_until(&self, until_ns: u64, then: &Filter) -> String {
         let Filter { directives, ring_level } = then;
         format!("{}\n{until_ns} {} {directives}", self.directives, ring_level.number())
     }
 
-    /// The filter in these bytes of a control page, `level` to `write_level` and the text. What was never written, or
-    /// is just being changed, counts as the plain level.
+    /// The filter in these bytes of a control page, `level` to `write_level` and the text. Text that was never written, or is
+    /// being changed, yields the plain level.
     #[must_use]
     pub fn parse(level: u32, words: &[u8]) -> Filter {
         text_of(words).unwrap_or_else(|| Filter::from(Level::new(level as u16)))
@@ -134,7 +134,7 @@ fn text_of(words: &[u8]) -> Option<Filter> {
     Some(Filter { directives, ring_level })
 }
 
-/// Until when the filter in these bytes counts, in `CLOCK_BOOTTIME`, and which one comes then; None for one without an end.
+/// Until when the filter in these bytes applies, in `CLOCK_BOOTTIME`, and which one follows; None for a permanent one.
 #[must_use]
 pub(crate) fn end_of(words: &[u8]) -> Option<(u64, Filter)> {
     let (text, _) = whole_text(words)?;
@@ -144,7 +144,7 @@ pub(crate) fn end_of(words: &[u8]) -> Option<(u64, Filter)> {
     Some((until.parse().ok()?, Filter { directives: directives.parse().ok()?, ring_level }))
 }
 
-/// The text that is written whole, and the record level.
+/// The text, if it is whole, and the record level.
 fn whole_text(words: &[u8]) -> Option<(&str, Level)> {
     let (sum, rest) = words.split_first_chunk::<8>()?;
     let (size, text) = rest.split_first_chunk::<8>()?;

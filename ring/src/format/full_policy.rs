@@ -8,16 +8,16 @@ use std::str::FromStr;
 #[non_exhaustive]
 #[repr(u32)]
 pub enum FullPolicy {
-    /// Waits for the flusher, at most 100 ms, then keeps the oldest records in a file beside the ring, where the flusher
-    /// finds them later, and does not wait again until the flusher has moved, here or on other lanes. Where no flusher
-    /// lives it does so after 10 ms. Beyond the setting `backlog_max`, and where the disk refuses, the oldest
-    /// records are overwritten and counted.
+    /// Waits for the flusher, at most 100 ms, then moves the oldest records to a file beside the ring, where the flusher finds
+    /// them later, and does not wait again until the flusher has made progress, on this or other lanes. Without a live flusher
+    /// it does so after 10 ms. Beyond the setting `backlog_max`, and if the disk refuses, the oldest records are overwritten
+    /// and counted.
     #[default]
     Block = 0,
-    /// Keeps the oldest records in a file as [`FullPolicy::Block`] does, but never waits; beyond that drops the new record
-    /// and counts it.
+    /// Moves the oldest records to a file like [`FullPolicy::Block`], but never waits; beyond that drops the new record and
+    /// counts it.
     DropNewest = 1,
-    /// Overwrites the oldest record at once, and keeps nothing: a flight recorder.
+    /// Overwrites the oldest record at once, and saves nothing: a flight recorder.
     Overwrite = 2,
 }
 

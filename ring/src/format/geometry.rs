@@ -9,11 +9,11 @@ pub const LANES_MAX: u32 = 1024;
 pub const SLOTS_MIN: u32 = 8;
 /// Most slots of a lane.
 pub const SLOTS_MAX: u32 = 1 << 16;
-/// Slots of a lane to which a ring is made smaller before it loses lanes.
+/// Slots of a lane down to which a ring is shrunk before it loses lanes.
 const SLOTS_FIRST: u32 = 256;
-/// Fewest slots of a lane to which a ring is made smaller than was requested.
+/// Fewest slots of a lane in a ring that was shrunk.
 pub const SLOTS_SMALLEST: u32 = 64;
-/// Bytes of a call-site table to which a ring is made smaller.
+/// Bytes of a call-site table down to which a ring is shrunk.
 const TABLE_SMALLEST: u32 = 16 << 10;
 /// Largest call-site table in bytes.
 pub const TABLE_MAX: u32 = 16 << 20;
@@ -35,13 +35,13 @@ pub struct Geometry {
 /// Sizes that no ring can have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GeometryError {
-    /// The setting that is to blame, "ring geometry" for all of them together.
+    /// The setting at fault, "ring geometry" for all of them together.
     setting: &'static str,
     why: String,
 }
 
 impl GeometryError {
-    /// The setting that is to blame.
+    /// The setting at fault.
     #[cfg(not(loom))]
     pub fn setting(&self) -> &'static str {
         self.setting
@@ -108,10 +108,9 @@ impl Geometry {
         Geometry::new(header.record_size, header.slots_per_lane, header.lanes, header.overflow_lanes, header.table_size)
     }
 
-    /// The next smaller ring that serves the same process, where there is no room for this one: half the slots of each lane
-    /// and half the call-site table, down to 256 slots and 16 KiB; then half the lanes, down to one beside those that threads
-    /// share; then half the slots, down to [`SLOTS_SMALLEST`]. None below that. The smallest one of the usual record size has
-    /// 52 KiB.
+    /// The next smaller ring for the same process, used if there is no room for this one: half the slots of each lane and half
+    /// the call-site table, down to 256 slots and 16 KiB; then half the lanes, down to one besides the shared ones; then half
+    /// the slots, down to [`SLOTS_SMALLEST`]. None below that. The smallest one of the usual record size takes 52 KiB.
     #[must_use]
     pub fn smaller(&self) -> Option<Geometry> {
         let half_slots = |slots: u32, least: u32| (slots > least).then_some(slots / 2);
@@ -127,7 +126,7 @@ impl Geometry {
         }
     }
 
-    /// The largest of these of at most `room` bytes, or else the smallest.
+    /// The largest of these that fits into `room` bytes, or else the smallest.
     #[must_use]
     pub fn within(self, room: u64) -> Geometry {
         let mut found = self;
@@ -175,8 +174,8 @@ impl Geometry {
         self.slots() / 4
     }
 
-    /// How many slots a message in flight has begun where `last` is the highest whole sequence of a lane and its block says
-    /// `reserved`. That is believed only as far as one message reaches.
+    /// How many slots a message in flight has begun if `last` is the highest whole sequence of a lane and its block has
+    /// `reserved`. Capped at the longest message.
     #[must_use]
     pub fn in_flight(&self, reserved: u64, last: u64) -> Option<u64> {
         reserved.checked_sub(last).filter(|slots| *slots <= self.message_slots_max().max(1))

@@ -34,18 +34,18 @@ pub const ANCHORS: usize = 64;
 pub const FILTER_WORDS: usize = 224;
 /// Words of the control page that say which directives have decided about anything.
 pub const MATCHED_WORDS: usize = 4;
-/// Owners that a lane block remembers.
+/// Owners recorded in a lane block.
 pub const OWNERS: usize = 4;
 /// Bytes of a slot before its payload.
 pub const SLOT_HEAD: usize = size_of::<SlotHead>();
-/// A slot's used part, which its checksum covers, is a multiple of so many bytes; the rest of the last block is zero.
+/// Granularity of a slot's used part, which its checksum covers; the rest of the last block is zero.
 pub const SLOT_BLOCK: usize = 32;
 /// Largest record size, and so the largest slot.
 pub const RECORD_SIZE_MAX: usize = 512;
 /// 64-bit words of the largest slot.
 pub const SLOT_WORDS_MAX: usize = RECORD_SIZE_MAX / 8;
 
-/// Who reads the time, and in which unit a raw clock value is.
+/// How time is read, and the unit of a raw clock value.
 pub mod clock_kind {
     /// `rdtsc` ticks; chosen only where the kernel itself keeps time by the TSC.
     pub const TSC: u32 = 1;
@@ -55,9 +55,9 @@ pub mod clock_kind {
 
 /// Bits of [`RingHeader::flags`].
 pub mod ring_flag {
-    /// The records go to the role's JSON file too. Whoever does not know the bit writes text.
+    /// The records go to the role's JSON file too. Programs that do not know the bit write text.
     pub const JSON: u32 = 2;
-    /// With [`JSON`]: they go to that file alone.
+    /// With [`JSON`]: they go to that file only.
     pub const NO_TEXT: u32 = 4;
     /// The ring is smaller than its process requested, because there was no room.
     pub const SMALLER: u32 = 8;
@@ -65,11 +65,11 @@ pub mod ring_flag {
 
 /// Bits of [`RingHeader::file_flags`].
 pub mod file_flag {
-    /// Log and crash files are to have the group of [`super::RingHeader::file_group`].
+    /// Log and crash files get the group of [`super::RingHeader::file_group`].
     pub const GROUP: u16 = 1;
 }
 
-/// The header page's content. The ring's creator writes it before the file gets its name; nobody changes it after.
+/// The header page's content. The ring's creator writes it before the file gets its name; it never changes after that.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct RingHeader {
@@ -91,7 +91,7 @@ pub struct RingHeader {
     pub table_size: u32,
     /// One of [`clock_kind`].
     pub clock_kind: u32,
-    /// Random; names this ring wherever something must be told apart for good.
+    /// Random; identifies this ring permanently.
     pub uuid: [u8; 16],
     /// `/proc/sys/kernel/random/boot_id` as bytes.
     pub boot_id: [u8; 16],
@@ -105,7 +105,7 @@ pub struct RingHeader {
     pub start_time: u64,
     /// When the ring was made, nanoseconds since 1970.
     pub created_ns: u64,
-    /// Raw clock ticks a second, measured at creation; used only where no two anchors say it better.
+    /// Raw clock ticks a second, measured at creation; used only if no two anchors give a better value.
     pub tick_hz: u64,
     /// Size at which a log file is rotated, in bytes.
     pub rotate_size: u64,
@@ -123,17 +123,17 @@ pub struct RingHeader {
     pub role: [u8; ROLE_MAX],
     /// Application name.
     pub app: [u8; APP_MAX],
-    /// Milliseconds between two syncs that the process asks the flusher for, see `Builder::durable`; 0 for none,
-    /// which is what rings say that were made before there was this field.
+    /// Milliseconds between two syncs that the process requests from the flusher, see `Builder::durable`; 0, the value in rings
+    /// older than this field, for none.
     pub sync_ms: u32,
-    /// Crash files that are kept of the role, plus one; 0, which is what older rings say, for the usual number.
+    /// Crash files that are kept of the role, plus one; 0, the value in older rings, for the usual number.
     pub crash_keep: u32,
-    /// How many of the records that no file shows an ERROR brings into the log file; 0 for none.
+    /// How many ring-only records an ERROR brings into the log file; 0 for none.
     pub context_on_error: u32,
     /// Inode of the process's time namespace, little-endian, as [`crate::place::process::ProcessId::time_namespace`] says.
     pub time_namespace: [u8; 8],
-    /// KiB of backlog segments that the process may have at a time, see `backlog.rs`; 0 for none. Only shown: a reader
-    /// takes what it finds.
+    /// KiB of backlog segments that the process may have at a time, see `backlog.rs`; 0 for none. Informational: a reader takes
+    /// what it finds.
     pub backlog_kib: u32,
     /// Inode of the ring's own file, 0 if unknown: a copy of the ring has another one.
     pub inode: u64,
@@ -141,7 +141,7 @@ pub struct RingHeader {
     pub file_mode: u16,
     /// Bits of [`file_flag`].
     pub file_flags: u16,
-    /// Group of log and crash files, where the flags say so.
+    /// Group of log and crash files, if the flags say so.
     pub file_group: u32,
     /// Checksum of all bytes before this field.
     pub checksum: u64,
@@ -149,12 +149,12 @@ pub struct RingHeader {
 
 /// How the process left its ring, in [`Control::closed`].
 pub mod closed {
-    /// Still open, or the process died. Then `closed_signal` is the fatal signal that arrived last and was not survived, or
-    /// 0 for none: rings from before there was this mark say 0.
+    /// Still open, or the process died. Then `closed_signal` is the fatal signal that arrived last and was not survived, or 0
+    /// for none, which is also the value in rings older than this mark.
     pub const OPEN: u32 = 0;
     /// Normal exit.
     pub const EXIT: u32 = 1;
-    /// Ended by a signal that it did not handle and that means an ordinary end; the number is in `closed_signal`.
+    /// Ended by a signal that it did not handle and that means an ordinary end; its number is in `closed_signal`.
     pub const SIGNAL: u32 = 2;
     /// Ended because its main thread panicked.
     pub const PANIC: u32 = 3;
@@ -179,32 +179,31 @@ pub struct Control {
     pub newest_anchor: AtomicU64,
     /// Reserved, zero.
     pub reserved0: [AtomicU64; 13],
-    /// Futex word: the flusher counts it up after it moved `released` or `written` while somebody waits.
+    /// Futex word: the flusher increments it after it has moved `released` or `written` while a thread waits.
     pub progress: std::sync::atomic::AtomicU32,
     /// How many threads wait for `progress`.
     pub waiters: std::sync::atomic::AtomicU32,
     /// One of [`closed`].
     pub closed: std::sync::atomic::AtomicU32,
-    /// Signal number where `closed` is `SIGNAL`, and where it is `OPEN` the fatal one, see [`closed::OPEN`].
+    /// Signal number if `closed` is `SIGNAL`, and if it is `OPEN` the fatal one, see [`closed::OPEN`].
     pub closed_signal: std::sync::atomic::AtomicU32,
     /// Words of the call-site table that are taken.
     pub table_used: AtomicU64,
-    /// Messages lost because no lane could be had.
+    /// Messages lost because no lane was available.
     pub unplaced: AtomicU64,
-    /// Messages cut to the longest that the ring holds.
+    /// Messages truncated to the longest that the ring holds.
     pub cut: AtomicU64,
     /// Call sites that found the table full; their records carry target and place themselves.
     pub table_refused: AtomicU64,
     /// Records that the flusher wrote below younger ones; it writes this by pwrite.
     pub late: AtomicU64,
-    /// Records that the flusher found overwritten; likewise.
+    /// Records that the flusher found overwritten; also written by pwrite.
     pub overwritten: AtomicU64,
-    /// Id of the newest entry of the call-site table that names a level, 0 for none, which is what older rings say.
+    /// Id of the newest custom level name in the call-site table, 0 for none, which is also the value in older rings.
     pub level_names: AtomicU64,
-    /// 1 once the flusher has said in the log how the process died, although somebody still keeps the ring's lock; written
-    /// by pwrite.
+    /// 1 once the flusher has logged how the process died, even if the ring's lock is still held; written by pwrite.
     pub death_logged: AtomicU64,
-    /// Which directives of the filter have decided about anything, see `matched.rs`.
+    /// Which directives of the filter have decided about any record, see `matched.rs`.
     pub matched: [AtomicU64; MATCHED_WORDS],
     /// Reserved, zero.
     pub reserved1: [AtomicU64; 2],
@@ -214,7 +213,7 @@ pub struct Control {
     pub anchors: [AnchorCell; ANCHORS],
 }
 
-/// One anchor as producers write it: four words, the fourth guards the others.
+/// One anchor as producers write it: four words, of which the fourth guards the others.
 #[cfg(not(loom))]
 #[repr(C)]
 #[derive(Debug)]
@@ -244,7 +243,8 @@ pub mod lane_kind {
     pub const OVERFLOW: u64 = 3;
 }
 
-/// A lane's words, zero in a new ring. The producer's, the owners' and the consumer's part each start on a line of their own.
+/// A lane's words, zero in a new ring. The producer's, the owners' and the consumer's part each start on a cache line of their
+/// own.
 #[repr(C, align(128))]
 #[derive(Debug, Default)]
 pub struct LaneBlock {
@@ -266,9 +266,9 @@ pub struct LaneBlock {
     pub claims: AtomicU64,
     /// Highest sequence that the producer copied to a backlog segment; a hint, see `backlog.rs`.
     pub kept: AtomicU64,
-    /// 1 in the first lane's block once the process has closed the logger, while it is about to let go of the ring.
+    /// 1 in the first lane's block once the process has closed the logger and is about to release the ring.
     pub left: AtomicU64,
-    /// Zero; keeps the parts on lines of their own.
+    /// Zero; keeps the parts on separate cache lines.
     pub producer_padding: [AtomicU64; 6],
     /// The last owners, the n-th at n modulo [`OWNERS`].
     pub owners: [Owner; OWNERS],
@@ -333,7 +333,7 @@ pub const fn commit_word(sequence: u64, state: u64) -> u64 {
 pub mod slot_kind {
     /// The first slot of a message; `slots` says how many it has.
     pub const FIRST: u8 = 1;
-    /// A further slot; `slots` says the how-manieth, counted from 1.
+    /// A further slot; `slots` is its index in the message, from 1.
     pub const CONTINUATION: u8 = 2;
 }
 
@@ -345,7 +345,7 @@ pub mod encoding {
     pub const VALUES: u8 = 1;
     /// Bit: the body is a reference to a spill file, see `spill.rs`.
     pub const SPILLED: u8 = 0x40;
-    /// Bit: after the text come extras, and their length as the last four bytes.
+    /// Bit: extras follow the text, with their length in the last four bytes.
     pub const EXTRAS: u8 = 0x80;
 }
 
@@ -378,8 +378,7 @@ pub struct SlotHead {
 }
 
 impl SlotHead {
-    /// The head as the words of its slot, put together in registers: narrow stores followed by a wide load would cost
-    /// the writer a stall.
+    /// The head as the words of its slot, assembled in registers: narrow stores followed by a wide load would stall the writer.
     #[inline(always)]
     #[must_use]
     pub fn words(&self) -> [u64; SLOT_HEAD / 8] {
@@ -394,9 +393,9 @@ impl SlotHead {
 pub mod entry_kind {
     /// A call site.
     pub const CALL_SITE: u8 = 1;
-    /// The process's command line, its arguments with a zero byte after each; the first entry of the table.
+    /// The process's command line, each argument followed by a zero byte; the first entry of the table.
     pub const COMMAND: u8 = 2;
-    /// A name that the process gave to a level.
+    /// A custom level name.
     pub const LEVEL_NAME: u8 = 3;
     /// The filter that the process began with: record level (2 bytes), then the directives; the second entry of the table.
     pub const FIRST_FILTER: u8 = 4;
@@ -439,10 +438,10 @@ const _: () = {
     assert!(size_of::<Consumer>() == 64);
 };
 
-/// The flusher sleeps and wants to hear of urgent records and filling lanes only.
+/// The flusher sleeps and requests a wake-up for urgent records and filling lanes only.
 pub const ARMED_URGENT: u32 = 1;
 
-/// The flusher sleeps and wants to hear of the next record.
+/// The flusher sleeps and requests a wake-up for the next record.
 pub const ARMED_ANY: u32 = 2;
 
 /// Crash files that are kept of a role.

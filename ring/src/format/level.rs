@@ -3,11 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Longest custom name of a level in bytes; longer ones are truncated.
+/// Longest custom level name in bytes; longer ones are truncated.
 pub const LEVEL_NAME_MAX: usize = 64;
 
-/// Severity of a record: a number on Python's scale, so that custom levels fit between the named ones. A process can name
-/// them, see `name_level`; what is parsed and displayed here has the standard names alone.
+/// Severity of a record: a number on Python's scale, so that custom levels fit between the named ones. A process can name them,
+/// see `name_level`; parsing and display here use only the standard names.
 ///
 /// ```
 /// # use lastwords_ring::format::level::Level;
@@ -27,9 +27,9 @@ const NAMES: [(Level, &str); 6] = [
     (Level::CRITICAL, "CRITICAL"),
 ];
 
-/// What levels may be called in text, besides by numbers.
+/// What levels may be called in text, besides numbers.
 const WORDS: [&str; 9] = ["trace", "debug", "info", "warning", "warn", "error", "critical", "fatal", "off"];
-/// What other programs call levels, with the one that is meant here.
+/// Level names of other programs, with the level that is meant.
 const FOREIGN: [(&str, &str); 14] = [
     ("all", "trace"),
     ("finest", "trace"),
@@ -46,17 +46,17 @@ const FOREIGN: [(&str, &str); 14] = [
     ("quiet", "off"),
     ("silent", "off"),
 ];
-/// A word that so few insertions, deletions, substitutions and exchanges of neighbours make a level's is taken for a misspelt one.
+/// A word within this many insertions, deletions, substitutions and transpositions of a level is taken for a misspelt one.
 const EDITS_MAX: usize = 2;
 
-/// The level that a word which is none was probably meant for.
+/// The level that an unknown word was probably meant to be.
 pub(crate) fn likely(word: &str) -> Option<&'static str> {
     let lower = word.trim().to_ascii_lowercase();
     if let Some((_, meant)) = FOREIGN.iter().find(|(foreign, _)| *foreign == lower) {
         return Some(meant);
     }
     let distances = WORDS.iter().map(|known| (strsim::osa_distance(&lower, known), *known));
-    // Of two as near the longer one: what is missing two letters of a short word has nothing of it.
+    // Of two equally near the longer one: a word that lacks two letters of a short one has nothing in common with it.
     let nearest = distances.min_by_key(|(distance, known)| (*distance, usize::MAX - known.len()))?;
     (nearest.0 <= EDITS_MAX).then_some(nearest.1)
 }
@@ -111,7 +111,7 @@ impl fmt::Debug for Level {
     }
 }
 
-/// A text that names no level.
+/// A text that is not a level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseLevelError {
     found: String,
@@ -119,7 +119,7 @@ pub struct ParseLevelError {
 
 impl fmt::Display for ParseLevelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\" is no level; ", self.found.escape_default())?;
+        write!(f, "\"{}\" is not a level; ", self.found.escape_default())?;
         if let Some(likely) = likely(&self.found) {
             write!(f, "did you mean \"{likely}\"? ")?;
         }
@@ -132,7 +132,7 @@ impl std::error::Error for ParseLevelError {}
 impl FromStr for Level {
     type Err = ParseLevelError;
 
-    /// Accepts the names in any case, `warn` and `fatal` as people write them, `off`, and numbers.
+    /// Accepts the names in any case, the common `warn` and `fatal`, `off`, and numbers.
     fn from_str(text: &str) -> Result<Level, ParseLevelError> {
         let lower = text.trim().to_ascii_lowercase();
         let alias = match lower.as_str() {

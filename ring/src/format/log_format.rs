@@ -1,4 +1,4 @@
-//! In which form a process's records stand in the log folder.
+//! The form in which a process's records are in the log folder.
 
 use crate::format::choice::ParseChoiceError;
 use crate::format::layout::ring_flag;
@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 /// Which files the flusher writes for a role: text for people, JSON for programs, or both.
 ///
-/// The lines of both say the same and hold the same promises. `<role>.jsonl` has one object a line, which
-/// `docs/log-line.schema.json` describes.
+/// The lines of both carry the same content and guarantees. `<role>.jsonl` has one object a line, described by
+/// `docs/log-line.schema.json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Format {
@@ -21,7 +21,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The bits of a ring's header that say so.
+    /// The bits of a ring's header for it.
     pub(crate) const fn flags(self) -> u32 {
         match self {
             Format::Text => 0,
@@ -30,7 +30,7 @@ impl Format {
         }
     }
 
-    /// What a ring's header asks for. Whatever it says, there is a file.
+    /// The format that a ring's header requests. Whatever its value, there is a file.
     #[doc(hidden)]
     #[must_use]
     pub const fn of_flags(flags: u32) -> Format {

@@ -1,10 +1,10 @@
-//! Which directives of a ring's filter have decided about anything yet, so that `lastwords status` can name those that have not:
-//! a misspelt target shows nowhere else.
+//! Which directives of a ring's filter have decided about any record yet, so that `lastwords status` can name those that have
+//! not: a misspelt target shows nowhere else.
 //!
-//! A call site asks the filter once and remembers the answer. Where a directive decides then, its bit is set in the control page:
-//! bit `n` is for the `n`-th of [`Directives::targets`], 48 of them a word, and the low half of the filter's generation stands
-//! above them, so that nothing has to be taken back when the filter changes. What a tool reads besides are the targets of the
-//! call-site table, where records of front ends stand that have asked a filter of their own.
+//! A call site asks the filter once and caches the answer. If a directive decides then, its bit is set in the control page: bit
+//! `n` is for the `n`-th of [`Directives::targets`], 48 of them a word, with the low half of the filter's generation above
+//! them, so that nothing has to be cleared when the filter changes. Tools also read the targets of the call-site table, which
+//! has those of front ends that ask a filter of their own.
 //!
 //! [`Directives::targets`]: crate::format::directives::Directives::targets
 
@@ -12,10 +12,10 @@ use crate::format::layout::MATCHED_WORDS;
 use crate::mutant::{self, Mutant};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Directives a word.
+/// Directives per word.
 const BITS: usize = 48;
 
-/// Notes that directive `index` of the filter of this generation has decided.
+/// Notes that directive `index` of the filter of this generation has decided about a record.
 pub fn note(words: &[AtomicU64; MATCHED_WORDS], generation: u32, index: usize) {
     let Some(word) = words.get(index / BITS).filter(|_| !mutant::is(Mutant::MatchUnnoted)) else { return };
     let (generation, bit) = (generation as u16, 1 << (index % BITS));
@@ -24,9 +24,9 @@ pub fn note(words: &[AtomicU64; MATCHED_WORDS], generation: u32, index: usize) {
         let age = generation.wrapping_sub(generation_of(seen)) as i16;
         let noted = match age {
             0 => seen | bit,
-            // Of a filter that came before.
+            // Left by an earlier filter.
             1.. => u64::from(generation) << BITS | bit,
-            // This thread still asked the one before.
+            // This thread still asked an earlier filter.
             _ => return,
         };
         if noted == seen {
@@ -39,7 +39,7 @@ pub fn note(words: &[AtomicU64; MATCHED_WORDS], generation: u32, index: usize) {
     }
 }
 
-/// Whether these words say that the directive has decided. Of those for which there is no room nothing is known.
+/// Whether these words say that the directive has decided. Unknown, so true, beyond the last bit.
 pub(crate) fn is_noted(words: &[u64; MATCHED_WORDS], generation: u32, index: usize) -> bool {
     let Some(word) = words.get(index / BITS) else { return true };
     generation_of(*word) == generation as u16 && word >> (index % BITS) & 1 == 1
@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(noted(1), [0, 47, 48, 191]);
         assert!(noted(2).is_empty());
         note(&words, 2, 5);
-        // Of a thread that still asked the filter before.
+        // From a thread that still asked an earlier filter.
         note(&words, 1, 6);
         assert_eq!((noted(1), noted(2)), (vec![48, 191], vec![5]));
         note(&words, 0x1_0001, 7);

@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 /// A width or precision that is not given.
 pub const COUNT_NONE: u16 = 0xffff;
-/// A width or precision that stands among the record's values, before the placeholder's own.
+/// A width or precision that is among the record's values, before the placeholder's own.
 pub const COUNT_VALUE: u16 = 0xfffe;
 /// Largest width or precision. A record with a larger one is formatted by its caller; a reader refuses it.
 pub const COUNT_MAX: u16 = 1024;
@@ -19,8 +19,8 @@ pub mod placeholder_flag {
     pub const ZERO: u8 = 4;
 }
 
-/// A placeholder of a format string, taken apart when the program was compiled, so that a reader needs no parser. It
-/// stands like this in the call-site table.
+/// A placeholder of a format string, parsed when the program was compiled, so that a reader needs no parser. This is its form
+/// in the call-site table.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 pub struct Placeholder {
@@ -64,7 +64,7 @@ impl Placeholder {
         Placeholder { start, end, fill: fill as u32, width, precision, kind, align, flags, reserved: 0 }
     }
 
-    /// Whether it is `{}`, with nothing between the braces but a name.
+    /// Whether it is `{}`, with at most a name between the braces.
     #[must_use]
     pub fn is_bare(&self) -> bool {
         let Placeholder { kind, align, flags, width, precision, .. } = *self;
@@ -80,7 +80,7 @@ impl Placeholder {
 
 /// Types of values in a record.
 pub mod value_tag {
-    /// Text that its caller formatted; a length in bytes, then the bytes, filled up with zeros to a whole word.
+    /// Text that its caller formatted; a length in bytes, then the bytes, zero-padded to a whole word.
     pub const FORMATTED: u8 = 1;
     /// UTF-8; as above.
     pub const STR: u8 = 2;
@@ -114,11 +114,11 @@ pub mod value_tag {
     pub const I64: u8 = 16;
     /// Two words, the low one first.
     pub const I128: u8 = 17;
-    /// A value as JSON, of a field that a front end named: its text.
+    /// The JSON text of a field that a front end named.
     pub const JSON: u8 = 18;
 }
 
-/// Values that a record holds at most, and so that its tags have room for.
+/// Maximum number of values of a record, for which its tags have room.
 pub const VALUES_MAX: usize = 32;
 
 const _: () = assert!(size_of::<Placeholder>() == 16);

@@ -12,21 +12,21 @@ pub mod extra_kind {
     pub const FILE: u8 = 2;
     /// Line in that file, 4 bytes.
     pub const LINE: u8 = 3;
-    /// The message was cut; its length before, 8 bytes.
+    /// The message was truncated; its original length, 8 bytes.
     pub const CUT: u8 = 4;
     /// A field, see [`super::Field`].
     pub const FIELD: u8 = 5;
-    /// A span that the record is in, the outermost first, see [`super::Span`].
+    /// A span that contains the record, the outermost first, see [`super::Span`].
     pub const SPAN: u8 = 6;
-    /// Where a record was made that arrived later or from another process, see [`super::Relayed`].
+    /// Origin of a record that was relayed, from another process or an earlier time, see [`super::Relayed`].
     pub const RELAYED: u8 = 7;
-    /// Where in the text the exception begins, in 4 bytes: behind the message and the newline after it.
+    /// Where in the text the exception begins, in 4 bytes: after the message and a newline.
     pub const EXCEPTION: u8 = 8;
 }
 
 
-/// A field that its front end named: a tag (see [`crate::format::placeholder::value_tag`]), the name's length in two bytes, the name,
-/// and the value to the end: text and bytes as they are, everything else as in a list of values.
+/// A field that its front end named: a tag (see [`crate::format::placeholder::value_tag`]), the name's length in two bytes, the
+/// name, and the value to the end: text and bytes as they are, everything else as in a list of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field<'a> {
     /// Type of the value.
@@ -38,7 +38,7 @@ pub struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// The field that these bytes hold; None if they hold none.
+    /// The field in these bytes; None if they are not a field.
     #[must_use]
     pub fn decode(bytes: &'a [u8]) -> Option<Field<'a>> {
         let (tag, rest) = bytes.split_first()?;
@@ -48,8 +48,8 @@ impl<'a> Field<'a> {
     }
 }
 
-/// When and where a record was made that was handed on before it came to its ring: calendar time in nanoseconds since 1970
-/// (8 bytes), pid (4), and the level's name there, empty where it says none.
+/// Time and origin of a record that was relayed before it came to its ring: calendar time in nanoseconds since 1970 (8 bytes),
+/// pid (4), and the level's name there, empty if none was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Relayed<'a> {
@@ -57,18 +57,18 @@ pub struct Relayed<'a> {
     pub realtime_ns: u64,
     /// The process that made it.
     pub pid: u32,
-    /// What its level is called there.
+    /// Its level's name there.
     pub level_name: Option<&'a str>,
 }
 
 impl<'a> Relayed<'a> {
-    /// Of a record that was made then, by the process with this pid.
+    /// For a record that was made at this time, by the process with this pid.
     #[must_use]
     pub fn new(realtime_ns: u64, pid: u32, level_name: Option<&'a str>) -> Relayed<'a> {
         Relayed { realtime_ns, pid, level_name }
     }
 
-    /// What these bytes say; None if they are too few. A name that is no text, or too long, is none.
+    /// Decodes these bytes; None if they are too few. A name that is not UTF-8, or too long, is ignored.
     #[doc(hidden)]
     #[must_use]
     pub fn decode(bytes: &'a [u8]) -> Option<Relayed<'a>> {
@@ -96,7 +96,7 @@ pub struct Span<'a> {
 }
 
 impl<'a> Span<'a> {
-    /// The span that these bytes hold; None if they hold none.
+    /// The span in these bytes; None if they are not a span.
     #[must_use]
     pub fn decode(bytes: &'a [u8]) -> Option<Span<'a>> {
         let (length, rest) = bytes.split_first_chunk::<2>()?;
@@ -104,7 +104,7 @@ impl<'a> Span<'a> {
         Some(Span { name, fields })
     }
 
-    /// Its fields, up to the first that is none.
+    /// Its fields, up to the first invalid one.
     pub fn fields(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
         let mut rest = self.fields;
         std::iter::from_fn(move || {
@@ -153,7 +153,7 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// The text, and the extras after it. Extras whose length cannot be are taken for text, so nothing is hidden.
+    /// The text, and the extras after it. If the length of the extras is impossible, all is text, so nothing is hidden.
     #[inline]
     #[must_use]
     pub fn split(&self) -> (&'a [u8], &'a [u8]) {
@@ -167,7 +167,7 @@ impl<'a> Record<'a> {
         self.encoding & !encoding::EXTRAS == encoding::VALUES
     }
 
-    /// When and where it was made, if it was handed on since.
+    /// Time and origin, if it was relayed.
     #[inline]
     #[must_use]
     pub fn relayed(&self) -> Option<Relayed<'a>> {
@@ -177,7 +177,7 @@ impl<'a> Record<'a> {
         self.extra(extra_kind::RELAYED).and_then(Relayed::decode)
     }
 
-    /// The message, and the exception that stands behind it in the text.
+    /// The message, and the exception that follows it in the text.
     #[must_use]
     pub fn message_and_exception(&self) -> (&'a [u8], &'a [u8]) {
         let text = self.text();
@@ -195,7 +195,7 @@ impl<'a> Record<'a> {
         self.split().0
     }
 
-    /// All extras, kind and bytes, up to the first that is not whole.
+    /// All extras, kind and bytes, up to the first incomplete one.
     pub fn extras(&self) -> impl Iterator<Item = (u8, &'a [u8])> + use<'a> {
         let mut rest = self.split().1;
         std::iter::from_fn(move || {
@@ -213,17 +213,17 @@ impl<'a> Record<'a> {
         self.extras().find(|(found, _)| *found == kind).map(|(_, bytes)| bytes)
     }
 
-    /// The fields that its front end named. Those of the macros are named by the call site, and are values of its body.
+    /// The fields that its front end named. Fields of the macros are named by the call site, and are values of the body.
     pub fn fields(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
         self.extras().filter(|(kind, _)| *kind == extra_kind::FIELD).filter_map(|(_, bytes)| Field::decode(bytes))
     }
 
-    /// The spans that it is in, the outermost first.
+    /// The spans that contain it, the outermost first.
     pub fn spans(&self) -> impl Iterator<Item = Span<'a>> + use<'a> {
         self.extras().filter(|(kind, _)| *kind == extra_kind::SPAN).filter_map(|(_, bytes)| Span::decode(bytes))
     }
 
-    /// Length of the message before it was cut, if it was.
+    /// Original length of the message, if it was truncated.
     #[must_use]
     pub fn cut_from(&self) -> Option<u64> {
         self.extra(extra_kind::CUT).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes)

@@ -1,8 +1,8 @@
-//! The names of roles, which become names of files.
+//! Role names, which become file names.
 
 use crate::format::layout::ROLE_MAX;
 
-/// What a role must look like.
+/// The rule for role names.
 pub const ROLE_RULE: &str = "a lower-case letter followed by up to 31 of a-z, 0-9, _ and -";
 
 /// Whether `role` may become a file name.

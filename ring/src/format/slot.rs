@@ -1,4 +1,4 @@
-//! What a slot is: the rule by which its bytes prove themselves.
+//! Slot states: the rule by which a slot's bytes prove themselves.
 
 use crate::format::checksum::slot_checksum;
 use crate::format::layout::{SLOT_BLOCK, SLOT_HEAD, SlotHead, slot_state};
@@ -17,12 +17,12 @@ pub enum SlotState {
     Stale,
     /// Holds a later sequence.
     Overrun,
-    /// Its bytes do not agree with its checksum.
+    /// Its bytes do not match its checksum.
     Corrupt,
 }
 
-/// The validity rule: what the slot in `bytes` is where `sequence` is expected. `bytes` is one slot; its checksum
-/// and its clock are used as scratch and restored.
+/// The validity rule: the state of the slot in `bytes`, where `sequence` is expected. `bytes` is one slot; its checksum and its
+/// clock are used as scratch space and restored.
 #[must_use]
 pub fn classify(bytes: &mut [u8], sequence: u64, key: u64) -> SlotState {
     let commit = read_word(bytes, 0);

@@ -1,21 +1,21 @@
-//! Names of files and texts of others, for a terminal.
+//! File names and foreign text, made safe for a terminal.
 
 use std::path::Path;
 
-/// A text on one line, with nothing in it that drives a terminal or turns its direction: such characters are shown by their
-/// numbers, `\u{1b}`. Names of files and what a ring says are shown so wherever they are printed.
+/// A text on one line, without anything that controls a terminal or changes the text direction: such characters are shown as
+/// escapes, `\u{1b}`. Applied to file names and ring contents wherever they are printed.
 #[must_use]
 pub fn escaped(text: &str) -> String {
     escape(text, |_| false)
 }
 
-/// The same for the name of a file or folder.
+/// Like [`escaped`], for the name of a file or folder.
 #[must_use]
 pub fn escaped_path(path: &Path) -> String {
     escaped(&path.to_string_lossy())
 }
 
-/// JSON with all such characters by their numbers, `\u202e`; whoever reads the JSON gets them.
+/// JSON with all such characters escaped, `\u202e`; parsing restores them.
 #[must_use]
 pub fn escaped_json(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -29,7 +29,7 @@ pub fn escaped_json(text: &str) -> String {
     shown
 }
 
-/// The same for a message of several lines.
+/// Like [`escaped`], for a message of several lines.
 pub(crate) fn escaped_lines(text: &str) -> String {
     escape(text, |character| character == '\n')
 }
@@ -46,7 +46,7 @@ fn escape(text: &str, kept: impl Fn(char) -> bool) -> String {
     shown
 }
 
-/// Marks, embeddings and isolates of direction, separators of lines, and what has no width.
+/// Directional marks, embeddings and isolates, line separators, and zero-width characters.
 fn drives(character: char) -> bool {
     matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

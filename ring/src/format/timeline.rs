@@ -1,47 +1,47 @@
 //! Raw ticks of one ring as calendar time, by the anchors that the ring holds.
 //!
-//! A clock is believed between two anchors only as far as they agree with each other. Ticks that go back (a counter that
-//! restarted while the machine slept) begin a new run of anchors; a stretch in which ticks and boottime went on at very
-//! different rates (a sleep, a counter that was set, another machine) holds a jump, and each moment of it counts from
-//! the nearer of its two anchors. So a wrong time ends with the next anchor, whatever the clock did before it.
+//! A clock is trusted between two anchors only as far as they agree with each other. Ticks that go back (a counter that
+//! restarted during suspend) begin a new run of anchors; a stretch in which ticks and boottime advanced at very different rates
+//! (suspend, a counter that was set, another machine) contains a jump, and each moment of it is measured from the nearer of its
+//! two anchors. So a wrong time ends with the next anchor, whatever the clock did before it.
 
 use crate::format::anchor::{ANCHOR_TICKS, Anchor};
 
 /// Converts raw ticks of one ring to calendar time.
 #[derive(Debug, Clone)]
 pub struct Timeline {
-    /// In the order of boottime, which never goes back.
+    /// Ordered by boottime, which never goes back.
     anchors: Vec<Anchor>,
     /// Each of them has anchors with rising ticks.
     runs: Vec<Run>,
     nanoseconds_per_tick: f64,
 }
 
-/// Anchors between which the raw clock went on.
+/// Anchors between which the raw clock advanced.
 #[derive(Debug, Clone)]
 struct Run {
     first: u64,
     last: u64,
-    /// In the order of ticks; the last one has no end, and the first one counts for what is before it as well.
+    /// Ordered by ticks; the last one has no end, and the first one applies to everything before it as well.
     pieces: Vec<Stretch>,
 }
 
-/// Slopes outside of this range are no clock: ticks from 0.1 GHz to 100 GHz.
+/// Slopes outside of this range are not a clock: ticks from 0.1 GHz to 100 GHz.
 const SLOPES: std::ops::Range<f64> = 0.01..10.0;
-/// The same in ticks a second.
+/// [`SLOPES`] in ticks a second.
 const TICK_RATES: std::ops::Range<u64> = 100_000_000..100_000_000_000;
-/// How many times faster or slower than the ring's own rate a clock may go on between two anchors before that is a jump.
+/// How many times faster or slower than the ring's own rate a clock may advance between two anchors before it is a jump.
 const RATES: f64 = 3.0;
-/// Ticks behind the last anchor of a run in which its records lie: an append that finds the newest anchor older than
+/// Ticks after the last anchor of a run within which its records lie: an append that finds the newest anchor older than
 /// [`ANCHOR_TICKS`] writes another.
 const RUN_ON: u64 = 4 * ANCHOR_TICKS;
 
 impl Timeline {
-    /// A timeline on these anchors, in any order; `tick_hz` serves where no two of them say it better.
+    /// A timeline on these anchors, in any order; `tick_hz` is used if no two of them give a better value.
     #[must_use]
     pub fn new(mut anchors: Vec<Anchor>, tick_hz: u64) -> Timeline {
         anchors.sort_by_key(|anchor| (anchor.boottime_ns, anchor.ticks));
-        // Counters of several processors may differ a little; that is no restart.
+        // Counters of several processors may differ a little; that is not a restart.
         let mut newest = None;
         anchors.retain(|anchor| {
             let goes_on =
@@ -62,8 +62,8 @@ impl Timeline {
         Timeline { anchors, runs, nanoseconds_per_tick: nominal }
     }
 
-    /// Calendar time of `ticks`, nanoseconds since 1970. A step of the wall clock shows as a step here; it never
-    /// changes the order, because the order is that of the ticks.
+    /// Calendar time of `ticks`, nanoseconds since 1970. A step of the wall clock shows as a step here; it never changes the
+    /// order, which is that of the ticks.
     #[must_use]
     pub fn realtime_ns(&self, ticks: u64) -> u64 {
         let Some((boottime, anchor)) = self.locate(ticks) else { return 0 };
@@ -77,13 +77,13 @@ impl Timeline {
         self.locate(ticks).map_or(0, |(boottime, _)| boottime.clamp(0, i128::from(i64::MAX)) as u64)
     }
 
-    /// The even scale that begins at the first anchor, with `tick_hz` ticks a second, and the wall clock always `ahead_ns` ahead of
-    /// boottime.
+    /// The even timeline that begins at the first anchor, with `tick_hz` ticks a second and the wall clock always `ahead_ns`
+    /// ahead of boottime.
     #[must_use]
-    pub fn scale(&self, tick_hz: u64, ahead_ns: i64) -> Scale {
+    pub fn scale(&self, tick_hz: u64, ahead_ns: i64) -> BootTimeline {
         let (ticks, boottime_ns) = self.anchors.first().map_or((0, 0), |anchor| (anchor.ticks, anchor.boottime_ns));
         let realtime_ns = boottime_ns.saturating_add_signed(ahead_ns);
-        Scale { ticks, realtime_ns, tick_hz: tick_hz.clamp(TICK_RATES.start, TICK_RATES.end) }
+        BootTimeline { ticks, realtime_ns, tick_hz: tick_hz.clamp(TICK_RATES.start, TICK_RATES.end) }
     }
 
     /// By how much the wall clock was ahead of boottime at the first anchor.
@@ -103,8 +103,8 @@ impl Timeline {
         (i128::from(anchor.ticks) + ticks).clamp(0, i128::from(u64::MAX)) as u64
     }
 
-    /// The stretch in which `ticks` lies, for converting many values of it. None before the first anchor, and where
-    /// anchors are nonsense.
+    /// The stretch in which `ticks` lies, for converting many values of it. None before the first anchor, and if the anchors
+    /// are invalid.
     #[must_use]
     pub fn stretch(&self, ticks: u64) -> Option<Stretch> {
         let stretch = *self.piece(ticks)?;
@@ -138,7 +138,7 @@ impl Run {
         for pair in anchors.windows(2) {
             let (from, to) = (pair[0], pair[1]);
             let slope = slope(&from, &to);
-            // Where a machine was moved to a faster processor, the stretches agree with each other and not with the start.
+            // If a machine was moved to a faster processor, the stretches agree with each other and not with the start.
             let steady =
                 slope.filter(|slope| is_near(*slope, nominal) || before.is_some_and(|before| is_near(*slope, before)));
             before = slope;
@@ -172,17 +172,17 @@ fn is_near(slope: f64, rate: f64) -> bool {
     (rate / RATES..rate * RATES).contains(&slope)
 }
 
-/// Nanoseconds since 1970 as a clock would show them that nobody sets and that runs evenly: for the order of records of
-/// several boots. Within one boot its order is that of the ticks.
+/// Nanoseconds since 1970 on a clock that is never set and runs evenly: orders records of several boots. Within one boot the
+/// order is that of the ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scale {
+pub struct BootTimeline {
     ticks: u64,
     realtime_ns: u64,
     tick_hz: u64,
 }
 
-impl Scale {
-    /// The place of `ticks` on the scale.
+impl BootTimeline {
+    /// The position of `ticks` on the timeline.
     #[must_use]
     pub fn at(&self, ticks: u64) -> u64 {
         let distance = (i128::from(ticks) - i128::from(self.ticks)) * 1_000_000_000 / i128::from(self.tick_hz);
@@ -193,7 +193,7 @@ impl Scale {
 /// Ticks that a [`Stretch`] covers at most, so that its arithmetic is exact enough in 64 bits: over a day.
 const STRETCH_MAX: u64 = 1 << 48;
 
-/// A time in which the raw clock went on evenly, see [`Timeline::stretch`].
+/// A period in which the raw clock advanced evenly, see [`Timeline::stretch`].
 #[derive(Debug, Clone, Copy)]
 pub struct Stretch {
     anchor: Anchor,
@@ -203,7 +203,7 @@ pub struct Stretch {
 }
 
 impl Stretch {
-    /// The same as [`Timeline::realtime_ns`], if `ticks` lies in this stretch.
+    /// Like [`Timeline::realtime_ns`], for `ticks` within this stretch.
     #[inline]
     #[must_use]
     pub fn realtime_ns(&self, ticks: u64) -> Option<u64> {
@@ -285,14 +285,14 @@ mod tests {
         anchor(ticks, second * SECOND, (1_000_000 + second) * SECOND)
     }
 
-    /// What the timeline says of `ticks`, in seconds of boottime by the wall clock.
+    /// The timeline's time of `ticks`, in seconds of boottime by the wall clock.
     fn shown(timeline: &Timeline, ticks: u64) -> f64 {
         timeline.realtime_ns(ticks) as f64 / 1e9 - 1_000_000.0
     }
 
     #[test]
     fn after_whatever_the_clock_did_times_are_right_again_from_the_next_anchor_on() {
-        // Anchors; then raw clocks, and the second that each is of.
+        // Anchors; then raw clocks, and the second of each.
         let day = 86_400;
         type Case = (&'static str, Vec<Anchor>, Vec<(u64, f64)>);
         let cases: [Case; 6] = [

@@ -1,4 +1,4 @@
-//! Who may read log and crash files besides the user who writes them.
+//! Read access to log and crash files for other users than the one who writes them.
 
 use crate::error::{Error, Result};
 use crate::format::layout::{RingHeader, file_flag};
@@ -9,13 +9,13 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
-/// Modes that a file may have: its owner writes, others read at most.
+/// Permitted file modes: the owner writes, others read at most.
 const MODES: [u16; 4] = [0o600, 0o640, 0o604, 0o644];
 
-/// Mode of the files where none is asked for.
+/// Default mode of the files.
 pub const FILE_MODE_DEFAULT: u32 = 0o600;
 
-/// Mode and group of log and crash files, as far as they are asked for. Rings, which hold the same text, stay private.
+/// Mode and group of log and crash files, if requested. Rings, which hold the same text, stay private.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Access {
     mode: Option<u16>,
@@ -23,11 +23,10 @@ pub struct Access {
 }
 
 impl Access {
-    /// What these settings ask for.
+    /// The access that these settings request.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a mode by which others than the owner could write, or anybody execute, and for a group that
-    /// there is not.
+    /// [`Error::Setting`] for a mode by which others than the owner could write, or anybody execute, and for an unknown group.
     pub fn new(mode: Option<u32>, group: Option<&str>) -> Result<Access> {
         let of_number = |mode| u16::try_from(mode).ok().filter(|mode| MODES.contains(mode));
         let refused = |mode| format!("{mode:04o} found, expected 0600, 0640, 0604 or 0644");
@@ -39,7 +38,7 @@ impl Access {
         Ok(Access { mode, group: group.map(of_name).transpose()? })
     }
 
-    /// What a ring's header asks for. A mode that cannot be is none.
+    /// What a ring's header requests. An invalid mode is ignored.
     pub fn of_header(header: &RingHeader) -> Access {
         if mutant::is(Mutant::AccessForgotten) {
             return Access::default();
@@ -51,7 +50,7 @@ impl Access {
         }
     }
 
-    /// Says it in a ring's header.
+    /// Stores it in a ring's header.
     pub(crate) fn write(self, header: &mut RingHeader) {
         header.file_mode = self.mode.unwrap_or(0);
         header.file_flags = if self.group.is_some() { file_flag::GROUP } else { 0 };
@@ -63,7 +62,7 @@ impl Access {
         self.group
     }
 
-    /// Mode of a folder in which these files can be reached: who may read them may list it.
+    /// Mode of a folder that makes these files reachable: users who may read them may list it.
     pub(crate) fn folder_mode(self) -> Mode {
         let mode = self.mode.unwrap_or(0o600);
         Mode::from_raw_mode(u32::from(0o700 | (mode & 0o044) | (mode & 0o044) >> 2))
@@ -74,7 +73,7 @@ impl Access {
         if self.folder_mode() == Mode::RWXU { Mode::RWXU } else { Mode::RWXU | Mode::XGRP | Mode::XOTH }
     }
 
-    /// Gives a file what was asked for. Where it cannot have the group it stays as it is: another group is not to read it.
+    /// Gives a file the requested access. If the group cannot be set, the file stays as it is: another group must not read it.
     ///
     /// # Errors
     /// As fchown(2) and fchmod(2).

@@ -1,9 +1,9 @@
 //! Descriptors of the processes that this one was forked from.
 //!
-//! A process with a ring opens one of itself before it forks, and its children inherit it. So the flusher in a daemon's last
-//! child learns how the processes before it ended, which no flusher has ever watched. Only kernels that give each process an
-//! inode of its own can also tell how one ended, see `pidfd.rs`; on others none is kept. Whoever closes all descriptors of
-//! the child closes these, and their numbers may be anything by then: the inode is looked at before one is used.
+//! A process with a ring opens a descriptor of itself before it forks, and its children inherit it. So the flusher in a
+//! daemon's last child learns how the earlier processes ended, which no flusher has watched. Only kernels that give each
+//! process an inode of its own can also report how it ended, see `pidfd.rs`; on others no descriptor is kept. A child that
+//! closes all its descriptors closes these too, and their numbers may be reused by then: the inode is checked before each use.
 
 use crate::mutant::{self, Mutant};
 use crate::place::descriptor::{Identity, Opened, raise};
@@ -13,9 +13,9 @@ use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-/// Processes that are remembered: this one, and the last ones before it.
+/// Processes that are tracked: this one, and the last ones before it.
 const PLACES: usize = 8;
-/// A place that somebody is filling. No process has this pid.
+/// A place that is being filled. No process has this pid.
 const TAKEN: u32 = u32::MAX;
 /// First number above the standard streams.
 const ABOVE_STANDARD: i32 = 3;
@@ -48,18 +48,18 @@ impl Ancestor {
         (self.device.load(Ordering::Relaxed), self.inode.load(Ordering::Relaxed))
     }
 
-    /// The descriptor, if its number is still its own.
+    /// The descriptor, if its number still refers to the process.
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         hooks::borrow_if_ours(self.fd.load(Ordering::Relaxed), self.identity())
     }
 
-    /// Closes the descriptor, if its number is still its own.
+    /// Closes the descriptor, if its number still refers to the process.
     fn close(&self) {
         hooks::close_if_ours(self.fd.swap(-1, Ordering::Relaxed), self.identity());
     }
 }
 
-/// Has children that are forked from now on inherit a descriptor of this process, which has a ring and began at this time.
+/// Makes children that are forked from now on inherit a descriptor of this process, which has a ring and started at this time.
 /// Safe between fork and exec, and in a signal handler.
 pub fn keep_own(start_time: u64) {
     let me = std::process::id();
@@ -78,13 +78,13 @@ pub fn keep_own(start_time: u64) {
     place.pid.store(me, Ordering::Release);
 }
 
-/// A descriptor of this process, where device and inode say which process it is.
+/// A descriptor of this process, if device and inode identify the process.
 fn open_own() -> Option<Opened> {
     let opened = raise(Opened::new(pidfd_open(getpid(), PidfdFlags::empty()).ok()?).ok()?).ok()?;
     (rustix::fs::fstatfs(&opened).ok()?.f_type as u64 == PIDFS).then_some(opened)
 }
 
-/// A place of nobody's, else in turn those of the oldest ones. Of two threads that fork at once, each gets another.
+/// A free place, else the oldest ones in turn. Two threads that fork at once get different places.
 fn free_place() -> Option<&'static Ancestor> {
     static OLDEST: AtomicUsize = AtomicUsize::new(0);
     let take = |place: &&Ancestor, pid: u32| {
@@ -97,13 +97,13 @@ fn free_place() -> Option<&'static Ancestor> {
     })
 }
 
-/// All of them, by their numbers, which a table that is copied has too.
+/// All of them, by number, which is the same in a copied table.
 pub(crate) fn numbers() -> Vec<(RawFd, Identity)> {
     let open = ANCESTORS.iter().filter_map(Ancestor::descriptor);
     open.filter_map(|process| Some((process.as_raw_fd(), Identity::behind(process).ok()?))).collect()
 }
 
-/// A descriptor of the process with this pid that began at this time, if this one was forked from it.
+/// A descriptor of the process with this pid that started at this time, if this one was forked from it.
 pub fn find(pid: u32, start_time: u64) -> Option<Opened> {
     let is_it = |place: &&Ancestor| {
         place.pid.load(Ordering::Acquire) == pid && place.start_time.load(Ordering::Relaxed) == start_time

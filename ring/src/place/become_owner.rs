@@ -1,4 +1,4 @@
-//! A tool of root's becomes the owner of the folders that it works in.
+//! A root tool becomes the owner of the folders that it works in.
 
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
@@ -13,14 +13,13 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// For a tool that runs as root: makes the process the owner of these log folders, for good. To be called before any
-/// thread is started and anything in the folders is touched. A folder of root's leaves it root; a folder that is
-/// missing, or none, is left for whoever opens it to tell.
+/// For a tool that runs as root: makes the process the owner of these log folders, permanently. Must be called before any
+/// thread is started and anything in the folders is touched. With a folder of root's it stays root; a path that is missing or
+/// not a folder is reported when it is opened.
 ///
 /// # Errors
-/// [`Error::Folder`] where the process has no right to become the owner, where the owner is not mapped in this user
-/// namespace, where the folders have different owners, and where somebody else than root could exchange a folder that
-/// leads to one of root's.
+/// [`Error::Folder`] if the process has no right to become the owner, if the owner is not mapped in this user namespace, if the
+/// folders have different owners, and if another user than root could exchange a folder that leads to one of root's.
 pub fn become_owner_of(folders: &[PathBuf]) -> Result<()> {
     if !geteuid().is_root() || mutant::is(Mutant::RootStays) {
         return Ok(());
@@ -52,13 +51,13 @@ struct Owner<'a> {
 
 impl Owner<'_> {
     fn of(path: &Path) -> Result<Option<Owner<'_>>> {
-        let look = || Error::io("look at the folder", path);
+        let look = || Error::io("inspect the folder", path);
         let absolute = match folder::resolved(path) {
             Err(Error::Io { source, .. }) if is_no_folder(&source) => return Ok(None),
             resolved => resolved?,
         };
         let (folder, astray) = match open::walk(&absolute) {
-            // Whoever opens it says what is wrong.
+            // The error is reported when the folder is opened.
             Err(error) if is_no_folder(&error) => return Ok(None),
             walked => walked.map_err(look())?,
         };
@@ -68,7 +67,7 @@ impl Owner<'_> {
             && let Some(astray) = astray
         {
             let why = format!(
-                "it belongs to root, and whoever owns {} could have led there; give the folder to that user, or move it to where only root may change names",
+                "it belongs to root, and the owner of {} could have led there; give the folder to that user, or move it to where only root may change names",
                 astray.display()
             );
             return Err(Error::folder(path, why));
@@ -100,8 +99,7 @@ fn is_no_folder(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// The owner of the folder; where that is root, the owner of its rings: in a folder of a group's those belong to the user
-/// who writes.
+/// The owner of the folder; if that is root, the owner of its rings: in a group's folder those belong to the user who writes.
 fn writer(folder: &File, found: &Stat) -> (u32, u32) {
     let rings = rustix::fs::statat(folder, "rings", AtFlags::SYMLINK_NOFOLLOW).ok();
     let rings =

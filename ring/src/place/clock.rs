@@ -1,8 +1,9 @@
-//! Raw clock values, and how they become calendar time.
+//! Raw clock values, and their conversion to calendar time.
 //!
-//! A record carries the raw clock: the time-stamp counter where the kernel itself keeps time by it, else nanoseconds
-//! of `CLOCK_BOOTTIME`. The ring holds [`Anchor`]s, which pair the raw clock with calendar time about once a second of
-//! activity. `LASTWORDS_CLOCK=boottime` chooses the second where the first is not to be trusted. A reader converts between two anchors, so nothing drifts and nothing is calibrated on the hot path.
+//! A record carries the raw clock: the time-stamp counter if the kernel itself keeps time by it, else nanoseconds of
+//! `CLOCK_BOOTTIME`. The ring holds [`Anchor`]s, which pair the raw clock with calendar time about once a second of activity.
+//! `LASTWORDS_CLOCK=boottime` selects the latter on machines with an unreliable counter. A reader converts between two anchors,
+//! so nothing drifts and nothing is calibrated on the hot path.
 
 use crate::cpu::counter;
 use crate::format::anchor::Anchor;
@@ -31,19 +32,19 @@ fn choose() -> u32 {
     kind
 }
 
-/// What the kernel keeps time by; None where it does not say.
+/// The kernel's clock source; None if unknown.
 fn source() -> Option<String> {
     let name = std::fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource").ok()?;
     Some(name.trim().to_owned())
 }
 
-/// What the kernel keeps time by, if it has left the time-stamp counter since this process chose it: the counters of the
-/// processors differ, or stand still at times.
+/// The kernel's clock source, if it has abandoned the time-stamp counter since this process chose it: the processors' counters
+/// differ, or stop at times.
 pub fn left_for() -> Option<String> {
-    left(kind(), source())
+    abandoned_for(kind(), source())
 }
 
-fn left(kind: u32, source: Option<String>) -> Option<String> {
+fn abandoned_for(kind: u32, source: Option<String>) -> Option<String> {
     source.filter(|name| kind == clock_kind::TSC && name != "tsc")
 }
 
@@ -54,7 +55,7 @@ pub fn now() -> u64 {
     if kind() == clock_kind::TSC { counter::read() } else { boottime_ns() }
 }
 
-/// `CLOCK_BOOTTIME` in nanoseconds: goes on through suspend, is never stepped.
+/// `CLOCK_BOOTTIME` in nanoseconds: advances through suspend, is never stepped.
 #[must_use]
 pub fn boottime_ns() -> u64 {
     nanoseconds(ClockId::Boottime)
@@ -92,7 +93,7 @@ pub fn measure_hz() -> u64 {
     (ticks * 1e9 / nanoseconds) as u64
 }
 
-/// Reads the three clocks, the best of three tries, so that an interruption in between does not count.
+/// Reads the three clocks, the best of three tries, so that an interruption in between does no harm.
 #[must_use]
 pub fn anchor() -> Anchor {
     let mut best = (u64::MAX, Anchor { ticks: 0, boottime_ns: 0, realtime_ns: 0 });
@@ -125,10 +126,10 @@ mod tests {
     #[test]
     fn a_kernel_that_leaves_the_counter_is_noticed_and_what_never_used_it_is_not() {
         let source = |name: &str| Some(name.to_owned());
-        assert_eq!(left(clock_kind::TSC, source("hpet")), source("hpet"));
-        assert_eq!(left(clock_kind::TSC, source("acpi_pm")), source("acpi_pm"));
-        assert_eq!(left(clock_kind::TSC, source("tsc")), None);
-        assert_eq!(left(clock_kind::TSC, None), None, "it does not say");
-        assert_eq!(left(clock_kind::BOOTTIME, source("hpet")), None);
+        assert_eq!(abandoned_for(clock_kind::TSC, source("hpet")), source("hpet"));
+        assert_eq!(abandoned_for(clock_kind::TSC, source("acpi_pm")), source("acpi_pm"));
+        assert_eq!(abandoned_for(clock_kind::TSC, source("tsc")), None);
+        assert_eq!(abandoned_for(clock_kind::TSC, None), None, "it does not say");
+        assert_eq!(abandoned_for(clock_kind::BOOTTIME, source("hpet")), None);
     }
 }

@@ -1,10 +1,10 @@
 //! A process's own notes for its crash file, in a file beside its ring.
 //!
-//! A program writes there with plain `write(2)`, in the handler of a fatal signal for instance, where it must not log: the
-//! traceback of an interpreter, the state of a device. What is written is the kernel's, like the ring, and survives the
-//! process. The flusher appends it to the crash file, and removes it with the ring, whether there was a crash or not.
-//! Nobody but the process writes to it, and nobody reads it before the crash file is written. Its name is made of the
-//! ring's own name, never of bytes that a ring holds.
+//! A program writes there with plain `write(2)`, for instance in the handler of a fatal signal, where it must not log: the
+//! traceback of an interpreter, the state of a device. What is written belongs to the kernel, like the ring, and survives the
+//! process. The flusher appends it to the crash file, and removes it with the ring, whether there was a crash or not. Only the
+//! process writes to it, and nothing reads it before the crash file is written. Its name derives from the ring's own name,
+//! never from bytes in a ring.
 
 use crate::mutant::{self, Mutant};
 use crate::place::folder::stem;
@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 /// Ending of attachments.
 const ATTACHED_ENDING: &str = ".attached";
-/// Bytes that a crash file takes of an attachment: more than 100 frames of 100 threads, which is the most that Python's
-/// faulthandler writes. A larger one must not fill the disk once more.
+/// Bytes of an attachment that a crash file includes: more than 100 frames of 100 threads, the most that Python's faulthandler
+/// writes. A larger one must not fill the disk a second time.
 pub const ATTACHED_MAX: u64 = 1 << 20;
 
 /// The notes of a process.
@@ -25,7 +25,7 @@ pub const ATTACHED_MAX: u64 = 1 << 20;
 pub struct Attachment {
     /// The first bytes, [`ATTACHED_MAX`] at most.
     pub text: Vec<u8>,
-    /// Bytes behind them.
+    /// Bytes after them.
     pub left_out: u64,
 }
 
@@ -35,7 +35,7 @@ pub fn path(entry: &Path) -> PathBuf {
     entry.with_file_name(format!("{}{ATTACHED_ENDING}", stem(entry)))
 }
 
-/// Opens the attachment for appending, made where it is missing.
+/// Opens the attachment for appending, created if missing.
 ///
 /// # Errors
 /// As open(2), and if something else has its name: a link, a folder, a FIFO.
@@ -43,7 +43,7 @@ pub fn create(entry: &Path) -> io::Result<File> {
     open::file(&path(entry), OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE, PRIVATE).map(File::from)
 }
 
-/// Reads the attachment; None if there is none, or nothing in it.
+/// Reads the attachment; None if it is missing or empty.
 ///
 /// # Errors
 /// As open(2) and read(2), and if something else has its name.
@@ -59,7 +59,7 @@ pub fn read(entry: &Path) -> io::Result<Option<Attachment>> {
     Ok((!text.is_empty()).then_some(Attachment { text, left_out }))
 }
 
-/// Removes the attachment, unless there is none.
+/// Removes the attachment, if there is one.
 ///
 /// # Errors
 /// As unlink(2).

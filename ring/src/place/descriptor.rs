@@ -1,17 +1,17 @@
-//! Descriptors that are kept: each with the identity of what it was opened for.
+//! Long-lived descriptors: each with the identity of what it was opened for.
 //!
 //! A descriptor is a number. Code that closes everything (daemonisers, sandboxes, `closerange`) closes ours too, and files that
-//! the program opens afterwards get our numbers; what we then wrote would go into the program's files, and what we closed
-//! would be the program's. So a [`Kept`] asks the kernel before each use, and before it closes, whether its number still
-//! leads to what it was opened for. One that does not is lost: its owner opens the file again, by its name.
+//! the program opens afterwards get our numbers: our writes would then go into the program's files, and our closes would hit
+//! its descriptors. So a [`Kept`] asks the kernel before each use, and before it closes, whether its number still refers to
+//! what it was opened for. One that does not is lost: its owner opens the file again, by name.
 //!
-//! Between the question and the use lies one system call. Another thread that closes our number and gets it for a file of its
-//! own within this moment is not noticed; numbers that the program's own files do not reach for make that unlikely.
+//! One system call is between the check and the use. A thread that closes our number in that window and gets it for a file of
+//! its own is not noticed; numbers above those that programs normally use make that unlikely.
 //!
-//! The thread that flushes has a table of descriptors of its own where that can be had (`own_table.rs`); there nobody else closes
-//! anything.
+//! The flusher's thread has a descriptor table of its own if possible (`own_table.rs`); no other code closes anything there.
 //!
-//! A forked child closes what its parent kept in the table that it inherits, unless it is meant for children too, after the same question.
+//! A forked child closes what its parent kept in the inherited table, after the same check, unless it is meant for children
+//! too.
 
 use crate::sys::hooks;
 use crate::sys::numbers;
@@ -23,14 +23,14 @@ use std::io;
 use std::ops::Deref;
 use std::os::fd::AsRawFd;
 
-/// Lowest number that is asked for, where the limit allows so many.
+/// Lowest number that is requested, if the limit permits.
 const NUMBER_MIN: u64 = 512;
 
-/// How often the kernel is asked before a descriptor of which it says nothing is left open.
+/// How often the kernel is asked before a descriptor that it does not identify is left open.
 const ASKED_MAX: u32 = 8;
 
-/// What a descriptor leads to. On overlayfs, btrfs and local disks no two files that exist at a time have the same; a FUSE file
-/// system may number its files as it likes, and a file that loses its number there counts as replaced.
+/// What a descriptor refers to. Unique among existing files on overlayfs, btrfs and local disks; a FUSE file system may number
+/// its files arbitrarily, and a file whose number changes there is treated as replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     /// Number of the file system.
@@ -42,7 +42,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Of what stat(2) and its relatives found.
+    /// From the result of stat(2) and its relatives.
     pub(crate) fn of(found: &Stat) -> Identity {
         Identity { device: found.st_dev, inode: found.st_ino, kind: FileType::from_raw_mode(found.st_mode) }
     }
@@ -56,7 +56,7 @@ impl Identity {
     }
 }
 
-/// A descriptor for a moment, which is closed only if it still leads to what it was opened for.
+/// A short-lived descriptor, which is closed only if it still refers to what it was opened for.
 #[derive(Debug)]
 pub struct Opened {
     /// None only where it ends.
@@ -71,7 +71,7 @@ impl Opened {
         match Identity::behind(&file) {
             Ok(identity) => Ok(Opened { file: Some(file.into()), identity }),
             Err(error) => {
-                // Whose number it is by now cannot be told.
+                // What the number refers to now is unknown.
                 std::mem::forget(file);
                 Err(error)
             }
@@ -83,10 +83,10 @@ impl Opened {
         self.identity
     }
 
-    /// The file, for the very next system call.
+    /// The file, for the next system call only.
     ///
     /// # Errors
-    /// EBADF where the descriptor is lost, see [`is_lost`]; everything else as fstat(2), which says nothing of that.
+    /// EBADF if the descriptor is lost, see [`is_lost`]; other errors of fstat(2) do not mean that.
     pub fn file(&self) -> io::Result<&File> {
         if Identity::behind(&**self)? == self.identity { Ok(self) } else { Err(Errno::BADF.into()) }
     }
@@ -137,13 +137,13 @@ impl From<Opened> for OwnedFd {
 impl Drop for Opened {
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
-        // A lock that is not closed is held for ever, so an error is no answer yet.
+        // A lock that is not closed is held for ever, so an error is not yet an answer.
         let mut answers = (0..ASKED_MAX).map(|_| Identity::behind(&file));
         let known = |answer: &io::Result<Identity>| answer.as_ref().map_or_else(is_lost, |_| true);
         if answers.find(known).is_some_and(|answer| answer.is_ok_and(|found| found == self.identity)) {
             hooks::close(file.into());
         } else {
-            // The number is somebody else's by now, or nobody's.
+            // The number is reused by now, or closed.
             std::mem::forget(file);
         }
     }
@@ -154,12 +154,12 @@ impl Drop for Opened {
 pub struct Kept {
     /// None only while it is dropped.
     file: Option<Opened>,
-    /// Its place in the list of what forked children close.
+    /// Its place in the list of descriptors that forked children close.
     listed: Option<usize>,
 }
 
 impl Kept {
-    /// Keeps `file`, under a number that the program's own files do not reach for. Forked children close it.
+    /// Keeps `file`, under a number above those that programs normally use. Forked children close it.
     ///
     /// # Errors
     /// As fstat(2).
@@ -167,13 +167,13 @@ impl Kept {
         Ok(Kept::listed(raise(file)?))
     }
 
-    /// The same under the number that it has.
+    /// Like [`Kept::new`], under its present number.
     pub fn at_its_number(file: Opened) -> Kept {
         Kept::listed(file)
     }
 
     fn listed(file: Opened) -> Kept {
-        // What is in a table of its own no child inherits.
+        // Children do not inherit from a table of its own.
         let shared = !numbers::is_own_table();
         let listed = shared
             .then(|| hooks::close_in_child(file.as_raw_fd(), (file.identity.device, file.identity.inode)))
@@ -181,7 +181,7 @@ impl Kept {
         Kept { file: Some(file), listed }
     }
 
-    /// The same as [`Kept::new`] for one that forked children go on to use.
+    /// Like [`Kept::new`], for a descriptor that forked children go on to use.
     ///
     /// # Errors
     /// As fstat(2).
@@ -198,7 +198,7 @@ impl Kept {
         self.opened().identity
     }
 
-    /// The file, for the very next system call.
+    /// The file, for the next system call only.
     ///
     /// # Errors
     /// As [`Opened::file`].
@@ -206,14 +206,14 @@ impl Kept {
         self.opened().file()
     }
 
-    /// Closes it where it stays in memory for good: from now on it is lost. Nobody may be using it.
+    /// Closes it although it stays in memory for good: from now on it is lost. It must not be in use.
     pub(crate) fn give_back(&self) {
         if self.file().is_ok() {
             hooks::close_kept(self.opened().as_raw_fd());
         }
     }
 
-    /// The same where [`Kept::file`] has just been asked.
+    /// The file, without a check, if [`Kept::file`] has just made one.
     pub(crate) fn as_known(&self) -> BorrowedFd<'_> {
         self.opened().as_fd()
     }
@@ -222,17 +222,17 @@ impl Kept {
 impl Drop for Kept {
     fn drop(&mut self) {
         drop(self.file.take());
-        // Not before: a child that is forked in between would keep it.
+        // Not earlier: a child that is forked in between would keep it.
         self.listed.inspect(|place| hooks::forget_in_child(*place));
     }
 }
 
-/// Whether an error says that a descriptor of ours was closed by somebody else.
+/// Whether an error means that other code closed a descriptor of ours.
 pub fn is_lost(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EBADF)
 }
 
-/// Does what opens a file and uses it, and does it again where somebody closed it in between.
+/// Runs `work`, which opens a file and uses it, and repeats it if other code closed the file in between.
 ///
 /// # Errors
 /// What `work` ends with.
@@ -247,11 +247,11 @@ pub(crate) fn again_if_lost<T>(mut work: impl FnMut() -> io::Result<T>) -> io::R
     done
 }
 
-/// Moves a descriptor to a higher number, as long as the limit allows it. The lower one is closed only if it still leads to the
-/// same.
+/// Moves a descriptor to a higher number, if the limit permits. The lower one is closed only if it still refers to the same
+/// file.
 ///
 /// # Errors
-/// As fstat(2), and EBADF where somebody has closed it meanwhile.
+/// As fstat(2), and EBADF if other code has closed it meanwhile.
 pub(crate) fn raise(low: Opened) -> io::Result<Opened> {
     let number = NUMBER_MIN.min(hooks::descriptors_max().unwrap_or(NUMBER_MIN) / 2) as i32;
     if low.as_raw_fd() >= number {
@@ -262,7 +262,7 @@ pub(crate) fn raise(low: Opened) -> io::Result<Opened> {
         Err(_) => Ok(low),
         Ok(high) => {
             let high = Opened::new(high)?;
-            // Else the number was a file of the program's by then.
+            // Otherwise the number had already become a file of the program's.
             if high.identity == low.identity { Ok(high) } else { Err(Errno::BADF.into()) }
         }
     }

@@ -1,8 +1,8 @@
 //! The doorbell: a FIFO in the rings folder that wakes the flusher.
 //!
-//! A byte stays in it until it is read, so no wake-up is lost. Both ends look before each use whether their descriptor still
-//! leads to a FIFO, and whether that is the one which has the name now: somebody else may have removed it, or closed the
-//! descriptor. Whoever finds it missing makes it again.
+//! A byte stays in it until it is read, so no wake-up is lost. Before each use both ends check whether their descriptor still
+//! refers to a FIFO, and whether that is the one that has the name now: it may have been removed, or the descriptor closed, by
+//! other code. The end that finds it missing creates it again.
 
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
@@ -16,15 +16,14 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-/// How often it is rung where somebody closes its descriptor each time.
+/// How often it is rung if its descriptor is closed each time.
 const RINGS_MAX: u32 = 8;
 
 /// One end of the doorbell of a folder.
 #[derive(Debug)]
 pub struct Doorbell {
     path: PathBuf,
-    /// Nobody waits for it: where another thread opens the doorbell anew, it rings as well.
-    /// None once its end was closed.
+    /// Never waited for: if another thread is reopening the doorbell, that thread rings as well. None once this end was closed.
     fifo: RwLock<Option<Kept>>,
 }
 
@@ -39,14 +38,14 @@ impl Doorbell {
         Ok(Doorbell { fifo: RwLock::new(Some(fifo)), path })
     }
 
-    /// Wakes whoever flushes in this folder, if there is somebody.
+    /// Wakes the flusher of this folder, if there is one.
     pub fn ring_once(folder: &Folder) {
         if let Ok(doorbell) = Doorbell::open(folder) {
             doorbell.ring();
         }
     }
 
-    /// Wakes whoever flushes. A full FIFO is loud enough, and so is a thread that rings at this moment.
+    /// Wakes the flusher. A full FIFO wakes it as well, and so does a thread that rings at this moment.
     pub fn ring(&self) {
         for _ in 0..RINGS_MAX {
             let Ok(fifo) = self.fifo.try_read() else { return };
@@ -61,7 +60,7 @@ impl Doorbell {
         }
     }
 
-    /// Closes this end for good. Not for signal handlers.
+    /// Closes this end permanently. Not for signal handlers.
     pub fn close(&self) {
         *self.fifo.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -75,7 +74,7 @@ impl Doorbell {
         fifo.as_ref().ok_or(io::ErrorKind::NotFound)?.file()?.try_clone().map(OwnedFd::from)
     }
 
-    /// Takes what rang.
+    /// Drains the FIFO.
     pub fn clear(&self) {
         if let Ok(fifo) = self.fifo.try_read()
             && let Some(fifo) = fifo.as_ref()
@@ -84,7 +83,7 @@ impl Doorbell {
         }
     }
 
-    /// Does something with the FIFO that has the name now; None if none can be had.
+    /// Runs `work` with the FIFO that has the name now; None if there is none.
     pub fn listen<T>(&self, work: impl FnOnce(&std::fs::File) -> T) -> Option<T> {
         let is_right = self.fifo.try_read().is_ok_and(|fifo| fifo.as_ref().is_some_and(|fifo| is_at(fifo, &self.path)));
         if !is_right && !self.open_again() {
@@ -93,7 +92,7 @@ impl Doorbell {
         self.fifo.try_read().ok()?.as_ref()?.file().ok().map(work)
     }
 
-    /// Opens it anew, unless it was closed.
+    /// Opens it again, unless it was closed.
     fn open_again(&self) -> bool {
         let Ok(mut fifo) = self.fifo.try_write() else { return false };
         let Some(fifo) = fifo.as_mut() else { return false };
@@ -113,7 +112,7 @@ fn is_at(fifo: &Kept, path: &Path) -> bool {
     fifo.file().is_ok() && (unseen || open::identity(path).is_ok_and(|found| found == Some(fifo.identity())))
 }
 
-/// Opens the FIFO, created if missing. What has its name and is none is renamed.
+/// Opens the FIFO, created if missing. Anything else under its name is renamed.
 fn open(path: &Path) -> io::Result<Kept> {
     open::make_fifo(path)?;
     let opened = open::fifo(path).or_else(|error| {

@@ -1,8 +1,8 @@
 //! Changing the filter of a ring, with `pwrite`, so that any process can.
 //!
-//! Text, levels and generation are three writes. Changes that are made at once, by the process and by `lastwords level` for
-//! instance, come one after the other: the level of one beside the text of another would hold until the next change, and of two
-//! changes with one generation the producers would see the first alone. Whoever changes holds a lock of these bytes.
+//! Text, levels and generation are three writes. Concurrent changes, by the process and by `lastwords level` for instance, are
+//! serialised by a lock of these bytes: the level of one beside the text of another would persist until the next change, and of
+//! two changes with one generation the producers would see only the first.
 
 use crate::error::{Error, Result};
 use crate::format::filter::{Filter, TEXT_MAX};
@@ -16,8 +16,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// Longest wait for somebody else's change, which takes microseconds. Who holds the lock longer is stopped, and nobody's level
-/// waits for that; nor where there are no such locks.
+/// Longest wait for another change, which takes microseconds. A holder that keeps the lock longer is stopped, and level changes
+/// do not wait for it; nor if such locks are unavailable.
 const LOCK_MAX: Duration = Duration::from_millis(500);
 
 impl Filter {
@@ -25,13 +25,13 @@ impl Filter {
     ///
     /// # Errors
     /// As pwrite(2), [`io::ErrorKind::InvalidInput`] for directives longer than [`TEXT_MAX`], and
-    /// [`io::ErrorKind::UnexpectedEof`] where somebody has cut the ring.
+    /// [`io::ErrorKind::UnexpectedEof`] if the ring was truncated.
     pub fn write(&self, ring: &File, geometry: Geometry) -> io::Result<()> {
         let _lock = lock(ring, geometry);
         self.write_text(&self.directives.to_string(), ring, geometry)
     }
 
-    /// Writes it for a time: whoever flushes writes `then` when `CLOCK_BOOTTIME` has got to `until_ns`.
+    /// Writes it temporarily: the flusher writes `then` when `CLOCK_BOOTTIME` has reached `until_ns`.
     ///
     /// # Errors
     /// As [`Filter::write`].
@@ -47,8 +47,8 @@ impl Filter {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         if ring.metadata()?.len() < geometry.file_size() {
-            // A write would make it longer again, and its process would find neither its ring nor an error there.
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "somebody has cut the ring"));
+            // A write would extend it again, and its process would find neither its ring nor an error there.
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the ring was truncated"));
         }
         ring.write_all_at(&self.text_bytes(text), at(offset_of!(Control, filter)))?;
         ring.write_all_at(bytemuck::cast_slice(&self.level_words()), at(offset_of!(Control, level)))?;
@@ -64,7 +64,7 @@ fn lock(ring: &File, geometry: Geometry) -> Option<RangeLock<'_>> {
     RangeLock::take(ring, start..start + size_of::<Control>() as u64, LOCK_MAX)
 }
 
-/// Writes the filter that `filter` makes of what is there, with no other change between.
+/// Replaces the filter by `filter()`, atomically with respect to other changes.
 pub(crate) fn change(filter: impl FnOnce() -> Filter, ring: &File, geometry: Geometry, path: &Path) -> Result<()> {
     let _lock = lock(ring, geometry);
     let filter = filter();

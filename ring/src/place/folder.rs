@@ -1,16 +1,16 @@
-//! The log folder: where it is, what stands in it, and whether it can be trusted.
+//! The log folder: where it is, what it contains, and whether it can be trusted.
 //!
 //! ```text
 //! <folder>/host.log, host.log.1 …     what people read
-//! <folder>/host.jsonl, host.jsonl.1 … the same for programs, where that is wished for
+//! <folder>/host.jsonl, host.jsonl.1 … the same for programs, if enabled
 //! <folder>/<role>-*.crash.log         what a process left that died without closing its log
 //! <folder>/rings.path                where the rings are, if not here
 //! <folder>/time_zone                 the zone of the times in all files
 //! <folder>/rings/*.ring, *.shm        one per process; .shm stands for a ring in shared memory
 //! <folder>/rings/*.<number>.spill     beside a ring: a message too long for it
-//! <folder>/rings/*.<lane>-<first>.backlog  beside a ring: what was kept of a full lane
+//! <folder>/rings/*.<lane>-<first>.backlog  beside a ring: overflow of a full lane
 //! <folder>/rings/*.attached           beside a ring: its process's own notes for its crash file
-//! <folder>/rings/<role>.level         what `lastwords level --keep` has left for the role's processes
+//! <folder>/rings/<role>.level         the level kept by `lastwords level --keep`
 //! <folder>/rings/journal.a, .b        the flusher's journal
 //! <folder>/rings/flusher.lock         which process is the flusher
 //! <folder>/rings/doorbell             a FIFO that wakes the flusher
@@ -40,7 +40,7 @@ pub const JSON_ENDING: &str = ".jsonl";
 /// Name ending of ring files.
 pub const RING_ENDING: &str = ".ring";
 
-/// Ending of the file's name.
+/// Name ending of kept levels.
 pub(crate) const LEVEL_ENDING: &str = ".level";
 
 /// A log folder, checked: a real folder that belongs to this user.
@@ -50,13 +50,13 @@ pub struct Folder {
     rings: PathBuf,
 }
 
-/// Name ending of the files that stand for rings in shared memory.
+/// Name ending of the files that represent rings in shared memory.
 pub const SHM_ENDING: &str = ".shm";
 /// Longest file name.
 const NAME_MAX: usize = 255;
 
-/// Whether this is the name of a log file, as the journal has it: the role for its text, `<role>.jsonl` for its JSON. No
-/// role has a dot.
+/// Whether this is the name of a log file, as in the journal: the role for its text, `<role>.jsonl` for its JSON. Roles contain
+/// no dot.
 #[must_use]
 pub fn is_log_name(name: &str) -> bool {
     is_role(role_of(name))
@@ -68,14 +68,14 @@ pub fn role_of(name: &str) -> &str {
     name.strip_suffix(JSON_ENDING).unwrap_or(name)
 }
 
-/// Whether a file of this name is, or stands for, a ring; such a name stays within its folder.
+/// Whether a file of this name is, or represents, a ring; such a name stays within its folder.
 #[must_use]
 pub fn is_ring_name(name: &str) -> bool {
     let ends = name.ends_with(RING_ENDING) || name.ends_with(SHM_ENDING);
     ends && name.len() <= NAME_MAX && !name.contains(['/', '\0']) && !name.starts_with('.')
 }
 
-/// What the names of all files of a ring begin with; `entry` is the ring's own in its folder.
+/// The common prefix of the names of a ring's files; `entry` is the ring's own in its folder.
 pub(crate) fn stem(entry: &Path) -> String {
     let name = entry.file_name().unwrap_or_default().to_string_lossy();
     let stem = name.strip_suffix(RING_ENDING).or_else(|| name.strip_suffix(SHM_ENDING));
@@ -90,14 +90,14 @@ pub(crate) fn shm_path(stem: &str) -> PathBuf {
     Path::new(SHM_FOLDER).join(format!("lastwords.{stem}"))
 }
 
-/// The folder used where none is named: the first one of `LOGS_DIRECTORY`, which systemd makes for a service with
-/// `LogsDirectory=`, else `<temp dir>/<app>/logs`.
+/// The default folder: the first one of `LOGS_DIRECTORY`, which systemd sets for a service with `LogsDirectory=`, else `<temp
+/// dir>/<app>/logs`.
 #[must_use]
 pub fn default_path(app: &str) -> PathBuf {
     service_path().unwrap_or_else(|| temporary_path(app))
 }
 
-/// The folder that the service manager made for the logs of this service; of several, which are separated by colons, the first.
+/// The folder that the service manager created for the logs of this service; of several, separated by colons, the first.
 pub fn service_path() -> Option<PathBuf> {
     let folders = variable("LOGS_DIRECTORY")?;
     let first = folders.as_bytes().split(|byte| *byte == b':').next().filter(|first| !first.is_empty())?;
@@ -111,20 +111,20 @@ pub fn temporary_path(app: &str) -> PathBuf {
 }
 
 impl Folder {
-    /// Makes the folder where it is missing, with mode 0700, and checks it.
+    /// Creates the folder if missing, with mode 0700, and checks it.
     ///
     /// # Errors
-    /// [`Error::Folder`] if it is a symbolic link, no folder, or somebody else's; [`Error::Io`] if it cannot be made.
+    /// [`Error::Folder`] if it is a symbolic link, not a folder, or another user's; [`Error::Io`] if it cannot be created.
     pub fn create(path: &Path) -> Result<Folder> {
         let folder = Folder::make_for(path, Trust::Own, Access::default())?;
         folder.refuse_network(false)?;
         Ok(folder)
     }
 
-    /// The same for a folder of whom `trust` says, which those can read whom `access` names, if it is made; wherever the rings
-    /// are: that is looked at by [`Folder::refuse_network`], when it is known.
+    /// Like [`Folder::create`], for owners that `trust` accepts; a new folder is readable as `access` says. The rings' location
+    /// is checked later, by [`Folder::refuse_network`], when it is known.
     pub fn make_for(path: &Path, trust: Trust, access: Access) -> Result<Folder> {
-        // What anybody may have made is not followed.
+        // Links in a path that anybody may have created are not followed.
         let path = if trust == Trust::Nobody { absolute(path) } else { resolved(path) }?;
         let found = hold_or_make(&path, trust, access)?;
         let rings = path.join("rings");
@@ -132,10 +132,10 @@ impl Folder {
         Ok(Folder { path, rings })
     }
 
-    /// Whether log files here can be what is asked for.
+    /// Whether log files here can have the requested access.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a group that the user who writes is not in.
+    /// [`Error::Setting`] for a group of which the writing user is not a member.
     pub fn check_access(&self, access: Access) -> Result<()> {
         let Some(group) = access.group() else { return Ok(()) };
         let name = format!("access-{}", std::process::id());
@@ -151,14 +151,14 @@ impl Folder {
         })
     }
 
-    /// Whether the rings can be where they are: not on a file system of the network, and with `allow_fuse` on FUSE, which
-    /// may be one.
+    /// Whether the rings can be at their location: not on a network file system, and on FUSE, which may be one, only with
+    /// `allow_fuse`.
     ///
     /// # Errors
-    /// [`Error::Folder`] if not, with what can be done; [`Error::Io`] if it cannot be looked at.
+    /// [`Error::Folder`] if not, with advice; [`Error::Io`] if it cannot be inspected.
     pub fn refuse_network(&self, allow_fuse: bool) -> Result<()> {
         let path = self.rings.as_path();
-        let found = open::file_system(path).map_err(Error::io("look at the file system of", path))?;
+        let found = open::file_system(path).map_err(Error::io("inspect the file system of", path))?;
         let magic = found.f_type as u64 & 0xffff_ffff;
         let elsewhere = "put the rings on a local disk or in memory, for instance `rings` or LASTWORDS_RINGS = /dev/shm/logs; \
                          the log files may stay";
@@ -175,8 +175,8 @@ impl Folder {
         }
     }
 
-    /// The same folder with its rings elsewhere, in memory for instance. All processes of the folder, and its tools,
-    /// must name the same place.
+    /// This folder with its rings elsewhere, for instance in memory. All processes of the folder, and its tools, must name the
+    /// same place.
     ///
     /// # Errors
     /// As [`Folder::create`].
@@ -187,7 +187,7 @@ impl Folder {
         Ok(Folder { rings, ..self })
     }
 
-    /// The same for a folder below the temp dir, where anybody may have made the folder above it.
+    /// Like [`Folder::create`], for a folder below the temp dir, whose parent anybody may have created.
     ///
     /// # Errors
     /// As [`Folder::create`].
@@ -199,8 +199,8 @@ impl Folder {
         Folder::make_for(path, Trust::Nobody, access)
     }
 
-    /// Takes an existing folder of this user's, or of a group's whose rings are this user's. A tool of root's becomes the
-    /// folder's owner before, see `owner`.
+    /// Opens an existing folder of this user's, or of a group's whose rings are this user's. A root tool becomes the folder's
+    /// owner first, see `owner`.
     ///
     /// # Errors
     /// As [`Folder::create`].
@@ -208,7 +208,7 @@ impl Folder {
         let path = resolved(path)?;
         let rings = path.join("rings");
         let me = rustix::process::geteuid().as_raw();
-        // Whose rings are there has been told that the folder is a group's.
+        // The owner of the rings there has opted in to a group's folder.
         let is_mine = open::look(&rings).is_ok_and(|found| found.st_uid == me);
         check(&path, if is_mine { Trust::Group } else { Trust::Own })?;
         open::hold(&path).map_err(Error::io("open the folder", &path))?;
@@ -218,13 +218,12 @@ impl Folder {
         }
     }
 
-    /// Why this process, which may have changed its user since it opened the folder, can do nothing there any more; None
-    /// if it can.
+    /// Why this process, which may have changed its user since it opened the folder, can no longer use it; None if it can.
     pub fn refusal(&self) -> Option<Error> {
         check(&self.rings, Trust::Own).err().filter(|error| matches!(error, Error::Folder { .. }))
     }
 
-    /// The user and group in whose name files are made here, where those are not the process's own.
+    /// The user and group that own files created here, if those are not the process's own.
     pub fn owner(&self) -> Option<(u32, u32)> {
         open::owner_of(&self.rings)
     }
@@ -239,8 +238,8 @@ impl Folder {
         Ok(Folder { rings: path.clone(), path })
     }
 
-    /// The same folder with its rings where the log folder says that they are, in its file `rings.path`. What it says counts
-    /// only as far as it leads to a folder of the same owner: whoever looks at somebody else's logs is led nowhere.
+    /// This folder with its rings at the place noted in the log folder's file `rings.path`. The note applies only if it leads
+    /// to a folder of the same owner, so that a reader of another user's logs is not redirected.
     ///
     /// # Errors
     /// [`Error::Folder`] if it leads elsewhere.
@@ -249,7 +248,7 @@ impl Folder {
         let Some(rings) = read_note(&note) else { return Ok(self) };
         let owner = |path: &Path| Some(open::look(path).ok()?.st_uid);
         match (open::look(&rings), owner(&self.path)) {
-            // In memory, and the machine has been started since.
+            // In memory, and the machine was rebooted since.
             (Err(error), _) if error.kind() == io::ErrorKind::NotFound => Ok(self),
             (Ok(found), Some(owner)) if found.st_uid == owner && is_folder(found.st_mode) => {
                 open::hold(&rings).map_err(Error::io("open the folder", &rings))?;
@@ -257,13 +256,13 @@ impl Folder {
             }
             _ => {
                 let why =
-                    format!("{} leads to {}, which is no folder of the same owner", note.display(), rings.display());
+                    format!("{} leads to {}, which is not a folder of the same owner", note.display(), rings.display());
                 Err(Error::folder(&self.path, why))
             }
         }
     }
 
-    /// Notes in the log folder where the rings are, for tools: in a file of its own where they are not in the log folder, else
+    /// Notes in the log folder, for tools, where the rings are: in a file of its own if they are not in the log folder, else
     /// nowhere.
     ///
     /// # Errors
@@ -292,32 +291,32 @@ impl Folder {
         open::rename(&temporary, &note, RenameFlags::empty()).map_err(Error::io("write", note))
     }
 
-    /// Whether anybody has logged to it: there is a folder of rings.
+    /// Whether a process has ever logged to it: there is a folder of rings.
     #[must_use]
     pub fn is_used(&self) -> bool {
         open::look(&self.rings).is_ok_and(|found| is_folder(found.st_mode))
     }
 
-    /// Checks whether the two folders are still at their paths; where another one of the same owner is there, that one counts
+    /// Checks whether the two folders are still at their paths; if another one of the same owner is there, that one is used
     /// from now on.
     ///
     /// # Errors
-    /// [`Error::Io`] if what is held cannot be looked at.
+    /// [`Error::Io`] if a held folder cannot be inspected.
     pub fn refresh(&self) -> Result<()> {
         for path in [&self.path, &self.rings] {
-            open::refresh(path).map_err(Error::io("look at the folder", path))?;
+            open::refresh(path).map_err(Error::io("inspect the folder", path))?;
         }
         Ok(())
     }
 
-    /// Holds the two folders, where they are held no longer. What cannot be opened is found by its path.
+    /// Holds the two folders again, if released. If one cannot be opened, its path is used.
     pub fn hold(&self) {
         for path in [&self.path, &self.rings] {
             let _ = open::hold(path);
         }
     }
 
-    /// Holds those of the two folders no longer that are none of `others`.
+    /// Releases those of the two folders that are not among `others`.
     pub fn release_beside(&self, others: &[&Folder]) {
         for path in [&self.rings, &self.path] {
             if !others.iter().any(|other| other.path == *path || other.rings == *path) {
@@ -350,10 +349,10 @@ impl Folder {
         self.rings().join("flusher.lock")
     }
 
-    /// Makes the folder's names durable, those of the folders that lead to it too.
+    /// Makes the folder's names durable, and those of the folders above it.
     ///
     /// # Errors
-    /// [`Error::Io`] if one of its own two folders cannot be synced. Folders above may be somebody else's.
+    /// [`Error::Io`] if one of its own two folders cannot be synced. Folders above may belong to other users.
     pub(crate) fn sync(&self) -> Result<()> {
         sync_names(&self.rings)?;
         sync_names(&self.path)?;
@@ -371,15 +370,15 @@ impl Folder {
         }
     }
 
-    /// The ring whose name is this one's but for the ending. Both would have the same spill files and attachment,
-    /// so the one in shared memory is no ring then: none of ours has a UUID twice.
+    /// The ring whose name differs from this one only in its ending. Both would share spill files and attachment, so the one in
+    /// shared memory is then not accepted as a ring: our UUIDs are unique.
     #[must_use]
     pub fn twin(&self, name: &str) -> Option<PathBuf> {
         let twin = self.rings().join(format!("{}{RING_ENDING}", name.strip_suffix(SHM_ENDING)?));
         (open::look(&twin).is_ok() && !mutant::is(Mutant::TwinTrusted)).then_some(twin)
     }
 
-    /// Paths of all rings, sorted by name. A folder without rings gives none.
+    /// Paths of all rings, sorted by name; empty for a folder without rings.
     ///
     /// # Errors
     /// As readdir(3).
@@ -398,7 +397,7 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(Error::io("list the rings in", rings)(error)),
         };
-        // Names of ours are ASCII; anything else is not a ring.
+        // Our names are ASCII; anything else is not a ring.
         let mut files: Vec<String> =
             names.into_iter().filter_map(|name| name.into_string().ok()).filter(|name| is_ring_name(name)).collect();
         files.sort();
@@ -406,12 +405,12 @@ impl Folder {
     }
 }
 
-/// Age at which a file in the rings folder is made young again.
+/// Age at which the time of a file in the rings folder is refreshed.
 const OLD: Duration = Duration::from_secs(3600);
 
 impl Folder {
-    /// Makes the times of old files in the rings folder those of now: what cleans up by age (systemd-tmpfiles, tmpwatch) takes
-    /// the files of a service that says nothing for days for leftovers. What cannot be touched stays as it is.
+    /// Refreshes the times of old files in the rings folder: programs that clean up by age (systemd-tmpfiles, tmpwatch) mistake
+    /// the files of a service that logs nothing for days for leftovers. Files that cannot be touched stay as they are.
     pub fn keep_young(&self) {
         let is_ours = |name: &str| {
             let endings = [".spill", ".attached", LEVEL_ENDING, SHM_ENDING, RING_ENDING];
@@ -432,9 +431,9 @@ impl Folder {
     }
 }
 
-/// The file that says where the rings are which are not in the log folder: an absolute path and a newline.
+/// The file that says where the rings are if they are not in the log folder: an absolute path and a newline.
 const RINGS_NOTE: &str = "rings.path";
-/// A longer one is none of ours.
+/// A longer one is not ours.
 const NOTE_MAX: u64 = 4097;
 
 fn read_note(note: &Path) -> Option<PathBuf> {
@@ -448,7 +447,7 @@ fn is_folder(mode: u32) -> bool {
     FileType::from_raw_mode(mode) == FileType::Directory
 }
 
-/// Makes durable what was made, renamed and removed in the folder at `path`.
+/// Syncs the folder at `path`: creations, renames and removals in it.
 ///
 /// # Errors
 /// [`Error::Io`] as fsync(2).
@@ -461,20 +460,20 @@ pub fn sync_names(path: &Path) -> Result<()> {
 
 fn absolute(path: &Path) -> Result<PathBuf> {
     let path = std::path::absolute(path).map_err(Error::io("find the folder", path))?;
-    // Without a slash at the end, behind which the kernel would follow a link.
+    // Without a trailing slash, which would make the kernel follow a link.
     Ok(path.components().collect())
 }
 
-/// The folder that is meant by a path, see [`link::resolve`].
+/// The folder that a path means, see [`link::resolve`].
 ///
 /// # Errors
-/// As there, and if there is no working directory below which a relative path is.
+/// As there, and for a relative path without a working directory.
 pub(crate) fn resolved(path: &Path) -> Result<PathBuf> {
     link::resolve(&absolute(path)?)
 }
 
-/// Holds the folder, created if missing. One that is held already and has a name somewhere is not created again: where its
-/// path leads nowhere, this process has changed its root since.
+/// Holds the folder, created if missing. A folder that is already held and still has a name is not created again: if its path
+/// leads nowhere, this process has changed its root since.
 fn hold_or_make(path: &Path, trust: Trust, access: Access) -> Result<Stat> {
     if !open::is_held(path) {
         make_way(path, access)?;
@@ -485,7 +484,7 @@ fn hold_or_make(path: &Path, trust: Trust, access: Access) -> Result<Stat> {
     check(path, trust)
 }
 
-/// The same for the rings of a log folder. They belong to the one user who writes there.
+/// Like [`hold_or_make`], for the rings of a log folder. They belong to the one user who writes there.
 fn hold_rings(rings: &Path, log_folder: Stat) -> Result<()> {
     let found = hold_or_make(rings, Trust::Own, Access::default())?;
     let me = rustix::process::geteuid().as_raw();
@@ -503,7 +502,7 @@ fn make(path: &Path, mode: Mode, group: Option<u32>) -> Result<()> {
     open::make_folder(path, mode, group).map_err(Error::io("make the folder", path))
 }
 
-/// Makes the folders that lead to this one, where they are missing.
+/// Creates missing parent folders.
 fn make_way(path: &Path, access: Access) -> Result<()> {
     let missing = |path: &&Path| matches!(open::look_for(path), Ok(None));
     let mut way: Vec<&Path> = path.ancestors().skip(1).take_while(missing).collect();
@@ -513,7 +512,7 @@ fn make_way(path: &Path, access: Access) -> Result<()> {
     Ok(())
 }
 
-/// File systems on which stores, locks and renames of several machines meet: what is promised does not hold there.
+/// File systems shared by several machines: stores, locks and renames lack the required guarantees there.
 const NETWORK: [(u64, &str); 20] = [
     (0x6969, "NFS"),
     (0x517b, "SMB"),
@@ -537,27 +536,27 @@ const NETWORK: [(u64, &str); 20] = [
     (0x7c7c_6673, "prl_fs, Parallels shared folders"),
 ];
 
-/// FUSE says nothing of what is behind it.
+/// FUSE does not identify the file system behind it.
 const FUSE: u64 = 0x6573_5546;
 
 fn network_name(magic: u64) -> Option<&'static str> {
     NETWORK.iter().find(|(known, _)| *known == magic & 0xffff_ffff).map(|(_, name)| *name)
 }
 
-/// Whose folders are taken, besides those of the process's own user.
+/// Which owners of a folder are accepted, besides the process's own user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// Nobody's: anybody may have made the folder.
+    /// None: anybody may have created the folder.
     Nobody,
-    /// Any user's by a process of root, which acts as that user there.
+    /// Any user, if the process is root, which acts as that user there.
     Own,
-    /// That, and a folder of a group's.
+    /// Like `Own`, and a group's folder.
     Group,
 }
 
-/// What the folder is, links not followed.
+/// Stat of the folder, without following links.
 fn look_at(path: &Path) -> Result<Stat> {
-    open::look(path).map_err(Error::io("look at the folder", path))
+    open::look(path).map_err(Error::io("inspect the folder", path))
 }
 
 fn check(path: &Path, trust: Trust) -> Result<Stat> {
@@ -579,7 +578,7 @@ fn check(path: &Path, trust: Trust) -> Result<Stat> {
     Err(Error::folder(path, refusal(owner, me, trust, &found)))
 }
 
-/// Whether this is a folder in which a group of this process's may write, with files of that group, and nobody else may.
+/// Whether only members of a group of this process's may write in this folder, and its files get that group.
 fn is_of_my_group(found: &Stat) -> bool {
     let (mode, own) = (Mode::from_raw_mode(found.st_mode), rustix::process::getegid().as_raw());
     let is_own = found.st_gid == own;
@@ -596,7 +595,7 @@ fn refusal(owner: u32, me: u32, trust: Trust, found: &Stat) -> String {
             "{whose} and may not act as that user (CAP_SETUID and CAP_SETGID, and a user that this user namespace knows)"
         ),
         Trust::Group => format!(
-            "{whose}, and it is no folder of a group of this process's: group {}, mode {:o}; expected a group that this process is in, and mode 2770 or 2775",
+            "{whose}, and it is not a folder of a group of this process's: group {}, mode {:o}; expected a group that this process is in, and mode 2770 or 2775",
             found.st_gid,
             found.st_mode & 0o7777
         ),

@@ -1,4 +1,4 @@
-//! What `lastwords level ROLE … --keep` leaves for processes of a role that start later.
+//! The level that `lastwords level ROLE … --keep` stores for processes of a role that start later.
 //!
 //! A file beside the rings, `<role>.level`, private as everything there:
 //!
@@ -11,12 +11,12 @@
 //! sum=89f3c1b0a5d7e264
 //! ```
 //!
-//! `set` is when, in nanoseconds since 1970; `log` or `record` may be missing, then builder and environment say it; `sum` is
-//! XXH3-64 of all lines before. The file gets its name when it is complete, so nobody sees half of it.
+//! `set` is when, in nanoseconds since 1970; without `log` or `record`, builder and environment decide; `sum` is XXH3-64 of all
+//! lines before. The file gets its name when it is complete, so readers never see half of it.
 //!
-//! Who changes it holds the lock of the rings folder meanwhile, and until the rings of running processes are changed too. A
-//! process looks for the file when its ring has a name, under that lock where there is a file: so either it is found by whoever
-//! changes the level, or it finds what was changed.
+//! A change holds the lock of the rings folder until the rings of running processes are changed too. A process checks for the
+//! file when its ring has a name, under that lock if there is a file: so either the change finds the ring, or the process finds
+//! the change.
 
 use crate::error::{Error, Result};
 use crate::format::checksum::checksum;
@@ -37,29 +37,29 @@ use std::time::{Duration, Instant};
 
 /// The first line, with the version.
 const TITLE: &str = "lastwords level 1";
-/// A longer file is none of ours.
+/// A longer file is not ours.
 const FILE_MAX: usize = TEXT_MAX + 256;
-/// Longest wait for somebody else who changes a level. The lock is held for some milliseconds; a process that starts goes on
-/// without it after its own time, because whoever holds it may be stopped.
+/// Longest wait for another change of a level. The lock is held for some milliseconds; a starting process continues without it
+/// after a limit of its own, because the holder may be stopped.
 const CHANGE_MAX: Duration = Duration::from_secs(5);
 const START_MAX: Duration = Duration::from_millis(500);
-/// Time between two tries to get the lock.
+/// Time between two attempts to get the lock.
 const TRY_AGAIN: Duration = Duration::from_millis(1);
 
-/// What processes of a role begin with, whatever builder and environment say.
+/// The level that processes of a role begin with, whatever builder and environment say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptLevel {
-    /// What is written to the log files, if that is kept.
+    /// What is written to the log files, if kept.
     pub log: Option<Directives>,
-    /// The finest level that the ring records besides, if that is kept.
+    /// The finest level of the ring-only records, if kept.
     pub ring_level: Option<Level>,
-    /// The user who has set it last.
+    /// The user who set it last.
     pub user: u32,
     /// When, nanoseconds since 1970.
     pub set_ns: u64,
 }
 
-/// The lock of those who change what is kept. It ends when this is dropped.
+/// The lock for changes of kept levels. Released on drop.
 #[derive(Debug)]
 pub struct KeptLevelLock {
     folder: Opened,
@@ -67,7 +67,7 @@ pub struct KeptLevelLock {
 
 impl Drop for KeptLevelLock {
     fn drop(&mut self) {
-        // Not by closing it alone: a process that was forked meanwhile has it open too.
+        // Closing alone is not enough: a process that was forked meanwhile has it open too.
         let _ = rustix::fs::flock(&self.folder, FlockOperation::Unlock);
     }
 }
@@ -76,7 +76,7 @@ impl KeptLevelLock {
     /// Takes it, for changes.
     ///
     /// # Errors
-    /// [`Error::Io`] if somebody else holds it for seconds.
+    /// [`Error::Io`] if another process holds it for seconds.
     pub fn take(folder: &Folder) -> Result<KeptLevelLock> {
         KeptLevelLock::within(folder, FlockOperation::NonBlockingLockExclusive, CHANGE_MAX)
             .map_err(Error::io("lock the levels in", folder.rings()))
@@ -90,7 +90,7 @@ impl KeptLevelLock {
                 Ok(()) => return Ok(KeptLevelLock { folder: opened }),
                 Err(Errno::WOULDBLOCK | Errno::INTR) if start.elapsed() < time => std::thread::sleep(TRY_AGAIN),
                 Err(Errno::WOULDBLOCK) => {
-                    return Err(io::Error::other("another process holds the lock and is not done with it"));
+                    return Err(io::Error::other("another process holds the lock and has not released it"));
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -99,10 +99,10 @@ impl KeptLevelLock {
 }
 
 impl KeptLevel {
-    /// What is kept for a role; None if nothing is.
+    /// The kept level of a role; None if there is none.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read, or is none of ours or of this version. It stays as it is.
+    /// [`Error::Io`] if the file cannot be read, is not ours, or has another version. It stays as it is.
     pub fn read(folder: &Folder, role: &str) -> Result<Option<KeptLevel>> {
         let path = path_of(folder, role);
         let mut text = String::new();
@@ -115,7 +115,7 @@ impl KeptLevel {
         KeptLevel::parse(&text).map(Some).map_err(|why| refused(&path, role, why))
     }
 
-    /// Roles for which a file is there, sorted.
+    /// Roles that have a kept level, sorted.
     ///
     /// # Errors
     /// As readdir(3). A folder without rings has none.
@@ -132,10 +132,11 @@ impl KeptLevel {
         Ok(roles)
     }
 
-    /// Keeps it for a role, in the place of what is kept.
+    /// Keeps this level for a role, replacing the present one.
     ///
     /// # Errors
-    /// [`Error::Setting`] for directives that are too long or no role, [`Error::Io`] if it cannot be written: then what was kept still is.
+    /// [`Error::Setting`] for directives that are too long or an invalid role, [`Error::Io`] if it cannot be written: then the
+    /// present level stays.
     pub fn write(&self, folder: &Folder, role: &str, _: &KeptLevelLock) -> Result<()> {
         if !is_role(role) {
             return Err(Error::setting(
@@ -166,8 +167,8 @@ impl KeptLevel {
         Ok(())
     }
 
-    /// Keeps nothing for a role from now on. What is there and is none of ours, or of another version, is renamed: the path
-    /// that it has now.
+    /// Removes the kept level of a role. A file that is not ours, or of another version, is renamed instead: returns its new
+    /// path.
     ///
     /// # Errors
     /// [`Error::Io`] as unlink(2).
@@ -181,7 +182,7 @@ impl KeptLevel {
         Ok(None)
     }
 
-    /// A filter with what is kept in the place of what it says.
+    /// A filter overridden by what is kept.
     #[must_use]
     pub fn over(&self, filter: &Filter) -> Filter {
         Filter {
@@ -233,13 +234,13 @@ impl KeptLevel {
     }
 }
 
-/// What is kept for a process of this role that starts now, with the lock under which its ring is to be told.
+/// The kept level of a process of this role that starts now, with the lock under which its ring must be updated.
 pub fn at_start(folder: &Folder, role: &str) -> Result<Option<(KeptLevel, Option<KeptLevelLock>)>> {
     if let Ok(None) = KeptLevel::read(folder, role) {
         return Ok(None);
     }
     let lock = KeptLevelLock::within(folder, FlockOperation::NonBlockingLockShared, START_MAX).ok();
-    // It may have been changed until the lock was had.
+    // It may have changed before the lock was acquired.
     let kept = KeptLevel::read(folder, role)?;
     if mutant::is(Mutant::KeptLevelUnheeded) {
         return Ok(None);
@@ -257,7 +258,7 @@ fn path_of(folder: &Folder, role: &str) -> PathBuf {
 }
 
 fn refused(path: &Path, role: &str, why: String) -> Error {
-    let advice = format!("{why}; `lastwords level {role} --reset` sets it aside");
+    let advice = format!("{why}; `lastwords level {role} --reset` renames it");
     Error::io("read the level that is kept in", path)(io::Error::new(io::ErrorKind::InvalidData, advice))
 }
 

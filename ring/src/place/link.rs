@@ -1,13 +1,13 @@
 //! A symbolic link in the place of a log folder.
 //!
-//! systemd's `DynamicUser=` makes one (`/var/log/app` leads to `private/app`), administrators make others. It is followed
-//! once, when a logger is made or a tool begins; from there on the folder is the one that it led to, whatever becomes of the
-//! link. Only where nobody else can have chosen where it leads:
+//! systemd's `DynamicUser=` creates one (`/var/log/app` leads to `private/app`), administrators create others. It is followed
+//! once, when a logger is created or a tool starts; from then on the folder is its target, whatever becomes of the link. It is
+//! followed only if no other user can have chosen its target:
 //!
 //! | what | whose it may be |
 //! |---|---|
-//! | each link | root's, this user's, or for a process of root's the user's whose the folder is, in whose name all is done there |
-//! | the folder in which it stands | the same; and nobody else may change names there: not everybody, unless it is sticky, and no group, but for a link of root's in a folder of root's (`/var/log` is some systems' group's), or the process's own group, for root that of the folder |
+//! | each link | root's, this user's, or for a process of root's the folder owner's, as whom the process acts there |
+//! | the folder that contains it | as above; and no other user may change names there: it is not world-writable, unless it is sticky, and not group-writable, except for a link of root's in a folder of root's (`/var/log` is group-writable on some systems), or for the process's own group, for root that of the folder |
 
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
@@ -16,18 +16,18 @@ use crate::place::owner;
 use rustix::fs::{FileType, Mode, Stat};
 use std::path::{Path, PathBuf};
 
-/// Most links that lead to each other.
+/// Longest chain of links.
 const LINKS_MAX: usize = 40;
 
-/// The folder that is meant by a path: the path itself, or where the link leads that is there. What is missing stays as it is,
-/// but for what a link leads to.
+/// The folder that a path means: the path itself, or the target of the link there. A missing path is returned as it is, unless
+/// a link leads to it.
 ///
 /// # Errors
-/// [`Error::Folder`] for a link that may lead astray, or to nothing.
+/// [`Error::Folder`] for a link that other users could redirect, or that leads to nothing.
 pub(crate) fn resolve(path: &Path) -> Result<PathBuf> {
     let (mut at, mut links) = (path.to_owned(), Vec::new());
     let found = loop {
-        match open::look_for(&at).map_err(Error::io("look at the folder", &at))? {
+        match open::look_for(&at).map_err(Error::io("inspect the folder", &at))? {
             Some(found) if FileType::from_raw_mode(found.st_mode) != FileType::Symlink => break found,
             None if links.is_empty() => return Ok(at),
             None => return Err(refused(path, &at, "but nothing is there; make that folder, or name another one")),
@@ -48,15 +48,15 @@ pub(crate) fn resolve(path: &Path) -> Result<PathBuf> {
             return Err(refused(path, &at, &why));
         }
     }
-    // Its name without links, and without what only counts from there.
-    std::fs::canonicalize(&at).map_err(Error::io("look at the folder", &at))
+    // Its name without links, and without parts that are relative to it.
+    std::fs::canonicalize(&at).map_err(Error::io("inspect the folder", &at))
 }
 
 fn refused(path: &Path, leads_to: &Path, why: &str) -> Error {
     Error::folder(path, format!("it is a symbolic link to {}, {why}", leads_to.display()))
 }
 
-/// Why somebody else could have chosen where a link leads; None if nobody could. `folder` is where all of them lead.
+/// Why another user could have chosen the target of a link; None if none could. `folder` is the final target.
 fn distrust(place: &Path, link: &Link, folder: &Stat) -> Option<String> {
     let me = rustix::process::geteuid();
     let is_trusted = |uid: u32| {

@@ -1,6 +1,6 @@
-//! What `flusher.lock` says of the process that holds it. The lock itself is flock(2)'s; the text is for everybody who
-//! wants to know whom to wait for, and for the row "held, but the holder is provably gone". The holder keeps the file
-//! mapped, so that it is told apart from a process that has got its pid.
+//! The process that `flusher.lock` names as its holder. The lock itself is flock(2)'s; the text identifies the flusher to
+//! waiting processes, and proves a holder gone although the lock is held. The holder keeps the file mapped, to distinguish it
+//! from a later process with its pid.
 
 use crate::format::layout::FORMAT_VERSION;
 use crate::format::text::hex;
@@ -15,9 +15,9 @@ use std::io::Read;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::{PoisonError, RwLock};
 
-/// The lock file's text where its lock was released in order: its holder may live on, and is at work no more.
+/// The lock file's text after an orderly release: its holder may live on, but does not flush any more.
 pub const NOBODY: &str = "nobody";
-/// Bytes of the lock file that are read, several times what it holds.
+/// Bytes of the lock file that are read, several times its usual size.
 const TEXT_MAX: u64 = 1024;
 
 /// The flusher's process, as its lock file names it.
@@ -29,7 +29,7 @@ pub struct Holder {
     pub version: u32,
     /// `CLOCK_BOOTTIME` of its last pass, or one some milliseconds before, in nanoseconds.
     pub heartbeat_ns: u64,
-    /// Inode of the lock file, where the text was read from one.
+    /// Inode of the lock file, if the text was read from one.
     pub file: Option<u64>,
 }
 
@@ -45,7 +45,7 @@ impl Holder {
         }
     }
 
-    /// Reads the folder's lock file; None if there is none, or it does not say who.
+    /// Reads the folder's lock file; None if it is missing or names no process.
     #[must_use]
     pub fn read(folder: &Folder) -> Option<Holder> {
         let file = open::to_read(&folder.lock_file()).ok()?;
@@ -86,10 +86,10 @@ impl Holder {
     }
 }
 
-/// The flusher as a log call sees it, which waits for it where a lane is full.
+/// The flusher as seen by a log call that waits for it because a lane is full.
 ///
-/// A process that never flushes may live in a sandbox in which opening a file ends it, or fails. So it keeps the lock file open,
-/// and asks the lock itself whether somebody holds it.
+/// A process that never flushes may run in a sandbox in which opening a file kills it, or fails. So it keeps the lock file
+/// open, and tests the lock itself.
 #[derive(Debug)]
 pub struct HolderView {
     folder: Folder,
@@ -97,53 +97,53 @@ pub struct HolderView {
 }
 
 impl HolderView {
-    /// Of a process that opens the lock file when it needs it.
+    /// For a process that opens the lock file when needed.
     pub fn opened_each_time(folder: &Folder) -> HolderView {
         HolderView { folder: folder.clone(), kept: RwLock::new(None) }
     }
 
-    /// Of one that keeps it open, created if missing.
+    /// For a process that keeps it open, created if missing.
     pub fn kept(folder: &Folder) -> HolderView {
         let opened = open::file(&folder.lock_file(), OFlags::RDWR | OFlags::CREATE, PRIVATE);
         HolderView { folder: folder.clone(), kept: RwLock::new(opened.and_then(Kept::new).ok()) }
     }
 
-    /// Keeps the lock file open no longer.
+    /// Closes the lock file.
     pub fn close(&self) {
         *self.kept.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// When the flusher was at work last; None if that cannot be known.
+    /// Time of the flusher's last pass; None if unknown.
     pub fn heartbeat(&self) -> Option<u64> {
         self.named().map(|holder| holder.heartbeat_ns)
     }
 
-    /// Who is named as the flusher; None if that cannot be known.
+    /// The process that is named as the flusher; None if unknown.
     pub fn named(&self) -> Option<Holder> {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         let Some(kept) = kept.as_ref() else { return Holder::read(&self.folder).filter(Holder::may_live) };
         Holder::parse(&text_of(self.current(kept)?)?, Some(kept.identity().inode))
     }
 
-    /// Whether somebody may be there who flushes.
+    /// Whether there may be a flusher.
     pub fn may_live(&self) -> bool {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         let Some(kept) = kept.as_ref() else {
             return Holder::read(&self.folder).is_some_and(|holder| holder.may_live());
         };
-        // Another file has the name by now: that somebody has replaced it says that there is somebody.
+        // Another file has the name by now: the process that replaced it may be a flusher.
         let Some(file) = self.current(kept) else { return true };
         if text_of(file).is_some_and(|text| text.starts_with(NOBODY)) {
-            // Whoever has got the lock since then writes its name at once.
+            // A process that acquired the lock since then writes its name at once.
             return false;
         }
         let is_free = rustix::fs::flock(file, FlockOperation::NonBlockingLockShared).is_ok();
-        // A sandbox that answers with an error says nothing; a lock that was free is given back at once.
+        // An error, as in a sandbox, says nothing; a lock that was free is released at once.
         let _ = is_free && rustix::fs::flock(file, FlockOperation::Unlock).is_ok();
         !is_free
     }
 
-    /// The file that is kept, as long as it is the one that has the name.
+    /// The kept file, as long as it has the name.
     fn current<'a>(&self, kept: &'a Kept) -> Option<&'a File> {
         let has_name = open::identity(&self.folder.lock_file()).is_ok_and(|found| found == Some(kept.identity()));
         kept.file().ok().filter(|_| has_name)

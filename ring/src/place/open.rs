@@ -1,13 +1,13 @@
-//! The only place that opens files in folders of ours, and that looks at, renames and removes them by name.
+//! The only place that opens files in our folders, and that inspects, renames and removes them by name.
 //!
-//! Everything that is opened here is close-on-exec, follows no symbolic link in its last component, waits for nobody (a FIFO
-//! in the place of a file is an error, not a hang), is a regular file where one is asked for, and has none of the numbers
-//! of the standard streams: in a process whose standard error somebody closed, the next file that is opened would get its
-//! number, and what the program then prints would go into that file.
+//! Everything that is opened here is close-on-exec, follows no symbolic link in its last component, never blocks (a FIFO in the
+//! place of a file is an error, not a hang), is a regular file if one is requested, and has none of the numbers of the standard
+//! streams: in a process whose standard error is closed, the next file opened would get its number, and the program's messages
+//! would go into that file.
 //!
-//! A path whose parent is a folder that is held is resolved from that folder, see `open/held.rs`.
+//! A path whose parent is a held folder is resolved from that folder, see `open/held.rs`.
 //!
-//! Only what is read of the system as a whole at once, in `/proc` for instance, is read by `std`.
+//! Only system-wide data that is read at once, for instance in `/proc`, is read by `std`.
 
 mod at;
 mod held;
@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of a folder's list that are read at once.
 const LIST_BUFFER: usize = 32 << 10;
-/// For this user alone.
+/// For this user only.
 pub const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// Opens a folder.
@@ -48,10 +48,10 @@ pub(crate) fn folder(path: &Path) -> io::Result<Opened> {
     })
 }
 
-/// Opens a regular file; `mode` is what it is made with.
+/// Opens a regular file; a new one gets `mode`.
 ///
 /// # Errors
-/// As open(2), and if it is no regular file.
+/// As open(2), and if it is not a regular file.
 pub fn file(path: &Path, flags: OFlags, mode: Mode) -> io::Result<Opened> {
     let file = resolve_open(path, flags, mode)?;
     match file.identity().kind {
@@ -68,10 +68,10 @@ pub fn to_read(path: &Path) -> io::Result<Opened> {
     file(path, OFlags::RDONLY, Mode::empty())
 }
 
-/// Opens a FIFO for reading and writing, so that nobody waits for the other end.
+/// Opens a FIFO for reading and writing, so that neither end is waited for.
 ///
 /// # Errors
-/// As open(2), and if it is no FIFO.
+/// As open(2), and if it is not a FIFO.
 pub(crate) fn fifo(path: &Path) -> io::Result<Opened> {
     let file = resolve_open(path, OFlags::RDWR, Mode::empty())?;
     match file.identity().kind {
@@ -103,7 +103,7 @@ fn in_words(kind: FileType) -> &'static str {
 /// An empty file without a name in this folder, to be named by [`link`].
 ///
 /// # Errors
-/// As open(2); not every file system can.
+/// As open(2); not every file system supports it.
 pub(crate) fn nameless(path: &Path) -> io::Result<Opened> {
     let _acting = acting_in(Some(path));
     let (flags, here) = (OFlags::RDWR | OFlags::TMPFILE, Path::new("."));
@@ -113,26 +113,26 @@ pub(crate) fn nameless(path: &Path) -> io::Result<Opened> {
     })
 }
 
-/// Gives a nameless file a name, which nothing may have.
+/// Names a nameless file; the name must be free.
 ///
 /// # Errors
-/// As linkat(2); without `/proc` it cannot be done.
+/// As linkat(2); needs `/proc`.
 pub(crate) fn link(file: &File, path: &Path) -> io::Result<()> {
     let from = own_link(file);
     resolve(path, |folder, name| rustix::fs::linkat(CWD, from.as_str(), folder, name, AtFlags::SYMLINK_FOLLOW))
 }
 
-/// The link that leads to an open file, in the table of the calling thread.
+/// The link to an open file in `/proc`, in the table of the calling thread.
 pub(crate) fn own_link(file: &File) -> String {
     format!("{OWN_LINKS}/{}", file.as_raw_fd())
 }
 
-/// Whether there are such links: not without `/proc`.
+/// Whether there are such links, which needs `/proc`.
 pub(crate) fn has_own_links() -> bool {
     Path::new(OWN_LINKS).exists()
 }
 
-/// What has this name, links not followed.
+/// Stat of this name, without following links.
 ///
 /// # Errors
 /// As fstatat(2).
@@ -143,7 +143,7 @@ pub fn look(path: &Path) -> io::Result<Stat> {
     }
 }
 
-/// A symbolic link, and the folder in which it stands.
+/// A symbolic link, and the folder that contains it.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) link: Stat,
@@ -151,10 +151,10 @@ pub(crate) struct Link {
     pub(crate) target: PathBuf,
 }
 
-/// The symbolic link that has this name. What is said of it and where it leads are of the same link, whoever exchanges it.
+/// The symbolic link that has this name. Stat and target are of the same link, even if it is replaced meanwhile.
 ///
 /// # Errors
-/// As open(2) and readlink(2); EINVAL if it is none.
+/// As open(2) and readlink(2); EINVAL if it is not a link.
 pub(crate) fn link_at(path: &Path) -> io::Result<Link> {
     let (parent, name) = (path.parent().unwrap_or(Path::new("/")), path.file_name().ok_or(Errno::INVAL)?);
     let flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -166,7 +166,7 @@ pub(crate) fn link_at(path: &Path) -> io::Result<Link> {
     Ok(Link { link: rustix::fs::fstat(&link)?, folder: rustix::fs::fstat(&folder)?, target })
 }
 
-/// The same as [`look`]; None if nothing has the name.
+/// Like [`look`]; None if nothing has the name.
 ///
 /// # Errors
 /// As fstatat(2).
@@ -177,15 +177,15 @@ pub fn look_for(path: &Path) -> io::Result<Option<Stat>> {
     }
 }
 
-/// Whether what could not be opened is something of another kind than `wanted`: a link, a folder, a FIFO in the place of a file, a
-/// file in that of a FIFO. An error alone does not say so: some file systems give the same for other reasons, once.
+/// Whether opening failed because the file is not of the kind `wanted`: a link, a folder, a FIFO in the place of a file, a file
+/// in that of a FIFO. The error alone does not prove it: some file systems return it spuriously.
 pub fn is_another_kind(path: &Path, wanted: FileType, error: &io::Error) -> bool {
     let may_be = error.kind() == io::ErrorKind::Other
         || matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::AGAIN));
     may_be && look(path).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) != wanted)
 }
 
-/// Renames what has this name, so that something else can have it. Returns where it is now.
+/// Renames what has this name, to free the name. Returns the new path.
 ///
 /// # Errors
 /// As renameat(2).
@@ -205,7 +205,7 @@ pub fn identity(path: &Path) -> io::Result<Option<Identity>> {
     Ok(look_for(path)?.as_ref().map(Identity::of))
 }
 
-/// Removes a file's name, unless it is gone already.
+/// Removes a file's name, if it exists.
 ///
 /// # Errors
 /// As unlinkat(2).
@@ -219,7 +219,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
 /// Renames a file.
 ///
 /// # Errors
-/// As renameat2(2); with [`RenameFlags::NOREPLACE`] if something has the name, and not every file system can.
+/// As renameat2(2); with [`RenameFlags::NOREPLACE`] if the name is taken, and not every file system supports it.
 pub fn rename(from: &Path, to: &Path, flags: RenameFlags) -> io::Result<()> {
     resolve(from, |from_folder, from| {
         let renamed = resolve(to, |to_folder, to| match flags.is_empty() {
@@ -230,8 +230,7 @@ pub fn rename(from: &Path, to: &Path, flags: RenameFlags) -> io::Result<()> {
     })
 }
 
-/// Renames a file to a name that nothing may have, on file systems too that cannot rename so: there it has both names for a
-/// moment.
+/// Renames a file to a name that must be free, even on file systems without such a rename: there it briefly has both names.
 ///
 /// # Errors
 /// As renameat2(2) and linkat(2).
@@ -249,12 +248,12 @@ pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether an error says that a file system does not know what was asked for.
+/// Whether an error says that a file system does not support the request.
 pub fn is_unsupported(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOTTY))
 }
 
-/// Gives a file the time of now.
+/// Sets a file's times to now.
 ///
 /// # Errors
 /// As utimensat(2).
@@ -264,7 +263,7 @@ pub(crate) fn make_young(path: &Path) -> io::Result<()> {
     resolve(path, |folder, name| rustix::fs::utimensat(folder, name, &times, AtFlags::SYMLINK_NOFOLLOW))
 }
 
-/// Makes a folder with this mode and group, unless something has its name.
+/// Creates a folder with this mode and group, unless the name is taken.
 ///
 /// # Errors
 /// As mkdirat(2).
@@ -277,9 +276,9 @@ pub(crate) fn make_folder(path: &Path, mode: Mode, group: Option<u32>) -> io::Re
         done => done?,
     }
     if mode != Mode::RWXU {
-        // Whatever the umask takes away: this was asked for.
+        // Overrides the umask: the mode was requested.
         let made = resolve_open(path, FOLDER, Mode::empty())?;
-        // Who may not give it to the group is told so where the files are to be given to it.
+        // A missing right to the group is reported when files are given to the group.
         let given = group.is_none_or(|group| rustix::fs::fchown(&made, None, Some(Gid::from_raw(group))).is_ok());
         if given {
             let setgid = Mode::from_raw_mode(rustix::fs::fstat(&made)?.st_mode) & Mode::SGID;
@@ -297,7 +296,7 @@ pub(crate) fn file_system(path: &Path) -> io::Result<StatFs> {
     Ok(rustix::fs::fstatfs(folder(path)?)?)
 }
 
-/// Makes a FIFO, unless something has its name.
+/// Creates a FIFO, unless the name is taken.
 ///
 /// # Errors
 /// As mknodat(2).
@@ -311,7 +310,7 @@ pub(crate) fn make_fifo(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Names of all that is in a folder.
+/// Names of all entries of a folder.
 ///
 /// # Errors
 /// As open(2) and readdir(3).
@@ -319,7 +318,7 @@ pub fn list(path: &Path) -> io::Result<Vec<OsString>> {
     names(&*folder(path)?)
 }
 
-/// Names of all that is in a folder that is open.
+/// Names of all entries of an open folder.
 ///
 /// # Errors
 /// As readdir(3).
@@ -336,7 +335,7 @@ pub(crate) fn names(folder: &File) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// Names of all that is in the folder of this file, whatever links lead to that folder.
+/// Names of all entries of the folder that contains this file, whatever links lead to that folder.
 ///
 /// # Errors
 /// As [`list`].
@@ -344,7 +343,7 @@ pub(crate) fn list_beside(path: &Path) -> io::Result<Vec<OsString>> {
     list(&path.parent().unwrap_or(Path::new("")).join("."))
 }
 
-/// Makes durable what was made, renamed and removed in a folder.
+/// Syncs a folder: creations, renames and removals in it.
 ///
 /// # Errors
 /// As fsync(2).

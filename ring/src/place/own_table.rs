@@ -1,26 +1,26 @@
-//! A descriptor table of a thread's own.
+//! A descriptor table for a single thread.
 //!
-//! The threads of a process share one table of descriptors. Code that closes everything it does not know closes what our
-//! thread has open, too, and gets our numbers for files of its own; where it has used up all numbers, our thread gets none. So the
-//! thread that flushes begins with a table of its own (`close_range` with `CLOSE_RANGE_UNSHARE`, Linux 5.9): what the program
-//! closes stays open there, what is opened there has no number in the program, and a child that the program forks gets the
-//! table of the thread that forks.
+//! The threads of a process share one table of descriptors. Code that closes everything it does not know also closes what our
+//! thread has open, and gets our numbers for its own files; if it has used up all numbers, our thread gets none. So the
+//! flusher's thread starts with a table of its own (`close_range` with `CLOSE_RANGE_UNSHARE`, Linux 5.9): what the program
+//! closes stays open there, what is opened there has no number in the program, and a forked child gets the table of the thread
+//! that forks.
 //!
 //! | what it takes along | why |
 //! |---|---|
-//! | the folders that are held | in another root nothing else leads there |
-//! | both ends of the wake-up pipe | the program's threads wake it; and without its writing end a program that closes that one would leave an end of file, which ends every sleep |
-//! | processes that this one was forked from | they may be the only ones that tell how those ended |
+//! | the held folders | after a chroot nothing else leads there |
+//! | both ends of the wake-up pipe | the program's threads wake it; and without the writing end here, a program that closes its own would cause an end of file, which ends every sleep |
+//! | descriptors of ancestor processes | nothing else may reveal how those ended |
 //!
 //! Nothing else of the program's stays open: the reader of a pipe waits until every writing end is closed. Nor do the standard
-//! streams: 0, 1 and 2 lead nowhere, and what is to be said on standard error gets there in its own way, see `stderr.rs`;
-//! for what prints there by the number, a panic hook or another handler of a fatal signal, that one is lent (`stderr::lend`).
+//! streams: 0, 1 and 2 lead nowhere, and messages for standard error take a path of their own, see `stderr.rs`; code that
+//! writes to the number itself, a panic hook or another handler of a fatal signal, gets it on loan (`stderr::lend`).
 //!
-//! Code of others may run on the thread, an allocator that records its calls for instance, and write to numbers of the program's.
-//! Files of ours have higher ones, as everywhere (`descriptor.rs`), so such a write is an error.
+//! Foreign code may run on the thread, for instance an allocator that records its calls, and write to numbers of the program's.
+//! Our files have higher ones, as everywhere (`descriptor.rs`), so such a write is an error.
 //!
-//! Where the kernel is older, or a filter refuses the call, the thread shares the table as all others do. Identities are asked for
-//! in either: whoever restores a process from a checkpoint may give all of its threads one table.
+//! On an older kernel, or if a filter refuses the call, the thread shares the table like all others. Identities are checked in
+//! either case: a restore from a checkpoint may give all threads one table.
 
 use crate::mutant::{self, Mutant};
 use crate::place::ancestors;
@@ -31,8 +31,8 @@ use rustix::event::epoll;
 use rustix::io::fcntl_dupfd_cloexec;
 use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 
-/// Gives the calling thread, which is one of ours and has opened nothing yet, a table of its own, where that can be had;
-/// with these descriptors besides the folders that are held.
+/// Gives the calling thread, which is one of ours and has opened nothing yet, a table of its own, if possible, with these
+/// descriptors besides the held folders.
 pub fn take(mut others: Vec<(RawFd, Identity)>) {
     let folders = open::held_now();
     others.extend(ancestors::numbers());
@@ -41,7 +41,7 @@ pub fn take(mut others: Vec<(RawFd, Identity)>) {
         return;
     }
     numbers::own_table_begins();
-    // Between the look and the call somebody may have taken a number for a file of the program's.
+    // Between the check and the call the program may have reused a number for a file of its own.
     others.into_iter().for_each(|(number, identity)| _ = is_it(number, identity));
     for (held, number, identity) in folders {
         if is_it(number, identity)
@@ -53,14 +53,14 @@ pub fn take(mut others: Vec<(RawFd, Identity)>) {
     lead_nowhere();
 }
 
-/// Makes the table, with what has these numbers; false where it cannot be had.
+/// Creates the table, with the descriptors of these numbers; false if that is impossible.
 fn leave_with(mut wanted: Vec<RawFd>) -> bool {
     wanted.sort_unstable();
     if mutant::is(Mutant::TableCopied) {
         return numbers::leave_table(RawFd::MAX, RawFd::MAX).is_ok();
     }
     let (mut first, mut is_made) = (0, false);
-    // The call that makes the table leaves out most of the program's; what it copies is closed at once.
+    // The call that creates the table drops most of the program's descriptors; those that it copies are closed at once.
     for next in wanted.into_iter().chain([RawFd::MAX]) {
         if first < next {
             let left_out = if is_made { numbers::close_all } else { numbers::leave_table }(first, next - 1);
@@ -74,7 +74,7 @@ fn leave_with(mut wanted: Vec<RawFd>) -> bool {
     is_made
 }
 
-/// Whether the number leads to this. What it leads to instead is closed.
+/// Whether the number refers to this. Anything else that it refers to is closed.
 fn is_it(number: RawFd, identity: Identity) -> bool {
     let found = numbers::look(number).map(|found| Identity::of(&found));
     let is_it = found.as_ref().is_ok_and(|found| *found == identity);
@@ -84,15 +84,15 @@ fn is_it(number: RawFd, identity: Identity) -> bool {
     is_it
 }
 
-/// Has the numbers of the standard streams that nobody has lead to what can be neither read nor written, so that no file gets
-/// them: an epoll that nothing is in. A folder would keep its file system from being unmounted.
+/// Points the free numbers of the standard streams to something that can be neither read nor written, so that no file gets
+/// them: an empty epoll. A folder would keep its file system from being unmounted.
 pub fn lead_nowhere() {
     let mut lowest = epoll::create(epoll::CreateFlags::CLOEXEC);
     while let Ok(nowhere) = lowest
         && nowhere.as_raw_fd() <= STANDARD_ERROR
     {
         lowest = fcntl_dupfd_cloexec(&nowhere, 0);
-        // For as long as the table is there.
+        // For the lifetime of the table.
         let _ = nowhere.into_raw_fd();
     }
 }

@@ -1,25 +1,25 @@
-//! Which process is it: an identity that survives the reuse of pids, and whether that process still lives.
+//! Process identity: survives the reuse of pids, and tells whether the process still lives.
 //!
-//! What looks like a death from here may only be a view: a container has a boot id of its own bound over the real one, a
-//! time namespace shifts start times, a process that is restored from a checkpoint has a new one, `/proc` may belong to
-//! another pid namespace. So a process is gone only where that is proved from where it can be seen:
+//! What seems dead from here may only be invisible: a container binds a boot id of its own over the real one, a time namespace
+//! shifts start times, a process that is restored from a checkpoint has a new one, `/proc` may belong to another pid namespace.
+//! So a process is gone only if that is proved from where it can be seen:
 //!
 //! | boot, pid namespace | pid | `/proc` is ours | start time | has the file mapped | state |
 //! |---|---|---|---|---|---|
 //! | another, or unknown | - | - | - | - | cannot be decided |
-//! | ours | nobody has it | - | - | - | gone |
-//! | ours | somebody has it | no | - | - | cannot be decided |
-//! | ours | a zombie without other threads has it | yes | - | - | gone |
-//! | ours | somebody has it | yes | the same | - | alive |
-//! | ours | somebody has it | yes | another | yes | alive: restored from a checkpoint, or emulated |
-//! | ours | somebody has it | yes | another | no | gone: another process has its pid |
-//! | ours | somebody has it | yes | another | cannot be seen | cannot be decided |
-//! | ours | somebody has it | yes | cannot be compared | yes | alive |
-//! | ours | somebody has it | yes | cannot be compared | no, or cannot be seen | cannot be decided |
+//! | ours | free | - | - | - | gone |
+//! | ours | taken | no | - | - | cannot be decided |
+//! | ours | taken by a zombie without other threads | yes | - | - | gone |
+//! | ours | taken | yes | equal | - | alive |
+//! | ours | taken | yes | another | yes | alive: restored from a checkpoint, or emulated |
+//! | ours | taken | yes | another | no | gone: another process has its pid |
+//! | ours | taken | yes | another | cannot be seen | cannot be decided |
+//! | ours | taken | yes | cannot be compared | yes | alive |
+//! | ours | taken | yes | cannot be compared | no, or cannot be seen | cannot be decided |
 //!
 //! The file is one that the process keeps mapped as long as it lives: its ring, or the flusher's lock. Start times can be
-//! compared within one time namespace. `/proc` is ours where it shows us under the pid that we have, and under no other.
-//! A pid namespace's inode may be used again by a later one; but then all of its processes are gone.
+//! compared within one time namespace. `/proc` is ours if it shows us under the pid that we have, and under no other. A pid
+//! namespace's inode may be reused by a later one; but then all of its processes are gone.
 
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
@@ -33,13 +33,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
-/// [`ProcessId::time_namespace`] where the kernel has none: start times are everywhere the same.
+/// [`ProcessId::time_namespace`] if the kernel has none: start times are the same everywhere.
 const NO_TIME_NAMESPACES: u64 = 1;
 
-/// A process, told apart from every other that ever had its pid.
+/// A process, distinguished from every other that ever had its pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessId {
-    /// Boot during which it ran, zeros if unknown. A container may show another one than its machine has.
+    /// Boot during which it ran, zeros if unknown. A container may show another one than its host.
     pub boot_id: [u8; 16],
     /// Inode of its pid namespace, 0 if unknown.
     pub pid_namespace: u64,
@@ -51,23 +51,23 @@ pub struct ProcessId {
     pub time_namespace: u64,
 }
 
-/// What can be known of a process from here.
+/// What is known of a process from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProcessState {
     /// It runs.
     Alive,
-    /// It is provably gone: no such process, or its pid is another one's.
+    /// It is provably gone: its pid is free, or another process has it.
     Gone,
-    /// It cannot be decided from here, for instance from another pid namespace.
+    /// Undecidable from here, for instance from another pid namespace.
     Unknown,
 }
 
-/// What one look at a pid shows, where boot and pid namespace are ours.
+/// What a pid shows, if boot and pid namespace are ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Sight {
-    /// Whether somebody has the pid.
+    /// Whether a process has the pid.
     exists: bool,
-    /// What `/proc`, if it is ours, says of who has it.
+    /// `/proc`'s data on the process that has it, if `/proc` is ours.
     stat: Option<Stat>,
     /// Whether that is a zombie without other threads.
     ended: bool,
@@ -87,36 +87,36 @@ impl ProcessId {
         }
     }
 
-    /// Whether no process of this pid exists any more: a cheap look at one that was seen alive from here. A zombie, or
-    /// another process that took the pid, does not show.
+    /// Whether no process of this pid exists any more: a cheap check of one that was seen alive from here. It misses a zombie,
+    /// or another process that took the pid.
     #[must_use]
     pub fn has_vanished(&self) -> bool {
         self.raw_pid().is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
     }
 
-    /// Whether the process is there, were it as a zombie.
+    /// Whether the process exists, even as a zombie.
     pub fn is_there(&self) -> bool {
         self.is_of_our_namespace() && self.seen_stat().is_some()
     }
 
-    /// How a zombie ended, as wait(2) will give it to its parent; None of anything else, and where that is kept from us.
+    /// How a zombie ended, as wait(2) will report it to its parent; None otherwise, and if access is denied.
     pub fn zombie_status(&self) -> Option<i32> {
         let found = self.seen_stat().filter(|found| found.ended && is_alone(self.pid))?;
-        // Who may not look is told 0, and may not look at the program either, which a zombie has none of.
+        // Without permission the kernel shows 0, and denies the link to the program as well, which a zombie lacks anyway.
         let program = fs::read_link(format!("/proc/{}/exe", self.pid));
         let may_look = program.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         // Both are of the same process only if it is still there.
         found.exit_code.filter(|_| may_look && self.is_there())
     }
 
-    /// What `/proc` says of the process, if that is of this namespace and the process began when it says.
+    /// What `/proc` shows of the process, if it is of this namespace and the start time matches.
     fn seen_stat(&self) -> Option<Stat> {
         own_stat()?;
         stat(&self.pid.to_string()).ok().filter(|found| self.start_time != 0 && found.start_time == self.start_time)
     }
 
-    /// Checks whether the process lives, which has the file with the inode `mapped` mapped as long as it does; None where no
-    /// such file is known.
+    /// Checks whether the process lives, which keeps the file with the inode `mapped` mapped until it ends; None if no such
+    /// file is known.
     #[must_use]
     pub fn state(&self, mapped: Option<u64>) -> ProcessState {
         if !self.is_of_our_namespace() {
@@ -145,12 +145,12 @@ impl ProcessId {
         }
     }
 
-    /// Whether its clocks that count from the boot on are known to be others than ours.
+    /// Whether its clocks that start at boot are known to differ from ours.
     pub fn is_of_another_time_namespace(&self) -> bool {
         self.time_namespace != 0 && self.time_namespace != time_namespace()
     }
 
-    /// Whether pids mean the same here as where the process gave its own.
+    /// Whether the process's pid is of our namespace.
     fn is_of_our_namespace(&self) -> bool {
         let known = self.pid_namespace != 0 && self.boot_id != UNKNOWN_BOOT;
         known && self.boot_id == boot_id() && Some(self.pid_namespace) == namespace("pid")
@@ -173,13 +173,13 @@ fn namespace_of_time(process: &ProcessId) -> bool {
     process.time_namespace != 0 && process.time_namespace == time_namespace()
 }
 
-/// Has the calling thread, which a library made, take no signal, so that no handler of the program ever runs there, and leave
-/// the real-time scheduling of the thread that started it.
+/// Blocks all signals in the calling thread, which a library created, so that no handler of the program runs there, and drops
+/// the real-time scheduling inherited from the thread that started it.
 pub fn settle_thread() {
     crate::sys::hooks::settle_thread();
 }
 
-/// Whether the process with this pid, in our namespace, has a file with this inode mapped; None if that cannot be seen.
+/// Whether the process with this pid, in our namespace, has a file with this inode mapped; None if that is not visible.
 pub fn has_mapped(pid: u32, inode: u64) -> Option<bool> {
     let maps = read(format!("/proc/{pid}/maps")).ok()?;
     let inode = inode.to_string();
@@ -190,13 +190,13 @@ pub fn has_mapped(pid: u32, inode: u64) -> Option<bool> {
 struct Stat {
     pid: u32,
     start_time: u64,
-    /// A zombie, or dead: it executes nothing any more.
+    /// A zombie, or dead: it does not run any more.
     ended: bool,
-    /// How it ended, as wait(2) gives it.
+    /// How it ended, as reported by wait(2).
     exit_code: Option<i32>,
 }
 
-/// What `/proc` says of this process; None unless that is the `/proc` of its own pid namespace.
+/// `/proc`'s data on this process; None unless that is the `/proc` of its own pid namespace.
 fn own_stat() -> Option<Stat> {
     let stat = stat("self").ok().filter(|stat| stat.pid == std::process::id())?;
     // One pid for each namespace from that of /proc down to ours. Kernels without pid namespaces have no such line.
@@ -205,13 +205,13 @@ fn own_stat() -> Option<Stat> {
     pids.is_none_or(|pids| pids.split_ascii_whitespace().count() == 1).then_some(stat)
 }
 
-/// Reads what the kernel shows in `/proc` or `/sys`. Code that closes every descriptor may close this one meanwhile, and a file
-/// of the program's own get its number, so it is treated like those that are kept.
+/// Reads a file of `/proc` or `/sys`. Code that closes every descriptor may close this one meanwhile, and the number may be
+/// reused by a file of the program's, so it is checked like long-lived ones.
 pub fn read(path: impl AsRef<Path>) -> io::Result<String> {
     read_start(path, u64::MAX)
 }
 
-/// The same, so many bytes at most.
+/// Like [`read`], at most so many bytes.
 pub fn read_start(path: impl AsRef<Path>, bytes_max: u64) -> io::Result<String> {
     let kept = Opened::new(File::open(path)?.into()).and_then(Kept::for_children_too)?;
     let mut bytes = Vec::new();
@@ -219,7 +219,7 @@ pub fn read_start(path: impl AsRef<Path>, bytes_max: u64) -> io::Result<String> 
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Lists what the kernel shows in a folder of `/proc`, as [`read`] reads a file there.
+/// Lists a folder of `/proc`, as [`read`] reads a file there.
 pub fn list(path: impl AsRef<Path>) -> io::Result<Vec<OsString>> {
     open::names(Opened::new(File::open(path)?.into()).and_then(Kept::for_children_too)?.file()?)
 }
@@ -249,20 +249,20 @@ fn is_alone(pid: u32) -> bool {
 
 /// A boot id that could not be read.
 const UNKNOWN_BOOT: [u8; 16] = [0; 16];
-/// Where the kernel tells its boot's id.
+/// Where the kernel shows its boot's id.
 const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
 
-/// This boot's id, zeros if the kernel does not tell.
+/// This boot's id, zeros if unknown.
 #[must_use]
 pub fn boot_id() -> [u8; 16] {
     read_boot_id().unwrap_or_default()
 }
 
-/// Makes sure that this boot's id is known where the kernel tells it. What is written with zeros in its place looks as if the
-/// machine had stopped since, so that whoever writes waits until the error has passed.
+/// Makes sure that this boot's id is known if the kernel provides it. Data written with zeros instead looks as if the machine
+/// had rebooted since, so the writer waits until the error has passed.
 ///
 /// # Errors
-/// [`Error::Io`] as read(2). That there is no such file, or that it may not be read, is none.
+/// [`Error::Io`] as read(2). A missing or unreadable file is not an error.
 pub fn ensure_boot_id() -> Result<()> {
     use std::io::ErrorKind::{NotFound, PermissionDenied};
     match read_boot_id() {
@@ -278,7 +278,7 @@ fn read_boot_id() -> std::io::Result<[u8; 16]> {
     if let Some(id) = BOOT_ID.get() {
         return Ok(*id);
     }
-    // A failure is not remembered: with a wrong id this process would look as if it were of another boot.
+    // A failure is not cached: with a wrong id this process would look as if it were of another boot.
     let text = read(BOOT_ID_FILE)?;
     let digits: Vec<u8> = text.bytes().filter_map(|b| (b as char).to_digit(16).map(|d| d as u8)).collect();
     let mut id = UNKNOWN_BOOT;
@@ -288,15 +288,15 @@ fn read_boot_id() -> std::io::Result<[u8; 16]> {
     Ok(*BOOT_ID.get_or_init(|| id))
 }
 
-/// Whether both boots are known, and two.
+/// Whether both boots are known and differ.
 #[must_use]
 pub fn is_another_boot(boot: &[u8; 16]) -> bool {
     let here = boot_id();
     *boot != UNKNOWN_BOOT && here != UNKNOWN_BOOT && *boot != here
 }
 
-/// Inode of this process's namespace of a kind. Not cached: unshare and setns do not change that of pids for this process,
-/// but a child of fork may have another.
+/// Inode of this process's namespace of a kind. Not cached: unshare and setns do not change the pid namespace of this process,
+/// but a forked child may have another.
 fn namespace(kind: &str) -> Option<u64> {
     fs::metadata(format!("/proc/self/ns/{kind}")).ok().map(|found| found.ino())
 }

@@ -1,9 +1,9 @@
-//! Backlog segments, the reader's end: files in which a lane's producer has kept slots before it used them again.
+//! Backlog segments, the reader's end: files to which a lane's producer has copied slots before it reused them.
 //!
-//! A segment is named `<ring>.<lane>-<first>.backlog` and lies beside the ring's bytes: in the rings folder, or in
-//! `/dev/shm`. It holds the slots of consecutive sequences from `first` on, as they stood in the lane, so slot `s` is at
-//! `(s - first) * record size`. There is no header, and nothing in a name or a length is believed: each slot proves
-//! itself by its checksum, whose key is the ring's UUID and the lane's number. What `backlog.rs` writes is read here.
+//! A segment is named `<ring>.<lane>-<first>.backlog` and is beside the ring's bytes: in the rings folder, or in `/dev/shm`. It
+//! holds the slots of consecutive sequences from `first` on, exactly as in the lane, so slot `s` is at `(s - first) * record
+//! size`. There is no header, and neither name nor length is trusted: each slot proves itself by its checksum, whose key is the
+//! ring's UUID and the lane's number. `backlog.rs` writes what is read here.
 
 use crate::format::geometry::Geometry;
 use crate::format::slot::{SlotState, classify};
@@ -19,16 +19,16 @@ use std::path::{Path, PathBuf};
 
 /// Ending of segments.
 const ENDING: &str = ".backlog";
-/// Ending of one that is being made.
+/// Ending of one that is being written.
 const UNNAMED: &str = ".keeping";
-/// Bytes up to which a segment grows, where its lane is not larger.
+/// Size up to which a segment grows, unless its lane is larger.
 const SIZE: u64 = 1 << 20;
-/// Segments in which a slot is looked for. Where they overlap, two hold the same slots.
+/// Segments that are searched for a slot. If two overlap, they hold the same slots.
 const CANDIDATES: usize = 2;
-/// Slots that are read at once where the last whole one is looked for.
+/// Slots that are read at once when searching for the last whole one.
 const AT_ONCE: u64 = 1024;
 
-/// A segment, as one listing of its folder shows it.
+/// A segment, as found in one listing of its folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
     /// Lane number.
@@ -76,7 +76,7 @@ pub fn unnamed(ring: &Path, lane: usize) -> PathBuf {
 /// The segments of a ring, or of one of its lanes, in the order of lane and first sequence.
 ///
 /// # Errors
-/// As readdir(3) and lstat(2); a file that is gone already is none.
+/// As readdir(3) and lstat(2); a file that is already gone is skipped.
 pub fn list(ring: &Path, geometry: Geometry, of: Option<usize>) -> io::Result<Vec<Segment>> {
     let prefix = format!("{}.", stem(ring));
     let mut segments = Vec::new();
@@ -95,8 +95,8 @@ pub fn list(ring: &Path, geometry: Geometry, of: Option<usize>) -> io::Result<Ve
     Ok(segments)
 }
 
-/// Lane and first sequence that a segment's name says behind the name of its ring. Only as they are written here, so that
-/// no two names say the same.
+/// Lane and first sequence in a segment's name, after the name of its ring. Only in the form that is written here, so that no
+/// two names mean the same.
 fn numbers(rest: &str) -> Option<(usize, u64)> {
     let (lane, first) = rest.strip_suffix(ENDING)?.split_once('-')?;
     let found = (lane.parse().ok()?, first.parse().ok()?);
@@ -104,7 +104,7 @@ fn numbers(rest: &str) -> Option<(usize, u64)> {
         .then_some(found)
 }
 
-/// What the folder of a ring's bytes holds; nothing where it is gone.
+/// The names in the folder of a ring's bytes; none if it is gone.
 fn names(ring: &Path) -> io::Result<Vec<OsString>> {
     match open::list_beside(ring) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -124,7 +124,7 @@ pub fn size_all(ring: &Path, geometry: Geometry) -> io::Result<u64> {
 /// Removes all segments of a ring, whatever they hold; `ring` is where its bytes are, or were.
 ///
 /// # Errors
-/// As readdir(3) and unlink(2); a file that is gone already is no error, and what can never be removed stays.
+/// As readdir(3) and unlink(2); a file that is already gone is not an error, and what can never be removed stays.
 pub fn remove_all(ring: &Path) -> io::Result<()> {
     let prefix = format!("{}.", stem(ring));
     for name in names(ring)? {
@@ -137,7 +137,7 @@ pub fn remove_all(ring: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes a segment, unless it is gone already, or is a folder that somebody put there.
+/// Removes a segment, unless it is already gone, or is a folder.
 ///
 /// # Errors
 /// As unlink(2).
@@ -151,8 +151,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
 /// Opens a segment for reading; None if its name leads to nothing that can be one.
 fn open_segment(path: &Path) -> io::Result<Option<Opened>> {
     use Errno as E;
-    // None where it is no regular file. Whatever else may fail, a descriptor that is not to be had for instance, says nothing
-    // of the segment.
+    // None if it is not a regular file. Other failures, a lack of descriptors for instance, say nothing about the segment.
     let is_none = |error: Option<Errno>| {
         matches!(error, None | Some(E::NOENT | E::NOTDIR | E::LOOP | E::NXIO | E::ACCESS | E::PERM))
     };
@@ -162,7 +161,7 @@ fn open_segment(path: &Path) -> io::Result<Option<Opened>> {
     }
 }
 
-/// One lane's segments, to take slots from.
+/// One lane's segments, as a source of slots.
 #[derive(Debug)]
 pub(crate) struct LaneSegments {
     segments: Vec<Segment>,
@@ -202,12 +201,12 @@ impl LaneSegments {
         Ok(0)
     }
 
-    /// Puts those of the slots from `low` on that `missing` names, in ascending order, into `buffer`, as far as segments
-    /// have them.
+    /// Reads those of the slots from `low` on that `missing` names, in ascending order, into `buffer`, as far as segments have
+    /// them.
     pub(crate) fn fill(&mut self, low: u64, missing: &[u64], buffer: &mut [u8]) -> io::Result<()> {
-        let (mut left, mut slots) = (missing.to_vec(), Vec::new());
+        let (mut remaining, mut slots) = (missing.to_vec(), Vec::new());
         for rank in 0..CANDIDATES {
-            let (mut still, mut rest) = (Vec::new(), left.as_slice());
+            let (mut still, mut rest) = (Vec::new(), remaining.as_slice());
             while let Some(first) = rest.first().copied() {
                 let found = self.candidate(first, rank);
                 let same = |(next, expected): &(&u64, u64)| *next == expected && self.candidate(**next, rank) == found;
@@ -231,25 +230,25 @@ impl LaneSegments {
                     }
                 }
             }
-            left = still;
+            remaining = still;
         }
         Ok(())
     }
 
-    /// Of the segments that may hold `sequence`, the one that begins last, or before that.
+    /// Of the segments that may hold `sequence`, the one that begins last, or an earlier one by `rank`.
     fn candidate(&self, sequence: u64, rank: usize) -> Option<usize> {
         let after = self.segments.partition_point(|segment| segment.first <= sequence);
         let index = after.checked_sub(rank + 1)?;
         self.segments[index].may_hold(sequence).then_some(index)
     }
 
-    /// Reads slots from `sequence` on, and returns how many whole ones there were.
+    /// Reads slots from `sequence` on, and returns the number of whole ones.
     fn read(&mut self, index: usize, sequence: u64, buffer: &mut [u8]) -> io::Result<usize> {
         again_if_lost(|| self.read_once(index, sequence, buffer))
     }
 
     fn read_once(&mut self, index: usize, sequence: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        // One that fails is not kept.
+        // A file that fails is not kept open.
         let file = match self.open.take().filter(|(open, _)| *open == index) {
             Some((_, file)) => Some(file),
             None => open_segment(&self.segments[index].path)?,
@@ -270,7 +269,7 @@ impl LaneSegments {
     }
 }
 
-/// Whether the producer is done with a slot that looks so.
+/// Whether the producer has finished with a slot in this state.
 pub(crate) fn is_done(state: SlotState) -> bool {
     matches!(state, SlotState::Committed | SlotState::Aborted)
 }

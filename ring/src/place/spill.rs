@@ -1,9 +1,9 @@
 //! Messages too long for the ring: their bytes go to a file beside it, and the record says which.
 //!
-//! The file is written by `write(2)` and complete before the record that names it is begun, so a whole record never
-//! names half a message; like the ring, it survives the process. The flusher removes it when the line is in the log
-//! file; a producer that overwrites a record removes that record's file; whatever remains goes with the ring. The
-//! name is made of the ring's own name and a number, never of bytes that a record holds.
+//! The file is written by `write(2)` and complete before the record that names it is begun, so a whole record never names half
+//! a message; like the ring, it survives the process. The flusher removes it when the line is in the log file; a producer that
+//! overwrites a record removes that record's file; whatever remains is removed with the ring. The name derives from the ring's
+//! own name and a number, never from bytes in a record.
 
 use crate::format::checksum::checksum;
 use crate::format::layout::encoding;
@@ -23,11 +23,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// Longest message in bytes; a longer one is cut and marked.
+/// Longest message in bytes; a longer one is truncated and marked.
 pub const MESSAGE_MAX: usize = 16 << 20;
-/// Bytes that the spilled messages of one ring may take on disk before further ones are cut.
+/// Bytes that the spilled messages of one ring may take on disk before further ones are truncated.
 pub const OUTSTANDING_MAX: u64 = 64 << 20;
-/// Longest wait for another thread that begins to spill.
+/// Longest wait for another thread that is about to spill.
 const LOCK_MAX: Duration = Duration::from_millis(100);
 /// Ending of spill files.
 const SPILL_ENDING: &str = ".spill";
@@ -47,10 +47,10 @@ pub struct SpillReference {
     pub encoding: u8,
 }
 
-/// A spilled message that cannot be had.
+/// A spilled message that is lost.
 #[derive(Debug)]
 pub struct SpillLost {
-    /// Its length as far as it is known.
+    /// Its length as far as known.
     pub length: u64,
     /// Why.
     pub error: io::Error,
@@ -75,7 +75,7 @@ impl SpillReference {
         bytes
     }
 
-    /// The reference in a record's body; None if it cannot be one.
+    /// The reference in a record's body; None if it is invalid.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<SpillReference> {
         let bytes: &[u8; REFERENCE] = bytes.try_into().ok()?;
@@ -88,7 +88,7 @@ impl SpillReference {
     /// Reads the message's bytes from the file beside `ring`.
     ///
     /// # Errors
-    /// If the file is missing, no regular file, or not what the record says.
+    /// If the file is missing, not a regular file, or does not match the record.
     pub fn read(&self, ring: &Path) -> io::Result<Vec<u8>> {
         again_if_lost(|| self.read_once(ring))
     }
@@ -114,7 +114,7 @@ pub fn path(ring: &Path, number: u64) -> PathBuf {
 /// Removes all spill files of a ring.
 ///
 /// # Errors
-/// As readdir(3) and unlink(2); a file that is gone already is no error.
+/// As readdir(3) and unlink(2); a file that is already gone is not an error.
 pub fn remove_all(ring: &Path) -> io::Result<()> {
     files(ring)?.iter().try_for_each(|path| open::remove(path))
 }
@@ -122,7 +122,7 @@ pub fn remove_all(ring: &Path) -> io::Result<()> {
 /// Bytes of all spill files of a ring.
 ///
 /// # Errors
-/// As readdir(3) and lstat(2); a file that is gone already has none.
+/// As readdir(3) and lstat(2); a file that is already gone has none.
 pub fn size_all(ring: &Path) -> io::Result<u64> {
     let size = |path: PathBuf| open::look_for(&path).map(|found| found.map_or(0, |found| found.st_size as u64));
     files(ring)?.into_iter().map(size).sum()
@@ -130,7 +130,7 @@ pub fn size_all(ring: &Path) -> io::Result<u64> {
 
 fn files(ring: &Path) -> io::Result<Vec<PathBuf>> {
     let prefix = format!("{}.", stem(ring));
-    // Nothing but a number: another ring's name may begin as this one's does.
+    // Only a number: another ring's name may begin with this one's.
     let is_spill = |name: &OsString| {
         let name = name.to_string_lossy();
         let number = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(SPILL_ENDING));
@@ -161,8 +161,8 @@ struct State {
     outstanding: VecDeque<Outstanding>,
 }
 
-/// What has become of a lane's slots: those up to `released` are drained, those up to `overwritten` gone from the ring, but
-/// those up to `kept` are in backlog segments.
+/// State of a lane's slots: those up to `released` are drained, those up to `overwritten` gone from the ring, but those up to
+/// `kept` are in backlog segments.
 #[derive(Debug, Clone, Copy)]
 pub struct LaneProgress {
     /// Drained up to here.
@@ -180,7 +180,7 @@ impl SpillWriter {
     }
 
     /// Writes a message that will be named by the record at `sequence` of `lane`. None if there is no room for it, the file
-    /// size limit does not allow it, or the lock cannot be had within `LOCK_MAX`.
+    /// size limit does not allow it, or the lock is not free within `LOCK_MAX`.
     pub fn write(
         &self,
         body: &[u8],
@@ -193,7 +193,7 @@ impl SpillWriter {
         }
         let number = {
             let mut state = self.lock()?;
-            self.forget_settled(&mut state, progress);
+            self.forget_finished(&mut state, progress);
             let length = body.len() as u64;
             let used: u64 = state.outstanding.iter().map(|message| message.length).sum();
             if used + length > OUTSTANDING_MAX {
@@ -229,8 +229,8 @@ impl SpillWriter {
         }
     }
 
-    /// Removes the files of messages whose records a lane has overwritten and not kept before. Where the lock cannot be
-    /// had, they go with the ring.
+    /// Removes the files of messages whose records a lane has overwritten without keeping them. Without the lock, they are
+    /// removed with the ring.
     pub fn forget_overwritten(&self, lane: usize, sequences: Range<u64>) {
         let Some(mut state) = self.lock() else { return };
         state.outstanding.retain(|message| {
@@ -243,7 +243,7 @@ impl SpillWriter {
     }
 
     /// Forgets messages whose records were drained, and removes the files of those that were overwritten.
-    fn forget_settled(&self, state: &mut State, progress: impl Fn(usize) -> LaneProgress) {
+    fn forget_finished(&self, state: &mut State, progress: impl Fn(usize) -> LaneProgress) {
         state.outstanding.retain(|message| {
             let LaneProgress { released, kept, overwritten } = progress(message.lane);
             if message.sequence <= released {
@@ -260,7 +260,7 @@ impl SpillWriter {
 
 fn write_file(path: &Path, body: &[u8]) -> io::Result<()> {
     let mut file = open::file(path, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, PRIVATE)?;
-    // The limit may have been lowered since it was looked at.
+    // The limit may have been lowered since it was checked.
     fsize::without_signal(|| file.write_all(body)).inspect_err(|_| drop(open::remove(path)))
 }
 

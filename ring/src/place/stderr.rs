@@ -1,13 +1,13 @@
-//! What cannot be said in a log file: a line on standard error.
+//! Lines on standard error, for what cannot be in a log file.
 //!
-//! A thread with a descriptor table of its own (`own_table.rs`) has no standard error there. It gets the process's for the
-//! moment, so that nothing keeps that open:
+//! A thread with a descriptor table of its own (`own_table.rs`) has no standard error there. It borrows the process's for each
+//! line, so that nothing keeps it open:
 //!
 //! | where | how |
 //! |---|---|
 //! | no system call is filtered | `pidfd_getfd`, which every thread may use on its own process |
-//! | a filter, which may end the process for that | it is opened again, where it is a pipe or a terminal |
-//! | neither | the line is left to the next thread of the program's that says something, logs (about once a second), or exits |
+//! | a filter, which may kill the process for that | it is opened again, where it is a pipe or a terminal |
+//! | neither | the line is left to the next thread of the program's that prints here, logs (about once a second), or exits |
 
 use crate::sys::fsize;
 use crate::sys::numbers;
@@ -15,20 +15,20 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use std::fmt;
 
-/// Says it, if that is possible without waiting. Standard error may be a file on the full disk that the line is about, or a
-/// pipe that nobody reads. Not by `std`, whose lock another thread may have held when this process was forked.
+/// Prints the line, if that is possible without waiting. Standard error may be a file on the full disk that the line is about,
+/// or a pipe that nobody reads. Not by `std`, whose lock another thread may have held when this process was forked.
 pub fn complain(text: fmt::Arguments<'_>) {
     let line = format!("lastwords: {text}\n");
     {
         if numbers::is_own_table() {
-            return reaching::say(line);
+            return reaching::print(line);
         }
-        say_left();
+        print_pending();
     }
-    say(&std::io::stderr(), &line);
+    print(&std::io::stderr(), &line);
 }
 
-fn say(stderr: &impl AsFd, line: &str) {
+fn print(stderr: &impl AsFd, line: &str) {
     let mut fds = [PollFd::new(stderr, PollFlags::OUT)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     if poll(&mut fds, Some(&now)).is_ok_and(|_| fds[0].revents().contains(PollFlags::OUT)) {
@@ -36,7 +36,7 @@ fn say(stderr: &impl AsFd, line: &str) {
     }
 }
 
-pub use reaching::{lend, say_left};
+pub use reaching::{lend, print_pending};
 
 mod reaching {
     use crate::mutant::{self, Mutant};
@@ -51,51 +51,51 @@ mod reaching {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    /// The process's standard error, in a table that has none.
+    /// The process's standard error, for a table that has none.
     #[derive(Debug)]
     enum Reached {
         Here(OwnedFd),
         /// The process has closed it.
         Closed,
-        /// Threads of the program's may have it.
+        /// Only threads of the program's have it.
         Elsewhere,
     }
 
-    /// What is left to be said by another thread of the same process. Nobody waits for the lock.
-    static LEFT: Mutex<Vec<(u32, String)>> = Mutex::new(Vec::new());
-    /// Something is left.
-    static IS_LEFT: AtomicBool = AtomicBool::new(false);
+    /// Lines left for another thread of the same process. The lock is never waited for.
+    static PENDING: Mutex<Vec<(u32, String)>> = Mutex::new(Vec::new());
+    /// A line is left.
+    static IS_PENDING: AtomicBool = AtomicBool::new(false);
     /// Most lines that are left at a time.
-    const LEFT_MAX: usize = 16;
+    const PENDING_MAX: usize = 16;
 
-    /// Says it from a thread that has no standard error.
-    pub(super) fn say(line: String) {
+    /// Prints a line from a thread that has no standard error.
+    pub(super) fn print(line: String) {
         match standard_error() {
-            Reached::Here(stderr) => super::say(&stderr, &line),
+            Reached::Here(stderr) => super::print(&stderr, &line),
             Reached::Closed => {}
             Reached::Elsewhere => leave(line),
         }
     }
 
     fn leave(line: String) {
-        if let Ok(mut left) = LEFT.try_lock()
-            && left.len() < LEFT_MAX
+        if let Ok(mut pending) = PENDING.try_lock()
+            && pending.len() < PENDING_MAX
         {
-            left.push((std::process::id(), line));
-            IS_LEFT.store(true, Ordering::Release);
+            pending.push((std::process::id(), line));
+            IS_PENDING.store(true, Ordering::Release);
         }
     }
 
-    /// Says what was left to be said by a thread that shares the program's descriptors.
-    pub fn say_left() {
-        if !IS_LEFT.load(Ordering::Acquire) || numbers::is_own_table() {
+    /// Prints the lines left for a thread that shares the program's descriptors.
+    pub fn print_pending() {
+        if !IS_PENDING.load(Ordering::Acquire) || numbers::is_own_table() {
             return;
         }
-        let Ok(mut left) = LEFT.try_lock() else { return };
-        IS_LEFT.store(false, Ordering::Relaxed);
+        let Ok(mut pending) = PENDING.try_lock() else { return };
+        IS_PENDING.store(false, Ordering::Relaxed);
         // A forked child finds its parent's.
         let me = std::process::id();
-        left.drain(..).filter(|(pid, _)| *pid == me).for_each(|(_, line)| super::say(&std::io::stderr(), &line));
+        pending.drain(..).filter(|(pid, _)| *pid == me).for_each(|(_, line)| super::print(&std::io::stderr(), &line));
     }
 
     fn standard_error() -> Reached {
@@ -114,7 +114,7 @@ mod reaching {
         }
     }
 
-    /// A file would be written at another place than the program writes to, and one of the two over the other.
+    /// A file would be written at another offset than the program's, and the two would overwrite each other.
     fn open_again() -> Reached {
         const STDERR: &str = "/proc/self/fd/2";
         let kind = rustix::fs::stat(STDERR).map(|found| FileType::from_raw_mode(found.st_mode));
@@ -126,7 +126,7 @@ mod reaching {
         rustix::fs::open(STDERR, flags, Mode::empty()).map_or(Reached::Elsewhere, Reached::Here)
     }
 
-    /// Does something that prints on standard error, by the number. Safe in a signal handler.
+    /// Runs code that prints on standard error, by number. Safe in a signal handler.
     pub fn lend<T>(work: impl FnOnce() -> T) -> T {
         let lent = numbers::is_own_table()
             && matches!(standard_error(), Reached::Here(stderr) if numbers::lead_to(STANDARD_ERROR, &stderr).is_ok());

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// A file without a name where the file system can, else one under a temporary name.
+/// A file without a name if the file system supports that, else one under a temporary name.
 #[derive(Debug)]
 pub struct Nameless {
     file: Kept,
@@ -17,7 +17,7 @@ pub struct Nameless {
     to: PathBuf,
 }
 
-/// A name that goes when it is dropped.
+/// A name that is removed on drop.
 #[derive(Debug)]
 pub struct Temporary(pub PathBuf);
 
@@ -28,7 +28,7 @@ impl Drop for Temporary {
 }
 
 impl Temporary {
-    /// The name, which stays.
+    /// Keeps the name.
     pub fn keep(mut self) -> PathBuf {
         let path = std::mem::take(&mut self.0);
         std::mem::forget(self);
@@ -37,7 +37,7 @@ impl Temporary {
 }
 
 impl Nameless {
-    /// An empty private file that is to be `name` in `folder`. Nobody else may be making one of the same name.
+    /// An empty private file that will be `name` in `folder`. Only one of the same name may be created at a time.
     ///
     /// # Errors
     /// [`Error::Io`] as open(2).
@@ -48,7 +48,7 @@ impl Nameless {
             return Ok(Nameless { file, temporary: None, to });
         }
         let path = folder.join(format!(".{name}.new"));
-        // One that was begun by a process that died is in the way.
+        // A leftover of a process that died is in the way.
         let _ = open::remove(&path);
         let file = open::file(&path, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, PRIVATE)
             .and_then(Kept::new)
@@ -56,7 +56,7 @@ impl Nameless {
         Ok(Nameless { file, temporary: Some(Temporary(path)), to })
     }
 
-    /// The file, for the very next system call.
+    /// The file, for the next system call only.
     ///
     /// # Errors
     /// As [`Kept::file`].
@@ -64,7 +64,7 @@ impl Nameless {
         self.file.file()
     }
 
-    /// Gives it its name, which nothing may have.
+    /// Gives it its name, which must be free.
     ///
     /// # Errors
     /// [`Error::Io`] as link(2).
@@ -89,7 +89,7 @@ impl Write for &Nameless {
     }
 }
 
-/// Gives the file at `from` the name `to`, which nothing may have, in the first of the ways that the file system knows.
+/// Gives the file at `from` the name `to`, which must be free, in the first of the ways that the file system supports.
 fn name(from: &Path, to: &Path) -> io::Result<()> {
     match open::rename_new(from, to) {
         Err(error) if is_unknown(&error) => replace(from, to),
@@ -98,12 +98,12 @@ fn name(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 fn replace(from: &Path, to: &Path) -> io::Result<()> {
-    // A file of our own in the place of the name, so that what is replaced is nobody else's. For a moment it is empty.
+    // Reserves the name by a file of our own, so that the rename replaces nothing else. For a moment it is empty.
     drop(Kept::new(open::file(to, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, PRIVATE)?)?);
     open::rename(from, to, RenameFlags::empty()).inspect_err(|_| drop(open::remove(to)))
 }
 
-/// Whether the file system knows neither renameat2(2) nor link(2). That is not permitted where there are no hard links.
+/// Whether the file system supports neither renameat2(2) nor link(2). EPERM means that there are no hard links.
 fn is_unknown(error: &io::Error) -> bool {
     open::is_unsupported(error) || matches!(Errno::from_io_error(error), Some(Errno::PERM | Errno::MLINK))
 }

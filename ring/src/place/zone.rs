@@ -5,10 +5,10 @@
 //! | `UTC` | none |
 //! | `+09:00` | none |
 //! | `Asia/Tokyo` | a file below `/usr/share/zoneinfo` |
-//! | `CET-1CEST,M3.5.0,M10.5.0/3` | its own, as POSIX has them; only from `TZ` or `/etc/localtime`, for people name a zone |
+//! | `CET-1CEST,M3.5.0,M10.5.0/3` | its own, in POSIX syntax; only from `TZ` or `/etc/localtime`, because users name a zone |
 //!
-//! A name is a path below the folders of the system's data, so it is taken only if it can be one of theirs. Which zone a log
-//! folder has is in `zone/kept.rs`.
+//! A name is a path below the folders of the system's data, so only well-formed ones are accepted. `zone/kept.rs` has the zone
+//! of a log folder.
 
 mod find;
 pub mod kept;
@@ -18,7 +18,7 @@ use jiff::tz::{Offset, TimeZone};
 
 /// The zone without rules.
 const UTC: &str = "UTC";
-/// Longest name or rules, in bytes. The longest name that is in use has 32, rules have hardly more than 50.
+/// Longest name or rules, in bytes. The longest name in use has 32, rules rarely more than 50.
 const NAME_MAX: usize = 100;
 
 /// A time zone, with its rules in memory: nothing is read when a time is shown.
@@ -36,17 +36,17 @@ impl Zone {
         Zone { name: UTC.to_owned(), rules: TimeZone::UTC, is_known: true }
     }
 
-    /// One that is always so many seconds east of Greenwich.
+    /// A zone with a fixed offset, in seconds east of Greenwich.
     #[must_use]
     pub fn fixed(offset: i32) -> Zone {
         let rules = Offset::from_seconds(offset).map_or(TimeZone::UTC, TimeZone::fixed);
         Zone { name: offset_text(offset), rules, is_known: true }
     }
 
-    /// What is meant by a setting.
+    /// The zone that a setting means.
     ///
     /// # Errors
-    /// What was found and what was expected, with the name that was probably meant.
+    /// What was found and what was expected, with the probable intended name.
     pub fn named(text: &str) -> Result<Zone, String> {
         refuse_form(text)?;
         match offset_of(text) {
@@ -55,14 +55,14 @@ impl Zone {
         }
     }
 
-    /// The zone of this process: its `TZ` variable, else `/etc/localtime`, else UTC. Looked at once, because the process may
-    /// change its root later, and its environment.
+    /// The zone of this process: its `TZ` variable, else `/etc/localtime`, else UTC. Read once, because the process may change
+    /// its root and its environment later.
     #[must_use]
     pub fn local() -> Zone {
         find::local()
     }
 
-    /// Seconds east of Greenwich at this time, in seconds since 1970; whole minutes, as RFC 3339 has them.
+    /// Seconds east of Greenwich at this time, in seconds since 1970; whole minutes, as in RFC 3339.
     #[must_use]
     pub fn offset(&self, second: i64) -> i32 {
         let offset = Timestamp::from_second(second).map_or(0, |time| self.rules.to_offset(time).seconds());
@@ -75,14 +75,14 @@ impl Zone {
         &self.name
     }
 
-    /// Whether its rules are known here; else it has the offset that it had last.
+    /// Whether its rules are known here; otherwise it has its last known offset.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.is_known
     }
 }
 
-/// Whether text can be the name of a zone: nothing else is looked for in the system.
+/// Whether text can be the name of a zone: nothing else is looked up in the system.
 fn is_name(text: &str) -> bool {
     let is_part = |part: &str| {
         let mut bytes = part.bytes();
@@ -92,7 +92,7 @@ fn is_name(text: &str) -> bool {
     text.len() <= NAME_MAX && text.split('/').all(is_part)
 }
 
-/// Refuses what can be neither a name nor an offset, wherever it is looked for.
+/// Refuses what can be neither a name nor an offset, on any system.
 ///
 /// # Errors
 /// What was found and what was expected.
@@ -104,7 +104,7 @@ pub fn refuse_form(text: &str) -> Result<(), String> {
     Err(format!("\"{}\" found, expected a time zone as in Europe/Berlin, UTC or +02:00", shown.escape_default()))
 }
 
-/// The offset that text like `+09:00` is, in seconds.
+/// The offset in text like `+09:00`, in seconds.
 fn offset_of(text: &str) -> Option<i32> {
     let [sign @ (b'+' | b'-'), h, i, b':', m, n] = *text.as_bytes() else { return None };
     let number = |tens: u8, ones: u8| {
@@ -115,7 +115,7 @@ fn offset_of(text: &str) -> Option<i32> {
     Some(if sign == b'-' { -seconds } else { seconds })
 }
 
-/// An offset as RFC 3339 has it.
+/// An offset in RFC 3339 form.
 #[must_use]
 pub fn offset_text(offset: i32) -> String {
     let (sign, minutes) = (if offset < 0 { '-' } else { '+' }, offset.unsigned_abs() / 60);

@@ -1,5 +1,4 @@
-//! The decoder: from the bytes of slots to whole records, and the states in between. The table of states is in
-//! `reader.rs`.
+//! The decoder: from the bytes of slots to whole records. The table of slot states is in `reader.rs`.
 
 use crate::error::Result;
 use crate::format::geometry::Geometry;
@@ -8,7 +7,7 @@ use crate::format::level::Level;
 use crate::format::record::Record;
 use crate::format::slot::{SlotState, classify, head_of};
 
-/// Records of one lane, as far as one read took them.
+/// Records of one lane, from one read.
 #[derive(Debug, Default)]
 pub struct LaneBatch {
     pub(crate) buffer: Vec<u8>,
@@ -16,19 +15,19 @@ pub struct LaneBatch {
     next: usize,
     /// Where the read began.
     start: u64,
-    /// Everything up to this sequence has been looked at.
+    /// Everything up to this sequence has been decoded.
     pub end: u64,
     /// A record in flight at the end: its sequence.
     pub open: Option<u64>,
-    /// More is to be read at once.
+    /// More can be read at once.
     pub more: bool,
     /// Slots that were damaged.
     pub damaged: u64,
-    /// The last message reaches further than what was read.
-    cut: bool,
+    /// The last message extends beyond what was read.
+    truncated: bool,
 }
 
-/// Bytes of a batch's buffer that are kept for the next read.
+/// Buffer size up to which a batch keeps its buffer for the next read.
 const KEPT: usize = 256 << 10;
 
 /// Bytes that a record takes in a batch besides its slots.
@@ -49,7 +48,7 @@ impl LaneBatch {
             // A long message was read, which is rare.
             self.buffer = Vec::new();
         }
-        self.cut = false;
+        self.truncated = false;
         self.records.clear();
         self.next = 0;
         (self.start, self.end) = (position, position);
@@ -81,8 +80,8 @@ impl LaneBatch {
     }
 
     /// Whether nothing was taken because the first message is longer than what was read.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.cut && self.records.is_empty()
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.truncated && self.records.is_empty()
     }
 
     /// The records not taken yet.
@@ -109,7 +108,7 @@ impl LaneBatch {
 /// How far a lane's records may reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// The producer may be at work; `reserved` of READ:1.
+    /// The producer may be running; `reserved` of READ:1.
     Live(u64),
     /// The producer is gone; `RingReader::last_sequence`.
     Final(u64),
@@ -124,7 +123,7 @@ impl Extent {
     }
 }
 
-/// Slots that one run reads again before it takes what it sees for final, so that a hostile writer cannot hold it.
+/// Slots that one run rereads before it treats them as final, so that a hostile writer cannot stall it.
 const REREADS_MAX: u32 = 1 << 15;
 
 /// One run of the decoder over slots that were read.
@@ -136,7 +135,7 @@ pub(crate) struct Decoder<R> {
     low: u64,
     high: u64,
     last: u64,
-    /// What the message in flight may have torn is no damage.
+    /// Last sequence that the message in flight may have torn: that is not damage.
     overwritten: u64,
     begun: Option<u64>,
     rereads: u32,
@@ -161,13 +160,13 @@ impl<R: Fn((u64, u64), &mut Vec<u8>) -> Result<()>> Decoder<R> {
             match self.state(&mut batch.buffer, sequence) {
                 SlotState::Committed => match self.message_slots(&mut batch.buffer, sequence) {
                     Some(slots) if sequence + slots - 1 > self.high && self.high < self.last => {
-                        batch.cut = true;
+                        batch.truncated = true;
                         break;
                     }
                     Some(slots) if self.take(batch, sequence, slots) => sequence += slots,
                     Some(slots) if self.reread(batch, sequence, slots)? => continue,
                     found => {
-                        // A further slot without its first was counted with it.
+                        // A further slot without its first was counted with that.
                         let head = head_of(self.slot(&mut batch.buffer, sequence));
                         let lone = found.is_some() || head.kind != slot_kind::CONTINUATION;
                         batch.damaged += u64::from(lone && sequence > self.overwritten);
@@ -212,7 +211,7 @@ impl<R: Fn((u64, u64), &mut Vec<u8>) -> Result<()>> Decoder<R> {
         (head.kind == slot_kind::FIRST && fits).then_some(slots)
     }
 
-    /// Takes the message at `sequence`, its payloads moved together in the buffer. False if a further slot is missing.
+    /// Takes the message at `sequence`, compacting its payloads in the buffer. False if a further slot is missing.
     fn take(&self, batch: &mut LaneBatch, sequence: u64, slots: u64) -> bool {
         let size = self.geometry.record_size();
         let head = head_of(self.slot(&mut batch.buffer, sequence));
@@ -243,8 +242,7 @@ impl<R: Fn((u64, u64), &mut Vec<u8>) -> Result<()>> Decoder<R> {
         true
     }
 
-    /// The last sequence at which a message was begun. What is before it cannot still be in flight, because a lane has
-    /// one producer.
+    /// The last sequence at which a message was begun. Earlier ones cannot still be in flight, because a lane has one producer.
     fn last_begun(&mut self, buffer: &mut [u8]) -> Result<u64> {
         if let Some(begun) = self.begun {
             return Ok(begun);
@@ -263,7 +261,7 @@ impl<R: Fn((u64, u64), &mut Vec<u8>) -> Result<()>> Decoder<R> {
         Ok(begun)
     }
 
-    /// Reads slots again. True if one changed, so that they are worth another look.
+    /// Rereads slots. True if one changed, so that they must be decoded again.
     fn reread(&mut self, batch: &mut LaneBatch, sequence: u64, slots: u64) -> Result<bool> {
         let last = self.high.min(sequence + slots - 1);
         let Some(rereads) = self.rereads.checked_sub(slots as u32) else { return Ok(false) };

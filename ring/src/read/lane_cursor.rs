@@ -1,7 +1,7 @@
-//! How far a reader has come in one lane.
+//! A reader's progress in one lane.
 //!
-//! Everybody who reads lanes does it with this: the drain, `recover`, crash files, the console, `lastwords status`. Records are
-//! read in batches and taken one by one; messages are numbered without gaps, so what is lost before one shows when it is taken.
+//! Used by all readers of lanes: the drain, `recover`, crash files, the console, `lastwords status`. Records are read in
+//! batches and taken one by one; messages are numbered without gaps, so a loss before one shows when it is taken.
 
 use crate::error::Result;
 use crate::format::geometry::Geometry;
@@ -10,10 +10,10 @@ use crate::read::decoder::{Extent, LaneBatch};
 use crate::read::reader::{RingReader, Source};
 use crate::read::snapshot::Position;
 
-/// A reader's place in a lane.
+/// A reader's progress in a lane.
 #[derive(Debug, Default)]
 pub struct LaneCursor {
-    /// Behind the last record that was taken.
+    /// After the last record that was taken.
     pub position: Position,
     batch: LaneBatch,
     read_at: u64,
@@ -26,14 +26,14 @@ impl LaneCursor {
         LaneCursor { position, ..LaneCursor::default() }
     }
 
-    /// A cursor that begins behind the slot of this sequence, whatever messages are before it.
+    /// A cursor that begins after the slot of this sequence, whatever messages are before it.
     #[must_use]
     pub fn behind(sequence: u64) -> LaneCursor {
         LaneCursor::at(Position { released: sequence, written: sequence, ..Position::default() })
     }
 
-    /// Reads on behind what was read before, of which all records have been taken: at most about `slots_max` slots of `lane`,
-    /// but always one whole message.
+    /// Reads on after the previous batch, whose records have all been taken: at most about `slots_max` slots of `lane`, but
+    /// always one whole message.
     ///
     /// # Errors
     /// As pread(2).
@@ -48,7 +48,7 @@ impl LaneCursor {
         reader.read_lane(lane, position, extent, slots_max, &mut self.batch)?;
         self.read_at = clock::now();
         if self.batch.is_empty() {
-            // Nothing but aborted or damaged slots: they are done with.
+            // Only aborted or damaged slots, which need no further reads.
             self.position.released = self.position.released.max(self.batch.end);
             self.position.written = self.position.released;
         }
@@ -62,7 +62,7 @@ impl LaneCursor {
         &self.batch
     }
 
-    /// This process's raw clock when they were read: none of them was logged later.
+    /// This process's raw clock when they were read: they were all logged before.
     #[inline]
     #[must_use]
     pub fn read_at(&self) -> u64 {
@@ -90,7 +90,7 @@ impl LaneCursor {
         missing
     }
 
-    /// Whether the lane ends with a message that was begun and is not whole. `reserved` is what the lane block says.
+    /// Whether the lane ends with an incomplete message. `reserved` is from the lane block.
     #[must_use]
     pub fn has_in_flight(&self, extent: Extent, reserved: u64, geometry: Geometry) -> bool {
         match extent {

@@ -1,19 +1,18 @@
-//! Dead or alive: whether anybody may still write to a ring.
+//! Dead or alive: whether a ring may still be written to.
 //!
 //! | lock | process | ring in its maps | verdict |
 //! |---|---|---|---|
 //! | free | provably gone | - | dead |
 //! | free | runs | yes | alive |
 //! | free | runs | no | dead: it ended by exec, or closed the logger |
-//! | free | cannot be decided | - | dead, once two looks a second apart agree |
-//! | free | runs | cannot be seen | the same |
+//! | free | cannot be decided | - | dead, once two checks a second apart agree |
+//! | free | runs | cannot be seen | dead, once two checks a second apart agree |
 //! | held | provably gone | - | dead: a forked child keeps the lock |
 //! | held | runs | - | alive |
 //! | held | cannot be decided | - | unseen: it may live, and its ring is kept and drained |
 //!
-//! What proves a death is in `process.rs`: a held lock outranks everything that only looks like one. A ring is never
-//! removed while its lock is held, a dead process's neither. How the ring was closed changes only the wording of what is
-//! said about it.
+//! `process.rs` describes the proof of a death: a held lock outranks everything that only looks like one. A ring is never
+//! removed while its lock is held, not even a dead process's. How the ring was closed changes only the wording of its messages.
 
 use crate::place::process::{self, ProcessId, ProcessState};
 use rustix::fs::FlockOperation;
@@ -21,37 +20,37 @@ use std::fs::File;
 use std::io;
 use std::time::{Duration, Instant};
 
-/// What one look says.
+/// The result of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Somebody may write to the ring.
+    /// The ring may still be written to.
     Alive,
-    /// Nobody will ever again.
+    /// The ring will never be written to again.
     Dead,
-    /// The process runs, but replaced its program and left the ring.
+    /// The process runs, but has replaced its program and left the ring.
     Exec,
-    /// Dead, if another look a second later says the same.
+    /// Dead, if another check a second later agrees.
     Perhaps,
-    /// Whether the process lives cannot be seen from here; somebody holds the ring's lock.
+    /// The process is not visible from here, but the ring's lock is held.
     Unseen,
 }
 
 impl Verdict {
-    /// Whether somebody may write to the ring, as far as is known.
+    /// Whether the ring may still be written to, as far as known.
     #[must_use]
     pub fn may_live(self) -> bool {
         matches!(self, Verdict::Alive | Verdict::Unseen)
     }
 }
 
-/// What the table is asked with.
+/// The inputs of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Evidence {
-    /// Whether somebody holds the ring's lock.
+    /// Whether the ring's lock is held.
     pub held: bool,
-    /// What can be known of the process.
+    /// What is known of the process.
     pub process: ProcessState,
-    /// Whether the process has the ring mapped, where that can be seen.
+    /// Whether the process has the ring mapped, if that is visible.
     pub mapped: Option<bool>,
 }
 
@@ -81,12 +80,12 @@ impl Evidence {
     }
 }
 
-/// Whether somebody holds the lock of `file`.
+/// Whether the lock of `file` is held.
 ///
 /// # Errors
 /// As flock(2).
 pub fn is_locked(file: &File) -> io::Result<bool> {
-    // A shared lock, so that two who look at the same time do not take each other for the owner.
+    // A shared lock, so that two concurrent checks do not take each other for the owner.
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => rustix::fs::flock(file, FlockOperation::Unlock).map(|()| false).map_err(io::Error::from),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
@@ -94,23 +93,23 @@ pub fn is_locked(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Remembers the first of two looks.
+/// Remembers the first of two checks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Watch {
     perhaps_since: Option<Instant>,
 }
 
-/// Time between the two looks.
+/// Time between the two checks.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 impl Watch {
-    /// Whether the first of two looks has been taken.
+    /// Whether the first of two checks was made.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.perhaps_since.is_some()
     }
 
-    /// Settles `Perhaps` by time; everything else stands.
+    /// Decides `Perhaps` by time; returns any other verdict as it is.
     pub fn settle(&mut self, verdict: Verdict, now: Instant) -> Verdict {
         if verdict != Verdict::Perhaps {
             self.perhaps_since = None;

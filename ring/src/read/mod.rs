@@ -1,4 +1,4 @@
-//! The end of a ring that the flusher and the tools read.
+//! The reading end of a ring, for the flusher and the tools.
 
 pub mod steps;
 

@@ -1,4 +1,4 @@
-//! What the reading end writes into a ring: how far it has come.
+//! What the reading end writes into a ring: its progress.
 
 use crate::format::geometry::{Geometry, LANE_BLOCK};
 use crate::format::layout::{Control, LaneBlock};
@@ -12,16 +12,16 @@ use std::mem::offset_of;
 /// Writes a lane's position to its ring.
 ///
 /// # Errors
-/// As pwrite(2), and where the file is too short.
+/// As pwrite(2), and if the file is too short.
 pub fn publish_position(file: &File, geometry: Geometry, lane: usize, position: Position) -> io::Result<()> {
     let offset = geometry.block_offset(lane) + offset_of!(LaneBlock, consumer) as u64;
     write_within(file, bytemuck::cast_slice(&position.words()), offset)
 }
 
-/// Notes in a ring that its process's death is in the log.
+/// Notes in a ring that its process's death is logged.
 ///
 /// # Errors
-/// As pwrite(2), and where the file is too short.
+/// As pwrite(2), and if the file is too short.
 pub fn log_death(file: &File, geometry: Geometry) -> io::Result<()> {
     if mutant::is(Mutant::DeathForgotten) {
         return Ok(());

@@ -1,7 +1,7 @@
-//! Reading a ring from outside, by pread alone: a ring that is cut meanwhile gives a short read, never SIGBUS.
+//! Reading a ring from outside, by pread alone: a ring that is truncated meanwhile gives a short read, never SIGBUS.
 //!
-//! One decoder serves the live drain, recovery of a dead process's ring, and every test. It believes nothing: sizes
-//! are validated, offsets computed, every slot checked against its checksum, and memory is bounded by the caller.
+//! One decoder serves the live drain, recovery of a dead process's ring, and every test. It trusts nothing: sizes are
+//! validated, offsets computed, every slot checked against its checksum, and memory is bounded by the caller.
 //!
 //! # Four steps
 //!
@@ -10,7 +10,7 @@
 //! | READ:1 | lane blocks, with `reserved` |
 //! | READ:2 | slots after the reader's position, up to `reserved` |
 //! | READ:3 | the lane block again: every sequence at or below `reserved` minus the number of slots may have been overwritten while it was read and is discarded |
-//! | READ:4 | what the ring does not hold any more, from the backlog segments beside it, see `segment.rs`; only now, because what was seen to be gone was kept before |
+//! | READ:4 | what the ring does not hold any more, from the backlog segments beside it, see `segment.rs`; only now, because slots are copied there before they leave the ring |
 //!
 //! # States of the slot where sequence `s` is expected
 //!
@@ -20,13 +20,13 @@
 //! | busy | BUSY(s), and no later message begun | stops; the record in flight |
 //! | stale | an older sequence, and no later message begun | stops; reserved but not begun |
 //! | aborted | ABORTED(s) | skips it |
-//! | overrun | at or below `reserved` minus slots in READ:3, or a later sequence, and in no segment | skips it; message numbers tell the loss |
+//! | overrun | at or below `reserved` minus slots in READ:3, or a later sequence, and in no segment | skips it; message numbers reveal the loss |
 //! | partial | a first slot whose further slots are not all there | reads again; then as corrupt |
 //! | corrupt | checksum wrong twice, or busy or stale although a later message was begun | skips it and counts damage |
-//! | empty | `s` is above `reserved` | done |
+//! | empty | `s` is above `reserved` | stops; nothing more |
 //!
-//! For a dead process nothing more comes: "stops" then means that the record in flight is dropped, at most one a
-//! lane. There `reserved` itself is not believed; the highest sequence among the whole slots takes its place.
+//! A dead process adds nothing: "stops" then means that the record in flight is dropped, at most one per lane. `reserved`
+//! itself is not trusted there; the highest sequence among the whole slots replaces it.
 
 use crate::error::{Error, Result};
 use crate::format::anchor::Anchor;
@@ -63,7 +63,7 @@ use std::sync::Arc;
 pub use crate::read::decoder::{Extent, LaneBatch};
 pub use crate::read::snapshot::{Closed, ControlSnapshot, LaneSnapshot, Position};
 
-/// Numbers that a signal may have.
+/// Valid signal numbers.
 const SIGNALS: std::ops::RangeInclusive<u32> = 1..=64;
 
 /// Where a ring's bytes come from: a file, or bytes in memory.
@@ -95,9 +95,9 @@ impl Source for Vec<u8> {
 pub struct RingReader<S = Opened> {
     source: S,
     path: PathBuf,
-    /// The ring's entry in its folder, beside which its spill files are.
+    /// The ring's entry in its folder; its spill files are beside it.
     entry: PathBuf,
-    /// Where the ring's bytes are, beside which its backlog segments lie; none for bytes in memory.
+    /// Where the ring's bytes are; its backlog segments are beside it. None for bytes in memory.
     kept_beside: Option<PathBuf>,
     header: RingHeader,
     geometry: Geometry,
@@ -123,8 +123,8 @@ impl RingReader<Opened> {
 
 /// Opens a ring's file, as [`RingReader::open`] says.
 pub fn open_file(path: &Path) -> Result<Opened> {
-    // The flusher's words are written by pwrite; a tool that only reads may lack the permission to write. No error that
-    // passes leads to a file that cannot be written: it would be that for as long as it is open. Folders are told below.
+    // The flusher's words are written by pwrite; a tool that only reads may lack the permission to write. A transient error
+    // does not lead to a read-only file, which would be read-only as long as it is open. Folders are reported below.
     let forbidden = [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::IsADirectory];
     match open::file(path, OFlags::RDWR, Mode::empty()) {
         Err(error) if forbidden.contains(&error.kind()) => open::to_read(path),
@@ -137,7 +137,7 @@ pub fn open_file(path: &Path) -> Result<Opened> {
 }
 
 impl<S: Source> RingReader<S> {
-    /// A reader on `source`; `path` serves for messages only.
+    /// A reader on `source`; `path` is used for messages only.
     ///
     /// # Errors
     /// [`Error::NotARing`] if the header is not valid.
@@ -146,21 +146,21 @@ impl<S: Source> RingReader<S> {
         fill(&source, &mut bytes, 0).map_err(Error::io("read the ring", path))?;
         let header: RingHeader = bytemuck::pod_read_unaligned(&bytes);
         let geometry = validate(&header, &bytes).map_err(|why| Error::not_a_ring(path, why))?;
-        // What is beside it is looked for in its folder, which a bare name does not tell.
+        // Files beside it are found in its folder, which a bare name does not contain.
         let entry = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let path = path.to_owned();
         Ok(RingReader { source, path, entry, kept_beside: None, header, geometry })
     }
 
-    /// The same reader, which takes what the ring does not hold any more from the backlog segments beside `ring`.
+    /// This reader, which takes what the ring does not hold any more from the backlog segments beside `ring`.
     #[must_use]
     pub fn with_backlog_beside(self, ring: &Path) -> RingReader<S> {
-        // A process that overwrites at once keeps nothing.
+        // A process that overwrites at once has no backlog.
         let keeps = self.header.full_policy != FullPolicy::Overwrite as u32;
         RingReader { kept_beside: keeps.then(|| ring.to_owned()), ..self }
     }
 
-    /// The same reader for a ring whose entry in its folder is not where its bytes are.
+    /// This reader, for a ring whose entry in its folder is not where its bytes are.
     pub fn with_entry(self, entry: PathBuf) -> RingReader<S> {
         RingReader { entry, ..self }
     }
@@ -189,13 +189,13 @@ impl<S: Source> RingReader<S> {
         &self.path
     }
 
-    /// Where the bytes come from.
+    /// The source of its bytes.
     #[must_use]
     pub fn source(&self) -> &S {
         &self.source
     }
 
-    /// The role, which `validate` found to be a safe file name.
+    /// The role, which `validate` found to be a valid file name.
     #[must_use]
     pub fn role(&self) -> &str {
         std::str::from_utf8(&self.header.role[..self.header.role_length as usize]).unwrap_or_default()
@@ -207,7 +207,7 @@ impl<S: Source> RingReader<S> {
         String::from_utf8_lossy(&self.header.app[..self.header.app_length as usize]).into_owned()
     }
 
-    /// The process that made the ring.
+    /// The process that created the ring.
     #[must_use]
     pub fn process(&self) -> ProcessId {
         ProcessId {
@@ -219,7 +219,7 @@ impl<S: Source> RingReader<S> {
         }
     }
 
-    /// Reads the control page. What lies beyond the end of a cut file reads as zero.
+    /// Reads the control page. Whatever is beyond the end of a truncated file reads as zero.
     ///
     /// # Errors
     /// As pread(2).
@@ -246,7 +246,7 @@ impl<S: Source> RingReader<S> {
         })
     }
 
-    /// How raw clocks of this ring become calendar time.
+    /// The conversion of this ring's raw clocks to calendar time.
     ///
     /// # Errors
     /// As pread(2).
@@ -280,8 +280,8 @@ impl<S: Source> RingReader<S> {
     ) -> Result<()> {
         self.read_part(lane, position, extent, slots_max.max(1), batch)?;
         let whole = self.geometry.message_slots_max() + 1;
-        if batch.is_cut() && slots_max < whole {
-            // A message that is longer than what was read.
+        if batch.is_truncated() && slots_max < whole {
+            // The message is longer than what was read.
             self.read_part(lane, position, extent, whole, batch)?;
         }
         Ok(())
@@ -304,8 +304,8 @@ impl<S: Source> RingReader<S> {
         Decoder::new(self.geometry, again, self.key(lane), (low, high), extent, overwritten).run(batch)
     }
 
-    /// The first sequence from `from` on that the ring or a segment may hold. Called after READ:1, so that what the ring
-    /// has lost by then is in its segment.
+    /// The first sequence from `from` on that the ring or a segment may hold. Called after READ:1, so that whatever has left
+    /// the ring by then is in a segment.
     fn first_held(&self, lane: usize, from: u64, last: u64) -> Result<u64> {
         let window = last.saturating_sub(self.geometry.slots() - 1).max(1);
         if from >= window {
@@ -315,7 +315,7 @@ impl<S: Source> RingReader<S> {
         Ok(kept.map_or(window, |first| first.min(window)))
     }
 
-    /// The lane's segments, as they are now.
+    /// The lane's segments, as of now.
     fn kept(&self, lane: usize) -> Result<Option<LaneSegments>> {
         let ring = self.kept_beside.as_deref().filter(|_| !mutant::is(Mutant::KeptUnread));
         let kept =
@@ -327,8 +327,7 @@ impl<S: Source> RingReader<S> {
         Error::io("read the backlog of", &self.path)
     }
 
-    /// READ:2 to READ:4. Slots `first` to `last` from the ring, and what that does not hold any more from the segments;
-    /// what is in neither looks overrun.
+    /// READ:2 to READ:4. Slots `first` to `last`, from the ring or else from the segments; what is in neither appears overrun.
     pub(crate) fn read_held(
         &self,
         lane: usize,
@@ -369,8 +368,8 @@ impl<S: Source> RingReader<S> {
         Ok(())
     }
 
-    /// The last sequence that the message in flight at the process's death may have torn: a further slot of it gets its
-    /// bytes before its commit word changes.
+    /// The last sequence that the message in flight at the process's death may have torn: a further slot of it gets its bytes
+    /// before its commit word changes.
     fn overwritten_in_flight(&self, lane: usize, last: u64) -> Result<u64> {
         let reserved = self.reserved(lane)?;
         let in_flight = self.geometry.in_flight(reserved, last).filter(|_| !mutant::is(Mutant::InFlightDamage));
@@ -383,8 +382,8 @@ impl<S: Source> RingReader<S> {
         Ok(u64::from_le_bytes(word))
     }
 
-    /// The highest sequence among the whole slots of a lane: the truth about a ring that nobody writes any more. Where the
-    /// machine stopped, those of its segments count too, which may have reached the disk when the ring did not.
+    /// The highest sequence among the whole slots of a lane: the truth about a ring without a writer. After a machine crash it
+    /// includes its segments, which may have reached the disk when the ring did not.
     ///
     /// # Errors
     /// As pread(2).
@@ -415,7 +414,7 @@ impl<S: Source> RingReader<S> {
     /// The bytes of a spilled message, and their encoding; None if the record is not spilled.
     ///
     /// # Errors
-    /// Where the file is missing or damaged, or cannot be read now.
+    /// If the file is missing or damaged, or cannot be read now.
     pub fn unspill(&self, record: &Record<'_>) -> Result<Option<(Vec<u8>, u8)>, SpillLost> {
         if record.encoding & encoding::SPILLED == 0 {
             return Ok(None);
@@ -435,7 +434,7 @@ impl<S: Source> RingReader<S> {
         Ok(self.entry_of(id, entry_kind::CALL_SITE)?.and_then(|payload| CallSite::decode(&payload)))
     }
 
-    /// The targets of all call sites, and of what other front ends have recorded, as far as the table has room for them.
+    /// The targets of all call sites, including those of other front ends, as far as the table had room for them.
     ///
     /// # Errors
     /// As pread(2).
@@ -446,7 +445,7 @@ impl<S: Source> RingReader<S> {
         loop {
             let (kind, length, sum) = split_entry_word(read_word(&table, offset));
             let payload = table.get(offset + 8..offset + 8 + length).filter(|_| kind != 0 && length <= ENTRY_MAX);
-            // One that is being written has no length yet: what is behind it is seen the next time.
+            // An entry that is being written has no length yet: the ones after it are seen the next time.
             let Some(payload) = payload else { return Ok(targets) };
             if kind == entry_kind::CALL_SITE && checksum(payload) as u32 == sum {
                 targets.extend(CallSite::decode(payload).map(|site| site.target));
@@ -455,7 +454,7 @@ impl<S: Source> RingReader<S> {
         }
     }
 
-    /// Id of the newest name that the process gave to a level; 0 for none.
+    /// Id of the newest custom level name; 0 for none.
     ///
     /// # Errors
     /// As pread(2).
@@ -465,7 +464,7 @@ impl<S: Source> RingReader<S> {
         Ok(u32::try_from(u64::from_le_bytes(word)).unwrap_or(0))
     }
 
-    /// Looks a level's name up; None for id 0, another kind, or an entry that is not whole.
+    /// Looks up a custom level name; None for id 0, another kind, or an entry that is not whole.
     ///
     /// # Errors
     /// As pread(2).
@@ -473,7 +472,7 @@ impl<S: Source> RingReader<S> {
         Ok(self.entry_of(id, entry_kind::LEVEL_NAME)?.and_then(|payload| LevelName::decode(&payload)))
     }
 
-    /// The process's command line, possibly cut; empty where the ring does not hold it.
+    /// The process's command line, possibly truncated; empty if the ring does not hold it.
     ///
     /// # Errors
     /// As pread(2).
@@ -483,7 +482,7 @@ impl<S: Source> RingReader<S> {
         Ok(arguments.map(|argument| String::from_utf8_lossy(argument).into_owned()).collect())
     }
 
-    /// The filter that the process began with; None where the ring does not hold it.
+    /// The filter that the process began with; None if the ring does not hold it.
     ///
     /// # Errors
     /// As pread(2).
@@ -496,7 +495,7 @@ impl<S: Source> RingReader<S> {
         Ok(parsed)
     }
 
-    /// The process's working directory when it made the ring, possibly cut; None where the ring does not hold it.
+    /// The process's working directory when it created the ring, possibly truncated; None if the ring does not hold it.
     ///
     /// # Errors
     /// As pread(2).
@@ -505,7 +504,7 @@ impl<S: Source> RingReader<S> {
         Ok(entry.filter(|path| !path.is_empty()).map(|path| String::from_utf8_lossy(&path).into_owned()))
     }
 
-    /// The entry so many places behind the command line, if it is of this kind.
+    /// The entry that many places after the command line, if it is of this kind.
     fn entry_behind_command(&self, places: usize, wanted: u8) -> Result<Option<Vec<u8>>> {
         let mut id = COMMAND_ID;
         for _ in 0..places {
@@ -561,7 +560,7 @@ impl<S: Source> RingReader<S> {
     }
 }
 
-/// Fills the buffer; what lies beyond the end reads as zero.
+/// Fills the buffer; whatever is beyond the end reads as zero.
 fn fill(source: &impl Source, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     let mut done = 0;
     while done < buffer.len() {

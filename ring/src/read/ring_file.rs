@@ -1,4 +1,4 @@
-//! A ring's file as the flusher holds it: open for good, or, where there are many rings, while it is in use.
+//! A ring's file as the flusher holds it: open permanently, or, with many rings, while it is in use.
 
 use crate::error::{Error, Result};
 use crate::mutant::{self, Mutant};
@@ -14,20 +14,20 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// What has become of a ring's file since it was opened.
+/// State of a ring's file, compared with when it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum RingFileState {
     /// It has its size, its header and its name.
     Whole,
-    /// Somebody cut it to this size.
-    Cut(u64),
-    /// Its header is another one.
+    /// Truncated to this size.
+    Truncated(u64),
+    /// Its header has changed.
     Overwritten,
-    /// Its name leads to something else, or nowhere.
+    /// Its name leads to another file, or nowhere.
     Gone,
 }
 
-/// A ring's file. Opening it again gives the same file or an error, never another one that took its name.
+/// A ring's file. Opening it again yields the same file or an error, never another one that took its name.
 #[derive(Debug)]
 pub struct RingFile {
     path: PathBuf,
@@ -38,9 +38,9 @@ pub struct RingFile {
 }
 
 impl RingFile {
-    /// Opens the file at `path`; with `keep` it stays open for good.
+    /// Opens the file at `path`; with `keep` it stays open permanently.
     pub fn open(path: &Path, keep: bool) -> Result<RingFile> {
-        let file = Kept::new(open_file(path)?).map_err(Error::io("look at the ring", path))?;
+        let file = Kept::new(open_file(path)?).map_err(Error::io("inspect the ring", path))?;
         let (identity, file) = (file.identity(), RefCell::new(Some(file)));
         Ok(RingFile { path: path.to_owned(), identity, keep, file, cost: Cell::new(0) })
     }
@@ -50,7 +50,7 @@ impl RingFile {
         self.identity.inode
     }
 
-    /// Whether the file stays open for good.
+    /// Whether the file stays open permanently.
     pub fn is_kept(&self) -> bool {
         self.keep
     }
@@ -60,7 +60,7 @@ impl RingFile {
         self.file.borrow().is_some()
     }
 
-    /// What the ring has cost since that was last forgotten: bytes that were read, and those that were charged to it.
+    /// What the ring has cost since the counter was last reset: bytes read, and bytes charged to it.
     pub fn cost(&self) -> u64 {
         self.cost.get()
     }
@@ -71,33 +71,33 @@ impl RingFile {
         self.cost.set(self.cost.get().saturating_add(bytes));
     }
 
-    /// Begins to count anew.
+    /// Resets the counter.
     pub fn forget_cost(&self) {
         self.cost.set(0);
     }
 
-    /// Closes the file until its next use, unless it is kept.
+    /// Closes the file until its next use, unless it stays open permanently.
     pub fn rest(&self) {
         if !self.keep {
             *self.file.borrow_mut() = None;
         }
     }
 
-    /// What has become of the file, which had `header` at its beginning and `size` bytes.
-    pub fn fate(&self, header: &[u8], size: u64) -> io::Result<Fate> {
+    /// The state of the file, which had `header` at its beginning and `size` bytes.
+    pub fn state(&self, header: &[u8], size: u64) -> io::Result<RingFileState> {
         let found = self.with(|file| Ok(rustix::fs::fstat(file)?))?;
         if (found.st_size as u64) < size {
-            return Ok(Fate::Cut(found.st_size as u64));
+            return Ok(RingFileState::Truncated(found.st_size as u64));
         }
         let mut bytes = vec![0; header.len()];
         self.with(|file| file.read_exact_at(&mut bytes, 0))?;
         if bytes != header {
-            return Ok(Fate::Overwritten);
+            return Ok(RingFileState::Overwritten);
         }
-        Ok(if self.is_at_its_path()? { Fate::Whole } else { Fate::Gone })
+        Ok(if self.is_at_its_path()? { RingFileState::Whole } else { RingFileState::Gone })
     }
 
-    /// Whether the path still leads to this file. An error of the look itself says neither.
+    /// Whether the path still leads to this file. An error of the check itself proves neither.
     pub fn is_at_its_path(&self) -> io::Result<bool> {
         match open::identity(&self.path) {
             Err(error) if Errno::from_io_error(&error) == Some(Errno::NOTDIR) => Ok(false),
@@ -105,15 +105,15 @@ impl RingFile {
         }
     }
 
-    /// Writes `bytes` at `offset`, unless the file has been cut before their end: a write would make it longer again, and
-    /// what its process finds there would be neither the ring nor an error. A cut between the look and the write is not
-    /// noticed; but all that is written stands before the slots, so those never come back, and a process that logs there
-    /// meets the end of the file as it would have.
+    /// Writes `bytes` at `offset`, unless the file was truncated before their end: a write would extend it again, and its
+    /// process would find neither the ring nor an error there. A truncation between the check and the write is not noticed; but
+    /// all that is written is before the slots, so those never come back, and a process that logs there meets the end of the
+    /// file as it would have.
     pub fn write_within(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.with(|file| write_within(file, bytes, offset))
     }
 
-    /// Does something with the open file, again where somebody closed it meanwhile.
+    /// Runs `work` with the open file, and repeats it if other code closed the file meanwhile.
     pub fn with<T>(&self, mut work: impl FnMut(&File) -> io::Result<T>) -> io::Result<T> {
         again_if_lost(|| self.with_once(&mut work))
     }
@@ -134,12 +134,12 @@ impl RingFile {
 }
 
 impl RingReader<RingFile> {
-    /// As [`RingReader::open`], for a reader whose file is opened again where somebody closes it.
+    /// Like [`RingReader::open`], for a reader that reopens its file if other code closes it.
     pub fn reopening(path: &Path) -> Result<RingReader<RingFile>> {
         Ok(RingReader::new(RingFile::open(path, true)?, path)?.with_backlog_beside(path))
     }
 
-    /// As [`RingReader::open_in`], likewise.
+    /// Like [`RingReader::open_in`], with a file that is reopened.
     pub fn reopening_in(folder: &Folder, name: &str) -> Result<RingReader<RingFile>> {
         Ok(RingReader::reopening(&folder.ring_path(name))?.with_entry(folder.rings().join(name)))
     }

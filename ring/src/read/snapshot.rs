@@ -1,4 +1,4 @@
-//! What a reader sees of a ring's control page and lane blocks at one moment.
+//! A reader's snapshot of a ring's control page and lane blocks.
 
 use crate::format::anchor::Anchor;
 use crate::format::checksum::checksum;
@@ -11,21 +11,21 @@ use crate::mutant::{self, Mutant};
 use crate::read::decoder::Extent;
 use std::mem::offset_of;
 
-/// How a process left its ring, as the ring says.
+/// How a process left its ring, according to the ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closed {
     /// Not closed: the process runs, or died.
     Open,
     /// Ordinary exit.
     Exit,
-    /// Ended by this signal, in an ordinary way.
+    /// Ended by this signal, normally.
     Signal(u32),
     /// Ended because its main thread panicked.
     Panic,
 }
 
 impl Closed {
-    /// Whether this is worth an alarm and a crash file, of a process that is dead.
+    /// Whether this deserves an alarm and a crash file, if the process is dead.
     #[must_use]
     pub fn is_crash(self) -> bool {
         matches!(self, Closed::Open | Closed::Panic)
@@ -53,8 +53,8 @@ impl ControlSnapshot {
         Filter::parse(level, &self.page[start..start + FILTER_WORDS * 8])
     }
 
-    /// Whether the directive of this number, see [`crate::format::directives::Directives::targets`], has decided about anything since the filter is
-    /// this one.
+    /// Whether the directive of this number, see [`crate::format::directives::Directives::targets`], has decided about any
+    /// record under the present filter.
     #[must_use]
     pub fn has_matched(&self, index: usize) -> bool {
         let generation = read_word(&self.page, offset_of!(Control, filter_generation)) as u32;
@@ -62,20 +62,20 @@ impl ControlSnapshot {
         matched::is_noted(&words, generation, index)
     }
 
-    /// Until when that counts, in `CLOCK_BOOTTIME`, and what comes then; None where it has no end.
+    /// Until when the filter applies, in `CLOCK_BOOTTIME`, and the filter that follows; None if it is permanent.
     #[must_use]
     pub fn filter_end(&self) -> Option<(u64, Filter)> {
         let start = offset_of!(Control, filter);
         filter::end_of(&self.page[start..start + FILTER_WORDS * 8])
     }
 
-    /// Messages lost because no lane could be had.
+    /// Messages lost because no lane was available.
     #[must_use]
     pub fn unplaced(&self) -> u64 {
         read_word(&self.page, offset_of!(Control, unplaced))
     }
 
-    /// Messages cut to the longest that the ring holds.
+    /// Messages truncated to the longest that the ring holds.
     #[must_use]
     pub fn cut(&self) -> u64 {
         read_word(&self.page, offset_of!(Control, cut))
@@ -93,7 +93,7 @@ impl ControlSnapshot {
         read_word(&self.page, offset_of!(Control, overwritten))
     }
 
-    /// Whether a flusher has said in the log how the process died.
+    /// Whether a flusher has logged how the process died.
     #[must_use]
     pub fn death_logged(&self) -> bool {
         read_word(&self.page, offset_of!(Control, death_logged)) != 0
@@ -122,7 +122,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// The eight words as they stand in the lane block.
+    /// The eight words of the lane block.
     #[must_use]
     pub fn words(&self) -> [u64; 8] {
         let mut words = [
@@ -139,7 +139,7 @@ impl Position {
         words
     }
 
-    /// The position in eight words, or the start where they do not agree with each other.
+    /// The position in eight words, or the start if they are inconsistent.
     #[must_use]
     pub fn from_words(words: &[u64; 8]) -> Position {
         let position = Position {
@@ -162,13 +162,13 @@ pub struct LaneSnapshot {
     pub messages: u64,
     /// Messages dropped by the producer.
     pub dropped: u64,
-    /// Raw clock of the first and the last of them.
+    /// Raw clocks of the first and the last of them.
     pub dropped_between: (u64, u64),
     /// One of [`crate::format::layout::lane_kind`].
     pub kind: u64,
     /// Highest sequence that the producer copied to a backlog segment; a hint.
     pub kept: u64,
-    /// In the first lane's block: the process has closed the logger, and lets go of the ring.
+    /// In the first lane's block: the process has closed the logger and releases the ring.
     pub left: bool,
     /// The flusher's words.
     pub position: Position,
@@ -193,7 +193,7 @@ impl LaneSnapshot {
         }
     }
 
-    /// How far its records may reach: up to `last` where the process is gone.
+    /// How far its records may reach: up to `last` if the process is gone.
     #[must_use]
     pub fn extent(&self, last: Option<u64>) -> Extent {
         last.map_or(Extent::Live(self.reserved), Extent::Final)

@@ -1,24 +1,25 @@
-//! The order of a reader's steps READ:1 to READ:3, whatever it reads the lane's memory by: system calls on the ring's file, or
-//! loads under loom, where `tests/loom/lane.rs` runs these functions beside the real writer.
+//! The order of a reader's steps READ:1 to READ:3, for any means of reading the lane's memory: system calls on the ring's file,
+//! or loads under loom, where `tests/loom/lane.rs` runs these functions beside the real writer.
 
 use crate::atomics::{Ordering, fence};
 use crate::mutant::{self, Mutant};
 
-/// READ:1. Looks how far a lane has been begun; whatever is copied afterwards is at least as new.
+/// READ:1. Reads how far a lane has been begun; whatever is copied afterwards is at least as new.
 ///
 /// # Errors
-/// What `look` says.
+/// Those of `look`.
 pub fn look_first<T, E>(look: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     let seen = look()?;
     fence(Ordering::Acquire);
     Ok(seen)
 }
 
-/// READ:2 and READ:3. Copies slots of a lane of so many slots, then looks at `reserved` again. Returns the lowest sequence that was
-/// not being overwritten while it was copied: who copied a word of the next lap sees `reserved` raised for that, LANE:A.
+/// READ:2 and READ:3. Copies slots of a lane of so many slots, then reads `reserved` again. Returns the lowest sequence that
+/// was not being overwritten while it was copied: a copied word of the next lap implies that `reserved` is seen raised for it,
+/// LANE:A.
 ///
 /// # Errors
-/// What `copy` and `reserved` say.
+/// Those of `copy` and `reserved`.
 pub fn copy_then_look<E>(
     slots: u64,
     copy: impl FnOnce() -> Result<(), E>,

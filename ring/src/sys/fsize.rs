@@ -1,17 +1,17 @@
-//! Writes that the file size limit may refuse, without the signal that comes with the refusal.
+//! Writes that the file size limit may refuse, without the accompanying signal.
 //!
-//! A write(2) or fallocate(2) beyond RLIMIT_FSIZE fails by EFBIG and sends the thread SIGXFSZ, which ends the process by
-//! default. A log call must not do that, whatever the limit has become since the ring was made.
+//! A write(2) or fallocate(2) beyond RLIMIT_FSIZE fails with EFBIG and sends the thread SIGXFSZ, which kills the process by
+//! default. A log call must not do that, even if the limit was lowered since the ring was created.
 
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// Does something that writes to a file; a SIGXFSZ that it causes is taken back. One that was pending before, or is for
-/// another thread, stays.
+/// Runs `work`, which writes to a file, and consumes a SIGXFSZ that it causes. One that was pending before, or is for another
+/// thread, stays.
 pub(crate) fn without_signal<T>(work: impl FnOnce() -> T) -> T {
     let (mut set, mut before) = (MaybeUninit::<libc::sigset_t>::uninit(), MaybeUninit::<libc::sigset_t>::uninit());
     // SAFETY: sigemptyset initialises the set before the others read it, and pthread_sigmask, which cannot fail with a valid
-    // set, fills the mask of before.
+    // set, fills the previous mask.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         libc::sigaddset(set.as_mut_ptr(), libc::SIGXFSZ);
@@ -20,7 +20,7 @@ pub(crate) fn without_signal<T>(work: impl FnOnce() -> T) -> T {
     let was_pending = is_pending();
     let done = work();
     let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the set is initialised, sigtimedwait may be given no place for the details, and the mask is the one of before.
+    // SAFETY: the set is initialised, sigtimedwait accepts null for the details, and the mask is the previous one.
     unsafe {
         if !was_pending {
             libc::sigtimedwait(set.as_ptr(), ptr::null_mut(), &now);
@@ -30,7 +30,7 @@ pub(crate) fn without_signal<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// Whether the signal waits for the calling thread already.
+/// Whether the signal is already pending for the calling thread.
 fn is_pending() -> bool {
     let mut pending = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigpending fills the set before sigismember reads it.
@@ -41,7 +41,7 @@ fn is_pending() -> bool {
     }
 }
 
-/// Keeps the signal from the calling thread for good: a flusher's writes may fail, and it goes on.
+/// Blocks the signal in the calling thread permanently: a flusher's writes may fail, and it continues.
 pub fn block_signal() {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: as above.
@@ -52,12 +52,12 @@ pub fn block_signal() {
     }
 }
 
-/// Largest file that this process may write, in bytes (ulimit -f); no limit where it may not know, because a sandbox refuses
-/// the question, at which a log call must not fail.
+/// Largest file that this process may write, in bytes (ulimit -f); no limit if a sandbox refuses the question, on which a log
+/// call must not fail.
 #[must_use]
 pub fn limit() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: fills the local that it is given.
+    // SAFETY: fills the local passed to it.
     let answer = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) };
     if answer == 0 { limit.rlim_cur } else { u64::MAX }
 }

@@ -1,13 +1,13 @@
-//! Signals that wait for a moment.
+//! Signals that are deferred briefly.
 
 use std::mem::MaybeUninit;
 
-/// Signals that are no news from outside but the consequence of an instruction: they cannot wait.
+/// Signals caused by an instruction instead of an outside event: they cannot be deferred.
 const FAULTS: [libc::c_int; 7] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGSYS, libc::SIGTRAP];
 
-/// Does something that allocates, or opens files, in the middle of a log call. No handler of the program runs on this thread
-/// meanwhile: one that logs would find the allocator in use by the very thread that it has interrupted.
+/// Runs `work`, which allocates or opens files, in the middle of a log call. The program's handlers do not run on this thread
+/// meanwhile: one that logs would find the allocator in use by the thread that it interrupted.
 pub fn without_handlers<T>(work: impl FnOnce() -> T) -> T {
     let (mut set, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
     // SAFETY: sigfillset initialises the set before the others read it.
@@ -18,7 +18,7 @@ pub fn without_handlers<T>(work: impl FnOnce() -> T) -> T {
     };
     let done = work();
     if held {
-        // SAFETY: the call above succeeded, so it filled the mask of before.
+        // SAFETY: the call above succeeded, so it filled the previous mask.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
     }
     done

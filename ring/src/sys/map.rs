@@ -28,8 +28,8 @@ unsafe impl Send for RingMap {}
 unsafe impl Sync for RingMap {}
 
 impl RingMap {
-    /// Maps `file`, which is as long as `geometry` says. A forked child does not inherit the mapping, because an
-    /// inherited one would keep the ring's lock held.
+    /// Maps `file`, whose size matches `geometry`. A forked child does not inherit the mapping, because an inherited one would
+    /// keep the ring's lock held.
     pub(crate) fn new(file: &File, geometry: Geometry) -> io::Result<RingMap> {
         let map = map(file, 0, geometry.file_size())?;
         if !mutant::is(Mutant::NoDontFork) {
@@ -41,16 +41,16 @@ impl RingMap {
         Ok(RingMap { base, geometry, guard: None })
     }
 
-    /// Gives the file up, and with it the lock: private pages of zeros, which cost nothing until they are written to, take the
-    /// ring's place. For a ring that could not be completed, and for one whose logger was closed: what a thread that is in the
-    /// middle of a call still stores there reaches nobody.
+    /// Releases the file, and with it the lock: private pages of zeros, which cost nothing until they are written to, replace
+    /// the ring. For a ring that could not be completed, and for one whose logger was closed: stores by a thread in the middle
+    /// of a call have no effect.
     pub(crate) fn let_go(&self) {
         // SAFETY: the range is exactly the mapping of this ring.
         unsafe { replace_by_zeros(self.base, self.geometry.file_size() as usize) };
         self.guard.inspect(|guard| guard.end());
     }
 
-    /// Has a SIGBUS in its memory end the ring instead of the process, see [`guard`].
+    /// Makes a SIGBUS in its memory end the ring instead of the process, see [`guard`].
     pub(crate) fn guard(&mut self) {
         self.guard = Some(guard::watch(self.base as usize, self.geometry.file_size() as usize));
     }
@@ -65,8 +65,8 @@ impl RingMap {
     }
 
     pub(crate) fn control(&self) -> &'static Control {
-        // SAFETY: the control page lies within the mapping at a page boundary, and all its fields that change are
-        // atomics; the mapping is never unmapped.
+        // SAFETY: the control page is within the mapping at a page boundary, and all its fields that change are atomics; the
+        // mapping is never unmapped.
         unsafe { &*self.base.add(self.geometry.control_offset() as usize).cast::<Control>() }
     }
 
@@ -76,8 +76,8 @@ impl RingMap {
 
     pub(crate) fn block(&self, lane: usize) -> &'static LaneBlock {
         assert!(lane < self.geometry.lanes());
-        // SAFETY: the block lies within the mapping, at a multiple of 128 bytes, and consists of atomics; the mapping
-        // is never unmapped.
+        // SAFETY: the block is within the mapping, at a multiple of 128 bytes, and consists of atomics; the mapping is never
+        // unmapped.
         unsafe { &*self.base.add(self.geometry.block_offset(lane) as usize).cast::<LaneBlock>() }
     }
 
@@ -87,25 +87,24 @@ impl RingMap {
     }
 
     fn words(&self, offset: u64, size: u64) -> &'static [AtomicU64] {
-        // SAFETY: callers pass parts of a validated geometry, which lie within the mapping at multiples of 8 bytes.
-        // The mapping is never unmapped.
+        // SAFETY: callers pass parts of a validated geometry, which are within the mapping at multiples of 8 bytes. The mapping
+        // is never unmapped.
         unsafe { std::slice::from_raw_parts(self.base.add(offset as usize).cast::<AtomicU64>(), size as usize / 8) }
     }
 
-    /// Faults the slots of `lane` in now, so that no log call does. A kernel before 5.14 cannot; then the first calls
-    /// pay for it.
+    /// Faults the slots of `lane` in now, so that log calls do not. Kernels before 5.14 cannot; then the first calls do.
     pub(crate) fn prefault(&self, lane: usize) {
         let page = rustix::param::page_size();
         let start = self.geometry.lane_offset(lane) as usize;
         let end = (start + self.geometry.lane_size() as usize).next_multiple_of(page);
         let (start, end) = (start / page * page, end.min(self.geometry.file_size() as usize));
-        // SAFETY: the range lies within the mapping, and populating it changes no byte.
+        // SAFETY: the range is within the mapping, and populating it changes no byte.
         let _ = unsafe { rustix::mm::madvise(self.base.add(start).cast(), end - start, Populate::LinuxPopulateWrite) };
     }
 }
 
-/// A page of a file, mapped only so that the file's description, and with it a lock, is kept whatever happens to the
-/// descriptor, and so that others see in the maps of this process whose lock it is. A forked child does not inherit it.
+/// A page of a file, mapped only to keep the file's description, and with it a lock, whatever happens to the descriptor, and to
+/// show other processes in this one's maps whose lock it is. A forked child does not inherit it.
 #[derive(Debug)]
 pub struct KeptFile {
     map: MmapRaw,
@@ -122,32 +121,32 @@ impl KeptFile {
         Ok(KeptFile { map })
     }
 
-    /// Keeps it as long as the process lives, or until [`KeptFile::let_go`].
+    /// Keeps it for the lifetime of the process, or until [`KeptFile::let_go`].
     pub(crate) fn leak(self) -> &'static KeptFile {
         Box::leak(Box::new(self))
     }
 
-    /// Gives the file up, and with it the lock.
+    /// Releases the file, and with it the lock.
     pub(crate) fn let_go(&self) {
         // SAFETY: the range is exactly this mapping.
         unsafe { replace_by_zeros(self.map.as_mut_ptr(), self.map.len()) };
     }
 }
 
-/// Puts private pages of zeros in the place of a mapping of ours, so that references to its atomics stay valid.
+/// Replaces a mapping of ours by private pages of zeros, so that references to its atomics stay valid.
 ///
 /// # Safety
-/// The range is a mapping that is only reached through atomics, for which zeros are a value.
+/// The range is a mapping that is only reached through atomics, for which zeros are valid.
 unsafe fn replace_by_zeros(start: *mut u8, size: usize) {
     let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
-    // SAFETY: the caller's, and the range stays mapped.
+    // SAFETY: guaranteed by the caller, and the range stays mapped.
     let _ = unsafe { mmap_anonymous(start.cast(), size, ProtFlags::READ | ProtFlags::WRITE, flags) };
 }
 
-/// A ring's control page, mapped only so that its address can be given to futex(2). Never read, so that where the file
-/// has been cut the kernel answers EFAULT instead of sending SIGBUS; and not writable, so that a flusher changes what
-/// others see by system calls alone. That is why a death before the next call is a death after the last one, and a
-/// test that kills it before each call has killed it at every instruction.
+/// A ring's control page, mapped only so that its address can be given to futex(2). Never read, so that the kernel answers
+/// EFAULT instead of sending SIGBUS if the file was truncated; and not writable, so that a flusher changes shared state by
+/// system calls alone. That is why a death before the next call is a death after the last one, and a test that kills it before
+/// each call has killed it at every instruction.
 #[derive(Debug)]
 pub struct FutexPage {
     map: MmapRaw,
@@ -166,10 +165,10 @@ impl FutexPage {
         Ok(FutexPage { map })
     }
 
-    /// Wakes all who wait on the word at this offset.
+    /// Wakes all waiters on the word at this offset.
     ///
     /// # Errors
-    /// As futex(2), where the file was truncated for instance.
+    /// As futex(2), for instance if the file was truncated.
     pub fn wake_all(&self, offset: usize) -> io::Result<()> {
         assert!(offset + 4 <= self.map.len());
         futex::wake_all(self.map.as_ptr().wrapping_add(offset).addr())

@@ -1,6 +1,6 @@
-//! The unsafe part: mapped memory and what only the C library can do.
+//! The unsafe part: mapped memory and what needs the C library.
 //!
-//! Nothing outside this folder contains `unsafe`, but for `cpu`.
+//! Nothing outside this folder contains `unsafe`, except `cpu`.
 #![allow(unsafe_code)]
 
 pub mod fsize;

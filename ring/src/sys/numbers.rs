@@ -1,4 +1,4 @@
-//! Descriptors by their numbers, whoever has them.
+//! Descriptors by number, whatever owns them.
 
 use std::cell::Cell;
 use std::io;
@@ -14,17 +14,17 @@ pub(crate) fn is_own_table() -> bool {
     OWN_TABLE.get()
 }
 
-/// From here on it has.
+/// Notes that it has one from here on.
 pub(crate) fn own_table_begins() {
     OWN_TABLE.set(true);
 }
 
-/// What the descriptor of this number leads to.
+/// Stat of the descriptor of this number.
 ///
 /// # Errors
-/// EBADF where nobody has it.
+/// EBADF if it is not open.
 pub(crate) fn look(number: RawFd) -> io::Result<rustix::fs::Stat> {
-    // SAFETY: only asked for; a number that is nobody's is an answer.
+    // SAFETY: only queried; a closed number yields an error.
     Ok(rustix::fs::fstat(unsafe { BorrowedFd::borrow_raw(number) })?)
 }
 
@@ -33,16 +33,16 @@ pub(crate) fn is_open(number: RawFd) -> bool {
     look(number).is_ok()
 }
 
-/// Takes a descriptor of the calling thread's own table, in which no object has this number yet.
+/// Takes over a descriptor of the calling thread's own table; no object may own this number yet.
 pub(crate) fn adopt(number: RawFd) -> OwnedFd {
-    // SAFETY: the caller says that no other object has the number in this table.
+    // SAFETY: the caller guarantees that no other object owns the number in this table.
     unsafe { OwnedFd::from_raw_fd(number) }
 }
 
 /// `CLOSE_RANGE_UNSHARE`.
 const UNSHARE: libc::c_uint = 1 << 1;
 
-/// Gives the calling thread a copy of its descriptor table to be its own, without the numbers from `first` to `last`.
+/// Gives the calling thread a private copy of its descriptor table, without the numbers from `first` to `last`.
 ///
 /// # Errors
 /// As `close_range(2)`: the kernel is older than 5.9, or a filter refuses the call.
@@ -50,7 +50,7 @@ pub(crate) fn leave_table(first: RawFd, last: RawFd) -> io::Result<()> {
     close_range(first, last, UNSHARE)
 }
 
-/// Closes the numbers from `first` to `last` in the calling thread's own table, in which no object has one of them.
+/// Closes the numbers from `first` to `last` in the calling thread's own table; no object may own one of them.
 ///
 /// # Errors
 /// As `close_range(2)`.
@@ -59,20 +59,20 @@ pub(crate) fn close_all(first: RawFd, last: RawFd) -> io::Result<()> {
 }
 
 fn close_range(first: RawFd, last: RawFd, flags: libc::c_uint) -> io::Result<()> {
-    // SAFETY: closes descriptors of a table that the calling thread shares with nobody, before or by this very call, and in which
-    // no object has these numbers, as both callers say.
+    // SAFETY: closes descriptors of a table that the calling thread does not share, before or because of this very call, and in
+    // which no object owns these numbers, as both callers guarantee.
     match unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// Has `number`, a standard stream's in the calling thread's own table, lead where `file` leads.
+/// Makes `number`, a standard stream's in the calling thread's own table, refer to `file`.
 ///
 /// # Errors
 /// As dup3(2).
 pub(crate) fn lead_to(number: RawFd, file: &impl AsFd) -> io::Result<()> {
-    // SAFETY: what the number led to before is nothing that anybody uses.
+    // SAFETY: nothing uses what the number referred to before.
     match unsafe { libc::dup3(file.as_fd().as_raw_fd(), number, libc::O_CLOEXEC) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),

@@ -1,15 +1,15 @@
-//! What the kernel keeps of a process that has ended, asked through a descriptor that was opened while it was there.
+//! The kernel's record of a process that has ended, queried through a descriptor that was opened while it existed.
 //!
-//! `PIDFD_GET_INFO` with `PIDFD_INFO_EXIT`, Linux 6.15 and later (`linux/pidfd.h`): the wait status, also of a process that is no
-//! child of the caller and that its parent has reaped long since. Not before it was reaped, and not from a pid namespace
-//! that does not hold it. Older kernels refuse the request (ENOTTY, EINVAL), or answer without that part.
+//! `PIDFD_GET_INFO` with `PIDFD_INFO_EXIT`, Linux 6.15 and later (`linux/pidfd.h`): the wait status, even of a process that is
+//! not a child of the caller and was reaped long ago. It is not available before the process is reaped, nor from a pid
+//! namespace that does not contain it. Older kernels refuse the request (ENOTTY, EINVAL), or answer without that part.
 
 use std::os::fd::{AsFd, AsRawFd};
 
-/// `PIDFD_INFO_EXIT`: asks for the wait status, and says that it is there.
+/// `PIDFD_INFO_EXIT`: requests the wait status, and is set in the answer if it is present.
 const INFO_EXIT: u64 = 1 << 3;
 
-/// `struct pidfd_info` in its first version, which every kernel takes that knows the request.
+/// `struct pidfd_info` in its first version, accepted by every kernel that supports the request.
 #[repr(C)]
 #[derive(Debug, Default)]
 struct PidfdInfo {
@@ -25,11 +25,11 @@ const GET_INFO: rustix::ioctl::Opcode = rustix::ioctl::opcode::read_write::<Pidf
 
 const _: () = assert!(size_of::<PidfdInfo>() == 64);
 
-/// The status as wait(2) gives it, once the process has ended and been reaped, where this kernel tells it.
+/// The status as reported by wait(2), once the process has ended and been reaped, if this kernel provides it.
 pub fn wait_status(pidfd: &impl AsFd) -> Option<i32> {
     let mut info = PidfdInfo { mask: INFO_EXIT, ..PidfdInfo::default() };
-    // SAFETY: the request reads and writes a structure of the size that stands in its number. On a descriptor of another
-    // kind, whose number somebody has taken, it is refused: the type 0xFF is this kind's alone.
+    // SAFETY: the request reads and writes a structure of the size encoded in its number. A descriptor of another kind, if the
+    // number was reused, refuses it: the type 0xFF is unique to pidfds.
     let answer = unsafe { libc::ioctl(pidfd.as_fd().as_raw_fd(), GET_INFO as libc::Ioctl, &raw mut info) };
     (answer == 0 && info.mask & INFO_EXIT != 0).then_some(info.exit_code)
 }

@@ -1,19 +1,19 @@
-//! The page that a forked child finds wiped: all that a process knows about itself alone.
+//! The page that a forked child finds wiped: all state that belongs to one process alone.
 //!
-//! Its loggers, its wake-up pipe, whether one of its threads is elected: a child that was forked must find none of it, and
-//! nothing may depend on a lock that a thread of its parent held. The page is private anonymous memory with
-//! `MADV_WIPEONFORK`: a child reads zeros where the parent had put something, however it was forked, and so never touches
-//! what is the parent's. A child of vfork(2) shares its parent's memory, and with it the page.
+//! Its loggers, its wake-up pipe, whether one of its threads is elected: a forked child must find none of it, and nothing may
+//! depend on a lock that a thread of its parent held. The page is private anonymous memory with `MADV_WIPEONFORK`: a child
+//! reads zeros, however it was forked, and so never touches what is the parent's. A child of vfork(2) shares its parent's
+//! memory, and with it the page.
 
 use crate::mutant::{self, Mutant};
 use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
-/// Values that the page itself has room for: a logger for each folder and role, and what there is once.
+/// Number of values in the page itself: a logger for each folder and role, and singletons.
 const VALUES_MAX: usize = 288;
-/// Values of a further page, for loggers that come after others were closed: no place is used twice, because a thread may be
-/// about to look at it.
+/// Number of values in a further page, for loggers that are created after others were closed: no place is reused, because a
+/// thread may be about to read it.
 const VALUES_MORE: usize = 256;
 
 /// A value's place, all zero before the first use and in a child.
@@ -21,7 +21,7 @@ const VALUES_MORE: usize = 256;
 #[derive(Debug)]
 struct Slot {
     value: AtomicPtr<()>,
-    /// 0, or 1 while somebody makes the value, and after.
+    /// 0, or 1 while the value is being created, and after.
     making: AtomicU32,
 }
 
@@ -30,13 +30,13 @@ struct Slot {
 #[derive(Debug)]
 pub struct ProcessPage {
     slots: [Slot; VALUES_MAX],
-    /// 0 before it was asked for.
+    /// 0 before it was requested.
     pid: AtomicU32,
     /// How many of this process's threads are elected, for as many folders.
     pub elected: AtomicU32,
     /// How many of its threads print on standard error.
     pub consoles: AtomicU32,
-    /// 1 once they are to print what is left, and end.
+    /// 1 once they must print what is left, and end.
     pub consoles_end: AtomicU32,
     /// 1 once its main thread has panicked.
     pub main_panicked: AtomicU32,
@@ -54,14 +54,14 @@ struct More {
 /// The newest of them; the ones before are full.
 static MORE: AtomicPtr<More> = AtomicPtr::new(ptr::null_mut());
 
-/// The page, made at the first use. None without memory for it.
+/// The page, created at the first use. None if there is no memory for it.
 pub fn page() -> Option<&'static ProcessPage> {
     let mut page = PAGE.load(Ordering::Acquire);
     if page.is_null() {
         let fresh = map_page(size_of::<ProcessPage>())?.cast::<ProcessPage>();
         page = match PAGE.compare_exchange(ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => fresh,
-            // Another thread was first; the spare page is one page once in a process's life.
+            // Another thread was first; the spare page costs one page, once per process.
             Err(theirs) => theirs,
         };
     }
@@ -69,7 +69,7 @@ pub fn page() -> Option<&'static ProcessPage> {
     Some(unsafe { &*page })
 }
 
-/// This process's pid, asked of the kernel once.
+/// This process's pid, cached.
 pub fn pid() -> u32 {
     let Some(page) = page() else { return std::process::id() };
     match page.pid.load(Ordering::Relaxed) {
@@ -101,24 +101,24 @@ impl<T: 'static + Sync> ProcessCell<T> {
         ProcessCell { slot: AtomicPtr::new(ptr::null_mut()), value: PhantomData }
     }
 
-    /// The value of this process, if it has been set in this process.
+    /// The value, if it has been set in this process.
     #[inline]
     pub fn get(&self) -> Option<&'static T> {
         let slot = self.slot.load(Ordering::Acquire);
-        // SAFETY: a slot that was stored is in the page, which is never unmapped, and zeros are a valid slot.
+        // SAFETY: a stored slot is in the page, which is never unmapped, and zeros are a valid slot.
         let slot = unsafe { slot.as_ref() }?;
-        // SAFETY: the pointer is null, or was made from a leaked box of a T by `set` of this cell, whose slot no other cell
-        // has, in this very process.
+        // SAFETY: the pointer is null, or was made from a leaked box of a T by `set` of this cell, whose slot is not shared
+        // with other cells, in this very process.
         unsafe { slot.value.load(Ordering::Acquire).cast::<T>().as_ref() }
     }
 
-    /// Claims the right to make this process's value. False if somebody else has it, or has made it.
+    /// Claims the right to create this process's value. False if another thread has it, or has created the value.
     pub fn begin(&self) -> bool {
         let Some(slot) = self.slot() else { return false };
         slot.making.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Sets the value, for the one that was granted [`Self::begin`].
+    /// Sets the value, for the caller that was granted [`Self::begin`].
     pub fn set(&self, value: Box<T>) -> &'static T {
         let value: &'static T = Box::leak(value);
         if let Some(slot) = self.slot() {
@@ -127,15 +127,15 @@ impl<T: 'static + Sync> ProcessCell<T> {
         value
     }
 
-    /// Gives the right of [`Self::begin`] back, because the value could not be made.
+    /// Gives up the right of [`Self::begin`], because the value could not be created.
     pub fn cancel(&self) {
         if let Some(slot) = self.slot() {
             slot.making.store(0, Ordering::Release);
         }
     }
 
-    /// Whether this is the value still: who has said before that it is in use, by an atomic of its own, and hears yes is seen by
-    /// whoever takes it off and looks for users then.
+    /// Whether this is still the value: a caller that has announced its use before, by an atomic of its own, and gets true is
+    /// seen by a thread that takes the value off and then checks for users.
     #[inline]
     pub fn holds(&self, value: &T) -> bool {
         let slot = self.slot.load(Ordering::Acquire);
@@ -144,7 +144,7 @@ impl<T: 'static + Sync> ProcessCell<T> {
         slot.is_some_and(|slot| ptr::eq(slot.value.load(Ordering::SeqCst).cast::<T>(), value))
     }
 
-    /// Takes the value off, and the right to make another one is free again. What other threads have got of it stays valid.
+    /// Takes the value off, and allows another one to be created. References that other threads have got stay valid.
     pub fn take(&self) -> Option<&'static T> {
         let slot = self.slot()?;
         // SAFETY: as in `get`.
@@ -153,12 +153,12 @@ impl<T: 'static + Sync> ProcessCell<T> {
         Some(value)
     }
 
-    /// Whether somebody has the right to make the value and has not made it.
+    /// Whether the value is being created.
     pub fn is_being_made(&self) -> bool {
         self.slot().is_some_and(|slot| slot.making.load(Ordering::Acquire) == 1) && self.get().is_none()
     }
 
-    /// The cell's slot; None where there is no memory for one.
+    /// The cell's slot; None if there is no memory for one.
     fn slot(&self) -> Option<&'static Slot> {
         let known = self.slot.load(Ordering::Acquire);
         // SAFETY: as in `get`.
@@ -169,14 +169,13 @@ impl<T: 'static + Sync> ProcessCell<T> {
         let pointer = ptr::from_ref(fresh).cast_mut();
         match self.slot.compare_exchange(ptr::null_mut(), pointer, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Some(fresh),
-            // Another thread was first; the spare slot stays unused.
-            // SAFETY: as in `get`.
+            // Another thread was first; the spare slot stays unused. SAFETY: as in `get`.
             Err(theirs) => unsafe { theirs.as_ref() },
         }
     }
 }
 
-/// A slot that nobody has had.
+/// A slot that was never used.
 fn fresh_slot() -> Option<&'static Slot> {
     static TAKEN: AtomicUsize = AtomicUsize::new(0);
     let first = page()?.slots.get(TAKEN.fetch_add(1, Ordering::Relaxed).min(VALUES_MAX));
@@ -202,8 +201,8 @@ fn fresh_slot() -> Option<&'static Slot> {
 /// Maps memory of this size that a forked child finds wiped.
 fn map_page(size: usize) -> Option<*mut libc::c_void> {
     use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
-    // SAFETY: an anonymous mapping at an address of the kernel's choice touches no existing memory, and the advice
-    // concerns that mapping alone.
+    // SAFETY: an anonymous mapping at an address that the kernel chooses touches no existing memory, and the advice concerns
+    // that mapping alone.
     unsafe {
         let page = mmap_anonymous(ptr::null_mut(), size, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE).ok()?;
         if !mutant::is(Mutant::NoWipeOnFork) {

@@ -1,14 +1,15 @@
-//! A lock of some bytes of a file, which excludes other threads and other processes, and is none of flock(2).
+//! A lock of some bytes of a file, which excludes other threads and other processes, and is independent of flock(2).
 
 use std::fs::File;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-/// Time between two tries to get the lock.
+/// Time between two attempts to get the lock.
 const TRY_AGAIN: Duration = Duration::from_millis(1);
 
-/// The lock while it is held. It belongs to the open file, so whoever else has that open is not excluded.
+/// The lock while it is held. It belongs to the open file description, so holders of the same description do not exclude each
+/// other.
 #[derive(Debug)]
 pub(crate) struct RangeLock<'a> {
     file: &'a File,
@@ -16,8 +17,8 @@ pub(crate) struct RangeLock<'a> {
 }
 
 impl RangeLock<'_> {
-    /// Takes the lock. None if somebody else holds it for as long as `limit`, or there are no such locks: a sandbox may refuse
-    /// them, or the file system.
+    /// Takes the lock. None if it is not free within `limit`, or such locks are unavailable: a sandbox or the file system may
+    /// refuse them.
     pub(crate) fn take(file: &File, range: Range<u64>, limit: Duration) -> Option<RangeLock<'_>> {
         let start = Instant::now();
         while !set(file, &range, libc::F_WRLCK) {
@@ -33,7 +34,7 @@ impl RangeLock<'_> {
 
 impl Drop for RangeLock<'_> {
     fn drop(&mut self) {
-        // Not by closing the file alone: a process that was forked meanwhile has it open too.
+        // Closing alone is not enough: a process that was forked meanwhile has the file open too.
         set(self.file, &self.range, libc::F_UNLCK);
     }
 }
@@ -43,12 +44,12 @@ fn errno() -> Option<i32> {
 }
 
 fn set(file: &File, range: &Range<u64>, kind: libc::c_int) -> bool {
-    // SAFETY: a flock is plain numbers, for which zeros are good.
+    // SAFETY: a flock is plain numbers, for which zeros are valid.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
     lock.l_type = kind as libc::c_short;
     lock.l_whence = libc::SEEK_SET as libc::c_short;
     lock.l_start = range.start as libc::off_t;
     lock.l_len = (range.end - range.start) as libc::off_t;
-    // SAFETY: fcntl reads the lock that it is given, and the descriptor is open as long as `file` is borrowed.
+    // SAFETY: fcntl reads the lock passed to it, and the descriptor is open as long as `file` is borrowed.
     unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) == 0 }
 }

@@ -1,12 +1,12 @@
-//! A lock that a thread may take to its grave.
+//! A lock that survives the end of the thread that holds it.
 //!
-//! Whoever finds it taken sleeps on a futex word, so that the flusher and the owner get the processor, and gives up after a
-//! limit. The word holds the owner's thread id: a signal handler that interrupted the owner finds its own id there and does not
-//! wait for itself.
+//! A waiter sleeps on a futex word, so that the flusher and the owner get the processor, and gives up after a limit. The word
+//! holds the owner's thread id: a signal handler that interrupted the owner finds its own id there and does not wait for
+//! itself.
 //!
-//! A thread may end within: by `pthread_exit` in a signal handler, or because its runtime ends it (Python's daemon threads).
-//! Where the C library unwinds, the lock is marked as abandoned; where it does not, whoever waits asks the kernel whether there
-//! is such a thread, and takes the lock over if there is none. A new thread of the same id knows that it holds nothing.
+//! A thread may end while it holds the lock: by `pthread_exit` in a signal handler, or because its runtime ends it (Python's
+//! daemon threads). If the C library unwinds, the lock is marked as abandoned; if not, a waiter asks the kernel whether the
+//! thread exists, and takes the lock over if it does not. A new thread of the same id knows that it holds nothing.
 
 use crate::mutant::{self, Mutant};
 use crate::sys::{futex, process_page};
@@ -15,28 +15,28 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, compiler_fence};
 use std::time::{Duration, Instant};
 
-/// Bit of the owner's word: somebody sleeps. Thread ids are far smaller.
+/// Bit of the owner's word: there are waiters. Thread ids are far smaller.
 const WAITED_FOR: u32 = 1 << 31;
-/// Owner of what was abandoned. No thread has this id.
+/// Owner of an abandoned lock. No thread has this id.
 const ABANDONED: u32 = WAITED_FOR - 1;
-/// Longest sleep before looking again, should a wake-up be lost to a thread that gave up.
+/// Longest sleep before checking again, should a wake-up be lost to a waiter that gave up.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// Who does not wait asks the kernel for the owner once in so many times that it finds the lock taken.
+/// A caller that does not wait asks the kernel about the owner only once in so many failures to get the lock.
 const ASK_EACH: u32 = 64;
 
 thread_local! {
-    /// How many of these locks the thread has, or is about to take.
+    /// How many of these locks the thread holds, or is about to take.
     static HELD: Cell<u32> = const { Cell::new(0) };
 }
 
-/// A value that threads use one at a time, made at the first use.
+/// A value that threads use one at a time, created at the first use.
 #[derive(Debug)]
 pub struct ThreadLock<T> {
-    /// Thread id of the owner, 0 if there is none, with [`WAITED_FOR`].
+    /// Thread id of the owner, 0 for none, with [`WAITED_FOR`].
     owner: AtomicU32,
-    /// Times that somebody who does not wait found it taken.
+    /// Failures of callers that do not wait.
     refused: AtomicU32,
-    /// The value was made, and nobody died while it was.
+    /// The value was created completely.
     is_made: AtomicBool,
     value: UnsafeCell<MaybeUninit<T>>,
 }
@@ -51,15 +51,15 @@ impl<T> Default for ThreadLock<T> {
     }
 }
 
-/// How the lock was got.
+/// How the lock was acquired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Taken {
     Free,
-    /// From an owner that has ended within.
+    /// From an owner that ended while holding it.
     Over,
 }
 
-/// Gives the lock back; abandons it where the thread ends within.
+/// Releases the lock; abandons it if the thread ends while holding it.
 struct Given<'a> {
     owner: &'a AtomicU32,
     to: u32,
@@ -76,8 +76,8 @@ impl Drop for Given<'_> {
 }
 
 impl<T> ThreadLock<T> {
-    /// Does something with the value, made by `fresh` at its first use. None if it is another thread's until `limit`, or
-    /// the calling thread has it already. `work` is told whether the last owner has ended in the middle of something.
+    /// Runs `work` with the value, created by `fresh` at its first use. None if another thread has it until `limit`, or the
+    /// calling thread has it already. `work` gets true if the last owner ended in the middle of something.
     pub fn with<R>(
         &self,
         thread: u32,
@@ -94,8 +94,8 @@ impl<T> ThreadLock<T> {
             return None;
         };
         let mut given = Given { owner: &self.owner, to: ABANDONED };
-        // SAFETY: `owner` holds the id of this thread, which has no other reference, because it is refused the lock as long as it
-        // has it; an earlier owner that has ended has none any more. The value is initialised once `is_made` says so.
+        // SAFETY: `owner` holds the id of this thread, which has no other reference, because it cannot take a lock that it
+        // holds; an earlier owner that ended has none any more. The value is initialised once `is_made` is set.
         let value = unsafe {
             let value = &mut *self.value.get();
             if !self.is_made.load(Ordering::Relaxed) {
@@ -110,23 +110,23 @@ impl<T> ThreadLock<T> {
     }
 
     fn take(&self, thread: u32, holds_any: bool, limit: Instant) -> Option<Taken> {
-        // Who has slept does not know whether others still do, so it leaves the bit set.
+        // A waiter does not know whether there are others, so it leaves the bit set.
         let (mut mine, mut waited_for) = (thread, 0);
         loop {
             let found = self.owner.load(Ordering::Relaxed);
             let owner = found & !WAITED_FOR;
-            // What this thread does not hold is an earlier one's of its id.
-            let is_left = (owner == ABANDONED && !mutant::is(Mutant::LaneLeftDead))
+            // If this thread does not hold it, it belongs to an earlier thread of the same id.
+            let is_abandoned = (owner == ABANDONED && !mutant::is(Mutant::LaneLeftDead))
                 || (owner == thread && !holds_any && !mutant::is(Mutant::LaneLeftDead))
                 || (owner == waited_for && is_gone(owner));
-            if owner == 0 || is_left {
+            if owner == 0 || is_abandoned {
                 if self.swap(found, mine | found & WAITED_FOR) {
-                    return Some(if is_left { Taken::Over } else { Taken::Free });
+                    return Some(if is_abandoned { Taken::Over } else { Taken::Free });
                 }
                 continue;
             }
             let now = Instant::now();
-            if owner == thread || (now >= limit && !self.is_left_for_good(owner)) {
+            if owner == thread || (now >= limit && !self.is_abandoned(owner)) {
                 return None;
             }
             if found & WAITED_FOR == 0 && !self.swap(found, found | WAITED_FOR) {
@@ -137,8 +137,8 @@ impl<T> ThreadLock<T> {
         }
     }
 
-    /// The same question for those that do not wait, or have waited.
-    fn is_left_for_good(&self, owner: u32) -> bool {
+    /// Whether an owner has ended, for callers that do not wait, or have waited.
+    fn is_abandoned(&self, owner: u32) -> bool {
         self.refused.fetch_add(1, Ordering::Relaxed) % ASK_EACH == ASK_EACH - 1 && is_gone(owner)
     }
 
@@ -154,7 +154,7 @@ fn is_gone(thread: u32) -> bool {
 /// Whether this process has no thread of this id, as far as it may ask.
 pub fn has_ended(thread: u32) -> bool {
     let (pid, thread) = (libc::c_long::from(process_page::pid() as i32), libc::c_long::from(thread as i32));
-    // SAFETY: signal 0 is sent to nobody; it is only asked whether that would be possible.
+    // SAFETY: signal 0 is not sent; it only checks for the thread.
     let answer = unsafe { libc::syscall(libc::SYS_tgkill, pid, thread, 0) };
     answer != 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
 }

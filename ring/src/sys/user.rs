@@ -1,4 +1,4 @@
-//! Users and groups: what the C library knows of them, and in whose name the process, or one thread of it, acts.
+//! Users and groups: the C library's databases, and the identity of the process, or of one of its threads.
 
 use std::ffi::CString;
 use std::ffi::{CStr, c_long};
@@ -6,11 +6,11 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// Largest entry of the databases of users and groups that is read, in bytes.
+/// Largest entry of the user and group databases that is read, in bytes.
 const ENTRY_MAX: usize = 1 << 20;
 /// Most groups of a user.
 const GROUPS_MAX: usize = 65_536;
-/// Leaves an id as it is.
+/// Leaves an id unchanged.
 const UNCHANGED: u32 = u32::MAX;
 
 /// The groups of a user: the primary one, and all of them.
@@ -20,7 +20,7 @@ pub(crate) struct Groups {
     pub(crate) all: Vec<u32>,
 }
 
-/// Looks an entry up whose text may take a buffer of any size. None if there is none, or the database cannot be read.
+/// Looks up an entry whose text may need a buffer of any size. None if it is missing, or the database cannot be read.
 fn look_up<T>(work: impl Fn(&mut [libc::c_char]) -> (i32, Option<T>)) -> Option<T> {
     let mut size = 1024;
     loop {
@@ -32,12 +32,12 @@ fn look_up<T>(work: impl Fn(&mut [libc::c_char]) -> (i32, Option<T>)) -> Option<
     }
 }
 
-/// The groups of this user, as the system's databases say; None if they do not know the user.
+/// The groups of this user according to the system's databases; None if the user is unknown.
 pub(crate) fn groups_of(uid: u32) -> Option<Groups> {
     let (name, primary) = look_up(|buffer| {
         let (mut entry, mut found) = (MaybeUninit::<libc::passwd>::zeroed(), ptr::null_mut());
-        // SAFETY: the entry, the buffer of the length that is told, and the pointer outlive the call. Where `found` is not
-        // null it points to the entry, which is filled then, with a name that ends within the buffer.
+        // SAFETY: the entry, the buffer of the given length, and the pointer outlive the call. If `found` is not null, it
+        // points to the entry, which is then filled, with a name that ends within the buffer.
         unsafe {
             let error = libc::getpwuid_r(uid, entry.as_mut_ptr(), buffer.as_mut_ptr(), buffer.len(), &raw mut found);
             let name = found.as_ref().map(|found| (CStr::from_ptr(found.pw_name).to_owned(), found.pw_gid));
@@ -74,19 +74,19 @@ pub(crate) fn group_id(name: &str) -> Option<u32> {
     })
 }
 
-/// Makes the whole process this user's for good.
+/// Makes the whole process this user's, permanently.
 ///
 /// # Errors
-/// EPERM without the right to, EINVAL where an id is not mapped in this user namespace.
+/// EPERM without permission, EINVAL if an id is not mapped in this user namespace.
 pub(crate) fn become_user(uid: u32, groups: &Groups) -> io::Result<()> {
     let check = |result: i32| if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
     let Groups { primary, all } = groups;
-    // SAFETY: the list is as long as is told; the others take no address. The order leaves the right to the next step.
+    // SAFETY: the list has the given length; the other calls take no address. The order keeps the permission for the next step.
     unsafe {
         check(libc::setgroups(all.len(), all.as_ptr()))?;
         check(libc::setresgid(*primary, *primary, *primary))?;
         check(libc::setresuid(uid, uid, uid))?;
-        // A process whose security bits keep its capabilities would still be what it was.
+        // With capabilities kept by its security bits, the process could undo this.
         if uid != 0 && libc::setresuid(UNCHANGED, 0, UNCHANGED) == 0 {
             return Err(io::Error::other("the rights of root stay with this process (its securebits)"));
         }
@@ -94,10 +94,10 @@ pub(crate) fn become_user(uid: u32, groups: &Groups) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the files of the calling thread this user's and group's, and no other thread's. Returns whether it is so.
+/// Makes the calling thread, and no other, create files as this user and group. Returns whether that succeeded.
 pub(crate) fn act_as(uid: u32, gid: u32) -> bool {
-    // SAFETY: these calls take no address. They concern the calling thread alone, answer with the id of before, and where
-    // an id cannot be, as the last one, they change nothing.
+    // SAFETY: these calls take no address. They concern the calling thread only, return the previous id, and change nothing if
+    // the id is invalid, as in the last one.
     unsafe {
         libc::setfsgid(gid);
         libc::setfsuid(uid);
@@ -105,13 +105,13 @@ pub(crate) fn act_as(uid: u32, gid: u32) -> bool {
     }
 }
 
-/// Takes all groups but this one from the calling thread, and from no other. False where it may not.
+/// Removes all groups but this one from the calling thread, and from no other. False if not permitted.
 pub(crate) fn leave_groups_but(gid: u32) -> bool {
-    // SAFETY: the list is one local number. The C library would do the same to all threads.
+    // SAFETY: the list is one local number. The C library's function would apply to all threads.
     unsafe { libc::syscall(libc::SYS_setgroups, 1 as c_long, &raw const gid) == 0 }
 }
 
-/// Whether the program runs with more rights than whoever started it: set-user-id, set-group-id, or file capabilities.
+/// Whether the program runs with more rights than its caller: set-user-id, set-group-id, or file capabilities.
 pub(crate) fn is_privileged_program() -> bool {
     // SAFETY: getauxval takes no address.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }

@@ -12,11 +12,11 @@ pub struct AnchorWriter {
 }
 
 impl AnchorWriter {
-    /// Adds an anchor, because a record that read its clock at `now` found the newest one too far away: too old, or, where
-    /// the clock went back, ahead of it. Whoever finds another thread at it leaves it to that one.
+    /// Adds an anchor, because a record that read its clock at `now` found the newest one too far away: too old, or, if the
+    /// clock went back, ahead of it. If another thread is adding one, that thread's suffices.
     #[cold]
     pub fn write(&self, now: u64, cells: &[AnchorCell; ANCHORS], newest: &crate::atomics::AtomicU64) {
-        // A thread that was interrupted since it read its clock finds a later anchor, and that is all.
+        // A thread that was interrupted since it read its clock may find a later anchor, which is fine.
         let ahead = newest.load(Ordering::Relaxed).wrapping_sub(now);
         if ahead < ANCHOR_TICKS || self.busy.swap(true, Ordering::Acquire) {
             return;
@@ -30,9 +30,8 @@ impl AnchorWriter {
     }
 }
 
-/// Keeps every second anchor of the older half and returns the place that became free first. The raw clock runs evenly
-/// between far anchors too, so a long quiet stretch needs few of them; the first one always stays, which covers the
-/// oldest slot.
+/// Keeps every second anchor of the older half and returns the first free place. The raw clock runs evenly between far anchors
+/// too, so a long quiet stretch needs few of them; the first one always stays, because it covers the oldest slot.
 fn thin(cells: &[AnchorCell; ANCHORS]) -> usize {
     let kept = (0..ANCHORS).filter(|index| *index >= ANCHORS / 2 || index % 2 == 0);
     let anchors: Vec<Anchor> = kept.filter_map(|index| Anchor::load(&cells[index])).collect();
@@ -86,7 +85,7 @@ mod tests {
         writer.write(now(), &cells, &newest);
         let first = Anchor::load(&cells[0]).expect("written");
         for _ in 0..1000 {
-            // As if each came an hour after the one before.
+            // Simulates one anchor an hour.
             newest.store(newest.load(Ordering::Relaxed).wrapping_sub(1 << 42), Ordering::Relaxed);
             writer.write(now(), &cells, &newest);
         }

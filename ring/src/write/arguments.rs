@@ -1,8 +1,8 @@
-//! The values of a log call on their way into a record: copied raw where their type is known, formatted where not.
+//! The values of a log call on their way into a record: copied raw if their type is known, otherwise formatted.
 //!
-//! A record's body is `ceil(values / 8)` words of tags, a byte a value (see [`crate::format::placeholder::value_tag`]), then the
-//! values in their order, each a whole number of words. The macros build a list `(value, (value, ()))`, so that all
-//! sizes and tags that are known when the program is compiled cost nothing at run time.
+//! A record's body is `ceil(values / 8)` words of tags, a byte per value (see [`crate::format::placeholder::value_tag`]), then
+//! the values in order, each a whole number of words. The macros build a list `(value, (value, ()))`, so that all sizes and
+//! tags known at compile time cost nothing at run time.
 
 use crate::write::copy::{copy_words, words_of};
 use crate::format::placeholder::{COUNT_MAX, VALUES_MAX, value_tag};
@@ -16,10 +16,10 @@ const TAG_WORDS_MAX: usize = VALUES_MAX / 8;
 pub trait Value {
     /// Its tag.
     const TAG: u8;
-    /// Whether it is copied raw: nothing has to be formatted, and none of the user's code runs.
+    /// Whether it is copied raw: nothing has to be formatted, and no user code runs.
     const RAW: bool;
 
-    /// Whole words that it takes; only for raw ones.
+    /// Number of whole words; only for raw ones.
     fn words(&self) -> usize;
 
     /// Copies it to the front of `out` and returns the rest; None if there is no room. Only for raw ones.
@@ -28,7 +28,7 @@ pub trait Value {
     /// Appends its words to `out`, formatted now if it is not raw.
     fn push(&self, out: &mut Vec<u8>);
 
-    /// False where a reader would refuse it, so that the message must be formatted by the caller.
+    /// False if a reader would refuse it, so that the caller must format the message.
     #[inline(always)]
     fn fits(&self) -> bool {
         true
@@ -37,20 +37,20 @@ pub trait Value {
 
 /// A list of values.
 pub trait Values {
-    /// How many.
+    /// Number of values.
     const COUNT: usize;
     /// Their tags, the first in the lowest byte.
     const TAGS: [u64; TAG_WORDS_MAX];
     /// Whether all of them are copied raw.
     const RAW: bool;
 
-    /// Whole words that they take, without their tags.
+    /// Number of whole words, without their tags.
     fn words(&self) -> usize;
     /// Copies them to `out`. None if there is no room.
     fn write(&self, out: &mut [u64]) -> Option<()>;
     /// Appends their words to `out`, without their tags.
     fn push(&self, out: &mut Vec<u8>);
-    /// Whether a reader takes all of them.
+    /// Whether a reader accepts all of them.
     fn fit(&self) -> bool;
 }
 
@@ -134,8 +134,8 @@ fn push_word(out: &mut Vec<u8>, word: u64) {
     out.extend_from_slice(&word.to_le_bytes());
 }
 
-/// An argument of a log call, before it is known how it is stored. `PLAIN` says that its placeholder sets neither width
-/// nor precision, sign, fill or leading zeros.
+/// An argument of a log call, before its storage is decided. `PLAIN` says that its placeholder sets neither width nor
+/// precision, sign, fill or leading zeros.
 #[derive(Debug, Clone, Copy)]
 pub struct Given<'a, T: ?Sized, const PLAIN: bool>(pub &'a T);
 
@@ -179,8 +179,8 @@ pub trait Raw<const PLAIN: bool> {
     fn stored(&self) -> Self::Stored<'_>;
 }
 
-/// A value of one or two words. They are atomics so that the compiler moves each by itself: a wide load of two words that
-/// were just stored one by one would wait for both to reach the cache.
+/// A value of one or two words. They are atomics so that the compiler moves each individually: a wide load of two words that
+/// were just stored one by one would stall until both reach the cache.
 #[derive(Debug)]
 pub struct Scalar<const TAG: u8, const WORDS: usize>([AtomicU64; WORDS]);
 
@@ -289,7 +289,7 @@ raw_bytes! {
     [const PLAIN: bool] str, STR, |value| value.as_bytes();
     [const PLAIN: bool] String, STR, |value| value.as_bytes();
     [const PLAIN: bool] std::borrow::Cow<'_, str>, STR, |value| value.as_bytes();
-    // Bytes hand the options of their placeholder on to each element, so only plain ones are deferred.
+    // Bytes apply the options of their placeholder to each element, so only plain ones are deferred.
     #[true] [] [u8], BYTES, |value| value;
     #[true] [] Vec<u8>, BYTES, |value| value;
     #[true] [const LENGTH: usize] [u8; LENGTH], BYTES, |value| value;
@@ -351,7 +351,7 @@ impl Value for Count {
 pub struct Text<'a>(fmt::Arguments<'a>);
 
 impl<'a> Text<'a> {
-    /// The value that is shown as `formatted`.
+    /// The value with the text `formatted`.
     #[inline]
     #[must_use]
     pub fn of(formatted: fmt::Arguments<'a>) -> Text<'a> {
@@ -396,7 +396,7 @@ impl Write for Target<'_> {
     }
 }
 
-/// A field's value as text: in quotes where it would not be taken for one word, and has none yet.
+/// A field's value as text: quoted if it is not a single word and has no quotes yet.
 #[derive(Debug, Clone, Copy)]
 pub struct Quoted<'a>(pub fmt::Arguments<'a>);
 
@@ -407,7 +407,7 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// Whether a field's value can stand without quotes of ours.
+/// Whether a field's value needs no quotes.
 pub fn is_bare(text: &[u8]) -> bool {
     let plain = |byte: &u8| !matches!(byte, 0..=b' ' | b'"' | b'=' | b'\\' | 0x7f);
     let quoted = text.len() > 1 && text.starts_with(b"\"") && text.ends_with(b"\"");

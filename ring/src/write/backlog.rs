@@ -1,31 +1,30 @@
-//! Backlog segments, the producer's end: what a lane keeps of its slots before it uses them again.
+//! Backlog segments, the producer's end: slots of a lane, copied before they are reused.
 //!
-//! A flusher that stands still, or is slower than its producers, holds the lock all the same, and nothing that others
-//! could find out makes it safe to go on in its place. So a producer whose lane is full copies its oldest slots to a file
-//! of its own, which only it writes, and whoever flushes reads them there, now or later. `segment.rs` says what the files
-//! look like; the lane does the counting.
+//! A flusher that is stalled, or slower than its producers, still holds the lock, and nothing that other processes could find
+//! out makes it safe to take over. So a producer whose lane is full copies its oldest slots to a file of its own, which only it
+//! writes, and the flusher reads them there, now or later. `segment.rs` documents the files; the lane does the counting.
 //!
-//! | label | step | where the process dies here |
+//! | label | step | if the process dies here |
 //! |---|---|---|
-//! | KEEP:1 | the lane is full: wait for the flusher, see `full_lane.rs` | as ever |
+//! | KEEP:1 | the lane is full: wait for the flusher, see `full_lane.rs` | as usual |
 //! | KEEP:2 | which slots: the oldest whole messages that are nowhere else; is there room in the budget? | nothing has happened |
-//! | KEEP:3 | write them to a segment, from the mapping; with `durable`, sync it, and the folder where it is new | the ring still holds all of them |
-//! | KEEP:4 | fence; `kept` moves, in this process and as a hint in the lane block | the same |
-//! | KEEP:5 | the append, which may use those slots now | the record in flight is missing, no other |
+//! | KEEP:3 | write them to a segment, from the mapping; with `durable`, sync it, and the folder if it is new | the ring still holds all of them |
+//! | KEEP:4 | fence; `kept` moves, in this process and as a hint in the lane block | the ring still holds all of them |
+//! | KEEP:5 | the append, which may use those slots now | only the record in flight is missing |
 //!
 //! # Why nothing is lost
 //!
 //! Sequence `s` leaves the ring only by an append whose `reserved` is at least `s + slots`, and that is admitted only after
-//! KEEP:3 of `s` returned. A reader that misses `s` in the ring has seen that, and looks into the segments after that.
+//! KEEP:3 of `s` returned. A reader that misses `s` in the ring has seen that, and checks the segments after that.
 //!
-//! # When a segment may go
+//! When a segment is removed
 //!
-//! The flusher removes a segment once it is past the last slot in it (`written`), and it may be late with that by any time.
-//! So a producer adds to a segment only while the flusher is not past what is there already, looks again after it has
-//! written, and writes the same slots to a segment of another name if the flusher was faster. Whoever removes a segment
-//! looks at its length after having published `written`; so it has either seen what was added, or the producer has seen
-//! that it must not count on it. A new segment gets its name when it is complete, for the same reason, and no name is used
-//! twice, because no sequence is the first to be kept twice. `tests/tests/backlog_model.rs` walks through all of this.
+//! The flusher removes a segment once it is past the last slot in it (`written`), with any delay. So a producer adds to a
+//! segment only while the flusher is not past its present contents, checks again after the write, and writes the same slots to
+//! a segment of another name if the flusher was faster. The remover checks a segment's length after it has published `written`;
+//! so either it has seen the addition, or the producer has seen that it must not rely on it. For the same reason a new segment
+//! gets its name when it is complete, and no name is used twice, because no sequence is the first to be kept twice.
+//! `tests/tests/backlog_model.rs` walks through all of this.
 
 use crate::place::stderr::complain;
 use crate::place::folder::sync_names;
@@ -48,20 +47,20 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
 use std::time::{Duration, Instant};
 
-/// Bytes of segments that a process may have, unless the builder says otherwise: about 500,000 short records.
+/// Default limit of a process's segments in bytes: about 500,000 short records.
 pub const BUDGET_DEFAULT: u64 = 64 << 20;
-/// Slots that are kept at once.
+/// Slots that are copied at once.
 const CHUNK: u64 = 512;
-/// Time between two tries of a lane, where the budget is used up or the disk refuses: first this long, then twice as long each
-/// time up to the second. In between records are overwritten at the speed at which they come.
+/// Time between two attempts for a lane, if the budget is used up or the disk refuses: first this long, then doubling up to the
+/// second value. In between, records are overwritten at the rate at which they come.
 const AGAIN: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(10)];
-/// Accounts of one process, as many as it has loggers.
+/// Most accounts of one process, one per logger.
 const ACCOUNTS_MAX: usize = 256;
 
-/// The accounts of this process's loggers. A forked child has none of its parent's, whose rings are not mapped there.
+/// The accounts of this process's loggers. A forked child does not inherit them: its parent's rings are not mapped there.
 static ACCOUNTS: ProcessCell<Accounts> = ProcessCell::new();
 
-/// Accounts, each in a place that it has until its logger is closed.
+/// Accounts, each in a place that it keeps until its logger is closed.
 type Accounts = [AtomicPtr<Account>; ACCOUNTS_MAX];
 
 /// A ring's backlog.
@@ -70,17 +69,17 @@ pub struct Backlog {
     /// Where the ring's bytes are.
     ring: PathBuf,
     geometry: Geometry,
-    /// Bytes that all rings of the process may keep before this one keeps no more.
+    /// Bytes that all rings of the process may keep before this one stops keeping more.
     budget: u64,
     durable: bool,
     account: &'static Account,
-    /// Of each lane; only its owner locks it, so it never waits.
+    /// One per lane; only its owner locks it, so it never waits.
     lanes: Box<[Mutex<KeptLane>]>,
-    /// It has been said why a segment cannot be written.
-    said: AtomicBool,
+    /// The reason why a segment cannot be written has been reported.
+    reported: AtomicBool,
 }
 
-/// What of the budget a ring's lanes use.
+/// A ring's lanes' use of the budget.
 #[derive(Debug)]
 struct Account {
     slot: u64,
@@ -91,20 +90,20 @@ struct Account {
 struct LaneAccount {
     block: &'static LaneBlock,
     kept: AtomicU64,
-    /// Bytes that were kept and had not been drained when the lane kept something last.
+    /// Bytes that were kept and not drained when the lane last kept something.
     bytes: AtomicU64,
 }
 
-/// What a lane's producer knows of its segments. Not beside the lane itself, where each log call would pass it.
+/// A lane producer's knowledge of its segments. Not beside the lane itself, where each log call would pass it.
 #[derive(Debug, Default)]
 struct KeptLane {
-    /// First and last sequence of the segment that was written last.
+    /// First and last sequence of the segment that was last written.
     segment: Option<(u64, u64)>,
-    /// How far the flusher must have come for as much to be drained as was kept last.
+    /// How far the flusher must get to have drained as much as was last kept.
     enough: u64,
-    /// When nothing could be kept last, and how long that counts.
+    /// When keeping last failed, and how long to wait before the next attempt.
     failed: Option<(Instant, Duration)>,
-    /// What [`Mutant::KeptLate`] has left for the next time.
+    /// Deferred to the next time by [`Mutant::KeptLate`].
     late: Option<(u64, u64)>,
 }
 
@@ -114,7 +113,7 @@ impl Account {
         self.lanes.iter().map(|lane| lane.used(self.slot)).sum()
     }
 
-    /// Takes a place among those of the process. Where there is none, what this ring keeps counts for itself alone.
+    /// Takes a place among those of the process. Without one, this ring's backlog is limited on its own.
     fn list(&'static self) {
         if ACCOUNTS.get().is_none() && ACCOUNTS.begin() {
             ACCOUNTS.set(Box::new([const { AtomicPtr::new(ptr::null_mut()) }; ACCOUNTS_MAX]));
@@ -126,7 +125,7 @@ impl Account {
         ACCOUNTS.get().into_iter().flatten().any(take);
     }
 
-    /// Gives the place back: what this ring keeps is whoever flushes' matter from now on.
+    /// Gives the place back: the flusher is responsible for this ring's backlog from now on.
     fn unlist(&'static self) {
         let mine = ptr::from_ref(self).cast_mut();
         for place in ACCOUNTS.get().into_iter().flatten() {
@@ -163,21 +162,21 @@ impl Backlog {
         let account: &'static Account = Box::leak(Box::new(account));
         account.list();
         let lanes = (0..geometry.lanes()).map(|_| Mutex::default()).collect();
-        Backlog { ring: ring.to_owned(), geometry, budget, durable, account, lanes, said: AtomicBool::new(false) }
+        Backlog { ring: ring.to_owned(), geometry, budget, durable, account, lanes, reported: AtomicBool::new(false) }
     }
 
-    /// Ends its account with the process, whose logger was closed.
+    /// Ends its account with the process, after its logger was closed.
     pub fn close(&self) {
         self.account.unlist();
     }
 
-    /// How far the flusher must release a lane for as much to be drained as it has kept last.
+    /// How far the flusher must release a lane to have drained as much as was last kept.
     pub fn enough(&self, number: usize) -> u64 {
         self.lanes[number].try_lock().map_or(0, |state| state.enough)
     }
 
-    /// KEEP:2 to KEEP:4 for a lane that is full. Returns the first sequence that was kept; None where nothing could be: beyond
-    /// the budget, and where the disk refuses.
+    /// KEEP:2 to KEEP:4 for a lane that is full. Returns the first sequence that was kept; None if that failed, because of the
+    /// budget or the disk.
     pub fn keep(&self, number: usize, lane: &mut Lane<'_>) -> Option<u64> {
         let state = &mut *self.lanes[number].try_lock().ok()?;
         if self.budget == 0 || state.failed.is_some_and(|(at, pause)| at.elapsed() < pause) {
@@ -187,14 +186,15 @@ impl Backlog {
         let bytes = (last - first + 1) * self.account.slot;
         let mine = &self.account.lanes[number];
         let before = mine.used(self.account.slot);
-        // First taken, then looked at: of two lanes that reach the limit together, both may be told no, never both yes.
+        // Reserved first, then checked: of two lanes that reach the limit together, both may be refused, but never both
+        // admitted.
         mine.set(last, before + bytes);
         let written = if self.used() > self.budget { None } else { Some(again_if_lost(|| self.write(number, lane, state, (first, last)))) };
         if !matches!(written, Some(Ok(()))) {
-            mine.set(lane.settled(), before);
+            mine.set(lane.reusable(), before);
             let pause = state.failed.map_or(AGAIN[0], |(_, pause)| AGAIN[1].min(pause * 2));
             state.failed = Some((Instant::now(), pause));
-            written.and_then(io::Result::err).inspect(|error| self.say(error));
+            written.and_then(io::Result::err).inspect(|error| self.report(error));
             return None;
         }
         state.failed = None;
@@ -203,7 +203,7 @@ impl Backlog {
         Some(first)
     }
 
-    /// Up to which sequence a lane has kept slots, or is about to.
+    /// The sequence up to which a lane has kept slots, or is about to.
     pub fn kept(&self, lane: usize) -> u64 {
         self.account.lanes[lane].kept.load(Ordering::SeqCst)
     }
@@ -229,8 +229,8 @@ impl Backlog {
             && (!lane.may_have_released(last) || mutant::is(Mutant::KeptReused))
             && self.add(number, lane, first, chunk)?
         {
-            // Pairs with the fence of whoever removes segments: either that one sees what was added, or this one sees
-            // that the flusher is past what was there before, and that the segment may be gone at any time.
+            // Pairs with the fence of the process that removes segments: either that one sees the addition, or this one sees
+            // that the flusher is past the earlier contents, and that the segment may be removed at any time.
             fence(Ordering::SeqCst);
             if !lane.may_have_released(last) || mutant::is(Mutant::KeptReused) {
                 state.segment = Some((first, chunk.1));
@@ -255,8 +255,8 @@ impl Backlog {
         Ok(true)
     }
 
-    /// Makes a segment. It has its name only once it is complete, because whoever removes segments must not take the
-    /// beginning of one for all of it.
+    /// Creates a segment. It has its name only once it is complete, because a remover must not take its beginning for all of
+    /// it.
     fn write_new(&self, number: usize, lane: &Lane<'_>, chunk: (u64, u64)) -> io::Result<()> {
         let unnamed = segment::unnamed(&self.ring, number);
         let made = self.make(&unnamed, lane, chunk).and_then(|()| {
@@ -264,7 +264,7 @@ impl Backlog {
             open::rename(&unnamed, &path, RenameFlags::empty())
         });
         if made.is_err() {
-            // What it takes is wanted elsewhere, on a full disk for instance.
+            // Frees the space for others, for instance on a full disk.
             let _ = open::remove(&unnamed);
         } else if self.durable {
             let folder = unnamed.parent().unwrap_or(Path::new(""));
@@ -279,9 +279,9 @@ impl Backlog {
         if self.durable { file.sync_all() } else { Ok(()) }
     }
 
-    /// Says once why what is not drained cannot be kept.
-    fn say(&self, error: &io::Error) {
-        if !self.said.swap(true, Ordering::Relaxed) {
+    /// Reports once why the backlog cannot be written.
+    fn report(&self, error: &io::Error) {
+        if !self.reported.swap(true, Ordering::Relaxed) {
             let ring = self.ring.display();
             complain(format_args!(
                 "the flusher is behind, and what it has not drained cannot be kept beside {ring}: {error}; \
@@ -291,7 +291,7 @@ impl Backlog {
     }
 }
 
-/// Writes the slots of a chunk at `offset`, from where they stand.
+/// Writes the slots of a chunk at `offset`, without a copy.
 fn write_slots(file: &Opened, lane: &Lane<'_>, chunk: (u64, u64), mut offset: u64) -> io::Result<()> {
     let pieces = lane.slot_words(chunk.0, chunk.1);
     let end = offset + pieces.iter().map(|words| size_of_val(*words) as u64).sum::<u64>();
@@ -303,7 +303,7 @@ fn write_slots(file: &Opened, lane: &Lane<'_>, chunk: (u64, u64), mut offset: u6
             match write_words_at(file.file()?, words, offset) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
-                // Less than a word is no progress; only a disk without any room does that.
+                // Less than a word is not progress; only a disk without any room causes it.
                 Ok(count) if count < size_of::<u64>() => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     let whole = count / size_of::<u64>();

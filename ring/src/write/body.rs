@@ -1,7 +1,7 @@
-//! Fields of a front end on their way into a record, or into the span that a record is in.
+//! Fields of a front end on their way into a record, or into a span that contains the record.
 //!
-//! A field is typed where its front end says the type, so that a reader can tell the number 7 from the text `7`. Everything
-//! else is formatted, straight into the bytes that it ends in. See [`crate::format::record::Field`] for the bytes.
+//! A field is typed if its front end gives the type, so that a reader can tell the number 7 from the text `7`. Everything else
+//! is formatted, directly into its destination. See [`crate::format::record::Field`] for the bytes.
 
 use crate::format::layout::encoding;
 use crate::format::record::extra_kind;
@@ -13,22 +13,22 @@ use std::fmt;
 #[derive(Debug)]
 pub struct FieldWriter<'a> {
     out: &'a mut Vec<u8>,
-    /// Bytes of a field's head that are left out: within a span its kind, which is the same for all.
+    /// Bytes of a field's head that are omitted: within a span its kind, which is the same for all.
     left_out: usize,
 }
 
 impl<'a> FieldWriter<'a> {
-    /// Goes on after the text or the extras of a record.
+    /// Continues after the text or the extras of a record.
     pub fn in_record(out: &'a mut Vec<u8>) -> Self {
         FieldWriter { out, left_out: 0 }
     }
 
-    /// Goes on after the name or the fields of a span.
+    /// Continues after the name or the fields of a span.
     pub fn in_span(out: &'a mut Vec<u8>) -> Self {
         FieldWriter { out, left_out: 1 }
     }
 
-    /// Adds a truth value.
+    /// Adds a boolean.
     pub fn bool(&mut self, name: &str, value: bool) {
         self.bytes(name, value_tag::BOOL, &u64::from(value).to_le_bytes());
     }
@@ -63,23 +63,23 @@ impl<'a> FieldWriter<'a> {
         self.bytes(name, value_tag::F64, &value.to_bits().to_le_bytes());
     }
 
-    /// Adds a text.
+    /// Adds text.
     pub fn str(&mut self, name: &str, value: &str) {
         self.bytes(name, value_tag::STR, value.as_bytes());
     }
 
-    /// Adds a value that is JSON already.
+    /// Adds a value that is already JSON.
     pub fn json(&mut self, name: &str, value: &str) {
         self.bytes(name, value_tag::JSON, value.as_bytes());
     }
 
-    /// A field of any type, its value as [`crate::format::record::Field`] has it.
+    /// Adds a field of any type, its value encoded as in [`crate::format::record::Field`].
     pub fn bytes(&mut self, name: &str, tag: u8, value: &[u8]) {
         self.begin(name, tag, value.len());
         self.out.extend_from_slice(value);
     }
 
-    /// A field whose value is text that is made now.
+    /// Adds a field whose value is formatted now.
     pub fn formatted(&mut self, name: &str, value: fmt::Arguments<'_>) {
         let start = self.out.len() + 1 - self.left_out;
         self.begin(name, value_tag::FORMATTED, 0);
@@ -89,7 +89,7 @@ impl<'a> FieldWriter<'a> {
     }
 
     /// Everything of a field before its value: kind (1), length (4), tag (1), length of the name (2), name. The numbers are
-    /// put together in a register, because each piece that is appended costs a look at the buffer's end.
+    /// assembled in a register, because each append checks the buffer's end.
     fn begin(&mut self, name: &str, tag: u8, value_length: usize) {
         let name = &name.as_bytes()[..name.len().min(usize::from(u16::MAX))];
         let length = (3 + name.len() + value_length) as u32;
@@ -109,13 +109,13 @@ pub struct BodyWriter<'a> {
 }
 
 impl<'a> BodyWriter<'a> {
-    /// Goes on after the text that `body` holds.
+    /// Continues after the text in `body`.
     pub fn after_text(body: &'a mut Vec<u8>) -> Self {
         let text = body.len();
         BodyWriter { body, text }
     }
 
-    /// Goes on after the extras that `body` holds beyond the first `text` bytes, which are text.
+    /// Continues after the extras in `body`, whose first `text` bytes are text.
     pub fn after(body: &'a mut Vec<u8>, text: usize) -> Self {
         BodyWriter { body, text }
     }
@@ -134,7 +134,7 @@ impl<'a> BodyWriter<'a> {
         self
     }
 
-    /// Where the fields of a front end go.
+    /// The destination of a front end's fields.
     pub fn fields(&mut self) -> FieldWriter<'_> {
         FieldWriter::in_record(self.body)
     }

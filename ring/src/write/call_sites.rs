@@ -17,7 +17,7 @@ pub struct TableWriter<'a> {
 }
 
 impl<'a> TableWriter<'a> {
-    /// A writer on these words; `used` counts those taken.
+    /// A writer on these words; `used` is the number of words taken.
     #[must_use]
     pub fn new(words: &'a [AtomicU64], used: &'a AtomicU64) -> Self {
         TableWriter { words, used }
@@ -29,15 +29,15 @@ impl<'a> TableWriter<'a> {
         self.append(entry_kind::CALL_SITE, site.encode()?)
     }
 
-    /// Writes a name of a level and returns its id, or None if the table is full. Readers find it once the control page
-    /// says that it is the newest.
+    /// Writes a custom level name and returns its id, or None if the table is full. Readers find it once the control page names
+    /// it as the newest.
     #[must_use]
     pub fn name_level(&self, name: &LevelName) -> Option<u32> {
         self.append(entry_kind::LEVEL_NAME, name.encode())
     }
 
-    /// Writes what is known of the process: its command line and its working directory, cut to what may stand in a table, and
-    /// the filter that it begins with. It must come before all call sites.
+    /// Writes a description of the process: its command line and its working directory, truncated to what the table allows, and
+    /// the filter that it begins with. It must precede all call sites.
     pub(crate) fn describe_process(&self, mut command: Vec<u8>, filter: &Filter, mut folder: Vec<u8>) {
         command.truncate(COMMAND_MAX);
         folder.truncate(COMMAND_MAX);
@@ -62,7 +62,7 @@ impl<'a> TableWriter<'a> {
             let (word, _) = chunk.split_first_chunk::<8>()?;
             cell.store(u64::from_le_bytes(*word), Ordering::Relaxed);
         }
-        // TABLE:A, pairs with the checksum: who sees the commit word through memory also sees the payload.
+        // TABLE:A, pairs with the checksum: a commit word visible through memory implies a visible payload.
         entry[0].store(commit, Ordering::Release);
         Some(start as u32)
     }

@@ -3,7 +3,7 @@
 /// Words that are copied without a loop.
 const UNROLLED: usize = 4;
 
-/// Words that so many bytes take.
+/// Number of words for so many bytes.
 #[inline(always)]
 #[must_use]
 #[allow(clippy::manual_div_ceil, reason = "no length is near the largest number, and this is half the instructions")]
@@ -11,18 +11,18 @@ pub(crate) const fn words_of(bytes: usize) -> usize {
     (bytes + 7) / 8
 }
 
-/// Copies bytes into words, the last one filled up with zeros. `words` has exactly as many as the bytes take.
+/// Copies bytes into words, the last one zero-padded. `words` has exactly the length that the bytes need.
 #[inline(always)]
 pub(crate) fn copy_words(words: &mut [u64], bytes: &[u8]) {
     let Some(tail) = bytes.last_chunk::<8>() else {
         return words.iter_mut().for_each(|word| *word = short_word(bytes));
     };
     let Some((last, full)) = words.split_last_mut() else { return };
-    // The last eight bytes, less those that are in the word before.
+    // The last eight bytes, except those in the word before.
     let unused = 8 * words_of(bytes.len()) - bytes.len();
     *last = u64::from_le_bytes(*tail) >> (8 * unused);
     let (chunks, _) = bytes.as_chunks::<8>();
-    // Most strings are so short that setting up a loop, or a call of memcpy, would take longer than they do.
+    // Most strings are so short that setting up a loop, or calling memcpy, would take longer than the copy.
     for index in 0..UNROLLED {
         let (Some(word), Some(chunk)) = (full.get_mut(index), chunks.get(index)) else { return };
         *word = u64::from_le_bytes(*chunk);

@@ -10,24 +10,25 @@ use std::time::{Duration, Instant};
 
 /// Longest wait of one call under [`FullPolicy::Block`].
 pub(crate) const BLOCK_MAX: Duration = Duration::from_millis(100);
-/// Longest sleep before a waiting producer looks for itself, should a wake-up be lost.
+/// Longest sleep before a waiting producer checks for itself, should a wake-up be lost.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Records that are overwritten before a producer that found it stalled looks whether the flusher has moved elsewhere.
+/// Records that are overwritten before a producer with a stalled flusher checks whether the flusher has made progress
+/// elsewhere.
 const OVERWRITTEN_BETWEEN: u32 = 64;
 
-/// The heartbeat at which a wait of any thread of this process ended without the flusher having moved: as long as it
-/// stands, no other one waits as long. 0 for none.
-static STOOD_STILL: AtomicU64 = AtomicU64::new(0);
+/// The heartbeat at which a wait of any thread of this process ended without progress by the flusher: as long as it is
+/// unchanged, no other thread waits as long. 0 for none.
+static STALLED_AT: AtomicU64 = AtomicU64::new(0);
 
-/// The flusher had not moved during a whole wait: the lane's producer does not wait again until it has.
+/// The flusher made no progress during a whole wait: the lane's producer does not wait again until it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stalled {
     /// How far it had released the lane.
     released: u64,
-    /// Its heartbeat then. A flusher that beats is at work on other lanes, and will come to this one.
+    /// Its heartbeat then. If that advances, the flusher is busy on other lanes, and will come to this one.
     heartbeat: Option<u64>,
-    /// Records that may still be overwritten before the next look at the heartbeat.
+    /// Records that may still be overwritten before the heartbeat is checked again.
     unseen: u32,
 }
 
@@ -36,14 +37,14 @@ impl Stalled {
         Stalled { released, heartbeat, unseen: 0 }
     }
 
-    /// Whether it still holds.
+    /// Whether it still applies.
     fn holds(&mut self, released: u64, holder: &HolderView) -> bool {
         let due = self.unseen == 0;
         self.unseen = self.unseen.saturating_sub(1);
         self.released == released && !(due && without_handlers(|| holder.heartbeat()) != self.heartbeat)
     }
 
-    /// A record is overwritten: this happens for each one from now on, so the next looks must be cheap.
+    /// Notes that a record is overwritten: this happens for each one from now on, so the checks must be cheap.
     pub fn note_overwritten(&mut self) {
         if self.unseen == 0 {
             self.unseen = OVERWRITTEN_BETWEEN;
@@ -51,9 +52,9 @@ impl Stalled {
     }
 }
 
-/// KEEP:1. Waits until `slots` slots are free, or, where some were kept before, until the flusher has released the lane up
-/// to `enough`, which is as much as was kept last; or until it is settled that it stands still. The caller keeps slots then,
-/// if there is still no room: under lasting overload so much goes into the backlog as the flusher takes out of it.
+/// KEEP:1. Waits until `slots` slots are free, or, if some were kept before, until the flusher has released the lane up to
+/// `enough`, which is as much as was last kept; or until the flusher is known to be stalled. The caller keeps slots then, if
+/// there is still no room: under lasting overload the backlog gains as much as the flusher takes out of it.
 #[cold]
 pub fn wait_for_room(
     lane: &mut Lane<'_>,
@@ -69,19 +70,19 @@ pub fn wait_for_room(
         return;
     }
     *stalled = None;
-    let stood_still = STOOD_STILL.load(Ordering::Relaxed);
-    if stood_still != 0 && without_handlers(|| holder.heartbeat()) == Some(stood_still) {
-        *stalled = Some(Stalled::now(released, Some(stood_still)));
+    let stalled_at = STALLED_AT.load(Ordering::Relaxed);
+    if stalled_at != 0 && without_handlers(|| holder.heartbeat()) == Some(stalled_at) {
+        *stalled = Some(Stalled::now(released, Some(stalled_at)));
         return;
     }
     let start = Instant::now();
-    // What the heartbeat was after 10 ms; most waits are over by then.
+    // The heartbeat after 10 ms; most waits are over by then.
     let mut first_beat = None;
     control.waiters.fetch_add(1, Ordering::SeqCst);
     ring_doorbell();
     loop {
         let seen = control.progress.load(Ordering::SeqCst);
-        if lane.has_room(slots) || (lane.settled() > lane.released() && lane.released() >= enough) {
+        if lane.has_room(slots) || (lane.reusable() > lane.released() && lane.released() >= enough) {
             break;
         }
         let waited = start.elapsed();
@@ -89,7 +90,7 @@ pub fn wait_for_room(
             let beat = without_handlers(|| holder.heartbeat());
             if waited >= BLOCK_MAX || beat.is_none() {
                 *stalled = Some(Stalled::now(lane.refresh_released(), beat));
-                STOOD_STILL.store(beat.filter(|_| beat == first_beat).unwrap_or(0), Ordering::Relaxed);
+                STALLED_AT.store(beat.filter(|_| beat == first_beat).unwrap_or(0), Ordering::Relaxed);
                 break;
             }
             first_beat = beat;

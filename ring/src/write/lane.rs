@@ -1,7 +1,7 @@
 //! A lane: a ring of fixed-size slots with one producer, which never waits for the reader.
 //!
-//! The lane owns no memory. It is handed a [`LaneBlock`] and the words of its slots, so that the same algorithm runs
-//! on a mapped file, on the heap and under loom.
+//! The lane owns no memory. It works on a given [`LaneBlock`] and the words of its slots, so that the same algorithm runs on a
+//! mapped file, on the heap and under loom.
 //!
 //! # States of a slot
 //!
@@ -21,14 +21,14 @@
 //!
 //! | label | what | guarantees | pairs with |
 //! |---|---|---|---|
-//! | LANE:A | `reserved` stored | who sees any word of the new lap also sees `reserved` raised | READ:3 |
+//! | LANE:A | `reserved` stored | a visible word of the new lap implies `reserved` visibly raised | READ:3 |
 //! | LANE:B | first slot swapped to BUSY, SeqCst | the clock read after it is later than the moment at which a reader saw no BUSY | the drain's watermark; the `armed` word |
 //! | LANE:C | release fence | orders LANE:A and LANE:B before every body word | READ:3 |
-//! | LANE:D | VALID stored with Release | who sees VALID sees the body | READ:2, and the checksum where a copy tears |
+//! | LANE:D | VALID stored with Release | visible VALID implies a visible body | READ:2, and the checksum where a copy tears |
 //! | LANE:E | `head` stored with Release | a hint to readers; nothing depends on it | READ:1 |
 //!
-//! Sequences are 62 bits wide and never reset, so a commit word cannot come round again (no ABA): at 10 ns a slot that
-//! takes over a thousand years.
+//! Sequences are 62 bits wide and never reset, so a commit word cannot recur (no ABA): at 10 ns a slot that takes over a
+//! thousand years.
 
 use crate::atomics::{AtomicU64, Ordering, fence, prefetch_to_write};
 use crate::format::checksum::{checksum, with_clock};
@@ -41,17 +41,17 @@ use crate::write::copy::{copy_words, words_of};
 const HEAD_WORDS: usize = SLOT_HEAD / 8;
 /// Word of a slot that holds the number of its message.
 const MESSAGE_WORD: usize = std::mem::offset_of!(SlotHead, message) / 8;
-/// Words in which the used part of a slot is counted: records then have few sizes, and their loops fixed lengths.
+/// Granularity of a slot's used part in words: records then have few sizes, and their loops fixed lengths.
 const BLOCK: usize = SLOT_BLOCK / 8;
 const _: () = assert!(BLOCK.is_power_of_two());
-/// Bytes that processors exchange at a time.
+/// Size of a cache line.
 const CACHE_LINE: usize = 64;
 
-/// Slots between the one that is written and the one whose memory is asked for: what the flusher has read is shared with
-/// another processor, and getting it back takes about as long as so many appends.
+/// Slots between the one that is written and the one that is prefetched: what the flusher has read is shared with another
+/// processor, and getting it back takes about as long as so many appends.
 const AHEAD: u64 = 12;
 
-/// What a message carries besides its body.
+/// A message without its body.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin {
     /// Level number.
@@ -69,7 +69,7 @@ pub struct Origin {
 pub struct Message<'a> {
     /// What it carries besides its body.
     pub origin: Origin,
-    /// What is said, at most [`Lane::message_size_max`] bytes.
+    /// The body, at most [`Lane::message_size_max`] bytes.
     pub body: &'a [u8],
 }
 
@@ -82,7 +82,7 @@ struct Part {
     length: usize,
 }
 
-/// Counts a message that was dropped at raw clock `now`, because the lane was full or could not be had. Any thread may.
+/// Counts a message that was dropped at raw clock `now`, because the lane was full or unavailable. May be called by any thread.
 #[cold]
 pub fn count_drop(block: &LaneBlock, now: u64) {
     if block.dropped.load(Ordering::Relaxed) <= block.consumer.dropped_reported.load(Ordering::Relaxed) {
@@ -104,7 +104,7 @@ pub struct OpenSlot<'a> {
     now: u64,
 }
 
-/// Words of a slot that a body of `words` words uses, the fill of its last block included.
+/// Words of a slot that a body of `words` words uses, including the padding of its last block.
 #[inline(always)]
 fn used_words(words: usize) -> usize {
     (HEAD_WORDS + words + BLOCK - 1) & !(BLOCK - 1)
@@ -144,14 +144,14 @@ pub struct Lane<'a> {
     reserved: u64,
     committed: u64,
     released: u64,
-    /// Highest sequence that fits without overwriting what no flusher has released, and what is nowhere else.
+    /// Highest sequence that fits without overwriting slots that are neither released nor copied.
     limit: u64,
     messages: u64,
     staging: [u64; SLOT_WORDS_MAX],
 }
 
 impl<'a> Lane<'a> {
-    /// The lane on this block and these slots of `slot_words` words each; it goes on where the block says it was.
+    /// The lane on this block and these slots of `slot_words` words each; it continues where the block says it was.
     ///
     /// # Panics
     /// If `slots` is not a power-of-two number of slots, or a slot is not a power of two of words, larger than its head and
@@ -227,7 +227,7 @@ impl<'a> Lane<'a> {
         self.reserved + slots <= self.limit
     }
 
-    /// Whether more than half of the lane waits for the flusher, as far as this producer has looked.
+    /// Whether more than half of the lane waits for the flusher, as far as this producer knows.
     #[inline(always)]
     #[must_use]
     pub fn seems_filling(&self) -> bool {
@@ -240,7 +240,7 @@ impl<'a> Lane<'a> {
         self.seems_filling()
     }
 
-    /// The last position up to which the flusher released slots, as far as this producer has believed it.
+    /// The last position up to which the flusher released slots, if it is credible.
     pub fn refresh_released(&mut self) -> u64 {
         let Consumer { released, released_inverted, .. } = &self.block.consumer;
         self.released = self.accept(self.released, released, released_inverted);
@@ -248,34 +248,34 @@ impl<'a> Lane<'a> {
         self.released
     }
 
-    /// What [`Lane::refresh_released`] last found.
+    /// The cached result of [`Lane::refresh_released`].
     #[must_use]
     pub fn released(&self) -> u64 {
         self.released
     }
 
-    /// Whether the flusher may be past `sequence` by now: true as soon as it has begun to say so.
+    /// Whether the flusher may be past `sequence` by now: true as soon as it has begun to publish that.
     #[must_use]
     pub fn may_have_released(&self, sequence: u64) -> bool {
         self.block.consumer.released.load(Ordering::Acquire) >= sequence
     }
 
-    /// Highest sequence whose slot may be used again, because it was released or kept.
+    /// Highest sequence whose slot may be reused, because it was released or kept.
     #[must_use]
-    pub fn settled(&self) -> u64 {
+    pub fn reusable(&self) -> u64 {
         self.limit - self.slots()
     }
 
-    /// KEEP:2. First and last sequence of what is to be copied next, so that its slots may be used again: the oldest whole
-    /// messages that the lane still holds and that are nowhere else, about `slots_max` slots of them, at least one message.
-    /// None if there is none.
+    /// KEEP:2. First and last sequence of what is to be copied next, so that its slots may be reused: the oldest whole messages
+    /// that the lane still holds and that exist nowhere else, about `slots_max` slots of them, at least one message. None if
+    /// there is none.
     #[must_use]
     pub fn next_to_keep(&mut self, slots_max: u64) -> Option<(u64, u64)> {
         if self.committed != self.reserved {
             self.seal();
         }
-        // What is below the last of these was overwritten, where a copy could not be made.
-        let first = self.settled().max(self.committed.saturating_sub(self.slots())) + 1;
+        // Slots older than this were overwritten without a copy.
+        let first = self.reusable().max(self.committed.saturating_sub(self.slots())) + 1;
         let mut end = first - 1;
         while end < self.committed {
             let next = (end + self.slots_from(end + 1)).min(self.committed);
@@ -287,7 +287,7 @@ impl<'a> Lane<'a> {
         (end >= first).then_some((first, end))
     }
 
-    /// Slots of the message that begins at `sequence`, as far as its first slot can be believed.
+    /// Slots of the message that begins at `sequence`, as far as its first slot is credible.
     fn slots_from(&self, sequence: u64) -> u64 {
         let cells = self.cells(sequence);
         let sizes = cells[HEAD_WORDS - 1].load(Ordering::Relaxed);
@@ -297,7 +297,7 @@ impl<'a> Lane<'a> {
         if believed { slots } else { 1 }
     }
 
-    /// The words of the slots from `first` to `last`, in two pieces where the lane's end is between them.
+    /// The words of the slots from `first` to `last`, in two pieces if they wrap around.
     #[must_use]
     pub fn slot_words(&self, first: u64, last: u64) -> [&'a [AtomicU64]; 2] {
         let (start, words) = (self.slot_start(first), ((last - first + 1) as usize) << self.slot_shift);
@@ -308,25 +308,25 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// KEEP:4. Says that everything up to `sequence` is copied where readers find it: its slots may be used again.
+    /// KEEP:4. Notes that everything up to `sequence` is copied where readers find it: its slots may be reused.
     pub fn mark_kept(&mut self, sequence: u64) {
-        // Pairs with the reader's look at `reserved`, READ:3: who sees a slot reserved for the next lap finds the copy.
+        // Pairs with the reader's check of `reserved`, READ:3: a slot visibly reserved for the next lap implies a visible copy.
         fence(Ordering::SeqCst);
         self.block.kept.store(sequence, Ordering::Release);
         fence(Ordering::Release);
         self.limit = self.limit.max(sequence + self.slots());
     }
 
-    /// Another process wrote the pair, so it counts only if both words agree, it does not go back, and it does not
-    /// exceed what was committed.
+    /// Another process wrote the pair, so it is accepted only if both words agree, it does not go back, and it does not exceed
+    /// what was committed.
     fn accept(&self, last: u64, value: &AtomicU64, inverted: &AtomicU64) -> u64 {
         let found = value.load(Ordering::Acquire);
         let agrees = inverted.load(Ordering::Acquire) == !found || mutant::is(Mutant::TornPosition);
         if agrees && found > last && found <= self.committed { found } else { last }
     }
 
-    /// Writes one message and returns its raw clock. The caller has made sure of the room, or means to overwrite. A body
-    /// longer than [`Lane::message_size_max`] is a defect of the caller and is cut.
+    /// Writes one message and returns its raw clock. The caller has ensured room, or intends to overwrite. A body longer than
+    /// [`Lane::message_size_max`] is a defect of the caller and is truncated.
     #[inline]
     pub fn append(&mut self, clock: impl FnOnce() -> u64, message: &Message<'_>) -> u64 {
         let Message { ref origin, body } = *message;
@@ -345,8 +345,8 @@ impl<'a> Lane<'a> {
         words * 8 <= self.payload_size
     }
 
-    /// Opens a slot for a message whose body fits it. What does not run code of the user may be done until
-    /// [`Lane::finish`]: the processor does it while it waits for the clock.
+    /// Opens a slot for a message whose body fits it. Anything but user code may run before [`Lane::finish`]: the processor
+    /// does it while it waits for the clock.
     #[inline(always)]
     pub fn begin(&mut self, clock: impl FnOnce() -> u64) -> OpenSlot<'a> {
         let first = self.first_free();
@@ -354,8 +354,7 @@ impl<'a> Lane<'a> {
         self.open(first, 1, clock)
     }
 
-    /// Where the body of a message that fits one slot is put together, `words` words of which the last is filled up with
-    /// zeros.
+    /// The place where the body of a message that fits one slot is assembled, `words` words of which the last is zero-padded.
     #[inline(always)]
     pub fn staging(&mut self, words: usize) -> Option<&mut [u64]> {
         let used = used_words(words);
@@ -363,7 +362,7 @@ impl<'a> Lane<'a> {
         self.staging.get_mut(HEAD_WORDS..HEAD_WORDS + words)
     }
 
-    /// Writes the message whose body of `length` bytes stands in [`Lane::staging`] and returns its raw clock.
+    /// Writes the message whose body of `length` bytes is in [`Lane::staging`] and returns its raw clock.
     #[inline(always)]
     pub fn finish(&mut self, slot: OpenSlot<'a>, origin: &Origin, length: usize) -> u64 {
         let OpenSlot { first, cells, now } = slot;
@@ -396,7 +395,7 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Has the memory of a later slot brought here to be written, as far as most records take it.
+    /// Prefetches the memory of a later slot for writing, as much as most records use.
     #[inline(always)]
     fn ask_ahead(&self, sequence: u64) {
         let cells = self.cells(sequence + AHEAD);
@@ -406,7 +405,7 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// The next sequence. An owner that finds its lane open, because it jumped out of an append, seals it first.
+    /// The next sequence. If the owner finds its lane open, because it jumped out of an append, it seals it first.
     #[inline(always)]
     fn first_free(&mut self) -> u64 {
         if self.committed != self.reserved && !mutant::is(Mutant::NoSeal) {
@@ -446,8 +445,8 @@ impl<'a> Lane<'a> {
         self.block.messages.store(self.messages, Ordering::Relaxed);
     }
 
-    /// Puts the head before the staged payload and writes both to the slot. All stores and loads are of whole words, so
-    /// that none waits for another.
+    /// Puts the head before the staged payload and writes both to the slot. All stores and loads are of whole words, so that
+    /// none stalls another.
     #[inline(always)]
     fn write(&mut self, cells: &[AtomicU64], sequence: u64, now: u64, origin: &Origin, part: Part) {
         let Part { slots, kind, length } = part;
@@ -479,14 +478,14 @@ impl<'a> Lane<'a> {
         ((sequence.wrapping_sub(1) as usize) << self.slot_shift) & (self.slots.len() - 1)
     }
 
-    /// The words of a sequence's slot, and those after it.
+    /// The words of a sequence's slot, and all those after it.
     #[inline(always)]
     fn cells(&self, sequence: u64) -> &'a [AtomicU64] {
         &self.slots[self.slot_start(sequence)..]
     }
 
-    /// Goes on after an owner that ended in the middle of an append, without the values that it had not stored here: by those
-    /// in the block and the newest slot, where they can be.
+    /// Continues after an owner that ended in the middle of an append, without the values that it had not stored here: uses
+    /// those in the block and the newest slot, if they are plausible.
     #[cold]
     pub fn catch_up(&mut self) {
         let (reserved, head) = (self.block.reserved.load(Ordering::Relaxed), self.block.head.load(Ordering::Relaxed));
@@ -502,7 +501,7 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Marks what an append left open as aborted: its thread was cancelled, or jumped out of it.
+    /// Marks an unfinished append as aborted: its thread was cancelled, or jumped out of it.
     #[cold]
     pub fn seal(&mut self) {
         for sequence in self.committed + 1..=self.reserved {
@@ -512,7 +511,7 @@ impl<'a> Lane<'a> {
         self.block.head.store(self.committed, Ordering::Release);
     }
 
-    /// Notes the lane's next owner in its block.
+    /// Records the lane's next owner in its block.
     pub fn claim(&mut self, kind: u64, thread: u32, name: &[u8]) {
         self.catch_up();
         if self.committed != self.reserved {
@@ -523,8 +522,8 @@ impl<'a> Lane<'a> {
         let mut words = [0u64; 2];
         let length = name.len().min(16);
         bytemuck::cast_slice_mut::<u64, u8>(&mut words)[..length].copy_from_slice(&name[..length]);
-        // The place may be that of an earlier owner, whose records must not get the new one's name where this process
-        // dies here: without a first sequence it is nobody's.
+        // The place may be that of an earlier owner, whose records must not get the new one's name if this process dies here:
+        // without a first sequence it has no owner.
         if !mutant::is(Mutant::OwnerRenamed) {
             owner.first.store(0, Ordering::Relaxed);
         }
@@ -566,15 +565,15 @@ mod tests {
         let mut lane = Lane::new(&block, &slots, 16, 7);
         let message = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body: b"text" };
         (1..=5).for_each(|clock| _ = lane.append(|| clock, &message));
-        let mut told = |released: u64, inverted: u64| {
+        let mut accepted = |released: u64, inverted: u64| {
             block.consumer.released.store(released, Ordering::Relaxed);
             block.consumer.released_inverted.store(inverted, Ordering::Relaxed);
             lane.refresh_released()
         };
-        assert_eq!(told(3, !2), 0, "torn");
-        assert_eq!(told(6, !6), 0, "beyond what was committed");
-        assert_eq!(told(3, !3), 3);
-        assert_eq!(told(2, !2), 3, "backwards");
+        assert_eq!(accepted(3, !2), 0, "torn");
+        assert_eq!(accepted(6, !6), 0, "beyond what was committed");
+        assert_eq!(accepted(3, !3), 3);
+        assert_eq!(accepted(2, !2), 3, "backwards");
     }
 
     fn empty_block() -> LaneBlock {

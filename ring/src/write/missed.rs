@@ -1,8 +1,8 @@
-//! What a forked child logs before it has a ring.
+//! Records that a forked child logs before it has a ring.
 //!
-//! A child makes its ring at its first record, and may find no descriptor, no memory or no room just then. It tries again
-//! with later records, after a pause that grows, so that a child that never can costs next to nothing. What it logs
-//! meanwhile is counted here and told as a loss of the ring's as soon as there is one.
+//! A child creates its ring at its first record, and may be out of descriptors, memory or disk space just then. It tries again
+//! with later records, after a pause that grows, so that a child that never succeeds costs next to nothing. The records in
+//! between are counted here and reported as a loss of the ring as soon as there is one.
 
 use crate::place::clock;
 use crate::write::lane::count_drop;
@@ -11,17 +11,17 @@ use crate::mutant::{self, Mutant};
 use crate::atomics::Ordering as RingOrdering;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// First pause between two tries, in nanoseconds. It doubles each time.
+/// First pause between two attempts, in nanoseconds. It doubles each time.
 const PAUSE_MIN: u64 = 10_000_000;
 /// Longest pause.
 const PAUSE_MAX: u64 = 1_000_000_000;
 
-/// Tries that failed, and records that were lost by that, of one process.
+/// Failed attempts of one process, and the records lost because of them.
 #[derive(Debug)]
 pub struct Missed {
-    /// The process that the rest is about. A forked child finds its parent's.
+    /// The process that the other fields belong to. A forked child finds its parent's.
     pid: AtomicU32,
-    /// Boottime of the next try.
+    /// Boottime of the next attempt.
     again_ns: AtomicU64,
     pause_ns: AtomicU64,
     count: AtomicU64,
@@ -60,7 +60,7 @@ impl Missed {
             || (clock::boottime_ns() >= self.again_ns.load(Ordering::Relaxed) && !mutant::is(Mutant::TriedOnce))
     }
 
-    /// Notes that it failed. Whether that was the first time.
+    /// Notes a failure. Returns whether it was the first one.
     pub fn failed(&self, me: u32) -> bool {
         self.be(me);
         let before = self.pause_ns.load(Ordering::Relaxed);
@@ -79,13 +79,13 @@ impl Missed {
         self.count.fetch_add(1, Ordering::Release);
     }
 
-    /// Records that are lost and not told yet.
+    /// Records that are lost and not reported yet.
     pub fn lost(&self, me: u32) -> u64 {
         if self.pid.load(Ordering::Acquire) == me { self.count.load(Ordering::Acquire) } else { 0 }
     }
 
-    /// Has the ring tell them, as a loss of the lane of this block, which no thread has used yet.
-    pub fn tell(&self, me: u32, block: &LaneBlock) {
+    /// Reports them in the ring, as a loss of the lane of this block, which no thread has used yet.
+    pub fn report(&self, me: u32, block: &LaneBlock) {
         if self.lost(me) == 0 || mutant::is(Mutant::MissedUncounted) {
             return;
         }
@@ -95,7 +95,7 @@ impl Missed {
         block.dropped.fetch_add(count - 1, RingOrdering::Release);
     }
 
-    /// Begins anew in a forked child.
+    /// Resets the state in a forked child.
     fn be(&self, me: u32) {
         let found = self.pid.load(Ordering::Acquire);
         if found != me && self.pid.compare_exchange(found, me, Ordering::AcqRel, Ordering::Relaxed).is_ok() {

@@ -1,4 +1,4 @@
-//! The end of a ring that a process writes.
+//! The writing end of a ring, for its process.
 
 pub mod copy;
 pub mod lane;

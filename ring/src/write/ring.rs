@@ -1,7 +1,7 @@
-//! A process's own ring: made so that a visible one is always complete and locked.
+//! A process's own ring: created so that a visible one is always complete and locked.
 //!
-//! The file is made without a name, preallocated, given its header and its lock, and tested; only then is it linked
-//! into the folder. A full disk is an error here instead of SIGBUS later, and nobody ever sees half a ring.
+//! The file is created without a name, preallocated, given its header and its lock, and tested; only then is it linked into the
+//! folder. A full disk is an error here instead of SIGBUS later, and no process ever sees half a ring.
 
 use crate::place::access::Access;
 use crate::format::checksum::{checksum, lane_key};
@@ -40,14 +40,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A ring for which there is no room in the requested size takes this share of what is left at most.
+/// If there is no room for a ring of the requested size, it takes at most this share of the free space.
 const ROOM_SHARE: u64 = 8;
 
-/// Tries to make the smallest ring where there is no room, and the time between two.
+/// Attempts to create the smallest ring when there is no room, and the time between two.
 const SMALLEST_TRIES: u32 = 10;
 const SMALLEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// What a ring is made with.
+/// Settings of a new ring.
 #[derive(Debug, Clone)]
 pub struct RingSpec {
     /// Role: stem of the log file's name.
@@ -56,7 +56,7 @@ pub struct RingSpec {
     pub app: String,
     /// Sizes.
     pub geometry: Geometry,
-    /// What the ring's memory is.
+    /// The kind of memory.
     pub memory: Memory,
     /// What is recorded.
     pub filter: Filter,
@@ -68,11 +68,11 @@ pub struct RingSpec {
     pub rotate_size: u64,
     /// Rotated files kept.
     pub rotate_keep: u32,
-    /// Milliseconds between two syncs that the flusher is asked for; 0 for none.
+    /// Milliseconds between two syncs requested from the flusher; 0 for none.
     pub sync_ms: u32,
     /// Crash files that are kept of the role; 0 for no crash files.
     pub crash_keep: u32,
-    /// how many ring-only records an ERROR brings into the log file.
+    /// How many ring-only records an ERROR brings into the log file.
     pub context_on_error: u32,
     /// Bytes of backlog segments that the process may have at a time; 0 for none.
     pub backlog_max: u64,
@@ -81,7 +81,7 @@ pub struct RingSpec {
 }
 
 impl RingSpec {
-    /// A ring in a file, that records everything; nothing else is asked for.
+    /// A ring in a file that records everything, with no other requests.
     #[must_use]
     pub fn new(role: &str, geometry: Geometry) -> RingSpec {
         RingSpec {
@@ -102,7 +102,7 @@ impl RingSpec {
         }
     }
 
-    /// Whether the ring records what no log file shows. Then the last overflow lane is for that.
+    /// Whether it records ring-only records. Then the last overflow lane is for those.
     #[must_use]
     pub fn records_ring_only(&self) -> bool {
         self.filter.ring_level != Level::OFF
@@ -116,15 +116,15 @@ pub struct Ring {
     path: PathBuf,
     entry: PathBuf,
     header: RingHeader,
-    /// Words of the call-site table that are taken, where nobody else can change them.
+    /// Words of the call-site table that are taken, where no other process can change them.
     table_used: AtomicU64,
-    /// Which file it is.
+    /// Identity of its file.
     identity: Identity,
-    /// Of a ring in shared memory: what keeps the lock of the file that stands for it.
+    /// For a ring in shared memory: keeps the lock of the file that represents it.
     entry_lock: Option<&'static KeptFile>,
 }
 
-/// What a ring's memory is.
+/// The kind of memory of a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Memory {
@@ -148,21 +148,22 @@ impl FromStr for Memory {
 }
 
 impl Ring {
-    /// Makes a ring in `folder` and maps it. Where there is no room for it, or the file size limit (ulimit -f) does not allow
-    /// it, it is made smaller, see [`Geometry::smaller`], rather than not at all.
+    /// Creates a ring in `folder` and maps it. If there is no room for it, or the file size limit (ulimit -f) does not allow
+    /// it, it is made smaller, see [`Geometry::smaller`], instead of failing.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a role that is no file name, [`Error::FileSizeLimit`] for one below the smallest ring, [`Error::Folder`] if
-    /// the folder's file system does not keep the promises, [`Error::Io`] for everything else, a full disk for instance.
+    /// [`Error::Setting`] for a role that is not a file name, [`Error::FileSizeLimit`] for a limit below the smallest ring,
+    /// [`Error::Folder`] if the folder's file system does not keep the promises, [`Error::Io`] for everything else, for
+    /// instance a full disk.
     pub fn create(folder: &Folder, spec: &RingSpec) -> Result<Ring> {
         let mut spec = spec.clone();
         let wanted = spec.geometry;
-        // Shared memory is in no folder of ours.
+        // Shared memory is not in our folders.
         let _acting = open::acting_in(Some(&folder.rings()));
         spec.geometry = within_file_size_limit(wanted)?;
         let free = free_space(folder, spec.memory);
         if spec.geometry.file_size() > free {
-            // Not even tried: it would take the room of others until it fails.
+            // Not even attempted: it would take the space of others until it fails.
             spec.geometry = spec.geometry.within(free / ROOM_SHARE);
         }
         let mut tries = 0..SMALLEST_TRIES;
@@ -170,14 +171,14 @@ impl Ring {
             match fsize::without_signal(|| Ring::create_as(folder, &spec, spec.geometry != wanted)) {
                 Err(error) if lacks_room(&error) => {
                     let Some(smaller) = spec.geometry.smaller() else {
-                        // Others who try larger ones at this moment give their room back.
+                        // Concurrent attempts for larger rings may release their space.
                         if tries.next().is_none() {
                             return Err(error);
                         }
                         std::thread::sleep(SMALLEST_PAUSE);
                         continue;
                     };
-                    // What is left is for all who come.
+                    // The remaining space is shared by all rings to come.
                     spec.geometry = smaller.within(free_space(folder, spec.memory) / ROOM_SHARE);
                 }
                 made => return made,
@@ -188,12 +189,12 @@ impl Ring {
     fn create_as(folder: &Folder, spec: &RingSpec, is_smaller: bool) -> Result<Ring> {
         ensure_boot_id()?;
         let header = make_header(spec, is_smaller)?;
-        // The file is closed at the end: its mapping keeps the lock, and a descriptor could be taken for somebody else's.
+        // The file is closed at the end: its mapping keeps the lock, and the descriptor could be confused with other code's.
         let (ring, file) = match spec.memory {
             Memory::File => Ring::create_file(folder, spec, header),
             Memory::Shared => Ring::create_shared(folder, spec, header),
         }?;
-        // The ring first, then the names that lead to it: no name is left on the disk without what it names.
+        // The ring first, then the names that lead to it: no name is on the disk without what it names.
         let synced = || {
             file.file().and_then(File::sync_all).map_err(Error::io("sync the ring", &ring.path))?;
             folder.sync()
@@ -207,7 +208,7 @@ impl Ring {
         }
     }
 
-    /// Removes a ring that nobody has written to, with its memory.
+    /// Removes a ring that was never written to, with its memory.
     pub fn discard(self) {
         for path in [&self.path, &self.entry] {
             let _ = open::remove(path);
@@ -215,8 +216,8 @@ impl Ring {
         self.map.let_go();
     }
 
-    /// Lets go of a ring whose logger was closed: nothing that is logged from here on is recorded, and whoever flushes removes
-    /// it when it is drained.
+    /// Releases a ring whose logger was closed: nothing logged from here on is recorded, and the flusher removes it when it is
+    /// drained.
     pub fn leave(&self) {
         self.block(0).left.store(1, Ordering::Release);
         self.map.let_go();
@@ -224,7 +225,7 @@ impl Ring {
         self.entry_lock.inspect(|lock| lock.let_go());
     }
 
-    /// Has nothing be recorded any more, in this process.
+    /// Stops all recording in this process.
     pub fn turn_off(&self) {
         self.control().level.store(u32::MAX, Ordering::SeqCst);
     }
@@ -235,7 +236,7 @@ impl Ring {
         (0..self.geometry().lanes()).any(|lane| is_open(self.block(lane)))
     }
 
-    /// Whether its name still leads to it, or that cannot be known.
+    /// Whether its name still leads to it, or that is unknown.
     pub fn is_there(&self) -> bool {
         open::identity(&self.path).map_or(true, |found| found == Some(self.identity))
     }
@@ -244,7 +245,7 @@ impl Ring {
         let name = format!("{}{RING_ENDING}", stem(&spec.role, &header));
         let rings = folder.rings();
         let nameless = Nameless::create(&rings, &name)?;
-        let file = nameless.file().map_err(Error::io("look at the ring in", &rings))?;
+        let file = nameless.file().map_err(Error::io("inspect the ring in", &rings))?;
         never_copy_on_write(file);
         let header = seal(header, file, &rings)?;
         let map = fill(file, spec, &header, &rings, |file| RingMap::new(file, spec.geometry))?;
@@ -264,17 +265,17 @@ impl Ring {
         (Ring { map, path, entry, header, table_used: AtomicU64::new(0), identity: file.identity(), entry_lock }, file)
     }
 
-    /// The memory is complete and locked before the file that stands for it has its name.
+    /// The memory is complete and locked before the file that represents it has its name.
     fn create_shared(folder: &Folder, spec: &RingSpec, header: RingHeader) -> Result<(Ring, Kept)> {
         let (stem, shm) = (stem(&spec.role, &header), Path::new(SHM_FOLDER));
         let path = shm_path(&stem);
-        // For the forked children of a process that has changed its root by then.
+        // For forked children of a process that has changed its root by then.
         let _ = open::hold(Path::new(SHM_FOLDER));
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         let file = open::file(&path, flags, PRIVATE).map_err(Error::io("make shared memory at", &path))?;
-        let file = Kept::new(file).map_err(Error::io("look at the shared memory at", &path))?;
+        let file = Kept::new(file).map_err(Error::io("inspect the shared memory at", &path))?;
         let made = (|| {
-            let memory = file.file().map_err(Error::io("look at the shared memory at", &path))?;
+            let memory = file.file().map_err(Error::io("inspect the shared memory at", &path))?;
             let header = seal(header, memory, shm)?;
             let map = fill(memory, spec, &header, shm, |file| RingMap::new(file, spec.geometry))?;
             let entry = name_memory(folder, &format!("{stem}{SHM_ENDING}"), &header)?;
@@ -330,23 +331,23 @@ impl Ring {
         self.append(|table| table.register(site))
     }
 
-    /// Writes a level's name into the table. Where that is full, the level keeps the name that it has.
+    /// Writes a custom level name into the table. If that is full, the level keeps its present name.
     pub fn name_level(&self, level: Level, name: &str) {
         let newest = &self.control().level_names;
         loop {
             let previous = newest.load(Ordering::Relaxed);
             let entry = LevelName { previous: u32::try_from(previous).unwrap_or(0), level, name: name.to_owned() };
             let Some(id) = self.append(|table| table.name_level(&entry)) else { return };
-            // TABLE:B, pairs with the store of a later record's commit word, LANE:D: who sees the record sees the name, and
-            // with it the entry. An entry that another thread was faster than is left without use.
+            // TABLE:B, pairs with the store of a later record's commit word, LANE:D: a visible record implies a visible name,
+            // and with it the entry. If another thread was faster, this entry stays unused.
             if newest.compare_exchange(previous, id.into(), Ordering::Release, Ordering::Relaxed).is_ok() {
                 return;
             }
         }
     }
 
-    /// Writes into the table. Who punched a hole into the ring must not have the table begin anew, because ids that are in
-    /// use would then mean something else.
+    /// Writes into the table. After a hole was punched into the ring the table must not start again, because ids in use would
+    /// then mean something else.
     fn append(&self, write: impl FnOnce(&TableWriter<'_>) -> Option<u32>) -> Option<u32> {
         let used = &self.control().table_used;
         used.fetch_max(self.table_used.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -355,12 +356,12 @@ impl Ring {
         id
     }
 
-    /// Has a cut of the ring's file end the ring instead of the process.
+    /// Makes a truncation of the ring's file end the ring instead of the process.
     pub fn guard(&mut self) {
         self.map.guard();
     }
 
-    /// Whether a part of the ring is gone, and what is stored there reaches no file.
+    /// Whether a part of the ring is gone, so that what is stored there reaches no file.
     pub fn is_hit(&self) -> bool {
         self.map.is_hit()
     }
@@ -371,7 +372,7 @@ impl Ring {
         self.map.block(lane)
     }
 
-    /// The producer's end of lane number `lane`, to be made once; its slots are faulted in.
+    /// The producer's end of lane number `lane`, to be created once; its slots are faulted in.
     #[must_use]
     pub fn lane(&self, lane: usize) -> Lane<'static> {
         self.map.prefault(lane);
@@ -379,13 +380,13 @@ impl Ring {
         Lane::new(self.block(lane), self.map.slots(lane), self.geometry().record_size() / 8, key)
     }
 
-    /// Says in the ring how the process leaves it.
+    /// Notes in the ring how the process leaves it.
     pub fn close(&self, how: u32, signal: u32) {
         self.control().closed_signal.store(signal, Ordering::Relaxed);
         self.control().closed.store(how, Ordering::Release);
     }
 
-    /// Says that a signal arrived that ends the process in an ordinary way. Loads and stores of atomics only.
+    /// Notes that a signal arrived that ends the process normally. Loads and stores of atomics only.
     pub fn mark_signal(&self, signal: u32) {
         let control = self.control();
         if control.closed.load(Ordering::Relaxed) == closed::OPEN {
@@ -394,7 +395,7 @@ impl Ring {
         }
     }
 
-    /// Takes that back, because the process lives on.
+    /// Withdraws that mark, because the process lives on.
     pub fn unmark_signal(&self, signal: u32) {
         let control = self.control();
         if control.closed_signal.load(Ordering::Relaxed) == signal {
@@ -403,7 +404,7 @@ impl Ring {
         self.unmark_fatal(signal);
     }
 
-    /// Takes an ordinary [`Ring::close`] back.
+    /// Withdraws an ordinary [`Ring::close`].
     pub fn reopen(&self) {
         let closed = &self.control().closed;
         let _ = closed.compare_exchange(closed::EXIT, closed::OPEN, Ordering::Release, Ordering::Relaxed);
@@ -417,7 +418,7 @@ impl Ring {
         self.change_filter(|| filter.clone())
     }
 
-    /// Changes what is written to the log files, from now on. What the ring records besides stays.
+    /// Changes what is written to the log files, from now on. The ring-only level stays.
     ///
     /// # Errors
     /// As [`Ring::set_filter`].
@@ -430,17 +431,17 @@ impl Ring {
         fsize::without_signal(|| filter_change::change(filter, &file, self.geometry(), &self.path))
     }
 
-    /// Its file. No descriptor of it is kept.
+    /// Opens its file. No descriptor of it is kept.
     fn open_again(&self) -> Result<Opened> {
         let file = open::file(&self.path, OFlags::RDWR, Mode::empty()).map_err(Error::io("open the ring", &self.path))?;
-        if Identity::behind(&file).map_err(Error::io("look at the ring", &self.path))? != self.identity {
+        if Identity::behind(&file).map_err(Error::io("inspect the ring", &self.path))? != self.identity {
             let why = io::Error::other("another file has taken its name");
             return Err(Error::io("open the ring", &self.path)(why));
         }
         Ok(file)
     }
 
-    /// Says that a fatal signal arrived while the ring is open. Loads and stores of atomics only.
+    /// Notes that a fatal signal arrived while the ring is open. Loads and stores of atomics only.
     pub fn mark_fatal(&self, signal: u32) {
         let control = self.control();
         if control.closed.load(Ordering::Relaxed) == closed::OPEN {
@@ -448,26 +449,26 @@ impl Ring {
         }
     }
 
-    /// Takes that back, because the program survived it.
+    /// Withdraws that mark, because the program survived the signal.
     pub fn unmark_fatal(&self, signal: u32) {
         let word = &self.control().closed_signal;
         let _ = word.compare_exchange(signal, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Whether the address is one of its memory.
+    /// Whether the address is in its memory.
     pub fn holds(&self, address: usize) -> bool {
         let geometry = self.geometry();
         let start = std::ptr::from_ref(self.control()) as usize - geometry.control_offset() as usize;
         (start..start + geometry.file_size() as usize).contains(&address)
     }
 
-    /// Brings its file to the disk.
+    /// Syncs its file to the disk.
     pub fn sync(&self) -> Result<()> {
         self.open_again()?.sync_data().map_err(Error::io("sync the ring", &self.path))
     }
 }
 
-/// Stem of the ring's name. The UUID tells apart containers that share a folder and have equal pids.
+/// Stem of the ring's name. The UUID distinguishes containers that share a folder and have equal pids.
 fn stem(role: &str, header: &RingHeader) -> String {
     format!("{role}-{}-{}", header.pid, hex(&header.uuid))
 }
@@ -518,17 +519,17 @@ fn make_header(spec: &RingSpec, is_smaller: bool) -> Result<RingHeader> {
     Ok(header)
 }
 
-/// The header of the ring that is to be in `file`.
+/// The header of the ring that will be in `file`.
 fn seal(header: RingHeader, file: &File, place: &Path) -> Result<RingHeader> {
-    let inode = file.metadata().map_err(Error::io("look at the ring in", place))?.ino();
+    let inode = file.metadata().map_err(Error::io("inspect the ring in", place))?.ino();
     let mut header = RingHeader { inode, ..header };
     let end = std::mem::offset_of!(RingHeader, checksum);
     header.checksum = checksum(&bytemuck::bytes_of(&header)[..end]);
     Ok(header)
 }
 
-/// Makes the file that stands for shared memory: a copy of the ring's header, locked as the ring is, so that a flusher
-/// which cannot see the memory can tell whether its process may live.
+/// Creates the file that represents shared memory: a copy of the ring's header, locked like the ring, so that a flusher that
+/// cannot see the memory can tell whether its process may live.
 fn name_memory(folder: &Folder, name: &str, header: &RingHeader) -> Result<(PathBuf, &'static KeptFile)> {
     let entry = folder.rings().join(name);
     let failed = Error::io("name the shared memory by", &entry);
@@ -554,7 +555,7 @@ fn random_uuid() -> Result<[u8; 16]> {
     }
 }
 
-/// A ring that the file size limit allows: fallocate(2) beyond it would end the process by SIGXFSZ.
+/// The ring size that the file size limit allows: fallocate(2) beyond it would kill the process by SIGXFSZ.
 fn within_file_size_limit(wanted: Geometry) -> Result<Geometry> {
     let limit = fsize::limit();
     let found = wanted.within(limit);
@@ -566,27 +567,27 @@ fn within_file_size_limit(wanted: Geometry) -> Result<Geometry> {
     Err(Error::FileSizeLimit { limit, why })
 }
 
-/// Bytes that are free where the ring is to be; no limit where that is not known.
+/// Bytes that are free at the ring's location; no limit if unknown.
 fn free_space(folder: &Folder, memory: Memory) -> u64 {
     let rings = folder.rings();
     let path = if memory == Memory::Shared { Path::new(SHM_FOLDER) } else { &rings };
     open::file_system(path).map_or(u64::MAX, |found| found.f_bfree.saturating_mul(found.f_frsize as u64))
 }
 
-/// File systems that write elsewhere what is stored in place, so that preallocated bytes may still find no room: btrfs,
+/// File systems that write stored data elsewhere instead of in place, so that preallocated bytes may still find no room: btrfs,
 /// bcachefs.
 const COPYING: [u64; 2] = [0x9123_683e, 0xca45_1a4e];
 
-/// Has the file system store the ring in place where it can be told to, which only an empty file can. It still copies what
-/// a snapshot or a reflink shares.
+/// Asks the file system to store the ring in place if it supports that, which it does only for an empty file. It still copies
+/// what a snapshot or a reflink shares.
 fn never_copy_on_write(file: &File) {
     if rustix::fs::fstatfs(file).is_ok_and(|found| COPYING.contains(&(found.f_type as u64 & 0xffff_ffff))) {
-        // The guard against SIGBUS remains where this is refused.
+        // The guard against SIGBUS remains if this is refused.
         let _ = rustix::fs::ioctl_getflags(file).and_then(|flags| rustix::fs::ioctl_setflags(file, flags | IFlags::NOCOW));
     }
 }
 
-/// Reserves `size` bytes, by writing them where the file system has no other way.
+/// Reserves `size` bytes, by writing them if the file system has no other way.
 fn reserve(file: &File, size: u64) -> io::Result<()> {
     static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
     match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
@@ -649,8 +650,8 @@ fn anchor_cells(control: &Control) -> [&AtomicU64; 4] {
     [&cell.ticks, &cell.boottime_ns, &cell.realtime_ns, &cell.guard]
 }
 
-/// What every guarantee rests on, tried on this very file: a store is seen by pread, and two descriptions of one file
-/// exclude each other's locks. Some network file systems do neither.
+/// The basis of every guarantee, tested on this very file: a store is seen by pread, and two descriptions of one file exclude
+/// each other's locks. Some network file systems do neither.
 fn test_promises(file: &File, map: &RingMap, rings: &Path) -> Result<()> {
     const MARK: u64 = 0x1a57_0d5e_1f7e_57ed;
     let word = &map.block(0).reserved;

@@ -13,11 +13,11 @@ use tracing_core::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-/// An event and where it happens.
+/// An event and its context.
 pub(super) struct EventBody<'a, S> {
     event: &'a Event<'a>,
     context: &'a Context<'a, S>,
-    /// It was a record of the `log` facade, and its place stands in its fields.
+    /// It was a record of the `log` facade, and its place is in its fields.
     forwarded: bool,
 }
 
@@ -75,8 +75,8 @@ impl<S> EventBody<'_, S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    /// Appends the spans, the outermost first. They are found from the innermost on, so each takes its place before those
-    /// that came already: a list of them would have to be allocated.
+    /// Appends the spans, the outermost first. They are found from the innermost on, so each is inserted before the previous
+    /// ones: a list of them would have to be allocated.
     fn push_spans(&self, body: &mut Vec<u8>) {
         let start = body.len();
         let mut next = self.context.event_span(self.event);

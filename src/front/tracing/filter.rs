@@ -1,7 +1,7 @@
-//! What lastwords records of what `tracing` offers. All questions of that kind are answered here.
+//! Which events and spans of `tracing` are recorded. All such decisions are made here.
 //!
-//! `tracing` remembers the answers where it can, so that a call that is too fine costs it one load: a place below the level
-//! is never asked for again, and the finest level of all is known to its macros. [`changed`] has it ask anew.
+//! `tracing` caches the decisions if possible, so that a call that is too fine costs one load: a place below the level is never
+//! asked about again, and its macros know the finest level of all. [`changed`] invalidates the caches.
 
 use crate::logger::call_site_cache::CachedCallSite;
 use crate::logger::ring_logger::Logger;
@@ -13,7 +13,7 @@ use tracing_core::subscriber::Interest;
 use tracing_core::{LevelFilter, Metadata};
 use tracing_subscriber::layer::{Context, Filter};
 
-/// From the finest on.
+/// The finest first.
 const LEVELS: [tracing_core::Level; 5] = [
     tracing_core::Level::TRACE,
     tracing_core::Level::DEBUG,
@@ -22,9 +22,9 @@ const LEVELS: [tracing_core::Level; 5] = [
     tracing_core::Level::ERROR,
 ];
 
-/// Where an event of this description goes, and what its thread knows of the place.
+/// The destination of an event of this description, and the thread's cached call site.
 pub(super) fn place(logger: &Logger, metadata: &Metadata<'_>) -> Option<(Destination, CachedCallSite)> {
-    // A description is a static, so its address names the call site.
+    // A description is a static, so its address identifies the call site.
     let mut known = CachedCallSite::find(logger, Some(std::ptr::from_ref(metadata) as u64));
     let level = Level::from(*metadata.level());
     let destination = logger.filter.admit(level, || known.destination(logger, level, metadata.target()))?;
@@ -43,7 +43,7 @@ fn finest(filter: &RingFilter) -> LevelFilter {
     level.map_or(LevelFilter::OFF, LevelFilter::from_level)
 }
 
-/// Must be called whenever one of the answers may be another than before.
+/// Must be called whenever one of the decisions may have changed.
 pub(crate) fn changed() {
     tracing_core::callsite::rebuild_interest_cache();
     let leaves_facade = loggers::current().is_some_and(|logger| !logger.builder().takes_facade());
@@ -55,8 +55,8 @@ pub(crate) fn changed() {
 /// There is a layer of ours.
 pub(super) static LAYERED: AtomicBool = AtomicBool::new(false);
 
-/// Has the `log` facade admit what the subscriber wants. Where that has the facade, the finest level was told to it when it was
-/// installed, and before our logger is made that is none. Only finer: who has the facade may be somebody else.
+/// Makes the `log` facade admit what the subscriber wants. If the subscriber has the facade, the facade got the finest level
+/// when it was installed, which is none before our logger exists. Only makes it finer: the facade may belong to other code.
 fn admit_forwarded() {
     let wanted = match LevelFilter::current().into_level() {
         None => log::LevelFilter::Off,
@@ -69,7 +69,7 @@ fn admit_forwarded() {
     log::set_max_level(log::max_level().max(wanted));
 }
 
-/// Lets through what lastwords records; the filter within [`crate::TracingLayer`].
+/// Passes what lastwords records; the filter within [`crate::TracingLayer`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Recorded;
@@ -86,7 +86,7 @@ impl<S> Filter<S> for Recorded {
         false
     }
 
-    /// What is recorded now is asked for each time, so that a level that is raised counts at once, whoever raised it.
+    /// The decision is checked for each event, so that a changed level applies at once, from whatever source.
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
         match loggers::current() {
             Some(logger) if is_recorded(logger, metadata) => Interest::sometimes(),

@@ -41,7 +41,7 @@ where
     Recorder.with_filter(Recorded)
 }
 
-/// What records events and keeps spans; the layer within [`TracingLayer`].
+/// Records events and keeps spans; the layer within [`TracingLayer`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Recorder;
@@ -58,7 +58,7 @@ where
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        // Before the span is locked: showing a value may log.
+        // Before the span is locked: formatting a value may log.
         let fresh = SpanBytes::of_values(values);
         if let Some(span) = context.span(id)
             && let Some(bytes) = span.extensions_mut().get_mut::<SpanBytes>()

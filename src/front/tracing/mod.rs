@@ -1,4 +1,4 @@
-//! The `tracing` back end: events become records, with their fields and the spans that they are in.
+//! The `tracing` back end: events become records, with their fields and enclosing spans.
 //!
 //! ```
 //! # let folder = std::env::temp_dir().join(format!("lastwords-doc-tracing-{}", std::process::id()));
@@ -17,17 +17,18 @@
 //!
 //! The layer follows the level of [`crate::Builder::level`] by a filter of its own: what is too fine for lastwords still
 //! reaches the other layers of the subscriber. An `EnvFilter` beside or around it narrows that further. Events before
-//! [`crate::init`] go nowhere.
+//! [`crate::init`] are discarded.
 //!
-//! Spans are encoded once, when they are made and when a value is recorded; an event copies their bytes. What a call
-//! costs besides is what `tracing` itself takes.
+//! Spans are encoded once, when they are created and when a value is recorded; an event copies their bytes. The rest of a
+//! call's cost is that of `tracing` itself.
 //!
-//! [`crate::init_tracing`] does all of this in one call. `tracing_subscriber::registry().with(lastwords::tracing_layer()).init()` works
-//! beside `builder(role).log_facade(false).init()`, in either order: with its default features, tracing-subscriber's `init` takes
-//! the `log` facade, and only one can have that.
+//! [`crate::init_tracing`] does all of this in one call.
+//! `tracing_subscriber::registry().with(lastwords::tracing_layer()).init()` works beside
+//! `builder(role).log_facade(false).init()`, in either order: with its default features, tracing-subscriber's `init` takes the
+//! `log` facade, which has only one owner.
 //!
 //! Records of the `log` facade go to lastwords directly, without a span. With [`crate::Builder::log_facade`] off,
-//! `tracing_log::LogTracer` may have them, and forwards them to this layer as events in their spans.
+//! `tracing_log::LogTracer` can take them, and forwards them to this layer as events in their spans.
 
 mod event;
 mod filter;

@@ -1,9 +1,9 @@
-//! A span as the records in it carry it.
+//! The encoded form of a span in its records.
 
 use crate::front::tracing::visitor::FieldVisitor;
 use tracing_core::span::{Attributes, Record};
 
-/// A span's name and fields, encoded as [`lastwords_ring::format::record::Span`] says, kept in the span's extensions.
+/// A span's name and fields, encoded as in [`lastwords_ring::format::record::Span`], kept in the span's extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SpanBytes(pub(super) Vec<u8>);
 
@@ -31,7 +31,7 @@ impl SpanBytes {
         FieldBytes(bytes)
     }
 
-    /// Takes values: each in the place of an earlier one of its name, else behind all others.
+    /// Adds values: each replaces an earlier one of its name, else is appended.
     pub(super) fn amend(&mut self, FieldBytes(fresh): &FieldBytes) {
         let mut rest = fresh.as_slice();
         while let Some(field) = split_field(&mut rest) {
@@ -42,7 +42,7 @@ impl SpanBytes {
         }
     }
 
-    /// Where the field of this name stands.
+    /// The position of the field of this name.
     fn place_of(&self, name: &[u8]) -> Option<std::ops::Range<usize>> {
         let length = self.0.first_chunk().map_or(0, |length| usize::from(NameLength::from_le_bytes(*length)));
         let mut rest = self.0.get(size_of::<NameLength>() + length..)?;

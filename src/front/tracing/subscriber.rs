@@ -1,4 +1,4 @@
-//! The program's subscriber of `tracing`, where lastwords installs it.
+//! The program's `tracing` subscriber, if lastwords installs it.
 
 use crate::front::tracing::layer::tracing_layer;
 use lastwords_ring::error::{Error, Result};
@@ -22,7 +22,7 @@ pub(crate) fn refuse_other_subscriber() -> Result<()> {
 
 /// Installs a subscriber with the layer of lastwords and nothing else, once.
 pub(crate) fn subscribe() -> Result<()> {
-    // Before the subscriber is there, for another thread that does the same and finds it.
+    // Before the subscriber is set, for another thread that does the same and finds it.
     if SUBSCRIBED.swap(true, Ordering::AcqRel) {
         return Ok(());
     }

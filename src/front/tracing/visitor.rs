@@ -1,4 +1,4 @@
-//! Takes the values of an event or a span, each as the type that it has.
+//! Encodes the values of an event or a span, each by its type.
 
 use lastwords_ring::format::placeholder::value_tag;
 use lastwords_ring::format::record::extra_kind;
@@ -10,30 +10,30 @@ use std::fmt;
 use tracing_core::Event;
 use tracing_core::field::{Field, Visit};
 
-/// Takes values in one pass, in whatever order they come.
+/// Encodes values in one pass, in any order.
 #[derive(Debug)]
 pub(super) struct FieldVisitor<'a> {
     out: &'a mut Vec<u8>,
     of: Of,
 }
 
-/// Whose values they are.
+/// The source of the values.
 #[derive(Debug)]
 enum Of {
-    /// A span's: all are fields.
+    /// A span: all are fields.
     Span,
-    /// An event's: one of them is its message, which ends here.
+    /// An event: one of them is its message, which ends here.
     Event { text: usize },
-    /// The same of a record that `tracing_log` forwards: some say where it comes from.
+    /// An event that `tracing_log` forwarded from a record: some fields are its origin.
     Forwarded { text: usize },
 }
 
-/// What a value is.
+/// The role of a value.
 enum Part<'a> {
     Message,
     /// An extra of this kind.
     Place(u8),
-    /// Told by the file already.
+    /// Already known from the file.
     Nothing,
     Field(&'a str),
 }
@@ -73,7 +73,7 @@ impl<'a> FieldVisitor<'a> {
         }
     }
 
-    /// Where fields came first, the message is moved before them.
+    /// If fields came first, the message is moved before them.
     fn message(&mut self, message: fmt::Arguments<'_>) {
         let start = self.out.len();
         append_text(self.out, message);
@@ -148,7 +148,7 @@ impl Visit for FieldVisitor<'_> {
     }
 }
 
-/// An error and what it came from.
+/// An error and its sources.
 struct Chain<'a>(&'a (dyn Error + 'static));
 
 impl fmt::Display for Chain<'_> {

@@ -173,11 +173,11 @@ fn a_kept_level_that_cannot_be_read_is_an_error_and_nothing_is_lost() {
         let mut actor = Actor::of(&mut command);
         let complaint = actor.errors();
         assert!(
-            actor.end().success() && complaint.contains("does not count") && !complaint.contains('\x1b'),
+            actor.end().success() && complaint.contains("does not apply") && !complaint.contains('\x1b'),
             "{name}: {complaint}"
         );
         assert_eq!(messages_but_ours(folder.path(), "worker").last().map(String::as_str), Some("yes"), "{name}");
-        assert!(told(folder.path(), "worker").last().is_some_and(|line| line.contains("does not count")), "{name}");
+        assert!(told(folder.path(), "worker").last().is_some_and(|line| line.contains("does not apply")), "{name}");
     }
     std::fs::remove_file(&path).expect("there");
     std::fs::create_dir(&path).expect("made");

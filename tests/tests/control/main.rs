@@ -117,13 +117,13 @@ fn one_process_a_role_or_all_are_shown_and_changed() {
         (&["nobody", "info"][..], 1, "no running process with role or pid nobody"),
         (&["4194305"], 1, "no running process"),
         (&["nobody"], 1, "expected a role, a pid, a level, or directives"),
-        (&["host", "hyper=loud"], 2, "\"loud\" is no level"),
+        (&["host", "hyper=loud"], 2, "\"loud\" is not a level"),
         (&["host", "inof"], 2, "did you mean \"info\"?"),
         (&["dbug"], 2, "did you mean \"debug\"?"),
         (&["wran", "--ring-level", "trace"], 2, "did you mean \"warn\"?"),
         (&["host", "info,inof"], 2, "did you mean \"info\"?"),
         (&["host", "--ring-level", "trcae"], 2, "did you mean \"trace\"?"),
-        (&["host", "info", "--ring-level", "loud"], 2, "\"loud\" is no level"),
+        (&["host", "info", "--ring-level", "loud"], 2, "\"loud\" is not a level"),
     ] {
         let output = level(folder.path(), arguments);
         let error = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,4 +1,4 @@
-//! Opening below a descriptor: what is opened has a number that nobody else's is taken for, and is what has the name.
+//! Opening below a descriptor: the result has a safe number, and is verified to be what has the name.
 
 use crate::mutant::{self, Mutant};
 use crate::place::descriptor::{Identity, Opened, raise};
@@ -12,17 +12,17 @@ use std::path::Path;
 
 /// The highest number of a standard stream.
 pub(crate) const STANDARD_ERROR: i32 = 2;
-/// Tries to open what is exchanged all the time.
+/// Attempts to open a file that keeps being replaced.
 const TRIES: u32 = 8;
-/// Where the calling thread's descriptors are links.
+/// Where the calling thread's descriptors appear as links.
 pub(super) const OWN_LINKS: &str = "/proc/thread-self/fd";
 /// Flags of every file that is opened.
 const ALWAYS: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 /// Flags of a folder.
 pub(super) const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
-/// Opens the root folder under the lowest number that is none of the standard streams', and so of use to whoever it is given
-/// back to, also where the limit was lowered since.
+/// Opens the root folder under the lowest number above the standard streams', so that giving it back frees that number for its
+/// next user, even if the limit was lowered since.
 ///
 /// # Errors
 /// As open(2).
@@ -35,17 +35,17 @@ pub fn low() -> io::Result<Opened> {
     Opened::new(rustix::io::fcntl_dupfd_cloexec(opened, STANDARD_ERROR + 1)?)
 }
 
-/// Opens something, holding the numbers of the standard streams as long as nobody has them, and moves it to a number that the
-/// program's own files do not reach for. Another thread that closes what it does not know may have closed the number
-/// meanwhile and got it for a file of its own: what was opened is compared with what has the name.
+/// Opens something while occupying the free numbers of the standard streams, and moves it to a number above those that programs
+/// normally use. Another thread that closes unknown descriptors may have closed the number meanwhile and reused it for a file
+/// of its own: the result is compared with what has the name.
 pub(super) fn open_at(folder: BorrowedFd<'_>, path: &Path, mut flags: OFlags, mode: Mode) -> io::Result<Opened> {
     let _held = hold_standard_streams();
     for _ in 0..TRIES {
         let opened = openat(folder, path, flags | ALWAYS, mode)?;
         match is_what_was_opened(&opened, folder, path, flags) {
-            // Not before: what is moved to a higher number is closed under the lower one.
+            // Not earlier: what is moved to a higher number is closed under the lower one.
             Ok(true) => return raise(opened),
-            // Nothing is closed here: the number may be somebody else's.
+            // Nothing is closed here: the number may belong to other code.
             Ok(false) => std::mem::forget(opened),
             Err(error) => {
                 std::mem::forget(opened);
@@ -53,15 +53,15 @@ pub(super) fn open_at(folder: BorrowedFd<'_>, path: &Path, mut flags: OFlags, mo
             }
         }
         if flags.contains(OFlags::EXCL) {
-            // It was made, and has the name.
+            // It was created, and has the name.
             flags.remove(OFlags::CREATE | OFlags::EXCL);
         }
     }
     Err(io::Error::other("something else takes its name, or its descriptor, all the time"))
 }
 
-/// Opens something. What is made has the rights of its owner that are asked for, whatever the umask takes away: a file that its
-/// owner may not open again would be of no use to the next process.
+/// Opens something. A new file gets the requested owner rights whatever the umask: a file that its owner may not open again
+/// would be of no use to the next process.
 fn openat(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io::Result<Opened> {
     if !flags.intersects(OFlags::CREATE | OFlags::TMPFILE.difference(OFlags::DIRECTORY)) {
         return Opened::new(rustix::fs::openat(folder, path, flags, mode)?);
@@ -75,7 +75,7 @@ fn openat(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io:
         }
         let only_new = if flags.contains(OFlags::CREATE) { OFlags::EXCL } else { OFlags::empty() };
         match rustix::fs::openat(folder, path, flags | only_new, mode) {
-            // Somebody else was faster.
+            // Another process or thread was faster.
             Err(Errno::EXIST) if !flags.contains(OFlags::EXCL) => {}
             made => {
                 let made = Opened::new(made?)?;
@@ -93,8 +93,8 @@ fn openat(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io:
     Err(Errno::EXIST.into())
 }
 
-/// The same for a folder or a FIFO that was just made, which its owner may not be able to open yet. Without `/proc` it stays as
-/// it is.
+/// Gives the owner rights to a folder or a FIFO that was just created, which its owner may not be able to open yet. Without
+/// `/proc` it stays as it is.
 pub(super) fn give_to_owner(folder: BorrowedFd<'_>, name: &Path, mode: Mode) {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let Ok(made) = rustix::fs::openat(folder, name, flags, Mode::empty()) else { return };
@@ -109,8 +109,7 @@ pub(super) fn give_to_owner(folder: BorrowedFd<'_>, name: &Path, mode: Mode) {
     }
 }
 
-/// Whether a descriptor leads to what has the name. What has none any more was removed since, which every caller has to live
-/// with.
+/// Whether a descriptor refers to what has the name. A file without a name was removed since, which every caller has to handle.
 fn is_what_was_opened(opened: &Opened, folder: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<bool> {
     let is_made_nameless = flags.contains(OFlags::TMPFILE);
     let named =
@@ -128,7 +127,7 @@ fn is_what_was_opened(opened: &Opened, folder: BorrowedFd<'_>, path: &Path, flag
     }
 }
 
-/// Takes the numbers of standard streams that are closed.
+/// Occupies the numbers of standard streams that are closed.
 pub(super) fn hold_standard_streams() -> Vec<Opened> {
     let mut held = Vec::new();
     while !(0..=STANDARD_ERROR).all(numbers::is_open)
@@ -139,7 +138,7 @@ pub(super) fn hold_standard_streams() -> Vec<Opened> {
         if lowest.identity() == Identity::of(&root) {
             held.push(lowest);
         } else {
-            // The number is somebody else's by now.
+            // The number belongs to other code by now.
             std::mem::forget(lowest);
         }
     }

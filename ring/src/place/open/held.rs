@@ -1,10 +1,10 @@
 //! Folders that are held.
 //!
-//! A log folder and its rings folder are held by a descriptor each ([`hold`]). A path whose parent is a folder that is held
-//! is resolved by `openat` and its relatives from that descriptor, so that neither `chroot` nor somebody who exchanges a
-//! folder above for a link leads anywhere else. `refresh` compares the two now and then: the path counts where it leads
-//! to a folder (it was made again), the descriptor where it leads nowhere. Forked children go on with what is held. A process
-//! of root does all of this in the name of the folder's owner, see `place/owner.rs`.
+//! A log folder and its rings folder are held by a descriptor each ([`hold`]). A path whose parent is a held folder is resolved
+//! by `openat` and its relatives from that descriptor, so that neither `chroot` nor replacing a folder above by a link
+//! redirects it. `refresh` compares the two now and then: the path applies if it leads to a folder (it was created again), the
+//! descriptor if it leads nowhere. Forked children keep using held folders. A root process does all of this in the name of the
+//! folder's owner, see `place/owner.rs`.
 
 use super::at::{FOLDER, open_at};
 use crate::mutant::{self, Mutant};
@@ -32,19 +32,19 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) struct Held {
     path: PathBuf,
-    /// What holds it in the program's table, see `own_table.rs`; null where nothing does, and the path serves. Replaced where the folder was made again; what held the
-    /// one before stays open, because another thread may be using it.
+    /// Its descriptor in the program's table, see `own_table.rs`; null if there is none, and the path is used. Replaced if the
+    /// folder was created again; the old descriptor stays open, because another thread may be using it.
     descriptor: AtomicPtr<Kept>,
-    /// User and group of the folder, one in each half, where this was a process of root and the folder another user's; else 0.
+    /// User and group of the folder, one in each half, if the process was root and the folder another user's; else 0.
     owner: AtomicU64,
     before: AtomicPtr<Held>,
     /// How many calls use the descriptor right now.
     users: AtomicU32,
-    /// It is held no longer, and off the list.
+    /// It is released, and off the list.
     released: AtomicBool,
 }
 
-/// The descriptor of a folder that is held, during a call that uses it.
+/// The descriptor of a held folder, during a call that uses it.
 #[derive(Debug)]
 pub(super) struct InUse {
     held: &'static Held,
@@ -63,16 +63,16 @@ impl AsFd for InUse {
     }
 }
 
-/// All of them, the newest first. Those that are taken off stay in memory, because another thread may be at them. A list without a lock, which a thread of the process that a child
-/// was forked from might have held.
+/// All of them, the newest first. Released ones stay in memory, because another thread may be using them. A list without a
+/// lock, which at a fork a thread of the parent might have held.
 static HELD: AtomicPtr<Held> = AtomicPtr::new(ptr::null_mut());
 
 thread_local! {
-    /// What holds them in the calling thread's own table, where it has one.
+    /// Their descriptors in the calling thread's own table, if it has one.
     static HELD_HERE: RefCell<Vec<(&'static Held, Rc<Kept>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What leads to a folder that is held, in the calling thread's table, for the very next system call.
+/// A descriptor of a held folder in the calling thread's table, for the next system call only.
 #[derive(Debug)]
 enum Handle {
     Shared(&'static Kept),
@@ -97,16 +97,16 @@ impl Handle {
     }
 }
 
-/// What is held in the program's table, by numbers, which a table that is copied has too.
+/// Held folders in the program's table, by number, which is the same in a copied table.
 pub(crate) fn held_now() -> Vec<(&'static Held, RawFd, Identity)> {
     let kept = held().filter_map(|held| Some((held, leaked(&held.descriptor)?)));
     kept.filter_map(|(held, kept)| Some((held, kept.file().ok()?.as_raw_fd(), kept.identity()))).collect()
 }
 
-/// Has the calling thread, whose table is its own, hold a folder by this descriptor.
+/// Registers a descriptor of a held folder for the calling thread, whose table is its own.
 pub(crate) fn hold_here(held: &'static Held, kept: Kept) -> Rc<Kept> {
     let kept = Rc::new(kept);
-    // Where the thread ends already, it holds for the moment.
+    // A thread that is already ending holds it only for this call.
     let _ = HELD_HERE.try_with(|here| {
         let mut here = here.borrow_mut();
         here.retain(|(other, _)| !ptr::eq(*other, held));
@@ -124,10 +124,10 @@ impl Held {
         held().find(|held| held.path == path)
     }
 
-    /// What leads to it, opened again where somebody has closed it; None where it is held no longer.
+    /// Its descriptor, opened again if other code has closed it; None if the folder was released.
     fn descriptor(&'static self) -> io::Result<Option<InUse>> {
         self.users.fetch_add(1, Ordering::SeqCst);
-        // From here on [`release`] waits for the end of this.
+        // From here on [`release`] waits for the end of this call.
         let opened = if self.released.load(Ordering::SeqCst) { Ok(None) } else { self.handle().map(Some) };
         match opened {
             Ok(Some(handle)) => Ok(Some(InUse { held: self, handle })),
@@ -151,7 +151,7 @@ impl Held {
         Ok(handle)
     }
 
-    /// What held it last in the calling thread's table.
+    /// Its last descriptor in the calling thread's table.
     fn known(&'static self) -> Option<Handle> {
         if !numbers::is_own_table() {
             return leaked(&self.descriptor).map(Handle::Shared);
@@ -188,7 +188,7 @@ impl Held {
 /// Holds the folder at this absolute path from now on.
 ///
 /// # Errors
-/// As open(2): it is a link, no folder, or may not be read.
+/// As open(2): it is a link, is not a folder, or may not be read.
 pub fn hold(path: &Path) -> io::Result<()> {
     let held = Held::find(path).unwrap_or_else(|| {
         let (descriptor, before, owner) = (AtomicPtr::default(), AtomicPtr::default(), AtomicU64::new(0));
@@ -199,18 +199,18 @@ pub fn hold(path: &Path) -> io::Result<()> {
             held.before.store(before, Ordering::Relaxed);
             Some(ptr::from_ref(held).cast_mut())
         };
-        // Succeeds in the end, because `link` never declines.
+        // Always succeeds in the end, because `link` never declines.
         let _ = HELD.fetch_update(Ordering::AcqRel, Ordering::Acquire, link);
         held
     });
     refresh(&held.path).map(drop)
 }
 
-/// Longest wait for calls of other threads in a folder that is to be released. Of a forked child's parent such a call may have
-/// been in the middle, and ends nowhere; then the descriptor stays.
+/// Longest wait for calls of other threads in a folder that is to be released. In a forked child such a call may have been
+/// inherited from a parent's thread, and never ends; then the descriptor stays.
 const RELEASE_MAX: Duration = Duration::from_millis(100);
 
-/// Holds a folder no longer. The caller is the only one who releases at a time.
+/// Releases a folder. Calls must be serialised.
 pub(crate) fn release(path: &Path) {
     let Some(held) = Held::find(path) else { return };
     take_off(held);
@@ -230,12 +230,12 @@ pub fn held_folders() -> Vec<PathBuf> {
     held().map(|held| held.path.clone()).collect()
 }
 
-/// Holds no folder longer that is none of these: for whoever has held some for what came to nothing.
+/// Releases all folders but these: for a caller whose attempt failed after holding some.
 pub fn release_others(kept: &[PathBuf]) {
     held().filter(|held| !kept.contains(&held.path)).for_each(|held| release(&held.path));
 }
 
-/// Takes a folder off the list. What follows it there does so for whoever is at it, too.
+/// Takes a folder off the list. Threads that are reading it can still follow its link.
 fn take_off(gone: &'static Held) {
     let (own, next) = (ptr::from_ref(gone).cast_mut(), gone.before.load(Ordering::Acquire));
     if HELD.compare_exchange(own, next, Ordering::AcqRel, Ordering::Acquire).is_err()
@@ -245,8 +245,8 @@ fn take_off(gone: &'static Held) {
     }
 }
 
-/// Compares what is held with its path. Where that leads to another folder, of the same owner, that one is held from now on.
-/// Returns whether it is so.
+/// Compares a held folder with its path. If the path leads to another folder, of the same owner, that one is held from now on.
+/// Returns whether it was replaced.
 ///
 /// # Errors
 /// As fstat(2).
@@ -266,7 +266,7 @@ pub(crate) fn refresh(path: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Whether this is a process of root, and somebody else could have had the path lead to another folder of root's.
+/// Whether this process is root, and another user could have redirected the path to another folder of root's.
 fn may_lead_astray(path: &Path, owner: u32) -> bool {
     let is_roots = owner == 0 && rustix::process::geteuid().is_root();
     is_roots && !mutant::is(Mutant::AstrayFollowed) && !walk(path).is_ok_and(|(_, astray)| astray.is_none())
@@ -276,8 +276,8 @@ fn may_lead_astray(path: &Path, owner: u32) -> bool {
 const LINKS_MAX: u32 = 40;
 
 /// Opens the folder at an absolute path component by component, without following a link in its last one. Returns the first
-/// component whose owner, who is not root, could have chosen where everything behind it leads; None where only root could,
-/// or where all that follows belongs to that user.
+/// component whose owner, other than root, could have chosen where everything after it leads; None if only root could, or if
+/// all that follows belongs to that user.
 ///
 /// # Errors
 /// As open(2).
@@ -314,7 +314,7 @@ pub(crate) fn walk(path: &Path) -> io::Result<(Opened, Option<PathBuf>)> {
     Ok((Opened::new(at)?, others))
 }
 
-/// Whether everybody may change all names in a folder.
+/// Whether any user may change all names in a folder.
 fn is_anybodys(found: &Stat) -> bool {
     let mode = Mode::from_raw_mode(found.st_mode);
     FileType::from_raw_mode(found.st_mode) == FileType::Directory
@@ -322,7 +322,7 @@ fn is_anybodys(found: &Stat) -> bool {
         && !mode.contains(Mode::SVTX)
 }
 
-/// Whether the folder is held, and still has a name somewhere.
+/// Whether the folder is held, and still has a name.
 pub(crate) fn is_held(path: &Path) -> bool {
     let found = refresh(path).and_then(|_| descriptor_of(Some(path)));
     found.is_ok_and(|folder| {
@@ -330,24 +330,24 @@ pub(crate) fn is_held(path: &Path) -> bool {
     })
 }
 
-/// Makes what follows happen in the name of this folder's owner, where it is held and this process is root's.
+/// Makes the thread act in the name of this folder's owner, if the folder is held and this process is root's.
 pub(crate) fn acting_in(path: Option<&Path>) -> Option<Acting> {
     let owner = path.and_then(Held::find)?.owner.load(Ordering::Relaxed);
     Acting::begin((owner >> 32) as u32, owner as u32)
 }
 
-/// User and group in whose name files are made in this folder; None where that is the process's own.
+/// User and group that own files created in this folder; None if those are the process's own.
 pub(crate) fn owner_of(path: &Path) -> Option<(u32, u32)> {
     let owner = Held::find(path)?.owner.load(Ordering::Relaxed);
     (owner != 0).then_some(((owner >> 32) as u32, owner as u32))
 }
 
-/// The descriptor of this folder, where it is held.
+/// The descriptor of this folder, if it is held.
 pub(super) fn descriptor_of(path: Option<&Path>) -> io::Result<Option<InUse>> {
     path.and_then(Held::find).map_or(Ok(None), Held::descriptor)
 }
 
-/// Does something with a path: in the folder that is held, where it is in one, else as it stands.
+/// Runs `work` with a path: relative to its held folder if there is one, else as it is.
 pub(super) fn resolve<T>(
     path: &Path,
     mut work: impl FnMut(BorrowedFd<'_>, &Path) -> rustix::io::Result<T>,

@@ -1,7 +1,7 @@
-//! Where zones are found: the system's data, and what says which one this process has.
+//! Where zones are found: the system's data, and the sources of this process's zone.
 //!
-//! What was found once is kept as long as the process lives, because it may change its root to where there are no such data.
-//! In lists without a lock, which a thread of the process that a child was forked from might have held.
+//! Zones that were found are kept as long as the process lives, because it may change its root to one without such data. The
+//! lists have no lock, which at a fork a thread of the parent might have held.
 
 use super::{Zone, is_name};
 use crate::format::alike::alike;
@@ -20,13 +20,13 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// Folders of the system's data.
 const FOLDERS: [&str; 4] = ["/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo"];
-/// What stands in a path before the name of a zone.
+/// Precedes the name of a zone in a path.
 const BEFORE_NAME: &str = "zoneinfo/";
 /// The zone of the system.
 const SYSTEM: &str = "/etc/localtime";
-/// A larger file is none; the largest that there is has 4 KiB.
+/// A larger file is not a zone; the largest one has 4 KiB.
 const FILE_MAX: u64 = 1 << 20;
-/// Folders below which all zones stand once more.
+/// Folders that contain all zones again.
 const AGAIN: [&str; 2] = ["posix", "right"];
 
 /// A zone that was found.
@@ -38,10 +38,10 @@ struct Found {
 
 /// All of them, the newest first.
 static FOUND: AtomicPtr<Found> = AtomicPtr::new(ptr::null_mut());
-/// The zone of this process, once somebody has asked.
+/// The zone of this process, once requested.
 static LOCAL: AtomicPtr<Zone> = AtomicPtr::new(ptr::null_mut());
 
-/// The zone of this name, which may be anything; None where it is not known here.
+/// The zone of this name, which may be any text; None if unknown here.
 pub(super) fn by_name(name: &str) -> Option<Zone> {
     if name == super::UTC {
         return Some(Zone::utc());
@@ -54,12 +54,12 @@ pub(super) fn by_name(name: &str) -> Option<Zone> {
     }
 }
 
-/// The zone of this name, or of these rules, as `TZ` may say them.
+/// The zone of this name, or of these rules, as in `TZ`.
 pub(super) fn by_name_or_rules(text: &str) -> Option<Zone> {
     by_name(text).or_else(|| by_rules(text))
 }
 
-/// The zone of these rules, as POSIX has them.
+/// The zone of these rules, in POSIX syntax.
 fn by_rules(rules: &str) -> Option<Zone> {
     let is_short = rules.len() <= super::NAME_MAX && rules.bytes().all(|byte| byte.is_ascii_graphic());
     is_short.then(|| zone(rules, TimeZone::posix(rules).ok()?)).flatten()
@@ -80,7 +80,7 @@ fn keep(zone: Zone) -> Zone {
         found.before.store(before, Ordering::Relaxed);
         Some(ptr::from_ref(found).cast_mut())
     };
-    // Succeeds in the end, because `link` never declines.
+    // Always succeeds in the end, because `link` never declines.
     let _ = FOUND.fetch_update(Ordering::AcqRel, Ordering::Acquire, link);
     found.zone.clone()
 }
@@ -107,13 +107,13 @@ pub(super) fn local() -> Zone {
 }
 
 fn look() -> Zone {
-    // An empty one says something.
+    // An empty variable has a meaning.
     let value = std::env::var_os("TZ").filter(|_| is_obeyed());
     let Some(value) = value else { return system().unwrap_or_else(Zone::utc) };
     let value = value.to_string_lossy();
     let text = value.strip_prefix(':').unwrap_or(&value);
     let name = text.rsplit_once(BEFORE_NAME).filter(|_| text.starts_with('/')).map_or(text, |(_, name)| name);
-    // As for every program of the system.
+    // Consistent with the system's programs.
     by_name_or_rules(if name.is_empty() { super::UTC } else { name }).unwrap_or_else(|| {
         let shown: String = text.chars().take(super::NAME_MAX).collect();
         complain(format_args!("TZ={}: no such time zone here; times are in UTC", escaped(&shown)));
@@ -121,7 +121,7 @@ fn look() -> Zone {
     })
 }
 
-/// The zone of the system: by name, where its file is a link to that of a zone, else by the rules at the file's end.
+/// The zone of the system: by name, if its file is a link to that of a zone, else by the rules at the file's end.
 fn system() -> Option<Zone> {
     let link = fs::read_link(SYSTEM).ok();
     let name =
@@ -129,13 +129,13 @@ fn system() -> Option<Zone> {
     name.and_then(by_name).or_else(|| by_file(&read(Path::new(SYSTEM))?))
 }
 
-/// The zone whose data these are, named by the rules at their end. Without those it has had its last change.
+/// The zone in these data, named by the rules at their end. Without those its rules have ended.
 fn by_file(data: &[u8]) -> Option<Zone> {
     let rules = data.strip_suffix(b"\n").and_then(|data| data.rsplit(|byte| *byte == b'\n').next());
     by_rules(std::str::from_utf8(rules?).ok()?)
 }
 
-/// Why there is no zone of this name.
+/// The error for an unknown name.
 pub(super) fn unknown(name: &str) -> String {
     let mut names = Vec::new();
     for folder in FOLDERS.map(Path::new) {
@@ -160,7 +160,7 @@ pub(super) fn unknown(name: &str) -> String {
         .map_or("expected a name as in Europe/Berlin, UTC, or an offset as in +02:00".to_owned(), |known| {
             format!("did you mean \"{known}\"?")
         });
-    format!("\"{name}\" is no time zone that this system knows; {meant}")
+    format!("\"{name}\" is not a time zone that this system knows; {meant}")
 }
 
 /// Names of all zones below a folder of the system's data.

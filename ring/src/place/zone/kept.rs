@@ -1,7 +1,8 @@
-//! Which zone a log folder has: in its file `time_zone`, a name and the offset that it had then, `Asia/Tokyo +09:00`.
+//! The zone of a log folder: in its file `time_zone`, a name and the offset at that time, `Asia/Tokyo +09:00`.
 //!
-//! Whoever sets up a log writes it: the first one its own zone, and one that has the setting `time_zone` that. So the lines
-//! of a folder are in one zone, whoever flushes it, on whatever machine. Where a name is not known, the offset counts.
+//! It is written when a log is set up: by the first process its own zone, and by a process with the setting `time_zone` that
+//! one. So the lines of a folder are in one zone, whichever process flushes it, on whatever machine. If the name is unknown
+//! there, the offset applies.
 
 use super::{Zone, offset_of, offset_text};
 use crate::mutant::{self, Mutant};
@@ -15,11 +16,11 @@ use std::path::PathBuf;
 
 /// The file.
 const NOTE: &str = "time_zone";
-/// A longer one is none of ours.
+/// A longer one is not ours.
 const NOTE_MAX: u64 = 256;
 
 impl Folder {
-    /// The zone of its times: the one that it keeps, else that of this process.
+    /// The zone of its times: the one in its file, else that of this process.
     #[must_use]
     pub fn zone(&self) -> Zone {
         if mutant::is(Mutant::ZoneOfFlusher) {
@@ -28,23 +29,23 @@ impl Folder {
         self.kept_zone().map_or_else(Zone::local, |(name, offset)| Zone::kept(&name, offset))
     }
 
-    /// Where it keeps its zone.
+    /// Where its zone is stored.
     pub fn zone_note(&self) -> PathBuf {
         self.path().join(NOTE)
     }
 
-    /// Name and offset of the zone that it keeps.
+    /// Name and offset of its stored zone.
     fn kept_zone(&self) -> Option<(String, i32)> {
         let mut text = String::new();
         open::to_read(&self.zone_note()).ok()?.take(NOTE_MAX).read_to_string(&mut text).ok()?;
         parse(text.strip_suffix('\n')?)
     }
 
-    /// Has the folder keep the zone of this name; without one it keeps what it has, else that of this process. Returns its
-    /// name. From here on its rules are in memory, as far as they are known.
+    /// Stores the zone of this name for the folder; without a name its stored zone remains, else it gets that of this process.
+    /// Returns its name. From here on its rules are in memory, as far as known.
     ///
     /// # Errors
-    /// Why there is no such zone.
+    /// Why the zone is unknown.
     pub fn keep_zone(&self, asked: Option<&str>) -> Result<String, String> {
         let kept = self.kept_zone().map(|(name, _)| name);
         let zone = match (asked, kept) {
@@ -55,7 +56,7 @@ impl Folder {
         };
         if let Err(error) = self.note_zone(&zone, asked.is_some()) {
             complain(format_args!(
-                "the time zone cannot be kept in {} ({error}); times may be in that of whoever flushes",
+                "the time zone cannot be kept in {} ({error}); times may be in that of the process that flushes",
                 self.path().display()
             ));
         }
@@ -77,7 +78,7 @@ impl Folder {
             Ok(()) => Ok(()),
             Err(error) => {
                 let _ = open::remove(&temporary);
-                // Somebody else was the first one.
+                // Another process was first.
                 if replace || error.kind() != io::ErrorKind::AlreadyExists { Err(error) } else { Ok(()) }
             }
         }
@@ -85,14 +86,14 @@ impl Folder {
 }
 
 impl Zone {
-    /// The zone of this name, which a folder keeps; where it is not known here, the offset counts.
+    /// A folder's stored zone; if its name is unknown here, the offset applies.
     pub fn kept(name: &str, offset: i32) -> Zone {
         let fixed = || Zone { name: name.to_owned(), is_known: false, ..Zone::fixed(offset) };
         Zone::named(name).ok().or_else(|| super::find::by_name_or_rules(name)).unwrap_or_else(fixed)
     }
 }
 
-/// A name and an offset, as they are kept.
+/// A stored name and offset.
 pub fn parse(line: &str) -> Option<(String, i32)> {
     let (name, offset) = line.split_once(' ')?;
     let is_name = !name.is_empty() && name.len() <= super::NAME_MAX && name.bytes().all(|byte| byte.is_ascii_graphic());
