@@ -1,8 +1,8 @@
-//! Records that carry a time which had not come when they were read.
+//! Records with a time later than the moment at which they were read.
 //!
-//! The clock of such a record is wrong: it was set back since, as a time-stamp counter is that restarts while the machine
-//! sleeps, or the ring is damaged or hostile. The records are shown in the order of their lane; one line says how many they
-//! were, once for each ring that a flusher follows.
+//! The clock of such a record is wrong: it was set back since, like a time-stamp counter that restarts while the machine
+//! sleeps, or the ring is damaged or hostile. The records are written in lane order; one line per tracked ring logs their
+//! number.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ pub(crate) struct Ahead {
     count: u64,
     /// By how much at most, as an order key.
     most: u64,
-    /// How many there were at the end of the last pass.
+    /// Their number at the end of the last pass.
     before: u64,
     since: Option<Instant>,
     told: bool,
@@ -38,7 +38,7 @@ impl Ahead {
         (self.count > 0 && !self.told && (stopped || long || last)).then_some((self.count, self.most))
     }
 
-    /// Takes note that it was told.
+    /// Notes that they are logged.
     pub(crate) fn is_told(&mut self) {
         self.told = true;
     }

@@ -1,4 +1,4 @@
-//! What led up to an error: the last records of its process that no file shows, brought into the log above it.
+//! What led up to an error: the last ring-only records of its process, written to the log above it.
 
 use super::Drain;
 use crate::drain::tracked_ring::BUDGET;
@@ -17,8 +17,8 @@ use lastwords_ring::read::reader::LaneSnapshot;
 const PULL_MAX: u32 = 10_000;
 
 impl Drain {
-    /// If the lane's next record is an error and its process wishes it, renders the process's last finer records from
-    /// before it. Their lanes have positions like all others, so each is brought once.
+    /// If the lane's next record is an error and its process requests it, renders the process's last ring-only records from
+    /// before it. Their lanes have positions like all others, so each is written once.
     pub(super) fn pull(&mut self, ring: usize, lane: usize) -> Result<()> {
         let follow = &mut self.rings[ring];
         let wanted = follow.reader.header().pull.min(PULL_MAX) as usize;
@@ -73,7 +73,7 @@ impl Drain {
 }
 
 impl super::Follow {
-    /// READ:1 to READ:3 of the lanes for what no file shows, from their positions on.
+    /// READ:1 to READ:3 of the ring-only lanes, from their positions on.
     fn read_fine(&self) -> Result<Vec<(usize, LaneCursor)>> {
         let (mut scratch, mut snapshots) = (Vec::new(), Vec::new());
         self.reader.lanes(&mut scratch, &mut snapshots)?;
@@ -85,7 +85,7 @@ impl super::Follow {
         let fine = self.lanes.iter().zip(&snapshots).enumerate().filter(|(_, (_, seen))| is_fine(seen));
         for (number, (lane, snapshot)) in fine {
             let extent = snapshot.extent(lane.final_last);
-            // What such a lane has overwritten is nowhere.
+            // What such a lane has overwritten is gone.
             let behind = lane.cursor.position.released.max(extent.end().saturating_sub(slots));
             let mut cursor = LaneCursor::behind(behind);
             cursor.read(&self.reader, number, extent, slots)?;

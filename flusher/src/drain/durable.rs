@@ -1,4 +1,4 @@
-//! `durable`: when what was written goes to the disk, and in which order.
+//! `durable`: when and in which order writes are synced to the disk.
 //!
 //! The kernel writes pages back when it likes and in any order, so after a power loss a position may be on the disk and
 //! its line not. A sync is therefore a whole round, after which nothing that was drained before it depends on a page
@@ -6,7 +6,7 @@
 //!
 //! | label | what | why not later |
 //! |---|---|---|
-//! | SYNC:1 | the journal | a log file that is cut is completed from it |
+//! | SYNC:1 | the journal | a torn log file is completed from it |
 //! | SYNC:2 | the log files | a position must not be forced to the disk before its line |
 //! | SYNC:3 | the folders, where names changed | a file's data without its name is lost |
 //! | SYNC:4 | the rings | positions, so that no line is read again; and what was logged but not drained yet |
@@ -27,7 +27,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// When to sync next.
 #[derive(Debug)]
 pub(crate) struct Durable {
-    /// What the flusher was told, whatever the rings say.
+    /// The flusher's own setting, which overrides the rings.
     told: Option<Duration>,
     /// Time between two syncs; zero where there are none.
     every: Duration,
@@ -44,9 +44,9 @@ pub(crate) struct Durable {
 /// What a round of syncs found worth a line in the log.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum News {
-    /// The first failure in a row: why.
+    /// The first failure in a row, with its reason.
     Fails(String),
-    /// It works again: after how long, and why it did not.
+    /// Syncs work again: after how long, and why they failed.
     Works(Duration, String),
 }
 
@@ -63,13 +63,13 @@ impl Durable {
         }
     }
 
-    /// Says how often, whatever the rings say; zero for never.
+    /// Sets the interval, overriding the rings; zero for never.
     pub(crate) fn tell(&mut self, every: Duration) {
         self.told = Some(every);
         self.set(every);
     }
 
-    /// Takes note of a ring that is followed now.
+    /// Takes the setting of a newly tracked ring.
     pub(crate) fn adopt(&mut self, ring: &Follow) {
         let wish = Duration::from_millis(ring.reader.header().sync_ms.into());
         let shortest = if self.is_on() { self.every.min(wish) } else { wish };
@@ -80,7 +80,7 @@ impl Durable {
         self.inherited = true;
     }
 
-    /// A ring is followed no more: what the others wish counts.
+    /// A ring is no longer tracked: the settings of the others apply.
     pub(crate) fn leave(&mut self, rings: &[Follow]) {
         if self.told.is_none() {
             let wishes = rings.iter().map(|ring| ring.reader.header().sync_ms).filter(|ms| *ms > 0);
@@ -116,7 +116,7 @@ impl Durable {
         (self.is_on() && self.unsynced).then(|| every.saturating_sub(self.last.elapsed()))
     }
 
-    /// SYNC:1 to SYNC:3: everything that stands in the files.
+    /// SYNC:1 to SYNC:3: everything in the files.
     pub(crate) fn sync_files(&mut self, folder: &Folder, journal: &mut Journal, outputs: &mut [Output]) -> Result<()> {
         journal.sync()?;
         if self.inherited {
@@ -150,7 +150,7 @@ impl Durable {
         Ok(())
     }
 
-    /// What is to be said about the outcome of a sync.
+    /// What to log about the outcome of a sync.
     pub(crate) fn judge(&mut self, outcome: &Result<()>) -> Option<News> {
         match outcome {
             Ok(()) => self.failing.take().map(|(since, why)| News::Works(since.elapsed(), why)),

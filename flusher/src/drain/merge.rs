@@ -30,7 +30,7 @@ const READ_MAX: usize = 2048;
 /// Slots that are read at once however many lanes are in use.
 const READ_MIN: usize = 64;
 
-/// How long a crash file is tried where an error may pass, before its process's death is logged without one.
+/// How long writing a crash file is retried after transient failures, before its process's death is logged without one.
 const CRASH_WAIT: Duration = Duration::from_secs(10);
 
 /// A spilled message and its encoding, if the record has one.
@@ -50,7 +50,7 @@ impl Drain {
             let ring = &mut rings[number];
             let slots_max = slots_max(ring, lanes);
             ring.reader.source().forget_cost();
-            // A look that fails proves nothing, and no record waits for it.
+            // A check that fails proves nothing, and no record waits for it.
             let looked = ring.look(now).or_else(|error| if error.may_pass() { Ok(()) } else { Err(error) });
             match looked.and_then(|()| read_twice(ring, spare, (pass, now), slots_max)) {
                 Ok(_) if ring.is_scanning() => {}
@@ -75,8 +75,8 @@ impl Drain {
         Ok(limit)
     }
 
-    /// What becomes of rings that could not be read, twice in a row. The others go on without them, and they stay followed,
-    /// because only this process may know how far they are drained: all but those whose name provably leads elsewhere.
+    /// Handles rings that could not be read twice in a row. The others go on without them. They stay tracked, because only this
+    /// process may know how far they are drained; all but those whose name provably leads elsewhere.
     fn leave_aside(&mut self, failed: Vec<(usize, Error)>) {
         for (number, error) in failed.into_iter().rev() {
             let gone = !error.may_pass() && self.rings[number].is_at_its_path().is_ok_and(|is_there| !is_there);
@@ -89,7 +89,7 @@ impl Drain {
         }
     }
 
-    /// Rings of an earlier run come first, each role's under one line that says so.
+    /// Rings of an earlier run come first, each role's under one line that marks them.
     pub(super) fn merge_earlier(&mut self, pass: &mut Pass) -> Result<()> {
         if !self.rings.iter().any(|ring| ring.earlier) {
             return Ok(());
@@ -113,7 +113,7 @@ impl Drain {
                 let said =
                     self.line(role, clock::realtime_ns(), pid, Level::WARNING, &notices::earlier_run(rings.len()));
                 if self.unless_suspended(role, said)?.is_some() {
-                    // A pass that fails from here on does not say it again.
+                    // Set last: a pass that fails after this does not log it again.
                     rings.into_iter().for_each(|ring| self.rings[ring].headed = true);
                 }
             }
@@ -173,7 +173,7 @@ impl Drain {
         Ok(())
     }
 
-    /// Renders records of one lane as long as they come before the `rival` of all other lanes.
+    /// Renders records of one lane while they precede the `rival`, the next record of all other lanes.
     fn run(&mut self, ring: usize, lane: usize, rival: Option<Next>, pass: &mut Pass) -> Result<Option<Next>> {
         self.use_file(ring);
         let lanes = self.rings.iter().map(Follow::lanes_in_use).sum();
@@ -217,7 +217,7 @@ impl Drain {
         let Some(clock) = ring.lanes[lane_number].batch().next_clock() else { return Ok(()) };
         let by = ring.clock.ahead_by(&ring.lanes[lane_number].cursor, clock);
         let ahead = by > self.hold_limit;
-        // It was logged by now, whatever it says.
+        // It was logged by now, whatever its clock claims.
         let latest = if ahead { clock::realtime_ns() } else { u64::MAX };
         let ns = ring.clock.realtime_ns(clock).min(latest);
         let lane = &ring.lanes[lane_number];
@@ -277,7 +277,7 @@ impl Drain {
         Ok(())
     }
 
-    /// Puts a line in the place of a record that no file may hold.
+    /// Writes a line in place of a record that exceeds the file size limit.
     #[cold]
     fn shorten(&mut self, role: usize, ns: u64, pid: u32) {
         for output in self.roles[role].outputs() {
@@ -289,8 +289,8 @@ impl Drain {
         }
     }
 
-    /// Takes a lane's next record without showing it, because its ring has been rendered to too much already. What is
-    /// missing before it is told all the same.
+    /// Takes a lane's next record without writing it, because its ring has been rendered to too much already. Losses before it
+    /// are logged all the same.
     fn leave_out(&mut self, ring: usize, lane: usize, gap: Option<String>) -> Result<()> {
         if let Some(text) = gap {
             let follow = &self.rings[ring];
@@ -332,7 +332,7 @@ impl Drain {
         Ok(())
     }
 
-    /// A line about each ring that has told times from ahead of the clock, see [`Ahead`](crate::drain::ahead::Ahead).
+    /// Logs a line for each ring with times ahead of the clock, see [`Ahead`](crate::drain::ahead::Ahead).
     pub(super) fn report_ahead(&mut self) -> Result<()> {
         let now = Instant::now();
         for ring in 0..self.rings.len() {
@@ -350,14 +350,14 @@ impl Drain {
         let by = Duration::from_secs_f64(most as f64 / follow.clock.keys_a_second() as f64);
         let (role, pid, text) = (follow.role, follow.reader.header().pid, notices::ahead(&follow.name, count, by));
         self.line(role, clock::realtime_ns(), pid, Level::WARNING, &text)?;
-        // A pass that fails from here on does not say it again.
+        // Set last: a pass that fails after this does not log it again.
         self.rings[ring].ahead.is_told();
         Ok(())
     }
 
-    /// Death lines and removal of rings that have been drained to the end. Each ring's line and its removal are one
-    /// entry of the journal, so that a line is never printed twice. Where somebody still holds the lock of a dead process's
-    /// ring, that stays, and the entry has a mark in it which says that the line has been printed.
+    /// Death lines and removal of rings that have been drained to the end. Each ring's line and its removal are one entry of
+    /// the journal, so that a line is never written twice. If a dead process's ring is still locked, it stays, and the entry
+    /// marks its line as written.
     pub(super) fn finish_dead(&mut self, earlier: bool, pass: &mut Pass) -> Result<()> {
         let now = Instant::now();
         let is_ended = |ring: &Follow| ring.is_exhausted() && !(ring.is_kept() && ring.death_logged);
@@ -374,7 +374,7 @@ impl Drain {
         Ok(())
     }
 
-    /// Whether the ring with this UUID is left alone for a moment.
+    /// Whether the ring with this UUID is skipped for a moment.
     fn has_set_aside(&self, uuid: [u8; 16], now: Instant) -> bool {
         self.rings.iter().any(|ring| ring.reader.header().uuid == uuid && self.is_aside(ring, now))
     }
@@ -393,7 +393,7 @@ impl Drain {
         let death = if follow.death_logged { None } else { notices::death(&follow.death()) };
         if let Some(text) = withheld {
             self.line(role, clock::realtime_ns(), pid, Level::WARNING, &text)?;
-            // A pass that fails from here on does not say it again.
+            // Set last: a pass that fails after this does not log it again.
             self.rings[ring].withheld = 0;
             self.commit(None)?;
             self.ensure_active(role)?;
@@ -417,14 +417,14 @@ impl Drain {
             self.rings.remove(ring);
             self.durable.leave(&self.rings);
         } else {
-            // Nothing has been written; the next pass says it again.
+            // Nothing has been written; the next pass logs it again.
             self.roles[role].outputs().for_each(|output| self.outputs[output].clear());
         }
         committed
     }
 
-    /// Writes the crash file of a ring whose process died without closing it. Returns what the death line says of it. A
-    /// file that cannot be written is tried again, but not for ever; meanwhile the ring is skipped.
+    /// Writes the crash file of a ring whose process died without closing it. Returns its mention in the death line. A file
+    /// that cannot be written is retried, but not for ever; meanwhile the ring is skipped.
     fn write_crash_file(&mut self, ring: usize) -> Result<String> {
         let follow = &self.rings[ring];
         let keep = match follow.reader.header().crash_keep {
@@ -455,14 +455,14 @@ impl Drain {
         }
     }
 
-    /// Leaves a ring alone for a moment, whose error is handed on.
+    /// Skips a ring for a moment, and passes its error on.
     pub(super) fn put_aside(&mut self, ring: usize, error: Error) -> Error {
         self.set_aside(ring, &error);
         error
     }
 }
 
-/// Reads a ring; what may pass is tried again at once, which keeps the order of the lines.
+/// Reads a ring; a transient failure is retried at once, which keeps the order of the lines.
 fn read_twice(ring: &mut Follow, spare: &Spare, (pass, now): (u64, Instant), slots_max: u64) -> Result<u64> {
     let mut read = || spare.use_for(|| ring.read(pass, now, slots_max));
     match read() {
@@ -471,7 +471,7 @@ fn read_twice(ring: &mut Follow, spare: &Spare, (pass, now): (u64, Instant), slo
     }
 }
 
-/// See [`RingReader::unspill`], with a descriptor to spare. An error where it may be read later.
+/// See [`RingReader::unspill`], with a spare descriptor. An error if it may be readable later.
 fn unspill(ring: &Follow, lane: &LaneFollow, record: &Record<'_>, spare: &Spare) -> Result<Unspilled> {
     let mut unspilled = ring.reader.unspill(record);
     let lacking = unspilled.as_ref().is_err_and(|lost| error::lacks_descriptors(&lost.error));

@@ -5,8 +5,8 @@ use crate::files::notices;
 use lastwords_ring::error::Error;
 use std::time::{Duration, Instant};
 
-/// A reason that may pass is told when it has lasted this long: a process without a free descriptor has one again soon,
-/// and its log would speak of rings whose records stand in it.
+/// A transient reason is logged once it has lasted this long: a process without a free descriptor has one again soon, and its
+/// log would name rings whose records are in it.
 const TOLD_AFTER: Duration = Duration::from_secs(5);
 
 /// A file that could not be opened as a ring.
@@ -18,7 +18,7 @@ pub(super) struct Refused {
 }
 
 impl Drain {
-    /// Says once why a ring is left aside. It is tried again whenever the folder is looked at.
+    /// Logs once why a ring is skipped. It is retried whenever the folder is scanned.
     pub(super) fn refuse(&mut self, name: String, error: &Error) {
         let now = Instant::now();
         let number = self.refused.iter().position(|refused| refused.name == name).unwrap_or_else(|| {
@@ -33,7 +33,7 @@ impl Drain {
         }
     }
 
-    /// It works again: if nothing was said so far, there is nothing to say.
+    /// The ring works again: if nothing was logged so far, there is nothing to log.
     pub(super) fn accept(&mut self, name: &str) {
         self.refused.retain(|refused| refused.told || refused.name != name);
     }
