@@ -145,7 +145,7 @@ pub struct Drain {
 impl Drain {
     /// Opens the folder and completes what an earlier flusher left half done; what cannot be completed now is retried in the
     /// passes and holds up only its own role. The caller holds the flusher's lock. Rings whose last record is older than
-    /// `since_ns` count as an earlier run.
+    /// `since_ns` are treated as an earlier run.
     ///
     /// # Errors
     /// [`Error::Io`] if the journal cannot be opened or read.

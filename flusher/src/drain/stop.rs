@@ -98,7 +98,7 @@ impl Drain {
         self.outputs.iter().filter_map(end).collect()
     }
 
-    /// Like [`Drain::ends`], but for all roles, each under its name.
+    /// Like `ends`, but for all roles, each under its name.
     pub(super) fn all_ends(&self) -> Vec<Change> {
         (0..self.roles.len()).flat_map(|role| self.part_of(role, self.ends(role)).changes).collect()
     }

@@ -103,7 +103,7 @@ impl Witnesses {
         self.all.iter().filter(|witness| witness.strong_count() > 0).count() < self.most
     }
 
-    /// Like [`Witnesses::of`], but keeps the witness for later callers, if it is among the last few.
+    /// Like `of`, but keeps the witness for later callers, if it is among the last few.
     pub fn expect(&mut self, process: ProcessId) -> Option<Arc<Witness>> {
         let witness = self.of(process)?;
         if !self.expected.iter().any(|known| known.process == process) {
