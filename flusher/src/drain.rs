@@ -6,11 +6,11 @@
 //! where they were not closed, and are removed in the same journal entry.
 
 use crate::drain::durable::Durable;
-use crate::drain::failures::Trouble;
-use crate::drain::tracked_ring::{Follow, LaneFollow};
+use crate::drain::failures::Failures;
+use crate::drain::tracked_ring::{TrackedLane, TrackedRing};
 use crate::election::Lease;
 use crate::evidence::witness::Witnesses;
-use crate::files::journal::{Entry, Journal, Left};
+use crate::files::journal::{Entry, FoundEntry, Journal};
 use crate::files::notices;
 use crate::files::offsets::FolderZone;
 use crate::files::output::{BATCH, Output};
@@ -50,7 +50,7 @@ mod zone;
 use filters::EndedFilter;
 use held::{Held, Suspended};
 use refused::Refused;
-use stop::JournalLeft;
+use stop::JournalFound;
 
 /// Rings whose files stay open: an embedded flusher must leave its program enough descriptors.
 const RINGS_OPEN: usize = 20;
@@ -87,7 +87,7 @@ pub struct Drain {
     journal: Journal,
     /// The lock under which this drain works, if it is one of a flusher.
     lease: Option<Lease>,
-    rings: Vec<Follow>,
+    rings: Vec<TrackedRing>,
     roles: Vec<Role>,
     outputs: Vec<Output>,
     /// The time zone of the log lines.
@@ -103,11 +103,11 @@ pub struct Drain {
     /// Parts of entries that are in the journal but could not be applied.
     held: Vec<Held>,
     /// What makes passes fail.
-    trouble: Trouble,
+    failures: Failures,
     since_ns: u64,
     listed: Option<(Instant, (i64, i64))>,
     counter: u32,
-    /// For rings of an earlier run, see [`Follow::set_earlier`].
+    /// For rings of an earlier run, see [`TrackedRing::set_earlier`].
     scales: Scales,
     /// Ticks of [`MARGIN_NS`] and [`HOLD_LIMIT_NS`].
     margin: u64,
@@ -135,11 +135,11 @@ pub struct Drain {
     ended_filters: Vec<EndedFilter>,
     /// The last pass failed, so records wait in the rings.
     waiting: bool,
-    journal_left: JournalLeft,
+    journal_left: JournalFound,
     witnesses: Witnesses,
     looked_at_clock: Instant,
     /// It is logged that the kernel left the clock of the rings.
-    clock_told: bool,
+    clock_logged: bool,
 }
 
 impl Drain {
@@ -153,10 +153,10 @@ impl Drain {
         let (journal, left) = Journal::open(folder)?;
         // If this process changes its root, rings in shared memory must not appear to be gone.
         let _ = open::hold(Path::new(SHM_FOLDER));
-        let journal_left = JournalLeft::of(&left);
+        let journal_left = JournalFound::of(&left);
         let mut drain = Drain::new(folder, since_ns, journal, journal_left);
         drain.tell_unknown_zone();
-        if let Left::Entry(entry) = left {
+        if let FoundEntry::Entry(entry) = left {
             drain.complete(&entry);
         }
         Ok(drain)
@@ -173,11 +173,11 @@ impl Drain {
             && let Err(error) = self.journal.settle(&[])
         {
             // Applying it again at the next start changes nothing.
-            self.trouble.note(&error);
+            self.failures.note(&error);
         }
     }
 
-    fn new(folder: &Folder, since_ns: u64, journal: Journal, journal_left: JournalLeft) -> Drain {
+    fn new(folder: &Folder, since_ns: u64, journal: Journal, journal_left: JournalFound) -> Drain {
         Drain {
             folder: folder.clone(),
             journal,
@@ -191,7 +191,7 @@ impl Drain {
             notes: Vec::new(),
             suspended: Vec::new(),
             held: Vec::new(),
-            trouble: Trouble::default(),
+            failures: Failures::default(),
             filter_ends: HashMap::new(),
             ended_filters: Vec::new(),
             scales: Scales::default(),
@@ -212,7 +212,7 @@ impl Drain {
             journal_left,
             witnesses: Witnesses::new(),
             looked_at_clock: Instant::now(),
-            clock_told: false,
+            clock_logged: false,
             margin: ticks(MARGIN_NS),
             hold_limit: ticks(HOLD_LIMIT_NS),
         }
@@ -253,13 +253,13 @@ impl Drain {
 
     /// Whether there are lanes that no pass reached, because their ring had spent its budget.
     pub(crate) fn has_lanes_left(&self) -> bool {
-        let is_read = |ring: &&Follow| ring.failures == 0 && !self.is_suspended(ring.role);
-        self.rings.iter().filter(is_read).any(Follow::has_lanes_left)
+        let is_read = |ring: &&TrackedRing| ring.failures == 0 && !self.is_suspended(ring.role);
+        self.rings.iter().filter(is_read).any(TrackedRing::has_lanes_left)
     }
 
     /// Ends the pause of expensive rings without records: the other rings have none either.
     pub(crate) fn end_rests(&mut self) {
-        self.rings.iter_mut().for_each(Follow::end_rest);
+        self.rings.iter_mut().for_each(TrackedRing::end_rest);
     }
 
     /// One pass over all rings.
@@ -269,15 +269,15 @@ impl Drain {
     pub fn pass(&mut self) -> Result<Pass> {
         let pass = self.try_pass().and_then(|pass| self.tell_trouble().map(|()| pass));
         self.note_waiting(pass.is_err());
-        pass.inspect_err(|error| self.trouble.note(error))
+        pass.inspect_err(|error| self.failures.note(error))
     }
 
     /// After a successful pass: logs the failed ones before it.
     fn tell_trouble(&mut self) -> Result<()> {
-        let Some(text) = self.trouble.line() else { return Ok(()) };
+        let Some(text) = self.failures.line() else { return Ok(()) };
         self.note(text);
         self.commit(None)?;
-        self.trouble.is_told();
+        self.failures.set_logged();
         Ok(())
     }
 
@@ -314,10 +314,11 @@ impl Drain {
         self.end_of_failures(now);
         // Left by an earlier flusher that died before removing it.
         self.sweep();
-        let goes_on = |ring: &&Follow| !self.is_aside(ring, now);
+        let goes_on = |ring: &&TrackedRing| !self.is_aside(ring, now);
         // If a read of a lane yields only lost slots, there is more behind them.
-        let lane_waits = |lane: &LaneFollow| !lane.batch().is_empty() || lane.batch().more;
-        let waits = |ring: &Follow| ring.is_scanning() || ring.is_unfinished(now) || ring.lanes.iter().any(lane_waits);
+        let lane_waits = |lane: &TrackedLane| !lane.batch().is_empty() || lane.batch().more;
+        let waits =
+            |ring: &TrackedRing| ring.is_scanning() || ring.is_unfinished(now) || ring.lanes.iter().any(lane_waits);
         pass.waiting = self.rings.iter().filter(goes_on).any(waits);
         Ok(pass)
     }
@@ -361,8 +362,8 @@ impl Drain {
         let now = Instant::now();
         let suspended: Vec<bool> = (0..self.roles.len()).map(|role| self.is_suspended(role)).collect();
         // A child of a dead process has released the lock of its ring.
-        let is_due = |ring: &&mut Follow| ring.dead.is_none() || ring.is_kept();
-        let has_news = |ring: &mut Follow| {
+        let is_due = |ring: &&mut TrackedRing| ring.dead.is_none() || ring.is_kept();
+        let has_news = |ring: &mut TrackedRing| {
             ring.reader.source().forget_cost();
             let died = ring.look(now).is_err() || ring.dead.is_some() && !ring.is_kept();
             died || !suspended[ring.role] && (ring.is_scanning() || ring.is_unfinished(now))
@@ -388,12 +389,12 @@ impl Drain {
 
     /// Logs once that the kernel no longer trusts the clock that orders the records.
     fn look_at_clock(&mut self, now: Instant) {
-        if self.clock_told || now.duration_since(self.looked_at_clock) < LOOK_AT_CLOCK {
+        if self.clock_logged || now.duration_since(self.looked_at_clock) < LOOK_AT_CLOCK {
             return;
         }
         self.looked_at_clock = now;
         if let Some(source) = clock::left_for() {
-            self.clock_told = true;
+            self.clock_logged = true;
             self.note(notices::clock_left(&source));
         }
     }
@@ -401,7 +402,7 @@ impl Drain {
     /// Scans for new rings, when the folder changed or the doorbell rang.
     fn rescan(&mut self, now: Instant) -> Result<()> {
         let path = self.folder.rings();
-        let found = open::look(&path).map_err(Error::io("look at", path))?;
+        let found = open::look(&path).map_err(Error::io("inspect", path))?;
         let changed = (found.st_mtime, found.st_mtime_nsec);
         let fresh = self.listed.is_some_and(|(at, seen)| seen == changed && now.duration_since(at) < RESCAN_EVERY);
         if fresh {
@@ -440,7 +441,7 @@ impl Drain {
     fn find(&mut self, name: String, now: Instant) -> Result<bool> {
         let Drain { folder, rings, spare, witnesses, .. } = self;
         let keep = rings.len() < RINGS_OPEN;
-        let mut open = || Follow::open(folder, &name, keep, witnesses);
+        let mut open = || TrackedRing::open(folder, &name, keep, witnesses);
         let mut opened = spare.use_for(&mut open);
         if opened.as_ref().is_err_and(Error::may_pass) {
             opened = spare.use_for(&mut open);
@@ -449,7 +450,7 @@ impl Drain {
             Ok(ring) => {
                 self.unseen.retain(|unseen| unseen.name != name);
                 self.accept(&name);
-                self.follow(ring);
+                self.track(ring);
             }
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 self.look_at_unseen(&name, now)?;
@@ -469,7 +470,7 @@ impl Drain {
         }
     }
 
-    fn follow(&mut self, mut ring: Follow) {
+    fn track(&mut self, mut ring: TrackedRing) {
         let name = ring.reader.role();
         ring.role = self.roles.iter().position(|role| role.name == name).unwrap_or_else(|| {
             self.roles.push(Role::new(name, ring.reader.header(), &mut self.outputs, &self.zone));

@@ -46,7 +46,7 @@ impl LockFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             // A link, a FIFO or a folder is in its place.
             Err(error) if open::is_another_kind(path, FileType::RegularFile, &error) => {
-                open::set_aside(path).map_err(Error::io("set aside what has the name of the flusher's lock", path))?;
+                open::set_aside(path).map_err(Error::io("rename what has the name of the flusher's lock", path))?;
                 Ok(None)
             }
             file => LockFile::new(file.map_err(opening(path))?, path),

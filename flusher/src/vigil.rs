@@ -11,7 +11,7 @@ use lastwords_ring::place::stderr::complain;
 use std::time::{Duration, Instant};
 
 /// A flusher without a heartbeat for so long is stalled; asleep it beats every half second.
-const STANDS_STILL: Duration = Duration::from_secs(2);
+const STALLED: Duration = Duration::from_secs(2);
 /// The limit for one that appears able to run: a pass over a long backlog takes a while.
 const IS_LATE: Duration = Duration::from_secs(10);
 /// Checks without a heartbeat that are required as well: after a suspend, or if this process itself was stopped, much time has
@@ -25,7 +25,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 pub struct Vigil {
     last: Option<Seen>,
     /// The process that was reported as stalled.
-    told: Option<ProcessId>,
+    reported: Option<ProcessId>,
 }
 
 /// A heartbeat that does not move.
@@ -49,12 +49,12 @@ impl Vigil {
         };
         self.last = Some(seen);
         let still = now.duration_since(seen.since);
-        if still < STANDS_STILL || seen.looks < LOOKS_MIN {
+        if still < STALLED || seen.looks < LOOKS_MIN {
             return false;
         }
         let (why, visible) = (Standstill::of_holder(&holder), holder.process.state(holder.file) == ProcessState::Alive);
-        if self.told != Some(holder.process) && (why.is_some() || !visible || still >= IS_LATE) {
-            self.told = Some(holder.process);
+        if self.reported != Some(holder.process) && (why.is_some() || !visible || still >= IS_LATE) {
+            self.reported = Some(holder.process);
             complain(format_args!("{}", text(folder, &holder, why, still)));
         }
         true

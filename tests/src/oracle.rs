@@ -503,6 +503,6 @@ pub fn is_heading(line: &Line) -> bool {
 #[must_use]
 pub fn is_complaint(line: &Line) -> bool {
     let failed = line.message.starts_with("lastwords: for ") && line.message.contains("could not be written");
-    let told = ["lastwords: left aside: ", "lastwords: this file could not get the mode and group"];
+    let told = ["lastwords: skipped: ", "lastwords: this file could not get the mode and group"];
     line.level == "WARNING" && (failed || told.iter().any(|told| line.message.starts_with(told)))
 }

@@ -125,7 +125,7 @@ fn a_process_whose_ring_is_cut_dies_alone_and_its_drained_lines_stay() {
         let numbers: Vec<&str> = victims.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
         assert_eq!(numbers[..50], (0..50).map(|n| n.to_string()).collect::<Vec<_>>(), "cut to {size}");
         assert!(victims.iter().any(|line| line.level == "CRITICAL" && line.pid == scene.victim.pid()), "{victims:?}");
-        assert!(tells(&lines, &format!("was cut to {size} bytes")), "cut to {size}: {:?}", own(&lines));
+        assert!(tells(&lines, &format!("was truncated to {size} bytes")), "cut to {size}: {:?}", own(&lines));
     }
 }
 

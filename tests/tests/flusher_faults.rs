@@ -163,7 +163,7 @@ fn try_points(name: &'static str, since: &'static str, size: Size) {
     let reference = Outcome::of(&takeover.wreck, &folder);
     let deaths = reference.deaths();
     assert_eq!(deaths.len(), 3, "{deaths:?}");
-    assert_eq!(deaths.iter().filter(|death| death.2.contains("1 log call cut off")).count(), 1, "{deaths:?}");
+    assert_eq!(deaths.iter().filter(|death| death.2.contains("1 log call interrupted")).count(), 1, "{deaths:?}");
     assert!(reference.files.iter().any(|file| file == "host.log.2"), "two rotations: {:?}", reference.files);
     assert_eq!(reference.complaints, Vec::<String>::new());
     let mut points = points(&calls);

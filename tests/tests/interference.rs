@@ -194,8 +194,8 @@ fn warnings(lines: &[Line]) -> Vec<&str> {
 fn what_others_do_to_the_current_file_of_a_living_flusher_is_a_line_and_costs_nobody_a_line() {
     for (meddling, told) in [
         (Meddling::Delete, "removed by somebody else"),
-        (Meddling::CutToNothing, "was cut to 0 by somebody else"),
-        (Meddling::CutToAPart, "was cut to"),
+        (Meddling::CutToNothing, "was truncated to 0 by somebody else"),
+        (Meddling::CutToAPart, "was truncated to"),
         (Meddling::RenameAndCreate, "renamed by somebody else"),
         (Meddling::Folder, "it is now"),
         (Meddling::Link, "it is now"),

@@ -171,7 +171,7 @@ fn planted_rings_do_no_harm() {
     assert!(status.success());
     let lines = read(folder.path(), "host");
     assert_eq!(numbers(&lines), [counted(1), counted(5)].concat());
-    assert_eq!(lines.iter().filter(|line| line.message.contains("left aside")).count(), 5, "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| line.message.contains("lastwords: skipped: ")).count(), 5, "{lines:?}");
     assert!(rings.join("host-1-text.ring").exists(), "what is not ours is not removed");
 }
 

@@ -152,7 +152,7 @@ fn a_process_killed_in_a_log_call_silences_nobody_and_leaves_no_half_a_message()
         drain_what_is_left(&folder);
         let lines = read(&folder, "stepper");
         let (death, messages) = lines.split_last().expect("lines");
-        assert!(is_death(death) && death.message.contains("1 log call cut off in the middle"), "{place:?}: {death:?}");
+        assert!(is_death(death) && death.message.contains("1 log call interrupted"), "{place:?}: {death:?}");
         let found: Vec<&str> = messages.iter().map(|line| line.message.as_str()).collect();
         assert_eq!(found, [text(0, 0, 1, LONGEST)], "{place:?}");
     }

@@ -75,10 +75,10 @@ impl Stderr {
     /// Reports how many lines are missing, if any. False if the report cannot be written.
     pub fn tell_lost(&mut self) -> bool {
         let lost = self.lost;
-        let told = || {
+        let report = || {
             format!("lastwords: {lost} lines are missing on this console, which was not read; the log file has them\n")
         };
-        let done = lost == 0 || self.put(told().as_bytes());
+        let done = lost == 0 || self.put(report().as_bytes());
         if done {
             self.lost = 0;
         }

@@ -105,20 +105,21 @@ impl Drain {
                 self.ensure_active(self.role_of(output))?;
                 self.rotate(output)?;
             }
-            self.outputs[output].tell_event(&line);
+            self.outputs[output].log_event(&line);
         }
         Ok(())
     }
 
     /// Logs external modifications of log files while lines were written to them.
     pub(super) fn tell_events(&mut self) -> Result<()> {
-        let told: Vec<usize> = (0..self.outputs.len()).filter(|output| self.outputs[*output].has_events()).collect();
-        for output in &told {
+        let modified: Vec<usize> =
+            (0..self.outputs.len()).filter(|output| self.outputs[*output].has_events()).collect();
+        for output in &modified {
             let role = self.role_of(*output);
             let begun = self.ensure_active(role).and_then(|()| self.begin(*output));
             self.unless_suspended(role, begun)?;
         }
-        if told.is_empty() { Ok(()) } else { self.commit(None) }
+        if modified.is_empty() { Ok(()) } else { self.commit(None) }
     }
 
     /// Renames the file and opens the next one. A file that cannot be renamed goes on beyond its size.

@@ -14,7 +14,7 @@
 //! SYNC:1 to SYNC:3 also come before anything is removed, and a log file is synced before a rotation renames it. In
 //! between nothing waits for a disk. Where nothing was written since the last round there is no next one.
 
-use crate::drain::tracked_ring::Follow;
+use crate::drain::tracked_ring::TrackedRing;
 use crate::files::journal::Journal;
 use crate::files::output::Output;
 use lastwords_ring::error::{Error, Result};
@@ -28,7 +28,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Durable {
     /// The flusher's own setting, which overrides the rings.
-    told: Option<Duration>,
+    own: Option<Duration>,
     /// Time between two syncs; zero where there are none.
     every: Duration,
     last: Instant,
@@ -53,7 +53,7 @@ pub(crate) enum News {
 impl Durable {
     pub(crate) fn new() -> Durable {
         Durable {
-            told: None,
+            own: None,
             every: Duration::ZERO,
             last: Instant::now(),
             unsynced: false,
@@ -65,15 +65,15 @@ impl Durable {
 
     /// Sets the interval, overriding the rings; zero for never.
     pub(crate) fn tell(&mut self, every: Duration) {
-        self.told = Some(every);
+        self.own = Some(every);
         self.set(every);
     }
 
     /// Takes the setting of a newly tracked ring.
-    pub(crate) fn adopt(&mut self, ring: &Follow) {
-        let wish = Duration::from_millis(ring.reader.header().sync_ms.into());
-        let shortest = if self.is_on() { self.every.min(wish) } else { wish };
-        if self.told.is_none() && wish > Duration::ZERO {
+    pub(crate) fn adopt(&mut self, ring: &TrackedRing) {
+        let requested = Duration::from_millis(ring.reader.header().sync_ms.into());
+        let shortest = if self.is_on() { self.every.min(requested) } else { requested };
+        if self.own.is_none() && requested > Duration::ZERO {
             self.set(shortest);
         }
         self.unsynced |= self.is_on();
@@ -81,8 +81,8 @@ impl Durable {
     }
 
     /// A ring is no longer tracked: the settings of the others apply.
-    pub(crate) fn leave(&mut self, rings: &[Follow]) {
-        if self.told.is_none() {
+    pub(crate) fn leave(&mut self, rings: &[TrackedRing]) {
+        if self.own.is_none() {
             let wishes = rings.iter().map(|ring| ring.reader.header().sync_ms).filter(|ms| *ms > 0);
             self.every = Duration::from_millis(wishes.min().unwrap_or(0).into());
         }
@@ -140,7 +140,7 @@ impl Durable {
         folder: &Folder,
         journal: &mut Journal,
         outputs: &mut [Output],
-        rings: &mut [Follow],
+        rings: &mut [TrackedRing],
         waiting: bool,
     ) -> Result<()> {
         self.last = Instant::now();

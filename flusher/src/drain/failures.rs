@@ -6,11 +6,11 @@ use std::time::Instant;
 
 /// What keeps the log from being written, if anything does.
 #[derive(Debug, Default)]
-pub(crate) struct Trouble {
+pub(crate) struct Failures {
     since: Option<(Instant, String)>,
 }
 
-impl Trouble {
+impl Failures {
     /// Something failed. The first error is kept: later ones tend to follow from it.
     pub(crate) fn note(&mut self, error: &Error) {
         self.since.get_or_insert_with(|| (Instant::now(), error.to_string()));
@@ -22,7 +22,7 @@ impl Trouble {
     }
 
     /// It is logged.
-    pub(crate) fn is_told(&mut self) {
+    pub(crate) fn set_logged(&mut self) {
         self.since = None;
     }
 }

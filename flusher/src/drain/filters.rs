@@ -32,9 +32,9 @@ impl Drain {
     /// that follow them, and logs that.
     pub(super) fn end_filters(&mut self) -> Result<()> {
         for ring in 0..self.rings.len() {
-            let follow = &self.rings[ring];
-            let (uuid, role, pid) = (follow.reader.header().uuid, follow.role, follow.reader.header().pid);
-            if follow.dead.is_some() {
+            let tracked = &self.rings[ring];
+            let (uuid, role, pid) = (tracked.reader.header().uuid, tracked.role, tracked.reader.header().pid);
+            if tracked.dead.is_some() {
                 continue;
             }
             let known = self.filter_ends.get(&uuid).copied();
@@ -42,11 +42,11 @@ impl Drain {
             if known.is_some_and(|end| !end.is_some_and(is_over)) {
                 continue;
             }
-            let Ok(control) = follow.reader.control() else { continue };
+            let Ok(control) = tracked.reader.control() else { continue };
             let end = control.filter_end();
             self.filter_ends.insert(uuid, end.as_ref().map(|(end, _)| *end));
             let Some((_, then)) = end.filter(|(end, _)| is_over(*end)) else { continue };
-            let (file, geometry) = (follow.reader.source(), follow.reader.geometry());
+            let (file, geometry) = (tracked.reader.source(), tracked.reader.geometry());
             match file.with(|open| then.write(open, geometry)) {
                 Ok(()) => {
                     self.filter_ends.insert(uuid, None);
@@ -61,22 +61,22 @@ impl Drain {
                 Err(_) => {}
             }
         }
-        self.tell_ended_filters()
+        self.log_ended_filters()
     }
 
     /// Logs it in the files of the roles; for a suspended role, once it resumes.
-    fn tell_ended_filters(&mut self) -> Result<()> {
+    fn log_ended_filters(&mut self) -> Result<()> {
         for ended in std::mem::take(&mut self.ended_filters) {
             let EndedFilter { role, pid, at_ns, text } = &ended;
-            let told = match self.ensure_active(*role) {
+            let written = match self.ensure_active(*role) {
                 Ok(()) => self.line(*role, *at_ns, *pid, Level::INFO, text).and_then(|()| self.commit(None)),
                 suspended => suspended,
             };
-            let told = self.unless_suspended(*role, told);
-            if !matches!(told, Ok(Some(()))) || self.is_suspended(*role) {
+            let written = self.unless_suspended(*role, written);
+            if !matches!(written, Ok(Some(()))) || self.is_suspended(*role) {
                 self.ended_filters.push(ended);
             }
-            told?;
+            written?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 //! Either is retried every 100 ms, and recovery is logged.
 
 use super::Drain;
-use crate::drain::tracked_ring::Follow;
+use crate::drain::tracked_ring::TrackedRing;
 use crate::files::journal::{Change, Entry};
 use crate::files::notices;
 use lastwords_ring::error::{Error, Result};
@@ -32,7 +32,7 @@ pub(super) struct Suspended {
     /// It is being retried in this pass.
     on_trial: bool,
     /// It is reported on standard error.
-    said: bool,
+    reported: bool,
 }
 
 /// A part of a journal entry that could not be applied.
@@ -63,7 +63,7 @@ impl Drain {
             return;
         }
         let (role, why, since) = (role.to_owned(), error.to_string(), Instant::now());
-        self.suspended.push(Suspended { role, since, why, last: error, again, on_trial: false, said: false });
+        self.suspended.push(Suspended { role, since, why, last: error, again, on_trial: false, reported: false });
     }
 
     /// Suspends a role by its index. Returns an error for the caller to pass on.
@@ -135,8 +135,8 @@ impl Drain {
 
     /// What to report on standard error about roles that were suspended since the last call.
     pub(crate) fn take_complaint(&mut self) -> Option<String> {
-        let fresh = self.suspended.iter_mut().find(|known| !known.said)?;
-        fresh.said = true;
+        let fresh = self.suspended.iter_mut().find(|known| !known.reported)?;
+        fresh.reported = true;
         Some(fresh.last.to_string())
     }
 
@@ -162,8 +162,8 @@ impl Drain {
                 match held.part.role().map(str::to_owned) {
                     Some(role) if held.comes_first() => self.suspend(&role, error),
                     _ => {
-                        let told = held.last.is_some();
-                        if let Some(ring) = held.part.ended().filter(|_| told).map(str::to_owned) {
+                        let retried = held.last.is_some();
+                        if let Some(ring) = held.part.ended().filter(|_| retried).map(str::to_owned) {
                             self.refuse(ring, &error);
                         }
                         held.last = Some(error);
@@ -194,9 +194,9 @@ impl Drain {
                 self.note(text);
                 continue;
             };
-            let said = self.line(role, clock::realtime_ns(), std::process::id(), Level::WARNING, &text);
-            let said = said.and_then(|()| self.commit(None));
-            if self.unless_suspended(role, said)?.is_some() && !self.is_suspended(role) {
+            let written = self.line(role, clock::realtime_ns(), std::process::id(), Level::WARNING, &text);
+            let written = written.and_then(|()| self.commit(None));
+            if self.unless_suspended(role, written)?.is_some() && !self.is_suspended(role) {
                 self.suspended.retain(|known| known.role != name);
             }
         }
@@ -216,7 +216,7 @@ impl Drain {
     }
 
     /// Whether nothing is read from this ring now.
-    pub(super) fn is_aside(&self, ring: &Follow, now: Instant) -> bool {
+    pub(super) fn is_aside(&self, ring: &TrackedRing, now: Instant) -> bool {
         self.is_suspended(ring.role) || ring.again.is_some_and(|again| again > now)
     }
 

@@ -2,8 +2,8 @@
 
 use super::{Drain, Output};
 use crate::drain::durable::News;
-use crate::drain::tracked_ring::Follow;
-use crate::files::journal::{Change, Entry, Left};
+use crate::drain::tracked_ring::TrackedRing;
+use crate::files::journal::{Change, Entry, FoundEntry};
 use crate::files::notices;
 use crate::files::redo;
 use crate::files::rotation::end_rotated_lines;
@@ -18,18 +18,18 @@ use std::time::Duration;
 
 /// What was in the journal at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum JournalLeft {
+pub(super) enum JournalFound {
     Nothing,
     Torn,
     Entry,
 }
 
-impl JournalLeft {
-    pub(super) fn of(left: &Left) -> JournalLeft {
+impl JournalFound {
+    pub(super) fn of(left: &FoundEntry) -> JournalFound {
         match left {
-            Left::Nothing => JournalLeft::Nothing,
-            Left::Torn => JournalLeft::Torn,
-            Left::Entry(_) => JournalLeft::Entry,
+            FoundEntry::Nothing => JournalFound::Nothing,
+            FoundEntry::Torn => JournalFound::Torn,
+            FoundEntry::Entry(_) => JournalFound::Entry,
         }
     }
 }
@@ -108,9 +108,9 @@ impl Drain {
     pub(super) fn tell_of_stop(&mut self) {
         let Some(ring) = self.rings.last() else { return };
         let lost_journal = match self.journal_left {
-            JournalLeft::Torn => true,
-            JournalLeft::Nothing => ring.lanes.iter().any(|lane| lane.cursor.position.released > 0),
-            JournalLeft::Entry => false,
+            JournalFound::Torn => true,
+            JournalFound::Nothing => ring.lanes.iter().any(|lane| lane.cursor.position.released > 0),
+            JournalFound::Entry => false,
         };
         let (role, stopped) = (ring.role, ring.is_of_another_boot() && ring.closed == Closed::Open);
         if (lost_journal || stopped) && !std::mem::replace(&mut self.roles[role].told_of_stop, true) {
@@ -145,7 +145,7 @@ impl Drain {
         self.sync_before_removal()?;
         let known = self.rings.iter().find(|known| known.name == *ring);
         // A file that has taken the name of a tracked ring is not touched.
-        if !known.map_or(Ok(false), Follow::is_at_its_path)? {
+        if !known.map_or(Ok(false), TrackedRing::is_at_its_path)? {
             return Ok(());
         }
         match (ending, known) {

@@ -4,7 +4,7 @@ mod age;
 mod lane;
 mod publish;
 
-pub(crate) use lane::LaneFollow;
+pub(crate) use lane::TrackedLane;
 
 use crate::drain::ahead::Ahead;
 use crate::evidence::ending::{Ending, WaitStatus};
@@ -61,10 +61,10 @@ struct Scan {
 
 /// A ring that the flusher drains.
 #[derive(Debug)]
-pub(crate) struct Follow {
+pub(crate) struct TrackedRing {
     pub(crate) reader: RingReader<RingFile>,
     pub(crate) name: String,
-    pub(crate) lanes: Vec<LaneFollow>,
+    pub(crate) lanes: Vec<TrackedLane>,
     /// Place of its role among those of the drain.
     pub(crate) role: usize,
     pub(crate) clock: RingClock,
@@ -100,7 +100,7 @@ pub(crate) struct Follow {
     /// Records whose clock was ahead when they were read.
     pub(crate) ahead: Ahead,
     /// The two numbers that the ring shows.
-    shown: (u64, u64),
+    published_counts: (u64, u64),
     /// Since when its crash file cannot be written, and why.
     pub(crate) crash_failed: Option<(Instant, Error)>,
     /// How often in a row it could not be read.
@@ -120,7 +120,7 @@ pub(crate) struct Follow {
     looked_at_file: Option<Instant>,
     looked_at_lock: Option<Instant>,
     /// The state of the file that was logged last.
-    told: Fate,
+    logged_state: Fate,
     /// Bytes that its records were rendered to since no process can write to the ring any more.
     pub(crate) rendered: u64,
     /// How many may be, see [`rendered_max`].
@@ -137,15 +137,15 @@ pub(crate) struct Follow {
     unsynced: bool,
 }
 
-impl Follow {
+impl TrackedRing {
     /// Follows the ring of this name, from the positions that it holds. With `keep` its file stays open.
-    pub(crate) fn open(folder: &Folder, name: &str, keep: bool, witnesses: &mut Witnesses) -> Result<Follow> {
+    pub(crate) fn open(folder: &Folder, name: &str, keep: bool, witnesses: &mut Witnesses) -> Result<TrackedRing> {
         let path = folder.ring_path(name);
         let reader = RingReader::new(RingFile::open(&path, keep)?, &path)?;
         let reader = reader.with_backlog_beside(&path).with_entry(folder.rings().join(name));
         let control = reader.control()?;
-        let mut follow = Follow {
-            lanes: (0..reader.geometry().lanes()).map(|_| LaneFollow::default()).collect(),
+        let mut tracked = TrackedRing {
+            lanes: (0..reader.geometry().lanes()).map(|_| TrackedLane::default()).collect(),
             role: 0,
             clock: RingClock::new(&reader)?,
             sites: Sites::default(),
@@ -165,7 +165,7 @@ impl Follow {
             rests_until: None,
             scan: None,
             ahead: Ahead::default(),
-            shown: (control.late(), control.overwritten()),
+            published_counts: (control.late(), control.overwritten()),
             closed: control.closed,
             fatal_signal: control.fatal_signal,
             status: None,
@@ -180,7 +180,7 @@ impl Follow {
             leaves: false,
             looked_at_file: None,
             looked_at_lock: None,
-            told: Fate::Whole,
+            logged_state: Fate::Whole,
             rendered: 0,
             rendered_max: u64::MAX,
             withheld: 0,
@@ -192,10 +192,10 @@ impl Follow {
             name: name.to_owned(),
             reader,
         };
-        follow.seek_witness(witnesses);
-        follow.look(Instant::now())?;
-        follow.read_positions()?;
-        Ok(follow)
+        tracked.seek_witness(witnesses);
+        tracked.look(Instant::now())?;
+        tracked.read_positions()?;
+        Ok(tracked)
     }
 
     fn read_positions(&mut self) -> Result<()> {
@@ -236,7 +236,7 @@ impl Follow {
         let (file, process) = (self.reader.source(), self.reader.process());
         let evidence = file
             .with(|open| Evidence::collect(open, file.inode(), process))
-            .map_err(Error::io("look at the lock of", self.reader.path()))?;
+            .map_err(Error::io("inspect the lock of", self.reader.path()))?;
         let verdict = match self.watch.settle(evidence.verdict(), now) {
             // It runs, and the lock that its mapping would hold is free: it has left the ring, whatever keeps us from seeing
             // its new program's maps.
@@ -313,7 +313,7 @@ impl Follow {
     /// Whether a child of the dead process still keeps its lock.
     fn look_at_lock(&mut self, now: Instant) -> Result<()> {
         let held = self.reader.source().with(is_locked);
-        self.held = held.map_err(Error::io("look at the lock of", self.reader.path()))?;
+        self.held = held.map_err(Error::io("inspect the lock of", self.reader.path()))?;
         self.looked = Some(now);
         Ok(())
     }
@@ -332,14 +332,14 @@ impl Follow {
         let (header, size) = (*self.reader.header(), self.reader.geometry().file_size());
         // A file that cannot be inspected cannot be read either, which is logged there.
         let fate = self.reader.source().fate(bytemuck::bytes_of(&header), size).ok()?;
-        let news = fate != Fate::Whole && fate != self.told;
-        self.told = fate;
+        let news = fate != Fate::Whole && fate != self.logged_state;
+        self.logged_state = fate;
         news.then(|| notices::ring_disturbed(&self.name, fate))
     }
 
     /// Whether the name of the ring still leads to it.
     pub(crate) fn is_at_its_path(&self) -> Result<bool> {
-        self.reader.source().is_at_its_path().map_err(Error::io("look at the ring", self.reader.path()))
+        self.reader.source().is_at_its_path().map_err(Error::io("inspect the ring", self.reader.path()))
     }
 
     fn has_ended(&self) -> bool {
@@ -369,7 +369,7 @@ impl Follow {
         }
         self.looked_at_lock = Some(now);
         let held =
-            self.reader.source().with(is_locked).map_err(Error::io("look at the lock of", self.reader.path()))?;
+            self.reader.source().with(is_locked).map_err(Error::io("inspect the lock of", self.reader.path()))?;
         Ok(!held)
     }
 
@@ -438,7 +438,7 @@ impl Follow {
     }
 
     /// The order key of the last record that was read of a lane.
-    fn last_key(&self, lane: &LaneFollow) -> u64 {
+    fn last_key(&self, lane: &TrackedLane) -> u64 {
         self.clock.order_key(&lane.cursor, lane.last_clock)
     }
 
@@ -515,7 +515,7 @@ impl Follow {
     /// Records in flight when the process died, at most one a lane.
     pub(crate) fn count_in_flight(&self) -> usize {
         let geometry = self.reader.geometry();
-        let has_one = |(lane, snapshot): &(&LaneFollow, &LaneSnapshot)| {
+        let has_one = |(lane, snapshot): &(&TrackedLane, &LaneSnapshot)| {
             let extent = snapshot.extent(lane.final_last);
             self.dead.is_some() && lane.cursor.has_in_flight(extent, snapshot.reserved, geometry)
         };

@@ -178,7 +178,7 @@ impl Entry {
 
 /// What an earlier flusher left in the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Left {
+pub enum FoundEntry {
     /// Nothing: there was no flusher before.
     Nothing,
     /// The newest whole entry, which must be applied again.
@@ -205,7 +205,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be opened, made or read.
-    pub fn open(folder: &Folder) -> Result<(Journal, Left)> {
+    pub fn open(folder: &Folder) -> Result<(Journal, FoundEntry)> {
         let paths = paths(folder);
         let mut found = Vec::new();
         let mut open = |path| {
@@ -214,13 +214,13 @@ impl Journal {
         };
         let files = [open(&paths[0])?, open(&paths[1])?];
         let left = match newest(&files, &paths)? {
-            Some(entry) => Left::Entry(entry),
-            None if has_been_written(&files, &paths)? => Left::Torn,
-            None => Left::Nothing,
+            Some(entry) => FoundEntry::Entry(entry),
+            None if has_been_written(&files, &paths)? => FoundEntry::Torn,
+            None => FoundEntry::Nothing,
         };
         let (epoch, settled) = match &left {
-            Left::Entry(entry) => (entry.epoch, entry.is_settled()),
-            Left::Nothing | Left::Torn => (0, true),
+            FoundEntry::Entry(entry) => (entry.epoch, entry.is_settled()),
+            FoundEntry::Nothing | FoundEntry::Torn => (0, true),
         };
         // An earlier flusher may have died before its sync.
         Ok((Journal { files, paths, epoch, settled, unsynced: [true; 2], found }, left))
@@ -295,7 +295,7 @@ impl Journal {
     /// memory.
     fn make_again(&mut self, index: usize) -> Result<()> {
         let (path, known) = (&self.paths[index], &self.files[index]);
-        let look = || Error::io("look at the journal", path);
+        let look = || Error::io("inspect the journal", path);
         let found = open::identity(path).map_err(look())?;
         let is_lost = match known.file() {
             Err(error) if is_lost(&error) => true,
@@ -350,13 +350,13 @@ fn open_file(path: &Path) -> Result<Kept> {
     let file = open::file(path, OFlags::RDWR | OFlags::CREATE, PRIVATE).map_err(Error::io("open the journal", path))?;
     // Without reserved space the journal still works, as long as the disk has room.
     let _ = rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, RESERVED);
-    Kept::new(file).map_err(Error::io("look at the journal", path))
+    Kept::new(file).map_err(Error::io("inspect the journal", path))
 }
 
 /// Renames what has the journal's name and is not a journal of this version: a link, a FIFO, a folder, or a journal of another
 /// version. Returns what to log about it.
 fn set_aside(path: &Path) -> Result<Option<String>> {
-    let look = || Error::io("look at the journal", path);
+    let look = || Error::io("inspect the journal", path);
     let Some(found) = open::look_for(path).map_err(look())? else { return Ok(None) };
     if FileType::from_raw_mode(found.st_mode) == FileType::RegularFile {
         let mut magic = [0; MAGIC.len()];
@@ -391,7 +391,7 @@ fn newest(files: &[Kept; 2], paths: &[PathBuf; 2]) -> Result<Option<Entry>> {
 fn has_been_written(files: &[Kept; 2], paths: &[PathBuf; 2]) -> Result<bool> {
     let size = |n: usize| {
         let found = files[n].file().and_then(File::metadata);
-        found.map(|found| found.len()).map_err(Error::io("look at", &paths[n]))
+        found.map(|found| found.len()).map_err(Error::io("inspect", &paths[n]))
     };
     Ok(size(0)? > 0 && size(1)? > 0)
 }
@@ -566,8 +566,8 @@ mod tests {
 
     fn entry(folder: &Folder) -> Option<Entry> {
         match Journal::open(folder).expect("opened").1 {
-            Left::Entry(entry) => Some(entry),
-            Left::Nothing | Left::Torn => None,
+            FoundEntry::Entry(entry) => Some(entry),
+            FoundEntry::Nothing | FoundEntry::Torn => None,
         }
     }
 
@@ -612,7 +612,7 @@ mod tests {
     fn the_newest_whole_entry_is_found_and_a_torn_one_is_not() {
         let folder = scratch("torn");
         let (mut journal, left) = Journal::open(&folder).expect("opened");
-        assert_eq!(left, Left::Nothing);
+        assert_eq!(left, FoundEntry::Nothing);
         journal.write(&changes(), &[b"one", b"23"]).expect("written");
         let found = entry(&folder).expect("an entry");
         assert!(!found.is_of_another_boot());
@@ -640,10 +640,10 @@ mod tests {
         let (mut journal, _) = Journal::open(&folder).expect("opened");
         journal.write(&changes(), &[b"one", b"23"]).expect("written");
         std::fs::write(folder.rings().join("journal.b"), "torn").expect("torn");
-        assert_eq!(Journal::open(&folder).expect("opened").1, Left::Nothing, "the first entry of all");
+        assert_eq!(Journal::open(&folder).expect("opened").1, FoundEntry::Nothing, "the first entry of all");
         journal.write(&changes(), &[b"one", b"23"]).expect("written");
         std::fs::write(folder.rings().join("journal.a"), "torn").expect("torn");
-        assert_eq!(Journal::open(&folder).expect("opened").1, Left::Torn);
+        assert_eq!(Journal::open(&folder).expect("opened").1, FoundEntry::Torn);
         std::fs::remove_dir_all(folder.path()).expect("removed");
     }
 

@@ -109,7 +109,7 @@ impl LogFile {
 
     /// None if the file has changed since the check.
     fn of(path: &Path, cut_off: &'static [u8], file: Opened, event: Option<Event>) -> Result<Option<LogFile>> {
-        let metadata = file.metadata().map_err(Error::io("look at the log file", path))?;
+        let metadata = file.metadata().map_err(Error::io("inspect the log file", path))?;
         let size = metadata.len();
         let mut last = [b'\n'];
         if size > 0 {
@@ -119,7 +119,7 @@ impl LogFile {
             }
         }
         let identity = (metadata.dev(), metadata.ino());
-        let file = Kept::new(file).map_err(Error::io("look at the log file", path))?;
+        let file = Kept::new(file).map_err(Error::io("inspect the log file", path))?;
         let path = path.to_owned();
         let needs_newline = last != [b'\n'];
         // Another flusher may have written to it and died before its sync.
@@ -166,7 +166,7 @@ impl LogFile {
     /// # Errors
     /// [`Error::Io`] if it cannot be inspected, which proves no modification.
     pub(crate) fn changed(&mut self) -> Result<Option<Event>> {
-        let look = || Error::io("look at the log file", &self.path);
+        let look = || Error::io("inspect the log file", &self.path);
         let found = open::look_for(&self.path).map_err(look())?;
         let is_it = |found: &Stat| (found.st_dev, found.st_ino) == self.identity;
         let at_path = found.filter(is_it).map(|found| found.st_size as u64);
@@ -257,7 +257,7 @@ impl LogFile {
 
     /// Whether `bytes`, which were just written, are in the file as lines of their own, and the file has a name.
     fn holds(&mut self, bytes: &[u8]) -> Result<bool> {
-        let found = self.file().and_then(File::metadata).map_err(Error::io("look at the log file", &self.path))?;
+        let found = self.file().and_then(File::metadata).map_err(Error::io("inspect the log file", &self.path))?;
         if mutant::is(Mutant::WriteUnchecked) {
             return Ok(true);
         }
@@ -359,7 +359,7 @@ impl LogFile {
     fn fill_in(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
         let file =
             open::file(&self.path, OFlags::RDWR, Mode::empty()).map_err(Error::io("open the log file", &self.path))?;
-        let found = file.metadata().map_err(Error::io("look at the log file", &self.path))?;
+        let found = file.metadata().map_err(Error::io("inspect the log file", &self.path))?;
         if (found.dev(), found.ino()) != self.identity {
             return Err(Error::io("write", &self.path)(io::Error::other("another file has taken its name")));
         }
@@ -399,7 +399,7 @@ impl LogFile {
 /// as it is.
 pub fn create_if_missing(folder: &Folder, log: &str) -> Result<()> {
     let path = folder.log_file(log);
-    match open::look_for(&path).map_err(Error::io("look at the log file", &path))? {
+    match open::look_for(&path).map_err(Error::io("inspect the log file", &path))? {
         Some(_) => Ok(()),
         None => open_to_append(&path).map(drop).map_err(Error::io("make the log file", &path)),
     }
@@ -411,7 +411,7 @@ fn open_to_append(path: &Path) -> io::Result<Opened> {
 
 /// Renames what is not a log file. Returns what to log about it, and whether the name is free now.
 fn move_aside(path: &Path) -> Result<(Option<Event>, bool)> {
-    let look = Error::io("look at the log file", path);
+    let look = Error::io("inspect the log file", path);
     let Some(found) = open::look_for(path).map_err(look)? else { return Ok((None, true)) };
     if FileType::from_raw_mode(found.st_mode) == FileType::RegularFile && found.st_nlink == 1 {
         return Ok((None, false));

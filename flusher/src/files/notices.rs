@@ -87,14 +87,12 @@ pub(crate) fn clock_left(source: &str) -> String {
 /// The line above the ring-only records that led up to an error.
 pub(crate) fn pulled(records: usize) -> String {
     let records = counted(records as u64, "record");
-    format!(
-        "lastwords: {records} from before the error below, finer than what is written here, and older than this line:"
-    )
+    format!("lastwords: {records} from before the error below, recorded in the ring only, and older than this line:")
 }
 
 /// A file in the rings folder that cannot be drained.
 pub(crate) fn refused(error: &Error) -> String {
-    format!("lastwords: left aside: {error}")
+    format!("lastwords: skipped: {error}")
 }
 
 /// Shared memory that is gone, with what it held.
@@ -126,7 +124,7 @@ pub(crate) fn journal_gone() -> &'static str {
 
 /// The current log file was truncated.
 pub(crate) fn file_cut(from: u64, to: u64) -> String {
-    format!("lastwords: this file had {from} bytes and was cut to {to} by somebody else")
+    format!("lastwords: this file had {from} bytes and was truncated to {to} by somebody else")
 }
 
 /// Another program wrote to the current log file.
@@ -149,7 +147,7 @@ pub(crate) fn ring_disturbed(name: &str, fate: Fate) -> String {
     match fate {
         Fate::Whole => format!("lastwords: the ring {name} is as it was"),
         Fate::Cut(size) => format!(
-            "lastwords: the ring {name} was cut to {size} bytes by somebody else; what it still held behind them is lost"
+            "lastwords: the ring {name} was truncated to {size} bytes by somebody else; what it still held behind them is lost"
         ),
         Fate::Overwritten => {
             format!("lastwords: the ring {name} was overwritten by somebody else; what is still whole in it follows")
@@ -209,21 +207,21 @@ pub(crate) fn write_failed(duration: Duration, error: &str) -> String {
 /// The machine stopped before the end of the file was on the disk.
 pub(crate) fn stopped_before(missing: u64) -> String {
     let bytes = counted(missing, "byte");
-    format!("lastwords: the machine stopped before {bytes} of lines that stood here were on the disk; they are lost")
+    format!("lastwords: the machine stopped before {bytes} of lines that were here reached the disk; they are lost")
 }
 
 /// The machine stopped before parts of the file were on the disk.
 pub(crate) fn stopped_within(zeros: u64) -> String {
     let bytes = counted(zeros, "byte");
     format!(
-        "lastwords: the machine stopped before {bytes} of the lines above were on the disk; zeros stand in their place"
+        "lastwords: the machine stopped before {bytes} of the lines above were on the disk; zeros are in their place"
     )
 }
 
 /// The machine stopped, and what the file lacks is not known.
 pub(crate) fn stopped() -> &'static str {
-    "lastwords: the machine stopped without an orderly end; what was not on its disk by then is missing above or cut, and \
-     some lines may stand here twice"
+    "lastwords: the machine stopped without an orderly end; what was not on its disk by then is missing above or truncated, and \
+     some lines may be here twice"
 }
 
 /// A sync fails.
@@ -266,7 +264,7 @@ pub(crate) fn death(of: &Death<'_>) -> Option<String> {
     text += &format!("; {} recovered after the last drain", counted(of.recovered, "record"));
     match of.in_flight {
         0 => {}
-        count => text += &format!(", {} cut off in the middle", counted(count as u64, "log call")),
+        count => text += &format!(", {} interrupted", counted(count as u64, "log call")),
     }
     if of.damaged > 0 {
         text += &format!(", {} of its ring damaged", counted(of.damaged, "slot"));

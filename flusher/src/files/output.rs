@@ -30,7 +30,7 @@ const ROTATE_AGAIN: Duration = Duration::from_secs(60);
 
 /// The source of a record, and its time.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Provenance<'a> {
+pub(crate) struct RecordSource<'a> {
     /// Calendar time, nanoseconds since 1970.
     pub(crate) ns: u64,
     /// Pid of its process.
@@ -164,7 +164,7 @@ impl Output {
 
     /// Renders a record.
     #[inline]
-    pub(crate) fn record(&mut self, record: &Record<'_>, site: Option<&Template>, from: &Provenance<'_>) {
+    pub(crate) fn record(&mut self, record: &Record<'_>, site: Option<&Template>, from: &RecordSource<'_>) {
         let relayed = record.relayed();
         self.tell_offset(relayed.as_ref().map_or(from.ns, |made| made.realtime_ns));
         if self.json.is_some() {
@@ -181,9 +181,9 @@ impl Output {
 
     /// Out of the way of the text, which must not wait for it.
     #[inline(never)]
-    fn record_json(&mut self, record: &Record<'_>, site: Option<&Template>, from: &Provenance<'_>) {
+    fn record_json(&mut self, record: &Record<'_>, site: Option<&Template>, from: &RecordSource<'_>) {
         let Output { log, lines, json: Some(json), .. } = self else { return };
-        let Provenance { ns, pid, lane, names } = *from;
+        let RecordSource { ns, pid, lane, names } = *from;
         let origin = Origin { realtime_ns: ns, role: role_of(log), pid };
         json.record(lines, &origin, record, lane.thread_name(record), site, names.get(record.level));
     }
@@ -312,7 +312,7 @@ impl Output {
     }
 
     /// Takes that line.
-    pub(crate) fn tell_event(&mut self, line: &Carried) {
+    pub(crate) fn log_event(&mut self, line: &Carried) {
         self.put_back(line);
         self.events.remove(0);
     }

@@ -165,7 +165,7 @@ fn find(folder: &Folder, name: &str, uuid: &[u8; 16]) -> Result<Option<RingReade
 /// name holds the UUID, so it represents no other ring.
 fn is_half_removed(folder: &Folder, name: &str) -> Result<bool> {
     let path = folder.ring_path(name);
-    let found = open::look_for(&path).map_err(Error::io("look at the ring", path))?;
+    let found = open::look_for(&path).map_err(Error::io("inspect the ring", path))?;
     Ok(found.is_none() && name.ends_with(SHM_ENDING) && !mutant::is(Mutant::HalfRemoved))
 }
 

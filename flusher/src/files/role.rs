@@ -1,7 +1,7 @@
 //! A role, and the outputs that its records go to: text, JSON, or both.
 
 use crate::files::offsets::FolderZone;
-use crate::files::output::{Output, Provenance};
+use crate::files::output::{Output, RecordSource};
 use crate::render::message::Template;
 use crate::render::timestamp::Stamp;
 use lastwords_ring::format::layout::RingHeader;
@@ -71,7 +71,7 @@ impl Role {
         outputs: &mut [Output],
         record: &Record<'_>,
         site: Option<&Template>,
-        from: &Provenance<'_>,
+        from: &RecordSource<'_>,
     ) {
         outputs[self.first].record(record, site, from);
         if let Some(second) = self.second {
@@ -87,7 +87,7 @@ impl Role {
         record: &Record<'_>,
         unspilled: &Result<Option<(Vec<u8>, u8)>, SpillLost>,
         site: Option<&Template>,
-        from: &Provenance<'_>,
+        from: &RecordSource<'_>,
     ) {
         match unspilled {
             Ok(None) => self.record(outputs, record, site, from),

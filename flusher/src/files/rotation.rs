@@ -105,7 +105,7 @@ pub fn apply_rename(folder: &Folder, log: &str, file: (u64, u64), from: u32, to:
 
 /// Device and inode of what has this name; None if nothing has.
 pub(super) fn identity_of(path: &Path) -> Result<Option<(u64, u64)>> {
-    let found = open::look_for(path).map_err(Error::io("look at", path))?;
+    let found = open::look_for(path).map_err(Error::io("inspect", path))?;
     Ok(found.map(|found| (found.st_dev, found.st_ino)))
 }
 
@@ -128,7 +128,7 @@ pub fn zeros(folder: &Folder, log: &str) -> Result<u64> {
             Err(error) if is_no_file(&path, &error) => continue,
             Err(error) => return Err(Error::io("open the log file", path)(error)),
         };
-        let size = file.metadata().map_err(Error::io("look at the log file", &path))?.len();
+        let size = file.metadata().map_err(Error::io("inspect the log file", &path))?.len();
         let mut part = vec![0; COMPARE];
         for start in (size.saturating_sub(ZEROS_LOOK)..size).step_by(COMPARE) {
             let length = COMPARE.min((size - start) as usize);
@@ -145,7 +145,7 @@ pub fn zeros(folder: &Folder, log: &str) -> Result<u64> {
 /// [`Error::Io`] if it exists and cannot be inspected.
 pub fn is_shorter(folder: &Folder, log: &str, identity: (u64, u64), offset: u64) -> Result<bool> {
     let path = path_of(folder, log, identity)?;
-    let found = open::look_for(&path).map_err(Error::io("look at", path))?;
+    let found = open::look_for(&path).map_err(Error::io("inspect", path))?;
     Ok(found.is_some_and(|found| (found.st_dev, found.st_ino) == identity && (found.st_size as u64) < offset))
 }
 
@@ -156,7 +156,7 @@ pub fn is_shorter(folder: &Folder, log: &str, identity: (u64, u64), offset: u64)
 pub fn end_rotated_lines(folder: &Folder, log: &str, keep: u32) -> Result<()> {
     for path in (1..=keep).map(|number| numbered(folder, log, number)) {
         let Ok(file) = open::file(&path, OFlags::RDWR, Mode::empty()) else { continue };
-        let size = file.metadata().map_err(Error::io("look at the log file", &path))?.len();
+        let size = file.metadata().map_err(Error::io("inspect the log file", &path))?.len();
         let mut last = [b'\n'];
         if size > 0 {
             file.read_exact_at(&mut last, size - 1).map_err(Error::io("read the log file", &path))?;

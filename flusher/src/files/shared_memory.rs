@@ -30,12 +30,12 @@ impl UnseenRing {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
-        let inode = file.metadata().map_err(Error::io("look at", &path))?.ino();
-        let held = is_locked(&file).map_err(Error::io("look at the lock of", &path))?;
+        let inode = file.metadata().map_err(Error::io("inspect", &path))?.ino();
+        let held = is_locked(&file).map_err(Error::io("inspect the lock of", &path))?;
         match RingReader::new(file, &path) {
             Ok(reader) => {
                 let evidence = Evidence::collect(reader.source(), inode, reader.process());
-                let verdict = evidence.map_err(Error::io("look at the lock of", &path))?.verdict();
+                let verdict = evidence.map_err(Error::io("inspect the lock of", &path))?.verdict();
                 let verdict = if mutant::is(Mutant::UnseenGone) { Verdict::Dead } else { verdict };
                 Ok(Some(UnseenRing { reader: Some(reader), verdict }))
             }

@@ -193,7 +193,7 @@ fn attached(entry: &Path) -> Vec<u8> {
 
 fn foot(report: &RingReport) -> String {
     let RingReport { records, in_flight, damaged, .. } = report;
-    format!("\nend          {records} records, {in_flight} log calls cut off in the middle, {damaged} damaged slots\n")
+    format!("\nend          {records} records, {in_flight} log calls interrupted, {damaged} damaged slots\n")
 }
 
 /// The settings of a crash file.
@@ -238,7 +238,7 @@ pub(crate) fn write_crash_file(
             Err(error) if open::is_another_kind(&path, FileType::RegularFile, &error) => {
                 name = format!("{stem}-{namesake}{CRASH_ENDING}")
             }
-            Err(error) => return Err(Error::io("look at", path)(error)),
+            Err(error) => return Err(Error::io("inspect", path)(error)),
         }
     }
     let file = Nameless::create(folder.path(), &name)?;

@@ -35,9 +35,9 @@ const SLOTS: u64 = 1024;
 /// [`Error::Io`] if its spill files cannot be inspected: with too low a limit, messages would be left out.
 pub(crate) fn rendered_max<S: Source>(reader: &RingReader<S>) -> Result<u64> {
     let spilled =
-        spill::size_all(reader.entry()).map_err(Error::io("look at the spilled messages of", reader.entry()))?;
+        spill::size_all(reader.entry()).map_err(Error::io("inspect the spilled messages of", reader.entry()))?;
     let kept = segment::size_all(reader.path(), reader.geometry())
-        .map_err(Error::io("look at the backlog of", reader.path()))?;
+        .map_err(Error::io("inspect the backlog of", reader.path()))?;
     Ok((reader.geometry().file_size() + spilled + kept).saturating_mul(RENDERED_TIMES))
 }
 
@@ -290,11 +290,11 @@ impl RecoveredRing {
         scope: Scope,
         scales: &mut Scales,
     ) -> Result<RecoveredRing> {
-        let found = reader.source().with(File::metadata).map_err(Error::io("look at the ring", reader.path()))?;
+        let found = reader.source().with(File::metadata).map_err(Error::io("inspect the ring", reader.path()))?;
         let evidence = reader
             .source()
             .with(|file| Evidence::collect(file, found.ino(), reader.process()))
-            .map_err(Error::io("look at the lock of", reader.path()))?;
+            .map_err(Error::io("inspect the lock of", reader.path()))?;
         let verdict = evidence.verdict();
         let control = reader.control()?;
         let (everything, slots) = (scope == Scope::Everything, reader.geometry().slots());
@@ -437,7 +437,7 @@ fn bytes_there(path: &Path, identity: (u64, u64), offset: u64, bytes: &[u8]) -> 
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(Error::io("open the log file", path)(error)),
     };
-    let metadata = file.metadata().map_err(Error::io("look at the log file", path))?;
+    let metadata = file.metadata().map_err(Error::io("inspect the log file", path))?;
     if (metadata.dev(), metadata.ino()) != identity || metadata.len() < offset {
         return Ok(0);
     }

@@ -73,9 +73,9 @@ impl RingStatus {
     /// # Errors
     /// As pread(2) and flock(2).
     pub fn read(reader: &RingReader) -> Result<RingStatus> {
-        let inode = reader.source().metadata().map_err(Error::io("look at the ring", reader.path()))?.ino();
+        let inode = reader.source().metadata().map_err(Error::io("inspect the ring", reader.path()))?.ino();
         let evidence = Evidence::collect(reader.source(), inode, reader.process())
-            .map_err(Error::io("look at the lock of", reader.path()))?;
+            .map_err(Error::io("inspect the lock of", reader.path()))?;
         let verdict = evidence.verdict();
         let control = reader.control()?;
         let status = if verdict == Verdict::Dead { witness::status(reader.process(), None) } else { None };

@@ -13,7 +13,7 @@ use std::path::Path;
 const CUT_OFF: &str = " [lastwords: cut off here]";
 /// Words of the lines that admit that something is missing.
 const ADMISSIONS: [&str; 5] =
-    ["lost, overwritten", "the machine stopped", "of its ring damaged", "left aside", "are lost"];
+    ["lost, overwritten", "the machine stopped", "of its ring damaged", "lastwords: skipped: ", "are lost"];
 
 /// What the log files show.
 #[derive(Debug, Default)]

@@ -1,11 +1,11 @@
 //! Whether a ring belongs to an earlier run.
 
-use super::Follow;
+use super::TrackedRing;
 use crate::ring_clock::Scales;
 use lastwords_ring::place::clock;
 use lastwords_ring::place::process::is_another_boot;
 
-impl Follow {
+impl TrackedRing {
     /// Marks the ring as belonging to an earlier run, whose rings are drained separately.
     pub(crate) fn set_earlier(&mut self, scales: &mut Scales) {
         self.earlier = true;

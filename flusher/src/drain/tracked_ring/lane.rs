@@ -16,7 +16,7 @@ const SPILL_WAIT_LACKING: Duration = Duration::from_secs(60);
 
 /// A lane of a tracked ring.
 #[derive(Debug, Default)]
-pub(crate) struct LaneFollow {
+pub(crate) struct TrackedLane {
     /// How far it is read, and taken into the batch that is being made.
     pub(crate) cursor: LaneCursor,
     /// Position as published.
@@ -42,7 +42,7 @@ pub(crate) struct LaneFollow {
     pub(super) segment_end: u64,
 }
 
-impl LaneFollow {
+impl TrackedLane {
     /// Records read and not yet taken.
     #[inline]
     pub(crate) fn batch(&self) -> &LaneBatch {

@@ -1,6 +1,6 @@
 //! What the flusher writes into a ring: positions, counts, and the request to ring the doorbell.
 
-use super::{Follow, LaneFollow};
+use super::{TrackedLane, TrackedRing};
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::layout::Control;
 use lastwords_ring::mutant::{self, Mutant};
@@ -13,7 +13,7 @@ use std::mem::offset_of;
 use std::path::PathBuf;
 use std::sync::atomic::{Ordering, fence};
 
-impl Follow {
+impl TrackedRing {
     /// Marks in the ring that its process's death is logged.
     pub(crate) fn write_death_logged(&self) -> Result<()> {
         let geometry = self.reader.geometry();
@@ -23,7 +23,7 @@ impl Follow {
 
     /// Lanes whose position moved since it was published.
     pub(crate) fn moved(&self) -> impl Iterator<Item = (usize, Position)> {
-        let moved = |(_, lane): &(usize, &LaneFollow)| lane.cursor.position != lane.published;
+        let moved = |(_, lane): &(usize, &TrackedLane)| lane.cursor.position != lane.published;
         self.lanes.iter().enumerate().filter(moved).map(|(number, lane)| (number, lane.cursor.position))
     }
 
@@ -48,7 +48,7 @@ impl Follow {
             any = true;
         }
         self.unsynced |= any;
-        if any && self.shown != (self.late, self.overwritten) {
+        if any && self.published_counts != (self.late, self.overwritten) {
             self.show_counts()?;
         }
         if any && self.dead.is_none() { self.wake(counter) } else { Ok(()) }
@@ -57,7 +57,7 @@ impl Follow {
     /// The backlog segments that are drained, where the position says that there may be some. Call it after that is published:
     /// the producer does not rely on what it adds to a segment from then on, see `backlog.rs`.
     pub(crate) fn drained_segments(&mut self) -> Result<Vec<PathBuf>> {
-        let may_have = |(lane, snapshot): (&LaneFollow, &LaneSnapshot)| {
+        let may_have = |(lane, snapshot): (&TrackedLane, &LaneSnapshot)| {
             snapshot.kept > lane.swept && lane.published.written >= lane.segment_end
         };
         // Those of a dead process go with its ring, and its crash file may still need them.
@@ -145,7 +145,7 @@ impl Follow {
             .source()
             .write_within(bytemuck::cast_slice(&words), offset)
             .map_err(Error::io("write to the ring", self.reader.path()))?;
-        self.shown = (self.late, self.overwritten);
+        self.published_counts = (self.late, self.overwritten);
         Ok(())
     }
 
