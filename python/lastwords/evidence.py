@@ -33,7 +33,7 @@ _ending = False
 #: The file that ``faulthandler`` was given here, and the handler beside whose ring it is.
 _attached: Any = None
 _attached_by: weakref.ref[RingHandler] | None = None
-#: Whether ``faulthandler`` was enabled last here, and not by somebody else.
+#: Whether ``faulthandler`` was enabled last here, and not by other code.
 _ours = False
 
 
@@ -62,7 +62,7 @@ def install(handler: RingHandler) -> None:
 def attach(handler: RingHandler) -> None:
     """Has fatal signals leave the tracebacks of all threads beside this process's ring.
 
-    Where somebody else has enabled ``faulthandler``, that stays as it is.
+    If other code has enabled ``faulthandler``, that stays as it is.
     """
     global _attached, _attached_by
     if handler.ring is None or (faulthandler.is_enabled() and not _ours):
@@ -120,7 +120,7 @@ def record(message: str, error: _Error, thread: str | None = None) -> None:
 
 
 def _recorder() -> RingHandler | None:
-    """Where exceptions are recorded: the handler whose ring was opened last, as long as somebody has it."""
+    """Where exceptions are recorded: the handler whose ring was opened last, as long as it is in use."""
     for reference in reversed(_known):
         handler = reference()
         if handler is not None and (handler.ring is not None or _is_in_use(handler)):
@@ -202,7 +202,7 @@ class _AsyncioHandler(logging.Handler):
             else:
                 record(f"uncaught exception in asyncio: {found.getMessage()}", found.exc_info)
         if not others and logging.lastResort is not None and found.levelno >= logging.lastResort.level:
-            # A logger without handlers prints; ours is none that should change it.
+            # A logger without handlers prints; ours should not change that.
             logging.lastResort.handle(found)
 
 

@@ -21,7 +21,7 @@ class _Default(int):
 _INFO = _Default(logging.INFO)
 #: That of logging, which a configuration may hold that calls us, and which logging makes anew in forked children.
 _lock = logging._lock  # type: ignore[attr-defined]
-#: Handlers of loggers whose process was not told what it is: they follow the first role that is named.
+#: Handlers of loggers whose process was not given a role: they follow the first role that is named.
 _assumed: list[RingHandler] = []
 #: Handlers that were made before their role was set up.
 _early: dict[str, RingHandler] = {}
@@ -72,7 +72,7 @@ def setup_logger(
         named = adopt(logging.getLogger(process_type))
         adopt_later()
         logger = adopt(logging.root) if root else named
-        # `dictConfig` disables the loggers that it does not name; whoever sets this one up wants it to log.
+        # `dictConfig` disables the loggers that it does not name; a program that sets this one up expects it to log.
         named.disabled = False
         if root:
             _hand_on(named)
@@ -146,7 +146,7 @@ def _early_logger(role: str) -> logging.Logger:
         handler.owned_by(logger)
         handler.apply_levels(levels)
         if _native.configured_record_level(role) is not None:
-            # What no file shows makes no record that could open the ring.
+            # A ring-only record does not open the ring.
             handler.open_early()
     return logger
 
@@ -200,7 +200,7 @@ def _follow(handler: RingHandler) -> None:
 
 
 def _leave_files() -> None:
-    """Has loggers whose process was not told what it is log to the console alone, as the process does."""
+    """Has loggers whose process was not given a role log to the console alone, as the process does."""
     for handler in _assumed:
         logging.getLogger(handler.role).removeHandler(handler)
         handler.close()

@@ -700,7 +700,7 @@ def test_formatters():
     assert same(scenario)[0].json[0]["message"].startswith("parity:INFO:")
 
 
-# Who changes what a record passes.
+# Code that changes what a record passes.
 
 
 def _tagged(name: str) -> Callable[..., Any]:
@@ -792,7 +792,7 @@ WHERE = (
 )
 
 
-#: Methods of `logging.Logger` itself at which a call does not look; docs/python.md says so.
+#: Methods of `logging.Logger` itself that a call does not check, as documented in docs/python.md.
 UNSEEN = ("filter", "findCaller")
 REPLACED = [
     (where, name)
