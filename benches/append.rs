@@ -24,7 +24,7 @@ const BURST: u64 = 1_000;
 const ROUNDS: usize = 300;
 /// Pause after the flusher has written a burst.
 const SETTLE: Duration = Duration::from_millis(1);
-/// fdatasync takes hundreds of microseconds; few calls tell enough.
+/// fdatasync takes hundreds of microseconds; a few calls are enough.
 const SYNCED_CALLS: u64 = 20;
 const SYNCED_ROUNDS: usize = 10;
 

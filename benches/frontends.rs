@@ -27,7 +27,7 @@ const BURSTS: usize = 40;
 const ROUNDS: usize = 5;
 /// Pause after the flusher has written a burst.
 const SETTLE: Duration = Duration::from_millis(1);
-/// What a process is told to be, as its first argument.
+/// The role of a process, as its first argument.
 const LASTWORDS: &str = "--lastwords";
 const BLACK_BOX: &str = "--black-box";
 #[cfg(feature = "tracing")]

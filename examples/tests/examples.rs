@@ -28,7 +28,7 @@ fn run(program: &str, folder: &Path) -> Output {
     run_with(program, folder, &[])
 }
 
-/// The same with these environment variables.
+/// Like `run`, with these environment variables.
 fn run_with(program: &str, folder: &Path, environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(program);
     command.env_remove("RUST_LOG").envs(environment.iter().copied());
@@ -144,7 +144,7 @@ fn a_killed_worker_leaves_its_last_words() {
     let pages: Vec<u32> = fetches.iter().map(|n| page(&records[*n])).collect();
     assert!(pages.is_sorted_by(|a, b| a < b) && pages.last() == Some(&LAST_PAGE), "{pages:?}");
     let answers = records.iter().filter(|line| line.message.starts_with("Response { status: 200"));
-    // On a machine so busy that the flusher does not run for 100 ms, the oldest lines give way, and a line says so.
+    // On a machine so busy that the flusher does not run for 100 ms, the oldest lines are overwritten, which is logged.
     let complete = pages.len() == LAST_PAGE as usize && answers.count() == pages.len() - 1;
     assert!(complete || records.iter().any(|line| line.level == "WARNING"), "lines are missing: {pages:?}");
 

@@ -292,7 +292,7 @@ def _watch_multiprocessing() -> None:
     """Has a process of ``multiprocessing`` record the exception that ends it.
 
     It asks no excepthook, and has printed and forgotten the exception before it runs anything of ours. So what prints is
-    watched, and looks at who called it.
+    watched, and checks its caller.
     """
     print_exc = traceback.print_exc
 
@@ -309,9 +309,9 @@ def _watch_multiprocessing() -> None:
 
 
 def _watch_faulthandler() -> None:
-    """Has ``faulthandler`` leave a SIGBUS in a ring to the ring's guard, whoever enables it and whenever.
+    """Has ``faulthandler`` leave a SIGBUS in a ring to the ring's guard, whenever it is enabled.
 
-    It takes every SIGBUS for the end. What is not the guard's is handed on to it.
+    It takes every SIGBUS as fatal. One that the guard does not handle is passed on to it.
     """
     enable = faulthandler.enable
 

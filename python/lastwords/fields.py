@@ -63,7 +63,7 @@ def _number(value: Any) -> Any:
 
 
 def _inner(value: Any, depth: int) -> Any:
-    """Like the above, for what is in a list or a dictionary; what fails there is shown there."""
+    """Like ``_plain``, for what is in a list or a dictionary; what fails there is shown there."""
     try:
         made = _plain(value, depth)
     except Exception as error:

@@ -161,7 +161,7 @@ class RingHandler(_Handler):
         folder the thread that flushes. What was logged before is in its file then, within 2 s.
 
         A record that comes later opens all of it again, as it does with ``logging.FileHandler``. At the end of the process
-        nothing is given back before its time, so that a crash until then is told as ever.
+        nothing is given back before its time, so that a crash until then is logged as ever.
         """
         self.acquire()
         try:

@@ -42,7 +42,7 @@ def setup_logger(
     """Sets up the logger of a role, and returns it: the object that ``logging.getLogger(process_type)`` returns.
 
     It has a ``RingHandler`` and a ``ConsoleHandler``, and does not propagate. Calling this again configures it anew; handlers
-    that somebody else attached stay.
+    that other code attached stay.
 
     Args:
         process_type: The role: ``host``, ``worker`` … It names the log file.

@@ -26,7 +26,7 @@ impl Actor {
         Actor::start_with(program, role, folder, script, &[])
     }
 
-    /// The same with these environment variables.
+    /// Like [`Actor::start`], with these environment variables.
     ///
     /// # Panics
     /// If it does not start.
@@ -68,7 +68,7 @@ impl Actor {
         line.trim_end().to_owned()
     }
 
-    /// The same once it has printed this line.
+    /// The actor once it has printed this line.
     ///
     /// # Panics
     /// If it prints another one.

@@ -22,7 +22,7 @@ static OWNED: Mutex<Vec<(PathBuf, RawFd)>> = Mutex::new(Vec::new());
 /// If close_range fails.
 pub fn close(first: u32, last: u32, at_once: bool) {
     if at_once {
-        // SAFETY: the point of the test is that descriptors are closed which somebody else holds.
+        // SAFETY: the point of the test is that descriptors are closed which other code holds.
         assert_eq!(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }, 0);
         return;
     }
@@ -55,7 +55,7 @@ pub fn dup_own_over(first: RawFd, last: RawFd) {
     let owned = OWNED.lock().expect("nobody panicked");
     let (_, own) = owned.first().expect("a file of its own");
     for fd in first..=last {
-        // SAFETY: F_GETFD only asks, and dup2 onto a number that somebody else holds is the point of the test.
+        // SAFETY: F_GETFD only asks, and dup2 onto a number that other code holds is the point of the test.
         unsafe {
             if libc::fcntl(fd, libc::F_GETFD) >= 0 {
                 assert_eq!(libc::dup2(*own, fd), fd);
@@ -152,7 +152,7 @@ fn set_soft_limit(descriptors: u64) -> u64 {
 pub fn check_own() -> String {
     for (path, own) in OWNED.lock().expect("nobody panicked").iter() {
         let mut text = [0u8; 2 * OWN.len()];
-        // SAFETY: the buffer is as long as is said; whoever has the number by now is what is to be found out.
+        // SAFETY: the buffer has the given length; the point is to find out what has the number by now.
         let read = unsafe { libc::pread(*own, text.as_mut_ptr().cast(), text.len(), 0) };
         let text = &text[..usize::try_from(read).unwrap_or(0)];
         let named = fs::read(path).unwrap_or_default();

@@ -1,11 +1,11 @@
-//! What a log says of how a process ended, with somebody who saw it and without.
+//! What is logged about how a process ended, with and without a witness.
 
 use crate::actor::{Actor, flush_once, wait_for};
 use crate::logs::{Line, crash_files, read};
 use crate::scratch::Scratch;
 use std::path::{Path, PathBuf};
 
-/// Who was there when a process ended.
+/// The witness when a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
     /// A flusher that followed its ring.
@@ -25,7 +25,7 @@ impl Seen {
     }
 }
 
-/// A folder, and somebody else who flushes it or not.
+/// A folder, with or without another process that flushes it.
 #[derive(Debug)]
 pub struct Scene {
     folder: Scratch,
@@ -52,13 +52,13 @@ impl Scene {
         self.folder.path()
     }
 
-    /// Who flushes.
+    /// The flusher.
     pub fn host(&mut self) -> Option<&mut Actor> {
         self.host.as_mut()
     }
 
-    /// Waits until what dead processes of this role have left is in its file, and returns the lines but the one that says so,
-    /// and the crash files.
+    /// Waits until the records of this role's dead processes are in its file, and returns the lines but the death line, and the
+    /// crash files.
     ///
     /// # Panics
     /// If a ring stays.

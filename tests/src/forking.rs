@@ -87,7 +87,7 @@ pub fn leave() -> ! {
     unsafe { libc::_exit(3) }
 }
 
-/// Replaces the program by another actor, whose arguments stand in `arguments`, separated by spaces.
+/// Replaces the program by another actor, whose arguments are in `arguments`, separated by spaces.
 ///
 /// # Panics
 /// If it cannot.

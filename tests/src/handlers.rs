@@ -238,7 +238,7 @@ pub fn close_and_open() {
     }
 }
 
-/// Has the kernel refuse this program, and what it executes, to tell how processes ended, as those before Linux 6.15 do.
+/// Has the kernel refuse to report to this program, and what it executes, how processes ended, as before Linux 6.15.
 pub fn on_an_older_kernel(command: &mut Command) -> &mut Command {
     // SAFETY: prctl is safe between fork and exec.
     unsafe { command.pre_exec(|| if refuse_wait_status() { Ok(()) } else { Err(std::io::Error::last_os_error()) }) }

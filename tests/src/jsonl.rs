@@ -34,8 +34,7 @@ pub fn parse(lines: &[u8]) -> Vec<Value> {
     text.lines().map(object).collect()
 }
 
-/// The same as lines of text: those of `<role>.log`, as far as the messages have nothing that is escaped there, and no
-/// fields.
+/// [`read`] as lines of text: those of `<role>.log`, as far as the messages have nothing that is escaped there, and no fields.
 #[must_use]
 pub fn lines(folder: &Path, role: &str) -> Vec<Line> {
     read(folder, role).iter().map(line).collect()

@@ -27,7 +27,7 @@ impl LoopMount {
         LoopMount::with("ext4", SIZE, scratch)
     }
 
-    /// The same with a file system of this kind and size.
+    /// Like [`LoopMount::new`], with a file system of this kind and size.
     ///
     /// # Errors
     /// Why that is not possible here.

@@ -25,7 +25,7 @@ const BRAKE: usize = 1;
 /// Length of the text that padding is cut from.
 const PADDING: u64 = 16 << 10;
 
-/// Numbers that look random and come again from the same seed.
+/// Numbers that look random and are reproducible from a seed.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
@@ -296,7 +296,7 @@ impl Victim {
         ]
     }
 
-    /// The same back from the program's arguments.
+    /// Reads it back from the program's arguments.
     ///
     /// # Panics
     /// If they are not what [`Victim::arguments`] makes.
@@ -390,7 +390,7 @@ pub fn compare(lines: &[Line], processes: &[Ended]) -> Found {
     let mut drops: HashMap<u32, Drops> = HashMap::new();
     let lacks = |process: &Ended| matches!(process.victim.trouble, Trouble::Descriptors | Trouble::Starved);
     let lacks_descriptors = processes.iter().any(lacks);
-    // A loss line stands right above the next message of its lane.
+    // A loss line is right above the next message of its lane.
     let mut lost: Option<(u32, u64)> = None;
     for line in lines {
         if let Some((run, thread, n)) = parse(&line.message) {
@@ -440,7 +440,7 @@ pub fn compare(lines: &[Line], processes: &[Ended]) -> Found {
     found
 }
 
-/// Messages of a process that were dropped at the full ring: how many are missing in the log, and of how many it says so.
+/// Messages of a process that were dropped at the full ring: how many are missing in the log, and how many are reported.
 #[derive(Debug, Default, Clone, Copy)]
 struct Drops {
     missing: u64,
@@ -466,7 +466,7 @@ fn compare_marks(process: &Ended, seen: &HashMap<(u32, u32), u64>, mut drops: Dr
         );
         beyond += last - mark;
     }
-    // A kill in the middle of a call leaves one more that is told and was not acknowledged.
+    // A kill in the middle of a call leaves one more that is reported and was not acknowledged.
     let told = drops.missing..=drops.missing + u64::from(process.victim.threads);
     assert!(told.contains(&drops.told), "{drops:?} of {process:?}");
     beyond

@@ -1,4 +1,4 @@
-//! What the program `stepper` logs, for itself and for the test that looks at it between any two instructions.
+//! What the program `stepper` logs, for itself and for the test that inspects it between any two instructions.
 
 use crate::oracle::text;
 

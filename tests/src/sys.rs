@@ -119,7 +119,7 @@ pub struct Traced {
 }
 
 impl Traced {
-    /// Starts `command`; it stands still before its program's first instruction.
+    /// Starts `command`; it is stopped before its program's first instruction.
     ///
     /// # Errors
     /// As fork(2), execve(2) and ptrace(2).
@@ -142,7 +142,7 @@ impl Traced {
         Ok(traced)
     }
 
-    /// Stops a thread of a running process, as a debugger does that looks at it.
+    /// Stops a thread of a running process, as a debugger does.
     ///
     /// # Errors
     /// As ptrace(2) and waitpid(2).
@@ -199,7 +199,7 @@ impl Traced {
         Ok(())
     }
 
-    /// Traces it no longer, and leaves it stopped as SIGSTOP stops a process, where it stands.
+    /// Traces it no longer, and leaves it stopped as SIGSTOP stops a process, where it is.
     ///
     /// # Errors
     /// As ptrace(2).
@@ -209,7 +209,7 @@ impl Traced {
         check(unsafe { libc::ptrace(libc::PTRACE_DETACH, self.pid, 0, stop) })
     }
 
-    /// Traces it no longer, and lets it go on from where it stands.
+    /// Traces it no longer, and lets it go on from where it is.
     ///
     /// # Errors
     /// As ptrace(2).

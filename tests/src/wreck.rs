@@ -199,7 +199,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Looks at what a drain left, and compares it with what the processes logged.
+    /// Reads what a drain left, and compares it with what the processes logged.
     ///
     /// # Panics
     /// If a line is missing, doubled or torn, a file is too large, or one is there that nobody should have made.
@@ -233,7 +233,7 @@ impl Outcome {
             let mut found = logs::read(folder, role);
             complaints.extend(found.extract_if(.., |line| is_complaint(line)).map(|line| line.message));
             if wreck.size.format == "both" {
-                // What is said of one of the two files stands in that one.
+                // A line about one of the two files is in that one.
                 let mut json = jsonl::lines(folder, role);
                 json.retain(|line| !is_complaint(line));
                 assert_eq!(json, found, "the JSON of {role} and its text");
@@ -245,8 +245,8 @@ impl Outcome {
         Outcome { files, lines, complaints }
     }
 
-    /// The same lines, in whatever order: where a heading or a line about an error stands, and which of two processes'
-    /// lines comes first, may differ. `compare` has seen that each thread's order is right.
+    /// The same lines, in whatever order: where a heading or a line about an error is, and which of two processes' lines comes
+    /// first, may differ. `compare` has seen that each thread's order is right.
     ///
     /// # Panics
     /// If they are not the same.

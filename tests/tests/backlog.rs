@@ -1,4 +1,4 @@
-//! A flusher that stands still, and others that go on.
+//! A stalled flusher, and processes that go on.
 //!
 //! A flusher holds its lock whatever keeps it from working: SIGSTOP, a debugger, a frozen container, a disk that hangs.
 //! Nobody else may flush then, because nobody can know that it will not go on in the middle of a write. So all that others
@@ -42,7 +42,7 @@ fn assert_all(folder: &Path, role: &str, count: usize) {
     assert!(found.iter().copied().eq(0..count), "{} of {count} lines, or out of order", found.len());
 }
 
-/// A flusher that stands still, in a folder of its own.
+/// A stalled flusher, in a folder of its own.
 struct Stopped {
     folder: Scratch,
     host: Actor,

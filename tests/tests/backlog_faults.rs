@@ -1,4 +1,4 @@
-//! What is kept beside a ring meets a disk that refuses, and files that somebody else has put there.
+//! What is kept beside a ring meets a disk that refuses, and files that another program has put there.
 //!
 //! The files of a backlog are made in a log call, of a program that has no descriptor or no space left at that very moment.
 //! Then the policy decides as it would without them: what is lost is counted, the program goes on, and the next records are

@@ -18,7 +18,7 @@ fn unread(folder: &Path, script: &[&str]) -> Actor {
     Actor::of(command.arg("host").arg(folder).arg("console=yes").args(script).stderr(Stdio::piped()))
 }
 
-/// How many lines stand on a console, and how many it says are missing.
+/// How many lines are on a console, and how many it reports missing.
 fn printed_and_lost(text: &str) -> (usize, usize) {
     let told = text.lines().filter_map(|line| line.strip_prefix("lastwords: ")?.split_once(" lines are missing"));
     let lost = told.map(|(count, _)| count.parse::<usize>().expect("a number")).sum();

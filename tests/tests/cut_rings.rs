@@ -1,4 +1,4 @@
-//! Somebody else is at work in the rings folder while processes log.
+//! External modification of the rings folder while processes log.
 //!
 //! The ring of a living process is a file that anybody of the same user can truncate, punch, remove or replace. That costs
 //! the records in it, and without the guard the process that maps it; it must not cost the flusher its life, the other
@@ -156,7 +156,7 @@ fn a_guarded_process_survives_the_cut_of_its_ring_and_says_so_once() {
             let mut victim = Actor::of(command.stderr(Stdio::piped()));
             victim.line();
             let ring = ring_of(folder.path(), victim.pid());
-            // A write that the flusher has begun makes the file longer whatever it looked at before.
+            // A write that the flusher has begun makes the file longer whatever it checked before.
             wait_for("a flusher that sleeps", || is_armed(&ring).then_some(()));
             open(&ring).set_len(size).expect("cut");
             victim.go();
@@ -172,7 +172,7 @@ fn a_guarded_process_survives_the_cut_of_its_ring_and_says_so_once() {
             assert!(lines.iter().filter(|line| line.message.starts_with("line ")).count() >= 50);
             // Its children have rings of their own.
             assert_eq!(lines.iter().filter(|line| line.message.starts_with("child ")).count(), 60, "{policy} {size}");
-            // How it ended stands in the control page, and so does not reach the flusher where that is gone.
+            // How it ended is in the control page, and so does not reach the flusher if that is gone.
             let alarms = lines.iter().filter(|line| line.level == "CRITICAL").count();
             assert!(alarms <= usize::from(size < 8192), "an ordinary end: {:?}", own(&lines));
         }

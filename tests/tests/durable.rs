@@ -1,9 +1,9 @@
-//! Syncs where somebody wishes for them, in the right order, and none anywhere else.
+//! Syncs where requested, in the right order, and none anywhere else.
 //!
-//! A flusher that syncs although nobody asked makes every user pay for a promise that few want; one that syncs a
-//! position before its line, removes a ring before its lines are on the disk, or forgets a folder, loses lines just when
-//! the promise counts; and one that syncs an idle system keeps disks from sleeping. None of that shows in the files. So
-//! the system calls are looked at.
+//! A flusher that syncs although nobody asked makes every user pay for a promise that few want; one that syncs a position
+//! before its line, removes a ring before its lines are on the disk, or forgets a folder, loses lines just when the promise
+//! counts; and one that syncs an idle system keeps disks from sleeping. None of that shows in the files. So the system calls
+//! are checked.
 
 use lastwords_tests::actor::{Actor, run, tool};
 use lastwords_tests::logs::read;
@@ -123,7 +123,7 @@ impl Stepwise {
     }
 }
 
-/// A process that logs when it is told, and has not been drained.
+/// A process that logs on request, and has not been drained.
 fn waiting_actor(folder: &Path, durable: &str) -> Actor {
     let script = ["flusher=never", durable, "log:5", "line:up", "wait", "log:5", "line:more", "wait"];
     let mut actor = Actor::start(ACTOR, "host", folder, &script);

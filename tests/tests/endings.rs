@@ -1,7 +1,7 @@
 //! What a process logged is in its file however the process ends.
 //!
-//! The system that this grew from lost its last lines exactly when they mattered: at `exit`, at `abort`, at a kill. And
-//! where every ordinary end looked like a crash, nobody looked at the crashes any more.
+//! The system that this grew from lost its last lines exactly when they mattered: at `exit`, at `abort`, at a kill. And where
+//! every ordinary end looked like a crash, nobody read about the crashes any more.
 
 use lastwords_tests::actor::{Actor, flush_once, run, wait_for};
 use lastwords_tests::forge::ring_files;

@@ -133,7 +133,7 @@ fn a_forked_child_that_cannot_make_its_ring_at_once_logs_as_soon_as_it_can_and_c
         assert_child_is_heard(folder.path(), &[], what);
         assert!(child_lines(folder.path()).1 > 0, "{what}: the test takes it");
     }
-    // One that never could says so on standard error.
+    // One that never could reports it on standard error.
     let folder = Scratch::new("starved-still");
     let output = act(folder.path(), &["say:parent", "flush", "fork-starved:memory-still"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -201,7 +201,7 @@ fn an_init_that_fails_leaves_no_ring_no_alarm_and_the_log_facade() {
         std::fs::read_dir(folder.join("rings")).expect("listed").filter_map(Result::ok).map(|entry| entry.file_name())
     };
     std::fs::remove_file(folder.join("rings")).expect("removed");
-    // The last step: somebody else has the facade.
+    // The last step: another logger has the facade.
     let output = act(&folder, &["before:facade"]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("log facade"), "{said}");

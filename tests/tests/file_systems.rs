@@ -1,7 +1,7 @@
 //! File systems that are not like others: btrfs, which finds no room for what was preallocated, FUSE, which lacks calls; and what
 //! cleans up folders by age.
 //!
-//! Mounts need root, and a program each; where one is missing, the test says so and passes.
+//! Mounts need root, and a program each; where one is missing, the test prints that and passes.
 
 use lastwords_tests::actor::{Actor, run, tool, wait_for};
 use lastwords_tests::forge;

@@ -1,4 +1,4 @@
-//! The flusher's own files, removed or replaced by somebody else while it lives.
+//! External modification of the flusher's own files while it lives.
 //!
 //! A clean-up job, a careless `rm`, a restored backup: lock, journal and doorbell have names that anybody who may write to
 //! the folder can take away. A flusher that goes on with files nobody can find wakes up late, cannot be replaced without

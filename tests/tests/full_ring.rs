@@ -1,7 +1,7 @@
 //! A ring that is full and nobody drains it.
 //!
-//! A logger that waits for a reader who is gone hangs its program for good; one that silently drops leaves a log that
-//! lies. So the program goes on, the policy decides what is kept, and the loss is a line of the log.
+//! A logger that waits for a reader that is gone hangs its program for good; one that silently drops leaves a log that lies. So
+//! the program goes on, the policy decides what is kept, and the loss is a line of the log.
 
 use lastwords_tests::actor::{flush_once, run};
 use lastwords_tests::logs::{Line, missing, read, reported_lost};

@@ -1,5 +1,5 @@
-//! Signals that others handle as well: what our handler does depends on who called it, and a mark is never believed of a
-//! process that lives on.
+//! Signals that others handle as well: what our handler does depends on its caller, and a mark is never believed of a process
+//! that lives on.
 //!
 //! Libraries that handle signals call the handler that they find. One of ours that raises its signal again, or restores the
 //! default action, takes the program's own shutdown from it: it spins for ever, or dies of what it handles. And a mark "ended in
@@ -36,8 +36,8 @@ fn is_alive(scene: &Scene, pid: u32) -> bool {
     rings.iter().any(|ring| ring["pid"] == pid && ring["state"] == "alive")
 }
 
-/// The program gets the signal, handles it as it wishes, goes on, and is alive for everybody. Then it is killed, which is a
-/// death like any other, or it ends as it likes.
+/// The program gets the signal, handles it in its own way, goes on, and is alive for all observers. Then it is killed, which is
+/// a death like any other, or it ends as it likes.
 fn goes_on(name: &str, signal: Signal, before: &[&str], script: &[&str]) {
     for seen in Seen::ALL {
         for kill in [true, false] {

@@ -1,9 +1,9 @@
 //! A rings folder in which somebody put rings that mean harm.
 //!
-//! A ring says of itself whose it is, which process wrote it, and which files hold its long messages. A flusher that took
-//! a role for a path would write where it was told to; one that took a pid for a process to signal would kill whom it was
-//! told to; one that followed the number of a spill file through a link would print a secret into the log, and remove
-//! the file. And a few kilobytes that name one long message again and again would fill the disk with its copies.
+//! A ring says of itself whose it is, which process wrote it, and which files hold its long messages. A flusher that took a
+//! role for a path would write wherever it pointed; one that took a pid for a process to signal would kill any process; one
+//! that followed the number of a spill file through a link would print a secret into the log, and remove the file. And a few
+//! kilobytes that name one long message again and again would fill the disk with its copies.
 
 use lastwords_ring::format::checksum::checksum;
 use lastwords_ring::format::layout::{RingHeader, encoding};

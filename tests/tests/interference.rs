@@ -1,11 +1,10 @@
-//! Somebody else is at work in the log folder: a log rotation of the system, a cleaner of temporary files, an administrator
-//! with an editor, a full disk.
+//! External modification of the log folder: a log rotation of the system, a cleaner of temporary files, an administrator with
+//! an editor, a full disk.
 //!
-//! A flusher that writes where its file ended before somebody cut it leaves a hole of zeros, and every tool takes the log
-//! for binary from then on. One that writes on into a file that was deleted loses all lines until its next start, in
-//! silence. One that gives up because a file cannot be opened loses the log of all processes. So what others do to the
-//! current file may cost them the lines that stood in it, and at most show one batch twice; everything else arrives, and
-//! a line says what happened.
+//! A flusher that writes where its file ended before it was truncated leaves a hole of zeros, and every tool takes the log for
+//! binary from then on. One that writes on into a file that was deleted loses all lines until its next start, in silence. One
+//! that gives up because a file cannot be opened loses the log of all processes. So what others do to the current file may cost
+//! them the lines that stood in it, and at most show one batch twice; everything else arrives, and a line says what happened.
 
 use lastwords_tests::actor::{Actor, run, tool, wait_for};
 use lastwords_tests::logs::{Line, assert_numbered, read};
@@ -75,15 +74,15 @@ impl Meddling {
     }
 }
 
-/// How often each of the lines `line 0` … stands in these texts, and no torn or false line. What somebody cut in the middle
-/// is no line, and says so.
+/// How often each of the lines `line 0` … is in these texts, and no torn or false line. A truncated line is not a line, and is
+/// marked.
 fn count_lines(texts: &[String], meddling: Meddling) -> BTreeMap<usize, usize> {
     let mut counts = BTreeMap::new();
     for text in texts {
         assert!(!text.contains('\0'), "a hole in a log file");
         for line in text.lines() {
             let Some((head, rest)) = line.split_once("] [INFO] line ") else { continue };
-            // What stands on one line with what somebody cut off in the middle does not count.
+            // What is on one line with a truncated one is not counted.
             let pid = head.split_at_checked(23).and_then(|(_, pid)| pid.strip_prefix(" ["));
             if pid.is_none_or(|pid| pid.parse::<u32>().is_err()) {
                 continue;
@@ -98,7 +97,7 @@ fn count_lines(texts: &[String], meddling: Meddling) -> BTreeMap<usize, usize> {
     counts
 }
 
-/// All files of the worker that are in the folder, whoever put them there.
+/// All files of the worker that are in the folder, whatever put them there.
 fn worker_files(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("listed").filter_map(Result::ok);
     let files = entries.filter(|entry| {

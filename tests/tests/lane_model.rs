@@ -191,7 +191,7 @@ impl Run<'_> {
         }
     }
 
-    /// Takes a record as the flusher does and compares the loss that its number tells with the model's.
+    /// Takes a record as the flusher does and compares the loss that its number implies with the model's.
     fn take(&mut self, kept: &Kept) {
         assert!(kept.first > self.drained.position, "a record comes twice");
         assert!(kept.message >= self.drained.next_message, "message numbers go back");

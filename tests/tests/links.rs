@@ -101,15 +101,15 @@ fn a_link_that_is_changed_later_changes_nothing_for_those_who_are_there() {
     assert_eq!((count(&read(&path("first"), "host")), count(&read(&path("second"), "host"))), (22, 5));
 }
 
-/// Who made what, and whether the link is followed.
+/// The owners, and whether the link is followed.
 struct Case {
     what: &'static str,
-    /// Owner and mode of the folder in which the link stands, and its group.
+    /// Owner and mode of the folder that contains the link, and its group.
     place: (u32, u32, u32),
     link: u32,
     /// Owner of the folder to which it leads.
     target: u32,
-    /// Who logs.
+    /// The user that logs.
     by: u32,
     /// Part of the reason why not.
     refused: Option<&'static str>,

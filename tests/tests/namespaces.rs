@@ -1,9 +1,9 @@
 //! What is not seen from here is not gone.
 //!
-//! A container has another boot id, another clock, another `/proc`, another `/dev/shm`. To whoever looks from outside, a
-//! process in it looks like one of an earlier boot, or like none, or like another one that has its pid. A flusher that
-//! believes such a look removes the ring of a living process, and all that it logs from then on is lost; two that look at
-//! each other so take the flusher's lock from each other for as long as both live.
+//! A container has another boot id, another clock, another `/proc`, another `/dev/shm`. From outside, a process in it looks
+//! like one of an earlier boot, or like none, or like another one that has its pid. A flusher that believes such evidence
+//! removes the ring of a living process, and all that it logs from then on is lost; two that look at each other so take the
+//! flusher's lock from each other for as long as both live.
 
 use lastwords_tests::actor::{Actor, run, tool, wait_for};
 use lastwords_tests::forge;
@@ -259,7 +259,7 @@ fn a_death_is_told_once_by_all_flushers_while_a_child_keeps_the_lock() {
             assert_eq!((numbers(&lines), deaths(&lines)), ((0..30).collect(), 1), "{lines:?}");
             assert_eq!(crash_files(folder.path()).len(), 1);
         }
-        // A flusher that stays looks again.
+        // A flusher that stays checks again.
         let mut host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]);
         host.line();
         std::thread::sleep(Duration::from_millis(300));

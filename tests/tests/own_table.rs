@@ -74,7 +74,7 @@ fn a_program_without_a_descriptor_left_holds_up_no_rotation_and_no_new_ring() {
     assert!(folder.path().join("host.log.5").exists(), "it was rotated meanwhile");
 }
 
-/// A daemon's parent waits for the end of what the daemon prints, and so does whoever reads a pipe of any other number.
+/// A daemon's parent waits for the end of what the daemon prints, and so does the reader of a pipe of any other number.
 #[test]
 fn what_a_program_closes_is_closed_although_its_flusher_lives() {
     let mut script = vec!["log:1", "flush", "line:up", "wait", "close-all:0-2", "close-all:7-7", "close-all:900-900"];
@@ -104,7 +104,7 @@ fn what_a_program_closes_is_closed_although_its_flusher_lives() {
         errors.read_to_end(&mut wrong).expect("its end");
         assert_eq!((rest, wrong), (Vec::new(), Vec::new()));
         assert!(child.try_wait().expect("asked").is_none(), "it lives");
-        // Whoever flushes has its line of after that.
+        // The flusher has its line from after that.
         wait_for("its line", || (missing(&read_so_far(folder.path(), "worker"), "line ", 2) == 0).then_some(()));
         child.kill().expect("its own child");
         child.wait().expect("ended");
@@ -152,7 +152,7 @@ fn a_child_inherits_nothing_of_the_flusher_in_whatever_state_that_is() {
     }
 }
 
-/// The flusher's process is stopped, so the thread that stands by elsewhere has something to say.
+/// The flusher's process is stopped, so the standby thread elsewhere has something to report.
 #[test]
 fn what_the_thread_has_to_say_is_said_on_the_programs_standard_error() {
     let folder = Scratch::new("complaint");

@@ -1,4 +1,4 @@
-//! Whose folder it is: one user writes there, whoever else has a hand in it.
+//! Owners of folders: one user writes there, whatever other users do in it.
 //!
 //! An administrator who flushes a user's folder once must not leave files in it that the user can neither write nor remove. A
 //! user who exchanges the folder for a link meanwhile must not have root write elsewhere. And a program that starts as root

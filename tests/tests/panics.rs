@@ -22,7 +22,7 @@ fn run(folder: &Scratch, script: &[&str]) -> (Output, Vec<Line>) {
     run_with(folder, Some("1"), script)
 }
 
-/// The same with `RUST_BACKTRACE` as given.
+/// Like `run`, with `RUST_BACKTRACE` as given.
 fn run_with(folder: &Scratch, backtrace: Option<&str>, script: &[&str]) -> (Output, Vec<Line>) {
     let _watchdog = Watchdog::new("a panic", LIMIT);
     let mut command = Command::new(ACTOR);

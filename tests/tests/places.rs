@@ -1,4 +1,4 @@
-//! Where rings and logs are, and who may have been there before.
+//! Where rings and logs are, and what may have been there before.
 //!
 //! A log folder below `/tmp` is a place that everybody can write to: a planted link or FIFO must not redirect, block or
 //! overwrite anything. And rings belong where they survive what their owner wants them to survive.

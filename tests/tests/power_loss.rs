@@ -1,9 +1,9 @@
 //! A power loss leaves any mixture of old and new pages.
 //!
-//! The kernel writes pages back in any order, so after a power loss a ring's position may be on the disk and the line
-//! that it counts not, a journal's entry may be half of this and half of that, and a file may have been renamed without
-//! its bytes. A reader that believes such a mixture prints lines that nobody logged, one that is afraid of it throws
-//! away what is there, and one that is careless does not say that something is missing.
+//! The kernel writes pages back in any order, so after a power loss a ring's position may be on the disk and the line that it
+//! does not count, a journal's entry may be half of this and half of that, and a file may have been renamed without its bytes.
+//! A reader that believes such a mixture prints lines that nobody logged, one that is afraid of it throws away what is there,
+//! and one that is careless does not say that something is missing.
 //!
 //! So a run is recorded, every change of every file, and crash images are made of it by the model in `disk.rs`. In each
 //! the recovery must not fail, and must show only what was logged; holes must be admitted; and with `durable`,
@@ -68,7 +68,7 @@ impl Bench {
         bench
     }
 
-    /// Takes the names of all log files away; what else stands there is removed.
+    /// Takes the names of all log files away; what else is there is removed.
     fn take_files(&mut self, from: &Path, new: bool) {
         for entry in fs::read_dir(from).expect("a folder") {
             let entry = entry.expect("listed");
@@ -142,7 +142,7 @@ impl Bench {
                 std::thread::sleep(Duration::from_millis(1));
             }
             if pass.records == 0 && pass.removed == 0 && !pass.waiting {
-                // What is told without a record goes out with the next pass.
+                // A line without a record goes out with the next pass.
                 drain.pass().and_then(|_| drain.settle()).map_err(|error| error.to_string())?;
                 return Ok(records);
             }
@@ -151,7 +151,7 @@ impl Bench {
     }
 }
 
-/// Makes an image, recovers it, and looks at what that shows.
+/// Makes an image, recovers it, and checks the result.
 fn try_image(bench: &mut Bench, recording: &Recording, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
     let moment = 1 + random.below(recording.disk.moment() as u64) as usize;
     let loss = match random.below(32) {

@@ -65,8 +65,8 @@ fn a_forked_child_does_not_keep_the_lock_of_its_dead_parents_ring() {
     let rings = std::fs::read_dir(folder.path().join("rings")).expect("there").filter_map(Result::ok);
     let ring = rings.map(|file| file.path()).find(|path| path.extension().is_some_and(|ending| ending == "ring"));
     let ring = std::fs::File::open(ring.expect("the parent's ring")).expect("opened");
-    // A mapping or a descriptor that the child had inherited would hold it. Who cannot see the parent, from another pid
-    // namespace for instance, has nothing but the lock to tell that it is dead.
+    // A mapping or a descriptor that the child had inherited would hold it. A flusher that cannot see the parent, from another
+    // pid namespace for instance, has only the lock as evidence that it is dead.
     rustix::fs::flock(&ring, FlockOperation::NonBlockingLockExclusive).expect("nobody holds the lock");
 }
 

@@ -127,7 +127,7 @@ impl Seen {
         assert_eq!(self.bodies, bodies);
     }
 
-    /// Nothing is in flight, nothing damaged, and all up to `end` was looked at.
+    /// Nothing is in flight, nothing damaged, and all up to `end` was read.
     fn assert_done(&self, end: u64) {
         assert_eq!((self.end, self.open, self.more, self.damaged), (end, None, false, 0));
     }

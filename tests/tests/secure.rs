@@ -1,4 +1,4 @@
-//! Programs that run with more rights than whoever starts them: set-user-id, set-group-id, file capabilities.
+//! Programs that run with more rights than the user that starts them: set-user-id, set-group-id, file capabilities.
 //!
 //! Their caller chooses their environment. If that said where the logs are, or which file has the settings, the caller would
 //! have folders made and files read with the program's rights.
@@ -41,7 +41,7 @@ impl Copy {
         self.scratch.path().join("callers")
     }
 
-    /// Runs it as an ordinary user who wishes for much.
+    /// Runs it as an ordinary user with many requests.
     fn run(&self, config: bool) -> Output {
         let mut command = as_user(USER, &self.program.to_string_lossy());
         command.args(["host", "default", "say:here"]).env("TMPDIR", self.callers()).env("LASTWORDS_CLOCK", "boottime");

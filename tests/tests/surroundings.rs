@@ -16,7 +16,7 @@ fn count(lines: &[Line]) -> usize {
     lines.iter().filter(|line| line.message.starts_with("line ")).count()
 }
 
-/// An actor under this umask. Not as root, who may open everything.
+/// An actor under this umask. Not as root, which may open everything.
 fn under(umask: &str, logs: &Path, script: &[&str]) -> Command {
     let mut command = as_user(USER, "sh");
     command.args(["-c", "umask $0 && exec \"$@\"", umask, ACTOR, "host"]).arg(logs).args(script);

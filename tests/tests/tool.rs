@@ -335,7 +335,7 @@ fn a_flush_that_fails_says_what_it_waited_for_and_how_long() {
     wait_for("the stop", || fs::read_dir(&tasks).ok()?.flatten().all(stopped).then_some(()));
     lastwords::info!(logger: log, "nor this");
     let error = log.flush().expect_err("the flusher is stopped").to_string();
-    // Not how long it took, which a busy machine decides, but that it says so.
+    // Not how long it took, which a busy machine decides, but that it is printed.
     let seconds = error.split_once(" after ").and_then(|(_, rest)| rest.split_once(" s;")?.0.parse::<f64>().ok());
     assert!(seconds >= Some(2.0) && error.contains(&format!("pid {}, whose last pass was", flusher.pid())), "{error}");
     flusher.signal(Signal::CONT);

@@ -1,7 +1,7 @@
 //! What goes through `tracing` is in the ring when the process is killed, with fields, spans and places.
 //!
-//! Spans are kept by the subscriber and not by the event, in the memory of the process: where they are not copied at the
-//! event, whoever reads the log after a crash sees `query failed` and not of which request.
+//! Spans are kept by the subscriber and not by the event, in the memory of the process: where they are not copied at the event,
+//! a reader of the log after a crash sees `query failed` and not of which request.
 //!
 //! Each scenario of the program `tracer` ends by SIGKILL, without a flusher.
 

@@ -18,7 +18,7 @@ const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const HANDLER: &str = env!("CARGO_BIN_EXE_handler");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
-/// Whether this kernel tells how a process ended that others have reaped. Says so where it does not.
+/// Whether this kernel reports how a process ended that others have reaped. Prints a line if it does not.
 fn kernel_tells() -> bool {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("there");
     let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
@@ -29,7 +29,7 @@ fn kernel_tells() -> bool {
     tells
 }
 
-/// Ways to end that nothing in the process sees, and what is said of each where the kernel tells, if anything.
+/// Ways to end that nothing in the process sees, and what is logged about each if the kernel reports it.
 const UNSEEN_ENDS: [(&str, Option<&str>); 8] = [
     ("leave:0", None),
     ("by-default:15", None),
@@ -83,7 +83,7 @@ fn a_process_that_nobody_reaps_is_asked_for_in_the_process_table() {
     }
 }
 
-/// Where nobody saw the end, or the kernel tells nothing, only what the process said counts.
+/// Without a witness of the end, or a report of the kernel, only the process's own marks apply.
 #[test]
 fn without_a_witness_an_unseen_end_is_a_death() {
     for (end, _) in UNSEEN_ENDS {
@@ -279,7 +279,7 @@ fn an_exec_is_seen_within_half_a_second() {
     }
 }
 
-/// Of a program that its user may not read, or that is somebody else's, nobody may see what it has mapped.
+/// The mappings of a program that its user may not read, or that belongs to another user, are not visible.
 #[test]
 fn an_exec_of_a_program_that_may_not_be_looked_at_raises_no_alarm() {
     let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];

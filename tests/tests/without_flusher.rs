@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
-/// Logs a line to the folder that is named first, as the builder is told by the other arguments.
+/// Logs a line to the folder that is named first, with the builder set by the other arguments.
 const PROGRAM: &str = r#"
 use lastwords::Flusher;
 
@@ -115,7 +115,7 @@ fn what_a_program_without_the_flusher_cannot_honour_is_refused_with_setting_and_
         "{text}"
     );
     assert!(!folder.path().join("rings").exists(), "nothing is made");
-    // What whoever flushes honours, and what asks for nothing, is taken; the builder comes first as ever.
+    // Settings that the flusher honours, and those that ask for nothing, are taken; the builder comes first as ever.
     let env = [
         ("LASTWORDS_FLUSHER", "never"),
         ("LASTWORDS_CONSOLE", "false"),

@@ -1,4 +1,4 @@
-//! The times of a folder are in one zone, whoever flushes it, and each change of their offset is a line.
+//! The times of a folder are in one zone, whichever process flushes it, and each change of their offset is logged.
 
 use lastwords_ring::format::anchor::Anchor;
 use lastwords_ring::format::layout::RingHeader;
@@ -19,7 +19,7 @@ const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 /// Nobody takes its times for those of UTC, and it has no daylight saving.
 const TOKYO: &str = "Asia/Tokyo";
 
-/// Whether this system knows zones by name; says so where not.
+/// Whether this system knows zones by name; prints a line if not.
 fn has_zones() -> bool {
     let known =
         Path::new("/usr/share/zoneinfo/Asia/Tokyo").exists() && Path::new("/usr/share/zoneinfo/Europe/Berlin").exists();

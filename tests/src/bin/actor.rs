@@ -486,7 +486,7 @@ fn roles(count: usize, act: impl Fn(lastwords::Log)) {
     (0..count).for_each(|n| act(lastwords::builder(format!("role{n}")).dir(&folder).open().expect("a ring")));
 }
 
-/// The same text that the test computes: numbers, so that a part in the wrong place is seen.
+/// The text that the test computes as well: numbers, so that a part in the wrong place is seen.
 fn long_text(bytes: usize) -> String {
     lastwords_tests::logs::long_text(bytes)
 }

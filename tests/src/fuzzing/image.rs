@@ -329,7 +329,7 @@ fn block() -> LaneBlock {
     LaneBlock { dropped, kind, consumer, ..LaneBlock::default() }
 }
 
-/// A block's words in the order in which they stand in the file.
+/// A block's words in the order in which they are in the file.
 fn block_words(block: &LaneBlock) -> impl Iterator<Item = &AtomicU64> {
     let LaneBlock { reserved, head, messages, dropped, dropped_first, dropped_last, kind, claims, kept, left, .. } =
         block;

@@ -47,7 +47,7 @@ fn a_kept_level_is_above_builder_and_environment_for_processes_that_start_later_
     // Another role's processes begin as ever.
     let _ = started(folder.path(), "host", &env);
     assert_eq!(messages_but_ours(folder.path(), "host"), ["coarse"]);
-    // What is not named stays as it is kept, and a level of the builder's own gives way as well.
+    // What is not named stays as it is kept, and a level of the builder's own is overridden as well.
     said(&level(folder.path(), &["worker", "--record", "trace", "--keep"]));
     let mut actor =
         Actor::start(ACTOR, "worker", folder.path(), &["level=critical", "debug:built", "flush", "line:up", "wait"])

@@ -1,4 +1,4 @@
-//! What stands in the rings of a folder, and what a drain makes of it.
+//! What is in the rings of a folder, and what a drain makes of it.
 
 use lastwords::{Error, Flusher, Log, builder};
 use lastwords_flusher::drain::Drain;

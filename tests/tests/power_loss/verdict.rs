@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// What stands at the end of a line that was cut.
+/// The mark at the end of a truncated line.
 const CUT_OFF: &str = " [lastwords: cut off here]";
 /// Words of the lines that admit that something is missing.
 const ADMISSIONS: [&str; 5] =
@@ -18,7 +18,7 @@ const ADMISSIONS: [&str; 5] =
 /// What the log files show.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
-    /// How often each message stands there, whole.
+    /// How often each message is there, whole.
     pub(crate) counts: BTreeMap<(u32, u64), u64>,
     /// Lines of which a part is missing.
     pub(crate) cut: u64,
@@ -57,7 +57,7 @@ impl Shown {
         Ok(shown)
     }
 
-    /// The same for JSON, where half a line is no object.
+    /// Like `read`, for JSON, where half a line is not an object.
     pub(crate) fn read_json(recording: &Recording, moment: usize, folder: &Path) -> Result<Shown, String> {
         let mut shown = Shown::default();
         for path in jsonl::files(folder, ROLE) {
@@ -94,7 +94,7 @@ impl Shown {
         self.cut += records.iter().filter(|(_, cut)| *cut).count() as u64;
         for (at, (record, _)) in records.iter().enumerate().filter(|(_, (_, cut))| !cut) {
             let next = records.get(at + 1);
-            // The end of a further line does not show; that something is missing is said where it would stand.
+            // The end of a further line does not show; that something is missing is logged where it would be.
             let admitted = next.is_none_or(|(text, cut)| *cut || text.contains("the machine stopped"));
             let (pid, rest) = record.get(25..).and_then(|rest| rest.split_once("] [")).ok_or("no head")?;
             let (level, said) = rest.split_once("] ").ok_or("no level")?;
