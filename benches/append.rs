@@ -1,9 +1,9 @@
 //! What a log call costs its caller, beside a limit that no logger of this kind can beat and beside plain file writes.
 //!
-//! Bursts of 1,000 calls are timed as a whole; between bursts the flusher catches up, so that no call meets a full
-//! ring. The table shows the median burst's mean, and percentiles of single calls, timed with the raw clock and
-//! corrected by the cost of reading it. Everything runs in one process, interleaved in rounds, so ratios hold even where
-//! the machine is noisy. At the end the log files are counted: a benchmark that lost lines is no benchmark.
+//! Bursts of 1,000 calls are timed as a whole; between bursts the flusher catches up, so that no call meets a full ring. The
+//! table shows the median burst's mean, and percentiles of single calls, timed with the raw clock and corrected by the cost of
+//! reading it. Everything runs in one process, interleaved in rounds, so ratios hold even where the machine is noisy. At the
+//! end the log files are counted: a benchmark that lost lines is invalid.
 //!
 //! `cargo bench --bench append`
 #![allow(unsafe_code)]

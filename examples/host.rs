@@ -88,7 +88,7 @@ async fn serve(held: Sender<()>, bound: Sender<io::Result<SocketAddr>>) {
             return;
         }
     };
-    // Connections wait in the listening socket until the server runs, so nobody comes too early.
+    // Connections wait in the listening socket until the server runs, so no client comes too early.
     let _ = bound.send(server.addrs().first().copied().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into()));
     if let Err(error) = server.run().await {
         lastwords::error!("the server ends: {error}");

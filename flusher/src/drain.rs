@@ -378,7 +378,7 @@ impl Drain {
         news
     }
 
-    /// Takes note that the doorbell rang: some ring is no longer armed, and the folder may have a new one.
+    /// Notes that the doorbell rang: some ring is no longer armed, and the folder may have a new one.
     pub(crate) fn rang(&mut self) {
         self.listed = None;
         self.filter_ends.clear();

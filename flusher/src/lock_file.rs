@@ -144,7 +144,7 @@ impl LockFile {
     }
 
     /// LOCK:B, SWAP:D. The process that may be at work under the file that this one has displaced, or one before it.
-    #[expect(clippy::option_option, reason = "somebody who is not known is somebody")]
+    #[expect(clippy::option_option, reason = "an unknown process is a process")]
     pub(super) fn at_work_before(&self, folder: &Folder) -> Option<Option<Holder>> {
         self.at_work(folder, DISPLACED_MAX)
     }

@@ -85,7 +85,7 @@ def log_files(folder: Path) -> list[Path]:
 
 @dataclass
 class Lines:
-    """What stands in the log files of a process: the numbers of the whole lines, and those that are not whole."""
+    """What is in the log files of a process: the numbers of the whole lines, and those that are not whole."""
 
     numbers: list[int] = field(default_factory=list)
     torn: list[bytes] = field(default_factory=list)

@@ -109,7 +109,7 @@ def _enable(file: Any) -> None:
 
 
 def record(message: str, error: _Error, thread: str | None = None) -> None:
-    """Records an exception that nobody caught."""
+    """Records an uncaught exception."""
     handler = _recorder()
     if handler is None:
         return

@@ -1,4 +1,4 @@
-"""Loggers whose methods make no ``LogRecord`` where nobody needs one."""
+"""Loggers whose methods make no ``LogRecord`` where none is needed."""
 
 from __future__ import annotations
 

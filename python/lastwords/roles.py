@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class _Default(int):
-    """A level that nobody has asked for: the environment may say another."""
+    """A default level, which the environment may override."""
 
 
 _INFO = _Default(logging.INFO)

@@ -244,7 +244,7 @@ impl<'py> Message<'_, 'py> {
         let py = self.logger.py();
         reached.any = true;
         let Ok(ours) = handler.cast::<FastHandler>() else {
-            // What is no number in the handler itself may be anything.
+            // What is not a number in the handler itself may be anything.
             let level = attributes(handler).ok().and_then(|own| own.get_item(intern!(py, "level")).ok().flatten());
             let level: i64 = level.and_then(|level| level.cast_exact::<PyInt>().ok()?.extract().ok()).unwrap_or(0);
             reached.others |= level <= self.level;

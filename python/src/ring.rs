@@ -80,7 +80,7 @@ impl Ring {
         let taken = fields.map(Field::take_all).transpose()?.unwrap_or_default();
         let fields: Vec<_> = taken.iter().map(Field::borrow).collect();
         let place = if self.places { (&*file, line) } else { ("", 0) };
-        // A thread that nobody has named is one without a name.
+        // A thread that was not named has no name.
         NAMED.set(true);
         let relayed = relayed.as_ref().map(|(realtime_ns, pid, name)| Relayed::new(*realtime_ns, *pid, name.as_deref()));
         let mut event = Event::new(level_of(level), &target, text.as_bytes());

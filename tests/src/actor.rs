@@ -82,7 +82,7 @@ impl Actor {
     /// All that it says on standard error until it ends, where that is a pipe.
     ///
     /// # Panics
-    /// If it is no pipe.
+    /// If it is not a pipe.
     pub fn errors(&mut self) -> String {
         let mut said = String::new();
         self.child.stderr.take().expect("piped").read_to_string(&mut said).expect("UTF-8");

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 /// What each of the program's own files holds.
 const OWN: &str = "this is the program's own\n";
 
-/// What is said where nobody touched the program's own files.
+/// What is printed if the program's own files were not touched.
 pub const UNTOUCHED: &str = "own files are untouched";
 
 /// The program's own files: their names, and their numbers, which others may close.
@@ -82,8 +82,8 @@ pub fn limit(descriptors: u64) {
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
 }
 
-/// Again and again closes everything. With `LASTWORDS_TORTURE_DESCRIPTORS` it also takes numbers for files of the program's own in
-/// `folder`; ends the process, and leaves a file that says why, where somebody touched those. That happens every few minutes, for
+/// Again and again closes everything. With `LASTWORDS_TORTURE_DESCRIPTORS` it also takes numbers for files of the program's own
+/// in `folder`; ends the process, and leaves a file with the reason, if those were touched. That happens every few minutes, for
 /// between two adjacent system calls of a log call that keeps a full lane nothing can be asked (docs/guarantees.md).
 pub fn storm(folder: &Path, run: u32) {
     let own = if std::env::var_os("LASTWORDS_TORTURE_DESCRIPTORS").is_some() { 20 } else { 0 };
@@ -101,8 +101,8 @@ pub fn storm(folder: &Path, run: u32) {
     }
 }
 
-/// Again and again closes what is not the program's own and has a number below 1024, and opens files of its own in `folder`; ends
-/// the process, and leaves a file that says why, where somebody touched those.
+/// Again and again closes what is not the program's own and has a number below 1024, and opens files of its own in `folder`;
+/// ends the process, and leaves a file with the reason, if those were touched.
 pub fn close_every(pause: std::time::Duration, folder: &Path) {
     loop {
         std::thread::sleep(pause);
@@ -121,7 +121,7 @@ pub fn close_every(pause: std::time::Duration, folder: &Path) {
 
 /// Takes every descriptor that the process may have, for good.
 pub fn take_all() {
-    // SAFETY: a descriptor of nobody's that is never closed.
+    // SAFETY: a descriptor that no other code knows and that is never closed.
     while unsafe { libc::dup(0) } >= 0 {}
 }
 

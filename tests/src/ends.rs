@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub enum Seen {
     /// A flusher that followed its ring.
     ByAFlusher,
-    /// Nobody. What the kernel knew is forgotten with the process, as if it had never known.
+    /// No witness. What the kernel knew is forgotten with the process, as if it had never known.
     ByNobody,
 }
 

@@ -41,8 +41,8 @@ impl Drainer {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Drains `folder` up to `stop`. Returns the drain's system calls as far as it got, or None if that point was not
-    /// reached, or is no write.
+    /// Drains `folder` up to `stop`. Returns the drain's system calls as far as it got, or None if that point was not reached,
+    /// or is not a write.
     ///
     /// # Panics
     /// If the flusher does anything else.

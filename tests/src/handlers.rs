@@ -70,7 +70,7 @@ extern "C" fn jumps(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_voi
     unsafe { libc::setcontext(WHERE_TO.load(Ordering::Acquire) as *const libc::ucontext_t) };
 }
 
-/// Writes to nobody's memory, and goes on here when a handler has left that by `jumps`.
+/// Writes to unmapped memory, and goes on here when a handler has left that by `jumps`.
 pub fn fault_and_jump() {
     let mut context = Box::new(std::mem::MaybeUninit::<libc::ucontext_t>::zeroed());
     WHERE_TO.store(context.as_mut_ptr() as usize, Ordering::Release);

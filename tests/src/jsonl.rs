@@ -16,7 +16,7 @@ pub fn files(folder: &Path, role: &str) -> Vec<PathBuf> {
 /// All objects of a role, the rotated files first.
 ///
 /// # Panics
-/// If a file is not UTF-8, holds a line that is no JSON, or does not end with a newline.
+/// If a file is not UTF-8, holds a line that is not JSON, or does not end with a newline.
 #[must_use]
 pub fn read(folder: &Path, role: &str) -> Vec<Value> {
     files(folder, role).iter().flat_map(|path| parse(&std::fs::read(path).expect("readable"))).collect()

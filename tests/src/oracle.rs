@@ -1,9 +1,8 @@
 //! What must be in the log after a crash: numbered messages whose text can be computed anew, marks that say how far
 //! each thread was acknowledged, and the comparison of both with the log.
 //!
-//! A thread logs `run 7 thread 2 n 1234 |<padding>`, and stores 1234 in a page that it shares with nobody else after
-//! the call returned. The page is a mapped file, so the mark outlives the process, and it is never ahead of what the
-//! log promised.
+//! A thread logs `run 7 thread 2 n 1234 |<padding>`, and stores 1234 in a page of its own after the call returned. The page is
+//! a mapped file, so the mark outlives the process, and it is never ahead of what the log promised.
 
 use crate::logs::Line;
 use crate::sys;
@@ -168,7 +167,7 @@ fn read_words(path: &Path) -> Vec<u64> {
 /// How a victim ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Logs until somebody kills it.
+    /// Logs until it is killed.
     WhenKilled,
     /// Exits after this many messages of each thread.
     Exit(u64),
@@ -377,10 +376,10 @@ pub struct Found {
 /// Compares a role's `lines` with what its processes logged.
 ///
 /// # Panics
-/// If an acknowledged message is neither there nor counted as lost, or is there twice, out of order or torn; if the log
-/// speaks of more or fewer dropped messages than are missing, but for one in flight in each thread; if more than the one
-/// in flight is beyond a thread's mark; if a killed process has not exactly one death line, or another
-/// one has any; if there is a line that nobody wrote.
+/// If an acknowledged message is neither there nor counted as lost, or is there twice, out of order or torn; if the log speaks
+/// of more or fewer dropped messages than are missing, but for one in flight in each thread; if more than the one in flight is
+/// beyond a thread's mark; if a killed process has not exactly one death line, or another one has any; if there is a line that
+/// no process wrote.
 #[must_use]
 pub fn compare(lines: &[Line], processes: &[Ended]) -> Found {
     let by_run: HashMap<u32, &Ended> = processes.iter().map(|process| (process.victim.run, process)).collect();

@@ -21,7 +21,7 @@ pub enum Kind {
     Reused,
     /// Each message comes from a call site of its own.
     Sites,
-    /// Nobody drains, so the oldest slots of the full lane are kept beside it before each lap.
+    /// There is no drain, so the oldest slots of the full lane are kept beside it before each lap.
     Kept,
 }
 

@@ -30,8 +30,8 @@ pub fn map_words(path: &Path, words: usize) -> io::Result<&'static [AtomicU64]> 
     if address == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the mapping is page-aligned, `size` bytes long, zeroed, never unmapped, and reached only through these
-    // atomics; nobody shortens the file, which belongs to the test.
+    // SAFETY: the mapping is page-aligned, `size` bytes long, zeroed, never unmapped, and reached only through these atomics;
+    // the file, which belongs to the test, is never truncated.
     Ok(unsafe { std::slice::from_raw_parts(address.cast::<AtomicU64>(), words) })
 }
 
@@ -237,8 +237,8 @@ impl Traced {
         Ok(unsafe { found.u.entry.args })
     }
 
-    /// At the entry of a write to a file: shortens it to `shorter(length)` bytes, as a full disk or a signal may do.
-    /// False where it is no such call, or is not longer than that.
+    /// At the entry of a write to a file: shortens it to `shorter(length)` bytes, as a full disk or a signal may do. False
+    /// where it is not such a call, or is not longer than that.
     ///
     /// # Errors
     /// As [`Traced::arguments`].

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 pub const USER: u32 = 61_234;
 /// See [`USER`].
 pub const OTHER: u32 = 61_235;
-/// A group that is no user's own.
+/// A group that is not a user's own.
 pub const GROUP: u32 = 61_300;
 
 /// Whether this process is root; prints a line if it is not.

@@ -202,7 +202,7 @@ impl Outcome {
     /// Reads what a drain left, and compares it with what the processes logged.
     ///
     /// # Panics
-    /// If a line is missing, doubled or torn, a file is too large, or one is there that nobody should have made.
+    /// If a line is missing, doubled or torn, a file is too large, or one is there that should not exist.
     #[must_use]
     pub fn of(wreck: &Wreck, folder: &Path) -> Outcome {
         let mut files = Vec::new();
@@ -245,8 +245,8 @@ impl Outcome {
         Outcome { files, lines, complaints }
     }
 
-    /// The same lines, in whatever order: where a heading or a line about an error is, and which of two processes' lines comes
-    /// first, may differ. `compare` has seen that each thread's order is right.
+    /// Asserts equal lines, in whatever order: where a heading or a line about an error is, and which of two processes' lines
+    /// comes first, may differ. `compare` has seen that each thread's order is right.
     ///
     /// # Panics
     /// If they are not the same.

@@ -3,7 +3,7 @@
 //! The files of a backlog are made in a log call, of a program that has no descriptor or no space left at that very moment.
 //! Then the policy decides as it would without them: what is lost is counted, the program goes on, and the next records are
 //! kept again. And they are read by a flusher that knows nothing but their names, so anybody who may write to the folder may
-//! have it read anything: that must never become a record that nobody logged, nor a flusher that hangs.
+//! have it read anything: that must never become a record that was not logged, nor a flusher that hangs.
 
 use lastwords_tests::actor::{run, tool};
 use lastwords_tests::logs::{Line, missing, read, reported_lost};
@@ -139,7 +139,7 @@ fn dead(name: &str) -> (Scratch, PathBuf, Vec<PathBuf>) {
     (folder, ring, paths.into_iter().filter(|path| is_a(path, "backlog")).collect())
 }
 
-/// What somebody does to the first segment, or puts beside it.
+/// What is done to the first segment, or put beside it.
 type Mischief = fn(&Path, &Path);
 
 const MISCHIEF: [(&str, Mischief); 11] = [

@@ -1,4 +1,4 @@
-//! A console that nobody reads.
+//! A console that is not read.
 //!
 //! A GUI starts its backend with a pipe as standard error and never reads it. After 64 KiB every write blocks, and with
 //! it, in most loggers, the whole program. Here the console loses lines, and nothing else happens.
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 
-/// An actor whose console nobody reads so far.
+/// An actor whose console is not read so far.
 fn unread(folder: &Path, script: &[&str]) -> Actor {
     let mut command = Command::new(ACTOR);
     Actor::of(command.arg("host").arg(folder).arg("console=yes").args(script).stderr(Stdio::piped()))

@@ -188,7 +188,7 @@ fn a_guard_leaves_every_other_sigbus_to_who_handled_it_before() {
     assert_eq!(handled.end().code(), Some(77), "its own handler ends it");
     let mut sent = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]);
     sent.line();
-    // The standard library's handler, which was there before, takes the first one as a reason to give way.
+    // The standard library's handler, which was there before, takes the first one as a reason to restore the default.
     for _ in 0..2 {
         sent.signal(Signal::BUS);
         std::thread::sleep(Duration::from_millis(50));

@@ -1,6 +1,6 @@
 //! The demo is truthful: what it counts is right, and it leaves no process behind.
 //!
-//! A new user runs the demo first. If it failed now and then, or showed zeros because it looked at nothing, it would prove the
+//! A new user runs the demo first. If it failed now and then, or showed zeros because it checked nothing, it would prove the
 //! opposite of what it is for.
 
 use lastwords_tests::actor::tool;

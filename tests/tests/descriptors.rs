@@ -1,8 +1,8 @@
-//! Descriptors are numbers: code that closes everything, and then opens files of its own, costs nobody anything.
+//! Descriptors are numbers: code that closes everything, and then opens files of its own, harms nothing.
 //!
 //! Daemonisers, sandboxes and `closerange` close descriptors that they do not know. The numbers go to the files that the
-//! program opens next. A logger that goes on with its numbers writes its journal and its wake-up bytes into those files,
-//! closes them in forked children, and overwrites its own ring where somebody closed standard error.
+//! program opens next. A logger that goes on with its numbers writes its journal and its wake-up bytes into those files, closes
+//! them in forked children, and overwrites its own ring where standard error was closed.
 
 use lastwords_tests::actor::{Actor, tool, wait_for};
 use lastwords_tests::descriptors::{UNTOUCHED, of_process_within, of_threads_within};

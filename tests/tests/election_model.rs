@@ -3,7 +3,7 @@
 //! `election_points.rs` stops real processes before their system calls, but only in a few of all orders. Here each step of the
 //! table in `flusher/src/election.rs` is one change of a small state: who holds which lock, what the texts say, where the names
 //! lead. Every state that two processes can come to, three where `LASTWORDS_ALL_POINTS` is set, is checked, with kills at any
-//! step, after which a child may keep the locks. Two must never be at work, and from every state somebody must be able to get
+//! step, after which a child may keep the locks. Two must never be at work, and from every state a process must be able to get
 //! there without a further kill. A model that would say so of anything proves nothing: each seeded defect must be found.
 
 use std::collections::HashMap;
@@ -275,7 +275,7 @@ impl State {
                     next.names[process.file as usize] = Some(old);
                     go(&mut next, if defect == Defect::NamedLate { Step::Name } else { Step::Before(process.file) });
                 }
-                // Somebody removed it.
+                // It was removed.
                 Some(_) => next.again(me),
             },
             Step::Name => {
@@ -295,7 +295,7 @@ impl State {
         vec![next]
     }
 
-    /// The process is killed; with `child` somebody keeps its locks.
+    /// The process is killed; with `child` a child keeps its locks.
     fn kill(&self, me: u8, child: bool) -> State {
         let mut next = self.clone();
         for file in next.files.iter_mut().flatten().filter(|file| file.holder == Holder::Process(me)) {
@@ -339,7 +339,7 @@ fn beginnings((processes, kills, bound): (usize, u8, u8), defect: Defect) -> Vec
 enum Wrong {
     /// Two are at work.
     Clash,
-    /// Nobody can ever be.
+    /// No process can ever be.
     Stuck,
 }
 

@@ -97,7 +97,7 @@ impl Arena {
         }
     }
 
-    /// System calls of an attempt that nobody disturbs.
+    /// System calls of an undisturbed attempt.
     fn points(before: Before) -> usize {
         let arena = Arena::new(before);
         let mut traced = Traced::start(&mut arena.command()).expect("started");

@@ -112,7 +112,8 @@ fn a_crash_file_that_can_never_be_written_keeps_no_ring() {
     for role in ["host", "worker", "third"] {
         let _ = run(ACTOR, role, folder.path(), &["flusher=never", "log:20", "kill"]);
     }
-    // A folder stands wherever a crash file of these could be named, and no file without a name can be linked over it.
+    // There is a folder under each name that a crash file of these could have, and no file without a name can be linked over
+    // it.
     let mut command = Command::new("strace");
     command.args([
         "-f",

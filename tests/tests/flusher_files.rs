@@ -1,7 +1,7 @@
 //! External modification of the flusher's own files while it lives.
 //!
-//! A clean-up job, a careless `rm`, a restored backup: lock, journal and doorbell have names that anybody who may write to
-//! the folder can take away. A flusher that goes on with files nobody can find wakes up late, cannot be replaced without
+//! A clean-up job, a careless `rm`, a restored backup: lock, journal and doorbell have names that anybody who may write to the
+//! folder can take away. A flusher that goes on with files that cannot be found wakes up late, cannot be replaced without
 //! doubled lines, or flushes beside another one; one that opens what was put in their place hangs on a FIFO.
 
 use lastwords_tests::actor::{Actor, flush_once, tool, wait_for};
@@ -18,7 +18,7 @@ const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 const FILES: [&str; 4] = ["doorbell", "flusher.lock", "journal.a", "journal.b"];
 
-/// What somebody does to a file of the flusher's.
+/// What is done to a file of the flusher's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deed {
     Remove,

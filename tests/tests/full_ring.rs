@@ -1,4 +1,4 @@
-//! A ring that is full and nobody drains it.
+//! A full ring that is not drained.
 //!
 //! A logger that waits for a reader that is gone hangs its program for good; one that silently drops leaves a log that lies. So
 //! the program goes on, the policy decides what is kept, and the loss is a line of the log.
@@ -11,7 +11,7 @@ const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 const SLOTS: usize = 64;
 
-/// 1,000 lines into a ring of 64 slots that nobody drains, with a backlog of so many bytes; then it is drained.
+/// 1,000 lines into a ring of 64 slots that is not drained, with a backlog of so many bytes; then it is drained.
 fn overfill(policy: &str, backlog: u64) -> (Vec<Line>, Vec<Line>) {
     let folder = Scratch::new(policy);
     let script = [

@@ -1,4 +1,4 @@
-//! A rings folder in which somebody put rings that mean harm.
+//! A rings folder with rings of an attacker.
 //!
 //! A ring says of itself whose it is, which process wrote it, and which files hold its long messages. A flusher that took a
 //! role for a path would write wherever it pointed; one that took a pid for a process to signal would kill any process; one

@@ -1,8 +1,8 @@
-//! Guards against a ring that takes the flusher down. One process with a wild pointer, one disk with a bad sector, one
-//! user with a text editor, and a file in the rings folder holds anything at all. If the flusher panics on it, hangs
-//! on it or allocates what a damaged number says, then all processes of the machine lose their log, again after each
-//! restart, because the file is still there. So any bytes must give an error or records, in bounded time and memory,
-//! and never a record that nobody wrote.
+//! Guards against a ring that takes the flusher down. One process with a wild pointer, one disk with a bad sector, one user
+//! with a text editor, and a file in the rings folder holds anything at all. If the flusher panics on it, hangs on it or
+//! allocates what a damaged number says, then all processes of the machine lose their log, again after each restart, because
+//! the file is still there. So any bytes must give an error or records, in bounded time and memory, and never a record that was
+//! not written.
 //!
 //! Checksums would hide the code behind them from random damage. In half of the cases they are therefore made to agree again
 //! after the damage, as an attacker would.

@@ -1,4 +1,4 @@
-//! A logger that nobody uses costs nothing.
+//! An unused logger costs nothing.
 //!
 //! Some loggers' drain threads spin, or look every millisecond. With a hundred worker processes that wait for work, that
 //! is a core. No time is asserted here, because the machine may be busy: the processor time of an idle flusher is

@@ -50,7 +50,7 @@ const ALL: [Meddling; 6] = [
 ];
 
 impl Meddling {
-    /// Does it, and returns what stood in the file: the lines that were somebody's to keep. False if there is no file yet.
+    /// Does it, and returns what was in the file: the lines that another program keeps. False if there is no file yet.
     fn apply(self, folder: &Path, saved: &mut Vec<String>) -> bool {
         let path = folder.join("worker.log");
         let Ok(text) = fs::read_to_string(&path) else { return false };

@@ -1,6 +1,6 @@
-//! Guards against JSON that a program cannot read: a line that is no object, a key that no schema knows, a number as a
-//! string, a message that ends its line or the object early. Log shippers drop such lines, or stop at them, and nobody
-//! notices before the lines are needed.
+//! Guards against JSON that a program cannot read: a line that is not an object, a key that no schema knows, a number as a
+//! string, a message that ends its line or the object early. Log shippers drop such lines, or stop at them, and nobody notices
+//! before the lines are needed.
 //!
 //! So processes log what is hardest to show, are killed, lose records, and have their files rotated, and every line that
 //! the flusher made of it, its own included, is held against `docs/log-line.schema.json`, and counted.

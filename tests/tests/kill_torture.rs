@@ -17,9 +17,9 @@
 //! (`LASTWORDS_TORTURE_DESCRIPTORS`), which must stay untouched; are allowed next to no descriptors; or see another boot than
 //! the others.
 //!
-//! A kill that finds everything drained and nobody at work proves nothing, so many flushers are killed right after the journal
-//! was seen to change, and what each kill left is checked while all others are stopped. A run in which few kills found records
-//! to be drained, a log call in the middle, or a batch half written, fails.
+//! A kill that finds everything drained and no flusher at work proves nothing, so many flushers are killed right after the
+//! journal was seen to change, and what each kill left is checked while all others are stopped. A run in which few kills found
+//! records to be drained, a log call in the middle, or a batch half written, fails.
 
 use lastwords_flusher::files::journal::{Change, Journal};
 use lastwords_flusher::flusher::{Election, Flusher};
@@ -152,7 +152,7 @@ impl Round {
         Round { scratch, memory, folder, kind, backing, format, trouble, workers_flush, running, ended, run: 0 }
     }
 
-    /// Starts what does not run, and waits until everything logs and somebody flushes.
+    /// Starts what does not run, and waits until everything logs and there is a flusher.
     fn start(&mut self) {
         for (seat, role) in SEATS.into_iter().enumerate() {
             let holds = |running: &Running| running.victim.run as usize % SEATS.len() == seat;
@@ -476,7 +476,7 @@ fn processes_killed_at_random_lose_no_acknowledged_record() {
             round.start();
             strike(&mut round, &mut random, &mut tally);
             if kind == Kind::Waiting {
-                // Time enough to fill a ring while nobody flushes.
+                // Time enough to fill a ring without a flusher.
                 thread::sleep(Duration::from_micros(random.below(40_000)));
             }
         }

@@ -1,4 +1,4 @@
-//! A symbolic link in the place of a log folder: followed once, if nobody else can have chosen where it leads.
+//! A symbolic link in the place of a log folder: followed once, if no other user can have chosen where it leads.
 
 use lastwords_tests::actor::{Actor, run, tool};
 use lastwords_tests::forge::ring_files;

@@ -2,7 +2,7 @@
 //!
 //! A container has another boot id, another clock, another `/proc`, another `/dev/shm`. From outside, a process in it looks
 //! like one of an earlier boot, or like none, or like another one that has its pid. A flusher that believes such evidence
-//! removes the ring of a living process, and all that it logs from then on is lost; two that look at each other so take the
+//! removes the ring of a living process, and all that it logs from then on is lost; two that judge each other so take the
 //! flusher's lock from each other for as long as both live.
 
 use lastwords_tests::actor::{Actor, run, tool, wait_for};

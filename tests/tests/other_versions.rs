@@ -1,8 +1,8 @@
 //! A ring of another format version is kept and named, never decoded.
 //!
 //! An update meets the rings of processes that were started before, or died before. Decoding their bytes by today's rules would
-//! print what nobody logged; removing them would lose what somebody did. `data/v1.ring` is a ring of version 1, with 13
-//! records, of a process that was killed.
+//! print what was never logged; removing them would lose what was. `data/v1.ring` is a ring of version 1, with 13 records, of a
+//! process that was killed.
 
 use lastwords_tests::actor::tool;
 use lastwords_tests::scratch::Scratch;

@@ -1,8 +1,8 @@
 //! A panic is in the log, wherever it happens, and everything else that it does it does as ever.
 //!
-//! The last line that a worker prints is the message of its panic, on a standard error that nobody keeps. A hook that
-//! records it runs in the worst places: in the middle of a log call, while another panic unwinds, in a child that was forked
-//! while another thread held a lock. One that waits there turns a crash into a process that hangs.
+//! The last line that a worker prints is the message of its panic, on a standard error that is not kept. A hook that records it
+//! runs in the worst places: in the middle of a log call, while another panic unwinds, in a child that was forked while another
+//! thread held a lock. One that waits there turns a crash into a process that hangs.
 
 use lastwords_tests::actor::tool;
 use lastwords_tests::logs::{Line, read};

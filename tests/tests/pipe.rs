@@ -145,7 +145,7 @@ fn a_pipe_with_a_policy_of_a_ring_does_not_wait() {
     let mut child =
         pipe_by(command.env("LASTWORDS_BACKLOG_MAX", "0"), folder.path(), &["--full-policy", "drop_newest"]);
     let mut input = child.stdin.take().expect("piped");
-    // Ends although nobody makes room.
+    // Ends although no room is made.
     (0..200_000).for_each(|n| writeln!(input, "{n}").expect("it listens"));
     drop(input);
     flusher.signal(Signal::CONT);

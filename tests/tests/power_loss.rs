@@ -2,8 +2,8 @@
 //!
 //! The kernel writes pages back in any order, so after a power loss a ring's position may be on the disk and the line that it
 //! does not count, a journal's entry may be half of this and half of that, and a file may have been renamed without its bytes.
-//! A reader that believes such a mixture prints lines that nobody logged, one that is afraid of it throws away what is there,
-//! and one that is careless does not say that something is missing.
+//! A reader that believes such a mixture prints lines that were never logged, one that is afraid of it throws away what is
+//! there, and one that is careless does not say that something is missing.
 //!
 //! So a run is recorded, every change of every file, and crash images are made of it by the model in `disk.rs`. In each
 //! the recovery must not fail, and must show only what was logged; holes must be admitted; and with `durable`,
@@ -186,7 +186,7 @@ fn judge(
     tally: &mut Tally,
 ) -> Result<(), String> {
     let logged = || recording.logged.iter().filter(|(_, at)| **at <= moment).map(|(id, _)| id);
-    // Where no ring is left, nobody knows that there was a process; its log files show what they hold.
+    // Without a ring there is no trace of a process; its log files show what they hold.
     let holes = if left_ring { shown.holes() } else { Vec::new() };
     let count = |id| shown.counts.get(id).copied().unwrap_or(0);
     if !holes.is_empty() && shown.admissions == 0 {

@@ -290,7 +290,7 @@ fn what_may_have_been_overwritten_while_it_was_read_is_discarded_from_a_live_rin
     let seen = image.live(16);
     seen.assert_short(&(5..=16).collect::<Vec<_>>());
     seen.assert_done(16);
-    // Nobody writes to a dead ring, so what is whole there is true.
+    // A dead ring is not written to, so what is whole there is true.
     image.dead().0.assert_short(&(1..=16).collect::<Vec<_>>());
 }
 

@@ -1,4 +1,4 @@
-//! Log calls in a sandbox, in which a system call that nobody has listed ends the process.
+//! Log calls in a sandbox, in which an unlisted system call ends the process.
 //!
 //! A program that has opened all it needs locks itself in. A logger that opens a file now and then, when its ring is full for
 //! instance, gets it killed at its busiest moment.

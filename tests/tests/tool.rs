@@ -377,7 +377,7 @@ fn the_line_about_an_earlier_run_is_there_only_where_times_go_back() {
         let _ = flush_once(folder.path());
         assert_eq!(about(folder.path()), 0);
     }
-    // Records of a process that died while nobody flushed, below lines of a later one.
+    // Records of a process that died without a flusher, below lines of a later one.
     let (first, second) = (Scratch::new("earlier-first"), Scratch::new("earlier-second"));
     dead(first.path(), &[]);
     let _ = run(ACTOR, "worker", second.path(), &["log:5"]);

@@ -1,7 +1,7 @@
 //! How a process ended is concluded when it is dead: from what it said itself, then from what the kernel says.
 //!
 //! An alarm at each start of a daemon, or whenever a program that restores the default action is stopped, teaches people to
-//! ignore alarms; and "died without closing" sends them looking for a crash where somebody sent a SIGKILL.
+//! ignore alarms; and "died without closing" sends them looking for a crash after a SIGKILL.
 
 use lastwords_tests::actor::{Actor, run, tool, wait_for};
 use lastwords_tests::ends::{Scene, Seen};

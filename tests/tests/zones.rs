@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
-/// Nobody takes its times for those of UTC, and it has no daylight saving.
+/// Its times cannot be taken for those of UTC, and it has no daylight saving.
 const TOKYO: &str = "Asia/Tokyo";
 
 /// Whether this system knows zones by name; prints a line if not.

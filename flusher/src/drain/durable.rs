@@ -100,12 +100,12 @@ impl Durable {
         self.every > Duration::ZERO
     }
 
-    /// Takes note that something was written.
+    /// Notes that something was written.
     pub(crate) fn wrote(&mut self) {
         self.unsynced = true;
     }
 
-    /// Takes note that files were made or renamed.
+    /// Notes that files were created or renamed.
     pub(crate) fn named(&mut self) {
         (self.unsynced, self.names) = (true, true);
     }

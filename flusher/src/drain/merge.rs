@@ -258,7 +258,7 @@ impl Drain {
             self.shorten(role_number, ns, pid);
         }
         self.rotate_before(role_number)?;
-        // Not before: a rotation commits what stands above this line, and removes the spills of that alone.
+        // Not before: a rotation commits what is above this line, and removes the spills of that alone.
         self.spills.extend(spilled.map(|(path, _)| (role_number, path)));
         let ring = &mut self.rings[ring_number];
         if ahead {

@@ -171,7 +171,7 @@ fn place(out: &mut Vec<u8>, record: &Record<'_>, site: Option<&Template>) {
     }
 }
 
-/// Appends the message, and the length that it had before it was cut.
+/// Appends the message, and the length that it had before it was truncated.
 fn message(out: &mut Vec<u8>, bytes: &[u8], cut_from: Option<u64>) {
     let text = readable(bytes);
     let limit = text.len().min(RENDERED_MAX);

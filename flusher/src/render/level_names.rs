@@ -163,7 +163,7 @@ mod tests {
         };
         assert_eq!(newest(first.into()).get(NOTICE), Some("first"));
         assert_eq!(newest(own.into()).get(Level::ERROR), Some("outside"));
-        // The command line, the middle of an entry, and what is no offset.
+        // The command line, the middle of an entry, and an invalid offset.
         for word in [1, u64::from(first) + 1, 1 << 40, u64::from(u32::MAX), u64::MAX] {
             assert_eq!(newest(word).reading(), 0, "{word}");
         }

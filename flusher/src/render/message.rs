@@ -93,8 +93,8 @@ impl Template {
     }
 }
 
-/// Appends a field's value, quoted where it could not be told from what is around it, and returns whether nothing in it
-/// needs to be escaped.
+/// Appends a field's value, quoted where it could not be distinguished from what is around it, and returns whether nothing in
+/// it needs to be escaped.
 pub(crate) fn show_field(value: &Value<'_>, out: &mut Vec<u8>) -> Option<bool> {
     match value {
         Value::Str(text) | Value::Formatted(text) | Value::Json(text) if !is_bare(text) => {

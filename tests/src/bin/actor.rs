@@ -228,7 +228,7 @@ fn act(action: &str, count: &mut u64) {
         "chdir" => std::env::set_current_dir(rest).expect("changed"),
         "later" => forking::handle_bus_as_the_end(),
         "loggers" => open_loggers(rest.parse().expect("a number")),
-        // Its own logger, which nobody but `init` has opened besides.
+        // Its own logger, which only `init` has opened as well.
         "close-own" => {
             let own = own_log();
             own.close().expect("one of two");

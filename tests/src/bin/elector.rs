@@ -1,4 +1,4 @@
-//! Becomes the flusher of a folder once, and does nothing as that but to see that nobody else is at work: `elector FOLDER [BATCHES]`.
+//! Becomes the flusher of a folder once, and only checks that no other flusher is at work: `elector FOLDER [BATCHES]`.
 //!
 //! It asks for its parent's id before its first attempt, and when it has won, so that its tracer knows which system calls are
 //! the election's. At the end its pid is a line of the file `done`; the file `clash` is there if two were at work.

@@ -68,7 +68,7 @@ fn a_kept_level_is_above_builder_and_environment_for_processes_that_start_later_
     );
     assert!(told(folder.path(), "worker").contains(&line), "{:?}", told(folder.path(), "worker"));
     assert_eq!(status_of_kept(folder.path()), []);
-    // There is nothing to take back any more, and nobody to change.
+    // There is nothing to take back any more, and no process to change.
     assert_eq!(level(folder.path(), &["worker", "--reset"]).status.code(), Some(1));
 }
 

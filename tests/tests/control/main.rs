@@ -160,7 +160,7 @@ fn a_change_is_a_line_in_the_log_and_can_be_taken_back() {
     said(&level(folder.path(), &["worker", "debug", "--record", "trace"]));
     let table = said(&level(folder.path(), &["worker", "--reset"]));
     assert!(table.contains("warning,actor=info  off"), "{table}");
-    // What changes nothing is no line.
+    // What changes nothing is not logged.
     said(&level(folder.path(), &["worker", "--reset"]));
     let told: Vec<String> = wait_for("both lines", || {
         let lines = lastwords_tests::logs::read_so_far(folder.path(), "worker").into_iter();

@@ -12,7 +12,7 @@ impl TrackedRing {
         self.clock.order_evenly(self.reader.header(), scales);
     }
 
-    /// Whether the machine was started anew since the ring was made. Another boot id alone is no proof: a container may have
+    /// Whether the machine was started anew since the ring was made. Another boot id alone proves nothing: a container may have
     /// its own, and a folder may have been copied from another machine.
     pub(crate) fn is_of_another_boot(&self) -> bool {
         let header = self.reader.header();
