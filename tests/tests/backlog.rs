@@ -54,7 +54,7 @@ impl Stopped {
         let mut host = Actor::start(ACTOR, "host", folder.path(), &["say:up", "flush", "line:up", "wait"]);
         host.line();
         host.signal(Signal::STOP);
-        wait_for("the flusher to stand still", || {
+        wait_for("the flusher to stop", || {
             let stat = fs::read_to_string(format!("/proc/{}/stat", host.pid())).expect("its state");
             stat.contains(") T ").then_some(())
         });

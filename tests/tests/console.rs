@@ -36,7 +36,7 @@ fn a_pipe_that_nobody_reads_costs_lines_of_the_console_and_nothing_else() {
     let text = actor.errors();
     assert!(actor.end().success());
     let (printed, lost) = printed_and_lost(&text);
-    assert!(lost > 1000, "the loss is told: {lost}");
+    assert!(lost > 1000, "the loss is reported: {lost}");
     assert_eq!(printed + lost, 20_001);
     assert!(text.ends_with("] [INFO] seen\n"), "and once it is read, it goes on");
 }

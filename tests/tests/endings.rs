@@ -81,7 +81,11 @@ fn an_ordinary_end_waits_for_the_flusher_of_another_process() {
         let (_, status) = run(ACTOR, "worker", folder.path(), &["slots=65536", "lanes=3", "log:50000"]);
         assert!(status.success());
         expected += 50_000;
-        assert_eq!(read(folder.path(), "worker").len(), expected, "whoever waited for the worker finds all its lines");
+        assert_eq!(
+            read(folder.path(), "worker").len(),
+            expected,
+            "all lines of the worker are there once it is waited for"
+        );
     }
     host.finish();
 }

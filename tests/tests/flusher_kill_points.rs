@@ -51,7 +51,7 @@ fn assert_written_is_in_the_files(folder: &Path, processes: &[Ended]) {
         let head = format!(" [{}] [INFO] run ", process.pid);
         let there = text.lines().filter(|line| line.contains(&head)).count() as u64;
         let told: u64 = rings_of(folder, process.pid).iter().map(written_in).sum();
-        assert!(there >= told, "{told} records of {process:?} are said to be in the files, which hold {there}");
+        assert!(there >= told, "{told} records of {process:?} are reported as in the files, which hold {there}");
     }
 }
 

@@ -134,7 +134,7 @@ fn every_line_of_a_run_with_kills_losses_and_rotations_is_as_the_schema_says_and
     for pid in [overwriting, dropping] {
         let found = numbers(worker_lines, pid);
         assert!(found.is_sorted_by(|a, b| a < b), "in order and once");
-        assert!(found.len() < 1000 && found.len() + lost(worker_lines, pid) == 1000, "what is missing is told");
+        assert!(found.len() < 1000 && found.len() + lost(worker_lines, pid) == 1000, "what is missing is logged");
     }
     let deaths = |objects: &[Value]| -> Vec<u64> {
         let own = objects.iter().filter(|object| object["level"] == "CRITICAL" && object["target"] == "lastwords");

@@ -219,7 +219,7 @@ fn shared_memory_that_cannot_be_seen_from_here_is_kept_as_long_as_its_process_ma
         worker.line();
         flush_once(folder.path());
         let lines = read(folder.path(), "worker");
-        assert_eq!(numbers(&lines), (0..400).collect::<Vec<_>>(), "drained by whoever can");
+        assert_eq!(numbers(&lines), (0..400).collect::<Vec<_>>(), "drained by a flusher that can");
         assert_eq!(alarms(&lines), Vec::<&str>::new());
         worker.go();
         let _ = worker.end();

@@ -34,7 +34,7 @@ pub(super) fn check(arguments: &cli::Level) -> Result<()> {
             refused(&format!("no level; {example}"))
         }
         Some(target) if !is_role(target) => refused(&format!(
-            "\"{}\" is no role, and processes that start later have none but that: {ROLE_RULE}; {example}",
+            "\"{}\" is not a role, and processes that start later have only that: {ROLE_RULE}; {example}",
             target.escape_default()
         )),
         Some(_) => Ok(()),

@@ -174,7 +174,7 @@ mod tests {
     fn nothing_is_due_without_a_wish_and_without_something_written() {
         let mut durable = Durable::new();
         durable.wrote();
-        assert_eq!(durable.due_in(), None, "nobody wishes for it");
+        assert_eq!(durable.due_in(), None, "not requested");
         durable.tell(Duration::from_secs(60));
         assert!(durable.due_in().is_some_and(|left| left > Duration::from_secs(50)));
         durable.unsynced = false;
@@ -182,7 +182,7 @@ mod tests {
         durable.wrote();
         assert!(durable.due_in().is_some());
         durable.tell(Duration::ZERO);
-        assert_eq!(durable.due_in(), None, "told to stop");
+        assert_eq!(durable.due_in(), None, "switched off");
     }
 
     #[test]

@@ -366,7 +366,7 @@ fn set_aside(path: &Path) -> Result<Option<String>> {
         }
     }
     let to = open::set_aside(path).map_err(Error::io("move aside", path))?;
-    Ok(Some(format!("what was at {} is no journal of this version; it is now {}", path.display(), to.display())))
+    Ok(Some(format!("what was at {} is not a journal of this version; it is now {}", path.display(), to.display())))
 }
 
 fn paths(folder: &Folder) -> [PathBuf; 2] {

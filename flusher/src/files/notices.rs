@@ -104,7 +104,7 @@ pub(crate) fn memory_gone(name: &str) -> String {
 
 /// Something other than a regular file had the log file's name.
 pub(crate) fn moved_aside(to: &Path) -> String {
-    format!("lastwords: what had this file's name was a link or no plain file; it is now {}", to.display())
+    format!("lastwords: what had this file's name was a link or not a regular file; it is now {}", to.display())
 }
 
 /// A log file that may not be written to.

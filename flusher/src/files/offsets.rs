@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(offset.at(WINTER), Some((7200, 3600)));
         assert_eq!(offset.at(WINTER + 5), None);
         let made = offset.take_away();
-        assert_eq!(offset.at(WINTER + 5), Some((7200, 3600)), "the line that told it is gone");
+        assert_eq!(offset.at(WINTER + 5), Some((7200, 3600)), "the line that logged it is gone");
         offset.put_back(made);
         assert_eq!(offset.at(WINTER + HOUR), None);
         assert_eq!(offset.at(WINTER - HOUR), Some((3600, 7200)), "a late record");

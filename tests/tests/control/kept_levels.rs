@@ -128,8 +128,8 @@ fn what_cannot_be_kept_is_refused_with_the_reason() {
         (&["worker", "--keep", "--reset"], "--reset takes back"),
         (&["worker", "--keep"], "no level; expected a role and a level"),
         (&["--record", "trace", "--keep"], "no role"),
-        (&["4157", "debug", "--keep"], "\"4157\" is no role"),
-        (&["../x", "debug", "--keep"], "is no role"),
+        (&["4157", "debug", "--keep"], "\"4157\" is not a role"),
+        (&["../x", "debug", "--keep"], "is not a role"),
         (&["worker", "inof", "--keep"], "did you mean \"info\"?"),
         (&["worker", &("a".repeat(1800) + "=trace"), "--keep"], "expected at most"),
     ] {
