@@ -56,8 +56,8 @@ fn quickstart_leaves_its_lines_in_the_file() {
     ];
     let output = run(QUICKSTART, folder.path());
     assert_eq!(text(&read(folder.path(), "host")), expected);
-    let said = String::from_utf8(output.stdout).expect("text");
-    assert_eq!(said.trim_end(), format!("see {}", folder.path().display()));
+    let printed = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(printed.trim_end(), format!("see {}", folder.path().display()));
 }
 
 #[test]
@@ -151,11 +151,11 @@ fn a_killed_worker_leaves_its_last_words() {
     let in_flight = &records[*fetches.last().expect("the last page")..];
     assert_request_is_whole(in_flight);
 
-    let said = String::from_utf8(output.stdout).expect("text");
+    let printed = String::from_utf8(output.stdout).expect("text");
     for line in in_flight.iter().rev().take(3).chain([death]) {
-        assert!(said.contains(&line.message), "{line:?} is not printed: {said}");
+        assert!(printed.contains(&line.message), "{line:?} is not printed: {printed}");
     }
-    assert!(said.contains(&folder.path().join("worker.log").display().to_string()), "{said}");
+    assert!(printed.contains(&folder.path().join("worker.log").display().to_string()), "{printed}");
 }
 
 /// The number at the end of the address that a line of the worker names.

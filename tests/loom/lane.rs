@@ -87,8 +87,8 @@ fn clock_of(message: u64) -> u64 {
 
 fn append(lane: &mut Lane<'_>, message: u64, parts: u64) {
     let body = body(message, parts);
-    let said = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body: &body };
-    lane.append(|| clock_of(message), &said);
+    let logged = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body: &body };
+    lane.append(|| clock_of(message), &logged);
 }
 
 /// What the reader copied of a slot.
@@ -284,8 +284,8 @@ fn look_at_the_time_then_at_the_lane(slots: usize, bodies: &'static [&'static [u
         let clocks: Vec<u64> = bodies
             .iter()
             .map(|body| {
-                let said = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body };
-                lane.append(|| time.load(Ordering::SeqCst), &said)
+                let logged = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body };
+                lane.append(|| time.load(Ordering::SeqCst), &logged)
             })
             .collect();
         let commit = reader.join().expect("the reader ends");

@@ -84,9 +84,9 @@ impl Actor {
     /// # Panics
     /// If it is not a pipe.
     pub fn errors(&mut self) -> String {
-        let mut said = String::new();
-        self.child.stderr.take().expect("piped").read_to_string(&mut said).expect("UTF-8");
-        said
+        let mut printed = String::new();
+        self.child.stderr.take().expect("piped").read_to_string(&mut printed).expect("UTF-8");
+        printed
     }
 
     /// Lets a waiting one go on.

@@ -103,8 +103,8 @@ impl Scene {
     pub fn deaths_of(&self, role: &str) -> Vec<String> {
         let (lines, files) = self.told_of(role);
         let deaths = lines.into_iter().filter(|line| line.level == "CRITICAL").map(|line| {
-            let said = line.message.strip_prefix("lastwords: the process ").expect("of a process");
-            said.split(" its log").next().unwrap_or(said).to_owned()
+            let logged = line.message.strip_prefix("lastwords: the process ").expect("of a process");
+            logged.split(" its log").next().unwrap_or(logged).to_owned()
         });
         let deaths: Vec<String> = deaths.collect();
         assert_eq!(files.len(), deaths.len(), "{deaths:?} {files:?}");

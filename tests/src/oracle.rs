@@ -416,7 +416,7 @@ pub fn compare(lines: &[Line], processes: &[Ended]) -> Found {
         assert_eq!(lost, None, "a loss line stands above {line:?}");
         match (loss_count(&line.message), drop_count(&line.message)) {
             (Some(count), _) => lost = Some((line.pid, count)),
-            (None, Some(count)) => drops.entry(line.pid).or_default().told += count,
+            (None, Some(count)) => drops.entry(line.pid).or_default().reported += count,
             (None, None) if is_death(line) => {
                 assert!(!line.message.contains("damaged"), "a kill damages nothing: {line:?}");
                 *deaths.entry(line.pid).or_default() += 1;
@@ -431,7 +431,7 @@ pub fn compare(lines: &[Line], processes: &[Ended]) -> Found {
     for process in processes {
         let drops = drops.remove(&process.pid).unwrap_or_default();
         found.in_flight += compare_marks(process, &seen, drops);
-        found.lost += drops.told;
+        found.lost += drops.reported;
         let count = deaths.remove(&process.pid).unwrap_or_default();
         assert_eq!(count, u64::from(process.killed), "death lines of {process:?}");
     }
@@ -443,7 +443,7 @@ pub fn compare(lines: &[Line], processes: &[Ended]) -> Found {
 #[derive(Debug, Default, Clone, Copy)]
 struct Drops {
     missing: u64,
-    told: u64,
+    reported: u64,
 }
 
 fn compare_marks(process: &Ended, seen: &HashMap<(u32, u32), u64>, mut drops: Drops) -> u64 {
@@ -466,8 +466,8 @@ fn compare_marks(process: &Ended, seen: &HashMap<(u32, u32), u64>, mut drops: Dr
         beyond += last - mark;
     }
     // A kill in the middle of a call leaves one more that is reported and was not acknowledged.
-    let told = drops.missing..=drops.missing + u64::from(process.victim.threads);
-    assert!(told.contains(&drops.told), "{drops:?} of {process:?}");
+    let reported = drops.missing..=drops.missing + u64::from(process.victim.threads);
+    assert!(reported.contains(&drops.reported), "{drops:?} of {process:?}");
     beyond
 }
 
@@ -502,6 +502,6 @@ pub fn is_heading(line: &Line) -> bool {
 #[must_use]
 pub fn is_complaint(line: &Line) -> bool {
     let failed = line.message.starts_with("lastwords: for ") && line.message.contains("could not be written");
-    let told = ["lastwords: skipped: ", "lastwords: this file could not get the mode and group"];
-    line.level == "WARNING" && (failed || told.iter().any(|told| line.message.starts_with(told)))
+    let reported = ["lastwords: skipped: ", "lastwords: this file could not get the mode and group"];
+    line.level == "WARNING" && (failed || reported.iter().any(|reported| line.message.starts_with(reported)))
 }

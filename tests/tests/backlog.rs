@@ -247,11 +247,11 @@ fn whoever_stands_by_says_once_which_process_stands_still() {
     let mut command = Command::new(ACTOR);
     command.args(["worker", &stopped.folder.path().to_string_lossy(), "durable=50", "say:up", "sleep:6000", "leave"]);
     let output = command.output().expect("ran");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
     let pid = stopped.host.pid();
-    let told: Vec<&str> = said.lines().filter(|line| line.contains("the flusher of ")).collect();
-    assert_eq!(told.len(), 1, "{said}");
-    assert!(told[0].contains(&format!("(pid {pid}) is stopped (T), no pass for ")), "{said}");
+    let reported: Vec<&str> = printed.lines().filter(|line| line.contains("the flusher of ")).collect();
+    assert_eq!(reported.len(), 1, "{printed}");
+    assert!(reported[0].contains(&format!("(pid {pid}) is stopped (T), no pass for ")), "{printed}");
     let _ = stopped.end(false);
 }
 
@@ -270,9 +270,9 @@ fn a_pipe_loses_nothing_while_the_flusher_is_stopped() {
         let mut input = pipe.stdin.take().expect("piped");
         let writer = thread::spawn(move || (0..150_000).for_each(|n| writeln!(input, "line {n}").expect("it reads")));
         if policy == "wait" {
-            let mut said = String::new();
-            BufReader::new(pipe.stderr.take().expect("piped")).read_line(&mut said).expect("it says that it waits");
-            assert!(said.contains("does not keep up; waiting"), "{said}");
+            let mut printed = String::new();
+            BufReader::new(pipe.stderr.take().expect("piped")).read_line(&mut printed).expect("it says that it waits");
+            assert!(printed.contains("does not keep up; waiting"), "{printed}");
             assert_eq!(segments(&path).len(), 0, "what it does not read needs no room");
         } else {
             wait_for("what is kept", || (segments(&path).len() > 4).then_some(()));

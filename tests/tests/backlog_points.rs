@@ -147,9 +147,9 @@ fn assert_lines(folder: &Path, count: usize, all: bool) {
     let numbers = numbers(&lines);
     assert!(numbers.is_sorted_by(|a, b| a < b), "doubled, or out of order");
     let lost = count - numbers.len();
-    let told: Vec<&Line> = lines.iter().filter(|line| line.message.contains(" lost, ")).collect();
-    assert_eq!(lost, reported_lost(&lines), "{told:?}");
-    assert!(!all || lost == 0, "{told:?}");
+    let reported: Vec<&Line> = lines.iter().filter(|line| line.message.contains(" lost, ")).collect();
+    assert_eq!(lost, reported_lost(&lines), "{reported:?}");
+    assert!(!all || lost == 0, "{reported:?}");
     let rings =
         std::fs::read_dir(folder.join("rings")).expect("listed").map(|entry| entry.expect("listed").file_name());
     let beside = |name: &std::ffi::OsString| name.to_string_lossy().contains("worker-");

@@ -50,10 +50,10 @@ fn an_event_goes_where_its_front_end_says_with_its_target_place_and_fields() {
     let log = builder.format(lastwords::Format::Both).open().expect("a ring");
     let fields =
         [("yes", Value::Bool(true)), ("n", Value::I64(-3)), ("x", Value::F64(0.5)), ("who", Value::Str("ada"))];
-    let (mut said, mut kept_back) = (event("said"), event("kept back"));
-    said.fields = &fields;
+    let (mut logged, mut kept_back) = (event("said"), event("kept back"));
+    logged.fields = &fields;
     kept_back.destination = Destination::RingOnly;
-    log.record(&said);
+    log.record(&logged);
     log.record(&kept_back);
     log.flush().expect("written");
     let lines = read(scratch.path(), "event");

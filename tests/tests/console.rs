@@ -20,8 +20,8 @@ fn unread(folder: &Path, script: &[&str]) -> Actor {
 
 /// How many lines are on a console, and how many it reports missing.
 fn printed_and_lost(text: &str) -> (usize, usize) {
-    let told = text.lines().filter_map(|line| line.strip_prefix("lastwords: ")?.split_once(" lines are missing"));
-    let lost = told.map(|(count, _)| count.parse::<usize>().expect("a number")).sum();
+    let reported = text.lines().filter_map(|line| line.strip_prefix("lastwords: ")?.split_once(" lines are missing"));
+    let lost = reported.map(|(count, _)| count.parse::<usize>().expect("a number")).sum();
     (text.lines().filter(|line| line.contains("] [INFO] ")).count(), lost)
 }
 

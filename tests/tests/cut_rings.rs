@@ -164,9 +164,9 @@ fn a_guarded_process_survives_the_cut_of_its_ring_and_says_so_once() {
             let size_now = ring_of(folder.path(), victim.pid()).metadata().expect("there").len();
             assert_eq!(size_now, size, "the flusher does not make it longer again");
             victim.go();
-            let said = victim.errors();
+            let printed = victim.errors();
             assert!(victim.end().success());
-            assert_eq!(said.matches("a part of this process's ring is gone").count(), 1, "{said}");
+            assert_eq!(printed.matches("a part of this process's ring is gone").count(), 1, "{printed}");
             host.finish();
             let lines = read(folder.path(), "victim");
             assert!(lines.iter().filter(|line| line.message.starts_with("line ")).count() >= 50);

@@ -55,7 +55,7 @@ fn a_line_reaches_its_file_without_being_asked_for() {
 
 #[test]
 fn a_killed_process_leaves_everything_and_one_death_line() {
-    for (how, said) in [("kill", "died without closing"), ("abort", "died of SIGABRT without closing")] {
+    for (how, logged) in [("kill", "died without closing"), ("abort", "died of SIGABRT without closing")] {
         let folder = Scratch::new(how);
         let (pid, _) = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:321", how]);
         assert!(read(folder.path(), "worker").is_empty(), "nobody has flushed yet");
@@ -65,7 +65,7 @@ fn a_killed_process_leaves_everything_and_one_death_line() {
         let (death, records) = lines.split_last().expect("lines");
         assert_eq!(messages(records), expected(321));
         assert_eq!((death.level.as_str(), death.pid), ("CRITICAL", pid));
-        assert!(death.message.contains(said) && death.message.contains("321 records"), "{death:?}");
+        assert!(death.message.contains(logged) && death.message.contains("321 records"), "{death:?}");
         assert_eq!(ring_files(folder.path()), Vec::<std::path::PathBuf>::new(), "the ring is removed");
     }
 }

@@ -77,10 +77,10 @@ fn a_ring_on_fuse_is_refused_with_advice_and_works_where_it_is_allowed() {
     };
     let refused =
         Command::new(ACTOR).arg("host").arg(mount.path()).arg("log:1").stdin(Stdio::null()).output().expect("run");
-    let said = String::from_utf8_lossy(&refused.stdout).into_owned();
-    assert_eq!(refused.status.code(), Some(7), "{said}");
+    let printed = String::from_utf8_lossy(&refused.stdout).into_owned();
+    assert_eq!(refused.status.code(), Some(7), "{printed}");
     for advice in ["FUSE", "`rings` or LASTWORDS_RINGS", "`allow_fuse` or LASTWORDS_ALLOW_FUSE"] {
-        assert!(said.contains(advice), "{said}");
+        assert!(printed.contains(advice), "{printed}");
     }
     let memory = Scratch::within(Path::new("/dev/shm"), "fuse");
     let elsewhere = format!("rings={}", memory.path().display());

@@ -98,8 +98,8 @@ fn directives_that_cannot_be_meant_are_named() {
         [("info,hyper=loud", "\"loud\" is no level"), ("info/x", "regular expression"), ("=", "target=level")]
     {
         let mut actor = Actor::start_with(ACTOR, "host", folder.path(), &["log:1"], &[("LASTWORDS_LOG", text)]);
-        let said = actor.line();
-        assert!(said.contains("LASTWORDS_LOG") && said.contains(part), "{text}: {said}");
+        let printed = actor.line();
+        assert!(printed.contains("LASTWORDS_LOG") && printed.contains(part), "{text}: {printed}");
         assert_eq!(actor.end().code(), Some(7));
     }
 }

@@ -98,8 +98,8 @@ impl Takeover {
             && error != libc::EINTR
             && found.failed.iter().any(|k| found.calls[*k].writes_lines())
         {
-            let told = outcome.complaints.iter().any(|text| text.contains("could not be written"));
-            assert!(told, "the log does not say that it could not be written: {:?}", outcome.complaints);
+            let reported = outcome.complaints.iter().any(|text| text.contains("could not be written"));
+            assert!(reported, "the log does not say that it could not be written: {:?}", outcome.complaints);
         }
         true
     }

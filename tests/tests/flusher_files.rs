@@ -59,9 +59,9 @@ fn assert_each_once(folder: &Path, count: u64, what: &str) {
     let doubled: Vec<u64> = found.iter().filter(|(_, times)| **times > 1).map(|(n, _)| *n).collect();
     assert!(missing.is_empty(), "{what}: {} missing, from {:?}", missing.len(), missing.first());
     assert!(doubled.is_empty(), "{what}: {} doubled, from {:?}", doubled.len(), doubled.first());
-    let said = |text: &str| lines.iter().any(|line| line.message.contains(text));
-    assert!(!said("the machine stopped"), "{what}: the machine did not stop");
-    assert!(!said("records lost"), "{what}");
+    let logged = |text: &str| lines.iter().any(|line| line.message.contains(text));
+    assert!(!logged("the machine stopped"), "{what}: the machine did not stop");
+    assert!(!logged("records lost"), "{what}");
 }
 
 #[test]
@@ -121,8 +121,9 @@ fn a_flusher_that_dies_after_its_journal_was_removed_is_followed_without_doublin
         flush_once(TOOL, folder.path());
         assert_each_once(folder.path(), 20_000, &format!("{files:?}"));
         if files.len() == 2 {
-            let said = read(folder.path(), "host").iter().any(|line| line.message.contains("the journal was removed"));
-            assert!(said, "that the journal was removed is logged");
+            let logged =
+                read(folder.path(), "host").iter().any(|line| line.message.contains("the journal was removed"));
+            assert!(logged, "that the journal was removed is logged");
         }
     }
 }

@@ -50,8 +50,11 @@ fn assert_written_is_in_the_files(folder: &Path, processes: &[Ended]) {
         let text = String::from_utf8_lossy(&files.collect::<Vec<_>>().concat()).into_owned();
         let head = format!(" [{}] [INFO] run ", process.pid);
         let there = text.lines().filter(|line| line.contains(&head)).count() as u64;
-        let told: u64 = rings_of(folder, process.pid).iter().map(written_in).sum();
-        assert!(there >= told, "{told} records of {process:?} are reported as in the files, which hold {there}");
+        let reported: u64 = rings_of(folder, process.pid).iter().map(written_in).sum();
+        assert!(
+            there >= reported,
+            "{reported} records of {process:?} are reported as in the files, which hold {there}"
+        );
     }
 }
 

@@ -69,8 +69,8 @@ fn block_without_a_flusher_and_overwrite_keep_the_newest_and_count_the_rest_in_o
         let (kept, losses) = overfill(policy, 0);
         assert_eq!(numbers(&kept), (1000 - SLOTS..1000).collect::<Vec<_>>(), "{policy}");
         assert_eq!(losses.len(), 1, "{policy}: {losses:?}");
-        let told = format!("lastwords: {} records lost, overwritten", 1000 - SLOTS);
-        assert!(losses[0].message.starts_with(&told), "{policy}: {losses:?}");
+        let expected = format!("lastwords: {} records lost, overwritten", 1000 - SLOTS);
+        assert!(losses[0].message.starts_with(&expected), "{policy}: {losses:?}");
     }
 }
 

@@ -168,7 +168,7 @@ fn a_dead_ring_whose_records_are_shown_as_far_more_than_they_take_is_drained_to_
     flush_once(TOOL, folder.path());
     let drained: u64 = files(folder.path(), "worker").iter().map(|path| path.metadata().expect("there").len()).sum();
     assert!(drained > limit / 2 && drained <= limit + 15_000, "{drained} bytes, at most {limit}");
-    let told = |line: &&logs::Line| line.message.contains(" left out: what this ring holds would fill more than");
-    assert_eq!(read(folder.path(), "worker").iter().filter(told).count(), 1);
+    let reported = |line: &&logs::Line| line.message.contains(" left out: what this ring holds would fill more than");
+    assert_eq!(read(folder.path(), "worker").iter().filter(reported).count(), 1);
     assert!(forge::ring_files(folder.path()).is_empty(), "and then it is removed as every other");
 }

@@ -191,7 +191,7 @@ fn warnings(lines: &[Line]) -> Vec<&str> {
 
 #[test]
 fn what_others_do_to_the_current_file_of_a_living_flusher_is_a_line_and_costs_nobody_a_line() {
-    for (meddling, told) in [
+    for (meddling, expected) in [
         (Meddling::Delete, "removed by somebody else"),
         (Meddling::CutToNothing, "was truncated to 0 by somebody else"),
         (Meddling::CutToAPart, "was truncated to"),
@@ -224,7 +224,7 @@ fn what_others_do_to_the_current_file_of_a_living_flusher_is_a_line_and_costs_no
         saved.extend(worker_files(&folder));
         let counts = count_lines(&saved, meddling);
         assert_eq!(counts.len(), 401, "{meddling:?}: lines are lost");
-        assert!(saved.iter().any(|text| text.contains(told)), "{meddling:?}: {saved:?}");
+        assert!(saved.iter().any(|text| text.contains(expected)), "{meddling:?}: {saved:?}");
         assert_eq!(read(&folder, "host").len(), 50);
         assert_eq!(fs::read_to_string(&outside).expect("there"), "untouched");
     }
@@ -423,9 +423,9 @@ fn a_file_that_cannot_be_written_or_renamed_holds_up_no_other_role() {
         let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
         let kept = numbers.first().expect("lines").parse::<usize>().expect("a number");
         assert_eq!(numbers, (kept..810).map(|n| n.to_string()).collect::<Vec<_>>(), "{blocked:?}: each once, in order");
-        let told = if blocked == Blocked::Immutable { "could not be written" } else { "cannot be rotated" };
-        let told = lines.iter().filter(|line| line.message.contains(told)).count();
-        assert_eq!(told, 1, "{blocked:?}: once: {:?}", warnings(&lines));
+        let expected = if blocked == Blocked::Immutable { "could not be written" } else { "cannot be rotated" };
+        let logged = lines.iter().filter(|line| line.message.contains(expected)).count();
+        assert_eq!(logged, 1, "{blocked:?}: once: {:?}", warnings(&lines));
     }
 }
 

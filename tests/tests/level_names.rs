@@ -147,8 +147,8 @@ fn the_console_shows_the_names_too() {
         .stdin(Stdio::null())
         .output()
         .expect("the actor starts");
-    let said = String::from_utf8(output.stderr).expect("UTF-8");
-    assert!(said.contains("] [NOTICE] shown\n"), "{said}");
+    let printed = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(printed.contains("] [NOTICE] shown\n"), "{printed}");
 }
 
 #[test]

@@ -75,8 +75,8 @@ fn a_link_to_nothing_or_to_itself_is_refused_and_makes_nothing() {
         ("loop", "it is a symbolic link that leads to itself"),
         ("to-file", "it is not a folder"),
     ] {
-        let said = refusal(Command::new(ACTOR), &path(name));
-        assert!(said.contains(why), "{name}: {said}");
+        let printed = refusal(Command::new(ACTOR), &path(name));
+        assert!(printed.contains(why), "{name}: {printed}");
         let output = tool(TOOL, &["status", &path(name).to_string_lossy()]);
         assert!(output.status.code() == Some(2) && String::from_utf8_lossy(&output.stderr).contains(why), "{output:?}");
     }
@@ -169,8 +169,8 @@ fn a_link_is_followed_only_where_nobody_else_can_have_chosen_where_it_leads() {
             assert_all_are(&logs, case.target);
             continue;
         };
-        let said = refusal(by(ACTOR), &link);
-        assert!(said.contains("it is a symbolic link to") && said.contains(why), "{}: {said}", case.what);
+        let printed = refusal(by(ACTOR), &link);
+        assert!(printed.contains("it is a symbolic link to") && printed.contains(why), "{}: {printed}", case.what);
         let output = status(by(TOOL));
         assert_eq!(output.status.code(), Some(2), "{}: {output:?}", case.what);
         assert!(ring_files(&logs).is_empty() && fs::read_dir(&logs).expect("there").count() == 0, "{}", case.what);

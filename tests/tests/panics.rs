@@ -41,14 +41,14 @@ fn heads(lines: &[Line]) -> Vec<String> {
 }
 
 /// What follows the place in a record's first line.
-fn said(line: &Line) -> &str {
+fn payload(line: &Line) -> &str {
     let (_, rest) = line.message.split_once(" panicked at ").expect("a panic");
     rest.split_once(": ").expect("a place").1
 }
 
 fn panics(lines: &[Line]) -> Vec<&str> {
     let panics = lines.iter().filter(|line| line.message.starts_with("thread '"));
-    panics.map(|line| said(line).lines().next().unwrap_or_default()).collect()
+    panics.map(|line| payload(line).lines().next().unwrap_or_default()).collect()
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_panic_is_one_critical_record_with_place_thread_and_backtrace() {
     let panic = &lines[1];
     assert_eq!(panic.level, "CRITICAL");
     assert!(panic.message.starts_with("thread 'main' panicked at tests/src/panics.rs:"), "{panic:?}");
-    assert!(said(panic).starts_with("on purpose 1\nsecond line\nstack backtrace:\n   0: "), "{panic:?}");
+    assert!(payload(panic).starts_with("on purpose 1\nsecond line\nstack backtrace:\n   0: "), "{panic:?}");
     assert!(panic.message.contains("actor::main"), "the calls that led there: {panic:?}");
     let own = ["lastwords::panic", "std::rt::lang_start", "_start"];
     assert!(own.iter().all(|part| !panic.message.contains(part)), "and no others: {panic:?}");

@@ -75,10 +75,10 @@ fn a_process_with_the_pid_of_a_dead_one_is_told_apart_from_it() {
     );
     let Some(mut command) = in_namespace(&script) else { return };
     let output = command.output().expect("run");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let pids: Vec<u32> =
-        said.split("pids ").nth(1).expect("the pids").split_whitespace().filter_map(|n| n.parse().ok()).collect();
-    assert_eq!(pids[0], pids[1], "the pid was taken again: {said}");
+        printed.split("pids ").nth(1).expect("the pids").split_whitespace().filter_map(|n| n.parse().ok()).collect();
+    assert_eq!(pids[0], pids[1], "the pid was taken again: {printed}");
     let lines = read(folder.path(), "worker");
     assert_eq!(numbers(&lines), (0..30).collect::<Vec<_>>());
     assert_eq!(lines.iter().filter(|line| line.message == "second").count(), 1);

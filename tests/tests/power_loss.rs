@@ -119,10 +119,10 @@ impl Bench {
         recovery.add_folder(&self.folder).map_err(|error| error.to_string())?;
         let mut wrong = None;
         let read = recovery.for_each(|found| {
-            let said = String::from_utf8_lossy(found.record.text()).into_owned();
+            let printed = String::from_utf8_lossy(found.record.text()).into_owned();
             // What was spilled may have lost its file, which is said in its place.
-            if !said.starts_with("lastwords: ") {
-                wrong = wrong.take().or_else(|| is_true(recording, moment, &said).err());
+            if !printed.starts_with("lastwords: ") {
+                wrong = wrong.take().or_else(|| is_true(recording, moment, &printed).err());
             }
             Ok::<u64, lastwords::Error>(0)
         });

@@ -49,11 +49,14 @@ fn a_forked_child_that_logs_from_a_place_where_its_parent_has_logged_says_the_sa
     assert!(status.success());
     let _ = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
     let lines = read(folder.path(), "host");
-    let mut said: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
-    lines.iter().for_each(|line| said.entry(line.pid).or_default().push(&line.message));
-    assert_eq!(said.remove(&parent), Some(vec!["line 0", "line 1", "line 2"]));
-    assert_eq!(said.len(), 4);
-    assert!(said.values().all(|said| *said == ["line 3", "line 4", "line 5", "line 6", "line 7"]), "{said:?}");
+    let mut printed: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+    lines.iter().for_each(|line| printed.entry(line.pid).or_default().push(&line.message));
+    assert_eq!(printed.remove(&parent), Some(vec!["line 0", "line 1", "line 2"]));
+    assert_eq!(printed.len(), 4);
+    assert!(
+        printed.values().all(|printed| *printed == ["line 3", "line 4", "line 5", "line 6", "line 7"]),
+        "{printed:?}"
+    );
 }
 
 #[test]

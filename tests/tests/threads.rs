@@ -55,9 +55,9 @@ fn more_threads_than_lanes_that_come_and_go_lose_no_line_that_is_not_counted() {
     wait_for("the last line", || lastwords::flush().ok());
     let mut lines = read(scratch.path(), "host");
     for line in &mut lines {
-        if let Some((said, field)) = line.message.split_once(" text=") {
+        if let Some((printed, field)) = line.message.split_once(" text=") {
             assert_eq!(field, "x".repeat(5000), "whole");
-            line.message = said.to_owned();
+            line.message = printed.to_owned();
         }
     }
     let threads = GENERATIONS * THREADS;

@@ -79,10 +79,10 @@ fn handle(program: &Program, name: &str, rest: &str) -> bool {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let mut signal = pin!(tokio::signal::ctrl_c());
-                let mut said = false;
+                let mut printed = false;
                 let ended = poll_fn(|context| {
                     let polled = signal.as_mut().poll(context);
-                    if !std::mem::replace(&mut said, true) {
+                    if !std::mem::replace(&mut printed, true) {
                         // Only now is the handler there.
                         println!("up");
                     }

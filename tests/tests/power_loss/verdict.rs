@@ -29,15 +29,15 @@ pub(crate) struct Shown {
 }
 
 /// Judges one text as `message` of a record that is said to have been logged.
-pub(crate) fn is_true(recording: &Recording, moment: usize, said: &str) -> Result<(u32, u64), String> {
-    let first = said.lines().next().unwrap_or_default();
-    let Some((1, thread, n)) = parse(first) else { return Err(format!("nobody logged {said:?}")) };
+pub(crate) fn is_true(recording: &Recording, moment: usize, printed: &str) -> Result<(u32, u64), String> {
+    let first = printed.lines().next().unwrap_or_default();
+    let Some((1, thread, n)) = parse(first) else { return Err(format!("nobody logged {printed:?}")) };
     let known = recording.logged.get(&(thread, n)).is_some_and(|at| *at <= moment);
     if !known && !is_in_flight(recording, moment, thread, n) {
-        return Err(format!("it was not logged yet: {said:?}"));
+        return Err(format!("it was not logged yet: {printed:?}"));
     }
     let expected = message(thread, n);
-    if said == expected { Ok((thread, n)) } else { Err(format!("torn: {said:?}, expected {expected:?}")) }
+    if printed == expected { Ok((thread, n)) } else { Err(format!("torn: {printed:?}, expected {expected:?}")) }
 }
 
 /// The call that had not returned yet at the moment of the crash.
@@ -97,9 +97,9 @@ impl Shown {
             // The end of a further line does not show; that something is missing is logged where it would be.
             let admitted = next.is_none_or(|(text, cut)| *cut || text.contains("the machine stopped"));
             let (pid, rest) = record.get(25..).and_then(|rest| rest.split_once("] [")).ok_or("no head")?;
-            let (level, said) = rest.split_once("] ").ok_or("no level")?;
+            let (level, printed) = rest.split_once("] ").ok_or("no level")?;
             let pid = pid.parse().map_err(|_| format!("no pid: {record:?}"))?;
-            self.add(recording, moment, (pid, level, said), admitted)?;
+            self.add(recording, moment, (pid, level, printed), admitted)?;
         }
         Ok(())
     }
@@ -109,20 +109,20 @@ impl Shown {
         &mut self,
         recording: &Recording,
         moment: usize,
-        (pid, level, said): (u32, &str, &str),
+        (pid, level, printed): (u32, &str, &str),
         admitted: bool,
     ) -> Result<(), String> {
-        if said.starts_with("lastwords: ") {
-            self.admissions += u64::from(ADMISSIONS.iter().any(|words| said.contains(words)));
+        if printed.starts_with("lastwords: ") {
+            self.admissions += u64::from(ADMISSIONS.iter().any(|words| printed.contains(words)));
             return Ok(());
         }
         self.pids.push(pid);
         if level != "INFO" {
-            return Err(format!("another level: {level:?} of {said:?}"));
+            return Err(format!("another level: {level:?} of {printed:?}"));
         }
-        match is_true(recording, moment, said) {
+        match is_true(recording, moment, printed) {
             Ok(id) => *self.counts.entry(id).or_default() += 1,
-            Err(_) if is_first_line(said) && admitted => self.cut += 1,
+            Err(_) if is_first_line(printed) && admitted => self.cut += 1,
             Err(why) => return Err(why),
         }
         Ok(())
@@ -136,7 +136,7 @@ impl Shown {
     }
 }
 
-fn is_first_line(said: &str) -> bool {
-    parse(said)
-        .is_some_and(|(_, thread, n)| message(thread, n).split_once('\n').is_some_and(|(first, _)| first == said))
+fn is_first_line(printed: &str) -> bool {
+    parse(printed)
+        .is_some_and(|(_, thread, n)| message(thread, n).split_once('\n').is_some_and(|(first, _)| first == printed))
 }
