@@ -71,10 +71,10 @@ fn a_group_that_the_user_is_not_in_is_refused_with_the_way_that_works() {
     let (scratch, logs) = users_folder("not-in-group");
     let group = format!("file-group={GROUP}");
     let output = as_user(USER, ACTOR).arg("worker").arg(&logs).arg(&group).output().expect("run");
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(7), "{printed}");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(7), "{said}");
     for part in ["file_group", "not in", &format!("chgrp {GROUP} {}", logs.display()), "chmod g+s"] {
-        assert!(printed.contains(part), "{part}: {printed}");
+        assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(all_in(&logs).iter().filter(|path| path.is_file()).count(), 0, "nothing is left");
     // The way that it names.
@@ -113,8 +113,8 @@ fn environment_and_file_say_the_same_and_what_cannot_be_is_refused() {
         let mut command = Command::new(ACTOR);
         let output =
             command.arg("worker").arg(scratch.path().join("refused")).env(variable, value).output().expect("run");
-        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.code() == Some(7) && printed.contains(part), "{variable}={value}: {printed}");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.code() == Some(7) && said.contains(part), "{variable}={value}: {said}");
     }
 }
 
@@ -190,8 +190,8 @@ fn a_folder_that_is_nobodys_or_everybodys_is_refused_as_a_groups() {
         let logs = scratch.path().join("logs");
         owned(&logs, 0, gid, mode);
         let output = run_in_group(&logs, &["group-folder=true", "log:1"]);
-        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.code() == Some(7) && printed.contains("no folder of a group"), "{why}: {printed}");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.code() == Some(7) && said.contains("no folder of a group"), "{why}: {said}");
         assert_eq!(all_in(&logs), Vec::<PathBuf>::new(), "{why}");
     }
     // The process's own group needs no bit.

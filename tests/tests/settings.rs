@@ -87,8 +87,8 @@ fn a_setting_that_cannot_be_is_named_with_its_place() {
         ("LASTWORDS_CONFIG", text(&beyond), &["beyond.toml", "\"rotate_keep\"", "1000 found, expected 1 to 100"]),
     ] {
         let mut actor = Actor::start_with(ACTOR, "host", folder.path(), &["log:1"], &[(name, &value)]);
-        let printed = actor.line();
-        assert!(parts.iter().all(|part| printed.contains(part)), "{name}={value}: {printed}");
+        let said = actor.line();
+        assert!(parts.iter().all(|part| said.contains(part)), "{name}={value}: {said}");
         assert_eq!(actor.end().code(), Some(7));
     }
     assert_eq!(read(folder.path(), "host"), []);
@@ -136,26 +136,23 @@ fn a_variable_that_is_no_setting_is_named_once_with_the_one_that_was_meant() {
         ("LASTWORDS_ROLE", "host"),
         ("LASTWORDS_CLOCK", "boottime"),
     ];
-    let printed = errors("host", folder.path(), &env, &["log:1", "role:second", "fork:1"]);
+    let said = errors("host", folder.path(), &env, &["log:1", "role:second", "fork:1"]);
     assert_eq!(
-        printed.matches("LASTWORDS_LGO is no setting and is ignored; did you mean LASTWORDS_LOG?").count(),
+        said.matches("LASTWORDS_LGO is no setting and is ignored; did you mean LASTWORDS_LOG?").count(),
         1,
-        "{printed}"
+        "{said}"
     );
-    assert_eq!(printed.matches("LASTWORDS_XYZZY is no setting and is ignored\n").count(), 1, "{printed}");
-    assert!(!printed.contains("LASTWORDS_ROLE") && !printed.contains("LASTWORDS_CLOCK"), "{printed}");
+    assert_eq!(said.matches("LASTWORDS_XYZZY is no setting and is ignored\n").count(), 1, "{said}");
+    assert!(!said.contains("LASTWORDS_ROLE") && !said.contains("LASTWORDS_CLOCK"), "{said}");
 }
 
 #[test]
 fn a_target_that_is_the_roles_name_is_warned_of() {
     let folder = Scratch::new("role-as-target");
-    let printed = errors("host", folder.path(), &[("LASTWORDS_LOG", "info,host=debug")], &["log:1"]);
-    assert!(
-        printed.contains("\"host=debug\"") && printed.contains("the role") && printed.contains("\"debug\""),
-        "{printed}"
-    );
-    let printed = errors("host", folder.path(), &[("LASTWORDS_LOG", "info,hyper=debug")], &["log:1"]);
-    assert_eq!(printed, "");
+    let said = errors("host", folder.path(), &[("LASTWORDS_LOG", "info,host=debug")], &["log:1"]);
+    assert!(said.contains("\"host=debug\"") && said.contains("the role") && said.contains("\"debug\""), "{said}");
+    let said = errors("host", folder.path(), &[("LASTWORDS_LOG", "info,hyper=debug")], &["log:1"]);
+    assert_eq!(said, "");
 }
 
 #[test]
@@ -185,7 +182,7 @@ fn alarms_are_off_only_where_that_is_said() {
 
 #[test]
 fn the_variable_of_other_loggers_is_the_last_of_all_sources() {
-    let printed = "lastwords: what is written is chosen by RUST_LOG: ";
+    let said = "lastwords: what is written is chosen by RUST_LOG: ";
     for (env, expected) in [
         (&[("RUST_LOG", "debug")][..], &["debug", "a", "b"][..]),
         (&[("RUST_LOG", "hyper=trace")], &["info,hyper=trace", "b"]),
@@ -195,7 +192,7 @@ fn the_variable_of_other_loggers_is_the_last_of_all_sources() {
     ] {
         let folder = Scratch::new("rust-log");
         let found = messages(folder.path(), "host", env, &["debug:a", "error:b"]);
-        let found: Vec<&str> = found.iter().map(|line| line.strip_prefix(printed).unwrap_or(line)).collect();
+        let found: Vec<&str> = found.iter().map(|line| line.strip_prefix(said).unwrap_or(line)).collect();
         assert_eq!(found, expected, "{env:?}");
     }
     let folder = Scratch::new("rust-log-file");

@@ -12,7 +12,7 @@ fn error_of(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn own_lines(folder: &Path, role: &str) -> Vec<String> {
+fn told(folder: &Path, role: &str) -> Vec<String> {
     let lines = read(folder, role).into_iter().map(|line| line.message);
     lines.filter(|message| message.starts_with("lastwords: ")).collect()
 }
@@ -43,7 +43,7 @@ fn a_kept_level_is_above_builder_and_environment_for_processes_that_start_later_
     let line = format!(
         "lastwords: level of pid {pid} is what user {user} chose (lastwords level worker --keep): log error -> debug"
     );
-    assert_eq!(own_lines(folder.path(), "worker"), [line]);
+    assert_eq!(told(folder.path(), "worker"), [line]);
     // Another role's processes begin as ever.
     let _ = started(folder.path(), "host", &env);
     assert_eq!(messages_but_ours(folder.path(), "host"), ["coarse"]);
@@ -66,7 +66,7 @@ fn a_kept_level_is_above_builder_and_environment_for_processes_that_start_later_
     let line = format!(
         "lastwords: processes of this role that start later begin as they are set up: user {user} took back log warning, record trace (lastwords level --reset)"
     );
-    assert!(own_lines(folder.path(), "worker").contains(&line), "{:?}", own_lines(folder.path(), "worker"));
+    assert!(told(folder.path(), "worker").contains(&line), "{:?}", told(folder.path(), "worker"));
     assert_eq!(status_of_kept(folder.path()), []);
     // There is nothing to take back any more, and no process to change.
     assert_eq!(level(folder.path(), &["worker", "--reset"]).status.code(), Some(1));
@@ -113,11 +113,11 @@ fn a_forked_child_begins_with_what_is_kept_and_says_so_even_where_all_is_off() {
     stdout_of(&level(folder.path(), &["worker", "off", "--keep"]));
     actor.finish();
     assert_eq!(messages_but_ours(folder.path(), "worker"), ["parent"]);
-    let chosen = own_lines(folder.path(), "worker")
+    let chosen = told(folder.path(), "worker")
         .iter()
         .filter(|line| line.contains("is what user") && line.contains("log info -> off"))
         .count();
-    assert_eq!(chosen, 1, "{:?}", own_lines(folder.path(), "worker"));
+    assert_eq!(chosen, 1, "{:?}", told(folder.path(), "worker"));
 }
 
 #[test]
@@ -177,10 +177,7 @@ fn a_kept_level_that_cannot_be_read_is_an_error_and_nothing_is_lost() {
             "{name}: {complaint}"
         );
         assert_eq!(messages_but_ours(folder.path(), "worker").last().map(String::as_str), Some("yes"), "{name}");
-        assert!(
-            own_lines(folder.path(), "worker").last().is_some_and(|line| line.contains("does not count")),
-            "{name}"
-        );
+        assert!(told(folder.path(), "worker").last().is_some_and(|line| line.contains("does not count")), "{name}");
     }
     std::fs::remove_file(&path).expect("there");
     std::fs::create_dir(&path).expect("made");
