@@ -1,6 +1,6 @@
 //! Levels that are kept for the processes of a role that start later.
 
-use super::{ACTOR, TOOL, level, stdout_of};
+use super::{ACTOR, TOOL, level, said};
 use lastwords_tests::actor::{Actor, tool};
 use lastwords_tests::logs::{Line, read};
 use lastwords_tests::scratch::Scratch;
@@ -30,7 +30,7 @@ fn a_kept_level_is_above_builder_and_environment_for_processes_that_start_later_
     let user = rustix::process::getuid().as_raw();
     let env = [("LASTWORDS_LOG", "error"), ("LASTWORDS_UTC", "true")];
     // Nothing has logged there, and no process of the role runs.
-    let shown = stdout_of(&level(folder.path(), &["worker", "debug", "--keep"]));
+    let shown = said(&level(folder.path(), &["worker", "debug", "--keep"]));
     assert_eq!(
         shown,
         format!(
@@ -48,16 +48,16 @@ fn a_kept_level_is_above_builder_and_environment_for_processes_that_start_later_
     let _ = started(folder.path(), "host", &env);
     assert_eq!(messages_but_ours(folder.path(), "host"), ["coarse"]);
     // What is not named stays as it is kept, and a level of the builder's own is overridden as well.
-    stdout_of(&level(folder.path(), &["worker", "--record", "trace", "--keep"]));
+    said(&level(folder.path(), &["worker", "--record", "trace", "--keep"]));
     let mut actor =
         Actor::start(ACTOR, "worker", folder.path(), &["level=critical", "debug:built", "flush", "line:up", "wait"])
             .until("up");
-    let table = stdout_of(&level(folder.path(), &["worker"]));
+    let table = said(&level(folder.path(), &["worker"]));
     assert!(table.contains("debug  trace\n") && table.contains("log debug, record trace"), "{table}");
     // A process that runs is changed with those that start later.
-    stdout_of(&level(folder.path(), &["worker", "warn", "--keep"]));
-    assert!(stdout_of(&level(folder.path(), &["worker"])).contains("warning  trace\n"));
-    let table = stdout_of(&level(folder.path(), &["worker", "--reset"]));
+    said(&level(folder.path(), &["worker", "warn", "--keep"]));
+    assert!(said(&level(folder.path(), &["worker"])).contains("warning  trace\n"));
+    let table = said(&level(folder.path(), &["worker", "--reset"]));
     assert!(table.contains("critical  off\n") && !table.contains("later"), "{table}");
     actor.finish();
     let _ = started(folder.path(), "worker", &env);
@@ -90,9 +90,9 @@ fn what_is_kept_for_a_role_that_runs_nowhere_is_told_in_the_files_that_it_has() 
     let folder = Scratch::new("keep-ended");
     let env = [("LASTWORDS_FORMAT", "json")];
     let _ = started(folder.path(), "worker", &env);
-    stdout_of(&level(folder.path(), &["worker", "off", "--keep"]));
-    stdout_of(&level(folder.path(), &["worker", "--reset"]));
-    stdout_of(&tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]));
+    said(&level(folder.path(), &["worker", "off", "--keep"]));
+    said(&level(folder.path(), &["worker", "--reset"]));
+    said(&tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]));
     let text = std::fs::read_to_string(folder.path().join("worker.jsonl")).expect("there");
     assert!(!folder.path().join("worker.log").exists(), "a role without such a file gets none");
     for part in ["kept by user", "took back log off"] {
@@ -110,7 +110,7 @@ fn a_forked_child_begins_with_what_is_kept_and_says_so_even_where_all_is_off() {
         &["error:parent", "flush", "line:up", "wait", "fork-log:1", "error:after"],
     )
     .until("up");
-    stdout_of(&level(folder.path(), &["worker", "off", "--keep"]));
+    said(&level(folder.path(), &["worker", "off", "--keep"]));
     actor.finish();
     assert_eq!(messages_but_ours(folder.path(), "worker"), ["parent"]);
     let chosen = told(folder.path(), "worker")
@@ -145,7 +145,7 @@ fn what_cannot_be_kept_is_refused_with_the_reason() {
 #[test]
 fn a_kept_level_that_cannot_be_read_is_an_error_and_nothing_is_lost() {
     let folder = Scratch::new("keep-hostile");
-    stdout_of(&level(folder.path(), &["worker", "debug", "--keep"]));
+    said(&level(folder.path(), &["worker", "debug", "--keep"]));
     let path = folder.path().join("rings/worker.level");
     let whole = std::fs::read_to_string(&path).expect("there");
     let hostile: [&[u8]; 6] = [
@@ -185,7 +185,7 @@ fn a_kept_level_that_cannot_be_read_is_an_error_and_nothing_is_lost() {
     // What cannot be read is kept for a look.
     let output = level(folder.path(), &["worker", "--reset"]);
     assert!(output.status.success() && error_of(&output).contains("worker.level.aside-"), "{output:?}");
-    stdout_of(&level(folder.path(), &["worker", "debug", "--keep"]));
+    said(&level(folder.path(), &["worker", "debug", "--keep"]));
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn kept_levels_that_are_set_at_once_are_one_of_them_in_file_and_rings() {
             assert!(child.wait().expect("its end").success());
         }
         starting.iter_mut().for_each(|actor| assert_eq!(actor.line(), "up"));
-        let text = stdout_of(&level(folder.path(), &["worker", "--json"]));
+        let text = said(&level(folder.path(), &["worker", "--json"]));
         let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         let kept = rows.iter().find_map(|row| row.get("kept")).expect("it is kept");
         let of = |row: &Value| (row["log"].clone(), row["record"].clone());
@@ -233,6 +233,6 @@ fn kept_levels_that_are_set_at_once_are_one_of_them_in_file_and_rings() {
     let mut starting: Vec<Actor> = (0..4).map(|_| Actor::start(ACTOR, "worker", folder.path(), &script)).collect();
     assert!(taking.wait().expect("its end").success());
     starting.iter_mut().for_each(|actor| assert_eq!(actor.line(), "up"));
-    let text = stdout_of(&level(folder.path(), &["worker", "--json"]));
+    let text = said(&level(folder.path(), &["worker", "--json"]));
     assert!(text.lines().count() == 5 && text.lines().all(|line| line.contains("\"log\":\"info\"")), "{text}");
 }

@@ -21,14 +21,14 @@ fn level(folder: &Path, arguments: &[&str]) -> Output {
     tool(TOOL, &[&["level", "--dir", &folder], arguments].concat())
 }
 
-fn stdout_of(output: &Output) -> String {
+fn said(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout.clone()).expect("text")
 }
 
 fn status_of(folder: &Path) -> Value {
     let output = tool(TOOL, &["status", "--json", &folder.to_string_lossy()]);
-    serde_json::from_str(&stdout_of(&output)).expect("JSON")
+    serde_json::from_str(&said(&output)).expect("JSON")
 }
 
 fn messages(folder: &Path, role: &str) -> Vec<String> {
@@ -42,9 +42,9 @@ fn a_level_from_outside_counts_for_the_next_record() {
     let script =
         ["debug:one", "line:1", "wait", "debug:two", "line:2", "wait", "debug:three", "flush", "line:3", "wait"];
     let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script).until("1");
-    assert!(stdout_of(&level(folder.path(), &["worker", "warn,actor=debug"])).contains("warning,actor=debug"));
+    assert!(said(&level(folder.path(), &["worker", "warn,actor=debug"])).contains("warning,actor=debug"));
     actor.go_until("2");
-    assert!(stdout_of(&level(folder.path(), &[&actor.pid().to_string(), "info"])).ends_with("info  off\n"));
+    assert!(said(&level(folder.path(), &[&actor.pid().to_string(), "info"])).ends_with("info  off\n"));
     actor.go_until("3");
     assert_eq!(messages(folder.path(), "worker"), ["two"]);
     actor.finish();
@@ -64,12 +64,12 @@ fn tracing_follows_through_the_embedded_thread() {
     let mut line = String::new();
     BufReader::new(tracer.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
     assert_eq!(line, "ready\n");
-    stdout_of(&level(folder.path(), &["debug"]));
+    said(&level(folder.path(), &["debug"]));
     // The thread checks at least once a second.
     std::thread::sleep(Duration::from_millis(1500));
     tracer.stdin.take().expect("piped").write_all(b"\n").expect("it listens");
     tracer.wait().expect("its end");
-    stdout_of(&tool(TOOL, &["recover", "--drain", &folder.path().to_string_lossy()]));
+    said(&tool(TOOL, &["recover", "--drain", &folder.path().to_string_lossy()]));
     let found = messages(folder.path(), "worker");
     assert_eq!(found.iter().filter(|line| line.starts_with("debug ")).collect::<Vec<_>>(), ["debug round=2"]);
 }
@@ -79,7 +79,7 @@ fn the_facade_follows_through_the_embedded_thread() {
     let folder = Scratch::new("level-follows");
     let script = ["max-level", "wait", "max-level", "each:x", "flush", "line:done", "wait"];
     let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script).until("INFO");
-    stdout_of(&level(folder.path(), &["debug"]));
+    said(&level(folder.path(), &["debug"]));
     // The thread checks at least once a second.
     std::thread::sleep(Duration::from_millis(1500));
     actor.go_until("DEBUG");
@@ -97,7 +97,7 @@ fn one_process_a_role_or_all_are_shown_and_changed() {
         roles.iter().map(|role| Actor::start(ACTOR, role, folder.path(), &["line:ready", "wait"])).collect();
     actors.iter_mut().for_each(|actor| assert_eq!(actor.line(), "ready"));
     let shown = || -> Vec<(u64, String, String)> {
-        let text = stdout_of(&level(folder.path(), &["--json"]));
+        let text = said(&level(folder.path(), &["--json"]));
         let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
         let text = |row: &Value, name: &str| row[name].as_str().expect("text").to_owned();
         rows.map(|row| (row["pid"].as_u64().expect("a pid"), text(&row, "log"), text(&row, "record"))).collect()
@@ -107,11 +107,11 @@ fn one_process_a_role_or_all_are_shown_and_changed() {
         shown().into_iter().find(|row| row.0 == pid).map(|row| (row.1, row.2)).expect("a row")
     };
     let pair = |log: &str, record: &str| (log.to_owned(), record.to_owned());
-    stdout_of(&level(folder.path(), &["worker", "error", "--record", "trace"]));
+    said(&level(folder.path(), &["worker", "error", "--record", "trace"]));
     assert_eq!([of(0), of(1), of(2)], [pair("info", "off"), pair("error", "trace"), pair("error", "trace")]);
-    stdout_of(&level(folder.path(), &[&actors[1].pid().to_string(), "hyper=warn"]));
+    said(&level(folder.path(), &[&actors[1].pid().to_string(), "hyper=warn"]));
     assert_eq!([of(1), of(2)], [pair("critical,hyper=warning", "trace"), pair("error", "trace")]);
-    stdout_of(&level(folder.path(), &["critical", "--record", "off"]));
+    said(&level(folder.path(), &["critical", "--record", "off"]));
     assert_eq!([of(0), of(1), of(2)], [(); 3].map(|()| pair("critical", "off")));
     for (arguments, code, part) in [
         (&["nobody", "info"][..], 1, "no running process with role or pid nobody"),
@@ -133,7 +133,7 @@ fn one_process_a_role_or_all_are_shown_and_changed() {
     let warned = level(folder.path(), &["host=debug"]);
     assert!(String::from_utf8_lossy(&warned.stderr).contains("\"host=debug\""), "{warned:?}");
     // The word that is a target after all.
-    stdout_of(&level(folder.path(), &["host", "info,inof=trace"]));
+    said(&level(folder.path(), &["host", "info,inof=trace"]));
     assert_eq!(of(0), pair("info,inof=trace", "off"));
 }
 
@@ -142,11 +142,11 @@ fn a_record_level_from_outside_fills_the_black_box() {
     let folder = Scratch::new("record-outside");
     let mut actor =
         Actor::start(ACTOR, "worker", folder.path(), &["log:1", "line:ready", "wait", "fine:3", "kill"]).until("ready");
-    stdout_of(&level(folder.path(), &["--record", "trace"]));
+    said(&level(folder.path(), &["--record", "trace"]));
     actor.go();
     let _ = actor.end();
     let output = tool(TOOL, &["recover", "--black-box", &folder.path().to_string_lossy()]);
-    let text = stdout_of(&output);
+    let text = said(&output);
     assert!(["line 0", "fine 0", "fine 2"].iter().all(|part| text.contains(part)), "{text}");
 }
 
@@ -157,11 +157,11 @@ fn a_change_is_a_line_in_the_log_and_can_be_taken_back() {
     let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &["log:1", "flush", "line:ready", "wait"], &env)
         .until("ready");
     let pid = actor.pid();
-    stdout_of(&level(folder.path(), &["worker", "debug", "--record", "trace"]));
-    let table = stdout_of(&level(folder.path(), &["worker", "--reset"]));
+    said(&level(folder.path(), &["worker", "debug", "--record", "trace"]));
+    let table = said(&level(folder.path(), &["worker", "--reset"]));
     assert!(table.contains("warning,actor=info  off"), "{table}");
     // What changes nothing is not logged.
-    stdout_of(&level(folder.path(), &["worker", "--reset"]));
+    said(&level(folder.path(), &["worker", "--reset"]));
     let reported: Vec<String> = wait_for("both lines", || {
         let lines = lastwords_tests::logs::read_so_far(folder.path(), "worker").into_iter();
         let reported: Vec<String> =
@@ -189,20 +189,18 @@ fn a_level_for_a_time_is_ended_by_whoever_flushes() {
     for text in ["10", "0s", "25h", "m", "1.5h"] {
         assert_eq!(level(folder.path(), &["worker", "debug", "--for", text]).status.code(), Some(2), "{text}");
     }
-    stdout_of(&level(folder.path(), &["worker", "debug", "--for", "2s"]));
+    said(&level(folder.path(), &["worker", "debug", "--for", "2s"]));
     // A second one does not make the first one last.
-    stdout_of(&level(folder.path(), &["worker", "trace", "--for", "2s"]));
+    said(&level(folder.path(), &["worker", "trace", "--for", "2s"]));
     actor.go_until("on");
-    wait_for("the end of its time", || {
-        stdout_of(&level(folder.path(), &["worker"])).contains("info  off").then_some(())
-    });
+    wait_for("the end of its time", || said(&level(folder.path(), &["worker"])).contains("info  off").then_some(()));
     let line = format!("lastwords: level of pid {} is what it was, its time is over: log trace -> info", actor.pid());
     wait_for("the line", || {
         let lines = lastwords_tests::logs::read_so_far(folder.path(), "worker");
         lines.iter().any(|found| found.message == line).then_some(())
     });
     actor.finish();
-    stdout_of(&tool(TOOL, &["level", "--dir", &folder.path().to_string_lossy(), "host"]));
+    said(&tool(TOOL, &["level", "--dir", &folder.path().to_string_lossy(), "host"]));
     wait_for("its lines", || {
         let lines = lastwords_tests::logs::read_so_far(folder.path(), "worker");
         lines.iter().any(|found| found.message == "within").then_some(())
@@ -249,7 +247,7 @@ impl Quiet {
         let up = dead.line();
         assert!(up == "up" || up.starts_with("kept by"), "{up}");
         let time: &[&str] = if with_end { &["--for", "1s"] } else { &[] };
-        stdout_of(&level(folder.path(), &[&["worker", "debug"], time].concat()));
+        said(&level(folder.path(), &[&["worker", "debug"], time].concat()));
         // The flusher has seen it.
         wait_for("the change in the log", || (!read_so_far(folder.path(), "worker").is_empty()).then_some(()));
         dead.kill();

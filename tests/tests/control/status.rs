@@ -1,6 +1,6 @@
 //! What `lastwords status` shows of each ring: its process, its losses, what its filter has matched.
 
-use super::{ACTOR, TOOL, level, status_of, stdout_of};
+use super::{ACTOR, TOOL, level, said, status_of};
 use lastwords_tests::actor::{Actor, tool, wait_for};
 use lastwords_tests::namespaces::unshare;
 use lastwords_tests::scratch::Scratch;
@@ -36,7 +36,7 @@ fn status_shows_every_ring_and_who_flushes() {
     let ring = &found["rings"][0];
     assert_eq!((&ring["pid"], &ring["state"], &ring["records"]), (&actor.pid().into(), &"alive".into(), &10.into()));
     assert_eq!((&ring["fill"], &ring["lag_ms"], &ring["record"]), (&0.0.into(), &0.0.into(), &"debug".into()));
-    let table = stdout_of(&tool(TOOL, &["status", &folder.path().to_string_lossy()]));
+    let table = said(&tool(TOOL, &["status", &folder.path().to_string_lossy()]));
     assert!(table.contains(&format!("flusher: pid {}", actor.pid())) && table.contains("ROLE    PID"), "{table}");
     let empty = Scratch::new("status-empty");
     std::fs::create_dir_all(empty.path()).expect("a folder");
@@ -171,14 +171,14 @@ fn directives_that_have_matched_nothing_yet_are_marked() {
     actor.go_until("on");
     // One that turns everything off has matched as well.
     assert_eq!(unmatched(folder.path()), ["hypre=debug", "\u{202e}x=debug"]);
-    let table = stdout_of(&tool(TOOL, &["status", &folder.path().to_string_lossy()]));
+    let table = said(&tool(TOOL, &["status", &folder.path().to_string_lossy()]));
     let line = format!(
         "nothing of pid {} has matched hypre=debug,\\u{{202e}}x=debug so far: no call had such a target\n",
         actor.pid()
     );
     assert!(table.contains(&line), "{table}");
     // Of another filter nothing is known but the targets of what was recorded.
-    stdout_of(&level(folder.path(), &["worker", "info,actor=trace,noisy=error,noisy::inner::x=off,bytes=error,zzz=1"]));
+    said(&level(folder.path(), &["worker", "info,actor=trace,noisy=error,noisy::inner::x=off,bytes=error,zzz=1"]));
     assert_eq!(unmatched(folder.path()), ["bytes=error", "noisy::inner::x=off", "noisy=error", "zzz=1"]);
     actor.go_until("on");
     assert_eq!(unmatched(folder.path()), ["noisy::inner::x=off", "zzz=1"]);
