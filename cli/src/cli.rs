@@ -156,7 +156,7 @@ pub(crate) struct Status {
                         lastwords level --dir /var/log/app worker debug --for 10m\n  \
                         lastwords level --dir /var/log/app worker debug --keep   those that start later too\n  \
                         lastwords level --dir /var/log/app worker --reset\n  \
-                        lastwords level --dir /var/log/app 4157 --record trace   ring-only records")]
+                        lastwords level --dir /var/log/app 4157 --record trace   finer records, in its ring alone")]
 pub(crate) struct Level {
     /// Role or pid [default: all processes]
     #[arg(value_name = "ROLE|PID")]

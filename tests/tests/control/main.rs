@@ -162,16 +162,15 @@ fn a_change_is_a_line_in_the_log_and_can_be_taken_back() {
     assert!(table.contains("warning,actor=info  off"), "{table}");
     // What changes nothing is not logged.
     said(&level(folder.path(), &["worker", "--reset"]));
-    let reported: Vec<String> = wait_for("both lines", || {
+    let told: Vec<String> = wait_for("both lines", || {
         let lines = lastwords_tests::logs::read_so_far(folder.path(), "worker").into_iter();
-        let reported: Vec<String> =
-            lines.map(|line| line.message).filter(|message| message.contains("level of")).collect();
-        (reported.len() == 2).then_some(reported)
+        let told: Vec<String> = lines.map(|line| line.message).filter(|message| message.contains("level of")).collect();
+        (told.len() == 2).then_some(told)
     });
     let user = rustix::process::getuid().as_raw();
     let begin = format!("lastwords: level of pid {pid} changed by user {user} (lastwords level): ");
-    assert_eq!(reported[0], format!("{begin}log warning,actor=info -> debug, record off -> trace"));
-    assert_eq!(reported[1], format!("{begin}log debug -> warning,actor=info, record trace -> off"));
+    assert_eq!(told[0], format!("{begin}log warning,actor=info -> debug, record off -> trace"));
+    assert_eq!(told[1], format!("{begin}log debug -> warning,actor=info, record trace -> off"));
     // The role's files are kept as its process keeps them.
     assert!(folder.path().join("worker.jsonl").exists());
     actor.finish();
@@ -255,8 +254,8 @@ impl Quiet {
         wait_for("the death", || {
             let left = std::fs::read_dir(folder.path().join("rings")).expect("there").flatten();
             let left = left.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "ring")).count();
-            let reported = read_so_far(folder.path(), "worker").iter().any(|line| line.message.contains("the process"));
-            (left == rings && reported).then_some(())
+            let told = read_so_far(folder.path(), "worker").iter().any(|line| line.message.contains("the process"));
+            (left == rings && told).then_some(())
         });
         Quiet { _folder: folder, flusher, _host: host, _dead: dead }
     }
