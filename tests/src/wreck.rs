@@ -1,4 +1,4 @@
-//! A log folder as a crash left it, which is copied and drained again and again, and what a drained copy must show.
+//! A log folder as a crash left it, which is copied and drained repeatedly, and what a drained copy must show.
 
 use crate::jsonl;
 use crate::logs::{self, Line};

@@ -2,8 +2,8 @@
 //!
 //! A flusher holds its lock whatever keeps it from working: SIGSTOP, a debugger, a frozen container, a disk that hangs. No
 //! other process may flush then, because it may go on in the middle of a write. So all that others log beyond what their rings
-//! hold was lost, for as long as that took; and in bursts of many processes the same happened although the flusher did what it
-//! could. Here it is stopped for as long as others need to log more than that, and every line must come out once, in order,
+//! hold was lost, for as long as that took; and in bursts of many processes the same happened although the flusher worked at
+//! its limit. Here it is stopped for as long as others need to log more than that, and every line must come out once, in order,
 //! when it goes on or another takes its place.
 
 use lastwords_tests::actor::{Actor, flush_once, run, tool, wait_for};

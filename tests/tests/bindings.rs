@@ -1,8 +1,8 @@
 //! What a front end in another language relies on: a call that never waits, threads of ours that end for a fork and come
 //! back, an end without an alarm, and names of threads that it has made.
 //!
-//! An interpreter holds a lock while it logs. A call that waits for room with that lock held stops all its threads; a thread
-//! of ours that is there while it forks, or that does not come back afterwards, is found out by a user at the worst time.
+//! An interpreter holds a lock while it logs. A call that waits for room with that lock held stops all its threads; a thread of
+//! ours that is there while it forks, or that does not come back afterwards, fails for a user at the worst time.
 
 use lastwords::event::{Destination, Event, Value};
 use lastwords::{Flusher, Level, Log};

@@ -1,4 +1,4 @@
-//! What documents and comments say of the code is there: files, and the functions that `docs/design.md` names.
+//! What documents and comments refer to exists: files, and the functions that `docs/design.md` names.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,8 +1,8 @@
 //! Syncs where requested, in the right order, and none anywhere else.
 //!
 //! A flusher that syncs unasked makes every user pay for a promise that few want; one that syncs a position before its line,
-//! removes a ring before its lines are on the disk, or forgets a folder, loses lines just when the promise counts; and one that
-//! syncs an idle system keeps disks from sleeping. None of that shows in the files. So the system calls are checked.
+//! removes a ring before its lines are on the disk, or forgets a folder, loses lines just when the promise matters; and one
+//! that syncs an idle system keeps disks from sleeping. None of that shows in the files, so the system calls are checked.
 
 use lastwords_tests::actor::{Actor, run, tool};
 use lastwords_tests::logs::read;

@@ -4,7 +4,7 @@
 //! table in `flusher/src/election.rs` is one change of a small state: who holds which lock, what the texts say, where the names
 //! lead. Every state that two processes can come to, three where `LASTWORDS_ALL_POINTS` is set, is checked, with kills at any
 //! step, after which a child may keep the locks. Two must never be at work, and from every state a process must be able to get
-//! there without a further kill. A model that would say so of anything proves nothing: each seeded defect must be found.
+//! there without a further kill. A model that accepts anything proves nothing: each seeded defect must be found.
 
 use std::collections::HashMap;
 

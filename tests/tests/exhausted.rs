@@ -1,9 +1,9 @@
 //! What a process may be short of for a while: descriptors, room, threads, inodes, the length of a file.
 //!
-//! A limit that is hit says nothing about the log. A flusher that takes it for the end of a ring forgets how far that is
+//! A limit that is hit proves nothing about the log. A flusher that takes it for the end of a ring forgets how far that is
 //! drained and prints lines twice; one that needs a descriptor to go on with what it has open lets the rings fill; a forked
-//! child that gives up at its first record is silent for good. So everything that failed for such a reason is tried again,
-//! and what was lost meanwhile is counted.
+//! child that gives up at its first record is silent for good. So everything that failed for such a reason is tried again, and
+//! what was lost meanwhile is counted.
 
 use lastwords_tests::actor::{Actor, tool};
 use lastwords_tests::logs::{numbers, read, reported_lost};

@@ -1,4 +1,4 @@
-//! What is written is what the directives say, for every front end, from the first record on and after every change.
+//! What is written follows the directives, for every front end, from the first record on and after every change.
 
 use lastwords_tests::actor::{Actor, run};
 use lastwords_tests::logs::read;

@@ -2,10 +2,10 @@
 //!
 //! Disks fill up, controllers give up, signals interrupt. A logger that believes that its calls succeed loses the lines of the
 //! batch that was on its way, prints them again when the error is over, skips a ring for good because one read of it failed, or
-//! ends its flusher's thread and says nothing any more. So a drain is counted through, one that takes over where a first
-//! flusher was killed in the middle of a write, with rings of killed processes, a log call in flight, spilled messages and
-//! rotations. Then for each of its system calls and each fault a fresh copy is drained by a flusher that meets that fault. It
-//! must go on by itself until everything is drained; only a kill may leave the rest to the next one.
+//! ends its flusher's thread and goes silent. So a drain is counted through, one that takes over where a first flusher was
+//! killed in the middle of a write, with rings of killed processes, a log call in flight, spilled messages and rotations. Then
+//! for each of its system calls and each fault a fresh copy is drained by a flusher that meets that fault. It must go on by
+//! itself until everything is drained; only a kill may leave the rest to the next one.
 
 use lastwords_tests::actor::Actor;
 use lastwords_tests::flushers::{Call, Drainer, Fault, FaultKind, KillAt, is_log};

@@ -1,8 +1,8 @@
 //! A rings folder with rings of an attacker.
 //!
-//! A ring says of itself whose it is, which process wrote it, and which files hold its long messages. A flusher that took a
-//! role for a path would write wherever it pointed; one that took a pid for a process to signal would kill any process; one
-//! that followed the number of a spill file through a link would print a secret into the log, and remove the file. And a few
+//! A ring claims an owner, the process that wrote it, and the files that hold its long messages. A flusher that took a role for
+//! a path would write wherever it pointed; one that took a pid for a process to signal would kill any process; one that
+//! followed the number of a spill file through a link would print a secret into the log, and remove the file. And a few
 //! kilobytes that name one long message again and again would fill the disk with its copies.
 
 use lastwords_ring::format::checksum::checksum;

@@ -4,7 +4,7 @@
 //! A flusher that writes where its file ended before it was truncated leaves a hole of zeros, and every tool takes the log for
 //! binary from then on. One that writes on into a file that was deleted loses all lines until its next start, in silence. One
 //! that gives up because a file cannot be opened loses the log of all processes. So what others do to the current file may cost
-//! them the lines that stood in it, and at most show one batch twice; everything else arrives, and a line says what happened.
+//! the lines that were in it, and duplicate one batch at most; everything else arrives, and what happened is logged.
 
 use lastwords_tests::actor::{Actor, run, tool, wait_for};
 use lastwords_tests::logs::{Line, assert_numbered, read};

@@ -3,7 +3,7 @@
 //! The tests that stop a process at every instruction, or a flusher at every system call, watch one process at a time. What
 //! they cannot show is what happens between processes: a worker dies while the flusher reads its ring, the flusher dies while
 //! others log, its successor finds the journal of a batch that was half written, and is killed in turn. An asynchronous logger
-//! loses thousands of acknowledged lines at every one of these kills; this one must lose none, and must say exactly how many
+//! loses thousands of acknowledged lines at every one of these kills; this one must lose none, and must report exactly how many
 //! were overwritten where it was too slow.
 //!
 //! Four kinds of rounds take turns. In lossless ones threads log in bursts that the flusher keeps up with, and where the

@@ -1,7 +1,7 @@
-//! Levels that a process has named.
+//! Custom level names.
 //!
 //! `logging.addLevelName(25, "NOTICE")` in Python, and a search of the log for NOTICE must find it: in every form, from every
-//! flusher. The one that makes the lines is often another process, and sometimes one that starts when the process that gave the
+//! flusher. The one that makes the lines is often another process, and sometimes one that starts when the process that set the
 //! name is dead. So the name must be where the records are.
 
 use lastwords::Level;

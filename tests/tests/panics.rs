@@ -1,4 +1,4 @@
-//! A panic is in the log, wherever it happens, and everything else that it does it does as ever.
+//! A panic is in the log, wherever it happens, and everything else about it stays as it was.
 //!
 //! The last line that a worker prints is the message of its panic, on a standard error that is not kept. A hook that records it
 //! runs in the worst places: in the middle of a log call, while another panic unwinds, in a child that was forked while another

@@ -1,4 +1,4 @@
-//! Processes that are not what their pid says, or stop where it is not expected.
+//! Processes that are not what their pid says, or stop in unexpected places.
 //!
 //! A pid is a number that the next process may have; in another namespace it belongs to another process. A debugger, a freezer
 //! or SIGSTOP holds a process in the middle of a log call for hours. A flusher that trusts the number never drains a dead

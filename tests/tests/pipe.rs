@@ -1,7 +1,7 @@
 //! A program's output goes through `lastwords pipe`, which is killed in the middle.
 //!
-//! A pipe into `tee` or a log rotator loses what sits in its buffers when it is killed. Here every line that was read is
-//! in the log.
+//! A pipe into `tee` or a log rotator loses what is in its buffers when it is killed. Here every line that was read is in the
+//! log.
 
 use lastwords_tests::actor::Actor;
 use lastwords_tests::actor::{tool, wait_for};

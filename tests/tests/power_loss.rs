@@ -3,12 +3,12 @@
 //! The kernel writes pages back in any order, so after a power loss a ring's position may be on the disk and the line that it
 //! does not count, a journal's entry may be half of this and half of that, and a file may have been renamed without its bytes.
 //! A reader that believes such a mixture prints lines that were never logged, one that is afraid of it throws away what is
-//! there, and one that is careless does not say that something is missing.
+//! there, and one that is careless does not report that something is missing.
 //!
-//! So a run is recorded, every change of every file, and crash images are made of it by the model in `disk.rs`. In each
-//! the recovery must not fail, and must show only what was logged; holes must be admitted; and with `durable`,
-//! everything from before the last sync must be there, once, or at most twice. `LASTWORDS_POWER_SEED` and
-//! `LASTWORDS_POWER_IMAGE` replay an image, `LASTWORDS_POWER_IMAGES` says how many.
+//! So a run is recorded, every change of every file, and crash images are made of it by the model in `disk.rs`. In each the
+//! recovery must not fail, and must show only what was logged; holes must be admitted; and with `durable`, everything from
+//! before the last sync must be there, once, or at most twice. `LASTWORDS_POWER_SEED` and `LASTWORDS_POWER_IMAGE` replay an
+//! image, `LASTWORDS_POWER_IMAGES` sets how many.
 
 #[path = "power_loss/recording.rs"]
 mod recording;

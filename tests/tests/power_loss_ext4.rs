@@ -4,9 +4,9 @@
 //! reserved space when it is written. A logger that relies on what one of these happens to do loses its files when the
 //! power goes: an unsynced rename leaves no file at all.
 //!
-//! So an ext4 in a loop-mounted image is shut down without writing its journal back (EXT4_IOC_SHUTDOWN) while processes
-//! log to it, mounted again and recovered. That takes root and a loop device; elsewhere the tests say that they were
-//! skipped. `LASTWORDS_EXT4_ROUNDS` says how often.
+//! So an ext4 in a loop-mounted image is shut down without writing its journal back (EXT4_IOC_SHUTDOWN) while processes log to
+//! it, mounted again and recovered. That takes root and a loop device; elsewhere the tests print that they were skipped.
+//! `LASTWORDS_EXT4_ROUNDS` sets the number of rounds.
 
 use lastwords_tests::actor::{tool, wait_for};
 use lastwords_tests::loopmount::LoopMount;

@@ -1,7 +1,7 @@
-//! Guards against a reader that mistakes one state of a slot for another. A record in flight taken for damage makes
-//! every drain report losses that never were; damage taken for a record in flight stops a lane for good; an old lap
-//! taken for the new one prints a line twice. Each looks like the others from outside, so the table in `reader.rs` has
-//! a test for every row here, for a live ring and for a dead process's.
+//! Guards against a reader that mistakes one state of a slot for another. A record in flight taken for damage makes every drain
+//! report losses that never were; damage taken for a record in flight stops a lane for good; an old lap taken for the new one
+//! prints a line twice. They look alike from outside, so the table in `reader.rs` has a test for every row here, for a live
+//! ring and for a dead process's.
 //!
 //! The rings are made by the real writer and then changed byte by byte.
 

@@ -1,10 +1,10 @@
 //! A process may be killed between any two instructions of a log call.
 //!
 //! A logger that made a record valid one store too early would pass every test that kills at random, because the window is a
-//! nanosecond wide; then, once in some million crashes, a line would be torn, or a line that the program was promised to be
-//! safe would be missing. So here a process is stopped after every single instruction of its log calls, through a wrap of the
-//! ring, messages of two slots, and a ring that is full, messages too long for the lane, another thread's lane and new call
-//! sites, and each time what a crash at this instruction would leave is recovered from a copy of the ring.
+//! nanosecond wide; then, once in some million crashes, a line would be torn, or a line that was promised to be safe would be
+//! missing. So here a process is stopped after every single instruction of its log calls, through a wrap of the ring, messages
+//! of two slots, and a ring that is full, messages too long for the lane, another thread's lane and new call sites, and each
+//! time what a crash at this instruction would leave is recovered from a copy of the ring.
 //!
 //! A flusher reads the ring of a process that still runs, and the scheduler may stop the process at any instruction
 //! just as well; so the copy is also read as a live ring, where nothing may look like damage.

@@ -1,4 +1,4 @@
-//! What a process has about it, and its flusher's thread inherits: none of it changes what is written, or for whom.
+//! What the flusher's thread inherits from its process: none of it changes what is written, or for whom.
 
 use lastwords_tests::actor::{Actor, tool};
 use lastwords_tests::logs::{Line, crash_files, read};

@@ -1,4 +1,4 @@
-//! How a process ended is concluded when it is dead: from what it said itself, then from what the kernel says.
+//! How a process ended is concluded when it is dead: from its own marks, then from the kernel's report.
 //!
 //! An alarm at each start of a daemon, or whenever a program that restores the default action is stopped, teaches people to
 //! ignore alarms; and "died without closing" sends them looking for a crash after a SIGKILL.

@@ -7,7 +7,7 @@ use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::clock;
 
 /// Most expired filters that wait to be logged; the end of further ones is not logged.
-const UNTOLD_MAX: usize = 1000;
+const UNLOGGED_MAX: usize = 1000;
 
 /// An expired filter, and what to log about it.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Drain {
                     self.filter_ends.insert(uuid, None);
                     let changes = control.filter().changes_to(&then);
                     let text = format!("lastwords: level of pid {pid} is what it was, its time is over: {changes}");
-                    if self.ended_filters.len() < UNTOLD_MAX {
+                    if self.ended_filters.len() < UNLOGGED_MAX {
                         self.ended_filters.push(EndedFilter { role, pid, at_ns: clock::realtime_ns(), text });
                     }
                 }
