@@ -230,11 +230,11 @@ fn a_sync_that_fails_is_told_in_the_log_and_tried_again() {
         assert_eq!(flusher.step("sync").synced().last().map(String::as_str), Some("host.log"), "no further");
     }
     flusher.step("pass").refused = None;
-    let printed = |what: &str| read(folder.path(), "host").iter().filter(|line| line.message.contains(what)).count();
-    assert_eq!((printed("cannot be brought to the disk"), printed("from here on it is again")), (1, 0));
+    let logged = |what: &str| read(folder.path(), "host").iter().filter(|line| line.message.contains(what)).count();
+    assert_eq!((logged("cannot be brought to the disk"), logged("from here on it is again")), (1, 0));
     assert!(flusher.step("sync").synced().contains(&"host.log".to_owned()));
     flusher.step("pass");
-    assert_eq!((printed("cannot be brought to the disk"), printed("from here on it is again")), (1, 1));
+    assert_eq!((logged("cannot be brought to the disk"), logged("from here on it is again")), (1, 1));
     actor.go();
 }
 

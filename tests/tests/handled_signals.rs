@@ -163,7 +163,7 @@ fn a_child_that_shares_its_parents_memory_marks_none_of_its_rings() {
 
 #[test]
 fn process_1_of_a_container_ignores_an_ordinary_signal_and_its_later_death_is_told() {
-    for (way, printed) in [("kill", "died without closing"), ("fault:null", "died of SIGSEGV without closing")] {
+    for (way, logged) in [("kill", "died without closing"), ("fault:null", "died of SIGSEGV without closing")] {
         let scene = Scene::new("pid-1", Seen::ByNobody, ACTOR, TOOL);
         let script = ["init-alone", "log:1", "send:15", "send:2", "send:1", "log:1", "line:up", "wait", way];
         let mut command = Command::new("unshare");
@@ -189,7 +189,7 @@ fn process_1_of_a_container_ignores_an_ordinary_signal_and_its_later_death_is_to
         }
         let _ = unshare.end();
         let deaths = scene.deaths_of("worker");
-        assert_eq!(deaths, [printed], "{way}");
+        assert_eq!(deaths, [logged], "{way}");
     }
 }
 

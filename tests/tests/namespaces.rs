@@ -307,8 +307,8 @@ fn a_machine_stopped_only_where_it_did() {
         flush_once(folder.path());
         let lines = read(folder.path(), "worker");
         assert_eq!((numbers(&lines), deaths(&lines)), ((0..30).collect(), 1), "{lines:?}");
-        let printed = lines.iter().any(|line| line.message.contains("machine stopped"));
-        assert_eq!(printed, stopped, "{id:?}, {created}, {copied}: {lines:?}");
+        let logged = lines.iter().any(|line| line.message.contains("machine stopped"));
+        assert_eq!(logged, stopped, "{id:?}, {created}, {copied}: {lines:?}");
     }
 }
 

@@ -66,18 +66,18 @@ impl Shown {
 
     fn add(&mut self, line: &str, victim: &Victim) {
         let is_cut = line.contains('\0') || line.ends_with("[lastwords: cut off here]\n") || !line.ends_with('\n');
-        let printed = line.trim_end_matches('\n').split_once("] [").and_then(|(_, rest)| rest.split_once("] "));
-        let (level, printed) = match printed {
+        let content = line.trim_end_matches('\n').split_once("] [").and_then(|(_, rest)| rest.split_once("] "));
+        let (level, content) = match content {
             _ if is_cut => return self.damaged += 1,
-            Some(printed) => printed,
+            Some(content) => content,
             None => panic!("no record: {line:?}"),
         };
-        if printed.starts_with("lastwords: ") {
-            self.admissions += u32::from(ADMISSIONS.iter().any(|words| printed.contains(words)));
+        if content.starts_with("lastwords: ") {
+            self.admissions += u32::from(ADMISSIONS.iter().any(|words| content.contains(words)));
             return;
         }
-        let (run, thread, n) = oracle::parse(printed).unwrap_or_else(|| panic!("nobody logged {line:?}"));
-        assert_eq!(printed, oracle::text(run, thread, n, victim.longest), "torn");
+        let (run, thread, n) = oracle::parse(content).unwrap_or_else(|| panic!("nobody logged {line:?}"));
+        assert_eq!(content, oracle::text(run, thread, n, victim.longest), "torn");
         assert_eq!((run, level), (victim.run, "INFO"), "{line:?}");
         *self.counts.entry((thread, n)).or_default() += 1;
     }

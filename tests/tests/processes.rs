@@ -49,14 +49,11 @@ fn a_forked_child_that_logs_from_a_place_where_its_parent_has_logged_says_the_sa
     assert!(status.success());
     let _ = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
     let lines = read(folder.path(), "host");
-    let mut printed: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
-    lines.iter().for_each(|line| printed.entry(line.pid).or_default().push(&line.message));
-    assert_eq!(printed.remove(&parent), Some(vec!["line 0", "line 1", "line 2"]));
-    assert_eq!(printed.len(), 4);
-    assert!(
-        printed.values().all(|printed| *printed == ["line 3", "line 4", "line 5", "line 6", "line 7"]),
-        "{printed:?}"
-    );
+    let mut logged: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+    lines.iter().for_each(|line| logged.entry(line.pid).or_default().push(&line.message));
+    assert_eq!(logged.remove(&parent), Some(vec!["line 0", "line 1", "line 2"]));
+    assert_eq!(logged.len(), 4);
+    assert!(logged.values().all(|logged| *logged == ["line 3", "line 4", "line 5", "line 6", "line 7"]), "{logged:?}");
 }
 
 #[test]

@@ -35,14 +35,14 @@ fn numbers<S: Source>(
     extent: Extent,
     script: &Script,
     batch: &mut LaneBatch,
-    printed: impl Fn(&Record<'_>) -> String,
+    logged: impl Fn(&Record<'_>) -> String,
 ) -> Vec<u64> {
     reader.read_lane(0, position, extent, SLOTS, batch).expect("read");
     assert_eq!(batch.damaged, 0, "a step looks like damage, {extent:?}");
     let number = |place: (u64, u64)| script.places.iter().position(|found| *found == place).map(|n| n as u64 + 1);
     let numbers = batch.iter().map(|record| {
         let n = number((record.first, record.last)).unwrap_or_else(|| panic!("no message stands there: {record:?}"));
-        assert_eq!(printed(&record), script.texts[n as usize - 1], "torn: {record:?}");
+        assert_eq!(logged(&record), script.texts[n as usize - 1], "torn: {record:?}");
         assert_eq!(record.message, n);
         n
     });

@@ -47,8 +47,8 @@ fn a_folder_that_is_named_counts_more_than_the_variable() {
             .env("LASTWORDS_DIR", elsewhere.path())
             .output()
             .expect("it runs");
-        let next_line = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{:?}: {next_line}", arguments.collect::<Vec<_>>());
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{:?}: {printed}", arguments.collect::<Vec<_>>());
     }
     assert_eq!(read(here.path(), "worker").len(), 6);
     // An empty variable says nothing.
@@ -145,9 +145,9 @@ fn a_truncated_ring_is_said_to_be_one() {
                 &[&["recover"][..], if black_box { &["--black-box"] } else { &[] }, &[&text(&path)]].concat(),
             );
             assert_eq!(output.status.code(), Some(3), "{length} bytes: {output:?}");
-            let next_line =
+            let printed =
                 String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-            assert!(length == 100 || next_line.contains("truncated"), "{length} bytes: {next_line}");
+            assert!(length == 100 || printed.contains("truncated"), "{length} bytes: {printed}");
         }
     }
 }
@@ -225,22 +225,22 @@ fn names_of_files_are_escaped_wherever_they_are_printed() {
         &["flush", "--once", "/no\x1bwhere"],
     ] {
         let output = tool(TOOL, arguments);
-        let next_line = [output.stdout, output.stderr].concat();
-        let next_line = String::from_utf8_lossy(&next_line);
-        assert!(!next_line.contains(['\x1b', '\u{202e}', '\u{9b}']), "{arguments:?}: {next_line:?}");
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed);
+        assert!(!printed.contains(['\x1b', '\u{202e}', '\u{9b}']), "{arguments:?}: {printed:?}");
     }
-    let next_line = tool(TOOL, &["recover", &dir]).stderr;
+    let printed = tool(TOOL, &["recover", &dir]).stderr;
     assert!(
-        String::from_utf8_lossy(&next_line).contains("x\\u{1b}[2J\\u{a}\\u{202e}"),
+        String::from_utf8_lossy(&printed).contains("x\\u{1b}[2J\\u{a}\\u{202e}"),
         "{}",
-        String::from_utf8_lossy(&next_line)
+        String::from_utf8_lossy(&printed)
     );
 }
 
 fn flush(folder: &Path) -> (Child, BufReader<std::process::ChildStderr>) {
     let mut child = Command::new(TOOL).arg("flush").arg(folder).stderr(Stdio::piped()).spawn().expect("it starts");
-    let next_line = BufReader::new(child.stderr.take().expect("piped"));
-    (child, next_line)
+    let printed = BufReader::new(child.stderr.take().expect("piped"));
+    (child, printed)
 }
 
 fn next_line(output: &mut BufReader<std::process::ChildStderr>) -> String {

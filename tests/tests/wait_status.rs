@@ -46,12 +46,12 @@ fn the_kernels_status_says_how_a_process_ended_that_could_not() {
     if !kernel_tells() {
         return;
     }
-    for (end, printed) in UNSEEN_ENDS {
+    for (end, logged) in UNSEEN_ENDS {
         let scene = Scene::new("told", Seen::ByAFlusher, ACTOR, TOOL);
         let _ = run(HANDLER, "worker", scene.path(), &["init", "log:1", "flush", end]);
-        assert_eq!(scene.deaths_of("worker"), Vec::from_iter(printed), "{end}");
+        assert_eq!(scene.deaths_of("worker"), Vec::from_iter(logged), "{end}");
         let heads: Vec<String> = crash_files(scene.path()).iter().map(|path| head(path)).collect();
-        assert_eq!(heads, Vec::from_iter(printed.map(|printed| format!("process      {printed}"))), "{end}");
+        assert_eq!(heads, Vec::from_iter(logged.map(|logged| format!("process      {logged}"))), "{end}");
     }
 }
 
@@ -63,7 +63,7 @@ fn head(path: &Path) -> String {
 
 #[test]
 fn a_process_that_nobody_reaps_is_asked_for_in_the_process_table() {
-    for (end, printed) in UNSEEN_ENDS {
+    for (end, logged) in UNSEEN_ENDS {
         let scene = Scene::new("zombie", Seen::ByNobody, ACTOR, TOOL);
         let mut child = Command::new(HANDLER)
             .arg("worker")
@@ -73,12 +73,12 @@ fn a_process_that_nobody_reaps_is_asked_for_in_the_process_table() {
             .expect("it starts");
         let stat = format!("/proc/{}/stat", child.id());
         wait_for("its end", || fs::read_to_string(&stat).expect("there").contains(") Z ").then_some(()));
-        if let Some(printed) = printed {
+        if let Some(logged) = logged {
             let summary = tool(TOOL, &["recover", &scene.path().to_string_lossy()]);
             let summary = String::from_utf8(summary.stderr).expect("text");
-            assert!(summary.contains(printed), "{end}: {summary}");
+            assert!(summary.contains(logged), "{end}: {summary}");
         }
-        assert_eq!(scene.deaths_of("worker"), Vec::from_iter(printed), "{end}");
+        assert_eq!(scene.deaths_of("worker"), Vec::from_iter(logged), "{end}");
         child.wait().expect("reaped");
     }
 }
@@ -102,7 +102,7 @@ fn on_an_older_kernel_a_flusher_that_saw_the_end_says_no_more_than_the_process_d
         ("fault:ill", Some("died of SIGILL without closing")),
     ];
     let unmarked = UNSEEN_ENDS.map(|(end, _)| (end, Some("died without closing")));
-    for (end, printed) in marked.into_iter().chain(unmarked) {
+    for (end, logged) in marked.into_iter().chain(unmarked) {
         let scene = Scene::new("older", Seen::ByNobody, ACTOR, TOOL);
         let mut command = Command::new(ACTOR);
         command.args(["host"]).arg(scene.path()).args(["say:up", "flush", "line:up", "wait"]);
@@ -120,7 +120,7 @@ fn on_an_older_kernel_a_flusher_that_saw_the_end_says_no_more_than_the_process_d
         let _ = worker.end();
         host.signal(Signal::CONT);
         wait_for("the removal of the ring", || scene.rings("worker").is_empty().then_some(()));
-        assert_eq!(scene.deaths_of("worker"), Vec::from_iter(printed), "{end}");
+        assert_eq!(scene.deaths_of("worker"), Vec::from_iter(logged), "{end}");
     }
 }
 
@@ -175,7 +175,7 @@ fn parents_that_leave_with_another_status_or_are_killed_are_deaths_also_for_thei
     if !kernel_tells() {
         return;
     }
-    for (fork, printed) in [
+    for (fork, logged) in [
         ("fork-twice:3", "exited with status 3 without closing"),
         ("fork-and-kill", "was killed by SIGKILL without closing"),
     ] {
@@ -183,7 +183,7 @@ fn parents_that_leave_with_another_status_or_are_killed_are_deaths_also_for_thei
         let mut first = start_and_reap_the_first(&scene, &[fork], &[]);
         first.go();
         scene.wait_for_the_end_of("worker");
-        assert_eq!(scene.deaths_of("worker"), [printed], "{fork}");
+        assert_eq!(scene.deaths_of("worker"), [logged], "{fork}");
     }
 }
 
@@ -204,7 +204,7 @@ fn the_end_of_the_flusher_itself_is_told_by_who_takes_over() {
     if !kernel_tells() {
         return;
     }
-    for (end, printed) in [("leave:0", None), ("send:9", Some("was killed by SIGKILL without closing"))] {
+    for (end, logged) in [("leave:0", None), ("send:9", Some("was killed by SIGKILL without closing"))] {
         let scene = Scene::new("handed-on", Seen::ByNobody, ACTOR, TOOL);
         let script = ["init", "log:1", "flush", "line:up", "wait", end];
         let mut flusher = Actor::start(HANDLER, "worker", scene.path(), &script).until("up");
@@ -213,7 +213,7 @@ fn the_end_of_the_flusher_itself_is_told_by_who_takes_over() {
         flusher.go();
         let _ = flusher.end();
         wait_for("the takeover", || scene.rings("worker").is_empty().then_some(()));
-        assert_eq!(scene.deaths_of("worker"), Vec::from_iter(printed), "{end}");
+        assert_eq!(scene.deaths_of("worker"), Vec::from_iter(logged), "{end}");
     }
 }
 
@@ -253,8 +253,8 @@ fn a_child_that_logs_and_executes_another_program_raises_no_alarm() {
         wait_for("the child's ring to go", || (scene.rings("worker").len() == 1).then_some(()));
         parent.finish();
         let (lines, _) = scene.told_of("worker");
-        let printed: Vec<&str> = lines.iter().map(|line| line.message.as_str()).collect();
-        assert!(printed.len() == 3 && printed.contains(&"before the exec"), "{child}: {printed:?}");
+        let logged: Vec<&str> = lines.iter().map(|line| line.message.as_str()).collect();
+        assert!(logged.len() == 3 && logged.contains(&"before the exec"), "{child}: {logged:?}");
         assert!(scene.deaths_of("worker").is_empty(), "{child}");
     }
 }

@@ -29,15 +29,15 @@ pub(crate) struct Shown {
 }
 
 /// Judges one text as `message` of a record that is said to have been logged.
-pub(crate) fn is_true(recording: &Recording, moment: usize, printed: &str) -> Result<(u32, u64), String> {
-    let first = printed.lines().next().unwrap_or_default();
-    let Some((1, thread, n)) = parse(first) else { return Err(format!("nobody logged {printed:?}")) };
+pub(crate) fn is_true(recording: &Recording, moment: usize, content: &str) -> Result<(u32, u64), String> {
+    let first = content.lines().next().unwrap_or_default();
+    let Some((1, thread, n)) = parse(first) else { return Err(format!("nobody logged {content:?}")) };
     let known = recording.logged.get(&(thread, n)).is_some_and(|at| *at <= moment);
     if !known && !is_in_flight(recording, moment, thread, n) {
-        return Err(format!("it was not logged yet: {printed:?}"));
+        return Err(format!("it was not logged yet: {content:?}"));
     }
     let expected = message(thread, n);
-    if printed == expected { Ok((thread, n)) } else { Err(format!("torn: {printed:?}, expected {expected:?}")) }
+    if content == expected { Ok((thread, n)) } else { Err(format!("torn: {content:?}, expected {expected:?}")) }
 }
 
 /// The call that had not returned yet at the moment of the crash.
@@ -97,9 +97,9 @@ impl Shown {
             // The end of a further line does not show; that something is missing is logged where it would be.
             let admitted = next.is_none_or(|(text, cut)| *cut || text.contains("the machine stopped"));
             let (pid, rest) = record.get(25..).and_then(|rest| rest.split_once("] [")).ok_or("no head")?;
-            let (level, printed) = rest.split_once("] ").ok_or("no level")?;
+            let (level, content) = rest.split_once("] ").ok_or("no level")?;
             let pid = pid.parse().map_err(|_| format!("no pid: {record:?}"))?;
-            self.add(recording, moment, (pid, level, printed), admitted)?;
+            self.add(recording, moment, (pid, level, content), admitted)?;
         }
         Ok(())
     }
@@ -109,20 +109,20 @@ impl Shown {
         &mut self,
         recording: &Recording,
         moment: usize,
-        (pid, level, printed): (u32, &str, &str),
+        (pid, level, content): (u32, &str, &str),
         admitted: bool,
     ) -> Result<(), String> {
-        if printed.starts_with("lastwords: ") {
-            self.admissions += u64::from(ADMISSIONS.iter().any(|words| printed.contains(words)));
+        if content.starts_with("lastwords: ") {
+            self.admissions += u64::from(ADMISSIONS.iter().any(|words| content.contains(words)));
             return Ok(());
         }
         self.pids.push(pid);
         if level != "INFO" {
-            return Err(format!("another level: {level:?} of {printed:?}"));
+            return Err(format!("another level: {level:?} of {content:?}"));
         }
-        match is_true(recording, moment, printed) {
+        match is_true(recording, moment, content) {
             Ok(id) => *self.counts.entry(id).or_default() += 1,
-            Err(_) if is_first_line(printed) && admitted => self.cut += 1,
+            Err(_) if is_first_line(content) && admitted => self.cut += 1,
             Err(why) => return Err(why),
         }
         Ok(())
@@ -136,7 +136,7 @@ impl Shown {
     }
 }
 
-fn is_first_line(printed: &str) -> bool {
-    parse(printed)
-        .is_some_and(|(_, thread, n)| message(thread, n).split_once('\n').is_some_and(|(first, _)| first == printed))
+fn is_first_line(content: &str) -> bool {
+    parse(content)
+        .is_some_and(|(_, thread, n)| message(thread, n).split_once('\n').is_some_and(|(first, _)| first == content))
 }
