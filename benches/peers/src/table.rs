@@ -86,7 +86,7 @@ fn notes(table: &[(&'static str, Results)], amount: Amount) -> String {
 of reading the clock. After each burst the crate's flush, if it has one, and a pause until its files are quiet. The \
 caller on one core, the logger's own threads on another.
 - Lines a second: F, {lines} lines until the last one is in its file, on two cores; each line found exactly once in \
-the files, or it would be printed below.
+the files, or it would be said below.
 - SIGKILL: after 50 to 150 ms of F flat out from one thread, on two cores; {kills} kills. Lost: calls that had \
 returned and whose line is nowhere, for lastwords after one drain. Torn and doubled lines of all kills together.
 "
