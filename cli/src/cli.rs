@@ -48,7 +48,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// The log folders that it is about. Where that cannot be said, the command says why itself.
+    /// The log folders that it is about. If they cannot be determined, the command reports why.
     pub(crate) fn folders(&self) -> Vec<PathBuf> {
         match self {
             Command::Flush(Flush { logs, .. }) | Command::Status(Status { logs, .. }) => {
@@ -73,12 +73,12 @@ pub(crate) struct Flush {
     /// Drain what is there now, then exit: 0 if something was drained, 1 if there was nothing.
     #[arg(long)]
     pub(crate) once: bool,
-    /// Sync rings, journal and log files this often, whatever the processes wish for; 0 for never [default: the shortest
-    /// time that a process wishes for, else never; LASTWORDS_DURABLE]
+    /// Sync rings, journal and log files this often, overriding the processes; 0 for never [default: the shortest interval that
+    /// a process requests, else never; LASTWORDS_DURABLE]
     #[arg(long, value_name = "MS", value_parser = RangedU64ValueParser::<u32>::new().range(..=DURABLE_MAX))]
     pub(crate) durable: Option<u32>,
-    /// Mode of log and crash files, 0600, 0640, 0604 or 0644, whatever the processes ask for [default: what they ask for, else
-    /// 0600; LASTWORDS_FILE_MODE]
+    /// Mode of log and crash files, 0600, 0640, 0604 or 0644, overriding the processes [default: what they request, else 0600;
+    /// LASTWORDS_FILE_MODE]
     #[arg(long, value_name = "MODE", value_parser = octal)]
     pub(crate) file_mode: Option<u32>,
     /// Their group, by name or number, likewise [LASTWORDS_FILE_GROUP]
@@ -125,7 +125,7 @@ pub(crate) struct Recover {
     pub(crate) paths: Vec<PathBuf>,
 }
 
-/// Show every ring of a log folder, and who flushes.
+/// Show every ring of a log folder, and its flusher.
 ///
 /// For each ring: its process and how it ended, how full it is, how many records it has had, how many of them were lost
 /// or came late, how many are not in its log file yet (of a process that ended too) and how old the oldest of them is, what is
@@ -137,7 +137,7 @@ pub(crate) struct Status {
     /// One JSON object instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Look again every second, until it is ended.
+    /// Refresh every second, until it is ended.
     #[arg(long)]
     pub(crate) watch: bool,
     #[command(flatten)]
@@ -146,8 +146,8 @@ pub(crate) struct Status {
 
 /// Show or change what running processes write and record.
 ///
-/// A change counts from the next record on, without a restart. A single argument is a role or a pid if a running process
-/// has it, else a level or directives that are meant for all. Each change is a line in the log of the role. Exits with 0 if a
+/// A change applies from the next record on, without a restart. A single argument is a role or a pid if a running process has
+/// it, else a level or directives that are meant for all. Each change is a line in the log of the role. Exits with 0 if a
 /// process was found, or something is kept for those that start later, else with 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lastwords level --dir /var/log/app                       show\n  \
@@ -164,10 +164,10 @@ pub(crate) struct Level {
     /// What is written to the log files from now on.
     #[arg(value_name = "DIRECTIVES")]
     pub(crate) directives: Option<String>,
-    /// Only for this long, as in 90s, 10m or 2h; whoever flushes takes the change back.
+    /// Only for this long, as in 90s, 10m or 2h; the flusher takes the change back.
     #[arg(long = "for", value_name = "TIME", value_parser = duration, conflicts_with = "reset")]
     pub(crate) time: Option<Duration>,
-    /// For processes of the role that start later too, whatever builder and environment say, until --reset.
+    /// For processes of the role that start later too, overriding builder and environment, until --reset.
     #[arg(long)]
     pub(crate) keep: bool,
     /// Back to what the processes were set up with, by builder, environment and configuration file; of a role, or of all, also
@@ -190,8 +190,8 @@ pub(crate) struct Level {
 ///
 /// The level is recognised: error:, WARNING, [debug], level=error, <3>, JSON, glog, PostgreSQL, behind colours too. The text
 /// stays unchanged. Every line that was read is safe at once, whatever kills this process. Where the log cannot keep up it
-/// waits, and so does the program before it. Ctrl-C is for that program: all that it still says is logged, and a second
-/// Ctrl-C ends this one. SIGTERM and SIGHUP take what is in the pipe, for 2 s at most.
+/// waits, and so does the program before it. Ctrl-C is for that program: its remaining output is logged, and a second Ctrl-C
+/// ends this one. SIGTERM and SIGHUP take what is in the pipe, for 2 s at most.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cargo build -vv 2>&1 | lastwords pipe --role build --dir logs\n  \
                         ./worker 2>&1 | lastwords pipe --role worker --tee\n  \
@@ -210,7 +210,8 @@ pub(crate) struct Pipe {
     #[arg(long, alias = "strip-color")]
     pub(crate) strip_colour: bool,
     /// What to do where the log cannot keep up and LASTWORDS_BACKLOG_MAX bytes (1 GiB) are kept beside the ring: wait for as
-    /// long as it takes, block (for 100 ms, then overwrite the oldest), drop_newest, or overwrite. LASTWORDS_FULL_POLICY does not count here.
+    /// long as it takes, block (for 100 ms, then overwrite the oldest), drop_newest, or overwrite. LASTWORDS_FULL_POLICY does
+    /// not apply here.
     #[arg(long, default_value = "wait", value_name = "POLICY")]
     pub(crate) full_policy: PipePolicy,
     #[command(flatten)]
@@ -220,7 +221,7 @@ pub(crate) struct Pipe {
 /// What `lastwords pipe` does where the log cannot keep up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PipePolicy {
-    /// It does not read on, for as long as it takes.
+    /// It stops reading, for as long as it takes.
     Wait,
     /// The policy of a ring.
     Ring(FullPolicy),
@@ -348,7 +349,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Where a program would log that is told no more than this.
+    /// Where a program with only these settings would log.
     pub(crate) fn path(&self) -> Result<PathBuf> {
         match &self.dir {
             Some(path) => Ok(path.clone()),
@@ -371,7 +372,7 @@ fn duration(text: &str) -> std::result::Result<Duration, String> {
     total.filter(|total| (1..=86_400).contains(total)).map(Duration::from_secs).ok_or_else(wrong)
 }
 
-/// A variable that is not empty. Of a caller with fewer rights than this program none is obeyed.
+/// A variable that is not empty. None is obeyed if the caller has fewer rights than this program.
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty() && is_obeyed())
 }
@@ -379,7 +380,7 @@ pub(crate) fn variable(name: &str) -> Option<OsString> {
 /// Where the rings are.
 #[derive(Debug, Args)]
 pub(crate) struct Rings {
-    /// Folder of the rings, if the processes keep them elsewhere [default: LASTWORDS_RINGS, else what the log folder says]
+    /// Folder of the rings, if the processes keep them elsewhere [default: LASTWORDS_RINGS, else as recorded in the log folder]
     #[arg(long = "rings", value_name = "FOLDER")]
     path: Option<PathBuf>,
 }
@@ -401,7 +402,7 @@ pub(crate) struct Logs {
     place: Place,
     #[command(flatten)]
     rings: Rings,
-    /// The log folder; the same as --dir.
+    /// The log folder; alias of --dir.
     #[arg(conflicts_with = "dir")]
     folder: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! How the tool ends, in statuses that scripts can use.
+//! The tool's exit statuses, for scripts.
 
 use anstyle::{AnsiColor, Color, Style};
 

@@ -61,7 +61,7 @@ fn access(arguments: &Flush) -> Result<Option<Access>> {
     let text = |name: &'static str| variable(name).map(|text| text.to_string_lossy().into_owned());
     let (mode, group) =
         (text(MODE).filter(|_| arguments.file_mode.is_none()), text(GROUP).filter(|_| arguments.file_group.is_none()));
-    // What is wrong with a variable is said by its name.
+    // Errors in a variable name the variable.
     let of = |name: &'static str, error: Error| match error {
         Error::Setting { why, .. } => Error::Setting { name: name.into(), why },
         error => error,
@@ -84,7 +84,7 @@ fn access(arguments: &Flush) -> Result<Option<Access>> {
     Access::new(mode, group.as_deref()).map(Some)
 }
 
-/// What this flusher is asked for, whatever the processes ask for.
+/// The settings of this flusher, which override those of the processes.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
     durable: Option<Duration>,
@@ -123,37 +123,37 @@ fn held(folder: &Folder, holder: Option<Holder>) -> Error {
     Error::FlusherRuns { path: folder.lock_file(), holder }
 }
 
-/// The folder, once somebody has logged to it: the flusher makes none, because whoever makes it is its owner. None where the
+/// The folder, once a process has logged to it: the flusher does not create it, because its creator is its owner. None if the
 /// wait was ended.
 fn awaited(arguments: &Flush, stop: &AtomicBool) -> Result<Option<Folder>> {
     let path = arguments.logs.path()?;
-    let mut said = false;
+    let mut reported = false;
     while !stop.load(Ordering::Relaxed) {
-        // A folder that was made since may be another user's, and no thread runs yet.
+        // A folder that was created since may belong to another user, and no thread runs yet.
         become_owner_of(std::slice::from_ref(&path))?;
         match arguments.logs.open() {
             Ok(folder) if folder.is_used() => return Ok(Some(folder)),
             Err(error) if path.exists() => return Err(error),
-            Ok(_) | Err(_) if !said => {
+            Ok(_) | Err(_) if !reported => {
                 say(format_args!("waiting for the first process that logs to {}", escaped_path(&path)))
             }
             Ok(_) | Err(_) => {}
         }
-        said = true;
+        reported = true;
         std::thread::sleep(TRY_AGAIN);
     }
     Ok(None)
 }
 
 fn daemon(arguments: &Flush) -> Result<Exit> {
-    // What is asked for in vain is said at once, before there is a folder.
+    // Wrong settings are reported at once, before there is a folder.
     durable(arguments)?;
     access(arguments)?;
     let stop = stop_on_signals(&arguments.logs.path()?)?;
     let Some(folder) = awaited(arguments, &stop)? else { return Ok(Exit::Done) };
     let asked = Asked::by(arguments, &folder)?;
     ring_on_signals(&folder)?;
-    let (mut said, mut began) = (false, false);
+    let (mut reported, mut began) = (false, false);
     while !stop.load(Ordering::Relaxed) {
         match Flusher::elect(&folder, realtime_ns()) {
             Ok(Election::Won(mut flusher)) => {
@@ -163,26 +163,26 @@ fn daemon(arguments: &Flush) -> Result<Exit> {
                 flusher.run(|| stop.load(Ordering::Relaxed));
                 continue;
             }
-            Ok(Election::Lost(holder)) if !said => say(format_args!("standing by: {}", held(&folder, holder))),
+            Ok(Election::Lost(holder)) if !reported => say(format_args!("standing by: {}", held(&folder, holder))),
             Ok(Election::Lost(_)) => {}
-            // Whoever starts a daemon is told what is wrong; one that runs goes on when the error is over.
+            // A daemon that starts exits with the error; one that runs goes on when the error is over.
             Err(error) if !began => return Err(error),
-            Err(error) if !said => say(format_args!("{error}; this is tried again")),
+            Err(error) if !reported => say(format_args!("{error}; this is tried again")),
             Err(_) => {}
         }
-        said = true;
+        reported = true;
         std::thread::sleep(TRY_AGAIN);
     }
     Ok(Exit::Done)
 }
 
-/// Says something on standard error, which may be a file on a full disk: that is no reason to end.
+/// Prints to standard error, which may be a file on a full disk: that does not end the daemon.
 fn say(text: fmt::Arguments<'_>) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
-/// The signals that end the daemon. A hang-up is one where there is a terminal that can hang up; a daemon has none, and is sent
-/// it by whoever wants its files opened anew, which the flusher looks for itself.
+/// The signals that end the daemon. A hang-up is one where there is a terminal that can hang up; a daemon has none, and gets it
+/// as a request to reopen its files, which the flusher checks anyway.
 fn ending_signals() -> Vec<i32> {
     let has_terminal = File::open("/dev/tty").is_ok();
     [SIGTERM, SIGINT].into_iter().chain(has_terminal.then_some(SIGHUP)).collect()

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// Bytes at a line's start within which a level is looked for: room for a time stamp before it.
 const LOOK: usize = 64;
-/// The same where the level has a name before it, as in `level=error`, or a form that leaves no doubt.
+/// Like [`LOOK`], if the level has a name before it, as in `level=error`, or an unambiguous form.
 const LOOK_FAR: usize = 512;
 /// A longer JSON line is not taken apart.
 const JSON_MAX: usize = 256 << 10;

@@ -24,7 +24,7 @@ pub(crate) enum Piece<'a> {
     Line(&'a [u8]),
     /// Nothing more, or no more is to be read.
     End,
-    /// Somebody wants this to end at once.
+    /// A signal asks to end at once.
     Interrupted,
 }
 
@@ -43,7 +43,7 @@ impl Until {
         self.ending.load(Ordering::Relaxed)
     }
 
-    /// Whether nothing is waited for any more. The first interrupt is for the program that prints the lines.
+    /// Whether to stop waiting. The first interrupt is for the program that prints the lines.
     pub(crate) fn is_over(&self) -> bool {
         self.is_ending() || self.is_interrupted()
     }
@@ -68,7 +68,7 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// Standard input, and from now on the signals. One that is ignored, by `nohup` for instance, stays so.
+    /// Standard input, and from now on the signals. An ignored one, by `nohup` for instance, stays ignored.
     pub(crate) fn open() -> io::Result<Input> {
         let ((arrived, interrupted), (signals, ending)) = (UnixStream::pair()?, UnixStream::pair()?);
         arrived.set_nonblocking(true)?;
@@ -161,7 +161,7 @@ impl Input {
         let read = rustix::io::retry_on_intr(|| rustix::io::read(stdin, &mut self.buffer[length..]));
         self.buffer.truncate(length + read.unwrap_or(0));
         match read {
-            // A terminal that was closed, and a pipe that does not block and was emptied by somebody else.
+            // A closed terminal, and a non-blocking pipe that another process has emptied.
             Err(rustix::io::Errno::IO) => Ok(false),
             Err(rustix::io::Errno::AGAIN) => Ok(true),
             read => Ok(read? > 0),

@@ -27,8 +27,8 @@ use std::io::Write;
 use std::iter;
 
 /// Runs the tool and returns its exit status. `program` is how it is started again, by `demo`: the program, and arguments of
-/// its own that come before the tool's. What is wrong with `arguments`, and help, is printed. Run by root in a folder of another
-/// user, the process becomes that user for good.
+/// its own that come before the tool's. Errors in `arguments`, and help, are printed. Run by root in a folder of another user,
+/// the process becomes that user for good.
 #[must_use]
 pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let name = OsString::from("lastwords");

@@ -10,7 +10,7 @@ use lastwords::{Error, Flusher, FullPolicy, Level, Result};
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-/// Bytes that are kept of what a flusher has not come to, unless the environment says otherwise: whole outputs come through
+/// Bytes that are kept of what a flusher has not come to, unless the environment sets another value: whole outputs come through
 /// here, as fast as they are read.
 const BACKLOG_MAX: u64 = 1 << 30;
 /// Slots of the lane that the lines go to: as many bytes as an ordinary ring has for its 15 lanes.
@@ -23,7 +23,7 @@ const AHEAD: usize = 768 << 10;
 const LINE_COST: usize = 192;
 
 pub(crate) fn run(arguments: &Pipe) -> Result<Exit> {
-    // Before the log is opened, which leaves signals alone that have a handler.
+    // Before the log is opened, which does not touch signals that have a handler.
     let mut input = Input::open().map_err(failed)?;
     let role = match &arguments.role {
         Some(role) => Some(role.clone()),
@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &Pipe) -> Result<Exit> {
         lastwords::record_bytes(level, "pipe", &shown);
         ahead += cost;
         count += 1;
-        // Whoever reads our output may leave; the log goes on.
+        // The reader of our output may leave; the log goes on.
         tee = tee && io::stdout().write_all(line).is_ok();
     }
     lastwords::flush()?;
@@ -75,18 +75,18 @@ fn failed(source: io::Error) -> Error {
     Error::Io { doing: "read", path: "standard input".into(), source }
 }
 
-/// Waits until all that was logged is in the log file: then nothing is overwritten. Ends early where a signal says so.
+/// Waits until all that was logged is in the log file: then nothing is overwritten. Ends early on a signal.
 fn wait_for_the_log(until: &Until) -> Result<()> {
-    let mut said = false;
+    let mut reported = false;
     loop {
         match lastwords::flush() {
             Err(Error::FlushTimeout { .. }) if !until.is_over() => {
-                if !said {
+                if !reported {
                     say::note(format_args!(
-                        "lastwords: the log does not keep up; waiting for whoever flushes it, nothing is lost meanwhile"
+                        "lastwords: the log does not keep up; waiting for its flusher, nothing is lost meanwhile"
                     ));
                 }
-                said = true;
+                reported = true;
             }
             Err(Error::FlushTimeout { .. }) | Ok(()) => return Ok(()),
             Err(error) => return Err(error),

@@ -70,7 +70,7 @@ fn black_boxes(arguments: &Recover) -> Result<Exit> {
             Ok(found) if found.report().is_some_and(is_damaged) => exit = Exit::Damaged,
             Ok(_) if exit == Exit::Nothing => exit = Exit::Done,
             Ok(_) => {}
-            // Nobody reads standard output any more, `head` for instance.
+            // Standard output is closed, by `head` for instance.
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => return Ok(exit),
             Err(error) => {
                 say::note(format_args!("{error}"));
@@ -116,7 +116,7 @@ fn print(arguments: &Recover) -> Result<Exit> {
         if path.is_dir() {
             recovery.add_folder(&folder_of_rings(arguments, path)?)?;
         } else if let Err(source) = path.symlink_metadata() {
-            return Err(Error::Io { doing: "look at", path: path.clone(), source });
+            return Err(Error::Io { doing: "inspect", path: path.clone(), source });
         } else {
             recovery.add_file(path);
         }
@@ -140,7 +140,7 @@ fn print(arguments: &Recover) -> Result<Exit> {
 /// What can stop printing.
 enum PrintError {
     Ring(Error),
-    /// Nobody reads standard output any more, `head` for instance.
+    /// Standard output is closed, by `head` for instance.
     Closed,
 }
 
@@ -171,7 +171,7 @@ impl<W: Write> Printer<W> {
         Ok(())
     }
 
-    /// Prints what is in the journal, in the form that is asked for where the flusher made it in both.
+    /// Prints what is in the journal, in the requested form if the flusher made both.
     fn journaled(&mut self, journaled: &Journaled, json: bool) -> io::Result<()> {
         let Journaled { log, lines, twin } = journaled;
         match (json, log.ends_with(JSON_ENDING)) {
@@ -180,7 +180,7 @@ impl<W: Write> Printer<W> {
                 let lines = String::from_utf8_lossy(lines);
                 writeln!(self.out, "{}", json!({ "role": role_of(log), "journaled": lines }))
             }
-            // What ends a line of somebody else comes first where there is one.
+            // The end of a torn line comes first, if there is one.
             (true, true) => self.out.write_all(lines.trim_ascii_start()),
             (false, _) => self.out.write_all(lines),
         }
@@ -238,7 +238,7 @@ fn describe(report: &RingReport) -> String {
         count => format!(", {count} left out because they would print {RENDERED_TIMES} times what the ring holds"),
     };
     format!(
-        "{}: role {}, pid {}, {state}; {} records, {} lost before them, {} cut off in the middle, {} damaged slots{withheld}",
+        "{}: role {}, pid {}, {state}; {} records, {} lost before them, {} interrupted, {} damaged slots{withheld}",
         escaped_path(&report.path),
         escaped(&report.role),
         report.pid,

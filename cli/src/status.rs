@@ -20,23 +20,23 @@ use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-/// A flusher that can run and has made no pass for so long is worth a word: asleep it says every half second that it lives.
+/// A flusher that can run and has made no pass for so long is reported: asleep it has a heartbeat every half second.
 const STALE_MS: u64 = 2000;
-/// Time between two looks of `--watch`.
+/// Time between two refreshes of `--watch`.
 const WATCH: Duration = Duration::from_secs(1);
 /// Characters of a command line in the table.
 const COMMAND_SHOWN: usize = 60;
-/// The same of a cgroup's name: enough to tell containers apart.
+/// Characters of a cgroup's name in the table: enough to distinguish containers.
 const CGROUP_SHOWN: usize = 24;
 
 pub(crate) fn run(arguments: &Status) -> Result<Exit> {
     let folder = arguments.logs.open()?;
     if !arguments.watch {
-        // Nobody reads standard output any more, `head` for instance: then nobody misses it.
+        // Standard output is closed, by `head` for instance, so this is not an error.
         return look(&folder, arguments.json).map(|(exit, _)| exit);
     }
     loop {
-        // Clears the screen of a terminal; a file gets one look after the other.
+        // Clears the screen of a terminal; a file gets one table after the other.
         if io::stdout().is_terminal() {
             let _ = io::stdout().write_all(b"\x1b[H\x1b[2J");
         }
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Status) -> Result<Exit> {
             return Ok(Exit::Done);
         }
         std::thread::sleep(WATCH);
-        // What cannot be looked at is as it was; another folder that has its path by now is looked at from now on.
+        // What cannot be inspected is taken as unchanged; another folder that has its path by now is read from now on.
         let _ = folder.refresh();
     }
 }
@@ -56,7 +56,7 @@ struct Found {
     cgroup: Option<String>,
 }
 
-/// One look at all rings, and whether it could be printed.
+/// Prints all rings once, and returns whether that worked.
 fn look(folder: &Folder, json: bool) -> Result<(Exit, io::Result<()>)> {
     let (mut rings, mut refused, cgroups) = (Vec::new(), Vec::new(), Cgroups::default());
     for name in folder.ring_names()? {
@@ -107,7 +107,7 @@ fn describe(holder: Holder) -> Value {
     json!({ "pid": holder.process.pid, "last_pass_ms": since_last_pass(&holder), "state": state })
 }
 
-/// Milliseconds since the flusher's last pass; none where it is of another boot, or another machine's.
+/// Milliseconds since the flusher's last pass; None if it belongs to another boot or machine.
 fn since_last_pass(holder: &Holder) -> Option<u64> {
     (holder.process.boot_id == boot_id()).then(|| boottime_ns().saturating_sub(holder.heartbeat_ns) / 1_000_000)
 }
@@ -175,7 +175,7 @@ fn ring_level(status: &RingStatus) -> String {
     }
 }
 
-/// What is kept of what the process may keep, in MiB.
+/// The backlog and its limit, in MiB.
 fn kept(status: &RingStatus) -> String {
     let mib = |bytes: u64| {
         let text = format!("{:.1}", bytes as f64 / f64::from(1 << 20));
@@ -187,7 +187,7 @@ fn kept(status: &RingStatus) -> String {
     }
 }
 
-/// Whether the flusher is at work; if it stands still, since when, and what to do.
+/// Whether the flusher is at work; if it is stalled, since when, and what to do.
 fn how_it_is(holder: &Holder) -> String {
     let ago = since_last_pass(holder);
     let no_pass = ago.map_or_else(String::new, |ms| format!(", no pass for {:.1} s", ms as f64 / 1e3));

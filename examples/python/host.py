@@ -24,7 +24,7 @@ log = lastwords.setup_logger("host", log_dir=FOLDER, format="both")
 
 
 def start_worker() -> subprocess.Popen[str]:
-    """Starts the worker. All that it must be told about logging is in its environment."""
+    """Starts the worker. All that it needs for logging is in its environment."""
     environment = {
         "LASTWORDS_ROLE": "worker",
         "LASTWORDS_DIR": str(FOLDER),
@@ -47,7 +47,7 @@ def ask(worker: subprocess.Popen[str], request: str) -> str:
 
 
 def wait_for_death_line(pid: int) -> None:
-    """Waits until the log says how the worker died. Who writes that is the flusher, here a thread of the host."""
+    """Waits until the log says how the worker died. The flusher writes that, here a thread of the host."""
     path, text = FOLDER / "worker.log", f"without closing its log (pid {pid},"
     deadline = time.monotonic() + DEATH_LINE_SECONDS_MAX
     while not (path.exists() and text in path.read_text()):

@@ -1,16 +1,16 @@
 //! The drain: one pass reads all rings of a folder, merges their records by time, and writes them to the log files.
 //!
-//! A pass notes the raw clock T, looks for new rings, and reads every lane. Records from before T less a margin are
-//! final, unless a lane shows an open slot: its record may carry an earlier clock, so lines after the last one before
-//! it wait, at most 50 ms. Ties are broken by ring UUID, lane and sequence. Rings of dead processes are read to the
-//! end, get their death line where they were not closed, and are removed in the same journal entry.
+//! A pass notes the raw clock T, scans for new rings, and reads every lane. Records from before T less a margin are final,
+//! unless a lane shows an open slot: its record may carry an earlier clock, so lines after the last one before it wait, at most
+//! 50 ms. Ties are broken by ring UUID, lane and sequence. Rings of dead processes are read to the end, get their death line
+//! where they were not closed, and are removed in the same journal entry.
 
 use crate::drain::durable::Durable;
-use crate::drain::failures::Trouble;
-use crate::drain::tracked_ring::{Follow, LaneFollow};
+use crate::drain::failures::Failures;
+use crate::drain::tracked_ring::{TrackedLane, TrackedRing};
 use crate::election::Lease;
 use crate::evidence::witness::Witnesses;
-use crate::files::journal::{Entry, Journal, Left};
+use crate::files::journal::{Entry, FoundEntry, Journal};
 use crate::files::notices;
 use crate::files::offsets::FolderZone;
 use crate::files::output::{BATCH, Output};
@@ -50,7 +50,7 @@ mod zone;
 use filters::EndedFilter;
 use held::{Held, Suspended};
 use refused::Refused;
-use stop::JournalLeft;
+use stop::JournalFound;
 
 /// Rings whose files stay open: an embedded flusher must leave its program enough descriptors.
 const RINGS_OPEN: usize = 20;
@@ -64,9 +64,9 @@ const MARGIN_NS: u64 = 10_000;
 const HOLD_LIMIT_NS: u64 = 100_000_000;
 /// Bytes by which a log file stays below the file size limit.
 const FILE_MARGIN: u64 = 4096;
-/// Time between two looks at what the kernel keeps time by.
+/// Time between two checks of the kernel's clock source.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(60);
-/// Time between two looks into the folder without being rung.
+/// Time between two scans of the folder when the doorbell does not ring.
 const RESCAN_EVERY: Duration = Duration::from_secs(1);
 
 /// What a pass did.
@@ -80,34 +80,34 @@ pub struct Pass {
     pub removed: u64,
 }
 
-/// The flusher's state over a folder.
+/// The flusher's state for a folder.
 #[derive(Debug)]
 pub struct Drain {
     folder: Folder,
     journal: Journal,
     /// The lock under which this drain works, if it is one of a flusher.
     lease: Option<Lease>,
-    rings: Vec<Follow>,
+    rings: Vec<TrackedRing>,
     roles: Vec<Role>,
     outputs: Vec<Output>,
-    /// Of their times.
+    /// The time zone of the log lines.
     zone: FolderZone,
     /// Files in the rings folder that could not be opened as rings, each reported once.
     refused: Vec<Refused>,
     /// Rings in shared memory that cannot be seen from here.
     unseen: Vec<Remembered>,
-    /// Lines about the folder that wait for a file to stand in.
+    /// Lines about the folder that wait for an open log file.
     notes: Vec<String>,
     /// Roles whose files cannot be written.
     suspended: Vec<Suspended>,
     /// Parts of entries that are in the journal but could not be applied.
     held: Vec<Held>,
     /// What makes passes fail.
-    trouble: Trouble,
+    failures: Failures,
     since_ns: u64,
     listed: Option<(Instant, (i64, i64))>,
     counter: u32,
-    /// For rings of an earlier run, see [`Follow::set_earlier`].
+    /// For rings of an earlier run, see [`TrackedRing::set_earlier`].
     scales: Scales,
     /// Ticks of [`MARGIN_NS`] and [`HOLD_LIMIT_NS`].
     margin: u64,
@@ -122,41 +122,41 @@ pub struct Drain {
     written_spills: Vec<PathBuf>,
     /// UUIDs of rings that are not kept open but are open now, the oldest use first.
     recent: VecDeque<[u8; 16]>,
-    /// Largest file that this process may write, and what follows from it.
+    /// Largest file that this process may write, and the limits derived from it.
     limits: Limits,
-    /// For what needs one more descriptor where there is none to be had.
+    /// For operations that need a descriptor when there are none left.
     spare: Spare,
     durable: Durable,
-    /// Who may read what is written, whatever the rings say.
+    /// Mode and group of log and crash files, overriding the rings.
     access: Option<Access>,
-    /// By ring: until when its filter counts, where it has an end.
+    /// By ring: until when its filter applies, if it expires.
     filter_ends: HashMap<[u8; 16], Option<u64>>,
-    /// Filters that have ended and of which the log does not say so yet.
+    /// Expired filters whose end is not logged yet.
     ended_filters: Vec<EndedFilter>,
-    /// The last pass failed: records wait in the rings.
+    /// The last pass failed, so records wait in the rings.
     waiting: bool,
-    journal_left: JournalLeft,
+    journal_left: JournalFound,
     witnesses: Witnesses,
     looked_at_clock: Instant,
-    /// A line has said that the kernel left the clock of the rings.
-    clock_told: bool,
+    /// It is logged that the kernel left the clock of the rings.
+    clock_logged: bool,
 }
 
 impl Drain {
-    /// Opens the folder and completes what an earlier flusher left half done; what cannot be completed now is tried again
-    /// in the passes, and holds up its own role alone. The caller holds the flusher's lock. Rings whose last record is
-    /// older than `since_ns` count as an earlier run.
+    /// Opens the folder and completes what an earlier flusher left half done; what cannot be completed now is retried in the
+    /// passes and holds up only its own role. The caller holds the flusher's lock. Rings whose last record is older than
+    /// `since_ns` are treated as an earlier run.
     ///
     /// # Errors
     /// [`Error::Io`] if the journal cannot be opened or read.
     pub fn open(folder: &Folder, since_ns: u64) -> Result<Drain> {
         let (journal, left) = Journal::open(folder)?;
-        // Where this process changes its root, rings in shared memory must not look as if they were gone.
+        // If this process changes its root, rings in shared memory must not appear to be gone.
         let _ = open::hold(Path::new(SHM_FOLDER));
-        let journal_left = JournalLeft::of(&left);
+        let journal_left = JournalFound::of(&left);
         let mut drain = Drain::new(folder, since_ns, journal, journal_left);
         drain.tell_unknown_zone();
-        if let Left::Entry(entry) = left {
+        if let FoundEntry::Entry(entry) = left {
             drain.complete(&entry);
         }
         Ok(drain)
@@ -172,12 +172,12 @@ impl Drain {
         if self.held.is_empty()
             && let Err(error) = self.journal.settle(&[])
         {
-            // What is applied once more at the next start changes nothing.
-            self.trouble.note(&error);
+            // Applying it again at the next start changes nothing.
+            self.failures.note(&error);
         }
     }
 
-    fn new(folder: &Folder, since_ns: u64, journal: Journal, journal_left: JournalLeft) -> Drain {
+    fn new(folder: &Folder, since_ns: u64, journal: Journal, journal_left: JournalFound) -> Drain {
         Drain {
             folder: folder.clone(),
             journal,
@@ -191,7 +191,7 @@ impl Drain {
             notes: Vec::new(),
             suspended: Vec::new(),
             held: Vec::new(),
-            trouble: Trouble::default(),
+            failures: Failures::default(),
             filter_ends: HashMap::new(),
             ended_filters: Vec::new(),
             scales: Scales::default(),
@@ -212,7 +212,7 @@ impl Drain {
             journal_left,
             witnesses: Witnesses::new(),
             looked_at_clock: Instant::now(),
-            clock_told: false,
+            clock_logged: false,
             margin: ticks(MARGIN_NS),
             hold_limit: ticks(HOLD_LIMIT_NS),
         }
@@ -239,45 +239,45 @@ impl Drain {
         &self.folder
     }
 
-    /// Rings that are followed.
+    /// Tracked rings.
     pub(crate) fn rings(&self) -> usize {
         self.rings.len()
     }
 
-    /// Whether another look a second later will tell more about a ring or its process.
+    /// Whether another check a second later will reveal more about a ring or its process.
     pub(crate) fn has_undecided_rings(&self) -> bool {
         self.listed.is_none()
             || self.is_unseen_undecided()
             || self.rings.iter().any(|ring| ring.is_undecided() || ring.failures > 0)
     }
 
-    /// Whether lanes are left that no pass came to, because their ring had cost too much.
+    /// Whether there are lanes that no pass reached, because their ring had spent its budget.
     pub(crate) fn has_lanes_left(&self) -> bool {
-        let is_read = |ring: &&Follow| ring.failures == 0 && !self.is_suspended(ring.role);
-        self.rings.iter().filter(is_read).any(Follow::has_lanes_left)
+        let is_read = |ring: &&TrackedRing| ring.failures == 0 && !self.is_suspended(ring.role);
+        self.rings.iter().filter(is_read).any(TrackedRing::has_lanes_left)
     }
 
-    /// Has rings that cost much and showed nothing read again at once: other rings had nothing to show either.
+    /// Ends the pause of expensive rings without records: the other rings have none either.
     pub(crate) fn end_rests(&mut self) {
-        self.rings.iter_mut().for_each(Follow::end_rest);
+        self.rings.iter_mut().for_each(TrackedRing::end_rest);
     }
 
     /// One pass over all rings.
     ///
     /// # Errors
-    /// What went wrong with the journal or a log file. Nothing is lost: the next pass tries again.
+    /// A failure of the journal or a log file. Nothing is lost: the next pass retries.
     pub fn pass(&mut self) -> Result<Pass> {
         let pass = self.try_pass().and_then(|pass| self.tell_trouble().map(|()| pass));
         self.note_waiting(pass.is_err());
-        pass.inspect_err(|error| self.trouble.note(error))
+        pass.inspect_err(|error| self.failures.note(error))
     }
 
-    /// After a pass that worked: a line about those before it that did not.
+    /// After a successful pass: logs the failed ones before it.
     fn tell_trouble(&mut self) -> Result<()> {
-        let Some(text) = self.trouble.line() else { return Ok(()) };
+        let Some(text) = self.failures.line() else { return Ok(()) };
         self.note(text);
         self.commit(None)?;
-        self.trouble.is_told();
+        self.failures.set_logged();
         Ok(())
     }
 
@@ -312,18 +312,19 @@ impl Drain {
         self.tell_events()?;
         self.end_trials()?;
         self.end_of_failures(now);
-        // What an earlier flusher left, which died before it removed it.
+        // Left by an earlier flusher that died before removing it.
         self.sweep();
-        let goes_on = |ring: &&Follow| !self.is_aside(ring, now);
-        // A lane of which a read brought nothing but slots that are lost has more behind them.
-        let lane_waits = |lane: &LaneFollow| !lane.batch().is_empty() || lane.batch().more;
-        let waits = |ring: &Follow| ring.is_scanning() || ring.is_unfinished(now) || ring.lanes.iter().any(lane_waits);
+        let goes_on = |ring: &&TrackedRing| !self.is_aside(ring, now);
+        // If a read of a lane yields only lost slots, there is more behind them.
+        let lane_waits = |lane: &TrackedLane| !lane.batch().is_empty() || lane.batch().more;
+        let waits =
+            |ring: &TrackedRing| ring.is_scanning() || ring.is_unfinished(now) || ring.lanes.iter().any(lane_waits);
         pass.waiting = self.rings.iter().filter(goes_on).any(waits);
         Ok(pass)
     }
 
-    /// Asks every ring to ring the doorbell: at the next record, or only when one is urgent or a lane fills. Whether
-    /// that was possible; a ring that cannot be written to, or read, must be looked at by time.
+    /// Asks every ring to ring the doorbell: at the next record, or only when one is urgent or a lane fills. Returns whether
+    /// that was possible; a ring that cannot be written to or read must be polled.
     pub(crate) fn arm(&mut self, any: bool) -> bool {
         let how = if any { ARMED_ANY } else { ARMED_URGENT };
         let mut failed = false;
@@ -343,7 +344,7 @@ impl Drain {
         resting.for_each(|ring| ring.reader.source().rest());
     }
 
-    /// Records of this ring are taken now: its file stays open for a while.
+    /// Records of this ring are being taken, so its file stays open for a while.
     fn use_file(&mut self, ring: usize) {
         let (uuid, kept) = (self.rings[ring].reader.header().uuid, self.rings[ring].reader.source().is_kept());
         if kept || self.recent.contains(&uuid) {
@@ -360,9 +361,9 @@ impl Drain {
     pub(crate) fn has_news(&mut self) -> bool {
         let now = Instant::now();
         let suspended: Vec<bool> = (0..self.roles.len()).map(|role| self.is_suspended(role)).collect();
-        // Of a dead process whose ring stays: a child of it has let go of the lock.
-        let is_due = |ring: &&mut Follow| ring.dead.is_none() || ring.is_kept();
-        let has_news = |ring: &mut Follow| {
+        // A child of a dead process has released the lock of its ring.
+        let is_due = |ring: &&mut TrackedRing| ring.dead.is_none() || ring.is_kept();
+        let has_news = |ring: &mut TrackedRing| {
             ring.reader.source().forget_cost();
             let died = ring.look(now).is_err() || ring.dead.is_some() && !ring.is_kept();
             died || !suspended[ring.role] && (ring.is_scanning() || ring.is_unfinished(now))
@@ -377,7 +378,7 @@ impl Drain {
         news
     }
 
-    /// Takes note that the doorbell rang: some ring is no longer armed, and the folder may have a new one.
+    /// Notes that the doorbell rang: some ring is no longer armed, and the folder may have a new one.
     pub(crate) fn rang(&mut self) {
         self.listed = None;
         self.filter_ends.clear();
@@ -386,33 +387,33 @@ impl Drain {
         }
     }
 
-    /// Says once that the kernel does not trust the clock any more by which the records are ordered.
+    /// Logs once that the kernel no longer trusts the clock that orders the records.
     fn look_at_clock(&mut self, now: Instant) {
-        if self.clock_told || now.duration_since(self.looked_at_clock) < LOOK_AT_CLOCK {
+        if self.clock_logged || now.duration_since(self.looked_at_clock) < LOOK_AT_CLOCK {
             return;
         }
         self.looked_at_clock = now;
         if let Some(source) = clock::left_for() {
-            self.clock_told = true;
+            self.clock_logged = true;
             self.note(notices::clock_left(&source));
         }
     }
 
-    /// Looks for new rings, when the folder changed or the doorbell rang.
+    /// Scans for new rings, when the folder changed or the doorbell rang.
     fn rescan(&mut self, now: Instant) -> Result<()> {
         let path = self.folder.rings();
-        let found = open::look(&path).map_err(Error::io("look at", path))?;
+        let found = open::look(&path).map_err(Error::io("inspect", path))?;
         let changed = (found.st_mtime, found.st_mtime_nsec);
         let fresh = self.listed.is_some_and(|(at, seen)| seen == changed && now.duration_since(at) < RESCAN_EVERY);
         if fresh {
             return Ok(());
         }
         self.refresh_zone();
-        // There may have been no descriptor for one before.
+        // An earlier try may have failed for lack of descriptors.
         if self.witnesses.has_room() {
             self.rings.iter_mut().filter(|ring| ring.is_seen()).for_each(|ring| ring.seek_witness(&mut self.witnesses));
         }
-        // Where there is no list to be had, those that are followed are drained all the same.
+        // If the folder cannot be listed, the tracked rings are drained all the same.
         let names = match self.spare.use_for(|| self.folder.ring_names()) {
             Err(error) if error.may_pass() && !self.rings.is_empty() => return Ok(()),
             names => names?,
@@ -435,12 +436,12 @@ impl Drain {
         Ok(())
     }
 
-    /// Follows the ring of this name. What may pass is tried again at once, to keep the order of the lines, then in the next
-    /// passes: false then.
+    /// Tracks the ring of this name. A transient failure is retried at once, to keep the order of the lines, then in the next
+    /// passes; false then.
     fn find(&mut self, name: String, now: Instant) -> Result<bool> {
         let Drain { folder, rings, spare, witnesses, .. } = self;
         let keep = rings.len() < RINGS_OPEN;
-        let mut open = || Follow::open(folder, &name, keep, witnesses);
+        let mut open = || TrackedRing::open(folder, &name, keep, witnesses);
         let mut opened = spare.use_for(&mut open);
         if opened.as_ref().is_err_and(Error::may_pass) {
             opened = spare.use_for(&mut open);
@@ -449,7 +450,7 @@ impl Drain {
             Ok(ring) => {
                 self.unseen.retain(|unseen| unseen.name != name);
                 self.accept(&name);
-                self.follow(ring);
+                self.track(ring);
             }
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 self.look_at_unseen(&name, now)?;
@@ -469,7 +470,7 @@ impl Drain {
         }
     }
 
-    fn follow(&mut self, mut ring: Follow) {
+    fn track(&mut self, mut ring: TrackedRing) {
         let name = ring.reader.role();
         ring.role = self.roles.iter().position(|role| role.name == name).unwrap_or_else(|| {
             self.roles.push(Role::new(name, ring.reader.header(), &mut self.outputs, &self.zone));
@@ -491,7 +492,7 @@ impl Drain {
     }
 }
 
-/// What the file size limit (ulimit -f) leaves, in bytes.
+/// What the file size limit (ulimit -f) allows, in bytes.
 #[derive(Debug)]
 struct Limits {
     /// Largest log file.
@@ -506,7 +507,7 @@ impl Limits {
     fn now() -> Limits {
         let file = fsize::limit();
         let share = usize::try_from(file / 4).unwrap_or(usize::MAX);
-        // What ends a line that somebody else cut may come on top of a full file.
+        // The mark that ends a line truncated by another program may come on top of a full file.
         let margin = if file == u64::MAX { 0 } else { FILE_MARGIN };
         let record = if margin == 0 { usize::MAX } else { share };
         Limits { file: file.saturating_sub(margin), record, batch: share.min(BATCH) }

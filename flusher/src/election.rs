@@ -2,35 +2,35 @@
 //! own name was in it.
 //!
 //! The lock dies with its holder, so nothing has to be cleaned up. But a child that was forked in a bad moment may keep the
-//! lock of a holder that is gone: then the file is replaced. There is no further lock that would make this one step after
-//! the other, because whoever is killed or stopped within that one would keep everybody from flushing. Instead:
+//! lock of a holder that is gone: then the file is replaced. No second lock serialises this, because a process killed or
+//! stopped while holding it would keep all others from flushing. Instead:
 //!
 //! | label | who takes the lock | label | who replaces the file |
 //! |---|---|---|---|
-//! | LOCK:A | opens the file at the path and locks it | SWAP:A | sees twice, 100 ms apart, the same text of a holder that is provably gone, or that nobody is at work |
-//! | LOCK:B | if the text says that the file displaced another one: as SWAP:D | SWAP:B | makes a file of another name, locked, with its own text and `displaced=<that name>` |
+//! | LOCK:A | opens the file at the path and locks it | SWAP:A | reads twice, 100 ms apart, the same text, which names a holder that is provably gone, or no flusher at work |
+//! | LOCK:B | if the text says that the file displaced another one: as SWAP:D | SWAP:B | creates a file of another name, locked, with its own text and `displaced=<that name>` |
 //! | LOCK:C | writes its own text | SWAP:C | exchanges it with the one at the path, which so gets that name |
-//! | LOCK:D | checks whether the path still leads to the file; if not, starts over | SWAP:D | looks at the displaced file: nobody may be at work under it while its lock is held and its text, read now, names somebody who may live; so for those that were displaced before it |
-//! | | | SWAP:E | writes its text without `displaced`, removes the displaced file, and looks as in LOCK:D |
+//! | LOCK:D | checks whether the path still leads to the file; if not, starts over | SWAP:D | checks the displaced file, and those displaced before it: waits while its lock is held and its text, read now, names a process that may live |
+//! | | | SWAP:E | writes its text without `displaced`, removes the displaced file, and checks as in LOCK:D |
 //!
-//! Why never two are at work. A file that was displaced never comes back to the path. Let one be at work under file X, so
-//! that it wrote its text (LOCK:C, or before SWAP:C) before it saw X at the path (LOCK:D). Whoever works under another file
-//! does so after X was displaced (SWAP:C), for nobody is at work under a file that never was at the path. That is after
-//! LOCK:D, so its look (SWAP:D) finds the lock held and the text that was written before, and waits. The other way round:
-//! who gets the lock of X after that look writes its text after SWAP:C, and so finds another file at the path. Nothing
-//! depends on who is quick: a process may stop anywhere, for any time.
+//! Why there are never two flushers. A displaced file never comes back to the path. Let one process flush under file X, so that
+//! it wrote its text (LOCK:C, or before SWAP:C) before it saw X at the path (LOCK:D). A process that flushes under another file
+//! does so after X was displaced (SWAP:C), because no process flushes under a file that was never at the path. That is after
+//! LOCK:D, so its check (SWAP:D) finds the lock held and the text that was written before, and waits. Conversely, a process
+//! that gets the lock of X after that check writes its text after SWAP:C, and so finds another file at the path. Nothing
+//! depends on speed: a process may stop anywhere, for any time.
 //!
 //! | killed, a child may keep its descriptors | what the others find |
 //! |---|---|
-//! | before LOCK:C, SWAP:C | the text of the one before it, who is gone or released the lock |
+//! | before LOCK:C, SWAP:C | the text of its predecessor, which is gone or released the lock |
 //! | after LOCK:C | its text, and it is gone: replaced if its lock is kept |
-//! | after SWAP:C | a file at the path whose text names it, who is gone, and what it displaced: LOCK:B, or SWAP:D for two files |
-//! | after the text of SWAP:E | the same without a displaced file; a file without use, which the next flusher removes |
+//! | after SWAP:C | a file at the path whose text names it, which is gone, and what it displaced: LOCK:B, or SWAP:D for two files |
+//! | after the text of SWAP:E | as after SWAP:C, but without a displaced file; an unused file, which the next flusher removes |
 //!
 //! A holder that was displaced although it lives, because it got the lock of a gone one between SWAP:A and SWAP:C, finds in its
-//! next pass that its file is not at the path, and stands down: it looks before each entry of the journal. Where a file
-//! system cannot exchange two names, nothing is replaced, and everybody waits for the lock. Who removes or replaces the lock
-//! file by hand, while a flusher stands between that look and the end of its batch, has two of them at work for one batch.
+//! next pass that its file is not at the path, and stands down: it checks before each entry of the journal. If a file system
+//! cannot exchange two names, nothing is replaced, and all wait for the lock. If the lock file is removed or replaced by hand
+//! while a flusher is between that check and the end of its batch, two of them flush for one batch.
 
 use crate::lock_file::{Fresh, LockFile, Placed, Swapped, sweep};
 use lastwords_ring::error::{Error, Result};
@@ -42,15 +42,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Time between two heartbeats of a flusher that is at work. Producers that wait for 100 ms tell by it that it has moved.
+/// Time between two heartbeats of a working flusher. Producers that wait for 100 ms see from it that it is alive.
 const HEARTBEAT: Duration = Duration::from_millis(25);
-/// Time between two looks at a holder that seems to be gone.
+/// Time between two checks of a holder that seems to be gone.
 const SECOND_LOOK: Duration = Duration::from_millis(100);
-/// Longest wait for a holder that was displaced although it lives. It looks at its lock twice a second.
+/// Longest wait for a holder that was displaced although it lives. It checks its lock twice a second.
 const STAND_DOWN: Duration = Duration::from_secs(1);
 /// Time between two checks whether it has stood down.
 const STAND_DOWN_LOOK: Duration = Duration::from_millis(10);
-/// How often the file at the path may have become another one while it was looked at.
+/// How often the file at the path may be replaced while it is checked.
 const TRIES: u32 = 16;
 
 /// The flusher's lock, held until it and all its leases are dropped.
@@ -72,7 +72,7 @@ pub(crate) struct Lease {
 pub enum Attempt {
     /// This process is the flusher now.
     Won(Lock),
-    /// Another one is; who, if its lock file says so.
+    /// Another process is; which one, if its lock file names it.
     Held(Option<Holder>),
 }
 
@@ -81,7 +81,7 @@ impl Lock {
     /// where it was not gone after all.
     ///
     /// # Errors
-    /// [`Error::Io`] if the lock file cannot be made, opened, locked, written to or replaced.
+    /// [`Error::Io`] if the lock file cannot be created, opened, locked, written to or replaced.
     pub fn attempt(folder: &Folder) -> Result<Attempt> {
         let mut suspect = None;
         for _ in 0..TRIES {
@@ -134,7 +134,7 @@ impl Lock {
         Ok(lock)
     }
 
-    /// SWAP:B to SWAP:E. None if all is to be begun anew.
+    /// SWAP:B to SWAP:E. None to start over.
     fn replace(folder: &Folder) -> Result<Option<Attempt>> {
         let Some(fresh) = Fresh::make(folder)? else { return Ok(None) };
         let displaced = match fresh.swap()? {
@@ -148,7 +148,7 @@ impl Lock {
                 break;
             }
             if start.elapsed() >= STAND_DOWN {
-                // What it displaced stands in its file, for whoever gets the lock.
+                // Its file names what it displaced, for the next holder of the lock.
                 displaced.file().release();
                 return Ok(Some(Attempt::Held(holder)));
             }
@@ -158,7 +158,7 @@ impl Lock {
         Ok(if lock.is_current() { Some(lock.won(folder)) } else { None })
     }
 
-    /// Renews the heartbeat, now and then. A full disk is no reason to stop flushing.
+    /// Renews the heartbeat, periodically. A full disk does not stop flushing.
     pub fn beat(&mut self) {
         if self.beat.elapsed() >= HEARTBEAT {
             self.beat = Instant::now();
@@ -167,7 +167,7 @@ impl Lock {
         }
     }
 
-    /// Whether the lock file is still the one that is locked. If somebody removed or replaced it, another process may flush.
+    /// Whether the lock file is still the one that is locked. If it was removed or replaced, another process may flush.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.file.is_at_its_path()
@@ -180,13 +180,13 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Whoever gets the lock now and is stopped before its own name is in the file is not taken for this process.
+        // So a process that gets the lock now and is stopped before its own name is in the file is not taken for this one.
         self.file.release();
     }
 }
 
 impl Lease {
-    /// To be asked directly before each entry of the journal.
+    /// Call it directly before each entry of the journal.
     ///
     /// # Errors
     /// [`Error::Io`] if another process may flush.

@@ -1,8 +1,8 @@
 //! The elected flusher: the lock, the drain, and when to sleep.
 //!
-//! A flusher that finds nothing sleeps longer each time, and after a few looks until the doorbell rings. Before it
-//! does, it arms every ring and looks once more. A producer that commits a record after that look sees the wish (LANE:B
-//! lies between its slot's BUSY and its look at `armed`), so no record waits for a timeout.
+//! A flusher that finds nothing sleeps longer each time, and after a few passes until the doorbell rings. Before it does, it
+//! arms every ring and checks once more. A producer that commits a record after that check sees the request (LANE:B lies
+//! between its slot's BUSY and its read of `armed`), so no record waits for a timeout.
 
 use crate::drain::{Drain, Pass};
 use crate::election::{Attempt, Lock};
@@ -27,18 +27,18 @@ const SLEEP_MIN: Duration = Duration::from_millis(10);
 /// Longest sleep without having armed the rings for every record. With the pass itself well under the 200 ms within
 /// which a line is in its file.
 const SLEEP_MAX: Duration = Duration::from_millis(80);
-/// Sleep when nothing is logged: looks for dead processes are due.
+/// Sleep when nothing is logged: checks for dead processes are due.
 const SLEEP_DEEP: Duration = Duration::from_millis(500);
-/// Such sleeps before another pass looks at everything all the same.
+/// Such sleeps before another pass reads everything all the same.
 const DEEP_SLEEPS: u32 = 20;
 /// A pass that wrote so many records is followed by the next at once: while one batch was rendered, lanes have filled.
 const BUSY: u64 = 512;
-/// A pass that wrote so many shows that somebody logs flat out.
+/// A pass that wrote so many shows that a process logs flat out.
 const FLAT_OUT: u64 = 2048;
 /// Passes after such a one that may find next to nothing before the flusher sleeps: a producer that was just woken has
 /// not filled its lane yet, and a sleep would last longer than it takes to.
 const LOOKS: u32 = 10;
-/// How many rings such passes look at together: with very many, the pass itself takes long enough.
+/// How many rings such passes read in all: with very many, the pass itself takes long enough.
 const LOOKS_AT_RINGS: u32 = 100;
 /// Sleep while records of other lanes may still become earlier than those that were read.
 const SLEEP_WAITING: Duration = Duration::from_micros(20);
@@ -48,8 +48,8 @@ const REFRESH: Duration = Duration::from_millis(500);
 const SLEEP_FAILED: Duration = Duration::from_millis(100);
 /// Passes of a single drain that fail, one after the other, before it gives up.
 const FAILURES_MAX: u32 = 3;
-/// How long a single drain goes on after the last pass that found something: processes that cannot be seen are looked at
-/// twice, a second apart, and every half second.
+/// How long a single drain goes on after the last pass that found something: processes that cannot be seen are checked twice, a
+/// second apart, and every half second.
 const LAST_LOOKS: Duration = Duration::from_secs(2);
 
 /// Smallest file size limit under which a process flushes, in bytes: journal entries and log files stay below it.
@@ -62,7 +62,7 @@ pub struct Flusher {
     drain: Drain,
     doorbell: Doorbell,
     sleep: Duration,
-    /// Looks that are left before the next sleep.
+    /// Passes that remain before the next sleep.
     looks: u32,
     /// When the folder was last compared with its path.
     refreshed: Instant,
@@ -79,7 +79,7 @@ pub enum Election {
     Lost(Option<Holder>),
 }
 
-/// Says that this process cannot flush where the file size limit (ulimit -f) leaves no room for journal and log files.
+/// Refuses to flush if the file size limit (ulimit -f) leaves no room for journal and log files.
 ///
 /// # Errors
 /// [`Error::FileSizeLimit`] then.
@@ -95,12 +95,12 @@ pub fn refuse_file_size_limit() -> Result<()> {
 }
 
 impl Flusher {
-    /// Tries to become the flusher of `folder`. Rings of processes that ended before `since_ns` count as an earlier
-    /// run. From here on the calling thread blocks SIGXFSZ, so that a write beyond the file size limit is an error like others.
+    /// Tries to become the flusher of `folder`. Rings of processes that ended before `since_ns` are treated as an earlier run.
+    /// From here on the calling thread blocks SIGXFSZ, so that a write beyond the file size limit is an error like others.
     ///
     /// # Errors
-    /// [`lastwords_ring::error::Error::Io`] if the lock, the doorbell or the journal cannot be opened, [`lastwords_ring::error::Error::Setting`] where the
-    /// file size limit (ulimit -f) leaves no room for a log.
+    /// [`lastwords_ring::error::Error::Io`] if the lock, the doorbell or the journal cannot be opened,
+    /// [`lastwords_ring::error::Error::Setting`] if the file size limit (ulimit -f) leaves no room for a log.
     pub fn elect(folder: &Folder, since_ns: u64) -> Result<Election> {
         fsize::block_signal();
         refuse_file_size_limit()?;
@@ -129,17 +129,17 @@ impl Flusher {
         self.drain.hear(witnesses);
     }
 
-    /// Has everything synced this often, whatever the rings wish for; zero for never.
+    /// Sets how often everything is synced, overriding the rings; zero for never.
     pub fn set_durable(&mut self, every: Duration) {
         self.drain.set_durable(every);
     }
 
-    /// Has everybody read log and crash files who is named here, whatever the rings say.
+    /// Sets who may read log and crash files, overriding the rings.
     pub fn set_access(&mut self, access: Access) {
         self.drain.set_access(access);
     }
 
-    /// Drains until `stop` says so or the lock file is taken away.
+    /// Drains until `stop` returns true or the lock file is taken away.
     pub fn run(&mut self, stop: impl Fn() -> bool) {
         let mut failing = false;
         while !stop() && self.is_current() {
@@ -167,11 +167,11 @@ impl Flusher {
                 }
             }
             if self.drain.sync_due_in() == Some(Duration::ZERO) {
-                // It says itself in the log what fails.
+                // It logs its own failures.
                 let _ = self.drain.sync();
             }
         }
-        // Without the lock another process may be at it.
+        // Without the lock another process may do it.
         if !self.lock.is_current() {
             return;
         }
@@ -185,7 +185,7 @@ impl Flusher {
     /// Drains everything that there is now, and returns how many records and rings that was.
     ///
     /// # Errors
-    /// What the journal or a log file said.
+    /// A failure of the journal or a log file.
     pub fn drain_once(&mut self) -> Result<Pass> {
         let mut total = Pass::default();
         let (mut found, mut failures) = (std::time::Instant::now(), 0);
@@ -203,7 +203,7 @@ impl Flusher {
             total.removed += pass.removed;
             let nothing = pass.records == 0 && pass.removed == 0 && !pass.waiting;
             if nothing && self.drain.is_held_up() {
-                // Crash files are not tried for ever, so the others are what it may end for.
+                // Crash files are not retried for ever, so only the others may end it.
                 failures += u32::from(!self.drain.waits_for_crash_files_alone());
                 if failures == FAILURES_MAX
                     && let Some(error) = self.drain.held_up()
@@ -259,8 +259,8 @@ impl Flusher {
         self.listen(self.sleep.min(sync));
     }
 
-    /// Arms all rings, looks once more, and sleeps until the doorbell rings. No record can come without that, so in
-    /// between only what makes no noise is looked for.
+    /// Arms all rings, checks once more, and sleeps until the doorbell rings. No record can come without that, so in between
+    /// only silent events are checked for.
     fn rest_deeply(&mut self, stop: &impl Fn() -> bool) {
         let _ = self.drain.settle();
         // Rather now than in the middle of the sleep.
@@ -279,18 +279,18 @@ impl Flusher {
                 }
                 self.lock.beat();
             }
-            // Every ten seconds in which nothing is said, or less often.
+            // Every ten seconds in which nothing is logged, or less often.
             self.drain.folder().keep_young();
         } else {
             self.sleep = SLEEP_MIN;
         }
     }
 
-    /// Whether the lock is still the one that has the name, in the folder that has the path now, and this process may write there.
+    /// Whether the lock file is still at its path, in the folder that is now at its path, and this process may write there.
     fn is_current(&mut self) -> bool {
         if self.refreshed.elapsed() >= REFRESH {
             self.refreshed = Instant::now();
-            // What cannot be looked at is as it was.
+            // What cannot be inspected is taken as unchanged.
             let _ = self.drain.folder().refresh();
             self.refused = self.drain.folder().refusal();
         }
@@ -305,7 +305,7 @@ impl Flusher {
             poll(&mut fds, Some(&time)).is_ok_and(|ready| ready > 0 && fds[0].revents().contains(PollFlags::IN))
         };
         let rang = self.doorbell.listen(listen).unwrap_or_else(|| {
-            // Without a doorbell nobody is heard, so everything is looked at.
+            // Without a doorbell no request arrives, so everything is read.
             std::thread::sleep(timeout.min(SLEEP_MAX));
             true
         });

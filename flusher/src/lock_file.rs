@@ -15,26 +15,26 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// What the names of files begin with that are to take the lock file's place, or were displaced.
+/// Prefix of the names of files that are to replace the lock file, or were displaced.
 const PREFIX: &str = "flusher.lock.";
 /// Random bytes of such a name.
 const RANDOM: usize = 8;
-/// What stands in a lock file before the name of the one that it has displaced.
+/// Precedes the name of the displaced file in a lock file.
 const DISPLACED: &str = "displaced=";
 /// Bytes of a lock file that are read.
 const TEXT_MAX: usize = 512;
-/// How many files may have been displaced, one after the other, without anybody having looked.
+/// How many files may have been displaced, one after the other, without a check.
 const DISPLACED_MAX: u32 = 16;
 
 /// A lock file that is open.
 #[derive(Debug)]
 pub(super) struct LockFile {
-    /// For its text alone: another description than the one that is locked, so that whoever inherits it keeps no lock.
+    /// For its text alone: a separate open file description, so that a child that inherits it does not keep the lock.
     text: Kept,
     path: PathBuf,
-    /// What is to be locked, and what keeps the lock then. The mapping keeps it whoever closes or inherits descriptors; others see
-    /// by it that a process is the holder, whatever its start time seems to be. Where a file system cannot map it, the descriptor
-    /// has to.
+    /// What is locked, and what keeps the lock then. The mapping keeps it when descriptors are closed or inherited; other
+    /// processes recognise the holder by it, whatever its start time seems to be. If a file system cannot map it, the
+    /// descriptor has to.
     lock: Option<Kept>,
     map: Option<KeptFile>,
 }
@@ -44,9 +44,9 @@ impl LockFile {
     pub(super) fn open(path: &Path) -> Result<Option<LockFile>> {
         match open::file(path, OFlags::RDWR, Mode::empty()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            // A link, a FIFO or a folder in its place.
+            // A link, a FIFO or a folder is in its place.
             Err(error) if open::is_another_kind(path, FileType::RegularFile, &error) => {
-                open::set_aside(path).map_err(Error::io("set aside what has the name of the flusher's lock", path))?;
+                open::set_aside(path).map_err(Error::io("rename what has the name of the flusher's lock", path))?;
                 Ok(None)
             }
             file => LockFile::new(file.map_err(opening(path))?, path),
@@ -74,12 +74,12 @@ impl LockFile {
         self.text.identity()
     }
 
-    /// Whether the path leads to this file. What cannot be looked at is as it was.
+    /// Whether the path leads to this file. What cannot be inspected is taken as unchanged.
     pub(super) fn is_at_its_path(&self) -> bool {
         open::identity(&self.path).map_or(true, |found| found == Some(self.identity()))
     }
 
-    /// Locks the file, if nobody else has.
+    /// Locks the file, if it is not locked.
     pub(super) fn try_lock(&mut self) -> Result<bool> {
         let Some(lock) = &self.lock else { return Ok(true) };
         let failed = || Error::io("lock", &self.path);
@@ -93,7 +93,7 @@ impl LockFile {
         }
     }
 
-    /// Does something with the file; where somebody has closed the descriptor, with one that is opened anew.
+    /// Runs an operation on the file; if the descriptor was closed, on a reopened one.
     fn with<T>(&self, work: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
         match self.text.file() {
             Err(error) if is_lost(&error) => {
@@ -107,7 +107,7 @@ impl LockFile {
         }
     }
 
-    /// What stands in it: the holder, if it says who, and the text.
+    /// Its contents: the holder, if named, and the text.
     pub(super) fn holder(&self) -> (Option<Holder>, String) {
         let text = self.text();
         (Holder::parse(&text, Some(self.identity().inode)), text)
@@ -119,21 +119,20 @@ impl LockFile {
         String::from_utf8_lossy(&bytes[..length]).into_owned()
     }
 
-    /// Writes the text, over the old one: that needs no room where the disk is full.
+    /// Overwrites the text in place, which needs no room on a full disk.
     pub(super) fn write(&self, text: &str) -> Result<()> {
         let write = |file: &File| file.write_all_at(text.as_bytes(), 0).and_then(|()| file.set_len(text.len() as u64));
         self.with(write).map_err(Error::io("write", &self.path))
     }
 
-    /// Says that nobody is at work under the lock any more. What the file has displaced, if nobody has made sure of that, is
-    /// still to be looked at.
+    /// Writes that no process works under the lock any more. What the file has displaced, if unchecked, is still to be checked.
     pub(super) fn release(&self) {
         let text = self.text();
         let displaced = displaced(&text).map_or_else(String::new, |name| format!(" {DISPLACED}{name}"));
         let _ = self.write(&format!("{NOBODY}{displaced}\n"));
     }
 
-    /// Whether the lock, which is held, may be held by somebody who lives, as far as its text says.
+    /// Whether the holder of the lock may live, according to its text.
     pub(super) fn may_be_at_work(&self) -> bool {
         let (holder, text) = self.holder();
         text.split_ascii_whitespace().next() != Some(NOBODY) && holder.is_none_or(|holder| holder.may_live())
@@ -144,8 +143,8 @@ impl LockFile {
         let _ = self.with(|file| file.write_all_at(text.as_bytes(), 0));
     }
 
-    /// LOCK:B, SWAP:D. Who may be at work under the file that this one has displaced, or one before it: None if nobody.
-    #[expect(clippy::option_option, reason = "somebody who is not known is somebody")]
+    /// LOCK:B, SWAP:D. The process that may be at work under the file that this one has displaced, or one before it.
+    #[expect(clippy::option_option, reason = "an unknown process is a process")]
     pub(super) fn at_work_before(&self, folder: &Folder) -> Option<Option<Holder>> {
         self.at_work(folder, DISPLACED_MAX)
     }
@@ -157,7 +156,7 @@ impl LockFile {
         if !is_name(name) || left == 0 {
             return Some(None);
         }
-        // What is not there was found to be of no use; what cannot be opened may be of some.
+        // A missing file was found to be unused; one that cannot be opened may be in use.
         let mut displaced = match LockFile::open(&folder.rings().join(name)) {
             Ok(found) => found?,
             Err(_) => return Some(None),
@@ -198,7 +197,7 @@ pub(super) struct Fresh {
 #[derive(Debug)]
 pub(super) enum Placed {
     There(LockFile),
-    /// Somebody else has one there.
+    /// Another process has one there.
     Taken,
 }
 
@@ -220,7 +219,7 @@ pub(super) struct Displaced {
 }
 
 impl Fresh {
-    /// SWAP:B. None if somebody removed or locked the file meanwhile.
+    /// SWAP:B. None if the file was removed or locked meanwhile.
     pub(super) fn make(folder: &Folder) -> Result<Option<Fresh>> {
         let mut random = [0; RANDOM];
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
@@ -279,7 +278,7 @@ impl Displaced {
         &self.file
     }
 
-    /// SWAP:E. Nobody is at work under the displaced file: it is not needed any more, once nothing names it.
+    /// SWAP:E. No process works under the displaced file: it is removed once nothing names it.
     pub(super) fn forget(self) -> Result<LockFile> {
         self.file.write(&Holder::current().to_string())?;
         let _ = open::remove(&self.name);
@@ -287,14 +286,14 @@ impl Displaced {
     }
 }
 
-/// Removes what others left that were killed while they replaced the file. The caller is the flusher, with `own`. A file
-/// stays while its lock is held, and while somebody may be at work under one that it has displaced.
+/// Removes the files of processes that were killed while they replaced the lock file. The caller is the flusher, with `own`. A
+/// file stays while its lock is held, and while a process may be at work under one that it has displaced.
 pub(super) fn sweep(folder: &Folder, own: &LockFile) {
     for name in open::list(&folder.rings()).unwrap_or_default() {
         let path = folder.rings().join(&name);
         let named = name.to_str().is_some_and(is_name);
         let Some(mut file) = named.then(|| LockFile::open(&path).ok().flatten()).flatten() else { continue };
-        // Its lock is held until it is removed, so that nobody goes on to use it.
+        // Its lock is held until it is removed, so that no process goes on to use it.
         let unused = file.try_lock().unwrap_or(false) && file.at_work_before(folder).is_none();
         if unused || file.identity() == own.identity() {
             let _ = open::remove(&path);

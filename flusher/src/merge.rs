@@ -1,15 +1,15 @@
-//! The merge: of the next records of many lanes the one that comes first.
+//! The merge: picks the first of the next records of many lanes.
 
 use crate::ring_clock::RingClock;
 use lastwords_ring::read::lane_cursor::LaneCursor;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// A lane's next record, in the order of the merge: by its key, then by ring, lane and sequence, so that everybody who reads the
-/// same records reads them in the same order.
+/// A lane's next record, in the order of the merge: by its key, then by ring, lane and sequence, so that every reader of the
+/// same records gets the same order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Next {
-    /// What [`RingClock::order_key`] says.
+    /// As returned by [`RingClock::order_key`].
     pub key: u64,
     /// UUID of its ring.
     pub uuid: [u8; 16],

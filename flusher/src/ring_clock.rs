@@ -63,7 +63,7 @@ impl Scales {
         if let Some(known) = of_boot().find(is_clock) {
             return known.scale;
         }
-        // Two clocks of one boot stand to each other as both do to boottime.
+        // Two clocks of one boot are related through boottime.
         let ahead_ns = of_boot().find(shares_boottime).map_or_else(|| timeline.ahead_ns(), |known| known.ahead_ns);
         let scale = timeline.scale(header.tick_hz, ahead_ns);
         self.known.push(Known { boot, kind, time_namespace, scale, ahead_ns });
@@ -87,7 +87,7 @@ impl RingClock {
         Ok(RingClock { timeline: Timeline::new(anchors, header.tick_hz), stretch: None, is_ours, order })
     }
 
-    /// Orders by the scale of the ring's boot, for records that stand beside those of other boots.
+    /// Orders by the scale of the ring's boot, for records that are merged with those of other boots.
     pub fn order_evenly(&mut self, header: &RingHeader, scales: &mut Scales) {
         self.order = Order::Even(scales.of(header, &self.timeline));
     }
@@ -103,7 +103,7 @@ impl RingClock {
         } else if let Order::Converted { here: moment, .. } = &mut self.order
             && !is_dead
         {
-            // Drift between the two clocks counts from here.
+            // Drift between the two clocks starts here.
             *moment = here();
         }
         self.timeline = Timeline::new(anchors, reader.header().tick_hz);
@@ -135,7 +135,7 @@ impl RingClock {
         match &self.order {
             Order::Same => clock.min(latest),
             Order::Converted { .. } => self.key(clock).min(latest),
-            // Of another boot nobody knows how far its clock went.
+            // How far another boot's clock went is not known.
             Order::Even(_) => self.key(if self.is_ours { clock.min(latest) } else { clock }),
         }
     }
@@ -176,7 +176,7 @@ fn here() -> Timeline {
     Timeline::new(vec![clock::anchor()], clock::measure_hz())
 }
 
-/// How far the boottime of these anchors is ahead of ours, as both stand to the wall clock.
+/// How far the boottime of these anchors is ahead of ours, by their distances to the wall clock.
 fn shift(anchors: &[Anchor]) -> i64 {
     let ahead = |anchor: &Anchor| anchor.boottime_ns.wrapping_sub(anchor.realtime_ns).cast_signed();
     let newest = anchors.iter().max_by_key(|anchor| anchor.ticks);

@@ -7,7 +7,7 @@ use std::path::Path;
 /// Names of the threads that flush within a program; a tool does it on its main thread.
 const THREAD: &str = "lastwords";
 
-/// What a process that stands still stands still for.
+/// Why a process makes no progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standstill {
     /// Stopped by a signal, SIGSTOP or that of a terminal.
@@ -21,7 +21,7 @@ pub enum Standstill {
 }
 
 impl Standstill {
-    /// Looks at the process of a flusher. None if it can run, or cannot be seen from here.
+    /// Checks the process of a flusher. None if it can run, or cannot be seen from here.
     #[must_use]
     pub fn of_holder(holder: &Holder) -> Option<Standstill> {
         let lives = holder.process.state(holder.file) == ProcessState::Alive;
@@ -36,7 +36,7 @@ impl Standstill {
         let mut states = vec![state(&process::read(folder.join("stat")).ok()?)];
         let threads = process::list(folder.join("task")).unwrap_or_default().into_iter();
         let stats = threads.filter_map(|thread| process::read(folder.join("task").join(thread).join("stat")).ok());
-        // Of a program's threads, only those that flush say anything; one may wait for a disk for reasons of its own.
+        // Of a program's threads, only those that flush are checked; others may wait for a disk for reasons of their own.
         let flushing: Vec<Option<char>> =
             stats.filter(|stat| name(stat) == Some(THREAD)).map(|stat| state(&stat)).collect();
         if !flushing.is_empty() {

@@ -1,7 +1,7 @@
-//! What a thread that stands by sees of the flusher: whether its heartbeat moves.
+//! What a standby thread sees of the flusher: whether its heartbeat moves.
 //!
-//! Nothing is concluded from it but words, and syncs of this process's own rings: a flusher that stands still keeps its
-//! lock, and nobody takes its place.
+//! A standstill only leads to a message, and to syncs of this process's own rings: a stalled flusher keeps its lock and is not
+//! replaced.
 
 use crate::standstill::Standstill;
 use lastwords_ring::place::folder::Folder;
@@ -10,22 +10,22 @@ use lastwords_ring::place::process::{ProcessId, ProcessState};
 use lastwords_ring::place::stderr::complain;
 use std::time::{Duration, Instant};
 
-/// A flusher without a heartbeat for so long stands still; asleep it beats every half second.
-const STANDS_STILL: Duration = Duration::from_secs(2);
-/// The same for one that could run, as far as can be seen: a pass over a long backlog takes a while.
+/// A flusher without a heartbeat for so long is stalled; asleep it beats every half second.
+const STALLED: Duration = Duration::from_secs(2);
+/// The limit for one that appears able to run: a pass over a long backlog takes a while.
 const IS_LATE: Duration = Duration::from_secs(10);
-/// Looks without a heartbeat that it takes besides: after a suspend, or where this process itself was stopped, much time has
+/// Checks without a heartbeat that are required as well: after a suspend, or if this process itself was stopped, much time has
 /// passed between two.
 const LOOKS_MIN: u32 = 10;
-/// Time between two looks once one has seen no heartbeat.
+/// Time between two checks once one has seen no heartbeat.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What was seen so far.
 #[derive(Debug, Default)]
 pub struct Vigil {
     last: Option<Seen>,
-    /// Of which process it has been said that it stands still.
-    told: Option<ProcessId>,
+    /// The process that was reported as stalled.
+    reported: Option<ProcessId>,
 }
 
 /// A heartbeat that does not move.
@@ -37,7 +37,7 @@ struct Seen {
 }
 
 impl Vigil {
-    /// One look. Says once on standard error if the flusher stands still, and returns whether it does.
+    /// One check. Reports once on standard error that the flusher is stalled, and returns whether it is.
     pub fn look(&mut self, folder: &Folder, holder: Option<Holder>, now: Instant) -> bool {
         let Some(holder) = holder else {
             self.last = None;
@@ -49,18 +49,18 @@ impl Vigil {
         };
         self.last = Some(seen);
         let still = now.duration_since(seen.since);
-        if still < STANDS_STILL || seen.looks < LOOKS_MIN {
+        if still < STALLED || seen.looks < LOOKS_MIN {
             return false;
         }
         let (why, visible) = (Standstill::of_holder(&holder), holder.process.state(holder.file) == ProcessState::Alive);
-        if self.told != Some(holder.process) && (why.is_some() || !visible || still >= IS_LATE) {
-            self.told = Some(holder.process);
+        if self.reported != Some(holder.process) && (why.is_some() || !visible || still >= IS_LATE) {
+            self.reported = Some(holder.process);
             complain(format_args!("{}", text(folder, &holder, why, still)));
         }
         true
     }
 
-    /// How long to sleep before the next look, if `usual` is enough as long as the heartbeat moves.
+    /// How long to sleep before the next check, if `usual` is enough as long as the heartbeat moves.
     pub fn sleep(&self, usual: Duration) -> Duration {
         let suspicious = self.last.is_some_and(|seen| seen.looks > 0);
         if suspicious { usual.min(LOOK_AGAIN) } else { usual }

@@ -83,7 +83,7 @@ def setup_logger(
 
 
 def get_logger(role: str) -> logging.Logger:
-    """The logger of a role, set up with the defaults if nobody has set it up."""
+    """The logger of a role, set up with the defaults if it was not set up before."""
     logger = logging.getLogger(role)
     return logger if logger.handlers else setup_logger(role)
 

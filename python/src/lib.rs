@@ -1,4 +1,4 @@
-//! The native part of the Python package `lastwords`: rings, the short way of a log call, the console, the tool.
+//! The native part of the Python package `lastwords`: rings, the fast path of a log call, the console, the tool.
 //!
 //! On anything but 64-bit little-endian Linux the module is empty, and the package falls back to the standard library's
 //! `RotatingFileHandler`.

@@ -13,7 +13,7 @@ pub(crate) fn before_fork(py: Python<'_>) {
     });
 }
 
-/// Has them started again as soon as the interpreter is done with the fork: from 3.13 on it looks for threads after this. The
+/// Has them started again as soon as the interpreter has finished the fork: from 3.13 on it checks for threads after this. The
 /// main thread does it, or if that waits for something, the next record.
 #[pyfunction]
 pub(crate) fn after_fork_in_parent() {
@@ -33,7 +33,7 @@ pub(crate) fn after_fork_in_child() {
     console::after_fork_in_child();
 }
 
-/// Says in the rings that the process ends in an ordinary way.
+/// Marks in the rings that the process ends in an ordinary way.
 #[pyfunction]
 pub(crate) fn close() {
     lastwords::close();
@@ -45,7 +45,7 @@ pub(crate) fn reopen() {
     lastwords::reopen();
 }
 
-/// Has SIGTERM, SIGINT and SIGHUP told from a crash again where the program has restored the default action.
+/// Distinguishes SIGTERM, SIGINT and SIGHUP from a crash again after the program has restored the default action.
 #[pyfunction]
 pub(crate) fn watch_signals() {
     lastwords::watch_signals();

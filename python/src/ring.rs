@@ -17,8 +17,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The finest level that any ring of this process records although no log file shows it. Calls of levels that are disabled
-/// are done after one look at it.
+/// The finest level at which any ring of this process has ring-only records. Calls of disabled levels return after one check of
+/// it.
 pub(crate) static FINEST: AtomicI64 = AtomicI64::new(i64::MAX);
 
 thread_local! {
@@ -80,7 +80,7 @@ impl Ring {
         let taken = fields.map(Field::take_all).transpose()?.unwrap_or_default();
         let fields: Vec<_> = taken.iter().map(Field::borrow).collect();
         let place = if self.places { (&*file, line) } else { ("", 0) };
-        // A thread that nobody has named is one without a name.
+        // A thread that was not named has no name.
         NAMED.set(true);
         let relayed = relayed.as_ref().map(|(realtime_ns, pid, name)| Relayed::new(*realtime_ns, *pid, name.as_deref()));
         let mut event = Event::new(level_of(level), &target, text.as_bytes());
@@ -90,7 +90,7 @@ impl Ring {
         Ok((!matches!(put, Put::Closed)).then_some(matches!(put, Put::Changed)))
     }
 
-    /// Waits until all that was recorded before is in the log file, so many seconds at most, 2 if nothing is said.
+    /// Waits until all that was recorded before is in the log file, for at most that many seconds, 2 by default.
     #[pyo3(signature = (timeout = None))]
     fn flush(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         let flushed = match timeout.map(seconds).transpose()? {
@@ -109,18 +109,18 @@ impl Ring {
         py.detach(|| self.log.close()).map_err(|error| exception(&error))
     }
 
-    /// Whether the process's ring of this role and folder was closed, by whomever.
+    /// Whether the process's ring of this role and folder was closed, by any handler.
     #[getter]
     fn closed(&self) -> bool {
         self.is_closed()
     }
 
-    /// Gives a level a name, which its lines then show.
+    /// Sets a custom level name, which its lines then show.
     fn name_level(&self, level: u16, name: &str) {
         self.log.name_level(Level::new(level), name);
     }
 
-    /// Opens the file whose text stands in the crash file, if there will be one, and returns its descriptor, for the caller
+    /// Opens the file whose text is copied to the crash file, if there will be one, and returns its descriptor, for the caller
     /// to close. A forked child has a file of its own.
     fn attachment(&self, py: Python<'_>) -> PyResult<i32> {
         let file = py.detach(|| self.log.attachment()).map_err(|error| exception(&error))?;
@@ -145,7 +145,7 @@ impl Ring {
         self.log.kept_directives().as_ref().map(levels)
     }
 
-    /// Says in the ring's filter what is written, for `lastwords status`.
+    /// Writes to the ring's filter what is written, for `lastwords status`.
     fn set_directives(&self, directives: &str) -> PyResult<()> {
         let before = self.log.state();
         self.log.set_log(directives).map_err(|error| exception(&error))?;
@@ -157,7 +157,7 @@ impl Ring {
 }
 
 impl Drop for Ring {
-    /// One that nobody has closed stays in the process, and keeps nobody else from closing it.
+    /// One that was not closed stays in the process, and does not keep others from closing it.
     fn drop(&mut self) {
         if !self.closed.load(Ordering::Acquire) {
             self.log.forget();
@@ -203,7 +203,7 @@ impl Ring {
         Put::Changed
     }
 
-    /// Nobody writes to it any more. One of two handlers of a ring that is closed for itself has let go of it already.
+    /// It is not written to any more. If one of two handlers of a ring was closed separately, it has released the ring already.
     fn is_closed(&self) -> bool {
         self.log.is_closed()
     }
@@ -256,13 +256,13 @@ pub(crate) fn level_of(number: i64) -> Level {
 /// Levels of a role, as `(target, level)`; the target is None for the level of all others.
 type Levels = Vec<(Option<String>, u16)>;
 
-/// What environment and configuration file say of the levels that this role writes.
+/// The levels that this role writes, by environment and configuration file.
 #[pyfunction]
 pub(crate) fn configured_levels(role: &str) -> PyResult<Levels> {
     lastwords::builder(role).directives().map(|found| levels(&found)).map_err(|error| exception(&error))
 }
 
-/// What they say of the finest level that this role's ring records; None if nothing that no file shows.
+/// The finest level that this role's ring records, by the same; None without ring-only records.
 #[pyfunction]
 pub(crate) fn configured_ring_level(role: &str) -> PyResult<Option<u16>> {
     let level = lastwords::builder(role).effective_ring_level().map_err(|error| exception(&error))?;
@@ -367,7 +367,7 @@ impl Field {
     }
 }
 
-/// The exception that says the same.
+/// The equivalent exception.
 pub(crate) fn exception(error: &Error) -> PyErr {
     match error {
         Error::Io { doing, path, source } => {

@@ -23,7 +23,7 @@ def run_file(logs: Logs, script: str) -> str:
 
 
 def no_alarm(logs: Logs) -> None:
-    """Nobody is told of a death, and nothing is left."""
+    """No death is logged, and nothing is left."""
     logs.drain()
     assert [line for line in logs.lines() if line[0] == "CRITICAL"] == []
     assert not logs.crash_files()

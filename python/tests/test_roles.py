@@ -271,7 +271,7 @@ def test_a_second_setup_that_a_ring_cannot_follow_names_both_values(logs: Logs, 
         for _ in range(2):
             try: lastwords.setup_logger("worker", LOGS, console=False, {name}={second!r})
             except ValueError as error: print(error)
-        # What it has already is no change, said or not.
+        # A setting that it has already is not a change, explicit or not.
         assert log.handlers == before
         lastwords.setup_logger("worker", LOGS, console=False)
         lastwords.setup_logger("worker", LOGS, console=False, **first)

@@ -1,8 +1,7 @@
-//! Guards against a lane that is right on the machine it was written on. A fence that is missing costs nothing on
-//! x86, where stores become visible in order; on ARM, or after a compiler moved a store, the reader then takes a
-//! record whose head is of one lap and whose body is of the next, once in millions. No run of the real program finds
-//! that. loom runs the same algorithm under every interleaving, and lets every load return every value that the
-//! memory model allows.
+//! Guards against a lane that is right on the machine it was written on. A fence that is missing costs nothing on x86, where
+//! stores become visible in order; on ARM, or after a compiler moved a store, the reader then takes a record whose head belongs
+//! to one lap and whose body to the next, once in millions. No run of the real program finds that. loom runs the same algorithm
+//! under every interleaving, and lets every load return every value that the memory model allows.
 //!
 //! The writer is the real one. So is the order of the reader's steps, `ring/src/read/steps.rs`; what it copies by is loads
 //! here and pread(2) elsewhere, and there is no checksum, which would hide what the ordering points let through. The two ends of
@@ -25,7 +24,7 @@ use std::sync::atomic::{AtomicU64 as Counter, Ordering::Relaxed};
 
 /// Words of the smallest slot: its head and sixteen bytes.
 const SLOT_WORDS: usize = 8;
-/// Places in a slot of what the reader looks at.
+/// Offsets in a slot of what the reader checks.
 const CLOCK: usize = 2;
 const MESSAGE: usize = 3;
 const BODY: usize = 6;
@@ -88,8 +87,8 @@ fn clock_of(message: u64) -> u64 {
 
 fn append(lane: &mut Lane<'_>, message: u64, parts: u64) {
     let body = body(message, parts);
-    let said = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body: &body };
-    lane.append(|| clock_of(message), &said);
+    let logged = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body: &body };
+    lane.append(|| clock_of(message), &logged);
 }
 
 /// What the reader copied of a slot.
@@ -264,11 +263,11 @@ fn a_message_of_two_slots_that_is_overwritten_is_taken_whole_or_not_at_all() {
     assert!(tally.taken.load(Relaxed) > 0 && tally.overwritten.load(Relaxed) > 0);
 }
 
-/// The drain's watermark. It notes the time and then looks at the lanes; where it sees no open slot, a later append
-/// must read a later clock, or its line would be sorted before lines that are already in the file.
+/// The drain's watermark. It notes the time and then reads the lanes; where it sees no open slot, a later append must read a
+/// later clock, or its line would be sorted before lines that are already in the file.
 ///
-/// loom takes SeqCst accesses for AcqRel ones, which is weaker than what the language says, so the reader looks at the
-/// slot by a read-modify-write: its place in the order of the commit word's changes stands for the total order.
+/// loom takes SeqCst accesses for AcqRel ones, which is weaker than what the language says, so the reader reads the slot by a
+/// read-modify-write: its place in the order of the commit word's changes represents the total order.
 fn look_at_the_time_then_at_the_lane(slots: usize, bodies: &'static [&'static [u8]]) {
     let tally = Arc::new(Tally::default());
     let seen = Arc::clone(&tally);
@@ -285,8 +284,8 @@ fn look_at_the_time_then_at_the_lane(slots: usize, bodies: &'static [&'static [u
         let clocks: Vec<u64> = bodies
             .iter()
             .map(|body| {
-                let said = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body };
-                lane.append(|| time.load(Ordering::SeqCst), &said)
+                let logged = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body };
+                lane.append(|| time.load(Ordering::SeqCst), &logged)
             })
             .collect();
         let commit = reader.join().expect("the reader ends");
@@ -314,7 +313,8 @@ fn a_message_of_two_slots_whose_first_was_not_seen_open_reads_a_later_clock() {
     look_at_the_time_then_at_the_lane(8, &[b"nine byte"]);
 }
 
-/// A flusher that arms the ring and looks once more before it sleeps, while a producer appends and looks whether it is to ring.
+/// A flusher that arms the ring and checks once more before it sleeps, while a producer appends and checks whether it is to
+/// ring.
 #[test]
 fn a_record_that_the_last_look_before_a_sleep_does_not_see_rings() {
     let tally = Arc::new(Tally::default());

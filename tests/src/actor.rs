@@ -26,7 +26,7 @@ impl Actor {
         Actor::start_with(program, role, folder, script, &[])
     }
 
-    /// The same with these environment variables.
+    /// Like [`Actor::start`], with these environment variables.
     ///
     /// # Panics
     /// If it does not start.
@@ -68,7 +68,7 @@ impl Actor {
         line.trim_end().to_owned()
     }
 
-    /// The same once it has printed this line.
+    /// The actor once it has printed this line.
     ///
     /// # Panics
     /// If it prints another one.
@@ -82,11 +82,11 @@ impl Actor {
     /// All that it says on standard error until it ends, where that is a pipe.
     ///
     /// # Panics
-    /// If it is no pipe.
+    /// If it is not a pipe.
     pub fn errors(&mut self) -> String {
-        let mut said = String::new();
-        self.child.stderr.take().expect("piped").read_to_string(&mut said).expect("UTF-8");
-        said
+        let mut printed = String::new();
+        self.child.stderr.take().expect("piped").read_to_string(&mut printed).expect("UTF-8");
+        printed
     }
 
     /// Lets a waiting one go on.

@@ -1,5 +1,5 @@
-//! Rings as an earlier boot, another clock or somebody who means harm would have left them: copies of real ones, with other
-//! numbers in the header and other anchors.
+//! Rings as an earlier boot, another clock or an attacker would have left them: copies of real ones, with other numbers in the
+//! header and other anchors.
 
 use lastwords::FullPolicy;
 use lastwords_ring::format::anchor::Anchor;
@@ -108,7 +108,7 @@ pub fn set_header(bytes: &mut [u8], offset: usize, value: &[u8]) {
     bytes[end..end + 8].copy_from_slice(&sum);
 }
 
-/// Says that the ring is of another boot, was made before this one, and does not know whether it is a copy.
+/// Makes the ring belong to another boot, created before this one, and possibly a copy.
 pub fn set_boot(bytes: &mut [u8], boot: u8) {
     set_header(bytes, offset_of!(RingHeader, created_ns), &1u64.to_le_bytes());
     set_header(bytes, offset_of!(RingHeader, inode), &[0; 8]);

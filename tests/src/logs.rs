@@ -46,8 +46,8 @@ pub fn read(folder: &Path, role: &str) -> Vec<Line> {
     files(folder, role).iter().flat_map(|path| parse(path)).collect()
 }
 
-/// The same while lines are being written: what stands behind the last newline is left out, because a reader may see a
-/// write in its middle.
+/// Like [`read`], while lines are being written: what follows the last newline is skipped, because a reader may see half a
+/// write.
 ///
 /// # Panics
 /// If a file is not UTF-8, or starts in the middle of a record.

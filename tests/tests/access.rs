@@ -1,4 +1,4 @@
-//! Who may read the logs: one user writes them, others read by mode and group.
+//! Read access to the logs: one user writes them, others read by mode and group.
 //!
 //! An agent that collects logs runs as another user. Without a way to let it read, people give it root's rights, or open the
 //! whole folder, in which the rings hold what no log is to show.

@@ -1,8 +1,8 @@
-//! What a process writes beside its ring stands in its crash file, whatever kills it, and nowhere else.
+//! What a process writes beside its ring is in its crash file, whatever kills it, and nowhere else.
 //!
 //! The handler of a fatal signal must not log, so what only it knows, the traceback of an interpreter for instance, would be
-//! lost, or stand on a standard error that nobody keeps. The file for it is one more that somebody may replace: a flusher that
-//! followed a link there would print a secret, one that opened a FIFO would wait for ever, and one that could not read or
+//! lost, or be on a standard error that is not kept. The file for it is one more that another program may replace: a flusher
+//! that followed a link there would print a secret, one that opened a FIFO would wait for ever, and one that could not read or
 //! remove it would lose the ring, or never come to the next.
 
 use lastwords_tests::actor::{Actor, flush_once, run, tool};

@@ -1,10 +1,10 @@
-//! A flusher that stands still, and others that go on.
+//! A stalled flusher, and processes that go on.
 //!
-//! A flusher holds its lock whatever keeps it from working: SIGSTOP, a debugger, a frozen container, a disk that hangs.
-//! Nobody else may flush then, because nobody can know that it will not go on in the middle of a write. So all that others
-//! log beyond what their rings hold was lost, for as long as that took; and in bursts of many processes the same happened
-//! although the flusher did what it could. Here it is stopped for as long as others need to log more than that, and every
-//! line must come out once, in order, when it goes on or another takes its place.
+//! A flusher holds its lock whatever keeps it from working: SIGSTOP, a debugger, a frozen container, a disk that hangs. No
+//! other process may flush then, because it may go on in the middle of a write. So all that others log beyond what their rings
+//! hold was lost, for as long as that took; and in bursts of many processes the same happened although the flusher worked at
+//! its limit. Here it is stopped for as long as others need to log more than that, and every line must come out once, in order,
+//! when it goes on or another takes its place.
 
 use lastwords_tests::actor::{Actor, flush_once, run, tool, wait_for};
 use lastwords_tests::forge::ring_files;
@@ -42,7 +42,7 @@ fn assert_all(folder: &Path, role: &str, count: usize) {
     assert!(found.iter().copied().eq(0..count), "{} of {count} lines, or out of order", found.len());
 }
 
-/// A flusher that stands still, in a folder of its own.
+/// A stalled flusher, in a folder of its own.
 struct Stopped {
     folder: Scratch,
     host: Actor,
@@ -54,7 +54,7 @@ impl Stopped {
         let mut host = Actor::start(ACTOR, "host", folder.path(), &["say:up", "flush", "line:up", "wait"]);
         host.line();
         host.signal(Signal::STOP);
-        wait_for("the flusher to stand still", || {
+        wait_for("the flusher to stop", || {
             let stat = fs::read_to_string(format!("/proc/{}/stat", host.pid())).expect("its state");
             stat.contains(") T ").then_some(())
         });
@@ -247,11 +247,11 @@ fn whoever_stands_by_says_once_which_process_stands_still() {
     let mut command = Command::new(ACTOR);
     command.args(["worker", &stopped.folder.path().to_string_lossy(), "durable=50", "say:up", "sleep:6000", "leave"]);
     let output = command.output().expect("ran");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
     let pid = stopped.host.pid();
-    let told: Vec<&str> = said.lines().filter(|line| line.contains("the flusher of ")).collect();
-    assert_eq!(told.len(), 1, "{said}");
-    assert!(told[0].contains(&format!("(pid {pid}) is stopped (T), no pass for ")), "{said}");
+    let reported: Vec<&str> = printed.lines().filter(|line| line.contains("the flusher of ")).collect();
+    assert_eq!(reported.len(), 1, "{printed}");
+    assert!(reported[0].contains(&format!("(pid {pid}) is stopped (T), no pass for ")), "{printed}");
     let _ = stopped.end(false);
 }
 
@@ -270,9 +270,9 @@ fn a_pipe_loses_nothing_while_the_flusher_is_stopped() {
         let mut input = pipe.stdin.take().expect("piped");
         let writer = thread::spawn(move || (0..150_000).for_each(|n| writeln!(input, "line {n}").expect("it reads")));
         if policy == "wait" {
-            let mut said = String::new();
-            BufReader::new(pipe.stderr.take().expect("piped")).read_line(&mut said).expect("it says that it waits");
-            assert!(said.contains("does not keep up; waiting"), "{said}");
+            let mut printed = String::new();
+            BufReader::new(pipe.stderr.take().expect("piped")).read_line(&mut printed).expect("it says that it waits");
+            assert!(printed.contains("does not keep up; waiting"), "{printed}");
             assert_eq!(segments(&path).len(), 0, "what it does not read needs no room");
         } else {
             wait_for("what is kept", || (segments(&path).len() > 4).then_some(()));

@@ -1,4 +1,4 @@
-//! A flusher stands still before or after any of its system calls, while others go on.
+//! A flusher is stopped before or after any of its system calls, while others go on.
 //!
 //! The flusher may hold anything in memory when it is stopped: the positions of an hour ago, half a batch, a list of files
 //! that it is about to remove. When it goes on it does what it was about to do, and when it is killed its successor finds
@@ -29,7 +29,7 @@ const BEFORE: usize = SLOTS + CHUNK;
 /// Time for the points, unless all are asked for.
 const TIME: Duration = Duration::from_secs(30);
 
-/// Where a flusher stands, and what happens meanwhile and afterwards.
+/// Where a flusher is stopped, and what happens meanwhile and afterwards.
 #[derive(Debug, Clone, Copy)]
 struct Point {
     call: usize,
@@ -99,7 +99,7 @@ fn try_point(drainer: &Drainer, folder: &Path, point: Point) -> bool {
     true
 }
 
-/// A producer that stands at its call of this number while it keeps slots, the second time: those are added to the segment
+/// A producer that is stopped at its call of this number while it keeps slots, the second time: those are added to the segment
 /// that it made the first time. None if it made fewer calls.
 fn producer_at(folder: &Path, call: usize) -> Option<Traced> {
     let mut command = Command::new(ACTOR);
@@ -147,9 +147,9 @@ fn assert_lines(folder: &Path, count: usize, all: bool) {
     let numbers = numbers(&lines);
     assert!(numbers.is_sorted_by(|a, b| a < b), "doubled, or out of order");
     let lost = count - numbers.len();
-    let told: Vec<&Line> = lines.iter().filter(|line| line.message.contains(" lost, ")).collect();
-    assert_eq!(lost, reported_lost(&lines), "{told:?}");
-    assert!(!all || lost == 0, "{told:?}");
+    let reported: Vec<&Line> = lines.iter().filter(|line| line.message.contains(" lost, ")).collect();
+    assert_eq!(lost, reported_lost(&lines), "{reported:?}");
+    assert!(!all || lost == 0, "{reported:?}");
     let rings =
         std::fs::read_dir(folder.join("rings")).expect("listed").map(|entry| entry.expect("listed").file_name());
     let beside = |name: &std::ffi::OsString| name.to_string_lossy().contains("worker-");

@@ -1,8 +1,8 @@
 //! What a front end in another language relies on: a call that never waits, threads of ours that end for a fork and come
 //! back, an end without an alarm, and names of threads that it has made.
 //!
-//! An interpreter holds a lock while it logs. A call that waits for room with that lock held stops all its threads; a thread
-//! of ours that is there while it forks, or that does not come back afterwards, is found out by a user at the worst time.
+//! An interpreter holds a lock while it logs. A call that waits for room with that lock held stops all its threads; a thread of
+//! ours that is there while it forks, or that does not come back afterwards, fails for a user at the worst time.
 
 use lastwords::event::{Destination, Event, Value};
 use lastwords::{Flusher, Level, Log};
@@ -50,10 +50,10 @@ fn an_event_goes_where_its_front_end_says_with_its_target_place_and_fields() {
     let log = builder.format(lastwords::Format::Both).open().expect("a ring");
     let fields =
         [("yes", Value::Bool(true)), ("n", Value::I64(-3)), ("x", Value::F64(0.5)), ("who", Value::Str("ada"))];
-    let (mut said, mut kept_back) = (event("said"), event("kept back"));
-    said.fields = &fields;
+    let (mut logged, mut kept_back) = (event("said"), event("kept back"));
+    logged.fields = &fields;
     kept_back.destination = Destination::RingOnly;
-    log.record(&said);
+    log.record(&logged);
     log.record(&kept_back);
     log.flush().expect("written");
     let lines = read(scratch.path(), "event");

@@ -183,7 +183,7 @@ fn a_worker_that_dies_of_a_panic_leaves_its_crash_file_with_its_last_records() {
     let log = read(folder.path(), "worker");
     let last = log.last().expect("a death line");
     assert!(last.level == "CRITICAL" && last.message.contains("the process ended by a panic"), "{log:?}");
-    // A panic that somebody catches is no end.
+    // A caught panic is not an end.
     let caught = Scratch::new("panic-caught");
     let mut actor = Actor::start_with(ACTOR, "worker", caught.path(), &["panic", "log:1"], &RECORD_ALL);
     assert!(actor.end().success());

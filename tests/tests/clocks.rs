@@ -1,8 +1,8 @@
 //! Clocks that jump: the wall clock is set, the machine sleeps, or it boots between a process's death and the drain.
 //!
-//! A log that is ordered by the time of day shows an effect above its cause whenever somebody sets the clock; one that
-//! takes the pid or the ticks of an earlier boot for its own takes a dead process for a living one, and never drains it.
-//! The machine's clock is not touched here: rings are given the anchors and the boot ids that a jump would have left.
+//! A log that is ordered by the time of day shows an effect above its cause whenever the clock is set; one that takes the pid
+//! or the ticks of an earlier boot for its own takes a dead process for a living one, and never drains it. The machine's clock
+//! is not touched here: rings are given the anchors and the boot ids that a jump would have left.
 
 use lastwords_ring::format::anchor::Anchor;
 use lastwords_ring::format::layout::RingHeader;

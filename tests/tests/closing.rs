@@ -266,7 +266,7 @@ fn an_open_or_init_that_fails_leaves_no_descriptor_ring_or_thread() {
     fs::DirBuilder::new().mode(0o700).create(&no_rings).expect("made");
     fs::write(no_rings.join("rings"), "no folder").expect("written");
     assert!(matches!(lastwords::builder("worker").dir(&no_rings).open(), Err(Error::Folder { .. })));
-    // The last thing that `init` needs is somebody else's.
+    // The last thing that `init` needs is taken.
     log::set_logger(&Nobody).expect("the facade is free, whatever has failed");
     assert!(matches!(builder().init(), Err(Error::FacadeTaken)));
     assert_eq!((had_of(folder.path()), threads_of_ours()), (Vec::new(), 0));

@@ -41,7 +41,7 @@ impl Served {
         answer.split_once("\r\n\r\n").map_or_else(String::new, |(_, body)| body.to_owned())
     }
 
-    /// Its lines, once nobody can add any.
+    /// Its lines, once none can be added.
     fn lines(&self) -> Vec<Line> {
         let flushed = tool(TOOL, &["flush", "--once", &self.folder.path().to_string_lossy()]);
         assert!(flushed.status.code().is_some_and(|code| code < 2), "{flushed:?}");

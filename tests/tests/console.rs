@@ -1,4 +1,4 @@
-//! A console that nobody reads.
+//! A console that is not read.
 //!
 //! A GUI starts its backend with a pipe as standard error and never reads it. After 64 KiB every write blocks, and with
 //! it, in most loggers, the whole program. Here the console loses lines, and nothing else happens.
@@ -12,16 +12,16 @@ use std::time::Duration;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 
-/// An actor whose console nobody reads so far.
+/// An actor whose console is not read so far.
 fn unread(folder: &Path, script: &[&str]) -> Actor {
     let mut command = Command::new(ACTOR);
     Actor::of(command.arg("host").arg(folder).arg("console=yes").args(script).stderr(Stdio::piped()))
 }
 
-/// How many lines stand on a console, and how many it says are missing.
+/// How many lines are on a console, and how many it reports missing.
 fn printed_and_lost(text: &str) -> (usize, usize) {
-    let told = text.lines().filter_map(|line| line.strip_prefix("lastwords: ")?.split_once(" lines are missing"));
-    let lost = told.map(|(count, _)| count.parse::<usize>().expect("a number")).sum();
+    let reported = text.lines().filter_map(|line| line.strip_prefix("lastwords: ")?.split_once(" lines are missing"));
+    let lost = reported.map(|(count, _)| count.parse::<usize>().expect("a number")).sum();
     (text.lines().filter(|line| line.contains("] [INFO] ")).count(), lost)
 }
 
@@ -36,7 +36,7 @@ fn a_pipe_that_nobody_reads_costs_lines_of_the_console_and_nothing_else() {
     let text = actor.errors();
     assert!(actor.end().success());
     let (printed, lost) = printed_and_lost(&text);
-    assert!(lost > 1000, "the loss is told: {lost}");
+    assert!(lost > 1000, "the loss is reported: {lost}");
     assert_eq!(printed + lost, 20_001);
     assert!(text.ends_with("] [INFO] seen\n"), "and once it is read, it goes on");
 }

@@ -1,8 +1,8 @@
-//! Descriptors are numbers: code that closes everything, and then opens files of its own, costs nobody anything.
+//! Descriptors are numbers: code that closes everything, and then opens files of its own, harms nothing.
 //!
 //! Daemonisers, sandboxes and `closerange` close descriptors that they do not know. The numbers go to the files that the
-//! program opens next. A logger that goes on with its numbers writes its journal and its wake-up bytes into those files,
-//! closes them in forked children, and overwrites its own ring where somebody closed standard error.
+//! program opens next. A logger that goes on with its numbers writes its journal and its wake-up bytes into those files, closes
+//! them in forked children, and overwrites its own ring where standard error was closed.
 
 use lastwords_tests::actor::{Actor, tool, wait_for};
 use lastwords_tests::descriptors::{UNTOUCHED, of_process_within, of_threads_within};
@@ -155,8 +155,8 @@ fn assert_child_keeps_nothing(table: &str) {
     assert_eq!(of_threads_within(host.pid(), folder.path()).into_iter().filter(is_ring).count(), 31, "{table}");
     host.go();
     // The child and its parent may say so in either order.
-    let said = [host.line(), host.line()];
-    assert!(said.contains(&"asleep".to_owned()), "{said:?}");
+    let printed = [host.line(), host.line()];
+    assert!(printed.contains(&"asleep".to_owned()), "{printed:?}");
     let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", host.pid())).expect("it lives");
     let child: u32 = children.split_whitespace().next().expect("a child").parse().expect("a pid");
     let within = of_process_within(child, folder.path());

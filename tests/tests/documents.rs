@@ -1,4 +1,4 @@
-//! What documents and comments say of the code is there: files, and the functions that `docs/design.md` names.
+//! What documents and comments refer to exists: files, and the functions that `docs/design.md` names.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -44,7 +44,7 @@ fn read(file: &str) -> String {
     fs::read_to_string(root().join(file)).expect("read")
 }
 
-/// What stands in backticks.
+/// What is in backticks.
 fn quoted(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
@@ -123,7 +123,7 @@ fn has_function(text: &str, name: &str) -> bool {
     }
 }
 
-/// What a row of a table names behind its first cell and is not there. Functions stand behind the path of their file.
+/// What a row of a table names behind its first cell and is not there. Functions come after the path of their file.
 fn missing_in(row: &str) -> Vec<String> {
     let (mut text, mut wrong) = (None, Vec::new());
     let (_, cells) = row.trim_start_matches('|').split_once('|').unwrap_or_default();

@@ -1,7 +1,7 @@
 //! What a process logged is in its file however the process ends.
 //!
-//! The system that this grew from lost its last lines exactly when they mattered: at `exit`, at `abort`, at a kill. And
-//! where every ordinary end looked like a crash, nobody looked at the crashes any more.
+//! The system that this grew from lost its last lines exactly when they mattered: at `exit`, at `abort`, at a kill. And where
+//! every ordinary end looked like a crash, nobody read about the crashes any more.
 
 use lastwords_tests::actor::{Actor, flush_once, run, wait_for};
 use lastwords_tests::forge::ring_files;
@@ -55,7 +55,7 @@ fn a_line_reaches_its_file_without_being_asked_for() {
 
 #[test]
 fn a_killed_process_leaves_everything_and_one_death_line() {
-    for (how, said) in [("kill", "died without closing"), ("abort", "died of SIGABRT without closing")] {
+    for (how, logged) in [("kill", "died without closing"), ("abort", "died of SIGABRT without closing")] {
         let folder = Scratch::new(how);
         let (pid, _) = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:321", how]);
         assert!(read(folder.path(), "worker").is_empty(), "nobody has flushed yet");
@@ -65,7 +65,7 @@ fn a_killed_process_leaves_everything_and_one_death_line() {
         let (death, records) = lines.split_last().expect("lines");
         assert_eq!(messages(records), expected(321));
         assert_eq!((death.level.as_str(), death.pid), ("CRITICAL", pid));
-        assert!(death.message.contains(said) && death.message.contains("321 records"), "{death:?}");
+        assert!(death.message.contains(logged) && death.message.contains("321 records"), "{death:?}");
         assert_eq!(ring_files(folder.path()), Vec::<std::path::PathBuf>::new(), "the ring is removed");
     }
 }
@@ -81,7 +81,11 @@ fn an_ordinary_end_waits_for_the_flusher_of_another_process() {
         let (_, status) = run(ACTOR, "worker", folder.path(), &["slots=65536", "lanes=3", "log:50000"]);
         assert!(status.success());
         expected += 50_000;
-        assert_eq!(read(folder.path(), "worker").len(), expected, "whoever waited for the worker finds all its lines");
+        assert_eq!(
+            read(folder.path(), "worker").len(),
+            expected,
+            "all lines of the worker are there once it is waited for"
+        );
     }
     host.finish();
 }

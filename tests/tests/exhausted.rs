@@ -1,9 +1,9 @@
 //! What a process may be short of for a while: descriptors, room, threads, inodes, the length of a file.
 //!
-//! A limit that is hit says nothing about the log. A flusher that takes it for the end of a ring forgets how far that is
+//! A limit that is hit proves nothing about the log. A flusher that takes it for the end of a ring forgets how far that is
 //! drained and prints lines twice; one that needs a descriptor to go on with what it has open lets the rings fill; a forked
-//! child that gives up at its first record is silent for good. So everything that failed for such a reason is tried again,
-//! and what was lost meanwhile is counted.
+//! child that gives up at its first record is silent for good. So everything that failed for such a reason is tried again, and
+//! what was lost meanwhile is counted.
 
 use lastwords_tests::actor::{Actor, tool};
 use lastwords_tests::logs::{numbers, read, reported_lost};
@@ -39,8 +39,8 @@ fn assert_drains_what_it_has_open(table: &str) {
     assert_eq!(host.line(), "held");
     assert!(host.end().success());
     assert_once(&folder, "host", pid, 20_010);
-    let told = read(&folder, "host").into_iter().filter(|line| line.level != "INFO").map(|line| line.message);
-    assert_eq!(told.filter(|text| text.contains(" lost, ")).collect::<Vec<_>>(), Vec::<String>::new());
+    let reported = read(&folder, "host").into_iter().filter(|line| line.level != "INFO").map(|line| line.message);
+    assert_eq!(reported.filter(|text| text.contains(" lost, ")).collect::<Vec<_>>(), Vec::<String>::new());
 }
 
 #[test]
@@ -118,12 +118,12 @@ fn child_lines(folder: &Path) -> (Vec<usize>, usize) {
 fn assert_child_is_heard(folder: &Path, script: &[&str], what: &str) {
     let output = act(folder, &[script, &["say:parent", "flush", &format!("fork-starved:{what}"), "flush"]].concat());
     assert!(output.status.success(), "{what}: {output:?}");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
     let (found, lost) = child_lines(folder);
     assert!(found.iter().copied().eq(70 - found.len()..70), "{what}: from some line on, each once: {found:?}");
     assert!(found.len() >= 30, "{what}: it logs soon after: {found:?}");
     assert_eq!(lost, 70 - found.len(), "{what}: what is lost is counted");
-    assert!(lost == 0 || said.matches("cannot log yet").count() == 1, "{what}: {said}");
+    assert!(lost == 0 || printed.matches("cannot log yet").count() == 1, "{what}: {printed}");
 }
 
 #[test]
@@ -133,11 +133,11 @@ fn a_forked_child_that_cannot_make_its_ring_at_once_logs_as_soon_as_it_can_and_c
         assert_child_is_heard(folder.path(), &[], what);
         assert!(child_lines(folder.path()).1 > 0, "{what}: the test takes it");
     }
-    // One that never could says so on standard error.
+    // One that never could reports it on standard error.
     let folder = Scratch::new("starved-still");
     let output = act(folder.path(), &["say:parent", "flush", "fork-starved:memory-still"]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("20 records of this forked process"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(printed.contains("20 records of this forked process"), "{printed}");
 }
 
 #[test]
@@ -181,8 +181,8 @@ fn a_ring_without_room_is_made_smaller_and_that_is_said() {
     let status = tool(TOOL, &["status", &folder.to_string_lossy()]);
     let status = String::from_utf8_lossy(&status.stdout).into_owned();
     host.finish();
-    let said = host.errors();
-    assert!(said.contains("no room for a ring of") && said.lines().count() == 1, "{said}");
+    let printed = host.errors();
+    assert!(printed.contains("no room for a ring of") && printed.lines().count() == 1, "{printed}");
     assert!(status.contains("because there was no room for more"), "{status}");
 }
 
@@ -195,16 +195,16 @@ fn an_init_that_fails_leaves_no_ring_no_alarm_and_the_log_facade() {
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     std::fs::set_permissions(&folder, private).expect("restricted");
     let output = act(&folder, &[]);
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("is not a folder") && said.contains("the facade is free"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.contains("is not a folder") && printed.contains("the facade is free"), "{printed}");
     let rings = || {
         std::fs::read_dir(folder.join("rings")).expect("listed").filter_map(Result::ok).map(|entry| entry.file_name())
     };
     std::fs::remove_file(folder.join("rings")).expect("removed");
-    // The last step: somebody else has the facade.
+    // The last step: another logger has the facade.
     let output = act(&folder, &["before:facade"]);
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("log facade"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.contains("log facade"), "{printed}");
     assert_eq!(rings().collect::<Vec<_>>(), ["doorbell"], "no ring is left");
     assert!(act(&folder, &["log:3"]).status.success());
     assert!(read(&folder, "host").iter().all(|line| line.level == "INFO"), "no false alarm");
@@ -232,8 +232,11 @@ fn a_file_size_limit_below_the_rotation_size_makes_smaller_files_and_loses_nothi
         assert!(file.metadata().expect("there").len() <= u64::from(blocks) * 1024);
     }
     let output = limited(900, &format!("echo x | {TOOL} pipe --role worker --dir {}", folder.display()));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && said.contains("file size limit") && said.contains("ulimit -f"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !output.status.success() && printed.contains("file size limit") && printed.contains("ulimit -f"),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -276,7 +279,7 @@ fn a_process_without_a_thread_to_be_had_flushes_as_soon_as_there_is_one() {
     let mut host = Actor::of(&mut child).until("logged");
     let found = read(&folder, "host").len();
     host.finish();
-    let said = host.errors();
-    assert!(said.contains("no thread for the flusher") && said.lines().count() == 1, "{said}");
+    let printed = host.errors();
+    assert!(printed.contains("no thread for the flusher") && printed.lines().count() == 1, "{printed}");
     assert_eq!(found, 4, "a record has the thread tried again");
 }

@@ -1,4 +1,4 @@
-//! A process that dies of a signal says of which, and dies exactly as it would without us.
+//! A process that dies of a signal records which one, and dies exactly as it would without us.
 //!
 //! "The worker died" sends people looking for an OOM killer; "of SIGSEGV" sends them to the native library. A handler for
 //! that is a danger of its own: one that swallows a signal, hides the core dump, silences the report of a stack overflow, or

@@ -1,4 +1,4 @@
-//! What is written is what the directives say, for every front end, from the first record on and after every change.
+//! What is written follows the directives, for every front end, from the first record on and after every change.
 
 use lastwords_tests::actor::{Actor, run};
 use lastwords_tests::logs::read;
@@ -98,8 +98,8 @@ fn directives_that_cannot_be_meant_are_named() {
         [("info,hyper=loud", "\"loud\" is not a level"), ("info/x", "regular expression"), ("=", "target=level")]
     {
         let mut actor = Actor::start_with(ACTOR, "host", folder.path(), &["log:1"], &[("LASTWORDS_LOG", text)]);
-        let said = actor.line();
-        assert!(said.contains("LASTWORDS_LOG") && said.contains(part), "{text}: {said}");
+        let printed = actor.line();
+        assert!(printed.contains("LASTWORDS_LOG") && printed.contains(part), "{text}: {printed}");
         assert_eq!(actor.end().code(), Some(7));
     }
 }

@@ -1,7 +1,7 @@
-//! The flusher's own files, removed or replaced by somebody else while it lives.
+//! External modification of the flusher's own files while it lives.
 //!
-//! A clean-up job, a careless `rm`, a restored backup: lock, journal and doorbell have names that anybody who may write to
-//! the folder can take away. A flusher that goes on with files nobody can find wakes up late, cannot be replaced without
+//! A clean-up job, a careless `rm`, a restored backup: lock, journal and doorbell have names that anybody who may write to the
+//! folder can take away. A flusher that goes on with files that cannot be found wakes up late, cannot be replaced without
 //! doubled lines, or flushes beside another one; one that opens what was put in their place hangs on a FIFO.
 
 use lastwords_tests::actor::{Actor, flush_once, tool, wait_for};
@@ -18,7 +18,7 @@ const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 const FILES: [&str; 4] = ["doorbell", "flusher.lock", "journal.a", "journal.b"];
 
-/// What somebody does to a file of the flusher's.
+/// What is done to a file of the flusher's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deed {
     Remove,
@@ -59,9 +59,9 @@ fn assert_each_once(folder: &Path, count: u64, what: &str) {
     let doubled: Vec<u64> = found.iter().filter(|(_, times)| **times > 1).map(|(n, _)| *n).collect();
     assert!(missing.is_empty(), "{what}: {} missing, from {:?}", missing.len(), missing.first());
     assert!(doubled.is_empty(), "{what}: {} doubled, from {:?}", doubled.len(), doubled.first());
-    let said = |text: &str| lines.iter().any(|line| line.message.contains(text));
-    assert!(!said("the machine stopped"), "{what}: the machine did not stop");
-    assert!(!said("records lost"), "{what}");
+    let logged = |text: &str| lines.iter().any(|line| line.message.contains(text));
+    assert!(!logged("the machine stopped"), "{what}: the machine did not stop");
+    assert!(!logged("records lost"), "{what}");
 }
 
 #[test]
@@ -121,8 +121,9 @@ fn a_flusher_that_dies_after_its_journal_was_removed_is_followed_without_doublin
         flush_once(TOOL, folder.path());
         assert_each_once(folder.path(), 20_000, &format!("{files:?}"));
         if files.len() == 2 {
-            let said = read(folder.path(), "host").iter().any(|line| line.message.contains("the journal was removed"));
-            assert!(said, "that the journal was removed is logged");
+            let logged =
+                read(folder.path(), "host").iter().any(|line| line.message.contains("the journal was removed"));
+            assert!(logged, "that the journal was removed is logged");
         }
     }
 }

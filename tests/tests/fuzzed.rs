@@ -2,7 +2,7 @@
 //! `tests/src/fuzzing` run here without libFuzzer, on the corpus that is checked in and on seeded mutations of it, so
 //! that every run of the suite tries some; `fuzz/run` lets libFuzzer look further, guided by coverage.
 //!
-//! `LASTWORDS_FUZZ_RUNS` says how many mutations of each target, `LASTWORDS_FUZZ_SEED` replays them, and
+//! `LASTWORDS_FUZZ_RUNS` sets the number of mutations of each target, `LASTWORDS_FUZZ_SEED` replays them, and
 //! `LASTWORDS_WRITE_CORPUS` writes the corpus anew.
 
 use lastwords_tests::fuzzing::{TARGETS, corpus, image, journal};

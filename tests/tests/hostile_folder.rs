@@ -1,9 +1,9 @@
-//! A rings folder in which somebody put rings that mean harm.
+//! A rings folder with rings of an attacker.
 //!
-//! A ring says of itself whose it is, which process wrote it, and which files hold its long messages. A flusher that took
-//! a role for a path would write where it was told to; one that took a pid for a process to signal would kill whom it was
-//! told to; one that followed the number of a spill file through a link would print a secret into the log, and remove
-//! the file. And a few kilobytes that name one long message again and again would fill the disk with its copies.
+//! A ring claims an owner, the process that wrote it, and the files that hold its long messages. A flusher that took a role for
+//! a path would write wherever it pointed; one that took a pid for a process to signal would kill any process; one that
+//! followed the number of a spill file through a link would print a secret into the log, and remove the file. And a few
+//! kilobytes that name one long message again and again would fill the disk with its copies.
 
 use lastwords_ring::format::checksum::checksum;
 use lastwords_ring::format::layout::{RingHeader, encoding};
@@ -168,7 +168,7 @@ fn a_dead_ring_whose_records_are_shown_as_far_more_than_they_take_is_drained_to_
     flush_once(TOOL, folder.path());
     let drained: u64 = files(folder.path(), "worker").iter().map(|path| path.metadata().expect("there").len()).sum();
     assert!(drained > limit / 2 && drained <= limit + 15_000, "{drained} bytes, at most {limit}");
-    let told = |line: &&logs::Line| line.message.contains(" left out: what this ring holds would fill more than");
-    assert_eq!(read(folder.path(), "worker").iter().filter(told).count(), 1);
+    let reported = |line: &&logs::Line| line.message.contains(" left out: what this ring holds would fill more than");
+    assert_eq!(read(folder.path(), "worker").iter().filter(reported).count(), 1);
     assert!(forge::ring_files(folder.path()).is_empty(), "and then it is removed as every other");
 }

@@ -1,11 +1,10 @@
-//! Somebody else is at work in the log folder: a log rotation of the system, a cleaner of temporary files, an administrator
-//! with an editor, a full disk.
+//! External modification of the log folder: a log rotation of the system, a cleaner of temporary files, an administrator with
+//! an editor, a full disk.
 //!
-//! A flusher that writes where its file ended before somebody cut it leaves a hole of zeros, and every tool takes the log
-//! for binary from then on. One that writes on into a file that was deleted loses all lines until its next start, in
-//! silence. One that gives up because a file cannot be opened loses the log of all processes. So what others do to the
-//! current file may cost them the lines that stood in it, and at most show one batch twice; everything else arrives, and
-//! a line says what happened.
+//! A flusher that writes where its file ended before it was truncated leaves a hole of zeros, and every tool takes the log for
+//! binary from then on. One that writes on into a file that was deleted loses all lines until its next start, in silence. One
+//! that gives up because a file cannot be opened loses the log of all processes. So what others do to the current file may cost
+//! the lines that were in it, and duplicate one batch at most; everything else arrives, and what happened is logged.
 
 use lastwords_tests::actor::{Actor, run, tool, wait_for};
 use lastwords_tests::logs::{Line, assert_numbered, read};
@@ -51,7 +50,7 @@ const ALL: [Meddling; 6] = [
 ];
 
 impl Meddling {
-    /// Does it, and returns what stood in the file: the lines that were somebody's to keep. False if there is no file yet.
+    /// Does it, and returns what was in the file: the lines that another program keeps. False if there is no file yet.
     fn apply(self, folder: &Path, saved: &mut Vec<String>) -> bool {
         let path = folder.join("worker.log");
         let Ok(text) = fs::read_to_string(&path) else { return false };
@@ -75,15 +74,15 @@ impl Meddling {
     }
 }
 
-/// How often each of the lines `line 0` … stands in these texts, and no torn or false line. What somebody cut in the middle
-/// is no line, and says so.
+/// How often each of the lines `line 0` … is in these texts, and no torn or false line. A truncated line is not a line, and is
+/// marked.
 fn count_lines(texts: &[String], meddling: Meddling) -> BTreeMap<usize, usize> {
     let mut counts = BTreeMap::new();
     for text in texts {
         assert!(!text.contains('\0'), "a hole in a log file");
         for line in text.lines() {
             let Some((head, rest)) = line.split_once("] [INFO] line ") else { continue };
-            // What stands on one line with what somebody cut off in the middle does not count.
+            // What is on one line with a truncated one is not counted.
             let pid = head.split_at_checked(23).and_then(|(_, pid)| pid.strip_prefix(" ["));
             if pid.is_none_or(|pid| pid.parse::<u32>().is_err()) {
                 continue;
@@ -98,7 +97,7 @@ fn count_lines(texts: &[String], meddling: Meddling) -> BTreeMap<usize, usize> {
     counts
 }
 
-/// All files of the worker that are in the folder, whoever put them there.
+/// All files of the worker that are in the folder, whatever put them there.
 fn worker_files(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("listed").filter_map(Result::ok);
     let files = entries.filter(|entry| {
@@ -192,10 +191,10 @@ fn warnings(lines: &[Line]) -> Vec<&str> {
 
 #[test]
 fn what_others_do_to_the_current_file_of_a_living_flusher_is_a_line_and_costs_nobody_a_line() {
-    for (meddling, told) in [
+    for (meddling, expected) in [
         (Meddling::Delete, "removed by somebody else"),
-        (Meddling::CutToNothing, "was cut to 0 by somebody else"),
-        (Meddling::CutToAPart, "was cut to"),
+        (Meddling::CutToNothing, "was truncated to 0 by somebody else"),
+        (Meddling::CutToAPart, "was truncated to"),
         (Meddling::RenameAndCreate, "renamed by somebody else"),
         (Meddling::Folder, "it is now"),
         (Meddling::Link, "it is now"),
@@ -225,7 +224,7 @@ fn what_others_do_to_the_current_file_of_a_living_flusher_is_a_line_and_costs_no
         saved.extend(worker_files(&folder));
         let counts = count_lines(&saved, meddling);
         assert_eq!(counts.len(), 401, "{meddling:?}: lines are lost");
-        assert!(saved.iter().any(|text| text.contains(told)), "{meddling:?}: {saved:?}");
+        assert!(saved.iter().any(|text| text.contains(expected)), "{meddling:?}: {saved:?}");
         assert_eq!(read(&folder, "host").len(), 50);
         assert_eq!(fs::read_to_string(&outside).expect("there"), "untouched");
     }
@@ -424,9 +423,9 @@ fn a_file_that_cannot_be_written_or_renamed_holds_up_no_other_role() {
         let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
         let kept = numbers.first().expect("lines").parse::<usize>().expect("a number");
         assert_eq!(numbers, (kept..810).map(|n| n.to_string()).collect::<Vec<_>>(), "{blocked:?}: each once, in order");
-        let told = if blocked == Blocked::Immutable { "could not be written" } else { "cannot be rotated" };
-        let told = lines.iter().filter(|line| line.message.contains(told)).count();
-        assert_eq!(told, 1, "{blocked:?}: once: {:?}", warnings(&lines));
+        let expected = if blocked == Blocked::Immutable { "could not be written" } else { "cannot be rotated" };
+        let logged = lines.iter().filter(|line| line.message.contains(expected)).count();
+        assert_eq!(logged, 1, "{blocked:?}: once: {:?}", warnings(&lines));
     }
 }
 

@@ -1,6 +1,6 @@
-//! Guards against JSON that a program cannot read: a line that is no object, a key that no schema knows, a number as a
-//! string, a message that ends its line or the object early. Log shippers drop such lines, or stop at them, and nobody
-//! notices before the lines are needed.
+//! Guards against JSON that a program cannot read: a line that is not an object, a key that no schema knows, a number as a
+//! string, a message that ends its line or the object early. Log shippers drop such lines, or stop at them, and nobody notices
+//! before the lines are needed.
 //!
 //! So processes log what is hardest to show, are killed, lose records, and have their files rotated, and every line that
 //! the flusher made of it, its own included, is held against `docs/log-line.schema.json`, and counted.
@@ -134,7 +134,7 @@ fn every_line_of_a_run_with_kills_losses_and_rotations_is_as_the_schema_says_and
     for pid in [overwriting, dropping] {
         let found = numbers(worker_lines, pid);
         assert!(found.is_sorted_by(|a, b| a < b), "in order and once");
-        assert!(found.len() < 1000 && found.len() + lost(worker_lines, pid) == 1000, "what is missing is told");
+        assert!(found.len() < 1000 && found.len() + lost(worker_lines, pid) == 1000, "what is missing is logged");
     }
     let deaths = |objects: &[Value]| -> Vec<u64> {
         let own = objects.iter().filter(|object| object["level"] == "CRITICAL" && object["target"] == "lastwords");

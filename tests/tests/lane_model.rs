@@ -191,14 +191,14 @@ impl Run<'_> {
         }
     }
 
-    /// Takes a record as the flusher does and compares the loss that its number tells with the model's.
+    /// Takes a record as the flusher does and compares the loss that its number implies with the model's.
     fn take(&mut self, kept: &Kept) {
         assert!(kept.first > self.drained.position, "a record comes twice");
         assert!(kept.message >= self.drained.next_message, "message numbers go back");
-        let told = kept.message - self.drained.next_message;
+        let implied = kept.message - self.drained.next_message;
         // Every message has at least one slot, and all between the position and this record is gone.
         let lost = (self.drained.next_message..kept.message).filter(|message| !self.is_kept(*message)).count() as u64;
-        assert_eq!(told, lost, "message numbers tell the exact loss");
+        assert_eq!(implied, lost, "message numbers tell the exact loss");
         (self.drained.position, self.drained.next_message) = (kept.last, kept.message + 1);
     }
 

@@ -1,7 +1,7 @@
 //! The layout of the code: which folder may use which, and no circle of files.
 //!
-//! Between the members the compiler sees to it: a crate cannot use one that uses it. Within a member nothing does, and a circle
-//! of files is soon one piece that can only be read as a whole. The table is that of `docs/design.md`, "Map".
+//! Between the members the compiler enforces it: a crate cannot use one that uses it. Within a member nothing else does, and a
+//! circle of files is soon one piece that can only be read as a whole. The table is that of `docs/design.md`, "Map".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,8 +1,8 @@
-//! Levels that a process has named.
+//! Custom level names.
 //!
-//! `logging.addLevelName(25, "NOTICE")` in Python, and whoever searches the log for NOTICE must find it: in every form, from
-//! every flusher. The one that makes the lines is often another process, and sometimes one that starts when the process that
-//! gave the name is dead. So the name must be where the records are.
+//! `logging.addLevelName(25, "NOTICE")` in Python, and a search of the log for NOTICE must find it: in every form, from every
+//! flusher. The one that makes the lines is often another process, and sometimes one that starts when the process that set the
+//! name is dead. So the name must be where the records are.
 
 use lastwords::Level;
 use lastwords_ring::format::call_site::LevelName;
@@ -24,7 +24,7 @@ fn text(folder: &Path, role: &str) -> Vec<String> {
     logs::read(folder, role).into_iter().map(|line| format!("{} {}", line.level, line.message)).collect()
 }
 
-/// The same of objects.
+/// Like `lines`, for objects.
 fn shown(objects: &[Value]) -> Vec<String> {
     let text = |object: &Value, key: &str| object[key].as_str().expect(key).to_owned();
     objects.iter().map(|object| format!("{} {}", text(object, "level"), text(object, "message"))).collect()
@@ -147,8 +147,8 @@ fn the_console_shows_the_names_too() {
         .stdin(Stdio::null())
         .output()
         .expect("the actor starts");
-    let said = String::from_utf8(output.stderr).expect("UTF-8");
-    assert!(said.contains("] [NOTICE] shown\n"), "{said}");
+    let printed = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(printed.contains("] [NOTICE] shown\n"), "{printed}");
 }
 
 #[test]

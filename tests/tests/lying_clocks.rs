@@ -97,10 +97,10 @@ fn records_ahead_of_the_clock_come_out_in_their_order_marked_once_and_hold_nobod
                 assert_eq!(numbers(&lines, name, lane), own, "{whose:?}, {name}");
                 assert_eq!(numbers(&lines, "honest", lane), own, "{whose:?}, {name}");
             }
-            let told = notices(&lines);
-            assert_eq!(told.len(), usize::from(*ahead > 0), "{whose:?}, {name}: {told:?}");
+            let reported = notices(&lines);
+            assert_eq!(reported.len(), usize::from(*ahead > 0), "{whose:?}, {name}: {reported:?}");
             let count = format!("{ahead} record{} of the ring worker-{name}.ring", if *ahead == 1 { "" } else { "s" });
-            assert!(told.iter().all(|text| text.contains(&count)), "{whose:?}, {name}: {told:?}");
+            assert!(reported.iter().all(|text| text.contains(&count)), "{whose:?}, {name}: {reported:?}");
             // The line that was written last has the time of now.
             let (Some(last), Some(latest)) = (lines.last(), lines.iter().map(|line| &line.time).max()) else {
                 panic!()

@@ -74,7 +74,7 @@ fn a_program_without_a_descriptor_left_holds_up_no_rotation_and_no_new_ring() {
     assert!(folder.path().join("host.log.5").exists(), "it was rotated meanwhile");
 }
 
-/// A daemon's parent waits for the end of what the daemon prints, and so does whoever reads a pipe of any other number.
+/// A daemon's parent waits for the end of what the daemon prints, and so does the reader of a pipe of any other number.
 #[test]
 fn what_a_program_closes_is_closed_although_its_flusher_lives() {
     let mut script = vec!["log:1", "flush", "line:up", "wait", "close-all:0-2", "close-all:7-7", "close-all:900-900"];
@@ -95,16 +95,16 @@ fn what_a_program_closes_is_closed_although_its_flusher_lives() {
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
         let (mut output, mut errors) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
-        let mut said = [0; 3];
-        output.read_exact(&mut said).expect("it is up");
-        assert_eq!(&said, b"up\n");
+        let mut printed = [0; 3];
+        output.read_exact(&mut printed).expect("it is up");
+        assert_eq!(&printed, b"up\n");
         drop(child.stdin.take());
         let (mut rest, mut wrong) = (Vec::new(), Vec::new());
         output.read_to_end(&mut rest).expect("its end");
         errors.read_to_end(&mut wrong).expect("its end");
         assert_eq!((rest, wrong), (Vec::new(), Vec::new()));
         assert!(child.try_wait().expect("asked").is_none(), "it lives");
-        // Whoever flushes has its line of after that.
+        // The flusher has its line from after that.
         wait_for("its line", || (missing(&read_so_far(folder.path(), "worker"), "line ", 2) == 0).then_some(()));
         child.kill().expect("its own child");
         child.wait().expect("ended");
@@ -142,8 +142,8 @@ fn a_child_inherits_nothing_of_the_flusher_in_whatever_state_that_is() {
             other.finish();
         }
         let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
-        let said = actor.line();
-        let child: u32 = said.strip_prefix("kept by ").expect("its pid").parse().expect("a number");
+        let printed = actor.line();
+        let child: u32 = printed.strip_prefix("kept by ").expect("its pid").parse().expect("a number");
         let kept = of_the_flusher(of_process_within(child, folder.path()));
         actor.kill();
         let killed = rustix::process::Pid::from_raw(child as i32).expect("a pid");
@@ -152,7 +152,7 @@ fn a_child_inherits_nothing_of_the_flusher_in_whatever_state_that_is() {
     }
 }
 
-/// The flusher's process is stopped, so the thread that stands by elsewhere has something to say.
+/// The flusher's process is stopped, so the standby thread elsewhere has something to report.
 #[test]
 fn what_the_thread_has_to_say_is_said_on_the_programs_standard_error() {
     let folder = Scratch::new("complaint");
@@ -169,12 +169,12 @@ fn what_the_thread_has_to_say_is_said_on_the_programs_standard_error() {
     let mut actors = [free, filtered, shared, socket];
     actors.iter_mut().for_each(|actor| assert_eq!(actor.line(), "up"));
     host.signal(rustix::process::Signal::STOP);
-    let mut said: Vec<String> = actors[..3].iter_mut().map(Actor::errors).collect();
-    said.push(String::new());
-    ours.read_to_string(&mut said[3]).expect("text");
+    let mut printed: Vec<String> = actors[..3].iter_mut().map(Actor::errors).collect();
+    printed.push(String::new());
+    ours.read_to_string(&mut printed[3]).expect("text");
     host.signal(rustix::process::Signal::CONT);
-    for (said, actor) in said.iter().zip(&mut actors) {
-        assert_eq!(said.matches("is stopped (T), no pass for").count(), 1, "{said}");
+    for (printed, actor) in printed.iter().zip(&mut actors) {
+        assert_eq!(printed.matches("is stopped (T), no pass for").count(), 1, "{printed}");
         assert!(actor.end().success());
     }
 }

@@ -1,4 +1,4 @@
-//! Whose folder it is: one user writes there, whoever else has a hand in it.
+//! Owners of folders: one user writes there, whatever other users do in it.
 //!
 //! An administrator who flushes a user's folder once must not leave files in it that the user can neither write nor remove. A
 //! user who exchanges the folder for a link meanwhile must not have root write elsewhere. And a program that starts as root
@@ -254,12 +254,12 @@ fn who_becomes_somebody_else_than_the_owner_is_told_what_to_do_and_root_finds_th
     command.arg("host").arg(&logs).args(script).stdin(Stdio::null()).stderr(Stdio::piped());
     let mut actor = Actor::of(&mut command);
     assert!(actor.end().success(), "the program itself goes on");
-    let said = actor.errors();
-    let told = |what: &str| said.lines().filter(|line| line.contains(what)).count();
-    assert_eq!(told("cannot flush any more"), 1, "{said}");
-    assert_eq!(told("cannot log yet"), 1, "{said}");
-    assert_eq!(told(&format!("belongs to user 0, this process runs as user {OTHER}")), 2, "{said}");
-    assert_eq!(told("chown -R"), 2, "{said}");
+    let printed = actor.errors();
+    let reported = |what: &str| printed.lines().filter(|line| line.contains(what)).count();
+    assert_eq!(reported("cannot flush any more"), 1, "{printed}");
+    assert_eq!(reported("cannot log yet"), 1, "{printed}");
+    assert_eq!(reported(&format!("belongs to user 0, this process runs as user {OTHER}")), 2, "{printed}");
+    assert_eq!(reported("chown -R"), 2, "{printed}");
     let lines = read_so_far(&logs, "host");
     assert_eq!(lines.iter().filter(|line| line.message.contains("cannot flush any more")).count(), 1, "{lines:?}");
     flush_once(&logs);
@@ -274,8 +274,8 @@ fn a_folder_of_another_user_is_refused_with_what_to_do() {
     let (scratch, logs) = made_folder("refused");
     fs::set_permissions(&logs, Permissions::from_mode(0o777)).expect("changed");
     let output = as_user(OTHER, ACTOR).arg("host").arg(&logs).output().expect("run");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.code() == Some(7) && said.contains(&format!("belongs to user {USER}")), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.code() == Some(7) && printed.contains(&format!("belongs to user {USER}")), "{printed}");
     let output = tool_of(OTHER, &["flush", "--once", &logs.to_string_lossy()]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     // Root without the right to become anybody.
@@ -285,15 +285,15 @@ fn a_folder_of_another_user_is_refused_with_what_to_do() {
         println!("skipped in part: no setpriv");
         return;
     };
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(2) && said.contains("CAP_SETUID"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && printed.contains("CAP_SETUID"), "{printed}");
     assert!(!logs.join("rings").exists(), "nothing was touched");
     // Folders of two owners.
     let other = scratch.path().join("other");
     owned(&other, OTHER, OTHER, 0o700);
     let output = tool(&["recover", "--drain", &logs.to_string_lossy(), &other.to_string_lossy()]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(2) && said.contains("one owner at a time"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && printed.contains("one owner at a time"), "{printed}");
 }
 
 #[test]
@@ -313,12 +313,12 @@ fn in_a_user_namespace_the_owner_is_who_that_namespace_knows() {
         println!("skipped: no unshare");
         return;
     };
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    if said.contains("unshare failed") {
-        println!("skipped: {said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    if printed.contains("unshare failed") {
+        println!("skipped: {printed}");
         return;
     }
-    assert!(output.status.code() == Some(2) && said.contains("this user namespace does not know"), "{said}");
+    assert!(output.status.code() == Some(2) && printed.contains("this user namespace does not know"), "{printed}");
     // And the user as the root of its own.
     let output = unshared(USER).expect("started");
     assert!(output.status.success(), "{output:?}");

@@ -71,6 +71,6 @@ fn the_smallest_rings_serve_every_thread() {
     assert!(status.success());
     let lines = read(scratch.path(), "host");
     let kept = lines.iter().filter(|line| line.level == "INFO").count();
-    // A flusher that did not get a core for 100 ms leaves a loss, which is told.
+    // A flusher that did not get a core for 100 ms leaves a loss, which is logged.
     assert_eq!(kept + reported_lost(&lines), 1600);
 }

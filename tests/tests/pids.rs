@@ -1,9 +1,9 @@
-//! Processes that are not what their pid says, or stand still where nobody expects it.
+//! Processes that are not what their pid says, or stop in unexpected places.
 //!
-//! A pid is a number that the next process may have; in another namespace it is somebody else's number. A debugger, a
-//! freezer or SIGSTOP holds a process in the middle of a log call for hours. A flusher that trusts the number never drains
-//! a dead process's ring or announces the death of a living one; one that waits for the open slot keeps back the lines of
-//! all others; and a producer that waits for a stopped flusher stops with it.
+//! A pid is a number that the next process may have; in another namespace it belongs to another process. A debugger, a freezer
+//! or SIGSTOP holds a process in the middle of a log call for hours. A flusher that trusts the number never drains a dead
+//! process's ring or announces the death of a living one; one that waits for the open slot keeps back the lines of all others;
+//! and a producer that waits for a stopped flusher stops with it.
 
 use lastwords_tests::actor::{Actor, flush_once, run, tool, wait_for};
 use lastwords_tests::forge;
@@ -48,7 +48,7 @@ fn in_namespace(script: &str) -> Option<Command> {
 #[test]
 fn a_ring_whose_pid_is_another_process_by_now_is_a_dead_ones() {
     let folder = Scratch::new("reused");
-    // The kernel tells start times in hundredths of a second, and this process may have begun in this one.
+    // The kernel reports start times in hundredths of a second, and this process may have begun in this one.
     std::thread::sleep(Duration::from_millis(50));
     let _ = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:30", "kill"]);
     let ring = forge::ring_files(folder.path()).remove(0);
@@ -75,10 +75,10 @@ fn a_process_with_the_pid_of_a_dead_one_is_told_apart_from_it() {
     );
     let Some(mut command) = in_namespace(&script) else { return };
     let output = command.output().expect("run");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let pids: Vec<u32> =
-        said.split("pids ").nth(1).expect("the pids").split_whitespace().filter_map(|n| n.parse().ok()).collect();
-    assert_eq!(pids[0], pids[1], "the pid was taken again: {said}");
+        printed.split("pids ").nth(1).expect("the pids").split_whitespace().filter_map(|n| n.parse().ok()).collect();
+    assert_eq!(pids[0], pids[1], "the pid was taken again: {printed}");
     let lines = read(folder.path(), "worker");
     assert_eq!(numbers(&lines), (0..30).collect::<Vec<_>>());
     assert_eq!(lines.iter().filter(|line| line.message == "second").count(), 1);

@@ -1,4 +1,4 @@
-//! Where rings and logs are, and who may have been there before.
+//! Where rings and logs are, and what may have been there before.
 //!
 //! A log folder below `/tmp` is a place that everybody can write to: a planted link or FIFO must not redirect, block or
 //! overwrite anything. And rings belong where they survive what their owner wants them to survive.
@@ -130,9 +130,9 @@ fn an_untrusted_default_folder_is_replaced_by_one_with_the_users_id() {
     let uid = rustix::process::geteuid().as_raw();
     let own = temp.path().join(format!("actor-{uid}/logs"));
     assert_eq!(read(&own, "host")[0].message, "here");
-    let said = String::from_utf8(output.stderr).expect("UTF-8");
-    assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.contains("symbolic link") && said.contains(&*own.to_string_lossy()), "{said}");
+    let printed = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(printed.lines().count(), 1, "{printed}");
+    assert!(printed.contains("symbolic link") && printed.contains(&*own.to_string_lossy()), "{printed}");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn planted_rings_do_no_harm() {
     assert!(status.success());
     let lines = read(folder.path(), "host");
     assert_eq!(numbers(&lines), [counted(1), counted(5)].concat());
-    assert_eq!(lines.iter().filter(|line| line.message.contains("left aside")).count(), 5, "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| line.message.contains("lastwords: skipped: ")).count(), 5, "{lines:?}");
     assert!(rings.join("host-1-text.ring").exists(), "what is not ours is not removed");
 }
 
@@ -183,9 +183,9 @@ fn no_room_for_a_ring_is_a_clear_error_at_the_start() {
         .arg(format!("ulimit -f 50; exec {ACTOR} host {} flusher=never", limited.path().display()))
         .output()
         .expect("bash");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(7), "{said}");
-    assert!(said.contains("file size limit") && said.contains("ulimit -f"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(7), "{printed}");
+    assert!(printed.contains("file size limit") && printed.contains("ulimit -f"), "{printed}");
 
     if !rustix::process::geteuid().is_root() {
         println!("skipped in part: only root can mount a small tmpfs");
@@ -198,10 +198,10 @@ fn no_room_for_a_ring_is_a_clear_error_at_the_start() {
         println!("skipped in part: a tmpfs cannot be mounted here");
         return;
     }
-    let said = refusal(disk.path(), &[]);
+    let printed = refusal(disk.path(), &[]);
     let unmounted = Command::new("umount").arg(disk.path()).status().expect("umount");
     assert!(unmounted.success());
-    assert!(said.contains("reserve space for the ring") && said.contains("No space left"), "{said}");
+    assert!(printed.contains("reserve space for the ring") && printed.contains("No space left"), "{printed}");
 }
 
 #[test]

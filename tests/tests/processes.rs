@@ -49,11 +49,11 @@ fn a_forked_child_that_logs_from_a_place_where_its_parent_has_logged_says_the_sa
     assert!(status.success());
     let _ = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
     let lines = read(folder.path(), "host");
-    let mut said: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
-    lines.iter().for_each(|line| said.entry(line.pid).or_default().push(&line.message));
-    assert_eq!(said.remove(&parent), Some(vec!["line 0", "line 1", "line 2"]));
-    assert_eq!(said.len(), 4);
-    assert!(said.values().all(|said| *said == ["line 3", "line 4", "line 5", "line 6", "line 7"]), "{said:?}");
+    let mut logged: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+    lines.iter().for_each(|line| logged.entry(line.pid).or_default().push(&line.message));
+    assert_eq!(logged.remove(&parent), Some(vec!["line 0", "line 1", "line 2"]));
+    assert_eq!(logged.len(), 4);
+    assert!(logged.values().all(|logged| *logged == ["line 3", "line 4", "line 5", "line 6", "line 7"]), "{logged:?}");
 }
 
 #[test]
@@ -65,8 +65,8 @@ fn a_forked_child_does_not_keep_the_lock_of_its_dead_parents_ring() {
     let rings = std::fs::read_dir(folder.path().join("rings")).expect("there").filter_map(Result::ok);
     let ring = rings.map(|file| file.path()).find(|path| path.extension().is_some_and(|ending| ending == "ring"));
     let ring = std::fs::File::open(ring.expect("the parent's ring")).expect("opened");
-    // A mapping or a descriptor that the child had inherited would hold it. Who cannot see the parent, from another pid
-    // namespace for instance, has nothing but the lock to tell that it is dead.
+    // A mapping or a descriptor that the child had inherited would hold it. A flusher that cannot see the parent, from another
+    // pid namespace for instance, has only the lock as evidence that it is dead.
     rustix::fs::flock(&ring, FlockOperation::NonBlockingLockExclusive).expect("nobody holds the lock");
 }
 

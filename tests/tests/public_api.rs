@@ -1,7 +1,7 @@
 //! What a program finds in `lastwords`: each state is an error of its own, every word that a setting can be is parsed with one, and
 //! what is exported is enough, without the crates beneath.
 //!
-//! A caller that can tell errors apart by their text alone breaks with the next better wording.
+//! A caller that can distinguish errors by their text alone breaks with the next better wording.
 
 use lastwords::event::{Destination, Event, Relayed, Value};
 use lastwords::{
@@ -74,7 +74,7 @@ fn a_flush_takes_no_longer_than_its_caller_allows() {
         assert!(matches!(&error, Error::FlushTimeout { waited, .. } if *waited >= timeout), "{error:?}");
     }
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
-    // Nobody is waited for who is not there, whatever the limit.
+    // A missing flusher is not waited for, whatever the limit.
     assert!(log.flush_within(Duration::MAX).is_err());
 }
 

@@ -1,7 +1,7 @@
-//! Guards against a reader that mistakes one state of a slot for another. A record in flight taken for damage makes
-//! every drain report losses that never were; damage taken for a record in flight stops a lane for good; an old lap
-//! taken for the new one prints a line twice. Each looks like the others from outside, so the table in `reader.rs` has
-//! a test for every row here, for a live ring and for a dead process's.
+//! Guards against a reader that mistakes one state of a slot for another. A record in flight taken for damage makes every drain
+//! report losses that never were; damage taken for a record in flight stops a lane for good; an old lap taken for the new one
+//! prints a line twice. They look alike from outside, so the table in `reader.rs` has a test for every row here, for a live
+//! ring and for a dead process's.
 //!
 //! The rings are made by the real writer and then changed byte by byte.
 
@@ -127,7 +127,7 @@ impl Seen {
         assert_eq!(self.bodies, bodies);
     }
 
-    /// Nothing is in flight, nothing damaged, and all up to `end` was looked at.
+    /// Nothing is in flight, nothing damaged, and all up to `end` was read.
     fn assert_done(&self, end: u64) {
         assert_eq!((self.end, self.open, self.more, self.damaged), (end, None, false, 0));
     }
@@ -290,7 +290,7 @@ fn what_may_have_been_overwritten_while_it_was_read_is_discarded_from_a_live_rin
     let seen = image.live(16);
     seen.assert_short(&(5..=16).collect::<Vec<_>>());
     seen.assert_done(16);
-    // Nobody writes to a dead ring, so what is whole there is true.
+    // A dead ring is not written to, so what is whole there is true.
     image.dead().0.assert_short(&(1..=16).collect::<Vec<_>>());
 }
 

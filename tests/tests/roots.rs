@@ -36,7 +36,7 @@ fn count(lines: &[Line], prefix: &str) -> usize {
 
 fn start(logs: &Path, script: &[&str]) -> Actor {
     let mut command = Command::new(ACTOR);
-    // A zone whose times nobody takes for UTC.
+    // A zone whose times cannot be taken for UTC.
     command.arg("host").arg(logs).args(script).env("TZ", "Asia/Tokyo").stderr(Stdio::piped());
     Actor::of(&mut command)
 }

@@ -1,4 +1,4 @@
-//! Log calls in a sandbox, in which a system call that nobody has listed ends the process.
+//! Log calls in a sandbox, in which an unlisted system call ends the process.
 //!
 //! A program that has opened all it needs locks itself in. A logger that opens a file now and then, when its ring is full for
 //! instance, gets it killed at its busiest moment.
@@ -23,7 +23,7 @@ fn a_log_call_makes_the_listed_system_calls_alone_also_where_its_lane_is_full() 
             });
             let script =
                 [policy, "sandbox", "log:1", "sleep:600", "error:urgent", "log:2000", "sleep:700", "log:2000", "flush"];
-            // Where nobody flushes, `flush` says so; the exit does the same, without a word.
+            // Without a flusher, `flush` reports that; the exit flushes too, silently.
             let script = if flusher_lives { &script[..] } else { &script[..script.len() - 1] };
             let mut actor = Actor::start(ACTOR, "worker", folder.path(), &[&RING, script].concat());
             let status = actor.end();

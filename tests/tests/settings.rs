@@ -1,4 +1,4 @@
-//! Where settings come from, which counts, and what is said of those that cannot be.
+//! Where settings come from, which one applies, and what is reported about impossible ones.
 
 use lastwords_tests::actor::Actor;
 use lastwords_tests::logs::read;

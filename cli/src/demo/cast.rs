@@ -22,7 +22,7 @@ const PARTS: [(&str, How); 4] =
 pub(crate) const PROCESSES: u32 = PARTS.len() as u32;
 /// Longest wait for anything that a process should do at once.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Time between two looks at something slow.
+/// Time between two checks of something slow.
 const LOOK: Duration = Duration::from_millis(5);
 /// Time between two running counts.
 const TICK: Duration = Duration::from_millis(100);
@@ -147,7 +147,7 @@ impl Cast {
 impl Drop for Cast {
     fn drop(&mut self) {
         for member in &mut self.members {
-            // One that has ended and was waited for is not sent anything.
+            // A process that has ended and was waited for gets no signal.
             let _ = member.kill();
         }
     }
@@ -190,7 +190,7 @@ impl Member {
         self.look_until("ends", |member| member.child.try_wait())
     }
 
-    /// Stops all its threads, and returns when they stand still.
+    /// Stops all its threads, and returns when they are stopped.
     pub(crate) fn stop(&mut self) -> io::Result<()> {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::STOP)?;

@@ -31,9 +31,9 @@ pub(crate) struct Found {
     pub(crate) torn: u64,
     /// Lines that had been there already.
     pub(crate) doubled: u64,
-    /// Records that the log itself says were lost.
+    /// Records that the log itself reports as lost.
     pub(crate) lost: u64,
-    /// Records that its death lines say were recovered; None without a death line.
+    /// Records recovered according to its death lines; None without a death line.
     pub(crate) recovered: Option<u64>,
     /// A bit for each line of each thread.
     seen: Vec<Vec<u64>>,
@@ -44,7 +44,7 @@ pub(crate) struct Found {
 pub(crate) struct Findings {
     /// One for each process, in their order.
     pub(crate) processes: Vec<Found>,
-    /// Lines of which nobody knows whose they are.
+    /// Lines of unknown processes.
     pub(crate) strangers: u64,
     pub(crate) files: u64,
     pub(crate) bytes: u64,
@@ -128,7 +128,7 @@ impl Found {
         Found { seen: process.acknowledged.iter().map(words).collect(), ..Found::default() }
     }
 
-    /// Adds a line of this process. One beyond the call in flight was logged by nobody.
+    /// Adds a line of this process. A line beyond the call in flight was never logged.
     fn add(&mut self, line: Line, same: bool, acknowledged: &[u64]) -> bool {
         let last = acknowledged.get(line.thread as usize).copied();
         if !same || line.number == 0 || last.is_none_or(|last| line.number > last + 1) {
@@ -146,7 +146,7 @@ impl Found {
         true
     }
 
-    /// Adds what the flusher says about this process.
+    /// Adds a line of the flusher about this process.
     fn add_remark(&mut self, message: &str) -> bool {
         let Some(remark) = message.strip_prefix("lastwords: ") else {
             self.torn += 1;
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn the_flushers_own_lines_are_understood() {
         let death = "2025-10-19 05:55:47.606 [77] [CRITICAL] lastwords: the process died without closing its log \
-                     (pid 77, role worker); 17 records recovered after the last drain, 1 log call cut off in the middle\n";
+                     (pid 77, role worker); 17 records recovered after the last drain, 1 log call interrupted\n";
         assert_eq!(counts(&[death.to_owned()]).5, Some(17));
         let lost =
             "2025-10-19 05:55:47.606 [77] [WARNING] lastwords: 1 record lost, overwritten in the full ring before x\n";

@@ -1,13 +1,13 @@
-//! How the processes die: one is killed, one crashes, one leaves without a word, and then the flusher is killed.
+//! How the processes die: one is killed, one crashes, one exits without closing its log, and then the flusher is killed.
 //!
-//! The demo is to show records that were in no file when their process died. A living flusher leaves few of them: it
-//! has emptied the ring of a dead process before it looks, twice a second, whether the process lives, and the count in
-//! the death line begins with that look. So the flusher is stopped by SIGSTOP, in the middle of its work, while the
-//! workers die, and is killed without having run again. Whoever drains next finds four dead rings, and what it takes
-//! from them is exactly what the dead had not brought to a file.
+//! The demo is to show records that were in no file when their process died. A living flusher leaves few of them: it has
+//! emptied the ring of a dead process before it checks, twice a second, whether the process lives, and the count in the death
+//! line begins with that check. So the flusher is stopped by SIGSTOP, in the middle of its work, while the workers die, and is
+//! killed without having run again. The next drain finds four dead rings, and takes from them exactly what had not reached a
+//! file.
 //!
-//! Nobody loses a line meanwhile: threads wait while their lane is more than half full, and a last spurt fits above
-//! that. It is also why the flusher is the last to die: before its end no living process lacks a flusher.
+//! No line is lost meanwhile: threads wait while their lane is more than half full, and a last spurt fits above that. It is
+//! also why the flusher is the last to die: before its end no living process lacks a flusher.
 
 use super::cast::{Cast, Member};
 use super::progress::{Progress, grouped};
@@ -30,7 +30,7 @@ pub(crate) struct Ended {
     pub(crate) index: u32,
     pub(crate) role: &'static str,
     pub(crate) pid: u32,
-    /// How, in the words of the table.
+    /// How it ended, in the words of the table.
     pub(crate) ending: &'static str,
     /// The last line of each thread whose log call returned.
     pub(crate) acknowledged: Vec<u64>,
@@ -42,7 +42,7 @@ pub(crate) fn all(mut cast: Cast, progress: &Progress) -> Result<Vec<Ended>> {
     let flusher = cast.elected().ok_or_else(nobody)?;
     let waiting = stop(&cast.folder, &mut cast.members[flusher])?;
     progress.step(&format!(
-        "{} stands still (SIGSTOP) so that nothing is drained: {} of its records are in no file yet",
+        "{} is stopped (SIGSTOP) so that nothing is drained: {} of its records are in no file yet",
         cast.members[flusher].name(),
         grouped(waiting)
     ));

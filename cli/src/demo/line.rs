@@ -24,7 +24,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Reads what a line says that it is. Whether the rest of it is right, only a comparison tells.
+    /// Reads a line's identity. Whether the rest of it is right, only a comparison shows.
     pub(crate) fn parse(message: &str) -> Option<Line> {
         let (process, rest) = message.strip_prefix("demo process ")?.split_once(" thread ")?;
         let (thread, rest) = rest.split_once(" line ")?;

@@ -41,7 +41,7 @@ impl Page {
     /// Maps the file that the demo made.
     pub(crate) fn open(path: &Path, threads: u32) -> Result<Page> {
         let file = File::options().read(true).write(true).open(path).map_err(io("open", path))?;
-        let found = file.metadata().map_err(io("look at", path))?.len();
+        let found = file.metadata().map_err(io("inspect", path))?.len();
         if found != size(threads) as u64 {
             let why = format!("{found} bytes found, expected {} for {threads} threads", size(threads));
             return Err(io("use", path)(std::io::Error::other(why)));
@@ -54,7 +54,7 @@ impl Page {
         Ok(Page { map, threads })
     }
 
-    /// Says that the process has its logger.
+    /// Notes that the process has its logger.
     pub(crate) fn say_ready(&self) {
         self.word(READY).store(1, Ordering::Release);
     }
@@ -86,8 +86,8 @@ impl Page {
     fn word(&self, line: usize) -> &AtomicU64 {
         let offset = line * CACHE_LINE;
         assert!(offset < self.map.len(), "line {line} of a page for {} threads", self.threads);
-        // SAFETY: the offset is within the mapping and a multiple of 64 from its page-aligned start; the mapping lives
-        // as long as `self`, nobody shortens the file, and both processes reach the word through atomics only.
+        // SAFETY: the offset is within the mapping and a multiple of 64 from its page-aligned start; the mapping lives as long
+        // as `self`, the file is never truncated, and both processes reach the word through atomics only.
         unsafe { AtomicU64::from_ptr(self.map.as_mut_ptr().add(offset).cast()) }
     }
 }

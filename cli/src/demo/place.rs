@@ -39,7 +39,7 @@ impl Place {
         };
         let free = rustix::fs::statvfs(folder.path())
             .map(|found| found.f_bavail.saturating_mul(found.f_frsize))
-            .map_err(|error| Error::Io { doing: "look at", path: folder.path().to_owned(), source: error.into() })?;
+            .map_err(|error| Error::Io { doing: "inspect", path: folder.path().to_owned(), source: error.into() })?;
         // Half of a nearly full disk is left to its other users.
         let lines_max = BYTES_MAX.min(free / 2).saturating_sub(rings + RESERVE);
         if lines_max < LINES_MIN {
@@ -50,7 +50,7 @@ impl Place {
         Ok(Place { folder, lines_max })
     }
 
-    /// Removes the folder of the rings where it is in memory: it holds nothing after the drain.
+    /// Removes the folder of the rings where it is in memory: it is empty after the drain.
     pub(crate) fn leave_memory(&self) {
         if !self.folder.rings().starts_with(self.folder.path()) {
             let _ = fs::remove_dir_all(self.folder.rings());
@@ -71,7 +71,7 @@ fn empty(path: &Path) -> Result<Folder> {
             return Err(Error::Folder { path: path.to_owned(), why });
         }
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            return Err(Error::Io { doing: "look into the folder", path: path.to_owned(), source });
+            return Err(Error::Io { doing: "list the folder", path: path.to_owned(), source });
         }
         _ => {}
     }

@@ -20,12 +20,12 @@ impl Progress {
         Progress { start: Instant::now(), terminal: io::stderr().is_terminal() }
     }
 
-    /// Says what happens now.
+    /// Prints what happens now.
     pub(crate) fn step(&self, text: &str) {
         let clear = if self.terminal { CLEAR } else { "" };
         let (style, reset) = (TIME.render(), TIME.render_reset());
         let seconds = self.start.elapsed().as_secs_f64();
-        // A standard error that nobody reads is no reason to stop.
+        // An unread standard error does not stop the demo.
         let _ = writeln!(anstream::stderr(), "{clear}{style}{seconds:5.1} s{reset}  {text}");
     }
 

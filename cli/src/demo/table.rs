@@ -16,10 +16,10 @@ const TITLES: [&str; 10] =
 /// Columns of words, which are aligned to the left.
 const WORDS: [usize; 2] = [0, 2];
 
-/// A cell and whether it is as it should be, where that is a question.
+/// A cell, and whether its value is right, if it can be wrong.
 type Cell = (String, Option<bool>);
 
-/// The table and what it comes to.
+/// The table and its verdict.
 #[derive(Debug)]
 pub(crate) struct Table {
     rows: Vec<[Cell; 10]>,
@@ -61,7 +61,7 @@ impl Table {
         for example in &findings.examples {
             let _ = writeln!(text, "wrong: {example}");
         }
-        // A standard output that nobody reads changes nothing about the exit status.
+        // An unread standard output does not change the exit status.
         let _ = io::Write::write_all(&mut anstream::stdout(), text.as_bytes());
     }
 

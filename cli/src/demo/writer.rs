@@ -18,7 +18,7 @@ const SLOTS: u32 = 32 << 10;
 const WAITING_MAX: u64 = SLOTS as u64 * 5 / 8;
 /// Lines of a spurt, 1.5 slots each in the mean.
 const SPURT: u64 = 5000;
-/// Lines between two looks at the orders and the ring.
+/// Lines between two checks of the orders and the ring.
 const PIECE: u64 = 128;
 /// Lanes besides one a thread: the overflow lanes.
 const MORE_LANES: u32 = 2;
@@ -64,8 +64,8 @@ pub(crate) fn run(arguments: &DemoProcess) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Sees to it that this process ends with the demo, even if that is killed, and that a segfault leaves no core file.
-/// False if the demo ended before the kernel was told.
+/// Makes this process end with the demo, even if that is killed, and a segfault leave no core file. False if the demo had ended
+/// before.
 fn depend_on(parent: u32) -> bool {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let _ = rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
@@ -134,7 +134,7 @@ impl OwnRing {
         Ok(OwnRing { reader: reader.ok_or_else(missing)?, buffer: Vec::new(), lanes: Vec::new() })
     }
 
-    /// Slots that wait for the flusher, in the fullest lane. A ring that cannot be read counts as full.
+    /// Slots that wait for the flusher, in the fullest lane. A ring that cannot be read is taken as full.
     fn waiting(&mut self) -> u64 {
         if self.reader.lanes(&mut self.buffer, &mut self.lanes).is_err() {
             return u64::MAX;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 /// What is kept for a role, or why that cannot be read.
 pub(crate) type OfRole = (String, Result<KeptLevel>);
 
-/// Refuses what cannot be meant together with `--keep`, with the reason.
+/// Refuses what conflicts with `--keep`, with the reason.
 pub(super) fn check(arguments: &cli::Level) -> Result<()> {
     let refused = |why: &str| Err(Error::Setting { name: "--keep".into(), why: why.to_owned() });
     let example = "expected a role and a level, as in `lastwords level worker debug --keep`";
@@ -34,14 +34,14 @@ pub(super) fn check(arguments: &cli::Level) -> Result<()> {
             refused(&format!("no level; {example}"))
         }
         Some(target) if !is_role(target) => refused(&format!(
-            "\"{}\" is no role, and processes that start later have none but that: {ROLE_RULE}; {example}",
+            "\"{}\" is not a role, and processes that start later have only that: {ROLE_RULE}; {example}",
             target.escape_default()
         )),
         Some(_) => Ok(()),
     }
 }
 
-/// Keeps it for a role; what is not named stays as it is kept.
+/// Keeps it for a role; what is not given stays as it is kept.
 pub(super) fn keep(
     folder: &Folder,
     role: &str,
@@ -59,8 +59,7 @@ pub(super) fn keep(
     Ok(kept)
 }
 
-/// Takes back what is kept for a role, or for all. Returns what it was; where that cannot be known it is set aside, and that is
-/// said.
+/// Takes back what is kept for a role, or for all. Returns what it was; an unreadable file is renamed, and that is reported.
 pub(super) fn take_back(folder: &Folder, target: Option<&str>, lock: &KeptLevelLock) -> Result<Vec<OfRole>> {
     let found = of(folder, target)?;
     for (role, _) in &found {
@@ -74,19 +73,19 @@ pub(super) fn take_back(folder: &Folder, target: Option<&str>, lock: &KeptLevelL
 /// What is kept for a role, or for all of the folder.
 pub(crate) fn of(folder: &Folder, target: Option<&str>) -> Result<Vec<OfRole>> {
     let roles = KeptLevel::roles(folder)?.into_iter().filter(|role| target.is_none_or(|target| role == target));
-    // Somebody else may have taken it back meanwhile.
+    // Another process may have taken it back meanwhile.
     let read = |role: String| KeptLevel::read(folder, &role).transpose().map(|kept| (role, kept));
     Ok(roles.filter_map(read).collect())
 }
 
-/// Has the log of the role say what was kept or taken back.
+/// Logs for the role what was kept or taken back.
 pub(super) fn tell(folder: &Folder, ring: Option<&RingReader>, role: &str, text: &str) {
-    let told = match ring {
+    let written = match ring {
         Some(ring) => teller::tell(folder, ring, text),
         None => teller::tell_ended(folder, role, text),
     };
-    if let Err(error) = told {
-        say::note(format_args!("the change counts, but the log does not say so: {error}"));
+    if let Err(error) = written {
+        say::note(format_args!("the change applies, but is not logged: {error}"));
     }
 }
 
@@ -105,7 +104,7 @@ pub(crate) fn line(role: &str, kept: &KeptLevel) -> String {
     )
 }
 
-/// The same for programs.
+/// JSON for programs.
 pub(crate) fn object(role: &str, kept: &KeptLevel) -> Value {
     json!({
         "role": role,

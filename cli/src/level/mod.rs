@@ -50,7 +50,7 @@ fn folder(arguments: &cli::Level) -> Result<Folder> {
     arguments.rings.of(Folder::create(&path)?)
 }
 
-/// What is asked for.
+/// The requested change.
 struct Asked<'a> {
     target: Option<&'a str>,
     directives: Option<Directives>,
@@ -76,24 +76,24 @@ impl<'a> Asked<'a> {
     /// Changes what is kept, then what the processes record that run by then. Returns those, and whether anything was kept or
     /// taken back.
     fn change(&self, folder: &Folder) -> Result<(Vec<Running>, bool)> {
-        // Held until all is changed: a process that starts meanwhile looks for what is kept when it can be found here.
+        // Held until all is changed: a process that starts meanwhile reads what is kept once it can be found here.
         let lock = if folder.is_used() { Some(KeptLevelLock::take(folder)?) } else { None };
-        let told = lock.as_ref().map_or(Ok(Vec::new()), |lock| self.change_kept(folder, lock))?;
+        let changes = lock.as_ref().map_or(Ok(Vec::new()), |lock| self.change_kept(folder, lock))?;
         let mut running = running(folder, self.target)?;
         self.warn(&running);
         for found in &mut running {
             self.change_one(folder, found)?;
         }
-        for (role, text) in &told {
+        for (role, text) in &changes {
             let ring = running.iter().find(|found| found.status.role == *role);
             keep::tell(folder, ring.map(|found| &found.reader), role, text);
         }
-        // Whoever flushes has front ends of its own that follow.
+        // The flusher has front ends of its own that apply the change.
         Doorbell::ring_once(folder);
-        Ok((running, !told.is_empty()))
+        Ok((running, !changes.is_empty()))
     }
 
-    /// Returns what the logs of which roles are to say of it.
+    /// Returns the lines to log, by role.
     fn change_kept(&self, folder: &Folder, lock: &KeptLevelLock) -> Result<Vec<(String, String)>> {
         let user = rustix::process::getuid().as_raw();
         if let Some(role) = self.target.filter(|_| self.arguments.keep) {
@@ -143,13 +143,13 @@ impl<'a> Asked<'a> {
         let (user, pid) = (rustix::process::getuid().as_raw(), found.status.pid);
         let text = format!("lastwords: level of pid {pid} changed by user {user} (lastwords level){time}: {changes}");
         if let Err(error) = teller::tell(folder, &found.reader, &text) {
-            say::note(format_args!("the change counts, but the log does not say so: {error}"));
+            say::note(format_args!("the change applies, but is not logged: {error}"));
         }
         Ok(())
     }
 }
 
-/// Whether a single argument that names no running process is for all. A word that is no level, and no misspelt one, may be
+/// Whether a single argument that names no running process is for all. A word that is neither a level nor a misspelt one may be
 /// the name of a role whose process has ended; taken for directives, it would turn everything else off.
 fn is_meant_for_all(text: &str) -> bool {
     let is_number = text.parse::<u32>().is_ok();
@@ -171,7 +171,7 @@ struct Running {
 fn running(folder: &Folder, target: Option<&str>) -> Result<Vec<Running>> {
     let mut found = Vec::new();
     for name in folder.ring_names()? {
-        // What cannot be read is no running process's, or is told by `lastwords status`.
+        // An unreadable ring has no running process, or is reported by `lastwords status`.
         let Ok(reader) = RingReader::open_in(folder, &name) else { continue };
         let status = RingStatus::read(&reader)?;
         let running = Running { reader, status };
@@ -193,7 +193,7 @@ impl Running {
         ring_level: Option<Level>,
         time: Option<Duration>,
     ) -> Result<()> {
-        // What comes after it is what was there for good.
+        // The filter to go back to is the one that was set for good.
         let then = self.reader.control()?.filter_end().map_or_else(|| self.status.filter.clone(), |(_, then)| then);
         let filter = &mut self.status.filter;
         *filter = Filter {
@@ -240,6 +240,6 @@ fn show(running: &[Running], kept: &[keep::OfRole], json: bool) {
             Err(error) => say::note(format_args!("{error}")),
         }
     }
-    // Nobody reads standard output any more: then nobody misses it.
+    // Standard output is not read any more, so this is not an error.
     let _ = io::stdout().write_all(text.as_bytes());
 }

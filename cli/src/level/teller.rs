@@ -1,4 +1,4 @@
-//! What is changed stands in the log of the role, as a record of this process.
+//! Logs a change in the log of the role, as a record of this process.
 
 use lastwords::event::Event;
 use lastwords::{Builder, Flusher, Format, Level, Memory, Result};
@@ -8,12 +8,12 @@ use lastwords_ring::place::folder::{Folder, JSON_ENDING};
 use lastwords_ring::read::reader::RingReader;
 use std::time::Duration;
 
-/// More than any log file has, so that the files of a role are not rotated by what this process does not know of it.
+/// More than any log file has, so that this process, which does not know the role's settings, never rotates its files.
 const NEVER_ROTATED: u64 = 1 << 50;
 /// As many rotated files as can be kept.
 const ALL_KEPT: u32 = 100;
 
-/// Tells it in the log of the role of this ring, in files as its process keeps them.
+/// Logs it for the role of this ring, in the files that its process uses.
 pub(super) fn tell(folder: &Folder, ring: &RingReader, text: &str) -> Result<()> {
     let header = ring.header();
     let mut builder = quiet(folder, ring.role())
@@ -23,7 +23,7 @@ pub(super) fn tell(folder: &Folder, ring: &RingReader, text: &str) -> Result<()>
         .rotate_size(header.rotate_size.max(4096))
         .rotate_keep(header.rotate_keep.clamp(1, 100))
         .durable(Duration::from_millis(header.sync_ms.into()));
-    // The files keep the mode and group that the process asked for.
+    // The files keep the mode and group that the process requested.
     if header.file_mode != 0 {
         builder = builder.file_mode(header.file_mode.into());
     }
@@ -33,7 +33,7 @@ pub(super) fn tell(folder: &Folder, ring: &RingReader, text: &str) -> Result<()>
     record(builder, text)
 }
 
-/// Tells it in the log of a role that runs nowhere, if it has one: in the files that are there, as they are.
+/// Logs it for a role without a running process, if it has a log: in the existing files, as they are.
 pub(super) fn tell_ended(folder: &Folder, role: &str, text: &str) -> Result<()> {
     let there = |name: &str| folder.log_file(name).exists();
     let format = match (there(role), there(&format!("{role}{JSON_ENDING}"))) {
@@ -45,7 +45,7 @@ pub(super) fn tell_ended(folder: &Folder, role: &str, text: &str) -> Result<()> 
     record(quiet(folder, role).format(format).rotate_size(NEVER_ROTATED).rotate_keep(ALL_KEPT), text)
 }
 
-/// A logger of this process that follows nobody's settings, and takes little room.
+/// A logger of this process with fixed settings that takes little room.
 fn quiet(folder: &Folder, role: &str) -> Builder {
     lastwords::builder(role)
         .unkept()

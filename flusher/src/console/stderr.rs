@@ -4,9 +4,9 @@
 //! [05:55:47] [4157] [INFO] Host process starting up
 //! ```
 //!
-//! Before each write it is asked whether standard error takes more: a pipe that nobody reads costs lines of the console,
-//! which are counted, and nothing else. Two processes that share a pipe may both be told that it does, and one of them then
-//! waits: so a thread of its own writes, and no caller of a log function.
+//! Each write first polls standard error: a pipe that nobody reads costs console lines, which are counted, and nothing else.
+//! Two processes that share a pipe may both find it writable, and one of them then blocks, so a thread of its own writes, never
+//! the caller of a log function.
 
 use crate::render::line;
 use crate::render::timestamp::Stamp;
@@ -15,16 +15,16 @@ use lastwords_ring::format::level::Level;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::{Duration, Instant};
 
-/// Longest piece written at once: what a pipe that has room takes without blocking.
+/// Longest piece written at once: what a pipe with room takes without blocking.
 pub const PIECE: usize = 4096;
 
 /// Standard error, with colours on a terminal only.
 #[derive(Debug)]
 pub struct Stderr {
     colours: bool,
-    /// Lines that were not written and are not yet told of.
+    /// Lines that were not written and are not yet reported.
     lost: u64,
-    /// Until when a write may wait for somebody who reads.
+    /// Until when a write may wait for a reader.
     patience: Option<Instant>,
 }
 
@@ -37,13 +37,13 @@ impl Stderr {
         Stderr { colours, lost: 0, patience: None }
     }
 
-    /// The same without colours, wherever it leads.
+    /// Standard error without colours, even on a terminal.
     #[must_use]
     pub fn plain() -> Stderr {
         Stderr { colours: false, lost: 0, patience: None }
     }
 
-    /// Appends what stands before a message. `given` is the name that its process gave to the level, if it did.
+    /// Appends the prefix of a message. `given` is the process's custom name for the level, if it has one.
     pub fn head(&self, out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Level, given: Option<&str>) {
         out.push(b'[');
         stamp.time(ns, out);
@@ -55,12 +55,12 @@ impl Stderr {
         out.extend_from_slice(b"] ");
     }
 
-    /// Counts lines that never came here.
+    /// Counts lines that were lost before they came here.
     pub fn lose(&mut self, lines: u64) {
         self.lost += lines;
     }
 
-    /// From now on writes may wait for somebody who reads: what comes is the last.
+    /// From now on writes may wait for a reader: these are the last lines.
     pub fn wait_until(&mut self, patience: Instant) {
         self.patience = Some(patience);
     }
@@ -72,13 +72,13 @@ impl Stderr {
         }
     }
 
-    /// Says how many lines are missing, if any are. False where that cannot be said.
+    /// Reports how many lines are missing, if any. False if the report cannot be written.
     pub fn tell_lost(&mut self) -> bool {
         let lost = self.lost;
-        let told = || {
+        let report = || {
             format!("lastwords: {lost} lines are missing on this console, which was not read; the log file has them\n")
         };
-        let done = lost == 0 || self.put(told().as_bytes());
+        let done = lost == 0 || self.put(report().as_bytes());
         if done {
             self.lost = 0;
         }

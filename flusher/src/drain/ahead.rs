@@ -1,13 +1,13 @@
-//! Records that carry a time which had not come when they were read.
+//! Records with a time later than the moment at which they were read.
 //!
-//! The clock of such a record is wrong: it was set back since, as a time-stamp counter is that restarts while the machine
-//! sleeps, or the ring is damaged or hostile. The records are shown in the order of their lane; one line says how many they
-//! were, once for each ring that a flusher follows.
+//! The clock of such a record is wrong: it was set back since, like a time-stamp counter that restarts while the machine
+//! sleeps, or the ring is damaged or hostile. The records are written in lane order; one line per tracked ring logs their
+//! number.
 
 use std::time::{Duration, Instant};
 
 /// Longest time for which the line about such records waits for more of them.
-const TOLD_AFTER: Duration = Duration::from_secs(1);
+const LOG_AFTER: Duration = Duration::from_secs(1);
 
 /// The records of one ring whose clock was ahead.
 #[derive(Debug, Default)]
@@ -15,10 +15,10 @@ pub(crate) struct Ahead {
     count: u64,
     /// By how much at most, as an order key.
     most: u64,
-    /// How many there were at the end of the last pass.
+    /// Their number at the end of the last pass.
     before: u64,
     since: Option<Instant>,
-    told: bool,
+    logged: bool,
 }
 
 impl Ahead {
@@ -34,13 +34,13 @@ impl Ahead {
     /// found no more of them, after a second, or with `last`, because nothing more is read.
     pub(crate) fn due(&mut self, last: bool) -> Option<(u64, u64)> {
         let stopped = self.count == std::mem::replace(&mut self.before, self.count);
-        let long = self.since.is_some_and(|since| since.elapsed() > TOLD_AFTER);
-        (self.count > 0 && !self.told && (stopped || long || last)).then_some((self.count, self.most))
+        let long = self.since.is_some_and(|since| since.elapsed() > LOG_AFTER);
+        (self.count > 0 && !self.logged && (stopped || long || last)).then_some((self.count, self.most))
     }
 
-    /// Takes note that it was told.
-    pub(crate) fn is_told(&mut self) {
-        self.told = true;
+    /// Notes that they are logged.
+    pub(crate) fn set_logged(&mut self) {
+        self.logged = true;
     }
 }
 
@@ -58,7 +58,7 @@ mod tests {
         ahead.note(1);
         assert_eq!(ahead.due(false), None);
         assert_eq!(ahead.due(false), Some((3, 9)));
-        ahead.is_told();
+        ahead.set_logged();
         ahead.note(1);
         assert_eq!((ahead.due(true), ahead.due(false)), (None, None));
         let mut ahead = Ahead::default();

@@ -25,7 +25,7 @@ impl Drain {
     /// [`lastwords_ring::error::Error::Io`].
     pub fn settle(&mut self) -> Result<()> {
         self.note_offsets();
-        // Without any role there is no file to tell it in.
+        // Without any role there is no file to log it in.
         for text in self.notes.drain(..) {
             complain(format_args!("{}", text.trim_start_matches("lastwords: ")));
         }
@@ -53,9 +53,9 @@ impl Drain {
         }
     }
 
-    /// Where the lines that are being made do not fit a file of the role any more: commits what is before them and rotates
-    /// that file. None of them is in that batch, whatever file it is for, because the positions do not say yet that they
-    /// are drained. After an error they are gone, and whoever rendered them does so again.
+    /// Where the lines that are being made do not fit a file of the role any more: commits what is before them and rotates that
+    /// file. None of them is in that batch, whatever its file, because the positions do not mark them as drained yet. After an
+    /// error they are gone, and the caller renders them again.
     #[inline]
     pub(super) fn rotate_before(&mut self, role: usize) -> Result<()> {
         if self.roles[role].fits(&self.outputs) { Ok(()) } else { self.make_fit(role) }
@@ -71,7 +71,7 @@ impl Drain {
             }
         }
         for (output, _) in &carried {
-            // The first ones of a batch. What somebody else has done to the file stands above them.
+            // The first lines of a batch. External modifications of the file are logged above them.
             if self.outputs[*output].lines.is_empty() || self.outputs[*output].file.is_none() {
                 self.begin(*output)?;
             }
@@ -96,7 +96,7 @@ impl Drain {
         refreshed.map_err(|error| self.suspend_role(self.role_of(output), error))
     }
 
-    /// Opens the file if it is not, or not the one that has the name now, and tells what somebody else did to it.
+    /// Opens the file unless it is open and still has its name, and logs external modifications.
     fn begin(&mut self, output: usize) -> Result<()> {
         self.refresh(output)?;
         while let Some(line) = self.outputs[output].event_line() {
@@ -105,20 +105,21 @@ impl Drain {
                 self.ensure_active(self.role_of(output))?;
                 self.rotate(output)?;
             }
-            self.outputs[output].tell_event(&line);
+            self.outputs[output].log_event(&line);
         }
         Ok(())
     }
 
-    /// Tells what somebody else did to log files while lines were written to them.
+    /// Logs external modifications of log files while lines were written to them.
     pub(super) fn tell_events(&mut self) -> Result<()> {
-        let told: Vec<usize> = (0..self.outputs.len()).filter(|output| self.outputs[*output].has_events()).collect();
-        for output in &told {
+        let modified: Vec<usize> =
+            (0..self.outputs.len()).filter(|output| self.outputs[*output].has_events()).collect();
+        for output in &modified {
             let role = self.role_of(*output);
             let begun = self.ensure_active(role).and_then(|()| self.begin(*output));
             self.unless_suspended(role, begun)?;
         }
-        if told.is_empty() { Ok(()) } else { self.commit(None) }
+        if modified.is_empty() { Ok(()) } else { self.commit(None) }
     }
 
     /// Renames the file and opens the next one. A file that cannot be renamed goes on beyond its size.
@@ -129,7 +130,7 @@ impl Drain {
             Err(error) if !error.may_pass() => return self.stay(output, &error),
             planned => planned.map_err(|error| self.suspend_role(role, error))?,
         };
-        // Before it has another name, under which nobody would look for it.
+        // Before it is renamed: afterwards no sync would find it.
         self.outputs[output].file.as_mut().into_iter().for_each(LogFile::release_reserved);
         if let Some(file) = self.outputs[output].file.as_mut().filter(|_| self.durable.is_on()) {
             let synced = file.sync();
@@ -160,8 +161,8 @@ impl Drain {
         self.refresh(output)
     }
 
-    /// Removes rotated files beyond those that are kept. Looked for at the first rotation, after a change of how many are
-    /// kept, and where one could not be removed.
+    /// Removes rotated files beyond those that are kept. Runs at the first rotation, after a change of that number, and after a
+    /// failed removal.
     fn remove_beyond(&mut self, output: usize) {
         let Output { log, rotate_keep, kept, .. } = &mut self.outputs[output];
         if *kept != Some(*rotate_keep) || mutant::is(Mutant::BeyondAlwaysSought) {
@@ -175,7 +176,7 @@ impl Drain {
         self.refresh(output)
     }
 
-    /// Changes of a role as a part of an entry; what is not there has none.
+    /// Changes of a role as a part of an entry; an absent role has none.
     pub(super) fn part_of(&self, role: usize, changes: Vec<Change>) -> Entry {
         let of = (!changes.is_empty()).then(|| Change::Of { role: self.roles[role].name.clone() });
         let changes = of.into_iter().chain(changes).collect();
@@ -197,7 +198,7 @@ impl Drain {
         positions
     }
 
-    /// One line of the flusher's own in each of the role's files. It counts towards their sizes as every other.
+    /// Writes one of the flusher's own lines to each of the role's files. It counts towards their sizes like any other.
     pub(super) fn line(&mut self, role: usize, ns: u64, pid: u32, level: Level, text: &str) -> Result<()> {
         self.roles[role].begin(&mut self.outputs);
         self.say(role, ns, pid, level, text);
@@ -217,7 +218,7 @@ impl Drain {
         self.write_notes();
     }
 
-    /// A line in all files that are open, past the journal: this process may do nothing more in the folder.
+    /// Writes a line to all open files, bypassing the journal: this process may do nothing more in the folder.
     pub(crate) fn tell_at_last(&mut self, text: &str) {
         let text = format!("lastwords: {text}");
         for output in self.outputs.iter_mut() {
@@ -233,7 +234,7 @@ impl Drain {
             && let Some(text) = self.notes.first().cloned()
         {
             if self.line(role, clock::realtime_ns(), std::process::id(), Level::WARNING, &text).is_err() {
-                // The file cannot be rotated now; the next look says it.
+                // The file cannot be rotated now; the next check logs it.
                 return;
             }
             self.notes.remove(0);
@@ -242,7 +243,7 @@ impl Drain {
 
     /// Writes the batch: journal, files, positions, and what becomes of a dead process's ring.
     ///
-    /// A role whose files fail is suspended, and that is no error of the batch: what it has in memory stays there.
+    /// A role whose files fail is suspended without failing the batch: its lines stay in memory.
     pub(super) fn commit(&mut self, ending: Option<(usize, Change)>) -> Result<()> {
         let mut parts = Vec::new();
         for role in 0..self.roles.len() {
@@ -255,7 +256,7 @@ impl Drain {
             return Ok(());
         }
         let mut changes: Vec<Change> = parts.iter().flat_map(|part| &part.entry.changes).cloned().collect();
-        // By them a start after a power loss knows what the other files lack.
+        // They show, at a start after a power loss, what the other files lack.
         let others = (0..self.roles.len()).filter(|role| parts.iter().all(|part| part.role != *role));
         changes.extend(others.flat_map(|role| self.part_of(role, self.ends(role)).changes));
         self.durable.wrote();
@@ -340,7 +341,7 @@ impl Drain {
     }
 
     /// Backlog segments whose records are in their files are not needed any more: they go with the spilled messages. What
-    /// cannot be listed now is looked at again after the next batch, and goes with its ring at the latest.
+    /// cannot be listed now is retried after the next batch, and removed with its ring at the latest.
     pub(super) fn sweep(&mut self) {
         let mut drained = Vec::new();
         for ring in &mut self.rings {
@@ -354,8 +355,8 @@ impl Drain {
         self.drop_spills(drained);
     }
 
-    /// Spilled messages whose lines are on the disk, if requested, are not needed any more. One that stays
-    /// because of an error, or because this process dies now, goes with its ring.
+    /// Spilled messages whose lines are on the disk, if requested, are not needed any more. If removal fails, or this process
+    /// dies first, the ring's removal takes them along.
     pub(super) fn remove_spills(&mut self) {
         for path in self.written_spills.drain(..) {
             let _ = open::remove(&path);
@@ -364,8 +365,7 @@ impl Drain {
 
     fn publish(&mut self, role: usize, written: bool) {
         for ring in self.rings.iter_mut().filter(|ring| ring.role == role) {
-            // A ring that cannot be written to does not keep the others from being drained; the journal has its
-            // position.
+            // A ring that cannot be written to does not stop the others; the journal has its position.
             let _ = ring.publish(written, self.counter);
         }
     }

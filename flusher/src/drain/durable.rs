@@ -1,4 +1,4 @@
-//! `durable`: when what was written goes to the disk, and in which order.
+//! `durable`: when and in which order writes are synced to the disk.
 //!
 //! The kernel writes pages back when it likes and in any order, so after a power loss a position may be on the disk and
 //! its line not. A sync is therefore a whole round, after which nothing that was drained before it depends on a page
@@ -6,7 +6,7 @@
 //!
 //! | label | what | why not later |
 //! |---|---|---|
-//! | SYNC:1 | the journal | a log file that is cut is completed from it |
+//! | SYNC:1 | the journal | a torn log file is completed from it |
 //! | SYNC:2 | the log files | a position must not be forced to the disk before its line |
 //! | SYNC:3 | the folders, where names changed | a file's data without its name is lost |
 //! | SYNC:4 | the rings | positions, so that no line is read again; and what was logged but not drained yet |
@@ -14,7 +14,7 @@
 //! SYNC:1 to SYNC:3 also come before anything is removed, and a log file is synced before a rotation renames it. In
 //! between nothing waits for a disk. Where nothing was written since the last round there is no next one.
 
-use crate::drain::tracked_ring::Follow;
+use crate::drain::tracked_ring::TrackedRing;
 use crate::files::journal::Journal;
 use crate::files::output::Output;
 use lastwords_ring::error::{Error, Result};
@@ -27,8 +27,8 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// When to sync next.
 #[derive(Debug)]
 pub(crate) struct Durable {
-    /// What the flusher was told, whatever the rings say.
-    told: Option<Duration>,
+    /// The flusher's own setting, which overrides the rings.
+    own: Option<Duration>,
     /// Time between two syncs; zero where there are none.
     every: Duration,
     last: Instant,
@@ -44,16 +44,16 @@ pub(crate) struct Durable {
 /// What a round of syncs found worth a line in the log.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum News {
-    /// The first failure in a row: why.
+    /// The first failure in a row, with its reason.
     Fails(String),
-    /// It works again: after how long, and why it did not.
+    /// Syncs work again: after how long, and why they failed.
     Works(Duration, String),
 }
 
 impl Durable {
     pub(crate) fn new() -> Durable {
         Durable {
-            told: None,
+            own: None,
             every: Duration::ZERO,
             last: Instant::now(),
             unsynced: false,
@@ -63,26 +63,26 @@ impl Durable {
         }
     }
 
-    /// Says how often, whatever the rings say; zero for never.
+    /// Sets the interval, overriding the rings; zero for never.
     pub(crate) fn tell(&mut self, every: Duration) {
-        self.told = Some(every);
+        self.own = Some(every);
         self.set(every);
     }
 
-    /// Takes note of a ring that is followed now.
-    pub(crate) fn adopt(&mut self, ring: &Follow) {
-        let wish = Duration::from_millis(ring.reader.header().sync_ms.into());
-        let shortest = if self.is_on() { self.every.min(wish) } else { wish };
-        if self.told.is_none() && wish > Duration::ZERO {
+    /// Takes the setting of a newly tracked ring.
+    pub(crate) fn adopt(&mut self, ring: &TrackedRing) {
+        let requested = Duration::from_millis(ring.reader.header().sync_ms.into());
+        let shortest = if self.is_on() { self.every.min(requested) } else { requested };
+        if self.own.is_none() && requested > Duration::ZERO {
             self.set(shortest);
         }
         self.unsynced |= self.is_on();
         self.inherited = true;
     }
 
-    /// A ring is followed no more: what the others wish counts.
-    pub(crate) fn leave(&mut self, rings: &[Follow]) {
-        if self.told.is_none() {
+    /// A ring is no longer tracked: the settings of the others apply.
+    pub(crate) fn leave(&mut self, rings: &[TrackedRing]) {
+        if self.own.is_none() {
             let wishes = rings.iter().map(|ring| ring.reader.header().sync_ms).filter(|ms| *ms > 0);
             self.every = Duration::from_millis(wishes.min().unwrap_or(0).into());
         }
@@ -100,12 +100,12 @@ impl Durable {
         self.every > Duration::ZERO
     }
 
-    /// Takes note that something was written.
+    /// Notes that something was written.
     pub(crate) fn wrote(&mut self) {
         self.unsynced = true;
     }
 
-    /// Takes note that files were made or renamed.
+    /// Notes that files were created or renamed.
     pub(crate) fn named(&mut self) {
         (self.unsynced, self.names) = (true, true);
     }
@@ -116,7 +116,7 @@ impl Durable {
         (self.is_on() && self.unsynced).then(|| every.saturating_sub(self.last.elapsed()))
     }
 
-    /// SYNC:1 to SYNC:3: everything that stands in the files.
+    /// SYNC:1 to SYNC:3: everything in the files.
     pub(crate) fn sync_files(&mut self, folder: &Folder, journal: &mut Journal, outputs: &mut [Output]) -> Result<()> {
         journal.sync()?;
         if self.inherited {
@@ -140,7 +140,7 @@ impl Durable {
         folder: &Folder,
         journal: &mut Journal,
         outputs: &mut [Output],
-        rings: &mut [Follow],
+        rings: &mut [TrackedRing],
         waiting: bool,
     ) -> Result<()> {
         self.last = Instant::now();
@@ -150,7 +150,7 @@ impl Durable {
         Ok(())
     }
 
-    /// What is to be said about the outcome of a sync.
+    /// What to log about the outcome of a sync.
     pub(crate) fn judge(&mut self, outcome: &Result<()>) -> Option<News> {
         match outcome {
             Ok(()) => self.failing.take().map(|(since, why)| News::Works(since.elapsed(), why)),
@@ -174,7 +174,7 @@ mod tests {
     fn nothing_is_due_without_a_wish_and_without_something_written() {
         let mut durable = Durable::new();
         durable.wrote();
-        assert_eq!(durable.due_in(), None, "nobody wishes for it");
+        assert_eq!(durable.due_in(), None, "not requested");
         durable.tell(Duration::from_secs(60));
         assert!(durable.due_in().is_some_and(|left| left > Duration::from_secs(50)));
         durable.unsynced = false;
@@ -182,7 +182,7 @@ mod tests {
         durable.wrote();
         assert!(durable.due_in().is_some());
         durable.tell(Duration::ZERO);
-        assert_eq!(durable.due_in(), None, "told to stop");
+        assert_eq!(durable.due_in(), None, "switched off");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Passes that fail: since when, why, and the line that says so once they work again.
+//! Passes that fail: since when, why, and the line that is logged once they work again.
 
 use crate::files::notices;
 use lastwords_ring::error::Error;
@@ -6,23 +6,23 @@ use std::time::Instant;
 
 /// What keeps the log from being written, if anything does.
 #[derive(Debug, Default)]
-pub(crate) struct Trouble {
+pub(crate) struct Failures {
     since: Option<(Instant, String)>,
 }
 
-impl Trouble {
+impl Failures {
     /// Something failed. The first error is kept: later ones tend to follow from it.
     pub(crate) fn note(&mut self, error: &Error) {
         self.since.get_or_insert_with(|| (Instant::now(), error.to_string()));
     }
 
-    /// What the log should say about it, now that it is over.
+    /// What to log about it, now that it is over.
     pub(crate) fn line(&self) -> Option<String> {
         self.since.as_ref().map(|(since, error)| notices::write_failed(since.elapsed(), error))
     }
 
-    /// The log says it.
-    pub(crate) fn is_told(&mut self) {
+    /// It is logged.
+    pub(crate) fn set_logged(&mut self) {
         self.since = None;
     }
 }

@@ -1,4 +1,4 @@
-//! Filters that count for a time: ended by whoever flushes, because not every process has a thread for that.
+//! Filters with an expiry: ended by the flusher, because not every process has a thread for that.
 
 use super::Drain;
 use lastwords_ring::error::{Result, may_pass};
@@ -6,10 +6,10 @@ use lastwords_ring::format::level::Level;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::clock;
 
-/// Ends of filters that wait to be told, at most: of more the log does not say that they ended.
-const UNTOLD_MAX: usize = 1000;
+/// Most expired filters that wait to be logged; the end of further ones is not logged.
+const UNLOGGED_MAX: usize = 1000;
 
-/// A filter whose time is over, and what the log is to say of it.
+/// An expired filter, and what to log about it.
 #[derive(Debug)]
 pub(super) struct EndedFilter {
     role: usize,
@@ -19,7 +19,7 @@ pub(super) struct EndedFilter {
 }
 
 impl Drain {
-    /// Whether the time of some ring's filter is over.
+    /// Whether some ring's filter has expired.
     pub(super) fn is_filter_over(&self) -> bool {
         let now = clock::boottime_ns();
         // A ring whose process is dead, or that is gone, has no filter that would end.
@@ -28,13 +28,13 @@ impl Drain {
         ends.any(|end| end <= now)
     }
 
-    /// Looks at the filters of rings that are new, and of all where the doorbell rang, which is what a change does. Writes those
-    /// that come after the ones whose time is over, and has the log say so.
+    /// Reads the filters of new rings, and of all rings if the doorbell rang, as a change does. Replaces expired ones by those
+    /// that follow them, and logs that.
     pub(super) fn end_filters(&mut self) -> Result<()> {
         for ring in 0..self.rings.len() {
-            let follow = &self.rings[ring];
-            let (uuid, role, pid) = (follow.reader.header().uuid, follow.role, follow.reader.header().pid);
-            if follow.dead.is_some() {
+            let tracked = &self.rings[ring];
+            let (uuid, role, pid) = (tracked.reader.header().uuid, tracked.role, tracked.reader.header().pid);
+            if tracked.dead.is_some() {
                 continue;
             }
             let known = self.filter_ends.get(&uuid).copied();
@@ -42,41 +42,41 @@ impl Drain {
             if known.is_some_and(|end| !end.is_some_and(is_over)) {
                 continue;
             }
-            let Ok(control) = follow.reader.control() else { continue };
+            let Ok(control) = tracked.reader.control() else { continue };
             let end = control.filter_end();
             self.filter_ends.insert(uuid, end.as_ref().map(|(end, _)| *end));
             let Some((_, then)) = end.filter(|(end, _)| is_over(*end)) else { continue };
-            let (file, geometry) = (follow.reader.source(), follow.reader.geometry());
+            let (file, geometry) = (tracked.reader.source(), tracked.reader.geometry());
             match file.with(|open| then.write(open, geometry)) {
                 Ok(()) => {
                     self.filter_ends.insert(uuid, None);
                     let changes = control.filter().changes_to(&then);
                     let text = format!("lastwords: level of pid {pid} is what it was, its time is over: {changes}");
-                    if self.ended_filters.len() < UNTOLD_MAX {
+                    if self.ended_filters.len() < UNLOGGED_MAX {
                         self.ended_filters.push(EndedFilter { role, pid, at_ns: clock::realtime_ns(), text });
                     }
                 }
-                // Somebody has cut the ring: nothing that is tried again would end it.
+                // The ring was truncated: retrying would never succeed.
                 Err(error) if !may_pass(&error) => _ = self.filter_ends.insert(uuid, None),
                 Err(_) => {}
             }
         }
-        self.tell_ended_filters()
+        self.log_ended_filters()
     }
 
-    /// Has the logs of the roles say so; of a role that is suspended when it goes on.
-    fn tell_ended_filters(&mut self) -> Result<()> {
+    /// Logs it in the files of the roles; for a suspended role, once it resumes.
+    fn log_ended_filters(&mut self) -> Result<()> {
         for ended in std::mem::take(&mut self.ended_filters) {
             let EndedFilter { role, pid, at_ns, text } = &ended;
-            let told = match self.ensure_active(*role) {
+            let written = match self.ensure_active(*role) {
                 Ok(()) => self.line(*role, *at_ns, *pid, Level::INFO, text).and_then(|()| self.commit(None)),
                 suspended => suspended,
             };
-            let told = self.unless_suspended(*role, told);
-            if !matches!(told, Ok(Some(()))) || self.is_suspended(*role) {
+            let written = self.unless_suspended(*role, written);
+            if !matches!(written, Ok(Some(()))) || self.is_suspended(*role) {
                 self.ended_filters.push(ended);
             }
-            told?;
+            written?;
         }
         Ok(())
     }

@@ -1,12 +1,12 @@
-//! What one role cannot do holds up no other: roles that are suspended, and parts of journal entries that wait.
+//! A failing role holds up no other: suspended roles, and parts of journal entries that wait.
 //!
-//! A role is suspended where its files cannot be opened, written or rotated. Its rings are not drained further, and its
-//! lines wait: in memory, where the journal does not have them yet, with positions that no entry holds; else in a part of
-//! the journal's entry that is repeated in every further one until it has been applied, because only the newest entry
-//! counts. Either is tried again every 100 ms, and a line says when it is over.
+//! A role is suspended where its files cannot be opened, written or rotated. Its rings are not drained further, and its lines
+//! wait: in memory, where the journal does not have them yet, with positions that no entry holds; else in a part of the
+//! journal's entry that is repeated in every further one until it has been applied, because only the newest entry is applied.
+//! Either is retried every 100 ms, and recovery is logged.
 
 use super::Drain;
-use crate::drain::tracked_ring::Follow;
+use crate::drain::tracked_ring::TrackedRing;
 use crate::files::journal::{Change, Entry};
 use crate::files::notices;
 use lastwords_ring::error::{Error, Result};
@@ -27,12 +27,12 @@ pub(super) struct Suspended {
     /// The first error. Later ones tend to follow from it.
     why: String,
     last: Error,
-    /// When it is tried again.
+    /// When it is retried.
     again: Instant,
-    /// It is being tried in this pass.
+    /// It is being retried in this pass.
     on_trial: bool,
-    /// Standard error says it.
-    said: bool,
+    /// It is reported on standard error.
+    reported: bool,
 }
 
 /// A part of a journal entry that could not be applied.
@@ -42,7 +42,7 @@ pub(super) struct Held {
     /// Spill files of its messages.
     pub(super) spills: Vec<PathBuf>,
     again: Instant,
-    /// Why, where the role goes on all the same.
+    /// Why, if the role goes on all the same.
     last: Option<Error>,
 }
 
@@ -55,7 +55,7 @@ impl Held {
 }
 
 impl Drain {
-    /// Suspends a role, or says that it still does not work.
+    /// Suspends a role, or notes that it still fails.
     pub(super) fn suspend(&mut self, role: &str, error: Error) {
         let again = Instant::now() + AGAIN;
         if let Some(known) = self.suspended.iter_mut().find(|known| known.role == role) {
@@ -63,10 +63,10 @@ impl Drain {
             return;
         }
         let (role, why, since) = (role.to_owned(), error.to_string(), Instant::now());
-        self.suspended.push(Suspended { role, since, why, last: error, again, on_trial: false, said: false });
+        self.suspended.push(Suspended { role, since, why, last: error, again, on_trial: false, reported: false });
     }
 
-    /// The same for a role by its place. Returns an error for whoever wanted something of the role.
+    /// Suspends a role by its index. Returns an error for the caller to pass on.
     pub(super) fn suspend_role(&mut self, role: usize, error: Error) -> Error {
         let name = self.roles[role].name.clone();
         self.suspend(&name, error);
@@ -106,7 +106,7 @@ impl Drain {
         Error::io("write", path)(std::io::Error::other("its role is suspended"))
     }
 
-    /// What failed for a role alone is no failure of the pass: None then.
+    /// None if the failure concerns a single role and not the pass.
     pub(super) fn unless_suspended<T>(&self, role: usize, result: Result<T>) -> Result<Option<T>> {
         match result {
             Err(_) if self.is_suspended(role) => Ok(None),
@@ -119,7 +119,7 @@ impl Drain {
         !self.suspended.is_empty() || !self.held.is_empty() || self.rings.iter().any(|ring| ring.crash_failed.is_some())
     }
 
-    /// Whether crash files are all that is waited for: those are not tried for ever.
+    /// Whether only crash files are waited for, which are not retried for ever.
     pub(crate) fn waits_for_crash_files_alone(&self) -> bool {
         self.suspended.is_empty() && self.held.is_empty()
     }
@@ -133,14 +133,14 @@ impl Drain {
         held.or_else(|| self.rings.iter_mut().find_map(|ring| ring.crash_failed.take().map(|(_, error)| error)))
     }
 
-    /// What is to be said on standard error of roles that were suspended since the last time.
+    /// What to report on standard error about roles that were suspended since the last call.
     pub(crate) fn take_complaint(&mut self) -> Option<String> {
-        let fresh = self.suspended.iter_mut().find(|known| !known.said)?;
-        fresh.said = true;
+        let fresh = self.suspended.iter_mut().find(|known| !known.reported)?;
+        fresh.reported = true;
         Some(fresh.last.to_string())
     }
 
-    /// Begins to try what is due.
+    /// Begins to retry what is due.
     pub(super) fn begin_trials(&mut self, now: Instant) {
         for known in self.suspended.iter_mut().filter(|known| known.again <= now) {
             known.on_trial = true;
@@ -162,8 +162,8 @@ impl Drain {
                 match held.part.role().map(str::to_owned) {
                     Some(role) if held.comes_first() => self.suspend(&role, error),
                     _ => {
-                        let told = held.last.is_some();
-                        if let Some(ring) = held.part.ended().filter(|_| told).map(str::to_owned) {
+                        let retried = held.last.is_some();
+                        if let Some(ring) = held.part.ended().filter(|_| retried).map(str::to_owned) {
                             self.refuse(ring, &error);
                         }
                         held.last = Some(error);
@@ -184,7 +184,7 @@ impl Drain {
         self.drop_spills(held.spills.clone());
     }
 
-    /// Says of the roles that were tried and did not fail again that it is over.
+    /// Logs recovery for the roles that were retried and did not fail again.
     pub(super) fn end_trials(&mut self) -> Result<()> {
         while let Some(known) = self.suspended.iter().find(|known| known.on_trial) {
             let (name, text) = (known.role.clone(), notices::write_failed(known.since.elapsed(), &known.why));
@@ -194,17 +194,17 @@ impl Drain {
                 self.note(text);
                 continue;
             };
-            let said = self.line(role, clock::realtime_ns(), std::process::id(), Level::WARNING, &text);
-            let said = said.and_then(|()| self.commit(None));
-            if self.unless_suspended(role, said)?.is_some() && !self.is_suspended(role) {
+            let written = self.line(role, clock::realtime_ns(), std::process::id(), Level::WARNING, &text);
+            let written = written.and_then(|()| self.commit(None));
+            if self.unless_suspended(role, written)?.is_some() && !self.is_suspended(role) {
                 self.suspended.retain(|known| known.role != name);
             }
         }
         Ok(())
     }
 
-    /// Whether a part that waits says how far a ring of this name is drained, or that it is to be removed: until then its
-    /// own positions are not the ones that count.
+    /// Whether a part that waits says how far a ring of this name is drained, or that it is to be removed: until then its own
+    /// positions do not apply.
     pub(super) fn is_spoken_for(&self, name: &str) -> bool {
         let names = |change: &Change| match change {
             Change::Position { ring, .. } | Change::Remove { ring, .. } | Change::DeathLogged { ring, .. } => {
@@ -216,11 +216,11 @@ impl Drain {
     }
 
     /// Whether nothing is read from this ring now.
-    pub(super) fn is_aside(&self, ring: &Follow, now: Instant) -> bool {
+    pub(super) fn is_aside(&self, ring: &TrackedRing, now: Instant) -> bool {
         self.is_suspended(ring.role) || ring.again.is_some_and(|again| again > now)
     }
 
-    /// Leaves a ring alone for a moment. Says so when it is not the first time in a row.
+    /// Skips a ring for a moment, which is logged from the second failure in a row on.
     pub(super) fn set_aside(&mut self, ring: usize, error: &Error) {
         let ring = &mut self.rings[ring];
         ring.failures += 1;

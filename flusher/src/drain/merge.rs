@@ -2,10 +2,10 @@
 
 use super::held::AGAIN;
 use super::{Drain, Pass};
-use crate::drain::tracked_ring::{Follow, LaneFollow};
+use crate::drain::tracked_ring::{TrackedLane, TrackedRing};
 use crate::files::journal::Change;
 use crate::files::notices;
-use crate::files::output::Provenance;
+use crate::files::output::RecordSource;
 use crate::files::spare::Spare;
 use crate::merge::{Merge, Next};
 use crate::recover::crash_file;
@@ -30,7 +30,7 @@ const READ_MAX: usize = 2048;
 /// Slots that are read at once however many lanes are in use.
 const READ_MIN: usize = 64;
 
-/// How long a crash file is tried where an error may pass, before its process's death is logged without one.
+/// How long writing a crash file is retried after transient failures, before its process's death is logged without one.
 const CRASH_WAIT: Duration = Duration::from_secs(10);
 
 /// A spilled message and its encoding, if the record has one.
@@ -39,7 +39,7 @@ type Unspilled = Result<Option<(Vec<u8>, u8)>, SpillLost>;
 impl Drain {
     /// Reads all lanes and returns up to which raw clock the lines are final.
     pub(super) fn read_all(&mut self, pass: u64, now: Instant) -> Result<u64> {
-        let lanes = self.rings.iter().map(Follow::lanes_in_use).sum();
+        let lanes = self.rings.iter().map(TrackedRing::lanes_in_use).sum();
         let mut limit = u64::MAX;
         let (mut failed, mut news) = (Vec::new(), Vec::new());
         for number in 0..self.rings.len() {
@@ -50,7 +50,7 @@ impl Drain {
             let ring = &mut rings[number];
             let slots_max = slots_max(ring, lanes);
             ring.reader.source().forget_cost();
-            // A look that fails proves nothing, and no record waits for it.
+            // A check that fails proves nothing, and no record waits for it.
             let looked = ring.look(now).or_else(|error| if error.may_pass() { Ok(()) } else { Err(error) });
             match looked.and_then(|()| read_twice(ring, spare, (pass, now), slots_max)) {
                 Ok(_) if ring.is_scanning() => {}
@@ -75,8 +75,8 @@ impl Drain {
         Ok(limit)
     }
 
-    /// What becomes of rings that could not be read, twice in a row. The others go on without them, and they stay followed,
-    /// because only this process may know how far they are drained: all but those whose name provably leads elsewhere.
+    /// Handles rings that could not be read twice in a row. The others go on without them. They stay tracked, because only this
+    /// process may know how far they are drained; all but those whose name provably leads elsewhere.
     fn leave_aside(&mut self, failed: Vec<(usize, Error)>) {
         for (number, error) in failed.into_iter().rev() {
             let gone = !error.may_pass() && self.rings[number].is_at_its_path().is_ok_and(|is_there| !is_there);
@@ -89,7 +89,7 @@ impl Drain {
         }
     }
 
-    /// Rings of an earlier run come first, each role's under one line that says so.
+    /// Rings of an earlier run come first, each role's under one line that marks them.
     pub(super) fn merge_earlier(&mut self, pass: &mut Pass) -> Result<()> {
         if !self.rings.iter().any(|ring| ring.earlier) {
             return Ok(());
@@ -97,8 +97,8 @@ impl Drain {
         for role in 0..self.roles.len() {
             let now = Instant::now();
             let of_earlier =
-                |ring: &Follow| ring.earlier && ring.role == role && !ring.headed && !self.is_aside(ring, now);
-            let has_records = |ring: &Follow| ring.lanes.iter().any(|lane| !lane.batch().is_empty());
+                |ring: &TrackedRing| ring.earlier && ring.role == role && !ring.headed && !self.is_aside(ring, now);
+            let has_records = |ring: &TrackedRing| ring.lanes.iter().any(|lane| !lane.batch().is_empty());
             let rings: Vec<usize> = (0..self.rings.len())
                 .filter(|ring| of_earlier(&self.rings[*ring]) && has_records(&self.rings[*ring]))
                 .collect();
@@ -110,10 +110,10 @@ impl Drain {
                     rings.into_iter().for_each(|ring| self.rings[ring].headed = true);
                     continue;
                 }
-                let said =
+                let written =
                     self.line(role, clock::realtime_ns(), pid, Level::WARNING, &notices::earlier_run(rings.len()));
-                if self.unless_suspended(role, said)?.is_some() {
-                    // A pass that fails from here on does not say it again.
+                if self.unless_suspended(role, written)?.is_some() {
+                    // Set last: a pass that fails after this does not log it again.
                     rings.into_iter().for_each(|ring| self.rings[ring].headed = true);
                 }
             }
@@ -152,8 +152,8 @@ impl Drain {
         let (mut merge, now) = (Merge::default(), Instant::now());
         for ring in 0..self.rings.len() {
             if self.rings[ring].earlier == earlier && !self.is_aside(&self.rings[ring], now) {
-                let follow = &self.rings[ring];
-                merge.extend((0..follow.lanes.len()).filter_map(|lane| follow.next(ring, lane)));
+                let tracked = &self.rings[ring];
+                merge.extend((0..tracked.lanes.len()).filter_map(|lane| tracked.next(ring, lane)));
             }
         }
         while let Some(Next { key, lane, ring, .. }) = merge.pop() {
@@ -173,35 +173,35 @@ impl Drain {
         Ok(())
     }
 
-    /// Renders records of one lane as long as they come before the `rival` of all other lanes.
+    /// Renders records of one lane while they precede the `rival`, the next record of all other lanes.
     fn run(&mut self, ring: usize, lane: usize, rival: Option<Next>, pass: &mut Pass) -> Result<Option<Next>> {
         self.use_file(ring);
-        let lanes = self.rings.iter().map(Follow::lanes_in_use).sum();
+        let lanes = self.rings.iter().map(TrackedRing::lanes_in_use).sum();
         // Up to here no tie has to be broken.
         let clear = rival.map_or(u64::MAX, |rival| rival.key);
         loop {
             self.bring_context(ring, lane)?;
             self.emit(ring, lane)?;
             pass.records += 1;
-            let follow = &mut self.rings[ring];
-            if follow.is_spent() {
+            let tracked = &mut self.rings[ring];
+            if tracked.is_spent() {
                 return Ok(None);
             }
-            if follow.is_behind(lane) {
-                let slots = slots_max(follow, lanes);
-                let hold = match follow.refill_in_merge(lane, slots) {
+            if tracked.is_behind(lane) {
+                let slots = slots_max(tracked, lanes);
+                let hold = match tracked.refill_in_merge(lane, slots) {
                     Err(error) => return Err(self.put_aside(ring, error)),
                     Ok(hold) => hold,
                 };
                 self.limit = self.limit.min(hold.max(self.floor));
             }
-            let follow = &self.rings[ring];
-            let Some(clock) = follow.lanes[lane].batch().next_clock() else { return Ok(None) };
-            let key = follow.clock.order_key(&follow.lanes[lane].cursor, clock);
+            let tracked = &self.rings[ring];
+            let Some(clock) = tracked.lanes[lane].batch().next_clock() else { return Ok(None) };
+            let key = tracked.clock.order_key(&tracked.lanes[lane].cursor, clock);
             if key < clear && key <= self.limit {
                 continue;
             }
-            let Some(next) = follow.next(ring, lane) else { return Ok(None) };
+            let Some(next) = tracked.next(ring, lane) else { return Ok(None) };
             if key > self.limit || rival.is_some_and(|rival| rival < next) {
                 return Ok(Some(next));
             }
@@ -217,7 +217,7 @@ impl Drain {
         let Some(clock) = ring.lanes[lane_number].batch().next_clock() else { return Ok(()) };
         let by = ring.clock.ahead_by(&ring.lanes[lane_number].cursor, clock);
         let ahead = by > self.hold_limit;
-        // It was logged by now, whatever it says.
+        // It was logged by now, whatever its clock claims.
         let latest = if ahead { clock::realtime_ns() } else { u64::MAX };
         let ns = ring.clock.realtime_ns(clock).min(latest);
         let lane = &ring.lanes[lane_number];
@@ -245,7 +245,7 @@ impl Drain {
             }
         }
         let outputs = &mut self.outputs;
-        let from = Provenance { ns, pid, lane: &ring.snapshots[lane_number], names: &ring.names };
+        let from = RecordSource { ns, pid, lane: &ring.snapshots[lane_number], names: &ring.names };
         role.record_unspilled(outputs, &record, &unspilled, site, &from);
         ring.damaged += u64::from(unspilled.is_err());
         let spilled = unspilled.ok().flatten().and_then(|_| spill_of(&ring.reader, &record));
@@ -258,7 +258,7 @@ impl Drain {
             self.shorten(role_number, ns, pid);
         }
         self.rotate_before(role_number)?;
-        // Not before: a rotation commits what stands above this line, and removes the spills of that alone.
+        // Not before: a rotation commits what is above this line, and removes the spills of that alone.
         self.spills.extend(spilled.map(|(path, _)| (role_number, path)));
         let ring = &mut self.rings[ring_number];
         if ahead {
@@ -277,7 +277,7 @@ impl Drain {
         Ok(())
     }
 
-    /// Puts a line in the place of a record that no file may hold.
+    /// Writes a line in place of a record that exceeds the file size limit.
     #[cold]
     fn shorten(&mut self, role: usize, ns: u64, pid: u32) {
         for output in self.roles[role].outputs() {
@@ -289,12 +289,12 @@ impl Drain {
         }
     }
 
-    /// Takes a lane's next record without showing it, because its ring has been rendered to too much already. What is
-    /// missing before it is told all the same.
+    /// Takes a lane's next record without writing it, because its ring has been rendered to too much already. Losses before it
+    /// are logged all the same.
     fn leave_out(&mut self, ring: usize, lane: usize, gap: Option<String>) -> Result<()> {
         if let Some(text) = gap {
-            let follow = &self.rings[ring];
-            let (role, pid) = (follow.role, follow.reader.header().pid);
+            let tracked = &self.rings[ring];
+            let (role, pid) = (tracked.role, tracked.reader.header().pid);
             self.line(role, clock::realtime_ns(), pid, Level::WARNING, &text)?;
         }
         self.rings[ring].withheld += 1;
@@ -316,14 +316,14 @@ impl Drain {
         let of_it = |ring: &usize| self.rings[*ring].earlier == earlier && !self.is_aside(&self.rings[*ring], now);
         for ring in (0..self.rings.len()).filter(of_it).collect::<Vec<_>>() {
             for lane in 0..self.rings[ring].lanes.len() {
-                let follow = &self.rings[ring];
-                let Some((count, first, last)) = follow.unreported_drops(lane) else { continue };
-                let timeline = follow.clock.timeline();
+                let tracked = &self.rings[ring];
+                let Some((count, first, last)) = tracked.unreported_drops(lane) else { continue };
+                let timeline = tracked.clock.timeline();
                 let (first, last) = (timeline.realtime_ns(first), timeline.realtime_ns(last));
-                let (role, pid) = (follow.role, follow.reader.header().pid);
+                let (role, pid) = (tracked.role, tracked.reader.header().pid);
                 let text = notices::dropped(count, first, last, &mut self.roles[role].stamp);
-                let said = self.line(role, last, pid, Level::WARNING, &text);
-                if self.unless_suspended(role, said)?.is_none() {
+                let written = self.line(role, last, pid, Level::WARNING, &text);
+                if self.unless_suspended(role, written)?.is_none() {
                     break;
                 }
                 self.rings[ring].report_drops(lane);
@@ -332,37 +332,37 @@ impl Drain {
         Ok(())
     }
 
-    /// A line about each ring that has told times from ahead of the clock, see [`Ahead`](crate::drain::ahead::Ahead).
+    /// Logs a line for each ring with times ahead of the clock, see [`Ahead`](crate::drain::ahead::Ahead).
     pub(super) fn report_ahead(&mut self) -> Result<()> {
         let now = Instant::now();
         for ring in 0..self.rings.len() {
             if !self.is_aside(&self.rings[ring], now) {
-                let (role, said) = (self.rings[ring].role, self.tell_ahead(ring, false));
-                self.unless_suspended(role, said)?;
+                let (role, written) = (self.rings[ring].role, self.log_ahead(ring, false));
+                self.unless_suspended(role, written)?;
             }
         }
         Ok(())
     }
 
-    fn tell_ahead(&mut self, ring: usize, last: bool) -> Result<()> {
-        let follow = &mut self.rings[ring];
-        let Some((count, most)) = follow.ahead.due(last) else { return Ok(()) };
-        let by = Duration::from_secs_f64(most as f64 / follow.clock.keys_a_second() as f64);
-        let (role, pid, text) = (follow.role, follow.reader.header().pid, notices::ahead(&follow.name, count, by));
+    fn log_ahead(&mut self, ring: usize, last: bool) -> Result<()> {
+        let tracked = &mut self.rings[ring];
+        let Some((count, most)) = tracked.ahead.due(last) else { return Ok(()) };
+        let by = Duration::from_secs_f64(most as f64 / tracked.clock.keys_a_second() as f64);
+        let (role, pid, text) = (tracked.role, tracked.reader.header().pid, notices::ahead(&tracked.name, count, by));
         self.line(role, clock::realtime_ns(), pid, Level::WARNING, &text)?;
-        // A pass that fails from here on does not say it again.
-        self.rings[ring].ahead.is_told();
+        // Set last: a pass that fails after this does not log it again.
+        self.rings[ring].ahead.set_logged();
         Ok(())
     }
 
-    /// Death lines and removal of rings that have been drained to the end. Each ring's line and its removal are one
-    /// entry of the journal, so that a line is never printed twice. Where somebody still holds the lock of a dead process's
-    /// ring, that stays, and the entry has a mark in it which says that the line has been printed.
+    /// Death lines and removal of rings that have been drained to the end. Each ring's line and its removal are one entry of
+    /// the journal, so that a line is never written twice. If a dead process's ring is still locked, it stays, and the entry
+    /// marks its line as written.
     pub(super) fn finish_dead(&mut self, earlier: bool, pass: &mut Pass) -> Result<()> {
         let now = Instant::now();
-        let is_ended = |ring: &Follow| ring.is_exhausted() && !(ring.is_kept() && ring.death_logged);
+        let is_ended = |ring: &TrackedRing| ring.is_exhausted() && !(ring.is_kept() && ring.death_logged);
         let done =
-            |drain: &Drain, ring: &Follow| ring.earlier == earlier && is_ended(ring) && !drain.is_aside(ring, now);
+            |drain: &Drain, ring: &TrackedRing| ring.earlier == earlier && is_ended(ring) && !drain.is_aside(ring, now);
         while let Some(ring) = self.rings.iter().position(|ring| done(self, ring)) {
             let (role, uuid) = (self.rings[ring].role, self.rings[ring].reader.header().uuid);
             let finished = self.finish(ring, pass);
@@ -374,26 +374,26 @@ impl Drain {
         Ok(())
     }
 
-    /// Whether the ring with this UUID is left alone for a moment.
+    /// Whether the ring with this UUID is skipped for a moment.
     fn has_set_aside(&self, uuid: [u8; 16], now: Instant) -> bool {
         self.rings.iter().any(|ring| ring.reader.header().uuid == uuid && self.is_aside(ring, now))
     }
 
     fn finish(&mut self, ring: usize, pass: &mut Pass) -> Result<()> {
         let role = self.rings[ring].role;
-        self.tell_ahead(ring, true)?;
+        self.log_ahead(ring, true)?;
         self.commit(None)?;
         self.ensure_active(role)?;
-        let follow = &self.rings[ring];
-        let header = follow.reader.header();
+        let tracked = &self.rings[ring];
+        let header = tracked.reader.header();
         let (pid, uuid) = (header.pid, header.uuid);
-        let (name, kept) = (follow.name.clone(), follow.is_kept());
+        let (name, kept) = (tracked.name.clone(), tracked.is_kept());
         let ending = if kept { Change::DeathLogged { ring: name, uuid } } else { Change::Remove { ring: name, uuid } };
-        let withheld = (follow.withheld > 0).then(|| notices::withheld(follow.withheld, follow.rendered_max));
-        let death = if follow.death_logged { None } else { notices::death(&follow.death()) };
+        let withheld = (tracked.withheld > 0).then(|| notices::withheld(tracked.withheld, tracked.rendered_max));
+        let death = if tracked.death_logged { None } else { notices::death(&tracked.death()) };
         if let Some(text) = withheld {
             self.line(role, clock::realtime_ns(), pid, Level::WARNING, &text)?;
-            // A pass that fails from here on does not say it again.
+            // Set last: a pass that fails after this does not log it again.
             self.rings[ring].withheld = 0;
             self.commit(None)?;
             self.ensure_active(role)?;
@@ -417,53 +417,53 @@ impl Drain {
             self.rings.remove(ring);
             self.durable.leave(&self.rings);
         } else {
-            // Nothing has been written; the next pass says it again.
+            // Nothing has been written; the next pass logs it again.
             self.roles[role].outputs().for_each(|output| self.outputs[output].clear());
         }
         committed
     }
 
-    /// Writes the crash file of a ring whose process died without closing it. Returns what the death line says of it. A
-    /// file that cannot be written is tried again, but not for ever; meanwhile the ring is skipped.
+    /// Writes the crash file of a ring whose process died without closing it. Returns its mention in the death line. A file
+    /// that cannot be written is retried, but not for ever; meanwhile the ring is skipped.
     fn write_crash_file(&mut self, ring: usize) -> Result<String> {
-        let follow = &self.rings[ring];
-        let keep = match follow.reader.header().crash_keep {
+        let tracked = &self.rings[ring];
+        let keep = match tracked.reader.header().crash_keep {
             0 => CRASH_FILES_DEFAULT,
             stated => stated - 1,
         };
-        if keep == 0 || !follow.ending().is_crash() {
+        if keep == 0 || !tracked.ending().is_crash() {
             return Ok(String::new());
         }
         let asked = crash_file::Asked { keep: keep as usize, sync: self.durable.is_on(), access: self.access };
-        let status = follow.status;
-        let write = || crash_file::write_crash_file(&self.folder, &follow.name, status, &asked);
+        let status = tracked.status;
+        let write = || crash_file::write_crash_file(&self.folder, &tracked.name, status, &asked);
         let written = self.spare.use_for(write);
         match written {
             Ok(name) => Ok(format!("; its black box is {name}")),
             Err(error) => {
-                let follow = &mut self.rings[ring];
-                let since = follow.crash_failed.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+                let tracked = &mut self.rings[ring];
+                let since = tracked.crash_failed.as_ref().map_or_else(Instant::now, |(since, _)| *since);
                 let is_over = since.elapsed() >= CRASH_WAIT && !mutant::is(Mutant::CrashFileForEver);
                 if is_over || !error.may_pass() {
                     return Ok(format!("; its black box could not be kept ({error})"));
                 }
                 let wait =
-                    Error::io("write the crash file of", follow.reader.path())(io::Error::other("it is tried again"));
-                (follow.crash_failed, follow.again) = (Some((since, error)), Some(Instant::now() + AGAIN));
+                    Error::io("write the crash file of", tracked.reader.path())(io::Error::other("it is tried again"));
+                (tracked.crash_failed, tracked.again) = (Some((since, error)), Some(Instant::now() + AGAIN));
                 Err(wait)
             }
         }
     }
 
-    /// Leaves a ring alone for a moment, whose error is handed on.
+    /// Skips a ring for a moment, and passes its error on.
     pub(super) fn put_aside(&mut self, ring: usize, error: Error) -> Error {
         self.set_aside(ring, &error);
         error
     }
 }
 
-/// Reads a ring; what may pass is tried again at once, which keeps the order of the lines.
-fn read_twice(ring: &mut Follow, spare: &Spare, (pass, now): (u64, Instant), slots_max: u64) -> Result<u64> {
+/// Reads a ring; a transient failure is retried at once, which keeps the order of the lines.
+fn read_twice(ring: &mut TrackedRing, spare: &Spare, (pass, now): (u64, Instant), slots_max: u64) -> Result<u64> {
     let mut read = || spare.use_for(|| ring.read(pass, now, slots_max));
     match read() {
         Err(error) if error.may_pass() => read(),
@@ -471,8 +471,8 @@ fn read_twice(ring: &mut Follow, spare: &Spare, (pass, now): (u64, Instant), slo
     }
 }
 
-/// See [`RingReader::unspill`], with a descriptor to spare. An error where it may be read later.
-fn unspill(ring: &Follow, lane: &LaneFollow, record: &Record<'_>, spare: &Spare) -> Result<Unspilled> {
+/// See [`RingReader::unspill`], with a spare descriptor. An error if it may be readable later.
+fn unspill(ring: &TrackedRing, lane: &TrackedLane, record: &Record<'_>, spare: &Spare) -> Result<Unspilled> {
     let mut unspilled = ring.reader.unspill(record);
     let lacking = unspilled.as_ref().is_err_and(|lost| error::lacks_descriptors(&lost.error));
     if lacking && spare.give() {
@@ -493,7 +493,7 @@ fn spill_of(reader: &RingReader<RingFile>, record: &Record<'_>) -> Option<(PathB
 }
 
 /// Slots that each of `lanes` lanes may read at once.
-fn slots_max(ring: &Follow, lanes: usize) -> u64 {
+fn slots_max(ring: &TrackedRing, lanes: usize) -> u64 {
     let slot = ring.reader.geometry().record_size() + ENTRY;
     (READ_BUDGET / lanes.max(1) / slot).clamp(READ_MIN, READ_MAX) as u64
 }

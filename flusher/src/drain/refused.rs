@@ -5,36 +5,36 @@ use crate::files::notices;
 use lastwords_ring::error::Error;
 use std::time::{Duration, Instant};
 
-/// A reason that may pass is told when it has lasted this long: a process without a free descriptor has one again soon,
-/// and its log would speak of rings whose records stand in it.
-const TOLD_AFTER: Duration = Duration::from_secs(5);
+/// A transient reason is logged once it has lasted this long: a process without a free descriptor has one again soon, and its
+/// log would name rings whose records are in it.
+const LOG_AFTER: Duration = Duration::from_secs(5);
 
 /// A file that could not be opened as a ring.
 #[derive(Debug)]
 pub(super) struct Refused {
     name: String,
     since: Instant,
-    told: bool,
+    logged: bool,
 }
 
 impl Drain {
-    /// Says once why a ring is left aside. It is tried again whenever the folder is looked at.
+    /// Logs once why a ring is skipped. It is retried whenever the folder is scanned.
     pub(super) fn refuse(&mut self, name: String, error: &Error) {
         let now = Instant::now();
         let number = self.refused.iter().position(|refused| refused.name == name).unwrap_or_else(|| {
-            self.refused.push(Refused { name, since: now, told: false });
+            self.refused.push(Refused { name, since: now, logged: false });
             self.refused.len() - 1
         });
         let refused = &mut self.refused[number];
-        let is_due = !error.may_pass() || now.saturating_duration_since(refused.since) >= TOLD_AFTER;
-        if is_due && !refused.told {
-            refused.told = true;
+        let is_due = !error.may_pass() || now.saturating_duration_since(refused.since) >= LOG_AFTER;
+        if is_due && !refused.logged {
+            refused.logged = true;
             self.note(notices::refused(error));
         }
     }
 
-    /// It works again: if nothing was said so far, there is nothing to say.
+    /// The ring works again: if nothing was logged so far, there is nothing to log.
     pub(super) fn accept(&mut self, name: &str) {
-        self.refused.retain(|refused| refused.told || refused.name != name);
+        self.refused.retain(|refused| refused.logged || refused.name != name);
     }
 }

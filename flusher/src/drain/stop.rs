@@ -1,9 +1,9 @@
-//! What the drain does because machines stop: syncs where they are wished for, and words about what a stop took.
+//! What the drain does because machines stop: syncs if requested, and lines about what a stop lost.
 
 use super::{Drain, Output};
 use crate::drain::durable::News;
-use crate::drain::tracked_ring::Follow;
-use crate::files::journal::{Change, Entry, Left};
+use crate::drain::tracked_ring::TrackedRing;
+use crate::files::journal::{Change, Entry, FoundEntry};
 use crate::files::notices;
 use crate::files::redo;
 use crate::files::rotation::end_rotated_lines;
@@ -18,24 +18,24 @@ use std::time::Duration;
 
 /// What was in the journal at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum JournalLeft {
+pub(super) enum JournalFound {
     Nothing,
     Torn,
     Entry,
 }
 
-impl JournalLeft {
-    pub(super) fn of(left: &Left) -> JournalLeft {
+impl JournalFound {
+    pub(super) fn of(left: &FoundEntry) -> JournalFound {
         match left {
-            Left::Nothing => JournalLeft::Nothing,
-            Left::Torn => JournalLeft::Torn,
-            Left::Entry(_) => JournalLeft::Entry,
+            FoundEntry::Nothing => JournalFound::Nothing,
+            FoundEntry::Torn => JournalFound::Torn,
+            FoundEntry::Entry(_) => JournalFound::Entry,
         }
     }
 }
 
 impl Drain {
-    /// Takes note of whether records wait because a pass failed: then the rings are all that brings them to the disk.
+    /// Notes whether records wait because a pass failed: then only the rings bring them to the disk.
     pub(super) fn note_waiting(&mut self, waiting: bool) {
         self.waiting = waiting;
         if waiting {
@@ -43,12 +43,12 @@ impl Drain {
         }
     }
 
-    /// Has everything synced this often, whatever the rings wish for; zero for never.
+    /// Sets how often everything is synced, overriding the rings; zero for never.
     pub fn set_durable(&mut self, every: Duration) {
         self.durable.tell(every);
     }
 
-    /// Has everybody read log and crash files who is named here, whatever the rings say.
+    /// Sets who may read log and crash files, overriding the rings.
     pub fn set_access(&mut self, access: Access) {
         self.access = Some(access);
         for output in &mut self.outputs {
@@ -57,13 +57,13 @@ impl Drain {
         }
     }
 
-    /// Time until the next sync; None where nothing was written since the last one, or nobody wishes for syncs.
+    /// Time until the next sync; None if nothing was written since the last one, or no syncs are requested.
     #[must_use]
     pub fn sync_due_in(&self) -> Option<Duration> {
         self.durable.due_in()
     }
 
-    /// Syncs what was written since the last time, if that is wished for. What fails is told in the log, and due again.
+    /// Syncs what was written since the last time, if requested. A failure is logged, and the sync is due again.
     ///
     /// # Errors
     /// [`lastwords_ring::error::Error::Io`] as fdatasync(2).
@@ -84,11 +84,11 @@ impl Drain {
         outcome
     }
 
-    /// Empty appends at the ends of those of a role's files that get no lines: by them a start after a power loss knows what
+    /// Empty appends at the ends of those of a role's files that get no lines: they show, at a start after a power loss, what
     /// these lack.
     pub(super) fn ends(&self, role: usize) -> Vec<Change> {
         let name = &self.roles[role].name;
-        // What waits to be applied says it.
+        // A part that waits to be applied shows it already.
         let waits = self.held.iter().any(|held| held.part.role() == Some(name));
         let end = |output: &Output| {
             let silent = !waits && output.lines.is_empty() && role_of(&output.log) == name;
@@ -98,26 +98,26 @@ impl Drain {
         self.outputs.iter().filter_map(end).collect()
     }
 
-    /// The same for all roles, each under its name.
+    /// Like `ends`, but for all roles, each under its name.
     pub(super) fn all_ends(&self) -> Vec<Change> {
         (0..self.roles.len()).flat_map(|role| self.part_of(role, self.ends(role)).changes).collect()
     }
 
-    /// Says once in the files of the ring that was found last, where that ring shows it, that the machine stopped: what
-    /// is missing in the files themselves is told when the journal is applied, but not all of it shows.
+    /// Logs once in the files of the ring that was found last, if that ring shows it, that the machine stopped: what is missing
+    /// in the files themselves is logged when the journal is applied, but not all of it shows.
     pub(super) fn tell_of_stop(&mut self) {
         let Some(ring) = self.rings.last() else { return };
         let lost_journal = match self.journal_left {
-            JournalLeft::Torn => true,
-            JournalLeft::Nothing => ring.lanes.iter().any(|lane| lane.cursor.position.released > 0),
-            JournalLeft::Entry => false,
+            JournalFound::Torn => true,
+            JournalFound::Nothing => ring.lanes.iter().any(|lane| lane.cursor.position.released > 0),
+            JournalFound::Entry => false,
         };
         let (role, stopped) = (ring.role, ring.is_of_another_boot() && ring.closed == Closed::Open);
         if (lost_journal || stopped) && !std::mem::replace(&mut self.roles[role].told_of_stop, true) {
             let (now, me) = (clock::realtime_ns(), std::process::id());
             for output in self.roles[role].outputs() {
                 let Output { log, rotate_keep, .. } = &self.outputs[output];
-                // A file that cannot be read or written keeps nothing from being drained.
+                // A file that cannot be read or written does not stop the drain.
                 let _ = end_rotated_lines(&self.folder, log, *rotate_keep);
             }
             let of_this_boot = self.rings.last().is_some_and(|ring| !ring.is_of_another_boot());
@@ -144,8 +144,8 @@ impl Drain {
         let (Change::Remove { ring, .. } | Change::DeathLogged { ring, .. }) = ending else { return Ok(()) };
         self.sync_before_removal()?;
         let known = self.rings.iter().find(|known| known.name == *ring);
-        // What has taken the name of a ring that was followed is left alone.
-        if !known.map_or(Ok(false), Follow::is_at_its_path)? {
+        // A file that has taken the name of a tracked ring is not touched.
+        if !known.map_or(Ok(false), TrackedRing::is_at_its_path)? {
             return Ok(());
         }
         match (ending, known) {
@@ -168,7 +168,7 @@ impl Drain {
         if durable.is_on() { durable.sync_files(folder, journal, outputs) } else { Ok(()) }
     }
 
-    /// The lines are in their files; where it is wished for, their spilled messages stay until those are on the disk.
+    /// The lines are in their files; if syncs are requested, their spilled messages stay until the lines are on the disk.
     pub(super) fn drop_spills(&mut self, spills: Vec<PathBuf>) {
         self.written_spills.extend(spills);
         if !self.durable.is_on() {

@@ -1,10 +1,10 @@
-//! One ring as the flusher follows it: its reader, what is known of its process, and how far each lane is drained.
+//! One tracked ring: its reader, what is known of its process, and how far each lane is drained.
 
 mod age;
 mod lane;
 mod publish;
 
-pub(crate) use lane::LaneFollow;
+pub(crate) use lane::TrackedLane;
 
 use crate::drain::ahead::Ahead;
 use crate::evidence::ending::{Ending, WaitStatus};
@@ -27,54 +27,54 @@ use lastwords_ring::sys::map::FutexPage;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Time between two looks at the evidence where the end of the process shows by itself: exec does not.
+/// Time between two checks of the evidence where the end of the process is notified: exec is not.
 const LOOK_SEEN: Duration = Duration::from_secs(10);
 /// Time between two checks whether the lock of a ring whose file is open is free, as an exec leaves it.
 const LOOK_AT_LOCK: Duration = Duration::from_millis(500);
 /// Time between two checks whether the end of a process shows.
 const LOOK_ENDED: Duration = Duration::from_millis(50);
-/// Time between two looks at the evidence where the process cannot be seen from here.
+/// Time between two checks of the evidence where the process cannot be seen from here.
 const LOOK_UNSEEN: Duration = Duration::from_secs(2);
-/// The same between the two looks that settle a doubt.
+/// Time between two checks of the evidence while it is in doubt.
 const LOOK_DOUBTFUL: Duration = Duration::from_millis(500);
-/// Time between two looks at what somebody else does to the ring's file.
+/// Time between two checks for external modification of the ring's file.
 const LOOK_AT_FILE: Duration = Duration::from_millis(500);
 
 /// Bytes that one ring may cost in a pass, read, spilled and rendered ones together, before the pass goes on to others. A
 /// ring of the usual size that is full takes less than this; the last lane or record may take the sum beyond it.
 pub(crate) const BUDGET: u64 = 32 << 20;
-/// The same while the ring shows no record: a full one of the usual size is looked through for the end of its lanes.
+/// The budget while the ring shows no record: a full one of the usual size is scanned for the end of its lanes.
 const BUDGET_IDLE: u64 = 12 << 20;
 /// A ring that has cost as much without showing any record is not read for so many times as long as that took, so that it
 /// takes a small part of the flusher's time.
 const REST_TIMES: u32 = 10;
 
-/// What is known of a dead process while its lanes are looked through, as many in a pass as the budget allows.
+/// What is known of a dead process while its lanes are scanned, as many in a pass as the budget allows.
 #[derive(Debug)]
 struct Scan {
     verdict: Verdict,
-    /// Somebody holds the ring's lock.
+    /// The ring is still locked.
     held: bool,
-    /// The last sequences of the lanes that are done.
+    /// The last sequences of the lanes that are scanned.
     last: Vec<u64>,
 }
 
-/// A ring as the flusher follows it.
+/// A ring that the flusher drains.
 #[derive(Debug)]
-pub(crate) struct Follow {
+pub(crate) struct TrackedRing {
     pub(crate) reader: RingReader<RingFile>,
     pub(crate) name: String,
-    pub(crate) lanes: Vec<LaneFollow>,
+    pub(crate) lanes: Vec<TrackedLane>,
     /// Place of its role among those of the drain.
     pub(crate) role: usize,
     pub(crate) clock: RingClock,
     pub(crate) sites: Sites,
     pub(crate) names: LevelNames,
-    /// Set once nobody can write to the ring any more.
+    /// Set once no process can write to the ring any more.
     pub(crate) dead: Option<Verdict>,
-    /// Somebody holds its lock, where it is dead: a child of its process.
+    /// The process is dead, but a child of it holds the lock.
     held: bool,
-    /// The log says how its process died.
+    /// The death of its process is logged.
     pub(crate) death_logged: bool,
     /// Dead before this flusher began: its lines are older than those in the file.
     pub(crate) earlier: bool,
@@ -84,9 +84,9 @@ pub(crate) struct Follow {
     /// What the kernel said of how its process ended.
     pub(crate) status: Option<WaitStatus>,
     pub(crate) damaged: u64,
-    /// The line that says so stands above its records.
+    /// The line above its records is written.
     pub(crate) headed: bool,
-    /// Records written below younger ones, and records found overwritten.
+    /// Counts of records written below younger ones, and of records found overwritten.
     pub(crate) late: u64,
     pub(crate) overwritten: u64,
     /// The lane at which the next pass goes on, and how many lanes of this round are left, after a pass that spent the
@@ -95,17 +95,17 @@ pub(crate) struct Follow {
     left: usize,
     /// Until then it is not read, see [`REST_TIMES`].
     rests_until: Option<Instant>,
-    /// A process that is dead, while its ring is looked through for its last records.
+    /// The scan of a dead process's ring for its last records.
     scan: Option<Scan>,
     /// Records whose clock was ahead when they were read.
     pub(crate) ahead: Ahead,
     /// The two numbers that the ring shows.
-    shown: (u64, u64),
+    published_counts: (u64, u64),
     /// Since when its crash file cannot be written, and why.
     pub(crate) crash_failed: Option<(Instant, Error)>,
     /// How often in a row it could not be read.
     pub(crate) failures: u32,
-    /// Before that it is left alone, because it could not be read.
+    /// Before that it is skipped, because it could not be read.
     pub(crate) again: Option<Instant>,
     pub(crate) looked_at: Option<Instant>,
     pub(crate) snapshots: Vec<LaneSnapshot>,
@@ -115,13 +115,13 @@ pub(crate) struct Follow {
     watch: Watch,
     looked: Option<Instant>,
     looked_for_end: Option<Instant>,
-    /// The process has said that it lets go of the ring, and that has been looked at once at once.
+    /// The process has marked the ring as released, which has triggered its one immediate check.
     leaves: bool,
     looked_at_file: Option<Instant>,
     looked_at_lock: Option<Instant>,
-    /// What a line has said about the file.
-    told: RingFileState,
-    /// Bytes that its records were rendered to since nobody can write to the ring any more.
+    /// The state of the file that was logged last.
+    logged_state: RingFileState,
+    /// Bytes that its records were rendered to since no process can write to the ring any more.
     pub(crate) rendered: u64,
     /// How many may be, see [`rendered_max`].
     pub(crate) rendered_max: u64,
@@ -129,7 +129,7 @@ pub(crate) struct Follow {
     pub(crate) withheld: u64,
     /// The process was seen from here when its ring was found.
     seen: bool,
-    /// Sees the process end, where it can be watched.
+    /// Reports the end of the process, if it can be watched.
     witness: Option<Arc<Witness>>,
     armed: u32,
     waker: Option<FutexPage>,
@@ -137,15 +137,15 @@ pub(crate) struct Follow {
     unsynced: bool,
 }
 
-impl Follow {
+impl TrackedRing {
     /// Follows the ring of this name, from the positions that it holds. With `keep` its file stays open.
-    pub(crate) fn open(folder: &Folder, name: &str, keep: bool, witnesses: &mut Witnesses) -> Result<Follow> {
+    pub(crate) fn open(folder: &Folder, name: &str, keep: bool, witnesses: &mut Witnesses) -> Result<TrackedRing> {
         let path = folder.ring_path(name);
         let reader = RingReader::new(RingFile::open(&path, keep)?, &path)?;
         let reader = reader.with_backlog_beside(&path).with_entry(folder.rings().join(name));
         let control = reader.control()?;
-        let mut follow = Follow {
-            lanes: (0..reader.geometry().lanes()).map(|_| LaneFollow::default()).collect(),
+        let mut tracked = TrackedRing {
+            lanes: (0..reader.geometry().lanes()).map(|_| TrackedLane::default()).collect(),
             role: 0,
             clock: RingClock::new(&reader)?,
             sites: Sites::default(),
@@ -165,7 +165,7 @@ impl Follow {
             rests_until: None,
             scan: None,
             ahead: Ahead::default(),
-            shown: (control.late(), control.overwritten()),
+            published_counts: (control.late(), control.overwritten()),
             closed: control.closed,
             fatal_signal: control.fatal_signal,
             status: None,
@@ -180,7 +180,7 @@ impl Follow {
             leaves: false,
             looked_at_file: None,
             looked_at_lock: None,
-            told: RingFileState::Whole,
+            logged_state: RingFileState::Whole,
             rendered: 0,
             rendered_max: u64::MAX,
             withheld: 0,
@@ -192,10 +192,10 @@ impl Follow {
             name: name.to_owned(),
             reader,
         };
-        follow.seek_witness(witnesses);
-        follow.look(Instant::now())?;
-        follow.read_positions()?;
-        Ok(follow)
+        tracked.seek_witness(witnesses);
+        tracked.look(Instant::now())?;
+        tracked.read_positions()?;
+        Ok(tracked)
     }
 
     fn read_positions(&mut self) -> Result<()> {
@@ -207,7 +207,7 @@ impl Follow {
         Ok(())
     }
 
-    /// Looks whether the process lives: at once when its end shows, else now and then.
+    /// Checks whether the process lives: at once when its end shows, else periodically.
     pub(crate) fn look(&mut self, now: Instant) -> Result<()> {
         let every = match (self.watch.is_open(), self.seen) {
             (true, _) => LOOK_DOUBTFUL,
@@ -230,15 +230,15 @@ impl Follow {
             return Ok(());
         }
         if leaves {
-            // Where that is our own process, its maps would show what is mapped here.
+            // If that is our own process, its maps would show the waker's mapping.
             self.waker = None;
         }
         let (file, process) = (self.reader.source(), self.reader.process());
         let evidence = file
             .with(|open| Evidence::collect(open, file.inode(), process))
-            .map_err(Error::io("look at the lock of", self.reader.path()))?;
+            .map_err(Error::io("inspect the lock of", self.reader.path()))?;
         let verdict = match self.watch.settle(evidence.verdict(), now) {
-            // It runs, and nobody holds the lock that its mapping would: it has left the ring, whatever keeps us from seeing
+            // It runs, and the lock that its mapping would hold is free: it has left the ring, whatever keeps us from seeing
             // its new program's maps.
             Verdict::Dead if evidence.process == ProcessState::Alive => Verdict::Exec,
             verdict => verdict,
@@ -246,12 +246,12 @@ impl Follow {
         if matches!(verdict, Verdict::Dead | Verdict::Exec) {
             return self.scan(Scan { verdict, held: evidence.held, last: Vec::new() });
         }
-        // Only now: a look that failed is taken again.
+        // Only now: a check that failed is repeated.
         self.looked = Some(now);
         Ok(())
     }
 
-    /// Looks for the last records of a dead process, lane after lane until the budget is spent.
+    /// Scans for the last records of a dead process, lane after lane until the budget is spent.
     fn scan(&mut self, mut scan: Scan) -> Result<()> {
         while scan.last.len() < self.lanes.len() {
             if self.is_idly_spent() {
@@ -269,13 +269,13 @@ impl Follow {
         (self.closed, self.fatal_signal, self.dead) = (control.closed, control.fatal_signal, Some(scan.verdict));
         (self.held, self.death_logged) = (scan.held, control.death_logged());
         self.rendered_max = rendered_max;
-        // What somebody did to the file may be what the process died of.
+        // The process may have died of an external modification of the file.
         self.looked_at_file = None;
         self.lanes.iter_mut().zip(scan.last).for_each(|(lane, last)| lane.final_last = Some(last));
         Ok(())
     }
 
-    /// Whether its process is dead and its last records are still being looked for.
+    /// Whether its process is dead and the scan for its last records is not finished.
     pub(crate) fn is_scanning(&self) -> bool {
         self.scan.is_some()
     }
@@ -290,7 +290,7 @@ impl Follow {
         self.reader.source().cost() > BUDGET_IDLE && !mutant::is(Mutant::BudgetUnbounded)
     }
 
-    /// Whether nothing of it waits to be shown.
+    /// Whether none of its records wait to be written.
     fn is_idle(&self) -> bool {
         self.lanes.iter().all(|lane| lane.batch().is_empty())
     }
@@ -300,7 +300,7 @@ impl Follow {
         self.left > 0 && self.rests_until.is_none_or(|until| until <= now)
     }
 
-    /// Has it read again at once, because nobody else waits for the flusher.
+    /// Has it read again at once, because no other ring waits for the flusher.
     pub(crate) fn end_rest(&mut self) {
         self.rests_until = None;
     }
@@ -313,27 +313,27 @@ impl Follow {
     /// Whether a child of the dead process still keeps its lock.
     fn look_at_lock(&mut self, now: Instant) -> Result<()> {
         let held = self.reader.source().with(is_locked);
-        self.held = held.map_err(Error::io("look at the lock of", self.reader.path()))?;
+        self.held = held.map_err(Error::io("inspect the lock of", self.reader.path()))?;
         self.looked = Some(now);
         Ok(())
     }
 
-    /// Whether the ring of a dead process must stay, because somebody still holds its lock.
+    /// Whether the ring of a dead process must stay, because it is still locked.
     pub(crate) fn is_kept(&self) -> bool {
         self.held && !mutant::is(Mutant::HeldRemoved)
     }
 
-    /// What somebody else did to the ring's file, now and then, each once.
+    /// Checks periodically for external modification of the ring's file, and returns each change once.
     pub(crate) fn look_at_file(&mut self, now: Instant) -> Option<String> {
         if self.looked_at_file.is_some_and(|looked| now.duration_since(looked) < LOOK_AT_FILE) {
             return None;
         }
         self.looked_at_file = Some(now);
         let (header, size) = (*self.reader.header(), self.reader.geometry().file_size());
-        // What cannot be looked at cannot be read either, which is told there.
+        // A file that cannot be inspected cannot be read either, which is logged there.
         let state = self.reader.source().state(bytemuck::bytes_of(&header), size).ok()?;
-        let news = state != RingFileState::Whole && state != self.told;
-        self.told = state;
+        let news = state != RingFileState::Whole && state != self.logged_state;
+        self.logged_state = state;
         news.then(|| notices::ring_disturbed(&self.name, state))
     }
 
@@ -361,7 +361,7 @@ impl Follow {
         }
     }
 
-    /// Whether the process may have left the ring by exec: nobody holds its lock. Now and then, where its file is open.
+    /// Whether the process may have left the ring by exec: its lock is free. Checked periodically, while its file is open.
     fn has_left(&mut self, now: Instant) -> Result<bool> {
         let fresh = self.looked_at_lock.is_some_and(|looked| now.duration_since(looked) < LOOK_AT_LOCK);
         if !self.seen || fresh || !self.reader.source().is_open() || mutant::is(Mutant::ExecUnseen) {
@@ -369,7 +369,7 @@ impl Follow {
         }
         self.looked_at_lock = Some(now);
         let held =
-            self.reader.source().with(is_locked).map_err(Error::io("look at the lock of", self.reader.path()))?;
+            self.reader.source().with(is_locked).map_err(Error::io("inspect the lock of", self.reader.path()))?;
         Ok(!held)
     }
 
@@ -438,7 +438,7 @@ impl Follow {
     }
 
     /// The order key of the last record that was read of a lane.
-    fn last_key(&self, lane: &LaneFollow) -> u64 {
+    fn last_key(&self, lane: &TrackedLane) -> u64 {
         self.clock.order_key(&lane.cursor, lane.last_clock)
     }
 
@@ -490,7 +490,7 @@ impl Follow {
         self.snapshots.iter().filter(|lane| lane.reserved > 0 && lane.kind != lane_kind::RING_ONLY).count().max(1)
     }
 
-    /// Whether the process may be dead, and a second look is due.
+    /// Whether the process may be dead, and a second check is due.
     pub(crate) fn is_undecided(&self) -> bool {
         self.dead.is_none() && self.watch.is_open()
     }
@@ -500,7 +500,7 @@ impl Follow {
         self.dead.is_some() && self.lanes.iter().all(|lane| lane.exhausted)
     }
 
-    /// What an alarm says of its process's end.
+    /// The alarm about its process's end.
     pub(crate) fn death(&self) -> Death<'_> {
         Death {
             ending: self.ending(),
@@ -515,7 +515,7 @@ impl Follow {
     /// Records in flight when the process died, at most one a lane.
     pub(crate) fn count_in_flight(&self) -> usize {
         let geometry = self.reader.geometry();
-        let has_one = |(lane, snapshot): &(&LaneFollow, &LaneSnapshot)| {
+        let has_one = |(lane, snapshot): &(&TrackedLane, &LaneSnapshot)| {
             let extent = snapshot.extent(lane.final_last);
             self.dead.is_some() && lane.cursor.has_in_flight(extent, snapshot.reserved, geometry)
         };

@@ -1,4 +1,4 @@
-//! What becomes of rings in shared memory that cannot be seen from here.
+//! Rings in shared memory that cannot be seen from here.
 
 use super::Drain;
 use crate::files::notices;
@@ -10,9 +10,8 @@ use lastwords_ring::read::liveness::{Verdict, Watch};
 use std::time::Instant;
 
 impl Drain {
-    /// A ring's name without the ring. A file that is gone has no name either, so it is shared memory: of a process that
-    /// is gone, it was removed or lost with a reboot; else it is where this flusher does not see it, and whoever does
-    /// drains it.
+    /// A ring's name without the ring. A file that is gone has no name either, so it is shared memory: if its process is gone,
+    /// it was removed or lost with a reboot; else it is where this flusher cannot see it, and a flusher that can drains it.
     pub(super) fn look_at_unseen(&mut self, name: &str, now: Instant) -> Result<()> {
         if !name.ends_with(SHM_ENDING) {
             return Ok(());
@@ -40,7 +39,7 @@ impl Drain {
         Ok(())
     }
 
-    /// Whether a second look at such a ring is due.
+    /// Whether a second check of such a ring is due.
     pub(super) fn is_unseen_undecided(&self) -> bool {
         self.unseen.iter().any(|known| known.watch.is_open())
     }

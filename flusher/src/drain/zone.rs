@@ -5,7 +5,7 @@ use crate::files::notices;
 use crate::render::timestamp::Stamp;
 
 impl Drain {
-    /// Takes the zone that the folder keeps now.
+    /// Takes the folder's current zone.
     pub(super) fn refresh_zone(&mut self) {
         if !self.zone.refresh(&self.folder) {
             return;
@@ -16,15 +16,15 @@ impl Drain {
         self.tell_unknown_zone();
     }
 
-    /// A line where the zone's rules are not known here.
+    /// Logs a line if the zone's rules are not known here.
     pub(super) fn tell_unknown_zone(&mut self) {
         if !self.zone.zone().is_known() {
             self.note(notices::zone_unknown(self.zone.zone()));
         }
     }
 
-    /// After a batch: which offsets the last lines of the files have, for the next flusher. Where that cannot be written, a
-    /// change is told once more by that one.
+    /// After a batch: which offsets the last lines of the files have, for the next flusher. If that cannot be written, the next
+    /// flusher logs a change once more.
     pub(super) fn note_offsets(&mut self) {
         for output in &self.outputs {
             if let Some(offset) = output.last_offset() {

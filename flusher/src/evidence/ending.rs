@@ -1,4 +1,4 @@
-//! How a process ended. It is concluded when the process is dead, from what it said itself and from what the kernel says.
+//! How a process ended: concluded after its death, from its own marks in the ring and from the kernel's report.
 //!
 //! | the process said | the kernel says | it was |
 //! |---|---|---|
@@ -23,10 +23,10 @@ use crate::render::signal::signal_name;
 use lastwords_ring::read::reader::Closed;
 use std::fmt;
 
-/// Signals of which a process ends in an ordinary way.
+/// Signals that end a process in an ordinary way.
 const ORDINARY: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
-/// What the kernel says of how a process ended.
+/// How a process ended, according to the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitStatus {
     /// By exit with this status.
@@ -56,7 +56,7 @@ impl WaitStatus {
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// By exit, or by what says the same.
+    /// By exit, or an equivalent.
     Exit,
     /// By a signal that means an ordinary end.
     Signal(u32),
@@ -64,13 +64,13 @@ pub enum Ending {
     Exec,
     /// Because its main thread panicked.
     Panic,
-    /// Of a fatal signal.
+    /// By a fatal signal.
     Fatal(u32),
     /// By another signal.
     Killed(u32),
-    /// By an exit with this status that none of our hooks saw.
+    /// By an exit with this status that no hook of ours saw.
     Status(u8),
-    /// Without a word.
+    /// Without a trace.
     Unknown,
 }
 
@@ -110,14 +110,14 @@ impl Ending {
     }
 }
 
-/// Whether a process dies of it with a core dump because of what it did itself.
+/// Whether it dumps core because of the process's own fault.
 fn is_fatal(signal: u32) -> bool {
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGSYS, libc::SIGTRAP]
         .contains(&signal.cast_signed())
 }
 
 impl fmt::Display for Ending {
-    /// As the end of a sentence about the process.
+    /// As the predicate of a sentence about the process.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Ending::Exit => f.write_str("ended normally"),

@@ -1,4 +1,4 @@
-//! How a process ended, and who has seen it.
+//! How a process ended, and the witnesses of that.
 
 pub mod ending;
 pub mod witness;

@@ -1,4 +1,4 @@
-//! Who sees a process end: a descriptor of it that was opened while it was there.
+//! Witnesses of a process's end: descriptors that were opened while it lived.
 
 use crate::evidence::ending::WaitStatus;
 use lastwords_ring::mutant::{self, Mutant};
@@ -14,12 +14,12 @@ use std::sync::{Arc, Weak};
 
 /// Processes without a ring so far that are remembered.
 const EXPECTED_MAX: usize = 4;
-/// What a process may have that may not know its limit.
+/// Limit for a process that cannot read its own.
 const DESCRIPTORS_USUAL: u64 = 1024;
-/// Most of them in one process, whatever its limit of descriptors says.
+/// Most witnesses in one process, whatever its limit of descriptors.
 const WITNESSES_MAX: u64 = 2048;
 
-/// A descriptor that becomes readable when its process ends, and tells how afterwards, where the kernel does.
+/// A descriptor that becomes readable when its process ends, and reports how if the kernel does.
 #[derive(Debug)]
 pub struct Witness {
     process: ProcessId,
@@ -27,7 +27,7 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// Of a process that can be seen from here, if only as a zombie; or from which this process was forked.
+    /// Opens one for a process that can be seen from here, if only as a zombie, or from which this process was forked.
     fn of(process: ProcessId) -> Option<Witness> {
         Witness::open(process).or_else(|| Witness::new(process, ancestors::find(process.pid, process.start_time)?))
     }
@@ -35,7 +35,7 @@ impl Witness {
     fn open(process: ProcessId) -> Option<Witness> {
         let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw)?;
         let witness = Witness::new(process, Opened::new(pidfd_open(pid, PidfdFlags::empty()).ok()?).ok()?);
-        // Only now is it certain that the descriptor is not of a later process with the same pid.
+        // Only now is it certain that the descriptor does not belong to a later process with the same pid.
         witness.filter(|_| process.is_there())
     }
 
@@ -68,7 +68,7 @@ impl Witness {
 #[derive(Debug)]
 pub struct Witnesses {
     all: Vec<Weak<Witness>>,
-    /// Of processes whose rings may still be found.
+    /// Witnesses of processes whose rings may still be found.
     expected: Vec<Arc<Witness>>,
     most: usize,
 }
@@ -80,7 +80,7 @@ impl Default for Witnesses {
 }
 
 impl Witnesses {
-    /// None so far. A process may hold as many as a quarter of the descriptors that it may have.
+    /// An empty set. A process may hold as many as a quarter of its descriptor limit.
     pub fn new() -> Witnesses {
         let limit = hooks::descriptors_max().unwrap_or(DESCRIPTORS_USUAL);
         Witnesses { all: Vec::new(), expected: Vec::new(), most: (limit / 4).min(WITNESSES_MAX) as usize }
@@ -103,7 +103,7 @@ impl Witnesses {
         self.all.iter().filter(|witness| witness.strong_count() > 0).count() < self.most
     }
 
-    /// The same, and the witness stays for whoever asks for it later; of such the last few.
+    /// Like `of`, but keeps the witness for later callers, if it is among the last few.
     pub fn expect(&mut self, process: ProcessId) -> Option<Arc<Witness>> {
         let witness = self.of(process)?;
         if !self.expected.iter().any(|known| known.process == process) {
@@ -114,8 +114,8 @@ impl Witnesses {
     }
 }
 
-/// What the kernel says of how a dead process ended: the witness after its parent has reaped it, and before that, to whoever
-/// may look, the process table.
+/// How a dead process ended, according to the kernel: from the witness once its parent has reaped it, and before that, with the
+/// right to read it, from the process table.
 pub(crate) fn status(process: ProcessId, witness: Option<&Witness>) -> Option<WaitStatus> {
     if mutant::is(Mutant::StatusUnasked) {
         return None;

@@ -4,11 +4,11 @@
 //! that they go to, the positions of every lane that it drained, rotations, removals of dead rings. The order is
 //!
 //! 1. JOURNAL:A the entry is written, its checksum last to become right;
-//! 2. JOURNAL:B what it says is applied: bytes to the log files, then positions to the rings, then removals.
+//! 2. JOURNAL:B its changes are applied: bytes to the log files, then positions to the rings, then removals.
 //!
-//! The next entry goes to the other file, and only after step 2. So whoever finds a torn entry finds a whole one
-//! before it that was applied, and whoever finds a whole one applies it again: every change is idempotent. Producers
-//! may have overwritten what was read; the entry holds the rendered bytes themselves.
+//! The next entry goes to the other file, and only after step 2. So a start that finds a torn entry finds a whole one before it
+//! that was applied, and a start that finds a whole one applies it again: every change is idempotent. Producers may have
+//! overwritten what was read; the entry holds the rendered bytes themselves.
 //!
 //! ```text
 //! 0    magic "LWJ2\r\n\x1a\n"
@@ -49,7 +49,7 @@ const ENTRY_MAX: u64 = 256 << 20;
 /// One change of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// What follows, up to the next of these, belongs to this role, and is applied whatever becomes of the others'.
+    /// What follows, up to the next of these, belongs to this role, and is applied independently of the others'.
     Of {
         /// The role.
         role: String,
@@ -83,7 +83,7 @@ pub enum Change {
         /// The ring's UUID.
         uuid: [u8; 16],
     },
-    /// The log says how a dead ring's process died; the ring stays, because somebody keeps its lock.
+    /// The death of the ring's process is logged; the ring stays, because it is still locked.
     DeathLogged {
         /// Name of the ring's file.
         ring: String,
@@ -104,7 +104,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// Whether it says what becomes of a ring whose process is dead.
+    /// Whether it decides the fate of a dead process's ring.
     pub(crate) fn ends_ring(&self) -> bool {
         matches!(self, Change::Remove { .. } | Change::DeathLogged { .. })
     }
@@ -130,15 +130,15 @@ impl Entry {
         is_another_boot(&self.boot_id)
     }
 
-    /// Whether it only says that everything has been applied, and how long the files were then.
+    /// Whether it only records that everything has been applied, and how long the files were then.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let says_sizes = |change: &Change| matches!(change, Change::Append { .. } | Change::Of { .. });
         self.bytes.is_empty() && self.changes.iter().all(says_sizes)
     }
 
-    /// The changes of each role, with the bytes of its appends, as entries of their own. What stands before the first role's
-    /// comes first.
+    /// The changes of each role, with the bytes of its appends, as entries of their own. What precedes the first role's comes
+    /// first.
     #[must_use]
     pub fn parts(&self) -> Vec<Entry> {
         let (mut parts, mut bytes) = (Vec::<Entry>::new(), self.bytes.as_slice());
@@ -162,7 +162,7 @@ impl Entry {
         if let Some(Change::Of { role }) = self.changes.first() { Some(role) } else { None }
     }
 
-    /// What becomes of a dead process's ring; a part has one such change at most.
+    /// The change for a dead process's ring; a part has at most one.
     pub(crate) fn ending(&self) -> Option<&Change> {
         self.changes.iter().find(|change| change.ends_ring())
     }
@@ -178,7 +178,7 @@ impl Entry {
 
 /// What an earlier flusher left in the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Left {
+pub enum FoundEntry {
     /// Nothing: there was no flusher before.
     Nothing,
     /// The newest whole entry, which must be applied again.
@@ -196,16 +196,16 @@ pub struct Journal {
     settled: bool,
     /// Which of them were written to since the last sync.
     unsynced: [bool; 2],
-    /// What was found in a file's place, for a line of the log.
+    /// What was found in place of a file, to be logged.
     found: Vec<String>,
 }
 
 impl Journal {
-    /// Opens the journal of `folder`, made where it is missing, and returns what it holds.
+    /// Opens the journal of `folder`, created if missing, and returns its contents.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be opened, made or read.
-    pub fn open(folder: &Folder) -> Result<(Journal, Left)> {
+    pub fn open(folder: &Folder) -> Result<(Journal, FoundEntry)> {
         let paths = paths(folder);
         let mut found = Vec::new();
         let mut open = |path| {
@@ -214,13 +214,13 @@ impl Journal {
         };
         let files = [open(&paths[0])?, open(&paths[1])?];
         let left = match newest(&files, &paths)? {
-            Some(entry) => Left::Entry(entry),
-            None if has_been_written(&files, &paths)? => Left::Torn,
-            None => Left::Nothing,
+            Some(entry) => FoundEntry::Entry(entry),
+            None if has_been_written(&files, &paths)? => FoundEntry::Torn,
+            None => FoundEntry::Nothing,
         };
         let (epoch, settled) = match &left {
-            Left::Entry(entry) => (entry.epoch, entry.is_settled()),
-            Left::Nothing | Left::Torn => (0, true),
+            FoundEntry::Entry(entry) => (entry.epoch, entry.is_settled()),
+            FoundEntry::Nothing | FoundEntry::Torn => (0, true),
         };
         // An earlier flusher may have died before its sync.
         Ok((Journal { files, paths, epoch, settled, unsynced: [true; 2], found }, left))
@@ -291,11 +291,11 @@ impl Journal {
         Ok(())
     }
 
-    /// Opens a file anew that somebody has closed, and creates one anew that somebody has removed or replaced: what it held
-    /// has been applied, or is in memory.
+    /// Reopens a file that was closed, and recreates one that was removed or replaced: its entry has been applied, or is in
+    /// memory.
     fn make_again(&mut self, index: usize) -> Result<()> {
         let (path, known) = (&self.paths[index], &self.files[index]);
-        let look = || Error::io("look at the journal", path);
+        let look = || Error::io("inspect the journal", path);
         let found = open::identity(path).map_err(look())?;
         let is_lost = match known.file() {
             Err(error) if is_lost(&error) => true,
@@ -315,7 +315,7 @@ impl Journal {
         Ok(())
     }
 
-    /// What somebody else did to the files, each once.
+    /// External modifications of the files, each once.
     pub(crate) fn take_found(&mut self) -> Vec<String> {
         std::mem::take(&mut self.found)
     }
@@ -329,9 +329,9 @@ impl Journal {
         Ok(())
     }
 
-    /// Notes that the last entry has been applied, so that no later start compares it with files that people may have
-    /// changed meanwhile. `sizes` are empty appends at the files' ends, by which a start after a power loss finds out
-    /// what the files lack. Returns whether there was something to note.
+    /// Notes that the last entry has been applied, so that no later start compares it with files that may have been modified
+    /// meanwhile. `sizes` are empty appends at the files' ends, which show, at a start after a power loss, what the files lack.
+    /// Returns whether there was something to note.
     ///
     /// # Errors
     /// As [`Journal::write`].
@@ -350,13 +350,13 @@ fn open_file(path: &Path) -> Result<Kept> {
     let file = open::file(path, OFlags::RDWR | OFlags::CREATE, PRIVATE).map_err(Error::io("open the journal", path))?;
     // Without reserved space the journal still works, as long as the disk has room.
     let _ = rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, RESERVED);
-    Kept::new(file).map_err(Error::io("look at the journal", path))
+    Kept::new(file).map_err(Error::io("inspect the journal", path))
 }
 
-/// Renames what has the journal's name and is none of this version: a link, a FIFO, a folder, or a journal that another
-/// version wrote. Returns what to say of it.
+/// Renames what has the journal's name and is not a journal of this version: a link, a FIFO, a folder, or a journal of another
+/// version. Returns what to log about it.
 fn set_aside(path: &Path) -> Result<Option<String>> {
-    let look = || Error::io("look at the journal", path);
+    let look = || Error::io("inspect the journal", path);
     let Some(found) = open::look_for(path).map_err(look())? else { return Ok(None) };
     if FileType::from_raw_mode(found.st_mode) == FileType::RegularFile {
         let mut magic = [0; MAGIC.len()];
@@ -366,7 +366,7 @@ fn set_aside(path: &Path) -> Result<Option<String>> {
         }
     }
     let to = open::set_aside(path).map_err(Error::io("move aside", path))?;
-    Ok(Some(format!("what was at {} is no journal of this version; it is now {}", path.display(), to.display())))
+    Ok(Some(format!("what was at {} is not a journal of this version; it is now {}", path.display(), to.display())))
 }
 
 fn paths(folder: &Folder) -> [PathBuf; 2] {
@@ -391,7 +391,7 @@ fn newest(files: &[Kept; 2], paths: &[PathBuf; 2]) -> Result<Option<Entry>> {
 fn has_been_written(files: &[Kept; 2], paths: &[PathBuf; 2]) -> Result<bool> {
     let size = |n: usize| {
         let found = files[n].file().and_then(File::metadata);
-        found.map(|found| found.len()).map_err(Error::io("look at", &paths[n]))
+        found.map(|found| found.len()).map_err(Error::io("inspect", &paths[n]))
     };
     Ok(size(0)? > 0 && size(1)? > 0)
 }
@@ -566,8 +566,8 @@ mod tests {
 
     fn entry(folder: &Folder) -> Option<Entry> {
         match Journal::open(folder).expect("opened").1 {
-            Left::Entry(entry) => Some(entry),
-            Left::Nothing | Left::Torn => None,
+            FoundEntry::Entry(entry) => Some(entry),
+            FoundEntry::Nothing | FoundEntry::Torn => None,
         }
     }
 
@@ -612,7 +612,7 @@ mod tests {
     fn the_newest_whole_entry_is_found_and_a_torn_one_is_not() {
         let folder = scratch("torn");
         let (mut journal, left) = Journal::open(&folder).expect("opened");
-        assert_eq!(left, Left::Nothing);
+        assert_eq!(left, FoundEntry::Nothing);
         journal.write(&changes(), &[b"one", b"23"]).expect("written");
         let found = entry(&folder).expect("an entry");
         assert!(!found.is_of_another_boot());
@@ -640,10 +640,10 @@ mod tests {
         let (mut journal, _) = Journal::open(&folder).expect("opened");
         journal.write(&changes(), &[b"one", b"23"]).expect("written");
         std::fs::write(folder.rings().join("journal.b"), "torn").expect("torn");
-        assert_eq!(Journal::open(&folder).expect("opened").1, Left::Nothing, "the first entry of all");
+        assert_eq!(Journal::open(&folder).expect("opened").1, FoundEntry::Nothing, "the first entry of all");
         journal.write(&changes(), &[b"one", b"23"]).expect("written");
         std::fs::write(folder.rings().join("journal.a"), "torn").expect("torn");
-        assert_eq!(Journal::open(&folder).expect("opened").1, Left::Torn);
+        assert_eq!(Journal::open(&folder).expect("opened").1, FoundEntry::Torn);
         std::fs::remove_dir_all(folder.path()).expect("removed");
     }
 

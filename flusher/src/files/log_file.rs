@@ -1,9 +1,9 @@
 //! A log file: where the next bytes go.
 //!
-//! Somebody else may delete, rename, cut or replace the current file at any moment, as log rotation by another program
-//! does. The file is open for appending, so that no write ever leaves a hole behind a cut; after each write it is looked
-//! whether the lines stand in a file that has a name, and where they do not, they are written again. So nothing is lost,
-//! and at most the last batch is there twice.
+//! Another program may delete, rename, truncate or replace the current file at any moment, as log rotation does. The file is
+//! open for appending, so that no write leaves a hole behind a truncated end; each write is followed by a check that the lines
+//! are in a file that has a name, and if they are not, they are written again. So nothing is lost, and at most the last batch
+//! is duplicated.
 
 use crate::files::notices;
 use crate::files::rotation::path_of;
@@ -32,14 +32,14 @@ const BLOCK: u64 = 512;
 /// Space that a file may have behind its end, because file systems allocate by blocks of their own sizes.
 const SPARE: u64 = 32 << 10;
 
-/// Tries to write a batch into a file that somebody keeps deleting or cutting.
+/// Tries to write a batch into a file that is repeatedly deleted or truncated.
 const REWRITES: u32 = 8;
-/// Tries to open a file whose name somebody keeps giving to something else.
+/// Tries to open a file whose name is repeatedly given to something else.
 const TRIES: u32 = 8;
-/// How far from the file's end a batch is looked for when somebody else wrote to the file too.
+/// How far from the file's end a batch is searched for after another program wrote to the file.
 const NEAR: u64 = 64 << 10;
 
-/// What somebody else did to a log file, for a line of the log.
+/// An external modification of a log file, to be logged.
 pub(crate) type Event = (Level, String);
 
 /// A current log file.
@@ -52,24 +52,24 @@ pub struct LogFile {
     size: u64,
     /// Up to where space has been reserved.
     reserved: u64,
-    /// The file ends in the middle of a line, which somebody else left.
+    /// The file ends in the middle of a line that another program wrote.
     needs_newline: bool,
     /// Its name is new and not yet synced.
     is_new: bool,
     /// Something was written since the last sync.
     unsynced: bool,
     event: Option<Event>,
-    /// Who may read it besides.
+    /// Mode and group.
     access: Access,
 }
 
 impl LogFile {
-    /// Opens the current file of this name, made where it is missing. What has its name and is no plain file of its own, a
-    /// symbolic link, a folder, a further name of some other file, is renamed and never written to; so is a file that may
-    /// not be written to.
+    /// Opens the current file of this name, created if missing. What has its name and is not a regular file of its own, but a
+    /// symbolic link, a folder, a hard link to another file, is renamed and never written to; so is a file that may not be
+    /// written to.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be looked at, renamed, opened or made.
+    /// [`Error::Io`] if it cannot be inspected, renamed, opened or created.
     pub fn open(folder: &Folder, log: &str) -> Result<LogFile> {
         LogFile::open_at(&folder.log_file(log), cut_off(log))
     }
@@ -100,16 +100,16 @@ impl LogFile {
                 }
                 Err(error) => error,
             };
-            // Something else took the name since it was looked at.
+            // Something else took the name since the check.
             if last || !open::is_another_kind(path, FileType::RegularFile, &error) {
                 return Err(Error::io("open the log file", path)(error));
             }
         }
     }
 
-    /// None if the file is not what it was a moment ago.
+    /// None if the file has changed since the check.
     fn of(path: &Path, cut_off: &'static [u8], file: Opened, event: Option<Event>) -> Result<Option<LogFile>> {
-        let metadata = file.metadata().map_err(Error::io("look at the log file", path))?;
+        let metadata = file.metadata().map_err(Error::io("inspect the log file", path))?;
         let size = metadata.len();
         let mut last = [b'\n'];
         if size > 0 {
@@ -119,7 +119,7 @@ impl LogFile {
             }
         }
         let identity = (metadata.dev(), metadata.ino());
-        let file = Kept::new(file).map_err(Error::io("look at the log file", path))?;
+        let file = Kept::new(file).map_err(Error::io("inspect the log file", path))?;
         let path = path.to_owned();
         let needs_newline = last != [b'\n'];
         // Another flusher may have written to it and died before its sync.
@@ -130,8 +130,7 @@ impl LogFile {
         Ok((metadata.is_file() && metadata.nlink() <= 1).then_some(opened))
     }
 
-    /// Gives the file the mode and the group that are asked for. Where it cannot have them, it stays private, and a line
-    /// says so.
+    /// Gives the file the mode and the group that are asked for. If that fails, it stays private, which is logged.
     pub(crate) fn share(&mut self, access: Access) {
         self.access = access;
         if let Err(error) = self.file().and_then(|file| access.give(file)) {
@@ -139,7 +138,7 @@ impl LogFile {
         }
     }
 
-    /// What somebody else did to the file, told once.
+    /// An external modification of the file, returned once.
     pub(crate) fn take_event(&mut self) -> Option<Event> {
         self.event.take()
     }
@@ -156,18 +155,18 @@ impl LogFile {
         self.size
     }
 
-    /// Whether a newline must come first, because somebody else's last line has none.
+    /// Whether a newline must come first, because another program's last line has none.
     #[must_use]
     pub fn needs_newline(&self) -> bool {
         self.needs_newline
     }
 
-    /// What somebody else did to the file. None if the path still leads to it, and nobody else changed its size.
+    /// The external modification of the file. None if the path still leads to it and its size is unchanged.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be looked at: that says nothing of what anybody did.
+    /// [`Error::Io`] if it cannot be inspected, which proves no modification.
     pub(crate) fn changed(&mut self) -> Result<Option<Event>> {
-        let look = || Error::io("look at the log file", &self.path);
+        let look = || Error::io("inspect the log file", &self.path);
         let found = open::look_for(&self.path).map_err(look())?;
         let is_it = |found: &Stat| (found.st_dev, found.st_ino) == self.identity;
         let at_path = found.filter(is_it).map(|found| found.st_size as u64);
@@ -188,12 +187,12 @@ impl LogFile {
     /// Writes `bytes` at the file's end.
     ///
     /// # Errors
-    /// [`Error::Io`]. Part of the bytes may stand in the file; [`LogFile::redo`] goes on from there.
+    /// [`Error::Io`]. Part of the bytes may be in the file; [`LogFile::redo`] goes on from there.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.append_from(bytes, 0)
     }
 
-    /// The same where the first `there` bytes stand at the end already.
+    /// Like [`LogFile::append`], where the first `there` bytes are at the end already.
     fn append_from(&mut self, bytes: &[u8], there: usize) -> Result<()> {
         self.write(&bytes[there..])?;
         for _ in 0..REWRITES {
@@ -210,7 +209,7 @@ impl LogFile {
         Err(Error::io("write", &self.path)(io::Error::other("somebody else changes it all the time")))
     }
 
-    /// The open file. Where somebody has closed the descriptor, it is opened again, unless another one has its name now.
+    /// The open file. If the descriptor was closed, it is reopened, unless another file has its name now.
     fn file(&mut self) -> io::Result<&File> {
         if self.file.file().is_err_and(|error| is_lost(&error)) {
             let again = Kept::new(open_to_append(&self.path)?)?;
@@ -232,7 +231,7 @@ impl LogFile {
         Ok(())
     }
 
-    /// Writes a line where names can be looked at no more: what has the file's name by now, nobody knows.
+    /// Writes a line when names can no longer be checked, so another file may have the name by now.
     pub(crate) fn append_at_last(&mut self, line: &[u8]) -> Result<()> {
         self.begin_line(line)?;
         self.write(line)
@@ -250,24 +249,24 @@ impl LogFile {
         Ok(std::mem::take(&mut self.is_new))
     }
 
-    /// Ends a line that somebody else left unfinished, unless `bytes` do.
+    /// Ends a line that another program left unfinished, unless `bytes` do.
     fn begin_line(&mut self, bytes: &[u8]) -> Result<()> {
         let due = self.needs_newline && !bytes.starts_with(self.cut_off);
         if due { self.write(self.cut_off) } else { Ok(()) }
     }
 
-    /// Whether `bytes`, which were just written, stand in the file as lines of their own, and the file has a name.
+    /// Whether `bytes`, which were just written, are in the file as lines of their own, and the file has a name.
     fn holds(&mut self, bytes: &[u8]) -> Result<bool> {
-        let found = self.file().and_then(File::metadata).map_err(Error::io("look at the log file", &self.path))?;
+        let found = self.file().and_then(File::metadata).map_err(Error::io("inspect the log file", &self.path))?;
         if mutant::is(Mutant::WriteUnchecked) {
             return Ok(true);
         }
         if found.nlink() == 0 || found.len() == self.size {
             return Ok(found.nlink() > 0);
         }
-        // Somebody cut the file or wrote to it at this very moment.
+        // Another program truncated the file or wrote to it at this very moment.
         let span = found.len().min(bytes.len() as u64 + NEAR);
-        // The byte before says whether a line begins there; where there is none, one does.
+        // The byte before shows whether a line begins there; at the file's start one does.
         let before = u64::from(found.len() > span);
         let mut tail = vec![b'\n'; span as usize + 1];
         let start = found.len() - span - before;
@@ -300,14 +299,14 @@ impl LogFile {
         let mut tail = vec![0; (size - start) as usize];
         let read = self.file().and_then(|file| file.read_exact_at(&mut tail, start));
         match read {
-            // Somebody is cutting it at this very moment, which is noticed elsewhere.
+            // It is being truncated at this very moment, which is noticed elsewhere.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Vec::new()),
             other => other.map(|()| tail).map_err(Error::io("read the log file", path)),
         }
     }
 
     /// Gives back the space that was reserved behind the end of a file that gets no more lines, by an earlier flusher too. Not
-    /// where somebody else has written to it: that is not to be cut off.
+    /// if another program has written to it, whose bytes must not be truncated.
     pub fn release_reserved(&mut self) {
         let size = self.size;
         self.reserved = 0;
@@ -321,8 +320,8 @@ impl LogFile {
         });
     }
 
-    /// Applies an append of the journal again. Where the file is the one that was meant, what is missing is written;
-    /// where somebody replaced or changed it, all bytes go to its end.
+    /// Applies an append of the journal again. Where the file is the one that was meant, what is missing is written; if it was
+    /// replaced or modified, all bytes go to its end.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -341,7 +340,7 @@ impl LogFile {
         }
     }
 
-    /// Ends a line that somebody, or a power loss, left without its end, so that it is not taken for a whole one.
+    /// Ends a line that another program, or a power loss, left unfinished, so that it is not taken for a whole one.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -355,11 +354,12 @@ impl LogFile {
         if self.identity == identity { offset.saturating_sub(self.size) } else { 0 }
     }
 
-    /// Writes `bytes` where zeros stand, and beyond the end. The file's own descriptor appends wherever it is told to write.
+    /// Writes `bytes` where there are zeros, and beyond the end. The file's own descriptor appends wherever it is told to
+    /// write.
     fn fill_in(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
         let file =
             open::file(&self.path, OFlags::RDWR, Mode::empty()).map_err(Error::io("open the log file", &self.path))?;
-        let found = file.metadata().map_err(Error::io("look at the log file", &self.path))?;
+        let found = file.metadata().map_err(Error::io("inspect the log file", &self.path))?;
         if (found.dev(), found.ino()) != self.identity {
             return Err(Error::io("write", &self.path)(io::Error::other("another file has taken its name")));
         }
@@ -370,8 +370,8 @@ impl LogFile {
         Ok(())
     }
 
-    /// How many of `bytes` stand at `offset`, or None if something else does. A zero is in no line: it stands where the
-    /// machine stopped before the bytes were on the disk, and is no more than a missing byte.
+    /// How many of `bytes` are at `offset`, or None if something else is. No line contains a zero: zeros are where the machine
+    /// stopped before the bytes were on the disk, and are treated as missing bytes.
     fn common(&mut self, offset: u64, bytes: &[u8]) -> Result<Option<usize>> {
         let there = bytes.len().min((self.size - offset) as usize);
         let mut found = vec![0u8; COMPARE.min(there)];
@@ -395,11 +395,11 @@ impl LogFile {
     }
 }
 
-/// Makes the log file, empty, so that whoever follows it by its name finds one before the first line. What has the name
-/// stays as it is.
+/// Creates the log file, empty, so that a reader that follows it by name finds it before the first line. An existing file stays
+/// as it is.
 pub fn create_if_missing(folder: &Folder, log: &str) -> Result<()> {
     let path = folder.log_file(log);
-    match open::look_for(&path).map_err(Error::io("look at the log file", &path))? {
+    match open::look_for(&path).map_err(Error::io("inspect the log file", &path))? {
         Some(_) => Ok(()),
         None => open_to_append(&path).map(drop).map_err(Error::io("make the log file", &path)),
     }
@@ -409,9 +409,9 @@ fn open_to_append(path: &Path) -> io::Result<Opened> {
     open::file(path, OFlags::RDWR | OFlags::CREATE | OFlags::APPEND, PRIVATE)
 }
 
-/// Moves aside what is no log file. Returns what to say of it, and whether nothing has the name now.
+/// Renames what is not a log file. Returns what to log about it, and whether the name is free now.
 fn move_aside(path: &Path) -> Result<(Option<Event>, bool)> {
-    let look = Error::io("look at the log file", path);
+    let look = Error::io("inspect the log file", path);
     let Some(found) = open::look_for(path).map_err(look)? else { return Ok((None, true)) };
     if FileType::from_raw_mode(found.st_mode) == FileType::RegularFile && found.st_nlink == 1 {
         return Ok((None, false));
@@ -456,7 +456,7 @@ mod tests {
     fn an_append_goes_to_the_end_of_a_file_that_somebody_changed_or_put_there() {
         assert_eq!(redone("changed", "old\nedited by hand\n", true), "old\nedited by hand\none\ntwo\n");
         assert_eq!(redone("truncated", "x\n", true), "x\none\ntwo\n");
-        // A copy may be cut or sorted anywhere; nobody knows that what follows in it is what the journal meant.
+        // A copy may be truncated or sorted anywhere; what follows in it need not be what the journal meant.
         assert_eq!(redone("copied", "old\none\n", false), "old\none\none\ntwo\n");
     }
 

@@ -1,4 +1,4 @@
-//! What the flusher itself says in the log files.
+//! The flusher's own lines in the log files.
 
 use crate::evidence::ending::Ending;
 use crate::render::line::RENDERED_TIMES;
@@ -21,15 +21,15 @@ fn time(stamp: &mut Stamp, ns: u64) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// From here on times have another offset.
+/// Later times have another offset.
 pub(crate) fn offset_changed(from: i32, to: i32, zone: &Zone) -> String {
     let (from, to) = (offset_text(from), offset_text(to));
-    // An offset that is a name says nothing more.
+    // The name would only repeat the offset.
     let name = if zone.name() == to { String::new() } else { format!(" ({})", zone.name()) };
     format!("lastwords: from here on times are UTC{to}{name}, before UTC{from}")
 }
 
-/// The folder keeps a zone of which nobody here knows the rules.
+/// The rules of the folder's zone are not known here.
 pub(crate) fn zone_unknown(zone: &Zone) -> String {
     let offset = offset_text(zone.offset(0));
     format!(
@@ -84,17 +84,15 @@ pub(crate) fn clock_left(source: &str) -> String {
     )
 }
 
-/// The line above the finer records that led up to an error.
+/// The line above the ring-only records that led up to an error.
 pub(crate) fn pulled(records: usize) -> String {
     let records = counted(records as u64, "record");
-    format!(
-        "lastwords: {records} from before the error below, finer than what is written here, and older than this line:"
-    )
+    format!("lastwords: {records} from before the error below, recorded in the ring only, and older than this line:")
 }
 
 /// A file in the rings folder that cannot be drained.
 pub(crate) fn refused(error: &Error) -> String {
-    format!("lastwords: left aside: {error}")
+    format!("lastwords: skipped: {error}")
 }
 
 /// Shared memory that is gone, with what it held.
@@ -104,9 +102,9 @@ pub(crate) fn memory_gone(name: &str) -> String {
     )
 }
 
-/// Something that was no plain file had the log file's name.
+/// Something other than a regular file had the log file's name.
 pub(crate) fn moved_aside(to: &Path) -> String {
-    format!("lastwords: what had this file's name was a link or no plain file; it is now {}", to.display())
+    format!("lastwords: what had this file's name was a link or not a regular file; it is now {}", to.display())
 }
 
 /// A log file that may not be written to.
@@ -114,22 +112,22 @@ pub(crate) fn unwritable(to: &Path) -> String {
     format!("lastwords: what had this file's name may not be written to; it is now {}", to.display())
 }
 
-/// What somebody else did to the journal.
+/// An external modification of the journal.
 pub(crate) fn found_by_journal(what: &str) -> String {
     format!("lastwords: {what}")
 }
 
-/// Somebody removed or damaged the journal after lines were written.
+/// The journal was removed or damaged after lines were written.
 pub(crate) fn journal_gone() -> &'static str {
     "lastwords: the journal was removed or damaged by somebody else; the last lines above may appear once more below"
 }
 
-/// The current log file was cut.
+/// The current log file was truncated.
 pub(crate) fn file_cut(from: u64, to: u64) -> String {
-    format!("lastwords: this file had {from} bytes and was cut to {to} by somebody else")
+    format!("lastwords: this file had {from} bytes and was truncated to {to} by somebody else")
 }
 
-/// Somebody wrote to the current log file.
+/// Another program wrote to the current log file.
 pub(crate) fn file_grown(by: u64) -> String {
     format!("lastwords: {by} bytes above this line were not written by lastwords")
 }
@@ -144,12 +142,12 @@ pub(crate) fn file_removed() -> &'static str {
     "lastwords: the file that had this name before was removed by somebody else, with the lines in it"
 }
 
-/// Something happened to the file of a ring that is followed.
+/// The file of a tracked ring was modified.
 pub(crate) fn ring_disturbed(name: &str, state: RingFileState) -> String {
     match state {
         RingFileState::Whole => format!("lastwords: the ring {name} is as it was"),
         RingFileState::Truncated(size) => format!(
-            "lastwords: the ring {name} was cut to {size} bytes by somebody else; what it still held behind them is lost"
+            "lastwords: the ring {name} was truncated to {size} bytes by somebody else; what it still held behind them is lost"
         ),
         RingFileState::Overwritten => {
             format!("lastwords: the ring {name} was overwritten by somebody else; what is still whole in it follows")
@@ -170,7 +168,7 @@ pub(crate) fn withheld(count: u64, limit: u64) -> String {
     )
 }
 
-/// A record that no file may hold under the file size limit.
+/// A record that exceeds the file size limit.
 pub(crate) fn too_long(bytes: usize, limit: usize) -> String {
     format!(
         "lastwords: a record of {bytes} bytes is left out, the file size limit (ulimit -f) of the flusher allows {limit} for one"
@@ -185,7 +183,7 @@ pub(crate) fn not_rotated(size: u64, error: &Error) -> String {
     )
 }
 
-/// A log file could not get the mode or group that is asked for.
+/// A log file could not get the requested mode or group.
 pub(crate) fn not_shared(error: &io::Error) -> String {
     format!("lastwords: this file could not get the mode and group that are asked for ({error}); it stays as it is")
 }
@@ -209,21 +207,21 @@ pub(crate) fn write_failed(duration: Duration, error: &str) -> String {
 /// The machine stopped before the end of the file was on the disk.
 pub(crate) fn stopped_before(missing: u64) -> String {
     let bytes = counted(missing, "byte");
-    format!("lastwords: the machine stopped before {bytes} of lines that stood here were on the disk; they are lost")
+    format!("lastwords: the machine stopped before {bytes} of lines that were here reached the disk; they are lost")
 }
 
 /// The machine stopped before parts of the file were on the disk.
 pub(crate) fn stopped_within(zeros: u64) -> String {
     let bytes = counted(zeros, "byte");
     format!(
-        "lastwords: the machine stopped before {bytes} of the lines above were on the disk; zeros stand in their place"
+        "lastwords: the machine stopped before {bytes} of the lines above were on the disk; zeros are in their place"
     )
 }
 
-/// The machine stopped, and nobody knows all that the file lacks.
+/// The machine stopped, and what the file lacks is not known.
 pub(crate) fn stopped() -> &'static str {
-    "lastwords: the machine stopped without an orderly end; what was not on its disk by then is missing above or cut, and \
-     some lines may stand here twice"
+    "lastwords: the machine stopped without an orderly end; what was not on its disk by then is missing above or truncated, and \
+     some lines may be here twice"
 }
 
 /// A sync fails.
@@ -239,7 +237,7 @@ pub(crate) fn sync_works(duration: Duration, why: &str) -> String {
     format!("lastwords: for {seconds:.1} s the log could not be brought to the disk ({why}); from here on it is again")
 }
 
-/// What an alarm says of a process that ended.
+/// What the alarm about an ended process contains.
 #[derive(Debug)]
 pub(crate) struct Death<'a> {
     pub(crate) ending: Ending,
@@ -266,7 +264,7 @@ pub(crate) fn death(of: &Death<'_>) -> Option<String> {
     text += &format!("; {} recovered after the last drain", counted(of.recovered, "record"));
     match of.in_flight {
         0 => {}
-        count => text += &format!(", {} cut off in the middle", counted(count as u64, "log call")),
+        count => text += &format!(", {} interrupted", counted(count as u64, "log call")),
     }
     if of.damaged > 0 {
         text += &format!(", {} of its ring damaged", counted(of.damaged, "slot"));

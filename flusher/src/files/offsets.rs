@@ -1,8 +1,8 @@
-//! The zone of a folder's times as the flusher follows it, and which offset each log file's last line has.
+//! The zone of a folder's times, and the offset of each log file's last line.
 //!
-//! A reader of a file must be able to tell what its times mean, so a line says each change of the offset: by daylight saving,
-//! by the setting, or by a flusher that does not know the zone. The offset of each file's last line is kept in
-//! `rings/offsets`, for the next flusher: first the zone with its newest offset, then a line for each log file.
+//! A reader of a file must know what its times mean, so each change of the offset is logged: by daylight saving, by the
+//! setting, or by a flusher that does not know the zone. The offset of each file's last line is kept in `rings/offsets`, for
+//! the next flusher: first the zone with its newest offset, then a line for each log file.
 //!
 //! ```text
 //! Europe/Berlin +02:00
@@ -11,8 +11,8 @@
 //!
 //! ```
 //!
-//! An empty line ends it: it is written in place, over a text that may have been longer, by one call after the batch. A
-//! flusher that is killed between the two says one change once more.
+//! An empty line ends it: it is written in place, over a text that may have been longer, by one call after the batch. After a
+//! kill between the two, the next flusher logs one change once more.
 
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::folder::{Folder, is_log_name};
@@ -29,8 +29,7 @@ pub(crate) const OFFSETS: &str = "offsets";
 /// A longer one is not read.
 const OFFSETS_MAX: u64 = 1 << 20;
 
-/// What a look at the file in which the folder keeps its zone showed: device, inode and time of change; none where it is
-/// missing.
+/// The identity of the folder's zone file: device, inode and time of change; None if it is missing.
 type Seen = Option<(u64, u64, i64, i64)>;
 
 /// The zone of a folder, and the offsets of its files.
@@ -55,7 +54,7 @@ impl FolderZone {
         &self.zone
     }
 
-    /// Looks whether the folder keeps another zone since. Returns whether that is so.
+    /// Checks whether the folder's zone has changed, and returns that.
     pub(crate) fn refresh(&mut self, folder: &Folder) -> bool {
         let seen = look(folder);
         // While the file is missing the zone stays what it was.
@@ -69,12 +68,12 @@ impl FolderZone {
         is_other
     }
 
-    /// The offset of the last line in this log file, where it has been told.
+    /// The offset of the last line in this log file, if known.
     pub(crate) fn last(&self, log: &str) -> Option<i32> {
         self.offsets.get(log).copied()
     }
 
-    /// Takes note of the offset of the last line in a log file.
+    /// Notes the offset of the last line in a log file.
     pub(crate) fn note(&mut self, log: &str, offset: i32) {
         if self.last(log) != Some(offset) {
             self.offsets.insert(log.to_owned(), offset);
@@ -85,7 +84,7 @@ impl FolderZone {
     /// Writes the offsets for the next flusher, if they have changed.
     ///
     /// # Errors
-    /// As open(2) and pwrite(2); then it is tried with the next batch.
+    /// As open(2) and pwrite(2); the next batch retries it.
     pub(crate) fn write(&mut self, folder: &Folder) -> io::Result<()> {
         let Some(newest) = self.unwritten else { return Ok(()) };
         self.offsets.retain(|log, _| open::look(&folder.log_file(log)).is_ok());
@@ -103,7 +102,7 @@ impl FolderZone {
     }
 }
 
-/// The zone that the folder keeps. Where its rules are not known here, the newest offset counts that a flusher has used.
+/// The folder's zone. If its rules are not known here, the newest offset that a flusher has used applies.
 fn known(folder: &Folder, newest: Option<&(String, i32)>) -> Zone {
     let zone = folder.zone();
     match newest {
@@ -117,7 +116,7 @@ fn look(folder: &Folder) -> Seen {
     Some((found.st_dev, found.st_ino, found.st_mtime, found.st_mtime_nsec as i64))
 }
 
-/// The zone with its newest offset, and those of the log files. What nobody of ours can have written is left out.
+/// The zone with its newest offset, and those of the log files. What no flusher can have written is skipped.
 fn read(folder: &Folder) -> (Option<(String, i32)>, BTreeMap<String, i32>) {
     let mut text = String::new();
     let file = open::to_read(&folder.rings().join(OFFSETS));
@@ -132,7 +131,7 @@ fn read(folder: &Folder) -> (Option<(String, i32)>, BTreeMap<String, i32>) {
 #[derive(Debug)]
 pub(crate) struct Offset {
     zone: Zone,
-    /// That of the last line that was made; none before the first one, where nobody knows that of the line before.
+    /// That of the last rendered line; None before the first one, if that of the line before is not known.
     made: Option<i32>,
     /// That of the last line before those that are being made.
     begun: Option<i32>,
@@ -157,7 +156,7 @@ impl Offset {
         (self.zone, self.second) = (zone, u64::MAX);
     }
 
-    /// Before a line with this time, in nanoseconds since 1970: the offsets between which a line has to tell the change.
+    /// Before a line with this time, in nanoseconds since 1970: the two offsets if the change has to be logged.
     #[inline]
     pub(crate) fn at(&mut self, ns: u64) -> Option<(i32, i32)> {
         let second = ns / 1_000_000_000;
@@ -182,7 +181,7 @@ impl Offset {
         self.written
     }
 
-    /// Lines are made that may be taken away again.
+    /// Lines are rendered that may be taken away again.
     #[inline]
     pub(crate) fn begin(&mut self) {
         self.begun = self.made;
@@ -231,7 +230,7 @@ mod tests {
         assert_eq!(offset.at(WINTER), Some((7200, 3600)));
         assert_eq!(offset.at(WINTER + 5), None);
         let made = offset.take_away();
-        assert_eq!(offset.at(WINTER + 5), Some((7200, 3600)), "the line that told it is gone");
+        assert_eq!(offset.at(WINTER + 5), Some((7200, 3600)), "the line that logged it is gone");
         offset.put_back(made);
         assert_eq!(offset.at(WINTER + HOUR), None);
         assert_eq!(offset.at(WINTER - HOUR), Some((3600, 7200)), "a late record");

@@ -28,16 +28,16 @@ pub(crate) const BATCH: usize = 256 << 10;
 /// Longest time before a file that could not be rotated is tried again.
 const ROTATE_AGAIN: Duration = Duration::from_secs(60);
 
-/// Where a record comes from, and when.
+/// The source of a record, and its time.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Provenance<'a> {
+pub(crate) struct RecordSource<'a> {
     /// Calendar time, nanoseconds since 1970.
     pub(crate) ns: u64,
     /// Pid of its process.
     pub(crate) pid: u32,
     /// Its lane.
     pub(crate) lane: &'a LaneSnapshot,
-    /// What its process calls the levels.
+    /// Its process's custom level names.
     pub(crate) names: &'a LevelNames,
 }
 
@@ -55,29 +55,29 @@ pub(crate) struct Output {
     /// Name of the log file, see [`lastwords_ring::place::folder::is_log_name`].
     pub(crate) log: String,
     pub(crate) file: Option<LogFile>,
-    /// What somebody else did to the file, and no line says yet.
+    /// External modifications of the file that are not logged yet.
     events: Vec<Event>,
     pub(crate) lines: Vec<u8>,
-    /// Where the lines begin that are being made: what stands before them is of records whose positions have moved.
+    /// Where the lines begin that are being rendered: those before them belong to records whose positions have moved.
     begun: usize,
     offset: Offset,
     stamp: Stamp,
     head: HeadCache,
-    /// Makes the lines, where they are JSON.
+    /// Renders the lines, if they are JSON.
     json: Option<JsonLines>,
     rotate_size: u64,
-    /// Size at which the file is rotated: the one above, or a larger one where that could not be done.
+    /// Size at which the file is rotated: the one above, or a larger one after a failed rotation.
     limit: u64,
-    /// The file could not be rotated, which a line says; when the size counts again.
+    /// Set after a failed, logged rotation: when the size applies again.
     unrotated: Option<Instant>,
     /// Largest file that this process may write.
     pub(crate) file_size_max: u64,
     pub(crate) rotate_keep: u32,
-    /// How many rotated files are kept of which there are no further ones, as far as that has been looked for.
+    /// The number of kept files beyond which no rotated files remain, if that has been checked.
     pub(crate) kept: Option<u32>,
-    /// What is written is synced now and then.
+    /// Writes are synced periodically.
     pub(crate) durable: bool,
-    /// Who may read the file besides.
+    /// Mode and group of the file.
     pub(crate) access: Access,
 }
 
@@ -105,7 +105,7 @@ impl Output {
         }
     }
 
-    /// Says that lines are made which belong together.
+    /// Begins lines that belong together.
     #[inline]
     pub(crate) fn begin(&mut self) {
         self.begun = self.lines.len();
@@ -134,7 +134,7 @@ impl Output {
         }
     }
 
-    /// Takes all lines away for good: whoever made them does so again.
+    /// Takes all lines away for good: the caller renders them again.
     pub(crate) fn clear(&mut self) {
         self.lines.clear();
         self.offset.forget();
@@ -153,7 +153,7 @@ impl Output {
         self.offset.written()
     }
 
-    /// Before a line of this time: a line about the change, where it has another offset than the one before.
+    /// Before a line with this time: logs the change, if its offset differs from that of the line before.
     #[inline]
     fn tell_offset(&mut self, ns: u64) {
         if let Some((from, to)) = self.offset.at(ns) {
@@ -164,7 +164,7 @@ impl Output {
 
     /// Renders a record.
     #[inline]
-    pub(crate) fn record(&mut self, record: &Record<'_>, site: Option<&Template>, from: &Provenance<'_>) {
+    pub(crate) fn record(&mut self, record: &Record<'_>, site: Option<&Template>, from: &RecordSource<'_>) {
         let relayed = record.relayed();
         self.tell_offset(relayed.as_ref().map_or(from.ns, |made| made.realtime_ns));
         if self.json.is_some() {
@@ -181,9 +181,9 @@ impl Output {
 
     /// Out of the way of the text, which must not wait for it.
     #[inline(never)]
-    fn record_json(&mut self, record: &Record<'_>, site: Option<&Template>, from: &Provenance<'_>) {
+    fn record_json(&mut self, record: &Record<'_>, site: Option<&Template>, from: &RecordSource<'_>) {
         let Output { log, lines, json: Some(json), .. } = self else { return };
-        let Provenance { ns, pid, lane, names } = *from;
+        let RecordSource { ns, pid, lane, names } = *from;
         let origin = Origin { realtime_ns: ns, role: role_of(log), pid };
         json.record(lines, &origin, record, lane.thread_name(record), site, names.get(record.level));
     }
@@ -229,7 +229,7 @@ impl Output {
         (self.file, self.limit, self.unrotated) = (None, self.rotate_size, None);
     }
 
-    /// The file cannot be rotated: it goes on as it is for as much again, or for a minute, and a line says so once.
+    /// The file cannot be rotated: it grows by as much again, or for a minute, which is logged once.
     pub(crate) fn stays(&mut self, error: &Error) {
         let size = self.file.as_ref().map_or(0, LogFile::size);
         self.limit = size.saturating_add(self.rotate_size);
@@ -261,14 +261,14 @@ impl Output {
         Ok(last.is_some_and(|last| time.as_slice() < last.as_slice()))
     }
 
-    /// Makes sure that the file is open and still the one at its path, and that a line which somebody else left
-    /// unfinished there is ended first.
+    /// Makes sure that the file is open and still the one at its path, and ends a line that another program left unfinished
+    /// there.
     pub(crate) fn refresh(&mut self, folder: &Folder) -> Result<&mut LogFile> {
         if self.unrotated.is_some_and(|again| again <= Instant::now()) {
             self.limit = self.rotate_size;
         }
         if let Some(event) = self.file.as_mut().map_or(Ok(None), LogFile::changed)? {
-            // Somebody moved it away, and a later sync would not find it.
+            // It was moved away, and a later sync would not find it.
             if let Some(stale) = self.file.as_mut() {
                 stale.release_reserved();
                 if self.durable {
@@ -297,12 +297,12 @@ impl Output {
         Ok(self.file.insert(file))
     }
 
-    /// Takes note of what happened to the file while the last batch was written to it.
+    /// Notes external modifications of the file while the last batch was written.
     fn note_events(&mut self) {
         self.events.extend(self.file.as_mut().and_then(LogFile::take_event));
     }
 
-    /// A line about what somebody else did to the file. None if there is nothing to tell.
+    /// A line about an external modification of the file. None if there is nothing to log.
     pub(crate) fn event_line(&mut self) -> Option<Carried> {
         let (level, text) = self.events.first().cloned()?;
         let start = self.lines.len();
@@ -312,12 +312,12 @@ impl Output {
     }
 
     /// Takes that line.
-    pub(crate) fn tell_event(&mut self, line: &Carried) {
+    pub(crate) fn log_event(&mut self, line: &Carried) {
         self.put_back(line);
         self.events.remove(0);
     }
 
-    /// Whether something was done to the file that no line says yet.
+    /// Whether there are external modifications that are not logged yet.
     pub(crate) fn has_events(&self) -> bool {
         !self.events.is_empty()
     }

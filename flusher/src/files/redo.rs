@@ -1,8 +1,7 @@
-//! JOURNAL:B. Applies an entry's changes again, after a flusher died or a write failed; each of them does nothing
-//! where it has been done.
+//! JOURNAL:B. Applies an entry's changes again, after a flusher died or a write failed; each of them is idempotent.
 //!
-//! Where the machine stopped, log files may lack bytes from before the entry. That is told in them, and then the rings
-//! know better than the entry what is missing: their own positions count, and none of them is removed.
+//! Where the machine stopped, log files may lack bytes from before the entry. That is logged in them, and then the rings know
+//! better than the entry what is missing: their own positions apply, and none of them is removed.
 
 use crate::files::journal::{Change, Entry};
 use crate::files::log_file::LogFile;
@@ -34,7 +33,7 @@ fn apply_after_stop(folder: &Folder, entry: &Entry, settled: bool) -> Result<()>
             whole = false;
             tell(folder, &mut opened, log, &notices::stopped_before(missing))?;
         } else if opened.identity() != file && opened.size() > 0 && !settled {
-            // The file that was meant has no name any more, and what stands here may end within a record.
+            // The meant file has no name any more, and the one here may end within a record.
             tell(folder, &mut opened, log, notices::stopped())?;
         }
     }
@@ -58,7 +57,7 @@ fn apply_after_stop(folder: &Folder, entry: &Entry, settled: bool) -> Result<()>
 /// Whether log files lack bytes from before `entry`, because the machine stopped.
 ///
 /// # Errors
-/// [`Error::Io`] if a log file is there and cannot be looked at.
+/// [`Error::Io`] if a log file exists and cannot be inspected.
 pub(crate) fn lacks_bytes(folder: &Folder, entry: &Entry) -> Result<bool> {
     if !entry.is_of_another_boot() {
         return Ok(false);
@@ -79,7 +78,7 @@ fn ends(entry: &Entry) -> impl Iterator<Item = (&str, (u64, u64), u64)> {
     })
 }
 
-/// Says something in a log file, of which this is the name.
+/// Writes a line of the flusher's own to the log file of this name.
 fn tell(folder: &Folder, file: &mut LogFile, log: &str, text: &str) -> Result<()> {
     let mut output = Output::new(log, &folder.zone(), None);
     output.say(realtime_ns(), std::process::id(), Level::WARNING, text);
@@ -143,8 +142,8 @@ fn apply_changes(folder: &Folder, entry: &Entry) -> Result<()> {
     Ok(())
 }
 
-/// Whether a position is to be published: the lane exists, and is not further already. It is further where somebody removed the
-/// newest file of the journal, and this entry is the one before. Another boot's rings may have lost what they had.
+/// Whether a position is to be published: the lane exists, and is not further already. It is further if the newest file of the
+/// journal was removed, and this entry is the one before. Another boot's rings may have lost their positions.
 fn is_due(reader: &RingReader, lane: usize, position: Position, entry: &Entry) -> Result<bool> {
     let (mut buffer, mut lanes) = (Vec::new(), Vec::new());
     reader.lanes(&mut buffer, &mut lanes)?;
@@ -162,27 +161,27 @@ fn find(folder: &Folder, name: &str, uuid: &[u8; 16]) -> Result<Option<RingReade
     }
 }
 
-/// Whether a removal of shared memory was cut off in the middle: the memory is gone, and only the file that stands for it
-/// is left. Its name holds the UUID, so it stands for no other ring.
+/// Whether a removal of shared memory was interrupted: the memory is gone, and only the file that represents it is left. Its
+/// name holds the UUID, so it represents no other ring.
 fn is_half_removed(folder: &Folder, name: &str) -> Result<bool> {
     let path = folder.ring_path(name);
     let found = open::look_for(&path).map_err(Error::io("inspect the ring", path))?;
     Ok(found.is_none() && name.ends_with(SHM_ENDING) && !mutant::is(Mutant::HalfRemoved))
 }
 
-/// Whether the ring has no place for its position any more, because somebody cut it.
+/// Whether the ring has no room for its position any more, because it was truncated.
 fn is_cut(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::UnexpectedEof
 }
 
-/// Whether the error says that the name leads to something else, or nowhere, and will say so again.
+/// Whether the error is permanent: the name leads to something else, or nowhere.
 fn is_another(error: &io::Error) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
     matches!(error.kind(), NotFound | NotADirectory | PermissionDenied)
         || matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO))
 }
 
-/// Removes a ring's files, those beside it first: what is left of a removal that was cut off is then found by the ring.
+/// Removes a ring's files, those beside it first: the remains of an interrupted removal are then found by the ring.
 pub(crate) fn remove(folder: &Folder, name: &str) -> Result<()> {
     let entry = folder.rings().join(name);
     spill::remove_all(&entry).map_err(Error::io("remove the spilled messages of", &entry))?;
@@ -190,10 +189,10 @@ pub(crate) fn remove(folder: &Folder, name: &str) -> Result<()> {
     segment::remove_all(&ring).map_err(Error::io("remove the backlog of", &ring))?;
     match crash_notes::remove(&entry) {
         Err(error) if may_pass(&error) => return Err(Error::io("remove the attachment of", &entry)(error)),
-        // What can never be removed, a folder that somebody put there, must not keep the entry from being applied.
+        // What can never be removed, such as a folder in its place, must not keep the entry from being applied.
         _ => {}
     }
-    // Shared memory goes before the file that stands for it, so that it is never left without one.
+    // Shared memory goes before the file that represents it, so that it is never left without one.
     for path in [ring, entry] {
         open::remove(&path).map_err(Error::io("remove the ring", path))?;
     }

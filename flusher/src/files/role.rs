@@ -1,7 +1,7 @@
 //! A role, and the outputs that its records go to: text, JSON, or both.
 
 use crate::files::offsets::FolderZone;
-use crate::files::output::{Output, Provenance};
+use crate::files::output::{Output, RecordSource};
 use crate::render::message::Template;
 use crate::render::timestamp::Stamp;
 use lastwords_ring::format::layout::RingHeader;
@@ -14,16 +14,16 @@ use lastwords_ring::place::spill::SpillLost;
 #[derive(Debug)]
 pub(crate) struct Role {
     pub(crate) name: String,
-    /// Place of its output among all. One that only an older setting asked for is not its output any more.
+    /// Place of its output among all. One that only an older setting requested is no longer its output.
     first: usize,
-    /// Place of the JSON, where the first one is text and both are wanted.
+    /// Index of the JSON output, if the first one is text and both are requested.
     second: Option<usize>,
-    /// For times within what the flusher itself says.
+    /// For times in the flusher's own lines.
     pub(crate) stamp: Stamp,
     /// Order key of the youngest line of this run.
     pub(crate) youngest: u64,
     settings_from: u64,
-    /// The files say that the machine stopped.
+    /// It is logged in the files that the machine stopped.
     pub(crate) told_of_stop: bool,
 }
 
@@ -71,7 +71,7 @@ impl Role {
         outputs: &mut [Output],
         record: &Record<'_>,
         site: Option<&Template>,
-        from: &Provenance<'_>,
+        from: &RecordSource<'_>,
     ) {
         outputs[self.first].record(record, site, from);
         if let Some(second) = self.second {
@@ -79,7 +79,7 @@ impl Role {
         }
     }
 
-    /// The same for a record whose message may have been spilled. Where that is lost, the line says so.
+    /// Like [`Role::record`], for a record whose message may have been spilled. If it is lost, that is logged in its place.
     #[inline]
     pub(crate) fn record_unspilled(
         &self,
@@ -87,7 +87,7 @@ impl Role {
         record: &Record<'_>,
         unspilled: &Result<Option<(Vec<u8>, u8)>, SpillLost>,
         site: Option<&Template>,
-        from: &Provenance<'_>,
+        from: &RecordSource<'_>,
     ) {
         match unspilled {
             Ok(None) => self.record(outputs, record, site, from),
@@ -112,7 +112,7 @@ impl Role {
         outputs[self.first].fits() && self.second.is_none_or(|second| outputs[second].fits())
     }
 
-    /// Says that the next lines belong together: they are drained as a whole.
+    /// Begins lines that belong together and are drained as a whole.
     #[inline]
     pub(crate) fn begin(&self, outputs: &mut [Output]) {
         outputs[self.first].begin();

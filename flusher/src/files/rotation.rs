@@ -1,4 +1,4 @@
-//! A log file's predecessors by their numbers: the renames of a rotation, and what a stop of the machine left in them.
+//! A log file's predecessors by their numbers: the renames of a rotation, and the repair after a stop of the machine.
 //!
 //! `host.log` is written until the next record would exceed the size limit; then `host.log.4` becomes `host.log.5`,
 //! and so on down to `host.log`, which becomes `host.log.1`. Each rename names the inode that it means, so that doing
@@ -28,9 +28,9 @@ pub fn numbered(folder: &Folder, log: &str, number: u32) -> PathBuf {
     path.into()
 }
 
-/// Where the file that the journal means stands. After a stop of the machine a rotation may be on the disk and its
-/// journal entry not: then the file has a number, and lines that are sought in the current one would be written twice.
-/// Where none of them is the one that was meant, it is the current one.
+/// The path of the file that the journal means. After a stop of the machine a rotation may be on the disk and its journal entry
+/// not: then the file has a number, and lines searched for in the current one would be written twice. If none of them is the
+/// meant one, it is the current one.
 ///
 /// # Errors
 /// [`Error::Io`] if the folder cannot be listed.
@@ -55,7 +55,7 @@ pub fn path_of(folder: &Folder, log: &str, identity: (u64, u64)) -> Result<PathB
 /// push the older ones out.
 ///
 /// # Errors
-/// [`Error::Io`] if the folder cannot be looked at.
+/// [`Error::Io`] if the folder cannot be inspected.
 pub fn plan_rotation(folder: &Folder, log: &str, keep: u32) -> Result<Vec<Change>> {
     let mut renames = Vec::new();
     for from in 0..keep {
@@ -83,7 +83,7 @@ pub fn remove_beyond(folder: &Folder, log: &str, keep: u32) -> bool {
     let is_file = |found: &Stat| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
     let remove = |path: &PathBuf| match open::look_for(path) {
         Ok(Some(found)) if is_file(&found) => open::remove(path).is_ok(),
-        // What is no file of ours stays.
+        // What is not a file of ours stays.
         found => found.is_ok(),
     };
     // All of them, also after one that cannot be removed.
@@ -105,7 +105,7 @@ pub fn apply_rename(folder: &Folder, log: &str, file: (u64, u64), from: u32, to:
 
 /// Device and inode of what has this name; None if nothing has.
 pub(super) fn identity_of(path: &Path) -> Result<Option<(u64, u64)>> {
-    let found = open::look_for(path).map_err(Error::io("look at", path))?;
+    let found = open::look_for(path).map_err(Error::io("inspect", path))?;
     Ok(found.map(|found| (found.st_dev, found.st_ino)))
 }
 
@@ -114,11 +114,11 @@ fn is_no_file(path: &Path, error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || open::is_another_kind(path, FileType::RegularFile, error)
 }
 
-/// Zeros in the current file and the one before it: bytes that the machine did not get to the disk, for no line
-/// has any. At most the last `ZEROS_LOOK` bytes of each are looked at.
+/// Zeros in the current file and the one before it: bytes that did not reach the disk, for no line contains any. At most the
+/// last `ZEROS_LOOK` bytes of each are read.
 ///
 /// # Errors
-/// [`Error::Io`] if a file is there and cannot be read.
+/// [`Error::Io`] if a file exists and cannot be read.
 pub fn zeros(folder: &Folder, log: &str) -> Result<u64> {
     let mut zeros = 0;
     for number in [1, 0] {
@@ -128,7 +128,7 @@ pub fn zeros(folder: &Folder, log: &str) -> Result<u64> {
             Err(error) if is_no_file(&path, &error) => continue,
             Err(error) => return Err(Error::io("open the log file", path)(error)),
         };
-        let size = file.metadata().map_err(Error::io("look at the log file", &path))?.len();
+        let size = file.metadata().map_err(Error::io("inspect the log file", &path))?.len();
         let mut part = vec![0; COMPARE];
         for start in (size.saturating_sub(ZEROS_LOOK)..size).step_by(COMPARE) {
             let length = COMPARE.min((size - start) as usize);
@@ -142,21 +142,21 @@ pub fn zeros(folder: &Folder, log: &str) -> Result<u64> {
 /// Whether the file that the journal means is there and ends before `offset`.
 ///
 /// # Errors
-/// [`Error::Io`] if it is there and cannot be looked at.
+/// [`Error::Io`] if it exists and cannot be inspected.
 pub fn is_shorter(folder: &Folder, log: &str, identity: (u64, u64), offset: u64) -> Result<bool> {
     let path = path_of(folder, log, identity)?;
-    let found = open::look_for(&path).map_err(Error::io("look at", path))?;
+    let found = open::look_for(&path).map_err(Error::io("inspect", path))?;
     Ok(found.is_some_and(|found| (found.st_dev, found.st_ino) == identity && (found.st_size as u64) < offset))
 }
 
 /// Ends the last lines of rotated files where the machine stopped before their ends were on the disk.
 ///
 /// # Errors
-/// [`Error::Io`] if a file is there and cannot be read or written.
+/// [`Error::Io`] if a file exists and cannot be read or written.
 pub fn end_rotated_lines(folder: &Folder, log: &str, keep: u32) -> Result<()> {
     for path in (1..=keep).map(|number| numbered(folder, log, number)) {
         let Ok(file) = open::file(&path, OFlags::RDWR, Mode::empty()) else { continue };
-        let size = file.metadata().map_err(Error::io("look at the log file", &path))?.len();
+        let size = file.metadata().map_err(Error::io("inspect the log file", &path))?.len();
         let mut last = [b'\n'];
         if size > 0 {
             file.read_exact_at(&mut last, size - 1).map_err(Error::io("read the log file", &path))?;

@@ -1,6 +1,6 @@
-//! Rings in shared memory that cannot be seen from here: of containers whose `/dev/shm` is their own, or of processes that
-//! a reboot has ended. The file that stands for such a ring holds a copy of its header, and its process keeps that file
-//! locked and mapped as it does the ring.
+//! Rings in shared memory that cannot be seen from here: of containers whose `/dev/shm` is their own, or of processes that a
+//! reboot has ended. The file that represents such a ring holds a copy of its header, and its process keeps that file locked
+//! and mapped like the ring.
 
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::mutant::{self, Mutant};
@@ -10,7 +10,7 @@ use lastwords_ring::read::reader::{RingReader, open_file};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
-/// What the file says that stands for a ring whose memory is not here.
+/// The contents of the file that represents a ring whose memory is not here.
 #[derive(Debug)]
 pub(crate) struct UnseenRing {
     /// A reader that sees a header and nothing else; None where there is none.
@@ -20,7 +20,7 @@ pub(crate) struct UnseenRing {
 }
 
 impl UnseenRing {
-    /// Looks at the file of this name; None if it is gone.
+    /// Inspects the file of this name; None if it is gone.
     ///
     /// # Errors
     /// As open(2), pread(2) and flock(2).
@@ -30,16 +30,16 @@ impl UnseenRing {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
-        let inode = file.metadata().map_err(Error::io("look at", &path))?.ino();
-        let held = is_locked(&file).map_err(Error::io("look at the lock of", &path))?;
+        let inode = file.metadata().map_err(Error::io("inspect", &path))?.ino();
+        let held = is_locked(&file).map_err(Error::io("inspect the lock of", &path))?;
         match RingReader::new(file, &path) {
             Ok(reader) => {
                 let evidence = Evidence::collect(reader.source(), inode, reader.process());
-                let verdict = evidence.map_err(Error::io("look at the lock of", &path))?.verdict();
+                let verdict = evidence.map_err(Error::io("inspect the lock of", &path))?.verdict();
                 let verdict = if mutant::is(Mutant::UnseenGone) { Verdict::Dead } else { verdict };
                 Ok(Some(UnseenRing { reader: Some(reader), verdict }))
             }
-            // Whose it is cannot be asked.
+            // Its owner cannot be determined.
             Err(Error::NotARing { .. }) => {
                 let verdict = if held { Verdict::Unseen } else { Verdict::Perhaps };
                 Ok(Some(UnseenRing { reader: None, verdict }))
@@ -49,11 +49,11 @@ impl UnseenRing {
     }
 }
 
-/// Such a ring as the drain remembers it between two looks.
+/// Such a ring as the drain remembers it between two checks.
 #[derive(Debug)]
 pub(crate) struct Remembered {
-    /// Name of the file that stands for it.
+    /// Name of the file that represents it.
     pub(crate) name: String,
-    /// The two looks after which its process counts as gone.
+    /// The two checks after which its process is considered gone.
     pub(crate) watch: Watch,
 }

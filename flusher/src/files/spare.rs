@@ -1,16 +1,16 @@
-//! A descriptor that is held for the moment in which there is none to be had.
+//! A descriptor in reserve, for when there are none left.
 //!
-//! A flusher is mostly a thread of some program, whose limit of open files it shares. Lock, doorbell, journal, the current
-//! log files and the first rings stay open, so that nothing needs a new descriptor to go on. What does, the list of the
-//! folder, a ring whose file is opened in turn, a crash file, gives this one back first and takes it again afterwards. Where
-//! another thread is faster in between, it has to wait like any other error that passes.
+//! A flusher is mostly a thread of some program, whose limit of open files it shares. Lock, doorbell, journal, the current log
+//! files and the first rings stay open, so that nothing needs a new descriptor to go on. What does, a folder listing, a ring
+//! whose file is opened in turn, a crash file, releases this one first and takes it again afterwards. If another thread is
+//! faster in between, it is retried like any other transient failure.
 
 use lastwords_ring::error::{Error, Result, lacks_descriptors};
 use lastwords_ring::place::descriptor::Kept;
 use lastwords_ring::place::open;
 use std::cell::RefCell;
 
-/// The descriptor, where it could be had.
+/// The descriptor, if there was one.
 #[derive(Debug)]
 pub(crate) struct Spare {
     file: RefCell<Option<Kept>>,
@@ -34,7 +34,7 @@ impl Spare {
         second
     }
 
-    /// Gives the descriptor away; false if it is not there.
+    /// Releases the descriptor; false if it is not held.
     pub(crate) fn give(&self) -> bool {
         self.file.borrow_mut().take().is_some()
     }

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 /// Longest file that is read, in bytes: a line for each hierarchy, each with a path.
 const FILE_MAX: u64 = 16 << 10;
 
-/// Looks for cgroups. What it sees of processes in other pid namespaces it sees once.
+/// Finds cgroups. Processes in other pid namespaces are listed once.
 #[derive(Debug, Default)]
 pub struct Cgroups {
     elsewhere: OnceCell<Vec<Elsewhere>>,
@@ -57,13 +57,13 @@ fn elsewhere() -> Vec<Elsewhere> {
     found.collect()
 }
 
-/// The longest path of all hierarchies: where only some controllers are used, the others say no more than `/`.
+/// The longest path of all hierarchies: unused controllers show only `/`.
 fn path_in(text: &str) -> Option<String> {
     let paths = text.lines().filter_map(|line| line.splitn(3, ':').nth(2));
     paths.filter(|path| path.starts_with('/')).max_by_key(|path| path.len()).map(str::to_owned)
 }
 
-/// The last part of a cgroup's path that says what it is: the name of the service, or of the container. None for the root.
+/// The last meaningful part of a cgroup's path: the name of the service, or of the container. None for the root.
 #[must_use]
 pub fn name(path: &str) -> Option<&str> {
     let last = path.rsplit('/').find(|part| !part.is_empty())?;

@@ -46,12 +46,13 @@ impl BlackBox {
     /// The black box in this ring file, of a process that lives or is dead.
     ///
     /// # Errors
-    /// What [`RingReader::open`] says, and [`Error::Io`] if the ring cannot be read.
+    /// As [`RingReader::open`], and [`Error::Io`] if the ring cannot be read.
     pub fn open(ring: &Path) -> Result<BlackBox> {
         BlackBox::new(RingReader::reopening(ring)?)
     }
 
-    /// The same of the ring of this name in `folder`, with the files beside its entry there, wherever its memory is.
+    /// Like [`BlackBox::open`], for the ring of this name in `folder`, with the files beside its entry there, wherever its
+    /// memory is.
     ///
     /// # Errors
     /// As [`BlackBox::open`].
@@ -81,7 +82,7 @@ impl BlackBox {
     /// the process attached.
     ///
     /// # Errors
-    /// What `out` says, as [`Error::Io`] about `path`, and [`Error::Io`] if the ring cannot be read.
+    /// Errors of `out`, as [`Error::Io`] about `path`, and [`Error::Io`] if the ring cannot be read.
     pub fn write(&mut self, out: &mut impl Write, zone: &Zone, path: &Path) -> Result<()> {
         let failed = || Error::io("write", path);
         let mut stamp = Stamp::new(zone.clone());
@@ -171,8 +172,7 @@ fn line(text: &mut Vec<u8>, stamp: &mut Stamp, recovered: &Recovered<'_>) {
     line::record(text, record, *site);
 }
 
-/// The attachment of the ring with this entry, below a line of its own. One that cannot be read keeps nothing else from
-/// being shown.
+/// The attachment of the ring with this entry, below a line of its own. If it cannot be read, the rest is shown all the same.
 fn attached(entry: &Path) -> Vec<u8> {
     let (what, text) = match crash_notes::read(entry) {
         Ok(None) => return Vec::new(),
@@ -183,7 +183,7 @@ fn attached(entry: &Path) -> Vec<u8> {
         Err(error) => (format!("cannot be read: {error}"), Vec::new()),
     };
     let mut lines = b"\n".to_vec();
-    // Escaped as one text, because only further lines of a text are looked at for what forges a record.
+    // Escaped as one text, because only further lines of a text are checked for forged records.
     escape::escape(&mut lines, &[format!("{:<13}{what}\n", "attached").as_bytes(), &text].concat());
     if !lines.ends_with(b"\n") {
         lines.push(b'\n');
@@ -193,22 +193,23 @@ fn attached(entry: &Path) -> Vec<u8> {
 
 fn foot(report: &RingReport) -> String {
     let RingReport { records, in_flight, damaged, .. } = report;
-    format!("\nend          {records} records, {in_flight} log calls cut off in the middle, {damaged} damaged slots\n")
+    format!("\nend          {records} records, {in_flight} log calls interrupted, {damaged} damaged slots\n")
 }
 
-/// What is asked for of a crash file.
+/// The settings of a crash file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked {
     /// How many of the role are kept.
     pub(crate) keep: usize,
     /// It is to be on the disk when it gets its name.
     pub(crate) sync: bool,
-    /// Who may read it, whatever the ring says.
+    /// Mode and group, overriding the ring.
     pub(crate) access: Option<Access>,
 }
 
-/// Writes the crash file of a dead process's ring, which has this name in `folder`, and returns its name, or the name that it has had since an earlier
-/// flusher wrote it. `status` is what the kernel said of its end. The file is visible only when it is complete. Then removes the oldest of the role beyond `keep`.
+/// Writes the crash file of a dead process's ring, which has this name in `folder`, and returns its name, or its existing name
+/// if an earlier flusher wrote it. `status` is the kernel's report of its end. The file is visible only when it is complete.
+/// Then removes the oldest of the role beyond `keep`.
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be written or the ring not be read.
@@ -237,7 +238,7 @@ pub(crate) fn write_crash_file(
             Err(error) if open::is_another_kind(&path, FileType::RegularFile, &error) => {
                 name = format!("{stem}-{namesake}{CRASH_ENDING}")
             }
-            Err(error) => return Err(Error::io("look at", path)(error)),
+            Err(error) => return Err(Error::io("inspect", path)(error)),
         }
     }
     let file = Nameless::create(folder.path(), &name)?;
@@ -245,7 +246,7 @@ pub(crate) fn write_crash_file(
     black_box.write(&mut out, &folder.zone(), &folder.path().join(&name))?;
     out.flush().map_err(Error::io("write", folder.path().join(&name)))?;
     drop(out);
-    // A file that cannot be given to the group is still there for its owner.
+    // A file that cannot be given to the group still has its owner.
     let _ = file.file().and_then(|file| access.unwrap_or(Access::of_header(&header)).give(file));
     if sync {
         file.file().and_then(File::sync_all).map_err(Error::io("sync", folder.path().join(&name)))?;
@@ -262,7 +263,7 @@ fn first_bytes(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Removes the crash files of the earliest deaths, as their names say: people copy files, edit and touch them. The one that was
-/// just written stays, whenever its process died: a line is about to name it. What cannot be removed now is removed with the
+/// just written stays, whenever its process died: the log is about to name it. What cannot be removed now is removed with the
 /// next crash.
 fn remove_oldest(folder: &Folder, role: &str, keep: usize, written: &str) {
     let Ok(names) = open::list(folder.path()) else { return };
@@ -281,7 +282,7 @@ fn remove_oldest(folder: &Folder, role: &str, keep: usize, written: &str) {
     }
 }
 
-/// When the process died whose crash file of this role has this name, and the number among those of the same second:
+/// When the process of the crash file with this name and role died, and its number within that second:
 /// `<role>-<pid>-<time>.crash.log`, or with `-<n>` after the time. None for all other names.
 fn death_of<'a>(role: &str, name: &'a str) -> Option<(&'a str, u32)> {
     let middle = name.strip_prefix(role)?.strip_prefix('-')?.strip_suffix(CRASH_ENDING)?;

@@ -1,4 +1,4 @@
-//! What a ring has lost that its flusher has not come to: records that neither the ring nor its backlog holds any more.
+//! What a ring has lost before its flusher came to it: records that neither the ring nor its backlog holds any more.
 //!
 //! Messages are numbered without gaps. So what is lost shows between the last message before a gap and the first behind it, and
 //! nothing else has to be read.
@@ -45,7 +45,7 @@ fn held<'a>(lane: &LaneSnapshot, slots: u64, segments: impl Iterator<Item = &'a 
     held
 }
 
-/// A lane that has been overwritten, or would have been but for its segments.
+/// A lane that has been overwritten, or would have been without its segments.
 struct Lane<'a> {
     reader: &'a RingReader,
     number: usize,
@@ -56,7 +56,7 @@ impl Lane<'_> {
     fn lost(&self, held: &[RangeInclusive<u64>]) -> Result<u64> {
         let (mut lost, mut expected) = (0, self.lane.position.next_message.max(1));
         for (index, range) in held.iter().enumerate() {
-            // Nothing but numbers that may be is believed.
+            // Impossible numbers are ignored.
             let may_be = expected..=self.lane.messages.saturating_add(1);
             let plausible = |message: &u64| may_be.contains(message);
             let Some(first) = self.first_message(range)?.filter(plausible) else { continue };
@@ -70,7 +70,7 @@ impl Lane<'_> {
     }
 
     fn first_message(&self, range: &RangeInclusive<u64>) -> Result<Option<u64>> {
-        // Of what is being overwritten just now, the first ones may be gone when they are read.
+        // The first of the records that are just being overwritten may be gone when they are read.
         for slots in [READ_FIRST, self.reader.geometry().slots()] {
             let cursor = self.read(*range.start(), slots)?;
             let first = cursor.batch().peek().filter(|record| record.last <= *range.end()).map(|record| record.message);

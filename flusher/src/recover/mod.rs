@@ -1,4 +1,4 @@
-//! What is left of processes that ended.
+//! What can be read after a process ended.
 
 pub mod cgroup;
 pub mod crash_file;

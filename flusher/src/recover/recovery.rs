@@ -32,12 +32,12 @@ const SLOTS: u64 = 1024;
 /// Bytes that the records of a ring may be rendered to, the last of them not counted.
 ///
 /// # Errors
-/// [`Error::Io`] if its spill files cannot be looked at: with too low a limit, messages would be left out.
+/// [`Error::Io`] if its spill files cannot be inspected: with too low a limit, messages would be left out.
 pub(crate) fn rendered_max<S: Source>(reader: &RingReader<S>) -> Result<u64> {
     let spilled =
-        spill::size_all(reader.entry()).map_err(Error::io("look at the spilled messages of", reader.entry()))?;
+        spill::size_all(reader.entry()).map_err(Error::io("inspect the spilled messages of", reader.entry()))?;
     let kept = segment::size_all(reader.path(), reader.geometry())
-        .map_err(Error::io("look at the backlog of", reader.path()))?;
+        .map_err(Error::io("inspect the backlog of", reader.path()))?;
     Ok((reader.geometry().file_size() + spilled + kept).saturating_mul(RENDERED_TIMES))
 }
 
@@ -78,7 +78,7 @@ pub struct RingReport {
     pub closed: Closed,
     /// The fatal signal that arrived while the ring was open, if one did.
     pub fatal_signal: Option<u32>,
-    /// What the kernel says of how the process ended, where that is known.
+    /// The kernel's report of how the process ended, if known.
     pub status: Option<WaitStatus>,
     /// Records read.
     pub records: u64,
@@ -86,11 +86,11 @@ pub struct RingReport {
     pub lost: u64,
     /// Damaged slots.
     pub damaged: u64,
-    /// Log calls that were cut off in the middle.
+    /// Interrupted log calls.
     pub in_flight: u64,
     /// Records that were left out, because what came before them was more than [`crate::render::line::RENDERED_TIMES`] allows.
     pub withheld: u64,
-    /// Bytes that are missing at the end of the file: somebody truncated it, or a copy was not completed.
+    /// Bytes that are missing at the end of the file: it was truncated, or is an incomplete copy.
     pub truncated: u64,
 }
 
@@ -107,7 +107,7 @@ pub struct Recovered<'a> {
     pub role: &'a str,
     /// Its call site, if it has one.
     pub site: Option<&'a Template>,
-    /// The name that its process gave to its level, if it did.
+    /// The process's custom name for its level, if it has one.
     pub level_name: Option<&'a str>,
     /// Name of its thread, if the ring still knows it.
     pub thread_name: Option<Vec<u8>>,
@@ -162,7 +162,7 @@ impl Recovery {
         if let Some(found) = &entry {
             self.journaled.extend(unwritten(folder, found)?);
             if redo::lacks_bytes(folder, found)? {
-                // The rings know better what is missing.
+                // The rings know better than the journal what is missing.
                 entry = None;
             }
         }
@@ -219,7 +219,7 @@ impl Recovery {
         Ok(())
     }
 
-    /// The same, to say what is known of their processes.
+    /// Like [`Recovery::rings`], but mutable.
     pub(crate) fn rings_mut(&mut self) -> &mut [RecoveredRing] {
         &mut self.rings
     }
@@ -265,12 +265,12 @@ impl RecoveredRing {
         &self.reader
     }
 
-    /// Says how the process ended, for one whose death somebody else has seen.
+    /// Sets how the process ended, if its death was seen elsewhere.
     pub(crate) fn set_status(&mut self, status: Option<WaitStatus>) {
         self.report.status = status;
     }
 
-    /// Calendar time of its newest record, of those whose time has come; None if there is none.
+    /// Calendar time of its newest record that is not ahead of the clock; None if there is none.
     pub(crate) fn newest_ns(&self) -> Result<Option<u64>> {
         let (mut newest, now) = (None, clock::realtime_ns());
         for (number, lane) in self.lanes.iter().enumerate() {
@@ -294,7 +294,7 @@ impl RecoveredRing {
         let evidence = reader
             .source()
             .with(|file| Evidence::collect(file, found.ino(), reader.process()))
-            .map_err(Error::io("look at the lock of", reader.path()))?;
+            .map_err(Error::io("inspect the lock of", reader.path()))?;
         let verdict = evidence.verdict();
         let control = reader.control()?;
         let (everything, slots) = (scope == Scope::Everything, reader.geometry().slots());
@@ -304,7 +304,7 @@ impl RecoveredRing {
             let position = journaled_position(journal, &reader, number).unwrap_or(snapshot.position);
             let last = reader.last_sequence(number, &mut scratch)?;
             let extent = snapshot.extent((!verdict.may_live()).then_some(last));
-            // All that the ring holds is not what is kept beside it, which may be drained already, and not gone yet.
+            // All that the ring holds excludes its backlog, which may be drained already, and not removed yet.
             let whole = || LaneCursor::behind(extent.end().saturating_sub(slots));
             lanes.push(LaneRead {
                 cursor: if everything { whole() } else { LaneCursor::at(position) },
@@ -370,7 +370,7 @@ impl RecoveredRing {
             self.report.withheld += 1;
         } else if let Some(record) = lane.cursor.batch().peek() {
             self.report.records += 1;
-            // Of a ring that is read whole, what has been overwritten is no loss.
+            // If the whole ring is read, overwritten records are not a loss.
             let lost = if self.everything { 0 } else { lane.cursor.missing() };
             self.report.lost = self.report.lost.saturating_add(lost);
             let realtime_ns = self.clock.realtime_ns(record.clock);
@@ -437,7 +437,7 @@ fn bytes_there(path: &Path, identity: (u64, u64), offset: u64, bytes: &[u8]) -> 
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(Error::io("open the log file", path)(error)),
     };
-    let metadata = file.metadata().map_err(Error::io("look at the log file", path))?;
+    let metadata = file.metadata().map_err(Error::io("inspect the log file", path))?;
     if (metadata.dev(), metadata.ino()) != identity || metadata.len() < offset {
         return Ok(0);
     }

@@ -1,4 +1,4 @@
-//! What can be known of a ring from outside at one moment, without changing anything.
+//! A snapshot of a ring from outside, without changing anything.
 
 use crate::evidence::witness;
 use crate::files::shared_memory::UnseenRing;
@@ -51,9 +51,9 @@ pub struct RingStatus {
     pub fill: f64,
     /// Records that are meant for the log file.
     pub records: u64,
-    /// Records that only the ring has.
+    /// Ring-only records.
     pub ring_only: u64,
-    /// Records lost: dropped, or overwritten before they were read, whether the flusher has come to that or not.
+    /// Records lost: dropped, or overwritten before they were read, whether the flusher has found that yet or not.
     pub lost: u64,
     /// Records that came into the log file below younger ones.
     pub late: u64,
@@ -68,14 +68,14 @@ pub struct RingStatus {
 }
 
 impl RingStatus {
-    /// Looks at a ring.
+    /// Inspects a ring.
     ///
     /// # Errors
     /// As pread(2) and flock(2).
     pub fn read(reader: &RingReader) -> Result<RingStatus> {
         let inode = reader.source().metadata().map_err(Error::io("inspect the ring", reader.path()))?.ino();
         let evidence = Evidence::collect(reader.source(), inode, reader.process())
-            .map_err(Error::io("look at the lock of", reader.path()))?;
+            .map_err(Error::io("inspect the lock of", reader.path()))?;
         let verdict = evidence.verdict();
         let control = reader.control()?;
         let status = if verdict == Verdict::Dead { witness::status(reader.process(), None) } else { None };
@@ -118,7 +118,7 @@ impl RingStatus {
 }
 
 impl RingStatus {
-    /// Looks at the ring of this name, wherever its memory is. None if it is gone.
+    /// Inspects the ring of this name, wherever its memory is. None if it is gone.
     ///
     /// # Errors
     /// As open(2), pread(2) and flock(2).
@@ -129,7 +129,7 @@ impl RingStatus {
         }
     }
 
-    /// What the file says that stands for shared memory which cannot be seen from here.
+    /// The contents of the file that represents shared memory that cannot be seen from here.
     fn unseen(folder: &Folder, name: &str) -> Result<Option<RingStatus>> {
         let found = if name.ends_with(SHM_ENDING) { UnseenRing::look(folder, name)? } else { None };
         let Some(UnseenRing { reader: Some(reader), verdict }) = found else { return Ok(None) };

@@ -13,14 +13,14 @@ const SITES_MAX: usize = 1 << 14;
 pub struct Sites {
     /// Places in `templates`, by id.
     known: FxHashMap<u32, usize>,
-    /// None for an id that leads to no whole entry.
+    /// None for an id without a complete entry.
     templates: Vec<Option<Template>>,
     /// The last id that was asked for and its place: many records of one place follow each other.
     last: (u32, usize),
 }
 
 impl Sites {
-    /// The call site with this id; None for 0, and where the table holds no such.
+    /// The call site with this id; None for 0 and for ids that the table does not have.
     ///
     /// # Errors
     /// As pread(2).

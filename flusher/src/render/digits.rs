@@ -35,7 +35,7 @@ pub(crate) fn append(out: &mut Vec<u8>, bytes: &[u8]) {
 #[inline]
 pub(crate) fn append_integer<N: ToLexical>(out: &mut Vec<u8>, value: N) {
     let start = out.len();
-    // More than any of the types takes that this is called with.
+    // More than the types in use need.
     out.extend_from_slice(&[0; INTEGER_MAX]);
     let length = lexical_core::write(value, &mut out[start..]).len();
     out.truncate(start + length);

@@ -49,7 +49,7 @@ pub(crate) fn push(out: &mut Vec<u8>, character: char) {
 
 /// Whether this is one of the controls beyond ASCII's first: DEL, C1, those that have what follows read in another order, and
 /// the separators that some tools take for a line's end. The marks U+200E and U+200F, which Arabic and Hebrew text needs, are
-/// none: each stands for a letter that is not seen, and puts nothing beyond its neighbours in another place.
+/// not: each acts as an invisible letter and moves only its neighbours.
 pub(crate) fn is_risky(character: char) -> bool {
     matches!(
         character,

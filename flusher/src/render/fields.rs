@@ -1,4 +1,4 @@
-//! A record of a front end whose fields and spans stand in the record itself, as text.
+//! A record of a front end whose fields and spans are in the record itself, as text.
 //!
 //! ```text
 //! request{id=7}:query: slow answer rows=12 table=users
@@ -15,8 +15,7 @@ pub(crate) fn has_any(record: &Record<'_>) -> bool {
     record.extras().any(|(kind, _)| matches!(kind, extra_kind::FIELD | extra_kind::SPAN))
 }
 
-/// Spans, message and fields, not yet escaped. Fields stand behind the message's first line: what follows it may be a
-/// traceback.
+/// Spans, message and fields, not yet escaped. Fields come after the message's first line: what follows it may be a traceback.
 pub fn compose(record: &Record<'_>) -> Vec<u8> {
     let mut out = Vec::with_capacity(record.body.len() + 64);
     let mut spans = record.spans().peekable();
@@ -38,7 +37,7 @@ pub fn compose(record: &Record<'_>) -> Vec<u8> {
     let (first, further) = text.split_at(text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len()));
     out.extend_from_slice(first);
     for field in record.fields() {
-        // A record of fields alone has no text that a space would stand behind.
+        // A record of fields alone has no text to separate them from.
         if out.len() > start {
             out.push(b' ');
         }

@@ -1,4 +1,4 @@
-//! A record as programs read it: one JSON object a line, as `docs/log-line.schema.json` describes.
+//! A record for programs: one JSON object a line, as described in `docs/log-line.schema.json`.
 //!
 //! ```text
 //! {"time":"2025-10-19T05:55:47.606123456+02:00","level":"INFO","level_number":20,"role":"host","pid":4157,"thread":4157,
@@ -24,7 +24,7 @@ use lastwords_ring::format::record::{Record, extra_kind};
 use lastwords_ring::place::zone::Zone;
 use string::{readable, string};
 
-/// Target of what the flusher itself says.
+/// Target of the flusher's own lines.
 const OWN_TARGET: &[u8] = b"lastwords";
 
 /// When a record was made, and in which process.
@@ -53,8 +53,8 @@ impl JsonLines {
         JsonLines { stamp: Stamp::new(zone), text: Vec::new() }
     }
 
-    /// Appends a record. `thread_name` is that of its thread, `site` its call site, and `given` the name that its process gave
-    /// to its level, where it has one.
+    /// Appends a record. `thread_name` is that of its thread, `site` its call site, and `given` its process's custom name for
+    /// its level, if it has one.
     pub fn record(
         &mut self,
         out: &mut Vec<u8>,
@@ -90,7 +90,7 @@ impl JsonLines {
         out.extend_from_slice(b"}\n");
     }
 
-    /// Appends what the flusher itself says.
+    /// Appends a line of the flusher's own.
     pub fn say(&mut self, out: &mut Vec<u8>, origin: &Origin<'_>, level: Level, text: &str) {
         self.head(out, origin, level, None);
         text_member(out, "target", OWN_TARGET);
@@ -110,7 +110,7 @@ impl JsonLines {
         append_integer(out, origin.pid);
     }
 
-    /// Message and fields of a record that has the values for its call site's format string.
+    /// Message and fields of a record that holds the values for its call site's format string.
     fn values(&mut self, out: &mut Vec<u8>, record: &Record<'_>, site: Option<&Template>) {
         self.text.clear();
         match site.and_then(|site| site.show_apart(record.text(), &mut self.text)) {
@@ -127,7 +127,7 @@ impl JsonLines {
 /// A buffer that grew beyond this is given back, in bytes.
 const TEXT_KEPT: usize = 64 << 10;
 
-/// Appends the level's name: the one that its process gave it, else what stands in the text.
+/// Appends the level's name: the process's custom one, else the one that the text has.
 fn level_name(out: &mut Vec<u8>, level: Level, given: Option<&str>) {
     match given {
         Some(name) => string(out, name.as_bytes()),
@@ -171,7 +171,7 @@ fn place(out: &mut Vec<u8>, record: &Record<'_>, site: Option<&Template>) {
     }
 }
 
-/// Appends the message, and the length that it had before it was cut.
+/// Appends the message, and the length that it had before it was truncated.
 fn message(out: &mut Vec<u8>, bytes: &[u8], cut_from: Option<u64>) {
     let text = readable(bytes);
     let limit = text.len().min(RENDERED_MAX);

@@ -1,4 +1,4 @@
-//! The names that a process gave to levels, as its ring has them.
+//! The custom level names of a process, as its ring has them.
 
 use lastwords_ring::error::Result;
 use lastwords_ring::format::level::Level;
@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Names of one ring that are read, the newest first. A program gives fewer; a hostile ring may claim more.
 const NAMES_MAX: usize = 1024;
 
-/// Counts the readings of names, so that no two that differ have one number.
+/// Counts the readings of names, so that two different ones never share a number.
 static READINGS: AtomicU64 = AtomicU64::new(0);
 
-/// What the levels of a ring are called.
+/// The custom level names of a ring.
 #[derive(Debug, Default)]
 pub struct LevelNames {
     /// Id of the entry that was the newest when they were read.
@@ -24,8 +24,8 @@ pub struct LevelNames {
 }
 
 impl LevelNames {
-    /// Reads the names if there are new ones. Whoever has read records before this finds the names that were given before
-    /// these were logged.
+    /// Reads the names if there are new ones. Call it after reading records, to find the names that were set before these were
+    /// logged.
     ///
     /// # Errors
     /// As pread(2).
@@ -34,7 +34,7 @@ impl LevelNames {
         if newest == self.newest { Ok(()) } else { self.read(reader, newest) }
     }
 
-    /// Follows the entries from the newest on. A ring that has them go round in circles only makes this take its longest.
+    /// Follows the entries from the newest on. A cycle in a hostile ring only makes this take its longest.
     #[cold]
     fn read<S: Source>(&mut self, reader: &RingReader<S>, newest: u32) -> Result<()> {
         let (mut names, mut id) = (FxHashMap::default(), newest);
@@ -48,14 +48,14 @@ impl LevelNames {
         Ok(())
     }
 
-    /// The name that the process gave to this level.
+    /// The process's custom name for this level.
     #[inline]
     #[must_use]
     pub fn get(&self, level: Level) -> Option<&str> {
         self.names.get(&level).map(|name| &**name).filter(|name| !name.is_empty())
     }
 
-    /// A number that two of them have only if they give the same answers.
+    /// A number that two of them share only if they have the same names.
     #[inline]
     pub(crate) fn reading(&self) -> u64 {
         self.reading
@@ -163,7 +163,7 @@ mod tests {
         };
         assert_eq!(newest(first.into()).get(NOTICE), Some("first"));
         assert_eq!(newest(own.into()).get(Level::ERROR), Some("outside"));
-        // The command line, the middle of an entry, and what is no offset.
+        // The command line, the middle of an entry, and an invalid offset.
         for word in [1, u64::from(first) + 1, 1 << 40, u64::from(u32::MAX), u64::MAX] {
             assert_eq!(newest(word).reading(), 0, "{word}");
         }

@@ -1,11 +1,11 @@
-//! A record as people read it.
+//! A record for people.
 //!
 //! ```text
 //! 2025-10-19 05:55:47.606 [4157] [INFO] Host process starting up
 //! ```
 //!
-//! No message can drive a terminal or forge a record: control characters are escaped, and a further line of a message
-//! that could be taken for a record's first line is indented by a tab. No name of a level ends its line or its bracket.
+//! No message can drive a terminal or forge a record: control characters are escaped, and a further line of a message that
+//! could be taken for a record's first line is indented by a tab. No custom level name can end its line or its bracket.
 
 use crate::render::digits::append_integer;
 use crate::render::escape::{escape, push};
@@ -23,7 +23,7 @@ pub fn line(out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Leve
     message(out, text, cut_from);
 }
 
-/// Appends what stands before a record's message. `given` is the name that its process gave to the level, if it did.
+/// Appends the head of a record, which precedes its message. `given` is the process's custom name for the level, if it has one.
 #[inline]
 pub fn head(out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Level, given: Option<&str>) {
     stamp.date_time(ns, out);
@@ -34,7 +34,7 @@ pub fn head(out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Leve
     out.extend_from_slice(b"] ");
 }
 
-/// The same for a record, which may have been made elsewhere. `ns` and `pid` say when and by whom it was recorded.
+/// Like [`head`], for a record, which may have been made elsewhere. `ns` and `pid` say when and by whom it was recorded.
 #[inline]
 pub fn head_of(out: &mut Vec<u8>, stamp: &mut Stamp, record: &Record<'_>, ns: u64, pid: u32, given: Option<&str>) {
     match record.relayed() {
@@ -52,9 +52,9 @@ pub(crate) struct HeadCache {
     length: usize,
 }
 
-/// Longest head that is kept, in bytes. Only one with a long name of its level is longer.
+/// Longest head that is kept, in bytes. Only one with a long custom level name is longer.
 const HEAD_MAX: usize = 64;
-/// Where the milliseconds stand in a head.
+/// Where the milliseconds are in a head.
 const MILLISECONDS: usize = "2025-10-19 05:55:47.".len();
 
 impl HeadCache {
@@ -62,7 +62,7 @@ impl HeadCache {
         HeadCache { of: (u64::MAX, 0, Level::TRACE, 0), text: [0; HEAD_MAX], length: 0 }
     }
 
-    /// The same as [`head`].
+    /// Like [`head`], but cached.
     #[inline]
     pub(crate) fn append(
         &mut self,
@@ -127,7 +127,7 @@ pub fn record(out: &mut Vec<u8>, record: &Record<'_>, site: Option<&Template>) {
     }
 }
 
-/// What is shown of values that nobody can read.
+/// Shown for unreadable values.
 pub(crate) fn without_site(record: &Record<'_>) -> String {
     format!("[{} bytes of values without a call site that they fit]", record.text().len())
 }
@@ -149,7 +149,7 @@ pub fn message(out: &mut Vec<u8>, text: &[u8], cut_from: Option<u64>) {
     out.push(b'\n');
 }
 
-/// Appends the level's name: the one that its process gave it, else the standard one, else its number.
+/// Appends the level's name: the process's custom one, else the standard one, else its number.
 pub fn level_name(out: &mut Vec<u8>, level: Level, given: Option<&str>) {
     match (given, level.name()) {
         (Some(name), _) => name.chars().for_each(|character| push_in_brackets(out, character)),

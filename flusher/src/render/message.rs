@@ -1,4 +1,4 @@
-//! A call site as its records are shown: the format string cut at its placeholders, once.
+//! A call site prepared for its records: the format string split at its placeholders, once.
 
 use crate::render::digits::append;
 use crate::render::escape::is_plain;
@@ -29,7 +29,7 @@ struct Piece {
 }
 
 impl Template {
-    /// Cuts the format string; None if the placeholders do not fit it, which no call site of ours has.
+    /// Splits the format string; None if the placeholders do not fit it, which never happens for a call site of ours.
     #[must_use]
     pub fn new(site: CallSite) -> Option<Template> {
         let format = &*site.format;
@@ -68,7 +68,7 @@ impl Template {
         Some(plain)
     }
 
-    /// The same with the message alone: its fields are returned, by their names.
+    /// Like [`Template::show`], with the message alone: its fields are returned, by their names.
     pub fn show_apart<'a>(
         &'a self,
         body: &'a [u8],
@@ -93,8 +93,8 @@ impl Template {
     }
 }
 
-/// Appends a field's value, quoted where it could not be told from what is around it, and returns whether nothing in it
-/// needs to be escaped.
+/// Appends a field's value, quoted where it could not be distinguished from what is around it, and returns whether nothing in
+/// it needs to be escaped.
 pub(crate) fn show_field(value: &Value<'_>, out: &mut Vec<u8>) -> Option<bool> {
     match value {
         Value::Str(text) | Value::Formatted(text) | Value::Json(text) if !is_bare(text) => {

@@ -1,8 +1,8 @@
 //! A record's values, read back and shown as `std::fmt` would have shown them.
 //!
-//! What `std::fmt` takes from the format string at compile time is here known at run time only, so every combination of
-//! flags stands written out once. Fill and alignment are done here; everything else is done by `std::fmt` itself, except
-//! the plainest cases, for which there are faster crates.
+//! What `std::fmt` takes from the format string at compile time is here known at run time only, so every combination of flags
+//! is written out once. Fill and alignment are done here; everything else is done by `std::fmt` itself, except the plainest
+//! cases, for which there are faster crates.
 
 use crate::render::digits::{append, append_integer};
 use crate::render::escape::is_plain;
@@ -142,8 +142,8 @@ impl<'a> ValueReader<'a> {
         Some(true)
     }
 
-    /// Appends the next value as its placeholder says, and returns whether nothing in it needs to be escaped; None if the
-    /// two do not fit each other. `bare` says that the placeholder is `{}`.
+    /// Appends the next value as its placeholder asks, and returns whether nothing in it needs to be escaped; None if the two
+    /// do not fit each other. `bare` says that the placeholder is `{}`.
     #[inline]
     pub fn show(&mut self, placeholder: &Placeholder, bare: bool, out: &mut Vec<u8>) -> Option<bool> {
         if bare { self.show_bare(out) } else { self.show_styled(placeholder, out) }
@@ -166,7 +166,7 @@ impl<'a> ValueReader<'a> {
     }
 }
 
-/// What a placeholder asks for.
+/// The format of a placeholder.
 struct Style {
     kind: &'static str,
     flags: u8,
@@ -176,7 +176,7 @@ struct Style {
     precision: Option<usize>,
 }
 
-/// Where a value stands in its width, if the placeholder does not say.
+/// Alignment of a value within its width, if the placeholder has none.
 const LEFT: u8 = 1;
 const RIGHT: u8 = 3;
 
@@ -321,7 +321,7 @@ fn show_str(text: &str, style: &Style, out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// Text that is cut to the precision and filled up to the width.
+/// Text that is truncated to the precision and padded to the width.
 fn show_padded(text: &str, style: &Style, out: &mut Vec<u8>) {
     let start = out.len();
     let cut = style.precision.and_then(|precision| text.char_indices().nth(precision)).map_or(text.len(), |(at, _)| at);
@@ -342,7 +342,7 @@ fn show_bytes(bytes: &[u8], style: &Style, out: &mut Vec<u8>) -> Option<()> {
     .ok()
 }
 
-/// Fills what stands in `out` from `start` on up to the width.
+/// Pads what is in `out` from `start` on to the width.
 fn pad(out: &mut Vec<u8>, start: usize, style: &Style, default: u8) {
     let characters = out[start..].iter().filter(|byte| **byte & 0xc0 != 0x80).count();
     let Some(missing) = style.width.and_then(|width| width.checked_sub(characters)) else { return };

@@ -228,7 +228,7 @@ fn act(action: &str, count: &mut u64) {
         "chdir" => std::env::set_current_dir(rest).expect("changed"),
         "later" => forking::handle_bus_as_the_end(),
         "loggers" => open_loggers(rest.parse().expect("a number")),
-        // Its own logger, which nobody but `init` has opened besides.
+        // Its own logger, which only `init` has opened as well.
         "close-own" => {
             let own = own_log();
             own.close().expect("one of two");
@@ -486,7 +486,7 @@ fn roles(count: usize, act: impl Fn(lastwords::Log)) {
     (0..count).for_each(|n| act(lastwords::builder(format!("role{n}")).dir(&folder).open().expect("a ring")));
 }
 
-/// The same text that the test computes: numbers, so that a part in the wrong place is seen.
+/// The text that the test computes as well: numbers, so that a part in the wrong place is seen.
 fn long_text(bytes: usize) -> String {
     lastwords_tests::logs::long_text(bytes)
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! 0   flags, see `flag`
 //! 1   slots that are read at once
-//! 2   reads after which the second half of the patches shows, as if somebody wrote meanwhile
+//! 2   reads after which the second half of the patches shows, as if another process wrote meanwhile
 //! 3   patches: offset (2 bytes), length (1), bytes; one of length 0 cuts the file there
 //! ```
 
@@ -45,7 +45,7 @@ const UUID: [u8; 16] = *b"fuzzed ring uuid";
 /// Entries of a call-site table that are repaired.
 const ENTRIES: usize = 64;
 
-/// The file, before and after somebody wrote to it.
+/// The file, before and after a write to it.
 #[derive(Debug)]
 pub struct Image {
     before: Vec<u8>,
@@ -329,7 +329,7 @@ fn block() -> LaneBlock {
     LaneBlock { dropped, kind, consumer, ..LaneBlock::default() }
 }
 
-/// A block's words in the order in which they stand in the file.
+/// A block's words in the order in which they are in the file.
 fn block_words(block: &LaneBlock) -> impl Iterator<Item = &AtomicU64> {
     let LaneBlock { reserved, head, messages, dropped, dropped_first, dropped_last, kind, claims, kept, left, .. } =
         block;

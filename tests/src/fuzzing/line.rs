@@ -19,7 +19,7 @@ use lastwords_ring::format::level::LEVEL_NAME_MAX;
 use lastwords_ring::format::record::Record;
 use lastwords_ring::place::zone::Zone;
 
-/// Room for what stands before a record's text, and for the mark that it was cut.
+/// Room for the head of a record's text, and for the mark that it was truncated.
 const AROUND: usize = 256;
 
 /// Shows the record that `input` describes.
@@ -52,7 +52,7 @@ pub fn show(record: &Record<'_>, site: Option<&Template>, level_name: Option<&st
     show_json(record, site, level_name, ns);
 }
 
-/// The same for JSON: it is one object, whatever the record holds.
+/// Like `show`, for JSON: it is one object, whatever the record holds.
 fn show_json(record: &Record<'_>, site: Option<&Template>, level_name: Option<&str>, ns: u64) {
     let mut line = Vec::new();
     let origin = Origin { realtime_ns: ns, role: "host", pid: 4157 };

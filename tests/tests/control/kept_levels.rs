@@ -47,7 +47,7 @@ fn a_kept_level_is_above_builder_and_environment_for_processes_that_start_later_
     // Another role's processes begin as ever.
     let _ = started(folder.path(), "host", &env);
     assert_eq!(messages_but_ours(folder.path(), "host"), ["coarse"]);
-    // What is not named stays as it is kept, and a level of the builder's own gives way as well.
+    // What is not named stays as it is kept, and a level of the builder's own is overridden as well.
     said(&level(folder.path(), &["worker", "--ring-level", "trace", "--keep"]));
     let mut actor =
         Actor::start(ACTOR, "worker", folder.path(), &["level=critical", "debug:built", "flush", "line:up", "wait"])
@@ -68,7 +68,7 @@ fn a_kept_level_is_above_builder_and_environment_for_processes_that_start_later_
     );
     assert!(told(folder.path(), "worker").contains(&line), "{:?}", told(folder.path(), "worker"));
     assert_eq!(status_of_kept(folder.path()), []);
-    // There is nothing to take back any more, and nobody to change.
+    // There is nothing to take back any more, and no process to change.
     assert_eq!(level(folder.path(), &["worker", "--reset"]).status.code(), Some(1));
 }
 
@@ -128,8 +128,8 @@ fn what_cannot_be_kept_is_refused_with_the_reason() {
         (&["worker", "--keep", "--reset"], "--reset takes back"),
         (&["worker", "--keep"], "no level; expected a role and a level"),
         (&["--ring-level", "trace", "--keep"], "no role"),
-        (&["4157", "debug", "--keep"], "\"4157\" is no role"),
-        (&["../x", "debug", "--keep"], "is no role"),
+        (&["4157", "debug", "--keep"], "\"4157\" is not a role"),
+        (&["../x", "debug", "--keep"], "is not a role"),
         (&["worker", "inof", "--keep"], "did you mean \"info\"?"),
         (&["worker", &("a".repeat(1800) + "=trace"), "--keep"], "expected at most"),
     ] {

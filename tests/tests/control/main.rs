@@ -65,7 +65,7 @@ fn tracing_follows_through_the_embedded_thread() {
     BufReader::new(tracer.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
     assert_eq!(line, "ready\n");
     said(&level(folder.path(), &["debug"]));
-    // The thread looks at least once a second.
+    // The thread checks at least once a second.
     std::thread::sleep(Duration::from_millis(1500));
     tracer.stdin.take().expect("piped").write_all(b"\n").expect("it listens");
     tracer.wait().expect("its end");
@@ -80,7 +80,7 @@ fn the_facade_follows_through_the_embedded_thread() {
     let script = ["max-level", "wait", "max-level", "each:x", "flush", "line:done", "wait"];
     let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script).until("INFO");
     said(&level(folder.path(), &["debug"]));
-    // The thread looks at least once a second.
+    // The thread checks at least once a second.
     std::thread::sleep(Duration::from_millis(1500));
     actor.go_until("DEBUG");
     assert_eq!(actor.line(), "done");
@@ -160,7 +160,7 @@ fn a_change_is_a_line_in_the_log_and_can_be_taken_back() {
     said(&level(folder.path(), &["worker", "debug", "--ring-level", "trace"]));
     let table = said(&level(folder.path(), &["worker", "--reset"]));
     assert!(table.contains("warning,actor=info  off"), "{table}");
-    // What changes nothing is no line.
+    // What changes nothing is not logged.
     said(&level(folder.path(), &["worker", "--reset"]));
     let told: Vec<String> = wait_for("both lines", || {
         let lines = lastwords_tests::logs::read_so_far(folder.path(), "worker").into_iter();

@@ -53,7 +53,7 @@ fn losses_are_shown_while_they_happen() {
         (&["policy=overwrite", "backlog=0"][..], 4936, 64),
         (&["policy=drop_newest", "backlog=0"], 4936, 64),
         (&["policy=block", "backlog=0"], 4936, 64),
-        // 64 slots more are kept on disk, and then the oldest give way.
+        // 64 slots more are kept on disk, and then the oldest are overwritten.
         (&["policy=block", "backlog=8192"], 4872, 128),
         (&["policy=block", "backlog=67108864"], 0, 5000),
     ] {

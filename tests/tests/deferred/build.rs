@@ -13,7 +13,7 @@ const FLOATS: &[&str] = &["f32", "f64"];
 const WORDS: &[&str] = &["bool", "char", "str", "string", "cow"];
 const BYTES: &[&str] = &["bytes", "array", "vec"];
 
-/// Fills and alignments; without a width none of them does anything, so that two stand for all.
+/// Fills and alignments; without a width none of them does anything, so that two represent all.
 const ALIGNMENTS: [&str; 6] = ["", "<", "^", ">", "*^", "é>"];
 const ALIGNMENTS_WITHOUT_WIDTH: [&str; 2] = ["", "é>"];
 const FLAGS: [&str; 8] = ["", "+", "#", "0", "+#", "+0", "#0", "+#0"];
@@ -88,7 +88,7 @@ fn arguments(width: Width, precision: Precision) -> String {
 
 fn specs(kind: &str, width: Width, precision: Precision) -> impl Iterator<Item = String> {
     let alignments = if width == Width::None { &ALIGNMENTS_WITHOUT_WIDTH[..] } else { &ALIGNMENTS };
-    // The arguments stand in the order precision, width, value.
+    // The arguments are in the order precision, width, value.
     let (value, width_text) = match (width, precision) {
         (Width::None, _) => ("", ""),
         (Width::Literal, _) => ("", "13"),

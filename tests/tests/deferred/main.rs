@@ -1,9 +1,9 @@
 //! What the flusher makes of raw arguments is what `format!` would have made of them.
 //!
-//! A log call copies its arguments and leaves the formatting to another thread, or another process, after its own has
-//! died. That is a second implementation of `std::fmt`, and its mistakes are quiet: a zero flag that is lost, a fill
-//! that goes to the wrong side, a `-0.0` without its sign. Nobody compares a log with what `format!` would have said, so a
-//! wrong digit in the last lines before a crash is taken for the truth.
+//! A log call copies its arguments and leaves the formatting to another thread, or another process, after its own has died.
+//! That is a second implementation of `std::fmt`, and its mistakes are quiet: a zero flag that is lost, a fill that goes to the
+//! wrong side, a `-0.0` without its sign. Users do not compare a log with what `format!` would have printed, so a wrong digit
+//! in the last lines before a crash is taken for the truth.
 //!
 //! A record's body depends on the arguments' types alone, and what is kept of a placeholder on the format string alone.
 //! So two tests cover all of it: each spec goes through the macros with a type that changes from spec to spec, and its

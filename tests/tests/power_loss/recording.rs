@@ -185,7 +185,7 @@ impl Drainer {
     }
 }
 
-/// Runs the script. With `sync_ms` the ring wishes for syncs.
+/// Runs the script. With `sync_ms` the ring requests syncs.
 pub(crate) fn record(program: &str, scratch: Scratch, sync_ms: u32, format: Format, random: &mut Random) -> Recording {
     let (logs, rings) = (scratch.path().join("logs"), scratch.path().join("logs/rings"));
     let folder = Folder::create(&logs).expect("a log folder");

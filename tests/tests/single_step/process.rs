@@ -16,7 +16,7 @@ const PAYLOAD: u64 = 80;
 /// Bytes of a message's body before its text: the tags, and the text's length.
 const HEAD: u64 = 16;
 
-/// The messages that will be logged, and where each of them will stand.
+/// The messages that will be logged, and where each of them will be.
 #[derive(Debug)]
 pub(crate) struct Script {
     pub(crate) texts: Vec<String>,

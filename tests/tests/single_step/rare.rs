@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 type Reader = RingReader<Vec<u8>>;
 
-/// Steps through the messages of `kind` and looks at each state what a crash there would leave; `also` looks at each of
-/// the records. Returns the last state.
+/// Steps through the messages of `kind` and checks at each state what a crash there would leave; `also` checks each of the
+/// records. Returns the last state.
 fn step_through(kind: Kind, also: impl Fn(&Reader, &LaneSnapshot, &Record<'_>, u64)) -> (Stepper, Script) {
     let _watchdog = Watchdog::new("single_step of what is rare", Duration::from_secs(300));
     let scratch = Scratch::new(&format!("single-step-{}", kind.name()));

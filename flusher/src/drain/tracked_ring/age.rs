@@ -1,19 +1,19 @@
-//! Whether a ring is of an earlier run.
+//! Whether a ring belongs to an earlier run.
 
-use super::Follow;
+use super::TrackedRing;
 use crate::ring_clock::Scales;
 use lastwords_ring::place::clock;
 use lastwords_ring::place::process::is_another_boot;
 
-impl Follow {
-    /// Says that the ring is of an earlier run, whose rings are drained by themselves.
+impl TrackedRing {
+    /// Marks the ring as belonging to an earlier run, whose rings are drained separately.
     pub(crate) fn set_earlier(&mut self, scales: &mut Scales) {
         self.earlier = true;
         self.clock.order_evenly(self.reader.header(), scales);
     }
 
-    /// Whether the machine was started anew since the ring was made. Another boot id alone does not say so: a container may
-    /// have one of its own, and a folder may be copied to another machine.
+    /// Whether the machine was started anew since the ring was made. Another boot id alone proves nothing: a container may have
+    /// its own, and a folder may have been copied from another machine.
     pub(crate) fn is_of_another_boot(&self) -> bool {
         let header = self.reader.header();
         let is_copy = header.inode != 0 && header.inode != self.reader.source().inode();

@@ -1,4 +1,4 @@
-//! One lane as the flusher follows it: what was read and not yet taken, and how long it holds other lines back.
+//! One lane of a tracked ring: what was read and not yet taken, and how long it holds other lines back.
 
 use lastwords_ring::error::may_last;
 use lastwords_ring::read::lane_cursor::LaneCursor;
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 /// Longest time for which an open slot holds other lines back.
 const HOLD_MAX: Duration = Duration::from_millis(50);
-/// Longest time for which a spilled message that cannot be read holds its ring up, before it counts as lost.
+/// Longest time for which an unreadable spilled message holds up its ring before it counts as lost.
 const SPILL_WAIT: Duration = Duration::from_secs(2);
-/// The same where it is no disk's fault but a lack of descriptors or memory, which says nothing about the message.
+/// The limit where descriptors or memory are lacking, which proves nothing about the message.
 const SPILL_WAIT_LACKING: Duration = Duration::from_secs(60);
 
-/// A lane as the flusher follows it.
+/// A lane of a tracked ring.
 #[derive(Debug, Default)]
-pub(crate) struct LaneFollow {
+pub(crate) struct TrackedLane {
     /// How far it is read, and taken into the batch that is being made.
     pub(crate) cursor: LaneCursor,
     /// Position as published.
@@ -38,11 +38,11 @@ pub(crate) struct LaneFollow {
     pub(super) exhausted: bool,
     /// The lane's `kept` when no segment of it was left.
     pub(super) swept: u64,
-    /// Where the first of its segments ends, as far as they have been looked at.
+    /// Where the first of its segments ends, as far as they have been read.
     pub(super) segment_end: u64,
 }
 
-impl LaneFollow {
+impl TrackedLane {
     /// Records read and not yet taken.
     #[inline]
     pub(crate) fn batch(&self) -> &LaneBatch {

@@ -1,6 +1,6 @@
-//! What the flusher writes into a ring: positions, counts, and that its process is to ring the doorbell.
+//! What the flusher writes into a ring: positions, counts, and the request to ring the doorbell.
 
-use super::{Follow, LaneFollow};
+use super::{TrackedLane, TrackedRing};
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::layout::Control;
 use lastwords_ring::mutant::{self, Mutant};
@@ -13,8 +13,8 @@ use std::mem::offset_of;
 use std::path::PathBuf;
 use std::sync::atomic::{Ordering, fence};
 
-impl Follow {
-    /// Says in the ring that the log says how its process died.
+impl TrackedRing {
+    /// Marks in the ring that its process's death is logged.
     pub(crate) fn write_death_logged(&self) -> Result<()> {
         let geometry = self.reader.geometry();
         let written = self.reader.source().with(|file| log_death(file, geometry));
@@ -23,12 +23,12 @@ impl Follow {
 
     /// Lanes whose position moved since it was published.
     pub(crate) fn moved(&self) -> impl Iterator<Item = (usize, Position)> {
-        let moved = |(_, lane): &(usize, &LaneFollow)| lane.cursor.position != lane.published;
+        let moved = |(_, lane): &(usize, &TrackedLane)| lane.cursor.position != lane.published;
         self.lanes.iter().enumerate().filter(moved).map(|(number, lane)| (number, lane.cursor.position))
     }
 
-    /// Publishes positions in the ring and wakes who waits for them. With `written` false the lines are in the journal
-    /// but not yet in the file.
+    /// Publishes positions in the ring and wakes the threads that wait for them. With `written` false the lines are in the
+    /// journal but not yet in the file.
     pub(crate) fn publish(&mut self, written: bool, counter: u32) -> Result<()> {
         let mut any = false;
         for number in 0..self.lanes.len() {
@@ -48,16 +48,16 @@ impl Follow {
             any = true;
         }
         self.unsynced |= any;
-        if any && self.shown != (self.late, self.overwritten) {
+        if any && self.published_counts != (self.late, self.overwritten) {
             self.show_counts()?;
         }
         if any && self.dead.is_none() { self.wake(counter) } else { Ok(()) }
     }
 
-    /// The backlog segments that are drained, where the position says that there may be some. To be called after that was
-    /// published: what its producer adds to a segment from then on it does not count on, see `backlog.rs`.
+    /// The backlog segments that are drained, where the position says that there may be some. Call it after that is published:
+    /// the producer does not rely on what it adds to a segment from then on, see `backlog.rs`.
     pub(crate) fn drained_segments(&mut self) -> Result<Vec<PathBuf>> {
-        let may_have = |(lane, snapshot): (&LaneFollow, &LaneSnapshot)| {
+        let may_have = |(lane, snapshot): (&TrackedLane, &LaneSnapshot)| {
             snapshot.kept > lane.swept && lane.published.written >= lane.segment_end
         };
         // Those of a dead process go with its ring, and its crash file may still need them.
@@ -95,7 +95,7 @@ impl Follow {
         Ok(())
     }
 
-    /// Takes note that an entry of the journal published this position.
+    /// Notes that a journal entry published this position.
     pub(crate) fn published_by_journal(&mut self, lane: u32, position: Position) {
         self.unsynced = true;
         if let Some(lane) = self.lanes.get_mut(lane as usize) {
@@ -103,7 +103,7 @@ impl Follow {
         }
     }
 
-    /// Wakes who waits for positions of this ring.
+    /// Wakes the threads that wait for positions of this ring.
     pub(crate) fn wake(&mut self, counter: u32) -> Result<()> {
         let offset = self.reader.geometry().control_offset();
         let mut waiters = [0u8; 4];
@@ -116,7 +116,7 @@ impl Follow {
             self.waker = self.reader.source().with(|file| FutexPage::new(file, offset)).ok();
         }
         if let Some(page) = &self.waker {
-            // A ring that was cut answers EFAULT; its process has other worries then.
+            // A truncated ring yields EFAULT; its process has other worries then.
             let _ = page.wake_all(offset_of!(Control, progress));
         }
         Ok(())
@@ -132,7 +132,7 @@ impl Follow {
         Ok(())
     }
 
-    /// Forgets that the ring was armed, because a producer may have taken the wish away.
+    /// Forgets that the ring was armed, because a producer may have disarmed it.
     pub(crate) fn disarm(&mut self) {
         self.armed = 0;
     }
@@ -145,7 +145,7 @@ impl Follow {
             .source()
             .write_within(bytemuck::cast_slice(&words), offset)
             .map_err(Error::io("write to the ring", self.reader.path()))?;
-        self.shown = (self.late, self.overwritten);
+        self.published_counts = (self.late, self.overwritten);
         Ok(())
     }
 

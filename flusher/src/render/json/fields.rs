@@ -7,7 +7,7 @@
 //! | finite floats | number, the shortest that is the same float |
 //! | NaN and infinities | `"NaN"`, `"inf"`, `"-inf"` |
 //! | bool | `true`, `false` |
-//! | what its front end gave as JSON | that, if it is; else string |
+//! | what its front end gave as JSON | as it is, if valid; else string |
 //! | char, strings, bytes, what its caller formatted | string |
 //!
 //! An object should have no name twice, and no value is to be lost: a further field of the same name is called `name#2`.
@@ -33,7 +33,7 @@ pub(crate) fn fields<'a>(out: &mut Vec<u8>, fields: impl Iterator<Item = (&'a [u
     }
 }
 
-/// Name and value of a field of a front end. Bytes that are no value of their type are shown as such.
+/// Name and value of a field of a front end. Bytes that are not a value of their type are shown as bytes.
 pub(crate) fn named<'a>(field: Field<'a>) -> (&'a [u8], Value<'a>) {
     (field.name, Value::of(&field).unwrap_or(Value::Bytes(field.value)))
 }

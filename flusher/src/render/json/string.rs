@@ -1,8 +1,8 @@
 //! Strings of a JSON line.
 //!
-//! Whoever reads the JSON gets the characters that were logged. Those that would drive a terminal on which somebody looks at
-//! the file stand there by their numbers, as the control characters do anyway. Bytes that are not UTF-8 cannot be in
-//! JSON; they are written as in the text, `\xff`.
+//! A JSON reader gets the characters that were logged. Those that would drive a terminal showing the file are written by their
+//! numbers, as control characters are anyway. Bytes that are not UTF-8 cannot be in JSON; they are written as in the text,
+//! `\xff`.
 
 use crate::render::escape::{is_plain, is_risky};
 use std::borrow::Cow;

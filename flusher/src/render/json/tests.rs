@@ -1,4 +1,4 @@
-//! The JSON and the text of a record say the same, and both what was logged.
+//! The JSON and the text of a record agree, and both with what was logged.
 
 use super::*;
 use crate::render::escape;
@@ -167,8 +167,8 @@ impl Logged {
         words
     }
 
-    /// What a reader of the JSON must find, where `found` stands. Of two shortest numbers that are equally near a float of
-    /// 32 bits, serde_json and `std` do not always take the same.
+    /// What a reader of the JSON must find in place of `found`. Of two shortest numbers that are equally near a float of 32
+    /// bits, serde_json and `std` do not always take the same.
     fn json(&self, found: &Json) -> Json {
         match self {
             Logged::Single(value) if found.as_f64().is_some_and(|found| found as f32 == *value) => found.clone(),
@@ -228,18 +228,18 @@ fn logged() -> impl Strategy<Value = Logged> {
     ]
 }
 
-/// What the JSON and the text of a record with this message and these fields must say.
+/// The expected JSON and text of a record with this message and these fields.
 fn compare(record: &Record<'_>, site: Option<&Template>, message: &str, fields: &[(String, Logged)]) {
     let found: Json = serde_json::from_str(&line(record, site)).expect("JSON");
     assert_eq!(found["message"], message);
     let expected: Map<String, Json> =
         fields.iter().map(|(name, value)| (name.clone(), value.json(&found["fields"][name]))).collect();
     assert_eq!(found.get("fields"), (!fields.is_empty()).then_some(&Json::Object(expected)));
-    // Fields of a front end stand behind the first line, those of a macro at the end.
+    // Fields of a front end come after the first line, those of a macro at the end.
     let first = if record.has_values() { message.len() } else { message.find('\n').unwrap_or(message.len()) };
     let mut text = message[..first].to_owned();
     for (name, value) in fields {
-        // Nothing stands before the first field of a front end's record whose first line is empty.
+        // Nothing precedes the first field of a front end's record whose first line is empty.
         text += if text.is_empty() && !record.has_values() { "" } else { " " };
         text += &format!("{name}={}", value.text());
     }
