@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_roles_own_settings_come_before_those_of_all() {
-        let text = "log = \"warn\"\nrotate_keep = 9\ntime_zone = \"UTC\"\n[role.worker]\nlog = \"debug\"\nrecord = \"trace\"\n";
+        let text = "log = \"warn\"\nrotate_keep = 9\ntime_zone = \"UTC\"\n[role.worker]\nlog = \"debug\"\nring_level = \"trace\"\n";
         let worker = parse(text, "worker").expect("settings");
         assert_eq!((worker.log.as_deref(), worker.ring_level), (Some("debug"), Some(Level::TRACE)));
         assert_eq!((worker.rotate_keep, worker.time_zone.as_deref(), worker.lanes), (Some(9), Some("UTC"), None));

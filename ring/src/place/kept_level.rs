@@ -294,7 +294,7 @@ mod tests {
             resealed("log=info", "log=inof"),
             resealed("ring_level=trace", "ring_level=loud"),
             resealed("user=1000", "user=-1"),
-            resealed("log=info\nrecord=trace\n", ""),
+            resealed("log=info\nring_level=trace\n", ""),
             resealed("log=info", &format!("log={}", "a".repeat(TEXT_MAX) + "=trace")),
             resealed("ring_level=trace", "ring_level=trace\nmore=1"),
             resealed("log=info\n", "log=info\nlog=info\n"),
