@@ -59,11 +59,11 @@ impl Appender {
         }
     }
 
-    /// Writes the message whose body of `length` bytes is in the lane's staging area to the open slot.
+    /// Commits a message whose slot was opened and whose body is complete.
     #[inline(always)]
-    pub(crate) fn finish(&self, owned: &mut OwnedLane, slot: OpenSlot<'static>, origin: &Origin, length: usize) {
-        let now = owned.lane.finish(slot, origin, length);
-        self.after_append(owned, origin.level, now);
+    pub(crate) fn commit(&self, owned: &mut OwnedLane, slot: OpenSlot<'static>, level: u16) {
+        let now = owned.lane.commit(slot);
+        self.after_append(owned, level, now);
     }
 
     #[inline]

@@ -122,14 +122,11 @@ pub(crate) fn record_raw<V: Values>(logger: &'static Logger, head: RecordHead, v
     if !(owned.lane.fits_slot(words) && logger.appender.takes_at_once(owned, 1)) {
         return false;
     }
-    let slot = owned.lane.begin(clock::now);
-    let Some(()) = owned.lane.staging(words).and_then(|body| write_body(values, body)) else {
-        owned.lane.seal();
-        return false;
-    };
     let RecordHead { level, call_site, .. } = head;
     let origin = Origin { level, call_site, thread, encoding: encoding::VALUES };
-    logger.appender.finish(owned, slot, &origin, words * 8);
+    let mut slot = owned.lane.begin(clock::now, &origin, words * 8);
+    write_body(values, |word| slot.push(word));
+    logger.appender.commit(owned, slot, level);
     true
 }
 
@@ -292,7 +289,8 @@ fn record_nested(logger: &'static Logger, head: RecordHead, body: &dyn RecordBod
 fn record_raw_nested<V: Values>(logger: &'static Logger, head: RecordHead, values: &V) -> bool {
     let (mut buffer, words) = ([0; SLOT_WORDS_MAX], tag_words(V::COUNT) + values.words());
     let Some(body) = buffer.get_mut(..words).filter(|_| words * 8 <= logger.message_size_max()) else { return false };
-    let Some(()) = write_body(values, body) else { return false };
+    let mut cells = body.iter_mut();
+    write_body(values, |word| cells.next().into_iter().for_each(|cell| *cell = word));
     let RecordHead { level, call_site, destination } = head;
     let origin = Origin { level, call_site, thread: thread_id(), encoding: encoding::VALUES };
     logger.write_shared(destination, &Message { origin, body: bytemuck::cast_slice(body) });

@@ -11,9 +11,7 @@ use lastwords::FullPolicy;
 use lastwords_ring::format::call_site::{CallSiteRef, split_entry_word};
 use lastwords_ring::format::checksum::{checksum, lane_key, slot_checksum};
 use lastwords_ring::format::geometry::Geometry;
-use lastwords_ring::format::layout::{
-    FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, SLOT_BLOCK, SLOT_HEAD, entry_word, slot_state,
-};
+use lastwords_ring::format::layout::{FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, SLOT_HEAD, entry_word, slot_state};
 use lastwords_ring::format::record::Record;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::read::reader::{Extent, LaneBatch, Position, RingReader, Source};
@@ -244,9 +242,9 @@ fn repair_content(base: &Base, bytes: &mut [u8]) {
         let start = slot_start(geometry, number);
         let Some(slot) = bytes.get_mut(start..start + geometry.record_size()) else { break };
         let length = usize::from(u16::from_le_bytes([slot[40], slot[41]]));
-        let used = (SLOT_HEAD + length).next_multiple_of(SLOT_BLOCK).min(slot.len());
+        let used = (SLOT_HEAD + length.next_multiple_of(8)).min(slot.len());
         let key = lane_key(&uuid, number as u32 / geometry.slots() as u32);
-        let sum = slot_checksum(&mut slot[..used], key);
+        let sum = slot_checksum(&slot[..used], key);
         slot[8..16].copy_from_slice(&sum.to_le_bytes());
     }
     for lane in 0..geometry.lanes() {

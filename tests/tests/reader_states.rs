@@ -9,9 +9,7 @@ use lastwords::{FullPolicy, Level};
 use lastwords_ring::atomics::Ordering;
 use lastwords_ring::format::checksum::{lane_key, slot_checksum};
 use lastwords_ring::format::geometry::Geometry;
-use lastwords_ring::format::layout::{
-    LaneBlock, RingHeader, SLOT_BLOCK, SLOT_HEAD, SlotHead, commit_word, slot_kind, slot_state,
-};
+use lastwords_ring::format::layout::{LaneBlock, RingHeader, SLOT_HEAD, SlotHead, commit_word, slot_kind, slot_state};
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::read::reader::{Extent, LaneBatch, RingReader, Source};
 use lastwords_ring::write::lane::{Message, Origin};
@@ -89,7 +87,7 @@ impl Image {
         let key = lane_key(&self.uuid, 0);
         let slot = self.slot(sequence);
         let length = usize::from(u16::from_le_bytes([slot[40], slot[41]]));
-        let sum = slot_checksum(&mut slot[..(SLOT_HEAD + length).next_multiple_of(SLOT_BLOCK)], key);
+        let sum = slot_checksum(&slot[..(SLOT_HEAD + length.next_multiple_of(8))], key);
         slot[8..16].copy_from_slice(&sum.to_le_bytes());
     }
 

@@ -1,9 +1,10 @@
-//! The checksum of everything that a ring holds: XXH3-64 (Y. Collet, <https://xxhash.com>).
+//! The checksum of everything that a ring holds but its slots: XXH3-64 (Y. Collet, <https://xxhash.com>).
 //!
-//! A slot's checksum covers the slot's words up to the end of its payload, the last one zero-padded and the commit word
-//! included, with the lane's key in place of the checksum itself and zero in place of the clock, which is mixed in by
-//! [`with_clock`]. The key comes from the ring's UUID and the lane's number, so bytes of another ring, another lane or an
-//! earlier lap never pass.
+//! A slot's checksum is a [`SlotSum`] of the slot's words up to the end of its payload, the last one zero-padded, without
+//! checksum and clock; the clock is mixed in at the end. It begins with the lane's key, which comes from the ring's UUID and the
+//! lane's number, so bytes of another ring, another lane or an earlier lap never pass.
+
+use crate::format::slot_sum::SlotSum;
 
 /// The checksum of `bytes`.
 #[inline(always)]
@@ -12,31 +13,18 @@ pub fn checksum(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes)
 }
 
-/// The checksum of a slot, from that of its words with zero in place of the clock. The clock is read, and therefore mixed in,
-/// last: the rest is computed while the processor waits for it. Multiplication by an odd number maps no two clocks to the same
-/// value.
-#[inline]
-#[must_use]
-pub fn with_clock(sum: u64, clock: u64) -> u64 {
-    sum ^ clock.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-/// The expected checksum of a whole slot. `used` are its bytes up to the end of its payload's last word; those of checksum and
-/// clock are used as scratch space and restored.
+/// What the checksum of a whole slot must be. `used` are its bytes up to the end of its payload's last word.
 ///
 /// # Panics
-/// If there are fewer than 24 bytes.
+/// If there are fewer than 48 bytes.
 #[must_use]
-pub fn slot_checksum(used: &mut [u8], key: u64) -> u64 {
-    let mut kept = [0u8; 16];
-    kept.copy_from_slice(&used[8..24]);
-    let (_, clock) = kept.split_at(8);
-    let clock = clock.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-    used[8..16].copy_from_slice(&key.to_le_bytes());
-    used[16..24].fill(0);
-    let sum = with_clock(checksum(used), clock);
-    used[8..24].copy_from_slice(&kept);
-    sum
+pub fn slot_checksum(used: &[u8], key: u64) -> u64 {
+    let (words, _) = used.as_chunks::<8>();
+    let [commit, _, clock, rest @ ..] = words else { panic!("a slot has a head") };
+    let mut sum = SlotSum::new(key);
+    sum.add(u64::from_le_bytes(*commit));
+    rest.iter().for_each(|word| sum.add(u64::from_le_bytes(*word)));
+    sum.finish(u64::from_le_bytes(*clock))
 }
 
 /// The key of lane number `lane` in the ring with this UUID.

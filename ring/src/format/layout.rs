@@ -38,8 +38,6 @@ pub const MATCHED_WORDS: usize = 4;
 pub const OWNERS: usize = 4;
 /// Bytes of a slot before its payload.
 pub const SLOT_HEAD: usize = size_of::<SlotHead>();
-/// Granularity of a slot's used part, which its checksum covers; the rest of the last block is zero.
-pub const SLOT_BLOCK: usize = 32;
 /// Largest record size, and so the largest slot.
 pub const RECORD_SIZE_MAX: usize = 512;
 /// 64-bit words of the largest slot.

@@ -4,6 +4,7 @@ pub mod checksum;
 pub mod geometry;
 pub mod layout;
 pub mod level;
+pub mod slot_sum;
 
 macro_rules! not_under_loom {
     ($($item:item)*) => { $(#[cfg(not(loom))] $item)* };

@@ -1,7 +1,7 @@
 //! Slot states: the rule by which a slot's bytes prove themselves.
 
 use crate::format::checksum::slot_checksum;
-use crate::format::layout::{SLOT_BLOCK, SLOT_HEAD, SlotHead, slot_state};
+use crate::format::layout::{SLOT_HEAD, SlotHead, slot_state};
 use crate::mutant::{self, Mutant};
 
 /// What the decoder finds where it expects a sequence.
@@ -24,7 +24,7 @@ pub enum SlotState {
 /// The validity rule: the state of the slot in `bytes`, where `sequence` is expected. `bytes` is one slot; its checksum and its
 /// clock are used as scratch space and restored.
 #[must_use]
-pub fn classify(bytes: &mut [u8], sequence: u64, key: u64) -> SlotState {
+pub fn classify(bytes: &[u8], sequence: u64, key: u64) -> SlotState {
     let commit = read_word(bytes, 0);
     match (commit >> 2).cmp(&sequence) {
         std::cmp::Ordering::Less => return SlotState::Stale,
@@ -39,13 +39,13 @@ pub fn classify(bytes: &mut [u8], sequence: u64, key: u64) -> SlotState {
     }
 }
 
-fn is_whole(bytes: &mut [u8], key: u64) -> bool {
+fn is_whole(bytes: &[u8], key: u64) -> bool {
     let length = usize::from(u16::from_le_bytes([bytes[40], bytes[41]]));
-    let used = (SLOT_HEAD + length).next_multiple_of(SLOT_BLOCK);
+    let used = SLOT_HEAD + length.next_multiple_of(8);
     if used > bytes.len() {
         return false;
     }
-    slot_checksum(&mut bytes[..used], key) == read_word(bytes, 8) || mutant::is(Mutant::SlotUnchecked)
+    slot_checksum(&bytes[..used], key) == read_word(bytes, 8) || mutant::is(Mutant::SlotUnchecked)
 }
 
 /// The head of the slot that begins `slot`.

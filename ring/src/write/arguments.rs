@@ -4,7 +4,7 @@
 //! the values in order, each a whole number of words. The macros build a list `(value, (value, ()))`, so that all sizes and
 //! tags known at compile time cost nothing at run time.
 
-use crate::write::copy::{copy_words, words_of};
+use crate::write::words::{for_each_word, words_of};
 use crate::format::placeholder::{COUNT_MAX, VALUES_MAX, value_tag};
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,11 +22,13 @@ pub trait Value {
     /// Number of whole words; only for raw ones.
     fn words(&self) -> usize;
 
-    /// Copies it to the front of `out` and returns the rest; None if there is no room. Only for raw ones.
-    fn write<'w>(&self, out: &'w mut [u64]) -> Option<&'w mut [u64]>;
+    /// Hands over its words. Only for raw ones.
+    fn write(&self, put: &mut impl FnMut(u64));
 
     /// Appends its words to `out`, formatted now if it is not raw.
-    fn push(&self, out: &mut Vec<u8>);
+    fn push(&self, out: &mut Vec<u8>) {
+        self.write(&mut |word| push_word(out, word));
+    }
 
     /// False if a reader would refuse it, so that the caller must format the message.
     #[inline(always)]
@@ -46,8 +48,8 @@ pub trait Values {
 
     /// Number of whole words, without their tags.
     fn words(&self) -> usize;
-    /// Copies them to `out`. None if there is no room.
-    fn write(&self, out: &mut [u64]) -> Option<()>;
+    /// Hands over their words, without their tags.
+    fn write(&self, put: &mut impl FnMut(u64));
     /// Appends their words to `out`, without their tags.
     fn push(&self, out: &mut Vec<u8>);
     /// Whether a reader accepts all of them.
@@ -64,9 +66,7 @@ impl Values for () {
         0
     }
     #[inline(always)]
-    fn write(&self, _: &mut [u64]) -> Option<()> {
-        Some(())
-    }
+    fn write(&self, _: &mut impl FnMut(u64)) {}
     fn push(&self, _: &mut Vec<u8>) {}
     #[inline(always)]
     fn fit(&self) -> bool {
@@ -84,9 +84,9 @@ impl<V: Value, Rest: Values> Values for (V, Rest) {
         self.0.words() + self.1.words()
     }
     #[inline(always)]
-    fn write(&self, out: &mut [u64]) -> Option<()> {
-        let rest = self.0.write(out)?;
-        self.1.write(rest)
+    fn write(&self, put: &mut impl FnMut(u64)) {
+        self.0.write(put);
+        self.1.write(put);
     }
     fn push(&self, out: &mut Vec<u8>) {
         self.0.push(out);
@@ -116,12 +116,11 @@ pub const fn tag_words(count: usize) -> usize {
     count.div_ceil(8)
 }
 
-/// A whole body for a list of raw values, in words. None if `out` has no room.
+/// Hands over a whole body for a list of raw values.
 #[inline(always)]
-pub fn write_body<V: Values>(values: &V, out: &mut [u64]) -> Option<()> {
-    let (tags, rest) = out.split_at_mut_checked(tag_words(V::COUNT))?;
-    tags.copy_from_slice(&V::TAGS[..tag_words(V::COUNT)]);
-    values.write(rest)
+pub fn write_body<V: Values>(values: &V, mut put: impl FnMut(u64)) {
+    V::TAGS[..tag_words(V::COUNT)].iter().for_each(|word| put(*word));
+    values.write(&mut put);
 }
 
 /// A whole body for any list.
@@ -193,15 +192,8 @@ impl<const TAG: u8, const WORDS: usize> Value for Scalar<TAG, WORDS> {
         WORDS
     }
     #[inline(always)]
-    fn write<'w>(&self, out: &'w mut [u64]) -> Option<&'w mut [u64]> {
-        let (words, rest) = out.split_first_chunk_mut::<WORDS>()?;
-        for (word, own) in words.iter_mut().zip(&self.0) {
-            *word = own.load(Ordering::Relaxed);
-        }
-        Some(rest)
-    }
-    fn push(&self, out: &mut Vec<u8>) {
-        self.0.iter().for_each(|word| push_word(out, word.load(Ordering::Relaxed)));
+    fn write(&self, put: &mut impl FnMut(u64)) {
+        self.0.iter().for_each(|word| put(word.load(Ordering::Relaxed)));
     }
 }
 
@@ -251,17 +243,9 @@ impl<const TAG: u8> Value for Bytes<'_, TAG> {
         1 + words_of(self.0.len())
     }
     #[inline(always)]
-    fn write<'w>(&self, out: &'w mut [u64]) -> Option<&'w mut [u64]> {
-        let (length, out) = out.split_first_mut()?;
-        *length = self.0.len() as u64;
-        let (words, rest) = out.split_at_mut_checked(words_of(self.0.len()))?;
-        copy_words(words, self.0);
-        Some(rest)
-    }
-    fn push(&self, out: &mut Vec<u8>) {
-        push_word(out, self.0.len() as u64);
-        out.extend_from_slice(self.0);
-        pad(out, self.0.len());
+    fn write(&self, put: &mut impl FnMut(u64)) {
+        put(self.0.len() as u64);
+        for_each_word(self.0, put);
     }
 }
 
@@ -332,13 +316,8 @@ impl Value for Count {
         1
     }
     #[inline(always)]
-    fn write<'w>(&self, out: &'w mut [u64]) -> Option<&'w mut [u64]> {
-        let (word, rest) = out.split_first_mut()?;
-        *word = self.0 as u64;
-        Some(rest)
-    }
-    fn push(&self, out: &mut Vec<u8>) {
-        push_word(out, self.0 as u64);
+    fn write(&self, put: &mut impl FnMut(u64)) {
+        put(self.0 as u64);
     }
     #[inline(always)]
     fn fits(&self) -> bool {
@@ -366,9 +345,7 @@ impl Value for Text<'_> {
     fn words(&self) -> usize {
         0
     }
-    fn write<'w>(&self, _: &'w mut [u64]) -> Option<&'w mut [u64]> {
-        None
-    }
+    fn write(&self, _: &mut impl FnMut(u64)) {}
     fn push(&self, out: &mut Vec<u8>) {
         let start = out.len();
         push_word(out, 0);
@@ -434,10 +411,10 @@ mod tests {
             let list = (given.0.stored_plain(), given.1);
             let mut bytes = Vec::new();
             push_body(&list, &mut bytes);
-            let mut words = vec![0; tag_words(3) + list.words()];
-            write_body(&list, &mut words).expect("room");
+            let mut words = Vec::new();
+            write_body(&list, |word| words.push(word));
             assert_eq!(bytemuck::cast_slice::<u64, u8>(&words), bytes, "{text:?}");
-            assert!(write_body(&list, &mut words[..1]).is_none());
+            assert_eq!(words.len(), tag_words(3) + list.words());
         }
     }
 

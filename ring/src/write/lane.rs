@@ -31,19 +31,16 @@
 //! thousand years.
 
 use crate::atomics::{AtomicU64, Ordering, fence, prefetch_to_write};
-use crate::format::checksum::{checksum, with_clock};
 use crate::format::layout::{
-    Consumer, LaneBlock, OWNERS, SLOT_BLOCK, SLOT_HEAD, SLOT_WORDS_MAX, SlotHead, commit_word, slot_kind, slot_state,
+    Consumer, LaneBlock, OWNERS, SLOT_HEAD, SLOT_WORDS_MAX, SlotHead, commit_word, slot_kind, slot_state,
 };
+use crate::format::slot_sum::SlotSum;
 use crate::mutant::{self, Mutant};
-use crate::write::copy::{copy_words, words_of};
+use crate::write::words::for_each_word;
 
 const HEAD_WORDS: usize = SLOT_HEAD / 8;
 /// Word of a slot that holds the number of its message.
 const MESSAGE_WORD: usize = std::mem::offset_of!(SlotHead, message) / 8;
-/// Granularity of a slot's used part in words: records then have few sizes, and their loops fixed lengths.
-const BLOCK: usize = SLOT_BLOCK / 8;
-const _: () = assert!(BLOCK.is_power_of_two());
 /// Size of a cache line.
 const CACHE_LINE: usize = 64;
 
@@ -95,35 +92,35 @@ pub fn count_drop(block: &LaneBlock, now: u64) {
     }
 }
 
-/// A slot that is open.
+/// A slot that is open: takes the words of its body, one after the other.
 #[derive(Debug)]
 #[must_use = "an open slot holds the lane's reader back"]
 pub struct OpenSlot<'a> {
-    first: u64,
-    cells: &'a [AtomicU64],
+    head: &'a [AtomicU64; HEAD_WORDS],
+    body: std::slice::Iter<'a, AtomicU64>,
+    commit: u64,
     now: u64,
+    sum: SlotSum,
 }
 
-/// Words of a slot that a body of `words` words uses, including the padding of its last block.
-#[inline(always)]
-fn used_words(words: usize) -> usize {
-    (HEAD_WORDS + words + BLOCK - 1) & !(BLOCK - 1)
-}
+impl OpenSlot<'_> {
+    /// Writes the next word of the body. A word beyond the slot is a defect of the caller and is dropped.
+    #[inline(always)]
+    pub fn push(&mut self, word: u64) {
+        if let Some(cell) = self.body.next() {
+            cell.store(word, Ordering::Relaxed);
+            self.sum.add(word);
+        }
+    }
 
-/// Writes staged words to a slot, with clock and checksum, and the commit word last.
-#[inline(always)]
-fn publish(staged: &[u64], cells: &[AtomicU64], now: u64) {
-    let sum = checksum(bytemuck::cast_slice(staged));
-    if mutant::is(Mutant::CommitFirst) {
-        cells[0].store(staged[0], Ordering::Release);
+    /// Writes clock and checksum, and the commit word last.
+    #[inline(always)]
+    fn publish(self) {
+        self.head[2].store(self.now, Ordering::Relaxed);
+        self.head[1].store(self.sum.finish(self.now), Ordering::Relaxed);
+        // LANE:D
+        self.head[0].store(self.commit, Ordering::Release);
     }
-    for (cell, word) in cells[3..].iter().zip(&staged[3..]) {
-        cell.store(*word, Ordering::Relaxed);
-    }
-    cells[2].store(now, Ordering::Relaxed);
-    cells[1].store(with_clock(sum, now), Ordering::Relaxed);
-    // LANE:D
-    cells[0].store(staged[0], Ordering::Release);
 }
 
 fn part_of(body: &[u8], index: usize, size: usize) -> &[u8] {
@@ -147,7 +144,6 @@ pub struct Lane<'a> {
     /// Highest sequence that fits without overwriting slots that are neither released nor copied.
     limit: u64,
     messages: u64,
-    staging: [u64; SLOT_WORDS_MAX],
 }
 
 impl<'a> Lane<'a> {
@@ -175,7 +171,6 @@ impl<'a> Lane<'a> {
             released: reserved,
             limit: reserved + count,
             messages: block.messages.load(Ordering::Relaxed),
-            staging: [0; SLOT_WORDS_MAX],
         }
     }
 
@@ -289,7 +284,7 @@ impl<'a> Lane<'a> {
 
     /// Slots of the message that begins at `sequence`, as far as its first slot is credible.
     fn slots_from(&self, sequence: u64) -> u64 {
-        let cells = self.cells(sequence);
+        let (cells, _) = self.slot(sequence);
         let sizes = cells[HEAD_WORDS - 1].load(Ordering::Relaxed);
         let (slots, kind) = (sizes >> 32 & 0xffff, (sizes >> 48) as u8);
         let valid = cells[0].load(Ordering::Relaxed) == commit_word(sequence, slot_state::VALID);
@@ -333,9 +328,9 @@ impl<'a> Lane<'a> {
         if body.len() > self.payload_size {
             return self.append_long(clock, message);
         }
-        let slot = self.begin(clock);
-        self.stage(body);
-        self.finish(slot, origin, body.len())
+        let mut slot = self.begin(clock, origin, body.len());
+        for_each_word(body, |word| slot.push(word));
+        self.commit(slot)
     }
 
     /// Whether a body of `words` words fits one slot.
@@ -345,28 +340,21 @@ impl<'a> Lane<'a> {
         words * 8 <= self.payload_size
     }
 
-    /// Opens a slot for a message whose body fits it. Anything but user code may run before [`Lane::finish`]: the processor
-    /// does it while it waits for the clock.
+    /// Opens a slot for a message whose body of `length` bytes fits it. Anything but user code may run before
+    /// [`Lane::commit`]: the processor does it while it waits for the clock.
     #[inline(always)]
-    pub fn begin(&mut self, clock: impl FnOnce() -> u64) -> OpenSlot<'a> {
+    pub fn begin(&mut self, clock: impl FnOnce() -> u64, origin: &Origin, length: usize) -> OpenSlot<'a> {
         let first = self.first_free();
         self.ask_ahead(first);
-        self.open(first, 1, clock)
+        let now = self.open(first, 1, clock);
+        self.begin_part(first, now, origin, Part { slots: 1, kind: slot_kind::FIRST, length })
     }
 
-    /// The place where the body of a message that fits one slot is assembled, `words` words of which the last is zero-padded.
+    /// Commits a message of one slot, whose body is complete, and returns its raw clock.
     #[inline(always)]
-    pub fn staging(&mut self, words: usize) -> Option<&mut [u64]> {
-        let used = used_words(words);
-        self.staging.get_mut(used.saturating_sub(BLOCK)..used)?.fill(0);
-        self.staging.get_mut(HEAD_WORDS..HEAD_WORDS + words)
-    }
-
-    /// Writes the message whose body of `length` bytes is in [`Lane::staging`] and returns its raw clock.
-    #[inline(always)]
-    pub fn finish(&mut self, slot: OpenSlot<'a>, origin: &Origin, length: usize) -> u64 {
-        let OpenSlot { first, cells, now } = slot;
-        self.write(cells, first, now, origin, Part { slots: 1, kind: slot_kind::FIRST, length });
+    pub fn commit(&mut self, slot: OpenSlot<'a>) -> u64 {
+        let now = slot.now;
+        slot.publish();
         self.close();
         now
     }
@@ -376,31 +364,25 @@ impl<'a> Lane<'a> {
         let body = &message.body[..message.body.len().min(self.message_size_max)];
         let first = self.first_free();
         let slots = self.slots_for(body.len());
-        let OpenSlot { now, .. } = self.open(first, slots, clock);
+        let now = self.open(first, slots, clock);
         for index in (0..slots).rev() {
             let payload = part_of(body, index as usize, self.payload_size);
-            self.stage(payload);
             let (kind, count) = if index == 0 { (slot_kind::FIRST, slots) } else { (slot_kind::CONTINUATION, index) };
             let part = Part { slots: count as u16, kind, length: payload.len() };
-            self.write(self.cells(first + index), first + index, now, &message.origin, part);
+            let mut slot = self.begin_part(first + index, now, &message.origin, part);
+            for_each_word(payload, |word| slot.push(word));
+            slot.publish();
         }
         self.close();
         now
     }
 
-    #[inline]
-    fn stage(&mut self, payload: &[u8]) {
-        if let Some(words) = self.staging(words_of(payload.len())) {
-            copy_words(words, payload);
-        }
-    }
-
     /// Prefetches the memory of a later slot for writing, as much as most records use.
     #[inline(always)]
     fn ask_ahead(&self, sequence: u64) {
-        let cells = self.cells(sequence + AHEAD);
-        prefetch_to_write(&cells[0]);
-        if let Some(second) = cells.get(CACHE_LINE / 8) {
+        let (head, body) = self.slot(sequence + AHEAD);
+        prefetch_to_write(&head[0]);
+        if let Some(second) = body.get(CACHE_LINE / 8 - HEAD_WORDS) {
             prefetch_to_write(second);
         }
     }
@@ -415,16 +397,15 @@ impl<'a> Lane<'a> {
     }
 
     #[inline(always)]
-    fn open(&mut self, first: u64, slots: u64, clock: impl FnOnce() -> u64) -> OpenSlot<'a> {
+    fn open(&mut self, first: u64, slots: u64, clock: impl FnOnce() -> u64) -> u64 {
         self.reserved += slots;
         // LANE:A
         if !mutant::is(Mutant::ReservedLate) {
             self.block.reserved.store(self.reserved, Ordering::Relaxed);
         }
-        let cells = self.cells(first);
         // LANE:B
         if !mutant::is(Mutant::NoBusy) {
-            cells[0].swap(commit_word(first, slot_state::BUSY), Ordering::SeqCst);
+            self.slot(first).0[0].swap(commit_word(first, slot_state::BUSY), Ordering::SeqCst);
         }
         // LANE:C
         if !mutant::is(Mutant::NoFence) {
@@ -433,7 +414,7 @@ impl<'a> Lane<'a> {
         if mutant::is(Mutant::ReservedLate) {
             self.block.reserved.store(self.reserved, Ordering::Relaxed);
         }
-        OpenSlot { first, cells, now: clock() }
+        clock()
     }
 
     #[inline(always)]
@@ -445,14 +426,13 @@ impl<'a> Lane<'a> {
         self.block.messages.store(self.messages, Ordering::Relaxed);
     }
 
-    /// Puts the head before the staged payload and writes both to the slot. All stores and loads are of whole words, so that
-    /// none stalls another.
+    /// Writes the head of one slot of a message, all but what [`OpenSlot::publish`] writes.
     #[inline(always)]
-    fn write(&mut self, cells: &[AtomicU64], sequence: u64, now: u64, origin: &Origin, part: Part) {
+    fn begin_part(&self, sequence: u64, now: u64, origin: &Origin, part: Part) -> OpenSlot<'a> {
         let Part { slots, kind, length } = part;
-        let head = SlotHead {
+        let words = SlotHead {
             commit: commit_word(sequence, slot_state::VALID),
-            checksum: self.key,
+            checksum: 0,
             clock: 0,
             message: self.messages + 1,
             call_site: origin.call_site,
@@ -462,15 +442,19 @@ impl<'a> Lane<'a> {
             slots,
             kind,
             encoding: origin.encoding,
-        };
-        self.staging[..HEAD_WORDS].copy_from_slice(&head.words());
-        // The sizes of most records, each with its loops unrolled.
-        match used_words(words_of(length)) {
-            8 => publish(&self.staging[..8], &cells[..8], now),
-            12 => publish(&self.staging[..12], &cells[..12], now),
-            16 => publish(&self.staging[..16], &cells[..16], now),
-            used => publish(&self.staging[..used], &cells[..used], now),
         }
+        .words();
+        let (head, body) = self.slot(sequence);
+        let mut sum = SlotSum::new(self.key);
+        sum.add(words[0]);
+        if mutant::is(Mutant::CommitFirst) {
+            head[0].store(words[0], Ordering::Release);
+        }
+        for (cell, word) in head[MESSAGE_WORD..].iter().zip(&words[MESSAGE_WORD..]) {
+            cell.store(*word, Ordering::Relaxed);
+            sum.add(*word);
+        }
+        OpenSlot { head, body: body.iter(), commit: words[0], now, sum }
     }
 
     #[inline(always)]
@@ -478,10 +462,12 @@ impl<'a> Lane<'a> {
         ((sequence.wrapping_sub(1) as usize) << self.slot_shift) & (self.slots.len() - 1)
     }
 
-    /// The words of a sequence's slot, and all those after it.
+    /// Head and body of a sequence's slot.
     #[inline(always)]
-    fn cells(&self, sequence: u64) -> &'a [AtomicU64] {
-        &self.slots[self.slot_start(sequence)..]
+    fn slot(&self, sequence: u64) -> (&'a [AtomicU64; HEAD_WORDS], &'a [AtomicU64]) {
+        let start = self.slot_start(sequence);
+        let slot = &self.slots[start..start + (1 << self.slot_shift)];
+        slot.split_first_chunk().expect("a slot is larger than its head, see `Lane::new`")
     }
 
     /// Continues after an owner that ended in the middle of an append, without the values that it had not stored here: uses
@@ -495,7 +481,7 @@ impl<'a> Lane<'a> {
         if (self.committed..=self.reserved).contains(&head) {
             self.committed = head;
         }
-        let number = self.cells(self.committed)[MESSAGE_WORD].load(Ordering::Relaxed);
+        let number = self.slot(self.committed).0[MESSAGE_WORD].load(Ordering::Relaxed);
         if number == self.messages + 1 {
             self.messages = number;
         }
@@ -505,7 +491,7 @@ impl<'a> Lane<'a> {
     #[cold]
     pub fn seal(&mut self) {
         for sequence in self.committed + 1..=self.reserved {
-            self.cells(sequence)[0].store(commit_word(sequence, slot_state::ABORTED), Ordering::Release);
+            self.slot(sequence).0[0].store(commit_word(sequence, slot_state::ABORTED), Ordering::Release);
         }
         self.committed = self.reserved;
         self.block.head.store(self.committed, Ordering::Release);

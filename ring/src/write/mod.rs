@@ -1,7 +1,7 @@
 //! The writing end of a ring, for its process.
 
-pub mod copy;
 pub mod lane;
+pub mod words;
 
 macro_rules! not_under_loom {
     ($($item:item)*) => { $(#[cfg(not(loom))] $item)* };

@@ -13,8 +13,8 @@ use lastwords_ring::format::call_site::{CallSiteRef, split_entry_word};
 use lastwords_ring::format::checksum::{checksum, lane_key, slot_checksum};
 use lastwords_ring::format::geometry::Geometry;
 use lastwords_ring::format::layout::{
-    Consumer, Control, FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, SLOT_BLOCK, SLOT_HEAD, encoding, entry_kind,
-    entry_word, lane_kind,
+    Consumer, Control, FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, SLOT_HEAD, encoding, entry_kind, entry_word,
+    lane_kind,
 };
 use lastwords_ring::format::placeholder::{COUNT_NONE, COUNT_VALUE, Placeholder, value_tag};
 use lastwords_ring::format::record::extra_kind;
@@ -173,8 +173,8 @@ fn repair_content(file: &mut [u8]) {
 
 fn repair_slot(slot: &mut [u8], key: u64) {
     let length = usize::from(u16::from_le_bytes([slot[40], slot[41]]));
-    let used = (SLOT_HEAD + length).next_multiple_of(SLOT_BLOCK).min(slot.len());
-    let sum = slot_checksum(&mut slot[..used], key);
+    let used = (SLOT_HEAD + length.next_multiple_of(8)).min(slot.len());
+    let sum = slot_checksum(&slot[..used], key);
     slot[8..16].copy_from_slice(&sum.to_le_bytes());
 }
 
@@ -305,7 +305,7 @@ fn fill(lane: usize, writer: &mut Lane<'_>, site: u32) {
             say(20, encoding, 0, &body);
             let spilled = SpillReference { number: 1, length: 200, checksum: 3, encoding: 0 };
             say(21, encoding::SPILLED, 0, &spilled.to_bytes());
-            let _ = writer.begin(|| 1022);
+            let _ = writer.begin(|| 1022, &Origin { level: 20, call_site: 0, thread: 42, encoding: encoding::TEXT }, 0);
         }
         _ => say(30, encoding::TEXT, 0, b"shared"),
     }
