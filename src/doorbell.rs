@@ -9,6 +9,7 @@ use crate::folder::Folder;
 use crate::kept::{Kept, is_lost};
 use crate::mutant::{self, Mutant};
 use crate::open;
+use rustix::fs::FileType;
 #[cfg(feature = "flusher")]
 use std::io::Read;
 use std::io::{self, Write};
@@ -112,7 +113,7 @@ fn is_at(fifo: &Kept, path: &Path) -> bool {
 fn open(path: &Path) -> io::Result<Kept> {
     open::make_fifo(path)?;
     let opened = open::fifo(path).or_else(|error| {
-        if !open::is_another_kind(&error) {
+        if !open::is_another_kind(path, FileType::Fifo, &error) {
             return Err(error);
         }
         open::set_aside(path)?;

@@ -630,11 +630,12 @@ pub(crate) fn look_for(path: &Path) -> io::Result<Option<Stat>> {
     }
 }
 
-/// Whether an error says that something of another kind has the name: a link, a folder, a FIFO in the place of a file, a file
-/// in that of a FIFO.
-pub(crate) fn is_another_kind(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::Other
-        || matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::AGAIN))
+/// Whether what could not be opened is something of another kind than `wanted`: a link, a folder, a FIFO in the place of a file, a
+/// file in that of a FIFO. An error alone does not say so: some file systems give the same for other reasons, once.
+pub(crate) fn is_another_kind(path: &Path, wanted: FileType, error: &io::Error) -> bool {
+    let may_be = error.kind() == io::ErrorKind::Other
+        || matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::AGAIN));
+    may_be && look(path).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) != wanted)
 }
 
 /// Renames what has this name, so that something else can have it. Returns where it is now.
@@ -804,4 +805,25 @@ pub(crate) fn list_beside(path: &Path) -> io::Result<Vec<OsString>> {
 /// As fsync(2).
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     Ok(rustix::fs::fsync(folder(path)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_alone_is_no_sign_of_another_kind() {
+        let folder = std::env::temp_dir().join(format!("lastwords-another-kind-{}", std::process::id()));
+        std::fs::create_dir(&folder).expect("made");
+        let path = folder.join("flusher.lock");
+        let is_another = |errno: Errno| is_another_kind(&path, FileType::RegularFile, &errno.into());
+        let errors = [Errno::AGAIN, Errno::LOOP, Errno::ISDIR, Errno::NXIO];
+        assert!(!errors.into_iter().any(is_another), "nothing is there");
+        std::fs::write(&path, "pid=1").expect("written");
+        assert!(!errors.into_iter().any(is_another), "the file that is wanted is there");
+        std::fs::remove_file(&path).and_then(|()| std::os::unix::fs::symlink("elsewhere", &path)).expect("a link");
+        assert!(errors.into_iter().all(is_another));
+        assert!(!is_another(Errno::IO), "no kind's error");
+        std::fs::remove_dir_all(&folder).expect("removed");
+    }
 }

@@ -218,7 +218,7 @@ pub(crate) fn write_crash_file(folder: &Folder, ring: &str, status: Option<WaitS
             Err(error) if error.kind() == io::ErrorKind::NotFound => break,
             Ok(head) if String::from_utf8_lossy(&head).contains(&hex(&header.uuid)) => return Ok(name),
             Ok(_) => name = format!("{stem}-{namesake}{CRASH_ENDING}"),
-            Err(error) if open::is_another_kind(&error) => name = format!("{stem}-{namesake}{CRASH_ENDING}"),
+            Err(error) if open::is_another_kind(&path, FileType::RegularFile, &error) => name = format!("{stem}-{namesake}{CRASH_ENDING}"),
             Err(error) => return Err(Error::io("look at", path)(error)),
         }
     }

@@ -8,7 +8,7 @@ use crate::nameless::Temporary;
 use crate::open::{self, PRIVATE};
 use crate::ring::hex;
 use crate::sys::map::KeptFile;
-use rustix::fs::{FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
@@ -45,7 +45,7 @@ impl LockFile {
         match open::file(path, OFlags::RDWR, Mode::empty()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             // A link, a FIFO or a folder in its place.
-            Err(error) if open::is_another_kind(&error) => {
+            Err(error) if open::is_another_kind(path, FileType::RegularFile, &error) => {
                 open::set_aside(path).map_err(Error::io("set aside what has the name of the flusher's lock", path))?;
                 Ok(None)
             }

@@ -111,7 +111,7 @@ impl LogFile {
                 Err(error) => error,
             };
             // Something else took the name since it was looked at.
-            if last || !open::is_another_kind(&error) {
+            if last || !open::is_another_kind(path, FileType::RegularFile, &error) {
                 return Err(Error::io("open the log file", path)(error));
             }
         }

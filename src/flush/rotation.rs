@@ -108,8 +108,8 @@ pub(super) fn identity_of(path: &Path) -> Result<Option<(u64, u64)>> {
 }
 
 /// Whether nothing, or no file of ours, has the name.
-fn is_no_file(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound || open::is_another_kind(error)
+fn is_no_file(path: &Path, error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || open::is_another_kind(path, FileType::RegularFile, error)
 }
 
 /// Zeros in the current file and the one before it: bytes that the machine did not get to the disk, for no line
@@ -123,7 +123,7 @@ pub fn zeros(folder: &Folder, log: &str) -> Result<u64> {
         let path = numbered(folder, log, number);
         let file = match open::to_read(&path) {
             Ok(file) => file,
-            Err(error) if is_no_file(&error) => continue,
+            Err(error) if is_no_file(&path, &error) => continue,
             Err(error) => return Err(Error::io("open the log file", path)(error)),
         };
         let size = file.metadata().map_err(Error::io("look at the log file", &path))?.len();
