@@ -470,14 +470,16 @@ fn give_to_owner(folder: BorrowedFd<'_>, name: &Path, mode: Mode) {
 /// Whether a descriptor leads to what has the name. What has none any more was removed since, which every caller has to live
 /// with.
 fn is_what_was_opened(opened: &Opened, folder: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<bool> {
+    let is_made_nameless = flags.contains(OFlags::TMPFILE);
+    let named = if is_made_nameless { Err(Errno::NOENT) } else { rustix::fs::statat(folder, path, AtFlags::SYMLINK_NOFOLLOW) };
+    // After the name, which may be removed between the two.
     let found = rustix::fs::fstat(opened)?;
-    let is_nameless = found.st_nlink == 0 && Identity::of(&found) == opened.identity();
-    if flags.contains(OFlags::TMPFILE) {
-        return Ok(is_nameless && found.st_size == 0);
-    }
-    match rustix::fs::statat(folder, path, AtFlags::SYMLINK_NOFOLLOW) {
+    match named {
         Ok(named) => Ok(Identity::of(&named) == opened.identity()),
-        Err(Errno::NOENT) => Ok(is_nameless),
+        Err(Errno::NOENT) => {
+            let is_nameless = found.st_nlink == 0 && Identity::of(&found) == opened.identity();
+            Ok(is_nameless && !(is_made_nameless && found.st_size > 0))
+        }
         // The folder's descriptor is lost, for instance.
         Err(error) => Err(error.into()),
     }
