@@ -27,7 +27,7 @@ use crate::sys::held::without_handlers;
 use crate::sys::thread_lock::ThreadLock;
 use crate::sys::{futex, process_page};
 use crossbeam_utils::CachePadded;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
@@ -148,9 +148,9 @@ pub(crate) struct Logger {
 /// Call sites that are in the ring's table, or were refused and are as many as the program has places.
 #[derive(Debug, Default)]
 struct KnownSites {
-    ids: HashMap<u64, u32>,
+    ids: BTreeMap<u64, u32>,
     /// How many targets the places have whose target is chosen at each call.
-    targets: HashMap<u64, u32>,
+    targets: BTreeMap<u64, u32>,
 }
 
 /// A logger during a call, which a close that begins meanwhile waits for.

@@ -26,7 +26,7 @@ use crate::logger::{ARMED_ANY, ARMED_URGENT};
 use crate::mutant::{self, Mutant};
 use crate::open;
 use crate::ring::file_size_limit;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -123,7 +123,7 @@ pub struct Drain {
     /// Who may read what is written, whatever the rings say.
     access: Option<Access>,
     /// By ring: until when its filter counts, where it has an end.
-    filter_ends: HashMap<[u8; 16], Option<u64>>,
+    filter_ends: BTreeMap<[u8; 16], Option<u64>>,
     /// Filters that have ended and of which the log does not say so yet.
     ended_filters: Vec<EndedFilter>,
     /// The last pass failed: records wait in the rings.
@@ -185,7 +185,7 @@ impl Drain {
             suspended: Vec::new(),
             held: Vec::new(),
             trouble: Trouble::default(),
-            filter_ends: HashMap::new(),
+            filter_ends: BTreeMap::new(),
             ended_filters: Vec::new(),
             scales: Scales::new(),
             floor: 0,
