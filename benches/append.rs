@@ -1,9 +1,9 @@
 //! What a log call costs its caller, beside a limit that no logger of this kind can beat and beside plain file writes.
 //!
-//! Bursts of 1,000 calls are timed as a whole; between bursts the flusher catches up, so that no call meets a full
-//! ring. The table shows the median burst's mean, and percentiles of single calls, timed with the raw clock and
-//! corrected by the cost of reading it. Everything runs in one process, interleaved in rounds, so ratios hold even where
-//! the machine is noisy. At the end the log files are counted: a benchmark that lost lines is no benchmark.
+//! Bursts of 1,000 calls are timed as a whole; between bursts the flusher catches up, so that no call meets a full ring. The
+//! table shows the median burst's mean, and percentiles of single calls, timed with the raw clock and corrected by the cost of
+//! reading it. Everything runs in one process, interleaved in rounds, so ratios hold even where the machine is noisy. At the
+//! end the log files are counted: a benchmark that lost lines is invalid.
 //!
 //! `cargo bench --bench append`
 #![allow(unsafe_code)]
@@ -11,7 +11,8 @@
 #[path = "shared/probe.rs"]
 mod probe;
 
-use lastwords::{Flusher, FullPolicy, Level, clock};
+use lastwords::{Flusher, FullPolicy, Level};
+use lastwords_ring::place::clock;
 use probe::Probe;
 use std::fs::File;
 use std::hint::black_box;
@@ -23,7 +24,7 @@ const BURST: u64 = 1_000;
 const ROUNDS: usize = 300;
 /// Pause after the flusher has written a burst.
 const SETTLE: Duration = Duration::from_millis(1);
-/// fdatasync takes hundreds of microseconds; few calls tell enough.
+/// fdatasync takes hundreds of microseconds; a few calls are enough.
 const SYNCED_CALLS: u64 = 20;
 const SYNCED_ROUNDS: usize = 10;
 

@@ -2,8 +2,8 @@
 //! `tracing_subscriber::fmt` takes for the same events into a writer that throws them away.
 //!
 //! Bursts of 1,000 calls are timed as a whole; between bursts the flusher catches up, so that no call meets a full ring. A
-//! process has one subscriber, so each of the two runs in processes of its own, in turns; the table shows medians over all
-//! of them. The log files are counted: a benchmark that lost lines is no benchmark.
+//! process has one subscriber, so each of the two runs in processes of its own, in turns; the table shows medians over all of
+//! them. The log files are counted: a benchmark that lost lines is invalid.
 //!
 //! A third kind of process records DEBUG in its ring while its log file shows INFO, and has directives for targets.
 //!
@@ -27,7 +27,7 @@ const BURSTS: usize = 40;
 const ROUNDS: usize = 5;
 /// Pause after the flusher has written a burst.
 const SETTLE: Duration = Duration::from_millis(1);
-/// What a process is told to be, as its first argument.
+/// The role of a process, as its first argument.
 const LASTWORDS: &str = "--lastwords";
 const BLACK_BOX: &str = "--black-box";
 #[cfg(feature = "tracing")]
@@ -141,7 +141,7 @@ fn report(table: &Table) {
 fn in_lastwords(log: &str, record: Option<Level>, measure: fn(&mut Table)) {
     let base = if Path::new("/dev/shm").is_dir() { PathBuf::from("/dev/shm") } else { std::env::temp_dir() };
     let folder = base.join(format!("lastwords-bench-frontends-{}", std::process::id()));
-    let builder = lastwords::builder("bench").dir(&folder).log(log).record(record.unwrap_or(Level::OFF));
+    let builder = lastwords::builder("bench").dir(&folder).log(log).ring_level(record.unwrap_or(Level::OFF));
     builder.slots_per_lane(16384).rotate_size(64 << 20).rotate_keep(100).init().expect("a ring");
     let mut table = Table::new(|| {
         lastwords::flush().expect("the flusher keeps up");

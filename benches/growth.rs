@@ -6,9 +6,9 @@
 //! medians are shown. After each one the lines in the files are counted: a missing one that no loss line explains ends
 //! the benchmark.
 //!
-//! **More threads than cores cannot run at once.** A burst is therefore timed twice: with the thread's CPU clock, which
-//! stands still while the thread waits for a core, and with the wall clock, which does not. The first says what a call
-//! costs, sharing of caches and lanes included; the second what a caller sees on this machine.
+//! **More threads than cores cannot run at once.** A burst is therefore timed twice: with the thread's CPU clock, which stops
+//! while the thread waits for a core, and with the wall clock, which does not. The first says what a call costs, sharing of
+//! caches and lanes included; the second what a caller sees on this machine.
 //!
 //! `cargo bench --bench growth -- [--quick] [--rounds N] [--question N] [--svg FOLDER]`
 

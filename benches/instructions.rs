@@ -1,7 +1,7 @@
 //! How many instructions a log call takes, counted by valgrind: the same on every machine and however busy it is.
 //!
-//! Each row runs in a process of its own under callgrind, with fewer and with more calls; the difference is the calls'
-//! own. Nobody flushes, and the lane holds all of them, so that nothing but the calls is counted.
+//! Each row runs in a process of its own under callgrind, with fewer and with more calls; the difference is the calls' own.
+//! There is no flusher, and the lane holds all of them, so that nothing but the calls is counted.
 //!
 //! `cargo bench --bench instructions`
 

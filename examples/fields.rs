@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Any other type is formatted at once: by its Display, or with a question mark by its Debug.
     lastwords::debug!("corner found"; at = ?Point { x: 3, y: -4 }, sharp = true);
 
-    // What is no single word stands in quotes.
+    // What is not a single word is in quotes.
     lastwords::warning!(target: "camera::usb", "reset"; reason = "no answer for 2 s", port.number = 3);
     Ok(())
 }

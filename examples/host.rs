@@ -30,7 +30,7 @@ const LAST_PAGE: u32 = 300;
 const CRAWL_MAX: Duration = Duration::from_secs(60);
 /// The death line has this long to appear; one second is usual.
 const DEATH_LINE_MAX: Duration = Duration::from_secs(20);
-/// Time between two looks at something that cannot be waited for.
+/// Time between two checks of something that cannot be waited for.
 const LOOK: Duration = Duration::from_millis(20);
 /// Lines of the dead worker to print.
 const TAIL: usize = 8;
@@ -88,7 +88,7 @@ async fn serve(held: Sender<()>, bound: Sender<io::Result<SocketAddr>>) {
             return;
         }
     };
-    // Connections wait in the listening socket until the server runs, so nobody comes too early.
+    // Connections wait in the listening socket until the server runs, so no client comes too early.
     let _ = bound.send(server.addrs().first().copied().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into()));
     if let Err(error) = server.run().await {
         lastwords::error!("the server ends: {error}");
@@ -114,7 +114,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// Starts the worker's program, which was built beside this one. All that it must be told is in its environment.
+    /// Starts the worker's program, which was built beside this one. All that it needs is in its environment.
     fn start(address: SocketAddr, folder: &Path) -> Result<Worker, Box<dyn Error>> {
         let program: PathBuf = env::current_exe()?.with_file_name("worker");
         let process = Command::new(&program)

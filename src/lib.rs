@@ -1,7 +1,7 @@
 //! A logger whose lines outlive the process that wrote them.
 //!
-//! A log call writes a record into the process's own memory-mapped ring file, without a system call, and is safe the
-//! moment it returns, whatever kills the process next. A flusher, a thread of one of the processes or a daemon, drains
+//! A log call writes a record into the process's own memory-mapped ring file, without a system call, and the record is safe the
+//! moment the call returns, whatever kills the process next. A flusher, a thread of one of the processes or a daemon, drains
 //! all rings of a folder into `<role>.log` files, in time order, exactly once.
 //!
 //! ```
@@ -31,108 +31,55 @@
 //!
 //! With the cargo feature `tracing`, `lastwords::tracing_layer()` records the events of `tracing`, with their spans.
 //!
-//! Limits: 64-bit little-endian Linux. Records before [`init`] go nowhere. A message longer than 16 MiB
-//! is cut and marked. The design, with every byte of the format, is in `docs/design.md`.
+//! Limits: 64-bit little-endian Linux. Records before [`init`] are discarded. A message longer than 16 MiB is truncated and
+//! marked.
+//!
+//! The package and the repository contain further documentation: `docs/settings.md` (every setting), `docs/operations.md`
+//! (containers, daemons, users, the command), `docs/guarantees.md` (what survives what), `docs/python.md`, and `docs/design.md`
+//! (rationale, and every byte of the format).
 
-pub mod checksum;
-pub mod geometry;
-pub mod lane;
-pub mod layout;
-pub mod level;
-mod mutant;
-pub mod sync;
-mod words;
+mod config;
+mod front;
+mod init;
+mod logger;
+mod process;
+mod sys;
 
-macro_rules! not_under_loom {
-    ($($item:item)*) => { $(#[cfg(not(loom))] $item)* };
+pub use config::builder::{Builder, builder};
+pub use config::flusher_role::Flusher;
+pub use front::call_site::record_bytes;
+pub use front::event;
+pub use front::handle::Log;
+#[cfg(feature = "tracing")]
+pub use front::tracing::{self, TracingLayer, tracing_layer};
+#[cfg(feature = "tracing")]
+pub use init::init_tracing;
+pub use init::{init, init_from_env};
+pub use lastwords_ring::error::{Error, Result};
+pub use lastwords_ring::format::choice::ParseChoiceError;
+pub use lastwords_ring::format::directives::{Directives, ParseDirectivesError};
+pub use lastwords_ring::format::full_policy::FullPolicy;
+pub use lastwords_ring::format::level::{Level, ParseLevelError};
+pub use lastwords_ring::format::log_format::Format;
+pub use lastwords_ring::write::ring::Memory;
+pub use logger::thread::name_thread;
+pub use process::loggers::{
+    close, flush, flush_within, folder, name_level, reopen, set_log, sigbus_guard_first, watch_signals,
+};
+
+/// The flusher's threads of this process, around a fork, for runtimes that object to threads which they do not know.
+#[cfg(feature = "flusher")]
+pub mod flusher_threads {
+    pub use crate::process::flusher_thread::{pause, resume, resume_with_next_record};
 }
 
-not_under_loom! {
-    pub mod access;
-    pub mod attachment;
-    pub mod clock;
-    pub mod doorbell;
-    pub mod error;
-    pub mod event;
-    pub mod filter;
-    pub mod folder;
-    pub mod holder;
-    pub mod kept_level;
-    pub mod owner;
-    pub mod process;
-    pub mod reader;
-    pub mod record;
-    pub mod ring;
-    pub mod segment;
-    pub mod spill;
-    pub mod table;
-    pub mod template;
-
-    #[cfg(feature = "flusher")]
-    pub mod flush;
-    #[cfg(feature = "tracing")]
-    pub mod tracing;
-
-    mod backlog;
-    mod complain;
-    mod config;
-    #[cfg(feature = "config")]
-    mod configfile;
-    mod decode;
-    mod directives;
-    mod escaped;
-    mod facade;
-    mod field;
-    mod format;
-    mod full;
-    mod kept;
-    mod link;
-    mod log;
-    mod logger;
-    mod macros;
-    mod matched;
-    mod missed;
-    mod named;
-    mod nameless;
-    mod open;
-    mod own_table;
-    mod panic;
-    mod registry;
-    mod remembered;
-    mod settings;
-    mod site;
-    mod snapshot;
-    mod sys;
-    mod thread;
-    mod timeline;
-    mod values;
-    pub mod zone;
-
-    pub use config::{Builder, Flusher, builder, init, init_from_env};
-    pub use directives::{Directives, ParseDirectivesError};
-    pub use error::{Error, Result};
-    pub use escaped::{escaped, escaped_json, escaped_path};
-    pub use format::Format;
-    pub use full::FullPolicy;
-    pub use level::Level;
-    pub use log::Log;
-    pub use ring::Memory;
-    pub use registry::{close, flush, folder, name_level, reopen, set_log, sigbus_guard_first, watch_signals};
-    pub use site::record_bytes;
-    pub use thread::name_thread;
-    #[cfg(feature = "tracing")]
-    pub use tracing::{TracingLayer, init_tracing, tracing_layer};
-    #[doc(hidden)]
-    pub use config::role_from_env;
-    #[doc(hidden)]
-    pub use site::Site;
-
-    /// What the macros' code needs; no part of the interface.
-    #[doc(hidden)]
-    pub mod __private {
-        pub use crate::site::Place;
-        pub use crate::template::Placeholder;
-        pub use crate::values::{Count, Given, Quoted, Text, ViaRaw, ViaText};
-        pub use lastwords_macros::record;
-    }
+/// For the macros' code and the command `lastwords`; not part of the interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::config::builder::role_from_env;
+    pub use crate::front::call_site::{CallPlace, Site};
+    pub use crate::front::enabled::{enabled, enabled_in};
+    pub use lastwords_macros::record;
+    pub use lastwords_ring::format::placeholder::Placeholder;
+    pub use lastwords_ring::write::arguments::{Count, Given, Quoted, Text, ViaRaw, ViaText};
 }

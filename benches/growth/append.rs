@@ -17,7 +17,7 @@ const NOTE: &str = "Nanoseconds a call of `lastwords::info!(\"frame {} took {} m
     cannot run at once, so the bursts are timed with the thread's CPU clock, which stands still while a thread waits \
     for a core; the wall clock counts that wait too.";
 
-/// The same bursts by as many threads and processes.
+/// The measurement of these bursts with as many threads and processes.
 fn case(options: &Options, processes: u32, threads: u32, lanes: u32) -> Case {
     let bursts = (options.scaled(BURSTS) / (processes * threads)).max(if options.quick { 2 } else { BURSTS_MIN });
     Case { processes, threads, lanes, ..Case::new(Work::Append, BURST, bursts) }

@@ -14,7 +14,7 @@ const FLUSH_MAX: Duration = Duration::from_secs(60);
 /// What a burst took, in nanoseconds a call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Burst {
-    /// On the thread's CPU clock, which stands still while the thread does not run.
+    /// On the thread's CPU clock, which stops while the thread does not run.
     pub(crate) cpu: f64,
     pub(crate) wall: f64,
 }

@@ -3,7 +3,7 @@
 
 use super::burst::WARM_UP;
 
-/// What a ring is made with where a question is about something else: the defaults of `src/config.rs`.
+/// What a ring is made with where a question is about something else: `src/config/defaults.rs`.
 pub(crate) const RECORD: u32 = 128;
 pub(crate) const SLOTS: u32 = 4096;
 pub(crate) const LANES: u32 = 15;

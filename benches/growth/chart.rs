@@ -10,7 +10,7 @@ use std::path::Path;
 const PANEL_WIDTH: u32 = 460;
 const HEIGHT: u32 = 360;
 const FONT: &str = "sans-serif";
-/// Colours that people with any kind of colour vision can tell apart.
+/// Colours that people with any kind of colour vision can distinguish.
 const COLOURS: [RGBColor; 4] =
     [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
 

@@ -9,8 +9,8 @@ use super::sample::Samples;
 const THREADS: [u32; 5] = [1, 2, 4, 8, 13];
 const PROCESSES: [u32; 4] = [1, 4, 16, 64];
 const LENGTHS: [u32; 7] = [16, 40, 80, 160, 400, 1_000, 4_000];
-/// Lines after which a process waits for the last of them: about half a lane, so that nobody waits for room. Many
-/// processes that log flat out overrun the flusher, and then the rate is that of the lines which were not lost.
+/// Lines after which a process waits for the last of them: about half a lane, so that no thread waits for room. Many processes
+/// that log flat out overrun the flusher, and then the rate is that of the lines which were not lost.
 const PACE: u32 = 2_000;
 /// Lines of a run.
 const LINES: u32 = 2_000_000;

@@ -1,18 +1,19 @@
-//! One process of a measurement, as the benchmark starts it: it makes its ring, says `ready`, waits for a line, works,
-//! tells what it found, says `done`, and stays until its input ends. So all members log at the same time, and none
-//! takes the flusher away from another by leaving early.
+//! One process of a measurement, as the benchmark starts it: it makes its ring, says `ready`, waits for a line, works, reports
+//! what it found, prints `done`, and stays until its input ends. So all members log at the same time, and none takes the
+//! flusher away from another by leaving early.
 
 use super::burst::{Burst, bursts, catch_up};
 use super::case::{Case, Work};
-use lastwords::reader::RingReader;
-use lastwords::{Flusher, FullPolicy, clock};
+use lastwords::{Flusher, FullPolicy};
+use lastwords_ring::place::clock;
+use lastwords_ring::read::reader::RingReader;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Barrier, Mutex};
 
 /// The last argument of the formatted line, 16 bytes.
 const NAME: &str = "NVIDIA RTX 4090x";
-/// What stands before the filler of a message of a given length: the line's number in 8 digits, and a space.
+/// Precedes the filler of a message of a given length: the line's number in 8 digits, and a space.
 const NUMBER: usize = 9;
 
 /// Runs one member.
@@ -87,7 +88,7 @@ fn drain(case: &Case, call: &impl Fn(u64)) {
     }
 }
 
-/// Tells the ring's size, and how many of the lines found room.
+/// Reports the ring's size, and how many of the lines found room.
 fn tell_ring(case: &Case, folder: &Path) {
     let path = ring_in(&folder.join("rings"));
     let size = path.metadata().expect("the ring").len();

@@ -35,7 +35,7 @@ impl Samples {
 pub(crate) struct Sample {
     /// Nanoseconds a call, each burst's mean, on the thread's CPU clock.
     cpu: Vec<f64>,
-    /// The same on the wall clock.
+    /// Times on the wall clock.
     wall: Vec<f64>,
     /// Million lines a second, each round's.
     rates: Vec<f64>,

@@ -9,7 +9,7 @@ use super::sample::Samples;
 
 /// Calls of a burst that fits the smallest lane.
 const FITTING: u32 = 500;
-/// The same for messages of [`LONG`] bytes, of which each takes three of the smallest slots.
+/// Calls of such a burst with messages of [`LONG`] bytes, of which each takes three of the smallest slots.
 const FITTING_LONG: u32 = 150;
 /// Calls of a burst that only the larger lanes take without waiting.
 const LARGE: u32 = 4_000;

@@ -1,7 +1,7 @@
 //! The limit that no logger of this kind can beat: 128 bytes copied into a prefaulted tmpfs mapping, the clock read, one
 //! release store.
 
-use lastwords::clock;
+use lastwords_ring::place::clock;
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};

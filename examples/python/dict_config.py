@@ -11,7 +11,7 @@ CONFIG = {
     "version": 1,
     "disable_existing_loggers": False,
     "handlers": {
-        # Whatever is no key of dictConfig is an argument of the class, so every setting can be one.
+        # Every key that dictConfig does not know is an argument of the class, so every setting can be given.
         "app": {"class": "lastwords.RingHandler", "role": "app", "log_dir": FOLDER},
         "audit": {"class": "lastwords.RingHandler", "role": "audit", "log_dir": FOLDER, "format": "json"},
         "console": {"class": "lastwords.ConsoleHandler", "level": "WARNING"},

@@ -24,12 +24,12 @@ log = lastwords.setup_logger("host", log_dir=FOLDER, format="both")
 
 
 def start_worker() -> subprocess.Popen[str]:
-    """Starts the worker. All that it must be told about logging is in its environment."""
+    """Starts the worker. All that it needs for logging is in its environment."""
     environment = {
         "LASTWORDS_ROLE": "worker",
         "LASTWORDS_DIR": str(FOLDER),
         "LASTWORDS_FORMAT": "both",
-        "LASTWORDS_RECORD": "debug",  # What is finer than INFO stays in memory, for the crash file.
+        "LASTWORDS_RING_LEVEL": "debug",  # What is finer than INFO stays in memory, for the crash file.
     }
     command = [sys.executable, str(Path(__file__).with_name("worker.py"))]
     worker = subprocess.Popen(command, env=os.environ | environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -47,7 +47,7 @@ def ask(worker: subprocess.Popen[str], request: str) -> str:
 
 
 def wait_for_death_line(pid: int) -> None:
-    """Waits until the log says how the worker died. Who writes that is the flusher, here a thread of the host."""
+    """Waits until the log says how the worker died. The flusher writes that, here a thread of the host."""
     path, text = FOLDER / "worker.log", f"without closing its log (pid {pid},"
     deadline = time.monotonic() + DEATH_LINE_SECONDS_MAX
     while not (path.exists() and text in path.read_text()):

@@ -34,7 +34,7 @@ tasks: set[asyncio.Task[None]] = set()
 
 
 async def send_mail() -> None:
-    """A background task for which nobody waits. What it raises is recorded at CRITICAL."""
+    """A background task that is not awaited. What it raises is recorded at CRITICAL."""
     raise ConnectionError("no mail server")
 
 
@@ -56,7 +56,7 @@ async def app(scope, receive, send) -> None:
 
 
 def main() -> None:
-    """Serves until it is told to stop."""
+    """Serves until it is stopped."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=8000, help="port on the loopback interface; 0 for a free one")
     print(f"see {FOLDER}/web.jsonl")

@@ -28,7 +28,7 @@ fn run(program: &str, folder: &Path) -> Output {
     run_with(program, folder, &[])
 }
 
-/// The same with these environment variables.
+/// Like `run`, with these environment variables.
 fn run_with(program: &str, folder: &Path, environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(program);
     command.env_remove("RUST_LOG").envs(environment.iter().copied());
@@ -56,8 +56,8 @@ fn quickstart_leaves_its_lines_in_the_file() {
     ];
     let output = run(QUICKSTART, folder.path());
     assert_eq!(text(&read(folder.path(), "host")), expected);
-    let said = String::from_utf8(output.stdout).expect("text");
-    assert_eq!(said.trim_end(), format!("see {}", folder.path().display()));
+    let printed = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(printed.trim_end(), format!("see {}", folder.path().display()));
 }
 
 #[test]
@@ -144,18 +144,18 @@ fn a_killed_worker_leaves_its_last_words() {
     let pages: Vec<u32> = fetches.iter().map(|n| page(&records[*n])).collect();
     assert!(pages.is_sorted_by(|a, b| a < b) && pages.last() == Some(&LAST_PAGE), "{pages:?}");
     let answers = records.iter().filter(|line| line.message.starts_with("Response { status: 200"));
-    // On a machine so busy that the flusher does not run for 100 ms, the oldest lines give way, and a line says so.
+    // On a machine so busy that the flusher does not run for 100 ms, the oldest lines are overwritten, which is logged.
     let complete = pages.len() == LAST_PAGE as usize && answers.count() == pages.len() - 1;
     assert!(complete || records.iter().any(|line| line.level == "WARNING"), "lines are missing: {pages:?}");
 
     let in_flight = &records[*fetches.last().expect("the last page")..];
     assert_request_is_whole(in_flight);
 
-    let said = String::from_utf8(output.stdout).expect("text");
+    let printed = String::from_utf8(output.stdout).expect("text");
     for line in in_flight.iter().rev().take(3).chain([death]) {
-        assert!(said.contains(&line.message), "{line:?} is not printed: {said}");
+        assert!(printed.contains(&line.message), "{line:?} is not printed: {printed}");
     }
-    assert!(said.contains(&folder.path().join("worker.log").display().to_string()), "{said}");
+    assert!(printed.contains(&folder.path().join("worker.log").display().to_string()), "{printed}");
 }
 
 /// The number at the end of the address that a line of the worker names.

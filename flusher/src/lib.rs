@@ -1,66 +1,19 @@
-//! The `lastwords` tool as a library, so that another program can carry it.
+//! The flusher: drains all rings of a folder into its log files, in time order, exactly once.
 //!
-//! Draining itself is in the library `lastwords`, module `flush`, because every process embeds it.
+//! A part of the crate `lastwords`, without promises of its own. [`election`] and [`flusher`] decide who drains and when,
+//! [`drain`] does a pass, [`files`] makes it redoable and holds the log files, [`render`] makes lines, and [`recover`] reads
+//! without changing anything.
 
-#![deny(clippy::print_stdout, clippy::print_stderr)]
-
-mod cli;
-mod colour;
-mod demo;
-mod exit;
-mod flush;
-mod guess;
-mod input;
-mod level;
-mod pipe;
-mod recover;
-mod say;
-mod status;
-mod table;
-
-use clap::{CommandFactory, FromArgMatches};
-use cli::{Cli, Command};
-use exit::Exit;
-use lastwords::owner::become_owner_of;
-use std::ffi::OsString;
-use std::io::Write;
-use std::iter;
-
-/// Runs the tool and returns its exit status. `program` is how it is started again, by `demo`: the program, and arguments of
-/// its own that come before the tool's. What is wrong with `arguments`, and help, is printed. Run by root in a folder of another
-/// user, the process becomes that user for good.
-#[must_use]
-pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let name = OsString::from("lastwords");
-    let parsed = Cli::command()
-        .try_get_matches_from(iter::once(name).chain(arguments))
-        .and_then(|found| Cli::from_arg_matches(&found));
-    let command = match parsed {
-        Ok(cli) => cli.command,
-        Err(error) => {
-            let _ = error.print();
-            return error.exit_code() as u8;
-        }
-    };
-    // Before any thread is started, and anything touched.
-    let outcome = become_owner_of(&command.folders()).and_then(|()| match command {
-        Command::Flush(arguments) => flush::run(&arguments),
-        Command::Recover(arguments) => recover::run(&arguments),
-        Command::Status(arguments) => status::run(&arguments),
-        Command::Level(arguments) => level::run(&arguments),
-        Command::Pipe(arguments) => pipe::run(&arguments),
-        Command::Demo(arguments) => demo::run(&arguments, program),
-        Command::DemoProcess(arguments) => demo::run_process(&arguments),
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "lastwords", &mut script);
-            let _ = std::io::stdout().write_all(&script);
-            Ok(Exit::Done)
-        }
-    });
-    let exit = outcome.unwrap_or_else(|error| {
-        say::note(format_args!("{}error:{} {error}", exit::ERROR.render(), exit::ERROR.render_reset()));
-        Exit::Failed
-    });
-    exit as u8
-}
+pub mod console;
+pub mod drain;
+pub mod election;
+pub mod evidence;
+pub mod files;
+pub mod flusher;
+pub mod lock_file;
+pub mod merge;
+pub mod recover;
+pub mod render;
+pub mod ring_clock;
+pub mod standstill;
+pub mod vigil;

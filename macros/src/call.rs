@@ -17,7 +17,7 @@ pub(crate) struct Call {
     pub(crate) fields: Vec<Field>,
 }
 
-/// What the call says.
+/// The message of a call.
 pub(crate) enum Message {
     /// A literal and its arguments.
     Literal { format: LitStr, arguments: Vec<Argument> },

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {
-//!     let site = { static SITE: Site = Site::new(Place { level, target, …, placeholders, fields }); &SITE };
+//!     let site = { static SITE: Site = Site::new(CallPlace { level, target, …, placeholders, fields }); &SITE };
 //!     if let Some(enabled) = site.enabled() {
 //!         match (&argument_0, &argument_1, …) {
 //!             (a0, a1, …) => site.record(enabled, &(value, (value, …)), format_args!(…), format_args!(fields)),
@@ -11,10 +11,10 @@
 //! }
 //! ```
 //!
-//! Each placeholder gets a value of its own, in their order, a width or precision that is an argument before it; then
-//! each field. `format_args!` stands for the message where it must be formatted by the caller after all, and gives the
-//! compiler's own errors. Values whose type is stored raw are told from others by method resolution (autoref
-//! specialisation, D. Tolnay): the trait for raw ones is found first.
+//! Each placeholder gets a value of its own, in order, preceded by its width or precision if that is an argument; then each
+//! field. `format_args!` stands for the message where the caller must format it after all, and yields the compiler's own
+//! errors. Method resolution (autoref specialisation, D. Tolnay) tells raw types from others: the trait for raw ones is found
+//! first.
 
 use crate::call::{Argument, Call, Field, Message};
 use crate::format::{self, Argument as Taken, Count, Placeholder};
@@ -23,7 +23,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::LitStr;
 use syn::spanned::Spanned;
 
-/// Values that a record's tags have room for; further ones are left to the caller's formatting.
+/// Values that a record's tags have room for; the caller formats the rest.
 const VALUES_MAX: usize = 32;
 
 pub(crate) fn expand(call: &Call) -> TokenStream {
@@ -111,10 +111,10 @@ fn site(call: &Call, bindings: &Bindings, record: &Record) -> TokenStream {
     let (expressions, variables) = (&bindings.expressions, &bindings.variables);
     let values = values.iter().rev().fold(quote!(()), |rest, value| quote!((#value, #rest)));
     let enabled = if logger.is_empty() { quote!(enabled()) } else { quote!(enabled_in(#logger)) };
-    // The user's expressions stand outside of the block with the static: unlike a variable, it would hide one of theirs.
+    // The user's expressions are outside the block with the static, which, unlike a variable, would shadow one of theirs.
     quote! {{
         let site = {
-            static LASTWORDS_SITE: #library::Site = #library::Site::new(#library::__private::Place {
+            static LASTWORDS_SITE: #library::__private::Site = #library::__private::Site::new(#library::__private::CallPlace {
                 level: #level,
                 target: #target,
                 module: ::core::module_path!(),
@@ -154,7 +154,7 @@ impl Bindings {
         bindings
     }
 
-    /// Binds an expression that stands at `span`, where the compiler is to point if it does not like the variable.
+    /// Binds an expression to a variable at `span`, where the compiler reports errors about it.
     fn bind(&mut self, expression: TokenStream, name: Option<Ident>, span: Span) -> Ident {
         let span = Span::mixed_site().located_at(span);
         let variable = format_ident!("argument_{}", self.variables.len(), span = span);
@@ -205,7 +205,7 @@ impl Bindings {
     }
 }
 
-/// What a variable refers to, where the argument stands.
+/// What a variable refers to, at the place of the argument.
 fn place(variable: &Ident) -> TokenStream {
     quote_spanned!(variable.span()=> *#variable)
 }
@@ -260,7 +260,7 @@ fn value_code(
         (_, Some(_)) => spec += ".precision$",
         _ => {}
     }
-    // Byte slices hand their options on to each element, which only these two spare the decoder.
+    // Byte slices apply options to each element; the decoder handles only no options and `#`.
     let plain = spec.is_empty() || spec == "#";
     spec += kind;
     let [width, precision] = [width, precision].map(|count| count.map(place));

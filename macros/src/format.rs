@@ -1,7 +1,7 @@
 //! Format strings of `std::fmt`: where their placeholders are and what each one asks for.
 //!
-//! The grammar is that of the module documentation of `std::fmt`. None means that the string is not valid, or so unusual
-//! that it is better left to the compiler.
+//! The grammar is that of the module documentation of `std::fmt`. None means that the string is invalid, or unusual enough to
+//! be left to the compiler.
 
 /// Widths and precisions beyond this are not deferred.
 pub(crate) const COUNT_MAX: u16 = 1024;
@@ -28,7 +28,7 @@ pub(crate) enum Count {
 /// One placeholder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Placeholder {
-    /// Byte offsets of its braces in the format string: of the first, and after the last.
+    /// Byte offsets in the format string: of the opening brace, and after the closing one.
     pub(crate) start: usize,
     pub(crate) end: usize,
     pub(crate) argument: Argument,
@@ -44,7 +44,7 @@ pub(crate) struct Placeholder {
     pub(crate) kind: &'static str,
 }
 
-/// The placeholders of `text`, in their order.
+/// The placeholders of `text`, in order.
 pub(crate) fn parse(text: &str) -> Option<Vec<Placeholder>> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -71,12 +71,12 @@ fn placeholder(inner: &str, start: usize, end: usize) -> Option<Placeholder> {
     let mut rest = spec.trim_end();
     let (fill, align) = fill_and_align(&mut rest);
     let plus = take(&mut rest, '+');
-    // `-` is accepted and means nothing.
+    // `-` is accepted and has no effect.
     if !plus {
         take(&mut rest, '-');
     }
     let alternate = take(&mut rest, '#');
-    // `{:0$}` is a width from argument 0, no zero flag.
+    // `{:0$}` is a width from argument 0, not a zero flag.
     let zero = rest.starts_with('0') && !rest.starts_with("0$") && take(&mut rest, '0');
     let width = count(&mut rest)?;
     let precision = match rest.strip_prefix('.') {

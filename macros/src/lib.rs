@@ -1,9 +1,8 @@
 //! The macro behind `lastwords::info!` and its siblings: it takes a call apart at compile time, so that the call itself
 //! copies raw arguments and nothing else.
 //!
-//! `format` parses format strings, `call` the arguments of a call, `expand` writes the code. Whatever this crate does
-//! not understand is left to `format_args!`, which either accepts it, and the message is formatted by the caller, or
-//! reports the error at its place.
+//! `format` parses format strings, `call` the arguments of a call, `expand` writes the code. Whatever this crate does not
+//! understand is left to `format_args!`, which either accepts it, so that the caller formats the message, or reports the error.
 
 mod call;
 mod expand;

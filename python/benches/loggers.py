@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-#: Size at which log files are rotated where nothing else is said, and how many are kept: lastwords' own defaults.
+#: Default size at which log files are rotated, and how many are kept: lastwords' own defaults.
 ROTATE_SIZE = 10 << 20
 ROTATE_KEEP = 5
 #: Records that picologging's MemoryHandler keeps back.
@@ -30,7 +30,7 @@ FORMAT = "%(asctime)s.%(msecs)03d [%(process)d] [%(levelname)s] %(message)s"
 FORMAT_SECONDS = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
 TIME = "%Y-%m-%d %H:%M:%S"
 
-#: What lastwords itself says in the log of a process that was killed. Any other line of its own counts as one that is not whole.
+#: Lastwords' own lines in the log of a process that was killed. Any other line of its own is taken as torn.
 _NOTICE = re.compile(
     rb"[-\d]{10} [:.\d]{12} \[\d+\] "
     rb"(?:\[CRITICAL\] lastwords: the process (?:died|was killed by SIGKILL) without closing its log \(|"
@@ -85,7 +85,7 @@ def log_files(folder: Path) -> list[Path]:
 
 @dataclass
 class Lines:
-    """What stands in the log files of a process: the numbers of the whole lines, and those that are not whole."""
+    """What is in the log files of a process: the numbers of the whole lines, and those that are not whole."""
 
     numbers: list[int] = field(default_factory=list)
     torn: list[bytes] = field(default_factory=list)
@@ -93,7 +93,7 @@ class Lines:
     @classmethod
     def of(cls, folder: Path, pid: int) -> Lines:
         """Reads the log files of a folder."""
-        # A line that was cut in front has no time, one that was cut behind no end.
+        # A line truncated at its start has no time, one truncated at its end no newline.
         whole = re.compile(
             rb"(?:time=)?(?:20)?\d\d[-.]\d\d[-.]\d\d[ T]\d\d:\d\d:\d\d(?=.*\b%d\b)(?=.*\b(?i:info)\b).*?"
             rb"\bframe (\d+) took 16\.667 ms on cuda:0\"?\n" % pid

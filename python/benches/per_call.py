@@ -52,7 +52,7 @@ def with_arguments(started: Started, first: int, count: int) -> None:
 
 
 def formatted_by_caller(started: Started, first: int, count: int) -> None:
-    """The same, where the caller formats."""
+    """The measured call, formatted by the caller."""
     log, template = started.log, started.template
     for number in range(first, first + count):
         log.info(template % (number, 16.667, "cuda:0"))
@@ -73,7 +73,7 @@ def disabled(started: Started, first: int, count: int) -> None:
 
 
 def disabled_formatted_by_caller(started: Started, first: int, count: int) -> None:
-    """The same, where the caller formats all the same."""
+    """A disabled call whose message the caller formats all the same."""
     log, template = started.log, started.template
     for number in range(first, first + count):
         log.debug(template % (number, 16.667, "cuda:0"))

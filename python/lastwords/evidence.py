@@ -33,7 +33,7 @@ _ending = False
 #: The file that ``faulthandler`` was given here, and the handler beside whose ring it is.
 _attached: Any = None
 _attached_by: weakref.ref[RingHandler] | None = None
-#: Whether ``faulthandler`` was enabled last here, and not by somebody else.
+#: Whether ``faulthandler`` was enabled last here, and not by other code.
 _ours = False
 
 
@@ -62,7 +62,7 @@ def install(handler: RingHandler) -> None:
 def attach(handler: RingHandler) -> None:
     """Has fatal signals leave the tracebacks of all threads beside this process's ring.
 
-    Where somebody else has enabled ``faulthandler``, that stays as it is.
+    If other code has enabled ``faulthandler``, that stays as it is.
     """
     global _attached, _attached_by
     if handler.ring is None or (faulthandler.is_enabled() and not _ours):
@@ -109,7 +109,7 @@ def _enable(file: Any) -> None:
 
 
 def record(message: str, error: _Error, thread: str | None = None) -> None:
-    """Records an exception that nobody caught."""
+    """Records an uncaught exception."""
     handler = _recorder()
     if handler is None:
         return
@@ -120,7 +120,7 @@ def record(message: str, error: _Error, thread: str | None = None) -> None:
 
 
 def _recorder() -> RingHandler | None:
-    """Where exceptions are recorded: the handler whose ring was opened last, as long as somebody has it."""
+    """Where exceptions are recorded: the handler whose ring was opened last, as long as it is in use."""
     for reference in reversed(_known):
         handler = reference()
         if handler is not None and (handler.ring is not None or _is_in_use(handler)):
@@ -202,7 +202,7 @@ class _AsyncioHandler(logging.Handler):
             else:
                 record(f"uncaught exception in asyncio: {found.getMessage()}", found.exc_info)
         if not others and logging.lastResort is not None and found.levelno >= logging.lastResort.level:
-            # A logger without handlers prints; ours is none that should change it.
+            # A logger without handlers prints; ours should not change that.
             logging.lastResort.handle(found)
 
 
@@ -292,7 +292,7 @@ def _watch_multiprocessing() -> None:
     """Has a process of ``multiprocessing`` record the exception that ends it.
 
     It asks no excepthook, and has printed and forgotten the exception before it runs anything of ours. So what prints is
-    watched, and looks at who called it.
+    watched, and checks its caller.
     """
     print_exc = traceback.print_exc
 
@@ -309,9 +309,9 @@ def _watch_multiprocessing() -> None:
 
 
 def _watch_faulthandler() -> None:
-    """Has ``faulthandler`` leave a SIGBUS in a ring to the ring's guard, whoever enables it and whenever.
+    """Has ``faulthandler`` leave a SIGBUS in a ring to the ring's guard, whenever it is enabled.
 
-    It takes every SIGBUS for the end. What is not the guard's is handed on to it.
+    It takes every SIGBUS as fatal. One that the guard does not handle is passed on to it.
     """
     enable = faulthandler.enable
 

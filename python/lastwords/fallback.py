@@ -41,6 +41,10 @@ class RingHandler(logging.handlers.RotatingFileHandler):
         self.setFormatter(logging.Formatter(_FORMAT, "%Y-%m-%d %H:%M:%S"))
         self.folder = folder
 
+    def flush(self, timeout: float | None = None) -> None:
+        """Hands on to the system what is written, whatever ``timeout`` says."""
+        super().flush()
+
 
 class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes records to standard error."""
@@ -79,7 +83,7 @@ def setup_logger(
 
 
 def get_logger(role: str) -> logging.Logger:
-    """The logger of a role, set up with the defaults if nobody has set it up."""
+    """The logger of a role, set up with the defaults if it was not set up before."""
     logger = logging.getLogger(role)
     return logger if logger.handlers else setup_logger(role)
 

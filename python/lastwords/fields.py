@@ -36,7 +36,7 @@ def _plain(value: Any, depth: int) -> Any:
     if isinstance(value, (dict, list, tuple)) and depth < _DEPTH_MAX:
         if isinstance(value, dict):
             return {_text(name): _inner(member, depth + 1) for name, member in value.items()}
-        # A named tuple, or any other class of somebody's own, has a text of its own.
+        # A named tuple, or any other custom class, has a text of its own.
         if type(value) in (list, tuple):
             return [_inner(member, depth + 1) for member in value]
     if isinstance(value, str):
@@ -50,7 +50,7 @@ def _plain(value: Any, depth: int) -> Any:
 
 def _number(value: Any) -> Any:
     """Numbers of other packages, such as numpy, by what they say that they are."""
-    # Whoever has such a number has imported this.
+    # A program that has such a number has imported this.
     numbers = sys.modules.get("numbers")
     if numbers is not None and isinstance(value, numbers.Real):
         if isinstance(value, numbers.Integral):
@@ -63,7 +63,7 @@ def _number(value: Any) -> Any:
 
 
 def _inner(value: Any, depth: int) -> Any:
-    """The same for what is in a list or a dictionary; what fails there is shown there."""
+    """Like ``_plain``, for what is in a list or a dictionary; what fails there is shown there."""
     try:
         made = _plain(value, depth)
     except Exception as error:

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 KEPT_MAX = 1000
 #: Seconds after which a record that arrives was handed on, by a queue for instance, and has its own time.
 LATE = 0.01
-#: What a handler does with a record. Who replaces one of these wants to see every record.
+#: What a handler does with a record. Code that replaces one of these must see every record.
 _WAY = ("emit", "filter", "format", "handle")
-#: Names of levels that a ring shows by itself.
+#: Standard level names.
 _STANDARD = {0: "NOTSET", 10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
-#: Names of levels that rings have been told, by role and folder.
+#: Custom level names that rings have been given, by role and folder.
 _names: dict[tuple[str, Path | None], dict[int, str]] = {}
 #: Attributes that every record has. A program's own factory may add some, which are fields.
 _MADE = logging.LogRecord("", 0, "", 0, "", (), None).__dict__
@@ -122,7 +122,7 @@ class RingHandler(_Handler):
                 handler._ring_changed()
 
         with logging._lock:  # type: ignore[attr-defined]
-            # A process has one ring for a role and folder: two threads that look at once would make two.
+            # A process has one ring for a role and folder: two threads that check at the same time would create two.
             ring = self.ring = Ring(role, given, changed)
         self._borrows, self._pid = False, os.getpid()
         # Wherever the environment and the working folder lead by the time at which it is opened again.
@@ -143,7 +143,7 @@ class RingHandler(_Handler):
         try:
             ring = self._open(role, given)
         except ValueError:
-            # Somebody has opened it meanwhile, with other settings.
+            # It was opened meanwhile, with other settings.
             ring = self._open(role, {name: given[name] for name in ("app", "dir", "rings") if name in given})
         self._show_owners_level()
         return ring
@@ -161,7 +161,7 @@ class RingHandler(_Handler):
         folder the thread that flushes. What was logged before is in its file then, within 2 s.
 
         A record that comes later opens all of it again, as it does with ``logging.FileHandler``. At the end of the process
-        nothing is given back before its time, so that a crash until then is told as ever.
+        nothing is given back before its time, so that a crash until then is logged as ever.
         """
         self.acquire()
         try:
@@ -171,7 +171,7 @@ class RingHandler(_Handler):
                 evidence.leave(self)
                 if not self._borrows:
                     _names.pop((self._place[0], self.folder) if self._place else ("", None), None)
-                    # What nobody flushes is safe in the ring.
+                    # What is not flushed is safe in the ring.
                     with contextlib.suppress(OSError, RuntimeError):
                         ring.close()
         finally:
@@ -219,7 +219,7 @@ class RingHandler(_Handler):
             if ring is not None:
                 thread = record.threadName
                 if relayed is not None:
-                    # That is a thread of another time or process; the one that hands it on keeps its own name.
+                    # That is a thread of another time or process; the one that passes it on keeps its own name.
                     thread = threading.current_thread().name
                 self._name_level(ring, record.levelno)
                 done = ring.append(*line, thread, relayed, exception_at)
@@ -234,11 +234,12 @@ class RingHandler(_Handler):
         except Exception:
             self.handleError(record)
 
-    def flush(self) -> None:
-        """Waits until all that was logged before is in the log file, at most 2 s. What is not by then is safe all the same."""
+    def flush(self, timeout: float | None = None) -> None:
+        """Waits until all that was logged before is in the log file, ``timeout`` seconds at most, 2 if it is None. What is not by
+        then is safe all the same."""
         if self.ring is not None:
             with contextlib.suppress(RuntimeError):
-                self.ring.flush()
+                self.ring.flush(timeout)
 
     def show_level(self, logger: logging.Logger) -> None:
         """Has ``lastwords status`` show the level of this logger, if it is the handler's own."""
@@ -289,7 +290,7 @@ class RingHandler(_Handler):
         assert self._kept is not None
         self._kept.append((created, line))
         if len(self._kept) >= KEPT_MAX and (self.ring or self.open_early()) is not None:
-            # Nobody names another place any more.
+            # No other handler names another place any more.
             self._kept = None
             self.fast = self._way_is_ours(RingHandler)
         elif len(self._kept) > KEPT_MAX:
@@ -313,7 +314,7 @@ class RingHandler(_Handler):
         name = logging.getLevelName(level)
         if self._names.get(level) != name:
             if level in _STANDARD:
-                # It may get its own name back at any time, and the short way would not say so.
+                # It may get its own name back at any time, and the fast path would not notice.
                 self.fast = False
             self._names[level] = name
             if 0 <= level < 65535:
@@ -359,7 +360,7 @@ class ConsoleHandler(_Handler, logging.StreamHandler):  # type: ignore[type-arg]
         self.fast = self._stream is None and self._way_is_ours(ConsoleHandler)
 
     def _other_stream(self) -> Any:
-        """The stream that somebody wants lines to go to; None for the process's standard error."""
+        """The stream that was set for the lines; None for the process's standard error."""
         stream = self.stream
         if stream is None or stream is sys.__stderr__:
             return None
@@ -426,7 +427,7 @@ set_namer(_name_thread)
 
 
 def _relayed(record: logging.LogRecord) -> tuple[int, int, str | None] | None:
-    """When, by whom and with which level's name a record was made that somebody has handed on. None for one of just now."""
+    """Time, process and level name of a record that was passed on. None for a current one."""
     try:
         created, pid = float(record.created), record.process
         late = abs(time.time() - created) > LATE
@@ -440,7 +441,7 @@ def _relayed(record: logging.LogRecord) -> tuple[int, int, str | None] | None:
             name = None  # type: ignore[assignment]
         return int(created * 1e9), pid if type(pid) is int and 0 < pid < 2**32 else os.getpid(), name
     except (AttributeError, TypeError, ValueError):
-        # A record that somebody has put together without these is one of now.
+        # A record that was created without these is a current one.
         return None
 
 

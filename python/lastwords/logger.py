@@ -1,4 +1,4 @@
-"""Loggers whose methods make no ``LogRecord`` where nobody needs one."""
+"""Loggers whose methods make no ``LogRecord`` where none is needed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import FunctionType
 
 from lastwords._native import FastLogger, fast_methods, set_standard
 
-#: What a record passes on its way. Who replaces one of these wants to see every record.
+#: What a record passes on its way. Code that replaces one of these must see every record.
 _WAY = (
     "_log",
     "callHandlers",
@@ -28,12 +28,12 @@ _COMPARED = (
     (logging.Logger, "_log"),
     (logging.LogRecord, "getMessage"),
 )
-#: The source of logging: the name of a private function is nobody's to replace.
+#: The source of logging: private functions are not meant to be replaced.
 _SOURCE = logging._checkLevel.__code__.co_filename  # type: ignore[attr-defined]
 
 
 def _original(owner: type, name: str) -> object:
-    """The method that came with Python, None where something else stands in its place by now."""
+    """The method that came with Python, None if it was replaced since."""
     found = owner.__dict__.get(name)
     genuine = type(found) is FunctionType and (found.__code__.co_filename, found.__code__.co_name) == (_SOURCE, name)
     return found if genuine else None
@@ -107,7 +107,7 @@ class RootLogger(Logger, logging.RootLogger):
 
 
 def adopt(logger: logging.Logger) -> logging.Logger:
-    """Makes an ordinary logger a fast one. One of somebody's own class stays what it is."""
+    """Makes an ordinary logger a fast one. One of a custom class stays as it is."""
     if type(logger) is logging.Logger:
         logger.__class__ = Logger
     elif type(logger) is logging.RootLogger:
@@ -116,6 +116,6 @@ def adopt(logger: logging.Logger) -> logging.Logger:
 
 
 def adopt_later() -> None:
-    """Has loggers that are made from now on be fast ones, unless somebody has a class of their own for them."""
+    """Has loggers that are made from now on be fast ones, unless a custom class is set for them."""
     if logging.getLoggerClass() is logging.Logger:
         logging.setLoggerClass(Logger)

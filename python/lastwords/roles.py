@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class _Default(int):
-    """A level that nobody has asked for: the environment may say another."""
+    """A default level, which the environment may override."""
 
 
 _INFO = _Default(logging.INFO)
 #: That of logging, which a configuration may hold that calls us, and which logging makes anew in forked children.
 _lock = logging._lock  # type: ignore[attr-defined]
-#: Handlers of loggers whose process was not told what it is: they follow the first role that is named.
+#: Handlers of loggers whose process was not given a role: they follow the first role that is named.
 _assumed: list[RingHandler] = []
 #: Handlers that were made before their role was set up.
 _early: dict[str, RingHandler] = {}
@@ -42,7 +42,7 @@ def setup_logger(
     """Sets up the logger of a role, and returns it: the object that ``logging.getLogger(process_type)`` returns.
 
     It has a ``RingHandler`` and a ``ConsoleHandler``, and does not propagate. Calling this again configures it anew; handlers
-    that somebody else attached stay.
+    that other code attached stay.
 
     Args:
         process_type: The role: ``host``, ``worker`` … It names the log file.
@@ -72,7 +72,7 @@ def setup_logger(
         named = adopt(logging.getLogger(process_type))
         adopt_later()
         logger = adopt(logging.root) if root else named
-        # `dictConfig` disables the loggers that it does not name; whoever sets this one up wants it to log.
+        # `dictConfig` disables the loggers that it does not name; a program that sets this one up expects it to log.
         named.disabled = False
         if root:
             _hand_on(named)
@@ -145,8 +145,8 @@ def _early_logger(role: str) -> logging.Logger:
         _replace_handlers(logger, handler, _wants_console(None))
         handler.owned_by(logger)
         handler.apply_levels(levels)
-        if _native.configured_record_level(role) is not None:
-            # What no file shows makes no record that could open the ring.
+        if _native.configured_ring_level(role) is not None:
+            # A ring-only record does not open the ring.
             handler.open_early()
     return logger
 
@@ -200,7 +200,7 @@ def _follow(handler: RingHandler) -> None:
 
 
 def _leave_files() -> None:
-    """Has loggers whose process was not told what it is log to the console alone, as the process does."""
+    """Has loggers whose process was not given a role log to the console alone, as the process does."""
     for handler in _assumed:
         logging.getLogger(handler.role).removeHandler(handler)
         handler.close()

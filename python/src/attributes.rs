@@ -4,7 +4,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-/// The `__dict__` of an object whose class says nothing else of it. Looking a name up there takes a third of the time that
+/// The `__dict__` of an object whose class does not override it. Looking a name up there takes a third of the time that
 /// `getattr` takes, and finds the same for a name that the class does not have.
 pub(crate) fn attributes<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
     // SAFETY: the object is alive and the GIL held. The call returns a new reference, or null with an exception set, which

@@ -1,14 +1,14 @@
 //! The console of a Python process: lines wait in memory, and a thread of its own writes them to standard error.
 //!
-//! No log call ever writes. Where nobody reads the pipe, so many lines wait, further ones are counted, and the next line that
-//! gets through says how many are missing.
+//! No log call ever writes. If the pipe is not read, a limited number of lines wait, further ones are counted, and the next
+//! line that gets through reports how many are missing.
 
 use crate::ring::{level_of, readable, shown};
-use lastwords::clock::realtime_ns;
-use lastwords::flush::render;
-use lastwords::flush::stamp::Stamp;
-use lastwords::flush::stderr::{self, Stderr};
-use lastwords::zone::Zone;
+use lastwords_ring::place::clock::realtime_ns;
+use lastwords_flusher::render::line;
+use lastwords_flusher::render::timestamp::Stamp;
+use lastwords_flusher::console::stderr::{self, Stderr};
+use lastwords_ring::place::zone::Zone;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use std::collections::VecDeque;
@@ -20,9 +20,9 @@ use std::time::{Duration, Instant};
 const LINES_MAX: usize = 10_000;
 /// Bytes that wait at most.
 const BYTES_MAX: usize = 8 << 20;
-/// Time between two looks while lines come, or while nobody reads.
+/// Time between two polls while lines come, or while the pipe is not read.
 const LOOK: Duration = Duration::from_millis(10);
-/// Looks that find nothing, before the thread sleeps until it is woken.
+/// Polls that find nothing, before the thread sleeps until it is woken.
 const LOOKS: u32 = 10;
 /// Longest wait for lines to be written, at the end of the process.
 const FLUSH_MAX: Duration = Duration::from_millis(300);
@@ -63,8 +63,8 @@ pub(crate) struct Shared {
     changed: Condvar,
 }
 
-/// The process's one console. Only who holds the GIL locks this, so that nobody does where the process is forked; the thread
-/// that writes has what is behind it.
+/// The process's one console. Only the holder of the GIL locks this, so that it is never locked at a fork; the thread that
+/// writes has what is behind it.
 static CURRENT: RwLock<Option<Arc<Shared>>> = RwLock::new(None);
 
 pub(crate) fn current() -> Arc<Shared> {
@@ -99,7 +99,7 @@ impl Console {
         Ok(())
     }
 
-    /// A message with what `extra` holds, as it stands in the log file.
+    /// A message with what `extra` holds, as it is in the log file.
     #[staticmethod]
     fn shown(text: &Bound<'_, PyString>, fields: &Bound<'_, PyDict>) -> PyResult<String> {
         shown(text, fields)
@@ -112,7 +112,7 @@ impl Console {
         let text = readable(text)?;
         let (mut out, mut stamp, level) = (Vec::new(), Stamp::new(Zone::local()), level_of(level));
         Stderr::plain().head(&mut out, &mut stamp, realtime_ns(), std::process::id(), level, name);
-        render::message(&mut out, text.as_bytes(), None);
+        line::message(&mut out, text.as_bytes(), None);
         Ok(String::from_utf8_lossy(&out).into_owned())
     }
 
@@ -134,7 +134,7 @@ impl Console {
 }
 
 impl Console {
-    /// The same for text that UTF-8 can hold.
+    /// Like `push`, for text that UTF-8 can hold.
     pub(crate) fn add(&self, level: i64, text: &str, name: Option<&str>) {
         add(Line { ns: realtime_ns(), level, name: name.map(Into::into), text: text.into(), missing: 0, formatted: false });
     }
@@ -193,7 +193,7 @@ struct Writer {
 
 impl Writer {
     fn run(&mut self) {
-        lastwords::process::settle_thread();
+        lastwords_ring::place::process::settle_thread();
         let mut text = Vec::new();
         while let Some(line) = self.take() {
             self.stderr.lose(line.missing);
@@ -208,10 +208,10 @@ impl Writer {
             let level = level_of(line.level);
             self.stderr.head(text, &mut self.stamp, line.ns, std::process::id(), level, line.name.as_deref());
         }
-        render::message(text, line.text.as_bytes(), None);
+        line::message(text, line.text.as_bytes(), None);
     }
 
-    /// Waits for a line and takes it; none if the thread is to end. While nobody reads, all stay.
+    /// Waits for a line and takes it; none if the thread is to end. While the pipe is not read, all stay.
     fn take(&self) -> Option<Line> {
         let mut queue = self.shared.lock();
         if queue.writer == self.number {
@@ -271,7 +271,7 @@ pub(crate) fn resume() {
     }
 }
 
-/// In a forked child: another console, whose lock nobody holds. The parent writes what waited.
+/// In a forked child: another console, whose lock is free. The parent writes what waited.
 pub(crate) fn after_fork_in_child() {
     let mut current = CURRENT.write().unwrap_or_else(PoisonError::into_inner);
     // What the parent's thread holds is never let go here.

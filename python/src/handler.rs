@@ -1,4 +1,4 @@
-//! What our handlers share with the short way of a log call: it looks here whether it may be taken.
+//! What our handlers share with the fast path of a log call, which checks here whether it may be taken.
 
 use crate::console::Console;
 use crate::ring::Ring;
@@ -21,7 +21,7 @@ pub(crate) struct FastHandler {
     /// Where those of a `ConsoleHandler` go.
     #[pyo3(get, set)]
     console: Option<Py<Console>>,
-    /// False where a record must come as a `LogRecord`, because somebody has changed what the handler does with it.
+    /// False if a record must come as a `LogRecord`, because the handler's methods were replaced.
     #[pyo3(get, set)]
     fast: bool,
 }
@@ -35,7 +35,7 @@ impl FastHandler {
         FastHandler::default()
     }
 
-    /// Records below it are none of this handler's.
+    /// Records below it are not for this handler.
     #[getter]
     fn level(&self) -> PyResult<i64> {
         self.level.ok_or_else(|| PyAttributeError::new_err("level"))
@@ -107,7 +107,7 @@ pub(crate) enum Sink<'py> {
 }
 
 impl FastHandler {
-    /// Records below it are none of this handler's.
+    /// Records below it are not for this handler.
     pub(crate) fn lowest(&self) -> Option<i64> {
         self.level
     }

@@ -1,5 +1,5 @@
-//! What only the interpreter's C interface tells or does: whether it is the main one, when it is done with an instruction, what
-//! it runs, and that it collects no garbage.
+//! What only the interpreter's C interface reports or does: whether it is the main one, when it is done with an instruction,
+//! what it runs, and that it collects no garbage.
 #![allow(unsafe_code)]
 
 use crate::ring::readable;
@@ -34,8 +34,8 @@ extern "C" fn call(function: *mut c_void) -> c_int {
     0
 }
 
-/// A function in Python that runs. Its attributes in Python would tell the same, but they are audited: a program's own hooks
-/// would run.
+/// A function in Python that runs. Its attributes in Python hold the same, but they are audited: a program's own hooks would
+/// run.
 pub(crate) struct Frame<'py>(Bound<'py, PyAny>);
 
 impl<'py> Frame<'py> {

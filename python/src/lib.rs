@@ -1,4 +1,4 @@
-//! The native part of the Python package `lastwords`: rings, the short way of a log call, the console, the tool.
+//! The native part of the Python package `lastwords`: rings, the fast path of a log call, the console, the tool.
 //!
 //! On anything but 64-bit little-endian Linux the module is empty, and the package falls back to the standard library's
 //! `RotatingFileHandler`.
@@ -47,7 +47,7 @@ mod native {
         after_fork_in_child, after_fork_in_parent, before_fork, close, reopen, sigbus_guard_first, watch_signals,
     };
     #[pymodule_export]
-    use super::ring::{Ring, configured_levels, configured_record_level, name_thread};
+    use super::ring::{Ring, configured_levels, configured_ring_level, name_thread};
     #[pymodule_export]
     use super::standard::set_standard;
     #[pymodule_export]

@@ -1,9 +1,9 @@
-//! The short way of a log call: the message is formatted and appended, and no `LogRecord` is made.
+//! The fast path of a log call: the message is formatted and appended, and no `LogRecord` is created.
 //!
-//! It is taken where nobody could tell the difference: the message is text, there are no filters and no keyword arguments,
-//! every handler that the record would reach is one of ours and as it came, and neither the factory of records nor a method
-//! of `logging.Logger` that a record passes was replaced. All of that is looked at in every call, so nothing has to be told
-//! when it changes. Otherwise the call goes to the method of `logging.Logger` that has the same name.
+//! It is taken where the difference cannot be observed: the message is text, there are no filters and no keyword arguments,
+//! every handler that the record would reach is one of ours and as it came, and neither the factory of records nor a method of
+//! `logging.Logger` that a record passes was replaced. All of that is checked in every call, so nothing has to be notified when
+//! it changes. Otherwise the call goes to the method of `logging.Logger` that has the same name.
 //!
 //! Nothing here runs code in Python. Where that is needed, a [`Step`] says what is to be called, and the frame that called us,
 //! which has nothing to clean up, calls it: the interpreter ends daemon threads in the middle of such code, by unwinding.
@@ -48,7 +48,7 @@ pub(crate) struct Call<'a, 'py> {
 }
 
 impl<'py> Call<'_, 'py> {
-    /// Does of the call what can be done now. `text` is what the last step has made, if it has made one.
+    /// Does the part of the call that can be done now. `text` is what the last step has made, if it has made one.
     pub(crate) fn go_on(&self, way: Way, text: Option<Bound<'py, PyAny>>) -> PyResult<Step> {
         let step = match self.message() {
             Some(message) if way == Way::Short => message.go_on(text)?,
@@ -84,7 +84,7 @@ fn logger_class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     Ok(standard.logger(py))
 }
 
-/// What a call says.
+/// The contents of a call.
 struct Message<'a, 'py> {
     logger: Borrowed<'a, 'py, PyAny>,
     arguments: Arguments<'a, 'py>,
@@ -95,13 +95,13 @@ struct Message<'a, 'py> {
     standard: bool,
 }
 
-/// Whom a record would reach.
+/// The receivers of a record.
 #[derive(Default)]
 struct Reached<'py> {
     sinks: [Option<Sink<'py>>; 2],
     /// There are handlers, whatever their levels.
     any: bool,
-    /// Somebody who must get a `LogRecord`.
+    /// A receiver that must get a `LogRecord`.
     others: bool,
 }
 
@@ -112,7 +112,7 @@ impl Reached<'_> {
 }
 
 impl<'py> Message<'_, 'py> {
-    /// Does everything that the call is to do, if nobody could tell the difference.
+    /// Does everything that the call is to do, if the difference cannot be observed.
     fn go_on(&self, text: Option<Bound<'py, PyAny>>) -> PyResult<Step> {
         let py = self.logger.py();
         if self.arguments.len() <= self.first {
@@ -161,7 +161,7 @@ impl<'py> Message<'_, 'py> {
         }
     }
 
-    /// Records what no log file shows, where a ring wants it: the text alone, whatever the call says besides.
+    /// Makes a ring-only record, if a ring requests it: the text alone, whatever else the call has.
     fn record_fine(&self, own: &Bound<'py, PyDict>, text: Option<Bound<'py, PyAny>>) -> PyResult<Step> {
         let py = self.logger.py();
         // What `logging.disable` takes away, the standard way does not record either.
@@ -169,7 +169,7 @@ impl<'py> Message<'_, 'py> {
         let disabled = manager.map_or(Ok(None), |manager| Standard::disabled(&manager))?;
         let Some(disabled) = disabled else { return Ok(Step::Standard) };
         let mut reached = self.reached(own, true)?;
-        let wants = |sink: &Sink<'_>| matches!(sink, Sink::Ring(ring) if ring.get().record_level() <= self.level);
+        let wants = |sink: &Sink<'_>| matches!(sink, Sink::Ring(ring) if ring.get().ring_level() <= self.level);
         reached.sinks = reached.sinks.map(|sink| sink.filter(wants));
         if disabled >= self.level || reached.sinks.iter().all(Option::is_none) {
             return Ok(Step::Done);
@@ -213,7 +213,7 @@ impl<'py> Message<'_, 'py> {
         Ok(next)
     }
 
-    /// The handlers that the record would reach, of this logger and of those above it; all of ours, if `any_level` is wished.
+    /// The handlers that the record would reach, of this logger and of those above it; all of ours, if `any_level` is set.
     fn reached(&self, own: &Bound<'py, PyDict>, any_level: bool) -> PyResult<Reached<'py>> {
         let py = self.logger.py();
         let filtered = !list(own, intern!(py, "filters"))?.is_some_and(|filters| filters.is_empty());
@@ -244,14 +244,14 @@ impl<'py> Message<'_, 'py> {
         let py = self.logger.py();
         reached.any = true;
         let Ok(ours) = handler.cast::<FastHandler>() else {
-            // What is no number in the handler itself may be anything.
+            // What is not a number in the handler itself may be anything.
             let level = attributes(handler).ok().and_then(|own| own.get_item(intern!(py, "level")).ok().flatten());
             let level: i64 = level.and_then(|level| level.cast_exact::<PyInt>().ok()?.extract().ok()).unwrap_or(0);
             reached.others |= level <= self.level;
             return Ok(());
         };
         let Ok(ours) = ours.try_borrow() else {
-            // Somebody who logs while an attribute of the handler is being set.
+            // Code that logs while an attribute of the handler is being set.
             reached.others = true;
             return Ok(());
         };
@@ -351,7 +351,7 @@ impl Text<'_> {
     }
 }
 
-/// Whether it is of a type that is no mapping, which others can be without its being seen.
+/// Whether its type cannot be a mapping; other types may be one unnoticed.
 fn is_plain(argument: &Bound<'_, PyAny>) -> bool {
     argument.is_exact_instance_of::<PyInt>()
         || argument.is_exact_instance_of::<PyString>()

@@ -62,14 +62,14 @@ impl<'a, 'py> Arguments<'a, 'py> {
     }
 }
 
-/// What is to be done next of a call. The pointers are references that whoever has the step lets go of, or null.
+/// The next step of a call. The pointers are references that the owner of the step releases, or null.
 #[derive(Clone, Copy)]
 pub(crate) enum Step {
     /// Nothing more.
     Done,
     /// An exception is set.
     Failed,
-    /// The call is the matter of the method of `logging.Logger`.
+    /// The method of `logging.Logger` has to do the call.
     Standard,
     /// Call this, and what it returns or raises is the result.
     Finish { method: *mut ffi::PyObject, arguments: *mut ffi::PyObject, named: *mut ffi::PyObject },
@@ -82,7 +82,7 @@ pub(crate) enum Step {
 /// How a call goes on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// Without a record, if nobody can tell the difference.
+    /// Without a record, if the difference cannot be observed.
     Short,
     /// So too, and arguments that do not fit their message are left out.
     Loose,
@@ -119,8 +119,8 @@ unsafe extern "C-unwind" {
     fn Py_DecRef(object: *mut ffi::PyObject);
 }
 
-/// Questions of one call. There are two, for the thread's name and whether a level is enabled; what does not keep the answer is
-/// not asked for ever.
+/// Most questions of one call. There are two, for the thread's name and whether a level is enabled; the limit ends the loop if
+/// an answer does not last.
 const ASKED_MAX: u32 = 3;
 
 /// What the interpreter has handed over for one call.
@@ -134,7 +134,7 @@ struct Given {
     level: Option<i64>,
 }
 
-/// Runs one call, and says in the interpreter's way what came of it. Has nothing to clean up, at any time.
+/// Runs one call, and returns its result by the interpreter's convention. Has nothing to clean up, at any time.
 unsafe fn run(given: Given) -> *mut ffi::PyObject {
     let (mut way, mut text, mut asked) = (Way::Short, ptr::null_mut(), 0);
     loop {
@@ -178,7 +178,7 @@ unsafe fn run(given: Given) -> *mut ffi::PyObject {
                         if wanted == Way::Loose {
                             return ffi::Py_NewRef(ffi::Py_None());
                         }
-                        // The standard way finds the same error and shows it.
+                        // The standard path finds the same error and reports it.
                         way = Way::Standard;
                     }
                 }
@@ -279,9 +279,9 @@ type Method = unsafe extern "C-unwind" fn(
     *mut ffi::PyObject,
 ) -> *mut ffi::PyObject;
 
-/// A definition for good: methods keep the pointer. The name stands at the beginning of the documentation.
+/// A definition for good: methods keep the pointer. The documentation begins with the name.
 fn definition(function: Method, doc: &'static CStr) -> *mut ffi::PyMethodDef {
-    // SAFETY: the two types differ in that one may be unwound through, which whoever calls it does not see.
+    // SAFETY: the two types differ in that one may be unwound through, which the caller does not see.
     let function = unsafe { std::mem::transmute::<Method, ffi::PyCFunctionFastWithKeywords>(function) };
     let name: Vec<u8> = doc.to_bytes().iter().copied().take_while(|byte| *byte != b'(').chain([0]).collect();
     Box::into_raw(Box::new(ffi::PyMethodDef {

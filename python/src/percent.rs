@@ -11,7 +11,8 @@ use std::fmt::Write;
 /// Decimals that `%f` has.
 const DECIMALS: usize = 6;
 
-/// Appends the template with the arguments from `next` on. None where that is Python's matter; then `out` holds anything.
+/// Appends the template with the arguments from `next` on. None if Python has to do it; then the contents of `out` are
+/// undefined.
 pub(crate) fn format(out: &mut String, template: &str, arguments: &Arguments<'_, '_>, mut next: usize) -> Option<()> {
     let mut rest = template;
     while let Some(at) = rest.find('%') {
@@ -30,7 +31,7 @@ pub(crate) fn format(out: &mut String, template: &str, arguments: &Arguments<'_,
     (next == arguments.len()).then_some(())
 }
 
-/// What stands behind a `%`.
+/// What follows a `%`.
 enum Kind {
     Percent,
     Integer,

@@ -1,4 +1,4 @@
-//! Where a log call stands.
+//! The place of a log call.
 
 use crate::interpreter::Frame;
 use crate::ring::readable;
@@ -13,11 +13,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Of the innermost Python function that runs and is none of `logging`: the methods of our logger are none.
+    /// Of the innermost running Python function outside `logging`; the methods of our logger are not Python functions.
     pub(crate) fn of_caller(py: Python<'_>) -> PyResult<Place> {
         let unknown = || Place { file: "(unknown file)".to_owned(), line: 0 };
         let Some(of_logging) = standard::get(py).map_or(Ok(None), |standard| standard.source_file(py))? else {
-            // Whoever sets it so wants no search for callers.
+            // A program that sets it so wants no search for callers.
             return Ok(unknown());
         };
         // Where the interpreter itself calls, at its end or at a thread's beginning, there is no function.

@@ -8,32 +8,32 @@ use pyo3::prelude::*;
 pub(crate) fn before_fork(py: Python<'_>) {
     let console = console::current();
     py.detach(|| {
-        lastwords::flush::embedded::pause();
+        lastwords::flusher_threads::pause();
         console::pause(&console);
     });
 }
 
-/// Has them started again as soon as the interpreter is done with the fork: from 3.13 on it looks for threads after this. The
+/// Has them started again as soon as the interpreter has finished the fork: from 3.13 on it checks for threads after this. The
 /// main thread does it, or if that waits for something, the next record.
 #[pyfunction]
 pub(crate) fn after_fork_in_parent() {
-    lastwords::flush::embedded::resume_with_next_record();
+    lastwords::flusher_threads::resume_with_next_record();
     interpreter::call_soon(resume);
 }
 
 fn resume() {
-    lastwords::flush::embedded::resume();
+    lastwords::flusher_threads::resume();
     console::resume();
 }
 
 /// Forgets what belongs to the parent. The child's ring is made at its first record.
 #[pyfunction]
 pub(crate) fn after_fork_in_child() {
-    lastwords::flush::embedded::resume();
+    lastwords::flusher_threads::resume();
     console::after_fork_in_child();
 }
 
-/// Says in the rings that the process ends in an ordinary way.
+/// Marks in the rings that the process ends in an ordinary way.
 #[pyfunction]
 pub(crate) fn close() {
     lastwords::close();
@@ -45,7 +45,7 @@ pub(crate) fn reopen() {
     lastwords::reopen();
 }
 
-/// Has SIGTERM, SIGINT and SIGHUP told from a crash again where the program has restored the default action.
+/// Distinguishes SIGTERM, SIGINT and SIGHUP from a crash again after the program has restored the default action.
 #[pyfunction]
 pub(crate) fn watch_signals() {
     lastwords::watch_signals();

@@ -2,8 +2,7 @@
 
 use crate::interpreter::NoCollection;
 use crate::place::Place;
-use lastwords::event::{Event, Relayed, Value};
-use lastwords::filter::Destination;
+use lastwords::event::{Destination, Event, Relayed, Value};
 use lastwords::{Builder, Directives, Error, Format, Level, Log};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -16,9 +15,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::IntoRawFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
-/// The finest level that any ring of this process records although no log file shows it. Calls of levels that are disabled
-/// are done after one look at it.
+/// The finest level at which any ring of this process has ring-only records. Calls of disabled levels return after one check of
+/// it.
 pub(crate) static FINEST: AtomicI64 = AtomicI64::new(i64::MAX);
 
 thread_local! {
@@ -45,13 +45,13 @@ impl Ring {
     #[new]
     fn new(py: Python<'_>, role: &str, settings: BTreeMap<String, OsString>, changed: Py<PyAny>) -> PyResult<Ring> {
         let open = || {
-            let builder = lastwords::builder(role).console(false).dev(false);
+            let builder = lastwords::builder(role).console(false).console_all_levels(false);
             settings.iter().try_fold(builder, |builder, (name, value)| set(builder, name, value))?.open()
         };
         let open = || open().inspect(|log: &Log| _ = log.create_files());
         let log = py.detach(open).map_err(|error| exception(&error))?;
         let ring = Ring { log, places: log.format() != Format::Text, state: AtomicU64::new(log.state()), changed, closed: AtomicBool::new(false) };
-        ring.note_record_level();
+        ring.note_ring_level();
         Ok(ring)
     }
 
@@ -80,24 +80,24 @@ impl Ring {
         let taken = fields.map(Field::take_all).transpose()?.unwrap_or_default();
         let fields: Vec<_> = taken.iter().map(Field::borrow).collect();
         let place = if self.places { (&*file, line) } else { ("", 0) };
-        // A thread that nobody has named is one without a name.
+        // A thread that was not named has no name.
         NAMED.set(true);
-        let relayed = relayed.as_ref().map(|(realtime_ns, pid, name)| Relayed {
-            realtime_ns: *realtime_ns,
-            pid: *pid,
-            level_name: name.as_deref(),
-        });
-        let (file, line) = place;
-        let (level, destination) = (level_of(level), Destination::Write);
-        let (target, text) = (&*target, text.as_bytes());
-        let event = Event { level, destination, target, file, line, text, fields: &fields, relayed, exception_at };
+        let relayed = relayed.as_ref().map(|(realtime_ns, pid, name)| Relayed::new(*realtime_ns, *pid, name.as_deref()));
+        let mut event = Event::new(level_of(level), &target, text.as_bytes());
+        (event.file, event.line, event.fields) = (place.0, place.1, &fields);
+        (event.relayed, event.exception_at) = (relayed, exception_at);
         let put = self.put_event(py, &event);
         Ok((!matches!(put, Put::Closed)).then_some(matches!(put, Put::Changed)))
     }
 
-    /// Waits until all that was recorded before is in the log file.
-    fn flush(&self, py: Python<'_>) -> PyResult<()> {
-        py.detach(|| self.log.flush()).map_err(|error| exception(&error))
+    /// Waits until all that was recorded before is in the log file, for at most that many seconds, 2 by default.
+    #[pyo3(signature = (timeout = None))]
+    fn flush(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        let flushed = match timeout.map(seconds).transpose()? {
+            None => py.detach(|| self.log.flush()),
+            Some(timeout) => py.detach(|| self.log.flush_within(timeout)),
+        };
+        flushed.map_err(|error| exception(&error))
     }
 
     /// Closes it for the handler that it was made for. Where no other handler of this process has the ring, it is drained and
@@ -109,18 +109,18 @@ impl Ring {
         py.detach(|| self.log.close()).map_err(|error| exception(&error))
     }
 
-    /// Whether the process's ring of this role and folder was closed, by whomever.
+    /// Whether the process's ring of this role and folder was closed, by any handler.
     #[getter]
     fn closed(&self) -> bool {
         self.is_closed()
     }
 
-    /// Gives a level a name, which its lines then show.
+    /// Sets a custom level name, which its lines then show.
     fn name_level(&self, level: u16, name: &str) {
         self.log.name_level(Level::new(level), name);
     }
 
-    /// Opens the file whose text stands in the crash file, if there will be one, and returns its descriptor, for the caller
+    /// Opens the file whose text is copied to the crash file, if there will be one, and returns its descriptor, for the caller
     /// to close. A forked child has a file of its own.
     fn attachment(&self, py: Python<'_>) -> PyResult<i32> {
         let file = py.detach(|| self.log.attachment()).map_err(|error| exception(&error))?;
@@ -145,19 +145,19 @@ impl Ring {
         self.log.kept_directives().as_ref().map(levels)
     }
 
-    /// Says in the ring's filter what is written, for `lastwords status`.
+    /// Writes to the ring's filter what is written, for `lastwords status`.
     fn set_directives(&self, directives: &str) -> PyResult<()> {
         let before = self.log.state();
         self.log.set_log(directives).map_err(|error| exception(&error))?;
         // Where something else has changed before, `changed` is yet to be called.
         let _ = self.state.compare_exchange(before, self.log.state(), Ordering::Relaxed, Ordering::Relaxed);
-        self.note_record_level();
+        self.note_ring_level();
         Ok(())
     }
 }
 
 impl Drop for Ring {
-    /// One that nobody has closed stays in the process, and keeps nobody else from closing it.
+    /// One that was not closed stays in the process, and does not keep others from closing it.
     fn drop(&mut self) {
         if !self.closed.load(Ordering::Acquire) {
             self.log.forget();
@@ -176,12 +176,10 @@ impl Ring {
         text: &[u8],
         fine: bool,
     ) -> Put {
-        let destination = if fine { Destination::Fine } else { Destination::Write };
-        let level = level_of(level);
-        self.put_event(
-            py,
-            &Event { level, destination, target, file, line, text, fields: &[], relayed: None, exception_at: None },
-        )
+        let mut event = Event::new(level_of(level), target, text);
+        (event.file, event.line) = (file, line);
+        event.destination = if fine { Destination::RingOnly } else { Destination::Write };
+        self.put_event(py, &event)
     }
 
     /// Records, unless the thread has yet to be named. Waits without the GIL, if at all.
@@ -201,11 +199,11 @@ impl Ring {
         if self.state.swap(state, Ordering::Relaxed) == state || self.is_closed() {
             return Put::Done;
         }
-        self.note_record_level();
+        self.note_ring_level();
         Put::Changed
     }
 
-    /// Nobody writes to it any more. One of two handlers of a ring that is closed for itself has let go of it already.
+    /// It is not written to any more. If one of two handlers of a ring was closed separately, it has released the ring already.
     fn is_closed(&self) -> bool {
         self.log.is_closed()
     }
@@ -216,8 +214,8 @@ impl Ring {
     }
 
     /// The finest level that it records.
-    pub(crate) fn record_level(&self) -> i64 {
-        i64::from(self.log.record_level().number())
+    pub(crate) fn ring_level(&self) -> i64 {
+        i64::from(self.log.ring_level().number())
     }
 
     /// Where the caller of a log method is, if that is recorded.
@@ -225,12 +223,20 @@ impl Ring {
         if self.places { Place::of_caller(py) } else { Ok(Place::default()) }
     }
 
-    fn note_record_level(&self) {
-        let level = self.log.record_level();
+    fn note_ring_level(&self) {
+        let level = self.log.ring_level();
         if level != Level::OFF {
             FINEST.fetch_min(i64::from(level.number()), Ordering::Relaxed);
         }
     }
+}
+
+/// A time in seconds, as Python gives it; one that is too long for a duration is the longest one.
+fn seconds(number: f64) -> PyResult<Duration> {
+    if number.is_nan() || number < 0.0 {
+        return Err(PyValueError::new_err(format!("timeout: {number} found, expected seconds, 0 or more")));
+    }
+    Ok(Duration::try_from_secs_f64(number).unwrap_or(Duration::MAX))
 }
 
 /// Gives a builder a setting. A path need not be text.
@@ -250,16 +256,16 @@ pub(crate) fn level_of(number: i64) -> Level {
 /// Levels of a role, as `(target, level)`; the target is None for the level of all others.
 type Levels = Vec<(Option<String>, u16)>;
 
-/// What environment and configuration file say of the levels that this role writes.
+/// The levels that this role writes, by environment and configuration file.
 #[pyfunction]
 pub(crate) fn configured_levels(role: &str) -> PyResult<Levels> {
     lastwords::builder(role).directives().map(|found| levels(&found)).map_err(|error| exception(&error))
 }
 
-/// What they say of the finest level that this role's ring records; None if nothing that no file shows.
+/// The finest level that this role's ring records, by the same; None without ring-only records.
 #[pyfunction]
-pub(crate) fn configured_record_level(role: &str) -> PyResult<Option<u16>> {
-    let level = lastwords::builder(role).record_level().map_err(|error| exception(&error))?;
+pub(crate) fn configured_ring_level(role: &str) -> PyResult<Option<u16>> {
+    let level = lastwords::builder(role).effective_ring_level().map_err(|error| exception(&error))?;
     Ok((level != Level::OFF).then_some(level.number()))
 }
 
@@ -317,8 +323,8 @@ enum Taken {
 pub(crate) fn shown(text: &Bound<'_, PyString>, fields: &Bound<'_, PyDict>) -> PyResult<String> {
     let (text, taken) = (readable(text)?, Field::take_all(fields)?);
     let fields: Vec<_> = taken.iter().map(Field::borrow).collect();
-    let (level, destination, text) = (Level::INFO, Destination::Write, text.as_bytes());
-    let event = Event { level, destination, target: "", file: "", line: 0, text, fields: &fields, relayed: None, exception_at: None };
+    let mut event = Event::new(Level::INFO, "", text.as_bytes());
+    event.fields = &fields;
     Ok(String::from_utf8_lossy(&event.shown()).into_owned())
 }
 
@@ -361,15 +367,15 @@ impl Field {
     }
 }
 
-/// The exception that says the same.
+/// The equivalent exception.
 pub(crate) fn exception(error: &Error) -> PyErr {
     match error {
         Error::Io { doing, path, source } => {
             let text = format!("cannot {doing}: {}", source.kind());
             PyOSError::new_err((source.raw_os_error(), text, path.clone()))
         }
-        Error::Folder { .. } => PyOSError::new_err(error.to_string()),
-        Error::Setting { .. } => PyValueError::new_err(error.to_string()),
+        Error::Folder { .. } | Error::TooManyLoggers { .. } | Error::FileSizeLimit { .. } => PyOSError::new_err(error.to_string()),
+        Error::Setting { .. } | Error::SettingDiffers { .. } => PyValueError::new_err(error.to_string()),
         _ => PyRuntimeError::new_err(error.to_string()),
     }
 }

@@ -1,4 +1,4 @@
-//! The standard library's `logging`, as it is without anybody's changes: what the short way of a log call is compared with.
+//! The standard library's `logging`, as it is unmodified: the reference for the fast path of a log call.
 
 use crate::attributes::attributes;
 use lastwords::Level;
@@ -64,7 +64,7 @@ impl Standard {
         self.logger.bind(py)
     }
 
-    /// The source file of `logging`, by which it knows its own functions. None for whoever wants no search for callers.
+    /// The source file of `logging`, by which it recognises its own functions. None if the program wants no search for callers.
     pub(crate) fn source_file<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
         let found = self.module.bind(py).get_item(intern!(py, "_srcfile"))?;
         Ok(found.and_then(|found| found.cast_into_exact().ok()))
@@ -77,8 +77,8 @@ impl Standard {
         Ok(name.is_some() && name == Level::new(level as u16).name())
     }
 
-    /// Whether nothing else stands in the place of what a record passes. The classes' own attributes are looked at, because
-    /// a lookup through the class would run the code of whatever descriptor stands there.
+    /// Whether nothing that a record passes was replaced. The classes' own attributes are checked, because a lookup through the
+    /// class would run the code of any descriptor there.
     pub(crate) fn is_in_place(&self, py: Python<'_>) -> PyResult<bool> {
         let is = |own: &Py<PyDict>, name: &Bound<'_, PyString>, expected: &Option<Py<PyAny>>| {
             let found = own.bind(py).get_item(name)?;

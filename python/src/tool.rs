@@ -6,5 +6,5 @@ use std::ffi::OsString;
 /// Runs the tool and returns its exit status. `program` is how the tool is started.
 #[pyfunction]
 pub(crate) fn run_tool(py: Python<'_>, program: Vec<OsString>, arguments: Vec<OsString>) -> u8 {
-    py.detach(|| lastwords_flusher::run(&program, arguments))
+    py.detach(|| lastwords_cli::run(&program, arguments))
 }

@@ -1,4 +1,4 @@
-"""What the tests share: scripts that run in a process of their own, and a look at what they left."""
+"""What the tests share: scripts that run in a process of their own, and a check of what they left."""
 
 from __future__ import annotations
 

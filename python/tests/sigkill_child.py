@@ -19,7 +19,7 @@ from typing import Any
 
 #: Where the number of the process's lines is that says that it logs.
 RUNNING = 63
-#: Ends a process that nobody kills, after so many seconds.
+#: Ends a process that is not killed, after so many seconds.
 FORGOTTEN = 60
 MESSAGE = "writer %d line %d %s end"
 

@@ -91,7 +91,7 @@ def test_lines_wait_for_a_late_reader_and_what_is_missing_is_counted(logs: Logs)
         + """
 for n in range(20000): log.info("line %d", n)
 print("logged", flush=True)
-# While somebody reads, each of these waits until all is written, or a while.
+# While standard error is read, each of these waits until all is written, or a while.
 for _ in range(100): log.handlers[1].flush()
 log.info("the last")
 """

@@ -112,7 +112,7 @@ LEFT_OUT = {
     "ModuleLevelMiscTest.test_recursion_error": _PROCESS,
 }
 
-#: What stands before a record's text in a log file, with the pid.
+#: The head of a record in a log file, with the pid.
 _HEAD = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \[(\d+)\] \[[^\]]*\] ", re.MULTILINE)
 
 #: The log folder of the whole run. Cases share two rings, as long as none of them closes all handlers.

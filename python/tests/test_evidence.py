@@ -1,4 +1,4 @@
-"""What is known of a process's end: exceptions that nobody caught, and tracebacks of fatal signals."""
+"""What is known of a process's end: uncaught exceptions, and tracebacks of fatal signals."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def test_a_killed_worker_leaves_one_death_line_and_a_crash_file(tmp_path: Path, 
     pid = worker_pid(tmp_path)
     (crash_file,) = tmp_path.glob("*.crash.log")
     (line,) = [line for line in messages(tmp_path / "worker.log") if "[CRITICAL]" in line]
-    # Linux before 6.15 tells nobody of a SIGKILL.
+    # Linux before 6.15 does not report a SIGKILL.
     assert re.search(rf"the process {known} without closing its log \(pid {pid}, role worker\)", line)
     assert line.endswith(f"its black box is {crash_file.name}")
     text = crash_file.read_text()
@@ -128,7 +128,7 @@ def test_an_exception_of_the_worker_is_in_its_log_with_the_traceback(tmp_path: P
 @pytest.mark.parametrize("death", ["raise", "exit"])
 def test_an_ordinary_end_gives_no_alarm(tmp_path: Path, death: str) -> None:
     run(tmp_path, "host.py", "--death", death)
-    # What is left of the dead is found by whoever comes next.
+    # The next process finds the rings of the dead.
     subprocess.run([sys.executable, "-m", "lastwords", "flush", "--once", str(tmp_path)], check=False, capture_output=True)
     assert "died" not in (tmp_path / "worker.log").read_text()
     assert not list(tmp_path.glob("*.crash.log"))

@@ -42,5 +42,7 @@ def test_both_have_the_same_public_names_and_parameters(logs: Logs) -> None:
         for name in ("get_logger", "get_logger_from_env", "setup_logger"):
             ours, theirs = (list(inspect.signature(getattr(module, name)).parameters) for module in (lastwords, fallback))
             assert ours == theirs, name
+        flush = [list(inspect.signature(module.RingHandler.flush).parameters) for module in (lastwords, fallback)]
+        assert flush[0] == flush[1]
         """
     )

@@ -35,7 +35,7 @@ def test_the_tool_shows_and_changes_the_level_of_a_running_process(logs: Logs) -
 def test_what_no_file_shows_is_in_the_crash_file(logs: Logs) -> None:
     logs.run(
         """
-        log = lastwords.setup_logger("worker", LOGS, console=False, record="debug")
+        log = lastwords.setup_logger("worker", LOGS, console=False, ring_level="debug")
         log.info("shown")
         log.debug("frame %d in detail", 7)
         log.log(12, "of a custom level")
@@ -81,7 +81,7 @@ def test_what_no_file_shows_needs_no_setup_and_may_be_anything(logs: Logs) -> No
         status=-9,
         LASTWORDS_DIR=str(logs.folder),
         LASTWORDS_ROLE="worker",
-        LASTWORDS_RECORD="debug",
+        LASTWORDS_RING_LEVEL="debug",
         LASTWORDS_CONSOLE="false",
     )
     logs.drain()

@@ -166,7 +166,7 @@ class File:
 
 @contextlib.contextmanager
 def counted_records() -> Iterator[list[None]]:
-    """Counts the records that are made. The short way does not look at how a record is made, but at what makes them."""
+    """Counts the records that are made. The fast path does not check how a record is made, but what makes it."""
     made: list[None] = []
     make = logging.LogRecord.__init__
 
@@ -445,7 +445,7 @@ def test_adapters():
 
 
 def test_functions_between_a_call_and_its_logger_that_are_of_logging():
-    """Where the call stands is looked for outside of ``logging``."""
+    """The place of the call is searched for outside of ``logging``."""
 
     def scenario(at: Setting) -> None:
         with warnings.catch_warnings():
@@ -627,7 +627,7 @@ def test_an_argument_that_logs():
 
 
 class Noting(logging.Handler):
-    """Somebody else's handler."""
+    """A third-party handler."""
 
     def __init__(self, seen: list[object], level: int = logging.NOTSET) -> None:
         super().__init__(level)
@@ -700,7 +700,7 @@ def test_formatters():
     assert same(scenario)[0].json[0]["message"].startswith("parity:INFO:")
 
 
-# Who changes what a record passes.
+# Code that changes what a record passes.
 
 
 def _tagged(name: str) -> Callable[..., Any]:
@@ -792,7 +792,7 @@ WHERE = (
 )
 
 
-#: Methods of `logging.Logger` itself at which a call does not look; docs/python.md says so.
+#: Methods of `logging.Logger` itself that a call does not check, as documented in docs/python.md.
 UNSEEN = ("filter", "findCaller")
 REPLACED = [
     (where, name)

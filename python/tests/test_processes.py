@@ -23,7 +23,7 @@ def run_file(logs: Logs, script: str) -> str:
 
 
 def no_alarm(logs: Logs) -> None:
-    """Nobody is told of a death, and nothing is left."""
+    """No death is logged, and nothing is left."""
     logs.drain()
     assert [line for line in logs.lines() if line[0] == "CRITICAL"] == []
     assert not logs.crash_files()
@@ -345,7 +345,7 @@ time.sleep(0.1)
 
 #: What runs code in Python while a log call is being done, and the calls.
 INTERRUPTIONS = {
-    "a property of the standard library's": ("log.debug('x')", {"record": "debug"}),
+    "a property of the standard library's": ("log.debug('x')", {"ring_level": "debug"}),
     "a finalizer of garbage": ("garbage(); log.info('x')", {"format": "json"}),
     "a hook of audits": ("log.info('x')", {"format": "json"}),
     "a full ring": ("log.info('x' * 10000)", {"format": "json"}),

@@ -24,7 +24,7 @@ import time
 made = logging.makeLogRecord({"name": "worker", "levelno": 25, "levelname": "SUCCESS", "msg": "done", "process": 4157,
     "created": time.time() - 3600, "threadName": "elsewhere"})
 """
-#: Who hands it on.
+#: The loggers that pass it on.
 RELAYS = {
     "QueueListener": """
 import logging.handlers, queue
@@ -191,7 +191,7 @@ log.info("stack", stack_info=True)
     assert failed["exception"].startswith("Traceback") and failed["exception"].endswith("ZeroDivisionError: division by zero")
     assert failed["fields"] == {"a": 1}
     assert "exception" not in none and "exception" not in stack
-    # In the text it stands behind the message.
+    # In the text it comes after the message.
     assert "\nline\nTraceback (most recent call last):\n" in logs.messages()[0]
 
 

@@ -1,4 +1,4 @@
-"""Whoever puts something in the way of records sees all of them, whenever that happens: error trackers do."""
+"""Code that is put in the way of records, such as an error tracker, sees all of them, whenever that happens."""
 
 from __future__ import annotations
 

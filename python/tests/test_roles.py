@@ -217,7 +217,7 @@ def test_every_setting_can_be_given_by_its_name(logs: Logs) -> None:
     logs.run(
         """
         from pathlib import Path
-        settings = {"format": "both", "time_zone": "UTC", "rotate_size": 1 << 20, "record": None, "console": False}
+        settings = {"format": "both", "time_zone": "UTC", "rotate_size": 1 << 20, "ring_level": None, "console": False}
         log = lastwords.setup_logger("worker", Path(LOGS), **settings)
         log.info("both", extra={"user": "ada", "n": 3, "ratio": 0.5, "ok": True, "none": None})
         """
@@ -248,7 +248,7 @@ CHANGES = [
     ("rotate_size", None, 4096),
     ("rotate_size", 8192, 4096),
     ("rotate_keep", None, 7),
-    ("record", None, "debug"),
+    ("ring_level", None, "debug"),
     ("full_policy", None, "drop_newest"),
     ("flusher", None, "never"),
     ("memory", None, "shared"),
@@ -257,7 +257,7 @@ CHANGES = [
     ("lanes", None, 20),
     ("sigbus_guard", None, False),
     ("crash_files", None, 3),
-    ("pull", None, 10),
+    ("context_on_error", None, 10),
 ]
 
 
@@ -271,7 +271,7 @@ def test_a_second_setup_that_a_ring_cannot_follow_names_both_values(logs: Logs, 
         for _ in range(2):
             try: lastwords.setup_logger("worker", LOGS, console=False, {name}={second!r})
             except ValueError as error: print(error)
-        # What it has already is no change, said or not.
+        # A setting that it has already is not a change, explicit or not.
         assert log.handlers == before
         lastwords.setup_logger("worker", LOGS, console=False)
         lastwords.setup_logger("worker", LOGS, console=False, **first)

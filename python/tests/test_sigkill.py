@@ -53,7 +53,7 @@ class Findings:
 
     missing: list[tuple[int, int]] = field(default_factory=list)
     doubled: list[tuple[int, int]] = field(default_factory=list)
-    #: Lines that stand after a later one of the same writer.
+    #: Lines that come after a later one of the same writer.
     disordered: list[tuple[int, int]] = field(default_factory=list)
     #: Lines that were never logged.
     invented: list[tuple[int, int]] = field(default_factory=list)

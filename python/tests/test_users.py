@@ -15,7 +15,7 @@ import lastwords
 import pytest
 from conftest import Logs
 
-#: nobody, who has no home and owns nothing.
+#: User `nobody`, without home or files.
 USER = 65534
 #: Seconds after which something is stuck.
 STUCK = 30

@@ -1,33 +1,33 @@
-//! What is done about a signal: looked at and changed from within handlers too.
+//! Signal actions: read and changed from within handlers too.
 
 use std::mem::MaybeUninit;
 
-/// What is done about `signal` at present.
+/// The present action of `signal`.
 pub(crate) fn action_of(signal: libc::c_int) -> libc::sigaction {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: sigaction is safe in a signal handler and fills the structure that it is given, for which zeros, the default
-    // action, are a value too.
+    // SAFETY: sigaction is safe in a signal handler and fills the structure passed to it, for which zeros, the default action,
+    // are valid too.
     unsafe {
         libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr());
         action.assume_init()
     }
 }
 
-/// Has this done about `signal`. A handler in `action` must be a function of this library of the signature that the flags
-/// ask for, the default, or what [`action_of`] has told.
+/// Sets the action of `signal`. A handler in `action` must be a function of this library of the signature that the flags
+/// require, the default, or a result of [`action_of`].
 pub(crate) fn set_action(signal: libc::c_int, action: &libc::sigaction) {
-    // SAFETY: sigaction is safe in a signal handler, and what stands in `action` is as the caller was told.
+    // SAFETY: sigaction is safe in a signal handler, and `action` is as required of the caller.
     unsafe { libc::sigaction(signal, action, std::ptr::null_mut()) };
 }
 
-/// Restores the default action and returns what was there.
+/// Restores the default action and returns the previous one.
 pub(crate) fn set_default(signal: libc::c_int) -> libc::sigaction {
     let found = action_of(signal);
     set_action(signal, &libc::sigaction { sa_sigaction: libc::SIG_DFL, sa_flags: 0, ..found });
     found
 }
 
-/// Does something and leaves the calling thread's errno as it was: the interrupted code may be about to read it.
+/// Runs `work` and preserves the calling thread's errno: the interrupted code may be about to read it.
 pub(crate) fn keeping_errno<T>(work: impl FnOnce() -> T) -> T {
     // SAFETY: the calling thread's own errno.
     let errno = unsafe { *libc::__errno_location() };

@@ -1,43 +1,44 @@
-//! Signals that mean a death: the ring is marked with the number, and the signal does what it does without us.
+//! Signals that mean a death: the ring is marked with the number, and the signal has the effect that it has without us.
 //!
-//! Each handler is put before the one that it finds, which it calls with the same arguments: `std` has one for SIGSEGV and
-//! SIGBUS that tells a stack overflow, and the program may have others. A handler that the program installs later takes our
-//! place, and may call ours (signal-hook does; wasmtime, Go and the JVM do where a fault is none of theirs): then the present
+//! Each handler is installed before the one that it finds, which it calls with the same arguments: `std` has one for SIGSEGV
+//! and SIGBUS that reports a stack overflow, and the program may have others. A handler that the program installs later
+//! replaces ours, and may call it (signal-hook does; wasmtime, Go and the JVM do if a fault is not theirs): then the present
 //! action is not ours. A signal that is ignored is left alone.
 //!
 //! | called by | the earlier handler | what happens | the mark |
 //! |---|---|---|---|
-//! | the kernel | none | the default action, by the faulting instruction itself where there is one | stays |
+//! | the kernel | none | the default action, by the faulting instruction itself if there is one | stays |
 //! | a later handler, at a real fault | none | the default action is restored, and the fault, if it happens again, ends the process | stays |
-//! | a later handler, otherwise | none | nothing: without us that was the default action, which nobody calls; the later handler goes on | is taken back |
-//! | anybody | ends the process, by `exit` too | that; the exit is none in the ordinary way, see `frame.rs` | stays |
-//! | anybody | restores the default action and returns, as that of `std` does | at a fault, the same fault again; otherwise nothing, and our handler is put back | stays at a fault |
-//! | anybody | returns otherwise | the program goes on | is taken back |
-//! | anybody, of an `abort` | returns, or none under a later handler | `abort` ends the process behind it | stays |
+//! | a later handler, otherwise | none | nothing: without us that was the default action, which handlers do not call; the later handler continues | is withdrawn |
+//! | anybody | ends the process, by `exit` too | that; the exit is not treated as an ordinary one, see `frame.rs` | stays |
+//! | anybody | restores the default action and returns, like that of `std` | at a fault, the same fault again; otherwise nothing, and our handler is put back | stays at a fault |
+//! | anybody | returns otherwise | the program continues | is withdrawn |
+//! | anybody, of an `abort` | returns, or none under a later handler | `abort` then ends the process | stays |
 //!
-//! A real fault is a SIGSEGV, SIGBUS, SIGILL or SIGFPE of the kernel's own: nothing that was sent, and no SIGTRAP or SIGSYS,
-//! which do not happen again. `abort` is a SIGABRT that a thread sends to itself; a program that raises one in this way,
-//! handles it and lives on keeps the mark, which counts only where nothing else tells how it ended. An earlier handler that
-//! leaves by siglongjmp is not seen either, and keeps the mark in the same way.
+//! A real fault is a SIGSEGV, SIGBUS, SIGILL or SIGFPE raised by the kernel: not one that was sent, nor SIGTRAP or SIGSYS,
+//! which do not recur. `abort` is a SIGABRT that a thread sends to itself; a program that raises one in this way, handles it
+//! and lives on keeps the mark, which applies only if nothing else reveals how it ended. An earlier handler that leaves by
+//! siglongjmp is not noticed either, and keeps the mark in the same way.
 
-use crate::complain;
-use crate::mutant::{self, Mutant};
 use crate::sys::action::{action_of, keeping_errno, set_action, set_default};
-use crate::sys::{frame, guard};
+use crate::sys::frame;
+use lastwords_ring::mutant::{self, Mutant};
+use lastwords_ring::place::stderr;
+use lastwords_ring::sys::guard;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 
 /// The signals. The default action of each ends the process with a core dump.
 const FATAL: [libc::c_int; 7] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGSYS, libc::SIGTRAP];
 
-/// What is called with the signal's number and the address of a SIGBUS, else 0; must be safe in a signal handler.
+/// Called with the signal's number and the address of a SIGBUS, else 0; must be safe in a signal handler.
 type Mark = fn(u32, usize);
 type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
 
 static MARK: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 static UNMARK: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Who handled a signal before, and with which flags. Set before our handler is installed.
+/// The previous handler of a signal, and its flags. Set before our handler is installed.
 #[derive(Debug)]
 struct Earlier {
     handler: AtomicUsize,
@@ -47,7 +48,7 @@ struct Earlier {
 static EARLIER: [Earlier; FATAL.len()] =
     [const { Earlier { handler: AtomicUsize::new(libc::SIG_DFL), flags: AtomicI32::new(0) } }; FATAL.len()];
 
-/// Has `mark` called at each fatal signal, and `unmark` where the program survives it.
+/// Registers `mark` for each fatal signal, and `unmark` for when the program survives it.
 pub(crate) fn on_fatal_signal(mark: Mark, unmark: Mark) {
     MARK.store(mark as *mut (), Ordering::Release);
     UNMARK.store(unmark as *mut (), Ordering::Release);
@@ -66,16 +67,16 @@ fn our_handler() -> usize {
     handle as Handler as usize
 }
 
-/// Installs our handler in the place of `action`, with its mask, and in the circumstances that its handler asks for. Where
-/// there is none, it runs on the alternate stack if there is one: the other stack may be full.
+/// Installs our handler in place of `action`, with its mask and flags. If there was no handler, ours runs on the alternate
+/// stack if there is one: the other stack may be full.
 fn set_handler(signal: libc::c_int, action: libc::sigaction) {
     let asked = libc::SA_ONSTACK | libc::SA_NODEFER | libc::SA_RESTART;
     let flags = if action.sa_sigaction == libc::SIG_DFL { libc::SA_ONSTACK } else { action.sa_flags & asked };
     set_action(signal, &libc::sigaction { sa_sigaction: our_handler(), sa_flags: libc::SA_SIGINFO | flags, ..action });
 }
 
-/// Whether the kernel called us, and not a handler that was installed later. That of the guard passes on what is none of its
-/// own, as if it had never been there.
+/// Whether the kernel called us, and not a handler that was installed later. The guard's handler is transparent to faults that
+/// are not its own.
 fn is_called_by_kernel(signal: libc::c_int) -> bool {
     let mut present = action_of(signal).sa_sigaction;
     while let Some(next) = guard::goes_on_to(present) {
@@ -90,32 +91,32 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
         frame::within(|| {
             call(&MARK, signal, arrival.address);
             // An earlier handler may print.
-            if complain::lend(|| pass_on(signal, info, context, arrival.is_fault)) && !arrival.is_abort {
+            if stderr::lend(|| pass_on(signal, info, context, arrival.is_fault)) && !arrival.is_abort {
                 call(&UNMARK, signal, arrival.address);
             }
         });
     });
 }
 
-/// What the kernel says of a signal.
+/// The kernel's information on a signal.
 #[derive(Debug)]
 struct Arrival {
     /// The address of a SIGBUS, else 0.
     address: usize,
-    /// It happens again when the handler returns.
+    /// It recurs when the handler returns.
     is_fault: bool,
-    /// It is what abort(3) raises.
+    /// It is raised by abort(3).
     is_abort: bool,
 }
 
 impl Arrival {
     fn of(signal: libc::c_int, info: *mut libc::siginfo_t) -> Arrival {
-        // SAFETY: the kernel hands a handler with SA_SIGINFO a filled siginfo, in which every signal has a code.
+        // SAFETY: the kernel passes a handler with SA_SIGINFO a filled siginfo, in which every signal has a code.
         let code = unsafe { (*info).si_code };
-        // What a process sends has a code of 0 or less.
+        // Signals sent by a process have a code of 0 or less.
         let is_fault = code > 0 && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE);
-        // SAFETY: the union holds a process id where the signal was sent by tgkill, and an address where it is a SIGBUS;
-        // getpid has no preconditions.
+        // SAFETY: the union holds a process id if the signal was sent by tgkill, and an address if it is a SIGBUS; getpid has
+        // no preconditions.
         let (by_itself, address) = unsafe {
             (
                 code == libc::SI_TKILL && (*info).si_pid() == libc::getpid(),
@@ -136,9 +137,11 @@ fn call(place: &AtomicPtr<()>, signal: libc::c_int, address: usize) {
     }
 }
 
-/// Has done what would be done without us. Returns whether the program survives it.
+/// Does what would happen without us. Returns whether the program survives it.
 fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void, is_fault: bool) -> bool {
-    let Some(earlier) = FATAL.iter().position(|fatal| *fatal == signal).map(|index| &EARLIER[index]) else { return false };
+    let Some(earlier) = FATAL.iter().position(|fatal| *fatal == signal).map(|index| &EARLIER[index]) else {
+        return false;
+    };
     let handler = earlier.handler.load(Ordering::Relaxed);
     let by_kernel = is_called_by_kernel(signal);
     if handler == libc::SIG_DFL {
@@ -167,8 +170,8 @@ fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::
     !is_fault
 }
 
-/// An earlier handler that ends in `abort`, as that of `std` does, is spared a second frame on the alternate stack, for
-/// which there may be no room: SIGABRT, where its handler is ours, has its default action meanwhile.
+/// An earlier handler that ends in `abort`, like that of `std`, is spared a second frame on the alternate stack, for which
+/// there may be no room: SIGABRT, if its handler is ours, has its default action meanwhile.
 fn call_earlier(
     handler: usize,
     flags: libc::c_int,
@@ -182,11 +185,11 @@ fn call_earlier(
         set_default(libc::SIGABRT);
     }
     if flags & libc::SA_SIGINFO != 0 {
-        // SAFETY: sigaction said that this is a handler of this signature.
+        // SAFETY: according to sigaction, this is a handler of this signature.
         let handler = unsafe { std::mem::transmute::<usize, Handler>(handler) };
         handler(signal, info, context);
     } else {
-        // SAFETY: sigaction said that this is a handler of this signature.
+        // SAFETY: according to sigaction, this is a handler of this signature.
         let handler = unsafe { std::mem::transmute::<usize, extern "C" fn(libc::c_int)>(handler) };
         handler(signal);
     }

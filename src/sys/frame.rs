@@ -1,16 +1,16 @@
-//! Whether code runs within our handler of a fatal signal: an exit there is no ordinary one.
+//! Whether code runs within our handler of a fatal signal: an exit there is not an ordinary one.
 //!
-//! The handler leaves the address of its frame for its thread, and two words in that frame. Nothing can be done when the
-//! handler is left by siglongjmp, so the address alone proves nothing: whoever asks must stand deeper on the same stack, and
-//! the words must still be there.
+//! The handler records the address of its frame for its thread, and two words in that frame. If siglongjmp leaves the handler,
+//! nothing cleans up, so the address alone proves nothing: the caller must be deeper on the same stack, and the words must
+//! still be there.
 
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 /// Threads that are in a handler at once, or have left one by siglongjmp. Beyond that the last place is shared.
 const PLACES: usize = 16;
-/// Deepest way from the frame to who asks. No stack is larger.
+/// Greatest distance from the frame to the caller. No stack is larger.
 const DEPTH_MAX: usize = 1 << 30;
-/// The first word of a frame; the second one is the frame's address, disguised by it.
+/// The first word of a frame; the second one is the frame's address, xored with it.
 const WORD: usize = 0x1a57_ba5e_f4a3_e000;
 
 #[derive(Debug)]
@@ -23,7 +23,7 @@ struct Place {
 
 static FRAMES: [Place; PLACES] = [const { Place { thread: AtomicI32::new(0), frame: AtomicUsize::new(0) } }; PLACES];
 
-/// Does `work` in a frame of its own that [`is_within`] finds. Safe in a signal handler.
+/// Runs `work` in a frame that [`is_within`] finds. Safe in a signal handler.
 pub(crate) fn within<T>(work: impl FnOnce() -> T) -> T {
     let words = [const { AtomicUsize::new(0) }; 2];
     let address = words.as_ptr() as usize;
@@ -41,8 +41,8 @@ pub(crate) fn within<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// The calling thread's place. What a thread that ended had left there is of no use to the next one with its id, whose stack
-/// holds no such words.
+/// The calling thread's place. A leftover of an ended thread is harmless to the next one with its id, whose stack holds no such
+/// words.
 fn claim() -> &'static Place {
     let me = thread();
     let free = |place: &&Place| place.thread.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed).is_ok();
@@ -54,7 +54,7 @@ fn claim() -> &'static Place {
     })
 }
 
-/// Whether the caller runs within [`within`], however deep.
+/// Whether the caller runs within [`within`], at any depth.
 pub(crate) fn is_within() -> bool {
     let me = thread();
     let Some(place) = FRAMES.iter().find(|place| place.thread.load(Ordering::Acquire) == me) else { return false };
@@ -74,7 +74,7 @@ fn thread() -> i32 {
 /// Where the calling thread's alternate stack is, empty if it has none.
 fn alternate_stack() -> std::ops::Range<usize> {
     let mut stack = std::mem::MaybeUninit::<libc::stack_t>::zeroed();
-    // SAFETY: sigaltstack fills the structure that it is given, for which zeros are a value too.
+    // SAFETY: sigaltstack fills the structure passed to it, for which zeros are valid too.
     let stack = unsafe {
         libc::sigaltstack(std::ptr::null(), stack.as_mut_ptr());
         stack.assume_init()
@@ -83,12 +83,12 @@ fn alternate_stack() -> std::ops::Range<usize> {
     if stack.ss_flags & libc::SS_DISABLE != 0 { 0..0 } else { start..start.saturating_add(stack.ss_size) }
 }
 
-/// The words at an address that may be nobody's any more.
+/// The words at an address that may be unmapped by now.
 fn read(address: usize) -> Option<[usize; 2]> {
     let mut words = [0usize; 2];
     let local = libc::iovec { iov_base: words.as_mut_ptr().cast(), iov_len: size_of_val(&words) };
     let remote = libc::iovec { iov_base: address as *mut libc::c_void, iov_len: size_of_val(&words) };
-    // SAFETY: the kernel copies to a local of the stated length, and answers EFAULT where there is nothing to copy.
+    // SAFETY: the kernel copies to a local of the given length, and answers EFAULT if there is nothing to copy.
     let copied = unsafe { libc::process_vm_readv(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0) };
     (copied == size_of_val(&words) as isize).then_some(words)
 }
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_frame_that_was_left_without_a_word_does_not_count() {
-        // As siglongjmp leaves it: the place is still taken, and the stack above is used for something else.
+        // As siglongjmp leaves it: the place is still taken, and the stack above is reused.
         let me = claim();
         let words = [const { AtomicUsize::new(0) }; 2];
         me.frame.store(words.as_ptr() as usize, Ordering::Release);

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::thread::LocalKey;
 
-/// What the calling thread's local holds. Unlike [`LocalKey::with`] it is inlined into the caller, however much that does
+/// The value of the calling thread's local. Unlike [`LocalKey::with`] it is inlined into the caller, however much that does
 /// with it.
 #[inline(always)]
 pub(crate) fn of_thread<T>(key: &'static LocalKey<RefCell<ManuallyDrop<T>>>) -> &'static RefCell<ManuallyDrop<T>> {

@@ -1,44 +1,44 @@
-//! Signals that mean an ordinary end: the ring is marked, and the signal does what it does by default.
+//! Signals that mean an ordinary end: the ring is marked, and the signal has its default effect.
 //!
 //! A handler cannot know that its signal ends the process: another handler may have called it, and the kernel ignores the
-//! signal where it is sent to process 1 of a pid namespace. So it asks who stands in its place, raises the signal from within,
-//! and takes the mark back if it is still there afterwards. The mark is never believed of a process that lives on.
+//! signal if it is sent to process 1 of a pid namespace. So it checks the present action, raises the signal from within, and
+//! withdraws the mark if it survives. The mark of a process that lives on is never trusted.
 //!
-//! | who handles the signal | what our handler does | the mark |
+//! | handler of the signal | what our handler does | the mark |
 //! |---|---|---|
-//! | nobody: ours is the present action | marks, restores the default, raises; the process ends there | ended by this signal |
-//! | nobody, and the kernel or a debugger drops it | the same, goes on behind that, and puts itself back | is taken back |
+//! | none: ours is the present action | marks, restores the default, raises; the process ends there | ended by this signal |
+//! | none, and the kernel or a debugger drops it | marks, restores the default, raises; then continues, and reinstalls itself | is withdrawn |
 //! | a handler from before `init` | is not installed | none |
-//! | a handler from later that calls the one that it found (signal-hook, tokio) | nothing: without us that was the default action, which those do not call | none |
-//! | a handler from later that calls nobody, signalfd, sigwait | is not called | none |
-//! | nobody, in a child that shares its parent's memory (vfork) | the same, and marks no ring, for none is the child's | none |
-//! | nobody any more: the program has restored the default action | is not called | none; see [`watch`] for front ends that can tell |
+//! | a handler from later that calls the one that it found (signal-hook, tokio) | nothing: without us that was the default action, which they do not call | none |
+//! | a handler from later that calls no other, signalfd, sigwait | is not called | none |
+//! | none, in a child that shares its parent's memory (vfork) | restores the default, raises; marks no ring, because none is the child's | none |
+//! | none any more: the program has restored the default action | is not called | none; see [`watch`] for front ends that can tell |
 //!
-//! An end without a mark is concluded from what the kernel says of it, see `flush/ending.rs`.
+//! An end without a mark is inferred from the kernel's records, see `flusher/src/evidence/ending.rs`.
 
-use crate::mutant::{self, Mutant};
 use crate::sys::action::{action_of, keeping_errno, set_action};
+use lastwords_ring::mutant::{self, Mutant};
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// SIGTERM, SIGINT and SIGHUP.
 const ORDINARY: [libc::c_int; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
-/// What is called with the signal's number; must be safe in a signal handler.
+/// Called with the signal's number; must be safe in a signal handler.
 type Mark = fn(u32);
 
 static MARK: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 static UNMARK: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Has `mark` called when one of the ordinary signals is about to end the process, and `unmark` where it did not. A signal
-/// that the program handles or ignores already is left alone, and so is every handler that it installs later.
+/// Registers `mark` for when one of the ordinary signals is about to end the process, and `unmark` for when it did not. A
+/// signal that the program already handles or ignores is left alone, and so is every handler that it installs later.
 pub(crate) fn on_ordinary_end(mark: Mark, unmark: Mark) {
     MARK.store(mark as *mut (), Ordering::Release);
     UNMARK.store(unmark as *mut (), Ordering::Release);
     watch();
 }
 
-/// Puts our handler wherever the default action stands, if [`on_ordinary_end`] has been called.
+/// Installs our handler wherever the default action is set, if [`on_ordinary_end`] has been called.
 pub(crate) fn watch() {
     if !MARK.load(Ordering::Acquire).is_null() {
         ORDINARY.into_iter().for_each(install);
@@ -48,13 +48,13 @@ pub(crate) fn watch() {
 fn install(signal: libc::c_int) {
     let found = action_of(signal);
     if found.sa_sigaction == libc::SIG_DFL {
-        // Where the kernel ignores the signal, it interrupts no system call, and neither do we.
+        // When the kernel ignores the signal, it interrupts no system call, and neither do we.
         let flags = libc::SA_RESTART | libc::SA_ONSTACK;
         set_action(signal, &libc::sigaction { sa_sigaction: our_handler(), sa_flags: flags, ..found });
     }
 }
 
-/// Keeps these signals from the calling thread until `work` is done: a ring that is there, and that no handler knows yet,
+/// Defers these signals in the calling thread until `work` has finished: a ring that exists, but is unknown to the handlers,
 /// would look like a crash. Another thread of the process may still get one then.
 pub(crate) fn deferred<T>(work: impl FnOnce() -> T) -> T {
     let mut before = MaybeUninit::uninit();

@@ -1,9 +1,9 @@
-//! A word to this process's sleeping threads: a pipe, which each of them watches while it sleeps.
+//! Wakes this process's sleeping threads: a pipe, which each of them watches while it sleeps.
 //!
-//! A pipe, because it can be told from every other by its inode; all eventfds share one. A forked child has its own.
+//! A pipe, because it can be distinguished from every other by its inode; all eventfds share one. A forked child has its own.
 
-use crate::kept::{Identity, Kept, Opened};
-use crate::sys::process_page::ProcessCell;
+use lastwords_ring::place::descriptor::{Identity, Kept, Opened};
+use lastwords_ring::sys::process_page::ProcessCell;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{read, write};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -21,7 +21,7 @@ struct Pipe {
 /// This process's pipe.
 static WAKE: ProcessCell<Pipe> = ProcessCell::new();
 
-/// Makes this process's pipe, where it has none. Without one, threads sleep to the end.
+/// Creates this process's pipe, if it has none. Without one, threads sleep for the full time.
 pub(crate) fn prepare() {
     if WAKE.get().is_some() || !WAKE.begin() {
         return;
@@ -38,18 +38,18 @@ fn make() -> Option<Pipe> {
     Some(Pipe { read: keep(read)?, write: keep(write)? })
 }
 
-/// Both ends, by their numbers, which a table that is copied has too.
+/// Both ends, by number, which is the same in a copied table.
 pub(crate) fn numbers() -> Vec<(RawFd, Identity)> {
     let ends = WAKE.get().into_iter().flat_map(|pipe| [&pipe.read, &pipe.write]);
     ends.filter_map(|end| Some((end.file().ok()?.as_raw_fd(), end.identity()))).collect()
 }
 
-/// What threads watch; None where there is no pipe, or somebody has closed it.
+/// The reading end; None if there is no pipe, or other code has closed it.
 fn descriptor() -> Option<&'static File> {
     WAKE.get()?.read.file().ok()
 }
 
-/// Has all threads that sleep here wake up, and further sleeps end at once, until [`rest`].
+/// Wakes all threads that sleep here, and makes further sleeps end at once, until [`rest`].
 pub(crate) fn wake() {
     let _ = WAKE.get().map(|pipe| pipe.write.file().map(|file| write(file, &[1])));
 }

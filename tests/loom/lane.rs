@@ -1,27 +1,30 @@
-//! Guards against a lane that is right on the machine it was written on. A fence that is missing costs nothing on
-//! x86, where stores become visible in order; on ARM, or after a compiler moved a store, the reader then takes a
-//! record whose head is of one lap and whose body is of the next, once in millions. No run of the real program finds
-//! that. loom runs the same algorithm under every interleaving, and lets every load return every value that the
-//! memory model allows.
+//! Guards against a lane that is right on the machine it was written on. A fence that is missing costs nothing on x86, where
+//! stores become visible in order; on ARM, or after a compiler moved a store, the reader then takes a record whose head belongs
+//! to one lap and whose body to the next, once in millions. No run of the real program finds that. loom runs the same algorithm
+//! under every interleaving, and lets every load return every value that the memory model allows.
 //!
-//! The reader here does the three steps of `reader.rs` without the checksum, which would hide what the ordering points
-//! let through.
+//! The writer is the real one. So is the order of the reader's steps, `ring/src/read/steps.rs`; what it copies by is loads
+//! here and pread(2) elsewhere, and there is no checksum, which would hide what the ordering points let through. The two ends of
+//! arming are the real ones too, `ring/src/arming.rs`.
 //!
 //! ```text
-//! RUSTFLAGS="--cfg loom" cargo test --release -p lastwords --test loom_lane
+//! RUSTFLAGS="--cfg loom" cargo test --release -p lastwords-ring --test loom_lane
 //! ```
 #![cfg(loom)]
 
-use lastwords::lane::{Lane, Message, Origin};
-use lastwords::layout::{Consumer, LaneBlock, OWNERS, Owner, commit_word, slot_state};
-use lastwords::sync::{AtomicU64, Ordering, fence};
+use lastwords_ring::arming::{arm_then_look, asked_after_append, take_request};
+use lastwords_ring::atomics::{AtomicU32, AtomicU64, Ordering, fence};
+use lastwords_ring::format::layout::{LaneBlock, commit_word, slot_state};
+use lastwords_ring::read::steps::{copy_then_look, look_first};
+use lastwords_ring::write::lane::{Lane, Message, Origin};
 use loom::thread;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64 as Counter, Ordering::Relaxed};
 
 /// Words of the smallest slot: its head and sixteen bytes.
 const SLOT_WORDS: usize = 8;
-/// Places in a slot of what the reader looks at.
+/// Offsets in a slot of what the reader checks.
 const CLOCK: usize = 2;
 const MESSAGE: usize = 3;
 const BODY: usize = 6;
@@ -34,46 +37,12 @@ struct Memory {
     slots: Vec<AtomicU64>,
 }
 
-fn words<const N: usize>() -> [AtomicU64; N] {
-    std::array::from_fn(|_| AtomicU64::new(0))
-}
-
 impl Memory {
     fn new(slots: usize) -> Arc<Memory> {
-        let [reserved, head, messages, dropped, dropped_first, dropped_last, kind, claims] = words();
-        let [released, released_inverted, written, written_inverted] = words();
-        let [next_message, dropped_reported, recovered, checksum] = words();
-        let consumer = Consumer {
-            released,
-            released_inverted,
-            written,
-            written_inverted,
-            next_message,
-            dropped_reported,
-            recovered,
-            checksum,
-        };
-        let owners: [Owner; OWNERS] = std::array::from_fn(|_| {
-            let [first, thread] = words();
-            Owner { first, thread, name: words() }
-        });
-        let block = LaneBlock {
-            reserved,
-            head,
-            messages,
-            dropped,
-            dropped_first,
-            dropped_last,
-            kind,
-            claims,
-            kept: AtomicU64::new(0),
-            left: AtomicU64::new(0),
-            producer_padding: words(),
-            owners,
-            consumer,
-            consumer_padding: words(),
-        };
-        Arc::new(Memory { block, slots: (0..slots * SLOT_WORDS).map(|_| AtomicU64::new(0)).collect() })
+        Arc::new(Memory {
+            block: LaneBlock::default(),
+            slots: (0..slots * SLOT_WORDS).map(|_| AtomicU64::new(0)).collect(),
+        })
     }
 
     fn lane(&self) -> Lane<'_> {
@@ -85,11 +54,21 @@ impl Memory {
         &self.slots[start..start + SLOT_WORDS]
     }
 
-    /// READ:3, after which everything above the returned sequence was whole while it was copied.
-    fn overwritten(&self) -> u64 {
-        fence(Ordering::Acquire);
-        let slots = (self.slots.len() / SLOT_WORDS) as u64;
-        self.block.reserved.load(Ordering::Relaxed).saturating_sub(slots)
+    /// READ:1, by this hint.
+    fn look(&self, hint: &AtomicU64) -> u64 {
+        let Ok(seen) = look_first(|| Ok::<_, Infallible>(hint.load(Ordering::Relaxed)));
+        seen
+    }
+
+    /// READ:2 and READ:3: what `copy` returns, and the first sequence that was whole while it was copied.
+    fn copy<T>(&self, copy: impl FnOnce() -> T) -> (T, u64) {
+        let (slots, mut copied) = ((self.slots.len() / SLOT_WORDS) as u64, None);
+        let copy = || {
+            copied = Some(copy());
+            Ok::<_, Infallible>(())
+        };
+        let Ok(safe) = copy_then_look(slots, copy, || Ok(self.block.reserved.load(Ordering::Relaxed)));
+        (copied.expect("it copies"), safe)
     }
 }
 
@@ -108,8 +87,8 @@ fn clock_of(message: u64) -> u64 {
 
 fn append(lane: &mut Lane<'_>, message: u64, parts: u64) {
     let body = body(message, parts);
-    let said = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body: &body };
-    lane.append(|| clock_of(message), &said);
+    let logged = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body: &body };
+    lane.append(|| clock_of(message), &logged);
 }
 
 /// What the reader copied of a slot.
@@ -195,16 +174,11 @@ fn read_while_written(slots: usize, messages: u64, sequence: u64, order: &'stati
 }
 
 fn read(memory: &Memory, sequence: u64, order: &[usize], only_committed: bool, tally: &Tally) {
-    // READ:1
-    let hint = if only_committed { &memory.block.head } else { &memory.block.reserved };
-    if hint.load(Ordering::Relaxed) < sequence {
+    if memory.look(if only_committed { &memory.block.head } else { &memory.block.reserved }) < sequence {
         return Tally::count(&tally.not_yet);
     }
-    fence(Ordering::Acquire);
-    // READ:2
-    let copied = copy(memory.slot(sequence), order);
-    // READ:3
-    if sequence <= memory.overwritten() {
+    let (copied, safe) = memory.copy(|| copy(memory.slot(sequence), order));
+    if sequence < safe {
         return Tally::count(&tally.overwritten);
     }
     if !copied.is_valid(sequence) {
@@ -242,16 +216,11 @@ fn below_head_the_commit_word_may_be_copied_last() {
 
 /// Copies a message of two slots in the reader's order: the first slot, then the further one.
 fn read_both(memory: &Memory, first: u64, message: u64, tally: &Tally) {
-    // READ:1
-    if memory.block.reserved.load(Ordering::Relaxed) < first + 1 {
+    if memory.look(&memory.block.reserved) < first + 1 {
         return Tally::count(&tally.not_yet);
     }
-    fence(Ordering::Acquire);
-    // READ:2
-    let copied = copy(memory.slot(first), &[0, BODY]);
-    let further = copy(memory.slot(first + 1), &[0, BODY]);
-    // READ:3
-    if first <= memory.overwritten() {
+    let ([copied, further], safe) = memory.copy(|| [first, first + 1].map(|at| copy(memory.slot(at), &[0, BODY])));
+    if first < safe {
         return Tally::count(&tally.overwritten);
     }
     if !copied.is_valid(first) {
@@ -294,11 +263,11 @@ fn a_message_of_two_slots_that_is_overwritten_is_taken_whole_or_not_at_all() {
     assert!(tally.taken.load(Relaxed) > 0 && tally.overwritten.load(Relaxed) > 0);
 }
 
-/// The drain's watermark. It notes the time and then looks at the lanes; where it sees no open slot, a later append
-/// must read a later clock, or its line would be sorted before lines that are already in the file.
+/// The drain's watermark. It notes the time and then reads the lanes; where it sees no open slot, a later append must read a
+/// later clock, or its line would be sorted before lines that are already in the file.
 ///
-/// loom takes SeqCst accesses for AcqRel ones, which is weaker than what the language says, so the reader looks at the
-/// slot by a read-modify-write: its place in the order of the commit word's changes stands for the total order.
+/// loom takes SeqCst accesses for AcqRel ones, which is weaker than what the language says, so the reader reads the slot by a
+/// read-modify-write: its place in the order of the commit word's changes represents the total order.
 fn look_at_the_time_then_at_the_lane(slots: usize, bodies: &'static [&'static [u8]]) {
     let tally = Arc::new(Tally::default());
     let seen = Arc::clone(&tally);
@@ -315,8 +284,8 @@ fn look_at_the_time_then_at_the_lane(slots: usize, bodies: &'static [&'static [u
         let clocks: Vec<u64> = bodies
             .iter()
             .map(|body| {
-                let said = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body };
-                lane.append(|| time.load(Ordering::SeqCst), &said)
+                let logged = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body };
+                lane.append(|| time.load(Ordering::SeqCst), &logged)
             })
             .collect();
         let commit = reader.join().expect("the reader ends");
@@ -342,4 +311,33 @@ fn an_append_whose_slot_was_not_seen_open_reads_a_later_clock() {
 #[test]
 fn a_message_of_two_slots_whose_first_was_not_seen_open_reads_a_later_clock() {
     look_at_the_time_then_at_the_lane(8, &[b"nine byte"]);
+}
+
+/// A flusher that arms the ring and checks once more before it sleeps, while a producer appends and checks whether it is to
+/// ring.
+#[test]
+fn a_record_that_the_last_look_before_a_sleep_does_not_see_rings() {
+    let tally = Arc::new(Tally::default());
+    let seen = Arc::clone(&tally);
+    check(move || {
+        let (memory, armed) = (Memory::new(1), Arc::new(AtomicU32::new(0)));
+        let mut lane = memory.lane();
+        let flusher = thread::spawn({
+            let (memory, armed) = (Arc::clone(&memory), Arc::clone(&armed));
+            move || {
+                let arm = |_: &mut ()| {
+                    armed.store(1, Ordering::Relaxed);
+                    true
+                };
+                let look = |_: &mut ()| memory.slots[0].load(Ordering::Relaxed);
+                arm_then_look(&mut (), arm, look).expect("it arms") != 0
+            }
+        });
+        append(&mut lane, 1, 1);
+        let rings = asked_after_append(&armed) != 0 && take_request(&armed);
+        let sees = flusher.join().expect("the flusher ends");
+        assert!(sees || rings, "the flusher sleeps, and nobody wakes it");
+        Tally::count(if rings { &seen.taken } else { &seen.not_yet });
+    });
+    assert!(tally.taken.load(Relaxed) > 0 && tally.not_yet.load(Relaxed) > 0);
 }

@@ -26,7 +26,7 @@ impl Actor {
         Actor::start_with(program, role, folder, script, &[])
     }
 
-    /// The same with these environment variables.
+    /// Like [`Actor::start`], with these environment variables.
     ///
     /// # Panics
     /// If it does not start.
@@ -68,14 +68,25 @@ impl Actor {
         line.trim_end().to_owned()
     }
 
+    /// The actor once it has printed this line.
+    ///
+    /// # Panics
+    /// If it prints another one.
+    #[must_use]
+    #[track_caller]
+    pub fn until(mut self, expected: &str) -> Actor {
+        assert_eq!(self.line(), expected);
+        self
+    }
+
     /// All that it says on standard error until it ends, where that is a pipe.
     ///
     /// # Panics
-    /// If it is no pipe.
+    /// If it is not a pipe.
     pub fn errors(&mut self) -> String {
-        let mut said = String::new();
-        self.child.stderr.take().expect("piped").read_to_string(&mut said).expect("UTF-8");
-        said
+        let mut printed = String::new();
+        self.child.stderr.take().expect("piped").read_to_string(&mut printed).expect("UTF-8");
+        printed
     }
 
     /// Lets a waiting one go on.
@@ -84,6 +95,26 @@ impl Actor {
     /// If it does not listen.
     pub fn go(&mut self) {
         self.input.as_mut().expect("open").write_all(b"\n").expect("it listens");
+    }
+
+    /// Lets a waiting one go on until it prints this line.
+    ///
+    /// # Panics
+    /// If it prints another one.
+    #[track_caller]
+    pub fn go_until(&mut self, expected: &str) {
+        self.go();
+        assert_eq!(self.line(), expected);
+    }
+
+    /// Lets a waiting one go on to an ordinary end.
+    ///
+    /// # Panics
+    /// If it ends otherwise.
+    #[track_caller]
+    pub fn finish(&mut self) {
+        self.go();
+        assert!(self.end().success());
     }
 
     /// Kills it by SIGKILL.
@@ -144,6 +175,16 @@ pub fn run(program: &str, role: &str, folder: &Path, script: &[&str]) -> (u32, s
 #[must_use]
 pub fn tool(program: &str, arguments: &[&str]) -> Output {
     Command::new(program).args(arguments).stdin(Stdio::null()).output().expect("the tool starts")
+}
+
+/// Drains a folder by the tool.
+///
+/// # Panics
+/// If that fails.
+#[track_caller]
+pub fn flush_once(program: &str, folder: &Path) {
+    let output = tool(program, &["flush", "--once", &folder.to_string_lossy()]);
+    assert!(output.status.success(), "{output:?}");
 }
 
 /// Flushes, however long the machine is busy with something else.

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 /// What each of the program's own files holds.
 const OWN: &str = "this is the program's own\n";
 
-/// What is said where nobody touched the program's own files.
+/// What is printed if the program's own files were not touched.
 pub const UNTOUCHED: &str = "own files are untouched";
 
 /// The program's own files: their names, and their numbers, which others may close.
@@ -22,7 +22,7 @@ static OWNED: Mutex<Vec<(PathBuf, RawFd)>> = Mutex::new(Vec::new());
 /// If close_range fails.
 pub fn close(first: u32, last: u32, at_once: bool) {
     if at_once {
-        // SAFETY: the point of the test is that descriptors are closed which somebody else holds.
+        // SAFETY: the point of the test is that descriptors are closed which other code holds.
         assert_eq!(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }, 0);
         return;
     }
@@ -55,7 +55,7 @@ pub fn dup_own_over(first: RawFd, last: RawFd) {
     let owned = OWNED.lock().expect("nobody panicked");
     let (_, own) = owned.first().expect("a file of its own");
     for fd in first..=last {
-        // SAFETY: F_GETFD only asks, and dup2 onto a number that somebody else holds is the point of the test.
+        // SAFETY: F_GETFD only asks, and dup2 onto a number that other code holds is the point of the test.
         unsafe {
             if libc::fcntl(fd, libc::F_GETFD) >= 0 {
                 assert_eq!(libc::dup2(*own, fd), fd);
@@ -82,8 +82,8 @@ pub fn limit(descriptors: u64) {
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
 }
 
-/// Again and again closes everything. With `LASTWORDS_TORTURE_DESCRIPTORS` it also takes numbers for files of the program's own in
-/// `folder`; ends the process, and leaves a file that says why, where somebody touched those. That happens every few minutes, for
+/// Again and again closes everything. With `LASTWORDS_TORTURE_DESCRIPTORS` it also takes numbers for files of the program's own
+/// in `folder`; ends the process, and leaves a file with the reason, if those were touched. That happens every few minutes, for
 /// between two adjacent system calls of a log call that keeps a full lane nothing can be asked (docs/guarantees.md).
 pub fn storm(folder: &Path, run: u32) {
     let own = if std::env::var_os("LASTWORDS_TORTURE_DESCRIPTORS").is_some() { 20 } else { 0 };
@@ -101,8 +101,8 @@ pub fn storm(folder: &Path, run: u32) {
     }
 }
 
-/// Again and again closes what is not the program's own and has a number below 1024, and opens files of its own in `folder`; ends
-/// the process, and leaves a file that says why, where somebody touched those.
+/// Again and again closes what is not the program's own and has a number below 1024, and opens files of its own in `folder`;
+/// ends the process, and leaves a file with the reason, if those were touched.
 pub fn close_every(pause: std::time::Duration, folder: &Path) {
     loop {
         std::thread::sleep(pause);
@@ -121,7 +121,7 @@ pub fn close_every(pause: std::time::Duration, folder: &Path) {
 
 /// Takes every descriptor that the process may have, for good.
 pub fn take_all() {
-    // SAFETY: a descriptor of nobody's that is never closed.
+    // SAFETY: a descriptor that no other code knows and that is never closed.
     while unsafe { libc::dup(0) } >= 0 {}
 }
 
@@ -152,7 +152,7 @@ fn set_soft_limit(descriptors: u64) -> u64 {
 pub fn check_own() -> String {
     for (path, own) in OWNED.lock().expect("nobody panicked").iter() {
         let mut text = [0u8; 2 * OWN.len()];
-        // SAFETY: the buffer is as long as is said; whoever has the number by now is what is to be found out.
+        // SAFETY: the buffer has the given length; the point is to find out what has the number by now.
         let read = unsafe { libc::pread(*own, text.as_mut_ptr().cast(), text.len(), 0) };
         let text = &text[..usize::try_from(read).unwrap_or(0)];
         let named = fs::read(path).unwrap_or_default();

@@ -58,12 +58,12 @@ pub enum Loss {
     Nothing,
     /// Each page and each folder by itself.
     Pages,
-    /// The same, and pages are torn.
+    /// Like `Pages`, and pages are torn.
     Torn,
 }
 
 impl Disk {
-    /// Starts to record. What stands in the two folders now is certain.
+    /// Starts to record. What is in the two folders now is certain.
     ///
     /// # Panics
     /// If a folder cannot be read; so for the others.
@@ -84,7 +84,7 @@ impl Disk {
         self.moment
     }
 
-    /// Records what has changed. Between two looks at most one name changes.
+    /// Records what has changed. Between two calls at most one name changes.
     pub fn look(&mut self) {
         self.moment += 1;
         for folder in 0..self.paths.len() {
@@ -181,7 +181,7 @@ impl Disk {
     }
 }
 
-/// Fills `part` with what stands at `start` of `bytes`, and zeros beyond their end.
+/// Fills `part` with what is at `start` of `bytes`, and zeros beyond their end.
 fn copy(part: &mut [u8], bytes: &[u8], start: usize) {
     let there = bytes.get(start..).unwrap_or_default();
     let length = there.len().min(part.len());

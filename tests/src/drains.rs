@@ -13,7 +13,7 @@ pub fn drain(program: &str, folder: &Path, since: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The same, killed before the drain's system call with number `call`, if it comes to that.
+/// Like [`drain`], killed before the drain's system call with number `call`, if it gets that far.
 ///
 /// # Panics
 /// If it cannot be traced.

@@ -1,16 +1,16 @@
-//! What a log says of how a process ended, with somebody who saw it and without.
+//! What is logged about how a process ended, with and without a witness.
 
-use crate::actor::{Actor, tool, wait_for};
+use crate::actor::{Actor, flush_once, wait_for};
 use crate::logs::{Line, crash_files, read};
 use crate::scratch::Scratch;
 use std::path::{Path, PathBuf};
 
-/// Who was there when a process ended.
+/// The witness when a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
     /// A flusher that followed its ring.
     ByAFlusher,
-    /// Nobody. What the kernel knew is forgotten with the process, as if it had never known.
+    /// No witness. What the kernel knew is forgotten with the process, as if it had never known.
     ByNobody,
 }
 
@@ -25,7 +25,7 @@ impl Seen {
     }
 }
 
-/// A folder, and somebody else who flushes it or not.
+/// A folder, with or without another process that flushes it.
 #[derive(Debug)]
 pub struct Scene {
     folder: Scratch,
@@ -41,11 +41,7 @@ impl Scene {
     #[must_use]
     pub fn new(name: &str, seen: Seen, actor: &str, tool: &'static str) -> Scene {
         let folder = Scratch::new(name);
-        let start = || {
-            let mut host = Actor::start(actor, "host", folder.path(), &["say:up", "flush", "line:up", "wait"]);
-            assert_eq!(host.line(), "up");
-            host
-        };
+        let start = || Actor::start(actor, "host", folder.path(), &["say:up", "flush", "line:up", "wait"]).until("up");
         let host = (seen == Seen::ByAFlusher).then(start);
         Scene { folder, host, tool }
     }
@@ -56,21 +52,20 @@ impl Scene {
         self.folder.path()
     }
 
-    /// Who flushes.
+    /// The flusher.
     pub fn host(&mut self) -> Option<&mut Actor> {
         self.host.as_mut()
     }
 
-    /// Waits until what dead processes of this role have left is in its file, and returns the lines but the one that says so,
-    /// and the crash files.
+    /// Waits until the records of this role's dead processes are in its file, and returns the lines but the death line, and the
+    /// crash files.
     ///
     /// # Panics
     /// If a ring stays.
     #[must_use]
     pub fn told_of(&self, role: &str) -> (Vec<Line>, Vec<PathBuf>) {
         if self.host.is_none() && !self.rings(role).is_empty() {
-            let flushed = tool(self.tool, &["flush", "--once", &self.path().to_string_lossy()]);
-            assert!(flushed.status.success(), "{flushed:?}");
+            flush_once(self.tool, self.path());
         }
         wait_for("the removal of dead rings", || self.rings(role).is_empty().then_some(()));
         let lines = read(self.path(), role).into_iter();
@@ -108,8 +103,8 @@ impl Scene {
     pub fn deaths_of(&self, role: &str) -> Vec<String> {
         let (lines, files) = self.told_of(role);
         let deaths = lines.into_iter().filter(|line| line.level == "CRITICAL").map(|line| {
-            let said = line.message.strip_prefix("lastwords: the process ").expect("of a process");
-            said.split(" its log").next().unwrap_or(said).to_owned()
+            let logged = line.message.strip_prefix("lastwords: the process ").expect("of a process");
+            logged.split(" its log").next().unwrap_or(logged).to_owned()
         });
         let deaths: Vec<String> = deaths.collect();
         assert_eq!(files.len(), deaths.len(), "{deaths:?} {files:?}");

@@ -53,7 +53,7 @@ pub fn set_earlier_handlers() {
 /// What [`write_notes`] writes, where to, and what handled the signal before.
 static NOTES: OnceLock<(File, String, libc::sigaction)> = OnceLock::new();
 
-/// Has the handler of a SIGSEGV write `text` to `file` and then leave the signal to whoever handled it before, as Python's
+/// Has the handler of a SIGSEGV write `text` to `file` and then leave the signal to the previous handler, as Python's
 /// faulthandler does.
 pub fn attach_in_handler(file: File, text: String) {
     // SAFETY: zeros are a value of sigaction; the call fills it in and changes nothing.

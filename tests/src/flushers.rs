@@ -1,7 +1,7 @@
 //! Flushers under ptrace: killed at a system call, or with a call that fails or writes less than it was asked to.
 
 use crate::sys::{Stop, Traced};
-use lastwords::flush::journal::entry_in;
+use lastwords_flusher::files::journal::entry_in;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -41,8 +41,8 @@ impl Drainer {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Drains `folder` up to `stop`. Returns the drain's system calls as far as it got, or None if that point was not
-    /// reached, or is no write.
+    /// Drains `folder` up to `stop`. Returns the drain's system calls as far as it got, or None if that point was not reached,
+    /// or is not a write.
     ///
     /// # Panics
     /// If the flusher does anything else.
@@ -51,8 +51,8 @@ impl Drainer {
         self.drain_blocked_until(folder, "", stop)
     }
 
-    /// The same where no write to the log file of the role `blocked` succeeds, so that the drain ends with an error if it is
-    /// not killed before.
+    /// Like `drain_until`, where no write to the log file of the role `blocked` succeeds, so that the drain ends with an error
+    /// if it is not killed before.
     ///
     /// # Panics
     /// If the flusher does anything else.
@@ -115,8 +115,8 @@ impl Drainer {
         }
     }
 
-    /// Lets a flusher drain `folder` up to its system call number `call`, and has it stand there: before the call, or right
-    /// after it. None if it was done before it got there.
+    /// Lets a flusher drain `folder` up to its system call number `call`, and stops it there: before the call, or right after
+    /// it. None if it was done before it got there.
     ///
     /// # Panics
     /// If the flusher does anything else.
@@ -125,7 +125,8 @@ impl Drainer {
         self.stand_where(folder, after, |index, _| index == call)
     }
 
-    /// The same before or after the first system call of which `here` says so, by how many there were before and by its number.
+    /// Like `stand_at`, before or after the first system call for which `here` returns true, given how many there were before
+    /// and its number.
     ///
     /// # Panics
     /// If the flusher does anything else.
@@ -211,7 +212,7 @@ pub enum KillAt {
     Before(usize),
     /// After this write has written half of its bytes.
     Within(usize),
-    /// The same of the first write to the file of this name.
+    /// Like `Within`, for the first write to the file of this name.
     WithinWriteTo(&'static str),
     /// Nowhere.
     Never,

@@ -1,16 +1,16 @@
-//! Rings as an earlier boot, another clock or somebody who means harm would have left them: copies of real ones, with other
-//! numbers in the header and other anchors.
+//! Rings as an earlier boot, another clock or an attacker would have left them: copies of real ones, with other numbers in the
+//! header and other anchors.
 
 use lastwords::FullPolicy;
-use lastwords::checksum::checksum;
-use lastwords::clock::Anchor;
-use lastwords::folder::Folder;
-use lastwords::geometry::Geometry;
-use lastwords::lane::{Message, Origin};
-use lastwords::layout::{Control, LaneBlock, RingHeader, encoding, lane_kind};
-use lastwords::ring::{Ring, RingSpec};
-use lastwords::table::CallSiteRef;
-use lastwords::template::Placeholder;
+use lastwords_ring::format::anchor::Anchor;
+use lastwords_ring::format::call_site::CallSiteRef;
+use lastwords_ring::format::checksum::checksum;
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::format::layout::{Control, LaneBlock, RingHeader, encoding, lane_kind};
+use lastwords_ring::format::placeholder::Placeholder;
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::write::lane::{Message, Origin};
+use lastwords_ring::write::ring::{Ring, RingSpec};
 use std::fs::File;
 use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
@@ -108,7 +108,7 @@ pub fn set_header(bytes: &mut [u8], offset: usize, value: &[u8]) {
     bytes[end..end + 8].copy_from_slice(&sum);
 }
 
-/// Says that the ring is of another boot, was made before this one, and does not know whether it is a copy.
+/// Makes the ring belong to another boot, created before this one, and possibly a copy.
 pub fn set_boot(bytes: &mut [u8], boot: u8) {
     set_header(bytes, offset_of!(RingHeader, created_ns), &1u64.to_le_bytes());
     set_header(bytes, offset_of!(RingHeader, inode), &[0; 8]);

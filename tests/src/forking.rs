@@ -73,7 +73,7 @@ pub fn keeper(time: std::time::Duration) {
     let seconds = time.as_secs() as libc::time_t;
     let time = Box::leak(Box::new(libc::timespec { tv_sec: seconds, tv_nsec: time.subsec_nanos().into() }));
     let stack = Box::leak(vec![0u128; 4096].into_boxed_slice());
-    // SAFETY: the child runs on the upper end of a stack of its own, which nobody frees, and touches nothing else.
+    // SAFETY: the child runs on the upper end of a stack of its own, which is never freed, and touches nothing else.
     let child = unsafe {
         libc::clone(keep, stack.as_mut_ptr_range().end.cast(), libc::CLONE_VM | libc::SIGCHLD, (&raw mut *time).cast())
     };
@@ -87,7 +87,7 @@ pub fn leave() -> ! {
     unsafe { libc::_exit(3) }
 }
 
-/// Replaces the program by another actor, whose arguments stand in `arguments`, separated by spaces.
+/// Replaces the program by another actor, whose arguments are in `arguments`, separated by spaces.
 ///
 /// # Panics
 /// If it cannot.

@@ -70,7 +70,7 @@ extern "C" fn jumps(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_voi
     unsafe { libc::setcontext(WHERE_TO.load(Ordering::Acquire) as *const libc::ucontext_t) };
 }
 
-/// Writes to nobody's memory, and goes on here when a handler has left that by `jumps`.
+/// Writes to unmapped memory, and goes on here when a handler has left that by `jumps`.
 pub fn fault_and_jump() {
     let mut context = Box::new(std::mem::MaybeUninit::<libc::ucontext_t>::zeroed());
     WHERE_TO.store(context.as_mut_ptr() as usize, Ordering::Release);
@@ -238,7 +238,7 @@ pub fn close_and_open() {
     }
 }
 
-/// Has the kernel refuse this program, and what it executes, to tell how processes ended, as those before Linux 6.15 do.
+/// Has the kernel refuse to report to this program, and what it executes, how processes ended, as before Linux 6.15.
 pub fn on_an_older_kernel(command: &mut Command) -> &mut Command {
     // SAFETY: prctl is safe between fork and exec.
     unsafe { command.pre_exec(|| if refuse_wait_status() { Ok(()) } else { Err(std::io::Error::last_os_error()) }) }

@@ -16,7 +16,7 @@ pub fn files(folder: &Path, role: &str) -> Vec<PathBuf> {
 /// All objects of a role, the rotated files first.
 ///
 /// # Panics
-/// If a file is not UTF-8, holds a line that is no JSON, or does not end with a newline.
+/// If a file is not UTF-8, holds a line that is not JSON, or does not end with a newline.
 #[must_use]
 pub fn read(folder: &Path, role: &str) -> Vec<Value> {
     files(folder, role).iter().flat_map(|path| parse(&std::fs::read(path).expect("readable"))).collect()
@@ -34,8 +34,7 @@ pub fn parse(lines: &[u8]) -> Vec<Value> {
     text.lines().map(object).collect()
 }
 
-/// The same as lines of text: those of `<role>.log`, as far as the messages have nothing that is escaped there, and no
-/// fields.
+/// [`read`] as lines of text: those of `<role>.log`, as far as the messages have nothing that is escaped there, and no fields.
 #[must_use]
 pub fn lines(folder: &Path, role: &str) -> Vec<Line> {
     read(folder, role).iter().map(line).collect()

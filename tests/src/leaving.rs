@@ -1,4 +1,4 @@
-//! Threads that end where nobody expects it.
+//! Threads that end in unexpected places.
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,6 +1,6 @@
 //! Log files taken apart into records.
 
-use lastwords::flush::render::starts_like_a_record;
+use lastwords_flusher::render::escape::starts_like_a_record;
 use std::path::{Path, PathBuf};
 
 /// A record of a log file.
@@ -46,8 +46,8 @@ pub fn read(folder: &Path, role: &str) -> Vec<Line> {
     files(folder, role).iter().flat_map(|path| parse(path)).collect()
 }
 
-/// The same while lines are being written: what stands behind the last newline is left out, because a reader may see a
-/// write in its middle.
+/// Like [`read`], while lines are being written: what follows the last newline is skipped, because a reader may see half a
+/// write.
 ///
 /// # Panics
 /// If a file is not UTF-8, or starts in the middle of a record.
@@ -101,6 +101,22 @@ pub fn long_text(bytes: usize) -> String {
     }
     text.truncate(bytes);
     text
+}
+
+/// The numbers of the lines `line N`, in their order.
+#[must_use]
+pub fn numbers<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Vec<usize> {
+    lines.into_iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect()
+}
+
+/// Asserts that all that begins with `line ` are `line 0` to `line <count - 1>`, in order and once.
+///
+/// # Panics
+/// If not.
+#[track_caller]
+pub fn assert_numbered(lines: &[Line], count: usize, what: &str) {
+    let found: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
+    assert_eq!(found, (0..count).map(|n| n.to_string()).collect::<Vec<_>>(), "{what}");
 }
 
 /// How many of the lines `<prefix>0` to `<prefix><count - 1>` are not there. A flusher that gets no processor for 100 ms

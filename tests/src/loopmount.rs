@@ -27,7 +27,7 @@ impl LoopMount {
         LoopMount::with("ext4", SIZE, scratch)
     }
 
-    /// The same with a file system of this kind and size.
+    /// Like [`LoopMount::new`], with a file system of this kind and size.
     ///
     /// # Errors
     /// Why that is not possible here.
@@ -102,7 +102,7 @@ impl LoopMount {
 impl Drop for LoopMount {
     fn drop(&mut self) {
         if self.mounted && self.unmount().is_err() {
-            // Somebody still uses it; it goes when that one ends.
+            // It is still in use; it goes when its user ends.
             let _ = run("umount", &["--lazy", &self.path.to_string_lossy()]);
         }
         let _ = run("losetup", &["--detach", &self.device]);

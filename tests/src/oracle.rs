@@ -1,9 +1,8 @@
 //! What must be in the log after a crash: numbered messages whose text can be computed anew, marks that say how far
 //! each thread was acknowledged, and the comparison of both with the log.
 //!
-//! A thread logs `run 7 thread 2 n 1234 |<padding>`, and stores 1234 in a page that it shares with nobody else after
-//! the call returned. The page is a mapped file, so the mark outlives the process, and it is never ahead of what the
-//! log promised.
+//! A thread logs `run 7 thread 2 n 1234 |<padding>`, and stores 1234 in a page of its own after the call returned. The page is
+//! a mapped file, so the mark outlives the process, and it is never ahead of what the log promised.
 
 use crate::logs::Line;
 use crate::sys;
@@ -25,7 +24,7 @@ const BRAKE: usize = 1;
 /// Length of the text that padding is cut from.
 const PADDING: u64 = 16 << 10;
 
-/// Numbers that look random and come again from the same seed.
+/// Numbers that look random and are reproducible from a seed.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
@@ -168,7 +167,7 @@ fn read_words(path: &Path) -> Vec<u64> {
 /// How a victim ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Logs until somebody kills it.
+    /// Logs until it is killed.
     WhenKilled,
     /// Exits after this many messages of each thread.
     Exit(u64),
@@ -296,7 +295,7 @@ impl Victim {
         ]
     }
 
-    /// The same back from the program's arguments.
+    /// Reads it back from the program's arguments.
     ///
     /// # Panics
     /// If they are not what [`Victim::arguments`] makes.
@@ -377,10 +376,10 @@ pub struct Found {
 /// Compares a role's `lines` with what its processes logged.
 ///
 /// # Panics
-/// If an acknowledged message is neither there nor counted as lost, or is there twice, out of order or torn; if the log
-/// speaks of more or fewer dropped messages than are missing, but for one in flight in each thread; if more than the one
-/// in flight is beyond a thread's mark; if a killed process has not exactly one death line, or another
-/// one has any; if there is a line that nobody wrote.
+/// If an acknowledged message is neither there nor counted as lost, or is there twice, out of order or torn; if the log speaks
+/// of more or fewer dropped messages than are missing, but for one in flight in each thread; if more than the one in flight is
+/// beyond a thread's mark; if a killed process has not exactly one death line, or another one has any; if there is a line that
+/// no process wrote.
 #[must_use]
 pub fn compare(lines: &[Line], processes: &[Ended]) -> Found {
     let by_run: HashMap<u32, &Ended> = processes.iter().map(|process| (process.victim.run, process)).collect();
@@ -390,7 +389,7 @@ pub fn compare(lines: &[Line], processes: &[Ended]) -> Found {
     let mut drops: HashMap<u32, Drops> = HashMap::new();
     let lacks = |process: &Ended| matches!(process.victim.trouble, Trouble::Descriptors | Trouble::Starved);
     let lacks_descriptors = processes.iter().any(lacks);
-    // A loss line stands right above the next message of its lane.
+    // A loss line is right above the next message of its lane.
     let mut lost: Option<(u32, u64)> = None;
     for line in lines {
         if let Some((run, thread, n)) = parse(&line.message) {
@@ -417,7 +416,7 @@ pub fn compare(lines: &[Line], processes: &[Ended]) -> Found {
         assert_eq!(lost, None, "a loss line stands above {line:?}");
         match (loss_count(&line.message), drop_count(&line.message)) {
             (Some(count), _) => lost = Some((line.pid, count)),
-            (None, Some(count)) => drops.entry(line.pid).or_default().told += count,
+            (None, Some(count)) => drops.entry(line.pid).or_default().reported += count,
             (None, None) if is_death(line) => {
                 assert!(!line.message.contains("damaged"), "a kill damages nothing: {line:?}");
                 *deaths.entry(line.pid).or_default() += 1;
@@ -432,7 +431,7 @@ pub fn compare(lines: &[Line], processes: &[Ended]) -> Found {
     for process in processes {
         let drops = drops.remove(&process.pid).unwrap_or_default();
         found.in_flight += compare_marks(process, &seen, drops);
-        found.lost += drops.told;
+        found.lost += drops.reported;
         let count = deaths.remove(&process.pid).unwrap_or_default();
         assert_eq!(count, u64::from(process.killed), "death lines of {process:?}");
     }
@@ -440,11 +439,11 @@ pub fn compare(lines: &[Line], processes: &[Ended]) -> Found {
     found
 }
 
-/// Messages of a process that were dropped at the full ring: how many are missing in the log, and of how many it says so.
+/// Messages of a process that were dropped at the full ring: how many are missing in the log, and how many are reported.
 #[derive(Debug, Default, Clone, Copy)]
 struct Drops {
     missing: u64,
-    told: u64,
+    reported: u64,
 }
 
 fn compare_marks(process: &Ended, seen: &HashMap<(u32, u32), u64>, mut drops: Drops) -> u64 {
@@ -466,9 +465,9 @@ fn compare_marks(process: &Ended, seen: &HashMap<(u32, u32), u64>, mut drops: Dr
         );
         beyond += last - mark;
     }
-    // A kill in the middle of a call leaves one more that is told and was not acknowledged.
-    let told = drops.missing..=drops.missing + u64::from(process.victim.threads);
-    assert!(told.contains(&drops.told), "{drops:?} of {process:?}");
+    // A kill in the middle of a call leaves one more that is reported and was not acknowledged.
+    let reported = drops.missing..=drops.missing + u64::from(process.victim.threads);
+    assert!(reported.contains(&drops.reported), "{drops:?} of {process:?}");
     beyond
 }
 
@@ -503,6 +502,6 @@ pub fn is_heading(line: &Line) -> bool {
 #[must_use]
 pub fn is_complaint(line: &Line) -> bool {
     let failed = line.message.starts_with("lastwords: for ") && line.message.contains("could not be written");
-    let told = ["lastwords: left aside: ", "lastwords: this file could not get the mode and group"];
-    line.level == "WARNING" && (failed || told.iter().any(|told| line.message.starts_with(told)))
+    let reported = ["lastwords: skipped: ", "lastwords: this file could not get the mode and group"];
+    line.level == "WARNING" && (failed || reported.iter().any(|reported| line.message.starts_with(reported)))
 }

@@ -15,7 +15,7 @@ const SLOW: &str = "slow";
 static IN_HOOK: AtomicBool = AtomicBool::new(false);
 static LEAVE_HOOK: AtomicBool = AtomicBool::new(false);
 
-/// Sets a hook that a thread named `slow` does not leave before it is told to.
+/// Sets a hook that a thread named `slow` does not leave before it is released.
 pub fn set_slow_hook() {
     let earlier = panic::take_hook();
     panic::set_hook(Box::new(move |info| {

@@ -1,4 +1,4 @@
-//! Who a process is, and where its root is: what programs do to themselves after they have set up their log.
+//! A process's user and root: what programs change after they have set up their log.
 #![allow(unsafe_code)]
 
 use std::ffi::CString;

@@ -1,9 +1,9 @@
 //! What a folder's rings hold, with everything that a line does not show: types of fields, targets, places.
 
-use lastwords::flush::recover::{Recovered, Recovery};
-use lastwords::flush::value::Value;
-use lastwords::folder::Folder;
-use lastwords::record::{Field, extra_kind};
+use lastwords_flusher::recover::recovery::{Recovered, Recovery};
+use lastwords_flusher::render::value::Value;
+use lastwords_ring::format::record::{Field, extra_kind};
+use lastwords_ring::place::folder::Folder;
 use std::path::Path;
 
 /// A record taken apart.

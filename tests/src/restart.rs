@@ -1,7 +1,7 @@
 //! Making files look as if the machine had been restarted since they were written.
 
-use lastwords::checksum::checksum;
-use lastwords::layout::RingHeader;
+use lastwords_ring::format::checksum::checksum;
+use lastwords_ring::format::layout::RingHeader;
 use std::mem::offset_of;
 
 /// A boot that never was.

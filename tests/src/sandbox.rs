@@ -73,7 +73,7 @@ const UNSHARE: u32 = 1 << 1;
 pub fn refuse_own_table() {
     let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     let (equal, has_bit) = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K);
-    // The third argument stands behind the number, the architecture, the address and two arguments.
+    // The third argument comes after the number, the architecture, the address and two arguments.
     install(&mut [
         statement(load, 0),
         libc::sock_filter { code: equal as u16, jt: 0, jf: 3, k: libc::SYS_close_range as u32 },

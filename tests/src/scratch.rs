@@ -19,7 +19,7 @@ impl Scratch {
         Scratch::within(&std::env::temp_dir(), name)
     }
 
-    /// The same in another place, a tmpfs for instance.
+    /// Like [`Scratch::new`], in another place, a tmpfs for instance.
     ///
     /// # Panics
     /// If it cannot be made.

@@ -1,4 +1,4 @@
-//! What the program `stepper` logs, for itself and for the test that looks at it between any two instructions.
+//! What the program `stepper` logs, for itself and for the test that inspects it between any two instructions.
 
 use crate::oracle::text;
 
@@ -21,7 +21,7 @@ pub enum Kind {
     Reused,
     /// Each message comes from a call site of its own.
     Sites,
-    /// Nobody drains, so the oldest slots of the full lane are kept beside it before each lap.
+    /// There is no drain, so the oldest slots of the full lane are kept beside it before each lap.
     Kept,
 }
 

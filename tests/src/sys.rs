@@ -30,8 +30,8 @@ pub fn map_words(path: &Path, words: usize) -> io::Result<&'static [AtomicU64]> 
     if address == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the mapping is page-aligned, `size` bytes long, zeroed, never unmapped, and reached only through these
-    // atomics; nobody shortens the file, which belongs to the test.
+    // SAFETY: the mapping is page-aligned, `size` bytes long, zeroed, never unmapped, and reached only through these atomics;
+    // the file, which belongs to the test, is never truncated.
     Ok(unsafe { std::slice::from_raw_parts(address.cast::<AtomicU64>(), words) })
 }
 
@@ -119,7 +119,7 @@ pub struct Traced {
 }
 
 impl Traced {
-    /// Starts `command`; it stands still before its program's first instruction.
+    /// Starts `command`; it is stopped before its program's first instruction.
     ///
     /// # Errors
     /// As fork(2), execve(2) and ptrace(2).
@@ -142,7 +142,7 @@ impl Traced {
         Ok(traced)
     }
 
-    /// Stops a thread of a running process, as a debugger does that looks at it.
+    /// Stops a thread of a running process, as a debugger does.
     ///
     /// # Errors
     /// As ptrace(2) and waitpid(2).
@@ -199,7 +199,7 @@ impl Traced {
         Ok(())
     }
 
-    /// Traces it no longer, and leaves it stopped as SIGSTOP stops a process, where it stands.
+    /// Traces it no longer, and leaves it stopped as SIGSTOP stops a process, where it is.
     ///
     /// # Errors
     /// As ptrace(2).
@@ -209,7 +209,7 @@ impl Traced {
         check(unsafe { libc::ptrace(libc::PTRACE_DETACH, self.pid, 0, stop) })
     }
 
-    /// Traces it no longer, and lets it go on from where it stands.
+    /// Traces it no longer, and lets it go on from where it is.
     ///
     /// # Errors
     /// As ptrace(2).
@@ -237,8 +237,8 @@ impl Traced {
         Ok(unsafe { found.u.entry.args })
     }
 
-    /// At the entry of a write to a file: shortens it to `shorter(length)` bytes, as a full disk or a signal may do.
-    /// False where it is no such call, or is not longer than that.
+    /// At the entry of a write to a file: shortens it to `shorter(length)` bytes, as a full disk or a signal may do. False
+    /// where it is not such a call, or is not longer than that.
     ///
     /// # Errors
     /// As [`Traced::arguments`].

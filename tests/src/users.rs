@@ -12,10 +12,10 @@ use std::process::{Command, Stdio};
 pub const USER: u32 = 61_234;
 /// See [`USER`].
 pub const OTHER: u32 = 61_235;
-/// A group that is no user's own.
+/// A group that is not a user's own.
 pub const GROUP: u32 = 61_300;
 
-/// Whether this process is root; says so where it is not.
+/// Whether this process is root; prints a line if it is not.
 #[must_use]
 pub fn is_root() -> bool {
     let is_root = rustix::process::geteuid().is_root();
@@ -52,7 +52,7 @@ pub fn as_user(uid: u32, program: &str) -> Command {
     command
 }
 
-/// The same in [`GROUP`] too.
+/// Like [`as_user`], also in [`GROUP`].
 #[must_use]
 pub fn in_group(uid: u32, program: &str) -> Command {
     let mut command = Command::new("setpriv");

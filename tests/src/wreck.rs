@@ -1,11 +1,11 @@
-//! A log folder as a crash left it, which is copied and drained again and again, and what a drained copy must show.
+//! A log folder as a crash left it, which is copied and drained repeatedly, and what a drained copy must show.
 
 use crate::jsonl;
 use crate::logs::{self, Line};
 use crate::oracle::{Ended, Ending, Victim, compare, is_complaint, is_death, is_heading};
 use crate::scratch::Scratch;
-use lastwords::attachment;
-use lastwords::reader::RingReader;
+use lastwords_ring::place::crash_notes;
+use lastwords_ring::read::reader::RingReader;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -54,7 +54,7 @@ impl Wreck {
             ("spiller", Ending::KillItself(size.spiller_messages), 256, 12_000, "overwrite"),
         ];
         let processes = (1..).zip(endings).map(|(run, (role, ending, slots, longest, full))| {
-            let told = Victim {
+            let asked = Victim {
                 marks: scratch.path().join(format!("marks-{run}")),
                 full: full.to_owned(),
                 slots,
@@ -65,18 +65,18 @@ impl Wreck {
                 ..Victim::new(&scratch.path().join("logs"), role, run)
             };
             let mut child = Command::new(victim)
-                .args(told.arguments())
+                .args(asked.arguments())
                 .env("LASTWORDS_FORMAT", size.format)
                 .spawn()
                 .expect("spawned");
             let pid = child.id();
             let status = child.wait().expect("ended");
             assert_eq!(status.success(), matches!(ending, Ending::Exit(_)), "{status}");
-            Ended { pid, victim: told, killed: matches!(ending, Ending::KillItself(_)) }
+            Ended { pid, victim: asked, killed: matches!(ending, Ending::KillItself(_)) }
         });
         let wreck = Wreck { processes: processes.collect(), scratch, size };
         for ring in wreck.rings() {
-            fs::write(attachment::path(&ring), "what its process attached\n").expect("written");
+            fs::write(crash_notes::path(&ring), "what its process attached\n").expect("written");
         }
         wreck
     }
@@ -185,7 +185,7 @@ fn is_a(path: &Path, ending: &str) -> bool {
 }
 
 /// What a line says: the times of the flusher's own lines are those of the flusher.
-pub type Said = (u32, String, String);
+pub type Logged = (u32, String, String);
 
 /// What a drained folder shows.
 #[derive(Debug, PartialEq, Eq)]
@@ -193,16 +193,16 @@ pub struct Outcome {
     /// Names of the log files.
     pub files: Vec<String>,
     /// What the lines of each role say.
-    pub lines: BTreeMap<&'static str, Vec<Said>>,
+    pub lines: BTreeMap<&'static str, Vec<Logged>>,
     /// What the flusher said about errors, in any file.
     pub complaints: Vec<String>,
 }
 
 impl Outcome {
-    /// Looks at what a drain left, and compares it with what the processes logged.
+    /// Reads what a drain left, and compares it with what the processes logged.
     ///
     /// # Panics
-    /// If a line is missing, doubled or torn, a file is too large, or one is there that nobody should have made.
+    /// If a line is missing, doubled or torn, a file is too large, or one is there that should not exist.
     #[must_use]
     pub fn of(wreck: &Wreck, folder: &Path) -> Outcome {
         let mut files = Vec::new();
@@ -233,20 +233,20 @@ impl Outcome {
             let mut found = logs::read(folder, role);
             complaints.extend(found.extract_if(.., |line| is_complaint(line)).map(|line| line.message));
             if wreck.size.format == "both" {
-                // What is said of one of the two files stands in that one.
+                // A line about one of the two files is in that one.
                 let mut json = jsonl::lines(folder, role);
                 json.retain(|line| !is_complaint(line));
                 assert_eq!(json, found, "the JSON of {role} and its text");
             }
             assert_eq!(compare(&found, &wreck.of(role)).lost, 0, "the rings are large enough");
-            let said = |line: Line| (line.pid, line.level, line.message);
-            lines.insert(role, found.into_iter().filter(|line| !is_heading(line)).map(said).collect());
+            let content = |line: Line| (line.pid, line.level, line.message);
+            lines.insert(role, found.into_iter().filter(|line| !is_heading(line)).map(content).collect());
         }
         Outcome { files, lines, complaints }
     }
 
-    /// The same lines, in whatever order: where a heading or a line about an error stands, and which of two processes'
-    /// lines comes first, may differ. `compare` has seen that each thread's order is right.
+    /// Asserts equal lines, in whatever order: where a heading or a line about an error is, and which of two processes' lines
+    /// comes first, may differ. `compare` has seen that each thread's order is right.
     ///
     /// # Panics
     /// If they are not the same.
@@ -262,8 +262,8 @@ impl Outcome {
 
     /// A role's lines. Those that were drained while it could not be seen whether their process is dead do not count as
     /// recovered, so the words of a death line are compared without their number.
-    fn uncounted(&self, role: &str) -> Vec<Said> {
-        let uncounted = |(pid, level, message): &Said| match message.split_once(" recovered after the last drain") {
+    fn uncounted(&self, role: &str) -> Vec<Logged> {
+        let uncounted = |(pid, level, message): &Logged| match message.split_once(" recovered after the last drain") {
             Some((before, after)) if level == "CRITICAL" => {
                 let (before, _) = before.rsplit_once("; ").unwrap_or_default();
                 (*pid, level.clone(), format!("{before}{after}"))
@@ -275,8 +275,8 @@ impl Outcome {
 
     /// Death lines come with the pid that they are about, so `compare` has counted them; here the words count too.
     #[must_use]
-    pub fn deaths(&self) -> Vec<&Said> {
-        let death = |(pid, level, message): &Said| {
+    pub fn deaths(&self) -> Vec<&Logged> {
+        let death = |(pid, level, message): &Logged| {
             is_death(&Line { time: String::new(), pid: *pid, level: level.clone(), message: message.clone() })
         };
         self.lines.values().flatten().filter(|line| death(line)).collect()

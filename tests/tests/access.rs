@@ -1,4 +1,4 @@
-//! Who may read the logs: one user writes them, others read by mode and group.
+//! Read access to the logs: one user writes them, others read by mode and group.
 //!
 //! An agent that collects logs runs as another user. Without a way to let it read, people give it root's rights, or open the
 //! whole folder, in which the rings hold what no log is to show.
@@ -191,7 +191,7 @@ fn a_folder_that_is_nobodys_or_everybodys_is_refused_as_a_groups() {
         owned(&logs, 0, gid, mode);
         let output = run_in_group(&logs, &["group-folder=true", "log:1"]);
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.code() == Some(7) && said.contains("no folder of a group"), "{why}: {said}");
+        assert!(output.status.code() == Some(7) && said.contains("not a folder of a group"), "{why}: {said}");
         assert_eq!(all_in(&logs), Vec::<PathBuf>::new(), "{why}");
     }
     // The process's own group needs no bit.

@@ -49,6 +49,17 @@ fn allocations(call: impl Fn(u64)) -> u64 {
     ALLOCATIONS.get() - before
 }
 
+/// Logs while it is shown, as a signal handler may in the middle of a log call.
+struct Logging;
+
+impl std::fmt::Display for Logging {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        lastwords::info!("within, {} of {}", 7, "text");
+        log::info!("constant text within");
+        f.write_str("shown")
+    }
+}
+
 #[test]
 fn no_front_end_allocates_for_a_usual_record() {
     let folder = Scratch::new("allocations");
@@ -65,4 +76,5 @@ fn no_front_end_allocates_for_a_usual_record() {
     assert_eq!(allocations(|n| tracing::info!(user = "ada", n, list = ?list, "message {n}")), 0);
     assert_eq!(allocations(|n| tracing::info!(n, message = "message last")), 0);
     drop((inner, outer));
+    assert_eq!(allocations(|n| lastwords::info!("message {n} {}", Logging)), 0, "a record within another");
 }

@@ -1,11 +1,11 @@
-//! What a process writes beside its ring stands in its crash file, whatever kills it, and nowhere else.
+//! What a process writes beside its ring is in its crash file, whatever kills it, and nowhere else.
 //!
 //! The handler of a fatal signal must not log, so what only it knows, the traceback of an interpreter for instance, would be
-//! lost, or stand on a standard error that nobody keeps. The file for it is one more that somebody may replace: a flusher that
-//! followed a link there would print a secret, one that opened a FIFO would wait for ever, and one that could not read or
+//! lost, or be on a standard error that is not kept. The file for it is one more that another program may replace: a flusher
+//! that followed a link there would print a secret, one that opened a FIFO would wait for ever, and one that could not read or
 //! remove it would lose the ring, or never come to the next.
 
-use lastwords_tests::actor::{Actor, run, tool};
+use lastwords_tests::actor::{Actor, flush_once, run, tool};
 use lastwords_tests::forge;
 use lastwords_tests::logs::{crash_files, read};
 use lastwords_tests::scratch::Scratch;
@@ -20,11 +20,6 @@ const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 /// Bytes that a crash file takes of what was attached.
 const MAX: usize = 1 << 20;
-
-fn flush(folder: &Path) {
-    let output = tool(TOOL, &["flush", "--once", &folder.to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
-}
 
 /// The text of the only crash file.
 fn crash_file(folder: &Path) -> String {
@@ -65,7 +60,7 @@ fn what_a_process_attached_stands_in_its_crash_file_behind_the_records() {
         script.extend((memory == "shared").then_some("memory=shared"));
         let (_, status) = run(ACTOR, "worker", folder.path(), &script);
         assert!(!status.success());
-        flush(folder.path());
+        flush_once(TOOL, folder.path());
         let text = crash_file(folder.path());
         let length = "first\n".len() + traceback.len();
         assert_eq!(attached(&text), format!("{length} bytes\nfirst\n{traceback}\n"));
@@ -82,7 +77,7 @@ fn what_the_handler_of_a_fatal_signal_attaches_is_there_and_the_death_line_names
     let script = ["flusher=never", "attach:before\n", "attach-in-handler:in the handler\n", "log:1", "fault:null"];
     let (_, status) = run(ACTOR, "worker", folder.path(), &script);
     assert!(!status.success());
-    flush(folder.path());
+    flush_once(TOOL, folder.path());
     assert_eq!(attached(&crash_file(folder.path())), "22 bytes\nbefore\nin the handler\n");
     let log = read(folder.path(), "worker");
     assert!(log.last().expect("a death line").message.contains("died of SIGSEGV"), "{log:?}");
@@ -94,12 +89,12 @@ fn after_an_ordinary_end_what_was_attached_goes_with_the_ring() {
     let (_, status) = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:1", "attach:notes"]);
     assert!(status.success());
     let mut actor =
-        Actor::start(ACTOR, "worker", folder.path(), &["flusher=never", "attach:notes", "line:ready", "wait"]);
-    assert_eq!(actor.line(), "ready");
+        Actor::start(ACTOR, "worker", folder.path(), &["flusher=never", "attach:notes", "line:ready", "wait"])
+            .until("ready");
     actor.signal(Signal::TERM);
     let _ = actor.end();
     assert_eq!(attachments(folder.path()), ["notes", "notes"]);
-    flush(folder.path());
+    flush_once(TOOL, folder.path());
     assert_eq!((crash_files(folder.path()), left(folder.path())), (Vec::<PathBuf>::new(), Vec::new()));
 }
 
@@ -108,7 +103,7 @@ fn nothing_attached_is_not_mentioned_and_where_no_crash_files_are_kept_it_goes_t
     let folder = Scratch::new("attached-nothing");
     let _ = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:1", "attach:", "kill"]);
     let _ = run(ACTOR, "other", folder.path(), &["flusher=never", "crash-files=0", "log:1", "attach:notes", "kill"]);
-    flush(folder.path());
+    flush_once(TOOL, folder.path());
     let text = crash_file(folder.path());
     assert!(!text.contains("attached     ") && text.contains("\n\nend          1 records"), "{text}");
     assert_eq!(left(folder.path()), Vec::<String>::new());
@@ -121,7 +116,7 @@ fn a_forked_child_attaches_to_its_own_crash_file() {
     let _ = run(ACTOR, "worker", folder.path(), &script);
     let expected = ["notes of child 0\n", "notes of child 1\n", "notes of the parent\n"];
     assert_eq!(attachments(folder.path()), expected);
-    flush(folder.path());
+    flush_once(TOOL, folder.path());
     assert_eq!(attached(&crash_file(folder.path())), "20 bytes\nnotes of the parent\n", "it alone was killed");
     assert_eq!(left(folder.path()), Vec::<String>::new());
 }
@@ -132,13 +127,11 @@ fn the_black_box_of_a_live_process_shows_what_it_attached_so_far() {
         let folder = Scratch::new("attached-live");
         let mut script = vec!["log:1", "attach:so far", "line:ready", "wait"];
         script.extend((memory == "shared").then_some("memory=shared"));
-        let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
-        assert_eq!(actor.line(), "ready");
+        let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script).until("ready");
         let output = tool(TOOL, &["recover", "--black-box", &folder.path().to_string_lossy()]);
         let shown = String::from_utf8(output.stdout).expect("text");
         assert_eq!(attached(&shown), "6 bytes\nso far\n", "{memory}");
-        actor.go();
-        assert!(actor.end().success());
+        actor.finish();
     }
 }
 
@@ -147,9 +140,9 @@ fn planted(name: &'static str, plant: impl FnOnce(&Path)) -> (Scratch, String) {
     let _watchdog = Watchdog::new(name, Duration::from_secs(60));
     let folder = Scratch::new(&format!("attached-{name}"));
     let _ = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:2", "kill"]);
-    plant(&lastwords::attachment::path(&forge::ring_files(folder.path())[0]));
+    plant(&lastwords_ring::place::crash_notes::path(&forge::ring_files(folder.path())[0]));
     let _ = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:1"]);
-    flush(folder.path());
+    flush_once(TOOL, folder.path());
     assert!(forge::ring_files(folder.path()).is_empty(), "{name}: all rings are drained and removed");
     let log = read(folder.path(), "worker");
     assert_eq!(log.iter().filter(|line| line.message.starts_with("line ")).count(), 3, "{name}: {log:?}");

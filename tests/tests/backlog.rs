@@ -1,15 +1,15 @@
-//! A flusher that stands still, and others that go on.
+//! A stalled flusher, and processes that go on.
 //!
-//! A flusher holds its lock whatever keeps it from working: SIGSTOP, a debugger, a frozen container, a disk that hangs.
-//! Nobody else may flush then, because nobody can know that it will not go on in the middle of a write. So all that others
-//! log beyond what their rings hold was lost, for as long as that took; and in bursts of many processes the same happened
-//! although the flusher did what it could. Here it is stopped for as long as others need to log more than that, and every
-//! line must come out once, in order, when it goes on or another takes its place.
+//! A flusher holds its lock whatever keeps it from working: SIGSTOP, a debugger, a frozen container, a disk that hangs. No
+//! other process may flush then, because it may go on in the middle of a write. So all that others log beyond what their rings
+//! hold was lost, for as long as that took; and in bursts of many processes the same happened although the flusher worked at
+//! its limit. Here it is stopped for as long as others need to log more than that, and every line must come out once, in order,
+//! when it goes on or another takes its place.
 
-use lastwords_tests::actor::{Actor, run, tool, wait_for};
+use lastwords_tests::actor::{Actor, flush_once, run, tool, wait_for};
 use lastwords_tests::forge::ring_files;
 use lastwords_tests::jsonl;
-use lastwords_tests::logs::{Line, long_text, missing, read, reported_lost};
+use lastwords_tests::logs::{Line, long_text, missing, numbers, read, reported_lost};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::Traced;
 use lastwords_tests::watchdog::Watchdog;
@@ -30,10 +30,6 @@ fn segments(folder: &Path) -> Vec<PathBuf> {
     entries.filter(|path| path.extension().is_some_and(|ending| ending == "backlog")).collect()
 }
 
-fn numbers(lines: &[Line]) -> Vec<usize> {
-    lines.iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect()
-}
-
 fn losses(lines: &[Line]) -> Vec<&Line> {
     lines.iter().filter(|line| line.message.contains(" lost, ")).collect()
 }
@@ -46,7 +42,7 @@ fn assert_all(folder: &Path, role: &str, count: usize) {
     assert!(found.iter().copied().eq(0..count), "{} of {count} lines, or out of order", found.len());
 }
 
-/// A flusher that stands still, in a folder of its own.
+/// A stalled flusher, in a folder of its own.
 struct Stopped {
     folder: Scratch,
     host: Actor,
@@ -58,7 +54,7 @@ impl Stopped {
         let mut host = Actor::start(ACTOR, "host", folder.path(), &["say:up", "flush", "line:up", "wait"]);
         host.line();
         host.signal(Signal::STOP);
-        wait_for("the flusher to stand still", || {
+        wait_for("the flusher to stop", || {
             let stat = fs::read_to_string(format!("/proc/{}/stat", host.pid())).expect("its state");
             stat.contains(") T ").then_some(())
         });
@@ -71,8 +67,7 @@ impl Stopped {
             self.host.kill();
         } else {
             self.host.signal(Signal::CONT);
-            self.host.go();
-            assert!(self.host.end().success());
+            self.host.finish();
         }
         self.folder
     }
@@ -85,13 +80,12 @@ fn a_flusher_that_is_stopped_costs_no_line_of_others_whether_it_goes_on_or_is_ki
         let stopped = Stopped::new("backlog-stopped");
         let path = stopped.folder.path().to_owned();
         let mut worker =
-            Actor::start(ACTOR, "worker", &path, &["slots=256", "log:100000", "line:said", "wait", "flush"]);
-        assert_eq!(worker.line(), "said");
+            Actor::start(ACTOR, "worker", &path, &["slots=256", "log:100000", "line:said", "wait", "flush"])
+                .until("said");
         assert!(!segments(&path).is_empty(), "what did not fit the ring is kept");
         let _folder = stopped.end(killed);
         wait_for("the backlog to be drained", || segments(&path).is_empty().then_some(()));
-        worker.go();
-        assert!(worker.end().success());
+        worker.finish();
         assert_all(&path, "worker", 100_000);
         let _ = tool(TOOL, &["flush", "--once", &path.to_string_lossy()]);
         assert_eq!((segments(&path), ring_files(&path)), (Vec::new(), Vec::new()), "nothing is left");
@@ -116,11 +110,9 @@ fn threads_that_share_lanes_and_every_form_of_log_lose_nothing_while_the_flusher
             "line:said",
             "wait",
         ];
-        let mut worker = Actor::start(ACTOR, "worker", &path, &script);
-        assert_eq!(worker.line(), "said");
+        let mut worker = Actor::start(ACTOR, "worker", &path, &script).until("said");
         let _folder = stopped.end(false);
-        worker.go();
-        assert!(worker.end().success());
+        worker.finish();
         let _ = tool(TOOL, &["flush", "--once", &path.to_string_lossy()]);
         let lines = read(&path, "worker");
         assert_eq!(losses(&lines), Vec::<&Line>::new(), "{policy}");
@@ -152,14 +144,16 @@ fn a_process_that_dies_with_a_backlog_and_its_long_messages_is_drained_to_the_en
             "kill",
         ];
         let (pid, _) = run(ACTOR, "worker", folder.path(), &script);
-        let listed = lastwords::folder::Folder::open(folder.path()).expect("the folder").ring_files().expect("listed");
+        let listed = lastwords_ring::place::folder::Folder::open(folder.path())
+            .expect("the folder")
+            .ring_files()
+            .expect("listed");
         let ring = listed.first().expect("its ring");
         let recovered = tool(TOOL, &["recover", &folder.path().to_string_lossy()]);
         let text = String::from_utf8_lossy(&recovered.stdout).into_owned();
         assert_eq!(text.lines().filter(|line| line.contains("] line ")).count(), 2100, "recover shows what is kept");
         assert!(text.contains(&long_text(100_000)));
-        let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-        assert!(output.status.success(), "{output:?}");
+        flush_once(TOOL, folder.path());
         let lines = read(folder.path(), "worker");
         assert_eq!(losses(&lines), Vec::<&Line>::new());
         assert!(numbers(&lines).into_iter().eq(0..2100));
@@ -179,16 +173,14 @@ fn the_backlog_of_a_process_takes_no_more_than_it_may_and_nothing_once_it_is_dra
     const BUDGET: u64 = 4 << 20;
     let (budget, role) = (format!("backlog={BUDGET}"), "flusher=never");
     let script = [role, &budget, "slots=256", "lanes=6", "threads:4:20000", "line:said", "wait"];
-    let mut worker = Actor::start(ACTOR, "worker", folder.path(), &script);
-    assert_eq!(worker.line(), "said");
+    let mut worker = Actor::start(ACTOR, "worker", folder.path(), &script).until("said");
     let size = |path: &PathBuf| path.metadata().expect("there").len();
     let used: u64 = segments(folder.path()).iter().map(size).sum();
     assert!((BUDGET - (BUDGET >> 3)..=BUDGET).contains(&used), "{used} bytes of {BUDGET}");
     let flush = || tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
     assert!(flush().status.success());
     assert_eq!(segments(folder.path()), Vec::<PathBuf>::new(), "the process lives, its backlog is drained");
-    worker.go();
-    assert!(worker.end().success());
+    worker.finish();
     let _ = flush();
     let lines = read(folder.path(), "worker");
     let lost: usize = (0..4).map(|thread| missing(&lines, &format!("thread {thread} line "), 20_000)).sum();
@@ -244,8 +236,7 @@ fn status_says_that_the_flusher_is_stopped_or_traced_what_to_do_and_what_is_kept
         let json: Value = serde_json::from_str(&status(&path, &["--json"])).expect("JSON");
         (json["flusher"]["state"] == "running" && worker_ring(&json)["kept_bytes"] == 0).then_some(())
     });
-    worker.go();
-    assert!(worker.end().success());
+    worker.finish();
     let _ = stopped.end(false);
 }
 
@@ -256,11 +247,11 @@ fn whoever_stands_by_says_once_which_process_stands_still() {
     let mut command = Command::new(ACTOR);
     command.args(["worker", &stopped.folder.path().to_string_lossy(), "durable=50", "say:up", "sleep:6000", "leave"]);
     let output = command.output().expect("ran");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
     let pid = stopped.host.pid();
-    let told: Vec<&str> = said.lines().filter(|line| line.contains("the flusher of ")).collect();
-    assert_eq!(told.len(), 1, "{said}");
-    assert!(told[0].contains(&format!("(pid {pid}) is stopped (T), no pass for ")), "{said}");
+    let reported: Vec<&str> = printed.lines().filter(|line| line.contains("the flusher of ")).collect();
+    assert_eq!(reported.len(), 1, "{printed}");
+    assert!(reported[0].contains(&format!("(pid {pid}) is stopped (T), no pass for ")), "{printed}");
     let _ = stopped.end(false);
 }
 
@@ -279,9 +270,9 @@ fn a_pipe_loses_nothing_while_the_flusher_is_stopped() {
         let mut input = pipe.stdin.take().expect("piped");
         let writer = thread::spawn(move || (0..150_000).for_each(|n| writeln!(input, "line {n}").expect("it reads")));
         if policy == "wait" {
-            let mut said = String::new();
-            BufReader::new(pipe.stderr.take().expect("piped")).read_line(&mut said).expect("it says that it waits");
-            assert!(said.contains("does not keep up; waiting"), "{said}");
+            let mut printed = String::new();
+            BufReader::new(pipe.stderr.take().expect("piped")).read_line(&mut printed).expect("it says that it waits");
+            assert!(printed.contains("does not keep up; waiting"), "{printed}");
             assert_eq!(segments(&path).len(), 0, "what it does not read needs no room");
         } else {
             wait_for("what is kept", || (segments(&path).len() > 4).then_some(()));
@@ -324,8 +315,7 @@ fn burst(name: &str, script: &[&str]) -> (Scratch, f64) {
     let children: Vec<Child> = (0..PROCESSES).map(spawn).collect();
     children.into_iter().for_each(|mut child| assert!(child.wait().expect("ended").success()));
     let taken = start.elapsed().as_secs_f64();
-    host.go();
-    assert!(host.end().success());
+    host.finish();
     let _ = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
     (folder, taken)
 }

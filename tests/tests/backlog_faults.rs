@@ -1,9 +1,9 @@
-//! What is kept beside a ring meets a disk that refuses, and files that somebody else has put there.
+//! What is kept beside a ring meets a disk that refuses, and files that another program has put there.
 //!
 //! The files of a backlog are made in a log call, of a program that has no descriptor or no space left at that very moment.
 //! Then the policy decides as it would without them: what is lost is counted, the program goes on, and the next records are
 //! kept again. And they are read by a flusher that knows nothing but their names, so anybody who may write to the folder may
-//! have it read anything: that must never become a record that nobody logged, nor a flusher that hangs.
+//! have it read anything: that must never become a record that was not logged, nor a flusher that hangs.
 
 use lastwords_tests::actor::{run, tool};
 use lastwords_tests::logs::{Line, missing, read, reported_lost};
@@ -39,12 +39,12 @@ enum Fault {
 /// Logs with this fault at the system call of this number, counted from the first that a log call does because its lane is
 /// full. Returns how many there were, what was said, and whether the fault happened.
 fn log_with(folder: &Path, policy: &str, at: usize, fault: Fault) -> (usize, String, bool) {
-    let said = folder.with_extension("said");
+    let printed = folder.with_extension("said");
     let mut command = Command::new(ACTOR);
     let (policy, lines) = (format!("policy={policy}"), format!("log:{LINES}"));
     command.arg("worker").arg(folder);
     command.args(["flusher=never", &policy, "slots=64", "lanes=3", "say:first", "mark", &lines, "mark", "leave"]);
-    command.stdout(Stdio::null()).stderr(File::create(&said).expect("made"));
+    command.stdout(Stdio::null()).stderr(File::create(&printed).expect("made"));
     let mut traced = Traced::start(&mut command).expect("started");
     let (mut marks, mut calls, mut left, mut number, mut reached) = (0, 0, 0, None, false);
     loop {
@@ -68,7 +68,7 @@ fn log_with(folder: &Path, policy: &str, at: usize, fault: Fault) -> (usize, Str
             }
             Stop::Ended(status) => {
                 assert_eq!(status, LEFT, "at call {at} with {fault:?}");
-                return (calls, fs::read_to_string(said).expect("text"), reached);
+                return (calls, fs::read_to_string(printed).expect("text"), reached);
             }
             Stop::Entry(_) | Stop::Exit => {}
             other => panic!("{other:?} at call {at} with {fault:?}"),
@@ -99,8 +99,8 @@ fn whatever_call_of_the_keeping_fails_the_policy_decides_and_the_loss_is_counted
     };
     for policy in ["drop_newest", "block"] {
         let whole = folder();
-        let (calls, said, _) = log_with(&whole, policy, usize::MAX, Fault::None);
-        assert_eq!((missing(&lines_of(&whole), "line ", LINES), said.as_str()), (0, ""), "{policy}");
+        let (calls, printed, _) = log_with(&whole, policy, usize::MAX, Fault::None);
+        assert_eq!((missing(&lines_of(&whole), "line ", LINES), printed.as_str()), (0, ""), "{policy}");
         let errors = [libc::ENOSPC, libc::EMFILE, libc::EIO, libc::EFAULT, libc::EINTR, libc::ENOMEM];
         let faults = errors.into_iter().flat_map(|error| [Fault::Fail(error, 1), Fault::Fail(error, 3)]);
         let faults: Vec<Fault> = faults.chain([Fault::Half, Fault::Odd]).collect();
@@ -109,13 +109,13 @@ fn whatever_call_of_the_keeping_fails_the_policy_decides_and_the_loss_is_counted
         for at in 0..calls.min(30) {
             for fault in faults.iter().skip(at % 3).step_by(3) {
                 let path = folder();
-                let (_, said, reached) = log_with(&path, policy, at, *fault);
+                let (_, printed, reached) = log_with(&path, policy, at, *fault);
                 let lines = lines_of(&path);
                 let first = lines.iter().any(|line| line.message == "first");
                 let lost = missing(&lines, "line ", LINES) + usize::from(!first);
                 assert_eq!(lost, reported_lost(&lines), "{policy}, call {at}, {fault:?}");
-                let why = said.lines().filter(|line| line.contains("cannot be kept beside")).count();
-                assert!(why <= 1 && (lost == 0 || why == 1), "{policy}, call {at}, {fault:?}: {lost} lost, {said}");
+                let why = printed.lines().filter(|line| line.contains("cannot be kept beside")).count();
+                assert!(why <= 1 && (lost == 0 || why == 1), "{policy}, call {at}, {fault:?}: {lost} lost, {printed}");
                 assert!(lost < LINES / 2, "{policy}, call {at}, {fault:?}: it did not keep again, {lost} lost");
                 (tried, lossy) = (tried + usize::from(reached), lossy + usize::from(lost > 0));
                 let _ = fs::remove_dir_all(path);
@@ -139,7 +139,7 @@ fn dead(name: &str) -> (Scratch, PathBuf, Vec<PathBuf>) {
     (folder, ring, paths.into_iter().filter(|path| is_a(path, "backlog")).collect())
 }
 
-/// What somebody does to the first segment, or puts beside it.
+/// What is done to the first segment, or put beside it.
 type Mischief = fn(&Path, &Path);
 
 const MISCHIEF: [(&str, Mischief); 11] = [

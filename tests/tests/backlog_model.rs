@@ -1,7 +1,7 @@
 //! A lane that is kept in segments, its producer and its flusher, in every interleaving.
 //!
-//! The argument that nothing is lost while a flusher stands still is short (`src/backlog.rs`), and short arguments about
-//! two processes that may stop or die anywhere have holes. So here is the protocol as a state machine, small enough to be
+//! The argument that nothing is lost while a flusher is stalled is short (`ring/src/write/backlog.rs`), and short arguments
+//! about two processes that may stop or die anywhere have holes. So here is the protocol as a state machine, small enough to be
 //! walked through completely: a producer that fills a lane of two or three slots, keeps them, uses them again, and may be
 //! stopped for any time or killed between any two steps, and a flusher of which the same is true, and which has a successor.
 //! The log must always be 1 to P without a gap, and after the producer's death everything that was committed must come out.
@@ -36,7 +36,7 @@ struct Size {
 enum Mutant {
     /// Segments are never read.
     Unread,
-    /// They are looked at before `reserved` is read again.
+    /// They are checked before `reserved` is read again.
     LookedFirst,
     /// Slots are used again before they are kept.
     Late,
@@ -46,7 +46,7 @@ enum Mutant {
     WindowOnly,
     /// A segment has its name before all of it is there.
     NamedEarly,
-    /// A producer adds to a segment that the flusher is past, and does not look again afterwards.
+    /// A producer adds to a segment that the flusher is past, and does not check again afterwards.
     Reused,
 }
 
@@ -304,7 +304,7 @@ impl Walk {
         Ok(())
     }
 
-    /// READ:1, or the look at a segment that may go.
+    /// READ:1, or the check of a segment that may go.
     fn begin(&mut self, state: State) {
         let dead = state.producer == Producer::Dead;
         let whole = state.slots.iter().filter(|slot| slot.1).map(|slot| slot.0).max().unwrap_or(0);

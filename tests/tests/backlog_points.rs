@@ -1,4 +1,4 @@
-//! A flusher stands still before or after any of its system calls, while others go on.
+//! A flusher is stopped before or after any of its system calls, while others go on.
 //!
 //! The flusher may hold anything in memory when it is stopped: the positions of an hour ago, half a batch, a list of files
 //! that it is about to remove. When it goes on it does what it was about to do, and when it is killed its successor finds
@@ -8,7 +8,7 @@
 
 use lastwords_tests::actor::{Actor, tool};
 use lastwords_tests::flushers::{Drainer, KillAt};
-use lastwords_tests::logs::{Line, read, reported_lost};
+use lastwords_tests::logs::{Line, numbers, read, reported_lost};
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
@@ -29,7 +29,7 @@ const BEFORE: usize = SLOTS + CHUNK;
 /// Time for the points, unless all are asked for.
 const TIME: Duration = Duration::from_secs(30);
 
-/// Where a flusher stands, and what happens meanwhile and afterwards.
+/// Where a flusher is stopped, and what happens meanwhile and afterwards.
 #[derive(Debug, Clone, Copy)]
 struct Point {
     call: usize,
@@ -91,8 +91,7 @@ fn try_point(drainer: &Drainer, folder: &Path, point: Point) -> bool {
         while !matches!(flusher.run().expect("ran"), Stop::Ended(0)) {}
     }
     if !producer_dies {
-        worker.go();
-        assert!(worker.end().success());
+        worker.finish();
     }
     let output = tool(TOOL, &["flush", "--once", &folder.to_string_lossy()]);
     assert!([Some(0), Some(1)].contains(&output.status.code()), "{output:?}");
@@ -100,7 +99,7 @@ fn try_point(drainer: &Drainer, folder: &Path, point: Point) -> bool {
     true
 }
 
-/// A producer that stands at its call of this number while it keeps slots, the second time: those are added to the segment
+/// A producer that is stopped at its call of this number while it keeps slots, the second time: those are added to the segment
 /// that it made the first time. None if it made fewer calls.
 fn producer_at(folder: &Path, call: usize) -> Option<Traced> {
     let mut command = Command::new(ACTOR);
@@ -145,13 +144,12 @@ fn what_is_added_to_a_segment_that_is_about_to_be_removed_is_there_all_the_same(
 
 fn assert_lines(folder: &Path, count: usize, all: bool) {
     let lines = read(folder, "worker");
-    let numbers: Vec<usize> =
-        lines.iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect();
+    let numbers = numbers(&lines);
     assert!(numbers.is_sorted_by(|a, b| a < b), "doubled, or out of order");
     let lost = count - numbers.len();
-    let told: Vec<&Line> = lines.iter().filter(|line| line.message.contains(" lost, ")).collect();
-    assert_eq!(lost, reported_lost(&lines), "{told:?}");
-    assert!(!all || lost == 0, "{told:?}");
+    let reported: Vec<&Line> = lines.iter().filter(|line| line.message.contains(" lost, ")).collect();
+    assert_eq!(lost, reported_lost(&lines), "{reported:?}");
+    assert!(!all || lost == 0, "{reported:?}");
     let rings =
         std::fs::read_dir(folder.join("rings")).expect("listed").map(|entry| entry.expect("listed").file_name());
     let beside = |name: &std::ffi::OsString| name.to_string_lossy().contains("worker-");

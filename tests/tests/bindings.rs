@@ -1,39 +1,23 @@
 //! What a front end in another language relies on: a call that never waits, threads of ours that end for a fork and come
 //! back, an end without an alarm, and names of threads that it has made.
 //!
-//! An interpreter holds a lock while it logs. A call that waits for room with that lock held stops all its threads; a thread
-//! of ours that is there while it forks, or that does not come back afterwards, is found out by a user at the worst time.
+//! An interpreter holds a lock while it logs. A call that waits for room with that lock held stops all its threads; a thread of
+//! ours that is there while it forks, or that does not come back afterwards, fails for a user at the worst time.
 
-use lastwords::event::{Event, Value};
-use lastwords::filter::Destination;
+use lastwords::event::{Destination, Event, Value};
 use lastwords::{Flusher, Level, Log};
-use lastwords_tests::actor::{Actor, run, tool, wait_for};
+use lastwords_tests::actor::{Actor, flush_once, run, tool, wait_for};
 use lastwords_tests::logs::{crash_files, read, read_so_far};
 use lastwords_tests::scratch::Scratch;
 use std::fs;
-use std::path::Path;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
 fn event(text: &str) -> Event<'_> {
-    let (level, destination) = (Level::INFO, Destination::Write);
-    Event {
-        level,
-        destination,
-        target: "test",
-        file: "test.py",
-        line: 7,
-        text: text.as_bytes(),
-        fields: &[],
-        relayed: None,
-        exception_at: None,
-    }
-}
-
-fn flush(folder: &Path) {
-    let output = tool(TOOL, &["flush", "--once", &folder.to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
+    let mut event = Event::new(Level::INFO, "test", text.as_bytes());
+    (event.file, event.line) = ("test.py", 7);
+    event
 }
 
 /// Records without waiting as often as that can be, up to so many times.
@@ -49,7 +33,8 @@ fn a_call_that_may_not_wait_records_nothing_where_it_would_have_to() {
     assert_eq!(record_at_once(log, 1), 0, "a thread without a lane must claim one, which may wait");
     log.record(&event("the first"));
     assert_eq!(record_at_once(log, 20), 7, "as many as there is room for, and none of an overwritten record");
-    let with_field = Event { fields: &[("n", Value::U64(1))], ..event("with a field") };
+    let mut with_field = event("with a field");
+    with_field.fields = &[("n", Value::U64(1))];
     assert!(!log.try_record(&with_field), "a record with fields takes memory");
     assert!(!log.try_record(&event(&"long ".repeat(1000))), "a long message takes a file");
     let output = tool(TOOL, &["recover", &scratch.path().to_string_lossy()]);
@@ -65,8 +50,11 @@ fn an_event_goes_where_its_front_end_says_with_its_target_place_and_fields() {
     let log = builder.format(lastwords::Format::Both).open().expect("a ring");
     let fields =
         [("yes", Value::Bool(true)), ("n", Value::I64(-3)), ("x", Value::F64(0.5)), ("who", Value::Str("ada"))];
-    log.record(&Event { fields: &fields, ..event("said") });
-    log.record(&Event { destination: Destination::Fine, ..event("kept back") });
+    let (mut logged, mut kept_back) = (event("said"), event("kept back"));
+    logged.fields = &fields;
+    kept_back.destination = Destination::RingOnly;
+    log.record(&logged);
+    log.record(&kept_back);
     log.flush().expect("written");
     let lines = read(scratch.path(), "event");
     assert_eq!(
@@ -101,18 +89,16 @@ fn threads_of_ours_end_for_a_fork_others_flush_meanwhile_and_the_next_record_bri
     assert_eq!(first.line(), "1", "no thread but the main one is left");
     let texts = || read_so_far(scratch.path(), "host").into_iter().map(|line| line.message).collect::<Vec<_>>();
     assert_eq!(texts()[0], "before", "what was recorded before is in its file");
-    let mut second = Actor::start(ACTOR, "worker", scratch.path(), &["say:meanwhile", "line:said", "wait"]);
-    assert_eq!(second.line(), "said");
+    let mut second =
+        Actor::start(ACTOR, "worker", scratch.path(), &["say:meanwhile", "line:said", "wait"]).until("said");
     wait_for("the second process's line", || {
         read_so_far(scratch.path(), "worker").iter().any(|line| line.message == "meanwhile").then_some(())
     });
     first.go();
     assert_eq!(first.line(), "2", "the flusher's thread is back");
     wait_for("the first process's line", || texts().iter().any(|text| text == "after").then_some(()));
-    second.go();
-    assert!(second.end().success());
-    first.go();
-    assert!(first.end().success());
+    second.finish();
+    first.finish();
 }
 
 #[test]
@@ -121,7 +107,7 @@ fn a_process_that_closes_before_it_leaves_at_once_raises_no_alarm() {
         let scratch = Scratch::new("bindings-close");
         let (_, status) = run(ACTOR, "worker", scratch.path(), script);
         assert_eq!(status.code(), Some(3));
-        flush(scratch.path());
+        flush_once(TOOL, scratch.path());
         let lines = read(scratch.path(), "worker");
         assert!(lines.iter().any(|line| line.message == "last"), "{lines:?}");
         assert_eq!(lines.iter().any(|line| line.level == "CRITICAL"), alarm, "{lines:?}");
@@ -133,7 +119,7 @@ fn a_process_that_closes_before_it_leaves_at_once_raises_no_alarm() {
 fn a_thread_has_the_name_that_its_runtime_gave_it() {
     let scratch = Scratch::new("bindings-names");
     let _ = run(ACTOR, "worker", scratch.path(), &["named-thread:camera", "kill"]);
-    flush(scratch.path());
+    flush_once(TOOL, scratch.path());
     let text = fs::read_to_string(&crash_files(scratch.path())[0]).expect("a crash file");
     let line = text.lines().find(|line| line.ends_with("from a thread that another runtime has named"));
     assert!(line.is_some_and(|line| line.contains("] [camera ")), "{text}");

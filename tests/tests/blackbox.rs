@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
-const RECORD_ALL: [(&str, &str); 1] = [("LASTWORDS_RECORD", "trace")];
+const RECORD_ALL: [(&str, &str); 1] = [("LASTWORDS_RING_LEVEL", "trace")];
 
 fn recover(folder: &Path) {
     let output = tool(TOOL, &["recover", "--drain", &folder.to_string_lossy()]);
@@ -111,8 +111,7 @@ fn no_more_crash_files_are_kept_than_wished_for() {
 fn the_black_box_of_a_live_process_and_of_a_copied_ring_is_the_same() {
     let folder = Scratch::new("black-box");
     let script = ["fine:3", "log:2", "flush", "line:ready", "wait"];
-    let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &script, &RECORD_ALL);
-    assert_eq!(actor.line(), "ready");
+    let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &script, &RECORD_ALL).until("ready");
     let rings = fs::read_dir(folder.path().join("rings")).expect("rings").map(|entry| entry.expect("an entry").path());
     let ring = rings.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "ring")).expect("a ring");
     let copy = folder.path().join("copy.ring");
@@ -141,7 +140,7 @@ fn the_black_box_of_a_live_process_and_of_a_copied_ring_is_the_same() {
 fn an_error_brings_what_led_up_to_it_once() {
     let folder = Scratch::new("pull");
     let script =
-        ["pull=4", "fine:10", "log:1", "error:first", "error:second", "fine:2", "error:third", "fine:1", "log:1"];
+        ["context=4", "fine:10", "log:1", "error:first", "error:second", "fine:2", "error:third", "fine:1", "log:1"];
     let mut actor = Actor::start_with(ACTOR, "worker", folder.path(), &script, &RECORD_ALL);
     assert!(actor.end().success());
     let found: Vec<String> = read(folder.path(), "worker").into_iter().map(|line| line.message).collect();
@@ -184,7 +183,7 @@ fn a_worker_that_dies_of_a_panic_leaves_its_crash_file_with_its_last_records() {
     let log = read(folder.path(), "worker");
     let last = log.last().expect("a death line");
     assert!(last.level == "CRITICAL" && last.message.contains("the process ended by a panic"), "{log:?}");
-    // A panic that somebody catches is no end.
+    // A caught panic is not an end.
     let caught = Scratch::new("panic-caught");
     let mut actor = Actor::start_with(ACTOR, "worker", caught.path(), &["panic", "log:1"], &RECORD_ALL);
     assert!(actor.end().success());

@@ -1,8 +1,8 @@
-//! A log call is written as a `format!` is, with fields after it, and says the same.
+//! A log call is written like a `format!`, with fields after it, and gives the same text.
 //!
-//! The macros take calls apart and write other code in their place. Users find out what such a macro does not take when
-//! they replace another logger's: an argument that is evaluated twice, or at a level that is off, a value that is moved,
-//! a variable of theirs that a variable of the macro hides, a call that came through a macro of their own.
+//! The macros take calls apart and write other code in their place. Users discover what such a macro rejects when they replace
+//! another logger's: an argument that is evaluated twice, or at a level that is off, a value that is moved, a variable of
+//! theirs that a variable of the macro hides, a call that came through a macro of their own.
 
 use lastwords::{Level, Log};
 use lastwords_tests::logs::read;

@@ -1,17 +1,21 @@
 //! Clocks that jump: the wall clock is set, the machine sleeps, or it boots between a process's death and the drain.
 //!
-//! A log that is ordered by the time of day shows an effect above its cause whenever somebody sets the clock; one that
-//! takes the pid or the ticks of an earlier boot for its own takes a dead process for a living one, and never drains it.
-//! The machine's clock is not touched here: rings are given the anchors and the boot ids that a jump would have left.
+//! A log that is ordered by the time of day shows an effect above its cause whenever the clock is set; one that takes the pid
+//! or the ticks of an earlier boot for its own takes a dead process for a living one, and never drains it. The machine's clock
+//! is not touched here: rings are given the anchors and the boot ids that a jump would have left.
 
-use lastwords::clock::{self, Anchor};
+use lastwords_ring::format::anchor::Anchor;
+use lastwords_ring::format::layout::RingHeader;
+use lastwords_ring::place::clock::{self};
 use lastwords_tests::actor::run;
 use lastwords_tests::drains;
 use lastwords_tests::forge::{self, Forged};
-use lastwords_tests::logs::{Line, read};
+use lastwords_tests::logs::{Line, assert_numbered, crash_files, read};
 use lastwords_tests::oracle::Random;
+use lastwords_tests::recovered;
 use lastwords_tests::scratch::Scratch;
 use std::fs;
+use std::mem::offset_of;
 use std::path::Path;
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
@@ -32,7 +36,7 @@ struct Moments {
 
 impl Moments {
     fn new() -> Moments {
-        Moments { now: Anchor::now(), ticks_a_ms: clock::measure_hz() / 1000 }
+        Moments { now: clock::anchor(), ticks_a_ms: clock::measure_hz() / 1000 }
     }
 
     fn at(&self, n: u64) -> Anchor {
@@ -78,11 +82,36 @@ fn a_step_of_the_wall_clock_neither_reorders_nor_loses_a_record() {
     for since in ["all", "now"] {
         let folder = Scratch::new("steps");
         put_rings(folder.path(), &moments, [&first, &second]);
+        let recovered = recovered::records(folder.path());
+        let recovered: Vec<&str> = recovered.iter().filter_map(|found| found.text.strip_prefix("record ")).collect();
+        assert_eq!(recovered, (0..RECORDS).map(|n| n.to_string()).collect::<Vec<_>>(), "{since}: by recover");
         drain(folder.path(), since);
         let lines = read(folder.path(), "worker");
         assert_eq!(records(&lines), (0..RECORDS).collect::<Vec<_>>(), "{since}");
         drain(folder.path(), since);
         assert_eq!(read(folder.path(), "worker").len(), lines.len(), "{since}: once");
+    }
+}
+
+#[test]
+fn a_step_of_the_wall_clock_does_not_reorder_a_crash_file() {
+    let (folder, moments) = (Scratch::new("crash-steps"), Moments::new());
+    put_rings(folder.path(), &moments, [&[moments.at(0), moments.shifted(200, -HOUR_NS, 0)], &[moments.at(2)]]);
+    for path in forge::ring_files(folder.path()) {
+        let mut bytes = fs::read(&path).expect("read");
+        // As many crash files as usual, of a process with this pid that began at another time.
+        forge::set_header(&mut bytes, offset_of!(RingHeader, crash_keep), &[0; 4]);
+        forge::set_header(&mut bytes, offset_of!(RingHeader, start_time), &[1; 8]);
+        fs::write(&path, bytes).expect("written");
+    }
+    drain(folder.path(), "all");
+    let files = crash_files(folder.path());
+    assert_eq!(files.len(), 2, "one for each process: {files:?}");
+    for path in files {
+        let text = fs::read_to_string(&path).expect("read");
+        let found: Vec<u64> = text.lines().filter_map(|line| line.rsplit_once("record ")?.1.parse().ok()).collect();
+        let of_it = |number| (0..RECORDS).filter(|n| n / 2 % 2 == number).collect::<Vec<_>>();
+        assert!(found == of_it(0) || found == of_it(1), "{}: {found:?}", path.display());
     }
 }
 
@@ -167,8 +196,7 @@ fn two_boots_in_the_middle_of_a_batch_lose_and_double_nothing() {
         drain(folder.path(), "all");
         for role in ["host", "worker"] {
             let lines = read(folder.path(), role);
-            let own: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
-            assert_eq!(own, (0..300).map(|n| n.to_string()).collect::<Vec<_>>(), "{role}, killed at {calls:?}");
+            assert_numbered(&lines, 300, &format!("{role}, killed at {calls:?}"));
             assert_eq!(lines.iter().filter(|line| line.level == "CRITICAL").count(), 1, "{role}, {calls:?}");
         }
     }

@@ -2,13 +2,13 @@
 //! the file, what is logged later is nowhere, and threads that are in the middle of a call are none the worse for it.
 
 use lastwords::event::Event;
-use lastwords::filter::Destination;
 use lastwords::{Builder, Error, Flusher, Format, Level, Log, Memory};
 use lastwords_tests::actor::{run, tool};
 use lastwords_tests::descriptors::of_process_within;
 use lastwords_tests::logs::{crash_files, missing, read};
 use lastwords_tests::scratch::Scratch;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Barrier, Mutex, PoisonError};
@@ -160,18 +160,7 @@ fn threads_that_log_while_it_is_closed_lose_nothing_that_was_logged_before() {
 fn events_until_closed(log: Log, thread: usize) -> usize {
     let accepted = |n: &usize| {
         let text = format!("thread {thread} event {n}");
-        let (level, destination, target, file, line) = (Level::INFO, Destination::Write, "test", "", 0);
-        log.record(&Event {
-            level,
-            destination,
-            target,
-            file,
-            line,
-            text: text.as_bytes(),
-            fields: &[],
-            relayed: None,
-            exception_at: None,
-        })
+        log.record(&Event::new(Level::INFO, "test", text.as_bytes()))
     };
     (0..).find(|n| !accepted(n)).expect("it is closed one day")
 }
@@ -209,7 +198,7 @@ fn the_last_of_several_closes_and_other_roles_of_the_folder_go_on() {
     let other = lastwords::builder("other").dir(folder.path()).open().expect("opened");
     let (one, two) = (builder(folder.path()).open().expect("opened"), builder(folder.path()).open().expect("found"));
     assert!(
-        matches!(builder(folder.path()).rotate_keep(1).open(), Err(Error::Setting { .. })),
+        matches!(builder(folder.path()).rotate_keep(1).open(), Err(Error::SettingDiffers { name: "rotate_keep", .. })),
         "it has other settings"
     );
     one.close().expect("nothing to wait for");
@@ -223,6 +212,86 @@ fn the_last_of_several_closes_and_other_roles_of_the_folder_go_on() {
     other.close().expect("drained");
     assert_eq!((read(folder.path(), "other").len(), threads_of_ours()), (1, 0));
     assert_eq!(had_of(folder.path()), Vec::<String>::new());
+}
+
+#[test]
+fn threads_that_open_the_same_at_once_get_one_ring() {
+    const THREADS: usize = 8;
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    for round in 0..20 {
+        let folder = Scratch::new("at-once");
+        let together = Barrier::new(THREADS);
+        let open = |thread: usize| {
+            together.wait();
+            let log = builder(folder.path()).open().expect("made, or found");
+            lastwords::info!(logger: log, "line {thread}");
+            log
+        };
+        let logs: Vec<Log> = std::thread::scope(|scope| {
+            let open = &open;
+            let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || open(thread))).collect();
+            threads.into_iter().map(|thread| thread.join().expect("ended")).collect()
+        });
+        let rings = ring_files(folder.path()).into_iter().filter(|name| name.ends_with(".ring"));
+        assert_eq!(rings.count(), 1, "round {round}");
+        let (last, others) = logs.split_last().expect("there are some");
+        others.iter().for_each(|log| log.close().expect("nothing to wait for"));
+        assert!(!last.is_closed(), "round {round}: each open counts");
+        last.close().expect("drained");
+        let mut lines: Vec<String> = read(folder.path(), "worker").into_iter().map(|line| line.message).collect();
+        lines.sort();
+        assert!(lines.into_iter().eq((0..THREADS).map(|thread| format!("line {thread}"))), "round {round}");
+        assert_eq!((had_of(folder.path()), threads_of_ours()), (Vec::new(), 0), "round {round}");
+    }
+}
+
+#[test]
+fn an_open_or_init_that_fails_leaves_no_descriptor_ring_or_thread() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = Scratch::new("failed-open");
+    let builder = || builder(folder.path());
+    let wrong: [fn(Builder) -> Builder; 4] = [
+        |builder| builder.rotate_size(1),
+        |builder| builder.lanes(1),
+        |builder| builder.file_group("no such group"),
+        |builder| builder.time_zone("Nowhere/Else"),
+    ];
+    for wrong in wrong {
+        for error in [wrong(builder()).init().err(), wrong(builder()).open().err()] {
+            assert!(matches!(error, Some(Error::Setting { .. })), "{error:?}");
+        }
+    }
+    assert!(matches!(lastwords::builder("a/b").dir(folder.path()).open(), Err(Error::Setting { .. })));
+    let no_rings = folder.path().join("no-rings");
+    fs::DirBuilder::new().mode(0o700).create(&no_rings).expect("made");
+    fs::write(no_rings.join("rings"), "no folder").expect("written");
+    assert!(matches!(lastwords::builder("worker").dir(&no_rings).open(), Err(Error::Folder { .. })));
+    // The last thing that `init` needs is taken.
+    log::set_logger(&Nobody).expect("the facade is free, whatever has failed");
+    assert!(matches!(builder().init(), Err(Error::FacadeTaken)));
+    assert_eq!((had_of(folder.path()), threads_of_ours()), (Vec::new(), 0));
+    assert_eq!(ring_files(folder.path()), Vec::<String>::new());
+    // One that is refused for what another has is none of the other's.
+    let log = builder().open().expect("opened");
+    assert!(builder().rotate_keep(1).open().is_err());
+    lastwords::info!(logger: log, "line 0");
+    log.close().expect("drained");
+    assert_eq!(missing(&read(folder.path(), "worker"), "line ", 1), 0);
+    assert_eq!((had_of(folder.path()), threads_of_ours()), (Vec::new(), 0));
+    assert!(crash_files(folder.path()).is_empty());
+}
+
+/// Another logger of the `log` facade.
+struct Nobody;
+
+impl log::Log for Nobody {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        false
+    }
+
+    fn log(&self, _: &log::Record<'_>) {}
+
+    fn flush(&self) {}
 }
 
 #[test]

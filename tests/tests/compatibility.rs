@@ -3,7 +3,7 @@
 //! What works with a logger's own macros on threads of its own making need not work where a runtime moves a task from thread
 //! to thread, catches its panics, and handles its signals.
 
-use lastwords_tests::actor::{Actor, tool};
+use lastwords_tests::actor::{Actor, flush_once, tool};
 use lastwords_tests::logs::{Line, crash_files, read};
 use lastwords_tests::scratch::Scratch;
 use rustix::process::Signal;
@@ -41,7 +41,7 @@ impl Served {
         answer.split_once("\r\n\r\n").map_or_else(String::new, |(_, body)| body.to_owned())
     }
 
-    /// Its lines, once nobody can add any.
+    /// Its lines, once none can be added.
     fn lines(&self) -> Vec<Line> {
         let flushed = tool(TOOL, &["flush", "--once", &self.folder.path().to_string_lossy()]);
         assert!(flushed.status.code().is_some_and(|code| code < 2), "{flushed:?}");
@@ -130,8 +130,7 @@ fn env_logger_has_the_facade_where_it_is_left_to_it_and_else_is_told_what_to_do(
         let output =
             Command::new(TRACER).arg(folder.path()).arg(scenario).env("RUST_LOG", "info").output().expect("it starts");
         assert_eq!(output.status.signal(), Some(9), "{output:?}");
-        let flushed = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-        assert!(flushed.status.success(), "{flushed:?}");
+        flush_once(TOOL, folder.path());
         let lines = read(folder.path(), "worker");
         let own = |line: &&Line| !line.message.starts_with("lastwords: ") && line.level != "CRITICAL";
         let lines: Vec<String> =

@@ -1,4 +1,4 @@
-//! Somebody else is at work in the rings folder while processes log.
+//! External modification of the rings folder while processes log.
 //!
 //! The ring of a living process is a file that anybody of the same user can truncate, punch, remove or replace. That costs
 //! the records in it, and without the guard the process that maps it; it must not cost the flusher its life, the other
@@ -6,14 +6,14 @@
 //! reason why every other process's lines wait.
 
 use lastwords::FullPolicy;
-use lastwords::folder::Folder;
-use lastwords::geometry::Geometry;
-use lastwords::layout::Control;
-use lastwords::ring::{Ring, RingSpec};
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::format::layout::Control;
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::write::ring::{Ring, RingSpec};
 use lastwords_tests::actor::{self, Actor, tool, wait_for};
 use lastwords_tests::drains::{drain, drain_until};
 use lastwords_tests::forge::ring_files;
-use lastwords_tests::logs::{Line, missing, read, read_so_far, reported_lost};
+use lastwords_tests::logs::{Line, missing, numbers, read, read_so_far, reported_lost};
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;
 use rustix::fs::{CWD, FallocateFlags, FileType, Mode, fallocate};
@@ -125,7 +125,7 @@ fn a_process_whose_ring_is_cut_dies_alone_and_its_drained_lines_stay() {
         let numbers: Vec<&str> = victims.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
         assert_eq!(numbers[..50], (0..50).map(|n| n.to_string()).collect::<Vec<_>>(), "cut to {size}");
         assert!(victims.iter().any(|line| line.level == "CRITICAL" && line.pid == scene.victim.pid()), "{victims:?}");
-        assert!(tells(&lines, &format!("was cut to {size} bytes")), "cut to {size}: {:?}", own(&lines));
+        assert!(tells(&lines, &format!("was truncated to {size} bytes")), "cut to {size}: {:?}", own(&lines));
     }
 }
 
@@ -156,7 +156,7 @@ fn a_guarded_process_survives_the_cut_of_its_ring_and_says_so_once() {
             let mut victim = Actor::of(command.stderr(Stdio::piped()));
             victim.line();
             let ring = ring_of(folder.path(), victim.pid());
-            // A write that the flusher has begun makes the file longer whatever it looked at before.
+            // A write that the flusher has begun makes the file longer whatever it checked before.
             wait_for("a flusher that sleeps", || is_armed(&ring).then_some(()));
             open(&ring).set_len(size).expect("cut");
             victim.go();
@@ -164,16 +164,15 @@ fn a_guarded_process_survives_the_cut_of_its_ring_and_says_so_once() {
             let size_now = ring_of(folder.path(), victim.pid()).metadata().expect("there").len();
             assert_eq!(size_now, size, "the flusher does not make it longer again");
             victim.go();
-            let said = victim.errors();
+            let printed = victim.errors();
             assert!(victim.end().success());
-            assert_eq!(said.matches("a part of this process's ring is gone").count(), 1, "{said}");
-            host.go();
-            assert!(host.end().success());
+            assert_eq!(printed.matches("a part of this process's ring is gone").count(), 1, "{printed}");
+            host.finish();
             let lines = read(folder.path(), "victim");
             assert!(lines.iter().filter(|line| line.message.starts_with("line ")).count() >= 50);
             // Its children have rings of their own.
             assert_eq!(lines.iter().filter(|line| line.message.starts_with("child ")).count(), 60, "{policy} {size}");
-            // How it ended stands in the control page, and so does not reach the flusher where that is gone.
+            // How it ended is in the control page, and so does not reach the flusher if that is gone.
             let alarms = lines.iter().filter(|line| line.level == "CRITICAL").count();
             assert!(alarms <= usize::from(size < 8192), "an ordinary end: {:?}", own(&lines));
         }
@@ -189,7 +188,7 @@ fn a_guard_leaves_every_other_sigbus_to_who_handled_it_before() {
     assert_eq!(handled.end().code(), Some(77), "its own handler ends it");
     let mut sent = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]);
     sent.line();
-    // The standard library's handler, which was there before, takes the first one as a reason to give way.
+    // The standard library's handler, which was there before, takes the first one as a reason to restore the default.
     for _ in 0..2 {
         sent.signal(Signal::BUS);
         std::thread::sleep(Duration::from_millis(50));
@@ -257,11 +256,9 @@ fn a_ring_with_a_hole_goes_on_and_what_was_in_the_hole_is_counted() {
         host.signal(Signal::CONT);
         victim.go();
         assert!(victim.end().success(), "it goes on");
-        host.go();
-        assert!(host.end().success());
+        host.finish();
         let lines = read(folder.path(), "victim");
-        let numbers: Vec<usize> =
-            lines.iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect();
+        let numbers = numbers(&lines);
         assert!(numbers.is_sorted_by(|a, b| a < b), "in order and once");
         assert!(numbers.contains(&99) && numbers.contains(&1099), "before and after: {numbers:?}");
         assert_eq!(1100 - numbers.len(), reported_lost(&lines), "{lines:?}");

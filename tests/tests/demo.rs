@@ -1,7 +1,7 @@
-//! The demo says the truth: what it counts is right, and it leaves no process behind.
+//! The demo is truthful: what it counts is right, and it leaves no process behind.
 //!
-//! Whoever tries this project runs the demo first. If it failed now and then, or showed zeros because it looked at
-//! nothing, it would prove the opposite of what it is for.
+//! A new user runs the demo first. If it failed now and then, or showed zeros because it checked nothing, it would prove the
+//! opposite of what it is for.
 
 use lastwords_tests::actor::tool;
 use lastwords_tests::logs::files;

@@ -1,8 +1,8 @@
-//! Descriptors are numbers: code that closes everything, and then opens files of its own, costs nobody anything.
+//! Descriptors are numbers: code that closes everything, and then opens files of its own, harms nothing.
 //!
 //! Daemonisers, sandboxes and `closerange` close descriptors that they do not know. The numbers go to the files that the
-//! program opens next. A logger that goes on with its numbers writes its journal and its wake-up bytes into those files,
-//! closes them in forked children, and overwrites its own ring where somebody closed standard error.
+//! program opens next. A logger that goes on with its numbers writes its journal and its wake-up bytes into those files, closes
+//! them in forked children, and overwrites its own ring where standard error was closed.
 
 use lastwords_tests::actor::{Actor, tool, wait_for};
 use lastwords_tests::descriptors::{UNTOUCHED, of_process_within, of_threads_within};
@@ -93,15 +93,13 @@ fn a_process_that_closes_everything_and_takes_the_numbers_keeps_its_files_and_it
             "flush",
         ];
         let script = [&script[..], &["check-own", "wait"]].concat();
-        let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
-        assert_eq!(actor.line(), "up");
+        let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script).until("up");
         actor.go();
         assert_eq!(actor.line(), UNTOUCHED, "{way}");
         let lines = read_so_far(folder.path(), "worker");
         let logged = lines.iter().filter(|line| line.message.starts_with("line ")).count();
         assert_eq!(logged, 1001 + 10, "{way}: {:?}", lines.iter().rev().take(3).collect::<Vec<_>>());
-        actor.go();
-        assert!(actor.end().success());
+        actor.finish();
         assert_eq!(crash_files(folder.path()), Vec::<std::path::PathBuf>::new());
     }
 }
@@ -126,15 +124,12 @@ fn files_put_over_our_numbers_are_neither_written_nor_closed() {
 fn threads_whose_descriptors_were_closed_sleep() {
     for (flusher_elsewhere, table) in [(false, 0), (false, 1), (true, 0), (true, 1)] {
         let folder = Scratch::new("asleep");
-        let mut host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]);
-        assert_eq!(host.line(), "up");
+        let mut host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up");
         if !flusher_elsewhere {
-            host.go();
-            assert!(host.end().success());
+            host.finish();
         }
         let script = [TABLES[table], "log:1", "flush", WAYS[1], "line:closed", "wait"];
-        let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
-        assert_eq!(actor.line(), "closed");
+        let actor = Actor::start(ACTOR, "worker", folder.path(), &script).until("closed");
         std::thread::sleep(Duration::from_millis(300));
         let before = cpu_time(actor.pid());
         std::thread::sleep(Duration::from_secs(3));
@@ -152,8 +147,7 @@ fn a_forked_child_of_a_flusher_keeps_none_of_its_files() {
 fn assert_child_keeps_nothing(table: &str) {
     let folder = Scratch::new("child-keeps");
     let script = [table, "log:1", "flush", "line:up", "wait", "sleeper:20000", "line:forked", "wait"];
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &script);
-    assert_eq!(host.line(), "up");
+    let mut host = Actor::start(ACTOR, "host", folder.path(), &script).until("up");
     let script = ["flusher=never", "slots=64", "lanes=3", "log:1", "flush", "line:up", "wait"];
     let mut workers: Vec<Actor> = (0..30).map(|_| Actor::start(ACTOR, "worker", folder.path(), &script)).collect();
     workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "up"));
@@ -161,8 +155,8 @@ fn assert_child_keeps_nothing(table: &str) {
     assert_eq!(of_threads_within(host.pid(), folder.path()).into_iter().filter(is_ring).count(), 31, "{table}");
     host.go();
     // The child and its parent may say so in either order.
-    let said = [host.line(), host.line()];
-    assert!(said.contains(&"asleep".to_owned()), "{said:?}");
+    let printed = [host.line(), host.line()];
+    assert!(printed.contains(&"asleep".to_owned()), "{printed:?}");
     let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", host.pid())).expect("it lives");
     let child: u32 = children.split_whitespace().next().expect("a child").parse().expect("a pid");
     let within = of_process_within(child, folder.path());
@@ -183,8 +177,8 @@ fn assert_exec_keeps_nobody(table: &str) {
     let folder = Scratch::new("no-cloexec");
     let other = Scratch::new("no-cloexec-other");
     let exec = format!("exec:worker {} line:executed wait", other.path().display());
-    let mut first = Actor::start(ACTOR, "host", folder.path(), &[table, "log:10", "flush", "no-cloexec", &exec]);
-    assert_eq!(first.line(), "executed");
+    let mut first =
+        Actor::start(ACTOR, "host", folder.path(), &[table, "log:10", "flush", "no-cloexec", &exec]).until("executed");
     let mut second = Actor::start(ACTOR, "host", folder.path(), &["log:10", "flush", "line:flushed", "wait"]);
     assert_eq!(second.line(), "flushed", "while the executed program keeps what it inherited");
     let lines = || read_so_far(folder.path(), "host").iter().filter(|line| line.message.starts_with("line ")).count();

@@ -1,9 +1,8 @@
-//! Syncs where somebody wishes for them, in the right order, and none anywhere else.
+//! Syncs where requested, in the right order, and none anywhere else.
 //!
-//! A flusher that syncs although nobody asked makes every user pay for a promise that few want; one that syncs a
-//! position before its line, removes a ring before its lines are on the disk, or forgets a folder, loses lines just when
-//! the promise counts; and one that syncs an idle system keeps disks from sleeping. None of that shows in the files. So
-//! the system calls are looked at.
+//! A flusher that syncs unasked makes every user pay for a promise that few want; one that syncs a position before its line,
+//! removes a ring before its lines are on the disk, or forgets a folder, loses lines just when the promise matters; and one
+//! that syncs an idle system keeps disks from sleeping. None of that shows in the files, so the system calls are checked.
 
 use lastwords_tests::actor::{Actor, run, tool};
 use lastwords_tests::logs::read;
@@ -123,7 +122,7 @@ impl Stepwise {
     }
 }
 
-/// A process that logs when it is told, and has not been drained.
+/// A process that logs on request, and has not been drained.
 fn waiting_actor(folder: &Path, durable: &str) -> Actor {
     let script = ["flusher=never", durable, "log:5", "line:up", "wait", "log:5", "line:more", "wait"];
     let mut actor = Actor::start(ACTOR, "host", folder, &script);
@@ -231,11 +230,11 @@ fn a_sync_that_fails_is_told_in_the_log_and_tried_again() {
         assert_eq!(flusher.step("sync").synced().last().map(String::as_str), Some("host.log"), "no further");
     }
     flusher.step("pass").refused = None;
-    let said = |what: &str| read(folder.path(), "host").iter().filter(|line| line.message.contains(what)).count();
-    assert_eq!((said("cannot be brought to the disk"), said("from here on it is again")), (1, 0));
+    let logged = |what: &str| read(folder.path(), "host").iter().filter(|line| line.message.contains(what)).count();
+    assert_eq!((logged("cannot be brought to the disk"), logged("from here on it is again")), (1, 0));
     assert!(flusher.step("sync").synced().contains(&"host.log".to_owned()));
     flusher.step("pass");
-    assert_eq!((said("cannot be brought to the disk"), said("from here on it is again")), (1, 1));
+    assert_eq!((logged("cannot be brought to the disk"), logged("from here on it is again")), (1, 1));
     actor.go();
 }
 
@@ -267,7 +266,7 @@ fn the_environment_wishes_for_a_process_and_nonsense_is_refused() {
     let _ = Actor::start_with(ACTOR, "host", folder.path(), &script, &[("LASTWORDS_DURABLE", "250")]).end();
     let mut ring = fs::read_dir(folder.path().join("rings")).expect("there").filter_map(Result::ok).map(|e| e.path());
     let ring = ring.find(|path| path.extension().is_some_and(|ending| ending == "ring")).expect("a ring");
-    let reader = lastwords::reader::RingReader::open(&ring).expect("readable");
+    let reader = lastwords_ring::read::reader::RingReader::open(&ring).expect("readable");
     assert_eq!(reader.header().sync_ms, 250);
     let mut wrong = Actor::start_with(ACTOR, "host", folder.path(), &script, &[("LASTWORDS_DURABLE", "often")]);
     assert!(wrong.line().contains("\"often\" found, expected milliseconds"));

@@ -1,10 +1,10 @@
 //! The election as a model, in every order of its steps.
 //!
-//! `election_points.rs` stops real processes before their system calls, but only in a few of all orders. Here each step of
-//! the table in `src/flush/election.rs` is one change of a small state: who holds which lock, what the texts say, where the
-//! names lead. Every state that two processes can come to, three where `LASTWORDS_ALL_POINTS` asks for it, is looked at, with kills at any step, after which a child
-//! may keep the locks. Two must never be at work, and from every state somebody must be able to get there without a further
-//! kill. A model that would say so of anything proves nothing: each seeded defect must be found.
+//! `election_points.rs` stops real processes before their system calls, but only in a few of all orders. Here each step of the
+//! table in `flusher/src/election.rs` is one change of a small state: who holds which lock, what the texts say, where the names
+//! lead. Every state that two processes can come to, three where `LASTWORDS_ALL_POINTS` is set, is checked, with kills at any
+//! step, after which a child may keep the locks. Two must never be at work, and from every state a process must be able to get
+//! there without a further kill. A model that accepts anything proves nothing: each seeded defect must be found.
 
 use std::collections::HashMap;
 
@@ -31,17 +31,17 @@ enum Defect {
     NamedLate,
     /// A holder that releases the lock leaves its name in it.
     ReleasedByName,
-    /// A process that does not wait any longer for who was displaced leaves its name in the lock.
+    /// A process that stops waiting for a displaced one leaves its name in the lock.
     GivenUpByName,
 }
 
-/// Who a text names.
+/// The process that a text names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Who {
     /// Nothing was written.
     Nothing,
     Nobody,
-    /// A holder from before, who is gone.
+    /// An earlier holder that is gone.
     Gone,
     /// A process that has released the lock and lives.
     Elsewhere,
@@ -51,7 +51,7 @@ enum Who {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Holder {
     Free,
-    /// A child of somebody who is gone.
+    /// A child of a process that is gone.
     Child,
     Process(u8),
 }
@@ -74,7 +74,7 @@ struct Lockfile {
 enum Step {
     Open,
     TryLock,
-    /// LOCK:B and SWAP:D, with the file that is looked at; the flag says that its lock was found held.
+    /// LOCK:B and SWAP:D, with the file that is checked; the flag is set if its lock was found held.
     Before(u8),
     BeforeText(u8, bool),
     Write,
@@ -200,7 +200,7 @@ impl State {
                     text = seen;
                 }
                 if held && self.may_be_at_work(text) && defect != Defect::DisplacedUnread {
-                    // It waits, or gives the lock to whoever comes.
+                    // It waits, or gives the lock to the next process.
                     let mut waiting = self.clone();
                     go(&mut waiting, Step::Before(process.file));
                     if process.fresh.is_some() && defect != Defect::GivenUpByName {
@@ -243,7 +243,7 @@ impl State {
                 }
             }
             Step::Make => {
-                // What is beyond the bounds of the model is not looked at.
+                // What is beyond the bounds of the model is not checked.
                 let free = self.files.iter().take(self.bound.into()).position(Option::is_none);
                 let Some(new) = free else { return Vec::new() };
                 let displaced = (defect != Defect::DisplacedUnnamed).then_some(new as u8);
@@ -275,7 +275,7 @@ impl State {
                     next.names[process.file as usize] = Some(old);
                     go(&mut next, if defect == Defect::NamedLate { Step::Name } else { Step::Before(process.file) });
                 }
-                // Somebody removed it.
+                // It was removed.
                 Some(_) => next.again(me),
             },
             Step::Name => {
@@ -295,7 +295,7 @@ impl State {
         vec![next]
     }
 
-    /// The process is killed; with `child` somebody keeps its locks.
+    /// The process is killed; with `child` a child keeps its locks.
     fn kill(&self, me: u8, child: bool) -> State {
         let mut next = self.clone();
         for file in next.files.iter_mut().flatten().filter(|file| file.holder == Holder::Process(me)) {
@@ -339,11 +339,11 @@ fn beginnings((processes, kills, bound): (usize, u8, u8), defect: Defect) -> Vec
 enum Wrong {
     /// Two are at work.
     Clash,
-    /// Nobody can ever be.
+    /// No process can ever be.
     Stuck,
 }
 
-/// Looks at every state. Returns how many there are, or what is wrong.
+/// Checks every state. Returns how many there are, or what is wrong.
 fn explore(bounds: (usize, u8, u8), defect: Defect) -> Result<usize, Wrong> {
     let mut numbers: HashMap<State, usize> = HashMap::new();
     let (mut states, mut before, mut good) = (Vec::new(), Vec::<Vec<u32>>::new(), Vec::<bool>::new());

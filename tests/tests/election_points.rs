@@ -3,12 +3,12 @@
 //! The lock of `flusher.lock` dies with its holder, unless a child that was forked in that moment has it too; and a process
 //! that is stopped keeps whatever it holds. If the election had a step in which that keeps others out for good, nobody would
 //! flush any more; if it had one in which two believe that they have won, lines would be doubled. So processes are killed or
-//! stopped before each system call of an attempt, alone and two at a time, with and without somebody who keeps their
+//! stopped before each system call of an attempt, alone and two at a time, with and without a child that keeps their
 //! descriptors, and others must become the flusher all the same, one at a time.
 
-use lastwords::folder::Folder;
-use lastwords::holder::Holder;
-use lastwords::process::ProcessId;
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::place::lock_holder::Holder;
+use lastwords_ring::place::process::ProcessId;
 use lastwords_tests::actor::wait_for;
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;
@@ -33,7 +33,7 @@ enum Before {
     Nothing,
     /// A holder that is gone.
     Gone,
-    /// The same, and a child of it keeps the lock.
+    /// Gone, but a child of it keeps the lock.
     Kept,
     /// A holder that has released the lock, and lives.
     Released,
@@ -97,7 +97,7 @@ impl Arena {
         }
     }
 
-    /// System calls of an attempt that nobody disturbs.
+    /// System calls of an undisturbed attempt.
     fn points(before: Before) -> usize {
         let arena = Arena::new(before);
         let mut traced = Traced::start(&mut arena.command()).expect("started");
@@ -216,7 +216,7 @@ fn a_process_stopped_before_any_system_call_of_an_election_keeps_nobody_from_flu
     });
 }
 
-/// Before each system call of a drain up to the last look at the lock. What remains is the time from there to the end of the
+/// Before each system call of a drain up to the last check of the lock. What remains is the time from there to the end of the
 /// batch.
 #[test]
 fn a_flusher_that_is_stopped_while_somebody_removes_its_lock_doubles_nothing() {

@@ -1,9 +1,9 @@
 //! What a process logged is in its file however the process ends.
 //!
-//! The system that this grew from lost its last lines exactly when they mattered: at `exit`, at `abort`, at a kill. And
-//! where every ordinary end looked like a crash, nobody looked at the crashes any more.
+//! The system that this grew from lost its last lines exactly when they mattered: at `exit`, at `abort`, at a kill. And where
+//! every ordinary end looked like a crash, nobody read about the crashes any more.
 
-use lastwords_tests::actor::{Actor, run, tool, wait_for};
+use lastwords_tests::actor::{Actor, flush_once, run, wait_for};
 use lastwords_tests::forge::ring_files;
 use lastwords_tests::logs::{Line, read};
 use lastwords_tests::scratch::Scratch;
@@ -39,8 +39,8 @@ fn process_exit_leaves_everything_in_the_file() {
 #[test]
 fn flush_returns_when_the_lines_are_in_the_file() {
     let folder = Scratch::new("flush");
-    let mut actor = Actor::start(ACTOR, "host", folder.path(), &["log:700", "flush", "line:flushed", "wait"]);
-    assert_eq!(actor.line(), "flushed");
+    let _actor =
+        Actor::start(ACTOR, "host", folder.path(), &["log:700", "flush", "line:flushed", "wait"]).until("flushed");
     assert_eq!(messages(&read(folder.path(), "host")), expected(700));
 }
 
@@ -55,18 +55,17 @@ fn a_line_reaches_its_file_without_being_asked_for() {
 
 #[test]
 fn a_killed_process_leaves_everything_and_one_death_line() {
-    for (how, said) in [("kill", "died without closing"), ("abort", "died of SIGABRT without closing")] {
+    for (how, logged) in [("kill", "died without closing"), ("abort", "died of SIGABRT without closing")] {
         let folder = Scratch::new(how);
         let (pid, _) = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:321", how]);
         assert!(read(folder.path(), "worker").is_empty(), "nobody has flushed yet");
-        let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-        assert!(output.status.success(), "{output:?}");
+        flush_once(TOOL, folder.path());
         let lines = read(folder.path(), "worker");
         // Nothing in the file is younger than they are, so no line says that they are older.
         let (death, records) = lines.split_last().expect("lines");
         assert_eq!(messages(records), expected(321));
         assert_eq!((death.level.as_str(), death.pid), ("CRITICAL", pid));
-        assert!(death.message.contains(said) && death.message.contains("321 records"), "{death:?}");
+        assert!(death.message.contains(logged) && death.message.contains("321 records"), "{death:?}");
         assert_eq!(ring_files(folder.path()), Vec::<std::path::PathBuf>::new(), "the ring is removed");
     }
 }
@@ -82,10 +81,13 @@ fn an_ordinary_end_waits_for_the_flusher_of_another_process() {
         let (_, status) = run(ACTOR, "worker", folder.path(), &["slots=65536", "lanes=3", "log:50000"]);
         assert!(status.success());
         expected += 50_000;
-        assert_eq!(read(folder.path(), "worker").len(), expected, "whoever waited for the worker finds all its lines");
+        assert_eq!(
+            read(folder.path(), "worker").len(),
+            expected,
+            "all lines of the worker are there once it is waited for"
+        );
     }
-    host.go();
-    assert!(host.end().success());
+    host.finish();
 }
 
 #[test]
@@ -97,8 +99,7 @@ fn an_ordinary_end_raises_no_alarm() {
         let (_, status) = run(ACTOR, "worker", folder.path(), &["log:10"]);
         assert!(status.success());
     }
-    host.go();
-    assert!(host.end().success());
+    host.finish();
     let lines = [read(folder.path(), "worker"), read(folder.path(), "host")].concat();
     assert_eq!(lines.len(), 100);
     assert!(lines.iter().all(|line| line.level == "INFO"), "{lines:?}");

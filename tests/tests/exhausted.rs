@@ -1,12 +1,12 @@
 //! What a process may be short of for a while: descriptors, room, threads, inodes, the length of a file.
 //!
-//! A limit that is hit says nothing about the log. A flusher that takes it for the end of a ring forgets how far that is
+//! A limit that is hit proves nothing about the log. A flusher that takes it for the end of a ring forgets how far that is
 //! drained and prints lines twice; one that needs a descriptor to go on with what it has open lets the rings fill; a forked
-//! child that gives up at its first record is silent for good. So everything that failed for such a reason is tried again,
-//! and what was lost meanwhile is counted.
+//! child that gives up at its first record is silent for good. So everything that failed for such a reason is tried again, and
+//! what was lost meanwhile is counted.
 
 use lastwords_tests::actor::{Actor, tool};
-use lastwords_tests::logs::{Line, read, reported_lost};
+use lastwords_tests::logs::{numbers, read, reported_lost};
 use lastwords_tests::mounts::Tmpfs;
 use lastwords_tests::scratch::Scratch;
 use std::path::Path;
@@ -18,14 +18,8 @@ const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 /// The flusher's thread has a table of descriptors of its own, or shares the program's, as on an older kernel.
 const TABLES: [&str; 2] = ["before:sleep:0", "before:one-table"];
 
-/// Numbers of the lines `line N` of one process, in the order of the file.
-fn numbers(lines: &[Line], pid: u32) -> Vec<usize> {
-    let own = lines.iter().filter(|line| line.pid == pid);
-    own.filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect()
-}
-
 fn assert_once(folder: &Path, role: &str, pid: u32, count: usize) {
-    let found = numbers(&read(folder, role), pid);
+    let found = numbers(read(folder, role).iter().filter(|line| line.pid == pid));
     assert!(found.iter().copied().eq(0..count), "{role} {pid}: {} lines, expected {count}, each once", found.len());
 }
 
@@ -45,8 +39,8 @@ fn assert_drains_what_it_has_open(table: &str) {
     assert_eq!(host.line(), "held");
     assert!(host.end().success());
     assert_once(&folder, "host", pid, 20_010);
-    let told = read(&folder, "host").into_iter().filter(|line| line.level != "INFO").map(|line| line.message);
-    assert_eq!(told.filter(|text| text.contains(" lost, ")).collect::<Vec<_>>(), Vec::<String>::new());
+    let reported = read(&folder, "host").into_iter().filter(|line| line.level != "INFO").map(|line| line.message);
+    assert_eq!(reported.filter(|text| text.contains(" lost, ")).collect::<Vec<_>>(), Vec::<String>::new());
 }
 
 #[test]
@@ -64,7 +58,7 @@ fn assert_grabbed_files_cost_nothing_uncounted(table: &str) {
     assert_eq!(host.line(), "held");
     assert!(host.end().success());
     let lines = read(&folder, "host");
-    let found = numbers(&lines, pid);
+    let found = numbers(lines.iter().filter(|line| line.pid == pid));
     assert!(found.is_sorted_by(|one, next| one < next), "each once, in order");
     assert_eq!(found.len() + reported_lost(&lines), 20_010, "what is missing is counted");
 }
@@ -103,8 +97,7 @@ fn assert_sixty_rings_are_whole(table: &str) {
     }
     let pids: Vec<u32> = workers.iter().map(Actor::pid).collect();
     workers.iter_mut().for_each(|worker| assert!(worker.end().success()));
-    host.go();
-    assert!(host.end().success());
+    host.finish();
     pids.into_iter().for_each(|pid| assert_once(&folder, "worker", pid, 601));
     let worried = read(&folder, "worker").into_iter().filter(|line| line.level != "INFO").map(|line| line.message);
     assert_eq!(worried.collect::<Vec<_>>(), Vec::<String>::new(), "what passed at once is nothing to speak of");
@@ -125,12 +118,12 @@ fn child_lines(folder: &Path) -> (Vec<usize>, usize) {
 fn assert_child_is_heard(folder: &Path, script: &[&str], what: &str) {
     let output = act(folder, &[script, &["say:parent", "flush", &format!("fork-starved:{what}"), "flush"]].concat());
     assert!(output.status.success(), "{what}: {output:?}");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
     let (found, lost) = child_lines(folder);
     assert!(found.iter().copied().eq(70 - found.len()..70), "{what}: from some line on, each once: {found:?}");
     assert!(found.len() >= 30, "{what}: it logs soon after: {found:?}");
     assert_eq!(lost, 70 - found.len(), "{what}: what is lost is counted");
-    assert!(lost == 0 || said.matches("cannot log yet").count() == 1, "{what}: {said}");
+    assert!(lost == 0 || printed.matches("cannot log yet").count() == 1, "{what}: {printed}");
 }
 
 #[test]
@@ -140,11 +133,11 @@ fn a_forked_child_that_cannot_make_its_ring_at_once_logs_as_soon_as_it_can_and_c
         assert_child_is_heard(folder.path(), &[], what);
         assert!(child_lines(folder.path()).1 > 0, "{what}: the test takes it");
     }
-    // One that never could says so on standard error.
+    // One that never could reports it on standard error.
     let folder = Scratch::new("starved-still");
     let output = act(folder.path(), &["say:parent", "flush", "fork-starved:memory-still"]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("20 records of this forked process"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(printed.contains("20 records of this forked process"), "{printed}");
 }
 
 #[test]
@@ -187,10 +180,9 @@ fn a_ring_without_room_is_made_smaller_and_that_is_said() {
     host.line();
     let status = tool(TOOL, &["status", &folder.to_string_lossy()]);
     let status = String::from_utf8_lossy(&status.stdout).into_owned();
-    host.go();
-    assert!(host.end().success());
-    let said = host.errors();
-    assert!(said.contains("no room for a ring of") && said.lines().count() == 1, "{said}");
+    host.finish();
+    let printed = host.errors();
+    assert!(printed.contains("no room for a ring of") && printed.lines().count() == 1, "{printed}");
     assert!(status.contains("because there was no room for more"), "{status}");
 }
 
@@ -203,16 +195,16 @@ fn an_init_that_fails_leaves_no_ring_no_alarm_and_the_log_facade() {
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     std::fs::set_permissions(&folder, private).expect("restricted");
     let output = act(&folder, &[]);
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("is not a folder") && said.contains("the facade is free"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.contains("is not a folder") && printed.contains("the facade is free"), "{printed}");
     let rings = || {
         std::fs::read_dir(folder.join("rings")).expect("listed").filter_map(Result::ok).map(|entry| entry.file_name())
     };
     std::fs::remove_file(folder.join("rings")).expect("removed");
-    // The last step: somebody else has the facade.
+    // The last step: another logger has the facade.
     let output = act(&folder, &["before:facade"]);
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("log facade"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.contains("log facade"), "{printed}");
     assert_eq!(rings().collect::<Vec<_>>(), ["doorbell"], "no ring is left");
     assert!(act(&folder, &["log:3"]).status.success());
     assert!(read(&folder, "host").iter().all(|line| line.level == "INFO"), "no false alarm");
@@ -240,8 +232,11 @@ fn a_file_size_limit_below_the_rotation_size_makes_smaller_files_and_loses_nothi
         assert!(file.metadata().expect("there").len() <= u64::from(blocks) * 1024);
     }
     let output = limited(900, &format!("echo x | {TOOL} pipe --role worker --dir {}", folder.display()));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && said.contains("file size limit") && said.contains("ulimit -f"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !output.status.success() && printed.contains("file size limit") && printed.contains("ulimit -f"),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -251,7 +246,7 @@ fn a_message_beyond_the_file_size_limit_is_cut_and_nobody_dies() {
     let output = limited(2000, &format!("exec {ACTOR} host {} log:1 long:3000000 log:1 flush", folder.display()));
     assert!(output.status.success(), "{output:?}");
     let lines = read(&folder, "host");
-    assert_eq!(numbers(&lines, lines[0].pid), [0, 1]);
+    assert_eq!(numbers(lines.iter().filter(|line| line.pid == lines[0].pid)), [0, 1]);
     assert!(
         lines.iter().any(|line| line.message.ends_with("[cut; the message had 3000000 bytes]")),
         "{:?}",
@@ -281,12 +276,10 @@ fn a_process_without_a_thread_to_be_had_flushes_as_soon_as_there_is_one() {
     let script = ["before:no-threads", "slots=64", "lanes=3", "log:3", "room", "sleep:1500", "log:1", "sleep:600"];
     let mut child = Command::new(ACTOR);
     child.arg("host").arg(&folder).args(script).args(["line:logged", "wait"]).stderr(Stdio::piped());
-    let mut host = Actor::of(&mut child);
-    assert_eq!(host.line(), "logged");
+    let mut host = Actor::of(&mut child).until("logged");
     let found = read(&folder, "host").len();
-    host.go();
-    assert!(host.end().success());
-    let said = host.errors();
-    assert!(said.contains("no thread for the flusher") && said.lines().count() == 1, "{said}");
+    host.finish();
+    let printed = host.errors();
+    assert!(printed.contains("no thread for the flusher") && printed.lines().count() == 1, "{printed}");
     assert_eq!(found, 4, "a record has the thread tried again");
 }

@@ -4,7 +4,7 @@
 //! nothing happened.
 
 use lastwords::{Flusher, Level};
-use lastwords_tests::actor::tool;
+use lastwords_tests::actor::flush_once;
 use lastwords_tests::logs::read;
 use lastwords_tests::recovered::records;
 use lastwords_tests::scratch::Scratch;
@@ -92,8 +92,7 @@ fn key_values_are_typed_fields_and_stand_behind_the_text() {
     let by_hand = found.iter().find(|record| record.text == "by hand").expect("there");
     assert_eq!((by_hand.target.as_str(), by_hand.line), ("made", 0));
 
-    let flushed = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    assert!(flushed.status.success(), "{flushed:?}");
+    flush_once(TOOL, folder.path());
     let lines: Vec<String> = read(folder.path(), "host").into_iter().map(|line| line.message).collect();
     assert_eq!(lines[3], "others ratio=0.5 ok=true letter=ß list=\"[1, 2]\" shown=1.5 none=None");
     assert_eq!(lines[4], "quoted err=\"disk full\" words=\"two words\" empty=\"\"");

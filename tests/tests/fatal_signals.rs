@@ -1,10 +1,10 @@
-//! A process that dies of a signal says of which, and dies exactly as it would without us.
+//! A process that dies of a signal records which one, and dies exactly as it would without us.
 //!
 //! "The worker died" sends people looking for an OOM killer; "of SIGSEGV" sends them to the native library. A handler for
 //! that is a danger of its own: one that swallows a signal, hides the core dump, silences the report of a stack overflow, or
 //! takes the place of the program's own handler does more harm than the word is worth.
 
-use lastwords_tests::actor::{Actor, tool, wait_for};
+use lastwords_tests::actor::{Actor, flush_once, tool, wait_for};
 use lastwords_tests::logs::{Line, read};
 use lastwords_tests::scratch::Scratch;
 use rustix::process::Signal;
@@ -22,8 +22,7 @@ fn run(folder: &Scratch, script: &[&str]) -> Output {
 
 /// What the log says, besides the line above the records of an earlier run.
 fn drained(folder: &Scratch) -> Vec<Line> {
-    let flushed = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    assert!(flushed.status.success(), "{flushed:?}");
+    flush_once(TOOL, folder.path());
     let lines = read(folder.path(), "worker").into_iter();
     lines.filter(|line| !line.message.contains("left by an earlier run")).collect()
 }

@@ -1,7 +1,7 @@
 //! File systems that are not like others: btrfs, which finds no room for what was preallocated, FUSE, which lacks calls; and what
 //! cleans up folders by age.
 //!
-//! Mounts need root, and a program each; where one is missing, the test says so and passes.
+//! Mounts need root, and a program each; where one is missing, the test prints that and passes.
 
 use lastwords_tests::actor::{Actor, run, tool, wait_for};
 use lastwords_tests::forge;
@@ -42,8 +42,7 @@ fn processes_that_log_on_a_full_btrfs_live() {
         let setting = format!("guard={cow}");
         let script =
             ["flusher=never", &setting, "log:50", "line:up", "wait", "log:4000", "threads:3:3000", "line:done", "wait"];
-        let mut victim = Actor::start(ACTOR, "victim", &folder, &script);
-        assert_eq!(victim.line(), "up");
+        let mut victim = Actor::start(ACTOR, "victim", &folder, &script).until("up");
         let ring = forge::ring_files(&folder).remove(0);
         let flags = Command::new("lsattr").arg(&ring).output().expect("lsattr");
         assert!(
@@ -78,10 +77,10 @@ fn a_ring_on_fuse_is_refused_with_advice_and_works_where_it_is_allowed() {
     };
     let refused =
         Command::new(ACTOR).arg("host").arg(mount.path()).arg("log:1").stdin(Stdio::null()).output().expect("run");
-    let said = String::from_utf8_lossy(&refused.stdout).into_owned();
-    assert_eq!(refused.status.code(), Some(7), "{said}");
+    let printed = String::from_utf8_lossy(&refused.stdout).into_owned();
+    assert_eq!(refused.status.code(), Some(7), "{printed}");
     for advice in ["FUSE", "`rings` or LASTWORDS_RINGS", "`allow_fuse` or LASTWORDS_ALLOW_FUSE"] {
-        assert!(said.contains(advice), "{said}");
+        assert!(printed.contains(advice), "{printed}");
     }
     let memory = Scratch::within(Path::new("/dev/shm"), "fuse");
     let elsewhere = format!("rings={}", memory.path().display());
@@ -113,7 +112,8 @@ fn a_crash_file_that_can_never_be_written_keeps_no_ring() {
     for role in ["host", "worker", "third"] {
         let _ = run(ACTOR, role, folder.path(), &["flusher=never", "log:20", "kill"]);
     }
-    // A folder stands wherever a crash file of these could be named, and no file without a name can be linked over it.
+    // There is a folder under each name that a crash file of these could have, and no file without a name can be linked over
+    // it.
     let mut command = Command::new("strace");
     command.args([
         "-f",
@@ -181,8 +181,7 @@ fn what_cleans_up_by_age_leaves_the_files_of_a_quiet_service() {
     assert!(!stranger.exists(), "what is old and not ours goes");
     assert!(names.iter().all(|path| path.symlink_metadata().is_ok()), "{names:?}");
     for actor in [&mut other, &mut host] {
-        actor.go();
-        assert!(actor.end().success());
+        actor.finish();
     }
     assert_eq!(missing(&read(folder.path(), "other"), "line ", 10), 0);
     assert_eq!(missing(&read(folder.path(), "host"), "line ", 10), 0);

@@ -1,4 +1,4 @@
-//! What is written is what the directives say, for every front end, from the first record on and after every change.
+//! What is written follows the directives, for every front end, from the first record on and after every change.
 
 use lastwords_tests::actor::{Actor, run};
 use lastwords_tests::logs::read;
@@ -95,11 +95,11 @@ fn a_changed_filter_holds_for_the_next_record_of_every_front_end() {
 fn directives_that_cannot_be_meant_are_named() {
     let folder = Scratch::new("wrong-directives");
     for (text, part) in
-        [("info,hyper=loud", "\"loud\" is no level"), ("info/x", "regular expression"), ("=", "target=level")]
+        [("info,hyper=loud", "\"loud\" is not a level"), ("info/x", "regular expression"), ("=", "target=level")]
     {
         let mut actor = Actor::start_with(ACTOR, "host", folder.path(), &["log:1"], &[("LASTWORDS_LOG", text)]);
-        let said = actor.line();
-        assert!(said.contains("LASTWORDS_LOG") && said.contains(part), "{text}: {said}");
+        let printed = actor.line();
+        assert!(printed.contains("LASTWORDS_LOG") && printed.contains(part), "{text}: {printed}");
         assert_eq!(actor.end().code(), Some(7));
     }
 }
@@ -109,14 +109,14 @@ fn what_only_the_ring_records_is_in_no_file_and_nobody_waits_for_it() {
     let folder = Scratch::new("fine");
     // Far more than the lanes hold, so that a fine record that waited for the flusher, or counted, would show.
     let script = ["slots=64", "fine:5000", "log:100", "fine:5000", "flush", "log:1"];
-    let found = run_with(folder.path(), &[("LASTWORDS_RECORD", "trace")], &script);
+    let found = run_with(folder.path(), &[("LASTWORDS_RING_LEVEL", "trace")], &script);
     assert_eq!(found, (0..101).map(|n| format!("line {n}")).collect::<Vec<_>>());
 }
 
 #[test]
 fn lanes_of_either_kind_are_reused_for_their_kind_alone() {
     let folder = Scratch::new("fine-reuse");
-    let env = [("LASTWORDS_RECORD", "trace")];
+    let env = [("LASTWORDS_RING_LEVEL", "trace")];
     let script = ["lanes=7", "slots=64", "mixed:40:30"];
     let found = run_with(folder.path(), &env, &script);
     assert_eq!(found.len(), 40 * 30, "{:?}", found.iter().find(|line| !line.starts_with("thread")));

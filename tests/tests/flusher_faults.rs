@@ -1,16 +1,15 @@
 //! Every system call of a flusher may fail, write less than it should, or be the last.
 //!
-//! Disks fill up, controllers give up, signals interrupt. A logger that believes that its calls succeed loses the lines
-//! of the batch that was on its way, prints them again when the error is over, leaves a ring aside for good because one
-//! read of it failed, or ends its flusher's thread and says nothing any more. So a drain is counted through, one that
-//! takes over where a first flusher was killed in the middle of a write, with rings of killed processes, a log call in
-//! flight, spilled messages and rotations. Then for each of its system calls and each fault a fresh copy is drained by a
-//! flusher that meets that fault. It must go on by itself until everything is drained; only a kill may leave the rest
-//! to the next one.
+//! Disks fill up, controllers give up, signals interrupt. A logger that believes that its calls succeed loses the lines of the
+//! batch that was on its way, prints them again when the error is over, skips a ring for good because one read of it failed, or
+//! ends its flusher's thread and goes silent. So a drain is counted through, one that takes over where a first flusher was
+//! killed in the middle of a write, with rings of killed processes, a log call in flight, spilled messages and rotations. Then
+//! for each of its system calls and each fault a fresh copy is drained by a flusher that meets that fault. It must go on by
+//! itself until everything is drained; only a kill may leave the rest to the next one.
 
 use lastwords_tests::actor::Actor;
 use lastwords_tests::flushers::{Call, Drainer, Fault, FaultKind, KillAt, is_log};
-use lastwords_tests::logs::read;
+use lastwords_tests::logs::{assert_numbered, read};
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys;
@@ -22,7 +21,7 @@ use std::time::{Duration, Instant};
 
 /// Two rotations of the larger files.
 const SIZE: Size = Size { messages: 160, spiller_messages: 16, rotate_size: 13 << 10, rotate_keep: 6, format: "text" };
-/// The same in both forms; objects fill more files.
+/// [`SIZE`] in both forms; objects fill more files.
 const BOTH: Size = Size { rotate_keep: 40, format: "both", ..SIZE };
 /// Time for the points of one test, unless all are asked for, or `LASTWORDS_FAULTS_SECONDS` says another.
 const TIME: Duration = Duration::from_secs(30);
@@ -99,8 +98,8 @@ impl Takeover {
             && error != libc::EINTR
             && found.failed.iter().any(|k| found.calls[*k].writes_lines())
         {
-            let told = outcome.complaints.iter().any(|text| text.contains("could not be written"));
-            assert!(told, "the log does not say that it could not be written: {:?}", outcome.complaints);
+            let reported = outcome.complaints.iter().any(|text| text.contains("could not be written"));
+            assert!(reported, "the log does not say that it could not be written: {:?}", outcome.complaints);
         }
         true
     }
@@ -163,7 +162,7 @@ fn try_points(name: &'static str, since: &'static str, size: Size) {
     let reference = Outcome::of(&takeover.wreck, &folder);
     let deaths = reference.deaths();
     assert_eq!(deaths.len(), 3, "{deaths:?}");
-    assert_eq!(deaths.iter().filter(|death| death.2.contains("1 log call cut off")).count(), 1, "{deaths:?}");
+    assert_eq!(deaths.iter().filter(|death| death.2.contains("1 log call interrupted")).count(), 1, "{deaths:?}");
     assert!(reference.files.iter().any(|file| file == "host.log.2"), "two rotations: {:?}", reference.files);
     assert_eq!(reference.complaints, Vec::<String>::new());
     let mut points = points(&calls);
@@ -205,15 +204,14 @@ fn positions_that_cannot_be_written_to_a_living_ring_outlive_the_flusher() {
     let mut actor = Actor::start(env!("CARGO_BIN_EXE_actor"), "worker", &folder, &script);
     actor.line();
     let drainer = Drainer { program: env!("CARGO_BIN_EXE_drainer"), since: "all", elsewhere };
-    // Enough to fall asleep, before which a flusher settles its journal.
+    // Enough to fall asleep, before which a flusher checkpoints its journal.
     for passes in [20, 3] {
         drainer.pass_without_writing_to_rings(&folder, passes);
     }
     actor.kill();
     drainer.drain(&folder);
     let lines = read(&folder, "worker");
-    let found: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
-    assert_eq!(found, (0..400).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert_numbered(&lines, 400, "");
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! The flusher's own files, removed or replaced by somebody else while it lives.
+//! External modification of the flusher's own files while it lives.
 //!
-//! A clean-up job, a careless `rm`, a restored backup: lock, journal and doorbell have names that anybody who may write to
-//! the folder can take away. A flusher that goes on with files nobody can find wakes up late, cannot be replaced without
+//! A clean-up job, a careless `rm`, a restored backup: lock, journal and doorbell have names that anybody who may write to the
+//! folder can take away. A flusher that goes on with files that cannot be found wakes up late, cannot be replaced without
 //! doubled lines, or flushes beside another one; one that opens what was put in their place hangs on a FIFO.
 
-use lastwords_tests::actor::{Actor, tool, wait_for};
+use lastwords_tests::actor::{Actor, flush_once, tool, wait_for};
 use lastwords_tests::logs::{Line, read, read_so_far};
 use lastwords_tests::scratch::Scratch;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -18,7 +18,7 @@ const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 const FILES: [&str; 4] = ["doorbell", "flusher.lock", "journal.a", "journal.b"];
 
-/// What somebody does to a file of the flusher's.
+/// What is done to a file of the flusher's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deed {
     Remove,
@@ -59,9 +59,9 @@ fn assert_each_once(folder: &Path, count: u64, what: &str) {
     let doubled: Vec<u64> = found.iter().filter(|(_, times)| **times > 1).map(|(n, _)| *n).collect();
     assert!(missing.is_empty(), "{what}: {} missing, from {:?}", missing.len(), missing.first());
     assert!(doubled.is_empty(), "{what}: {} doubled, from {:?}", doubled.len(), doubled.first());
-    let said = |text: &str| lines.iter().any(|line| line.message.contains(text));
-    assert!(!said("the machine stopped"), "{what}: the machine did not stop");
-    assert!(!said("records lost"), "{what}");
+    let logged = |text: &str| lines.iter().any(|line| line.message.contains(text));
+    assert!(!logged("the machine stopped"), "{what}: the machine did not stop");
+    assert!(!logged("records lost"), "{what}");
 }
 
 #[test]
@@ -89,11 +89,9 @@ fn a_living_flusher_makes_its_files_again_and_loses_and_doubles_nothing() {
 #[test]
 fn a_doorbell_that_was_removed_is_heard_by_producers_from_before_and_after() {
     let folder = Scratch::new("heard");
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]);
-    assert_eq!(host.line(), "up");
+    let _host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]).until("up");
     let script = ["flusher=never", "log:1", "flush", "line:up", "wait", "log:100000", "line:done", "wait"];
-    let mut before = Actor::start(ACTOR, "before", folder.path(), &script);
-    assert_eq!(before.line(), "up");
+    let mut before = Actor::start(ACTOR, "before", folder.path(), &script).until("up");
     // So long that the flusher sleeps until it is rung.
     std::thread::sleep(std::time::Duration::from_millis(500));
     fs::remove_file(folder.path().join("rings/doorbell")).expect("there");
@@ -105,8 +103,7 @@ fn a_doorbell_that_was_removed_is_heard_by_producers_from_before_and_after() {
         assert_eq!(actor.line(), "done");
         let all = || (counted(&read_so_far(folder.path(), role)).len() == 100_001).then_some(());
         wait_for(&format!("all lines of {role}"), all);
-        actor.go();
-        assert!(actor.end().success());
+        actor.finish();
     }
     assert!(!read(folder.path(), "before").iter().any(|line| line.message.contains("lost")));
 }
@@ -116,18 +113,17 @@ fn a_flusher_that_dies_after_its_journal_was_removed_is_followed_without_doublin
     for files in [&["journal.a"][..], &["journal.b"], &["journal.a", "journal.b"]] {
         let folder = Scratch::new("journal-gone");
         let script = ["log:20000", "flush", "line:up", "wait"];
-        let mut host = Actor::start(ACTOR, "host", folder.path(), &script);
-        assert_eq!(host.line(), "up");
+        let mut host = Actor::start(ACTOR, "host", folder.path(), &script).until("up");
         for file in files {
             fs::remove_file(folder.path().join("rings").join(file)).expect("there");
         }
         host.kill();
-        let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-        assert!(output.status.success(), "{output:?}");
+        flush_once(TOOL, folder.path());
         assert_each_once(folder.path(), 20_000, &format!("{files:?}"));
         if files.len() == 2 {
-            let said = read(folder.path(), "host").iter().any(|line| line.message.contains("the journal was removed"));
-            assert!(said, "that the journal was removed is logged");
+            let logged =
+                read(folder.path(), "host").iter().any(|line| line.message.contains("the journal was removed"));
+            assert!(logged, "that the journal was removed is logged");
         }
     }
 }
@@ -141,8 +137,8 @@ fn a_lock_file_that_is_removed_beside_a_stopped_flusher_doubles_nothing() {
             "host",
             folder.path(),
             &["log:5000", "flush", "line:up", "slowly:300:1000", "flush", "line:done", "wait"],
-        );
-        assert_eq!(host.line(), "up");
+        )
+        .until("up");
         host.signal(Signal::STOP);
         let stopped = || fs::read_to_string(format!("/proc/{}/stat", host.pid())).expect("it lives").contains(") T ");
         wait_for("the stop", || stopped().then_some(()));
@@ -191,8 +187,8 @@ fn a_fifo_in_the_place_of_any_file_hangs_nobody() {
 #[test]
 fn a_fifo_with_a_crash_files_next_name_is_passed_by() {
     let folder = Scratch::new("fifo-crash");
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &["flusher=never", "log:10", "line:up", "wait"]);
-    assert_eq!(host.line(), "up");
+    let mut host =
+        Actor::start(ACTOR, "host", folder.path(), &["flusher=never", "log:10", "line:up", "wait"]).until("up");
     let pid = host.pid();
     let now = seconds_now();
     for second in now - 2..now + 3 {
@@ -200,8 +196,7 @@ fn a_fifo_with_a_crash_files_next_name_is_passed_by() {
         mknodat(CWD, folder.path().join(name), FileType::Fifo, Mode::RWXU, 0).expect("made");
     }
     host.kill();
-    let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
+    flush_once(TOOL, folder.path());
     let lines = read(folder.path(), "host");
     let death = lines.iter().find(|line| line.level == "CRITICAL").expect("a death line");
     assert!(death.message.contains("crash.log"), "{}", death.message);

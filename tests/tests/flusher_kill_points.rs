@@ -7,7 +7,7 @@
 //! call, by a flusher that is killed before that call, and by one that follows it. Where the call is a write, another
 //! try lets it write half of its bytes first.
 
-use lastwords::reader::RingReader;
+use lastwords_ring::read::reader::RingReader;
 use lastwords_tests::actor::wait_for;
 use lastwords_tests::flushers::{Drainer, KillAt};
 use lastwords_tests::logs;
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// Some rotations' worth.
 const SIZE: Size =
     Size { messages: 200, spiller_messages: 48, rotate_size: 16 << 10, rotate_keep: 100, format: "text" };
-/// The same in both forms. Objects are longer, so that their files are rotated at other records than those of the text.
+/// In both forms. Objects are longer, so that their files are rotated at other records than those of the text.
 const BOTH: Size = Size { messages: 100, rotate_size: 32 << 10, format: "both", ..SIZE };
 /// Time for the points of one test, unless all are asked for.
 const TIME: Duration = Duration::from_secs(22);
@@ -42,7 +42,7 @@ impl Drop for NamedOnPanic {
     }
 }
 
-/// What the rings say is in the log files is there: a process that asked for it has been told so.
+/// What the rings say is in the log files is there: a process that asked for it has been notified.
 fn assert_written_is_in_the_files(folder: &Path, processes: &[Ended]) {
     for process in processes {
         let Victim { role, .. } = &process.victim;
@@ -50,8 +50,11 @@ fn assert_written_is_in_the_files(folder: &Path, processes: &[Ended]) {
         let text = String::from_utf8_lossy(&files.collect::<Vec<_>>().concat()).into_owned();
         let head = format!(" [{}] [INFO] run ", process.pid);
         let there = text.lines().filter(|line| line.contains(&head)).count() as u64;
-        let told: u64 = rings_of(folder, process.pid).iter().map(written_in).sum();
-        assert!(there >= told, "{told} records of {process:?} are said to be in the files, which hold {there}");
+        let reported: u64 = rings_of(folder, process.pid).iter().map(written_in).sum();
+        assert!(
+            there >= reported,
+            "{reported} records of {process:?} are reported as in the files, which hold {there}"
+        );
     }
 }
 
@@ -75,7 +78,7 @@ fn try_points(name: &'static str, since: &'static str, size: Size, judge: impl F
     try_points_blocked(name, since, size, "", judge);
 }
 
-/// The same where the role `blocked` cannot be written until the flusher is killed.
+/// Like `try_points`, where the role `blocked` cannot be written until the flusher is killed.
 fn try_points_blocked(
     name: &'static str,
     since: &'static str,
@@ -120,7 +123,7 @@ fn try_points_blocked(
         let folder = wreck.copy();
         let _named = NamedOnPanic(point);
         if drainer.drain_blocked_until(&folder, blocked, point).is_none() {
-            // Drains differ by a call or two in how often they look at the clock or sleep.
+            // Drains differ by a call or two in how often they read the clock or sleep.
             continue;
         }
         assert_written_is_in_the_files(&folder, wreck.processes());
@@ -150,7 +153,7 @@ fn a_flusher_killed_while_it_writes_text_and_json_leaves_every_line_once_in_each
     try_points("flusher-points-both", "all", BOTH, |outcome, reference| assert_eq!(outcome, reference));
 }
 
-/// A part of an entry that cannot be applied stands in all further ones, and nothing else of its role is written before it.
+/// A part of an entry that cannot be applied is in all further ones, and nothing else of its role is written before it.
 #[test]
 fn a_flusher_killed_while_a_role_cannot_be_written_leaves_every_line_once() {
     if !CALLS_CAN_BE_CHANGED {
@@ -162,8 +165,8 @@ fn a_flusher_killed_while_a_role_cannot_be_written_leaves_every_line_once() {
     });
 }
 
-/// A death between two system calls is a death at the first of them only if nothing else changes what others see. The
-/// flusher maps a ring for one reason, to wake who waits for room in it, and so that the kernel would end it if it wrote. Its
+/// A death between two system calls is a death at the first of them only if nothing else changes what others see. The flusher
+/// maps a ring for one reason, to wake threads that wait for room in it, and so that the kernel would end it if it wrote. Its
 /// lock file is mapped only to be seen there, and as little to be written to.
 #[test]
 fn a_flusher_can_change_what_others_see_by_system_calls_alone() {

@@ -1,6 +1,6 @@
 //! The lines that people and their scripts read, exactly.
 
-use lastwords::template::value_tag;
+use lastwords_ring::format::placeholder::value_tag;
 use lastwords_tests::actor::{run, tool};
 use lastwords_tests::logs::read;
 use lastwords_tests::scratch::Scratch;

@@ -1,6 +1,6 @@
 //! Programs with more than one logger, thread, child or target than a logger expects.
 //!
-//! What is right for one of each is silently wrong, or slow, for the second: a state that stands once for two consoles, a
+//! What is right for one of each is silently wrong, or slow, for the second: a state that is kept once for two consoles, a
 //! thread's identity that is asked for again whenever the logger is another, a table with a row for each request.
 
 use lastwords_tests::actor::tool;

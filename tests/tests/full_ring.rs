@@ -1,9 +1,9 @@
-//! A ring that is full and nobody drains it.
+//! A full ring that is not drained.
 //!
-//! A logger that waits for a reader who is gone hangs its program for good; one that silently drops leaves a log that
-//! lies. So the program goes on, the policy decides what is kept, and the loss is a line of the log.
+//! A logger that waits for a reader that is gone hangs its program for good; one that silently drops leaves a log that lies. So
+//! the program goes on, the policy decides what is kept, and the loss is a line of the log.
 
-use lastwords_tests::actor::{run, tool};
+use lastwords_tests::actor::{flush_once, run};
 use lastwords_tests::logs::{Line, missing, read, reported_lost};
 use lastwords_tests::scratch::Scratch;
 
@@ -11,7 +11,7 @@ const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 const SLOTS: usize = 64;
 
-/// 1,000 lines into a ring of 64 slots that nobody drains, with a backlog of so many bytes; then it is drained.
+/// 1,000 lines into a ring of 64 slots that is not drained, with a backlog of so many bytes; then it is drained.
 fn overfill(policy: &str, backlog: u64) -> (Vec<Line>, Vec<Line>) {
     let folder = Scratch::new(policy);
     let script = [
@@ -25,8 +25,7 @@ fn overfill(policy: &str, backlog: u64) -> (Vec<Line>, Vec<Line>) {
     ];
     let (_, status) = run(ACTOR, "worker", folder.path(), &script);
     assert!(status.success());
-    let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
+    flush_once(TOOL, folder.path());
     read(folder.path(), "worker")
         .into_iter()
         .filter(|line| !line.message.contains("earlier run"))
@@ -70,8 +69,8 @@ fn block_without_a_flusher_and_overwrite_keep_the_newest_and_count_the_rest_in_o
         let (kept, losses) = overfill(policy, 0);
         assert_eq!(numbers(&kept), (1000 - SLOTS..1000).collect::<Vec<_>>(), "{policy}");
         assert_eq!(losses.len(), 1, "{policy}: {losses:?}");
-        let told = format!("lastwords: {} records lost, overwritten", 1000 - SLOTS);
-        assert!(losses[0].message.starts_with(&told), "{policy}: {losses:?}");
+        let expected = format!("lastwords: {} records lost, overwritten", 1000 - SLOTS);
+        assert!(losses[0].message.starts_with(&expected), "{policy}: {losses:?}");
     }
 }
 

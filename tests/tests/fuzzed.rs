@@ -2,7 +2,7 @@
 //! `tests/src/fuzzing` run here without libFuzzer, on the corpus that is checked in and on seeded mutations of it, so
 //! that every run of the suite tries some; `fuzz/run` lets libFuzzer look further, guided by coverage.
 //!
-//! `LASTWORDS_FUZZ_RUNS` says how many mutations of each target, `LASTWORDS_FUZZ_SEED` replays them, and
+//! `LASTWORDS_FUZZ_RUNS` sets the number of mutations of each target, `LASTWORDS_FUZZ_SEED` replays them, and
 //! `LASTWORDS_WRITE_CORPUS` writes the corpus anew.
 
 use lastwords_tests::fuzzing::{TARGETS, corpus, image, journal};
@@ -84,7 +84,7 @@ fn the_inputs_that_are_meant_to_be_whole_are() {
     let same = |name: &str| {
         let mut bytes = vec![0; image::valid().len()];
         let image = image::Image::of(&read("ring", name));
-        lastwords::reader::Source::read_at(&image, &mut bytes, 0).expect("bytes in memory");
+        lastwords_ring::read::reader::Source::read_at(&image, &mut bytes, 0).expect("bytes in memory");
         bytes == image::valid()
     };
     assert!(same("valid") && same("from-zeros"), "patches make the valid ring");

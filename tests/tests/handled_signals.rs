@@ -1,5 +1,5 @@
-//! Signals that others handle as well: what our handler does depends on who called it, and a mark is never believed of a
-//! process that lives on.
+//! Signals that others handle as well: what our handler does depends on its caller, and a mark is never believed of a process
+//! that lives on.
 //!
 //! Libraries that handle signals call the handler that they find. One of ours that raises its signal again, or restores the
 //! default action, takes the program's own shutdown from it: it spins for ever, or dies of what it handles. And a mark "ended in
@@ -24,9 +24,7 @@ fn killed(seen: Seen) -> &'static str {
 fn start(scene: &Scene, seen: Seen, before: &[&str], script: &[&str]) -> Actor {
     let flush: &[&str] = if seen == Seen::ByAFlusher { &["flush"] } else { &[] };
     let script = [before, &[seen.init(), "log:1"], flush, script].concat();
-    let mut program = Actor::start(HANDLER, "worker", scene.path(), &script);
-    assert_eq!(program.line(), "up");
-    program
+    Actor::start(HANDLER, "worker", scene.path(), &script).until("up")
 }
 
 /// Whether `lastwords status` shows the process as alive.
@@ -38,8 +36,8 @@ fn is_alive(scene: &Scene, pid: u32) -> bool {
     rings.iter().any(|ring| ring["pid"] == pid && ring["state"] == "alive")
 }
 
-/// The program gets the signal, handles it as it wishes, goes on, and is alive for everybody. Then it is killed, which is a
-/// death like any other, or it ends as it likes.
+/// The program gets the signal, handles it in its own way, goes on, and is alive for all observers. Then it is killed, which is
+/// a death like any other, or it ends as it likes.
 fn goes_on(name: &str, signal: Signal, before: &[&str], script: &[&str]) {
     for seen in Seen::ALL {
         for kill in [true, false] {
@@ -165,7 +163,7 @@ fn a_child_that_shares_its_parents_memory_marks_none_of_its_rings() {
 
 #[test]
 fn process_1_of_a_container_ignores_an_ordinary_signal_and_its_later_death_is_told() {
-    for (way, said) in [("kill", "died without closing"), ("fault:null", "died of SIGSEGV without closing")] {
+    for (way, logged) in [("kill", "died without closing"), ("fault:null", "died of SIGSEGV without closing")] {
         let scene = Scene::new("pid-1", Seen::ByNobody, ACTOR, TOOL);
         let script = ["init-alone", "log:1", "send:15", "send:2", "send:1", "log:1", "line:up", "wait", way];
         let mut command = Command::new("unshare");
@@ -191,7 +189,7 @@ fn process_1_of_a_container_ignores_an_ordinary_signal_and_its_later_death_is_to
         }
         let _ = unshare.end();
         let deaths = scene.deaths_of("worker");
-        assert_eq!(deaths, [said], "{way}");
+        assert_eq!(deaths, [logged], "{way}");
     }
 }
 

@@ -3,8 +3,8 @@
 //!
 //! A pass that does all the work that such a ring asks for takes so long that the lanes of others run over.
 
-use lastwords::flush::drain::Drain;
-use lastwords::folder::Folder;
+use lastwords_flusher::drain::Drain;
+use lastwords_ring::place::folder::Folder;
 use lastwords_tests::actor::{Actor, tool};
 use lastwords_tests::forge::{self, Forged};
 use lastwords_tests::logs::{Line, read, reported_lost};

@@ -1,14 +1,14 @@
-//! A rings folder in which somebody put rings that mean harm.
+//! A rings folder with rings of an attacker.
 //!
-//! A ring says of itself whose it is, which process wrote it, and which files hold its long messages. A flusher that took
-//! a role for a path would write where it was told to; one that took a pid for a process to signal would kill whom it was
-//! told to; one that followed the number of a spill file through a link would print a secret into the log, and remove
-//! the file. And a few kilobytes that name one long message again and again would fill the disk with its copies.
+//! A ring claims an owner, the process that wrote it, and the files that hold its long messages. A flusher that took a role for
+//! a path would write wherever it pointed; one that took a pid for a process to signal would kill any process; one that
+//! followed the number of a spill file through a link would print a secret into the log, and remove the file. And a few
+//! kilobytes that name one long message again and again would fill the disk with its copies.
 
-use lastwords::checksum::checksum;
-use lastwords::layout::{RingHeader, encoding};
-use lastwords::spill::{SpillReference, path as spill_path};
-use lastwords_tests::actor::{run, tool};
+use lastwords_ring::format::checksum::checksum;
+use lastwords_ring::format::layout::{RingHeader, encoding};
+use lastwords_ring::place::spill::{SpillReference, path as spill_path};
+use lastwords_tests::actor::{flush_once, run, tool};
 use lastwords_tests::forge::{self, Forged};
 use lastwords_tests::logs::{self, files, read};
 use lastwords_tests::scratch::Scratch;
@@ -26,11 +26,6 @@ const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 const TIMES: u64 = 64;
 /// The longest record, which may be the last one within that, with its head.
 const RECORD_MAX: u64 = (16 << 20) + 200;
-
-fn flush(folder: &Path) {
-    let output = tool(TOOL, &["flush", "--once", &folder.to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
-}
 
 /// A record that names a spill file.
 fn spilled(number: u64, body: &[u8]) -> Forged {
@@ -78,7 +73,7 @@ fn a_pid_in_a_ring_is_never_signalled() {
         forge::set_header(&mut bytes, offset_of!(RingHeader, pid), &pid.to_le_bytes());
         fs::write(folder.path().join(format!("rings/worker-{pid}-ab.ring")), bytes).expect("written");
     }
-    flush(folder.path());
+    flush_once(TOOL, folder.path());
     let lines = read(folder.path(), "worker");
     assert_eq!(lines.iter().filter(|line| line.message.starts_with("from ")).count(), 5, "{lines:?}");
     assert!(bystander.try_wait().expect("our child").is_none(), "it lives");
@@ -100,7 +95,7 @@ fn a_spill_number_reads_and_removes_nothing_outside() {
     rustix::fs::mknodat(CWD, spill_path(&ring, 2), FileType::Fifo, Mode::RWXU, 0).expect("planted");
     std::os::unix::fs::symlink(scratch.path(), spill_path(&ring, 3)).expect("planted");
     let recovered = tool(TOOL, &["recover", &folder.to_string_lossy()]);
-    flush(&folder);
+    flush_once(TOOL, &folder);
     let shown = fs::read_to_string(folder.join("worker.log")).expect("there");
     for shown in [&*shown, &*String::from_utf8_lossy(&recovered.stdout)] {
         assert!(!shown.contains("secret") && shown.matches("cannot be read").count() == 4, "{shown}");
@@ -121,7 +116,7 @@ fn a_ring_whose_name_begins_as_anothers_does_not_cost_that_one_its_long_messages
         fs::write(rings.join(name), &harm).expect("written");
     }
     fs::write(rings.join(format!("{stem}.shm")), "").expect("planted");
-    flush(folder.path());
+    flush_once(TOOL, folder.path());
     let lines = read(folder.path(), "worker");
     for size in [200_000, 300_000] {
         let whole = lines.iter().any(|line| line.message == logs::long_text(size));
@@ -170,10 +165,10 @@ fn a_dead_ring_whose_records_are_shown_as_far_more_than_they_take_is_drained_to_
     assert!(limit < 3 * 1024 * 11_692, "without a limit it would be more");
     let recovered = tool(TOOL, &["recover", &folder.path().to_string_lossy()]);
     assert!(recovered.stdout.len() as u64 <= limit + 12_000, "{} bytes, at most {limit}", recovered.stdout.len());
-    flush(folder.path());
+    flush_once(TOOL, folder.path());
     let drained: u64 = files(folder.path(), "worker").iter().map(|path| path.metadata().expect("there").len()).sum();
     assert!(drained > limit / 2 && drained <= limit + 15_000, "{drained} bytes, at most {limit}");
-    let told = |line: &&logs::Line| line.message.contains(" left out: what this ring holds would fill more than");
-    assert_eq!(read(folder.path(), "worker").iter().filter(told).count(), 1);
+    let reported = |line: &&logs::Line| line.message.contains(" left out: what this ring holds would fill more than");
+    assert_eq!(read(folder.path(), "worker").iter().filter(reported).count(), 1);
     assert!(forge::ring_files(folder.path()).is_empty(), "and then it is removed as every other");
 }

@@ -1,22 +1,24 @@
-//! Guards against a ring that takes the flusher down. One process with a wild pointer, one disk with a bad sector, one
-//! user with a text editor, and a file in the rings folder holds anything at all. If the flusher panics on it, hangs
-//! on it or allocates what a damaged number says, then all processes of the machine lose their log, again after each
-//! restart, because the file is still there. So any bytes must give an error or records, in bounded time and memory,
-//! and never a record that nobody wrote.
+//! Guards against a ring that takes the flusher down. One process with a wild pointer, one disk with a bad sector, one user
+//! with a text editor, and a file in the rings folder holds anything at all. If the flusher panics on it, hangs on it or
+//! allocates what a damaged number says, then all processes of the machine lose their log, again after each restart, because
+//! the file is still there. So any bytes must give an error or records, in bounded time and memory, and never a record that was
+//! not written.
 //!
-//! Checksums would hide the code behind them from random damage. In half of the cases they are therefore made to
-//! agree again after the damage, as somebody who means harm would.
+//! Checksums would hide the code behind them from random damage. In half of the cases they are therefore made to agree again
+//! after the damage, as an attacker would.
 
 use lastwords::FullPolicy;
-use lastwords::checksum::{checksum, lane_key, slot_checksum};
-use lastwords::folder::Folder;
-use lastwords::geometry::Geometry;
-use lastwords::lane::{Message, Origin};
-use lastwords::layout::{FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, SLOT_BLOCK, SLOT_HEAD, entry_word, slot_state};
-use lastwords::reader::{Extent, LaneBatch, Position, RingReader, Source};
-use lastwords::record::Record;
-use lastwords::ring::{Ring, RingSpec};
-use lastwords::table::{CallSiteRef, split_entry_word};
+use lastwords_ring::format::call_site::{CallSiteRef, split_entry_word};
+use lastwords_ring::format::checksum::{checksum, lane_key, slot_checksum};
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::format::layout::{
+    FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, SLOT_BLOCK, SLOT_HEAD, entry_word, slot_state,
+};
+use lastwords_ring::format::record::Record;
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::read::reader::{Extent, LaneBatch, Position, RingReader, Source};
+use lastwords_ring::write::lane::{Message, Origin};
+use lastwords_ring::write::ring::{Ring, RingSpec};
 use lastwords_tests::scratch::Scratch;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -133,7 +135,7 @@ enum Damage {
     Head(Index, Index, u64),
     /// A slot in the place of another.
     Move(Index, Index),
-    /// A commit word of this state, of a sequence that could stand in its place.
+    /// A commit word of this state, of a sequence that could be in its place.
     Commit(Index, u64, u64),
 }
 
@@ -198,7 +200,7 @@ impl Damage {
             }
             Damage::Truncate(at) => bytes.truncate(at.index(bytes.len())),
             Damage::Header(at, bits) => {
-                // Magic and version stay, or nothing after them would be looked at.
+                // Magic and version stay, or nothing after them would be read.
                 let from = offset_of!(RingHeader, record_size);
                 let at = from + at.index(offset_of!(RingHeader, checksum) - from);
                 bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= bits);
@@ -266,7 +268,7 @@ fn repair_content(base: &Base, bytes: &mut [u8]) {
 fn read_all<S: Source>(reader: &RingReader<S>, ids: &[u32], from: u64, slots_max: u64, mut found: impl FnMut(Written)) {
     let geometry = reader.geometry();
     let control = reader.control().expect("bytes in memory");
-    assert!(control.anchors.len() <= lastwords::layout::ANCHORS);
+    assert!(control.anchors.len() <= lastwords_ring::format::layout::ANCHORS);
     let timeline = reader.timeline().expect("bytes in memory");
     for id in ids {
         let _ = timeline.realtime_ns(u64::from(*id) << (id % 32));
@@ -474,7 +476,7 @@ fn a_header_that_claims_the_largest_ring_costs_no_more_than_one_lane() {
 
 #[test]
 fn the_longest_chain_of_forged_messages_is_read_in_bounded_calls() {
-    // Every slot claims to be the first of the longest message, so that each is looked at for each before it.
+    // Every slot claims to be the first of the longest message, so that each is read for each before it.
     for base in BASES.iter() {
         let mut bytes = base.bytes.clone();
         let geometry = &base.geometry;
@@ -495,7 +497,7 @@ fn the_longest_chain_of_forged_messages_is_read_in_bounded_calls() {
     }
 }
 
-/// A ring that somebody changes faster than it can be read: no slot is the same twice.
+/// A ring that is changed faster than it can be read: no slot is the same twice.
 struct Restless {
     bytes: Vec<u8>,
     slots_at: u64,

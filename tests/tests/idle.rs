@@ -1,8 +1,8 @@
-//! A logger that nobody uses costs nothing.
+//! An unused logger costs nothing.
 //!
-//! Some loggers' drain threads spin, or look every millisecond. With a hundred worker processes that wait for work, that
-//! is a core. No time is asserted here, because the machine may be busy: the processor time of an idle flusher is
-//! measured and printed, and compared only with the time of looking a thousand times a second.
+//! Some loggers' drain threads spin, or poll every millisecond. With a hundred worker processes that wait for work, that is a
+//! core. No time is asserted here, because the machine may be busy: the processor time of an idle flusher is measured and
+//! printed, and compared only with the time of polling a thousand times a second.
 
 use lastwords_tests::actor::{Actor, wait_for};
 use lastwords_tests::logs::{read, read_so_far};

@@ -1,7 +1,7 @@
 //! A program's own tests: each begins with `init`, in one process, on threads that run at once.
 //!
-//! A logger that can be initialised once makes every test but the first fail, and whoever works around that with a `Once`
-//! no longer notices that a test wanted other settings and got those of whichever was first.
+//! A logger that can be initialised once makes every test but the first fail, and a program that works around that with a
+//! `Once` no longer notices that a test wanted other settings and got those of whichever was first.
 
 use lastwords::{Builder, Flusher, Level};
 use lastwords_tests::scratch::Scratch;

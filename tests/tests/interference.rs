@@ -1,14 +1,13 @@
-//! Somebody else is at work in the log folder: a log rotation of the system, a cleaner of temporary files, an administrator
-//! with an editor, a full disk.
+//! External modification of the log folder: a log rotation of the system, a cleaner of temporary files, an administrator with
+//! an editor, a full disk.
 //!
-//! A flusher that writes where its file ended before somebody cut it leaves a hole of zeros, and every tool takes the log
-//! for binary from then on. One that writes on into a file that was deleted loses all lines until its next start, in
-//! silence. One that gives up because a file cannot be opened loses the log of all processes. So what others do to the
-//! current file may cost them the lines that stood in it, and at most show one batch twice; everything else arrives, and
-//! a line says what happened.
+//! A flusher that writes where its file ended before it was truncated leaves a hole of zeros, and every tool takes the log for
+//! binary from then on. One that writes on into a file that was deleted loses all lines until its next start, in silence. One
+//! that gives up because a file cannot be opened loses the log of all processes. So what others do to the current file may cost
+//! the lines that were in it, and duplicate one batch at most; everything else arrives, and what happened is logged.
 
 use lastwords_tests::actor::{Actor, run, tool, wait_for};
-use lastwords_tests::logs::{Line, read};
+use lastwords_tests::logs::{Line, assert_numbered, read};
 use lastwords_tests::mounts::Tmpfs;
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;
@@ -51,7 +50,7 @@ const ALL: [Meddling; 6] = [
 ];
 
 impl Meddling {
-    /// Does it, and returns what stood in the file: the lines that were somebody's to keep. False if there is no file yet.
+    /// Does it, and returns what was in the file: the lines that another program keeps. False if there is no file yet.
     fn apply(self, folder: &Path, saved: &mut Vec<String>) -> bool {
         let path = folder.join("worker.log");
         let Ok(text) = fs::read_to_string(&path) else { return false };
@@ -75,15 +74,15 @@ impl Meddling {
     }
 }
 
-/// How often each of the lines `line 0` … stands in these texts, and no torn or false line. What somebody cut in the middle
-/// is no line, and says so.
+/// How often each of the lines `line 0` … is in these texts, and no torn or false line. A truncated line is not a line, and is
+/// marked.
 fn count_lines(texts: &[String], meddling: Meddling) -> BTreeMap<usize, usize> {
     let mut counts = BTreeMap::new();
     for text in texts {
         assert!(!text.contains('\0'), "a hole in a log file");
         for line in text.lines() {
             let Some((head, rest)) = line.split_once("] [INFO] line ") else { continue };
-            // What stands on one line with what somebody cut off in the middle does not count.
+            // What is on one line with a truncated one is not counted.
             let pid = head.split_at_checked(23).and_then(|(_, pid)| pid.strip_prefix(" ["));
             if pid.is_none_or(|pid| pid.parse::<u32>().is_err()) {
                 continue;
@@ -98,7 +97,7 @@ fn count_lines(texts: &[String], meddling: Meddling) -> BTreeMap<usize, usize> {
     counts
 }
 
-/// All files of the worker that are in the folder, whoever put them there.
+/// All files of the worker that are in the folder, whatever put them there.
 fn worker_files(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("listed").filter_map(Result::ok);
     let files = entries.filter(|entry| {
@@ -192,10 +191,10 @@ fn warnings(lines: &[Line]) -> Vec<&str> {
 
 #[test]
 fn what_others_do_to_the_current_file_of_a_living_flusher_is_a_line_and_costs_nobody_a_line() {
-    for (meddling, told) in [
+    for (meddling, expected) in [
         (Meddling::Delete, "removed by somebody else"),
-        (Meddling::CutToNothing, "was cut to 0 by somebody else"),
-        (Meddling::CutToAPart, "was cut to"),
+        (Meddling::CutToNothing, "was truncated to 0 by somebody else"),
+        (Meddling::CutToAPart, "was truncated to"),
         (Meddling::RenameAndCreate, "renamed by somebody else"),
         (Meddling::Folder, "it is now"),
         (Meddling::Link, "it is now"),
@@ -219,14 +218,13 @@ fn what_others_do_to_the_current_file_of_a_living_flusher_is_a_line_and_costs_no
             host.signal(Signal::CONT);
         }
         worker.line();
-        worker.go();
-        assert!(worker.end().success());
+        worker.finish();
         host.go();
         assert!(host.end().success(), "{meddling:?}");
         saved.extend(worker_files(&folder));
         let counts = count_lines(&saved, meddling);
         assert_eq!(counts.len(), 401, "{meddling:?}: lines are lost");
-        assert!(saved.iter().any(|text| text.contains(told)), "{meddling:?}: {saved:?}");
+        assert!(saved.iter().any(|text| text.contains(expected)), "{meddling:?}: {saved:?}");
         assert_eq!(read(&folder, "host").len(), 50);
         assert_eq!(fs::read_to_string(&outside).expect("there"), "untouched");
     }
@@ -311,8 +309,7 @@ fn a_log_folder_that_is_removed_and_made_again_gets_all_lines_when_the_rings_are
     assert!(!folder.exists(), "the flusher does not make it again");
     fs::create_dir(&folder).expect("made again");
     for actor in [&mut worker, &mut late, &mut host] {
-        actor.go();
-        assert!(actor.end().success());
+        actor.finish();
     }
     let lines = read(&folder, "worker");
     let late: Vec<String> = read(&folder, "late").into_iter().map(|line| line.message).collect();
@@ -421,15 +418,14 @@ fn a_file_that_cannot_be_written_or_renamed_holds_up_no_other_role() {
         blocked.set(&folder, false);
         worker.go();
         assert!(worker.end().success(), "{blocked:?}");
-        host.go();
-        assert!(host.end().success());
+        host.finish();
         let lines = read(&folder, "worker");
         let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
         let kept = numbers.first().expect("lines").parse::<usize>().expect("a number");
         assert_eq!(numbers, (kept..810).map(|n| n.to_string()).collect::<Vec<_>>(), "{blocked:?}: each once, in order");
-        let told = if blocked == Blocked::Immutable { "could not be written" } else { "cannot be rotated" };
-        let told = lines.iter().filter(|line| line.message.contains(told)).count();
-        assert_eq!(told, 1, "{blocked:?}: once: {:?}", warnings(&lines));
+        let expected = if blocked == Blocked::Immutable { "could not be written" } else { "cannot be rotated" };
+        let logged = lines.iter().filter(|line| line.message.contains(expected)).count();
+        assert_eq!(logged, 1, "{blocked:?}: once: {:?}", warnings(&lines));
     }
 }
 
@@ -473,10 +469,8 @@ fn the_end_of_a_level_for_a_time_in_a_suspended_role_holds_up_no_other() {
     assert_eq!(other.line(), "flushed");
     attribute(&folder, "-i");
     workers.iter_mut().for_each(|worker| assert!(worker.end().success()));
-    other.go();
-    assert!(other.end().success());
-    host.go();
-    assert!(host.end().success());
+    other.finish();
+    host.finish();
     let lines = read(&folder, "other");
     assert_eq!((lines.len(), warnings(&lines)), (2000, Vec::new()), "nothing failed for the other role");
     assert_eq!(warnings(&read(&folder, "host")), Vec::<String>::new(), "nor for the folder");
@@ -533,8 +527,7 @@ fn a_flusher_that_dies_with_a_suspended_role_leaves_every_line_once() {
         assert!(status.success());
         for role in ["worker", "other"] {
             let lines = read(&folder, role);
-            let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
-            assert_eq!(numbers, (0..2010).map(|n| n.to_string()).collect::<Vec<_>>(), "{blocked:?}: {role}, each once");
+            assert_numbered(&lines, 2010, &format!("{blocked:?}: {role}, each once"));
         }
     }
 }
@@ -561,8 +554,7 @@ fn a_file_system_that_is_read_only_for_a_while_costs_no_line_and_is_told() {
     flusher.kill().expect("killed");
     flusher.wait().expect("ended");
     let lines = read(&folder, "worker");
-    let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
-    assert_eq!(numbers, (0..600).map(|n| n.to_string()).collect::<Vec<_>>(), "each once, in order");
+    assert_numbered(&lines, 600, "each once, in order");
     assert!(warnings(&lines).iter().any(|line| line.contains("could not be written")), "{:?}", warnings(&lines));
 }
 
@@ -589,13 +581,10 @@ fn a_disk_that_is_full_for_a_while_costs_no_line_and_is_told() {
         // Longer than the flusher takes to try.
         std::thread::sleep(Duration::from_millis(500));
         fs::remove_file(&filler).expect("removed");
-        worker.go();
-        assert!(worker.end().success());
-        host.go();
-        assert!(host.end().success());
+        worker.finish();
+        host.finish();
         let lines = read(&folder, "worker");
-        let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
-        assert_eq!(numbers, (0..300).map(|n| n.to_string()).collect::<Vec<_>>(), "each once, in order");
+        assert_numbered(&lines, 300, "each once, in order");
         let all = [lines, read(&folder, "host")].concat();
         assert!(warnings(&all).iter().any(|line| line.contains("could not be written")), "{all:?}");
     }

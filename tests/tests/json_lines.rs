@@ -1,20 +1,21 @@
-//! Guards against JSON that a program cannot read: a line that is no object, a key that no schema knows, a number as a
-//! string, a message that ends its line or the object early. Log shippers drop such lines, or stop at them, and nobody
-//! notices before the lines are needed.
+//! Guards against JSON that a program cannot read: a line that is not an object, a key that no schema knows, a number as a
+//! string, a message that ends its line or the object early. Log shippers drop such lines, or stop at them, and nobody notices
+//! before the lines are needed.
 //!
 //! So processes log what is hardest to show, are killed, lose records, and have their files rotated, and every line that
 //! the flusher made of it, its own included, is held against `docs/log-line.schema.json`, and counted.
 
 use jsonschema::Validator;
 use lastwords::Format;
-use lastwords::flush::flusher::{Election, Flusher};
-use lastwords::folder::Folder;
-use lastwords::geometry::Geometry;
-use lastwords::lane::{Message, Origin};
-use lastwords::layout::lane_kind;
-use lastwords::record::{BodyWriter, extra_kind};
-use lastwords::ring::{Ring, RingSpec};
-use lastwords::template::value_tag;
+use lastwords_flusher::flusher::{Election, Flusher};
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::format::layout::lane_kind;
+use lastwords_ring::format::placeholder::value_tag;
+use lastwords_ring::format::record::extra_kind;
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::write::body::BodyWriter;
+use lastwords_ring::write::lane::{Message, Origin};
+use lastwords_ring::write::ring::{Ring, RingSpec};
 use lastwords_tests::actor::{Actor, run, tool};
 use lastwords_tests::flushers::{Drainer, KillAt};
 use lastwords_tests::scratch::Scratch;
@@ -133,7 +134,7 @@ fn every_line_of_a_run_with_kills_losses_and_rotations_is_as_the_schema_says_and
     for pid in [overwriting, dropping] {
         let found = numbers(worker_lines, pid);
         assert!(found.is_sorted_by(|a, b| a < b), "in order and once");
-        assert!(found.len() < 1000 && found.len() + lost(worker_lines, pid) == 1000, "what is missing is told");
+        assert!(found.len() < 1000 && found.len() + lost(worker_lines, pid) == 1000, "what is missing is logged");
     }
     let deaths = |objects: &[Value]| -> Vec<u64> {
         let own = objects.iter().filter(|object| object["level"] == "CRITICAL" && object["target"] == "lastwords");
@@ -198,9 +199,9 @@ fn what_comes_through_tracing_keeps_its_types_and_its_spans() {
 #[test]
 fn the_finer_records_before_an_error_are_in_both_forms() {
     let scratch = Scratch::new("json-pull");
-    let script = ["format=both", "rotate=4096", "keep=100", "pull=40", "fine:60", "error:boom", "log:3"];
+    let script = ["format=both", "rotate=4096", "keep=100", "context=40", "fine:60", "error:boom", "log:3"];
     assert!(
-        Actor::start_with(ACTOR, "host", scratch.path(), &script, &[("LASTWORDS_RECORD", "trace")]).end().success()
+        Actor::start_with(ACTOR, "host", scratch.path(), &script, &[("LASTWORDS_RING_LEVEL", "trace")]).end().success()
     );
     let found = logs::read(scratch.path(), "host");
     assert_eq!(found.iter().filter(|line| line.message.starts_with("fine ")).count(), 40);
@@ -345,8 +346,7 @@ fn what_somebody_else_does_to_the_json_is_told_there_and_in_no_other_file() {
     let mut actor = Actor::start(ACTOR, "host", folder, &["format=both", "log:3", "flush", "line:up", "wait", "log:3"]);
     actor.line();
     fs::remove_file(folder.join("host.jsonl")).expect("removed");
-    actor.go();
-    assert!(actor.end().success());
+    actor.finish();
     let objects = jsonl::read(folder, "host");
     assert_valid(&validator(), &objects);
     assert_eq!(objects[0]["target"], "lastwords");

@@ -1,30 +1,31 @@
 //! Processes are killed at random moments, by the hundred, while they log and while they drain.
 //!
-//! The tests that stop a process at every instruction, or a flusher at every system call, look at one process at a
-//! time. What they cannot show is what happens between processes: a worker dies while the flusher reads its ring, the
-//! flusher dies while others log, its successor finds the journal of a batch that was half written, and is killed in
-//! turn. An asynchronous logger loses thousands of acknowledged lines at every one of these kills; this one must lose
-//! none, and must say exactly how many were overwritten where it was too slow.
+//! The tests that stop a process at every instruction, or a flusher at every system call, watch one process at a time. What
+//! they cannot show is what happens between processes: a worker dies while the flusher reads its ring, the flusher dies while
+//! others log, its successor finds the journal of a batch that was half written, and is killed in turn. An asynchronous logger
+//! loses thousands of acknowledged lines at every one of these kills; this one must lose none, and must report exactly how many
+//! were overwritten where it was too slow.
 //!
-//! Four kinds of rounds take turns. In lossless ones threads log in bursts that the flusher keeps up with, and where
-//! the flusher's process is the one to be killed, the others pause from just before the kill until its successor has
-//! made room, because a process whose ring is full while no flusher lives is right to overwrite. In the second kind they
-//! log flat out into small rings without any such care, in the third they do not even wait for the flusher but overwrite
-//! what it has not read, and in the fourth they drop what finds no room. There each missing message must be part of a
-//! loss line, for the overwritten ones right above the next message of their thread. The rings are files on disk, files
-//! in memory, or named shared memory; the log is text, JSON, or both. Processes are also stopped for a while, in the middle of whatever they do, and go
-//! on, or are killed where they stand. In some rounds the processes close all descriptors now and then and open files of
-//! their own (`LASTWORDS_TORTURE_DESCRIPTORS`), which must stay untouched; are allowed next to no descriptors; or see another boot than the others.
+//! Four kinds of rounds take turns. In lossless ones threads log in bursts that the flusher keeps up with, and where the
+//! flusher's process is the one to be killed, the others pause from just before the kill until its successor has made room,
+//! because a process whose ring is full while no flusher lives is right to overwrite. In the second kind they log flat out into
+//! small rings without any such care, in the third they do not even wait for the flusher but overwrite what it has not read,
+//! and in the fourth they drop what finds no room. There each missing message must be part of a loss line, for the overwritten
+//! ones right above the next message of their thread. The rings are files on disk, files in memory, or named shared memory; the
+//! log is text, JSON, or both. Processes are also stopped for a while, in the middle of whatever they do, and go on, or are
+//! killed where they are. In some rounds the processes close all descriptors now and then and open files of their own
+//! (`LASTWORDS_TORTURE_DESCRIPTORS`), which must stay untouched; are allowed next to no descriptors; or see another boot than
+//! the others.
 //!
-//! A kill that finds everything drained and nobody at work proves nothing, so many flushers are killed right after the
-//! journal was seen to change, and what each kill left is looked at while everybody else stands still. A run in which
-//! few kills found records to be drained, a log call in the middle, or a batch half written, fails.
+//! A kill that finds everything drained and no flusher at work proves nothing, so many flushers are killed right after the
+//! journal was seen to change, and what each kill left is checked while all others are stopped. A run in which few kills found
+//! records to be drained, a log call in the middle, or a batch half written, fails.
 
-use lastwords::flush::flusher::{Election, Flusher};
-use lastwords::flush::journal::{Change, Journal};
-use lastwords::folder::Folder;
-use lastwords::holder::Holder;
-use lastwords::reader::{LaneSnapshot, Position, RingReader};
+use lastwords_flusher::files::journal::{Change, Journal};
+use lastwords_flusher::flusher::{Election, Flusher};
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::place::lock_holder::Holder;
+use lastwords_ring::read::reader::{LaneSnapshot, Position, RingReader};
 use lastwords_tests::oracle::{self, Ended, Found, Random, Trouble, Victim, brake, compare, is_ready};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::watchdog::Watchdog;
@@ -151,7 +152,7 @@ impl Round {
         Round { scratch, memory, folder, kind, backing, format, trouble, workers_flush, running, ended, run: 0 }
     }
 
-    /// Starts what does not run, and waits until everything logs and somebody flushes.
+    /// Starts what does not run, and waits until everything logs and there is a flusher.
     fn start(&mut self) {
         for (seat, role) in SEATS.into_iter().enumerate() {
             let holds = |running: &Running| running.victim.run as usize % SEATS.len() == seat;
@@ -197,7 +198,7 @@ impl Round {
         self.running.push(Running { child, victim });
     }
 
-    /// The program, in namespaces where that is its trouble.
+    /// The program, in namespaces if that is its handicap.
     fn command(&self, victim: &Victim) -> Command {
         const PROGRAM: &str = env!("CARGO_BIN_EXE_victim");
         // Half of the processes, so that those who see different boots flush for each other.
@@ -239,8 +240,8 @@ impl Round {
         lanes.iter().all(room)
     }
 
-    /// Kills these processes at once, and looks at what they left. The flusher was looked for before, because that takes
-    /// longer than a batch.
+    /// Kills these processes at once, and checks what they left. The flusher was determined before, because that takes longer
+    /// than a batch.
     fn kill(&mut self, mut seats: Vec<usize>, flusher: Option<usize>, tally: &mut Tally) {
         let flusher = flusher.is_none_or(|flusher| seats.contains(&flusher));
         tally.flushers += u64::from(flusher);
@@ -267,7 +268,7 @@ impl Round {
         }
     }
 
-    /// Looks at what the killed left.
+    /// Checks what the killed left.
     fn look(&mut self, seats: &[usize], flusher: bool, tally: &mut Tally) {
         for seat in seats {
             self.running[*seat].child.wait().expect("ended");
@@ -360,7 +361,7 @@ impl Round {
     }
 }
 
-/// Whether processes may be put into namespaces of their own here; says so once where not.
+/// Whether processes may be put into namespaces of their own here; prints a line once if not.
 fn may_unshare() -> bool {
     static MAY: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     *MAY.get_or_init(|| {
@@ -397,7 +398,7 @@ fn is_half_written(folder: &Folder) -> bool {
         Change::Append { log, file, offset, length } => std::fs::metadata(folder.log_file(log))
             .is_ok_and(|found| (found.dev(), found.ino()) == *file && found.len() < offset + length),
         Change::Rename { log, file, from, .. } => {
-            let path = lastwords::flush::rotation::numbered(folder, log, *from);
+            let path = lastwords_flusher::files::rotation::numbered(folder, log, *from);
             std::fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == *file)
         }
         Change::Position { ring, lane, words, .. } => RingReader::open_in(folder, ring).is_ok_and(|reader| {
@@ -434,7 +435,7 @@ fn strike(round: &mut Round, random: &mut Random, tally: &mut Tally) {
     // The moment of the kill is the point of the test, so here time is what is waited for.
     thread::sleep(Duration::from_micros(random.below(30_000)));
     let stopped = if random.below(3) == 0 { round.stop_one(random, tally) } else { None };
-    // Half of the stopped go on, the others are killed where they stand, or while somebody else stands.
+    // Half of the stopped go on, the others are killed where they are, or while another one is stopped.
     if let Some(seat) = stopped.filter(|_| random.below(2) == 0) {
         round.running[seat].signal(Signal::CONT);
     }
@@ -451,7 +452,7 @@ fn strike(round: &mut Round, random: &mut Random, tally: &mut Tally) {
         _ => vec![random.below(all.len() as u64) as usize],
     };
     tally.together += u64::from(chosen.len() > 1);
-    // Whoever was stopped and is not killed goes on after the look.
+    // A process that was stopped and is not killed goes on after the check.
     round.kill(chosen, flusher, tally);
 }
 
@@ -475,7 +476,7 @@ fn processes_killed_at_random_lose_no_acknowledged_record() {
             round.start();
             strike(&mut round, &mut random, &mut tally);
             if kind == Kind::Waiting {
-                // Time enough to fill a ring while nobody flushes.
+                // Time enough to fill a ring without a flusher.
                 thread::sleep(Duration::from_micros(random.below(40_000)));
             }
         }

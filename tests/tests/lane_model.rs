@@ -5,12 +5,12 @@
 //!
 //! Sequences start just below limits of their types, so that whatever breaks there breaks at once and not in a year.
 
-use lastwords::checksum::{checksum, lane_key};
-use lastwords::geometry::Geometry;
-use lastwords::lane::{Lane, Message, Origin};
-use lastwords::layout::{Consumer, FORMAT_VERSION, LaneBlock, MAGIC, Owner, RingHeader, lane_kind};
-use lastwords::reader::{Extent, LaneBatch, RingReader};
-use lastwords::sync::{AtomicU64, Ordering};
+use lastwords_ring::atomics::{AtomicU64, Ordering};
+use lastwords_ring::format::checksum::{checksum, lane_key};
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::format::layout::{FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, lane_kind};
+use lastwords_ring::read::reader::{Extent, LaneBatch, RingReader};
+use lastwords_ring::write::lane::{Lane, Message, Origin};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::mem::offset_of;
@@ -30,43 +30,13 @@ struct Memory {
     slots: Vec<AtomicU64>,
 }
 
-fn words<const N: usize>() -> [AtomicU64; N] {
-    std::array::from_fn(|_| AtomicU64::new(0))
-}
-
 impl Memory {
     fn new(geometry: Geometry, reserved: u64, messages: u64) -> Memory {
-        let [released, released_inverted, written, written_inverted] = words();
-        let [next_message, dropped_reported, recovered, checksum] = words();
-        let [head, dropped, dropped_first, dropped_last, claims] = words();
-        let consumer = Consumer {
-            released,
-            released_inverted,
-            written,
-            written_inverted,
-            next_message,
-            dropped_reported,
-            recovered,
-            checksum,
-        };
         let block = LaneBlock {
             reserved: AtomicU64::new(reserved),
-            head,
             messages: AtomicU64::new(messages),
-            dropped,
-            dropped_first,
-            dropped_last,
             kind: AtomicU64::new(lane_kind::WRITE),
-            claims,
-            kept: AtomicU64::new(0),
-            left: AtomicU64::new(0),
-            producer_padding: words(),
-            owners: std::array::from_fn(|_| {
-                let [first, thread] = words();
-                Owner { first, thread, name: words() }
-            }),
-            consumer,
-            consumer_padding: words(),
+            ..LaneBlock::default()
         };
         let count = geometry.lane_size() as usize / 8;
         Memory { geometry, block: Box::new(block), slots: (0..count).map(|_| AtomicU64::new(0)).collect() }
@@ -221,14 +191,14 @@ impl Run<'_> {
         }
     }
 
-    /// Takes a record as the flusher does and compares the loss that its number tells with the model's.
+    /// Takes a record as the flusher does and compares the loss that its number implies with the model's.
     fn take(&mut self, kept: &Kept) {
         assert!(kept.first > self.drained.position, "a record comes twice");
         assert!(kept.message >= self.drained.next_message, "message numbers go back");
-        let told = kept.message - self.drained.next_message;
+        let implied = kept.message - self.drained.next_message;
         // Every message has at least one slot, and all between the position and this record is gone.
         let lost = (self.drained.next_message..kept.message).filter(|message| !self.is_kept(*message)).count() as u64;
-        assert_eq!(told, lost, "message numbers tell the exact loss");
+        assert_eq!(implied, lost, "message numbers tell the exact loss");
         (self.drained.position, self.drained.next_message) = (kept.last, kept.message + 1);
     }
 

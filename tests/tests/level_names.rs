@@ -1,11 +1,11 @@
-//! Levels that a process has named.
+//! Custom level names.
 //!
-//! `logging.addLevelName(25, "NOTICE")` in Python, and whoever searches the log for NOTICE must find it: in every form, from
-//! every flusher. The one that makes the lines is often another process, and sometimes one that starts when the process that
-//! gave the name is dead. So the name must be where the records are.
+//! `logging.addLevelName(25, "NOTICE")` in Python, and a search of the log for NOTICE must find it: in every form, from every
+//! flusher. The one that makes the lines is often another process, and sometimes one that starts when the process that set the
+//! name is dead. So the name must be where the records are.
 
 use lastwords::Level;
-use lastwords::table::LevelName;
+use lastwords_ring::format::call_site::LevelName;
 use lastwords_tests::actor::{Actor, run, tool};
 use lastwords_tests::forge::{self, Forged};
 use lastwords_tests::scratch::Scratch;
@@ -24,7 +24,7 @@ fn text(folder: &Path, role: &str) -> Vec<String> {
     logs::read(folder, role).into_iter().map(|line| format!("{} {}", line.level, line.message)).collect()
 }
 
-/// The same of objects.
+/// Like `lines`, for objects.
 fn shown(objects: &[Value]) -> Vec<String> {
     let text = |object: &Value, key: &str| object[key].as_str().expect(key).to_owned();
     objects.iter().map(|object| format!("{} {}", text(object, "level"), text(object, "message"))).collect()
@@ -117,15 +117,13 @@ fn a_process_that_was_killed_leaves_its_names_to_whoever_reads_its_ring() {
 #[test]
 fn a_flusher_that_lives_hears_of_every_change() {
     let folder = Scratch::new("level-names-live");
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]);
-    assert_eq!(host.line(), "up");
+    let mut host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up");
     let names: Vec<String> =
         (0..50).flat_map(|n| [format!("name:25:N{n}"), format!("at:25:{n}"), "flush".to_owned()]).collect();
     let script: Vec<&str> = names.iter().map(String::as_str).collect();
     assert!(run(ACTOR, "worker", folder.path(), &script).1.success());
     assert_eq!(text(folder.path(), "worker"), (0..50).map(|n| format!("N{n} {n}")).collect::<Vec<_>>());
-    host.go();
-    assert!(host.end().success());
+    host.finish();
 }
 
 #[test]
@@ -149,8 +147,8 @@ fn the_console_shows_the_names_too() {
         .stdin(Stdio::null())
         .output()
         .expect("the actor starts");
-    let said = String::from_utf8(output.stderr).expect("UTF-8");
-    assert!(said.contains("] [NOTICE] shown\n"), "{said}");
+    let printed = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(printed.contains("] [NOTICE] shown\n"), "{printed}");
 }
 
 #[test]
@@ -164,7 +162,7 @@ fn a_ring_whose_names_mean_harm_forges_no_line_and_drives_no_terminal() {
             let name = LevelName { previous: u32::MAX, level: Level::INFO, name: name.to_owned() };
             let id = ring.table().name_level(&name);
             ring.control().level_names.store(id.unwrap_or(0).into(), Ordering::Relaxed);
-            let ticks = lastwords::clock::now();
+            let ticks = lastwords_ring::place::clock::now();
             (0..3).map(|n| Forged::text(0, ticks + n, &format!("record {n}"))).collect()
         });
         fs::write(folder.path().join("rings").join(format!("worker-1-0{number}.ring")), bytes).expect("written");

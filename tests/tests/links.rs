@@ -1,4 +1,4 @@
-//! A symbolic link in the place of a log folder: followed once, if nobody else can have chosen where it leads.
+//! A symbolic link in the place of a log folder: followed once, if no other user can have chosen where it leads.
 
 use lastwords_tests::actor::{Actor, run, tool};
 use lastwords_tests::forge::ring_files;
@@ -75,8 +75,8 @@ fn a_link_to_nothing_or_to_itself_is_refused_and_makes_nothing() {
         ("loop", "it is a symbolic link that leads to itself"),
         ("to-file", "it is not a folder"),
     ] {
-        let said = refusal(Command::new(ACTOR), &path(name));
-        assert!(said.contains(why), "{name}: {said}");
+        let printed = refusal(Command::new(ACTOR), &path(name));
+        assert!(printed.contains(why), "{name}: {printed}");
         let output = tool(TOOL, &["status", &path(name).to_string_lossy()]);
         assert!(output.status.code() == Some(2) && String::from_utf8_lossy(&output.stderr).contains(why), "{output:?}");
     }
@@ -90,27 +90,26 @@ fn a_link_that_is_changed_later_changes_nothing_for_those_who_are_there() {
     [path("first"), path("second")].iter().for_each(|folder| fs::create_dir_all(folder).expect("made"));
     symlink("first", path("link")).expect("linked");
     let mut host =
-        Actor::start(ACTOR, "host", &path("link"), &["log:1", "flush", "line:up", "wait", "log:1", "fork:1", "flush"]);
-    assert_eq!(host.line(), "up");
+        Actor::start(ACTOR, "host", &path("link"), &["log:1", "flush", "line:up", "wait", "log:1", "fork:1", "flush"])
+            .until("up");
     fs::remove_file(path("link")).expect("removed");
     symlink("second", path("link")).expect("linked");
     let _ = run(ACTOR, "host", &path("link"), &["log:5", "flush"]);
     // Longer than the time between two comparisons of the folder with its path.
     std::thread::sleep(std::time::Duration::from_millis(1200));
-    host.go();
-    assert!(host.end().success());
+    host.finish();
     assert_eq!((count(&read(&path("first"), "host")), count(&read(&path("second"), "host"))), (22, 5));
 }
 
-/// Who made what, and whether the link is followed.
+/// The owners, and whether the link is followed.
 struct Case {
     what: &'static str,
-    /// Owner and mode of the folder in which the link stands, and its group.
+    /// Owner and mode of the folder that contains the link, and its group.
     place: (u32, u32, u32),
     link: u32,
     /// Owner of the folder to which it leads.
     target: u32,
-    /// Who logs.
+    /// The user that logs.
     by: u32,
     /// Part of the reason why not.
     refused: Option<&'static str>,
@@ -170,8 +169,8 @@ fn a_link_is_followed_only_where_nobody_else_can_have_chosen_where_it_leads() {
             assert_all_are(&logs, case.target);
             continue;
         };
-        let said = refusal(by(ACTOR), &link);
-        assert!(said.contains("it is a symbolic link to") && said.contains(why), "{}: {said}", case.what);
+        let printed = refusal(by(ACTOR), &link);
+        assert!(printed.contains("it is a symbolic link to") && printed.contains(why), "{}: {printed}", case.what);
         let output = status(by(TOOL));
         assert_eq!(output.status.code(), Some(2), "{}: {output:?}", case.what);
         assert!(ring_files(&logs).is_empty() && fs::read_dir(&logs).expect("there").count() == 0, "{}", case.what);

@@ -1,7 +1,7 @@
 //! Messages larger than a slot, than the ring, than everything.
 //!
-//! Users log whole JSON documents at DEBUG. A ring of fixed slots that cuts them silently, or splits them so that a
-//! kill leaves half of one looking like a whole, is no log.
+//! Users log whole JSON documents at DEBUG. A ring of fixed slots that truncates them silently, or splits them so that a kill
+//! leaves half of one looking like a whole, is useless.
 
 use lastwords_tests::actor::{run, tool};
 use lastwords_tests::logs::{long_text, read};

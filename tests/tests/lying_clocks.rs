@@ -4,15 +4,15 @@
 //! `flush --once` with it. The records must come out all the same, in the order of their lane and marked, whatever kind of
 //! ring they are in.
 
-use lastwords::clock::{self, Anchor};
-use lastwords::flush::drain::Drain;
-use lastwords::flush::status::RingStatus;
-use lastwords::folder::Folder;
-use lastwords::geometry::Geometry;
-use lastwords::lane::{Message, Origin};
-use lastwords::layout::{Control, RingHeader};
-use lastwords::reader::RingReader;
-use lastwords::ring::{Ring, RingSpec};
+use lastwords_flusher::drain::Drain;
+use lastwords_flusher::recover::status::RingStatus;
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::format::layout::{Control, RingHeader};
+use lastwords_ring::place::clock::{self};
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::read::reader::RingReader;
+use lastwords_ring::write::lane::{Message, Origin};
+use lastwords_ring::write::ring::{Ring, RingSpec};
 use lastwords_tests::drains;
 use lastwords_tests::forge::{self, Forged};
 use lastwords_tests::logs::{Line, read};
@@ -70,7 +70,7 @@ fn notices(lines: &[Line]) -> Vec<&str> {
 #[test]
 fn records_ahead_of_the_clock_come_out_in_their_order_marked_once_and_hold_nobody_up() {
     let _watchdog = Watchdog::new("records ahead", Duration::from_secs(120));
-    let now = Anchor::now();
+    let now = clock::anchor();
     let second = clock::measure_hz();
     let usual = |n: u64| now.ticks - (2 * RECORDS - n) * (second / 1000);
     let hours = 10 * 3600 * second;
@@ -97,10 +97,10 @@ fn records_ahead_of_the_clock_come_out_in_their_order_marked_once_and_hold_nobod
                 assert_eq!(numbers(&lines, name, lane), own, "{whose:?}, {name}");
                 assert_eq!(numbers(&lines, "honest", lane), own, "{whose:?}, {name}");
             }
-            let told = notices(&lines);
-            assert_eq!(told.len(), usize::from(*ahead > 0), "{whose:?}, {name}: {told:?}");
+            let reported = notices(&lines);
+            assert_eq!(reported.len(), usize::from(*ahead > 0), "{whose:?}, {name}: {reported:?}");
             let count = format!("{ahead} record{} of the ring worker-{name}.ring", if *ahead == 1 { "" } else { "s" });
-            assert!(told.iter().all(|text| text.contains(&count)), "{whose:?}, {name}: {told:?}");
+            assert!(reported.iter().all(|text| text.contains(&count)), "{whose:?}, {name}: {reported:?}");
             // The line that was written last has the time of now.
             let (Some(last), Some(latest)) = (lines.last(), lines.iter().map(|line| &line.time).max()) else {
                 panic!()

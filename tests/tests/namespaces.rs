@@ -1,13 +1,13 @@
 //! What is not seen from here is not gone.
 //!
-//! A container has another boot id, another clock, another `/proc`, another `/dev/shm`. To whoever looks from outside, a
-//! process in it looks like one of an earlier boot, or like none, or like another one that has its pid. A flusher that
-//! believes such a look removes the ring of a living process, and all that it logs from then on is lost; two that look at
-//! each other so take the flusher's lock from each other for as long as both live.
+//! A container has another boot id, another clock, another `/proc`, another `/dev/shm`. From outside, a process in it looks
+//! like one of an earlier boot, or like none, or like another one that has its pid. A flusher that believes such evidence
+//! removes the ring of a living process, and all that it logs from then on is lost; two that judge each other so take the
+//! flusher's lock from each other for as long as both live.
 
 use lastwords_tests::actor::{Actor, run, tool, wait_for};
 use lastwords_tests::forge;
-use lastwords_tests::logs::{Line, crash_files, read, read_so_far};
+use lastwords_tests::logs::{Line, crash_files, numbers, read, read_so_far};
 use lastwords_tests::namespaces::unshare;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::watchdog::Watchdog;
@@ -24,10 +24,6 @@ fn boot_id(folder: &Scratch) -> PathBuf {
     let file = folder.path().join("boot_id");
     std::fs::write(&file, "01234567-89ab-cdef-0123-456789abcdef\n").expect("written");
     file
-}
-
-fn numbers(lines: &[Line]) -> Vec<usize> {
-    lines.iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect()
 }
 
 fn deaths(lines: &[Line]) -> usize {
@@ -97,8 +93,11 @@ fn a_living_process_keeps_its_ring_wherever_it_lives() {
             // Longer than the second look needs.
             flush_once(&folder);
             flush_once(&folder);
-            let said = status(&folder);
-            assert!(said.contains("alive") || said.contains("cannot be seen from here"), "{name}, {memory}: {said}");
+            let printed = status(&folder);
+            assert!(
+                printed.contains("alive") || printed.contains("cannot be seen from here"),
+                "{name}, {memory}: {printed}"
+            );
             worker.go();
             assert_eq!(worker.line(), "done", "{name}");
             flush_once(&folder);
@@ -217,13 +216,13 @@ fn shared_memory_that_cannot_be_seen_from_here_is_kept_as_long_as_its_process_ma
         let mut worker = Actor::start(ACTOR, "worker", folder.path(), &script);
         worker.line();
         let output = elsewhere.output().expect("run");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(said.contains("its memory cannot be seen from here"), "{said}");
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(printed.contains("its memory cannot be seen from here"), "{printed}");
         worker.go();
         worker.line();
         flush_once(folder.path());
         let lines = read(folder.path(), "worker");
-        assert_eq!(numbers(&lines), (0..400).collect::<Vec<_>>(), "drained by whoever can");
+        assert_eq!(numbers(&lines), (0..400).collect::<Vec<_>>(), "drained by a flusher that can");
         assert_eq!(alarms(&lines), Vec::<&str>::new());
         worker.go();
         let _ = worker.end();
@@ -246,8 +245,8 @@ fn a_death_is_told_once_by_all_flushers_while_a_child_keeps_the_lock() {
         let folder = Scratch::new("kept");
         let script = [memory, "flusher=never", "log:30", "keeper:600000", "kill"];
         let mut worker = Actor::start(ACTOR, "worker", folder.path(), &script);
-        let said = worker.line();
-        let child: i32 = said.strip_prefix("kept by ").expect("its pid").parse().expect("a number");
+        let printed = worker.line();
+        let child: i32 = printed.strip_prefix("kept by ").expect("its pid").parse().expect("a number");
         let _ = worker.end();
         for _ in 0..3 {
             flush_once(folder.path());
@@ -263,7 +262,7 @@ fn a_death_is_told_once_by_all_flushers_while_a_child_keeps_the_lock() {
             assert_eq!((numbers(&lines), deaths(&lines)), ((0..30).collect(), 1), "{lines:?}");
             assert_eq!(crash_files(folder.path()).len(), 1);
         }
-        // A flusher that stays looks again.
+        // A flusher that stays checks again.
         let mut host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]);
         host.line();
         std::thread::sleep(Duration::from_millis(300));
@@ -274,8 +273,7 @@ fn a_death_is_told_once_by_all_flushers_while_a_child_keeps_the_lock() {
             let rings = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("worker-"));
             (rings.count() == 0).then_some(())
         });
-        host.go();
-        assert!(host.end().success());
+        host.finish();
         let lines = read_so_far(folder.path(), "worker");
         assert_eq!((numbers(&lines), deaths(&lines)), ((0..30).collect(), 1), "{lines:?}");
         assert_eq!(crash_files(folder.path()).len(), 1);
@@ -284,16 +282,16 @@ fn a_death_is_told_once_by_all_flushers_while_a_child_keeps_the_lock() {
 
 #[test]
 fn a_machine_stopped_only_where_it_did() {
-    let made = std::mem::offset_of!(lastwords::layout::RingHeader, created_ns);
-    let boot = std::mem::offset_of!(lastwords::layout::RingHeader, boot_id);
-    let now = lastwords::clock::realtime_ns();
+    let made = std::mem::offset_of!(lastwords_ring::format::layout::RingHeader, created_ns);
+    let boot = std::mem::offset_of!(lastwords_ring::format::layout::RingHeader, boot_id);
+    let now = lastwords_ring::place::clock::realtime_ns();
     // Boot id, when the ring was made, whether it is a copy; and whether the machine stopped.
     let rows = [
         ([7; 16], 1, false, true),
         ([7; 16], 1, true, false),
         ([7; 16], now, false, false),
         ([0; 16], 1, false, false),
-        (lastwords::process::boot_id(), 1, false, false),
+        (lastwords_ring::place::process::boot_id(), 1, false, false),
     ];
     for (id, created, copied, stopped) in rows {
         let folder = Scratch::new("stopped");
@@ -309,8 +307,8 @@ fn a_machine_stopped_only_where_it_did() {
         flush_once(folder.path());
         let lines = read(folder.path(), "worker");
         assert_eq!((numbers(&lines), deaths(&lines)), ((0..30).collect(), 1), "{lines:?}");
-        let said = lines.iter().any(|line| line.message.contains("machine stopped"));
-        assert_eq!(said, stopped, "{id:?}, {created}, {copied}: {lines:?}");
+        let logged = lines.iter().any(|line| line.message.contains("machine stopped"));
+        assert_eq!(logged, stopped, "{id:?}, {created}, {copied}: {lines:?}");
     }
 }
 
@@ -333,13 +331,11 @@ fn a_process_under_qemu_user_keeps_its_own_ring() {
         "line:up",
         "wait",
     ]);
-    let mut worker = Actor::of(&mut command);
-    assert_eq!(worker.line(), "up");
+    let mut worker = Actor::of(&mut command).until("up");
     let lines = read(folder.path(), "worker");
     assert_eq!(numbers(&lines), (0..400).collect::<Vec<_>>());
     assert_eq!(alarms(&lines), Vec::<&str>::new());
-    worker.go();
-    assert!(worker.end().success());
+    worker.finish();
     let (_, status) = run(ACTOR, "host", folder.path(), &["log:1"]);
     assert!(status.success());
     assert_eq!(alarms(&read(folder.path(), "worker")), Vec::<&str>::new());

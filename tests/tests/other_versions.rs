@@ -1,8 +1,8 @@
 //! A ring of another format version is kept and named, never decoded.
 //!
-//! Whoever updates meets the rings of processes that were started before, or died before. Decoding their bytes by today's
-//! rules would print what nobody logged; removing them would lose what somebody did. `data/v1.ring` is a ring of version 1,
-//! with 13 records, of a process that was killed.
+//! An update meets the rings of processes that were started before, or died before. Decoding their bytes by today's rules would
+//! print what was never logged; removing them would lose what was. `data/v1.ring` is a ring of version 1, with 13 records, of a
+//! process that was killed.
 
 use lastwords_tests::actor::tool;
 use lastwords_tests::scratch::Scratch;
@@ -35,8 +35,8 @@ fn the_flusher_keeps_a_ring_of_version_1_and_names_it() {
     let folder = folder();
     let path = folder.path().to_string_lossy();
     let output = tool(TOOL, &["flush", "--once", &path]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains(NAME) && said.contains(SAYS), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(printed.contains(NAME) && printed.contains(SAYS), "{printed}");
     assert!(is_untouched(&folder));
     assert!(!folder.path().join("worker.log").exists(), "nothing of it is shown");
 }
@@ -47,8 +47,8 @@ fn status_and_recover_name_a_ring_of_version_1_and_show_nothing_of_it() {
     let path = folder.path().to_string_lossy();
     for command in [&["status", &*path][..], &["recover", &*path], &["recover", "--black-box", &*path]] {
         let output = tool(TOOL, command);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains(NAME) && said.contains(SAYS), "{command:?}: {said}");
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert!(printed.contains(NAME) && printed.contains(SAYS), "{command:?}: {printed}");
         assert_eq!(output.status.code(), Some(3), "{command:?}");
         let shown = String::from_utf8_lossy(&output.stdout);
         assert!(!shown.contains("samples"), "{command:?}: {shown}");

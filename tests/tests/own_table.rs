@@ -63,31 +63,27 @@ fn a_program_without_a_descriptor_left_holds_up_no_rotation_and_no_new_ring() {
         "line:done",
         "wait",
     ];
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &script);
-    assert_eq!(host.line(), "taken");
+    let mut host = Actor::start(ACTOR, "host", folder.path(), &script).until("taken");
     let script = ["flusher=never", "log:500", "flush", "line:done", "wait"];
     let mut workers: Vec<Actor> = (0..20).map(|_| Actor::start(ACTOR, "worker", folder.path(), &script)).collect();
     workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "done"));
-    host.go();
-    assert_eq!(host.line(), "done");
+    host.go_until("done");
     assert_eq!(count_of_process(host.pid()), 300, "the program has all that it may have");
     assert_eq!(missing(&read_so_far(folder.path(), "host"), "line ", 20_001), 0);
     assert_eq!(read_so_far(folder.path(), "worker").len(), 20 * 500);
     assert!(folder.path().join("host.log.5").exists(), "it was rotated meanwhile");
 }
 
-/// A daemon's parent waits for the end of what the daemon prints, and so does whoever reads a pipe of any other number.
+/// A daemon's parent waits for the end of what the daemon prints, and so does the reader of a pipe of any other number.
 #[test]
 fn what_a_program_closes_is_closed_although_its_flusher_lives() {
     let mut script = vec!["log:1", "flush", "line:up", "wait", "close-all:0-2", "close-all:7-7", "close-all:900-900"];
     script.extend(["log:1", "sleep:20000"]);
     for flusher_elsewhere in [false, true] {
         let folder = Scratch::new("closes");
-        let mut other = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]);
-        assert_eq!(other.line(), "up");
+        let mut other = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up");
         if !flusher_elsewhere {
-            other.go();
-            assert!(other.end().success());
+            other.finish();
         }
         let mut command = Command::new("bash");
         command
@@ -99,16 +95,16 @@ fn what_a_program_closes_is_closed_although_its_flusher_lives() {
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
         let (mut output, mut errors) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
-        let mut said = [0; 3];
-        output.read_exact(&mut said).expect("it is up");
-        assert_eq!(&said, b"up\n");
+        let mut printed = [0; 3];
+        output.read_exact(&mut printed).expect("it is up");
+        assert_eq!(&printed, b"up\n");
         drop(child.stdin.take());
         let (mut rest, mut wrong) = (Vec::new(), Vec::new());
         output.read_to_end(&mut rest).expect("its end");
         errors.read_to_end(&mut wrong).expect("its end");
         assert_eq!((rest, wrong), (Vec::new(), Vec::new()));
         assert!(child.try_wait().expect("asked").is_none(), "it lives");
-        // Whoever flushes has its line of after that.
+        // The flusher has its line from after that.
         wait_for("its line", || (missing(&read_so_far(folder.path(), "worker"), "line ", 2) == 0).then_some(()));
         child.kill().expect("its own child");
         child.wait().expect("ended");
@@ -118,8 +114,7 @@ fn what_a_program_closes_is_closed_although_its_flusher_lives() {
 #[test]
 fn the_rings_that_a_flusher_drains_take_no_descriptor_of_its_program() {
     let folder = Scratch::new("program-table");
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]);
-    assert_eq!(host.line(), "up");
+    let host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up");
     let before = count_of_process(host.pid());
     let script = ["flusher=never", "slots=64", "lanes=3", "log:10", "flush", "line:up", "wait"];
     let mut workers: Vec<Actor> = (0..40).map(|_| Actor::start(ACTOR, "worker", folder.path(), &script)).collect();
@@ -142,15 +137,13 @@ fn a_child_inherits_nothing_of_the_flusher_in_whatever_state_that_is() {
             _ => vec!["log:1", "flush"],
         };
         script.extend(["keeper:20000", "wait"]);
-        let mut other = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]);
-        assert_eq!(other.line(), "up");
+        let mut other = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up");
         if state != "standing by" {
-            other.go();
-            assert!(other.end().success());
+            other.finish();
         }
         let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
-        let said = actor.line();
-        let child: u32 = said.strip_prefix("kept by ").expect("its pid").parse().expect("a number");
+        let printed = actor.line();
+        let child: u32 = printed.strip_prefix("kept by ").expect("its pid").parse().expect("a number");
         let kept = of_the_flusher(of_process_within(child, folder.path()));
         actor.kill();
         let killed = rustix::process::Pid::from_raw(child as i32).expect("a pid");
@@ -159,12 +152,11 @@ fn a_child_inherits_nothing_of_the_flusher_in_whatever_state_that_is() {
     }
 }
 
-/// The flusher's process is stopped, so the thread that stands by elsewhere has something to say.
+/// The flusher's process is stopped, so the standby thread elsewhere has something to report.
 #[test]
 fn what_the_thread_has_to_say_is_said_on_the_programs_standard_error() {
     let folder = Scratch::new("complaint");
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]);
-    assert_eq!(host.line(), "up");
+    let host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up");
     let free = start_heard("worker", folder.path(), &["log:1", "line:up", "sleep:6000"]);
     let filtered = start_heard("worker", folder.path(), &["before:no-getfd", "log:1", "line:up", "sleep:6000"]);
     let shared = start_heard("worker", folder.path(), &["before:one-table", "log:1", "line:up", "sleep:6000"]);
@@ -177,12 +169,12 @@ fn what_the_thread_has_to_say_is_said_on_the_programs_standard_error() {
     let mut actors = [free, filtered, shared, socket];
     actors.iter_mut().for_each(|actor| assert_eq!(actor.line(), "up"));
     host.signal(rustix::process::Signal::STOP);
-    let mut said: Vec<String> = actors[..3].iter_mut().map(Actor::errors).collect();
-    said.push(String::new());
-    ours.read_to_string(&mut said[3]).expect("text");
+    let mut printed: Vec<String> = actors[..3].iter_mut().map(Actor::errors).collect();
+    printed.push(String::new());
+    ours.read_to_string(&mut printed[3]).expect("text");
     host.signal(rustix::process::Signal::CONT);
-    for (said, actor) in said.iter().zip(&mut actors) {
-        assert_eq!(said.matches("is stopped (T), no pass for").count(), 1, "{said}");
+    for (printed, actor) in printed.iter().zip(&mut actors) {
+        assert_eq!(printed.matches("is stopped (T), no pass for").count(), 1, "{printed}");
         assert!(actor.end().success());
     }
 }
@@ -191,10 +183,8 @@ fn what_the_thread_has_to_say_is_said_on_the_programs_standard_error() {
 fn a_thread_that_shares_the_table_flushes_all_the_same() {
     let folder = Scratch::new("one-table");
     let script = ["before:one-table", "log:1000", "flush", "line:up", "wait"];
-    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script);
-    assert_eq!(actor.line(), "up");
+    let mut actor = Actor::start(ACTOR, "worker", folder.path(), &script).until("up");
     assert!(!of_the_flusher(of_process_within(actor.pid(), folder.path())).is_empty(), "the filter refuses the table");
-    actor.go();
-    assert!(actor.end().success());
+    actor.finish();
     assert_eq!(missing(&read(folder.path(), "worker"), "line ", 1000), 0);
 }

@@ -1,4 +1,4 @@
-//! Whose folder it is: one user writes there, whoever else has a hand in it.
+//! Owners of folders: one user writes there, whatever other users do in it.
 //!
 //! An administrator who flushes a user's folder once must not leave files in it that the user can neither write nor remove. A
 //! user who exchanges the folder for a link meanwhile must not have root write elsewhere. And a program that starts as root
@@ -146,16 +146,15 @@ fn a_process_of_root_does_not_follow_its_path_into_another_folder_of_roots() {
     owned(&user, USER, USER, 0o755);
     let logs = user.join("own/logs");
     owned(&user.join("own"), USER, USER, 0o755);
-    let mut actor = Actor::start(ACTOR, "host", &logs, &["log:10", "flush", "line:up", "wait", "log:10", "flush"]);
-    assert_eq!(actor.line(), "up");
+    let mut actor =
+        Actor::start(ACTOR, "host", &logs, &["log:10", "flush", "line:up", "wait", "log:10", "flush"]).until("up");
     std::os::unix::fs::symlink(roots.parent().expect("above"), &link).expect("linked");
     let kept = user.join("kept");
     fs::rename(user.join("own"), &kept).expect("moved away");
     fs::rename(&link, user.join("own")).expect("put there");
     // Longer than the time between two comparisons of the folder with its path.
     std::thread::sleep(Duration::from_millis(1500));
-    actor.go();
-    assert!(actor.end().success());
+    actor.finish();
     assert_eq!(state(&roots), before);
     assert_eq!(count(&read(&kept.join("logs"), "host"), "line "), 20);
 }
@@ -169,8 +168,7 @@ fn a_process_of_root_makes_its_files_as_the_owner_of_the_folder() {
         let (_scratch, logs) = made_folder("acts");
         let first = ["rotate=40000", "policy=block", "log:2000", "long:200000", "flush", "fork:3", "line:up", "wait"];
         let script = if memory.is_empty() { first.to_vec() } else { [&[memory][..], &first].concat() };
-        let mut host = Actor::start(ACTOR, "host", &logs, &script);
-        assert_eq!(host.line(), "up");
+        let mut host = Actor::start(ACTOR, "host", &logs, &script).until("up");
         let mut worker = Actor::start(ACTOR, "worker", &logs, &["log:10", "attach:notes", "flush", "kill"]);
         assert!(!worker.end().success());
         wait_for("the crash file", || (!crash_files(&logs).is_empty()).then_some(()));
@@ -180,14 +178,13 @@ fn a_process_of_root_makes_its_files_as_the_owner_of_the_folder() {
         shared.for_each(|entry| assert_eq!(entry.metadata().expect("there").uid(), USER));
         // A process of the owner's takes over from one of root's.
         let mut user =
-            actor_of(USER, ACTOR, "worker", &logs, &["log:10", "flush", "line:up", "wait", "log:10", "flush"]);
-        assert_eq!(user.line(), "up");
+            actor_of(USER, ACTOR, "worker", &logs, &["log:10", "flush", "line:up", "wait", "log:10", "flush"])
+                .until("up");
         host.kill();
         wait_for("the death line", || {
             read_so_far(&logs, "host").iter().any(|line| line.level == "CRITICAL").then_some(())
         });
-        user.go();
-        assert!(user.end().success());
+        user.finish();
         flush_once(&logs);
         assert_eq!(missing(&read(&logs, "host"), "line ", 2000), 0);
         assert_eq!(count(&read(&logs, "host"), "child "), 60);
@@ -215,8 +212,7 @@ fn who_becomes_the_folders_owner_after_the_setup_loses_nothing() {
         "line:up",
         "wait",
     ];
-    let mut actor = Actor::start(ACTOR, "host", &logs, &script);
-    assert_eq!(actor.line(), "up");
+    let mut actor = Actor::start(ACTOR, "host", &logs, &script).until("up");
     let lines = read_so_far(&logs, "host");
     assert_eq!(count(&lines, "line "), 10_010 + 10, "and those of two children");
     actor.kill();
@@ -237,8 +233,8 @@ fn a_worker_of_the_owner_below_a_master_of_root_loses_nothing() {
         "host",
         &logs,
         &["log:1", "flush", "in-child", &become_owner, "log:2000", "flush", "line:up", "wait"],
-    );
-    assert_eq!(master.line(), "up");
+    )
+    .until("up");
     assert_eq!(count(&read_so_far(&logs, "host"), "line "), 2001);
     master.go();
     master.end();
@@ -258,12 +254,12 @@ fn who_becomes_somebody_else_than_the_owner_is_told_what_to_do_and_root_finds_th
     command.arg("host").arg(&logs).args(script).stdin(Stdio::null()).stderr(Stdio::piped());
     let mut actor = Actor::of(&mut command);
     assert!(actor.end().success(), "the program itself goes on");
-    let said = actor.errors();
-    let told = |what: &str| said.lines().filter(|line| line.contains(what)).count();
-    assert_eq!(told("cannot flush any more"), 1, "{said}");
-    assert_eq!(told("cannot log yet"), 1, "{said}");
-    assert_eq!(told(&format!("belongs to user 0, this process runs as user {OTHER}")), 2, "{said}");
-    assert_eq!(told("chown -R"), 2, "{said}");
+    let printed = actor.errors();
+    let reported = |what: &str| printed.lines().filter(|line| line.contains(what)).count();
+    assert_eq!(reported("cannot flush any more"), 1, "{printed}");
+    assert_eq!(reported("cannot log yet"), 1, "{printed}");
+    assert_eq!(reported(&format!("belongs to user 0, this process runs as user {OTHER}")), 2, "{printed}");
+    assert_eq!(reported("chown -R"), 2, "{printed}");
     let lines = read_so_far(&logs, "host");
     assert_eq!(lines.iter().filter(|line| line.message.contains("cannot flush any more")).count(), 1, "{lines:?}");
     flush_once(&logs);
@@ -278,8 +274,8 @@ fn a_folder_of_another_user_is_refused_with_what_to_do() {
     let (scratch, logs) = made_folder("refused");
     fs::set_permissions(&logs, Permissions::from_mode(0o777)).expect("changed");
     let output = as_user(OTHER, ACTOR).arg("host").arg(&logs).output().expect("run");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.code() == Some(7) && said.contains(&format!("belongs to user {USER}")), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.code() == Some(7) && printed.contains(&format!("belongs to user {USER}")), "{printed}");
     let output = tool_of(OTHER, &["flush", "--once", &logs.to_string_lossy()]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     // Root without the right to become anybody.
@@ -289,15 +285,15 @@ fn a_folder_of_another_user_is_refused_with_what_to_do() {
         println!("skipped in part: no setpriv");
         return;
     };
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(2) && said.contains("CAP_SETUID"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && printed.contains("CAP_SETUID"), "{printed}");
     assert!(!logs.join("rings").exists(), "nothing was touched");
     // Folders of two owners.
     let other = scratch.path().join("other");
     owned(&other, OTHER, OTHER, 0o700);
     let output = tool(&["recover", "--drain", &logs.to_string_lossy(), &other.to_string_lossy()]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(2) && said.contains("one owner at a time"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && printed.contains("one owner at a time"), "{printed}");
 }
 
 #[test]
@@ -317,12 +313,12 @@ fn in_a_user_namespace_the_owner_is_who_that_namespace_knows() {
         println!("skipped: no unshare");
         return;
     };
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    if said.contains("unshare failed") {
-        println!("skipped: {said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    if printed.contains("unshare failed") {
+        println!("skipped: {printed}");
         return;
     }
-    assert!(output.status.code() == Some(2) && said.contains("this user namespace does not know"), "{said}");
+    assert!(output.status.code() == Some(2) && printed.contains("this user namespace does not know"), "{printed}");
     // And the user as the root of its own.
     let output = unshared(USER).expect("started");
     assert!(output.status.success(), "{output:?}");

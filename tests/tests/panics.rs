@@ -1,8 +1,8 @@
-//! A panic is in the log, wherever it happens, and everything else that it does it does as ever.
+//! A panic is in the log, wherever it happens, and everything else about it stays as it was.
 //!
-//! The last line that a worker prints is the message of its panic, on a standard error that nobody keeps. A hook that
-//! records it runs in the worst places: in the middle of a log call, while another panic unwinds, in a child that was forked
-//! while another thread held a lock. One that waits there turns a crash into a process that hangs.
+//! The last line that a worker prints is the message of its panic, on a standard error that is not kept. A hook that records it
+//! runs in the worst places: in the middle of a log call, while another panic unwinds, in a child that was forked while another
+//! thread held a lock. One that waits there turns a crash into a process that hangs.
 
 use lastwords_tests::actor::tool;
 use lastwords_tests::logs::{Line, read};
@@ -22,7 +22,7 @@ fn run(folder: &Scratch, script: &[&str]) -> (Output, Vec<Line>) {
     run_with(folder, Some("1"), script)
 }
 
-/// The same with `RUST_BACKTRACE` as given.
+/// Like `run`, with `RUST_BACKTRACE` as given.
 fn run_with(folder: &Scratch, backtrace: Option<&str>, script: &[&str]) -> (Output, Vec<Line>) {
     let _watchdog = Watchdog::new("a panic", LIMIT);
     let mut command = Command::new(ACTOR);
@@ -41,14 +41,14 @@ fn heads(lines: &[Line]) -> Vec<String> {
 }
 
 /// What follows the place in a record's first line.
-fn said(line: &Line) -> &str {
+fn payload(line: &Line) -> &str {
     let (_, rest) = line.message.split_once(" panicked at ").expect("a panic");
     rest.split_once(": ").expect("a place").1
 }
 
 fn panics(lines: &[Line]) -> Vec<&str> {
     let panics = lines.iter().filter(|line| line.message.starts_with("thread '"));
-    panics.map(|line| said(line).lines().next().unwrap_or_default()).collect()
+    panics.map(|line| payload(line).lines().next().unwrap_or_default()).collect()
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_panic_is_one_critical_record_with_place_thread_and_backtrace() {
     let panic = &lines[1];
     assert_eq!(panic.level, "CRITICAL");
     assert!(panic.message.starts_with("thread 'main' panicked at tests/src/panics.rs:"), "{panic:?}");
-    assert!(said(panic).starts_with("on purpose 1\nsecond line\nstack backtrace:\n   0: "), "{panic:?}");
+    assert!(payload(panic).starts_with("on purpose 1\nsecond line\nstack backtrace:\n   0: "), "{panic:?}");
     assert!(panic.message.contains("actor::main"), "the calls that led there: {panic:?}");
     let own = ["lastwords::panic", "std::rt::lang_start", "_start"];
     assert!(own.iter().all(|part| !panic.message.contains(part)), "and no others: {panic:?}");
@@ -100,7 +100,7 @@ fn the_record_has_the_target_panic_and_the_place() {
     let found = records(folder.path());
     assert_eq!((found.len(), found[0].target.as_str()), (1, "panic"));
     assert!(found[0].file.ends_with("tests/src/panics.rs") && found[0].line > 0, "{found:?}");
-    assert!(found[0].text.contains(": a value that is no text\nstack backtrace:\n"), "{found:?}");
+    assert!(found[0].text.contains(": a value that is not text\nstack backtrace:\n"), "{found:?}");
 }
 
 #[test]

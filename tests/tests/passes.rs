@@ -6,8 +6,8 @@
 //!
 //! And another flusher may do the next pass. What it is to know must be in the journal and in the rings, not in memory.
 
-use lastwords::flush::drain::Drain;
-use lastwords::folder::Folder;
+use lastwords_flusher::drain::Drain;
+use lastwords_ring::place::folder::Folder;
 use lastwords_tests::actor::{Actor, run, wait_for};
 use lastwords_tests::logs::{read, reported_lost};
 use lastwords_tests::scratch::Scratch;
@@ -57,8 +57,7 @@ fn a_loss_that_one_flusher_told_is_not_told_again_by_the_next() {
         drain.pass().expect("a pass");
     }
     assert_eq!(reported_lost(&read(scratch.path(), "worker")), 1000 - 64);
-    actor.go();
-    assert!(actor.end().success());
+    actor.finish();
     let mut drain = Drain::open(&folder, 0).expect("opened");
     wait_for("the ring's removal", || (drain.pass().expect("a pass").removed == 1).then_some(()));
     let lines = read(scratch.path(), "worker");
@@ -72,6 +71,6 @@ fn the_smallest_rings_serve_every_thread() {
     assert!(status.success());
     let lines = read(scratch.path(), "host");
     let kept = lines.iter().filter(|line| line.level == "INFO").count();
-    // A flusher that did not get a core for 100 ms leaves a loss, which is told.
+    // A flusher that did not get a core for 100 ms leaves a loss, which is logged.
     assert_eq!(kept + reported_lost(&lines), 1600);
 }

@@ -1,13 +1,13 @@
-//! Processes that are not what their pid says, or stand still where nobody expects it.
+//! Processes that are not what their pid says, or stop in unexpected places.
 //!
-//! A pid is a number that the next process may have; in another namespace it is somebody else's number. A debugger, a
-//! freezer or SIGSTOP holds a process in the middle of a log call for hours. A flusher that trusts the number never drains
-//! a dead process's ring or announces the death of a living one; one that waits for the open slot keeps back the lines of
-//! all others; and a producer that waits for a stopped flusher stops with it.
+//! A pid is a number that the next process may have; in another namespace it belongs to another process. A debugger, a freezer
+//! or SIGSTOP holds a process in the middle of a log call for hours. A flusher that trusts the number never drains a dead
+//! process's ring or announces the death of a living one; one that waits for the open slot keeps back the lines of all others;
+//! and a producer that waits for a stopped flusher stops with it.
 
-use lastwords_tests::actor::{Actor, run, tool, wait_for};
+use lastwords_tests::actor::{Actor, flush_once, run, tool, wait_for};
 use lastwords_tests::forge;
-use lastwords_tests::logs::{Line, missing, read, read_so_far, reported_lost};
+use lastwords_tests::logs::{Line, missing, numbers, read, read_so_far, reported_lost};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
 use lastwords_tests::watchdog::Watchdog;
@@ -23,10 +23,6 @@ const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
 fn deaths(lines: &[Line]) -> Vec<u32> {
     lines.iter().filter(|line| line.level == "CRITICAL").map(|line| line.pid).collect()
-}
-
-fn numbers(lines: &[Line]) -> Vec<usize> {
-    lines.iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect()
 }
 
 /// A command that runs `script` as the first process of a pid namespace, if this machine and user can.
@@ -52,17 +48,16 @@ fn in_namespace(script: &str) -> Option<Command> {
 #[test]
 fn a_ring_whose_pid_is_another_process_by_now_is_a_dead_ones() {
     let folder = Scratch::new("reused");
-    // The kernel tells start times in hundredths of a second, and this process may have begun in this one.
+    // The kernel reports start times in hundredths of a second, and this process may have begun in this one.
     std::thread::sleep(Duration::from_millis(50));
     let _ = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:30", "kill"]);
     let ring = forge::ring_files(folder.path()).remove(0);
     let mut bytes = fs::read(&ring).expect("read");
     // This test's process lives, and began at another time.
     let me = std::process::id();
-    forge::set_header(&mut bytes, offset_of!(lastwords::layout::RingHeader, pid), &me.to_le_bytes());
+    forge::set_header(&mut bytes, offset_of!(lastwords_ring::format::layout::RingHeader, pid), &me.to_le_bytes());
     fs::write(&ring, bytes).expect("written");
-    let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
+    flush_once(TOOL, folder.path());
     let lines = read(folder.path(), "worker");
     assert_eq!(numbers(&lines), (0..30).collect::<Vec<_>>());
     assert_eq!(deaths(&lines), [me]);
@@ -80,10 +75,10 @@ fn a_process_with_the_pid_of_a_dead_one_is_told_apart_from_it() {
     );
     let Some(mut command) = in_namespace(&script) else { return };
     let output = command.output().expect("run");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let pids: Vec<u32> =
-        said.split("pids ").nth(1).expect("the pids").split_whitespace().filter_map(|n| n.parse().ok()).collect();
-    assert_eq!(pids[0], pids[1], "the pid was taken again: {said}");
+        printed.split("pids ").nth(1).expect("the pids").split_whitespace().filter_map(|n| n.parse().ok()).collect();
+    assert_eq!(pids[0], pids[1], "the pid was taken again: {printed}");
     let lines = read(folder.path(), "worker");
     assert_eq!(numbers(&lines), (0..30).collect::<Vec<_>>());
     assert_eq!(lines.iter().filter(|line| line.message == "second").count(), 1);
@@ -108,8 +103,7 @@ fn a_process_of_another_pid_namespace_logs_to_the_same_folder_and_its_death_is_s
     let _ = worker.end();
     wait_for("its death line", || (deaths(&read_so_far(folder.path(), "worker")).len() == 1).then_some(()));
     assert_eq!(numbers(&read(folder.path(), "worker")), (0..150).collect::<Vec<_>>());
-    host.go();
-    assert!(host.end().success());
+    host.finish();
 }
 
 /// Whether a slot of the ring's first lane is open.
@@ -137,7 +131,7 @@ fn a_process_that_is_stopped_in_the_middle_of_a_log_call_holds_nobody_up() {
     assert_eq!(traced.run().expect("ran"), Stop::Signal(libc::SIGSTOP), "before the first step");
     let stepper_ring = |path: &std::path::PathBuf| path.to_string_lossy().contains("stepper-");
     let path = forge::ring_files(&folder).into_iter().find(stepper_ring).expect("its ring");
-    let geometry = lastwords::reader::RingReader::open(&path).expect("a ring").geometry();
+    let geometry = lastwords_ring::read::reader::RingReader::open(&path).expect("a ring").geometry();
     let ring = fs::File::open(&path).expect("opened");
     let mut open = 0;
     for round in 0..ROUNDS {
@@ -162,8 +156,7 @@ fn a_process_that_is_stopped_in_the_middle_of_a_log_call_holds_nobody_up() {
     let own = lines.iter().filter(|line| line.level == "INFO").count();
     assert_eq!(own + reported_lost(&lines), 26, "{lines:?}");
     assert!(other.end().success());
-    host.go();
-    assert!(host.end().success());
+    host.finish();
 }
 
 #[test]
@@ -196,10 +189,8 @@ fn while_the_flusher_is_stopped_every_policy_goes_on_and_every_line_is_there_or_
         worker.go();
         assert_eq!(worker.line(), "done", "{policy}: nobody hangs");
         host.signal(Signal::CONT);
-        worker.go();
-        assert!(worker.end().success());
-        host.go();
-        assert!(host.end().success());
+        worker.finish();
+        host.finish();
         let lines = read(folder.path(), "worker");
         let lost: usize = (0..8).map(|thread| missing(&lines, &format!("thread {thread} line "), 500)).sum();
         assert_eq!(lost, reported_lost(&lines), "{policy}");

@@ -1,7 +1,7 @@
 //! A program's output goes through `lastwords pipe`, which is killed in the middle.
 //!
-//! A pipe into `tee` or a log rotator loses what sits in its buffers when it is killed. Here every line that was read is
-//! in the log.
+//! A pipe into `tee` or a log rotator loses what is in its buffers when it is killed. Here every line that was read is in the
+//! log.
 
 use lastwords_tests::actor::Actor;
 use lastwords_tests::actor::{tool, wait_for};
@@ -112,9 +112,8 @@ fn forms_of_levels_are_recognised_and_colours_left_out_where_that_is_asked_for()
 
 /// A process that flushes the folder, stopped.
 fn stopped_flusher(folder: &Path) -> Actor {
-    let mut flusher =
-        Actor::start(env!("CARGO_BIN_EXE_actor"), "host", folder, &["log:1", "flush", "line:ready", "wait"]);
-    assert_eq!(flusher.line(), "ready");
+    let flusher = Actor::start(env!("CARGO_BIN_EXE_actor"), "host", folder, &["log:1", "flush", "line:ready", "wait"])
+        .until("ready");
     flusher.signal(Signal::STOP);
     flusher
 }
@@ -146,7 +145,7 @@ fn a_pipe_with_a_policy_of_a_ring_does_not_wait() {
     let mut child =
         pipe_by(command.env("LASTWORDS_BACKLOG_MAX", "0"), folder.path(), &["--full-policy", "drop_newest"]);
     let mut input = child.stdin.take().expect("piped");
-    // Ends although nobody makes room.
+    // Ends although no room is made.
     (0..200_000).for_each(|n| writeln!(input, "{n}").expect("it listens"));
     drop(input);
     flusher.signal(Signal::CONT);

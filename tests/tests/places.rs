@@ -1,9 +1,9 @@
-//! Where rings and logs are, and who may have been there before.
+//! Where rings and logs are, and what may have been there before.
 //!
 //! A log folder below `/tmp` is a place that everybody can write to: a planted link or FIFO must not redirect, block or
 //! overwrite anything. And rings belong where they survive what their owner wants them to survive.
 
-use lastwords_tests::actor::{Actor, run, tool, wait_for};
+use lastwords_tests::actor::{Actor, flush_once, run, tool, wait_for};
 use lastwords_tests::logs::{Line, read};
 use lastwords_tests::scratch::Scratch;
 use rustix::fs::{CWD, FileType, Mode};
@@ -40,8 +40,7 @@ fn a_ring_in_shared_memory_is_drained_like_a_file_and_leaves_nothing() {
     let script = ["memory=shared", "flusher=never", "log:700", "long:200000", "kill"];
     let (pid, _) = run(ACTOR, "worker", folder.path(), &script);
     assert_eq!(shared_memory_of(pid), 1, "the memory outlives its creator");
-    let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
+    flush_once(TOOL, folder.path());
     let lines = read(folder.path(), "worker");
     assert_eq!(numbers(&lines), counted(700));
     assert_eq!(lines.iter().filter(|line| line.level == "CRITICAL").count(), 1);
@@ -131,9 +130,9 @@ fn an_untrusted_default_folder_is_replaced_by_one_with_the_users_id() {
     let uid = rustix::process::geteuid().as_raw();
     let own = temp.path().join(format!("actor-{uid}/logs"));
     assert_eq!(read(&own, "host")[0].message, "here");
-    let said = String::from_utf8(output.stderr).expect("UTF-8");
-    assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.contains("symbolic link") && said.contains(&*own.to_string_lossy()), "{said}");
+    let printed = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(printed.lines().count(), 1, "{printed}");
+    assert!(printed.contains("symbolic link") && printed.contains(&*own.to_string_lossy()), "{printed}");
 }
 
 #[test]
@@ -172,7 +171,7 @@ fn planted_rings_do_no_harm() {
     assert!(status.success());
     let lines = read(folder.path(), "host");
     assert_eq!(numbers(&lines), [counted(1), counted(5)].concat());
-    assert_eq!(lines.iter().filter(|line| line.message.contains("left aside")).count(), 5, "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| line.message.contains("lastwords: skipped: ")).count(), 5, "{lines:?}");
     assert!(rings.join("host-1-text.ring").exists(), "what is not ours is not removed");
 }
 
@@ -184,9 +183,9 @@ fn no_room_for_a_ring_is_a_clear_error_at_the_start() {
         .arg(format!("ulimit -f 50; exec {ACTOR} host {} flusher=never", limited.path().display()))
         .output()
         .expect("bash");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(7), "{said}");
-    assert!(said.contains("file size limit") && said.contains("ulimit -f"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(7), "{printed}");
+    assert!(printed.contains("file size limit") && printed.contains("ulimit -f"), "{printed}");
 
     if !rustix::process::geteuid().is_root() {
         println!("skipped in part: only root can mount a small tmpfs");
@@ -199,10 +198,10 @@ fn no_room_for_a_ring_is_a_clear_error_at_the_start() {
         println!("skipped in part: a tmpfs cannot be mounted here");
         return;
     }
-    let said = refusal(disk.path(), &[]);
+    let printed = refusal(disk.path(), &[]);
     let unmounted = Command::new("umount").arg(disk.path()).status().expect("umount");
     assert!(unmounted.success());
-    assert!(said.contains("reserve space for the ring") && said.contains("No space left"), "{said}");
+    assert!(printed.contains("reserve space for the ring") && printed.contains("No space left"), "{printed}");
 }
 
 #[test]
@@ -269,8 +268,7 @@ fn relative_folders_are_those_of_the_first_setup_wherever_the_process_goes() {
         command.args([
             "log:10", "flush", &chdir, second, "flush", "line:up", "wait", "in-child", "log:2000", "flush", "kill",
         ]);
-        let mut actor = Actor::of(&mut command);
-        assert_eq!(actor.line(), "up");
+        let mut actor = Actor::of(&mut command).until("up");
         actor.go();
         actor.end();
         let (logs, rings) = (home.path().join("logs"), home.path().join("memory"));

@@ -1,14 +1,14 @@
 //! A power loss leaves any mixture of old and new pages.
 //!
-//! The kernel writes pages back in any order, so after a power loss a ring's position may be on the disk and the line
-//! that it counts not, a journal's entry may be half of this and half of that, and a file may have been renamed without
-//! its bytes. A reader that believes such a mixture prints lines that nobody logged, one that is afraid of it throws
-//! away what is there, and one that is careless does not say that something is missing.
+//! The kernel writes pages back in any order, so after a power loss a ring's position may be on the disk and the line that it
+//! does not count, a journal's entry may be half of this and half of that, and a file may have been renamed without its bytes.
+//! A reader that believes such a mixture prints lines that were never logged, one that is afraid of it throws away what is
+//! there, and one that is careless does not report that something is missing.
 //!
-//! So a run is recorded, every change of every file, and crash images are made of it by the model in `disk.rs`. In each
-//! the recovery must not fail, and must show only what was logged; holes must be admitted; and with `durable`,
-//! everything from before the last sync must be there, once, or at most twice. `LASTWORDS_POWER_SEED` and
-//! `LASTWORDS_POWER_IMAGE` replay an image, `LASTWORDS_POWER_IMAGES` says how many.
+//! So a run is recorded, every change of every file, and crash images are made of it by the model in `disk.rs`. In each the
+//! recovery must not fail, and must show only what was logged; holes must be admitted; and with `durable`, everything from
+//! before the last sync must be there, once, or at most twice. `LASTWORDS_POWER_SEED` and `LASTWORDS_POWER_IMAGE` replay an
+//! image, `LASTWORDS_POWER_IMAGES` sets how many.
 
 #[path = "power_loss/recording.rs"]
 mod recording;
@@ -16,10 +16,10 @@ mod recording;
 mod verdict;
 
 use lastwords::Format;
-use lastwords::clock;
-use lastwords::flush::drain::Drain;
-use lastwords::flush::recover::Recovery;
-use lastwords::folder::Folder;
+use lastwords_flusher::drain::Drain;
+use lastwords_flusher::recover::recovery::Recovery;
+use lastwords_ring::place::clock;
+use lastwords_ring::place::folder::Folder;
 use lastwords_tests::disk::Loss;
 use lastwords_tests::oracle::Random;
 use lastwords_tests::restart::{restart_journal, restart_ring};
@@ -68,7 +68,7 @@ impl Bench {
         bench
     }
 
-    /// Takes the names of all log files away; what else stands there is removed.
+    /// Takes the names of all log files away; what else is there is removed.
     fn take_files(&mut self, from: &Path, new: bool) {
         for entry in fs::read_dir(from).expect("a folder") {
             let entry = entry.expect("listed");
@@ -119,10 +119,10 @@ impl Bench {
         recovery.add_folder(&self.folder).map_err(|error| error.to_string())?;
         let mut wrong = None;
         let read = recovery.for_each(|found| {
-            let said = String::from_utf8_lossy(found.record.text()).into_owned();
+            let printed = String::from_utf8_lossy(found.record.text()).into_owned();
             // What was spilled may have lost its file, which is said in its place.
-            if !said.starts_with("lastwords: ") {
-                wrong = wrong.take().or_else(|| is_true(recording, moment, &said).err());
+            if !printed.starts_with("lastwords: ") {
+                wrong = wrong.take().or_else(|| is_true(recording, moment, &printed).err());
             }
             Ok::<u64, lastwords::Error>(0)
         });
@@ -142,7 +142,7 @@ impl Bench {
                 std::thread::sleep(Duration::from_millis(1));
             }
             if pass.records == 0 && pass.removed == 0 && !pass.waiting {
-                // What is told without a record goes out with the next pass.
+                // A line without a record goes out with the next pass.
                 drain.pass().and_then(|_| drain.settle()).map_err(|error| error.to_string())?;
                 return Ok(records);
             }
@@ -151,7 +151,7 @@ impl Bench {
     }
 }
 
-/// Makes an image, recovers it, and looks at what that shows.
+/// Makes an image, recovers it, and checks the result.
 fn try_image(bench: &mut Bench, recording: &Recording, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
     let moment = 1 + random.below(recording.disk.moment() as u64) as usize;
     let loss = match random.below(32) {
@@ -186,7 +186,7 @@ fn judge(
     tally: &mut Tally,
 ) -> Result<(), String> {
     let logged = || recording.logged.iter().filter(|(_, at)| **at <= moment).map(|(id, _)| id);
-    // Where no ring is left, nobody knows that there was a process; its log files show what they hold.
+    // Without a ring there is no trace of a process; its log files show what they hold.
     let holes = if left_ring { shown.holes() } else { Vec::new() };
     let count = |id| shown.counts.get(id).copied().unwrap_or(0);
     if !holes.is_empty() && shown.admissions == 0 {

@@ -4,7 +4,7 @@
 //! parent look alive; a log call that waits for a lock inside a signal handler never returns. And an ordinary end that
 //! looks like a crash teaches people to ignore crashes.
 
-use lastwords_tests::actor::{Actor, run, tool, wait_for};
+use lastwords_tests::actor::{Actor, flush_once, run, tool, wait_for};
 use lastwords_tests::logs::{Line, missing, read, reported_lost};
 use lastwords_tests::scratch::Scratch;
 use rustix::fs::FlockOperation;
@@ -49,24 +49,24 @@ fn a_forked_child_that_logs_from_a_place_where_its_parent_has_logged_says_the_sa
     assert!(status.success());
     let _ = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
     let lines = read(folder.path(), "host");
-    let mut said: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
-    lines.iter().for_each(|line| said.entry(line.pid).or_default().push(&line.message));
-    assert_eq!(said.remove(&parent), Some(vec!["line 0", "line 1", "line 2"]));
-    assert_eq!(said.len(), 4);
-    assert!(said.values().all(|said| *said == ["line 3", "line 4", "line 5", "line 6", "line 7"]), "{said:?}");
+    let mut logged: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+    lines.iter().for_each(|line| logged.entry(line.pid).or_default().push(&line.message));
+    assert_eq!(logged.remove(&parent), Some(vec!["line 0", "line 1", "line 2"]));
+    assert_eq!(logged.len(), 4);
+    assert!(logged.values().all(|logged| *logged == ["line 3", "line 4", "line 5", "line 6", "line 7"]), "{logged:?}");
 }
 
 #[test]
 fn a_forked_child_does_not_keep_the_lock_of_its_dead_parents_ring() {
     let folder = Scratch::new("fork-lock");
-    let mut parent = Actor::start(ACTOR, "worker", folder.path(), &["flusher=never", "log:3", "sleeper:3000", "kill"]);
-    assert_eq!(parent.line(), "asleep");
+    let mut parent = Actor::start(ACTOR, "worker", folder.path(), &["flusher=never", "log:3", "sleeper:3000", "kill"])
+        .until("asleep");
     parent.end();
     let rings = std::fs::read_dir(folder.path().join("rings")).expect("there").filter_map(Result::ok);
     let ring = rings.map(|file| file.path()).find(|path| path.extension().is_some_and(|ending| ending == "ring"));
     let ring = std::fs::File::open(ring.expect("the parent's ring")).expect("opened");
-    // A mapping or a descriptor that the child had inherited would hold it. Who cannot see the parent, from another pid
-    // namespace for instance, has nothing but the lock to tell that it is dead.
+    // A mapping or a descriptor that the child had inherited would hold it. A flusher that cannot see the parent, from another
+    // pid namespace for instance, has only the lock as evidence that it is dead.
     rustix::fs::flock(&ring, FlockOperation::NonBlockingLockExclusive).expect("nobody holds the lock");
 }
 
@@ -75,8 +75,7 @@ fn a_killed_parent_is_dead_although_its_forked_child_lives() {
     let folder = Scratch::new("fork-kill");
     // The child outlives the parent by far more than the drain takes, and ends by itself.
     let (parent, _) = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:3", "sleeper:3000", "kill"]);
-    let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
+    flush_once(TOOL, folder.path());
     let deaths: Vec<u32> =
         read(folder.path(), "worker").iter().filter(|line| line.level == "CRITICAL").map(|line| line.pid).collect();
     assert_eq!(deaths, [parent]);

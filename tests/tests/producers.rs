@@ -1,9 +1,9 @@
 //! Many producers that are all faster than the flusher.
 //!
-//! A flusher that serves whoever comes first starves the others, whose calls then lose records; one that reads as much
-//! as there is takes as much memory as all rings together; and one that gives up waiting for those that were interrupted
-//! in the middle of a call mixes up the order. So 64 processes log flat out: every line is there or counted, every process
-//! gets its turn, the lines are in time order, and the flusher's memory stays bounded.
+//! A flusher that serves the first producer starves the others, whose calls then lose records; one that reads as much as there
+//! is takes as much memory as all rings together; and one that gives up waiting for those that were interrupted in the middle
+//! of a call mixes up the order. So 64 processes log flat out: every line is there or counted, every process gets its turn, the
+//! lines are in time order, and the flusher's memory stays bounded.
 
 use lastwords_tests::actor::{Actor, tool};
 use lastwords_tests::logs::{Line, missing, read, reported_lost};
@@ -24,7 +24,7 @@ fn peak_kib(pid: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// Lines that stand after a later one.
+/// Lines that come after a later one.
 fn count_late(lines: &[Line]) -> usize {
     let (mut newest, mut late) = ("", 0);
     for line in lines.iter().filter(|line| line.level == "INFO") {
@@ -49,8 +49,7 @@ fn sixty_four_producers_flat_out_all_get_their_turn_within_bounded_memory() {
     workers.iter_mut().for_each(Actor::go);
     workers.iter_mut().for_each(|worker| assert!(worker.end().success()));
     let memory = peak_kib(host.pid());
-    host.go();
-    assert!(host.end().success());
+    host.finish();
     let _ = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
     let lines = read(folder.path(), "worker");
     let mut lost = 0;

@@ -1,19 +1,21 @@
-//! Guards against a reader that mistakes one state of a slot for another. A record in flight taken for damage makes
-//! every drain report losses that never were; damage taken for a record in flight stops a lane for good; an old lap
-//! taken for the new one prints a line twice. Each looks like the others from outside, so the table in `reader.rs` has
-//! a test for every row here, for a live ring and for a dead process's.
+//! Guards against a reader that mistakes one state of a slot for another. A record in flight taken for damage makes every drain
+//! report losses that never were; damage taken for a record in flight stops a lane for good; an old lap taken for the new one
+//! prints a line twice. They look alike from outside, so the table in `reader.rs` has a test for every row here, for a live
+//! ring and for a dead process's.
 //!
 //! The rings are made by the real writer and then changed byte by byte.
 
-use lastwords::checksum::{lane_key, slot_checksum};
-use lastwords::folder::Folder;
-use lastwords::geometry::Geometry;
-use lastwords::lane::{Message, Origin};
-use lastwords::layout::{LaneBlock, RingHeader, SLOT_BLOCK, SLOT_HEAD, SlotHead, commit_word, slot_kind, slot_state};
-use lastwords::reader::{Extent, LaneBatch, RingReader, Source};
-use lastwords::ring::{Ring, RingSpec};
-use lastwords::sync::Ordering;
 use lastwords::{FullPolicy, Level};
+use lastwords_ring::atomics::Ordering;
+use lastwords_ring::format::checksum::{lane_key, slot_checksum};
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::format::layout::{
+    LaneBlock, RingHeader, SLOT_BLOCK, SLOT_HEAD, SlotHead, commit_word, slot_kind, slot_state,
+};
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::read::reader::{Extent, LaneBatch, RingReader, Source};
+use lastwords_ring::write::lane::{Message, Origin};
+use lastwords_ring::write::ring::{Ring, RingSpec};
 use lastwords_tests::scratch::Scratch;
 use std::cell::Cell;
 use std::mem::offset_of;
@@ -125,7 +127,7 @@ impl Seen {
         assert_eq!(self.bodies, bodies);
     }
 
-    /// Nothing is in flight, nothing damaged, and all up to `end` was looked at.
+    /// Nothing is in flight, nothing damaged, and all up to `end` was read.
     fn assert_done(&self, end: u64) {
         assert_eq!((self.end, self.open, self.more, self.damaged), (end, None, false, 0));
     }
@@ -288,7 +290,7 @@ fn what_may_have_been_overwritten_while_it_was_read_is_discarded_from_a_live_rin
     let seen = image.live(16);
     seen.assert_short(&(5..=16).collect::<Vec<_>>());
     seen.assert_done(16);
-    // Nobody writes to a dead ring, so what is whole there is true.
+    // A dead ring is not written to, so what is whole there is true.
     image.dead().0.assert_short(&(1..=16).collect::<Vec<_>>());
 }
 
@@ -542,7 +544,7 @@ fn thread_names_and_levels_come_back_with_their_records() {
     let ring = ring_in(&scratch);
     let mut lane = ring.lane(0);
     for (thread, name) in [(7, "first owner"), (8, "a name of more than sixteen bytes")] {
-        lane.claim(lastwords::layout::lane_kind::WRITE, thread, name.as_bytes());
+        lane.claim(lastwords_ring::format::layout::lane_kind::WRITE, thread, name.as_bytes());
         lane.append(|| 1, &Message { origin: Origin { level: 35, call_site: 0, thread, encoding: 0 }, body: b"x" });
     }
     assert_eq!(ring.block(0).reserved.load(Ordering::Relaxed), 2);

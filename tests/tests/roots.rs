@@ -36,7 +36,7 @@ fn count(lines: &[Line], prefix: &str) -> usize {
 
 fn start(logs: &Path, script: &[&str]) -> Actor {
     let mut command = Command::new(ACTOR);
-    // A zone whose times nobody takes for UTC.
+    // A zone whose times cannot be taken for UTC.
     command.arg("host").arg(logs).args(script).env("TZ", "Asia/Tokyo").stderr(Stdio::piped());
     Actor::of(&mut command)
 }
@@ -61,8 +61,7 @@ fn a_process_that_changes_its_root_logs_on_and_so_do_its_children() {
         let script =
             [&first[..], &["line:up", "wait", "log:10", "flush", "in-child", "log:5", "flush", "kill"]].concat();
         let script = if memory.is_empty() { script } else { [&[memory][..], &script].concat() };
-        let mut actor = start(&logs, &script);
-        assert_eq!(actor.line(), "up");
+        let mut actor = start(&logs, &script).until("up");
         // The flusher of the process in its new root.
         let lines = read_so_far(&logs, "host");
         assert_eq!((count(&lines, "line "), count(&lines, "child ")), (510, 60), "{memory}");
@@ -119,8 +118,7 @@ fn a_daemon_that_changes_root_and_user_loses_nothing_in_a_folder_of_that_user() 
         "line:up",
         "wait",
     ];
-    let mut actor = start(&logs, &script);
-    assert_eq!(actor.line(), "up");
+    let mut actor = start(&logs, &script).until("up");
     assert_eq!(count(&read_so_far(&logs, "host"), "line "), 2020);
     actor.kill();
     flush_once(&logs);
@@ -140,8 +138,7 @@ fn a_process_that_is_in_its_new_root_already_logs_there() {
         let script = [before, &["log:10", "flush", "fork:2", "flush", "line:up", "wait"]].concat();
         let logs = jail.join("logs");
         owned(&logs, USER, USER, 0o700);
-        let mut actor = start(Path::new("/logs"), &script);
-        assert_eq!(actor.line(), "up");
+        let mut actor = start(Path::new("/logs"), &script).until("up");
         actor.kill();
         flush_once(&logs);
         let lines = read(&logs, "host");

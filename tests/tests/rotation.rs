@@ -136,10 +136,8 @@ fn a_rotated_file_holds_no_space_that_a_flusher_has_reserved_which_was_killed() 
 fn a_file_that_somebody_else_renames_holds_no_reserved_space() {
     let folder = Scratch::new("reserved-renamed");
     let script = ["policy=block", "log:20000", "flush", "line:up", "wait", "log:1", "flush"];
-    let mut actor = Actor::start(ACTOR, "host", folder.path(), &script);
-    assert_eq!(actor.line(), "up");
+    let mut actor = Actor::start(ACTOR, "host", folder.path(), &script).until("up");
     std::fs::rename(folder.path().join("host.log"), folder.path().join("host.log.1")).expect("renamed");
-    actor.go();
-    assert!(actor.end().success());
+    actor.finish();
     assert_none_is_reserved(folder.path());
 }

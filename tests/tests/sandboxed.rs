@@ -1,4 +1,4 @@
-//! Log calls in a sandbox, in which a system call that nobody has listed ends the process.
+//! Log calls in a sandbox, in which an unlisted system call ends the process.
 //!
 //! A program that has opened all it needs locks itself in. A logger that opens a file now and then, when its ring is full for
 //! instance, gets it killed at its busiest moment.
@@ -19,20 +19,17 @@ fn a_log_call_makes_the_listed_system_calls_alone_also_where_its_lane_is_full() 
         for flusher_lives in [false, true] {
             let folder = Scratch::new("sandboxed");
             let mut host = flusher_lives.then(|| {
-                let mut host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]);
-                assert_eq!(host.line(), "up");
-                host
+                Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up")
             });
             let script =
                 [policy, "sandbox", "log:1", "sleep:600", "error:urgent", "log:2000", "sleep:700", "log:2000", "flush"];
-            // Where nobody flushes, `flush` says so; the exit does the same, without a word.
+            // Without a flusher, `flush` reports that; the exit flushes too, silently.
             let script = if flusher_lives { &script[..] } else { &script[..script.len() - 1] };
             let mut actor = Actor::start(ACTOR, "worker", folder.path(), &[&RING, script].concat());
             let status = actor.end();
             assert!(status.success(), "{policy}, a flusher lives: {flusher_lives}: {status:?}");
             if let Some(host) = &mut host {
-                host.go();
-                assert!(host.end().success());
+                host.finish();
             }
             let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
             assert_ne!(output.status.code(), Some(2), "{output:?}");
@@ -62,8 +59,7 @@ fn keeping_what_is_not_drained_takes_the_listed_calls_more() {
 #[test]
 fn where_the_process_may_flush_a_full_lane_takes_the_listed_calls_more() {
     let folder = Scratch::new("sandboxed-embedded");
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]);
-    assert_eq!(host.line(), "up");
+    let mut host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up");
     let script = [
         "backlog=0",
         "slots=64",
@@ -82,16 +78,14 @@ fn where_the_process_may_flush_a_full_lane_takes_the_listed_calls_more() {
         "worker",
         folder.path(),
         &[&script[..], &["line:done", "wait", "log:1000", "leave"]].concat(),
-    );
-    assert_eq!(actor.line(), "in");
+    )
+    .until("in");
     host.signal(Signal::STOP);
-    actor.go();
-    assert_eq!(actor.line(), "done");
+    actor.go_until("done");
     host.signal(Signal::CONT);
     actor.go();
     assert_eq!(actor.end().code(), Some(3), "it leaves by itself");
-    host.go();
-    assert!(host.end().success());
+    host.finish();
     let lines = read(folder.path(), "worker");
     let there = lines.iter().filter(|line| line.message.starts_with("line ") || line.message == "urgent").count();
     assert_eq!(there + reported_lost(&lines), 2003);

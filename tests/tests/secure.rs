@@ -1,4 +1,4 @@
-//! Programs that run with more rights than whoever starts them: set-user-id, set-group-id, file capabilities.
+//! Programs that run with more rights than the user that starts them: set-user-id, set-group-id, file capabilities.
 //!
 //! Their caller chooses their environment. If that said where the logs are, or which file has the settings, the caller would
 //! have folders made and files read with the program's rights.
@@ -41,7 +41,7 @@ impl Copy {
         self.scratch.path().join("callers")
     }
 
-    /// Runs it as an ordinary user who wishes for much.
+    /// Runs it as an ordinary user with many requests.
     fn run(&self, config: bool) -> Output {
         let mut command = as_user(USER, &self.program.to_string_lossy());
         command.args(["host", "default", "say:here"]).env("TMPDIR", self.callers()).env("LASTWORDS_CLOCK", "boottime");
@@ -88,10 +88,10 @@ fn a_program_with_more_rights_than_its_caller_obeys_none_of_its_environment() {
             continue;
         }
         let output = copy.run(true);
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        assert!(output.status.success(), "{how}: {said}");
-        assert!(!said.contains("secret"), "{how}: {said}");
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed);
+        assert!(output.status.success(), "{how}: {printed}");
+        assert!(!printed.contains("secret"), "{how}: {printed}");
         assert_eq!(all_in(&copy.callers()), Vec::<PathBuf>::new(), "{how}");
         let log = fs::read_to_string(copy.default_logs().join("host.log")).expect("the default folder");
         assert!(log.contains("here"), "{how}: {log}");
@@ -107,8 +107,11 @@ fn without_more_rights_the_same_environment_counts() {
     let output = copy.run(false);
     assert!(output.status.success(), "{output:?}");
     assert!(copy.callers().join("rings/doorbell").exists() && !copy.default_logs().exists());
-    let said = String::from_utf8_lossy(&copy.run(true).stdout).into_owned();
-    assert!(said.contains("LASTWORDS_CONFIG") || said.contains("cannot read the configuration file"), "{said}");
+    let printed = String::from_utf8_lossy(&copy.run(true).stdout).into_owned();
+    assert!(
+        printed.contains("LASTWORDS_CONFIG") || printed.contains("cannot read the configuration file"),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -120,8 +123,8 @@ fn the_tool_obeys_none_either() {
     assert!(raise(&copy.program, "setuid"));
     let mut command = as_user(USER, &copy.program.to_string_lossy());
     let output = command.args(["status"]).env("LASTWORDS_DIR", "/a-folder-of-the-callers").output().expect("run");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!said.contains("a-folder-of-the-callers"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!printed.contains("a-folder-of-the-callers"), "{printed}");
 }
 
 #[test]
@@ -132,7 +135,7 @@ fn an_error_of_a_configuration_file_says_where_and_not_what() {
     let mut command = Command::new(ACTOR);
     let output =
         command.arg("host").arg(scratch.path().join("logs")).env("LASTWORDS_CONFIG", &config).output().expect("run");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(7), "{said}");
-    assert!(said.contains("line 2, column ") && !said.contains("$6$"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(7), "{printed}");
+    assert!(printed.contains("line 2, column ") && !printed.contains("$6$"), "{printed}");
 }

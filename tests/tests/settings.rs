@@ -1,4 +1,4 @@
-//! Where settings come from, which counts, and what is said of those that cannot be.
+//! Where settings come from, which one applies, and what is reported about impossible ones.
 
 use lastwords_tests::actor::Actor;
 use lastwords_tests::logs::read;
@@ -82,7 +82,7 @@ fn a_setting_that_cannot_be_is_named_with_its_place() {
         ("LASTWORDS_CLOCK", "bootime".to_owned(), &["LASTWORDS_CLOCK: \"bootime\" found, expected boottime"]),
         ("LASTWORDS_BACKLOG_MAX", "10T".to_owned(), &["LASTWORDS_BACKLOG_MAX: \"10T\" found", "512K or 10M"]),
         ("LASTWORDS_LOG", "inof".to_owned(), &["LASTWORDS_LOG: ", "did you mean \"info\"?", "\"inof=trace\""]),
-        ("LASTWORDS_RECORD", "dbug".to_owned(), &["LASTWORDS_RECORD: ", "did you mean \"debug\"?"]),
+        ("LASTWORDS_RING_LEVEL", "dbug".to_owned(), &["LASTWORDS_RING_LEVEL: ", "did you mean \"debug\"?"]),
         ("LASTWORDS_CONFIG", text(&misspelt), &["misspelt.toml", "\"log\"", "did you mean \"warn\"?"]),
         ("LASTWORDS_CONFIG", text(&beyond), &["beyond.toml", "\"rotate_keep\"", "1000 found, expected 1 to 100"]),
     ] {
@@ -99,7 +99,7 @@ fn the_console_for_development_shows_every_level() {
     let folder = Scratch::new("dev");
     let output = Command::new(ACTOR)
         .args(["host", &folder.path().to_string_lossy(), "debug:quiet", "fine:2", "log:1"])
-        .env("LASTWORDS_DEV", "true")
+        .env("LASTWORDS_CONSOLE_ALL_LEVELS", "true")
         .stdin(Stdio::null())
         .output()
         .expect("it runs");
@@ -138,11 +138,11 @@ fn a_variable_that_is_no_setting_is_named_once_with_the_one_that_was_meant() {
     ];
     let said = errors("host", folder.path(), &env, &["log:1", "role:second", "fork:1"]);
     assert_eq!(
-        said.matches("LASTWORDS_LGO is no setting and is ignored; did you mean LASTWORDS_LOG?").count(),
+        said.matches("LASTWORDS_LGO is not a setting and is ignored; did you mean LASTWORDS_LOG?").count(),
         1,
         "{said}"
     );
-    assert_eq!(said.matches("LASTWORDS_XYZZY is no setting and is ignored\n").count(), 1, "{said}");
+    assert_eq!(said.matches("LASTWORDS_XYZZY is not a setting and is ignored\n").count(), 1, "{said}");
     assert!(!said.contains("LASTWORDS_ROLE") && !said.contains("LASTWORDS_CLOCK"), "{said}");
 }
 

@@ -1,11 +1,10 @@
 //! A process may be killed between any two instructions of a log call.
 //!
-//! A logger that made a record valid one store too early would pass every test that kills at random, because the
-//! window is a nanosecond wide; then, once in some million crashes, a line would be torn, or a line that the program
-//! was told is safe would be missing. So here a process is stopped after every single instruction of its log calls,
-//! through a wrap of the ring, messages of two slots, and a ring that is full, messages too long for the lane, another
-//! thread's lane and new call sites, and each time what a crash at this instruction would leave is recovered from a copy of
-//! the ring.
+//! A logger that made a record valid one store too early would pass every test that kills at random, because the window is a
+//! nanosecond wide; then, once in some million crashes, a line would be torn, or a line that was promised to be safe would be
+//! missing. So here a process is stopped after every single instruction of its log calls, through a wrap of the ring, messages
+//! of two slots, and a ring that is full, messages too long for the lane, another thread's lane and new call sites, and each
+//! time what a crash at this instruction would leave is recovered from a copy of the ring.
 //!
 //! A flusher reads the ring of a process that still runs, and the scheduler may stop the process at any instruction
 //! just as well; so the copy is also read as a live ring, where nothing may look like damage.
@@ -17,9 +16,9 @@ mod process;
 #[path = "single_step/rare.rs"]
 mod rare;
 
-use lastwords::flush::value::{Value, ValueReader};
-use lastwords::reader::{Extent, LaneBatch, RingReader, Source};
-use lastwords::record::Record;
+use lastwords_flusher::render::value::{Value, ValueReader};
+use lastwords_ring::format::record::Record;
+use lastwords_ring::read::reader::{Extent, LaneBatch, RingReader, Source};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::steps::Kind;
 use lastwords_tests::watchdog::Watchdog;
@@ -36,14 +35,14 @@ fn numbers<S: Source>(
     extent: Extent,
     script: &Script,
     batch: &mut LaneBatch,
-    said: impl Fn(&Record<'_>) -> String,
+    logged: impl Fn(&Record<'_>) -> String,
 ) -> Vec<u64> {
     reader.read_lane(0, position, extent, SLOTS, batch).expect("read");
     assert_eq!(batch.damaged, 0, "a step looks like damage, {extent:?}");
     let number = |place: (u64, u64)| script.places.iter().position(|found| *found == place).map(|n| n as u64 + 1);
     let numbers = batch.iter().map(|record| {
         let n = number((record.first, record.last)).unwrap_or_else(|| panic!("no message stands there: {record:?}"));
-        assert_eq!(said(&record), script.texts[n as usize - 1], "torn: {record:?}");
+        assert_eq!(logged(&record), script.texts[n as usize - 1], "torn: {record:?}");
         assert_eq!(record.message, n);
         n
     });

@@ -1,4 +1,4 @@
-//! A process that stands still, or dies, in the middle of a log call silences nobody.
+//! A process that stops, or dies, in the middle of a log call silences no other.
 //!
 //! Where processes share a buffer, each reserves its place in it and commits it later, and a reader cannot pass a place
 //! that is reserved and not committed. So one process that is killed or stopped between the two keeps what all others
@@ -7,9 +7,9 @@
 //! moment, for the sake of their order, and then no longer. Each place in a log call where that could go wrong is tried:
 //! a sequence that is reserved, a slot that is busy, a message half copied.
 
-use lastwords::flush::flusher::{Election, Flusher};
-use lastwords::folder::Folder;
-use lastwords::reader::RingReader;
+use lastwords_flusher::flusher::{Election, Flusher};
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::read::reader::RingReader;
 use lastwords_tests::actor::{Actor, wait_for};
 use lastwords_tests::logs::{read, read_so_far};
 use lastwords_tests::oracle::{is_death, text};
@@ -31,7 +31,7 @@ const LINES: usize = 300;
 /// Instructions within which a log call has come to any place in it.
 const STEPS_MAX: usize = 20_000;
 
-/// Where in a log call the process stands.
+/// Where in a log call the process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// A sequence is reserved (LANE:A), its slot is as it was.
@@ -66,7 +66,7 @@ fn stand_at(place: Place, scratch: &Path) -> Traced {
     let before = reserved();
     let slot = geometry.lane_offset(0) + geometry.slot_index(before + 1) * geometry.record_size() as u64;
     let busy = || word(slot) == (before + 1) << 2 | 1;
-    // The slot has never been used, so what is not zero behind its head is of this message.
+    // The slot has never been used, so what is not zero behind its head belongs to this message.
     let copying = || (48..128).step_by(8).any(|offset| word(slot + offset) != 0);
     for _ in 0..STEPS_MAX {
         let found = match (reserved() > before, busy()) {
@@ -83,7 +83,7 @@ fn stand_at(place: Place, scratch: &Path) -> Traced {
     panic!("no log call comes to {place:?}");
 }
 
-/// Two other processes, one of which flushes, log while somebody stands at `place`; all their lines must arrive.
+/// Two other processes, one of which flushes, log while one is stopped at `place`; all their lines must arrive.
 fn others_are_heard(scratch: &Path, place: Place, what: impl FnOnce(&mut Traced)) -> Traced {
     let folder = scratch.join("logs");
     let log = format!("log:{LINES}");
@@ -108,8 +108,7 @@ fn others_are_heard(scratch: &Path, place: Place, what: impl FnOnce(&mut Traced)
         });
     }
     for mut actor in [host, worker] {
-        actor.go();
-        assert!(actor.end().success());
+        actor.finish();
     }
     traced
 }
@@ -153,7 +152,7 @@ fn a_process_killed_in_a_log_call_silences_nobody_and_leaves_no_half_a_message()
         drain_what_is_left(&folder);
         let lines = read(&folder, "stepper");
         let (death, messages) = lines.split_last().expect("lines");
-        assert!(is_death(death) && death.message.contains("1 log call cut off in the middle"), "{place:?}: {death:?}");
+        assert!(is_death(death) && death.message.contains("1 log call interrupted"), "{place:?}: {death:?}");
         let found: Vec<&str> = messages.iter().map(|line| line.message.as_str()).collect();
         assert_eq!(found, [text(0, 0, 1, LONGEST)], "{place:?}");
     }

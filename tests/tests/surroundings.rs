@@ -1,4 +1,4 @@
-//! What a process has about it, and its flusher's thread inherits: none of it changes what is written, or for whom.
+//! What the flusher's thread inherits from its process: none of it changes what is written, or for whom.
 
 use lastwords_tests::actor::{Actor, tool};
 use lastwords_tests::logs::{Line, crash_files, read};
@@ -16,7 +16,7 @@ fn count(lines: &[Line]) -> usize {
     lines.iter().filter(|line| line.message.starts_with("line ")).count()
 }
 
-/// An actor under this umask. Not as root, who may open everything.
+/// An actor under this umask. Not as root, which may open everything.
 fn under(umask: &str, logs: &Path, script: &[&str]) -> Command {
     let mut command = as_user(USER, "sh");
     command.args(["-c", "umask $0 && exec \"$@\"", umask, ACTOR, "host"]).arg(logs).args(script);
@@ -105,12 +105,10 @@ fn threads_of_ours_are_no_real_time_threads_where_the_one_that_starts_them_is() 
         "line:up",
         "wait",
     ]);
-    let mut actor = Actor::of(command.stderr(Stdio::null()));
-    assert_eq!(actor.line(), "up");
+    let mut actor = Actor::of(command.stderr(Stdio::null())).until("up");
     assert_eq!(policies(actor.pid(), "actor"), [1], "the program's own thread stays what it was");
     assert_eq!((policies(actor.pid(), "lastwords"), policies(actor.pid(), "lastwords-con")), (vec![0], vec![0]));
-    actor.go();
-    assert!(actor.end().success());
+    actor.finish();
     assert_eq!(count(&read(folder.path(), "host")), 10);
 }
 

@@ -42,8 +42,7 @@ fn one_process_flushes_for_all_and_another_takes_over() {
             .any(|line| line.level == "CRITICAL" && line.pid == host.pid())
             .then_some(())
     });
-    worker.go();
-    assert!(worker.end().success());
+    worker.finish();
     let count = |role, text| read(folder.path(), role).iter().filter(|line| line.message == text).count();
     assert_eq!((count("host", "before"), count("worker", "before"), count("worker", "after")), (1, 1, 1));
 }
@@ -93,8 +92,7 @@ fn processes_with_different_clocks_share_a_file_in_time_order() {
         let lines = read(folder.path(), "worker");
         assert!(lines.is_sorted_by_key(|line| &line.time), "{lines:?}");
         actors.iter_mut().for_each(|actor| {
-            actor.go();
-            assert!(actor.end().success());
+            actor.finish();
         });
     }
 }
@@ -110,8 +108,7 @@ fn a_stopped_flusher_holds_nobody_up_for_good() {
     let mut worker = Actor::start(ACTOR, "worker", folder.path(), &script);
     assert_eq!(worker.line(), "done", "the worker went on although its ring was full");
     host.signal(rustix::process::Signal::CONT);
-    worker.go();
-    assert!(worker.end().success());
+    worker.finish();
     let lines = read(folder.path(), "worker");
     let newest: Vec<&str> = lines[lines.len() - 64..].iter().map(|line| line.message.as_str()).collect();
     let losses: Vec<&str> =

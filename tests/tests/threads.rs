@@ -1,9 +1,9 @@
 //! Many threads of one process log, flush, begin and end at the same time.
 //!
-//! What two threads do to the same memory shows as a torn or missing line once in a million times, and never while a
-//! debugger looks. This test is small, but all of it happens in the test's own process, so that a sanitizer sees every
-//! access: lanes that are claimed, given back and shared, call sites that are registered by several threads at once,
-//! rings that fill, the flusher, and those who wait for it.
+//! What two threads do to the same memory shows as a torn or missing line once in a million times, and never while a debugger
+//! looks. This test is small, but all of it happens in the test's own process, so that a sanitizer sees every access: lanes
+//! that are claimed, given back and shared, call sites that are registered by several threads at once, rings that fill, the
+//! flusher, and the threads that wait for it.
 
 use lastwords_tests::actor::wait_for;
 use lastwords_tests::logs::{missing, read, reported_lost};
@@ -55,9 +55,9 @@ fn more_threads_than_lanes_that_come_and_go_lose_no_line_that_is_not_counted() {
     wait_for("the last line", || lastwords::flush().ok());
     let mut lines = read(scratch.path(), "host");
     for line in &mut lines {
-        if let Some((said, field)) = line.message.split_once(" text=") {
+        if let Some((printed, field)) = line.message.split_once(" text=") {
             assert_eq!(field, "x".repeat(5000), "whole");
-            line.message = said.to_owned();
+            line.message = printed.to_owned();
         }
     }
     let threads = GENERATIONS * THREADS;

@@ -47,8 +47,8 @@ fn a_folder_that_is_named_counts_more_than_the_variable() {
             .env("LASTWORDS_DIR", elsewhere.path())
             .output()
             .expect("it runs");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{:?}: {said}", arguments.collect::<Vec<_>>());
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{:?}: {printed}", arguments.collect::<Vec<_>>());
     }
     assert_eq!(read(here.path(), "worker").len(), 6);
     // An empty variable says nothing.
@@ -145,8 +145,9 @@ fn a_truncated_ring_is_said_to_be_one() {
                 &[&["recover"][..], if black_box { &["--black-box"] } else { &[] }, &[&text(&path)]].concat(),
             );
             assert_eq!(output.status.code(), Some(3), "{length} bytes: {output:?}");
-            let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-            assert!(length == 100 || said.contains("truncated"), "{length} bytes: {said}");
+            let printed =
+                String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+            assert!(length == 100 || printed.contains("truncated"), "{length} bytes: {printed}");
         }
     }
 }
@@ -224,25 +225,25 @@ fn names_of_files_are_escaped_wherever_they_are_printed() {
         &["flush", "--once", "/no\x1bwhere"],
     ] {
         let output = tool(TOOL, arguments);
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        assert!(!said.contains(['\x1b', '\u{202e}', '\u{9b}']), "{arguments:?}: {said:?}");
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed);
+        assert!(!printed.contains(['\x1b', '\u{202e}', '\u{9b}']), "{arguments:?}: {printed:?}");
     }
-    let said = tool(TOOL, &["recover", &dir]).stderr;
+    let printed = tool(TOOL, &["recover", &dir]).stderr;
     assert!(
-        String::from_utf8_lossy(&said).contains("x\\u{1b}[2J\\u{a}\\u{202e}"),
+        String::from_utf8_lossy(&printed).contains("x\\u{1b}[2J\\u{a}\\u{202e}"),
         "{}",
-        String::from_utf8_lossy(&said)
+        String::from_utf8_lossy(&printed)
     );
 }
 
 fn flush(folder: &Path) -> (Child, BufReader<std::process::ChildStderr>) {
     let mut child = Command::new(TOOL).arg("flush").arg(folder).stderr(Stdio::piped()).spawn().expect("it starts");
-    let said = BufReader::new(child.stderr.take().expect("piped"));
-    (child, said)
+    let printed = BufReader::new(child.stderr.take().expect("piped"));
+    (child, printed)
 }
 
-fn said(output: &mut BufReader<std::process::ChildStderr>) -> String {
+fn next_line(output: &mut BufReader<std::process::ChildStderr>) -> String {
     let mut line = String::new();
     output.read_line(&mut line).expect("a line");
     line
@@ -263,16 +264,16 @@ fn a_daemon_starts_before_the_first_logger_and_before_its_folder() {
         }
         assert_eq!(tool(TOOL, &["flush", "--once", &text(&folder)]).status.code(), Some(1), "{name}: nothing to do");
         let (child, mut output) = flush(&folder);
-        assert!(said(&mut output).contains("waiting for the first process"), "{name}");
-        let mut actor = Actor::start(ACTOR, "worker", &folder, &["flusher=never", "log:5", "line:logged", "wait"]);
-        assert_eq!(actor.line(), "logged");
-        assert!(said(&mut output).starts_with("flushing "), "{name}");
+        assert!(next_line(&mut output).contains("waiting for the first process"), "{name}");
+        let _actor =
+            Actor::start(ACTOR, "worker", &folder, &["flusher=never", "log:5", "line:logged", "wait"]).until("logged");
+        assert!(next_line(&mut output).starts_with("flushing "), "{name}");
         wait_for("the lines", || (lastwords_tests::logs::read_so_far(&folder, "worker").len() == 5).then_some(()));
         assert_eq!(end(child), Some(0));
     }
     // One that waits ends as any other.
     let (child, mut output) = flush(&parent.path().join("never"));
-    assert!(said(&mut output).contains("waiting"));
+    assert!(next_line(&mut output).contains("waiting"));
     assert_eq!(end(child), Some(0));
     let file = parent.path().join("file");
     fs::write(&file, "").expect("written");
@@ -293,7 +294,7 @@ fn a_hang_up_ends_a_command_with_a_terminal_and_no_daemon() {
         .spawn()
         .expect("it starts");
     let mut output = BufReader::new(child.stderr.take().expect("piped"));
-    assert!(said(&mut output).starts_with("flushing "));
+    assert!(next_line(&mut output).starts_with("flushing "));
     hang_up(&child);
     let mut actor =
         Actor::start(ACTOR, "worker", folder.path(), &["flusher=never", "log:1", "flush", "line:flushed", "wait"]);
@@ -327,8 +328,7 @@ fn a_flush_that_fails_says_what_it_waited_for_and_how_long() {
     lastwords::info!(logger: log, "nobody writes this");
     let error = log.flush().expect_err("nobody flushes").to_string();
     assert!(error.contains("alone.log after 0.") && error.contains("nobody flushes the folder"), "{error}");
-    let mut flusher = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:ready", "wait"]);
-    assert_eq!(flusher.line(), "ready");
+    let flusher = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:ready", "wait"]).until("ready");
     flusher.signal(Signal::STOP);
     let stopped =
         |task: fs::DirEntry| fs::read_to_string(task.path().join("stat")).is_ok_and(|stat| stat.contains(") T "));
@@ -336,7 +336,7 @@ fn a_flush_that_fails_says_what_it_waited_for_and_how_long() {
     wait_for("the stop", || fs::read_dir(&tasks).ok()?.flatten().all(stopped).then_some(()));
     lastwords::info!(logger: log, "nor this");
     let error = log.flush().expect_err("the flusher is stopped").to_string();
-    // Not how long it took, which a busy machine decides, but that it says so.
+    // Not how long it took, which a busy machine decides, but that it is printed.
     let seconds = error.split_once(" after ").and_then(|(_, rest)| rest.split_once(" s;")?.0.parse::<f64>().ok());
     assert!(seconds >= Some(2.0) && error.contains(&format!("pid {}, whose last pass was", flusher.pid())), "{error}");
     flusher.signal(Signal::CONT);
@@ -378,7 +378,7 @@ fn the_line_about_an_earlier_run_is_there_only_where_times_go_back() {
         let _ = flush_once(folder.path());
         assert_eq!(about(folder.path()), 0);
     }
-    // Records of a process that died while nobody flushed, below lines of a later one.
+    // Records of a process that died without a flusher, below lines of a later one.
     let (first, second) = (Scratch::new("earlier-first"), Scratch::new("earlier-second"));
     dead(first.path(), &[]);
     let _ = run(ACTOR, "worker", second.path(), &["log:5"]);

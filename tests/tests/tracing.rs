@@ -1,11 +1,11 @@
 //! What goes through `tracing` is in the ring when the process is killed, with fields, spans and places.
 //!
-//! Spans are kept by the subscriber and not by the event, in the memory of the process: where they are not copied at the
-//! event, whoever reads the log after a crash sees `query failed` and not of which request.
+//! Spans are kept by the subscriber and not by the event, in the memory of the process: where they are not copied at the event,
+//! a reader of the log after a crash sees `query failed` and not of which request.
 //!
 //! Each scenario of the program `tracer` ends by SIGKILL, without a flusher.
 
-use lastwords_tests::actor::tool;
+use lastwords_tests::actor::flush_once;
 use lastwords_tests::logs::read;
 use lastwords_tests::recovered::{Recorded, records};
 use lastwords_tests::scratch::Scratch;
@@ -16,26 +16,30 @@ const TRACER: &str = env!("CARGO_BIN_EXE_tracer");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
 /// What a scenario leaves: its records, its lines, and what it printed.
-struct Left {
+struct Outcome {
     records: Vec<Recorded>,
     lines: Vec<String>,
     printed: String,
     errors: String,
 }
 
-fn run(scenario: &str) -> Left {
+fn run(scenario: &str) -> Outcome {
     let folder = Scratch::new(scenario);
     let mut command = Command::new(TRACER);
     command.arg(folder.path()).arg(scenario).env_remove("LASTWORDS_LOG").stdin(Stdio::null());
     let output = command.output().expect("it starts");
     assert_eq!(output.status.signal(), Some(9), "{output:?}");
     let records = records(folder.path());
-    let flushed = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    assert!(flushed.status.success(), "{flushed:?}");
+    flush_once(TOOL, folder.path());
     let printed = String::from_utf8(output.stdout).expect("text");
     let lines = read(folder.path(), "worker").into_iter().filter(|line| !line.message.starts_with("lastwords: "));
     let errors = String::from_utf8(output.stderr).expect("text");
-    Left { records, errors, lines: lines.map(|line| format!("[{}] {}", line.level, line.message)).collect(), printed }
+    Outcome {
+        records,
+        errors,
+        lines: lines.map(|line| format!("[{}] {}", line.level, line.message)).collect(),
+        printed,
+    }
 }
 
 fn fields(record: &Recorded) -> Vec<&str> {

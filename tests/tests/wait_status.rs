@@ -1,7 +1,7 @@
-//! How a process ended is concluded when it is dead: from what it said itself, then from what the kernel says.
+//! How a process ended is concluded when it is dead: from its own marks, then from the kernel's report.
 //!
 //! An alarm at each start of a daemon, or whenever a program that restores the default action is stopped, teaches people to
-//! ignore alarms; and "died without closing" sends them looking for a crash where somebody sent a SIGKILL.
+//! ignore alarms; and "died without closing" sends them looking for a crash after a SIGKILL.
 
 use lastwords_tests::actor::{Actor, run, tool, wait_for};
 use lastwords_tests::ends::{Scene, Seen};
@@ -18,7 +18,7 @@ const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const HANDLER: &str = env!("CARGO_BIN_EXE_handler");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
-/// Whether this kernel tells how a process ended that others have reaped. Says so where it does not.
+/// Whether this kernel reports how a process ended that others have reaped. Prints a line if it does not.
 fn kernel_tells() -> bool {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("there");
     let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
@@ -29,7 +29,7 @@ fn kernel_tells() -> bool {
     tells
 }
 
-/// Ways to end that nothing in the process sees, and what is said of each where the kernel tells, if anything.
+/// Ways to end that nothing in the process sees, and what is logged about each if the kernel reports it.
 const UNSEEN_ENDS: [(&str, Option<&str>); 8] = [
     ("leave:0", None),
     ("by-default:15", None),
@@ -46,12 +46,12 @@ fn the_kernels_status_says_how_a_process_ended_that_could_not() {
     if !kernel_tells() {
         return;
     }
-    for (end, said) in UNSEEN_ENDS {
+    for (end, logged) in UNSEEN_ENDS {
         let scene = Scene::new("told", Seen::ByAFlusher, ACTOR, TOOL);
         let _ = run(HANDLER, "worker", scene.path(), &["init", "log:1", "flush", end]);
-        assert_eq!(scene.deaths_of("worker"), Vec::from_iter(said), "{end}");
+        assert_eq!(scene.deaths_of("worker"), Vec::from_iter(logged), "{end}");
         let heads: Vec<String> = crash_files(scene.path()).iter().map(|path| head(path)).collect();
-        assert_eq!(heads, Vec::from_iter(said.map(|said| format!("process      {said}"))), "{end}");
+        assert_eq!(heads, Vec::from_iter(logged.map(|logged| format!("process      {logged}"))), "{end}");
     }
 }
 
@@ -63,7 +63,7 @@ fn head(path: &Path) -> String {
 
 #[test]
 fn a_process_that_nobody_reaps_is_asked_for_in_the_process_table() {
-    for (end, said) in UNSEEN_ENDS {
+    for (end, logged) in UNSEEN_ENDS {
         let scene = Scene::new("zombie", Seen::ByNobody, ACTOR, TOOL);
         let mut child = Command::new(HANDLER)
             .arg("worker")
@@ -73,17 +73,17 @@ fn a_process_that_nobody_reaps_is_asked_for_in_the_process_table() {
             .expect("it starts");
         let stat = format!("/proc/{}/stat", child.id());
         wait_for("its end", || fs::read_to_string(&stat).expect("there").contains(") Z ").then_some(()));
-        if let Some(said) = said {
+        if let Some(logged) = logged {
             let summary = tool(TOOL, &["recover", &scene.path().to_string_lossy()]);
             let summary = String::from_utf8(summary.stderr).expect("text");
-            assert!(summary.contains(said), "{end}: {summary}");
+            assert!(summary.contains(logged), "{end}: {summary}");
         }
-        assert_eq!(scene.deaths_of("worker"), Vec::from_iter(said), "{end}");
+        assert_eq!(scene.deaths_of("worker"), Vec::from_iter(logged), "{end}");
         child.wait().expect("reaped");
     }
 }
 
-/// Where nobody saw the end, or the kernel tells nothing, only what the process said counts.
+/// Without a witness of the end, or a report of the kernel, only the process's own marks apply.
 #[test]
 fn without_a_witness_an_unseen_end_is_a_death() {
     for (end, _) in UNSEEN_ENDS {
@@ -102,15 +102,14 @@ fn on_an_older_kernel_a_flusher_that_saw_the_end_says_no_more_than_the_process_d
         ("fault:ill", Some("died of SIGILL without closing")),
     ];
     let unmarked = UNSEEN_ENDS.map(|(end, _)| (end, Some("died without closing")));
-    for (end, said) in marked.into_iter().chain(unmarked) {
+    for (end, logged) in marked.into_iter().chain(unmarked) {
         let scene = Scene::new("older", Seen::ByNobody, ACTOR, TOOL);
         let mut command = Command::new(ACTOR);
         command.args(["host"]).arg(scene.path()).args(["say:up", "flush", "line:up", "wait"]);
-        let mut host = Actor::of(on_an_older_kernel(&mut command));
-        assert_eq!(host.line(), "up");
+        let host = Actor::of(on_an_older_kernel(&mut command)).until("up");
         let mut worker =
-            Actor::start(HANDLER, "worker", scene.path(), &["init", "log:1", "flush", "line:up", "wait", end]);
-        assert_eq!(worker.line(), "up");
+            Actor::start(HANDLER, "worker", scene.path(), &["init", "log:1", "flush", "line:up", "wait", end])
+                .until("up");
         // It sees nothing until the process is reaped: a zombie shows its status on every kernel.
         host.signal(Signal::STOP);
         if end == "quick-exit" || end.starts_with("exit") {
@@ -121,7 +120,7 @@ fn on_an_older_kernel_a_flusher_that_saw_the_end_says_no_more_than_the_process_d
         let _ = worker.end();
         host.signal(Signal::CONT);
         wait_for("the removal of the ring", || scene.rings("worker").is_empty().then_some(()));
-        assert_eq!(scene.deaths_of("worker"), Vec::from_iter(said), "{end}");
+        assert_eq!(scene.deaths_of("worker"), Vec::from_iter(logged), "{end}");
     }
 }
 
@@ -142,11 +141,10 @@ fn quick_exit_is_an_ordinary_end_that_waits_for_the_files() {
 /// logs; and waits until the first one's ring is.
 fn start_and_reap_the_first(scene: &Scene, fork: &[&str], end: &[&str]) -> Actor {
     let (before, after) = (["init", "log:1"], ["line:forked", "wait", "log:1", "flush", "line:up", "wait"]);
-    let mut program = Actor::start(HANDLER, "worker", scene.path(), &[&before, fork, &after, end].concat());
-    assert_eq!(program.line(), "forked");
+    let mut program =
+        Actor::start(HANDLER, "worker", scene.path(), &[&before, fork, &after, end].concat()).until("forked");
     wait_for("the first process's end", || program.ended());
-    program.go();
-    assert_eq!(program.line(), "up");
+    program.go_until("up");
     wait_for("the first process's ring to go", || (scene.rings("worker").len() == 1).then_some(()));
     program
 }
@@ -177,7 +175,7 @@ fn parents_that_leave_with_another_status_or_are_killed_are_deaths_also_for_thei
     if !kernel_tells() {
         return;
     }
-    for (fork, said) in [
+    for (fork, logged) in [
         ("fork-twice:3", "exited with status 3 without closing"),
         ("fork-and-kill", "was killed by SIGKILL without closing"),
     ] {
@@ -185,7 +183,7 @@ fn parents_that_leave_with_another_status_or_are_killed_are_deaths_also_for_thei
         let mut first = start_and_reap_the_first(&scene, &[fork], &[]);
         first.go();
         scene.wait_for_the_end_of("worker");
-        assert_eq!(scene.deaths_of("worker"), [said], "{fork}");
+        assert_eq!(scene.deaths_of("worker"), [logged], "{fork}");
     }
 }
 
@@ -206,17 +204,16 @@ fn the_end_of_the_flusher_itself_is_told_by_who_takes_over() {
     if !kernel_tells() {
         return;
     }
-    for (end, said) in [("leave:0", None), ("send:9", Some("was killed by SIGKILL without closing"))] {
+    for (end, logged) in [("leave:0", None), ("send:9", Some("was killed by SIGKILL without closing"))] {
         let scene = Scene::new("handed-on", Seen::ByNobody, ACTOR, TOOL);
         let script = ["init", "log:1", "flush", "line:up", "wait", end];
-        let mut flusher = Actor::start(HANDLER, "worker", scene.path(), &script);
-        assert_eq!(flusher.line(), "up");
+        let mut flusher = Actor::start(HANDLER, "worker", scene.path(), &script).until("up");
         let mut host = Actor::start(ACTOR, "host", scene.path(), &["line:up", "sleep:300", "line:stands by", "wait"]);
         assert_eq!((host.line(), host.line()), ("up".to_owned(), "stands by".to_owned()));
         flusher.go();
         let _ = flusher.end();
         wait_for("the takeover", || scene.rings("worker").is_empty().then_some(()));
-        assert_eq!(scene.deaths_of("worker"), Vec::from_iter(said), "{end}");
+        assert_eq!(scene.deaths_of("worker"), Vec::from_iter(logged), "{end}");
     }
 }
 
@@ -227,11 +224,8 @@ fn every_process_has_a_witness_as_far_as_the_limit_of_descriptors_goes() {
         return;
     }
     let scene = Scene::new("many", Seen::ByAFlusher, ACTOR, TOOL);
-    let start = |_| {
-        let mut worker = Actor::start(HANDLER, "worker", scene.path(), &["init", "log:1", "flush", "line:up", "wait"]);
-        assert_eq!(worker.line(), "up");
-        worker
-    };
+    let start =
+        |_| Actor::start(HANDLER, "worker", scene.path(), &["init", "log:1", "flush", "line:up", "wait"]).until("up");
     let mut workers: Vec<Actor> = (0..40).map(start).collect();
     workers.iter_mut().for_each(Actor::kill);
     let (lines, _) = scene.told_of("worker");
@@ -255,14 +249,12 @@ fn a_child_that_logs_and_executes_another_program_raises_no_alarm() {
         let scene = Scene::new("exec", Seen::ByAFlusher, ACTOR, TOOL);
         let child = format!("{how}:{program}");
         let script = ["init", "log:1", &child, "log:1", "flush", "line:up", "wait"];
-        let mut parent = Actor::start(HANDLER, "worker", scene.path(), &script);
-        assert_eq!(parent.line(), "up");
+        let mut parent = Actor::start(HANDLER, "worker", scene.path(), &script).until("up");
         wait_for("the child's ring to go", || (scene.rings("worker").len() == 1).then_some(()));
-        parent.go();
-        assert!(parent.end().success());
+        parent.finish();
         let (lines, _) = scene.told_of("worker");
-        let said: Vec<&str> = lines.iter().map(|line| line.message.as_str()).collect();
-        assert!(said.len() == 3 && said.contains(&"before the exec"), "{child}: {said:?}");
+        let logged: Vec<&str> = lines.iter().map(|line| line.message.as_str()).collect();
+        assert!(logged.len() == 3 && logged.contains(&"before the exec"), "{child}: {logged:?}");
         assert!(scene.deaths_of("worker").is_empty(), "{child}");
     }
 }
@@ -278,18 +270,16 @@ fn an_exec_is_seen_within_half_a_second() {
         fs::write(&file, format!("sleep 2; {end}\n")).expect("written");
         let exec = format!("exec-child:/bin/sh:{}", file.display());
         let script = ["init", "log:1", "flush", &exec, "line:up", "wait"];
-        let mut parent = Actor::start(HANDLER, "worker", scene.path(), &script);
-        assert_eq!(parent.line(), "up");
+        let mut parent = Actor::start(HANDLER, "worker", scene.path(), &script).until("up");
         wait_for("the child's ring", || (scene.rings("worker").len() == 2).then_some(()));
         wait_for("the child's ring to go", || (scene.rings("worker").len() == 1).then_some(()));
-        parent.go();
-        assert!(parent.end().success());
+        parent.finish();
         assert!(scene.deaths_of("worker").is_empty(), "{status}");
         fs::remove_file(file).expect("removed");
     }
 }
 
-/// Of a program that its user may not read, or that is somebody else's, nobody may see what it has mapped.
+/// The mappings of a program that its user may not read, or that belongs to another user, are not visible.
 #[test]
 fn an_exec_of_a_program_that_may_not_be_looked_at_raises_no_alarm() {
     let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
@@ -306,8 +296,7 @@ fn an_exec_of_a_program_that_may_not_be_looked_at_raises_no_alarm() {
     let exec = format!("exec-child:{}:5", program.display());
     let mut command = Command::new("setpriv");
     command.args(nobody).args([HANDLER, "worker"]).arg(scratch.path());
-    let mut parent = Actor::of(command.args(["init", "log:1", "flush", &exec, "line:up", "wait"]));
-    assert_eq!(parent.line(), "up");
+    let mut parent = Actor::of(command.args(["init", "log:1", "flush", &exec, "line:up", "wait"])).until("up");
     let rings = || {
         fs::read_dir(scratch.path().join("rings"))
             .expect("there")
@@ -316,8 +305,7 @@ fn an_exec_of_a_program_that_may_not_be_looked_at_raises_no_alarm() {
     };
     wait_for("the child's ring", || (rings().count() == 2).then_some(()));
     wait_for("the child's ring to go", || (rings().count() == 1).then_some(()));
-    parent.go();
-    assert!(parent.end().success());
+    parent.finish();
     let lines = read(scratch.path(), "worker");
     assert!(lines.iter().all(|line| line.level == "INFO"), "{lines:?}");
     fs::remove_file(program).expect("removed");
@@ -344,8 +332,7 @@ fn where_the_mark_and_the_kernel_disagree_the_kernel_is_right() {
     let scene = Scene::new("disagree", Seen::ByAFlusher, ACTOR, TOOL);
     // Its SIGABRT was none of abort(3)'s, but looks like it.
     let script = ["set:6:returns", "init", "log:1", "flush", "raise:6", "line:up", "wait"];
-    let mut worker = Actor::start(HANDLER, "worker", scene.path(), &script);
-    assert_eq!(worker.line(), "up");
+    let mut worker = Actor::start(HANDLER, "worker", scene.path(), &script).until("up");
     worker.kill();
     assert_eq!(scene.deaths_of("worker"), ["was killed by SIGKILL without closing"]);
 }

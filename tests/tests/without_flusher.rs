@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
-/// Logs a line to the folder that is named first, as the builder is told by the other arguments.
+/// Logs a line to the folder that is named first, with the builder set by the other arguments.
 const PROGRAM: &str = r#"
 use lastwords::Flusher;
 
@@ -19,9 +19,9 @@ fn main() {
     for argument in arguments {
         builder = match argument.as_str() {
             "console" => builder.console(true),
-            "dev" => builder.dev(true),
+            "all" => builder.console_all_levels(true),
             "embedded" => builder.flusher(Flusher::Embedded),
-            "quiet" => builder.console(false).dev(false).flusher(Flusher::Never),
+            "quiet" => builder.console(false).console_all_levels(false).flusher(Flusher::Never),
             other => panic!("no setting {other}"),
         };
     }
@@ -58,7 +58,7 @@ fn build(name: &str, features: &str) -> PathBuf {
     target.join("debug").join(name)
 }
 
-fn said(program: &Path, folder: &Path, builder: &[&str], env: &[(&str, &str)]) -> String {
+fn stdout_of(program: &Path, folder: &Path, builder: &[&str], env: &[(&str, &str)]) -> String {
     let mut command = Command::new(program);
     command.arg(folder).args(builder).stdin(Stdio::null());
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LASTWORDS_")) {
@@ -81,18 +81,21 @@ fn what_a_program_without_the_flusher_cannot_honour_is_refused_with_setting_and_
         path.to_str().expect("text").to_owned()
     };
     for (setting, value, argument) in
-        [("console", "true", "console"), ("dev", "true", "dev"), ("flusher", "embedded", "embedded")]
+        [("console", "true", "console"), ("console_all_levels", "true", "all"), ("flusher", "embedded", "embedded")]
     {
         let variable = format!("LASTWORDS_{}", setting.to_ascii_uppercase());
         let quoted =
             if setting == "flusher" { format!("{setting} = {value:?}\n") } else { format!("{setting} = {value}\n") };
         for (place, text) in [
-            (setting.to_owned(), said(&plain, folder.path(), &[argument], &[])),
-            (variable.clone(), said(&plain, folder.path(), &[], &[(&variable, value)])),
-            (format!("\"{setting}\""), said(&configured, folder.path(), &[], &[("LASTWORDS_CONFIG", &toml(&quoted))])),
+            (setting.to_owned(), stdout_of(&plain, folder.path(), &[argument], &[])),
+            (variable.clone(), stdout_of(&plain, folder.path(), &[], &[(&variable, value)])),
             (
                 format!("\"{setting}\""),
-                said(
+                stdout_of(&configured, folder.path(), &[], &[("LASTWORDS_CONFIG", &toml(&quoted))]),
+            ),
+            (
+                format!("\"{setting}\""),
+                stdout_of(
                     &configured,
                     folder.path(),
                     &[],
@@ -109,13 +112,13 @@ fn what_a_program_without_the_flusher_cannot_honour_is_refused_with_setting_and_
         }
     }
     // Nothing reads the file there.
-    let text = said(&plain, folder.path(), &[], &[("LASTWORDS_CONFIG", &toml("rotate_keep = 3\n"))]);
+    let text = stdout_of(&plain, folder.path(), &[], &[("LASTWORDS_CONFIG", &toml("rotate_keep = 3\n"))]);
     assert!(
         text.starts_with("LASTWORDS_CONFIG: ") && text.contains("without the feature \"config\" of lastwords"),
         "{text}"
     );
     assert!(!folder.path().join("rings").exists(), "nothing is made");
-    // What whoever flushes honours, and what asks for nothing, is taken; the builder comes first as ever.
+    // Settings that the flusher honours, and those that ask for nothing, are taken; the builder comes first as ever.
     let env = [
         ("LASTWORDS_FLUSHER", "never"),
         ("LASTWORDS_CONSOLE", "false"),
@@ -125,11 +128,11 @@ fn what_a_program_without_the_flusher_cannot_honour_is_refused_with_setting_and_
         ("LASTWORDS_FILE_MODE", "0640"),
         ("LASTWORDS_DURABLE", "1000"),
         ("LASTWORDS_CRASH_FILES", "1"),
-        ("LASTWORDS_RECORD", "debug"),
+        ("LASTWORDS_RING_LEVEL", "debug"),
     ];
     let overruled = [("LASTWORDS_CONSOLE", "true"), ("LASTWORDS_FLUSHER", "embedded")];
-    assert_eq!(said(&plain, folder.path(), &["quiet"], &overruled), "");
-    assert_eq!(said(&plain, folder.path(), &[], &env), "");
+    assert_eq!(stdout_of(&plain, folder.path(), &["quiet"], &overruled), "");
+    assert_eq!(stdout_of(&plain, folder.path(), &[], &env), "");
     assert!(tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]).status.success());
     assert_eq!(read(folder.path(), "worker").iter().filter(|line| line.message == "logged").count(), 2);
     assert!(folder.path().join("worker.jsonl").exists());

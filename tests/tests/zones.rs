@@ -1,7 +1,8 @@
-//! The times of a folder are in one zone, whoever flushes it, and each change of their offset is a line.
+//! The times of a folder are in one zone, whichever process flushes it, and each change of their offset is logged.
 
-use lastwords::clock::{self, Anchor};
-use lastwords::layout::RingHeader;
+use lastwords_ring::format::anchor::Anchor;
+use lastwords_ring::format::layout::RingHeader;
+use lastwords_ring::place::clock::{self};
 use lastwords_tests::actor::{Actor, run, tool};
 use lastwords_tests::forge::{self, Forged};
 use lastwords_tests::jsonl;
@@ -15,10 +16,10 @@ use std::process::{Command, Stdio};
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
-/// Nobody takes its times for those of UTC, and it has no daylight saving.
+/// Its times cannot be taken for those of UTC, and it has no daylight saving.
 const TOKYO: &str = "Asia/Tokyo";
 
-/// Whether this system knows zones by name; says so where not.
+/// Whether this system knows zones by name; prints a line if not.
 fn has_zones() -> bool {
     let known =
         Path::new("/usr/share/zoneinfo/Asia/Tokyo").exists() && Path::new("/usr/share/zoneinfo/Europe/Berlin").exists();
@@ -48,7 +49,7 @@ fn note(folder: &Path) -> String {
     fs::read_to_string(folder.join("time_zone")).expect("kept")
 }
 
-fn told(lines: &[Line]) -> Vec<&str> {
+fn offset_lines(lines: &[Line]) -> Vec<&str> {
     lines
         .iter()
         .map(|line| line.message.as_str())
@@ -83,8 +84,7 @@ fn programs_of_different_zones_write_times_of_the_first_ones_whoever_flushes() {
             }
             // Dropped, the actor is killed.
             drop(worker.take());
-            next.go();
-            assert_eq!(next.line(), "again");
+            next.go_until("again");
             worker = Some(next);
         }
     }
@@ -92,7 +92,7 @@ fn programs_of_different_zones_write_times_of_the_first_ones_whoever_flushes() {
     assert_eq!(note(folder.path()), "Asia/Tokyo +09:00\n");
     for role in ["host", "worker"] {
         let lines = read(folder.path(), role);
-        assert_eq!(told(&lines), Vec::<&str>::new());
+        assert_eq!(offset_lines(&lines), Vec::<&str>::new());
         lines.iter().for_each(|line| assert_is_now(line, 9));
     }
     let crash = fs::read_to_string(&crash_files(folder.path())[0]).expect("a crash file");
@@ -101,7 +101,7 @@ fn programs_of_different_zones_write_times_of_the_first_ones_whoever_flushes() {
 
 /// Records around a moment of the wall clock, 1 ms apart, of which the sixth is the first one after it.
 fn put_ring(folder: &Path, name: &str, moment_s: u64) {
-    let (now, ticks_a_ms) = (Anchor::now(), clock::measure_hz() / 1000);
+    let (now, ticks_a_ms) = (clock::anchor(), clock::measure_hz() / 1000);
     let anchor = Anchor {
         ticks: now.ticks - 1000 * ticks_a_ms,
         boottime_ns: now.boottime_ns - 1_000_000_000,
@@ -168,8 +168,8 @@ fn a_change_of_the_setting_is_a_line_in_each_file_before_its_next_line() {
     assert_eq!(note(folder.path()), "-03:30 -03:30\n");
     let (host, worker) = (read(folder.path(), "host"), read(folder.path(), "worker"));
     let first = "lastwords: from here on times are UTC+00:00 (UTC), before UTC+09:00";
-    assert_eq!(told(&host), [first, "lastwords: from here on times are UTC-03:30, before UTC+00:00"]);
-    assert_eq!(told(&worker), [first], "the one that was silent meanwhile");
+    assert_eq!(offset_lines(&host), [first, "lastwords: from here on times are UTC-03:30, before UTC+00:00"]);
+    assert_eq!(offset_lines(&worker), [first], "the one that was silent meanwhile");
     assert_eq!(host.len() + worker.len(), 4 + 3 + 3);
     assert_eq!(host[1].message, first);
     assert_is_now(&host[0], 9);
@@ -185,12 +185,11 @@ fn a_setting_reaches_a_flusher_that_is_at_work() {
         folder.path(),
         &["log:1", "flush", "line:up", "wait", "log:1", "flush"],
         &[("LASTWORDS_TIME_ZONE", "+09:00")],
-    );
-    assert_eq!(host.line(), "up");
+    )
+    .until("up");
     log_set("UTC", "worker", folder.path(), &["log:1", "flush"]);
-    host.go();
-    assert!(host.end().success());
-    assert_eq!(told(&read(folder.path(), "host")).len(), 1);
+    host.finish();
+    assert_eq!(offset_lines(&read(folder.path(), "host")).len(), 1);
     assert_is_now(&read(folder.path(), "worker")[0], 0);
 }
 
@@ -203,11 +202,10 @@ fn a_forked_child_does_not_set_the_zone_again() {
         folder.path(),
         &["log:1", "flush", "line:up", "wait", "fork:2"],
         &[("LASTWORDS_TIME_ZONE", "+09:00")],
-    );
-    assert_eq!(host.line(), "up");
+    )
+    .until("up");
     log_set("+01:00", "worker", folder.path(), &["log:1"]);
-    host.go();
-    assert!(host.end().success());
+    host.finish();
     assert_eq!(note(folder.path()), "+01:00 +01:00\n");
 }
 
@@ -220,7 +218,7 @@ fn a_zone_that_there_is_not_is_refused_and_no_log_is_begun() {
     for (zone, why) in [
         (
             "Europe/Berln",
-            "LASTWORDS_TIME_ZONE: \"Europe/Berln\" is no time zone that this system knows; did you mean \"Europe/Berlin\"?",
+            "LASTWORDS_TIME_ZONE: \"Europe/Berln\" is not a time zone that this system knows; did you mean \"Europe/Berlin\"?",
         ),
         (
             "../../etc/passwd",
@@ -228,7 +226,7 @@ fn a_zone_that_there_is_not_is_refused_and_no_log_is_begun() {
         ),
         ("/etc/localtime", "expected a time zone as in"),
         (&long, "expected a time zone as in"),
-        ("JST-9", "\"JST-9\" is no time zone that this system knows"),
+        ("JST-9", "\"JST-9\" is not a time zone that this system knows"),
         ("+9:00", "expected a time zone as in"),
     ] {
         let folder = Scratch::new("zone-unknown");
@@ -239,8 +237,8 @@ fn a_zone_that_there_is_not_is_refused_and_no_log_is_begun() {
             .env("LASTWORDS_TIME_ZONE", zone)
             .output()
             .expect("run");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.code() == Some(7) && said.contains(why) && said.len() < 500, "{zone}: {said}");
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.code() == Some(7) && printed.contains(why) && printed.len() < 500, "{zone}: {printed}");
         assert!(forge::ring_files(folder.path()).is_empty() && !folder.path().join("time_zone").exists(), "{zone}");
     }
     let folder = Scratch::new("zone-nul");
@@ -253,8 +251,8 @@ fn a_zone_that_there_is_not_is_refused_and_no_log_is_begun() {
         .env("LASTWORDS_CONFIG", &config)
         .output()
         .expect("run");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("\"time_zone\": \"a\\u{0}b\" found"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.contains("\"time_zone\": \"a\\u{0}b\" found"), "{printed}");
 }
 
 #[test]
@@ -262,7 +260,7 @@ fn what_the_variable_says_is_kept_as_the_system_reads_it() {
     if !has_zones() {
         return;
     }
-    for (value, kept, said) in [
+    for (value, kept, printed) in [
         (":Asia/Tokyo", "Asia/Tokyo +09:00", ""),
         ("/usr/share/zoneinfo/Asia/Tokyo", "Asia/Tokyo +09:00", ""),
         ("JST-9", "JST-9 +09:00", ""),
@@ -278,7 +276,7 @@ fn what_the_variable_says_is_kept_as_the_system_reads_it() {
         assert!(output.status.success(), "{value}");
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
-            errors.contains(said) && errors.is_empty() == said.is_empty() && !errors.contains('\u{1b}'),
+            errors.contains(printed) && errors.is_empty() == printed.is_empty() && !errors.contains('\u{1b}'),
             "{value}: {errors}"
         );
         assert_eq!(note(folder.path()).trim_end(), kept, "{value}");
@@ -327,8 +325,8 @@ fn the_tools_environment_changes_no_zone() {
         folder.path(),
         &["log:1", "flush", "line:up", "wait"],
         &[("LASTWORDS_TIME_ZONE", "+09:00")],
-    );
-    assert_eq!(host.line(), "up");
+    )
+    .until("up");
     for arguments in [&["level", "--dir", "DIR", "host", "debug"][..], &["status", "DIR"], &["recover", "DIR"]] {
         let arguments = arguments
             .iter()
@@ -371,8 +369,7 @@ fn a_flusher_without_the_zones_data_uses_the_last_offset_and_says_so() {
     log_in(TOKYO, "host", folder.path(), &["log:1"]);
     let script = format!("{hide} && exec {ACTOR} host {} log:1 flush line:up wait", folder.path().display());
     let Some(mut command) = unshare(&["-m"], hide, &script) else { return };
-    let mut host = Actor::of(command.env("TZ", TOKYO).stderr(Stdio::piped()));
-    assert_eq!(host.line(), "up");
+    let mut host = Actor::of(command.env("TZ", TOKYO).stderr(Stdio::piped())).until("up");
     let lines = read_so_far(folder.path(), "host");
     let unknown = "lastwords: the time zone Asia/Tokyo is not known where this process flushes; times have its last offset, UTC+09:00";
     assert_eq!(lines.iter().filter(|line| line.message == unknown).count(), 1, "{lines:?}");
@@ -384,8 +381,8 @@ fn a_flusher_without_the_zones_data_uses_the_last_offset_and_says_so() {
     let script = format!("{hide} && exec {ACTOR} host {} log:1", fresh.path().display());
     let mut command = unshare(&["-m"], hide, &script).expect("as before");
     let output = command.env("LASTWORDS_TIME_ZONE", TOKYO).output().expect("run");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("\"Asia/Tokyo\" found, but this system has no time zone data"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.contains("\"Asia/Tokyo\" found, but this system has no time zone data"), "{printed}");
     // What it inherits and does not know is UTC, as for every program there, and that is said.
     let mut command = unshare(&["-m"], hide, &script).expect("as before");
     let output = command.env("TZ", TOKYO).output().expect("run");

@@ -25,12 +25,12 @@ impl Cores {
         bind(&[self.first]);
     }
 
-    /// The same with the second core.
+    /// Runs on the second core.
     pub(crate) fn take_second(self) {
         bind(&[self.second]);
     }
 
-    /// The same with both.
+    /// Runs on both cores.
     pub(crate) fn take_both(self) {
         bind(&[self.first, self.second]);
     }

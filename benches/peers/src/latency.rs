@@ -7,7 +7,7 @@
 use crate::cores::Cores;
 use crate::peer::{Job, Peer};
 use crate::quiet;
-use lastwords::clock;
+use lastwords_ring::place::clock;
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;

@@ -33,7 +33,7 @@ Examples, each after `cargo run --release --manifest-path benches/peers/Cargo.to
   --dir /dev/shm --lines 1000000
 
 The table goes to standard output, progress to standard error. Exit status: 0 done, 1 something could not be measured, \
-which is told below the table, 2 wrong usage.";
+which is reported below the table, 2 wrong usage.";
 
 /// Compares lastwords with other loggers: latency, throughput and lines lost at SIGKILL.
 #[derive(Debug, Parser)]

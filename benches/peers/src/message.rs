@@ -1,8 +1,7 @@
 //! The two messages that every logger is given, and how one of them is found again in a log line.
 //!
-//! The literals stand in each peer's macro call as well, because that is where a user writes them and where some crates
-//! look at them while compiling. [`whole`] recognises the second message in any line format and tells whether it is
-//! all there.
+//! The literals are in each peer's macro call as well, because that is where a user writes them and where some crates inspect
+//! them at compile time. [`whole`] recognises the second message in any line format and returns whether it is all there.
 
 /// The string argument of the second message: 16 bytes.
 pub(crate) const DEVICE: &str = "NVIDIA RTX 4090x";

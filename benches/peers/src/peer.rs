@@ -32,7 +32,7 @@ pub(crate) trait Peer: Sized + Sync {
     /// What a thread does before its first call, where the crate asks for it.
     fn warm_up(&self) {}
 
-    /// Empties the queue, where the crate offers that. Whoever calls it also waits until the files are quiet.
+    /// Empties the queue, where the crate offers that. The caller also waits until the files are quiet.
     fn settle(&self) {}
 
     /// Returns when the last line is in its file.

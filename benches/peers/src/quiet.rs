@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// Files that have not grown for so long are taken for complete: a backend that has work writes within it.
 const STILL: Duration = Duration::from_millis(3);
 const LOOK_EVERY: Duration = Duration::from_millis(1);
-/// Whoever writes on by itself for so long is not waited for any more.
+/// A logger that still writes on its own after this time is not waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Returns when the files of `folder` have stopped to grow.

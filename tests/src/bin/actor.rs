@@ -3,7 +3,7 @@
 //! `actor ROLE FOLDER [setting=value …] [action …]`
 //!
 //! Settings: `backlog` (bytes), `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`,
-//! `durable` (milliseconds), `file-mode`, `file-group`, `group-folder`, `format`, `guard`, `crash-files`, `pull`, `panics` (`off`, or `slow` for an earlier hook that takes its time), `handlers=earlier`.
+//! `durable` (milliseconds), `file-mode`, `file-group`, `group-folder`, `format`, `guard`, `crash-files`, `context`, `panics` (`off`, or `slow` for an earlier hook that takes its time), `handlers=earlier`.
 //! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `longs:N:BYTES`, `debug:TEXT`,
 //! `error:TEXT`, `facade:TEXT`, `each:TEXT` (at every level, by macro, with target `noisy::inner`, and by the facade), `fine:N` (N lines at TRACE), `mixed:T:N` (T threads with
 //! N lines at INFO and as many at TRACE),
@@ -23,7 +23,6 @@
 //! SIGBUS itself; so is `before:close:A-B`, and with `before:` every action that does not log.
 
 use lastwords::event::Event;
-use lastwords::filter::Destination;
 use lastwords::{Builder, Flusher, Format, FullPolicy, Level, Memory};
 use lastwords_tests::{descriptors, faults, forking, panics, privileges, samples, sandbox};
 use std::io::{BufRead, Write};
@@ -96,7 +95,7 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
         "flusher" => builder.flusher(Flusher::Never),
         "durable" => builder.durable(Duration::from_millis(value.parse().expect("milliseconds"))),
         "crash-files" => builder.crash_files(number()),
-        "pull" => builder.pull(number()),
+        "context" => builder.context_on_error(number()),
         "handlers" => {
             faults::set_earlier_handlers();
             builder
@@ -177,8 +176,8 @@ fn act(action: &str, count: &mut u64) {
         "panic" => panic_with_drop(),
         "attach" => attach(rest),
         "event" => event(rest),
-        "pause" => lastwords::flush::embedded::pause(),
-        "resume" => lastwords::flush::embedded::resume_with_next_record(),
+        "pause" => lastwords::flusher_threads::pause(),
+        "resume" => lastwords::flusher_threads::resume_with_next_record(),
         "count-threads" => println!("{}", std::fs::read_dir("/proc/self/task").expect("listed").count()),
         "close" => lastwords::close(),
         "leave" => forking::leave(),
@@ -229,7 +228,7 @@ fn act(action: &str, count: &mut u64) {
         "chdir" => std::env::set_current_dir(rest).expect("changed"),
         "later" => forking::handle_bus_as_the_end(),
         "loggers" => open_loggers(rest.parse().expect("a number")),
-        // Its own logger, which nobody but `init` has opened besides.
+        // Its own logger, which only `init` has opened as well.
         "close-own" => {
             let own = own_log();
             own.close().expect("one of two");
@@ -257,17 +256,7 @@ fn own_log() -> lastwords::Log {
 
 /// Records as a front end in another language does.
 fn event(text: &str) {
-    let _ = own_log().record(&Event {
-        level: Level::INFO,
-        destination: Destination::Write,
-        target: "actor",
-        file: "",
-        line: 0,
-        text: text.as_bytes(),
-        fields: &[],
-        relayed: None,
-        exception_at: None,
-    });
+    let _ = own_log().record(&Event::new(Level::INFO, "actor", text.as_bytes()));
 }
 
 fn named_thread(name: &str) {
@@ -497,7 +486,7 @@ fn roles(count: usize, act: impl Fn(lastwords::Log)) {
     (0..count).for_each(|n| act(lastwords::builder(format!("role{n}")).dir(&folder).open().expect("a ring")));
 }
 
-/// The same text that the test computes: numbers, so that a part in the wrong place is seen.
+/// The text that the test computes as well: numbers, so that a part in the wrong place is seen.
 fn long_text(bytes: usize) -> String {
     lastwords_tests::logs::long_text(bytes)
 }

@@ -1,15 +1,15 @@
-//! Drains a folder from a single thread: `drainer FOLDER now|all [on|steps]`. With `now`, rings that were left before count
-//! as an earlier run. It drains once; with `on` as a daemon does, until whoever traces it says that it is enough; with
-//! `steps` it does a step for each line of standard input, `pass`, `settle` or `sync`.
+//! Drains a folder from a single thread: `drainer FOLDER now|all [on|steps]`. With `now`, rings that were left before count as
+//! an earlier run. It drains once; with `on` as a daemon does, until its tracer ends it; with `steps` it does a step for each
+//! line of standard input, `pass`, `settle` or `sync`.
 //!
-//! It asks for its parent's id before and after, after each step, and with `on` between two passes, and nowhere else, so
-//! that whoever traces it knows which system calls are the drain's. `on` ends when the answer is that it has no parent, and
-//! asks for its user's id then.
+//! It asks for its parent's id before and after, after each step, and with `on` between two passes, and nowhere else, so that
+//! its tracer knows which system calls are the drain's. `on` ends when the answer is that it has no parent, and asks for its
+//! user's id then.
 
-use lastwords::clock;
-use lastwords::flush::drain::Drain;
-use lastwords::flush::flusher::{Election, Flusher};
-use lastwords::folder::Folder;
+use lastwords_flusher::drain::Drain;
+use lastwords_flusher::flusher::{Election, Flusher};
+use lastwords_ring::place::clock;
+use lastwords_ring::place::folder::Folder;
 use rustix::process::{getppid, getuid};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,10 +1,10 @@
-//! Becomes the flusher of a folder once, and does nothing as that but to see that nobody else is at work: `elector FOLDER [BATCHES]`.
+//! Becomes the flusher of a folder once, and only checks that no other flusher is at work: `elector FOLDER [BATCHES]`.
 //!
-//! It asks for its parent's id before its first attempt, and when it has won, so that whoever traces it knows which system
-//! calls are the election's. At the end its pid is a line of the file `done`; the file `clash` is there if two were at work.
+//! It asks for its parent's id before its first attempt, and when it has won, so that its tracer knows which system calls are
+//! the election's. At the end its pid is a line of the file `done`; the file `clash` is there if two were at work.
 
-use lastwords::flush::election::{Attempt, Lock};
-use lastwords::folder::Folder;
+use lastwords_flusher::election::{Attempt, Lock};
+use lastwords_ring::place::folder::Folder;
 use rustix::process::getppid;
 use std::fs::{self, File};
 use std::io::Write;
@@ -30,7 +30,7 @@ fn main() {
     done.write_all(format!("{}\n", std::process::id()).as_bytes()).expect("written");
 }
 
-/// A batch, and a look at the lock before the next, until it is enough.
+/// A batch, and a check of the lock before the next, until stopped.
 fn work(path: &Path, lock: &Lock, batches: u32) {
     for _ in 0..batches {
         if !lock.is_current() {

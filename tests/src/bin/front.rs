@@ -26,7 +26,7 @@ fn main() {
 /// One thread logs to two loggers in turn, in a sandbox that lets no system call through. Where lanes are shared, another
 /// thread has those that are not.
 fn in_turn(builder: Builder, shared: bool) {
-    builder.record(Level::TRACE).lanes(if shared { 4 } else { 15 }).init().expect("a ring");
+    builder.ring_level(Level::TRACE).lanes(if shared { 4 } else { 15 }).init().expect("a ring");
     let other = lastwords::builder("other").dir(lastwords::folder().expect("initialised")).flusher(Flusher::Never);
     let other = other.lanes(if shared { 3 } else { 15 }).open().expect("a ring");
     let log = |n: u32| {

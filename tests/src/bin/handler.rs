@@ -1,12 +1,14 @@
 //! A program that handles signals itself, or ends in a way of its own, with libraries that programs use for that.
 //!
-//! `handler ROLE FOLDER [action …]`: the actions up to `init` come before the logger is made.
-//! `SIGNAL` is a number. Actions: `init`, `init-alone` (without a flusher), `log:N`, `line:TEXT` (prints it), `wait` (for a line on
-//! standard input), `sleep:MS`, `flush`, `ctrl-c` (waits for tokio's), `flag:SIGNAL` (signal-hook), `flagged` (waits until it is set),
-//! `set:SIGNAL:HANDLER`, `default:SIGNAL`, `guarded` (a second logger, with the guard), `block:SIGNAL`, `sigwait:SIGNAL`, `signalfd:SIGNAL`, `send:SIGNAL` (to the process), `raise:SIGNAL` (to the thread), `by-default:SIGNAL`, `fault:HOW`,
-//! `fault-and-jump`, `exit:STATUS`, `exit-deep`, `leave:STATUS`, `abort`, `quick-exit`, `child-in-this-memory:SIGNAL`, `daemon`,
-//! `fork-twice:STATUS`, `fork-and-kill`, `close-and-open` (closes all descriptors and opens files in their places), `exec-child:PROGRAM:ARGUMENT`, `exec-child-closed:PROGRAM:ARGUMENT` (closes all
-//! descriptors before it executes), `close-exec:PROGRAM` (says so before it executes).
+//! `handler ROLE FOLDER [action …]`: the actions up to `init` come before the logger is made. `SIGNAL` is a number. Actions:
+//! `init`, `init-alone` (without a flusher), `log:N`, `line:TEXT` (prints it), `wait` (for a line on standard input),
+//! `sleep:MS`, `flush`, `ctrl-c` (waits for tokio's), `flag:SIGNAL` (signal-hook), `flagged` (waits until it is set),
+//! `set:SIGNAL:HANDLER`, `default:SIGNAL`, `guarded` (a second logger, with the guard), `block:SIGNAL`, `sigwait:SIGNAL`,
+//! `signalfd:SIGNAL`, `send:SIGNAL` (to the process), `raise:SIGNAL` (to the thread), `by-default:SIGNAL`, `fault:HOW`,
+//! `fault-and-jump`, `exit:STATUS`, `exit-deep`, `leave:STATUS`, `abort`, `quick-exit`, `child-in-this-memory:SIGNAL`,
+//! `daemon`, `fork-twice:STATUS`, `fork-and-kill`, `close-and-open` (closes all descriptors and opens files in their places),
+//! `exec-child:PROGRAM:ARGUMENT`, `exec-child-closed:PROGRAM:ARGUMENT` (closes all descriptors before it executes),
+//! `close-exec:PROGRAM` (prints a line before it executes).
 
 use lastwords_tests::{faults, handlers};
 use std::future::{Future, poll_fn};
@@ -77,10 +79,10 @@ fn handle(program: &Program, name: &str, rest: &str) -> bool {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let mut signal = pin!(tokio::signal::ctrl_c());
-                let mut said = false;
+                let mut printed = false;
                 let ended = poll_fn(|context| {
                     let polled = signal.as_mut().poll(context);
-                    if !std::mem::replace(&mut said, true) {
+                    if !std::mem::replace(&mut printed, true) {
                         // Only now is the handler there.
                         println!("up");
                     }

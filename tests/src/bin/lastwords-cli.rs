@@ -6,5 +6,5 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let program = env::current_exe().map_or_else(|_| OsString::from("lastwords"), OsString::from);
-    ExitCode::from(lastwords_flusher::run(&[program], env::args_os().skip(1)))
+    ExitCode::from(lastwords_cli::run(&[program], env::args_os().skip(1)))
 }

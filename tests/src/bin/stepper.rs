@@ -1,4 +1,4 @@
-//! Logs some messages, slowly enough to be looked at between any two instructions: `stepper FOLDER MARKS COUNT POLICY
+//! Logs some messages, slowly enough to be inspected between any two instructions: `stepper FOLDER MARKS COUNT POLICY
 //! [KIND]`.
 //!
 //! It stops itself (SIGSTOP) before the first message that is worth stepping through, and again after the last one. The

@@ -107,7 +107,7 @@ fn subscribe(subscriber: impl tracing::Subscriber + Send + Sync) {
     tracing::subscriber::set_global_default(subscriber).expect("the first");
 }
 
-/// All in one call; a second one with the same settings is none.
+/// All in one call; a second one with the same settings does nothing.
 fn one_call(builder: Builder) {
     builder.clone().init_tracing().expect("a ring");
     builder.clone().init_tracing().expect("the same");
@@ -267,7 +267,7 @@ fn reloaded(builder: Builder) {
     }
 }
 
-/// Waits while somebody else changes the level. Both events are of one call site, which the first finds too fine.
+/// Waits while another process changes the level. Both events are of one call site, which the first finds too fine.
 fn outside(builder: Builder) {
     let event = |round: u8| debug!(round, "debug");
     with_layer(builder, || {

@@ -1,4 +1,4 @@
-//! Logs numbered messages from some threads, notes after each call how far it got, and ends as it was told.
+//! Logs numbered messages from some threads, notes after each call how far it got, and ends as requested.
 
 use lastwords::{Flusher, Memory};
 use lastwords_tests::descriptors;
@@ -25,7 +25,7 @@ fn main() {
         .level(lastwords::Level::INFO)
         .record_size(victim.record_size)
         .slots_per_lane(victim.slots)
-        // Threads that claim their lanes at the same moment pass over seats that others look at.
+        // Threads that claim their lanes at the same moment pass over seats that others check.
         .lanes(2 * victim.threads + 2)
         .full_policy(victim.full.parse().expect("a policy"))
         .flusher(if victim.flusher { Flusher::Embedded } else { Flusher::Never })

@@ -1,11 +1,11 @@
-//! The corpus that is checked in: one small input for each thing that a target's code tells apart. It is made here, so
-//! that a change of the format changes it too; `tests/fuzzed.rs` compares.
+//! The corpus that is checked in: one small input for each case that a target's code distinguishes. It is made here, so that a
+//! change of the format changes it too; `tests/fuzzed.rs` compares.
 
 use super::image::{self, flag, valid};
 use super::journal;
-use lastwords::flush::journal::{Change, HEAD, Journal};
-use lastwords::folder::Folder;
-use lastwords::layout::SLOT_HEAD;
+use lastwords_flusher::files::journal::{Change, HEAD, Journal};
+use lastwords_ring::format::layout::SLOT_HEAD;
+use lastwords_ring::place::folder::Folder;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ const TABLE: usize = 8 << 10;
 /// Zeros between two patches that are cheaper than what a further patch costs.
 const GAP: usize = 4;
 
-/// Where the corpus of a target stands.
+/// Where the corpus of a target is.
 #[must_use]
 pub fn folder(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target)
@@ -87,7 +87,7 @@ fn changes() -> [(&'static str, Change); 6] {
     ]
 }
 
-/// An entry of each kind of change and one of all, as the journal writes them, and the same to be repaired.
+/// An entry of each kind of change and one of all, as the journal writes them, and a variant to be repaired.
 fn journal_inputs(scratch: &Path) -> Vec<(String, Vec<u8>)> {
     let all: Vec<Change> = changes().map(|(_, change)| change).into();
     let mut entries: Vec<(&str, Vec<Change>)> = changes().map(|(name, change)| (name, vec![change])).into();
@@ -114,7 +114,7 @@ fn written(scratch: &Path, changes: &[Change]) -> Vec<u8> {
     file
 }
 
-/// The call site of the valid ring with a body for it, cut at each part, and a text.
+/// The call site of the valid ring with a body for it, truncated at each part, and a text.
 fn lines() -> Vec<(String, Vec<u8>)> {
     let ring = image::valid();
     let length = usize::from(u16::from_le_bytes([ring[TABLE + 9], ring[TABLE + 10]]));

@@ -3,24 +3,26 @@
 //! ```text
 //! 0   flags, see `flag`
 //! 1   slots that are read at once
-//! 2   reads after which the second half of the patches shows, as if somebody wrote meanwhile
+//! 2   reads after which the second half of the patches shows, as if another process wrote meanwhile
 //! 3   patches: offset (2 bytes), length (1), bytes; one of length 0 cuts the file there
 //! ```
 
 use super::{number, take};
-use lastwords::checksum::{checksum, lane_key, slot_checksum};
-use lastwords::geometry::Geometry;
-use lastwords::lane::{Lane, Message, Origin};
-use lastwords::layout::{
-    Consumer, Control, FORMAT_VERSION, LaneBlock, MAGIC, Owner, RingHeader, SLOT_BLOCK, SLOT_HEAD, encoding,
-    entry_kind, entry_word, lane_kind,
+use lastwords_ring::atomics::{AtomicU64, Ordering};
+use lastwords_ring::format::call_site::{CallSiteRef, split_entry_word};
+use lastwords_ring::format::checksum::{checksum, lane_key, slot_checksum};
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::format::layout::{
+    Consumer, Control, FORMAT_VERSION, LaneBlock, MAGIC, RingHeader, SLOT_BLOCK, SLOT_HEAD, encoding, entry_kind,
+    entry_word, lane_kind,
 };
-use lastwords::reader::{Position, Source};
-use lastwords::record::{BodyWriter, extra_kind};
-use lastwords::spill::SpillReference;
-use lastwords::sync::{AtomicU64, Ordering};
-use lastwords::table::{CallSiteRef, TableWriter, split_entry_word};
-use lastwords::template::{COUNT_NONE, COUNT_VALUE, Placeholder, value_tag};
+use lastwords_ring::format::placeholder::{COUNT_NONE, COUNT_VALUE, Placeholder, value_tag};
+use lastwords_ring::format::record::extra_kind;
+use lastwords_ring::place::spill::SpillReference;
+use lastwords_ring::read::reader::{Position, Source};
+use lastwords_ring::write::body::BodyWriter;
+use lastwords_ring::write::call_sites::TableWriter;
+use lastwords_ring::write::lane::{Lane, Message, Origin};
 use std::cell::Cell;
 use std::io;
 use std::mem::offset_of;
@@ -43,7 +45,7 @@ const UUID: [u8; 16] = *b"fuzzed ring uuid";
 /// Entries of a call-site table that are repaired.
 const ENTRIES: usize = 64;
 
-/// The file, before and after somebody wrote to it.
+/// The file, before and after a write to it.
 #[derive(Debug)]
 pub struct Image {
     before: Vec<u8>,
@@ -197,7 +199,11 @@ static VALID: LazyLock<Vec<u8>> = LazyLock::new(|| {
     put(&mut file, 0, &header(&geometry));
     repair_header(&mut file);
     for (n, anchor) in [(1000u64, 2000u64, 1_760_853_347_606_000_000u64), (9000, 10_000, 1_760_853_347_606_008_000)]
-        .map(|(ticks, boottime_ns, realtime_ns)| lastwords::clock::Anchor { ticks, boottime_ns, realtime_ns })
+        .map(|(ticks, boottime_ns, realtime_ns)| lastwords_ring::format::anchor::Anchor {
+            ticks,
+            boottime_ns,
+            realtime_ns,
+        })
         .iter()
         .enumerate()
     {
@@ -305,17 +311,10 @@ fn fill(lane: usize, writer: &mut Lane<'_>, site: u32) {
     }
 }
 
-fn words<const N: usize>() -> [AtomicU64; N] {
-    std::array::from_fn(|_| AtomicU64::new(0))
-}
-
 fn block() -> LaneBlock {
     let position = Position { released: 2, written: 2, next_message: 3, dropped_reported: 1, recovered: 0 };
     let [released, released_inverted, written, written_inverted, next_message, dropped_reported, recovered, checksum] =
         position.words().map(AtomicU64::new);
-    let [reserved, head, messages, dropped, dropped_first, dropped_last, kind, claims] = words();
-    dropped.store(3, Ordering::Relaxed);
-    kind.store(lane_kind::WRITE, Ordering::Relaxed);
     let consumer = Consumer {
         released,
         released_inverted,
@@ -326,28 +325,11 @@ fn block() -> LaneBlock {
         recovered,
         checksum,
     };
-    LaneBlock {
-        reserved,
-        head,
-        messages,
-        dropped,
-        dropped_first,
-        dropped_last,
-        kind,
-        claims,
-        kept: AtomicU64::new(0),
-        left: AtomicU64::new(0),
-        producer_padding: words(),
-        owners: std::array::from_fn(|_| {
-            let [first, thread] = words();
-            Owner { first, thread, name: words() }
-        }),
-        consumer,
-        consumer_padding: words(),
-    }
+    let (dropped, kind) = (AtomicU64::new(3), AtomicU64::new(lane_kind::WRITE));
+    LaneBlock { dropped, kind, consumer, ..LaneBlock::default() }
 }
 
-/// A block's words in the order in which they stand in the file.
+/// A block's words in the order in which they are in the file.
 fn block_words(block: &LaneBlock) -> impl Iterator<Item = &AtomicU64> {
     let LaneBlock { reserved, head, messages, dropped, dropped_first, dropped_last, kind, claims, kept, left, .. } =
         block;

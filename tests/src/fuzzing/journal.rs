@@ -6,8 +6,8 @@
 //! ```
 
 use super::{number, take};
-use lastwords::checksum::checksum;
-use lastwords::flush::journal::{Change, Entry, HEAD, MAGIC, entry_in};
+use lastwords_flusher::files::journal::{Change, Entry, HEAD, MAGIC, entry_in};
+use lastwords_ring::format::checksum::checksum;
 
 /// Bits of an input's first byte.
 pub mod flag {

@@ -2,22 +2,24 @@
 //!
 //! ```text
 //! 0   length of the call site's payload (2 bytes)
-//! 2   the payload, see `table.rs`
-//! …   the body, see `values.rs`
+//! 2   the payload, see `ring/src/format/call_site.rs`
+//! …   the body, see `ring/src/write/arguments.rs`
 //! ```
 
 use super::{number, take};
 use lastwords::Level;
-use lastwords::flush::json::{JsonLines, Origin};
-use lastwords::flush::render::{self, RENDERED_MAX, starts_like_a_record};
-use lastwords::flush::stamp::Stamp;
-use lastwords::flush::template::Template;
-use lastwords::layout::encoding;
-use lastwords::record::Record;
-use lastwords::table::{CallSite, LEVEL_NAME_MAX};
-use lastwords::zone::Zone;
+use lastwords_flusher::render::escape::starts_like_a_record;
+use lastwords_flusher::render::json::{JsonLines, Origin};
+use lastwords_flusher::render::line::{self, RENDERED_MAX};
+use lastwords_flusher::render::message::Template;
+use lastwords_flusher::render::timestamp::Stamp;
+use lastwords_ring::format::call_site::CallSite;
+use lastwords_ring::format::layout::encoding;
+use lastwords_ring::format::level::LEVEL_NAME_MAX;
+use lastwords_ring::format::record::Record;
+use lastwords_ring::place::zone::Zone;
 
-/// Room for what stands before a record's text, and for the mark that it was cut.
+/// Room for the head of a record's text, and for the mark that it was truncated.
 const AROUND: usize = 256;
 
 /// Shows the record that `input` describes.
@@ -35,11 +37,11 @@ pub fn run(mut input: &[u8]) {
 /// Shows a record, and makes sure that the line drives no terminal and forges no other line.
 pub fn show(record: &Record<'_>, site: Option<&Template>, level_name: Option<&str>, ns: u64) {
     let mut line = Vec::new();
-    render::head_of(&mut line, &mut Stamp::new(Zone::utc()), record, ns, 4157, level_name);
+    line::head_of(&mut line, &mut Stamp::new(Zone::utc()), record, ns, 4157, level_name);
     let head = line.len();
     let stamp = std::str::from_utf8(&line).expect("what is no UTF-8 is escaped");
     assert!(stamp.find(char::is_control).is_none() && stamp.matches(']').count() == 2, "{stamp:?}");
-    render::record(&mut line, record, site);
+    line::record(&mut line, record, site);
     assert!(line.len() <= RENDERED_MAX + AROUND, "{} bytes", line.len());
     let text = std::str::from_utf8(&line[head..]).expect("what is no UTF-8 is escaped");
     let text = text.strip_suffix('\n').expect("a line ends");
@@ -50,7 +52,7 @@ pub fn show(record: &Record<'_>, site: Option<&Template>, level_name: Option<&st
     show_json(record, site, level_name, ns);
 }
 
-/// The same for JSON: it is one object, whatever the record holds.
+/// Like `show`, for JSON: it is one object, whatever the record holds.
 fn show_json(record: &Record<'_>, site: Option<&Template>, level_name: Option<&str>, ns: u64) {
     let mut line = Vec::new();
     let origin = Origin { realtime_ns: ns, role: "host", pid: 4157 };

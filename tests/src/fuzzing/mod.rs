@@ -2,8 +2,8 @@
 //! which it panics, hangs or allocates without bound silences every process of the machine, again after each restart.
 //!
 //! The targets are plain functions, so that libFuzzer (`fuzz/`) and the seeded mutations of `tests/fuzzed.rs` run the same.
-//! Random changes hardly ever agree with a checksum, so all code behind one would stay dark. An input may therefore ask
-//! for the checksums to be repaired, and then is what somebody who means harm would write.
+//! Random changes hardly ever agree with a checksum, so all code behind one would stay dark. An input may therefore ask for the
+//! checksums to be repaired, and then is what an attacker would write.
 
 pub mod corpus;
 pub mod image;

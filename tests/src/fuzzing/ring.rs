@@ -2,11 +2,11 @@
 
 use super::image::Image;
 use super::line;
-use lastwords::flush::levelnames::LevelNames;
-use lastwords::flush::sites::Sites;
-use lastwords::layout::ANCHORS;
-use lastwords::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
-use lastwords::record::Record;
+use lastwords_flusher::render::call_sites::Sites;
+use lastwords_flusher::render::level_names::LevelNames;
+use lastwords_ring::format::layout::ANCHORS;
+use lastwords_ring::format::record::Record;
+use lastwords_ring::read::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
 use std::path::Path;
 
 /// Larger lanes only cost the fuzzer time; `hostile_rings.rs` reads the largest ones.

@@ -2,8 +2,8 @@
 
 use crate::ring::{drained, escaped, open, recovered};
 use crate::sample::{Sample, sample};
-use lastwords::flush::value::Value;
-use lastwords::template::value_tag as tag;
+use lastwords_flusher::render::value::Value;
+use lastwords_ring::format::placeholder::value_tag as tag;
 use lastwords_tests::scratch::Scratch;
 use proptest::prelude::{Just, any};
 use proptest::strategy::{Strategy, ValueTree};

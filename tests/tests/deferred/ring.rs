@@ -1,17 +1,17 @@
-//! What stands in the rings of a folder, and what a drain makes of it.
+//! What is in the rings of a folder, and what a drain makes of it.
 
-use lastwords::flush::drain::Drain;
-use lastwords::flush::recover::Recovery;
-use lastwords::flush::render::escape;
-use lastwords::flush::template::Template;
-use lastwords::folder::Folder;
-use lastwords::table::CallSite;
 use lastwords::{Error, Flusher, Log, builder};
+use lastwords_flusher::drain::Drain;
+use lastwords_flusher::recover::recovery::Recovery;
+use lastwords_flusher::render::escape::escape;
+use lastwords_flusher::render::message::Template;
+use lastwords_ring::format::call_site::CallSite;
+use lastwords_ring::place::folder::Folder;
 use lastwords_tests::logs::read;
 use lastwords_tests::scratch::Scratch;
 use std::collections::HashMap;
 
-/// A logger whose records stay in its ring until somebody asks for them.
+/// A logger whose records stay in its ring until they are requested.
 pub(crate) fn open(folder: &Scratch, role: &str) -> Log {
     let builder = builder(role).dir(folder.path()).flusher(Flusher::Never).rotate_size(1 << 30);
     builder.slots_per_lane(1 << 15).lanes(3).open().expect("a logger")

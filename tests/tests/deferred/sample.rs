@@ -1,11 +1,11 @@
 //! One value of each type that is stored raw, what `format!` makes of it, and the words that a record must hold for it.
 
-use lastwords::template::value_tag;
+use lastwords_ring::format::placeholder::value_tag;
 use proptest::prelude::*;
 use std::borrow::Cow;
 use std::fmt::{self, Debug, Display};
 
-/// A value of each type. The names of the fields are those of the table in `specs.rs`.
+/// A value of each type. The names of the fields are those of the table that `build.rs` writes.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "each field is named for its type")]
 pub(crate) struct Sample {

@@ -1,14 +1,14 @@
 //! A scripted run whose every change of a file is recorded: a producer in this process, and a flusher under ptrace.
 
-use lastwords::checksum::checksum;
-use lastwords::clock;
-use lastwords::folder::Folder;
-use lastwords::geometry::Geometry;
-use lastwords::lane::{Lane, Message, Origin};
-use lastwords::layout::{encoding, lane_kind};
-use lastwords::ring::{Ring, RingSpec};
-use lastwords::spill::{self, SpillReference};
 use lastwords::{Format, FullPolicy, Level};
+use lastwords_ring::format::checksum::checksum;
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::format::layout::{encoding, lane_kind};
+use lastwords_ring::place::clock;
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::place::spill::{self, SpillReference};
+use lastwords_ring::write::lane::{Lane, Message, Origin};
+use lastwords_ring::write::ring::{Ring, RingSpec};
 use lastwords_tests::disk::Disk;
 use lastwords_tests::oracle::{Random, text};
 use lastwords_tests::scratch::Scratch;
@@ -185,7 +185,7 @@ impl Drainer {
     }
 }
 
-/// Runs the script. With `sync_ms` the ring wishes for syncs.
+/// Runs the script. With `sync_ms` the ring requests syncs.
 pub(crate) fn record(program: &str, scratch: Scratch, sync_ms: u32, format: Format, random: &mut Random) -> Recording {
     let (logs, rings) = (scratch.path().join("logs"), scratch.path().join("logs/rings"));
     let folder = Folder::create(&logs).expect("a log folder");

@@ -1,7 +1,7 @@
 //! What recovery may show after a power loss, and what it must.
 
 use crate::recording::{ROLE, Recording, THREADS, message};
-use lastwords::flush::render::starts_like_a_record;
+use lastwords_flusher::render::escape::starts_like_a_record;
 use lastwords_tests::oracle::parse;
 use lastwords_tests::{jsonl, logs};
 use serde_json::Value;
@@ -9,16 +9,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// What stands at the end of a line that was cut.
+/// The mark at the end of a truncated line.
 const CUT_OFF: &str = " [lastwords: cut off here]";
 /// Words of the lines that admit that something is missing.
 const ADMISSIONS: [&str; 5] =
-    ["lost, overwritten", "the machine stopped", "of its ring damaged", "left aside", "are lost"];
+    ["lost, overwritten", "the machine stopped", "of its ring damaged", "lastwords: skipped: ", "are lost"];
 
 /// What the log files show.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
-    /// How often each message stands there, whole.
+    /// How often each message is there, whole.
     pub(crate) counts: BTreeMap<(u32, u64), u64>,
     /// Lines of which a part is missing.
     pub(crate) cut: u64,
@@ -29,15 +29,15 @@ pub(crate) struct Shown {
 }
 
 /// Judges one text as `message` of a record that is said to have been logged.
-pub(crate) fn is_true(recording: &Recording, moment: usize, said: &str) -> Result<(u32, u64), String> {
-    let first = said.lines().next().unwrap_or_default();
-    let Some((1, thread, n)) = parse(first) else { return Err(format!("nobody logged {said:?}")) };
+pub(crate) fn is_true(recording: &Recording, moment: usize, content: &str) -> Result<(u32, u64), String> {
+    let first = content.lines().next().unwrap_or_default();
+    let Some((1, thread, n)) = parse(first) else { return Err(format!("nobody logged {content:?}")) };
     let known = recording.logged.get(&(thread, n)).is_some_and(|at| *at <= moment);
     if !known && !is_in_flight(recording, moment, thread, n) {
-        return Err(format!("it was not logged yet: {said:?}"));
+        return Err(format!("it was not logged yet: {content:?}"));
     }
     let expected = message(thread, n);
-    if said == expected { Ok((thread, n)) } else { Err(format!("torn: {said:?}, expected {expected:?}")) }
+    if content == expected { Ok((thread, n)) } else { Err(format!("torn: {content:?}, expected {expected:?}")) }
 }
 
 /// The call that had not returned yet at the moment of the crash.
@@ -57,7 +57,7 @@ impl Shown {
         Ok(shown)
     }
 
-    /// The same for JSON, where half a line is no object.
+    /// Like `read`, for JSON, where half a line is not an object.
     pub(crate) fn read_json(recording: &Recording, moment: usize, folder: &Path) -> Result<Shown, String> {
         let mut shown = Shown::default();
         for path in jsonl::files(folder, ROLE) {
@@ -94,12 +94,12 @@ impl Shown {
         self.cut += records.iter().filter(|(_, cut)| *cut).count() as u64;
         for (at, (record, _)) in records.iter().enumerate().filter(|(_, (_, cut))| !cut) {
             let next = records.get(at + 1);
-            // The end of a further line does not show; that something is missing is said where it would stand.
+            // The end of a further line does not show; that something is missing is logged where it would be.
             let admitted = next.is_none_or(|(text, cut)| *cut || text.contains("the machine stopped"));
             let (pid, rest) = record.get(25..).and_then(|rest| rest.split_once("] [")).ok_or("no head")?;
-            let (level, said) = rest.split_once("] ").ok_or("no level")?;
+            let (level, content) = rest.split_once("] ").ok_or("no level")?;
             let pid = pid.parse().map_err(|_| format!("no pid: {record:?}"))?;
-            self.add(recording, moment, (pid, level, said), admitted)?;
+            self.add(recording, moment, (pid, level, content), admitted)?;
         }
         Ok(())
     }
@@ -109,20 +109,20 @@ impl Shown {
         &mut self,
         recording: &Recording,
         moment: usize,
-        (pid, level, said): (u32, &str, &str),
+        (pid, level, content): (u32, &str, &str),
         admitted: bool,
     ) -> Result<(), String> {
-        if said.starts_with("lastwords: ") {
-            self.admissions += u64::from(ADMISSIONS.iter().any(|words| said.contains(words)));
+        if content.starts_with("lastwords: ") {
+            self.admissions += u64::from(ADMISSIONS.iter().any(|words| content.contains(words)));
             return Ok(());
         }
         self.pids.push(pid);
         if level != "INFO" {
-            return Err(format!("another level: {level:?} of {said:?}"));
+            return Err(format!("another level: {level:?} of {content:?}"));
         }
-        match is_true(recording, moment, said) {
+        match is_true(recording, moment, content) {
             Ok(id) => *self.counts.entry(id).or_default() += 1,
-            Err(_) if is_first_line(said) && admitted => self.cut += 1,
+            Err(_) if is_first_line(content) && admitted => self.cut += 1,
             Err(why) => return Err(why),
         }
         Ok(())
@@ -136,7 +136,7 @@ impl Shown {
     }
 }
 
-fn is_first_line(said: &str) -> bool {
-    parse(said)
-        .is_some_and(|(_, thread, n)| message(thread, n).split_once('\n').is_some_and(|(first, _)| first == said))
+fn is_first_line(content: &str) -> bool {
+    parse(content)
+        .is_some_and(|(_, thread, n)| message(thread, n).split_once('\n').is_some_and(|(first, _)| first == content))
 }

@@ -2,7 +2,7 @@
 
 use super::process::{SLOTS, Script, Stepper};
 use super::{STEPS_MIN, numbers, text_of};
-use lastwords::reader::{Extent, LaneBatch, RingReader};
+use lastwords_ring::read::reader::{Extent, LaneBatch, RingReader};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::steps::Kind;
 use lastwords_tests::watchdog::Watchdog;

@@ -1,7 +1,7 @@
 //! A process that is stopped after every instruction, and what it will have logged.
 
-use lastwords::geometry::Geometry;
-use lastwords::reader::{LaneSnapshot, RingReader};
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::read::reader::{LaneSnapshot, RingReader};
 use lastwords_tests::steps::Kind;
 use lastwords_tests::sys::{Stop, Traced};
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ const PAYLOAD: u64 = 80;
 /// Bytes of a message's body before its text: the tags, and the text's length.
 const HEAD: u64 = 16;
 
-/// The messages that will be logged, and where each of them will stand.
+/// The messages that will be logged, and where each of them will be.
 #[derive(Debug)]
 pub(crate) struct Script {
     pub(crate) texts: Vec<String>,

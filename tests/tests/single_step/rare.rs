@@ -3,11 +3,11 @@
 
 use super::process::{SLOTS, Script, Stepper};
 use super::{STEPS_MIN, assert_recovered, numbers};
-use lastwords::flush::render;
-use lastwords::flush::sites::Sites;
-use lastwords::layout::encoding;
-use lastwords::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
-use lastwords::record::Record;
+use lastwords_flusher::render::call_sites::Sites;
+use lastwords_flusher::render::line;
+use lastwords_ring::format::layout::encoding;
+use lastwords_ring::format::record::Record;
+use lastwords_ring::read::reader::{Extent, LaneBatch, LaneSnapshot, RingReader};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::steps::{EARLIER, Kind, SITES};
 use lastwords_tests::watchdog::Watchdog;
@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 type Reader = RingReader<Vec<u8>>;
 
-/// Steps through the messages of `kind` and looks at each state what a crash there would leave; `also` looks at each of
-/// the records. Returns the last state.
+/// Steps through the messages of `kind` and checks at each state what a crash there would leave; `also` checks each of the
+/// records. Returns the last state.
 fn step_through(kind: Kind, also: impl Fn(&Reader, &LaneSnapshot, &Record<'_>, u64)) -> (Stepper, Script) {
     let _watchdog = Watchdog::new("single_step of what is rare", Duration::from_secs(300));
     let scratch = Scratch::new(&format!("single-step-{}", kind.name()));
@@ -53,8 +53,8 @@ fn shown(reader: &Reader, record: &Record<'_>) -> String {
     let unspilled = reader.unspill(record).unwrap_or_else(|lost| panic!("{lost}: {record:?}"));
     let mut line = Vec::new();
     match &unspilled {
-        Some((body, encoding)) => render::record(&mut line, &Record { body, encoding: *encoding, ..*record }, site),
-        None => render::record(&mut line, record, site),
+        Some((body, encoding)) => line::record(&mut line, &Record { body, encoding: *encoding, ..*record }, site),
+        None => line::record(&mut line, record, site),
     }
     String::from_utf8(line).expect("UTF-8").trim_end_matches('\n').to_owned()
 }

@@ -1,5 +1,5 @@
-//! fast_log with its file appender and a channel of 100,000 records that is allocated beforehand, as its README says
-//! under "Performance optimization(important)". Whoever finds the channel full waits.
+//! fast_log with its file appender and a channel of 100,000 records that is allocated beforehand, as its README says under
+//! "Performance optimization(important)". A caller that finds the channel full waits.
 
 use crate::peer::Peer;
 use fast_log::Config;

@@ -3,9 +3,9 @@
 
 use crate::message::{DEVICE, ms};
 use crate::peer::Peer;
-use lastwords::clock::realtime_ns;
-use lastwords::flush::flusher::{Election, Flusher};
-use lastwords::folder::Folder;
+use lastwords_ring::place::clock::realtime_ns;
+use lastwords_flusher::flusher::{Election, Flusher};
+use lastwords_ring::place::folder::Folder;
 use std::io::{Error, Result};
 use std::path::Path;
 

@@ -9,7 +9,7 @@ use crate::peer::Peer;
 use std::path::Path;
 use ticklog::{Backpressure, FileSink, Guard, Level};
 
-// `configure!` defines these two for the file in which it stands, after itself; the calls below stand before it.
+// `configure!` defines these two for the file that it is in, after itself; the calls below come before it.
 macro_rules! __ticklog_max_level {
     () => {
         Level::Info

@@ -1,0 +1,420 @@
+//! The command line.
+
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use lastwords::{FullPolicy, Result};
+use lastwords_ring::place::environment::is_obeyed;
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::place::zone::Zone;
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// An hour, as for the setting of this name.
+pub(crate) const DURABLE_MAX: u64 = 3_600_000;
+
+const EXIT_CODES: &str = "Run by root in a folder of another user, it becomes that user for good.\n\n\
+                          Exit status: 0 done, 1 nothing to do, 2 wrong usage or an error, 3 damage was found.";
+
+/// Flush, recover and feed the logs of processes that log with lastwords.
+#[derive(Debug, Parser)]
+#[command(name = "lastwords", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Flush(Flush),
+    Recover(Recover),
+    Status(Status),
+    Level(Level),
+    Pipe(Pipe),
+    Demo(Demo),
+    #[command(hide = true)]
+    DemoProcess(DemoProcess),
+    /// Print a completion script for a shell.
+    #[command(
+        after_help = "Example:\n  lastwords completions bash > ~/.local/share/bash-completion/completions/lastwords"
+    )]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+impl Command {
+    /// The log folders that it is about. If they cannot be determined, the command reports why.
+    pub(crate) fn folders(&self) -> Vec<PathBuf> {
+        match self {
+            Command::Flush(Flush { logs, .. }) | Command::Status(Status { logs, .. }) => {
+                logs.path().into_iter().collect()
+            }
+            Command::Level(Level { place, .. }) | Command::Pipe(Pipe { place, .. }) => {
+                place.path().into_iter().collect()
+            }
+            Command::Recover(recover) => recover.paths.iter().filter(|path| path.is_dir()).cloned().collect(),
+            Command::Demo(_) | Command::DemoProcess(_) | Command::Completions { .. } => Vec::new(),
+        }
+    }
+}
+
+/// Drain the rings of a log folder into its log files.
+///
+/// Without --once it runs until SIGTERM or SIGINT and drains for all processes of the folder. While another process
+/// flushes it stands by.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  lastwords flush /var/log/app\n  lastwords flush --once --dir /var/log/app")]
+pub(crate) struct Flush {
+    /// Drain what is there now, then exit: 0 if something was drained, 1 if there was nothing.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Sync rings, journal and log files this often, overriding the processes; 0 for never [default: the shortest interval that
+    /// a process requests, else never; LASTWORDS_DURABLE]
+    #[arg(long, value_name = "MS", value_parser = RangedU64ValueParser::<u32>::new().range(..=DURABLE_MAX))]
+    pub(crate) durable: Option<u32>,
+    /// Mode of log and crash files, 0600, 0640, 0604 or 0644, overriding the processes [default: what they request, else 0600;
+    /// LASTWORDS_FILE_MODE]
+    #[arg(long, value_name = "MODE", value_parser = octal)]
+    pub(crate) file_mode: Option<u32>,
+    /// Their group, by name or number, likewise [LASTWORDS_FILE_GROUP]
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) file_group: Option<String>,
+    #[command(flatten)]
+    pub(crate) logs: Logs,
+}
+
+pub(crate) fn octal(text: &str) -> Result<u32, String> {
+    let octal = u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8);
+    octal.map_err(|_| "expected an octal mode as in 0640".to_owned())
+}
+
+/// Print what no log file has yet.
+///
+/// Reads rings and journal without changing anything: what dead processes left, and what live ones logged a moment
+/// ago. A summary of each ring goes to standard error. Exits with 0 if there were records, 1 if there were none, 3 if
+/// damage was found.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lastwords recover /var/log/app\n  lastwords recover crash/worker-4157-*.ring --json\n  \
+                  lastwords recover --black-box /var/log/app    what running processes recorded last\n  \
+                  lastwords recover --drain /var/log/app    append it to the log files instead"
+)]
+pub(crate) struct Recover {
+    /// Append the records to the log files as the flusher would, and remove the rings of dead processes.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) drain: bool,
+    /// Print all that the rings still hold instead, of every level, with what is known of each process: of live
+    /// processes, and of rings that were copied.
+    #[arg(long, conflicts_with_all = ["drain", "json"])]
+    pub(crate) black_box: bool,
+    /// JSON objects, one a line, as in a JSON log file, instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Zone of the times, as in Europe/Berlin, UTC or +02:00 [default: that of the first log folder, else of this process]
+    #[arg(long, value_name = "ZONE", value_parser = Zone::named)]
+    pub(crate) time_zone: Option<Zone>,
+    #[command(flatten)]
+    pub(crate) rings: Rings,
+    /// Log folders or ring files.
+    #[arg(required = true, value_name = "FOLDER-or-FILE")]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+/// Show every ring of a log folder, and its flusher.
+///
+/// For each ring: its process and how it ended, how full it is, how many records it has had, how many of them were lost
+/// or came late, how many are not in its log file yet (of a process that ended too) and how old the oldest of them is, what is
+/// recorded, when the process began, its cgroup, which names the service or container, and its command. Exits with 0 if there
+/// are rings, 1 if there are none, 3 if one cannot be read.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  lastwords status /var/log/app\n  lastwords status --json --dir /var/log/app")]
+pub(crate) struct Status {
+    /// One JSON object instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Refresh every second, until it is ended.
+    #[arg(long)]
+    pub(crate) watch: bool,
+    #[command(flatten)]
+    pub(crate) logs: Logs,
+}
+
+/// Show or change what running processes write and record.
+///
+/// A change applies from the next record on, without a restart. A single argument is a role or a pid if a running process has
+/// it, else a level or directives that are meant for all. Each change is a line in the log of the role. Exits with 0 if a
+/// process was found, or something is kept for those that start later, else with 1.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  lastwords level --dir /var/log/app                       show\n  \
+                        lastwords level --dir /var/log/app debug                 all processes\n  \
+                        lastwords level --dir /var/log/app worker info,hyper=warn\n  \
+                        lastwords level --dir /var/log/app worker debug --for 10m\n  \
+                        lastwords level --dir /var/log/app worker debug --keep   those that start later too\n  \
+                        lastwords level --dir /var/log/app worker --reset\n  \
+                        lastwords level --dir /var/log/app 4157 --ring-level trace   ring-only records as well")]
+pub(crate) struct Level {
+    /// Role or pid [default: all processes]
+    #[arg(value_name = "ROLE|PID")]
+    pub(crate) target: Option<String>,
+    /// What is written to the log files from now on.
+    #[arg(value_name = "DIRECTIVES")]
+    pub(crate) directives: Option<String>,
+    /// Only for this long, as in 90s, 10m or 2h; the flusher takes the change back.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration, conflicts_with = "reset")]
+    pub(crate) time: Option<Duration>,
+    /// For processes of the role that start later too, overriding builder and environment, until --reset.
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Back to what the processes were set up with, by builder, environment and configuration file; of a role, or of all, also
+    /// for those that start later: nothing is kept any more.
+    #[arg(long, conflicts_with_all = ["directives", "ring_level"])]
+    pub(crate) reset: bool,
+    /// What is recorded besides, in the ring alone: a level, or off.
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) ring_level: Option<lastwords::Level>,
+    /// One JSON object a line instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) rings: Rings,
+}
+
+/// Log each line of standard input.
+///
+/// The level is recognised: error:, WARNING, [debug], level=error, <3>, JSON, glog, PostgreSQL, behind colours too. The text
+/// stays unchanged. Every line that was read is safe at once, whatever kills this process. Where the log cannot keep up it
+/// waits, and so does the program before it. Ctrl-C is for that program: its remaining output is logged, and a second Ctrl-C
+/// ends this one. SIGTERM and SIGHUP take what is in the pipe, for 2 s at most.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cargo build -vv 2>&1 | lastwords pipe --role build --dir logs\n  \
+                        ./worker 2>&1 | lastwords pipe --role worker --tee\n  \
+                        npm test 2>&1 | lastwords pipe --role test --strip-colour")]
+pub(crate) struct Pipe {
+    /// Role: the log file is ROLE.log [default: LASTWORDS_ROLE, else worker]
+    #[arg(long)]
+    pub(crate) role: Option<String>,
+    /// Level of lines without one.
+    #[arg(long, default_value = "info")]
+    pub(crate) level: lastwords::Level,
+    /// Also copy the lines to standard output.
+    #[arg(long)]
+    pub(crate) tee: bool,
+    /// Leave terminal colours out of the log. The copy of --tee keeps them.
+    #[arg(long, alias = "strip-color")]
+    pub(crate) strip_colour: bool,
+    /// What to do where the log cannot keep up and LASTWORDS_BACKLOG_MAX bytes (1 GiB) are kept beside the ring: wait for as
+    /// long as it takes, block (for 100 ms, then overwrite the oldest), drop_newest, or overwrite. LASTWORDS_FULL_POLICY does
+    /// not apply here.
+    #[arg(long, default_value = "wait", value_name = "POLICY")]
+    pub(crate) full_policy: PipePolicy,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// What `lastwords pipe` does where the log cannot keep up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PipePolicy {
+    /// It stops reading, for as long as it takes.
+    Wait,
+    /// The policy of a ring.
+    Ring(FullPolicy),
+}
+
+impl FromStr for PipePolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<PipePolicy, String> {
+        match text {
+            "wait" => Ok(PipePolicy::Wait),
+            _ => text
+                .parse()
+                .map(PipePolicy::Ring)
+                .map_err(|_| "expected wait, block, drop_newest or overwrite".to_owned()),
+        }
+    }
+}
+
+/// Let processes die while they log, and count every line afterwards.
+///
+/// A host and three workers log as fast as they can. Then one is killed, one segfaults, one calls _exit, and the
+/// process that flushes is killed. The rest is drained, every line of every file is checked, and a table says what was
+/// found. Exits with 0 only if nothing is missing, torn or doubled, and every death left something to recover.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without --remove the files stay where they are; they take at most 2 GiB.\n\nExamples:\n  lastwords demo\n  \
+                        lastwords demo --seconds 10 --threads 4 --dir /var/tmp/demo"
+)]
+pub(crate) struct Demo {
+    /// Seconds for which the processes log.
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..=3600))]
+    pub(crate) seconds: u32,
+    /// Threads that log, in each process.
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..=16))]
+    pub(crate) threads: u32,
+    /// Folder for all files, new or empty [default: a fresh one under the temporary folder]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Remove all files at the end, if nothing was found missing.
+    #[arg(long)]
+    pub(crate) remove: bool,
+    /// Where the rings are: files beside the logs, files in memory, or named shared memory.
+    #[arg(long, default_value = "file")]
+    pub(crate) memory: DemoMemory,
+}
+
+/// Where the rings of the demo are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DemoMemory {
+    /// Files in the log folder.
+    File,
+    /// Files in a folder of /dev/shm.
+    Tmpfs,
+    /// Named shared memory.
+    Shm,
+}
+
+/// A process of the demo.
+#[derive(Debug, Args)]
+pub(crate) struct DemoProcess {
+    /// Role: the log file is ROLE.log.
+    #[arg(long)]
+    pub(crate) role: String,
+    /// Log folder.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// The page on which lines are acknowledged.
+    #[arg(long)]
+    pub(crate) oracle: PathBuf,
+    /// Number that its lines carry.
+    #[arg(long)]
+    pub(crate) index: u32,
+    /// Threads that log.
+    #[arg(long, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
+    pub(crate) threads: u32,
+    /// Bytes of lines after which it waits for its end.
+    #[arg(long)]
+    pub(crate) bytes: u64,
+    /// How it ends.
+    #[arg(long)]
+    pub(crate) how: How,
+    /// Folder of the rings.
+    #[arg(long)]
+    pub(crate) rings: PathBuf,
+    /// The ring is named shared memory.
+    #[arg(long)]
+    pub(crate) shm: bool,
+    /// Pid of the demo that started it.
+    #[arg(long)]
+    pub(crate) parent: u32,
+}
+
+/// How a process of the demo ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum How {
+    /// It runs until it is killed.
+    Run,
+    /// By a segmentation fault.
+    Segv,
+    /// By _exit(2).
+    Exit,
+}
+
+impl How {
+    /// The option's value.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            How::Run => "run",
+            How::Segv => "segv",
+            How::Exit => "exit",
+        }
+    }
+}
+
+/// Where the logs are.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// Log folder [default: LASTWORDS_DIR, else the first of LOGS_DIRECTORY, else <temp dir>/<app>/logs]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Application whose default folder is meant.
+    #[arg(long, default_value = "lastwords")]
+    pub(crate) app: String,
+}
+
+impl Place {
+    /// Where a program with only these settings would log.
+    pub(crate) fn path(&self) -> Result<PathBuf> {
+        match &self.dir {
+            Some(path) => Ok(path.clone()),
+            None => lastwords::builder("worker").app(self.app.as_str()).log_folder(),
+        }
+    }
+}
+
+/// A time with its unit, a day at most.
+fn duration(text: &str) -> std::result::Result<Duration, String> {
+    let wrong = || "expected a time as in 90s, 10m or 2h, a day at most".to_owned();
+    let (digits, unit) = text.split_at(text.bytes().take_while(u8::is_ascii_digit).count());
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(wrong()),
+    };
+    let total = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds));
+    total.filter(|total| (1..=86_400).contains(total)).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+/// A variable that is not empty. None is obeyed if the caller has fewer rights than this program.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty() && is_obeyed())
+}
+
+/// Where the rings are.
+#[derive(Debug, Args)]
+pub(crate) struct Rings {
+    /// Folder of the rings, if the processes keep them elsewhere [default: LASTWORDS_RINGS, else as recorded in the log folder]
+    #[arg(long = "rings", value_name = "FOLDER")]
+    path: Option<PathBuf>,
+}
+
+impl Rings {
+    /// The log folder with its rings in the place that was named.
+    pub(crate) fn of(&self, folder: Folder) -> Result<Folder> {
+        match self.path.clone().or_else(|| variable("LASTWORDS_RINGS").map(PathBuf::from)) {
+            Some(path) => folder.with_rings(&path),
+            None => folder.with_noted_rings(),
+        }
+    }
+}
+
+/// A log folder that may also be named without an option.
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    rings: Rings,
+    /// The log folder; alias of --dir.
+    #[arg(conflicts_with = "dir")]
+    folder: Option<PathBuf>,
+}
+
+impl Logs {
+    /// Where the folder is to be.
+    pub(crate) fn path(&self) -> Result<PathBuf> {
+        self.folder.clone().map_or_else(|| self.place.path(), Ok)
+    }
+
+    /// The folder, which must exist.
+    pub(crate) fn open(&self) -> Result<Folder> {
+        self.rings.of(Folder::open(&self.path()?)?)
+    }
+}

@@ -1,0 +1,67 @@
+//! Logs a change in the log of the role, as a record of this process.
+
+use lastwords::event::Event;
+use lastwords::{Builder, Flusher, Format, Level, Memory, Result};
+use lastwords_ring::format::layout::file_flag;
+use lastwords_ring::format::text::escaped;
+use lastwords_ring::place::folder::{Folder, JSON_ENDING};
+use lastwords_ring::read::reader::RingReader;
+use std::time::Duration;
+
+/// More than any log file has, so that this process, which does not know the role's settings, never rotates its files.
+const NEVER_ROTATED: u64 = 1 << 50;
+/// As many rotated files as can be kept.
+const ALL_KEPT: u32 = 100;
+
+/// Logs it for the role of this ring, in the files that its process uses.
+pub(super) fn tell(folder: &Folder, ring: &RingReader, text: &str) -> Result<()> {
+    let header = ring.header();
+    let mut builder = quiet(folder, ring.role())
+        .app(ring.app())
+        .time_zone(folder.zone().name())
+        .format(Format::of_flags(header.flags))
+        .rotate_size(header.rotate_size.max(4096))
+        .rotate_keep(header.rotate_keep.clamp(1, 100))
+        .durable(Duration::from_millis(header.sync_ms.into()));
+    // The files keep the mode and group that the process requested.
+    if header.file_mode != 0 {
+        builder = builder.file_mode(header.file_mode.into());
+    }
+    if header.file_flags & file_flag::GROUP != 0 {
+        builder = builder.file_group(header.file_group.to_string());
+    }
+    record(builder, text)
+}
+
+/// Logs it for a role without a running process, if it has a log: in the existing files, as they are.
+pub(super) fn tell_ended(folder: &Folder, role: &str, text: &str) -> Result<()> {
+    let there = |name: &str| folder.log_file(name).exists();
+    let format = match (there(role), there(&format!("{role}{JSON_ENDING}"))) {
+        (false, false) => return Ok(()),
+        (true, false) => Format::Text,
+        (false, true) => Format::Json,
+        (true, true) => Format::Both,
+    };
+    record(quiet(folder, role).format(format).rotate_size(NEVER_ROTATED).rotate_keep(ALL_KEPT), text)
+}
+
+/// A logger of this process with fixed settings that takes little room.
+fn quiet(folder: &Folder, role: &str) -> Builder {
+    lastwords::builder(role)
+        .unkept()
+        .dir(folder.path())
+        .rings(folder.rings())
+        .flusher(Flusher::Never)
+        .log("info")
+        .ring_level(Level::OFF)
+        .console(false)
+        .console_all_levels(false)
+        .memory(Memory::File)
+        .slots_per_lane(8)
+        .lanes(3)
+}
+
+fn record(builder: Builder, text: &str) -> Result<()> {
+    builder.open()?.record(&Event::new(Level::INFO, "lastwords", escaped(text).as_bytes()));
+    Ok(())
+}

@@ -1,0 +1,15 @@
+//! Output to standard output and error, which may be closed, full or unread: `std`'s macros would panic then, in the middle of
+//! work on the log.
+
+use std::fmt;
+use std::io::{self, Write};
+
+/// Prints a line to standard error.
+pub(crate) fn note(line: fmt::Arguments<'_>) {
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// Prints a line to standard output.
+pub(crate) fn line(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stdout(), "{line}");
+}

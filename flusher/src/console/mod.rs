@@ -1,0 +1,3 @@
+//! Lines on a terminal.
+
+pub mod stderr;

@@ -1,0 +1,663 @@
+//! The journal: what makes every batch redoable, so that a flusher may die at any instruction.
+//!
+//! Two files take turns. An entry holds everything that a batch changes: the rendered bytes with the file and offset
+//! that they go to, the positions of every lane that it drained, rotations, removals of dead rings. The order is
+//!
+//! 1. JOURNAL:A the entry is written, its checksum last to become right;
+//! 2. JOURNAL:B its changes are applied: bytes to the log files, then positions to the rings, then removals.
+//!
+//! The next entry goes to the other file, and only after step 2. So a start that finds a torn entry finds a whole one before it
+//! that was applied, and a start that finds a whole one applies it again: every change is idempotent. Producers may have
+//! overwritten what was read; the entry holds the rendered bytes themselves.
+//!
+//! ```text
+//! 0    magic "LWJ2\r\n\x1a\n"
+//! 8    epoch              u64, its parity names the file
+//! 16   length of the changes, u64
+//! 24   length of the bytes, u64
+//! 32   boot id of the flusher that wrote it, 16 bytes
+//! 48   checksum of everything else but the magic, u64
+//! 56   changes, see Change::encode
+//! …    bytes of all appends, in their order
+//! ```
+
+use lastwords_ring::error::{Error, Result};
+use lastwords_ring::format::role::is_role;
+use lastwords_ring::mutant::{self, Mutant};
+use lastwords_ring::place::descriptor::{Kept, is_lost};
+use lastwords_ring::place::folder::{Folder, is_log_name, is_ring_name};
+use lastwords_ring::place::open::{self, PRIVATE};
+use lastwords_ring::place::process::{boot_id, is_another_boot};
+use rustix::fs::{FallocateFlags, FileType, OFlags};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use xxhash_rust::xxh3::Xxh3;
+
+/// First bytes of both files.
+pub const MAGIC: [u8; 8] = *b"LWJ2\r\n\x1a\n";
+/// Where the magic has the version, a digit.
+const VERSION_AT: usize = 3;
+/// Bytes before the changes: magic, epoch, lengths of changes and bytes, boot id, checksum.
+pub const HEAD: usize = 56;
+/// Space reserved in each file, so that a full disk does not stop the journal before the log files, in bytes.
+const RESERVED: u64 = 2 << 20;
+/// Largest entry that is believed, in bytes.
+const ENTRY_MAX: u64 = 256 << 20;
+
+/// One change of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// What follows, up to the next of these, belongs to this role, and is applied independently of the others'.
+    Of {
+        /// The role.
+        role: String,
+    },
+    /// Bytes for a log file.
+    Append {
+        /// Name of the log file, see [`is_log_name`].
+        log: String,
+        /// Device and inode of the file.
+        file: (u64, u64),
+        /// Where they go.
+        offset: u64,
+        /// How many.
+        length: u64,
+    },
+    /// A lane's new position.
+    Position {
+        /// Name of the ring's file.
+        ring: String,
+        /// The ring's UUID.
+        uuid: [u8; 16],
+        /// Lane number.
+        lane: u32,
+        /// The consumer's words.
+        words: [u64; 8],
+    },
+    /// A dead ring that has been drained to the end.
+    Remove {
+        /// Name of the ring's file.
+        ring: String,
+        /// The ring's UUID.
+        uuid: [u8; 16],
+    },
+    /// The death of the ring's process is logged; the ring stays, because it is still locked.
+    DeathLogged {
+        /// Name of the ring's file.
+        ring: String,
+        /// The ring's UUID.
+        uuid: [u8; 16],
+    },
+    /// One rename of a rotation: `host.log.<from>` to `host.log.<to>`, where 0 is `host.log`.
+    Rename {
+        /// Name of the log file, see [`is_log_name`].
+        log: String,
+        /// Device and inode of the file.
+        file: (u64, u64),
+        /// Its number now.
+        from: u32,
+        /// Its number after.
+        to: u32,
+    },
+}
+
+impl Change {
+    /// Whether it decides the fate of a dead process's ring.
+    pub(crate) fn ends_ring(&self) -> bool {
+        matches!(self, Change::Remove { .. } | Change::DeathLogged { .. })
+    }
+}
+
+/// A whole entry, as found at the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Epoch.
+    pub epoch: u64,
+    /// Boot during which it was written.
+    pub boot_id: [u8; 16],
+    /// Changes, in the order in which they are applied.
+    pub changes: Vec<Change>,
+    /// Bytes of all appends.
+    pub bytes: Vec<u8>,
+}
+
+impl Entry {
+    /// Whether the machine has stopped since: what was written may not have reached the disk.
+    #[must_use]
+    pub fn is_of_another_boot(&self) -> bool {
+        is_another_boot(&self.boot_id)
+    }
+
+    /// Whether it only records that everything has been applied, and how long the files were then.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let says_sizes = |change: &Change| matches!(change, Change::Append { .. } | Change::Of { .. });
+        self.bytes.is_empty() && self.changes.iter().all(says_sizes)
+    }
+
+    /// The changes of each role, with the bytes of its appends, as entries of their own. What precedes the first role's comes
+    /// first.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Entry> {
+        let (mut parts, mut bytes) = (Vec::<Entry>::new(), self.bytes.as_slice());
+        for change in &self.changes {
+            if parts.is_empty() || matches!(change, Change::Of { .. }) {
+                parts.push(Entry { changes: Vec::new(), bytes: Vec::new(), ..*self });
+            }
+            let Some(part) = parts.last_mut() else { continue };
+            if let Change::Append { length, .. } = change {
+                let (own, rest) = bytes.split_at_checked(*length as usize).unwrap_or((bytes, &[]));
+                part.bytes.extend_from_slice(own);
+                bytes = rest;
+            }
+            part.changes.push(change.clone());
+        }
+        parts
+    }
+
+    /// The role that its first change names.
+    pub(crate) fn role(&self) -> Option<&str> {
+        if let Some(Change::Of { role }) = self.changes.first() { Some(role) } else { None }
+    }
+
+    /// The change for a dead process's ring; a part has at most one.
+    pub(crate) fn ending(&self) -> Option<&Change> {
+        self.changes.iter().find(|change| change.ends_ring())
+    }
+
+    /// The ring that it is about.
+    pub(crate) fn ended(&self) -> Option<&str> {
+        match self.ending()? {
+            Change::Remove { ring, .. } | Change::DeathLogged { ring, .. } => Some(ring),
+            _ => None,
+        }
+    }
+}
+
+/// What an earlier flusher left in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FoundEntry {
+    /// Nothing: there was no flusher before.
+    Nothing,
+    /// The newest whole entry, which must be applied again.
+    Entry(Entry),
+    /// Two torn entries. The death of a flusher tears one at most, so the machine stopped before they were on the disk.
+    Torn,
+}
+
+/// The two files.
+#[derive(Debug)]
+pub struct Journal {
+    files: [Kept; 2],
+    paths: [PathBuf; 2],
+    epoch: u64,
+    settled: bool,
+    /// Which of them were written to since the last sync.
+    unsynced: [bool; 2],
+    /// What was found in place of a file, to be logged.
+    found: Vec<String>,
+}
+
+impl Journal {
+    /// Opens the journal of `folder`, created if missing, and returns its contents.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file cannot be opened, made or read.
+    pub fn open(folder: &Folder) -> Result<(Journal, FoundEntry)> {
+        let paths = paths(folder);
+        let mut found = Vec::new();
+        let mut open = |path| {
+            found.extend(set_aside(path)?);
+            open_file(path)
+        };
+        let files = [open(&paths[0])?, open(&paths[1])?];
+        let left = match newest(&files, &paths)? {
+            Some(entry) => FoundEntry::Entry(entry),
+            None if has_been_written(&files, &paths)? => FoundEntry::Torn,
+            None => FoundEntry::Nothing,
+        };
+        let (epoch, settled) = match &left {
+            FoundEntry::Entry(entry) => (entry.epoch, entry.is_settled()),
+            FoundEntry::Nothing | FoundEntry::Torn => (0, true),
+        };
+        // An earlier flusher may have died before its sync.
+        Ok((Journal { files, paths, epoch, settled, unsynced: [true; 2], found }, left))
+    }
+
+    /// Reads the newest whole entry without changing anything.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file is there and cannot be read.
+    pub fn peek(folder: &Folder) -> Result<Option<Entry>> {
+        let paths = paths(folder);
+        let mut files = Vec::new();
+        for path in &paths {
+            match open::to_read(path).and_then(Kept::new) {
+                Ok(file) => files.push(file),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(Error::io("open the journal", path)(error)),
+            }
+        }
+        let entry = match <[Kept; 2]>::try_from(files) {
+            Ok(files) => newest(&files, &paths)?,
+            Err(_) => None,
+        };
+        Ok(entry)
+    }
+
+    /// JOURNAL:A. Writes the next entry; `bytes` are those of the appends, in their order.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; nothing has happened then, and the same entry can be written again.
+    pub fn write(&mut self, changes: &[Change], bytes: &[&[u8]]) -> Result<()> {
+        let epoch = self.epoch + 1;
+        let encoded = encode(changes);
+        let length: usize = bytes.iter().map(|part| part.len()).sum();
+        let mut entry = Vec::with_capacity(HEAD + encoded.len());
+        entry.extend_from_slice(&MAGIC);
+        entry.extend_from_slice(&epoch.to_le_bytes());
+        entry.extend_from_slice(&(encoded.len() as u64).to_le_bytes());
+        entry.extend_from_slice(&(length as u64).to_le_bytes());
+        entry.extend_from_slice(&boot_id());
+        let mut sum = Xxh3::new();
+        sum.update(&entry[8..]);
+        sum.update(&encoded);
+        bytes.iter().for_each(|part| sum.update(part));
+        entry.extend_from_slice(&sum.digest().to_le_bytes());
+        entry.extend_from_slice(&encoded);
+        let index = (epoch % 2) as usize;
+        self.unsynced[index] = true;
+        self.make_again(index)?;
+        self.write_parts(index, &entry, bytes).map_err(Error::io("write the journal", &self.paths[index]))?;
+        self.epoch = epoch;
+        self.settled = false;
+        Ok(())
+    }
+
+    /// Writes what was written since the last sync to the disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`] as fdatasync(2).
+    pub fn sync(&mut self) -> Result<()> {
+        for index in (0..self.files.len()).filter(|index| self.unsynced[*index]).collect::<Vec<_>>() {
+            self.files[index]
+                .file()
+                .and_then(File::sync_data)
+                .map_err(Error::io("sync the journal", &self.paths[index]))?;
+            self.unsynced[index] = false;
+        }
+        Ok(())
+    }
+
+    /// Reopens a file that was closed, and recreates one that was removed or replaced: its entry has been applied, or is in
+    /// memory.
+    fn make_again(&mut self, index: usize) -> Result<()> {
+        let (path, known) = (&self.paths[index], &self.files[index]);
+        let look = || Error::io("inspect the journal", path);
+        let found = open::identity(path).map_err(look())?;
+        let is_lost = match known.file() {
+            Err(error) if is_lost(&error) => true,
+            file => file.map(|_| false).map_err(look())?,
+        };
+        if found == Some(known.identity()) && !is_lost || mutant::is(Mutant::JournalUnseen) {
+            return Ok(());
+        }
+        let was = known.identity();
+        self.found.extend(set_aside(path)?);
+        let file = open_file(path)?;
+        if file.identity() != was {
+            self.found.push(format!("{} was removed or replaced by somebody else; it was made again", path.display()));
+            file.file().and_then(|file| file.set_len(0)).map_err(Error::io("make the journal", path))?;
+        }
+        self.files[index] = file;
+        Ok(())
+    }
+
+    /// External modifications of the files, each once.
+    pub(crate) fn take_found(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.found)
+    }
+
+    fn write_parts(&self, index: usize, entry: &[u8], bytes: &[&[u8]]) -> io::Result<()> {
+        let mut offset = 0;
+        for part in std::iter::once(&entry).chain(bytes) {
+            self.files[index].file()?.write_all_at(part, offset)?;
+            offset += part.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Notes that the last entry has been applied, so that no later start compares it with files that may have been modified
+    /// meanwhile. `sizes` are empty appends at the files' ends, which show, at a start after a power loss, what the files lack.
+    /// Returns whether there was something to note.
+    ///
+    /// # Errors
+    /// As [`Journal::write`].
+    pub fn settle(&mut self, sizes: &[Change]) -> Result<bool> {
+        let open = !self.settled && !mutant::is(Mutant::NeverSettled);
+        if open {
+            self.write(sizes, &[])?;
+            self.settled = true;
+        }
+        Ok(open)
+    }
+}
+
+/// Opens one of the two files, created if missing.
+fn open_file(path: &Path) -> Result<Kept> {
+    let file = open::file(path, OFlags::RDWR | OFlags::CREATE, PRIVATE).map_err(Error::io("open the journal", path))?;
+    // Without reserved space the journal still works, as long as the disk has room.
+    let _ = rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, RESERVED);
+    Kept::new(file).map_err(Error::io("inspect the journal", path))
+}
+
+/// Renames what has the journal's name and is not a journal of this version: a link, a FIFO, a folder, or a journal of another
+/// version. Returns what to log about it.
+fn set_aside(path: &Path) -> Result<Option<String>> {
+    let look = || Error::io("inspect the journal", path);
+    let Some(found) = open::look_for(path).map_err(look())? else { return Ok(None) };
+    if FileType::from_raw_mode(found.st_mode) == FileType::RegularFile {
+        let mut magic = [0; MAGIC.len()];
+        let read = open::to_read(path).and_then(|file| file.read_at(&mut magic, 0)).map_err(look())?;
+        if read < MAGIC.len() || magic == MAGIC || magic[..VERSION_AT] != MAGIC[..VERSION_AT] {
+            return Ok(None);
+        }
+    }
+    let to = open::set_aside(path).map_err(Error::io("move aside", path))?;
+    Ok(Some(format!("what was at {} is not a journal of this version; it is now {}", path.display(), to.display())))
+}
+
+fn paths(folder: &Folder) -> [PathBuf; 2] {
+    ["journal.a", "journal.b"].map(|name| folder.rings().join(name))
+}
+
+/// The newest whole entry. A file without one has either never been written or was torn by its writer's death.
+fn newest(files: &[Kept; 2], paths: &[PathBuf; 2]) -> Result<Option<Entry>> {
+    let mut newest: Option<Entry> = None;
+    for (file, path) in files.iter().zip(paths) {
+        let entry = file.file().and_then(read).map_err(Error::io("read the journal", path))?;
+        if let Some(entry) = entry
+            && newest.as_ref().is_none_or(|newest| newest.epoch < entry.epoch)
+        {
+            newest = Some(entry);
+        }
+    }
+    Ok(newest)
+}
+
+/// Whether both files have been written to: the first entry of all may be torn by its writer's death.
+fn has_been_written(files: &[Kept; 2], paths: &[PathBuf; 2]) -> Result<bool> {
+    let size = |n: usize| {
+        let found = files[n].file().and_then(File::metadata);
+        found.map(|found| found.len()).map_err(Error::io("inspect", &paths[n]))
+    };
+    Ok(size(0)? > 0 && size(1)? > 0)
+}
+
+fn read(file: &File) -> io::Result<Option<Entry>> {
+    let mut head = [0u8; HEAD];
+    match file.read_exact_at(&mut head, 0) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    }
+    let Some(size) = body_size(&head, file.metadata()?.len()) else { return Ok(None) };
+    let mut body = vec![0u8; size];
+    match file.read_exact_at(&mut body, HEAD as u64) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    }
+    Ok(entry(&head, body))
+}
+
+/// The entry that a journal file of these bytes holds, for tests; [`Journal::open`] reads files.
+#[doc(hidden)]
+#[must_use]
+pub fn entry_in(file: &[u8]) -> Option<Entry> {
+    let (head, rest) = file.split_first_chunk::<HEAD>()?;
+    let size = body_size(head, file.len() as u64)?;
+    entry(head, rest.get(..size)?.to_vec())
+}
+
+fn number(head: &[u8; HEAD], offset: usize) -> u64 {
+    head[offset..].first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// Bytes of changes and appends together, if the head of a file of `file_size` bytes can be believed so far.
+fn body_size(head: &[u8; HEAD], file_size: u64) -> Option<usize> {
+    let size = number(head, 16).saturating_add(number(head, 24));
+    let plausible = head[..8] == MAGIC && size <= ENTRY_MAX && size <= file_size;
+    plausible.then_some(size as usize)
+}
+
+fn entry(head: &[u8; HEAD], mut body: Vec<u8>) -> Option<Entry> {
+    let mut computed = Xxh3::new();
+    computed.update(&head[8..48]);
+    computed.update(&body);
+    if computed.digest() != number(head, 48) && !mutant::is(Mutant::JournalUnchecked) {
+        return None;
+    }
+    let bytes = body.split_off(number(head, 16) as usize);
+    let boot_id = head[32..].first_chunk::<16>().copied().unwrap_or_default();
+    decode(&body).map(|changes| Entry { epoch: number(head, 8), boot_id, changes, bytes })
+}
+
+mod change_kind {
+    pub(super) const APPEND: u8 = 1;
+    pub(super) const POSITION: u8 = 2;
+    pub(super) const REMOVE: u8 = 3;
+    pub(super) const RENAME: u8 = 4;
+    pub(super) const DEATH_LOGGED: u8 = 5;
+    pub(super) const OF: u8 = 6;
+}
+
+/// Each change: kind, payload length, payload, so that unknown kinds are noticed and refused as a whole.
+fn encode(changes: &[Change]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for change in changes {
+        let (kind, payload) = match change {
+            Change::Of { role } => (change_kind::OF, join(role, &[], &[])),
+            Change::Append { log, file, offset, length } => {
+                (change_kind::APPEND, join(log, &[file.0, file.1, *offset, *length], &[]))
+            }
+            Change::Position { ring, uuid, lane, words } => {
+                let mut numbers = vec![u64::from(*lane)];
+                numbers.extend_from_slice(words);
+                (change_kind::POSITION, join(ring, &numbers, uuid))
+            }
+            Change::Remove { ring, uuid } => (change_kind::REMOVE, join(ring, &[], uuid)),
+            Change::DeathLogged { ring, uuid } => (change_kind::DEATH_LOGGED, join(ring, &[], uuid)),
+            Change::Rename { log, file, from, to } => {
+                let numbers = [file.0, file.1, u64::from(*from), u64::from(*to)];
+                (change_kind::RENAME, join(log, &numbers, &[]))
+            }
+        };
+        out.push(kind);
+        out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+        out.extend_from_slice(&payload);
+    }
+    out
+}
+
+fn join(name: &str, numbers: &[u64], uuid: &[u8]) -> Vec<u8> {
+    let mut payload = vec![name.len() as u8];
+    payload.extend_from_slice(name.as_bytes());
+    payload.extend_from_slice(uuid);
+    payload.extend_from_slice(bytemuck::cast_slice(numbers));
+    payload
+}
+
+fn decode(mut bytes: &[u8]) -> Option<Vec<Change>> {
+    let mut changes = Vec::new();
+    while let Some((kind, rest)) = bytes.split_first() {
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let (payload, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        bytes = rest;
+        changes.push(decode_change(*kind, payload)?);
+    }
+    Some(changes)
+}
+
+fn decode_change(kind: u8, payload: &[u8]) -> Option<Change> {
+    let (length, rest) = payload.split_first()?;
+    let (name, rest) = rest.split_at_checked(usize::from(*length))?;
+    let name = std::str::from_utf8(name).ok()?.to_owned();
+    match kind {
+        change_kind::OF => (is_role(&name) && rest.is_empty()).then_some(Change::Of { role: name }),
+        change_kind::APPEND => {
+            let [device, inode, offset, length] = numbers::<4>(rest)?;
+            is_log_name(&name).then_some(Change::Append { log: name, file: (device, inode), offset, length })
+        }
+        change_kind::RENAME => {
+            let [device, inode, from, to] = numbers::<4>(rest)?;
+            let (from, to) = (from.try_into().ok()?, to.try_into().ok()?);
+            is_log_name(&name).then_some(Change::Rename { log: name, file: (device, inode), from, to })
+        }
+        change_kind::POSITION => {
+            let (uuid, rest) = rest.split_first_chunk::<16>()?;
+            let [lane, words @ ..] = numbers::<9>(rest)?;
+            let lane = lane.try_into().ok()?;
+            is_ring_name(&name).then_some(Change::Position { ring: name, uuid: *uuid, lane, words })
+        }
+        change_kind::REMOVE => {
+            let uuid = rest.try_into().ok()?;
+            is_ring_name(&name).then_some(Change::Remove { ring: name, uuid })
+        }
+        change_kind::DEATH_LOGGED => {
+            let uuid = rest.try_into().ok()?;
+            is_ring_name(&name).then_some(Change::DeathLogged { ring: name, uuid })
+        }
+        _ => None,
+    }
+}
+
+fn numbers<const N: usize>(bytes: &[u8]) -> Option<[u64; N]> {
+    if bytes.len() != N * 8 {
+        return None;
+    }
+    let mut numbers = [0; N];
+    for (number, chunk) in numbers.iter_mut().zip(bytes.chunks_exact(8)) {
+        *number = u64::from_le_bytes(*chunk.first_chunk()?);
+    }
+    Some(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changes() -> Vec<Change> {
+        vec![
+            Change::Of { role: "host".into() },
+            Change::Append { log: "host".into(), file: (1, 2), offset: 3, length: 5 },
+            Change::Position { ring: "host-1-ab.ring".into(), uuid: [7; 16], lane: 3, words: [9; 8] },
+            Change::Rename { log: "host".into(), file: (1, 2), from: 0, to: 1 },
+            Change::Remove { ring: "host-1-ab.ring".into(), uuid: [7; 16] },
+            Change::DeathLogged { ring: "host-1-ab.ring".into(), uuid: [7; 16] },
+        ]
+    }
+
+    fn scratch(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("lastwords-journal-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        Folder::create(&path).expect("made")
+    }
+
+    fn entry(folder: &Folder) -> Option<Entry> {
+        match Journal::open(folder).expect("opened").1 {
+            FoundEntry::Entry(entry) => Some(entry),
+            FoundEntry::Nothing | FoundEntry::Torn => None,
+        }
+    }
+
+    #[test]
+    fn changes_decode_to_what_they_were() {
+        assert_eq!(decode(&encode(&changes())), Some(changes()));
+    }
+
+    #[test]
+    fn an_entry_falls_into_the_parts_of_its_roles() {
+        let append = |log: &str, length| Change::Append { log: log.into(), file: (1, 2), offset: 0, length };
+        let of = |role: &str| Change::Of { role: role.into() };
+        let changes = vec![
+            append("x", 1),
+            of("host"),
+            append("host", 2),
+            append("host.jsonl", 3),
+            of("worker"),
+            append("worker", 1),
+        ];
+        let entry = Entry { epoch: 7, boot_id: [1; 16], changes: changes.clone(), bytes: b"1abcde2".to_vec() };
+        let found: Vec<_> =
+            entry.parts().into_iter().map(|part| (part.role().map(str::to_owned), part.changes, part.bytes)).collect();
+        let part = |role: Option<&str>, from: usize, to: usize, bytes: &[u8]| {
+            (role.map(str::to_owned), changes[from..to].to_vec(), bytes.to_vec())
+        };
+        let expected = [part(None, 0, 1, b"1"), part(Some("host"), 1, 4, b"abcde"), part(Some("worker"), 4, 6, b"2")];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn names_that_leave_the_folder_are_refused() {
+        for ring in ["../x.ring", "/etc/x.ring", "passwd", ".x.ring"] {
+            let change = Change::Remove { ring: ring.into(), uuid: [0; 16] };
+            assert_eq!(decode(&encode(&[change])), None, "{ring}");
+        }
+        let change = Change::Append { log: "../x".into(), file: (0, 0), offset: 0, length: 0 };
+        assert_eq!(decode(&encode(&[change])), None);
+    }
+
+    #[test]
+    fn the_newest_whole_entry_is_found_and_a_torn_one_is_not() {
+        let folder = scratch("torn");
+        let (mut journal, left) = Journal::open(&folder).expect("opened");
+        assert_eq!(left, FoundEntry::Nothing);
+        journal.write(&changes(), &[b"one", b"23"]).expect("written");
+        let found = entry(&folder).expect("an entry");
+        assert!(!found.is_of_another_boot());
+        assert_eq!((found.epoch, found.bytes.as_slice(), found.changes), (1, &b"one23"[..], changes()));
+        journal.write(&changes()[1..2], &[b"other"]).expect("written");
+        let torn = folder.rings().join("journal.a");
+        let whole = std::fs::read(&torn).expect("there");
+        assert_eq!(entry(&folder).map(|entry| entry.epoch), Some(2));
+        for cut in [0, 7, HEAD - 1, HEAD, whole.len() - 1] {
+            std::fs::write(&torn, &whole[..cut]).expect("cut");
+            assert_eq!(entry(&folder).map(|entry| entry.epoch), Some(1), "cut to {cut}");
+        }
+        for flip in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[flip] ^= 0x40;
+            std::fs::write(&torn, flipped).expect("flipped");
+            assert_eq!(Journal::peek(&folder).expect("read").map(|entry| entry.epoch), Some(1), "byte {flip}");
+        }
+        std::fs::remove_dir_all(folder.path()).expect("removed");
+    }
+
+    #[test]
+    fn two_torn_entries_are_told_apart_from_none() {
+        let folder = scratch("both-torn");
+        let (mut journal, _) = Journal::open(&folder).expect("opened");
+        journal.write(&changes(), &[b"one", b"23"]).expect("written");
+        std::fs::write(folder.rings().join("journal.b"), "torn").expect("torn");
+        assert_eq!(Journal::open(&folder).expect("opened").1, FoundEntry::Nothing, "the first entry of all");
+        journal.write(&changes(), &[b"one", b"23"]).expect("written");
+        std::fs::write(folder.rings().join("journal.a"), "torn").expect("torn");
+        assert_eq!(Journal::open(&folder).expect("opened").1, FoundEntry::Torn);
+        std::fs::remove_dir_all(folder.path()).expect("removed");
+    }
+
+    #[test]
+    fn a_settled_journal_has_nothing_to_apply() {
+        let folder = scratch("settled");
+        let (mut journal, _) = Journal::open(&folder).expect("opened");
+        journal.write(&changes(), &[b"12345"]).expect("written");
+        let sizes = [Change::Append { log: "host".into(), file: (1, 2), offset: 3, length: 0 }];
+        assert!(journal.settle(&sizes).expect("settled"));
+        assert!(!journal.settle(&sizes).expect("settled"), "it is already");
+        assert_eq!(entry(&folder).map(|entry| (entry.changes, entry.bytes)), Some((sizes.to_vec(), Vec::new())));
+        let (mut later, _) = Journal::open(&folder).expect("opened");
+        assert!(!later.settle(&[]).expect("settled"), "a later start finds it so");
+        std::fs::remove_dir_all(folder.path()).expect("removed");
+    }
+}

@@ -1,0 +1,13 @@
+//! The files of the flusher: its journal, and the log files with their rotation.
+
+pub mod journal;
+pub mod log_file;
+pub mod notices;
+pub mod offsets;
+pub mod output;
+pub mod redo;
+pub mod role;
+pub mod rotation;
+pub mod shared_memory;
+pub mod spare;
+pub mod torn;

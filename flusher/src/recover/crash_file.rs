@@ -1,0 +1,326 @@
+//! The black box: all that a ring still holds, with what is known of its process.
+//!
+//! A process that died without closing its log leaves `<role>-<pid>-<UTC time>.crash.log` in the log folder. The time is
+//! that of its last record, so a flusher that begins the file again, because the one before it died, finds the same name.
+
+use crate::evidence::ending::WaitStatus;
+use crate::recover::recovery::{Recovered, Recovery, RingReport, Scope};
+use crate::render::escape;
+use crate::render::line;
+use crate::render::timestamp::{Stamp, civil};
+use lastwords_ring::error::{Error, Result};
+use lastwords_ring::format::directives::Directives;
+use lastwords_ring::format::filter::Filter;
+use lastwords_ring::format::text::hex;
+use lastwords_ring::mutant::{self, Mutant};
+use lastwords_ring::place::access::Access;
+use lastwords_ring::place::crash_notes::{self, Attachment};
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::place::open;
+use lastwords_ring::place::unnamed_file::Nameless;
+use lastwords_ring::place::zone::{Zone, offset_text};
+use lastwords_ring::read::reader::RingReader;
+use lastwords_ring::read::ring_file::RingFile;
+use rustix::fs::{FileType, Stat};
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// End of the name of a crash file.
+pub const CRASH_ENDING: &str = ".crash.log";
+
+/// Crash files with equal role, pid and second, of containers that share the folder.
+const NAMESAKES_MAX: u32 = 9;
+
+/// Bytes at the start of a crash file that name its ring.
+const HEAD_MAX: u64 = 4096;
+
+/// What a ring still holds.
+#[derive(Debug)]
+pub struct BlackBox {
+    recovery: Recovery,
+    newest_ns: u64,
+}
+
+impl BlackBox {
+    /// The black box in this ring file, of a process that lives or is dead.
+    ///
+    /// # Errors
+    /// As [`RingReader::open`], and [`Error::Io`] if the ring cannot be read.
+    pub fn open(ring: &Path) -> Result<BlackBox> {
+        BlackBox::new(RingReader::reopening(ring)?)
+    }
+
+    /// Like [`BlackBox::open`], for the ring of this name in `folder`, with the files beside its entry there, wherever its
+    /// memory is.
+    ///
+    /// # Errors
+    /// As [`BlackBox::open`].
+    pub fn open_in(folder: &Folder, name: &str) -> Result<BlackBox> {
+        BlackBox::new(RingReader::reopening_in(folder, name)?)
+    }
+
+    fn new(reader: RingReader<RingFile>) -> Result<BlackBox> {
+        let mut recovery = Recovery::new(Scope::Everything);
+        recovery.add(Ok(reader), None);
+        if let Some(error) = recovery.refused.pop() {
+            return Err(error);
+        }
+        let found =
+            recovery.rings().first().map(|ring| Ok::<_, Error>((ring.newest_ns()?, ring.reader().header().created_ns)));
+        let (newest, created) = found.transpose()?.unwrap_or_default();
+        Ok(BlackBox { recovery, newest_ns: newest.unwrap_or(created) })
+    }
+
+    /// What is known of the ring; its counts are those of what was read so far.
+    #[must_use]
+    pub fn report(&self) -> Option<&RingReport> {
+        self.recovery.reports().next()
+    }
+
+    /// Writes what is known of the process, then all records in the order of time, with the name of their thread, then what
+    /// the process attached.
+    ///
+    /// # Errors
+    /// Errors of `out`, as [`Error::Io`] about `path`, and [`Error::Io`] if the ring cannot be read.
+    pub fn write(&mut self, out: &mut impl Write, zone: &Zone, path: &Path) -> Result<()> {
+        let failed = || Error::io("write", path);
+        let mut stamp = Stamp::new(zone.clone());
+        let head = self.head(&mut stamp, zone)?;
+        out.write_all(head.as_bytes()).map_err(failed())?;
+        let mut text = Vec::new();
+        self.recovery.for_each(|recovered| {
+            text.clear();
+            line(&mut text, &mut stamp, recovered);
+            out.write_all(&text).map_err(failed())?;
+            Ok(text.len() as u64)
+        })?;
+        let attached = self.recovery.rings().first().map(|ring| attached(ring.reader().entry())).unwrap_or_default();
+        out.write_all(&attached).map_err(failed())?;
+        let foot = self.report().map(foot).unwrap_or_default();
+        out.write_all(foot.as_bytes()).map_err(failed())
+    }
+
+    fn head(&self, stamp: &mut Stamp, zone: &Zone) -> Result<String> {
+        let (Some(ring), Some(report)) = (self.recovery.rings().first(), self.report()) else {
+            return Ok(String::new());
+        };
+        let (reader, control) = (ring.reader(), ring.reader().control()?);
+        let header = reader.header();
+        let mut time = |ns| {
+            let mut text = Vec::new();
+            stamp.date_time(ns, &mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        };
+        let seconds = self.newest_ns.saturating_sub(header.created_ns) as f64 / 1e9;
+        let head = [
+            ("black box of", format!("{}, pid {}, application {}", reader.role(), header.pid, reader.app())),
+            ("process", report.ending()),
+            ("command", format!("{:?}", reader.command()?)),
+            ("started in", reader.folder()?.unwrap_or_else(|| "unknown".to_owned())),
+            ("logged from", time(header.created_ns)),
+            ("last record", format!("{}, {seconds:.3} s later", time(self.newest_ns))),
+            ("time zone", zone_text(zone, self.newest_ns)),
+            ("recorded", recorded(&control.filter())),
+            (
+                "counters",
+                format!(
+                    "{} dropped at the full ring, {} cut, {} without a lane, {} call sites without room in the table",
+                    report.lost,
+                    control.cut(),
+                    control.unplaced(),
+                    control.table_refused()
+                ),
+            ),
+            ("ring", hex(&header.uuid)),
+        ];
+        let mut text = Vec::new();
+        for (name, value) in head {
+            escape::escape(&mut text, format!("{name:<13}{}", value.replace('\n', "\\n")).as_bytes());
+            text.push(b'\n');
+        }
+        text.push(b'\n');
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+/// The zone of the times, with its offset at the last record.
+fn zone_text(zone: &Zone, ns: u64) -> String {
+    let offset = offset_text(zone.offset((ns / 1_000_000_000) as i64));
+    if zone.name() == offset {
+        format!("UTC{offset}")
+    } else {
+        format!("{}, at the last record UTC{offset}", zone.name())
+    }
+}
+
+fn recorded(filter: &Filter) -> String {
+    let finest = Directives::from(filter.finest());
+    format!("{} in the log files, {finest} in the ring; all that it still holds follows", filter.directives)
+}
+
+fn line(text: &mut Vec<u8>, stamp: &mut Stamp, recovered: &Recovered<'_>) {
+    let Recovered { record, realtime_ns, pid, site, level_name, thread_name, .. } = recovered;
+    line::head_of(text, stamp, record, *realtime_ns, *pid, *level_name);
+    text.push(b'[');
+    if let Some(name) = thread_name {
+        escape::escape(text, String::from_utf8_lossy(name).replace('\n', "\\n").as_bytes());
+        text.push(b' ');
+    }
+    text.extend_from_slice(record.thread.to_string().as_bytes());
+    text.extend_from_slice(b"] ");
+    line::record(text, record, *site);
+}
+
+/// The attachment of the ring with this entry, below a line of its own. If it cannot be read, the rest is shown all the same.
+fn attached(entry: &Path) -> Vec<u8> {
+    let (what, text) = match crash_notes::read(entry) {
+        Ok(None) => return Vec::new(),
+        Ok(Some(Attachment { text, left_out: 0 })) => (format!("{} bytes", text.len()), text),
+        Ok(Some(Attachment { text, left_out })) => {
+            (format!("{} bytes, {left_out} more are left out", text.len()), text)
+        }
+        Err(error) => (format!("cannot be read: {error}"), Vec::new()),
+    };
+    let mut lines = b"\n".to_vec();
+    // Escaped as one text, because only further lines of a text are checked for forged records.
+    escape::escape(&mut lines, &[format!("{:<13}{what}\n", "attached").as_bytes(), &text].concat());
+    if !lines.ends_with(b"\n") {
+        lines.push(b'\n');
+    }
+    lines
+}
+
+fn foot(report: &RingReport) -> String {
+    let RingReport { records, in_flight, damaged, .. } = report;
+    format!("\nend          {records} records, {in_flight} log calls interrupted, {damaged} damaged slots\n")
+}
+
+/// The settings of a crash file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    /// How many of the role are kept.
+    pub(crate) keep: usize,
+    /// It is to be on the disk when it gets its name.
+    pub(crate) sync: bool,
+    /// Mode and group, overriding the ring.
+    pub(crate) access: Option<Access>,
+}
+
+/// Writes the crash file of a dead process's ring, which has this name in `folder`, and returns its name, or its existing name
+/// if an earlier flusher wrote it. `status` is the kernel's report of its end. The file is visible only when it is complete.
+/// Then removes the oldest of the role beyond `keep`.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be written or the ring not be read.
+pub(crate) fn write_crash_file(
+    folder: &Folder,
+    ring: &str,
+    status: Option<WaitStatus>,
+    asked: &Asked,
+) -> Result<String> {
+    let Asked { keep, sync, access } = *asked;
+    let mut black_box = BlackBox::open_in(folder, ring)?;
+    black_box.recovery.rings_mut().iter_mut().for_each(|ring| ring.set_status(status));
+    let Some(found) = black_box.recovery.rings().first() else { return Ok(String::new()) };
+    let (header, role) = (*found.reader().header(), found.reader().role().to_owned());
+    let time =
+        civil((black_box.newest_ns / 1_000_000_000) as i64, 0).map(|time| time.strftime("%Y%m%dT%H%M%SZ").to_string());
+    let time = time.unwrap_or_default();
+    let stem = format!("{role}-{}-{time}", header.pid);
+    let mut name = format!("{stem}{CRASH_ENDING}");
+    for namesake in 2..=NAMESAKES_MAX {
+        let path = folder.path().join(&name);
+        match first_bytes(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            Ok(head) if String::from_utf8_lossy(&head).contains(&hex(&header.uuid)) => return Ok(name),
+            Ok(_) => name = format!("{stem}-{namesake}{CRASH_ENDING}"),
+            Err(error) if open::is_another_kind(&path, FileType::RegularFile, &error) => {
+                name = format!("{stem}-{namesake}{CRASH_ENDING}")
+            }
+            Err(error) => return Err(Error::io("inspect", path)(error)),
+        }
+    }
+    let file = Nameless::create(folder.path(), &name)?;
+    let mut out = BufWriter::with_capacity(256 << 10, &file);
+    black_box.write(&mut out, &folder.zone(), &folder.path().join(&name))?;
+    out.flush().map_err(Error::io("write", folder.path().join(&name)))?;
+    drop(out);
+    // A file that cannot be given to the group still has its owner.
+    let _ = file.file().and_then(|file| access.unwrap_or(Access::of_header(&header)).give(file));
+    if sync {
+        file.file().and_then(File::sync_all).map_err(Error::io("sync", folder.path().join(&name)))?;
+    }
+    file.publish()?;
+    remove_oldest(folder, &role, keep, &name);
+    Ok(name)
+}
+
+fn first_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    open::to_read(path)?.take(HEAD_MAX).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// Removes the crash files of the earliest deaths, as their names say: people copy files, edit and touch them. The one that was
+/// just written stays, whenever its process died: the log is about to name it. What cannot be removed now is removed with the
+/// next crash.
+fn remove_oldest(folder: &Folder, role: &str, keep: usize, written: &str) {
+    let Ok(names) = open::list(folder.path()) else { return };
+    let is_file = |found: &Stat| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+    let names = names
+        .iter()
+        .filter_map(|name| name.to_str())
+        .filter(|name| *name != written || mutant::is(Mutant::CrashFileLost));
+    let mut files: Vec<((&str, u32), PathBuf)> = names
+        .filter_map(|name| Some((death_of(role, name)?, folder.path().join(name))))
+        .filter(|(_, path)| open::look(path).is_ok_and(|found| is_file(&found)))
+        .collect();
+    files.sort();
+    for (_, path) in files.iter().take((files.len() + 1).saturating_sub(keep)) {
+        let _ = open::remove(path);
+    }
+}
+
+/// When the process of the crash file with this name and role died, and its number within that second:
+/// `<role>-<pid>-<time>.crash.log`, or with `-<n>` after the time. None for all other names.
+fn death_of<'a>(role: &str, name: &'a str) -> Option<(&'a str, u32)> {
+    let middle = name.strip_prefix(role)?.strip_prefix('-')?.strip_suffix(CRASH_ENDING)?;
+    let parts: Vec<&str> = middle.split('-').collect();
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let time = |text: &str| {
+        let split = text.strip_suffix('Z').and_then(|text| text.split_once('T'));
+        split.is_some_and(|(day, second)| digits(day) && digits(second))
+    };
+    match parts[..] {
+        [pid, at] if digits(pid) && time(at) => Some((at, 1)),
+        [pid, at, n] if digits(pid) && time(at) && digits(n) => Some((at, n.parse().ok()?)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_crash_file(role: &str, name: &str) -> bool {
+        death_of(role, name).is_some()
+    }
+
+    #[test]
+    fn crash_files_of_a_role_are_told_from_everything_else() {
+        assert!(is_crash_file("worker", "worker-41-20261124T133702Z.crash.log"));
+        assert!(is_crash_file("worker", "worker-41-20261124T133702Z-2.crash.log"));
+        assert!(is_crash_file("worker-1", "worker-1-41-20261124T133702Z.crash.log"));
+        for name in [
+            "worker-1-41-20261124T133702Z.crash.log",
+            "worker.log",
+            "worker-41.crash.log",
+            "worker-x-20261124T133702Z.crash.log",
+            "worker-41-yesterday.crash.log",
+            "host-41-20261124T133702Z.crash.log",
+        ] {
+            assert!(!is_crash_file("worker", name), "{name}");
+        }
+    }
+}

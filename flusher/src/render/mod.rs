@@ -1,0 +1,13 @@
+//! Records to lines: text and JSON.
+
+pub mod call_sites;
+pub mod digits;
+pub mod escape;
+pub mod fields;
+pub mod json;
+pub mod level_names;
+pub mod line;
+pub mod message;
+pub mod signal;
+pub mod timestamp;
+pub mod value;

@@ -1,0 +1,28 @@
+//! The bytes of a ring, and what they mean.
+
+pub mod checksum;
+pub mod geometry;
+pub mod layout;
+pub mod level;
+
+macro_rules! not_under_loom {
+    ($($item:item)*) => { $(#[cfg(not(loom))] $item)* };
+}
+
+not_under_loom! {
+    pub mod alike;
+    pub mod anchor;
+    pub mod call_site;
+    pub mod choice;
+    pub mod directives;
+    pub mod filter;
+    pub mod full_policy;
+    pub mod log_format;
+    pub mod matched;
+    pub mod placeholder;
+    pub mod record;
+    pub mod role;
+    pub mod slot;
+    pub mod text;
+    pub mod timeline;
+}

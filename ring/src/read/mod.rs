@@ -1,0 +1,17 @@
+//! The reading end of a ring, for the flusher and the tools.
+
+pub mod steps;
+
+macro_rules! not_under_loom {
+    ($($item:item)*) => { $(#[cfg(not(loom))] $item)* };
+}
+
+not_under_loom! {
+    pub mod decoder;
+    pub mod lane_cursor;
+    pub mod liveness;
+    pub mod progress;
+    pub mod reader;
+    pub mod ring_file;
+    pub mod snapshot;
+}

@@ -1,0 +1,457 @@
+//! The values of a log call on their way into a record: copied raw if their type is known, otherwise formatted.
+//!
+//! A record's body is `ceil(values / 8)` words of tags, a byte per value (see [`crate::format::placeholder::value_tag`]), then
+//! the values in order, each a whole number of words. The macros build a list `(value, (value, ()))`, so that all sizes and
+//! tags known at compile time cost nothing at run time.
+
+use crate::write::copy::{copy_words, words_of};
+use crate::format::placeholder::{COUNT_MAX, VALUES_MAX, value_tag};
+use std::fmt::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Words of tags of the longest list.
+const TAG_WORDS_MAX: usize = VALUES_MAX / 8;
+
+/// One value of a record.
+pub trait Value {
+    /// Its tag.
+    const TAG: u8;
+    /// Whether it is copied raw: nothing has to be formatted, and no user code runs.
+    const RAW: bool;
+
+    /// Number of whole words; only for raw ones.
+    fn words(&self) -> usize;
+
+    /// Copies it to the front of `out` and returns the rest; None if there is no room. Only for raw ones.
+    fn write<'w>(&self, out: &'w mut [u64]) -> Option<&'w mut [u64]>;
+
+    /// Appends its words to `out`, formatted now if it is not raw.
+    fn push(&self, out: &mut Vec<u8>);
+
+    /// False if a reader would refuse it, so that the caller must format the message.
+    #[inline(always)]
+    fn fits(&self) -> bool {
+        true
+    }
+}
+
+/// A list of values.
+pub trait Values {
+    /// Number of values.
+    const COUNT: usize;
+    /// Their tags, the first in the lowest byte.
+    const TAGS: [u64; TAG_WORDS_MAX];
+    /// Whether all of them are copied raw.
+    const RAW: bool;
+
+    /// Number of whole words, without their tags.
+    fn words(&self) -> usize;
+    /// Copies them to `out`. None if there is no room.
+    fn write(&self, out: &mut [u64]) -> Option<()>;
+    /// Appends their words to `out`, without their tags.
+    fn push(&self, out: &mut Vec<u8>);
+    /// Whether a reader accepts all of them.
+    fn fit(&self) -> bool;
+}
+
+impl Values for () {
+    const COUNT: usize = 0;
+    const TAGS: [u64; TAG_WORDS_MAX] = [0; TAG_WORDS_MAX];
+    const RAW: bool = true;
+
+    #[inline(always)]
+    fn words(&self) -> usize {
+        0
+    }
+    #[inline(always)]
+    fn write(&self, _: &mut [u64]) -> Option<()> {
+        Some(())
+    }
+    fn push(&self, _: &mut Vec<u8>) {}
+    #[inline(always)]
+    fn fit(&self) -> bool {
+        true
+    }
+}
+
+impl<V: Value, Rest: Values> Values for (V, Rest) {
+    const COUNT: usize = 1 + Rest::COUNT;
+    const TAGS: [u64; TAG_WORDS_MAX] = shift_in(Rest::TAGS, V::TAG);
+    const RAW: bool = V::RAW && Rest::RAW;
+
+    #[inline(always)]
+    fn words(&self) -> usize {
+        self.0.words() + self.1.words()
+    }
+    #[inline(always)]
+    fn write(&self, out: &mut [u64]) -> Option<()> {
+        let rest = self.0.write(out)?;
+        self.1.write(rest)
+    }
+    fn push(&self, out: &mut Vec<u8>) {
+        self.0.push(out);
+        self.1.push(out);
+    }
+    #[inline(always)]
+    fn fit(&self) -> bool {
+        self.0.fits() && self.1.fit()
+    }
+}
+
+const fn shift_in(tags: [u64; TAG_WORDS_MAX], first: u8) -> [u64; TAG_WORDS_MAX] {
+    let mut shifted = [0; TAG_WORDS_MAX];
+    let mut carry = first as u64;
+    let mut word = 0;
+    while word < TAG_WORDS_MAX {
+        shifted[word] = tags[word] << 8 | carry;
+        carry = tags[word] >> 56;
+        word += 1;
+    }
+    shifted
+}
+
+/// Words of tags of a list of `count` values.
+#[inline]
+pub const fn tag_words(count: usize) -> usize {
+    count.div_ceil(8)
+}
+
+/// A whole body for a list of raw values, in words. None if `out` has no room.
+#[inline(always)]
+pub fn write_body<V: Values>(values: &V, out: &mut [u64]) -> Option<()> {
+    let (tags, rest) = out.split_at_mut_checked(tag_words(V::COUNT))?;
+    tags.copy_from_slice(&V::TAGS[..tag_words(V::COUNT)]);
+    values.write(rest)
+}
+
+/// A whole body for any list.
+pub fn push_body<V: Values>(values: &V, out: &mut Vec<u8>) {
+    V::TAGS[..tag_words(V::COUNT)].iter().for_each(|word| push_word(out, *word));
+    values.push(out);
+}
+
+fn push_word(out: &mut Vec<u8>, word: u64) {
+    out.extend_from_slice(&word.to_le_bytes());
+}
+
+/// An argument of a log call, before its storage is decided. `PLAIN` says that its placeholder sets neither width nor
+/// precision, sign, fill or leading zeros.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a, T: ?Sized, const PLAIN: bool>(pub &'a T);
+
+/// How an argument whose type is stored raw becomes a value. Method resolution finds this before [`ViaText`].
+pub trait ViaRaw<'a> {
+    /// The value's type.
+    type Stored: Value;
+    /// The value; the formatted text is not used.
+    fn value(&self, formatted: fmt::Arguments<'_>) -> Self::Stored;
+}
+
+/// How any other argument becomes a value.
+pub trait ViaText {
+    /// The value, to be formatted as its placeholder says.
+    fn value<'f>(&self, formatted: fmt::Arguments<'f>) -> Text<'f>;
+}
+
+impl<'a, T: Raw<PLAIN> + ?Sized, const PLAIN: bool> ViaRaw<'a> for Given<'a, T, PLAIN> {
+    type Stored = T::Stored<'a>;
+
+    #[inline]
+    fn value(&self, _: fmt::Arguments<'_>) -> T::Stored<'a> {
+        self.0.stored()
+    }
+}
+
+impl<T: ?Sized, const PLAIN: bool> ViaText for &Given<'_, T, PLAIN> {
+    #[inline]
+    fn value<'f>(&self, formatted: fmt::Arguments<'f>) -> Text<'f> {
+        Text(formatted)
+    }
+}
+
+/// Types that are stored raw: primitives, strings and bytes, and references to them.
+pub trait Raw<const PLAIN: bool> {
+    /// The value's type.
+    type Stored<'a>: Value
+    where
+        Self: 'a;
+    /// The value.
+    fn stored(&self) -> Self::Stored<'_>;
+}
+
+/// A value of one or two words. They are atomics so that the compiler moves each individually: a wide load of two words that
+/// were just stored one by one would stall until both reach the cache.
+#[derive(Debug)]
+pub struct Scalar<const TAG: u8, const WORDS: usize>([AtomicU64; WORDS]);
+
+impl<const TAG: u8, const WORDS: usize> Value for Scalar<TAG, WORDS> {
+    const TAG: u8 = TAG;
+    const RAW: bool = true;
+
+    #[inline(always)]
+    fn words(&self) -> usize {
+        WORDS
+    }
+    #[inline(always)]
+    fn write<'w>(&self, out: &'w mut [u64]) -> Option<&'w mut [u64]> {
+        let (words, rest) = out.split_first_chunk_mut::<WORDS>()?;
+        for (word, own) in words.iter_mut().zip(&self.0) {
+            *word = own.load(Ordering::Relaxed);
+        }
+        Some(rest)
+    }
+    fn push(&self, out: &mut Vec<u8>) {
+        self.0.iter().for_each(|word| push_word(out, word.load(Ordering::Relaxed)));
+    }
+}
+
+macro_rules! raw_scalars {
+    ($($type:ty, $tag:ident, $words:literal, |$value:ident| $stored:expr;)*) => {$(
+        impl<const PLAIN: bool> Raw<PLAIN> for $type {
+            type Stored<'a> = Scalar<{ value_tag::$tag }, $words>;
+
+            #[inline]
+            fn stored(&self) -> Self::Stored<'_> {
+                let $value = *self;
+                Scalar($stored.map(AtomicU64::new))
+            }
+        }
+    )*};
+}
+
+raw_scalars! {
+    bool, BOOL, 1, |value| [u64::from(value)];
+    char, CHAR, 1, |value| [value as u64];
+    f32, F32, 1, |value| [u64::from(value.to_bits())];
+    f64, F64, 1, |value| [value.to_bits()];
+    u8, U8, 1, |value| [u64::from(value)];
+    u16, U16, 1, |value| [u64::from(value)];
+    u32, U32, 1, |value| [u64::from(value)];
+    u64, U64, 1, |value| [value];
+    usize, U64, 1, |value| [value as u64];
+    u128, U128, 2, |value| [value as u64, (value >> 64) as u64];
+    i8, I8, 1, |value| [value as u64];
+    i16, I16, 1, |value| [value as u64];
+    i32, I32, 1, |value| [value as u64];
+    i64, I64, 1, |value| [value as u64];
+    isize, I64, 1, |value| [value as u64];
+    i128, I128, 2, |value| [value as u64, (value >> 64) as u64];
+}
+
+/// A string or bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Bytes<'a, const TAG: u8>(&'a [u8]);
+
+impl<const TAG: u8> Value for Bytes<'_, TAG> {
+    const TAG: u8 = TAG;
+    const RAW: bool = true;
+
+    #[inline(always)]
+    fn words(&self) -> usize {
+        1 + words_of(self.0.len())
+    }
+    #[inline(always)]
+    fn write<'w>(&self, out: &'w mut [u64]) -> Option<&'w mut [u64]> {
+        let (length, out) = out.split_first_mut()?;
+        *length = self.0.len() as u64;
+        let (words, rest) = out.split_at_mut_checked(words_of(self.0.len()))?;
+        copy_words(words, self.0);
+        Some(rest)
+    }
+    fn push(&self, out: &mut Vec<u8>) {
+        push_word(out, self.0.len() as u64);
+        out.extend_from_slice(self.0);
+        pad(out, self.0.len());
+    }
+}
+
+fn pad(out: &mut Vec<u8>, length: usize) {
+    out.resize(out.len() + length.next_multiple_of(8) - length, 0);
+}
+
+macro_rules! raw_bytes {
+    ($($(#[$plain:literal])? [$($generics:tt)*] $type:ty, $tag:ident, |$value:ident| $bytes:expr;)*) => {$(
+        impl<$($generics)*> Raw<{ raw_bytes!(@plain $($plain)?) }> for $type {
+            type Stored<'a> = Bytes<'a, { value_tag::$tag }> where Self: 'a;
+
+            #[inline]
+            fn stored(&self) -> Self::Stored<'_> {
+                let $value = self;
+                Bytes($bytes)
+            }
+        }
+    )*};
+    (@plain) => { PLAIN };
+    (@plain $plain:literal) => { $plain };
+}
+
+raw_bytes! {
+    [const PLAIN: bool] str, STR, |value| value.as_bytes();
+    [const PLAIN: bool] String, STR, |value| value.as_bytes();
+    [const PLAIN: bool] std::borrow::Cow<'_, str>, STR, |value| value.as_bytes();
+    // Bytes apply the options of their placeholder to each element, so only plain ones are deferred.
+    #[true] [] [u8], BYTES, |value| value;
+    #[true] [] Vec<u8>, BYTES, |value| value;
+    #[true] [const LENGTH: usize] [u8; LENGTH], BYTES, |value| value;
+}
+
+impl<T: Raw<PLAIN> + ?Sized, const PLAIN: bool> Raw<PLAIN> for &T {
+    type Stored<'a>
+        = T::Stored<'a>
+    where
+        Self: 'a;
+
+    #[inline]
+    fn stored(&self) -> Self::Stored<'_> {
+        (**self).stored()
+    }
+}
+
+impl<T: Raw<PLAIN> + ?Sized, const PLAIN: bool> Raw<PLAIN> for &mut T {
+    type Stored<'a>
+        = T::Stored<'a>
+    where
+        Self: 'a;
+
+    #[inline]
+    fn stored(&self) -> Self::Stored<'_> {
+        (**self).stored()
+    }
+}
+
+/// A width or precision among the values.
+#[derive(Debug, Clone, Copy)]
+pub struct Count(pub usize);
+
+impl Value for Count {
+    const TAG: u8 = value_tag::U64;
+    const RAW: bool = true;
+
+    #[inline(always)]
+    fn words(&self) -> usize {
+        1
+    }
+    #[inline(always)]
+    fn write<'w>(&self, out: &'w mut [u64]) -> Option<&'w mut [u64]> {
+        let (word, rest) = out.split_first_mut()?;
+        *word = self.0 as u64;
+        Some(rest)
+    }
+    fn push(&self, out: &mut Vec<u8>) {
+        push_word(out, self.0 as u64);
+    }
+    #[inline(always)]
+    fn fits(&self) -> bool {
+        self.0 <= usize::from(COUNT_MAX)
+    }
+}
+
+/// A value that its caller formats.
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'a>(fmt::Arguments<'a>);
+
+impl<'a> Text<'a> {
+    /// The value with the text `formatted`.
+    #[inline]
+    #[must_use]
+    pub fn of(formatted: fmt::Arguments<'a>) -> Text<'a> {
+        Text(formatted)
+    }
+}
+
+impl Value for Text<'_> {
+    const TAG: u8 = value_tag::FORMATTED;
+    const RAW: bool = false;
+
+    fn words(&self) -> usize {
+        0
+    }
+    fn write<'w>(&self, _: &'w mut [u64]) -> Option<&'w mut [u64]> {
+        None
+    }
+    fn push(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        push_word(out, 0);
+        append_text(out, self.0);
+        let length = out.len() - start - 8;
+        out[start..start + 8].copy_from_slice(&(length as u64).to_le_bytes());
+        pad(out, length);
+    }
+}
+
+/// Appends formatted text to bytes.
+pub fn append_text(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    if Target(out).write_fmt(text).is_err() {
+        out.extend_from_slice(b" [a Display implementation returned an error]");
+    }
+}
+
+struct Target<'a>(&'a mut Vec<u8>);
+
+impl Write for Target<'_> {
+    #[inline(always)]
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// A field's value as text: quoted if it is not a single word and has no quotes yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Quoted<'a>(pub fmt::Arguments<'a>);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        if is_bare(text.as_bytes()) { f.write_str(&text) } else { write!(f, "{text:?}") }
+    }
+}
+
+/// Whether a field's value needs no quotes.
+pub fn is_bare(text: &[u8]) -> bool {
+    let plain = |byte: &u8| !matches!(byte, 0..=b' ' | b'"' | b'=' | b'\\' | 0x7f);
+    let quoted = text.len() > 1 && text.starts_with(b"\"") && text.ends_with(b"\"");
+    quoted || !text.is_empty() && text.iter().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_of_more_than_eight_values_stand_in_further_words() {
+        type Nine = (Count, (Count, (Count, (Count, (Count, (Count, (Count, (Count, (Text<'static>, ())))))))));
+        assert_eq!(<Nine as Values>::COUNT, 9);
+        assert_eq!(<Nine as Values>::TAGS[0], 0x0b0b_0b0b_0b0b_0b0b);
+        assert_eq!(<Nine as Values>::TAGS[1], u64::from(value_tag::FORMATTED));
+        const { assert!(!<Nine as Values>::RAW && <(Count, ()) as Values>::RAW) };
+    }
+
+    #[test]
+    fn both_ways_to_write_a_body_agree() {
+        for text in ["", "a", "12345678", "123456789", "sixteen bytes ok"] {
+            let given = (text, (7u8.stored_plain(), (text.as_bytes().stored_plain(), ())));
+            let list = (given.0.stored_plain(), given.1);
+            let mut bytes = Vec::new();
+            push_body(&list, &mut bytes);
+            let mut words = vec![0; tag_words(3) + list.words()];
+            write_body(&list, &mut words).expect("room");
+            assert_eq!(bytemuck::cast_slice::<u64, u8>(&words), bytes, "{text:?}");
+            assert!(write_body(&list, &mut words[..1]).is_none());
+        }
+    }
+
+    trait StoredPlain: Raw<true> {
+        fn stored_plain(&self) -> Self::Stored<'_> {
+            self.stored()
+        }
+    }
+    impl<T: Raw<true> + ?Sized> StoredPlain for T {}
+
+    #[test]
+    fn fields_are_quoted_where_they_are_no_word() {
+        let quoted = |text: &str| Quoted(format_args!("{text}")).to_string();
+        assert_eq!((quoted("cam-1"), quoted("a b"), quoted("")), ("cam-1".into(), "\"a b\"".into(), "\"\"".into()));
+        assert_eq!(quoted("say \"x\"=1\n"), "\"say \\\"x\\\"=1\\n\"");
+    }
+}

@@ -1,0 +1,611 @@
+//! A lane: a ring of fixed-size slots with one producer, which never waits for the reader.
+//!
+//! The lane owns no memory. It works on a given [`LaneBlock`] and the words of its slots, so that the same algorithm runs on a
+//! mapped file, on the heap and under loom.
+//!
+//! # States of a slot
+//!
+//! The slot of sequence `s` is `(s - 1) mod slots`. Its commit word is `s << 2 | state`:
+//!
+//! ```text
+//!             swap                store
+//!  (older) ----------> BUSY(s) ----------> VALID(s)      committed
+//!                         |
+//!                         +--------------> ABORTED(s)    its owner came back and found it open
+//! ```
+//!
+//! A message of several slots takes consecutive sequences. Only its first slot becomes BUSY; the further ones are
+//! committed last to first and the first one at the end, so that one store makes the message visible.
+//!
+//! # Ordering points
+//!
+//! | label | what | guarantees | pairs with |
+//! |---|---|---|---|
+//! | LANE:A | `reserved` stored | a visible word of the new lap implies `reserved` visibly raised | READ:3 |
+//! | LANE:B | first slot swapped to BUSY, SeqCst | the clock read after it is later than the moment at which a reader saw no BUSY | the drain's watermark; the `armed` word |
+//! | LANE:C | release fence | orders LANE:A and LANE:B before every body word | READ:3 |
+//! | LANE:D | VALID stored with Release | visible VALID implies a visible body | READ:2, and the checksum where a copy tears |
+//! | LANE:E | `head` stored with Release | a hint to readers; nothing depends on it | READ:1 |
+//!
+//! Sequences are 62 bits wide and never reset, so a commit word cannot recur (no ABA): at 10 ns a slot that takes over a
+//! thousand years.
+
+use crate::atomics::{AtomicU64, Ordering, fence, prefetch_to_write};
+use crate::format::checksum::{checksum, with_clock};
+use crate::format::layout::{
+    Consumer, LaneBlock, OWNERS, SLOT_BLOCK, SLOT_HEAD, SLOT_WORDS_MAX, SlotHead, commit_word, slot_kind, slot_state,
+};
+use crate::mutant::{self, Mutant};
+use crate::write::copy::{copy_words, words_of};
+
+const HEAD_WORDS: usize = SLOT_HEAD / 8;
+/// Word of a slot that holds the number of its message.
+const MESSAGE_WORD: usize = std::mem::offset_of!(SlotHead, message) / 8;
+/// Granularity of a slot's used part in words: records then have few sizes, and their loops fixed lengths.
+const BLOCK: usize = SLOT_BLOCK / 8;
+const _: () = assert!(BLOCK.is_power_of_two());
+/// Size of a cache line.
+const CACHE_LINE: usize = 64;
+
+/// Slots between the one that is written and the one that is prefetched: what the flusher has read is shared with another
+/// processor, and getting it back takes about as long as so many appends.
+const AHEAD: u64 = 12;
+
+/// A message without its body.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    /// Level number.
+    pub level: u16,
+    /// Call site's id in this ring, or 0.
+    pub call_site: u32,
+    /// Thread id.
+    pub thread: u32,
+    /// How the body is encoded, see [`crate::format::layout::encoding`].
+    pub encoding: u8,
+}
+
+/// A message on its way into a lane.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// What it carries besides its body.
+    pub origin: Origin,
+    /// The body, at most [`Lane::message_size_max`] bytes.
+    pub body: &'a [u8],
+}
+
+/// One slot's share of a message.
+#[derive(Clone, Copy)]
+struct Part {
+    slots: u16,
+    kind: u8,
+    /// Payload bytes.
+    length: usize,
+}
+
+/// Counts a message that was dropped at raw clock `now`, because the lane was full or unavailable. May be called by any thread.
+#[cold]
+pub fn count_drop(block: &LaneBlock, now: u64) {
+    if block.dropped.load(Ordering::Relaxed) <= block.consumer.dropped_reported.load(Ordering::Relaxed) {
+        // All earlier ones have been reported, so a new loss begins.
+        block.dropped_first.store(now, Ordering::Relaxed);
+    }
+    block.dropped_last.store(now, Ordering::Relaxed);
+    if !mutant::is(Mutant::DropUncounted) {
+        block.dropped.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// A slot that is open.
+#[derive(Debug)]
+#[must_use = "an open slot holds the lane's reader back"]
+pub struct OpenSlot<'a> {
+    first: u64,
+    cells: &'a [AtomicU64],
+    now: u64,
+}
+
+/// Words of a slot that a body of `words` words uses, including the padding of its last block.
+#[inline(always)]
+fn used_words(words: usize) -> usize {
+    (HEAD_WORDS + words + BLOCK - 1) & !(BLOCK - 1)
+}
+
+/// Writes staged words to a slot, with clock and checksum, and the commit word last.
+#[inline(always)]
+fn publish(staged: &[u64], cells: &[AtomicU64], now: u64) {
+    let sum = checksum(bytemuck::cast_slice(staged));
+    if mutant::is(Mutant::CommitFirst) {
+        cells[0].store(staged[0], Ordering::Release);
+    }
+    for (cell, word) in cells[3..].iter().zip(&staged[3..]) {
+        cell.store(*word, Ordering::Relaxed);
+    }
+    cells[2].store(now, Ordering::Relaxed);
+    cells[1].store(with_clock(sum, now), Ordering::Relaxed);
+    // LANE:D
+    cells[0].store(staged[0], Ordering::Release);
+}
+
+fn part_of(body: &[u8], index: usize, size: usize) -> &[u8] {
+    &body[index * size..body.len().min((index + 1) * size)]
+}
+
+/// The producer's end of a lane.
+#[derive(Debug)]
+pub struct Lane<'a> {
+    block: &'a LaneBlock,
+    slots: &'a [AtomicU64],
+    /// Words of a slot, as a power of two.
+    slot_shift: u32,
+    payload_size: usize,
+    message_size_max: usize,
+    mask: u64,
+    key: u64,
+    reserved: u64,
+    committed: u64,
+    released: u64,
+    /// Highest sequence that fits without overwriting slots that are neither released nor copied.
+    limit: u64,
+    messages: u64,
+    staging: [u64; SLOT_WORDS_MAX],
+}
+
+impl<'a> Lane<'a> {
+    /// The lane on this block and these slots of `slot_words` words each; it continues where the block says it was.
+    ///
+    /// # Panics
+    /// If `slots` is not a power-of-two number of slots, or a slot is not a power of two of words, larger than its head and
+    /// at most 512 bytes.
+    pub fn new(block: &'a LaneBlock, slots: &'a [AtomicU64], slot_words: usize, key: u64) -> Lane<'a> {
+        let count = (slots.len() / slot_words) as u64;
+        assert!(slot_words > HEAD_WORDS && slot_words <= SLOT_WORDS_MAX && count.is_power_of_two());
+        assert!(slot_words.is_power_of_two());
+        let reserved = block.reserved.load(Ordering::Relaxed);
+        let payload_size = (slot_words - HEAD_WORDS) * 8;
+        Lane {
+            block,
+            slots,
+            slot_shift: slot_words.trailing_zeros(),
+            payload_size,
+            message_size_max: (count / 4).max(1) as usize * payload_size,
+            mask: count - 1,
+            key,
+            reserved,
+            committed: reserved,
+            released: reserved,
+            limit: reserved + count,
+            messages: block.messages.load(Ordering::Relaxed),
+            staging: [0; SLOT_WORDS_MAX],
+        }
+    }
+
+    /// Highest sequence committed.
+    #[must_use]
+    pub fn committed(&self) -> u64 {
+        self.committed
+    }
+
+    /// Number of slots.
+    #[inline]
+    #[must_use]
+    pub fn slots(&self) -> u64 {
+        self.mask + 1
+    }
+
+    /// Payload bytes of a slot.
+    #[must_use]
+    pub fn payload_size(&self) -> usize {
+        self.payload_size
+    }
+
+    /// Longest body that [`Lane::append`] takes: a quarter of the lane, at least one slot.
+    #[inline]
+    #[must_use]
+    pub fn message_size_max(&self) -> usize {
+        self.message_size_max
+    }
+
+    /// Slots that a body of `length` bytes takes.
+    #[inline]
+    #[must_use]
+    pub fn slots_for(&self, length: usize) -> u64 {
+        if length <= self.payload_size { 1 } else { length.div_ceil(self.payload_size) as u64 }
+    }
+
+    /// Whether `slots` more slots fit without overwriting what no flusher has released.
+    #[inline(always)]
+    pub fn has_room(&mut self, slots: u64) -> bool {
+        if self.reserved + slots <= self.limit {
+            return true;
+        }
+        self.has_room_now(slots)
+    }
+
+    #[cold]
+    fn has_room_now(&mut self, slots: u64) -> bool {
+        self.refresh_released();
+        self.reserved + slots <= self.limit
+    }
+
+    /// Whether more than half of the lane waits for the flusher, as far as this producer knows.
+    #[inline(always)]
+    #[must_use]
+    pub fn seems_filling(&self) -> bool {
+        self.reserved + self.slots() / 2 > self.limit
+    }
+
+    /// Whether more than half of the lane waits for the flusher.
+    pub fn is_filling(&mut self) -> bool {
+        self.refresh_released();
+        self.seems_filling()
+    }
+
+    /// The last position up to which the flusher released slots, if it is credible.
+    pub fn refresh_released(&mut self) -> u64 {
+        let Consumer { released, released_inverted, .. } = &self.block.consumer;
+        self.released = self.accept(self.released, released, released_inverted);
+        self.limit = self.limit.max(self.released + self.slots());
+        self.released
+    }
+
+    /// The cached result of [`Lane::refresh_released`].
+    #[must_use]
+    pub fn released(&self) -> u64 {
+        self.released
+    }
+
+    /// Whether the flusher may be past `sequence` by now: true as soon as it has begun to publish that.
+    #[must_use]
+    pub fn may_have_released(&self, sequence: u64) -> bool {
+        self.block.consumer.released.load(Ordering::Acquire) >= sequence
+    }
+
+    /// Highest sequence whose slot may be reused, because it was released or kept.
+    #[must_use]
+    pub fn reusable(&self) -> u64 {
+        self.limit - self.slots()
+    }
+
+    /// KEEP:2. First and last sequence of what is to be copied next, so that its slots may be reused: the oldest whole messages
+    /// that the lane still holds and that exist nowhere else, about `slots_max` slots of them, at least one message. None if
+    /// there is none.
+    #[must_use]
+    pub fn next_to_keep(&mut self, slots_max: u64) -> Option<(u64, u64)> {
+        if self.committed != self.reserved {
+            self.seal();
+        }
+        // Slots older than this were overwritten without a copy.
+        let first = self.reusable().max(self.committed.saturating_sub(self.slots())) + 1;
+        let mut end = first - 1;
+        while end < self.committed {
+            let next = (end + self.slots_from(end + 1)).min(self.committed);
+            if end >= first && next - first + 1 > slots_max {
+                break;
+            }
+            end = next;
+        }
+        (end >= first).then_some((first, end))
+    }
+
+    /// Slots of the message that begins at `sequence`, as far as its first slot is credible.
+    fn slots_from(&self, sequence: u64) -> u64 {
+        let cells = self.cells(sequence);
+        let sizes = cells[HEAD_WORDS - 1].load(Ordering::Relaxed);
+        let (slots, kind) = (sizes >> 32 & 0xffff, (sizes >> 48) as u8);
+        let valid = cells[0].load(Ordering::Relaxed) == commit_word(sequence, slot_state::VALID);
+        let believed = valid && kind == slot_kind::FIRST && (1..=(self.slots() / 4).max(1)).contains(&slots);
+        if believed { slots } else { 1 }
+    }
+
+    /// The words of the slots from `first` to `last`, in two pieces if they wrap around.
+    #[must_use]
+    pub fn slot_words(&self, first: u64, last: u64) -> [&'a [AtomicU64]; 2] {
+        let (start, words) = (self.slot_start(first), ((last - first + 1) as usize) << self.slot_shift);
+        let end = start + words;
+        match end.checked_sub(self.slots.len()) {
+            Some(beyond) => [&self.slots[start..], &self.slots[..beyond]],
+            None => [&self.slots[start..end], &[]],
+        }
+    }
+
+    /// KEEP:4. Notes that everything up to `sequence` is copied where readers find it: its slots may be reused.
+    pub fn mark_kept(&mut self, sequence: u64) {
+        // Pairs with the reader's check of `reserved`, READ:3: a slot visibly reserved for the next lap implies a visible copy.
+        fence(Ordering::SeqCst);
+        self.block.kept.store(sequence, Ordering::Release);
+        fence(Ordering::Release);
+        self.limit = self.limit.max(sequence + self.slots());
+    }
+
+    /// Another process wrote the pair, so it is accepted only if both words agree, it does not go back, and it does not exceed
+    /// what was committed.
+    fn accept(&self, last: u64, value: &AtomicU64, inverted: &AtomicU64) -> u64 {
+        let found = value.load(Ordering::Acquire);
+        let agrees = inverted.load(Ordering::Acquire) == !found || mutant::is(Mutant::TornPosition);
+        if agrees && found > last && found <= self.committed { found } else { last }
+    }
+
+    /// Writes one message and returns its raw clock. The caller has ensured room, or intends to overwrite. A body longer than
+    /// [`Lane::message_size_max`] is a defect of the caller and is truncated.
+    #[inline]
+    pub fn append(&mut self, clock: impl FnOnce() -> u64, message: &Message<'_>) -> u64 {
+        let Message { ref origin, body } = *message;
+        if body.len() > self.payload_size {
+            return self.append_long(clock, message);
+        }
+        let slot = self.begin(clock);
+        self.stage(body);
+        self.finish(slot, origin, body.len())
+    }
+
+    /// Whether a body of `words` words fits one slot.
+    #[inline(always)]
+    #[must_use]
+    pub fn fits_slot(&self, words: usize) -> bool {
+        words * 8 <= self.payload_size
+    }
+
+    /// Opens a slot for a message whose body fits it. Anything but user code may run before [`Lane::finish`]: the processor
+    /// does it while it waits for the clock.
+    #[inline(always)]
+    pub fn begin(&mut self, clock: impl FnOnce() -> u64) -> OpenSlot<'a> {
+        let first = self.first_free();
+        self.ask_ahead(first);
+        self.open(first, 1, clock)
+    }
+
+    /// The place where the body of a message that fits one slot is assembled, `words` words of which the last is zero-padded.
+    #[inline(always)]
+    pub fn staging(&mut self, words: usize) -> Option<&mut [u64]> {
+        let used = used_words(words);
+        self.staging.get_mut(used.saturating_sub(BLOCK)..used)?.fill(0);
+        self.staging.get_mut(HEAD_WORDS..HEAD_WORDS + words)
+    }
+
+    /// Writes the message whose body of `length` bytes is in [`Lane::staging`] and returns its raw clock.
+    #[inline(always)]
+    pub fn finish(&mut self, slot: OpenSlot<'a>, origin: &Origin, length: usize) -> u64 {
+        let OpenSlot { first, cells, now } = slot;
+        self.write(cells, first, now, origin, Part { slots: 1, kind: slot_kind::FIRST, length });
+        self.close();
+        now
+    }
+
+    #[cold]
+    fn append_long(&mut self, clock: impl FnOnce() -> u64, message: &Message<'_>) -> u64 {
+        let body = &message.body[..message.body.len().min(self.message_size_max)];
+        let first = self.first_free();
+        let slots = self.slots_for(body.len());
+        let OpenSlot { now, .. } = self.open(first, slots, clock);
+        for index in (0..slots).rev() {
+            let payload = part_of(body, index as usize, self.payload_size);
+            self.stage(payload);
+            let (kind, count) = if index == 0 { (slot_kind::FIRST, slots) } else { (slot_kind::CONTINUATION, index) };
+            let part = Part { slots: count as u16, kind, length: payload.len() };
+            self.write(self.cells(first + index), first + index, now, &message.origin, part);
+        }
+        self.close();
+        now
+    }
+
+    #[inline]
+    fn stage(&mut self, payload: &[u8]) {
+        if let Some(words) = self.staging(words_of(payload.len())) {
+            copy_words(words, payload);
+        }
+    }
+
+    /// Prefetches the memory of a later slot for writing, as much as most records use.
+    #[inline(always)]
+    fn ask_ahead(&self, sequence: u64) {
+        let cells = self.cells(sequence + AHEAD);
+        prefetch_to_write(&cells[0]);
+        if let Some(second) = cells.get(CACHE_LINE / 8) {
+            prefetch_to_write(second);
+        }
+    }
+
+    /// The next sequence. If the owner finds its lane open, because it jumped out of an append, it seals it first.
+    #[inline(always)]
+    fn first_free(&mut self) -> u64 {
+        if self.committed != self.reserved && !mutant::is(Mutant::NoSeal) {
+            self.seal();
+        }
+        self.reserved + 1
+    }
+
+    #[inline(always)]
+    fn open(&mut self, first: u64, slots: u64, clock: impl FnOnce() -> u64) -> OpenSlot<'a> {
+        self.reserved += slots;
+        // LANE:A
+        if !mutant::is(Mutant::ReservedLate) {
+            self.block.reserved.store(self.reserved, Ordering::Relaxed);
+        }
+        let cells = self.cells(first);
+        // LANE:B
+        if !mutant::is(Mutant::NoBusy) {
+            cells[0].swap(commit_word(first, slot_state::BUSY), Ordering::SeqCst);
+        }
+        // LANE:C
+        if !mutant::is(Mutant::NoFence) {
+            fence(Ordering::Release);
+        }
+        if mutant::is(Mutant::ReservedLate) {
+            self.block.reserved.store(self.reserved, Ordering::Relaxed);
+        }
+        OpenSlot { first, cells, now: clock() }
+    }
+
+    #[inline(always)]
+    fn close(&mut self) {
+        self.messages += 1;
+        self.committed = self.reserved;
+        // LANE:E
+        self.block.head.store(self.committed, Ordering::Release);
+        self.block.messages.store(self.messages, Ordering::Relaxed);
+    }
+
+    /// Puts the head before the staged payload and writes both to the slot. All stores and loads are of whole words, so that
+    /// none stalls another.
+    #[inline(always)]
+    fn write(&mut self, cells: &[AtomicU64], sequence: u64, now: u64, origin: &Origin, part: Part) {
+        let Part { slots, kind, length } = part;
+        let head = SlotHead {
+            commit: commit_word(sequence, slot_state::VALID),
+            checksum: self.key,
+            clock: 0,
+            message: self.messages + 1,
+            call_site: origin.call_site,
+            thread: origin.thread,
+            length: length as u16,
+            level: origin.level,
+            slots,
+            kind,
+            encoding: origin.encoding,
+        };
+        self.staging[..HEAD_WORDS].copy_from_slice(&head.words());
+        // The sizes of most records, each with its loops unrolled.
+        match used_words(words_of(length)) {
+            8 => publish(&self.staging[..8], &cells[..8], now),
+            12 => publish(&self.staging[..12], &cells[..12], now),
+            16 => publish(&self.staging[..16], &cells[..16], now),
+            used => publish(&self.staging[..used], &cells[..used], now),
+        }
+    }
+
+    #[inline(always)]
+    fn slot_start(&self, sequence: u64) -> usize {
+        ((sequence.wrapping_sub(1) as usize) << self.slot_shift) & (self.slots.len() - 1)
+    }
+
+    /// The words of a sequence's slot, and all those after it.
+    #[inline(always)]
+    fn cells(&self, sequence: u64) -> &'a [AtomicU64] {
+        &self.slots[self.slot_start(sequence)..]
+    }
+
+    /// Continues after an owner that ended in the middle of an append, without the values that it had not stored here: uses
+    /// those in the block and the newest slot, if they are plausible.
+    #[cold]
+    pub fn catch_up(&mut self) {
+        let (reserved, head) = (self.block.reserved.load(Ordering::Relaxed), self.block.head.load(Ordering::Relaxed));
+        if (self.reserved..=self.reserved + (self.slots() / 4).max(1)).contains(&reserved) {
+            self.reserved = reserved;
+        }
+        if (self.committed..=self.reserved).contains(&head) {
+            self.committed = head;
+        }
+        let number = self.cells(self.committed)[MESSAGE_WORD].load(Ordering::Relaxed);
+        if number == self.messages + 1 {
+            self.messages = number;
+        }
+    }
+
+    /// Marks an unfinished append as aborted: its thread was cancelled, or jumped out of it.
+    #[cold]
+    pub fn seal(&mut self) {
+        for sequence in self.committed + 1..=self.reserved {
+            self.cells(sequence)[0].store(commit_word(sequence, slot_state::ABORTED), Ordering::Release);
+        }
+        self.committed = self.reserved;
+        self.block.head.store(self.committed, Ordering::Release);
+    }
+
+    /// Records the lane's next owner in its block.
+    pub fn claim(&mut self, kind: u64, thread: u32, name: &[u8]) {
+        self.catch_up();
+        if self.committed != self.reserved {
+            self.seal();
+        }
+        let claims = self.block.claims.load(Ordering::Relaxed);
+        let owner = &self.block.owners[claims as usize % OWNERS];
+        let mut words = [0u64; 2];
+        let length = name.len().min(16);
+        bytemuck::cast_slice_mut::<u64, u8>(&mut words)[..length].copy_from_slice(&name[..length]);
+        // The place may be that of an earlier owner, whose records must not get the new one's name if this process dies here:
+        // without a first sequence it has no owner.
+        if !mutant::is(Mutant::OwnerRenamed) {
+            owner.first.store(0, Ordering::Relaxed);
+        }
+        fence(Ordering::Release);
+        owner.name[0].store(words[0], Ordering::Relaxed);
+        owner.name[1].store(words[1], Ordering::Relaxed);
+        owner.thread.store(u64::from(thread), Ordering::Relaxed);
+        owner.first.store(self.reserved + 1, Ordering::Release);
+        self.block.kind.store(kind, Ordering::Relaxed);
+        self.block.claims.store(claims.wrapping_add(1), Ordering::Release);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_that_finds_its_lane_open_seals_it_and_goes_on() {
+        let slots: Vec<AtomicU64> = (0..8 * 16).map(|_| AtomicU64::new(0)).collect();
+        let block: LaneBlock = empty_block();
+        let mut lane = Lane::new(&block, &slots, 16, 7);
+        let message = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body: b"text" };
+        lane.append(|| 1, &message);
+        let jump = std::panic::AssertUnwindSafe(|| lane.append(|| panic!("jumps out"), &message));
+        assert!(std::panic::catch_unwind(jump).is_err());
+        lane.append(|| 3, &message);
+        let commit = |sequence: usize| slots[(sequence - 1) * 16].load(Ordering::Relaxed);
+        let expected = [(1, slot_state::VALID), (2, slot_state::ABORTED), (3, slot_state::VALID)];
+        for (sequence, state) in expected {
+            assert_eq!(commit(sequence as usize), commit_word(sequence, state), "sequence {sequence}");
+        }
+    }
+
+    #[test]
+    fn a_position_is_believed_only_where_both_words_agree_and_it_goes_forward_to_what_was_committed() {
+        let slots: Vec<AtomicU64> = (0..8 * 16).map(|_| AtomicU64::new(0)).collect();
+        let block: LaneBlock = empty_block();
+        let mut lane = Lane::new(&block, &slots, 16, 7);
+        let message = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body: b"text" };
+        (1..=5).for_each(|clock| _ = lane.append(|| clock, &message));
+        let mut accepted = |released: u64, inverted: u64| {
+            block.consumer.released.store(released, Ordering::Relaxed);
+            block.consumer.released_inverted.store(inverted, Ordering::Relaxed);
+            lane.refresh_released()
+        };
+        assert_eq!(accepted(3, !2), 0, "torn");
+        assert_eq!(accepted(6, !6), 0, "beyond what was committed");
+        assert_eq!(accepted(3, !3), 3);
+        assert_eq!(accepted(2, !2), 3, "backwards");
+    }
+
+    fn empty_block() -> LaneBlock {
+        let word = || AtomicU64::new(0);
+        LaneBlock {
+            reserved: word(),
+            head: word(),
+            messages: word(),
+            dropped: word(),
+            dropped_first: word(),
+            dropped_last: word(),
+            kind: word(),
+            claims: word(),
+            kept: word(),
+            left: word(),
+            producer_padding: std::array::from_fn(|_| word()),
+            owners: std::array::from_fn(|_| crate::format::layout::Owner {
+                first: word(),
+                thread: word(),
+                name: std::array::from_fn(|_| word()),
+            }),
+            consumer: Consumer {
+                released: word(),
+                released_inverted: word(),
+                written: word(),
+                written_inverted: word(),
+                next_message: word(),
+                dropped_reported: word(),
+                recovered: word(),
+                checksum: word(),
+            },
+            consumer_padding: std::array::from_fn(|_| word()),
+        }
+    }
+}

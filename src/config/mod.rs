@@ -1,0 +1,9 @@
+//! Settings: the builder, the environment, the configuration file.
+
+pub(crate) mod builder;
+pub(crate) mod defaults;
+#[cfg(feature = "config")]
+pub(crate) mod file;
+pub(crate) mod flusher_role;
+mod ring_spec;
+pub(crate) mod settings;

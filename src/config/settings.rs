@@ -1,0 +1,392 @@
+//! All settings of a logger, under one name each: of the builder's method, of the key in a configuration file, and, after
+//! `LASTWORDS_` and in capitals, of the environment variable.
+
+use crate::config::defaults;
+use crate::config::flusher_role::Flusher;
+use lastwords_ring::error::{Error, Result};
+use lastwords_ring::format::alike::{PREFIX, alike};
+use lastwords_ring::format::directives::Directives;
+use lastwords_ring::format::full_policy::FullPolicy;
+use lastwords_ring::format::layout::CRASH_FILES_DEFAULT;
+use lastwords_ring::format::level::Level;
+use lastwords_ring::format::log_format::Format;
+use lastwords_ring::place::access::FILE_MODE_DEFAULT;
+use lastwords_ring::place::environment;
+use lastwords_ring::place::stderr::complain;
+use lastwords_ring::place::zone;
+use lastwords_ring::write::backlog::BUDGET_DEFAULT;
+use lastwords_ring::write::ring::Memory;
+use std::borrow::Cow;
+use std::env;
+use std::fmt::{Debug, Display};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Generates the list, so that each setting is named once.
+macro_rules! settings {
+    ($($name:ident: $type:ty = $parse:expr,)*) => {
+        /// Settings, as far as they are given.
+        #[derive(Debug, Clone, Default)]
+        pub(crate) struct Settings {
+            $(pub(crate) $name: Option<$type>,)*
+            /// The sources of settings that were not given to a builder, by name: their errors begin with these.
+            origins: Vec<(&'static str, String)>,
+        }
+
+        /// Names of all settings.
+        pub(crate) const NAMES: &[&str] = &[$(stringify!($name)),*];
+
+        impl Settings {
+            /// Sets a setting from text; false if the name is unknown.
+            pub(crate) fn set(&mut self, name: &str, text: &str) -> Result<bool, String> {
+                match name {
+                    $(stringify!($name) => self.$name = Some($parse(text)?),)*
+                    _ => return Ok(false),
+                }
+                Ok(true)
+            }
+
+            /// These, with the others as fallback.
+            #[must_use]
+            pub(crate) fn or(mut self, mut others: Settings) -> Settings {
+                $(if self.$name.is_none() && others.$name.is_some() {
+                    self.$name = others.$name.take();
+                    self.origins.extend(others.origins.iter().find(|origin| origin.0 == stringify!($name)).cloned());
+                })*
+                self
+            }
+
+            /// The first of these that differs from its counterpart in `others`: its name and both values.
+            fn difference(&self, others: &Settings) -> Option<(&'static str, String, String)> {
+                $(if self.$name != others.$name {
+                    let name = stringify!($name);
+                    return Some((name, display_value(name, self.$name.as_ref()), display_value(name, others.$name.as_ref())));
+                })*
+                None
+            }
+        }
+    };
+}
+
+settings! {
+    app: String = plain,
+    dir: PathBuf = path,
+    rings: PathBuf = path,
+    log: String = directives,
+    ring_level: Level = own,
+    format: Format = own,
+    console: bool = truth,
+    console_all_levels: bool = truth,
+    time_zone: String = zone,
+    rotate_size: u64 = size,
+    rotate_keep: u32 = number,
+    durable: Duration = milliseconds,
+    crash_files: u32 = number,
+    context_on_error: u32 = number,
+    file_mode: u32 = mode,
+    file_group: String = plain,
+    group_folder: bool = truth,
+    full_policy: FullPolicy = own,
+    backlog_max: u64 = size,
+    flusher: Flusher = own,
+    memory: Memory = own,
+    record_size: u32 = number,
+    slots_per_lane: u32 = number,
+    lanes: u32 = number,
+    allow_fuse: bool = truth,
+    sigbus_guard: bool = truth,
+    log_facade: bool = truth,
+    panic_hook: bool = truth,
+}
+
+/// The defaults of a logger.
+fn defaults() -> Settings {
+    Settings {
+        log: Some(Directives::from(Level::INFO).to_string()),
+        ring_level: Some(Level::OFF),
+        format: Some(Format::default()),
+        console: Some(false),
+        console_all_levels: Some(false),
+        rotate_size: Some(defaults::ROTATE_SIZE_DEFAULT),
+        rotate_keep: Some(defaults::ROTATE_KEEP_DEFAULT),
+        durable: Some(Duration::ZERO),
+        crash_files: Some(CRASH_FILES_DEFAULT),
+        context_on_error: Some(0),
+        file_mode: Some(FILE_MODE_DEFAULT),
+        group_folder: Some(false),
+        full_policy: Some(FullPolicy::default()),
+        flusher: Some(Flusher::default()),
+        memory: Some(Memory::default()),
+        record_size: Some(defaults::RECORD_SIZE_DEFAULT),
+        slots_per_lane: Some(defaults::SLOTS_DEFAULT),
+        lanes: Some(defaults::LANES_DEFAULT),
+        allow_fuse: Some(false),
+        sigbus_guard: Some(true),
+        log_facade: Some(true),
+        panic_hook: Some(true),
+        ..Settings::default()
+    }
+}
+
+/// A value in an error.
+fn display_value(name: &str, value: Option<&impl Given>) -> String {
+    match (name, value) {
+        (_, None) => "none".to_owned(),
+        ("file_mode", Some(mode)) => {
+            mode.given().parse::<u32>().map_or_else(|_| mode.given(), |mode| format!("{mode:04o}"))
+        }
+        (_, Some(value)) => value.given(),
+    }
+}
+
+/// A value in its text form.
+trait Given: Debug {
+    fn given(&self) -> String {
+        // Names of variants: `DropNewest` is `drop_newest`.
+        let text = format!("{self:?}");
+        let parts = text.char_indices().flat_map(|(at, c)| {
+            let between = (at > 0 && c.is_ascii_uppercase()).then_some('_');
+            between.into_iter().chain(c.to_lowercase())
+        });
+        parts.collect()
+    }
+}
+
+impl Given for Format {}
+impl Given for FullPolicy {}
+impl Given for Flusher {}
+impl Given for Memory {}
+impl Given for bool {}
+impl Given for u32 {}
+impl Given for u64 {}
+
+impl Given for String {
+    fn given(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+impl Given for PathBuf {
+    fn given(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+impl Given for Duration {
+    fn given(&self) -> String {
+        self.as_millis().to_string()
+    }
+}
+
+impl Given for Level {
+    fn given(&self) -> String {
+        Directives::from(*self).to_string()
+    }
+}
+
+fn plain(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+/// For types whose errors say what was found and what was expected.
+fn own<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| format!("{error}"))
+}
+
+/// The zone is checked when the folder is known, which may keep one that is unknown here.
+fn zone(text: &str) -> Result<String, String> {
+    zone::refuse_form(text).map(|()| text.to_owned())
+}
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    Ok(PathBuf::from(text))
+}
+
+fn number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("\"{}\" found, expected a number", text.escape_default()))
+}
+
+/// An octal number, as in chmod(1).
+fn mode(text: &str) -> Result<u32, String> {
+    let octal = u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8);
+    octal.map_err(|_| format!("\"{}\" found, expected an octal mode as in 0640", text.escape_default()))
+}
+
+/// A number of bytes, as `10485760`, `10M`, `10 MB` or `10MiB`: all of these are powers of 1024, as for `ulimit` and logrotate.
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("\"{}\" found, expected bytes, as in 10485760, 512K or 10M", text.escape_default());
+    let (digits, unit) = text.trim().split_at(text.trim().bytes().take_while(u8::is_ascii_digit).count());
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        _ => return Err(wrong()),
+    };
+    digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(wrong)
+}
+
+fn truth(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err(format!("\"{}\" found, expected true or false (or yes, no, on, off, 1, 0)", text.escape_default())),
+    }
+}
+
+fn directives(text: &str) -> Result<String, String> {
+    text.parse::<Directives>().map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn milliseconds(text: &str) -> Result<Duration, String> {
+    let milliseconds = text.parse().map_err(|_| format!("\"{}\" found, expected milliseconds", text.escape_default()));
+    milliseconds.map(Duration::from_millis)
+}
+
+/// A path from environment or configuration file, as resolved when this process first used it: it may have changed its working
+/// directory since.
+pub(crate) fn as_at_first(path: PathBuf) -> PathBuf {
+    static FIRST: OnceLock<Option<PathBuf>> = OnceLock::new();
+    match FIRST.get_or_init(|| env::current_dir().ok()) {
+        Some(first) => first.join(path),
+        None => path,
+    }
+}
+
+impl Settings {
+    /// These with the folders as first resolved, see [`as_at_first`].
+    pub(crate) fn with_folders_as_at_first(self) -> Settings {
+        Settings { dir: self.dir.map(as_at_first), rings: self.rings.map(as_at_first), ..self }
+    }
+
+    /// These with the others' names for the same folders.
+    pub(crate) fn with_folders_of(&self, others: &Settings) -> Settings {
+        let name = |ours: &Option<PathBuf>, theirs: &Option<PathBuf>| {
+            let real = |path: &Option<PathBuf>| path.as_ref().and_then(|path| path.canonicalize().ok());
+            let is_same = real(ours).is_some_and(|path| Some(path) == real(theirs));
+            if is_same { theirs.clone() } else { ours.clone() }
+        };
+        Settings { dir: name(&self.dir, &others.dir), rings: name(&self.rings, &others.rings), ..self.clone() }
+    }
+
+    /// These, with the defaults as fallback.
+    pub(crate) fn or_defaults(self) -> Settings {
+        let shared = self.memory == Some(Memory::Shared);
+        let backlog_max = if shared { None } else { Some(BUDGET_DEFAULT) };
+        self.or(Settings { backlog_max, ..defaults() })
+    }
+
+    /// An error if a logger as a value is requested with settings that it does not have. `ours` are its settings.
+    ///
+    /// A ring's own settings are permanent. Folder and role are how the logger was found, the filter can be changed, and the
+    /// rest concerns the process's own logger, not one that is a value.
+    pub(crate) fn refuse_others(&self, ours: &Settings) -> Result<()> {
+        let mut ours = ours.clone().or_defaults();
+        ours.rings = ours.rings.or_else(|| ours.dir.as_ref().map(|dir| dir.join("rings")));
+        let asked = Settings {
+            app: None,
+            dir: None,
+            log: None,
+            console: None,
+            console_all_levels: None,
+            log_facade: None,
+            panic_hook: None,
+            ..self.clone()
+        };
+        asked.or(ours.clone()).refuse_difference(&ours, "logs to the same role and folder")
+    }
+
+    /// An error that names the first setting that differs, and both values.
+    pub(crate) fn refuse_difference(&self, ours: &Settings, made: &'static str) -> Result<()> {
+        let Some((name, asked, has)) = self.difference(ours) else { return Ok(()) };
+        Err(Error::SettingDiffers { name, asked, has, made })
+    }
+
+    /// The settings in the environment. An empty variable is treated as unset.
+    pub(crate) fn from_environment() -> Result<Settings> {
+        if let Some(clock) = environment::variable(CLOCK).filter(|clock| clock != "boottime") {
+            return Err(Error::setting(CLOCK, format!("{clock:?} found, expected boottime, or no such variable")));
+        }
+        let mut settings = Settings::default();
+        for name in NAMES {
+            let variable = format!("LASTWORDS_{}", name.to_ascii_uppercase());
+            let Some(value) = environment::variable(&variable) else { continue };
+            match (*name, value.to_str()) {
+                // A path need not be UTF-8.
+                ("dir", None) => settings.dir = Some(PathBuf::from(value)),
+                ("rings", None) => settings.rings = Some(PathBuf::from(value)),
+                (_, None) => return Err(Error::setting(variable, format!("{value:?} found, expected text in UTF-8"))),
+                (name, Some(text)) => {
+                    _ = settings.set(name, text).map_err(|why| Error::setting(variable.clone(), why))?
+                }
+            }
+            settings.origins.push((name, variable));
+        }
+        Ok(settings.with_folders_as_at_first())
+    }
+
+    /// Notes for every setting its source: `origin` of its name.
+    #[cfg(feature = "config")]
+    pub(crate) fn come_from(&mut self, origin: impl Fn(&str) -> String) {
+        self.origins = NAMES.iter().map(|name| (*name, origin(name))).collect();
+    }
+
+    /// The prefix of a setting's error: the variable, or file and key, that it comes from, else its own name.
+    pub(crate) fn origin(&self, name: &'static str) -> Cow<'static, str> {
+        let known = self.origins.iter().find(|(known, _)| *known == name);
+        known.map_or(Cow::Borrowed(name), |(_, origin)| Cow::Owned(origin.clone()))
+    }
+}
+
+/// The variable that selects the clock, see [`crate::clock`].
+const CLOCK: &str = "LASTWORDS_CLOCK";
+/// Variables of ours that are not settings.
+const OTHER_VARIABLES: [&str; 4] = ["LASTWORDS_ROLE", "LASTWORDS_CONFIG", CLOCK, "LASTWORDS_MUTANT"];
+
+/// Reports unknown variables with our prefix, once per process: a misspelt setting is not silently ignored.
+pub(crate) fn name_unknown_variables() {
+    static NAMED: AtomicBool = AtomicBool::new(false);
+    if NAMED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let known: Vec<String> = NAMES.iter().map(|name| format!("{PREFIX}{}", name.to_ascii_uppercase())).collect();
+    for (variable, _) in env::vars_os() {
+        let variable = variable.to_string_lossy();
+        let is_ours = |name: &str| known.iter().any(|known| known == name) || OTHER_VARIABLES.contains(&name);
+        if variable.starts_with(PREFIX) && !is_ours(&variable) {
+            let all = known.iter().map(String::as_str).chain(OTHER_VARIABLES);
+            let meant = alike(&variable, all).map_or_else(String::new, |likely| format!("; did you mean {likely}?"));
+            complain(format_args!("{} is not a setting and is ignored{meant}", variable.escape_debug()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_truth_are_read_as_people_write_them() {
+        for (text, bytes) in [
+            ("4096", Some(4096)),
+            ("10M", Some(10 << 20)),
+            ("10 MiB", Some(10 << 20)),
+            ("512k", Some(512 << 10)),
+            ("1g", Some(1 << 30)),
+        ] {
+            assert_eq!(size(text).ok(), bytes, "{text}");
+        }
+        for text in ["", "M", "10T", "1.5M", "-1", "99999999999G"] {
+            assert!(size(text).is_err_and(|why| why.contains("expected bytes, as in")), "{text}");
+        }
+        for (text, value) in
+            [("yes", true), ("On", true), ("1", true), ("TRUE", true), ("no", false), ("off", false), ("0", false)]
+        {
+            assert_eq!(truth(text), Ok(value), "{text}");
+        }
+        assert!(truth("2").is_err());
+    }
+}
