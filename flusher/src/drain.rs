@@ -28,7 +28,7 @@ use lastwords_ring::place::folder::{Folder, SHM_FOLDER};
 use lastwords_ring::place::open;
 use lastwords_ring::sys::fsize;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -130,7 +130,7 @@ pub struct Drain {
     /// Mode and group of log and crash files, overriding the rings.
     access: Option<Access>,
     /// By ring: until when its filter applies, if it expires.
-    filter_ends: HashMap<[u8; 16], Option<u64>>,
+    filter_ends: BTreeMap<[u8; 16], Option<u64>>,
     /// Expired filters whose end is not logged yet.
     ended_filters: Vec<EndedFilter>,
     /// The last pass failed, so records wait in the rings.
@@ -192,7 +192,7 @@ impl Drain {
             suspended: Vec::new(),
             held: Vec::new(),
             failures: Failures::default(),
-            filter_ends: HashMap::new(),
+            filter_ends: BTreeMap::new(),
             ended_filters: Vec::new(),
             scales: Scales::default(),
             floor: 0,

@@ -345,7 +345,7 @@ time.sleep(0.1)
 
 #: What runs code in Python while a log call is being done, and the calls.
 INTERRUPTIONS = {
-    "a property of the standard library's": ("log.debug('x')", {"record": "debug"}),
+    "a property of the standard library's": ("log.debug('x')", {"ring_level": "debug"}),
     "a finalizer of garbage": ("garbage(); log.info('x')", {"format": "json"}),
     "a hook of audits": ("log.info('x')", {"format": "json"}),
     "a full ring": ("log.info('x' * 10000)", {"format": "json"}),

@@ -4,7 +4,7 @@ use lastwords_ring::atomics::Ordering;
 use lastwords_ring::format::call_site::CallSiteRef;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::write::ring::Ring;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 /// Most targets of one place that are written to the table of call sites.
@@ -21,9 +21,9 @@ pub(crate) struct CallSites {
 /// Call sites that are in the ring's table, or were refused; their number is bounded by the program's.
 #[derive(Debug, Default)]
 struct KnownSites {
-    ids: HashMap<u64, u32>,
+    ids: BTreeMap<u64, u32>,
     /// Number of targets of the places whose target is chosen at each call.
-    targets: HashMap<u64, u32>,
+    targets: BTreeMap<u64, u32>,
 }
 
 /// Writes a call site into the table; 0 if the table is full.

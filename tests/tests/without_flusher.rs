@@ -19,7 +19,7 @@ fn main() {
     for argument in arguments {
         builder = match argument.as_str() {
             "console" => builder.console(true),
-            "dev" => builder.console_all_levels(true),
+            "all" => builder.console_all_levels(true),
             "embedded" => builder.flusher(Flusher::Embedded),
             "quiet" => builder.console(false).console_all_levels(false).flusher(Flusher::Never),
             other => panic!("no setting {other}"),
@@ -81,7 +81,7 @@ fn what_a_program_without_the_flusher_cannot_honour_is_refused_with_setting_and_
         path.to_str().expect("text").to_owned()
     };
     for (setting, value, argument) in
-        [("console", "true", "console"), ("dev", "true", "console_all_levels"), ("flusher", "embedded", "embedded")]
+        [("console", "true", "console"), ("console_all_levels", "true", "all"), ("flusher", "embedded", "embedded")]
     {
         let variable = format!("LASTWORDS_{}", setting.to_ascii_uppercase());
         let quoted =
