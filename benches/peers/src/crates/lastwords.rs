@@ -3,8 +3,8 @@
 
 use crate::message::{DEVICE, ms};
 use crate::peer::Peer;
-use lastwords_ring::place::clock::realtime_ns;
 use lastwords_flusher::flusher::{Election, Flusher};
+use lastwords_ring::place::clock::realtime_ns;
 use lastwords_ring::place::folder::Folder;
 use std::io::{Error, Result};
 use std::path::Path;
