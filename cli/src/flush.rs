@@ -3,6 +3,7 @@
 use crate::cli::{DURABLE_MAX, Flush, octal, variable};
 use crate::exit::Exit;
 use lastwords::{Error, Result};
+use lastwords_flusher::files::notices::counted;
 use lastwords_flusher::flusher::{Election, Flusher};
 use lastwords_ring::format::text::escaped_path;
 use lastwords_ring::place::access::Access;
@@ -112,7 +113,8 @@ pub(crate) fn once(folder: &Folder, asked: &Asked) -> Result<Exit> {
         Election::Won(mut flusher) => {
             asked.tell(&mut flusher);
             let done = flusher.drain_once()?;
-            say(format_args!("{} records drained, {} rings of ended processes removed", done.records, done.removed));
+            let (records, rings) = (counted(done.records, "record"), counted(done.removed, "ring"));
+            say(format_args!("{records} drained, {rings} of ended processes removed"));
             Ok(if done.records + done.removed > 0 { Exit::Done } else { Exit::Nothing })
         }
     }

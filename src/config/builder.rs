@@ -379,8 +379,8 @@ impl Builder {
 
     /// Whether there is a console, and whether it shows records that are not written to a file.
     pub(crate) fn console_shows(&self) -> (bool, bool) {
-        let dev = self.settings.console_all_levels.unwrap_or(false);
-        (dev || self.settings.console.unwrap_or(false), dev)
+        let all_levels = self.settings.console_all_levels.unwrap_or(false);
+        (all_levels || self.settings.console.unwrap_or(false), all_levels)
     }
 
     pub(crate) fn app_name(&self) -> String {
@@ -443,8 +443,8 @@ impl Builder {
             Some(text) => text.parse().map_err(|error| self.refused("log", error))?,
             None => Directives::from(Level::INFO),
         };
-        let (_, dev) = self.console_shows();
-        let ring_level = self.settings.ring_level.unwrap_or(if dev { Level::TRACE } else { Level::OFF });
+        let (_, all_levels) = self.console_shows();
+        let ring_level = self.settings.ring_level.unwrap_or(if all_levels { Level::TRACE } else { Level::OFF });
         Ok(Filter { directives, ring_level })
     }
 }

@@ -33,7 +33,7 @@ const FINISH_MAX: Duration = Duration::from_millis(300);
 const SLOTS: u64 = 1024;
 
 /// Starts the console thread for `logger`.
-pub(crate) fn start(logger: &'static Logger, dev: bool) {
+pub(crate) fn start(logger: &'static Logger, all_levels: bool) {
     // Without the page the thread could not be asked to finish; it exists, because the logger is in it.
     let Some(page) = process_page::page() else { return };
     page.consoles.fetch_add(1, Ordering::AcqRel);
@@ -41,7 +41,7 @@ pub(crate) fn start(logger: &'static Logger, dev: bool) {
         hooks::settle_thread();
         own_thread::mark();
         match RingFile::open(logger.ring().path(), true).and_then(|file| RingReader::new(file, logger.ring().path())) {
-            Ok(reader) => match Console::new(reader, logger.folder().zone(), dev) {
+            Ok(reader) => match Console::new(reader, logger.folder().zone(), all_levels) {
                 Ok(mut console) => console.run(&page.consoles_end, || logger.is_closed()),
                 Err(error) => complain(format_args!("no console: {error}")),
             },
@@ -78,11 +78,11 @@ struct Console {
     names: LevelNames,
     stderr: Stderr,
     /// Shows records that are not written to a file.
-    dev: bool,
+    all_levels: bool,
 }
 
 impl Console {
-    fn new(reader: RingReader<RingFile>, zone: Zone, dev: bool) -> crate::Result<Console> {
+    fn new(reader: RingReader<RingFile>, zone: Zone, all_levels: bool) -> crate::Result<Console> {
         Ok(Console {
             clock: RingClock::new(&reader)?,
             lanes: (0..reader.geometry().lanes()).map(|_| LaneCursor::default()).collect(),
@@ -92,7 +92,7 @@ impl Console {
             sites: Sites::default(),
             names: LevelNames::default(),
             stderr: Stderr::new(),
-            dev,
+            all_levels,
             reader,
         })
     }
@@ -124,7 +124,7 @@ impl Console {
         self.names.refresh(&self.reader)?;
         let mut merge = Merge::default();
         for number in 0..self.lanes.len() {
-            if self.snapshots[number].kind != lane_kind::RING_ONLY || self.dev {
+            if self.snapshots[number].kind != lane_kind::RING_ONLY || self.all_levels {
                 let (cursor, extent) = (&mut self.lanes[number], self.snapshots[number].extent(None));
                 // Records that an error kept from being printed come first.
                 if cursor.batch().is_empty() {

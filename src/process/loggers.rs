@@ -100,9 +100,9 @@ fn start(logger: &'static Logger) {
     #[cfg(feature = "flusher")]
     {
         flusher_thread::start_for(logger);
-        let (console, dev) = logger.builder().console_shows();
+        let (console, all_levels) = logger.builder().console_shows();
         if console {
-            console_thread::start(logger, dev);
+            console_thread::start(logger, all_levels);
         }
     }
     if let Some((level, text)) = logger.first_line() {

@@ -11,7 +11,9 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-fn counted(count: u64, noun: &str) -> String {
+/// So many of these, in words: `1 ring`, `2 rings`.
+#[must_use]
+pub fn counted(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
