@@ -5,6 +5,7 @@ use crate::logger::bytes::{record_bytes_to, write_place};
 use crate::logger::live_filter::CachedDecision;
 use crate::logger::record::{RecordBody, RecordHead};
 use crate::logger::ring_logger::Logger;
+use crate::logger::site_entry::SiteEntry;
 use crate::logger::thread;
 use crate::process::loggers;
 use lastwords_ring::format::call_site::CallSiteRef;
@@ -15,9 +16,6 @@ use lastwords_ring::format::placeholder::Placeholder;
 use lastwords_ring::write::arguments::{Values, append_text, push_body};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// Low half of a site's id word while its first call registers it.
-const REGISTERING: u32 = u32::MAX;
 
 /// A call's properties that the macros know at compile time.
 #[derive(Debug)]
@@ -44,8 +42,7 @@ pub struct CallPlace {
 #[derive(Debug)]
 pub struct Site {
     place: CallPlace,
-    /// Generation of the logger in the high half, id in the low half.
-    id: AtomicU64,
+    entry: SiteEntry,
     /// Where its records go, a [`CachedDecision`].
     decision: AtomicU64,
 }
@@ -54,7 +51,7 @@ impl Site {
     /// A site, not registered yet.
     #[must_use]
     pub const fn new(place: CallPlace) -> Site {
-        Site { place, id: AtomicU64::new(0), decision: AtomicU64::new(0) }
+        Site { place, entry: SiteEntry::new(), decision: AtomicU64::new(0) }
     }
 
     /// The logger, if this site's records are recorded now.
@@ -104,48 +101,31 @@ impl Site {
     pub fn record<V: Values>(&'static self, enabled: Enabled, values: &V, text: impl Fn(&mut TextWriter<'_>)) {
         let Enabled { logger, destination } = enabled;
         let level = self.place.level.number();
-        let word = self.id.load(Ordering::Relaxed);
-        let known = (word >> 32) as u32 == logger.generation() && word as u32 != REGISTERING;
-        if V::RAW && known && word as u32 != 0 && values.fit() {
-            let head = RecordHead { level, call_site: word as u32, destination };
-            if thread::record_raw(logger, head, values) {
-                return;
-            }
+        if V::RAW && values.fit() && thread::record_raw(logger, destination, level, &self.entry, values) {
+            return;
         }
-        self.record_slowly(enabled, if known { Some(word as u32) } else { None }, values, &text);
+        self.record_slowly(enabled, values, &text);
     }
 
     #[cold]
     #[inline(never)]
-    fn record_slowly<V: Values>(
-        &'static self,
-        enabled: Enabled,
-        id: Option<u32>,
-        values: &V,
-        text: &dyn Fn(&mut TextWriter<'_>),
-    ) {
+    fn record_slowly<V: Values>(&'static self, enabled: Enabled, values: &V, text: &dyn Fn(&mut TextWriter<'_>)) {
         let Enabled { logger, destination } = enabled;
-        let call_site = id.unwrap_or_else(|| self.register(logger));
+        let call_site = self.entry.id(logger).unwrap_or_else(|| self.register::<V>(logger));
         let body = |out: &mut Vec<u8>| push_body(values, out);
         let call = Call { site: self, fit: values.fit(), body: &body, text };
         thread::record(logger, RecordHead { level: self.place.level.number(), call_site, destination }, &call);
     }
 
-    /// Writes the site into the ring's table. Never waits: if another thread is registering it, this record carries target and
-    /// place itself.
-    fn register(&self, logger: &Logger) -> u32 {
-        let seen = self.id.load(Ordering::Relaxed);
-        let generation = u64::from(logger.generation()) << 32;
-        let claim = generation | u64::from(REGISTERING);
-        if seen == claim || self.id.compare_exchange(seen, claim, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-            return 0;
-        }
+    /// Writes the site into the ring's table.
+    fn register<V: Values>(&self, logger: &Logger) -> u32 {
         let CallPlace { level, target, module, file, line, format, placeholders, fields } = self.place;
-        let site = CallSiteRef { level: level.number(), line, target, module, file, format, placeholders, fields };
-        // By address, so that a site used with several loggers in turn has one entry in each ring.
-        let id = logger.call_sites.register(logger.ring(), std::ptr::from_ref(self) as u64, &site);
-        self.id.store(id.map_or(seen, |id| generation | u64::from(id)), Ordering::Relaxed);
-        id.unwrap_or(0)
+        self.entry.register::<V>(logger, |types| {
+            let site =
+                CallSiteRef { level: level.number(), line, target, module, file, format, placeholders, types, fields };
+            // By address, so that a site used with several loggers in turn has one entry in each ring.
+            logger.call_sites.register(logger.ring(), std::ptr::from_ref(self) as u64, &site)
+        })
     }
 }
 

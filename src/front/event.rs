@@ -170,6 +170,7 @@ impl<'a> Event<'a> {
             file,
             format: "",
             placeholders: &[],
+            types: &[],
             fields: &[],
         };
         CachedCallSite::find(logger, Some(key)).id_of_chosen(logger, place, site)

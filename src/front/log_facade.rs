@@ -199,6 +199,7 @@ fn describe<'a>(level: Level, record: &Record<'a>) -> CallSiteRef<'a> {
         file: record.file().unwrap_or_default(),
         format: "",
         placeholders: &[],
+        types: &[],
         fields: &[],
     }
 }

@@ -17,7 +17,7 @@ use lastwords_ring::sys::held::without_handlers;
 use lastwords_ring::write::anchors::AnchorWriter;
 use lastwords_ring::write::backlog::Backlog;
 use lastwords_ring::write::full_lane;
-use lastwords_ring::write::lane::{Message, OpenSlot, Origin, count_drop};
+use lastwords_ring::write::lane::{Message, OpenMessage, OpenSlot, Origin, count_drop};
 
 /// The state for writing to the lanes of a ring.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Appender {
     /// Whether `slots` more slots can be written at once: they fit, or the policy permits overwriting.
     #[inline(always)]
     pub(crate) fn takes_at_once(&self, owned: &mut OwnedLane, slots: u64) -> bool {
-        owned.is_ring_only() || owned.lane.has_room(slots) || self.policy == FullPolicy::Overwrite
+        owned.lane.has_room(slots) || owned.is_ring_only() || self.policy == FullPolicy::Overwrite
     }
 
     /// Writes a message into a lane.
@@ -64,6 +64,19 @@ impl Appender {
     pub(crate) fn commit(&self, owned: &mut OwnedLane, slot: OpenSlot<'static>, level: u16) {
         let now = owned.lane.commit(slot);
         self.after_append(owned, level, now);
+    }
+
+    /// Writes a message that may take several slots, for which there is room: `write` hands over its `length` bytes.
+    #[inline]
+    pub(crate) fn append_long(
+        &self,
+        owned: &mut OwnedLane,
+        origin: &Origin,
+        length: usize,
+        write: impl FnOnce(&mut OpenMessage<'_, 'static>),
+    ) {
+        let now = owned.lane.append_long(clock::now, origin, length, write);
+        self.after_append(owned, origin.level, now);
     }
 
     #[inline]

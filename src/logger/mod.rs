@@ -15,5 +15,6 @@ pub(crate) mod no_thread;
 pub(crate) mod own_thread;
 pub(crate) mod record;
 pub(crate) mod ring_logger;
+pub(crate) mod site_entry;
 pub(crate) mod thread;
 mod truncated;

@@ -7,6 +7,7 @@
 use crate::logger::lane_pool::OwnedLane;
 use crate::logger::record::{RecordBody, RecordHead};
 use crate::logger::ring_logger::Logger;
+use crate::logger::site_entry::SiteEntry;
 use crate::sys::frame;
 use crate::sys::local::of_thread;
 use lastwords_ring::format::filter::Destination;
@@ -14,8 +15,8 @@ use lastwords_ring::format::layout::{SLOT_WORDS_MAX, encoding};
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::clock;
 use lastwords_ring::sys::process_page;
-use lastwords_ring::write::arguments::{Values, tag_words, write_body};
-use lastwords_ring::write::lane::{Message, Origin};
+use lastwords_ring::write::arguments::{Values, body_words, encoding_of, write_body};
+use lastwords_ring::write::lane::{Message, Origin, SMALL_BODY};
 use std::cell::{RefCell, RefMut};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{Ordering, compiler_fence};
@@ -112,21 +113,46 @@ pub(crate) fn record(logger: &'static Logger, head: RecordHead, body: &dyn Recor
 }
 
 /// Records a message of raw values from the calling thread, with nothing between the copy of its arguments and the slot. False
-/// if that is impossible: the thread's first record, a full lane, a long message. One function for each list of types, not for
-/// each call.
+/// if that is impossible: the call site's or the thread's first record, a full lane, a message that no lane takes. One function
+/// for each list of types, not for each call.
 #[inline(never)]
-pub(crate) fn record_raw<V: Values>(logger: &'static Logger, head: RecordHead, values: &V) -> bool {
+pub(crate) fn record_raw<V: Values>(
+    logger: &'static Logger,
+    destination: Destination,
+    level: u16,
+    entry: &SiteEntry,
+    values: &V,
+) -> bool {
+    let Some(call_site) = entry.id_for::<V>(logger) else { return false };
+    let head = RecordHead { level, call_site, destination };
     let Some(mut entered) = Entered::new() else { return record_raw_nested(logger, head, values) };
-    let Some((owned, thread)) = entered.0.lane_in(logger, head.destination) else { return false };
-    let words = tag_words(V::COUNT) + values.words();
-    if !(owned.lane.fits_slot(words) && logger.appender.takes_at_once(owned, 1)) {
+    let Some((owned, thread)) = entered.0.lane_in(logger, destination) else { return false };
+    let origin = Origin { level, call_site, thread, encoding: encoding_of::<V>() };
+    let words = body_words(values);
+    if words > SMALL_BODY {
+        return record_raw_long(logger, owned, &origin, values);
+    }
+    if !logger.appender.takes_at_once(owned, 1) {
         return false;
     }
-    let RecordHead { level, call_site, .. } = head;
-    let origin = Origin { level, call_site, thread, encoding: encoding::VALUES };
     let mut slot = owned.lane.begin(clock::now, &origin, words * 8);
     write_body(values, |word| slot.push(word));
     logger.appender.commit(owned, slot, level);
+    true
+}
+
+/// Records a message of raw values that may take several slots.
+#[inline(never)]
+fn record_raw_long<V: Values>(logger: &Logger, owned: &mut OwnedLane, origin: &Origin, values: &V) -> bool {
+    let length = body_words(values) * 8;
+    if length > owned.lane.message_size_max() {
+        return false;
+    }
+    let slots = owned.lane.slots_for(length);
+    if !logger.appender.takes_at_once(owned, slots) {
+        return false;
+    }
+    logger.appender.append_long(owned, origin, length, |open| write_body(values, |word| open.push(word)));
     true
 }
 
@@ -287,12 +313,12 @@ fn record_nested(logger: &'static Logger, head: RecordHead, body: &dyn RecordBod
 #[cold]
 #[inline(never)]
 fn record_raw_nested<V: Values>(logger: &'static Logger, head: RecordHead, values: &V) -> bool {
-    let (mut buffer, words) = ([0; SLOT_WORDS_MAX], tag_words(V::COUNT) + values.words());
+    let (mut buffer, words) = ([0; SLOT_WORDS_MAX], body_words(values));
     let Some(body) = buffer.get_mut(..words).filter(|_| words * 8 <= logger.message_size_max()) else { return false };
     let mut cells = body.iter_mut();
     write_body(values, |word| cells.next().into_iter().for_each(|cell| *cell = word));
     let RecordHead { level, call_site, destination } = head;
-    let origin = Origin { level, call_site, thread: thread_id(), encoding: encoding::VALUES };
+    let origin = Origin { level, call_site, thread: thread_id(), encoding: encoding_of::<V>() };
     logger.write_shared(destination, &Message { origin, body: bytemuck::cast_slice(body) });
     true
 }

@@ -7,7 +7,9 @@ use lastwords_ring::format::call_site::CallSiteRef;
 use lastwords_ring::format::checksum::checksum;
 use lastwords_ring::format::geometry::Geometry;
 use lastwords_ring::format::layout::{Control, LaneBlock, RingHeader, encoding, lane_kind};
+use lastwords_ring::format::level::Level;
 use lastwords_ring::format::placeholder::Placeholder;
+use lastwords_ring::format::record::Record;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::write::lane::{Message, Origin};
 use lastwords_ring::write::ring::{Ring, RingSpec};
@@ -61,6 +63,13 @@ pub fn ring(role: &str, lanes: u32, prepare: impl FnOnce(&Ring) -> Vec<Forged>) 
     std::fs::read(ring.path()).expect("its bytes")
 }
 
+/// A record with this body, as a reader has it.
+#[must_use]
+pub fn record_of(encoding: u8, call_site: u32, body: &[u8]) -> Record<'_> {
+    let level = Level::INFO;
+    Record { first: 1, last: 1, clock: 0, message: 1, thread: 0, call_site, level, encoding, body }
+}
+
 /// A ring each of whose records is shown as twelve thousand bytes.
 ///
 /// # Panics
@@ -79,6 +88,7 @@ pub fn wide_ring() -> Vec<u8> {
             file: "f",
             format: &format,
             placeholders: &placeholders,
+            types: &[],
             fields: &[],
         };
         let call_site = ring.table().register(&site).expect("room");

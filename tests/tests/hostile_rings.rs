@@ -96,6 +96,7 @@ fn base(record_size: u32, slots: u32, lanes: u32, messages: u64) -> Base {
         file: "f.rs",
         format: "{}",
         placeholders: &[],
+        types: &[],
         fields: &["a", "b"],
     };
     let call_site = ring.table().register(&site).expect("room in the table");

@@ -17,6 +17,7 @@ mod process;
 mod rare;
 
 use lastwords_flusher::render::value::{Value, ValueReader};
+use lastwords_ring::format::placeholder::value_tag;
 use lastwords_ring::format::record::Record;
 use lastwords_ring::read::reader::{Extent, LaneBatch, RingReader, Source};
 use lastwords_tests::scratch::Scratch;
@@ -51,8 +52,8 @@ fn numbers<S: Source>(
 
 /// The one string that each message consists of.
 fn text_of(record: &Record<'_>) -> String {
-    assert!(record.has_values());
-    match ValueReader::new(record.text(), 1).and_then(|mut values| values.next()) {
+    assert!(record.is_untagged());
+    match ValueReader::untagged(&[value_tag::STR], record.text()).next() {
         Some(Value::Str(text)) => String::from_utf8_lossy(text).into_owned(),
         found => panic!("{found:?} in {record:?}"),
     }

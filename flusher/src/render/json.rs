@@ -113,7 +113,7 @@ impl JsonLines {
     /// Message and fields of a record that holds the values for its call site's format string.
     fn values(&mut self, out: &mut Vec<u8>, record: &Record<'_>, site: Option<&Template>) {
         self.text.clear();
-        match site.and_then(|site| site.show_apart(record.text(), &mut self.text)) {
+        match site.and_then(|site| site.show_apart(record, &mut self.text)) {
             Some(found) => {
                 message(out, &self.text, None);
                 fields(out, found.chain(record.fields().map(named)));

@@ -114,7 +114,7 @@ pub fn record(out: &mut Vec<u8>, record: &Record<'_>, site: Option<&Template>) {
         return message(out, record.text(), record.cut_from());
     }
     let start = out.len();
-    match site.and_then(|site| site.show(record.text(), out)) {
+    match site.and_then(|site| site.show(record, out)) {
         Some(true) if out.len() - start <= RENDERED_MAX => out.push(b'\n'),
         Some(_) => {
             let text = out.split_off(start);

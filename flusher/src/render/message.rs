@@ -5,6 +5,7 @@ use crate::render::escape::is_plain;
 use crate::render::value::{Value, ValueReader};
 use lastwords_ring::format::call_site::CallSite;
 use lastwords_ring::format::placeholder::Placeholder;
+use lastwords_ring::format::record::Record;
 use lastwords_ring::write::arguments::{Quoted, is_bare};
 
 /// A call site whose records can be shown.
@@ -53,11 +54,11 @@ impl Template {
         &self.site
     }
 
-    /// Appends the message of a record with this body, and its fields as ` key=value` each, and returns whether nothing in
-    /// it needs to be escaped. None if the body does not fit; `out` may hold a part then.
+    /// Appends the message of a record of values, and its fields as ` key=value` each, and returns whether nothing in it needs
+    /// to be escaped. None if the values do not fit; `out` may hold a part then.
     #[inline]
-    pub fn show(&self, body: &[u8], out: &mut Vec<u8>) -> Option<bool> {
-        let mut values = ValueReader::new(body, self.values)?;
+    pub fn show(&self, record: &Record<'_>, out: &mut Vec<u8>) -> Option<bool> {
+        let mut values = self.values_of(record)?;
         let mut plain = self.show_message(&mut values, out)?;
         for name in &self.site.fields {
             out.push(b' ');
@@ -71,14 +72,23 @@ impl Template {
     /// Like [`Template::show`], with the message alone: its fields are returned, by their names.
     pub fn show_apart<'a>(
         &'a self,
-        body: &'a [u8],
+        record: &Record<'a>,
         out: &mut Vec<u8>,
     ) -> Option<impl Iterator<Item = (&'a [u8], Value<'a>)> + use<'a>> {
-        let mut values = ValueReader::new(body, self.values)?;
+        let mut values = self.values_of(record)?;
         self.show_message(&mut values, out)?;
         let names = self.site.fields.iter().map(|name| name.as_bytes());
         let fields: Vec<_> = names.map(|name| Some((name, values.next()?))).collect::<Option<_>>()?;
         Some(fields.into_iter())
+    }
+
+    #[inline]
+    fn values_of<'a>(&'a self, record: &Record<'a>) -> Option<ValueReader<'a>> {
+        if record.is_untagged() {
+            return (self.site.types.len() == self.values)
+                .then(|| ValueReader::untagged(&self.site.types, record.text()));
+        }
+        ValueReader::tagged(record.text(), self.values)
     }
 
     #[inline]
@@ -119,7 +129,17 @@ mod tests {
     fn site(format: &str, placeholders: Vec<Placeholder>) -> CallSite {
         let text = |text: &str| text.into();
         let (target, module, file, format) = (text(""), text(""), text(""), text(format));
-        CallSite { level: 20, line: 1, target, module, file, format, placeholders, fields: vec!["id".into()] }
+        CallSite {
+            level: 20,
+            line: 1,
+            target,
+            module,
+            file,
+            format,
+            placeholders,
+            types: Vec::new(),
+            fields: vec!["id".into()],
+        }
     }
 
     fn plain(start: u16, end: u16) -> Placeholder {

@@ -56,12 +56,19 @@ pub struct ValueReader<'a> {
 }
 
 impl<'a> ValueReader<'a> {
-    /// A reader of `count` values; None if the body cannot hold their tags.
+    /// A reader of `count` values, whose tags precede them; None if the body cannot hold the tags.
     #[inline]
     #[must_use]
-    pub fn new(body: &'a [u8], count: usize) -> Option<ValueReader<'a>> {
+    pub fn tagged(body: &'a [u8], count: usize) -> Option<ValueReader<'a>> {
         let (tags, words) = body.split_at_checked(count.div_ceil(8) * 8)?;
         Some(ValueReader { tags: &tags[..count], words })
+    }
+
+    /// A reader of values with these tags.
+    #[inline]
+    #[must_use]
+    pub fn untagged(tags: &'a [u8], body: &'a [u8]) -> ValueReader<'a> {
+        ValueReader { tags, words: body }
     }
 
     #[inline]

@@ -34,6 +34,8 @@ pub struct CallSite {
     pub format: Arc<str>,
     /// Placeholders of the format string.
     pub placeholders: Vec<Placeholder>,
+    /// Tags of the values of its untagged records, see [`crate::format::placeholder::value_tag`].
+    pub types: Vec<u8>,
     /// Names of the fields that follow the message.
     pub fields: Vec<Arc<str>>,
 }
@@ -55,6 +57,8 @@ pub struct CallSiteRef<'a> {
     pub format: &'a str,
     /// Placeholders of the format string.
     pub placeholders: &'a [Placeholder],
+    /// Tags of the values of its untagged records; empty if it has none.
+    pub types: &'a [u8],
     /// Names of the fields that follow the message.
     pub fields: &'a [&'a str],
 }
@@ -69,6 +73,8 @@ impl CallSiteRef<'_> {
         bytes.extend_from_slice(&self.line.to_le_bytes());
         bytes.extend_from_slice(&u16::try_from(self.placeholders.len()).ok()?.to_le_bytes());
         bytes.extend_from_slice(bytemuck::cast_slice(self.placeholders));
+        bytes.push(u8::try_from(self.types.len()).ok()?);
+        bytes.extend_from_slice(self.types);
         for text in [self.target, self.module, self.file, self.format].iter().chain(self.fields) {
             bytes.extend_from_slice(&u16::try_from(text.len()).ok()?.to_le_bytes());
             bytes.extend_from_slice(text.as_bytes());
@@ -89,6 +95,9 @@ impl CallSite {
         let placeholders = (0..placeholders)
             .map(|_| take::<{ size_of::<Placeholder>() }>(&mut rest).map(|bytes| bytemuck::pod_read_unaligned(&bytes)))
             .collect::<Option<_>>()?;
+        let [types] = take(&mut rest)?;
+        let (types, after) = rest.split_at_checked(usize::from(types))?;
+        rest = after;
         let mut text = || -> Option<Arc<str>> {
             let length = u16::from_le_bytes(take(&mut rest)?) as usize;
             let (text, after) = rest.split_at_checked(length)?;
@@ -97,7 +106,7 @@ impl CallSite {
         };
         let (target, module, file, format) = (text()?, text()?, text()?, text()?);
         let fields = (0..count).map(|_| text()).collect::<Option<_>>()?;
-        Some(CallSite { level, line, target, module, file, format, placeholders, fields })
+        Some(CallSite { level, line, target, module, file, format, placeholders, types: types.to_vec(), fields })
     }
 }
 

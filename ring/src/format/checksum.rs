@@ -20,10 +20,9 @@ pub fn checksum(bytes: &[u8]) -> u64 {
 #[must_use]
 pub fn slot_checksum(used: &[u8], key: u64) -> u64 {
     let (words, _) = used.as_chunks::<8>();
-    let [commit, _, clock, rest @ ..] = words else { panic!("a slot has a head") };
-    let mut sum = SlotSum::new(key);
-    sum.add(u64::from_le_bytes(*commit));
-    rest.iter().for_each(|word| sum.add(u64::from_le_bytes(*word)));
+    let [commit, _, clock, message, origin, sizes, body @ ..] = words else { panic!("a slot has a head") };
+    let mut sum = SlotSum::of_head(key, [commit, message, origin, sizes].map(|word| u64::from_le_bytes(*word)));
+    body.iter().for_each(|word| sum.add(u64::from_le_bytes(*word)));
     sum.finish(u64::from_le_bytes(*clock))
 }
 

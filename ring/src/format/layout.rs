@@ -21,7 +21,7 @@ compile_error!(
 /// First bytes of a ring file. The high bit and the line ends show a transfer that changed bytes, as in PNG.
 pub const MAGIC: [u8; 8] = *b"\x89LWR\r\n\x1a\n";
 /// A ring of another version is kept, never decoded.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 /// Unit of the file's parts. A constant of the format, not the machine's page size.
 pub const PAGE: u64 = 4096;
 /// Longest role in bytes.
@@ -38,8 +38,12 @@ pub const MATCHED_WORDS: usize = 4;
 pub const OWNERS: usize = 4;
 /// Bytes of a slot before its payload.
 pub const SLOT_HEAD: usize = size_of::<SlotHead>();
+/// Smallest record size, and so the smallest slot; loom's model has smaller ones.
+pub const RECORD_SIZE_MIN: usize = if cfg!(loom) { 64 } else { 128 };
 /// Largest record size, and so the largest slot.
 pub const RECORD_SIZE_MAX: usize = 512;
+/// 64-bit words of the smallest slot.
+pub const SLOT_WORDS_MIN: usize = RECORD_SIZE_MIN / 8;
 /// 64-bit words of the largest slot.
 pub const SLOT_WORDS_MAX: usize = RECORD_SIZE_MAX / 8;
 
@@ -339,8 +343,10 @@ pub mod slot_kind {
 pub mod encoding {
     /// Text.
     pub const TEXT: u8 = 0;
-    /// Values for the format string of the call site, see `arguments.rs`.
+    /// Values for the format string of the call site, after their tags, see `arguments.rs`.
     pub const VALUES: u8 = 1;
+    /// The same without tags: the call site's entry says what types its records' values have.
+    pub const UNTAGGED: u8 = 2;
     /// Bit: the body is a reference to a spill file, see `spill.rs`.
     pub const SPILLED: u8 = 0x40;
     /// Bit: extras follow the text, with their length in the last four bytes.

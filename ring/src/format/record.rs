@@ -164,7 +164,14 @@ impl<'a> Record<'a> {
     #[inline]
     #[must_use]
     pub fn has_values(&self) -> bool {
-        self.encoding & !encoding::EXTRAS == encoding::VALUES
+        self.encoding & !encoding::EXTRAS == encoding::VALUES || self.is_untagged()
+    }
+
+    /// Whether these values have the types that the call site's entry states, and no tags of their own.
+    #[inline]
+    #[must_use]
+    pub fn is_untagged(&self) -> bool {
+        self.encoding & !encoding::EXTRAS == encoding::UNTAGGED
     }
 
     /// Time and origin, if it was relayed.

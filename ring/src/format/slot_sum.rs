@@ -1,15 +1,20 @@
 //! The checksum of a slot, formed word by word while the slot is written.
 //!
-//! Each word goes through one multiplication to 128 bits whose halves are folded into one another, as in wyhash (Wang Yi,
-//! <https://github.com/wangyi-fudan/wyhash>). Two lanes take the words in turn, so that the processor need not wait for one
-//! multiplication before it begins the next.
+//! A multiplication to 128 bits whose halves are folded into one another, as in wyhash (Wang Yi,
+//! <https://github.com/wangyi-fudan/wyhash>), takes two words of the head, or one of the body. Two sums take the body's words in
+//! turn, so that the processor need not wait for one multiplication before it begins the next.
 
 /// Odd, half of its bits set: no word is multiplied to something simple.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-/// What the second lane begins with besides the key.
-const SECOND: u64 = 0xd1b5_4a32_d192_ed03;
+/// What the number of the message is masked with. No number is that large, so neither factor of the first product is 0 for all
+/// of a ring's records, and the commit word always counts.
+const MESSAGE_MASK: u64 = 0xd1b5_4a32_d192_ed03;
+/// What the sizes are masked with; its kind of slot does not exist.
+const SIZES_MASK: u64 = 0xdbe6_d5d5_fe4c_ce2f;
+/// Bits by which the key is rotated for the origin.
+const KEY_TURN: u32 = 23;
 
-/// A sum that words are added to.
+/// A sum that the words of a body are added to.
 #[derive(Debug, Clone, Copy)]
 pub struct SlotSum {
     next: u64,
@@ -17,17 +22,21 @@ pub struct SlotSum {
 }
 
 impl SlotSum {
-    /// The sum of no word, in the lane with this key.
+    /// The sum of a slot's head, in the lane with this key: of its commit word, the number of its message, its origin and its
+    /// sizes.
     #[inline(always)]
     #[must_use]
-    pub fn new(key: u64) -> SlotSum {
-        SlotSum { next: key, other: key ^ SECOND }
+    pub fn of_head(key: u64, [commit, message, origin, sizes]: [u64; 4]) -> SlotSum {
+        SlotSum {
+            next: fold(key ^ commit, MESSAGE_MASK ^ message),
+            other: fold(key.rotate_left(KEY_TURN) ^ origin, SIZES_MASK ^ sizes),
+        }
     }
 
-    /// Adds the next word.
+    /// Adds the next word of the body.
     #[inline(always)]
     pub fn add(&mut self, word: u64) {
-        let mixed = fold(self.next ^ word);
+        let mixed = fold(self.next ^ word, FACTOR);
         (self.next, self.other) = (self.other, mixed);
     }
 
@@ -35,13 +44,14 @@ impl SlotSum {
     #[inline(always)]
     #[must_use]
     pub fn finish(self, clock: u64) -> u64 {
-        self.next ^ self.other.rotate_left(32) ^ fold(clock)
+        self.next ^ self.other.rotate_left(32) ^ fold(clock, FACTOR)
     }
 }
 
+/// The two halves of the product, one added to the other.
 #[inline(always)]
-fn fold(word: u64) -> u64 {
-    let product = u128::from(word) * u128::from(FACTOR);
+fn fold(one: u64, other: u64) -> u64 {
+    let product = u128::from(one) * u128::from(other);
     product as u64 ^ (product >> 64) as u64
 }
 

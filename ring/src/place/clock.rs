@@ -49,9 +49,15 @@ fn abandoned_for(kind: u32, source: Option<String>) -> Option<String> {
 }
 
 /// The raw clock now.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn now() -> u64 {
+    if KIND.load(Ordering::Relaxed) == clock_kind::TSC { counter::read() } else { now_slowly() }
+}
+
+/// The kind is unknown yet, or is not the counter.
+#[cold]
+fn now_slowly() -> u64 {
     if kind() == clock_kind::TSC { counter::read() } else { boottime_ns() }
 }
 

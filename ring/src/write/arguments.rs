@@ -1,14 +1,17 @@
 //! The values of a log call on their way into a record: copied raw if their type is known, otherwise formatted.
 //!
 //! A record's body is `ceil(values / 8)` words of tags, a byte per value (see [`crate::format::placeholder::value_tag`]), then
-//! the values in order, each a whole number of words. The macros build a list `(value, (value, ()))`, so that all sizes and
+//! the values in order, each a whole number of words. An untagged body has the values alone. The macros build a list `(value, (value, ()))`, so that all sizes and
 //! tags known at compile time cost nothing at run time.
 
 use crate::write::words::{for_each_word, words_of};
+use crate::format::layout::encoding;
 use crate::format::placeholder::{COUNT_MAX, VALUES_MAX, value_tag};
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Most values of a list that is written without tags.
+pub const UNTAGGED_MAX: usize = 8;
 /// Words of tags of the longest list.
 const TAG_WORDS_MAX: usize = VALUES_MAX / 8;
 
@@ -116,14 +119,30 @@ pub const fn tag_words(count: usize) -> usize {
     count.div_ceil(8)
 }
 
-/// Hands over a whole body for a list of raw values.
+/// How [`write_body`] encodes a list.
+#[inline(always)]
+#[must_use]
+pub fn encoding_of<V: Values>() -> u8 {
+    if V::COUNT > UNTAGGED_MAX { encoding::VALUES } else { encoding::UNTAGGED }
+}
+
+/// Words that [`write_body`] hands over.
+#[inline(always)]
+pub fn body_words<V: Values>(values: &V) -> usize {
+    let tags = if V::COUNT > UNTAGGED_MAX { tag_words(V::COUNT) } else { 0 };
+    tags + values.words()
+}
+
+/// Hands over a whole body for a list of raw values, untagged if there are at most [`UNTAGGED_MAX`].
 #[inline(always)]
 pub fn write_body<V: Values>(values: &V, mut put: impl FnMut(u64)) {
-    V::TAGS[..tag_words(V::COUNT)].iter().for_each(|word| put(*word));
+    if V::COUNT > UNTAGGED_MAX {
+        V::TAGS[..tag_words(V::COUNT)].iter().for_each(|word| put(*word));
+    }
     values.write(&mut put);
 }
 
-/// A whole body for any list.
+/// A whole body for any list, with tags.
 pub fn push_body<V: Values>(values: &V, out: &mut Vec<u8>) {
     V::TAGS[..tag_words(V::COUNT)].iter().for_each(|word| push_word(out, *word));
     values.push(out);
@@ -405,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_to_write_a_body_agree() {
+    fn both_ways_to_write_a_body_agree_but_for_the_tags() {
         for text in ["", "a", "12345678", "123456789", "sixteen bytes ok"] {
             let given = (text, (7u8.stored_plain(), (text.as_bytes().stored_plain(), ())));
             let list = (given.0.stored_plain(), given.1);
@@ -413,8 +432,8 @@ mod tests {
             push_body(&list, &mut bytes);
             let mut words = Vec::new();
             write_body(&list, |word| words.push(word));
-            assert_eq!(bytemuck::cast_slice::<u64, u8>(&words), bytes, "{text:?}");
-            assert_eq!(words.len(), tag_words(3) + list.words());
+            assert_eq!(bytemuck::cast_slice::<u64, u8>(&words), &bytes[8 * tag_words(3)..], "{text:?}");
+            assert_eq!(words.len(), body_words(&list));
         }
     }
 

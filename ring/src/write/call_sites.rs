@@ -83,7 +83,7 @@ mod tests {
     use crate::format::call_site::{CallSite, ENTRY_MAX, split_entry_word};
 
     fn site<'a>(target: &'a str, fields: &'a [&'a str]) -> CallSiteRef<'a> {
-        CallSiteRef { level: 20, line: 7, target, module: "m", file: "f.rs", format: "{} ms", placeholders: &[], fields }
+        CallSiteRef { level: 20, line: 7, target, module: "m", file: "f.rs", format: "{} ms", placeholders: &[], types: &[], fields }
     }
 
     #[test]

@@ -32,17 +32,22 @@
 
 use crate::atomics::{AtomicU64, Ordering, fence, prefetch_to_write};
 use crate::format::layout::{
-    Consumer, LaneBlock, OWNERS, SLOT_HEAD, SLOT_WORDS_MAX, SlotHead, commit_word, slot_kind, slot_state,
+    Consumer, LaneBlock, OWNERS, SLOT_HEAD, SLOT_WORDS_MAX, SLOT_WORDS_MIN, SlotHead, commit_word, slot_kind,
+    slot_state,
 };
 use crate::format::slot_sum::SlotSum;
 use crate::mutant::{self, Mutant};
-use crate::write::words::for_each_word;
+use crate::write::words::{for_each_word, words_of};
 
 const HEAD_WORDS: usize = SLOT_HEAD / 8;
 /// Word of a slot that holds the number of its message.
 const MESSAGE_WORD: usize = std::mem::offset_of!(SlotHead, message) / 8;
-/// Size of a cache line.
-const CACHE_LINE: usize = 64;
+const CHECKSUM_WORD: usize = std::mem::offset_of!(SlotHead, checksum) / 8;
+const CLOCK_WORD: usize = std::mem::offset_of!(SlotHead, clock) / 8;
+/// Words of a cache line.
+const LINE_WORDS: usize = 8;
+/// Words of a body that fit a slot of any size.
+pub const SMALL_BODY: usize = SLOT_WORDS_MIN - HEAD_WORDS;
 
 /// Slots between the one that is written and the one that is prefetched: what the flusher has read is shared with another
 /// processor, and getting it back takes about as long as so many appends.
@@ -70,6 +75,9 @@ pub struct Message<'a> {
     pub body: &'a [u8],
 }
 
+/// As many words as the smallest slot has; the larger ones are several of them.
+type Unit = [AtomicU64; SLOT_WORDS_MIN];
+
 /// One slot's share of a message.
 #[derive(Clone, Copy)]
 struct Part {
@@ -96,8 +104,10 @@ pub fn count_drop(block: &LaneBlock, now: u64) {
 #[derive(Debug)]
 #[must_use = "an open slot holds the lane's reader back"]
 pub struct OpenSlot<'a> {
-    head: &'a [AtomicU64; HEAD_WORDS],
+    head: &'a Unit,
     body: std::slice::Iter<'a, AtomicU64>,
+    first: u64,
+    message: u64,
     commit: u64,
     now: u64,
     sum: SlotSum,
@@ -113,27 +123,65 @@ impl OpenSlot<'_> {
         }
     }
 
-    /// Writes clock and checksum, and the commit word last.
+    /// Writes clock and checksum: the slot is complete but for its commit word.
     #[inline(always)]
-    fn publish(self) {
-        self.head[2].store(self.now, Ordering::Relaxed);
-        self.head[1].store(self.sum.finish(self.now), Ordering::Relaxed);
+    fn finish(&self) {
+        self.head[CLOCK_WORD].store(self.now, Ordering::Relaxed);
+        self.head[CHECKSUM_WORD].store(self.sum.finish(self.now), Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn commit(&self) {
         // LANE:D
         self.head[0].store(self.commit, Ordering::Release);
     }
 }
 
-fn part_of(body: &[u8], index: usize, size: usize) -> &[u8] {
-    &body[index * size..body.len().min((index + 1) * size)]
+/// A message of several slots that is open: takes the words of its body, which fill one slot after the other.
+#[derive(Debug)]
+#[must_use = "an open message holds the lane's reader back"]
+pub struct OpenMessage<'l, 'a> {
+    lane: &'l Lane<'a>,
+    slot: OpenSlot<'a>,
+    origin: Origin,
+    /// Index in the message of the slot after the one that is being written.
+    next: u64,
+    /// Payload bytes after that slot.
+    rest: usize,
+}
+
+impl OpenMessage<'_, '_> {
+    /// Writes the next word of the body. A word beyond the message is a defect of the caller and is dropped.
+    #[inline(always)]
+    pub fn push(&mut self, word: u64) {
+        if self.slot.body.as_slice().is_empty() {
+            self.open_next();
+        }
+        self.slot.push(word);
+    }
+
+    fn open_next(&mut self) {
+        let OpenSlot { first, now, .. } = self.slot;
+        if self.rest == 0 {
+            return;
+        }
+        self.slot.finish();
+        let length = self.rest.min(self.lane.payload_size);
+        let part = Part { slots: self.next as u16, kind: slot_kind::CONTINUATION, length };
+        let slot = self.lane.begin_part(first + self.next, now, &self.origin, part);
+        self.slot = OpenSlot { first, ..slot };
+        self.rest -= length;
+        self.next += 1;
+    }
 }
 
 /// The producer's end of a lane.
 #[derive(Debug)]
 pub struct Lane<'a> {
     block: &'a LaneBlock,
-    slots: &'a [AtomicU64],
-    /// Words of a slot, as a power of two.
-    slot_shift: u32,
+    units: &'a [Unit],
+    /// Units of a slot, as a power of two.
+    unit_shift: u32,
     payload_size: usize,
     message_size_max: usize,
     mask: u64,
@@ -150,18 +198,18 @@ impl<'a> Lane<'a> {
     /// The lane on this block and these slots of `slot_words` words each; it continues where the block says it was.
     ///
     /// # Panics
-    /// If `slots` is not a power-of-two number of slots, or a slot is not a power of two of words, larger than its head and
-    /// at most 512 bytes.
+    /// If `slots` is not a power-of-two number of slots, or a slot is not a power of two of words, smaller than the smallest or
+    /// larger than the largest.
     pub fn new(block: &'a LaneBlock, slots: &'a [AtomicU64], slot_words: usize, key: u64) -> Lane<'a> {
         let count = (slots.len() / slot_words) as u64;
-        assert!(slot_words > HEAD_WORDS && slot_words <= SLOT_WORDS_MAX && count.is_power_of_two());
-        assert!(slot_words.is_power_of_two());
+        assert!((SLOT_WORDS_MIN..=SLOT_WORDS_MAX).contains(&slot_words) && slot_words.is_power_of_two());
+        assert!(count.is_power_of_two());
         let reserved = block.reserved.load(Ordering::Relaxed);
         let payload_size = (slot_words - HEAD_WORDS) * 8;
         Lane {
             block,
-            slots,
-            slot_shift: slot_words.trailing_zeros(),
+            units: slots.as_chunks().0,
+            unit_shift: (slot_words / SLOT_WORDS_MIN).trailing_zeros(),
             payload_size,
             message_size_max: (count / 4).max(1) as usize * payload_size,
             mask: count - 1,
@@ -284,7 +332,7 @@ impl<'a> Lane<'a> {
 
     /// Slots of the message that begins at `sequence`, as far as its first slot is credible.
     fn slots_from(&self, sequence: u64) -> u64 {
-        let (cells, _) = self.slot(sequence);
+        let cells = self.unit(sequence);
         let sizes = cells[HEAD_WORDS - 1].load(Ordering::Relaxed);
         let (slots, kind) = (sizes >> 32 & 0xffff, (sizes >> 48) as u8);
         let valid = cells[0].load(Ordering::Relaxed) == commit_word(sequence, slot_state::VALID);
@@ -295,12 +343,13 @@ impl<'a> Lane<'a> {
     /// The words of the slots from `first` to `last`, in two pieces if they wrap around.
     #[must_use]
     pub fn slot_words(&self, first: u64, last: u64) -> [&'a [AtomicU64]; 2] {
-        let (start, words) = (self.slot_start(first), ((last - first + 1) as usize) << self.slot_shift);
-        let end = start + words;
-        match end.checked_sub(self.slots.len()) {
-            Some(beyond) => [&self.slots[start..], &self.slots[..beyond]],
-            None => [&self.slots[start..end], &[]],
-        }
+        let (start, units) = (self.index(first), ((last - first + 1) as usize) << self.unit_shift);
+        let end = start + units;
+        let [head, tail] = match end.checked_sub(self.units.len()) {
+            Some(beyond) => [&self.units[start..], &self.units[..beyond]],
+            None => [&self.units[start..end], &[]],
+        };
+        [head.as_flattened(), tail.as_flattened()]
     }
 
     /// KEEP:4. Notes that everything up to `sequence` is copied where readers find it: its slots may be reused.
@@ -325,66 +374,61 @@ impl<'a> Lane<'a> {
     #[inline]
     pub fn append(&mut self, clock: impl FnOnce() -> u64, message: &Message<'_>) -> u64 {
         let Message { ref origin, body } = *message;
-        if body.len() > self.payload_size {
-            return self.append_long(clock, message);
+        if words_of(body.len()) <= SMALL_BODY {
+            let mut slot = self.begin(clock, origin, body.len());
+            for_each_word(body, |word| slot.push(word));
+            return self.commit(slot);
         }
-        let mut slot = self.begin(clock, origin, body.len());
-        for_each_word(body, |word| slot.push(word));
-        self.commit(slot)
+        let body = &body[..body.len().min(self.message_size_max)];
+        self.append_long(clock, origin, body.len(), |open| for_each_word(body, |word| open.push(word)))
     }
 
-    /// Whether a body of `words` words fits one slot.
-    #[inline(always)]
-    #[must_use]
-    pub fn fits_slot(&self, words: usize) -> bool {
-        words * 8 <= self.payload_size
-    }
-
-    /// Opens a slot for a message whose body of `length` bytes fits it. Anything but user code may run before
+    /// Opens a slot for a message of at most [`SMALL_BODY`] words, of `length` bytes. Anything but user code may run before
     /// [`Lane::commit`]: the processor does it while it waits for the clock.
     #[inline(always)]
     pub fn begin(&mut self, clock: impl FnOnce() -> u64, origin: &Origin, length: usize) -> OpenSlot<'a> {
         let first = self.first_free();
-        self.ask_ahead(first);
-        let now = self.open(first, 1, clock);
-        self.begin_part(first, now, origin, Part { slots: 1, kind: slot_kind::FIRST, length })
+        let unit = self.unit(first);
+        let now = self.open(first, 1, unit, clock);
+        let part = Part { slots: 1, kind: slot_kind::FIRST, length };
+        self.begin_slot(unit, unit[HEAD_WORDS..].iter(), first, now, origin, part)
     }
 
     /// Commits a message of one slot, whose body is complete, and returns its raw clock.
     #[inline(always)]
     pub fn commit(&mut self, slot: OpenSlot<'a>) -> u64 {
-        let now = slot.now;
-        slot.publish();
-        self.close();
-        now
+        slot.finish();
+        slot.commit();
+        self.close(slot.first, slot.message);
+        slot.now
     }
 
-    #[cold]
-    fn append_long(&mut self, clock: impl FnOnce() -> u64, message: &Message<'_>) -> u64 {
-        let body = &message.body[..message.body.len().min(self.message_size_max)];
-        let first = self.first_free();
-        let slots = self.slots_for(body.len());
-        let now = self.open(first, slots, clock);
-        for index in (0..slots).rev() {
-            let payload = part_of(body, index as usize, self.payload_size);
-            let (kind, count) = if index == 0 { (slot_kind::FIRST, slots) } else { (slot_kind::CONTINUATION, index) };
-            let part = Part { slots: count as u16, kind, length: payload.len() };
-            let mut slot = self.begin_part(first + index, now, &message.origin, part);
-            for_each_word(payload, |word| slot.push(word));
-            slot.publish();
+    /// Writes a message of any length and returns its raw clock: `write` hands over its `length` bytes, at most
+    /// [`Lane::message_size_max`], as words. The caller has ensured room, or intends to overwrite.
+    #[inline]
+    pub fn append_long(
+        &mut self,
+        clock: impl FnOnce() -> u64,
+        origin: &Origin,
+        length: usize,
+        write: impl FnOnce(&mut OpenMessage<'_, 'a>),
+    ) -> u64 {
+        let (first, slots) = (self.first_free(), self.slots_for(length));
+        let now = self.open(first, slots, self.unit(first), clock);
+        let here = length.min(self.payload_size);
+        let part = Part { slots: slots as u16, kind: slot_kind::FIRST, length: here };
+        let slot = self.begin_part(first, now, origin, part);
+        let mut open = OpenMessage { lane: self, slot, origin: *origin, next: 1, rest: length - here };
+        write(&mut open);
+        let OpenSlot { message, .. } = open.slot;
+        open.slot.finish();
+        // The first one last: it makes the message visible.
+        for sequence in (first..first + slots).rev() {
+            // LANE:D
+            self.unit(sequence)[0].store(commit_word(sequence, slot_state::VALID), Ordering::Release);
         }
-        self.close();
+        self.close(first + slots - 1, message);
         now
-    }
-
-    /// Prefetches the memory of a later slot for writing, as much as most records use.
-    #[inline(always)]
-    fn ask_ahead(&self, sequence: u64) {
-        let (head, body) = self.slot(sequence + AHEAD);
-        prefetch_to_write(&head[0]);
-        if let Some(second) = body.get(CACHE_LINE / 8 - HEAD_WORDS) {
-            prefetch_to_write(second);
-        }
     }
 
     /// The next sequence. If the owner finds its lane open, because it jumped out of an append, it seals it first.
@@ -397,15 +441,19 @@ impl<'a> Lane<'a> {
     }
 
     #[inline(always)]
-    fn open(&mut self, first: u64, slots: u64, clock: impl FnOnce() -> u64) -> u64 {
-        self.reserved += slots;
+    fn open(&mut self, first: u64, slots: u64, unit: &Unit, clock: impl FnOnce() -> u64) -> u64 {
+        // As much of a later slot as most records use.
+        let later = self.units.as_ptr().wrapping_add(self.index(first + AHEAD)).cast::<AtomicU64>();
+        prefetch_to_write(later);
+        prefetch_to_write(later.wrapping_add(LINE_WORDS));
+        self.reserved = first + slots - 1;
         // LANE:A
         if !mutant::is(Mutant::ReservedLate) {
             self.block.reserved.store(self.reserved, Ordering::Relaxed);
         }
         // LANE:B
         if !mutant::is(Mutant::NoBusy) {
-            self.slot(first).0[0].swap(commit_word(first, slot_state::BUSY), Ordering::SeqCst);
+            unit[0].swap(commit_word(first, slot_state::BUSY), Ordering::SeqCst);
         }
         // LANE:C
         if !mutant::is(Mutant::NoFence) {
@@ -418,19 +466,33 @@ impl<'a> Lane<'a> {
     }
 
     #[inline(always)]
-    fn close(&mut self) {
-        self.messages += 1;
-        self.committed = self.reserved;
+    fn close(&mut self, last: u64, message: u64) {
+        (self.messages, self.committed) = (message, last);
         // LANE:E
-        self.block.head.store(self.committed, Ordering::Release);
-        self.block.messages.store(self.messages, Ordering::Relaxed);
+        self.block.head.store(last, Ordering::Release);
+        self.block.messages.store(message, Ordering::Relaxed);
     }
 
-    /// Writes the head of one slot of a message, all but what [`OpenSlot::publish`] writes.
-    #[inline(always)]
+    /// Begins any slot of a message.
     fn begin_part(&self, sequence: u64, now: u64, origin: &Origin, part: Part) -> OpenSlot<'a> {
+        let start = self.index(sequence);
+        let slot = &self.units[start..start + (1 << self.unit_shift)];
+        self.begin_slot(&slot[0], slot.as_flattened()[HEAD_WORDS..].iter(), sequence, now, origin, part)
+    }
+
+    /// Writes the head of one slot of a message, all but what [`OpenSlot::finish`] and [`OpenSlot::commit`] write.
+    #[inline(always)]
+    fn begin_slot(
+        &self,
+        head: &'a Unit,
+        body: std::slice::Iter<'a, AtomicU64>,
+        sequence: u64,
+        now: u64,
+        origin: &Origin,
+        part: Part,
+    ) -> OpenSlot<'a> {
         let Part { slots, kind, length } = part;
-        let words = SlotHead {
+        let [commit, .., message, origin, sizes] = SlotHead {
             commit: commit_word(sequence, slot_state::VALID),
             checksum: 0,
             clock: 0,
@@ -444,30 +506,26 @@ impl<'a> Lane<'a> {
             encoding: origin.encoding,
         }
         .words();
-        let (head, body) = self.slot(sequence);
-        let mut sum = SlotSum::new(self.key);
-        sum.add(words[0]);
         if mutant::is(Mutant::CommitFirst) {
-            head[0].store(words[0], Ordering::Release);
+            head[0].store(commit, Ordering::Release);
         }
-        for (cell, word) in head[MESSAGE_WORD..].iter().zip(&words[MESSAGE_WORD..]) {
-            cell.store(*word, Ordering::Relaxed);
-            sum.add(*word);
+        for (cell, word) in head[MESSAGE_WORD..].iter().zip([message, origin, sizes]) {
+            cell.store(word, Ordering::Relaxed);
         }
-        OpenSlot { head, body: body.iter(), commit: words[0], now, sum }
+        let sum = SlotSum::of_head(self.key, [commit, message, origin, sizes]);
+        OpenSlot { head, body, first: sequence, message, commit, now, sum }
     }
 
+    /// Where a sequence's slot begins, in units.
     #[inline(always)]
-    fn slot_start(&self, sequence: u64) -> usize {
-        ((sequence.wrapping_sub(1) as usize) << self.slot_shift) & (self.slots.len() - 1)
+    fn index(&self, sequence: u64) -> usize {
+        ((sequence.wrapping_sub(1) & self.mask) as usize) << self.unit_shift
     }
 
-    /// Head and body of a sequence's slot.
+    /// The first unit of a sequence's slot.
     #[inline(always)]
-    fn slot(&self, sequence: u64) -> (&'a [AtomicU64; HEAD_WORDS], &'a [AtomicU64]) {
-        let start = self.slot_start(sequence);
-        let slot = &self.slots[start..start + (1 << self.slot_shift)];
-        slot.split_first_chunk().expect("a slot is larger than its head, see `Lane::new`")
+    fn unit(&self, sequence: u64) -> &'a Unit {
+        &self.units[self.index(sequence)]
     }
 
     /// Continues after an owner that ended in the middle of an append, without the values that it had not stored here: uses
@@ -481,7 +539,7 @@ impl<'a> Lane<'a> {
         if (self.committed..=self.reserved).contains(&head) {
             self.committed = head;
         }
-        let number = self.slot(self.committed).0[MESSAGE_WORD].load(Ordering::Relaxed);
+        let number = self.unit(self.committed)[MESSAGE_WORD].load(Ordering::Relaxed);
         if number == self.messages + 1 {
             self.messages = number;
         }
@@ -491,7 +549,7 @@ impl<'a> Lane<'a> {
     #[cold]
     pub fn seal(&mut self) {
         for sequence in self.committed + 1..=self.reserved {
-            self.slot(sequence).0[0].store(commit_word(sequence, slot_state::ABORTED), Ordering::Release);
+            self.unit(sequence)[0].store(commit_word(sequence, slot_state::ABORTED), Ordering::Release);
         }
         self.committed = self.reserved;
         self.block.head.store(self.committed, Ordering::Release);

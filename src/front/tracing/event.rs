@@ -47,6 +47,7 @@ fn describe(metadata: &'static Metadata<'static>) -> CallSiteRef<'static> {
         file: metadata.file().unwrap_or_default(),
         format: "",
         placeholders: &[],
+        types: &[],
         fields: &[],
     }
 }

@@ -271,14 +271,18 @@ fn register(table: &TableWriter<'_>) -> u32 {
         file: "src/core.rs",
         format: "frame {} took {:*^w$.1} ms",
         placeholders: &placeholders,
+        types: &TYPES,
         fields: &["camera"],
     };
     table.register(&site).expect("room in the table")
 }
 
-/// Four values for that call site: a number, a width, a float and a text.
-fn values() -> Vec<u8> {
-    let tags = [value_tag::U64, value_tag::U64, value_tag::F64, value_tag::STR, 0, 0, 0, 0];
+/// Types of the values for that call site: a number, a width, a float and a text.
+const TYPES: [u8; 4] = [value_tag::U64, value_tag::U64, value_tag::F64, value_tag::STR];
+
+/// Such values, with their tags before them or without.
+fn values(encoding: u8) -> Vec<u8> {
+    let tags = if encoding == encoding::VALUES { [&TYPES[..], &[0; 4]].concat() } else { Vec::new() };
     let words = [7, 9, 16.6f64.to_bits(), 5, u64::from_le_bytes(*b"cam 1\0\0\0")];
     [&tags[..], words.map(u64::to_le_bytes).as_flattened()].concat()
 }
@@ -292,7 +296,10 @@ fn fill(lane: usize, writer: &mut Lane<'_>, site: u32) {
     };
     match lane {
         0 => {
-            (0..7).for_each(|n| say(n, encoding::VALUES, site, &values()));
+            for n in 0..7 {
+                let encoding = if n % 2 == 0 { encoding::VALUES } else { encoding::UNTAGGED };
+                say(n, encoding, site, &values(encoding));
+            }
             say(8, encoding::TEXT, 0, b"a text\nof two lines \x1b[31m \xff");
             say(9, encoding::TEXT, 0, &[b'x'; 100]);
             writer.claim(lane_kind::WRITE, 41, b"main");

@@ -26,7 +26,10 @@ const AROUND: usize = 256;
 pub fn run(mut input: &[u8]) {
     let length = number(&mut input);
     let site = CallSite::decode(take(&mut input, length)).and_then(Template::new);
-    for encoding in [encoding::VALUES, encoding::VALUES | encoding::EXTRAS, encoding::TEXT, encoding::EXTRAS] {
+    for encoding in [encoding::VALUES, encoding::UNTAGGED, encoding::TEXT]
+        .into_iter()
+        .flat_map(|kind| [kind, kind | encoding::EXTRAS])
+    {
         let (level, body) = (Level::new(length as u16), input);
         let record = Record { first: 1, last: 1, clock: 0, message: 1, thread: 0, call_site: 1, level, encoding, body };
         let name = std::str::from_utf8(&body[..body.len().min(LEVEL_NAME_MAX)]).ok();

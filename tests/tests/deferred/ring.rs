@@ -6,7 +6,10 @@ use lastwords_flusher::recover::recovery::Recovery;
 use lastwords_flusher::render::escape::escape;
 use lastwords_flusher::render::message::Template;
 use lastwords_ring::format::call_site::CallSite;
+use lastwords_ring::format::layout::encoding;
+use lastwords_ring::format::record::Record;
 use lastwords_ring::place::folder::Folder;
+use lastwords_tests::forge::record_of;
 use lastwords_tests::logs::read;
 use lastwords_tests::scratch::Scratch;
 use std::collections::HashMap;
@@ -20,6 +23,7 @@ pub(crate) fn open(folder: &Scratch, role: &str) -> Log {
 /// A record as its ring holds it.
 pub(crate) struct Recorded {
     pub(crate) has_values: bool,
+    /// Values and their tags, wherever the ring has those.
     pub(crate) body: Vec<u8>,
     site: CallSite,
 }
@@ -45,7 +49,7 @@ pub(crate) fn recovered(folder: &Scratch) -> HashMap<String, Vec<Recorded>> {
         let site = recovered.site.expect("a call site").site();
         found.entry(recovered.role.to_owned()).or_default().push(Recorded {
             has_values: recovered.record.has_values(),
-            body: recovered.record.text().to_vec(),
+            body: tagged(&recovered.record, site),
             site: site.clone(),
         });
         Ok::<u64, Error>(0)
@@ -65,10 +69,17 @@ pub(crate) fn drained(folder: &Scratch) -> HashMap<String, Vec<String>> {
     roles.map(|role| (role.clone(), messages(&role))).collect()
 }
 
-/// A body as its template shows it.
+/// A record's body with tags, which stand in its call site's entry if it has none.
+fn tagged(record: &Record<'_>, site: &CallSite) -> Vec<u8> {
+    let mut tags = if record.is_untagged() { site.types.clone() } else { Vec::new() };
+    tags.resize(tags.len().next_multiple_of(8), 0);
+    [&tags, record.text()].concat()
+}
+
+/// A body with tags as its template shows it.
 pub(crate) fn shown(template: &Template, body: &[u8]) -> Option<String> {
     let mut out = Vec::new();
-    template.show(body, &mut out)?;
+    template.show(&record_of(encoding::VALUES, 1, body), &mut out)?;
     String::from_utf8(out).ok()
 }
 

@@ -28,7 +28,17 @@ fn line(record: &Record<'_>, site: Option<&Template>) -> String {
 fn site(format: &str, placeholders: Vec<Placeholder>, names: &[String]) -> Template {
     let fields = names.iter().map(|name| name.as_str().into()).collect();
     let (target, module, file) = ("app::core".into(), "app".into(), "src/x.rs".into());
-    let site = CallSite { level: 20, line: 7, target, module, file, format: format.into(), placeholders, fields };
+    let site = CallSite {
+        level: 20,
+        line: 7,
+        target,
+        module,
+        file,
+        format: format.into(),
+        placeholders,
+        types: Vec::new(),
+        fields,
+    };
     Template::new(site).expect("fits")
 }
 

@@ -1,0 +1,71 @@
+//! What a call site remembers of its entry in the ring's table.
+
+use crate::logger::ring_logger::Logger;
+use lastwords_ring::mutant::{self, Mutant};
+use lastwords_ring::write::arguments::{UNTAGGED_MAX, Values};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Id of an entry that its first call is writing. No table has so many words.
+const REGISTERING: u64 = 0x7fff_ffff;
+
+/// A call site's id in the present ring's table, and the types that the entry states.
+#[derive(Debug)]
+pub(crate) struct SiteEntry {
+    /// Generation of the logger in the high half, id in the low half.
+    word: AtomicU64,
+    /// Tags of the values of its untagged records. Once set it stays, so that the entries in all rings state the same. The
+    /// instances of a generic function share a call site; the values of all but the first one's types are tagged.
+    types: AtomicU64,
+}
+
+impl SiteEntry {
+    /// Not registered yet.
+    pub(crate) const fn new() -> SiteEntry {
+        SiteEntry { word: AtomicU64::new(0), types: AtomicU64::new(0) }
+    }
+
+    /// The id for a record of these values, if it is known and the values may be untagged, or are too many for that.
+    #[inline(always)]
+    pub(crate) fn id_for<V: Values>(&self, logger: &Logger) -> Option<u32> {
+        let is_typed = V::COUNT == 0
+            || V::COUNT > UNTAGGED_MAX
+            || self.types.load(Ordering::Relaxed) == V::TAGS[0]
+            || mutant::is(Mutant::TypesUnchecked);
+        let id = self.word_in(logger);
+        (id.wrapping_sub(1) < REGISTERING - 1 && is_typed).then_some(id as u32)
+    }
+
+    /// The id, or 0 if the table had no room; None if it was not registered in this logger's ring.
+    pub(crate) fn id(&self, logger: &Logger) -> Option<u32> {
+        let id = self.word_in(logger);
+        (id < REGISTERING).then_some(id as u32)
+    }
+
+    #[inline(always)]
+    fn word_in(&self, logger: &Logger) -> u64 {
+        self.word.load(Ordering::Relaxed).wrapping_sub(generation_word(logger))
+    }
+
+    /// Registers it by `write`, which gets the tags of its untagged records' values and returns the id, None if that is
+    /// impossible now. Never waits: 0 if another thread is registering it, and the record must carry its place itself.
+    pub(crate) fn register<V: Values>(&self, logger: &Logger, write: impl FnOnce(&[u8]) -> Option<u32>) -> u32 {
+        let seen = self.word.load(Ordering::Relaxed);
+        let claim = generation_word(logger) + REGISTERING;
+        if seen == claim || self.word.compare_exchange(seen, claim, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return 0;
+        }
+        let count = if V::COUNT > UNTAGGED_MAX { 0 } else { V::COUNT };
+        let types = match self.types.compare_exchange(0, V::TAGS[0], Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => V::TAGS[0],
+            Err(first) => first,
+        };
+        let id = write(&types.to_le_bytes()[..count]);
+        self.word.store(id.map_or(seen, |id| generation_word(logger) + u64::from(id)), Ordering::Relaxed);
+        id.unwrap_or(0)
+    }
+}
+
+#[inline(always)]
+fn generation_word(logger: &Logger) -> u64 {
+    u64::from(logger.generation()) << 32
+}
