@@ -124,6 +124,8 @@ fn unescape(text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lastwords_ring::format::layout::encoding;
+    use lastwords_ring::format::level::Level;
     use lastwords_ring::format::placeholder::COUNT_NONE;
 
     fn site(format: &str, placeholders: Vec<Placeholder>) -> CallSite {
@@ -137,9 +139,14 @@ mod tests {
             file,
             format,
             placeholders,
-            types: Vec::new(),
+            types: vec![0x0b; 2],
             fields: vec!["id".into()],
         }
+    }
+
+    fn record(encoding: u8, body: &[u8]) -> Record<'_> {
+        let level = Level::INFO;
+        Record { first: 1, last: 1, clock: 0, message: 1, thread: 0, call_site: 1, level, encoding, body }
     }
 
     fn plain(start: u16, end: u16) -> Placeholder {
@@ -149,14 +156,23 @@ mod tests {
     #[test]
     fn text_around_values_and_fields_is_put_together() {
         let template = Template::new(site("{{a}} {x}!", vec![plain(6, 9)])).expect("fits");
-        let mut body = 0x0b0bu64.to_le_bytes().to_vec();
-        body.extend_from_slice(&7u64.to_le_bytes());
-        body.extend_from_slice(&9u64.to_le_bytes());
-        let mut out = Vec::new();
-        template.show(&body, &mut out).expect("fits");
-        assert_eq!(out, b"{a} 7! id=9");
-        for cut in 0..body.len() {
-            assert_eq!(template.show(&body[..cut], &mut Vec::new()), None, "cut to {cut}");
+        let words = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+        for (encoding, body) in [(encoding::VALUES, words(&[0x0b0b, 7, 9])), (encoding::UNTAGGED, words(&[7, 9]))] {
+            let mut out = Vec::new();
+            template.show(&record(encoding, &body), &mut out).expect("fits");
+            assert_eq!(out, b"{a} 7! id=9");
+            for cut in 0..body.len() {
+                assert_eq!(template.show(&record(encoding, &body[..cut]), &mut Vec::new()), None, "cut to {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn untagged_values_are_refused_where_the_entry_states_other_types_than_its_format_takes() {
+        for types in [vec![], vec![0x0b], vec![0x0b; 3]] {
+            let site = CallSite { types, ..site("{}", vec![plain(0, 2)]) };
+            let template = Template::new(site).expect("fits");
+            assert_eq!(template.show(&record(encoding::UNTAGGED, &[7; 24]), &mut Vec::new()), None);
         }
     }
 
