@@ -9,7 +9,7 @@ pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// Memory has no distance in the model.
 #[cfg(loom)]
-pub(crate) fn prefetch_to_write(_: *const AtomicU64) {}
+pub(crate) fn prefetch_to_write(_: *const u8) {}
 
 /// Between two SeqCst accesses of one thread, which are ordered already. loom treats them as AcqRel, which are not.
 #[inline(always)]

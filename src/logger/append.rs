@@ -8,7 +8,7 @@ use lastwords_ring::arming;
 use lastwords_ring::atomics::Ordering;
 use lastwords_ring::format::anchor::ANCHOR_TICKS;
 use lastwords_ring::format::full_policy::FullPolicy;
-use lastwords_ring::format::layout::{ARMED_ANY, encoding};
+use lastwords_ring::format::layout::{ARMED_ANY, Control, encoding};
 use lastwords_ring::format::level::Level;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::clock;
@@ -17,7 +17,7 @@ use lastwords_ring::sys::held::without_handlers;
 use lastwords_ring::write::anchors::AnchorWriter;
 use lastwords_ring::write::backlog::Backlog;
 use lastwords_ring::write::full_lane;
-use lastwords_ring::write::lane::{Message, OpenMessage, OpenSlot, Origin, count_drop};
+use lastwords_ring::write::lane::{Message, OpenMessage, Origin, count_drop};
 
 /// The state for writing to the lanes of a ring.
 #[derive(Debug)]
@@ -59,11 +59,21 @@ impl Appender {
         }
     }
 
-    /// Commits a message whose slot was opened and whose body is complete.
+    /// Like [`Self::takes_at_once`] for one slot, as far as the lane knows without a look.
     #[inline(always)]
-    pub(crate) fn commit(&self, owned: &mut OwnedLane, slot: OpenSlot<'static>, level: u16) {
-        let now = owned.lane.commit(slot);
-        self.after_append(owned, level, now);
+    pub(crate) fn seems_to_take(&self, owned: &OwnedLane) -> bool {
+        owned.lane.seems_to_have_room() || owned.is_ring_only()
+    }
+
+    /// Whether [`Self::after_append`] has anything to do.
+    #[inline(always)]
+    pub(crate) fn asks_after(&self, owned: &OwnedLane, level: u16, now: u64) -> bool {
+        let control = self.drained.control;
+        let armed = arming::asked_after_append(&control.armed);
+        armed != 0
+            && !owned.is_ring_only()
+            && (armed == ARMED_ANY || level >= Level::ERROR.number() || owned.lane.seems_filling())
+            || is_anchor_due(control, now)
     }
 
     /// Writes a message that may take several slots, for which there is room: `write` hands over its `length` bytes.
@@ -79,19 +89,16 @@ impl Appender {
         self.after_append(owned, origin.level, now);
     }
 
-    #[inline]
-    fn after_append(&self, owned: &mut OwnedLane, level: u16, now: u64) {
+    pub(crate) fn after_append(&self, owned: &mut OwnedLane, level: u16, now: u64) {
+        if !self.asks_after(owned, level, now) {
+            return;
+        }
         let control = self.drained.control;
         let armed = arming::asked_after_append(&control.armed);
-        if armed != 0
-            && !owned.is_ring_only()
-            && (armed == ARMED_ANY || level >= Level::ERROR.number() || owned.lane.seems_filling())
-        {
+        if armed != 0 && !owned.is_ring_only() {
             self.wake_flusher(armed, owned, level);
         }
-        // Unsigned: an anchor that is ahead, because the clock went back, counts as far away too.
-        let age = now.wrapping_sub(control.newest_anchor.load(Ordering::Relaxed));
-        if age > ANCHOR_TICKS {
+        if is_anchor_due(control, now) {
             self.anchors.write(now, &control.anchors, &control.newest_anchor);
             look_for_thread();
         }
@@ -203,4 +210,11 @@ impl Appender {
             overwritten: reserved.saturating_sub(ring.geometry().slots()),
         }
     }
+}
+
+/// Whether the newest anchor is too far from the clock. Unsigned: one that is ahead, because the clock went back, counts as far
+/// away too.
+#[inline(always)]
+fn is_anchor_due(control: &Control, now: u64) -> bool {
+    now.wrapping_sub(control.newest_anchor.load(Ordering::Relaxed)) > ANCHOR_TICKS
 }

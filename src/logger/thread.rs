@@ -115,6 +115,9 @@ pub(crate) fn record(logger: &'static Logger, head: RecordHead, body: &dyn Recor
 /// Records a message of raw values from the calling thread, with nothing between the copy of its arguments and the slot. False
 /// if that is impossible: the call site's or the thread's first record, a full lane, a message that no lane takes. One function
 /// for each list of types, not for each call.
+///
+/// Nothing is called before the record is committed, and what is called after it is called last, so that no register has to be
+/// saved.
 #[inline(never)]
 pub(crate) fn record_raw<V: Values>(
     logger: &'static Logger,
@@ -125,25 +128,42 @@ pub(crate) fn record_raw<V: Values>(
 ) -> bool {
     let Some(call_site) = entry.id_for::<V>(logger) else { return false };
     let head = RecordHead { level, call_site, destination };
+    let words = body_words(values);
+    if words > SMALL_BODY || !clock::is_counter() {
+        return record_raw_slowly(logger, head, values);
+    }
     let Some(mut entered) = Entered::new() else { return record_raw_nested(logger, head, values) };
     let Some((owned, thread)) = entered.0.lane_in(logger, destination) else { return false };
-    let origin = Origin { level, call_site, thread, encoding: encoding_of::<V>() };
-    let words = body_words(values);
-    if words > SMALL_BODY {
-        return record_raw_long(logger, owned, &origin, values);
-    }
-    if !logger.appender.takes_at_once(owned, 1) {
+    if !logger.appender.seems_to_take(owned) {
         return false;
     }
-    let mut slot = owned.lane.begin(clock::now, &origin, words * 8);
+    let origin = Origin { level, call_site, thread, encoding: encoding_of::<V>() };
+    let Some(mut slot) = owned.lane.begin(clock::counter_now, &origin, words * 8) else { return false };
     write_body(values, |word| slot.push(word));
-    logger.appender.commit(owned, slot, level);
+    let now = owned.lane.commit(slot);
+    let is_done = !logger.appender.asks_after(owned, level, now);
+    drop(entered);
+    is_done || after_record(logger, head, now)
+}
+
+/// Does what the flusher or the clock asks for after a record.
+#[cold]
+#[inline(never)]
+fn after_record(logger: &Logger, head: RecordHead, now: u64) -> bool {
+    if let Some(mut entered) = Entered::new()
+        && let Some((owned, _)) = entered.0.lane_in(logger, head.destination)
+    {
+        logger.appender.after_append(owned, head.level, now);
+    }
     true
 }
 
-/// Records a message of raw values that may take several slots.
+/// Like [`record_raw`], for a message that takes several slots, and for a clock that is not the processor's counter.
 #[inline(never)]
-fn record_raw_long<V: Values>(logger: &Logger, owned: &mut OwnedLane, origin: &Origin, values: &V) -> bool {
+fn record_raw_slowly<V: Values>(logger: &'static Logger, head: RecordHead, values: &V) -> bool {
+    let RecordHead { level, call_site, destination } = head;
+    let Some(mut entered) = Entered::new() else { return record_raw_nested(logger, head, values) };
+    let Some((owned, thread)) = entered.0.lane_in(logger, destination) else { return false };
     let length = body_words(values) * 8;
     if length > owned.lane.message_size_max() {
         return false;
@@ -152,7 +172,8 @@ fn record_raw_long<V: Values>(logger: &Logger, owned: &mut OwnedLane, origin: &O
     if !logger.appender.takes_at_once(owned, slots) {
         return false;
     }
-    logger.appender.append_long(owned, origin, length, |open| write_body(values, |word| open.push(word)));
+    let origin = Origin { level, call_site, thread, encoding: encoding_of::<V>() };
+    logger.appender.append_long(owned, &origin, length, |open| write_body(values, |word| open.push(word)));
     true
 }
 

@@ -44,14 +44,14 @@ const HEAD_WORDS: usize = SLOT_HEAD / 8;
 const MESSAGE_WORD: usize = std::mem::offset_of!(SlotHead, message) / 8;
 const CHECKSUM_WORD: usize = std::mem::offset_of!(SlotHead, checksum) / 8;
 const CLOCK_WORD: usize = std::mem::offset_of!(SlotHead, clock) / 8;
-/// Words of a cache line.
-const LINE_WORDS: usize = 8;
+/// Bytes of a cache line.
+const CACHE_LINE: usize = 64;
 /// Words of a body that fit a slot of any size.
 pub const SMALL_BODY: usize = SLOT_WORDS_MIN - HEAD_WORDS;
 
 /// Slots between the one that is written and the one that is prefetched: what the flusher has read is shared with another
 /// processor, and getting it back takes about as long as so many appends.
-const AHEAD: u64 = 12;
+const AHEAD: usize = 12;
 
 /// A message without its body.
 #[derive(Debug, Clone, Copy)]
@@ -180,8 +180,10 @@ impl OpenMessage<'_, '_> {
 pub struct Lane<'a> {
     block: &'a LaneBlock,
     units: &'a [Unit],
-    /// Units of a slot, as a power of two.
-    unit_shift: u32,
+    /// Units of a slot.
+    slot_units: usize,
+    /// Bytes between a slot and the one that is prefetched.
+    ahead: usize,
     payload_size: usize,
     message_size_max: usize,
     mask: u64,
@@ -209,7 +211,8 @@ impl<'a> Lane<'a> {
         Lane {
             block,
             units: slots.as_chunks().0,
-            unit_shift: (slot_words / SLOT_WORDS_MIN).trailing_zeros(),
+            slot_units: slot_words / SLOT_WORDS_MIN,
+            ahead: AHEAD * slot_words * 8,
             payload_size,
             message_size_max: (count / 4).max(1) as usize * payload_size,
             mask: count - 1,
@@ -262,6 +265,13 @@ impl<'a> Lane<'a> {
             return true;
         }
         self.has_room_now(slots)
+    }
+
+    /// Whether one more slot fits, as far as this producer knows without a look at what was released.
+    #[inline(always)]
+    #[must_use]
+    pub fn seems_to_have_room(&self) -> bool {
+        self.reserved < self.limit
     }
 
     #[cold]
@@ -343,7 +353,7 @@ impl<'a> Lane<'a> {
     /// The words of the slots from `first` to `last`, in two pieces if they wrap around.
     #[must_use]
     pub fn slot_words(&self, first: u64, last: u64) -> [&'a [AtomicU64]; 2] {
-        let (start, units) = (self.index(first), ((last - first + 1) as usize) << self.unit_shift);
+        let (start, units) = (self.index(first), (last - first + 1) as usize * self.slot_units);
         let end = start + units;
         let [head, tail] = match end.checked_sub(self.units.len()) {
             Some(beyond) => [&self.units[start..], &self.units[..beyond]],
@@ -374,24 +384,23 @@ impl<'a> Lane<'a> {
     #[inline]
     pub fn append(&mut self, clock: impl FnOnce() -> u64, message: &Message<'_>) -> u64 {
         let Message { ref origin, body } = *message;
-        if words_of(body.len()) <= SMALL_BODY {
-            let mut slot = self.begin(clock, origin, body.len());
-            for_each_word(body, |word| slot.push(word));
-            return self.commit(slot);
-        }
         let body = &body[..body.len().min(self.message_size_max)];
         self.append_long(clock, origin, body.len(), |open| for_each_word(body, |word| open.push(word)))
     }
 
     /// Opens a slot for a message of at most [`SMALL_BODY`] words, of `length` bytes. Anything but user code may run before
-    /// [`Lane::commit`]: the processor does it while it waits for the clock.
+    /// [`Lane::commit`]: the processor does it while it waits for the clock. None if the owner finds its lane open, because it
+    /// jumped out of an append; the next [`Lane::append`] seals it.
     #[inline(always)]
-    pub fn begin(&mut self, clock: impl FnOnce() -> u64, origin: &Origin, length: usize) -> OpenSlot<'a> {
-        let first = self.first_free();
-        let unit = self.unit(first);
+    pub fn begin(&mut self, clock: impl FnOnce() -> u64, origin: &Origin, length: usize) -> Option<OpenSlot<'a>> {
+        if self.committed != self.reserved {
+            return None;
+        }
+        let first = self.reserved + 1;
+        let unit = self.units.get(self.index(first))?;
         let now = self.open(first, 1, unit, clock);
         let part = Part { slots: 1, kind: slot_kind::FIRST, length };
-        self.begin_slot(unit, unit[HEAD_WORDS..].iter(), first, now, origin, part)
+        Some(self.begin_slot(unit, unit[HEAD_WORDS..].iter(), first, now, origin, part))
     }
 
     /// Commits a message of one slot, whose body is complete, and returns its raw clock.
@@ -442,10 +451,10 @@ impl<'a> Lane<'a> {
 
     #[inline(always)]
     fn open(&mut self, first: u64, slots: u64, unit: &Unit, clock: impl FnOnce() -> u64) -> u64 {
-        // As much of a later slot as most records use.
-        let later = self.units.as_ptr().wrapping_add(self.index(first + AHEAD)).cast::<AtomicU64>();
+        // As much of a later slot as most records use. At the end of the lane that is what follows it in memory.
+        let later = std::ptr::from_ref(unit).cast::<u8>().wrapping_add(self.ahead);
         prefetch_to_write(later);
-        prefetch_to_write(later.wrapping_add(LINE_WORDS));
+        prefetch_to_write(later.wrapping_add(CACHE_LINE));
         self.reserved = first + slots - 1;
         // LANE:A
         if !mutant::is(Mutant::ReservedLate) {
@@ -476,7 +485,7 @@ impl<'a> Lane<'a> {
     /// Begins any slot of a message.
     fn begin_part(&self, sequence: u64, now: u64, origin: &Origin, part: Part) -> OpenSlot<'a> {
         let start = self.index(sequence);
-        let slot = &self.units[start..start + (1 << self.unit_shift)];
+        let slot = &self.units[start..start + self.slot_units];
         self.begin_slot(&slot[0], slot.as_flattened()[HEAD_WORDS..].iter(), sequence, now, origin, part)
     }
 
@@ -519,7 +528,7 @@ impl<'a> Lane<'a> {
     /// Where a sequence's slot begins, in units.
     #[inline(always)]
     fn index(&self, sequence: u64) -> usize {
-        ((sequence.wrapping_sub(1) & self.mask) as usize) << self.unit_shift
+        (sequence.wrapping_sub(1) & self.mask) as usize * self.slot_units
     }
 
     /// The first unit of a sequence's slot.
