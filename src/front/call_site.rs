@@ -51,7 +51,12 @@ impl Site {
     /// A site, not registered yet.
     #[must_use]
     pub const fn new(place: CallPlace) -> Site {
-        Site { place, entry: SiteEntry::new(), decision: AtomicU64::new(0) }
+        let (mut values, mut index) = (place.fields.len(), 0);
+        while index < place.placeholders.len() {
+            values += place.placeholders[index].values();
+            index += 1;
+        }
+        Site { entry: SiteEntry::new(place.level, values), place, decision: AtomicU64::new(0) }
     }
 
     /// The logger, if this site's records are recorded now.
@@ -100,8 +105,7 @@ impl Site {
     #[inline(always)]
     pub fn record<V: Values>(&'static self, enabled: Enabled, values: &V, text: impl Fn(&mut TextWriter<'_>)) {
         let Enabled { logger, destination } = enabled;
-        let level = self.place.level.number();
-        if V::RAW && values.fit() && thread::record_raw(logger, destination, level, &self.entry, values) {
+        if V::RAW && values.fit() && thread::record_raw(logger, destination, &self.entry, values) {
             return;
         }
         self.record_slowly(enabled, values, &text);

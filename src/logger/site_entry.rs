@@ -1,43 +1,58 @@
 //! What a call site remembers of its entry in the ring's table.
 
 use crate::logger::ring_logger::Logger;
+use lastwords_ring::format::layout::clock_kind;
+use lastwords_ring::format::level::Level;
 use lastwords_ring::mutant::{self, Mutant};
-use lastwords_ring::write::arguments::{UNTAGGED_MAX, Values};
+use lastwords_ring::place::clock;
+use lastwords_ring::write::arguments::{UNTAGGED_MAX, Values, encoding_of};
+use lastwords_ring::write::lane::SmallHead;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Id of an entry that its first call is writing. No table has so many words.
 const REGISTERING: u64 = 0x7fff_ffff;
+/// Marks an id whose records do not take the short way, which reads the processor's counter and nothing else.
+const SLOW: u64 = 0x8000_0000;
 
 /// A call site's id in the present ring's table, and the types that the entry states.
 #[derive(Debug)]
 pub(crate) struct SiteEntry {
-    /// Generation of the logger in the high half, id in the low half.
+    /// Generation of the logger in the high half, id in the low half, with [`SLOW`] where that applies.
     word: AtomicU64,
     /// Tags of the values of its untagged records. Once set it stays, so that the entries in all rings state the same. The
     /// instances of a generic function share a call site; the values of all but the first one's types are tagged.
     types: AtomicU64,
+    head: SmallHead,
 }
 
 impl SiteEntry {
-    /// Not registered yet.
-    pub(crate) const fn new() -> SiteEntry {
-        SiteEntry { word: AtomicU64::new(0), types: AtomicU64::new(0) }
+    /// Not registered yet, of a call site of this level and with so many values.
+    pub(crate) const fn new(level: Level, values: usize) -> SiteEntry {
+        let head = SmallHead::new(level.number(), encoding_of(values));
+        SiteEntry { word: AtomicU64::new(0), types: AtomicU64::new(0), head }
+    }
+
+    /// What the head of its records of one slot states.
+    #[inline(always)]
+    pub(crate) fn head(&self) -> SmallHead {
+        self.head
     }
 
     /// The id for a record of these values, if it is known and the values may be untagged, or are too many for that.
     #[inline(always)]
-    pub(crate) fn id_for<V: Values>(&self, logger: &Logger) -> Option<u32> {
+    pub(crate) fn id_for<V: Values>(&self, logger: &Logger) -> Option<u64> {
         let is_typed = V::COUNT == 0
             || V::COUNT > UNTAGGED_MAX
             || self.types.load(Ordering::Relaxed) == V::TAGS[0]
             || mutant::is(Mutant::TypesUnchecked);
         let id = self.word_in(logger);
-        (id.wrapping_sub(1) < REGISTERING - 1 && is_typed).then_some(id as u32)
+        (id.wrapping_sub(1) < REGISTERING - 1 && is_typed).then_some(id)
     }
 
     /// The id, or 0 if the table had no room; None if it was not registered in this logger's ring.
     pub(crate) fn id(&self, logger: &Logger) -> Option<u32> {
         let id = self.word_in(logger);
+        let id = id & !SLOW;
         (id < REGISTERING).then_some(id as u32)
     }
 
@@ -60,7 +75,8 @@ impl SiteEntry {
             Err(first) => first,
         };
         let id = write(&types.to_le_bytes()[..count]);
-        self.word.store(id.map_or(seen, |id| generation_word(logger) + u64::from(id)), Ordering::Relaxed);
+        let slow = if clock::kind() == clock_kind::TSC { 0 } else { SLOW };
+        self.word.store(id.map_or(seen, |id| generation_word(logger) + (u64::from(id) | slow)), Ordering::Relaxed);
         id.unwrap_or(0)
     }
 }

@@ -116,54 +116,58 @@ pub(crate) fn record(logger: &'static Logger, head: RecordHead, body: &dyn Recor
 /// if that is impossible: the call site's or the thread's first record, a full lane, a message that no lane takes. One function
 /// for each list of types, not for each call.
 ///
-/// Nothing is called before the record is committed, and what is called after it is called last, so that no register has to be
-/// saved.
+/// Nothing is called before the record is committed, and what is called after it is called last, so that hardly a register has
+/// to be saved.
 #[inline(never)]
 pub(crate) fn record_raw<V: Values>(
     logger: &'static Logger,
     destination: Destination,
-    level: u16,
     entry: &SiteEntry,
     values: &V,
 ) -> bool {
     let Some(call_site) = entry.id_for::<V>(logger) else { return false };
-    let head = RecordHead { level, call_site, destination };
     let words = body_words(values);
-    if words > SMALL_BODY || !clock::is_counter() {
-        return record_raw_slowly(logger, head, values);
+    if words > SMALL_BODY {
+        return record_raw_long(logger, destination, entry, values);
     }
-    let Some(mut entered) = Entered::new() else { return record_raw_nested(logger, head, values) };
+    let Some(mut entered) = Entered::new() else { return record_raw_nested(logger, destination, entry, values) };
     let Some((owned, thread)) = entered.0.lane_in(logger, destination) else { return false };
     if !logger.appender.seems_to_take(owned) {
         return false;
     }
-    let origin = Origin { level, call_site, thread, encoding: encoding_of::<V>() };
-    let Some(mut slot) = owned.lane.begin(clock::counter_now, &origin, words * 8) else { return false };
+    let origin = u64::from(thread) << 32 | call_site;
+    let Some(mut slot) = owned.lane.begin(clock::counter_now, entry.head(), origin, words) else { return false };
     write_body(values, |word| slot.push(word));
     let now = owned.lane.commit(slot);
-    let is_done = !logger.appender.asks_after(owned, level, now);
+    let is_asked = logger.appender.asks_after(owned, entry.head().level(), now);
     drop(entered);
-    is_done || after_record(logger, head, now)
+    !is_asked || after_record(logger, destination, entry, now)
 }
 
 /// Does what the flusher or the clock asks for after a record.
 #[cold]
 #[inline(never)]
-fn after_record(logger: &Logger, head: RecordHead, now: u64) -> bool {
+fn after_record(logger: &Logger, destination: Destination, entry: &SiteEntry, now: u64) -> bool {
     if let Some(mut entered) = Entered::new()
-        && let Some((owned, _)) = entered.0.lane_in(logger, head.destination)
+        && let Some((owned, _)) = entered.0.lane_in(logger, destination)
     {
-        logger.appender.after_append(owned, head.level, now);
+        logger.appender.after_append(owned, entry.head().level(), now);
     }
     true
 }
 
-/// Like [`record_raw`], for a message that takes several slots, and for a clock that is not the processor's counter.
+/// Like [`record_raw`], for a message that may take several slots.
 #[inline(never)]
-fn record_raw_slowly<V: Values>(logger: &'static Logger, head: RecordHead, values: &V) -> bool {
-    let RecordHead { level, call_site, destination } = head;
-    let Some(mut entered) = Entered::new() else { return record_raw_nested(logger, head, values) };
-    let Some((owned, thread)) = entered.0.lane_in(logger, destination) else { return false };
+fn record_raw_long<V: Values>(
+    logger: &'static Logger,
+    destination: Destination,
+    entry: &SiteEntry,
+    values: &V,
+) -> bool {
+    let Some(mut entered) = Entered::new() else { return record_raw_nested(logger, destination, entry, values) };
+    let (Some(call_site), Some((owned, thread))) = (entry.id(logger), entered.0.lane_in(logger, destination)) else {
+        return false;
+    };
     let length = body_words(values) * 8;
     if length > owned.lane.message_size_max() {
         return false;
@@ -172,7 +176,7 @@ fn record_raw_slowly<V: Values>(logger: &'static Logger, head: RecordHead, value
     if !logger.appender.takes_at_once(owned, slots) {
         return false;
     }
-    let origin = Origin { level, call_site, thread, encoding: encoding_of::<V>() };
+    let origin = Origin { level: entry.head().level(), call_site, thread, encoding: encoding_of(V::COUNT) };
     logger.appender.append_long(owned, &origin, length, |open| write_body(values, |word| open.push(word)));
     true
 }
@@ -333,13 +337,19 @@ fn record_nested(logger: &'static Logger, head: RecordHead, body: &dyn RecordBod
 /// a long message.
 #[cold]
 #[inline(never)]
-fn record_raw_nested<V: Values>(logger: &'static Logger, head: RecordHead, values: &V) -> bool {
+fn record_raw_nested<V: Values>(
+    logger: &'static Logger,
+    destination: Destination,
+    entry: &SiteEntry,
+    values: &V,
+) -> bool {
     let (mut buffer, words) = ([0; SLOT_WORDS_MAX], body_words(values));
     let Some(body) = buffer.get_mut(..words).filter(|_| words * 8 <= logger.message_size_max()) else { return false };
     let mut cells = body.iter_mut();
     write_body(values, |word| cells.next().into_iter().for_each(|cell| *cell = word));
-    let RecordHead { level, call_site, destination } = head;
-    let origin = Origin { level, call_site, thread: thread_id(), encoding: encoding_of::<V>() };
+    let Some(call_site) = entry.id(logger) else { return false };
+    let (level, encoding) = (entry.head().level(), encoding_of(V::COUNT));
+    let origin = Origin { level, call_site, thread: thread_id(), encoding };
     logger.write_shared(destination, &Message { origin, body: bytemuck::cast_slice(body) });
     true
 }

@@ -73,8 +73,8 @@ impl Placeholder {
 
     /// How many values of the record it takes.
     #[must_use]
-    pub fn values(&self) -> usize {
-        1 + usize::from(self.width == COUNT_VALUE) + usize::from(self.precision == COUNT_VALUE)
+    pub const fn values(&self) -> usize {
+        1 + (self.width == COUNT_VALUE) as usize + (self.precision == COUNT_VALUE) as usize
     }
 }
 

@@ -52,17 +52,10 @@ fn abandoned_for(kind: u32, source: Option<String>) -> Option<String> {
 #[inline(always)]
 #[must_use]
 pub fn now() -> u64 {
-    if is_counter() { counter::read() } else { now_slowly() }
+    if KIND.load(Ordering::Relaxed) == clock_kind::TSC { counter::read() } else { now_slowly() }
 }
 
-/// Whether the raw clock is known to be the processor's counter.
-#[inline(always)]
-#[must_use]
-pub fn is_counter() -> bool {
-    KIND.load(Ordering::Relaxed) == clock_kind::TSC
-}
-
-/// The raw clock now, where [`is_counter`].
+/// The raw clock now, where it is the processor's counter.
 #[inline(always)]
 #[must_use]
 pub fn counter_now() -> u64 {

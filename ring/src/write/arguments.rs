@@ -119,11 +119,10 @@ pub const fn tag_words(count: usize) -> usize {
     count.div_ceil(8)
 }
 
-/// How [`write_body`] encodes a list.
-#[inline(always)]
+/// How [`write_body`] encodes a list of so many values.
 #[must_use]
-pub fn encoding_of<V: Values>() -> u8 {
-    if V::COUNT > UNTAGGED_MAX { encoding::VALUES } else { encoding::UNTAGGED }
+pub const fn encoding_of(count: usize) -> u8 {
+    if count > UNTAGGED_MAX { encoding::VALUES } else { encoding::UNTAGGED }
 }
 
 /// Words that [`write_body`] hands over.

@@ -37,7 +37,8 @@ use crate::format::layout::{
 };
 use crate::format::slot_sum::SlotSum;
 use crate::mutant::{self, Mutant};
-use crate::write::words::{for_each_word, words_of};
+use crate::write::words::for_each_word;
+use bytemuck::Zeroable;
 
 const HEAD_WORDS: usize = SLOT_HEAD / 8;
 /// Word of a slot that holds the number of its message.
@@ -64,6 +65,38 @@ pub struct Origin {
     pub thread: u32,
     /// How the body is encoded, see [`crate::format::layout::encoding`].
     pub encoding: u8,
+}
+
+impl Origin {
+    /// The words of a slot's head that say it, in a slot with this share of the message.
+    #[inline(always)]
+    fn words(&self, part: Part) -> [u64; 2] {
+        let Part { slots, kind, length } = part;
+        let Origin { level, call_site, thread, encoding } = *self;
+        let length = length as u16;
+        let [.., origin, sizes] =
+            SlotHead { call_site, thread, length, level, slots, kind, encoding, ..SlotHead::zeroed() }.words();
+        [origin, sizes]
+    }
+}
+
+/// What a message of one slot states in its head, the length of its body and its thread still missing: known before it is made.
+#[derive(Debug, Clone, Copy)]
+pub struct SmallHead(u64);
+
+impl SmallHead {
+    /// For messages of this level whose bodies are so encoded.
+    #[must_use]
+    pub const fn new(level: u16, encoding: u8) -> SmallHead {
+        SmallHead((level as u64) << 16 | 1 << 32 | (slot_kind::FIRST as u64) << 48 | (encoding as u64) << 56)
+    }
+
+    /// The level.
+    #[inline(always)]
+    #[must_use]
+    pub fn level(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
 }
 
 /// A message on its way into a lane.
@@ -388,19 +421,21 @@ impl<'a> Lane<'a> {
         self.append_long(clock, origin, body.len(), |open| for_each_word(body, |word| open.push(word)))
     }
 
-    /// Opens a slot for a message of at most [`SMALL_BODY`] words, of `length` bytes. Anything but user code may run before
-    /// [`Lane::commit`]: the processor does it while it waits for the clock. None if the owner finds its lane open, because it
-    /// jumped out of an append; the next [`Lane::append`] seals it.
+    /// Opens a slot for a message of at most [`SMALL_BODY`] words. `origin` is the call site's id, with the thread's in the high
+    /// half. Anything but user code may run before [`Lane::commit`]: the processor does it while it waits for the clock. The
+    /// owner has not jumped out of an append. None only if the lane has no slots.
     #[inline(always)]
-    pub fn begin(&mut self, clock: impl FnOnce() -> u64, origin: &Origin, length: usize) -> Option<OpenSlot<'a>> {
-        if self.committed != self.reserved {
-            return None;
-        }
+    pub fn begin(
+        &mut self,
+        clock: impl FnOnce() -> u64,
+        head: SmallHead,
+        origin: u64,
+        words: usize,
+    ) -> Option<OpenSlot<'a>> {
         let first = self.reserved + 1;
         let unit = self.units.get(self.index(first))?;
         let now = self.open(first, 1, unit, clock);
-        let part = Part { slots: 1, kind: slot_kind::FIRST, length };
-        Some(self.begin_slot(unit, unit[HEAD_WORDS..].iter(), first, now, origin, part))
+        Some(self.begin_slot(unit, unit[HEAD_WORDS..].iter(), first, now, [origin, head.0 | words as u64 * 8]))
     }
 
     /// Commits a message of one slot, whose body is complete, and returns its raw clock.
@@ -486,7 +521,7 @@ impl<'a> Lane<'a> {
     fn begin_part(&self, sequence: u64, now: u64, origin: &Origin, part: Part) -> OpenSlot<'a> {
         let start = self.index(sequence);
         let slot = &self.units[start..start + self.slot_units];
-        self.begin_slot(&slot[0], slot.as_flattened()[HEAD_WORDS..].iter(), sequence, now, origin, part)
+        self.begin_slot(&slot[0], slot.as_flattened()[HEAD_WORDS..].iter(), sequence, now, origin.words(part))
     }
 
     /// Writes the head of one slot of a message, all but what [`OpenSlot::finish`] and [`OpenSlot::commit`] write.
@@ -497,24 +532,9 @@ impl<'a> Lane<'a> {
         body: std::slice::Iter<'a, AtomicU64>,
         sequence: u64,
         now: u64,
-        origin: &Origin,
-        part: Part,
+        [origin, sizes]: [u64; 2],
     ) -> OpenSlot<'a> {
-        let Part { slots, kind, length } = part;
-        let [commit, .., message, origin, sizes] = SlotHead {
-            commit: commit_word(sequence, slot_state::VALID),
-            checksum: 0,
-            clock: 0,
-            message: self.messages + 1,
-            call_site: origin.call_site,
-            thread: origin.thread,
-            length: length as u16,
-            level: origin.level,
-            slots,
-            kind,
-            encoding: origin.encoding,
-        }
-        .words();
+        let (commit, message) = (commit_word(sequence, slot_state::VALID), self.messages + 1);
         if mutant::is(Mutant::CommitFirst) {
             head[0].store(commit, Ordering::Release);
         }
