@@ -105,7 +105,7 @@ impl Site {
     #[inline(always)]
     pub fn record<V: Values>(&'static self, enabled: Enabled, values: &V, text: impl Fn(&mut TextWriter<'_>)) {
         let Enabled { logger, destination } = enabled;
-        if V::RAW && values.fit() && thread::record_raw(logger, destination, &self.entry, values) {
+        if V::RAW && values.fit() && thread::record_raw(logger, &self.entry, destination, values) {
             return;
         }
         self.record_slowly(enabled, values, &text);

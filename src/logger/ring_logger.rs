@@ -53,6 +53,7 @@ pub(crate) struct Logger {
     pub(crate) call_sites: CallSites,
     lanes: Lanes,
     generation: u32,
+    first_site_word: u64,
     folder: Folder,
     builder: Builder,
     /// The first line of the log.
@@ -119,6 +120,7 @@ impl Logger {
             appender: Appender::new(DrainedRing::new(ring, doorbell, holder, builder.flushes()), spec.full, backlog),
             call_sites: CallSites::default(),
             generation,
+            first_site_word: u64::from(generation) << 32 | 1,
             folder,
             builder,
             first_line,
@@ -176,6 +178,12 @@ impl Logger {
     #[inline]
     pub(crate) fn generation(&self) -> u32 {
         self.generation
+    }
+
+    /// The generation in the high half, and the first id of a call site.
+    #[inline(always)]
+    pub(crate) fn first_site_word(&self) -> u64 {
+        self.first_site_word
     }
 
     /// Whether it was closed.

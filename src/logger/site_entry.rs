@@ -45,20 +45,14 @@ impl SiteEntry {
             || V::COUNT > UNTAGGED_MAX
             || self.types.load(Ordering::Relaxed) == V::TAGS[0]
             || mutant::is(Mutant::TypesUnchecked);
-        let id = self.word_in(logger);
-        (id.wrapping_sub(1) < REGISTERING - 1 && is_typed).then_some(id)
+        let after_first = self.word.load(Ordering::Relaxed).wrapping_sub(logger.first_site_word());
+        (after_first < REGISTERING - 1 && is_typed).then_some(after_first + 1)
     }
 
     /// The id, or 0 if the table had no room; None if it was not registered in this logger's ring.
     pub(crate) fn id(&self, logger: &Logger) -> Option<u32> {
-        let id = self.word_in(logger);
-        let id = id & !SLOW;
+        let id = self.word.load(Ordering::Relaxed).wrapping_sub(generation_word(logger)) & !SLOW;
         (id < REGISTERING).then_some(id as u32)
-    }
-
-    #[inline(always)]
-    fn word_in(&self, logger: &Logger) -> u64 {
-        self.word.load(Ordering::Relaxed).wrapping_sub(generation_word(logger))
     }
 
     /// Registers it by `write`, which gets the tags of its untagged records' values and returns the id, None if that is
@@ -81,7 +75,7 @@ impl SiteEntry {
     }
 }
 
-#[inline(always)]
+/// The word of an entry with id 0.
 fn generation_word(logger: &Logger) -> u64 {
-    u64::from(logger.generation()) << 32
+    logger.first_site_word() - 1
 }

@@ -121,33 +121,33 @@ pub(crate) fn record(logger: &'static Logger, head: RecordHead, body: &dyn Recor
 #[inline(never)]
 pub(crate) fn record_raw<V: Values>(
     logger: &'static Logger,
-    destination: Destination,
     entry: &SiteEntry,
+    destination: Destination,
     values: &V,
 ) -> bool {
     let Some(call_site) = entry.id_for::<V>(logger) else { return false };
     let words = body_words(values);
     if words > SMALL_BODY {
-        return record_raw_long(logger, destination, entry, values);
+        return record_raw_long(logger, entry, destination, values);
     }
-    let Some(mut entered) = Entered::new() else { return record_raw_nested(logger, destination, entry, values) };
+    let Some(mut entered) = Entered::new() else { return record_raw_nested(logger, entry, destination, values) };
     let Some((owned, thread)) = entered.0.lane_in(logger, destination) else { return false };
     if !logger.appender.seems_to_take(owned) {
         return false;
     }
     let origin = u64::from(thread) << 32 | call_site;
-    let Some(mut slot) = owned.lane.begin(clock::counter_now, entry.head(), origin, words) else { return false };
+    let mut slot = owned.lane.begin(clock::counter_now, entry.head(), origin, words * 8);
     write_body(values, |word| slot.push(word));
     let now = owned.lane.commit(slot);
     let is_asked = logger.appender.asks_after(owned, entry.head().level(), now);
     drop(entered);
-    !is_asked || after_record(logger, destination, entry, now)
+    !is_asked || after_record(logger, entry, destination, now)
 }
 
 /// Does what the flusher or the clock asks for after a record.
 #[cold]
 #[inline(never)]
-fn after_record(logger: &Logger, destination: Destination, entry: &SiteEntry, now: u64) -> bool {
+fn after_record(logger: &Logger, entry: &SiteEntry, destination: Destination, now: u64) -> bool {
     if let Some(mut entered) = Entered::new()
         && let Some((owned, _)) = entered.0.lane_in(logger, destination)
     {
@@ -160,11 +160,11 @@ fn after_record(logger: &Logger, destination: Destination, entry: &SiteEntry, no
 #[inline(never)]
 fn record_raw_long<V: Values>(
     logger: &'static Logger,
-    destination: Destination,
     entry: &SiteEntry,
+    destination: Destination,
     values: &V,
 ) -> bool {
-    let Some(mut entered) = Entered::new() else { return record_raw_nested(logger, destination, entry, values) };
+    let Some(mut entered) = Entered::new() else { return record_raw_nested(logger, entry, destination, values) };
     let (Some(call_site), Some((owned, thread))) = (entry.id(logger), entered.0.lane_in(logger, destination)) else {
         return false;
     };
@@ -339,8 +339,8 @@ fn record_nested(logger: &'static Logger, head: RecordHead, body: &dyn RecordBod
 #[inline(never)]
 fn record_raw_nested<V: Values>(
     logger: &'static Logger,
-    destination: Destination,
     entry: &SiteEntry,
+    destination: Destination,
     values: &V,
 ) -> bool {
     let (mut buffer, words) = ([0; SLOT_WORDS_MAX], body_words(values));

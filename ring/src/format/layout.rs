@@ -381,18 +381,6 @@ pub struct SlotHead {
     pub encoding: u8,
 }
 
-impl SlotHead {
-    /// The head as the words of its slot, assembled in registers: narrow stores followed by a wide load would stall the writer.
-    #[inline(always)]
-    #[must_use]
-    pub fn words(&self) -> [u64; SLOT_HEAD / 8] {
-        let origin = u64::from(self.call_site) | u64::from(self.thread) << 32;
-        let sizes = u64::from(self.length) | u64::from(self.level) << 16 | u64::from(self.slots) << 32;
-        let kinds = u64::from(self.kind) << 48 | u64::from(self.encoding) << 56;
-        [self.commit, self.checksum, self.clock, self.message, origin, sizes | kinds]
-    }
-}
-
 /// Kinds of entries in the call-site table.
 pub mod entry_kind {
     /// A call site.
@@ -450,26 +438,3 @@ pub const ARMED_ANY: u32 = 2;
 
 /// Crash files that are kept of a role.
 pub const CRASH_FILES_DEFAULT: u32 = 20;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_words_of_a_head_are_its_bytes() {
-        let head = SlotHead {
-            commit: 0x0102_0304_0506_0708,
-            checksum: 2,
-            clock: 3,
-            message: 4,
-            call_site: 0x0a0b_0c0d,
-            thread: 0x1a1b_1c1d,
-            length: 0x2122,
-            level: 0x3132,
-            slots: 0x4142,
-            kind: 0x51,
-            encoding: 0x61,
-        };
-        assert_eq!(bytemuck::bytes_of(&head.words()), bytemuck::bytes_of(&head));
-    }
-}

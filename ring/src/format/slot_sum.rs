@@ -80,7 +80,7 @@ mod tests {
         let (first, second) = text.split_at(8);
         let text = [first, second].map(|half| half.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)));
         let mut words = [0; WORDS];
-        words[..6].copy_from_slice(&head.words());
+        words[..6].copy_from_slice(&bytemuck::cast::<SlotHead, [u64; 6]>(head));
         words[6..].copy_from_slice(&[0x0c_0b_09, lap, 16.6f64.to_bits() ^ lap << 63, 16, text[0], text[1]]);
         words[1] = slot_checksum(bytemuck::cast_slice(&words), KEY);
         words

@@ -38,7 +38,6 @@ use crate::format::layout::{
 use crate::format::slot_sum::SlotSum;
 use crate::mutant::{self, Mutant};
 use crate::write::words::for_each_word;
-use bytemuck::Zeroable;
 
 const HEAD_WORDS: usize = SLOT_HEAD / 8;
 /// Word of a slot that holds the number of its message.
@@ -50,9 +49,9 @@ const CACHE_LINE: usize = 64;
 /// Words of a body that fit a slot of any size.
 pub const SMALL_BODY: usize = SLOT_WORDS_MIN - HEAD_WORDS;
 
-/// Slots between the one that is written and the one that is prefetched: what the flusher has read is shared with another
-/// processor, and getting it back takes about as long as so many appends.
-const AHEAD: usize = 12;
+/// Bytes between what is written and what is prefetched, twelve slots of the usual size: what the flusher has read is shared
+/// with another processor, and getting it back takes about as long as so many appends.
+const AHEAD: usize = 12 * 128;
 
 /// A message without its body.
 #[derive(Debug, Clone, Copy)]
@@ -68,27 +67,22 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The words of a slot's head that say it, in a slot with this share of the message.
-    #[inline(always)]
-    fn words(&self, part: Part) -> [u64; 2] {
-        let Part { slots, kind, length } = part;
-        let Origin { level, call_site, thread, encoding } = *self;
-        let length = length as u16;
-        let [.., origin, sizes] =
-            SlotHead { call_site, thread, length, level, slots, kind, encoding, ..SlotHead::zeroed() }.words();
-        [origin, sizes]
+    /// Call site and thread as a slot's head has them.
+    fn word(&self) -> u64 {
+        u64::from(self.call_site) | u64::from(self.thread) << 32
     }
 }
 
-/// What a message of one slot states in its head, the length of its body and its thread still missing: known before it is made.
+/// What the head of a message of one slot states besides its origin and the length of its body: known before it is made.
 #[derive(Debug, Clone, Copy)]
 pub struct SmallHead(u64);
 
 impl SmallHead {
     /// For messages of this level whose bodies are so encoded.
+    #[inline(always)]
     #[must_use]
     pub const fn new(level: u16, encoding: u8) -> SmallHead {
-        SmallHead((level as u64) << 16 | 1 << 32 | (slot_kind::FIRST as u64) << 48 | (encoding as u64) << 56)
+        SmallHead(sizes_word(level, encoding, Part { slots: 1, kind: slot_kind::FIRST, length: 0 }))
     }
 
     /// The level.
@@ -118,6 +112,13 @@ struct Part {
     kind: u8,
     /// Payload bytes.
     length: usize,
+}
+
+/// The last word of a slot's head, see [`SlotHead`].
+#[inline(always)]
+const fn sizes_word(level: u16, encoding: u8, part: Part) -> u64 {
+    let Part { slots, kind, length } = part;
+    length as u64 | (level as u64) << 16 | (slots as u64) << 32 | (kind as u64) << 48 | (encoding as u64) << 56
 }
 
 /// Counts a message that was dropped at raw clock `now`, because the lane was full or unavailable. May be called by any thread.
@@ -215,8 +216,6 @@ pub struct Lane<'a> {
     units: &'a [Unit],
     /// Units of a slot.
     slot_units: usize,
-    /// Bytes between a slot and the one that is prefetched.
-    ahead: usize,
     payload_size: usize,
     message_size_max: usize,
     mask: u64,
@@ -245,7 +244,6 @@ impl<'a> Lane<'a> {
             block,
             units: slots.as_chunks().0,
             slot_units: slot_words / SLOT_WORDS_MIN,
-            ahead: AHEAD * slot_words * 8,
             payload_size,
             message_size_max: (count / 4).max(1) as usize * payload_size,
             mask: count - 1,
@@ -417,25 +415,26 @@ impl<'a> Lane<'a> {
     #[inline]
     pub fn append(&mut self, clock: impl FnOnce() -> u64, message: &Message<'_>) -> u64 {
         let Message { ref origin, body } = *message;
+        if body.len() <= SMALL_BODY * 8 {
+            self.first_free();
+            let head = SmallHead::new(origin.level, origin.encoding);
+            let mut slot = self.begin(clock, head, origin.word(), body.len());
+            for_each_word(body, |word| slot.push(word));
+            return self.commit(slot);
+        }
         let body = &body[..body.len().min(self.message_size_max)];
         self.append_long(clock, origin, body.len(), |open| for_each_word(body, |word| open.push(word)))
     }
 
-    /// Opens a slot for a message of at most [`SMALL_BODY`] words. `origin` is the call site's id, with the thread's in the high
-    /// half. Anything but user code may run before [`Lane::commit`]: the processor does it while it waits for the clock. The
-    /// owner has not jumped out of an append. None only if the lane has no slots.
+    /// Opens a slot for a message of at most [`SMALL_BODY`] words, of `length` bytes. `origin` is the call site's id, with the
+    /// thread's in the high half. Anything but user code may run before [`Lane::commit`]: the processor does it while it waits
+    /// for the clock. The owner has not jumped out of an append before.
     #[inline(always)]
-    pub fn begin(
-        &mut self,
-        clock: impl FnOnce() -> u64,
-        head: SmallHead,
-        origin: u64,
-        words: usize,
-    ) -> Option<OpenSlot<'a>> {
+    pub fn begin(&mut self, clock: impl FnOnce() -> u64, head: SmallHead, origin: u64, length: usize) -> OpenSlot<'a> {
         let first = self.reserved + 1;
-        let unit = self.units.get(self.index(first))?;
+        let unit = self.unit(first);
         let now = self.open(first, 1, unit, clock);
-        Some(self.begin_slot(unit, unit[HEAD_WORDS..].iter(), first, now, [origin, head.0 | words as u64 * 8]))
+        self.begin_slot(unit, unit[HEAD_WORDS..].iter(), first, now, [origin, head.0 | length as u64])
     }
 
     /// Commits a message of one slot, whose body is complete, and returns its raw clock.
@@ -487,7 +486,7 @@ impl<'a> Lane<'a> {
     #[inline(always)]
     fn open(&mut self, first: u64, slots: u64, unit: &Unit, clock: impl FnOnce() -> u64) -> u64 {
         // As much of a later slot as most records use. At the end of the lane that is what follows it in memory.
-        let later = std::ptr::from_ref(unit).cast::<u8>().wrapping_add(self.ahead);
+        let later = std::ptr::from_ref(unit).cast::<u8>().wrapping_add(AHEAD);
         prefetch_to_write(later);
         prefetch_to_write(later.wrapping_add(CACHE_LINE));
         self.reserved = first + slots - 1;
@@ -519,9 +518,10 @@ impl<'a> Lane<'a> {
 
     /// Begins any slot of a message.
     fn begin_part(&self, sequence: u64, now: u64, origin: &Origin, part: Part) -> OpenSlot<'a> {
+        let words = [origin.word(), sizes_word(origin.level, origin.encoding, part)];
         let start = self.index(sequence);
         let slot = &self.units[start..start + self.slot_units];
-        self.begin_slot(&slot[0], slot.as_flattened()[HEAD_WORDS..].iter(), sequence, now, origin.words(part))
+        self.begin_slot(&slot[0], slot.as_flattened()[HEAD_WORDS..].iter(), sequence, now, words)
     }
 
     /// Writes the head of one slot of a message, all but what [`OpenSlot::finish`] and [`OpenSlot::commit`] write.
@@ -628,6 +628,34 @@ mod tests {
         let expected = [(1, slot_state::VALID), (2, slot_state::ABORTED), (3, slot_state::VALID)];
         for (sequence, state) in expected {
             assert_eq!(commit(sequence as usize), commit_word(sequence, state), "sequence {sequence}");
+        }
+    }
+
+    #[test]
+    fn a_slot_states_what_its_message_is_whether_it_is_small_or_long() {
+        let slots: Vec<AtomicU64> = (0..8 * 16).map(|_| AtomicU64::new(0)).collect();
+        let block: LaneBlock = empty_block();
+        let mut lane = Lane::new(&block, &slots, 16, 7);
+        let origin = Origin { level: 0x3132, call_site: 0x0a0b_0c0d, thread: 0x1a1b_1c1d, encoding: 0x61 };
+        let body = [b'x'; 93];
+        lane.append(|| 11, &Message { origin, body: &body[..9] });
+        lane.append(|| 12, &Message { origin, body: &body });
+        let heads = slots.chunks(16).map(|slot| {
+            let words: [u64; 6] = std::array::from_fn(|word| slot[word].load(Ordering::Relaxed));
+            bytemuck::cast::<[u64; 6], SlotHead>(words)
+        });
+        let expected = [
+            (1, 11, 1, 9, 1, slot_kind::FIRST),
+            (2, 12, 2, 80, 2, slot_kind::FIRST),
+            (3, 12, 2, 13, 1, slot_kind::CONTINUATION),
+        ];
+        for (head, (sequence, clock, message, length, slots, kind)) in heads.zip(expected) {
+            assert_eq!((head.commit, head.clock), (commit_word(sequence, slot_state::VALID), clock));
+            assert_eq!((head.message, head.length, head.slots, head.kind), (message, length, slots, kind));
+            assert_eq!(
+                (head.level, head.call_site, head.thread, head.encoding),
+                (0x3132, 0x0a0b_0c0d, 0x1a1b_1c1d, 0x61)
+            );
         }
     }
 

@@ -22,7 +22,7 @@ use lastwords_ring::place::spill::SpillReference;
 use lastwords_ring::read::reader::{Position, Source};
 use lastwords_ring::write::body::BodyWriter;
 use lastwords_ring::write::call_sites::TableWriter;
-use lastwords_ring::write::lane::{Lane, Message, Origin};
+use lastwords_ring::write::lane::{Lane, Message, Origin, SmallHead};
 use std::cell::Cell;
 use std::io;
 use std::mem::offset_of;
@@ -312,7 +312,7 @@ fn fill(lane: usize, writer: &mut Lane<'_>, site: u32) {
             say(20, encoding, 0, &body);
             let spilled = SpillReference { number: 1, length: 200, checksum: 3, encoding: 0 };
             say(21, encoding::SPILLED, 0, &spilled.to_bytes());
-            let _ = writer.begin(|| 1022, &Origin { level: 20, call_site: 0, thread: 42, encoding: encoding::TEXT }, 0);
+            let _ = writer.begin(|| 1022, SmallHead::new(20, encoding::TEXT), 42 << 32, 0);
         }
         _ => say(30, encoding::TEXT, 0, b"shared"),
     }
