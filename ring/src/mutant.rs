@@ -104,8 +104,6 @@ mutants! {
     NoWipeOnFork = "no-wipeonfork",
     /// A forked child takes its parent's call-site ids for its own.
     SitesOverFork = "sites-over-fork",
-    /// Values of other types than their call site's entry states are written without tags.
-    TypesUnchecked = "types-unchecked",
     /// The folder is not synced after a file in it was created or renamed.
     FolderUnsynced = "folder-unsynced",
     /// The flusher does not check whether the current log file still has the name.

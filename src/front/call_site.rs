@@ -13,7 +13,7 @@ use lastwords_ring::format::filter::Destination;
 use lastwords_ring::format::layout::encoding;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::placeholder::Placeholder;
-use lastwords_ring::write::arguments::{Values, append_text, push_body};
+use lastwords_ring::write::arguments::{UNTAGGED_MAX, Values, append_text, push_body};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -124,7 +124,11 @@ impl Site {
     /// Writes the site into the ring's table.
     fn register<V: Values>(&self, logger: &Logger) -> u32 {
         let CallPlace { level, target, module, file, line, format, placeholders, fields } = self.place;
-        self.entry.register::<V>(logger, |types| {
+        let tags = V::TAGS.map(u64::to_le_bytes);
+        // A macro's values have the same types at each call: in a generic function those that depend on its parameters are
+        // formatted by the caller.
+        let types = if V::COUNT > UNTAGGED_MAX { &[] } else { &tags.as_flattened()[..V::COUNT] };
+        self.entry.register(logger, || {
             let site =
                 CallSiteRef { level: level.number(), line, target, module, file, format, placeholders, types, fields };
             // By address, so that a site used with several loggers in turn has one entry in each ring.

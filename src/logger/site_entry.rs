@@ -3,9 +3,8 @@
 use crate::logger::ring_logger::Logger;
 use lastwords_ring::format::layout::clock_kind;
 use lastwords_ring::format::level::Level;
-use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::clock;
-use lastwords_ring::write::arguments::{UNTAGGED_MAX, Values, encoding_of};
+use lastwords_ring::write::arguments::encoding_of;
 use lastwords_ring::write::lane::SmallHead;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,22 +13,18 @@ const REGISTERING: u64 = 0x7fff_ffff;
 /// Marks an id whose records do not take the short way, which reads the processor's counter and nothing else.
 const SLOW: u64 = 0x8000_0000;
 
-/// A call site's id in the present ring's table, and the types that the entry states.
+/// A call site's id in the present ring's table.
 #[derive(Debug)]
 pub(crate) struct SiteEntry {
     /// Generation of the logger in the high half, id in the low half, with [`SLOW`] where that applies.
     word: AtomicU64,
-    /// Tags of the values of its untagged records. Once set it stays, so that the entries in all rings state the same. The
-    /// instances of a generic function share a call site; the values of all but the first one's types are tagged.
-    types: AtomicU64,
     head: SmallHead,
 }
 
 impl SiteEntry {
     /// Not registered yet, of a call site of this level and with so many values.
     pub(crate) const fn new(level: Level, values: usize) -> SiteEntry {
-        let head = SmallHead::new(level.number(), encoding_of(values));
-        SiteEntry { word: AtomicU64::new(0), types: AtomicU64::new(0), head }
+        SiteEntry { word: AtomicU64::new(0), head: SmallHead::new(level.number(), encoding_of(values)) }
     }
 
     /// What the head of its records of one slot states.
@@ -38,15 +33,11 @@ impl SiteEntry {
         self.head
     }
 
-    /// The id for a record of these values, if it is known and the values may be untagged, or are too many for that.
+    /// The id for a record that takes the short way; None if it was not registered in this logger's ring, or had no room there.
     #[inline(always)]
-    pub(crate) fn id_for<V: Values>(&self, logger: &Logger) -> Option<u64> {
-        let is_typed = V::COUNT == 0
-            || V::COUNT > UNTAGGED_MAX
-            || self.types.load(Ordering::Relaxed) == V::TAGS[0]
-            || mutant::is(Mutant::TypesUnchecked);
+    pub(crate) fn short_id(&self, logger: &Logger) -> Option<u64> {
         let after_first = self.word.load(Ordering::Relaxed).wrapping_sub(logger.first_site_word());
-        (after_first < REGISTERING - 1 && is_typed).then_some(after_first + 1)
+        (after_first < REGISTERING - 1).then_some(after_first + 1)
     }
 
     /// The id, or 0 if the table had no room; None if it was not registered in this logger's ring.
@@ -55,20 +46,15 @@ impl SiteEntry {
         (id < REGISTERING).then_some(id as u32)
     }
 
-    /// Registers it by `write`, which gets the tags of its untagged records' values and returns the id, None if that is
-    /// impossible now. Never waits: 0 if another thread is registering it, and the record must carry its place itself.
-    pub(crate) fn register<V: Values>(&self, logger: &Logger, write: impl FnOnce(&[u8]) -> Option<u32>) -> u32 {
+    /// Registers it by `write`, which returns the id, None if that is impossible now. Never waits: 0 if another thread is
+    /// registering it, and the record must carry its place itself.
+    pub(crate) fn register(&self, logger: &Logger, write: impl FnOnce() -> Option<u32>) -> u32 {
         let seen = self.word.load(Ordering::Relaxed);
         let claim = generation_word(logger) + REGISTERING;
         if seen == claim || self.word.compare_exchange(seen, claim, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return 0;
         }
-        let count = if V::COUNT > UNTAGGED_MAX { 0 } else { V::COUNT };
-        let types = match self.types.compare_exchange(0, V::TAGS[0], Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => V::TAGS[0],
-            Err(first) => first,
-        };
-        let id = write(&types.to_le_bytes()[..count]);
+        let id = write();
         let slow = if clock::kind() == clock_kind::TSC { 0 } else { SLOW };
         self.word.store(id.map_or(seen, |id| generation_word(logger) + (u64::from(id) | slow)), Ordering::Relaxed);
         id.unwrap_or(0)

@@ -125,7 +125,7 @@ pub(crate) fn record_raw<V: Values>(
     destination: Destination,
     values: &V,
 ) -> bool {
-    let Some(call_site) = entry.id_for::<V>(logger) else { return false };
+    let Some(call_site) = entry.short_id(logger) else { return false };
     let words = body_words(values);
     if words > SMALL_BODY {
         return record_raw_long(logger, entry, destination, values);
