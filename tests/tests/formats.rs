@@ -1,6 +1,6 @@
 //! The lines that people and their scripts read, exactly.
 
-use lastwords_ring::format::placeholder::value_tag;
+use lastwords_ring::format::layout::{encoding, slot_kind};
 use lastwords_tests::actor::{run, tool};
 use lastwords_tests::logs::read;
 use lastwords_tests::scratch::Scratch;
@@ -87,8 +87,9 @@ fn a_damaged_ring_gives_what_is_whole_and_its_own_status() {
     let ring =
         rings.map(|file| file.path()).find(|path| path.extension().is_some_and(|e| e == "ring")).expect("a ring");
     let mut bytes = std::fs::read(&ring).expect("readable");
-    // The record's body: the tag of an unsigned integer, then its value, a word each.
-    let body = [u64::from(value_tag::U64), 40].map(u64::to_le_bytes).concat();
+    // The last word of the record's head, then its value.
+    let sizes = 8 | 20 << 16 | 1 << 32 | u64::from(slot_kind::FIRST) << 48 | u64::from(encoding::UNTAGGED) << 56;
+    let body = [sizes, 40].map(u64::to_le_bytes).concat();
     let at = bytes.windows(body.len()).position(|part| part == body).expect("in the ring") + 8;
     bytes[at] ^= 1;
     std::fs::write(&ring, bytes).expect("written");

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 const NAME: &str = "worker-1-00.ring";
 /// What every tool says of it.
-const SAYS: &str = "its format version is 1, this program reads version 2; use the version that wrote it";
+const SAYS: &str = "its format version is 1, this program reads version 3; use the version that wrote it";
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/v1.ring")

@@ -52,8 +52,13 @@ fn numbers<S: Source>(
 
 /// The one string that each message consists of.
 fn text_of(record: &Record<'_>) -> String {
-    assert!(record.is_untagged());
-    match ValueReader::untagged(&[value_tag::STR], record.text()).next() {
+    assert!(record.has_values());
+    // The first one of its call site has a tag.
+    let values = match record.is_untagged() {
+        true => Some(ValueReader::untagged(&[value_tag::STR], record.text())),
+        false => ValueReader::tagged(record.text(), 1),
+    };
+    match values.and_then(|mut values| values.next()) {
         Some(Value::Str(text)) => String::from_utf8_lossy(text).into_owned(),
         found => panic!("{found:?} in {record:?}"),
     }

@@ -16,7 +16,7 @@ use lastwords_ring::format::record::Record;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::clock;
 use lastwords_ring::place::spill::{self, SpillLost, SpillReference};
-use lastwords_ring::read::decoder::ENTRY;
+use lastwords_ring::read::decoder_v3::ENTRY;
 use lastwords_ring::read::reader::RingReader;
 use lastwords_ring::read::ring_file::RingFile;
 use std::io;

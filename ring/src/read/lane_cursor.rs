@@ -6,7 +6,7 @@
 use crate::error::Result;
 use crate::format::geometry::Geometry;
 use crate::place::clock;
-use crate::read::decoder::{Extent, LaneBatch};
+use crate::read::decoder_v3::{Extent, LaneBatch};
 use crate::read::reader::{RingReader, Source};
 use crate::read::snapshot::Position;
 

@@ -7,7 +7,7 @@ macro_rules! not_under_loom {
 }
 
 not_under_loom! {
-    pub mod decoder;
+    pub mod decoder_v3;
     pub mod lane_cursor;
     pub mod liveness;
     pub mod progress;

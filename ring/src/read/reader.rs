@@ -50,7 +50,7 @@ use crate::place::open;
 use crate::place::process::{ProcessId, boot_id};
 use crate::place::segment::{LaneSegments, is_done};
 use crate::place::spill::{SpillLost, SpillReference};
-use crate::read::decoder::Decoder;
+use crate::read::decoder_v3::Decoder;
 use crate::read::steps;
 use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeSet;
@@ -60,7 +60,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use crate::read::decoder::{Extent, LaneBatch};
+pub use crate::read::decoder_v3::{Extent, LaneBatch};
 pub use crate::read::snapshot::{Closed, ControlSnapshot, LaneSnapshot, Position};
 
 /// Valid signal numbers.

@@ -8,7 +8,7 @@ use crate::format::matched;
 use crate::format::record::Record;
 use crate::format::slot::read_word;
 use crate::mutant::{self, Mutant};
-use crate::read::decoder::Extent;
+use crate::read::decoder_v3::Extent;
 use std::mem::offset_of;
 
 /// How a process left its ring, according to the ring.

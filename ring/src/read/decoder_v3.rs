@@ -1,4 +1,4 @@
-//! The decoder: from the bytes of slots to whole records. The table of slot states is in `reader.rs`.
+//! The decoder of format version 3: from the bytes of slots to whole records. The table of slot states is in `reader.rs`.
 
 use crate::error::Result;
 use crate::format::geometry::Geometry;
