@@ -9,14 +9,18 @@ use lastwords::{Flusher, Level};
 use std::hint::black_box;
 use std::process::Command;
 
-const FEW: u64 = 10_000;
-const MANY: u64 = 60_000;
+const FEW: u64 = 5_000;
+const MANY: u64 = 15_000;
 const NAME: &str = "NVIDIA RTX 4090x";
-const ROWS: [(&str, &str); 5] = [
+const ROWS: [(&str, &str); 9] = [
     ("loop", "an empty loop"),
     ("disabled", "lastwords::debug!, disabled"),
     ("static", "lastwords::info!, 40-byte static text"),
     ("frame", "lastwords::info!, frame {} took {} ms on {}"),
+    ("fields4", "lastwords::info!, 4 fields"),
+    ("fields8", "lastwords::info!, 8 fields"),
+    ("long", "lastwords::info!, a 200-byte string"),
+    ("facade-static", "log::info!, 40-byte static text"),
     ("facade", "log::info!, frame {} took {} ms on {}"),
 ];
 
@@ -68,6 +72,7 @@ fn calls(row: &str, count: u64) {
         .flusher(Flusher::Never)
         .init()
         .expect("a ring");
+    let long = black_box("0123456789".repeat(20));
     for n in 0..count {
         let n = black_box(n);
         match row {
@@ -75,6 +80,10 @@ fn calls(row: &str, count: u64) {
             "disabled" => lastwords::debug!("frame {} took {} ms on {}", n, n as f64 * 0.25, NAME),
             "static" => lastwords::info!("Host process starting up, all is in line"),
             "frame" => lastwords::info!("frame {} took {} ms on {}", n, n as f64 * 0.25, NAME),
+            "fields4" => lastwords::info!("four"; a = n, b = n, c = n, d = n),
+            "fields8" => lastwords::info!("eight"; a = n, b = n, c = n, d = n, e = n, f = n, g = n, h = n),
+            "long" => lastwords::info!("{}", long),
+            "facade-static" => log::info!("Host process starting up, all is in line"),
             "facade" => log::info!("frame {} took {} ms on {}", n, n as f64 * 0.25, NAME),
             other => panic!("no row {other}"),
         }

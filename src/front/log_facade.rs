@@ -89,7 +89,12 @@ impl Log for Facade {
         let Some(destination) = logger.filter.admit(level, ask) else { return };
         let call_site = known.unwrap_or_else(find).id_of_chosen(logger, at.unwrap_or(0), || describe(level, record));
         let head = RecordHead { level: level.number(), call_site, destination };
-        thread::record(logger, head, &Formatted(record));
+        let formatted = Formatted(record);
+        let is_done =
+            call_site != 0 && formatted.constant().is_some_and(|text| thread::record_at_once(logger, head, text));
+        if !is_done {
+            thread::record(logger, head, &formatted);
+        }
     }
 
     fn flush(&self) {

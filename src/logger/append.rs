@@ -76,16 +76,17 @@ impl Appender {
             || is_anchor_due(control, now)
     }
 
-    /// Writes a message that may take several slots, for which there is room: `write` hands over its `length` bytes.
+    /// Writes a message that may take several slots, for which there is room: `write` hands over its bytes. `size` is their
+    /// number, and that of the slots that they take.
     #[inline]
     pub(crate) fn append_long(
         &self,
         owned: &mut OwnedLane,
         origin: &Origin,
-        length: usize,
+        size: (usize, u64),
         write: impl FnOnce(&mut OpenMessage<'_, 'static>),
     ) {
-        let now = owned.lane.append_long(clock::now, origin, length, write);
+        let now = owned.lane.append_long(clock::now, origin, size, write);
         self.after_append(owned, origin.level, now);
     }
 

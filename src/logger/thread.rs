@@ -137,7 +137,7 @@ pub(crate) fn record_raw<V: Values>(
     }
     let origin = u64::from(thread) << 32 | call_site;
     let mut slot = owned.lane.begin(clock::counter_now, entry.head(), origin, words * 8);
-    write_body(values, |word| slot.push(word));
+    write_body(values, &mut slot);
     let now = owned.lane.commit(slot);
     let is_asked = logger.appender.asks_after(owned, entry.head().level(), now);
     drop(entered);
@@ -177,7 +177,7 @@ fn record_raw_long<V: Values>(
         return false;
     }
     let origin = Origin { level: entry.head().level(), call_site, thread, encoding: encoding_of(V::COUNT) };
-    logger.appender.append_long(owned, &origin, length, |open| write_body(values, |word| open.push(word)));
+    logger.appender.append_long(owned, &origin, (length, slots), |open| write_body(values, open));
     true
 }
 
@@ -345,8 +345,7 @@ fn record_raw_nested<V: Values>(
 ) -> bool {
     let (mut buffer, words) = ([0; SLOT_WORDS_MAX], body_words(values));
     let Some(body) = buffer.get_mut(..words).filter(|_| words * 8 <= logger.message_size_max()) else { return false };
-    let mut cells = body.iter_mut();
-    write_body(values, |word| cells.next().into_iter().for_each(|cell| *cell = word));
+    write_body(values, &mut body.iter_mut());
     let Some(call_site) = entry.id(logger) else { return false };
     let (level, encoding) = (entry.head().level(), encoding_of(V::COUNT));
     let origin = Origin { level, call_site, thread: thread_id(), encoding };

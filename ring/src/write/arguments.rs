@@ -4,7 +4,7 @@
 //! the values in order, each a whole number of words. An untagged body has the values alone. The macros build a list `(value, (value, ()))`, so that all sizes and
 //! tags known at compile time cost nothing at run time.
 
-use crate::write::words::{for_each_word, words_of};
+use crate::write::words::{WordSink, words_of};
 use crate::format::layout::encoding;
 use crate::format::placeholder::{COUNT_MAX, VALUES_MAX, value_tag};
 use std::fmt::{self, Write};
@@ -26,11 +26,11 @@ pub trait Value {
     fn words(&self) -> usize;
 
     /// Hands over its words. Only for raw ones.
-    fn write(&self, put: &mut impl FnMut(u64));
+    fn write(&self, sink: &mut impl WordSink);
 
     /// Appends its words to `out`, formatted now if it is not raw.
     fn push(&self, out: &mut Vec<u8>) {
-        self.write(&mut |word| push_word(out, word));
+        self.write(out);
     }
 
     /// False if a reader would refuse it, so that the caller must format the message.
@@ -52,7 +52,7 @@ pub trait Values {
     /// Number of whole words, without their tags.
     fn words(&self) -> usize;
     /// Hands over their words, without their tags.
-    fn write(&self, put: &mut impl FnMut(u64));
+    fn write(&self, sink: &mut impl WordSink);
     /// Appends their words to `out`, without their tags.
     fn push(&self, out: &mut Vec<u8>);
     /// Whether a reader accepts all of them.
@@ -69,7 +69,7 @@ impl Values for () {
         0
     }
     #[inline(always)]
-    fn write(&self, _: &mut impl FnMut(u64)) {}
+    fn write(&self, _: &mut impl WordSink) {}
     fn push(&self, _: &mut Vec<u8>) {}
     #[inline(always)]
     fn fit(&self) -> bool {
@@ -87,9 +87,9 @@ impl<V: Value, Rest: Values> Values for (V, Rest) {
         self.0.words() + self.1.words()
     }
     #[inline(always)]
-    fn write(&self, put: &mut impl FnMut(u64)) {
-        self.0.write(put);
-        self.1.write(put);
+    fn write(&self, sink: &mut impl WordSink) {
+        self.0.write(sink);
+        self.1.write(sink);
     }
     fn push(&self, out: &mut Vec<u8>) {
         self.0.push(out);
@@ -134,21 +134,17 @@ pub fn body_words<V: Values>(values: &V) -> usize {
 
 /// Hands over a whole body for a list of raw values, untagged if there are at most [`UNTAGGED_MAX`].
 #[inline(always)]
-pub fn write_body<V: Values>(values: &V, mut put: impl FnMut(u64)) {
+pub fn write_body<V: Values>(values: &V, sink: &mut impl WordSink) {
     if V::COUNT > UNTAGGED_MAX {
-        V::TAGS[..tag_words(V::COUNT)].iter().for_each(|word| put(*word));
+        V::TAGS[..tag_words(V::COUNT)].iter().for_each(|word| sink.word(*word));
     }
-    values.write(&mut put);
+    values.write(sink);
 }
 
 /// A whole body for any list, with tags.
 pub fn push_body<V: Values>(values: &V, out: &mut Vec<u8>) {
-    V::TAGS[..tag_words(V::COUNT)].iter().for_each(|word| push_word(out, *word));
+    V::TAGS[..tag_words(V::COUNT)].iter().for_each(|word| out.word(*word));
     values.push(out);
-}
-
-fn push_word(out: &mut Vec<u8>, word: u64) {
-    out.extend_from_slice(&word.to_le_bytes());
 }
 
 /// An argument of a log call, before its storage is decided. `PLAIN` says that its placeholder sets neither width nor
@@ -210,8 +206,8 @@ impl<const TAG: u8, const WORDS: usize> Value for Scalar<TAG, WORDS> {
         WORDS
     }
     #[inline(always)]
-    fn write(&self, put: &mut impl FnMut(u64)) {
-        self.0.iter().for_each(|word| put(word.load(Ordering::Relaxed)));
+    fn write(&self, sink: &mut impl WordSink) {
+        self.0.iter().for_each(|word| sink.word(word.load(Ordering::Relaxed)));
     }
 }
 
@@ -261,9 +257,9 @@ impl<const TAG: u8> Value for Bytes<'_, TAG> {
         1 + words_of(self.0.len())
     }
     #[inline(always)]
-    fn write(&self, put: &mut impl FnMut(u64)) {
-        put(self.0.len() as u64);
-        for_each_word(self.0, put);
+    fn write(&self, sink: &mut impl WordSink) {
+        sink.word(self.0.len() as u64);
+        sink.bytes(self.0);
     }
 }
 
@@ -334,8 +330,8 @@ impl Value for Count {
         1
     }
     #[inline(always)]
-    fn write(&self, put: &mut impl FnMut(u64)) {
-        put(self.0 as u64);
+    fn write(&self, sink: &mut impl WordSink) {
+        sink.word(self.0 as u64);
     }
     #[inline(always)]
     fn fits(&self) -> bool {
@@ -363,10 +359,10 @@ impl Value for Text<'_> {
     fn words(&self) -> usize {
         0
     }
-    fn write(&self, _: &mut impl FnMut(u64)) {}
+    fn write(&self, _: &mut impl WordSink) {}
     fn push(&self, out: &mut Vec<u8>) {
         let start = out.len();
-        push_word(out, 0);
+        out.word(0);
         append_text(out, self.0);
         let length = out.len() - start - 8;
         out[start..start + 8].copy_from_slice(&(length as u64).to_le_bytes());
@@ -429,10 +425,10 @@ mod tests {
             let list = (given.0.stored_plain(), given.1);
             let mut bytes = Vec::new();
             push_body(&list, &mut bytes);
-            let mut words = Vec::new();
-            write_body(&list, |word| words.push(word));
-            assert_eq!(bytemuck::cast_slice::<u64, u8>(&words), &bytes[8 * tag_words(3)..], "{text:?}");
-            assert_eq!(words.len(), body_words(&list));
+            let mut body = Vec::new();
+            write_body(&list, &mut body);
+            assert_eq!(body, &bytes[8 * tag_words(3)..], "{text:?}");
+            assert_eq!(body.len(), body_words(&list) * 8);
         }
     }
 

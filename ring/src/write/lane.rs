@@ -37,7 +37,7 @@ use crate::format::layout::{
 };
 use crate::format::slot_sum::SlotSum;
 use crate::mutant::{self, Mutant};
-use crate::write::words::for_each_word;
+use crate::write::words::{WordSink, for_each_word};
 
 const HEAD_WORDS: usize = SLOT_HEAD / 8;
 /// Word of a slot that holds the number of its message.
@@ -147,16 +147,31 @@ pub struct OpenSlot<'a> {
     sum: SlotSum,
 }
 
-impl OpenSlot<'_> {
-    /// Writes the next word of the body. A word beyond the slot is a defect of the caller and is dropped.
+/// Writes the body. A word beyond the slot is a defect of the caller and is dropped.
+impl WordSink for OpenSlot<'_> {
     #[inline(always)]
-    pub fn push(&mut self, word: u64) {
+    fn word(&mut self, word: u64) {
         if let Some(cell) = self.body.next() {
             cell.store(word, Ordering::Relaxed);
             self.sum.add(word);
         }
     }
 
+    /// The loop has iterator and sum in registers, wherever the slot is.
+    #[inline(always)]
+    fn bytes(&mut self, bytes: &[u8]) {
+        let (mut body, mut sum) = (self.body.clone(), self.sum);
+        for_each_word(bytes, |word| {
+            if let Some(cell) = body.next() {
+                cell.store(word, Ordering::Relaxed);
+                sum.add(word);
+            }
+        });
+        (self.body, self.sum) = (body, sum);
+    }
+}
+
+impl OpenSlot<'_> {
     /// Writes clock and checksum: the slot is complete but for its commit word.
     #[inline(always)]
     fn finish(&self) {
@@ -184,14 +199,33 @@ pub struct OpenMessage<'l, 'a> {
     rest: usize,
 }
 
-impl OpenMessage<'_, '_> {
-    /// Writes the next word of the body. A word beyond the message is a defect of the caller and is dropped.
+/// Writes the body. A word beyond the message is a defect of the caller and is dropped.
+impl WordSink for OpenMessage<'_, '_> {
     #[inline(always)]
-    pub fn push(&mut self, word: u64) {
+    fn word(&mut self, word: u64) {
+        self.ensure_room();
+        self.slot.word(word);
+    }
+
+    #[inline(always)]
+    fn bytes(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = self.ensure_room();
+            let (here, after) = bytes.split_at(bytes.len().min(room));
+            self.slot.bytes(here);
+            bytes = if room == 0 { &[] } else { after };
+        }
+    }
+}
+
+impl OpenMessage<'_, '_> {
+    /// Goes on in the next slot if this one is full, and returns how many bytes fit; 0 at the end of the message.
+    #[inline(always)]
+    fn ensure_room(&mut self) -> usize {
         if self.slot.body.as_slice().is_empty() {
             self.open_next();
         }
-        self.slot.push(word);
+        size_of_val(self.slot.body.as_slice())
     }
 
     fn open_next(&mut self) {
@@ -203,10 +237,19 @@ impl OpenMessage<'_, '_> {
         let length = self.rest.min(self.lane.payload_size);
         let part = Part { slots: self.next as u16, kind: slot_kind::CONTINUATION, length };
         let slot = self.lane.begin_part(first + self.next, now, &self.origin, part);
+        ask_ahead(slot.head);
         self.slot = OpenSlot { first, ..slot };
         self.rest -= length;
         self.next += 1;
     }
+}
+
+/// Asks for as much of a later slot as most records use. At the end of the lane that is what follows it in memory.
+#[inline(always)]
+fn ask_ahead(unit: &Unit) {
+    let later = std::ptr::from_ref(unit).cast::<u8>().wrapping_add(AHEAD);
+    prefetch_to_write(later);
+    prefetch_to_write(later.wrapping_add(CACHE_LINE));
 }
 
 /// The producer's end of a lane.
@@ -419,11 +462,12 @@ impl<'a> Lane<'a> {
             self.first_free();
             let head = SmallHead::new(origin.level, origin.encoding);
             let mut slot = self.begin(clock, head, origin.word(), body.len());
-            for_each_word(body, |word| slot.push(word));
+            slot.bytes(body);
             return self.commit(slot);
         }
         let body = &body[..body.len().min(self.message_size_max)];
-        self.append_long(clock, origin, body.len(), |open| for_each_word(body, |word| open.push(word)))
+        let size = (body.len(), self.slots_for(body.len()));
+        self.append_long(clock, origin, size, |open| open.bytes(body))
     }
 
     /// Opens a slot for a message of at most [`SMALL_BODY`] words, of `length` bytes. `origin` is the call site's id, with the
@@ -447,16 +491,16 @@ impl<'a> Lane<'a> {
     }
 
     /// Writes a message of any length and returns its raw clock: `write` hands over its `length` bytes, at most
-    /// [`Lane::message_size_max`], as words. The caller has ensured room, or intends to overwrite.
+    /// [`Lane::message_size_max`], as words; they take `slots`, see [`Lane::slots_for`]. The caller has ensured room, or intends to overwrite.
     #[inline]
     pub fn append_long(
         &mut self,
         clock: impl FnOnce() -> u64,
         origin: &Origin,
-        length: usize,
+        (length, slots): (usize, u64),
         write: impl FnOnce(&mut OpenMessage<'_, 'a>),
     ) -> u64 {
-        let (first, slots) = (self.first_free(), self.slots_for(length));
+        let first = self.first_free();
         let now = self.open(first, slots, self.unit(first), clock);
         let here = length.min(self.payload_size);
         let part = Part { slots: slots as u16, kind: slot_kind::FIRST, length: here };
@@ -485,10 +529,7 @@ impl<'a> Lane<'a> {
 
     #[inline(always)]
     fn open(&mut self, first: u64, slots: u64, unit: &Unit, clock: impl FnOnce() -> u64) -> u64 {
-        // As much of a later slot as most records use. At the end of the lane that is what follows it in memory.
-        let later = std::ptr::from_ref(unit).cast::<u8>().wrapping_add(AHEAD);
-        prefetch_to_write(later);
-        prefetch_to_write(later.wrapping_add(CACHE_LINE));
+        ask_ahead(unit);
         self.reserved = first + slots - 1;
         // LANE:A
         if !mutant::is(Mutant::ReservedLate) {
@@ -517,6 +558,7 @@ impl<'a> Lane<'a> {
     }
 
     /// Begins any slot of a message.
+    #[inline]
     fn begin_part(&self, sequence: u64, now: u64, origin: &Origin, part: Part) -> OpenSlot<'a> {
         let words = [origin.word(), sizes_word(origin.level, origin.encoding, part)];
         let start = self.index(sequence);

@@ -1,5 +1,37 @@
 //! Bytes as 64-bit words, which is how they are stored in a ring.
 
+/// What takes a body, word by word.
+pub trait WordSink {
+    /// Takes the next word.
+    fn word(&mut self, word: u64);
+
+    /// Takes bytes, filled up with zeros to a whole word.
+    #[inline(always)]
+    fn bytes(&mut self, bytes: &[u8]) {
+        for_each_word(bytes, |word| self.word(word));
+    }
+}
+
+impl WordSink for Vec<u8> {
+    fn word(&mut self, word: u64) {
+        self.extend_from_slice(&word.to_le_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+        self.resize(self.len() + words_of(bytes.len()) * 8 - bytes.len(), 0);
+    }
+}
+
+/// A buffer of fixed size; a word beyond it is dropped.
+impl WordSink for std::slice::IterMut<'_, u64> {
+    fn word(&mut self, word: u64) {
+        if let Some(place) = self.next() {
+            *place = word;
+        }
+    }
+}
+
 /// Number of words for so many bytes.
 #[inline(always)]
 #[must_use]
