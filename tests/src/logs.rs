@@ -19,10 +19,14 @@ pub struct Line {
 /// The role's files, oldest first: `worker.log.5` … `worker.log.1`, `worker.log`.
 #[must_use]
 pub fn files(folder: &Path, role: &str) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = (1..=100).rev().map(|n| folder.join(format!("{role}.log.{n}"))).collect();
-    files.push(folder.join(format!("{role}.log")));
-    files.retain(|path| path.exists());
-    files
+    rotated(&folder.join(format!("{role}.log")))
+}
+
+/// The files that were rotated from this one, oldest first, and itself, as far as they are there.
+#[must_use]
+pub fn rotated(newest: &Path) -> Vec<PathBuf> {
+    let rotated = (1..=100).rev().map(|n| PathBuf::from(format!("{}.{n}", newest.display())));
+    rotated.chain([newest.to_owned()]).filter(|path| path.exists()).collect()
 }
 
 /// The crash files of a log folder, sorted.
@@ -44,6 +48,15 @@ pub fn crash_files(folder: &Path) -> Vec<PathBuf> {
 #[must_use]
 pub fn read(folder: &Path, role: &str) -> Vec<Line> {
     files(folder, role).iter().flat_map(|path| parse(path)).collect()
+}
+
+/// The messages of all records of a role.
+///
+/// # Panics
+/// As [`read`].
+#[must_use]
+pub fn messages(folder: &Path, role: &str) -> Vec<String> {
+    read(folder, role).into_iter().map(|line| line.message).collect()
 }
 
 /// Like [`read`], while lines are being written: what follows the last newline is skipped, because a reader may see half a
@@ -103,10 +116,34 @@ pub fn long_text(bytes: usize) -> String {
     text
 }
 
+/// How many lines have a message that begins so.
+#[must_use]
+pub fn count(lines: &[Line], prefix: &str) -> usize {
+    lines.iter().filter(|line| line.message.starts_with(prefix)).count()
+}
+
+/// How many lines are alarms: the deaths of processes, where those log none themselves.
+#[must_use]
+pub fn alarms(lines: &[Line]) -> usize {
+    lines.iter().filter(|line| line.level == "CRITICAL").count()
+}
+
+/// `line 0` to `line <count - 1>`.
+#[must_use]
+pub fn numbered(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("line {n}")).collect()
+}
+
 /// The numbers of the lines `line N`, in their order.
 #[must_use]
 pub fn numbers<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Vec<usize> {
-    lines.into_iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect()
+    numbers_after("line ", lines)
+}
+
+/// The numbers behind this prefix, in the order of the lines.
+#[must_use]
+pub fn numbers_after<'a>(prefix: &str, lines: impl IntoIterator<Item = &'a Line>) -> Vec<usize> {
+    lines.into_iter().filter_map(|line| line.message.strip_prefix(prefix)?.parse().ok()).collect()
 }
 
 /// Asserts that all that begins with `line ` are `line 0` to `line <count - 1>`, in order and once.
@@ -126,10 +163,18 @@ pub fn assert_numbered(lines: &[Line], count: usize, what: &str) {
 /// If they are out of order or doubled.
 #[must_use]
 pub fn missing(lines: &[Line], prefix: &str, count: usize) -> usize {
-    let own = lines.iter().filter_map(|line| line.message.strip_prefix(prefix)?.parse().ok());
-    let numbers: Vec<usize> = own.collect();
+    let numbers = numbers_after(prefix, lines);
     assert!(numbers.is_sorted_by(|a, b| a < b), "\"{prefix}…\": in order and once");
     count - numbers.len()
+}
+
+/// How many of the lines `thread T line N` of so many threads are not there, as [`missing`].
+///
+/// # Panics
+/// As [`missing`].
+#[must_use]
+pub fn missing_of_threads(lines: &[Line], threads: usize, count: usize) -> usize {
+    (0..threads).map(|thread| missing(lines, &format!("thread {thread} line "), count)).sum()
 }
 
 /// How many records the log says were lost.

@@ -220,7 +220,7 @@ fn try_images(name: &'static str, sync_ms: u32) {
         let format = if run % 2 == 0 { Format::Text } else { Format::Both };
         let memory = Path::new("/dev/shm");
         let scratch = if memory.is_dir() { Scratch::within(memory, name) } else { Scratch::new(name) };
-        let recording = record(env!("CARGO_BIN_EXE_drainer"), scratch, sync_ms, format, &mut Random::new(seeds.draw()));
+        let recording = record(scratch, sync_ms, format, &mut Random::new(seeds.draw()));
         let mut bench = Bench::new(&recording);
         (moments, syncs) = (moments + recording.disk.moment(), syncs + recording.disk.syncs());
         for image in 0..images {
