@@ -3,8 +3,7 @@
 //! A pipe into `tee` or a log rotator loses what is in its buffers when it is killed. Here every line that was read is in the
 //! log.
 
-use lastwords_tests::actor::wait_for;
-use lastwords_tests::actor::{Actor, flush_rest, tool_at, wait_until};
+use lastwords_tests::actor::{Actor, flush_rest, tool_at, wait_for, wait_until};
 use lastwords_tests::logs::{Line, alarms, read};
 use lastwords_tests::programs::TOOL;
 use lastwords_tests::scratch::Scratch;
