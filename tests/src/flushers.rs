@@ -132,29 +132,16 @@ impl Drainer {
     /// If the flusher does anything else.
     #[must_use]
     pub fn stand_where(&self, folder: &Path, after: bool, here: impl Fn(usize, i64) -> bool) -> Option<Traced> {
-        let mut traced = Traced::start(&mut self.command(folder)).expect("started");
-        let mut calls = None;
-        loop {
-            match traced.to_system_call().expect("traced") {
-                Stop::Entry(number) if number == libc::SYS_getppid as u64 => {
-                    if calls.is_some() {
-                        while !matches!(traced.run().expect("ran"), Stop::Ended(0)) {}
-                        return None;
-                    }
-                    calls = Some(0);
+        match Traced::start_to(&mut self.command(folder), here) {
+            Ok(mut traced) => {
+                if after {
+                    assert_eq!(traced.to_system_call().expect("traced"), Stop::Exit);
                 }
-                Stop::Entry(number) => {
-                    let Some(calls) = &mut calls else { continue };
-                    *calls += 1;
-                    if here(*calls - 1, number as i64) {
-                        if after {
-                            assert_eq!(traced.to_system_call().expect("traced"), Stop::Exit);
-                        }
-                        return Some(traced);
-                    }
-                }
-                Stop::Exit => {}
-                other => panic!("{other:?} before it stood"),
+                Some(traced)
+            }
+            Err(mut done) => {
+                while !matches!(done.run().expect("ran"), Stop::Ended(0)) {}
+                None
             }
         }
     }

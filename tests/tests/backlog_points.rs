@@ -75,18 +75,7 @@ fn try_point(drainer: &Drainer, folder: &Path, point: Point) -> bool {
 fn producer_at(folder: &Path, call: usize) -> Option<Traced> {
     let script = "flusher=never policy=drop_newest slots=64 lanes=3 log:128 mark log:1 mark log:271 kill";
     let mut command = ACTOR.acting("worker", folder, script);
-    let mut traced = Traced::start(&mut command).expect("started");
-    let (mut marks, mut calls) = (0, 0);
-    loop {
-        match traced.to_system_call().expect("traced") {
-            Stop::Entry(number) if number == libc::SYS_getppid as u64 => marks += 1,
-            Stop::Entry(_) if marks == 1 && calls == call => return Some(traced),
-            Stop::Entry(_) if marks == 1 => calls += 1,
-            Stop::Killed(libc::SIGKILL) => return None,
-            Stop::Entry(_) | Stop::Exit => {}
-            other => panic!("{other:?}"),
-        }
-    }
+    Traced::start_to(&mut command, |before, _| before == call).ok()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use lastwords_tests::files::beside_rings;
 use lastwords_tests::logs::{long_text, messages, read};
 use lastwords_tests::programs::ACTOR;
 use lastwords_tests::scratch::Scratch;
-use lastwords_tests::sys::{Stop, Traced};
+use lastwords_tests::sys::Traced;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -47,21 +47,9 @@ fn a_message_of_3_mb_followed_at_once_by_a_kill_is_whole() {
 /// Kills an actor before system call number `k` of logging a message that does not fit its ring. False if it has fewer.
 fn kill_while_it_spills(folder: &Path, size: usize, k: usize) -> bool {
     let mut command = ACTOR.acting("worker", folder, format!("flusher=never say:before mark long:{size} kill"));
-    let mut traced = Traced::start(command.stdout(Stdio::null())).expect("started");
-    let mut calls = None;
-    loop {
-        match (traced.to_system_call().expect("traced"), calls) {
-            (Stop::Entry(number), None) if number == libc::SYS_getppid as u64 => calls = Some(0),
-            (Stop::Entry(number), Some(_)) if number == libc::SYS_kill as u64 => return false,
-            (Stop::Entry(_), Some(here)) if here == k => {
-                traced.kill().expect("killed");
-                return true;
-            }
-            (Stop::Entry(_), Some(here)) => calls = Some(here + 1),
-            (Stop::Entry(_) | Stop::Exit, _) => {}
-            (other, _) => panic!("{other:?}"),
-        }
-    }
+    let is_kth = |before, number| before == k && number != libc::SYS_kill;
+    let stopped = Traced::start_to(command.stdout(Stdio::null()), is_kth);
+    stopped.is_ok_and(|mut traced| traced.kill().is_ok())
 }
 
 #[test]
