@@ -1,5 +1,6 @@
 //! Log files taken apart into records.
 
+use crate::files::paths_in;
 use lastwords_flusher::render::escape::starts_like_a_record;
 use std::path::{Path, PathBuf};
 
@@ -35,10 +36,8 @@ pub fn rotated(newest: &Path) -> Vec<PathBuf> {
 /// If the folder cannot be listed.
 #[must_use]
 pub fn crash_files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path());
-    let mut files: Vec<PathBuf> = entries.filter(|path| path.to_string_lossy().ends_with(".crash.log")).collect();
-    files.sort();
-    files
+    let is_one = |path: &PathBuf| path.to_string_lossy().ends_with(".crash.log");
+    paths_in(folder).into_iter().filter(is_one).collect()
 }
 
 /// All records of a role, the rotated files first.
@@ -57,6 +56,12 @@ pub fn read(folder: &Path, role: &str) -> Vec<Line> {
 #[must_use]
 pub fn messages(folder: &Path, role: &str) -> Vec<String> {
     read(folder, role).into_iter().map(|line| line.message).collect()
+}
+
+/// The messages of these lines.
+#[must_use]
+pub fn texts<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Vec<&'a str> {
+    lines.into_iter().map(|line| line.message.as_str()).collect()
 }
 
 /// Like [`read`], while lines are being written: what follows the last newline is skipped, because a reader may see half a
@@ -125,7 +130,13 @@ pub fn count(lines: &[Line], prefix: &str) -> usize {
 /// How many lines are alarms: the deaths of processes, where those log none themselves.
 #[must_use]
 pub fn alarms(lines: &[Line]) -> usize {
-    lines.iter().filter(|line| line.level == "CRITICAL").count()
+    deaths(lines).len()
+}
+
+/// The pids of these alarms.
+#[must_use]
+pub fn deaths(lines: &[Line]) -> Vec<u32> {
+    lines.iter().filter(|line| line.level == "CRITICAL").map(|line| line.pid).collect()
 }
 
 /// `line 0` to `line <count - 1>`.

@@ -6,7 +6,7 @@
 //! remove it would lose the ring, or never come to the next.
 
 use lastwords_tests::actor::{Actor, flush_once, run, succeed, tool_at};
-use lastwords_tests::files::make_fifo;
+use lastwords_tests::files::{beside_rings, make_fifo, names_in};
 use lastwords_tests::forge;
 use lastwords_tests::logs::{count, crash_files, read};
 use lastwords_tests::scratch::Scratch;
@@ -28,16 +28,14 @@ fn crash_file(folder: &Path) -> String {
 
 /// What is left in the rings folder besides the flusher's own files.
 fn left(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder.join("rings")).expect("listed").map(|entry| entry.expect("listed").file_name());
     let own = ["journal.a", "journal.b", "flusher.lock", "doorbell", "offsets"];
-    entries.map(|name| name.to_string_lossy().into_owned()).filter(|name| !own.contains(&name.as_str())).collect()
+    names_in(&folder.join("rings")).into_iter().filter(|name| !own.contains(&name.as_str())).collect()
 }
 
 /// What the attachments in the rings folder hold.
 fn attachments(folder: &Path) -> Vec<String> {
-    let names = left(folder).into_iter().filter(|name| name.ends_with(".attached"));
-    let mut texts: Vec<String> =
-        names.map(|name| fs::read_to_string(folder.join("rings").join(name)).expect("text")).collect();
+    let files = beside_rings(folder, "attached").into_iter();
+    let mut texts: Vec<String> = files.map(|file| fs::read_to_string(file).expect("text")).collect();
     texts.sort();
     texts
 }

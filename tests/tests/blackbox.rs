@@ -1,7 +1,8 @@
 //! A process that dies without closing its log leaves a crash file with all that its ring still held.
 
-use lastwords_tests::actor::{Actor, run, tool_at};
-use lastwords_tests::logs::{crash_files, messages, read};
+use lastwords_tests::actor::{Actor, die, run, tool_at};
+use lastwords_tests::files::{beside_rings, name_of};
+use lastwords_tests::logs::{alarms, crash_files, messages, read};
 use lastwords_tests::scratch::Scratch;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ fn the_crash_file_holds_the_last_records_of_every_level_in_the_order_of_time() {
     recover(&folder);
     let files = crash_files(&folder);
     assert_eq!(files.len(), 1, "{files:?}");
-    let name = files[0].file_name().expect("a name").to_string_lossy().into_owned();
+    let name = name_of(&files[0]);
     assert!(name.starts_with(&format!("worker-{}-2", actor.pid())), "{name}");
     let text = fs::read_to_string(&files[0]).expect("a crash file");
     let found = records(&text);
@@ -55,7 +56,7 @@ fn the_crash_file_holds_the_last_records_of_every_level_in_the_order_of_time() {
     let log = read(&folder, "worker");
     assert!(log.iter().all(|line| !line.message.contains("fine")), "{log:?}");
     let last = log.last().expect("a death line");
-    assert!(last.level == "CRITICAL" && last.message.contains(&name), "{log:?}");
+    assert!(last.level == "CRITICAL" && last.message.contains(name), "{log:?}");
 }
 
 #[test]
@@ -64,12 +65,12 @@ fn ordinary_ends_leave_no_crash_file_and_no_alarm() {
     let mut actors: Vec<Actor> = (0..100)
         .map(|n| {
             let end = match n % 4 {
-                0 => &["fine:9", "log:3"][..],
-                1 => &["fine:9", "log:3", "exit"],
-                2 => &["fine:9", "log:3", "line:ready", "wait"],
-                _ => &["fine:9", "log:3", "fork:1"],
+                0 => "",
+                1 => "exit",
+                2 => "line:ready wait",
+                _ => "fork:1",
             };
-            Actor::start_with("worker", &folder, end, &RECORD_ALL)
+            Actor::start_with("worker", &folder, format!("fine:9 log:3 {end}"), &RECORD_ALL)
         })
         .collect();
     for (n, actor) in actors.iter_mut().enumerate() {
@@ -82,8 +83,8 @@ fn ordinary_ends_leave_no_crash_file_and_no_alarm() {
     }
     let _ = tool_at("recover --drain", &folder);
     assert_eq!(crash_files(&folder), Vec::<PathBuf>::new());
-    let alarms: Vec<_> = read(&folder, "worker").into_iter().filter(|line| line.level == "CRITICAL").collect();
-    assert!(alarms.is_empty(), "{alarms:?}");
+    let lines = read(&folder, "worker");
+    assert_eq!(alarms(&lines), 0, "{lines:?}");
 }
 
 #[test]
@@ -91,13 +92,11 @@ fn no_more_crash_files_are_kept_than_wished_for() {
     let folder = Scratch::new("crash-keep");
     fs::write(folder.join("worker-notes.crash.log"), "mine").expect("written");
     for _ in 0..5 {
-        let mut actor = Actor::start("worker", &folder, "flusher=never crash-files=2 log:1 kill");
-        let _ = actor.end();
+        die("worker", &folder, "flusher=never crash-files=2 log:1 kill");
         recover(&folder);
     }
     assert_eq!(crash_files(&folder).len(), 3, "two, and the one that is no crash file");
-    let mut actor = Actor::start("worker", &folder, "flusher=never crash-files=0 log:1 kill");
-    let _ = actor.end();
+    die("worker", &folder, "flusher=never crash-files=0 log:1 kill");
     recover(&folder);
     assert_eq!(crash_files(&folder).len(), 3);
     let log = read(&folder, "worker");
@@ -109,21 +108,20 @@ fn the_black_box_of_a_live_process_and_of_a_copied_ring_is_the_same() {
     let folder = Scratch::new("black-box");
     let script = "fine:3 log:2 flush line:ready wait";
     let mut actor = Actor::start_with("worker", &folder, script, &RECORD_ALL).until("ready");
-    let rings = fs::read_dir(folder.join("rings")).expect("rings").map(|entry| entry.expect("an entry").path());
-    let ring = rings.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "ring")).expect("a ring");
+    let ring = &beside_rings(&folder, "ring")[0];
     let copy = folder.join("copy.ring");
-    fs::copy(&ring, &copy).expect("copied");
+    fs::copy(ring, &copy).expect("copied");
     let shown = |path: &Path| {
         let output = tool_at("recover --black-box", path);
         assert!(output.status.success(), "{}", output.err);
         output.out
     };
-    let (live, folder_wide, copied) = (shown(&ring), shown(&folder), shown(&copy));
+    let (live, folder_wide, copied) = (shown(ring), shown(&folder), shown(&copy));
     assert_eq!(records(&live).len(), 5, "{live}");
     assert!(live.contains("process      alive"), "{live}");
     assert_eq!(records(&live), records(&folder_wide));
     assert_eq!(records(&live), records(&copied));
-    let output = tool_at("recover", &ring);
+    let output = tool_at("recover", ring);
     assert_eq!(output.code, Some(1), "all that a log file shows is in it: {}", output.out);
     actor.kill();
 }
@@ -192,21 +190,19 @@ fn the_crash_files_of_the_earliest_deaths_go_whenever_they_were_touched() {
         let file = fs::File::create(name(n, 2001)).expect("made");
         file.set_modified(touched + std::time::Duration::from_secs(20 - u64::from(n))).expect("touched");
     }
-    let mut actor = Actor::start("worker", &folder, "crash-files=5 flusher=never log:1 kill");
-    let _ = actor.end();
+    let pid = die("worker", &folder, "crash-files=5 flusher=never log:1 kill");
     recover(&folder);
     let files = crash_files(&folder);
-    let own = files.iter().filter(|path| path.to_string_lossy().contains(&format!("worker-{}-2", actor.pid()))).count();
+    let own = files.iter().filter(|path| path.to_string_lossy().contains(&format!("worker-{pid}-2"))).count();
     assert_eq!((files.len(), own), (5, 1), "{files:?}");
     assert!((17..=20).all(|n| name(n, 2001).exists()), "the latest deaths stay: {files:?}");
     // One whose process died before all others, by its clock, is named by its death line, so it is there too.
     for n in 1..=20 {
         fs::write(name(n, 2999), "").expect("made");
     }
-    let mut actor = Actor::start("worker", &folder, "crash-files=5 flusher=never log:1 kill");
-    let _ = actor.end();
+    let pid = die("worker", &folder, "crash-files=5 flusher=never log:1 kill");
     recover(&folder);
-    let named = |path: &PathBuf| path.to_string_lossy().contains(&format!("worker-{}-2", actor.pid()));
+    let named = |path: &PathBuf| path.to_string_lossy().contains(&format!("worker-{pid}-2"));
     assert_eq!((crash_files(&folder).len(), crash_files(&folder).iter().filter(|path| named(path)).count()), (5, 1));
 }
 
@@ -214,7 +210,7 @@ fn the_crash_files_of_the_earliest_deaths_go_whenever_they_were_touched() {
 fn threads_of_one_name_are_told_by_their_ids() {
     let folder = Scratch::new("thread-ids");
     let script = "flusher=never named-thread:pool named-thread:pool kill";
-    let _ = Actor::start("worker", &folder, script).end();
+    die("worker", &folder, script);
     recover(&folder);
     let text = fs::read_to_string(&crash_files(&folder)[0]).expect("a crash file");
     let threads: std::collections::BTreeSet<&str> =

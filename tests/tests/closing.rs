@@ -5,6 +5,7 @@ use lastwords::event::Event;
 use lastwords::{Builder, Error, Flusher, Format, Level, Log, Memory};
 use lastwords_tests::actor::{run, succeed, tool_at};
 use lastwords_tests::descriptors::of_process_within;
+use lastwords_tests::files::names_in;
 use lastwords_tests::logs::{crash_files, messages, missing, read};
 use lastwords_tests::scratch::Scratch;
 use std::fs;
@@ -31,9 +32,10 @@ fn had_of(folder: &Path) -> Vec<String> {
 
 /// Rings and what belongs to them.
 fn ring_files(folder: &Path) -> Vec<String> {
-    let names = fs::read_dir(folder.join("rings")).expect("there").flatten();
-    let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names.filter(|name| name.starts_with("worker-") || name.starts_with("other-")).collect()
+    names_in(&folder.join("rings"))
+        .into_iter()
+        .filter(|name| name.starts_with("worker-") || name.starts_with("other-"))
+        .collect()
 }
 
 fn threads_of_ours() -> usize {

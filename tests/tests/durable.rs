@@ -4,7 +4,9 @@
 //! removes a ring before its lines are on the disk, or forgets a folder, loses lines just when the promise matters; and one
 //! that syncs an idle system keeps disks from sleeping. None of that shows in the files, so the system calls are checked.
 
-use lastwords_tests::actor::{Actor, run, tool};
+use lastwords_tests::actor::{Actor, run, tool_at};
+use lastwords_tests::files::names_in;
+use lastwords_tests::forge::ring_files;
 use lastwords_tests::logs::read;
 use lastwords_tests::programs::{ACTOR, DRAINER, TOOL};
 use lastwords_tests::scratch::Scratch;
@@ -121,9 +123,7 @@ impl Stepwise {
 
 /// A process that logs on request, and has not been drained.
 fn waiting_actor(folder: &Path, durable: &str) -> Actor {
-    let script = format!("flusher=never {durable} log:5 line:up wait log:5 line:more wait");
-
-    Actor::start("host", folder, &script).until("up")
+    Actor::start("host", folder, format!("flusher=never {durable} log:5 line:up wait log:5 line:more wait")).until("up")
 }
 
 #[test]
@@ -164,8 +164,7 @@ fn a_sync_is_of_journal_log_names_and_ring_in_this_order_and_only_after_somethin
     assert_eq!(flusher.step("sync").synced(), Vec::<String>::new(), "nothing was written since");
     flusher.step("pass");
     assert_eq!(flusher.step("sync").synced(), Vec::<String>::new(), "nothing was logged since");
-    actor.go();
-    actor.line();
+    actor.go_until("more");
     flusher.step("pass");
     assert_eq!(flusher.step("sync").synced(), ["journal.a", "host.log", "ring"], "no name is new");
 }
@@ -204,8 +203,7 @@ fn a_drained_ring_is_removed_only_when_its_lines_are_on_the_disk() {
         let last = done[..removal].iter().rev().find(|(_, name)| kind(name) == file);
         assert_eq!(last.map(|(did, _)| *did), Some(Did::Sync), "what happened last to {file}: {done:?}");
     }
-    let rings = fs::read_dir(folder.join("rings")).expect("there").filter_map(Result::ok);
-    let left: Vec<String> = rings.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let left = names_in(&folder.join("rings"));
     assert!(!left.iter().any(|name| name.ends_with(".ring") || name.ends_with(".spill")), "{left:?}");
 }
 
@@ -245,8 +243,7 @@ fn an_idle_flusher_does_not_sync_and_a_busy_one_does_so_now_and_then() {
     assert!(first.contains(&"host.log".to_owned()) && first.contains(&"ring".to_owned()), "{first:?}");
     go_on(&mut daemon, 1500);
     assert_eq!(daemon.synced(), Vec::<String>::new(), "idle");
-    actor.go();
-    actor.line();
+    actor.go_until("more");
     go_on(&mut daemon, 1500);
     assert!(daemon.synced().contains(&"host.log".to_owned()), "it heard of the next line");
 }
@@ -254,16 +251,13 @@ fn an_idle_flusher_does_not_sync_and_a_busy_one_does_so_now_and_then() {
 #[test]
 fn the_environment_wishes_for_a_process_and_nonsense_is_refused() {
     let folder = Scratch::new("durable-env");
-    let path = folder.to_string_lossy().into_owned();
     let script = "flusher=never log:1 kill";
     let _ = Actor::start_with("host", &folder, script, &[("LASTWORDS_DURABLE", "250")]).end();
-    let mut ring = fs::read_dir(folder.join("rings")).expect("there").filter_map(Result::ok).map(|e| e.path());
-    let ring = ring.find(|path| path.extension().is_some_and(|ending| ending == "ring")).expect("a ring");
-    let reader = lastwords_ring::read::reader::RingReader::open(&ring).expect("readable");
+    let reader = lastwords_ring::read::reader::RingReader::open(&ring_files(&folder)[0]).expect("readable");
     assert_eq!(reader.header().sync_ms, 250);
     let mut wrong = Actor::start_with("host", &folder, script, &[("LASTWORDS_DURABLE", "often")]);
     assert!(wrong.line().contains("\"often\" found, expected milliseconds"));
     for value in ["often", "-1", "3600001"] {
-        assert_eq!(tool(format!("flush --once --durable {value} {path}")).code, Some(2), "{value}");
+        assert_eq!(tool_at(format!("flush --once --durable {value}"), &folder).code, Some(2), "{value}");
     }
 }

@@ -10,6 +10,7 @@ use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::lock_holder::Holder;
 use lastwords_ring::place::process::ProcessId;
 use lastwords_tests::actor::wait_until;
+use lastwords_tests::files::names_in;
 use lastwords_tests::logs::{alarms, count, read};
 use lastwords_tests::oracle::Random;
 use lastwords_tests::programs::{DRAINER, ELECTOR};
@@ -84,18 +85,7 @@ impl Arena {
 
     /// Starts one and lets it come to its system call number `point`. None if it has won before.
     fn stopped_at(&self, point: usize) -> Option<Traced> {
-        let mut traced = Traced::start(&mut self.command()).expect("started");
-        let (mut begun, mut calls) = (false, 0);
-        loop {
-            match traced.to_system_call().expect("traced") {
-                Stop::Entry(number) if number == libc::SYS_getppid as u64 && !begun => begun = true,
-                Stop::Entry(number) if number == libc::SYS_getppid as u64 => return None,
-                Stop::Entry(_) if begun && calls == point => return Some(traced),
-                Stop::Entry(_) => calls += usize::from(begun),
-                Stop::Exit => {}
-                other => panic!("{other:?}"),
-            }
-        }
+        Traced::start_to(&mut self.command(), |before, _| before == point).ok()
     }
 
     /// System calls of an undisturbed attempt.
@@ -187,10 +177,8 @@ fn a_process_killed_before_any_system_call_of_an_election_keeps_nobody_from_flus
 
 /// Nothing is left of killed attempts but what is still kept.
 fn assert_clean(arena: &Arena, kept: bool) {
-    let left = |path: &Path| {
-        let entries = fs::read_dir(path.join("rings")).expect("listed").filter_map(Result::ok);
-        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("flusher.lock.")).count()
-    };
+    let left =
+        |path: &Path| names_in(&path.join("rings")).iter().filter(|name| name.starts_with("flusher.lock.")).count();
     let mut last = arena.start();
     arena.wait_for_all(&[last.id()], "the last one");
     assert!(last.wait().expect("ended").success());

@@ -5,23 +5,15 @@
 
 use lastwords_tests::actor::{Actor, flush_once, run, succeed, wait_for};
 use lastwords_tests::forge::ring_files;
-use lastwords_tests::logs::{Line, alarms, read};
+use lastwords_tests::logs::{alarms, messages, numbered, read, texts};
 use lastwords_tests::scratch::Scratch;
-
-fn messages(lines: &[Line]) -> Vec<&str> {
-    lines.iter().map(|line| line.message.as_str()).collect()
-}
-
-fn expected(count: u64) -> Vec<String> {
-    (0..count).map(|n| format!("line {n}")).collect()
-}
 
 #[test]
 fn a_return_from_main_leaves_everything_in_the_file() {
     let folder = Scratch::new("return");
     let pid = succeed("host", &folder, "log:5000");
     let lines = read(&folder, "host");
-    assert_eq!(messages(&lines), expected(5000));
+    assert_eq!(texts(&lines), numbered(5000));
     assert!(lines.iter().all(|line| line.pid == pid && line.level == "INFO"));
 }
 
@@ -29,14 +21,14 @@ fn a_return_from_main_leaves_everything_in_the_file() {
 fn process_exit_leaves_everything_in_the_file() {
     let folder = Scratch::new("exit");
     let _ = run("host", &folder, "log:5000 exit");
-    assert_eq!(messages(&read(&folder, "host")), expected(5000));
+    assert_eq!(messages(&folder, "host"), numbered(5000));
 }
 
 #[test]
 fn flush_returns_when_the_lines_are_in_the_file() {
     let folder = Scratch::new("flush");
     let _actor = Actor::start("host", &folder, "log:700 flush line:flushed wait").until("flushed");
-    assert_eq!(messages(&read(&folder, "host")), expected(700));
+    assert_eq!(messages(&folder, "host"), numbered(700));
 }
 
 #[test]
@@ -57,7 +49,7 @@ fn a_killed_process_leaves_everything_and_one_death_line() {
         let lines = read(&folder, "worker");
         // Nothing in the file is younger than they are, so no line says that they are older.
         let (death, records) = lines.split_last().expect("lines");
-        assert_eq!(messages(records), expected(321));
+        assert_eq!(texts(records), numbered(321));
         assert_eq!((death.level.as_str(), death.pid), ("CRITICAL", pid));
         assert!(death.message.contains(logged) && death.message.contains("321 records"), "{death:?}");
         assert_eq!(ring_files(&folder), Vec::<std::path::PathBuf>::new(), "the ring is removed");
@@ -67,14 +59,15 @@ fn a_killed_process_leaves_everything_and_one_death_line() {
 #[test]
 fn an_ordinary_end_waits_for_the_flusher_of_another_process() {
     let folder = Scratch::new("waits");
-    let mut host = Actor::start("host", &folder, "line:up flush line:flushed wait");
-    assert_eq!((host.line(), host.line()), ("up".to_owned(), "flushed".to_owned()));
-    let mut expected = 0;
-    for _ in 0..3 {
+    let mut host = Actor::start("host", &folder, "line:up flush line:flushed wait").until("up").until("flushed");
+    for run in 1..=3 {
         // So many that the flusher takes much longer than the exit itself.
         succeed("worker", &folder, "slots=65536 lanes=3 log:50000");
-        expected += 50_000;
-        assert_eq!(read(&folder, "worker").len(), expected, "all lines of the worker are there once it is waited for");
+        assert_eq!(
+            read(&folder, "worker").len(),
+            50_000 * run,
+            "all lines of the worker are there once it is waited for"
+        );
     }
     host.finish();
 }

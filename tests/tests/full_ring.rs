@@ -4,7 +4,7 @@
 //! the program goes on, the policy decides what is kept, and the loss is a line of the log.
 
 use lastwords_tests::actor::{flush_once, succeed};
-use lastwords_tests::logs::{Line, missing_of_threads, read, reported_lost};
+use lastwords_tests::logs::{Line, missing_of_threads, numbers, read, reported_lost};
 use lastwords_tests::scratch::Scratch;
 
 const SLOTS: usize = 64;
@@ -19,10 +19,6 @@ fn overfill(policy: &str, backlog: u64) -> (Vec<Line>, Vec<Line>) {
         .into_iter()
         .filter(|line| !line.message.contains("earlier run"))
         .partition(|line| line.level == "INFO")
-}
-
-fn numbers(lines: &[Line]) -> Vec<usize> {
-    lines.iter().map(|line| line.message.strip_prefix("line ").expect("a line").parse().expect("a number")).collect()
 }
 
 #[test]
@@ -76,8 +72,8 @@ fn drop_newest_keeps_the_oldest_and_counts_the_rest_in_one_line() {
 fn block_with_a_flusher_keeps_all_of_a_thousand_laps_or_tells_what_it_lost() {
     let folder = Scratch::new("tiny");
     succeed("host", &folder, "slots=16 lanes=3 log:20000");
-    let lines = read(&folder, "host");
-    let (kept, losses): (Vec<Line>, Vec<Line>) = lines.into_iter().partition(|line| line.level == "INFO");
+    let (kept, losses): (Vec<Line>, Vec<Line>) =
+        read(&folder, "host").into_iter().partition(|line| line.level == "INFO");
     let kept = numbers(&kept);
     assert!(kept.is_sorted_by(|a, b| a < b));
     assert_eq!(kept.len() + reported_lost(&losses), 20_000, "{losses:?}");

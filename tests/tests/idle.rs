@@ -4,8 +4,8 @@
 //! core. No time is asserted here, because the machine may be busy: the processor time of an idle flusher is measured and
 //! printed, and compared only with the time of polling a thousand times a second.
 
-use lastwords_tests::actor::{Actor, wait_for, wait_until};
-use lastwords_tests::logs::{read, read_so_far};
+use lastwords_tests::actor::{Actor, wait_until};
+use lastwords_tests::logs::{count, read, read_so_far};
 use lastwords_tests::scratch::Scratch;
 use std::time::{Duration, Instant};
 
@@ -27,8 +27,7 @@ fn a_flusher_with_a_hundred_quiet_rings_sleeps_and_still_hears_the_next_line() {
     let folder = Scratch::new("idle");
     let host = Actor::start("host", &folder, "line:up wait").until("up");
     let script = "flusher=never slots=64 lanes=3 log:1 line:up wait say:awake line:said wait";
-    let mut workers: Vec<Actor> = (0..RINGS).map(|_| Actor::start("worker", &folder, script)).collect();
-    workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "up"));
+    let mut workers = Actor::several(RINGS, "worker", &folder, script, "up");
     wait_until("all lines", || read_so_far(&folder, "worker").len() == RINGS);
     // The passes until it sleeps deeply are not idle yet.
     std::thread::sleep(Duration::from_millis(500));
@@ -38,10 +37,8 @@ fn a_flusher_with_a_hundred_quiet_rings_sleeps_and_still_hears_the_next_line() {
     let share = used.as_secs_f64() / IDLE.as_secs_f64() * 100.0;
     println!("an idle flusher with {RINGS} rings used {share:.3} % of a core");
     assert!(used < IDLE / 10, "{share:.3} % of a core: it does not sleep");
-    workers[RINGS / 2].go();
-    assert_eq!(workers[RINGS / 2].line(), "said");
+    workers[RINGS / 2].go_until("said");
     let logged = Instant::now();
-    let awake = || read(&folder, "worker").iter().any(|line| line.message == "awake").then_some(());
-    wait_for("the line after the sleep", awake);
+    wait_until("the line after the sleep", || count(&read(&folder, "worker"), "awake") > 0);
     println!("the next line was in its file {} ms after the call", logged.elapsed().as_millis());
 }

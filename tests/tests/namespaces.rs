@@ -9,7 +9,7 @@ use lastwords_ring::format::layout::RingHeader;
 use lastwords_tests::actor::{Actor, flush_rest, kill, printed, run, succeed, tool_at, wait_for, wait_until};
 use lastwords_tests::files::{beside_rings, name_of, names_in, paths_in};
 use lastwords_tests::forge;
-use lastwords_tests::logs::{Line, alarms, crash_files, numbers, read, read_so_far};
+use lastwords_tests::logs::{Line, alarms, assert_numbered, crash_files, numbers, read, read_so_far};
 use lastwords_tests::namespaces::unshare;
 use lastwords_tests::programs::{ACTOR, TOOL};
 use lastwords_tests::scratch::Scratch;
@@ -32,7 +32,7 @@ fn boot_id(folder: &Scratch) -> PathBuf {
 /// that is gone, or deaths.
 fn assert_whole(folder: &Path, role: &str, count: usize, what: &str) {
     let lines = read(folder, role);
-    assert_eq!(numbers(&lines), (0..count).collect::<Vec<_>>(), "{what}");
+    assert_numbered(&lines, count, what);
     let false_alarm = |line: &Line| {
         line.level == "CRITICAL"
             || ["machine stopped", "is gone", "CRITICAL"].iter().any(|part| line.message.contains(part))

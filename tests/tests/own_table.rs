@@ -139,7 +139,7 @@ fn what_the_thread_has_to_say_is_said_on_the_programs_standard_error() {
     let socket = Actor::of(command.stderr(OwnedFd::from(theirs)));
     drop(command);
     let mut actors = [free, filtered, shared, socket];
-    actors.iter_mut().for_each(|actor| assert_eq!(actor.line(), "up"));
+    actors.iter_mut().for_each(|actor| actor.says("up"));
     host.signal(rustix::process::Signal::STOP);
     let mut printed: Vec<String> = actors[..3].iter_mut().map(Actor::errors).collect();
     printed.push(String::new());

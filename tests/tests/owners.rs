@@ -5,6 +5,7 @@
 //! and gives that up has its log where the user whom it becomes can write it. Only root can be all of these users.
 
 use lastwords_tests::actor::{Actor, die, flush_rest, printed, succeed, tool_at, wait_until};
+use lastwords_tests::files::{name_of, paths_in};
 use lastwords_tests::logs::{alarms, count, crash_files, missing, read, read_so_far};
 use lastwords_tests::programs::{ACTOR, TOOL};
 use lastwords_tests::scratch::Scratch;
@@ -135,9 +136,9 @@ fn a_process_of_root_makes_its_files_as_the_owner_of_the_folder() {
         die("worker", &logs, "log:10 attach:notes flush kill");
         wait_until("the crash file", || !crash_files(&logs).is_empty());
         assert_all_are(&logs, USER);
-        let shared = fs::read_dir("/dev/shm").expect("there").flatten();
-        let shared = shared.filter(|entry| entry.file_name().to_string_lossy().contains(&format!("-{}-", host.pid())));
-        shared.for_each(|entry| assert_eq!(entry.metadata().expect("there").uid(), USER));
+        let shared = paths_in(Path::new("/dev/shm")).into_iter();
+        let shared = shared.filter(|path| name_of(path).contains(&format!("-{}-", host.pid())));
+        shared.for_each(|path| assert_eq!(path.metadata().expect("there").uid(), USER));
         // A process of the owner's takes over from one of root's.
         let mut user = actor_of(USER, "worker", &logs, "log:10 flush line:up wait log:10 flush").until("up");
         host.kill();

@@ -6,42 +6,24 @@
 //! and a producer that waits for a stopped flusher stops with it.
 
 use lastwords_tests::actor::{Actor, flush_once, flush_rest, printed, run, succeed, wait_until};
+use lastwords_tests::files::name_of;
 use lastwords_tests::forge;
-use lastwords_tests::logs::{Line, missing, missing_of_threads, numbers, read, read_so_far, reported_lost};
+use lastwords_tests::logs::{
+    assert_numbered, deaths, missing, missing_of_threads, numbers, read, read_so_far, reported_lost,
+};
+use lastwords_tests::namespaces::unshare;
 use lastwords_tests::programs::{ACTOR, STEPPER, TOOL};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
 use lastwords_tests::watchdog::Watchdog;
-use rustix::process::{Signal, geteuid};
+use rustix::process::Signal;
 use std::fs;
 use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
-use std::process::Command;
 use std::time::Duration;
 
-fn deaths(lines: &[Line]) -> Vec<u32> {
-    lines.iter().filter(|line| line.level == "CRITICAL").map(|line| line.pid).collect()
-}
-
-/// A command that runs `script` as the first process of a pid namespace, if this machine and user can.
-fn in_namespace(script: &str) -> Option<Command> {
-    let new = || {
-        let mut command = Command::new("unshare");
-        command.args(["-pf", "--mount-proc", "bash", "-c"]);
-        command
-    };
-    if !geteuid().is_root() {
-        println!("skipped: only root can make a pid namespace");
-        return None;
-    }
-    if !new().arg("true").status().is_ok_and(|status| status.success()) {
-        println!("skipped: a pid namespace cannot be made here");
-        return None;
-    }
-    let mut command = new();
-    command.arg(script);
-    Some(command)
-}
+/// How unshare(1) makes a pid namespace.
+const NAMESPACE: [&str; 2] = ["-pf", "--mount-proc"];
 
 #[test]
 fn a_ring_whose_pid_is_another_process_by_now_is_a_dead_ones() {
@@ -57,7 +39,7 @@ fn a_ring_whose_pid_is_another_process_by_now_is_a_dead_ones() {
     fs::write(&ring, bytes).expect("written");
     flush_once(&folder);
     let lines = read(&folder, "worker");
-    assert_eq!(numbers(&lines), (0..30).collect::<Vec<_>>());
+    assert_numbered(&lines, 30, "");
     assert_eq!(deaths(&lines), [me]);
 }
 
@@ -71,13 +53,13 @@ fn a_process_with_the_pid_of_a_dead_one_is_told_apart_from_it() {
          {ACTOR} worker {path} flusher=never say:second sleep:3000 & second=$!
          sleep 0.5; {TOOL} flush --once {path}; echo pids $first $second; kill -9 $second; exit 0"
     );
-    let Some(command) = in_namespace(&script) else { return };
+    let Some(command) = unshare(&NAMESPACE, "true", &script) else { return };
     let printed = printed(command).out;
     let pids: Vec<u32> =
         printed.split("pids ").nth(1).expect("the pids").split_whitespace().filter_map(|n| n.parse().ok()).collect();
     assert_eq!(pids[0], pids[1], "the pid was taken again: {printed}");
     let lines = read(&folder, "worker");
-    assert_eq!(numbers(&lines), (0..30).collect::<Vec<_>>());
+    assert_numbered(&lines, 30, "");
     assert_eq!(lines.iter().filter(|line| line.message == "second").count(), 1);
     assert_eq!(deaths(&lines), [pids[0]], "only the first is dead");
 }
@@ -87,17 +69,17 @@ fn a_process_of_another_pid_namespace_logs_to_the_same_folder_and_its_death_is_s
     let folder = Scratch::new("namespace");
     let path = folder.display();
     let script = format!("{ACTOR} worker {path} flusher=never log:100 flush line:up wait log:50 kill; exit 0");
-    let Some(mut command) = in_namespace(&script) else { return };
+    let Some(mut command) = unshare(&NAMESPACE, "true", &script) else { return };
     let mut host = Actor::start("host", &folder, "line:up wait").until("up");
     let mut worker = Actor::of(&mut command).until("up");
-    assert_eq!(numbers(&read(&folder, "worker")), (0..100).collect::<Vec<_>>());
+    assert_numbered(&read(&folder, "worker"), 100, "");
     // Longer than a process that cannot be seen needs to be taken for dead.
     std::thread::sleep(Duration::from_millis(2500));
     assert!(deaths(&read(&folder, "worker")).is_empty(), "it lives");
     worker.go();
     let _ = worker.end();
     wait_until("its death line", || deaths(&read_so_far(&folder, "worker")).len() == 1);
-    assert_eq!(numbers(&read(&folder, "worker")), (0..150).collect::<Vec<_>>());
+    assert_numbered(&read(&folder, "worker"), 150, "");
     host.finish();
 }
 
@@ -116,15 +98,14 @@ fn a_process_that_is_stopped_in_the_middle_of_a_log_call_holds_nobody_up() {
     let folder = scratch.join("logs");
     let mut host = Actor::start("host", &folder, "line:up wait").until("up");
     const ROUNDS: usize = 40;
-    let mut script = vec!["flusher=never"];
-    script.extend((0..ROUNDS).flat_map(|_| ["wait", "log:10", "flush", "line:flushed"]));
-    let mut other = Actor::start("other", &folder, &script);
+    let script = "wait log:10 flush line:flushed ".repeat(ROUNDS);
+    let mut other = Actor::start("other", &folder, format!("flusher=never {script}"));
     let mut command = STEPPER.command();
     command.arg(&folder).arg(scratch.join("marks")).args(["26", "block"]);
     let mut traced = Traced::start(&mut command).expect("started");
     assert_eq!(traced.run().expect("ran"), Stop::Signal(libc::SIGSTOP), "before the first step");
-    let stepper_ring = |path: &std::path::PathBuf| path.to_string_lossy().contains("stepper-");
-    let path = forge::ring_files(&folder).into_iter().find(stepper_ring).expect("its ring");
+    let path = forge::ring_files(&folder).into_iter().find(|path| name_of(path).starts_with("stepper-"));
+    let path = path.expect("its ring");
     let geometry = lastwords_ring::read::reader::RingReader::open(&path).expect("a ring").geometry();
     let ring = fs::File::open(&path).expect("opened");
     let mut open = 0;
@@ -142,7 +123,7 @@ fn a_process_that_is_stopped_in_the_middle_of_a_log_call_holds_nobody_up() {
         assert_eq!(other.line(), "flushed", "the other's lines are in their file");
     }
     assert!(open >= ROUNDS / 2, "{open} times in the middle of a slot");
-    assert_eq!(numbers(&read(&folder, "other")), (0..10 * ROUNDS).collect::<Vec<_>>());
+    assert_numbered(&read(&folder, "other"), 10 * ROUNDS, "");
     while traced.run().expect("ran") != Stop::Signal(libc::SIGSTOP) {}
     traced.kill().expect("killed");
     wait_until("its death line", || deaths(&read_so_far(&folder, "stepper")).len() == 1);
@@ -159,23 +140,11 @@ fn while_the_flusher_is_stopped_every_policy_goes_on_and_every_line_is_there_or_
     for policy in ["block", "drop_newest", "overwrite"] {
         let folder = Scratch::new("stopped-policies");
         let mut host = Actor::start("host", &folder, "line:up wait").until("up");
-        let policy = format!("policy={policy}");
-        let script = [
-            "flusher=never",
-            &policy,
-            "backlog=0",
-            "slots=64",
-            "lanes=6",
-            "line:up",
-            "wait",
-            "threads:8:500",
-            "line:done",
-            "wait",
-            // Until there is room again, drop_newest drops this thread's line as well.
-            "flush",
-            "log:1",
-            "flush",
-        ];
+        let script = format!(
+            "flusher=never policy={policy} backlog=0 slots=64 lanes=6 line:up wait threads:8:500 line:done wait"
+        );
+        // Until there is room again, drop_newest drops this thread's line as well.
+        let script = format!("{script} flush log:1 flush");
         let mut worker = Actor::start("worker", &folder, script).until("up");
         host.signal(Signal::STOP);
         worker.go();

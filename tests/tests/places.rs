@@ -6,6 +6,7 @@
 use lastwords_tests::actor::{Actor, flush_once, flush_rest, printed, run, succeed, tool_at};
 use lastwords_tests::files::{make_fifo, paths_in};
 use lastwords_tests::logs::{alarms, assert_numbered, messages, numbers, read};
+use lastwords_tests::mounts::Tmpfs;
 use lastwords_tests::programs::{ACTOR, TOOL};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::script::Script;
@@ -167,19 +168,8 @@ fn no_room_for_a_ring_is_a_clear_error_at_the_start() {
     assert_eq!(output.code, Some(7), "{printed}");
     assert!(printed.contains("file size limit") && printed.contains("ulimit -f"), "{printed}");
 
-    if !rustix::process::geteuid().is_root() {
-        println!("skipped in part: only root can mount a small tmpfs");
-        return;
-    }
-    let disk = Scratch::new("full-disk");
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=40k", "lastwords-test"]).arg(&disk).status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        println!("skipped in part: a tmpfs cannot be mounted here");
-        return;
-    }
-    let printed = refusal(&disk);
-    let unmounted = Command::new("umount").arg(&disk).status().expect("umount");
-    assert!(unmounted.success());
+    let Some(disk) = Tmpfs::mount("size=40k") else { return };
+    let printed = refusal(disk.path());
     assert!(printed.contains("reserve space for the ring") && printed.contains("No space left"), "{printed}");
 }
 

@@ -21,6 +21,7 @@ use lastwords_flusher::recover::recovery::Recovery;
 use lastwords_ring::place::clock;
 use lastwords_ring::place::folder::Folder;
 use lastwords_tests::disk::Loss;
+use lastwords_tests::files::paths_in;
 use lastwords_tests::oracle::Random;
 use lastwords_tests::restart::{restart_journal, restart_ring};
 use lastwords_tests::scratch::Scratch;
@@ -70,18 +71,17 @@ impl Bench {
 
     /// Takes the names of all log files away; what else is there is removed.
     fn take_files(&mut self, from: &Path, new: bool) {
-        for entry in fs::read_dir(from).expect("a folder") {
-            let entry = entry.expect("listed");
-            let found = entry.metadata().expect("there");
+        for path in paths_in(from) {
+            let found = path.metadata().expect("there");
             if !found.is_file() {
                 continue;
             }
             if new || self.files.contains_key(&found.ino()) {
                 let to = self.pool.join(found.ino().to_string());
-                fs::rename(entry.path(), &to).expect("renamed");
+                fs::rename(path, &to).expect("renamed");
                 self.files.insert(found.ino(), to);
             } else {
-                fs::remove_file(entry.path()).expect("removed");
+                fs::remove_file(path).expect("removed");
             }
         }
     }

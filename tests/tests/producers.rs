@@ -36,12 +36,10 @@ fn count_late(lines: &[Line]) -> usize {
 fn sixty_four_producers_flat_out_all_get_their_turn_within_bounded_memory() {
     let folder = Scratch::new("producers");
     let mut host = Actor::start("host", &folder, "line:up wait").until("up");
-    let log = format!("log:{LINES}");
-    let script = format!("keep=100 flusher=never line:up wait {log} line:done wait");
-    let mut workers: Vec<Actor> = (0..PRODUCERS).map(|_| Actor::start("worker", &folder, &script)).collect();
-    workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "up"));
+    let script = format!("keep=100 flusher=never line:up wait log:{LINES} line:done wait");
+    let mut workers = Actor::several(PRODUCERS, "worker", &folder, script, "up");
     workers.iter_mut().for_each(Actor::go);
-    workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "done"));
+    workers.iter_mut().for_each(|worker| worker.says("done"));
     workers.iter_mut().for_each(Actor::go);
     workers.iter_mut().for_each(|worker| assert!(worker.end().success()));
     let memory = peak_kib(host.pid());

@@ -1,19 +1,19 @@
 //! Log files that are rotated lose no line, split no record, and keep their order.
 
 use lastwords_tests::actor::{Actor, run, succeed};
+use lastwords_tests::files::name_of;
 use lastwords_tests::logs::{files, messages, numbered};
 use lastwords_tests::programs::DRAINER;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[test]
 fn all_lines_stand_in_order_over_the_files_and_no_file_exceeds_its_size() {
     let folder = Scratch::new("rotation");
     succeed("host", &folder, "rotate=8192 keep=100 log:5000");
-    let messages = messages(&folder, "host");
-    assert_eq!(messages, numbered(5000));
+    assert_eq!(messages(&folder, "host"), numbered(5000));
     let sizes: Vec<u64> = files(&folder, "host").iter().map(|path| path.metadata().expect("there").len()).collect();
     assert!(sizes.len() > 20 && sizes.iter().all(|size| *size <= 8192), "{sizes:?}");
     let full = &sizes[..sizes.len() - 1];
@@ -24,12 +24,13 @@ fn all_lines_stand_in_order_over_the_files_and_no_file_exceeds_its_size() {
 fn only_the_wanted_number_of_files_is_kept_and_they_hold_the_newest_lines() {
     let folder = Scratch::new("keep");
     succeed("host", &folder, "rotate=4096 keep=3 log:3000");
-    let names: Vec<String> =
-        files(&folder, "host").iter().map(|path| path.file_name().expect("a name").to_string_lossy().into()).collect();
-    assert_eq!(names, ["host.log.3", "host.log.2", "host.log.1", "host.log"]);
+    let files = files(&folder, "host");
+    assert_eq!(
+        files.iter().map(|path| name_of(path)).collect::<Vec<_>>(),
+        ["host.log.3", "host.log.2", "host.log.1", "host.log"]
+    );
     let messages = messages(&folder, "host");
-    let first = 3000 - messages.len();
-    assert_eq!(messages, (first..3000).map(|n| format!("line {n}")).collect::<Vec<_>>());
+    assert_eq!(messages, numbered(3000)[3000 - messages.len()..]);
 }
 
 #[test]
@@ -37,10 +38,8 @@ fn a_record_larger_than_the_limit_stands_alone_in_a_file() {
     let folder = Scratch::new("large");
     let large = format!("say:{}", "x".repeat(9000));
     succeed("host", &folder, format!("rotate=4096 keep=9 log:2 {large} log:2"));
-    let counts: Vec<usize> = files(&folder, "host")
-        .iter()
-        .map(|path| std::fs::read_to_string(path).expect("readable").lines().count())
-        .collect();
+    let text = |path: &PathBuf| std::fs::read_to_string(path).expect("readable");
+    let counts = files(&folder, "host").iter().map(|path| text(path).lines().count()).collect::<Vec<_>>();
     assert_eq!(counts, [2, 1, 2]);
 }
 
@@ -118,8 +117,7 @@ fn a_rotated_file_holds_no_space_that_a_flusher_has_reserved_which_was_killed() 
         return;
     }
     // In batches for which nothing is reserved.
-    let slowly: Vec<&str> = std::iter::repeat_n(["log:100", "flush"], 40).flatten().collect();
-    let _ = run("host", &folder, [&["rotate=1100000"], &slowly[..]].concat());
+    let _ = run("host", &folder, format!("rotate=1100000 {}", "log:100 flush ".repeat(40)));
     assert_none_is_reserved(&folder);
 }
 

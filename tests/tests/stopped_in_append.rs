@@ -11,7 +11,8 @@ use lastwords_flusher::flusher::{Election, Flusher};
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::read::reader::RingReader;
 use lastwords_tests::actor::{Actor, wait_until};
-use lastwords_tests::logs::{read, read_so_far};
+use lastwords_tests::files::{beside_rings, name_of};
+use lastwords_tests::logs::{read, read_so_far, texts};
 use lastwords_tests::oracle::{is_death, text};
 use lastwords_tests::programs::STEPPER;
 use lastwords_tests::scratch::Scratch;
@@ -19,7 +20,7 @@ use lastwords_tests::sys::{Stop, Traced};
 use lastwords_tests::watchdog::Watchdog;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Messages of the process that is stopped in the second one, and their longest padding, as in `stepper.rs`.
@@ -50,10 +51,8 @@ fn stand_at(place: Place, scratch: &Path) -> Traced {
     command.arg(&folder).arg(&marks).arg(COUNT.to_string()).arg("block");
     let mut traced = Traced::start(&mut command).expect("started");
     assert_eq!(traced.run().expect("ran"), Stop::Signal(libc::SIGSTOP), "before the second message");
-    let rings = std::fs::read_dir(folder.join("rings")).expect("listed");
-    let mut rings = rings.map(|entry| entry.expect("listed").path());
-    let is_its = |path: &std::path::PathBuf| path.to_string_lossy().contains(&format!("stepper-{}-", traced.pid()));
-    let path = rings.find(is_its).expect("its ring");
+    let is_its = |path: &PathBuf| name_of(path).contains(&format!("stepper-{}-", traced.pid()));
+    let path = beside_rings(&folder, "ring").into_iter().find(is_its).expect("its ring");
     let (reader, ring) = (RingReader::open(&path).expect("a ring"), File::open(&path).expect("opened"));
     let geometry = reader.geometry();
     let word = |offset: u64| {
@@ -132,7 +131,7 @@ fn a_process_stopped_in_a_log_call_silences_nobody_and_loses_nothing_itself() {
         traced.kill().expect("killed");
         drain_what_is_left(&folder);
         let lines = read(&folder, "stepper");
-        let found: Vec<&str> = lines.iter().filter(|line| !is_death(line)).map(|line| line.message.as_str()).collect();
+        let found = texts(lines.iter().filter(|line| !is_death(line)));
         let expected: Vec<String> = (1..=COUNT).map(|n| text(0, 0, n, LONGEST)).collect();
         assert_eq!(found, expected, "{place:?}");
     }
@@ -150,7 +149,7 @@ fn a_process_killed_in_a_log_call_silences_nobody_and_leaves_no_half_a_message()
         let lines = read(&folder, "stepper");
         let (death, messages) = lines.split_last().expect("lines");
         assert!(is_death(death) && death.message.contains("1 log call interrupted"), "{place:?}: {death:?}");
-        let found: Vec<&str> = messages.iter().map(|line| line.message.as_str()).collect();
+        let found = texts(messages);
         assert_eq!(found, [text(0, 0, 1, LONGEST)], "{place:?}");
     }
 }

@@ -4,7 +4,7 @@
 //! place, the election.
 
 use lastwords_tests::actor::{Actor, Printed, tool_at, wait_for, wait_until};
-use lastwords_tests::logs::{numbered, read, read_so_far, reported_lost};
+use lastwords_tests::logs::{numbered, read, read_so_far, reported_lost, texts};
 use lastwords_tests::scratch::Scratch;
 use std::path::Path;
 
@@ -28,8 +28,7 @@ fn one_process_flushes_for_all_and_another_takes_over() {
     assert_eq!(holder(&folder), Some(host.pid()), "the worker stands by");
     host.kill();
     wait_for("the takeover", || holder(&folder).filter(|pid| *pid == worker.pid()));
-    worker.go();
-    worker.line();
+    worker.go_until("said");
     wait_for("the worker's line by itself", || has_line(&folder, "worker", "after"));
     wait_until("the host's death line", || {
         read_so_far(&folder, "host").iter().any(|line| line.level == "CRITICAL" && line.pid == host.pid())
@@ -51,8 +50,7 @@ fn a_second_flusher_is_refused_and_told_who_flushes() {
 #[test]
 fn many_processes_of_one_role_share_its_file_in_time_order() {
     let folder = Scratch::new("share");
-    let mut actors: Vec<Actor> = (0..6).map(|_| Actor::start("worker", &folder, "line:up wait log:2000")).collect();
-    actors.iter_mut().for_each(|actor| assert_eq!(actor.line(), "up"));
+    let mut actors = Actor::several(6, "worker", &folder, "line:up wait log:2000", "up");
     actors.iter_mut().for_each(Actor::go);
     actors.iter_mut().for_each(|actor| assert!(actor.end().success()));
     let lines = read(&folder, "worker");
@@ -60,9 +58,7 @@ fn many_processes_of_one_role_share_its_file_in_time_order() {
     assert_eq!(lines.len(), 12_000);
     assert!(lines.is_sorted_by_key(|line| &line.time), "in time order over all processes");
     for actor in &actors {
-        let own: Vec<&str> =
-            lines.iter().filter(|line| line.pid == actor.pid()).map(|line| line.message.as_str()).collect();
-        assert_eq!(own, numbered(2000));
+        assert_eq!(texts(lines.iter().filter(|line| line.pid == actor.pid())), numbered(2000));
     }
 }
 
@@ -73,15 +69,13 @@ fn processes_with_different_clocks_share_a_file_in_time_order() {
         let script = "line:up wait log:1 sleep:5 log:1 sleep:5 log:1 line:done wait";
         let start = |clock| Actor::start_with("worker", &folder, script, &[("LASTWORDS_CLOCK", clock)]);
         let mut actors = [start(first), start(second)];
-        actors.iter_mut().for_each(|actor| assert_eq!(actor.line(), "up"));
+        actors.iter_mut().for_each(|actor| actor.says("up"));
         actors.iter_mut().for_each(Actor::go);
-        actors.iter_mut().for_each(|actor| assert_eq!(actor.line(), "done"));
+        actors.iter_mut().for_each(|actor| actor.says("done"));
         wait_until("all lines", || read_so_far(&folder, "worker").len() == 6);
         let lines = read(&folder, "worker");
         assert!(lines.is_sorted_by_key(|line| &line.time), "{lines:?}");
-        actors.iter_mut().for_each(|actor| {
-            actor.finish();
-        });
+        actors.iter_mut().for_each(Actor::finish);
     }
 }
 
@@ -96,11 +90,8 @@ fn a_stopped_flusher_holds_nobody_up_for_good() {
     host.signal(rustix::process::Signal::CONT);
     worker.finish();
     let lines = read(&folder, "worker");
-    let newest: Vec<&str> = lines[lines.len() - 64..].iter().map(|line| line.message.as_str()).collect();
-    let losses: Vec<&str> =
-        lines.iter().filter(|line| line.level == "WARNING").map(|line| line.message.as_str()).collect();
-    assert_eq!(newest.last(), Some(&"line 1000"), "{losses:?}");
-    let lost = reported_lost(&lines);
+    let losses = texts(lines.iter().filter(|line| line.level == "WARNING"));
+    assert_eq!(texts(&lines).last(), Some(&"line 1000"), "{losses:?}");
     let kept = lines.iter().filter(|line| line.level == "INFO").count();
-    assert_eq!(kept + lost, 1001, "every line is in the file or counted as lost: {losses:?}");
+    assert_eq!(kept + reported_lost(&lines), 1001, "every line is in the file or counted as lost: {losses:?}");
 }
