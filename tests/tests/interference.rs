@@ -16,6 +16,7 @@ use lastwords_tests::programs::{ACTOR, DRAINER, TOOL};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::skip_unless;
 use lastwords_tests::sys::{Stop, Traced};
+use lastwords_tests::users::{USER, acting_as, as_user};
 use lastwords_tests::watchdog::Watchdog;
 use rustix::process::{Signal, geteuid};
 use std::collections::BTreeMap;
@@ -226,22 +227,17 @@ fn a_log_file_that_may_not_be_written_to_is_put_aside() {
     // Root may write to everything, so that another user is needed.
     let scratch = Scratch::new("read-only");
     let folder = scratch.join("logs");
-    let mut command = ACTOR.command();
-    if geteuid().is_root() {
-        command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", &ACTOR]);
-        let open = fs::Permissions::from_mode(0o777);
-        fs::set_permissions(&scratch, open).expect("opened");
-        let tried = Command::new("setpriv").args(["--reuid=65534", "--clear-groups", "test", "-x", &ACTOR]).status();
-        if !tried.is_ok_and(|status| status.success()) {
+    let is_root = geteuid().is_root();
+    if is_root {
+        fs::set_permissions(&scratch, fs::Permissions::from_mode(0o777)).expect("opened");
+        if !as_user(USER, "test").args(["-x", &ACTOR]).status().is_ok_and(|status| status.success()) {
             return println!("skipped: another user cannot be had here, or may not run the helper program");
         }
     }
-    let program = command.get_program().to_owned();
-    let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-    let act = |action: &str| {
-        let mut command = Command::new(&program);
-        printed(command.args(&arguments).arg("host").arg(&folder).arg(action).current_dir("/")).ended(0);
+    let act = |script: &str| {
+        let mut command =
+            if is_root { acting_as(USER, "host", &folder, script) } else { ACTOR.acting("host", &folder, script) };
+        printed(command.current_dir("/")).ended(0);
     };
     act("log:5");
     fs::set_permissions(folder.join("host.log"), fs::Permissions::from_mode(0o444)).expect("done");
@@ -250,11 +246,8 @@ fn a_log_file_that_may_not_be_written_to_is_put_aside() {
     assert_eq!(count(&lines, "line "), 7);
     assert!(warnings(&lines)[0].contains("may not be written to; it is now"), "{lines:?}");
     let aside = paths_in(&folder).into_iter().find(|path| name_of(path).starts_with("host.log.aside-"));
-    assert_eq!(
-        fs::read_to_string(aside.expect("there")).expect("there").lines().count(),
-        5,
-        "what it held is still there"
-    );
+    let held = fs::read_to_string(aside.expect("there")).expect("there");
+    assert_eq!(held.lines().count(), 5, "what it held is still there");
 }
 
 #[test]

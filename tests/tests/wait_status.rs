@@ -7,15 +7,16 @@ use lastwords_tests::actor::{Actor, tool_at, wait_for, wait_until};
 use lastwords_tests::ends::{Scene, Seen};
 use lastwords_tests::forge::ring_files;
 use lastwords_tests::handlers::on_an_older_kernel;
-use lastwords_tests::logs::{Line, alarms, crash_files, read};
+use lastwords_tests::logs::{Line, alarms, crash_files, read, texts};
 use lastwords_tests::programs::{ACTOR, HANDLER};
 use lastwords_tests::scratch::Scratch;
+use lastwords_tests::script::Script;
 use lastwords_tests::skip_unless;
+use lastwords_tests::users::{USER, as_user};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 
 /// Whether this kernel reports how a process ended that others have reaped. Prints a line if it does not.
 fn kernel_tells() -> bool {
@@ -224,7 +225,7 @@ fn a_child_that_logs_and_executes_another_program_raises_no_alarm() {
         wait_until("the child's ring to go", || scene.rings("worker").len() == 1);
         parent.finish();
         let (lines, _) = scene.told_of("worker");
-        let logged: Vec<&str> = lines.iter().map(|line| line.message.as_str()).collect();
+        let logged = texts(&lines);
         assert!(logged.len() == 3 && logged.contains(&"before the exec"), "{child}: {logged:?}");
         assert!(scene.deaths_of("worker").is_empty(), "{child}");
     }
@@ -251,20 +252,19 @@ fn an_exec_is_seen_within_half_a_second() {
 /// The mappings of a program that its user may not read, or that belongs to another user, are not visible.
 #[test]
 fn an_exec_of_a_program_that_may_not_be_looked_at_raises_no_alarm() {
-    let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
-    let may = Command::new("setpriv").args(nobody).args([&HANDLER, "worker", "/nowhere"]).status();
+    let may = as_user(USER, &HANDLER).args(["worker", "/nowhere"]).status();
     if !may.is_ok_and(|status| status.success()) {
         return println!("skipped: this takes root, who may become somebody else who may run {HANDLER}");
     }
     let scratch = Scratch::new("unreadable");
-    std::os::unix::fs::chown(&scratch, Some(65534), Some(65534)).expect("given away");
+    std::os::unix::fs::chown(&scratch, Some(USER), Some(USER)).expect("given away");
     let program = scratch.with_extension("program");
     fs::copy("/bin/sleep", &program).expect("copied");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o111)).expect("restricted");
     let exec = format!("exec-child:{}:5", program.display());
-    let mut command = Command::new("setpriv");
-    command.args(nobody).args([&HANDLER, "worker"]).arg(&scratch);
-    let mut parent = Actor::of(command.args(["init", "log:1", "flush", &exec, "line:up", "wait"])).until("up");
+    let mut command = as_user(USER, &HANDLER);
+    command.arg("worker").arg(&scratch).args(format!("init log:1 flush {exec} line:up wait").words());
+    let mut parent = Actor::of(command).until("up");
     wait_until("the child's ring", || ring_files(&scratch).len() == 2);
     wait_until("the child's ring to go", || ring_files(&scratch).len() == 1);
     parent.finish();
