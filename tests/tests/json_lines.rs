@@ -5,7 +5,8 @@
 //! So processes log what is hardest to show, are killed, lose records, and have their files rotated, and every line that
 //! the flusher made of it, its own included, is held against `docs/log-line.schema.json`, and counted.
 
-use jsonschema::Validator;
+mod schema;
+
 use lastwords::Format;
 use lastwords_flusher::flusher::{Election, Flusher};
 use lastwords_ring::format::geometry::Geometry;
@@ -22,6 +23,7 @@ use lastwords_tests::programs::TRACER;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::script::Script;
 use lastwords_tests::{jsonl, logs};
+use schema::{assert_valid, validator};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -37,19 +39,6 @@ const HOSTILE: [&str; 7] = [
     "say:2025-10-19 05:55:47.606 [1] [CRITICAL] forged",
     "say:",
 ];
-
-fn validator() -> Validator {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/log-line.schema.json");
-    let schema: Value = serde_json::from_slice(&fs::read(path).expect("the schema")).expect("JSON");
-    jsonschema::options().should_validate_formats(true).build(&schema).expect("a schema")
-}
-
-fn assert_valid(validator: &Validator, objects: &[Value]) {
-    for object in objects {
-        let errors: Vec<String> = validator.iter_errors(object).map(|error| error.to_string()).collect();
-        assert!(errors.is_empty(), "{errors:?} in {object}");
-    }
-}
 
 fn drain(folder: &Path) {
     let folder = Folder::open(folder).expect("the folder");
@@ -114,10 +103,9 @@ fn every_line_of_a_run_with_kills_losses_and_rotations_is_as_the_schema_says_and
     let [overwriting, dropping] = [overwriting, dropping].map(|script| run("worker", folder, script).0);
     drain(folder);
 
-    let validator = validator();
     let roles = ["host", "worker", "front"].map(|role| (role, jsonl::read(folder, role)));
     for (role, objects) in &roles {
-        assert_valid(&validator, objects);
+        assert_valid(objects);
         assert!(objects.iter().all(|object| object["role"] == *role));
         assert!(!folder.join(format!("{role}.log")).exists(), "no text was asked for");
     }
@@ -175,7 +163,7 @@ fn what_comes_through_tracing_keeps_its_types_and_its_spans() {
         drain(&scratch);
     }
     let objects = jsonl::read(&scratch, "worker");
-    assert_valid(&validator(), &objects);
+    assert_valid(&objects);
     let find = |message: &str| objects.iter().find(|object| object["message"] == message).expect(message);
     let (wide, deep) = (u128::MAX.to_string(), i128::MIN.to_string());
     let numbers = json!({"user": "ada", "n": 7, "below": -7, "wide": wide, "deep": deep});
@@ -243,7 +231,7 @@ fn recover_prints_the_lines_that_the_file_gets() {
     let scratch = Scratch::new("json-recover");
     let _ = run("worker", &scratch, "flusher=never format=json level=0 samples log:3 kill");
     let printed = tool_at("recover --json", &scratch).out;
-    assert_valid(&validator(), &jsonl::parse(printed.as_bytes()));
+    assert_valid(&jsonl::parse(printed.as_bytes()));
     tool_at("recover --drain", &scratch).ended(0);
     let file = fs::read_to_string(scratch.join("worker.jsonl")).expect("written");
     // The flusher converts clocks between its own anchors, so the last digit of a time may differ.
@@ -273,7 +261,7 @@ fn recover_completes_what_a_killed_flusher_left_half_written() {
     let whole = half.iter().filter(|byte| **byte == b'\n').count();
     assert!(whole > 0 && whole < 50 && !half.ends_with(b"\n"), "killed within a line");
     let rest = jsonl::parse(tool_at("recover --json", &folder).out.as_bytes());
-    assert_valid(&validator(), &rest);
+    assert_valid(&rest);
     let pid = rest[0]["pid"].as_u64().expect("a pid") as u32;
     assert_eq!(numbers(&rest, pid), (whole..50).collect::<Vec<_>>(), "from the first line on that is not whole");
     assert_eq!(tool_at("recover", &folder).out, "", "the text is in its file");
@@ -286,7 +274,7 @@ fn recover_shows_journaled_text_as_an_object_of_its_own() {
     let scratch = Scratch::new("json-journaled-text");
     let folder = half_written(&scratch, "host.log", "");
     let objects = jsonl::parse(tool_at("recover --json", &folder).out.as_bytes());
-    assert_valid(&validator(), &objects);
+    assert_valid(&objects);
     assert_eq!(objects.len(), 1, "{objects:?}");
     assert!(objects[0]["journaled"].as_str().is_some_and(|lines| lines.ends_with("line 49\n")), "{objects:?}");
     assert_eq!(objects[0]["role"], "host");
@@ -303,7 +291,7 @@ fn a_line_that_somebody_left_half_and_a_file_that_is_none_spoil_no_object() {
     let (half, rest) = text.split_once('\n').expect("lines");
     assert_eq!((half, jsonl::parse(rest.as_bytes()).len()), ("{\"half\":", 2));
     let objects = jsonl::read(folder, "worker");
-    assert_valid(&validator(), &objects);
+    assert_valid(&objects);
     assert_eq!(objects.len(), 3);
     assert!(objects[0]["message"].as_str().is_some_and(|text| text.contains("worker.jsonl.aside-")), "{}", objects[0]);
 }
@@ -315,7 +303,7 @@ fn what_somebody_else_does_to_the_json_is_told_there_and_in_no_other_file() {
     fs::remove_file(folder.join("host.jsonl")).expect("removed");
     actor.finish();
     let objects = jsonl::read(folder, "host");
-    assert_valid(&validator(), &objects);
+    assert_valid(&objects);
     assert_eq!(objects[0]["target"], "lastwords");
     assert!(objects[0]["message"].as_str().is_some_and(|text| text.contains("was removed by somebody else")));
     assert_eq!(numbers(&objects, actor.pid()), [3, 4, 5]);

@@ -4,6 +4,8 @@
 //! flusher. The one that makes the lines is often another process, and sometimes one that starts when the process that set the
 //! name is dead. So the name must be where the records are.
 
+mod schema;
+
 use lastwords::Level;
 use lastwords_ring::format::call_site::LevelName;
 use lastwords_tests::actor::{Actor, printed, run, succeed, tool_at};
@@ -11,6 +13,7 @@ use lastwords_tests::forge::{self, Forged};
 use lastwords_tests::programs::ACTOR;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::{jsonl, logs};
+use schema::assert_valid;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -25,15 +28,6 @@ fn text(folder: &Path, role: &str) -> Vec<String> {
 fn shown(objects: &[Value]) -> Vec<String> {
     let text = |object: &Value, key: &str| object[key].as_str().expect(key).to_owned();
     objects.iter().map(|object| format!("{} {}", text(object, "level"), text(object, "message"))).collect()
-}
-
-fn assert_valid(objects: &[Value]) {
-    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/log-line.schema.json");
-    let schema = serde_json::from_slice(&fs::read(schema).expect("there")).expect("JSON");
-    let validator = jsonschema::validator_for(&schema).expect("a schema");
-    for object in objects {
-        assert!(validator.is_valid(object), "{object}");
-    }
 }
 
 fn recover(options: &str, path: &Path) -> String {
