@@ -26,6 +26,7 @@ use lastwords_flusher::flusher::{Election, Flusher};
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::lock_holder::Holder;
 use lastwords_ring::read::reader::{LaneSnapshot, Position, RingReader};
+use lastwords_tests::files::{name_of, paths_in};
 use lastwords_tests::oracle::{self, Ended, Found, Random, Trouble, Victim, brake, compare, is_ready};
 use lastwords_tests::programs::VICTIM;
 use lastwords_tests::scratch::Scratch;
@@ -322,10 +323,9 @@ impl Round {
         };
         flusher.drain_once().expect("the drain");
         assert_eq!(self.folder.ring_files().expect("the rings"), Vec::<std::path::PathBuf>::new(), "rings stay");
-        for entry in std::fs::read_dir(self.scratch.path()).expect("listed").flatten() {
-            let spoiled = entry.file_name().to_string_lossy().starts_with("spoiled-");
-            let what = || std::fs::read_to_string(entry.path()).unwrap_or_default();
-            assert!(!spoiled, "somebody's own files were touched: {}", what());
+        for path in paths_in(&self.scratch) {
+            let what = || std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(!name_of(&path).starts_with("spoiled-"), "somebody's own files were touched: {}", what());
         }
         let mut lost = 0;
         for role in ROLES {
