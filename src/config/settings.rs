@@ -294,7 +294,7 @@ impl Settings {
             console_all_levels: None,
             log_facade: None,
             panic_hook: None,
-            ..self.clone()
+            ..self.with_folders_of(&ours)
         };
         asked.or(ours.clone()).refuse_difference(&ours, "logs to the same role and folder")
     }

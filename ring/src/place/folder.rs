@@ -325,6 +325,14 @@ impl Folder {
         }
     }
 
+    /// Whether `path` leads to this folder, by whatever name; a link there only if a logger may follow it.
+    #[must_use]
+    pub fn is_at(&self, path: &Path) -> bool {
+        let Ok(path) = resolved(path) else { return false };
+        let real = |path: &Path| std::fs::canonicalize(path).ok();
+        path == self.path || real(&path).is_some_and(|path| Some(path) == real(&self.path))
+    }
+
     /// The folder itself.
     #[must_use]
     pub fn path(&self) -> &Path {
