@@ -546,6 +546,7 @@ fn numbers<const N: usize>(bytes: &[u8]) -> Option<[u64; N]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     fn changes() -> Vec<Change> {
         vec![
@@ -556,12 +557,6 @@ mod tests {
             Change::Remove { ring: "host-1-ab.ring".into(), uuid: [7; 16] },
             Change::DeathLogged { ring: "host-1-ab.ring".into(), uuid: [7; 16] },
         ]
-    }
-
-    fn scratch(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("lastwords-journal-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        Folder::create(&path).expect("made")
     }
 
     fn entry(folder: &Folder) -> Option<Entry> {
@@ -610,7 +605,8 @@ mod tests {
 
     #[test]
     fn the_newest_whole_entry_is_found_and_a_torn_one_is_not() {
-        let folder = scratch("torn");
+        let scratch = Scratch::new("torn");
+        let folder = Folder::create(scratch.path()).expect("made");
         let (mut journal, left) = Journal::open(&folder).expect("opened");
         assert_eq!(left, FoundEntry::Nothing);
         journal.write(&changes(), &[b"one", b"23"]).expect("written");
@@ -631,12 +627,12 @@ mod tests {
             std::fs::write(&torn, flipped).expect("flipped");
             assert_eq!(Journal::peek(&folder).expect("read").map(|entry| entry.epoch), Some(1), "byte {flip}");
         }
-        std::fs::remove_dir_all(folder.path()).expect("removed");
     }
 
     #[test]
     fn two_torn_entries_are_told_apart_from_none() {
-        let folder = scratch("both-torn");
+        let scratch = Scratch::new("both-torn");
+        let folder = Folder::create(scratch.path()).expect("made");
         let (mut journal, _) = Journal::open(&folder).expect("opened");
         journal.write(&changes(), &[b"one", b"23"]).expect("written");
         std::fs::write(folder.rings().join("journal.b"), "torn").expect("torn");
@@ -644,12 +640,12 @@ mod tests {
         journal.write(&changes(), &[b"one", b"23"]).expect("written");
         std::fs::write(folder.rings().join("journal.a"), "torn").expect("torn");
         assert_eq!(Journal::open(&folder).expect("opened").1, FoundEntry::Torn);
-        std::fs::remove_dir_all(folder.path()).expect("removed");
     }
 
     #[test]
     fn a_settled_journal_has_nothing_to_apply() {
-        let folder = scratch("settled");
+        let scratch = Scratch::new("settled");
+        let folder = Folder::create(scratch.path()).expect("made");
         let (mut journal, _) = Journal::open(&folder).expect("opened");
         journal.write(&changes(), &[b"12345"]).expect("written");
         let sizes = [Change::Append { log: "host".into(), file: (1, 2), offset: 3, length: 0 }];
@@ -658,6 +654,5 @@ mod tests {
         assert_eq!(entry(&folder).map(|entry| (entry.changes, entry.bytes)), Some((sizes.to_vec(), Vec::new())));
         let (mut later, _) = Journal::open(&folder).expect("opened");
         assert!(!later.settle(&[]).expect("settled"), "a later start finds it so");
-        std::fs::remove_dir_all(folder.path()).expect("removed");
     }
 }

@@ -204,29 +204,29 @@ pub(crate) fn remove(folder: &Folder, name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use lastwords_ring::place::process::boot_id;
     use std::fs;
 
     #[test]
     fn a_removal_that_was_cut_off_between_the_memory_and_its_file_is_completed() {
-        let path = std::env::temp_dir().join(format!("lastwords-apply-half-{}", std::process::id()));
-        let folder = Folder::create(&path).expect("made");
+        let scratch = Scratch::new("apply-half");
+        let folder = Folder::create(scratch.path()).expect("made");
         let name = format!("worker-1-half-removed-{}.shm", std::process::id());
         fs::write(folder.rings().join(&name), "").expect("written");
         let changes = vec![Change::Remove { ring: name, uuid: [7; 16] }];
         apply(&folder, &Entry { epoch: 1, boot_id: boot_id(), changes, bytes: Vec::new() }, false).expect("applied");
         assert_eq!(folder.ring_names().expect("listed"), Vec::<String>::new());
-        fs::remove_dir_all(path).expect("removed");
     }
 
     #[test]
     fn a_ring_is_taken_for_another_file_only_if_one_is_there() {
-        let path = std::env::temp_dir().join(format!("lastwords-apply-another-{}", std::process::id()));
+        let scratch = Scratch::new("apply-another");
+        let path = scratch.path().join("host-1-ab.ring");
         let is_another = |errno: i32| is_another(&path, &io::Error::from_raw_os_error(errno));
         fs::write(&path, "a ring").expect("written");
         assert!(!is_another(libc::ELOOP) && !is_another(libc::ENXIO), "some file systems return these spuriously");
         fs::remove_file(&path).and_then(|()| std::os::unix::fs::symlink("elsewhere", &path)).expect("linked");
         assert!(is_another(libc::ELOOP) && is_another(libc::ENOENT) && is_another(libc::EACCES));
-        fs::remove_file(&path).expect("removed");
     }
 }

@@ -361,32 +361,17 @@ fn pad(out: &mut Vec<u8>, start: usize, style: &Style, default: u8) {
 macro_rules! number {
     ($name:ident, $trait:ident, $kind:literal) => {
         fn $name(value: &dyn $trait, style: &Style, out: &mut Vec<u8>) -> std::io::Result<()> {
-            let width = style.width.unwrap_or(0);
-            match (style.flags, style.precision) {
-                (0, None) => write!(out, concat!("{:", $kind, "}"), value),
-                (1, None) => write!(out, concat!("{:+", $kind, "}"), value),
-                (2, None) => write!(out, concat!("{:#", $kind, "}"), value),
-                (3, None) => write!(out, concat!("{:+#", $kind, "}"), value),
-                (4, None) => write!(out, concat!("{:0width$", $kind, "}"), value, width = width),
-                (5, None) => write!(out, concat!("{:+0width$", $kind, "}"), value, width = width),
-                (6, None) => write!(out, concat!("{:#0width$", $kind, "}"), value, width = width),
-                (_, None) => write!(out, concat!("{:+#0width$", $kind, "}"), value, width = width),
-                (0, Some(digits)) => write!(out, concat!("{:.digits$", $kind, "}"), value, digits = digits),
-                (1, Some(digits)) => write!(out, concat!("{:+.digits$", $kind, "}"), value, digits = digits),
-                (2, Some(digits)) => write!(out, concat!("{:#.digits$", $kind, "}"), value, digits = digits),
-                (3, Some(digits)) => write!(out, concat!("{:+#.digits$", $kind, "}"), value, digits = digits),
-                (4, Some(digits)) => {
-                    write!(out, concat!("{:0width$.digits$", $kind, "}"), value, width = width, digits = digits)
-                }
-                (5, Some(digits)) => {
-                    write!(out, concat!("{:+0width$.digits$", $kind, "}"), value, width = width, digits = digits)
-                }
-                (6, Some(digits)) => {
-                    write!(out, concat!("{:#0width$.digits$", $kind, "}"), value, width = width, digits = digits)
-                }
-                (_, Some(digits)) => {
-                    write!(out, concat!("{:+#0width$.digits$", $kind, "}"), value, width = width, digits = digits)
-                }
+            // A width of 0 is none, as without the flag.
+            let width = if style.flags & placeholder_flag::ZERO == 0 { 0 } else { style.width.unwrap_or(0) };
+            match (style.flags & !placeholder_flag::ZERO, style.precision) {
+                (0, None) => write!(out, concat!("{:0w$", $kind, "}"), value, w = width),
+                (1, None) => write!(out, concat!("{:+0w$", $kind, "}"), value, w = width),
+                (2, None) => write!(out, concat!("{:#0w$", $kind, "}"), value, w = width),
+                (_, None) => write!(out, concat!("{:+#0w$", $kind, "}"), value, w = width),
+                (0, Some(digits)) => write!(out, concat!("{:0w$.d$", $kind, "}"), value, w = width, d = digits),
+                (1, Some(digits)) => write!(out, concat!("{:+0w$.d$", $kind, "}"), value, w = width, d = digits),
+                (2, Some(digits)) => write!(out, concat!("{:#0w$.d$", $kind, "}"), value, w = width, d = digits),
+                (_, Some(digits)) => write!(out, concat!("{:+#0w$.d$", $kind, "}"), value, w = width, d = digits),
             }
         }
     };

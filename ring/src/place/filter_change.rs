@@ -101,11 +101,13 @@ pub(crate) fn change(filter: impl FnOnce() -> Filter, ring: &File, geometry: Geo
 mod tests {
     use super::*;
     use crate::format::level::Level;
+    use crate::scratch::Scratch;
 
     #[test]
     fn changes_at_once_come_one_after_the_other() {
         let geometry = Geometry::new(128, 64, 3, 2, 1 << 14).expect("sizes");
-        let path = std::env::temp_dir().join(format!("lastwords-filter-change-{}", std::process::id()));
+        let scratch = Scratch::new("filter-change");
+        let path = scratch.path().join("ring");
         File::create(&path).expect("made").set_len(geometry.file_size()).expect("long enough");
         let opened = || File::options().read(true).write(true).open(&path).expect("opened");
         let filters = [Filter::from(Level::OFF), Filter::from(Level::TRACE)];
@@ -120,7 +122,6 @@ mod tests {
         let (mut words, mut text) = ([0u8; 12], [0u8; FILTER_WORDS * 8]);
         file.read_exact_at(&mut words, at(offset_of!(Control, level))).expect("read");
         file.read_exact_at(&mut text, at(offset_of!(Control, filter))).expect("read");
-        std::fs::remove_file(&path).expect("removed");
         let [level, write_level, generation]: [u32; 3] = bytemuck::cast(words);
         assert_eq!(generation, 4000, "each change has its own generation");
         assert_eq!([level, write_level], Filter::parse(0, &text).level_words(), "text and levels are of one change");

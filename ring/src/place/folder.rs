@@ -616,29 +616,23 @@ fn refusal(owner: u32, me: u32, trust: Trust, found: &Stat) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use std::fs;
     use std::os::linux::fs::MetadataExt;
     use std::os::unix::fs::PermissionsExt;
 
-    fn scratch(name: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("lastwords-folder-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        path
-    }
-
     #[test]
     fn a_made_folder_is_private() {
-        let path = scratch("private");
-        let folder = Folder::create(&path.join("a/b")).expect("made");
+        let scratch = Scratch::new("private");
+        let folder = Folder::create(&scratch.path().join("a/b")).expect("made");
         assert_eq!(fs::metadata(folder.rings()).expect("made").st_mode() & 0o777, 0o700);
         assert_eq!(folder.ring_names().expect("listed"), Vec::<String>::new());
-        fs::remove_dir_all(path).expect("removed");
     }
 
     #[test]
     fn a_link_and_a_file_are_refused_with_the_reason() {
-        let path = scratch("refused");
-        fs::create_dir_all(&path).expect("made");
+        let scratch = Scratch::new("refused");
+        let path = scratch.path();
         let (open, target) = (path.join("open"), path.join("target"));
         [&open, &target].into_iter().for_each(|folder| fs::create_dir(folder).expect("made"));
         fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).expect("changed");
@@ -651,7 +645,6 @@ mod tests {
         assert_eq!(fs::read_dir(&target).expect("there").count(), 0);
         let file = Folder::create(&path.join("file")).expect_err("a file").to_string();
         assert!(file.contains("not a folder"), "{file}");
-        fs::remove_dir_all(path).expect("removed");
     }
 
     #[test]
@@ -665,9 +658,7 @@ mod tests {
             assert!(network_name(magic).is_some_and(|found| found.starts_with(name)), "{name}");
         }
         assert_eq!(network_name(FUSE), None, "that is asked about by itself");
-        let path = scratch("network");
-        assert!(Folder::create(&path).is_ok());
-        fs::remove_dir_all(path).expect("removed");
+        assert!(Folder::create(Scratch::new("network").path()).is_ok());
     }
 
     #[test]

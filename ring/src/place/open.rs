@@ -354,12 +354,12 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     #[test]
     fn an_error_alone_is_no_sign_of_another_kind() {
-        let folder = std::env::temp_dir().join(format!("lastwords-another-kind-{}", std::process::id()));
-        std::fs::create_dir(&folder).expect("made");
-        let path = folder.join("flusher.lock");
+        let folder = Scratch::new("another-kind");
+        let path = folder.path().join("flusher.lock");
         let is_another = |errno: Errno| is_another_kind(&path, FileType::RegularFile, &errno.into());
         let errors = [Errno::AGAIN, Errno::LOOP, Errno::ISDIR, Errno::NXIO];
         assert!(!errors.into_iter().any(is_another), "nothing is there");
@@ -368,6 +368,5 @@ mod tests {
         std::fs::remove_file(&path).and_then(|()| std::os::unix::fs::symlink("elsewhere", &path)).expect("a link");
         assert!(errors.into_iter().all(is_another));
         assert!(!is_another(Errno::IO), "no kind's error");
-        std::fs::remove_dir_all(&folder).expect("removed");
     }
 }
