@@ -217,12 +217,8 @@ fn show(running: &[Running], kept: &[keep::OfRole], json: bool) {
     let mut rows = vec![["ROLE", "PID", "LOG", "RING-LEVEL"].map(str::to_owned)];
     let mut text = String::new();
     for Running { status, .. } in running {
-        let ring_level = if status.filter.ring_level == Level::OFF {
-            "off".to_owned()
-        } else {
-            status.filter.ring_level.to_string()
-        };
-        let (log, ring_level) = (status.filter.directives.to_string(), ring_level.to_ascii_lowercase());
+        let Filter { directives, ring_level } = &status.filter;
+        let (log, ring_level) = (directives.to_string(), Directives::from(*ring_level).to_string());
         if json {
             let object = json!({ "role": status.role, "pid": status.pid, "log": log, "ring_level": ring_level });
             text += &(escaped_json(&object.to_string()) + "\n");

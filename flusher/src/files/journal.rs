@@ -141,20 +141,27 @@ impl Entry {
     /// first.
     #[must_use]
     pub fn parts(&self) -> Vec<Entry> {
-        let (mut parts, mut bytes) = (Vec::<Entry>::new(), self.bytes.as_slice());
-        for change in &self.changes {
+        let mut parts = Vec::<Entry>::new();
+        for (change, bytes) in self.changes_with_bytes() {
             if parts.is_empty() || matches!(change, Change::Of { .. }) {
                 parts.push(Entry { changes: Vec::new(), bytes: Vec::new(), ..*self });
             }
             let Some(part) = parts.last_mut() else { continue };
-            if let Change::Append { length, .. } = change {
-                let (own, rest) = bytes.split_at_checked(*length as usize).unwrap_or((bytes, &[]));
-                part.bytes.extend_from_slice(own);
-                bytes = rest;
-            }
+            part.bytes.extend_from_slice(bytes);
             part.changes.push(change.clone());
         }
         parts
+    }
+
+    /// Each change with its bytes; only appends have any.
+    pub(crate) fn changes_with_bytes(&self) -> impl Iterator<Item = (&Change, &[u8])> {
+        let mut rest = self.bytes.as_slice();
+        self.changes.iter().map(move |change| {
+            let length = if let Change::Append { length, .. } = change { *length as usize } else { 0 };
+            let (own, further) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+            rest = further;
+            (change, own)
+        })
     }
 
     /// The role that its first change names.
@@ -234,17 +241,11 @@ impl Journal {
         let paths = paths(folder);
         let mut files = Vec::new();
         for path in &paths {
-            match open::to_read(path).and_then(Kept::new) {
-                Ok(file) => files.push(file),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(Error::io("open the journal", path)(error)),
-            }
+            let opened = open::if_there(open::to_read(path).and_then(Kept::new));
+            let Some(file) = opened.map_err(Error::io("open the journal", path))? else { return Ok(None) };
+            files.push(file);
         }
-        let entry = match <[Kept; 2]>::try_from(files) {
-            Ok(files) => newest(&files, &paths)?,
-            Err(_) => None,
-        };
-        Ok(entry)
+        <[Kept; 2]>::try_from(files).map_or(Ok(None), |files| newest(&files, &paths))
     }
 
     /// JOURNAL:A. Writes the next entry; `bytes` are those of the appends, in their order.

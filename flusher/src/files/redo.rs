@@ -97,16 +97,13 @@ pub(crate) fn apply(folder: &Folder, part: &Entry, settled: bool) -> Result<()> 
 }
 
 fn apply_changes(folder: &Folder, entry: &Entry) -> Result<()> {
-    let mut bytes = entry.bytes.as_slice();
     let mut unrotated = None;
-    for change in &entry.changes {
+    for (change, bytes) in entry.changes_with_bytes() {
         match change {
             Change::Of { .. } => {}
-            Change::Append { log, file, offset, length } => {
-                let (part, rest) = bytes.split_at_checked(*length as usize).unwrap_or((bytes, &[]));
-                bytes = rest;
-                if !part.is_empty() {
-                    LogFile::open_meant(folder, log, *file)?.redo(*file, *offset, part)?;
+            Change::Append { log, file, offset, .. } => {
+                if !bytes.is_empty() {
+                    LogFile::open_meant(folder, log, *file)?.redo(*file, *offset, bytes)?;
                 }
             }
             Change::Position { ring, uuid, lane, words } => {

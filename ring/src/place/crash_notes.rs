@@ -48,10 +48,7 @@ pub fn create(entry: &Path) -> io::Result<File> {
 /// # Errors
 /// As open(2) and read(2), and if something else has its name.
 pub fn read(entry: &Path) -> io::Result<Option<Attachment>> {
-    let file = match open::to_read(&path(entry)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
+    let Some(file) = open::if_there(open::to_read(&path(entry)))? else { return Ok(None) };
     let length = file.metadata()?.len();
     let mut text = Vec::new();
     file.take(ATTACHED_MAX).read_to_end(&mut text)?;

@@ -30,13 +30,15 @@ use crate::place::stderr::complain;
 use crate::place::unnamed_file::Nameless;
 use rustix::fs::{FileType, Mode, OFlags, RenameFlags, Stat};
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Name ending of log files whose lines are JSON.
 pub const JSON_ENDING: &str = ".jsonl";
+/// Most rotated files of a role that are kept.
+pub const ROTATE_KEEP_MAX: u32 = 100;
 /// Name ending of ring files.
 pub const RING_ENDING: &str = ".ring";
 
@@ -212,10 +214,8 @@ impl Folder {
         let is_mine = open::look(&rings).is_ok_and(|found| found.st_uid == me);
         check(&path, if is_mine { Trust::Group } else { Trust::Own })?;
         open::hold(&path).map_err(Error::io("open the folder", &path))?;
-        match open::hold(&rings) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("open the folder", rings)(error)),
-            _ => Ok(Folder { path, rings }),
-        }
+        open::if_there(open::hold(&rings)).map_err(Error::io("open the folder", &rings))?;
+        Ok(Folder { path, rings })
     }
 
     /// Why this process, which may have changed its user since it opened the folder, can no longer use it; None if it can.
@@ -247,10 +247,10 @@ impl Folder {
         let note = self.path.join(RINGS_NOTE);
         let Some(rings) = read_note(&note) else { return Ok(self) };
         let owner = |path: &Path| Some(open::look(path).ok()?.st_uid);
-        match (open::look(&rings), owner(&self.path)) {
+        match (open::look_for(&rings), owner(&self.path)) {
             // In memory, and the machine was rebooted since.
-            (Err(error), _) if error.kind() == io::ErrorKind::NotFound => Ok(self),
-            (Ok(found), Some(owner)) if found.st_uid == owner && is_folder(found.st_mode) => {
+            (Ok(None), _) => Ok(self),
+            (Ok(Some(found)), Some(owner)) if found.st_uid == owner && is_folder(found.st_mode) => {
                 open::hold(&rings).map_err(Error::io("open the folder", &rings))?;
                 Ok(Folder { rings, ..self })
             }
@@ -400,11 +400,8 @@ impl Folder {
     /// As readdir(3).
     pub fn ring_names(&self) -> Result<Vec<String>> {
         let rings = self.rings();
-        let names = match open::list(&rings) {
-            Ok(names) => names,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(Error::io("list the rings in", rings)(error)),
-        };
+        let names =
+            open::if_there(open::list(&rings)).map_err(Error::io("list the rings in", rings))?.unwrap_or_default();
         // Our names are ASCII; anything else is not a ring.
         let mut files: Vec<String> =
             names.into_iter().filter_map(|name| name.into_string().ok()).filter(|name| is_ring_name(name)).collect();

@@ -107,12 +107,8 @@ impl KeptLevel {
         let path = path_of(folder, role);
         let mut text = String::new();
         let read = open::to_read(&path).and_then(|file| file.take(FILE_MAX as u64 + 1).read_to_string(&mut text));
-        match read {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("read the level that is kept in", path)(error)),
-            Ok(_) => {}
-        }
-        KeptLevel::parse(&text).map(Some).map_err(|why| refused(&path, role, why))
+        let read = open::if_there(read).map_err(Error::io("read the level that is kept in", &path))?;
+        read.map(|_| KeptLevel::parse(&text)).transpose().map_err(|why| refused(&path, role, why))
     }
 
     /// Roles that have a kept level, sorted.
@@ -121,11 +117,8 @@ impl KeptLevel {
     /// As readdir(3). A folder without rings has none.
     pub fn roles(folder: &Folder) -> Result<Vec<String>> {
         let rings = folder.rings();
-        let names = match open::list(&rings) {
-            Ok(names) => names,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(Error::io("list the levels in", rings)(error)),
-        };
+        let names =
+            open::if_there(open::list(&rings)).map_err(Error::io("list the levels in", rings))?.unwrap_or_default();
         let role = |name: &std::ffi::OsString| Some(name.to_str()?.strip_suffix(LEVEL_ENDING)?.to_owned());
         let mut roles: Vec<String> = names.iter().filter_map(role).filter(|role| is_role(role)).collect();
         roles.sort();

@@ -171,7 +171,15 @@ pub(crate) fn link_at(path: &Path) -> io::Result<Link> {
 /// # Errors
 /// As fstatat(2).
 pub fn look_for(path: &Path) -> io::Result<Option<Stat>> {
-    match look(path) {
+    if_there(look(path))
+}
+
+/// What was found under a name; None if nothing has it.
+///
+/// # Errors
+/// All but [`io::ErrorKind::NotFound`].
+pub fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         found => found.map(Some),
     }
@@ -210,10 +218,7 @@ pub fn identity(path: &Path) -> io::Result<Option<Identity>> {
 /// # Errors
 /// As unlinkat(2).
 pub fn remove(path: &Path) -> io::Result<()> {
-    match resolve(path, |folder, name| rustix::fs::unlinkat(folder, name, AtFlags::empty())) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done,
-    }
+    if_there(resolve(path, |folder, name| rustix::fs::unlinkat(folder, name, AtFlags::empty()))).map(|_| ())
 }
 
 /// Renames a file.
