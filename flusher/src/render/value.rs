@@ -234,8 +234,8 @@ impl Value<'_> {
             Value::Char(value) if style.kind.is_empty() => show_padded(value.encode_utf8(&mut [0; 4]), style, out),
             Value::Char(value) if style.kind.ends_with('?') => write!(out, "{value:?}").ok()?,
             Value::Bool(_) | Value::Char(_) => return None,
-            Value::F32(value) => show_float(&value, style, out)?,
-            Value::F64(value) => show_float(&value, style, out)?,
+            Value::F32(value) => show_number(&value, style, out)?,
+            Value::F64(value) => show_number(&value, style, out)?,
             Value::Unsigned(value) => show_integer(&value, style, out)?,
             Value::U128(value) => show_integer(&value, style, out)?,
             Value::I8(value) => show_integer(&value, style, out)?,
@@ -388,7 +388,7 @@ number!(binary, Binary, "b");
 number!(lower_exp, LowerExp, "e");
 number!(upper_exp, UpperExp, "E");
 
-fn show_float(value: &(impl Display + Debug + LowerExp + UpperExp), style: &Style, out: &mut Vec<u8>) -> Option<()> {
+fn show_number(value: &(impl Display + Debug + LowerExp + UpperExp), style: &Style, out: &mut Vec<u8>) -> Option<()> {
     match style.kind {
         "" => display(value, style, out),
         "?" => debug(value, style, out),
@@ -406,17 +406,11 @@ where
     T: Display + Debug + LowerHex + UpperHex + Octal + Binary + LowerExp + UpperExp,
 {
     match style.kind {
-        "" => display(value, style, out),
-        "?" => debug(value, style, out),
-        "x?" => debug_lower_hex(value, style, out),
-        "X?" => debug_upper_hex(value, style, out),
         "x" => lower_hex(value, style, out),
         "X" => upper_hex(value, style, out),
         "o" => octal(value, style, out),
         "b" => binary(value, style, out),
-        "e" => lower_exp(value, style, out),
-        "E" => upper_exp(value, style, out),
-        _ => return None,
+        _ => return show_number(value, style, out),
     }
     .ok()
 }

@@ -29,12 +29,13 @@ use crate::place::access::Access;
 use crate::place::clock;
 use crate::place::environment::variable;
 use crate::place::link;
-use crate::place::open::{self, PRIVATE};
+use crate::place::open;
 use crate::place::stderr::complain;
 use crate::place::unnamed_file::Nameless;
-use rustix::fs::{FileType, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{FileType, Mode, RenameFlags, Stat};
 use std::ffi::OsString;
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -265,11 +266,9 @@ impl Folder {
             return open::remove(&note).map_err(Error::io("remove", note));
         }
         let temporary = self.path.join(format!(".{RINGS_NOTE}.{}.new", std::process::id()));
-        let failed = || Error::io("write", &temporary);
-        let mut file =
-            open::file(&temporary, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, PRIVATE).map_err(failed())?;
-        file.write_all(self.rings.as_os_str().as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(failed())?;
-        open::rename(&temporary, &note, RenameFlags::empty()).map_err(Error::io("write", note))
+        let text = [self.rings.as_os_str().as_bytes(), b"\n"].concat();
+        let named = |_: &File, from: &Path, to: &Path| open::rename(from, to, RenameFlags::empty());
+        open::write_whole(&temporary, &note, &text, named).map_err(Error::io("write", note))
     }
 
     /// Whether a process has ever logged to it: there is a folder of rings.

@@ -28,10 +28,11 @@ use crate::mutant::{self, Mutant};
 use crate::place::descriptor::Opened;
 use crate::place::folder::Folder;
 use crate::place::folder::LEVEL_ENDING;
-use crate::place::open::{self, PRIVATE};
-use rustix::fs::{FlockOperation, OFlags, RenameFlags};
+use crate::place::open;
+use rustix::fs::{FlockOperation, RenameFlags};
 use rustix::io::Errno;
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -146,16 +147,12 @@ impl KeptLevel {
         }
         let (path, rings) = (path_of(folder, role), folder.rings());
         let temporary = rings.join(format!(".{role}{LEVEL_ENDING}.new"));
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
-        let written = open::file(&temporary, flags, PRIVATE).and_then(|mut file| {
-            file.write_all(self.to_text().as_bytes())?;
+        let named = |file: &File, from: &Path, to: &Path| {
             file.sync_data()?;
-            open::rename(&temporary, &path, RenameFlags::empty())
-        });
-        written.map_err(|error| {
-            let _ = open::remove(&temporary);
-            Error::io("keep the level in", &path)(error)
-        })?;
+            open::rename(from, to, RenameFlags::empty())
+        };
+        open::write_whole(&temporary, &path, self.to_text().as_bytes(), named)
+            .map_err(Error::io("keep the level in", &path))?;
         let _ = open::sync_folder(&rings);
         Ok(())
     }

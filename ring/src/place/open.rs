@@ -26,7 +26,7 @@ use rustix::fs::{Timespec, Timestamps};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -251,6 +251,24 @@ pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
         }
         done => done,
     }
+}
+
+/// Writes a private file under the name `temporary`, and gives it the name `to` when it is complete, so that nobody reads a part
+/// of it.
+///
+/// # Errors
+/// As open(2), write(2), fdatasync(2) and what `name` does: [`rename`] or [`rename_new`]. Nothing is left then.
+pub(crate) fn write_whole(
+    temporary: &Path,
+    to: &Path,
+    text: &[u8],
+    name: impl FnOnce(&File, &Path, &Path) -> io::Result<()>,
+) -> io::Result<()> {
+    let written = file(temporary, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, PRIVATE).and_then(|mut file| {
+        file.write_all(text)?;
+        name(&file, temporary, to)
+    });
+    written.inspect_err(|_| drop(remove(temporary)))
 }
 
 /// Whether an error says that a file system does not support the request.
