@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(found, Attachment { text: b"first second".to_vec(), left_out: 0 });
         remove(&entry).expect("removed");
         remove(&entry).expect("gone already");
-        assert_eq!(fs::read_dir(&folder).expect("listed").count(), 0);
+        assert_eq!(fs::read_dir(folder).expect("listed").count(), 0);
     }
 
     #[test]
