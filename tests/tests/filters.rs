@@ -1,9 +1,17 @@
 //! What is written follows the directives, for every front end, from the first record on and after every change.
 
+use lastwords::{Flusher, Level};
+use lastwords_ring::format::filter::Filter;
+use lastwords_ring::place::filter_change::FilterChange;
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::read::reader::RingReader;
 use lastwords_tests::actor::{Actor, succeed};
 use lastwords_tests::logs::{messages, numbered};
+use lastwords_tests::programs::TOOL;
 use lastwords_tests::scratch::Scratch;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 fn run_with(folder: &Path, env: &[(&str, &str)], script: &str) -> Vec<String> {
     let mut actor = Actor::start_with("host", folder, script, env);
@@ -108,4 +116,38 @@ fn a_forked_child_begins_with_the_directives_of_the_builder() {
     let folder = Scratch::new("filter-fork");
     succeed("host", &folder, "level=error fork:2 log:1");
     assert_eq!(messages(&folder, "host"), Vec::<String>::new());
+}
+
+#[test]
+fn the_tool_changes_what_it_was_asked_to_beside_another_change_of_the_same_ring() {
+    let scratch = Scratch::new("filter-beside");
+    let _log = lastwords::builder("host").dir(scratch.path()).flusher(Flusher::Never).open().expect("a logger");
+    let folder = Folder::open(scratch.path()).expect("there");
+    let [name] = &folder.ring_names().expect("listed")[..] else { panic!("one ring") };
+    // Whoever finds a change in progress goes on without waiting after half a second, as may happen here on a busy machine.
+    let checked = (0..20).any(|_| {
+        let reader = RingReader::open_in(&folder, name).expect("a ring");
+        let (change, start) = (FilterChange::begin(reader.source(), reader.geometry()), Instant::now());
+        let mut tool = TOOL
+            .command()
+            .args(["level", "--ring-level", "debug"])
+            .env("LASTWORDS_DIR", scratch.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("started");
+        std::thread::sleep(Duration::from_millis(250));
+        let directives = "warning,app=debug".parse().expect("directives");
+        change.write(&Filter { directives, ring_level: Level::OFF }).expect("written");
+        let took = start.elapsed();
+        drop(change);
+        assert!(tool.wait().expect("ended").success());
+        let filter = reader.control().expect("read").filter();
+        assert_eq!(filter.ring_level, Level::DEBUG);
+        if took > Duration::from_millis(450) {
+            return false;
+        }
+        assert_eq!(filter.directives.to_string(), "warning,app=debug", "the tool wrote what it had read before");
+        true
+    });
+    assert!(checked, "the machine was never fast enough");
 }

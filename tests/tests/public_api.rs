@@ -11,6 +11,7 @@ use lastwords::{
 use lastwords_tests::logs::{messages, read};
 use lastwords_tests::scratch::Scratch;
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,42 @@ fn a_logger_as_a_value_answers_for_itself() {
     log.close().expect("closed");
     assert!(!enabled!(logger: log, Level::CRITICAL));
     assert!(matches!(log.attachment(), Err(Error::NoRing)));
+}
+
+#[test]
+fn a_folder_by_other_names_gives_the_logger_that_it_has() {
+    let scratch = Scratch::new("public-names");
+    let place = |name: &str| scratch.path().join(name);
+    std::fs::create_dir_all(place("real/logs")).expect("made");
+    std::os::unix::fs::symlink(place("real"), place("above")).expect("linked");
+    std::os::unix::fs::symlink(place("real/logs"), place("link")).expect("linked");
+    let here = std::env::current_dir().expect("a working directory");
+    let up: PathBuf = here.ancestors().skip(1).map(|_| "..").collect();
+    let relative = up.join(place("real/logs").strip_prefix("/").expect("absolute"));
+    let names = [
+        place("real/logs"),
+        place("link"),
+        place("above/logs"),
+        place("real/../real/logs"),
+        place("real/logs/"),
+        relative,
+    ];
+    // Whichever name comes first.
+    for (first, rings) in names.iter().flat_map(|first| [(first, false), (first, true)]) {
+        let builder = |folder: &PathBuf| {
+            let builder = lastwords::builder("audit").dir(folder);
+            if rings { builder.rings(folder.join("rings")) } else { builder }
+        };
+        let log = builder(first).open().expect("a logger");
+        let others = names.each_ref().map(|name| builder(name).open().expect("the same logger"));
+        let files = std::fs::read_dir(place("real/logs/rings")).expect("listed").flatten().map(|entry| entry.path());
+        assert_eq!(files.filter(|path| path.extension().is_some_and(|end| end == "ring")).count(), 1, "{first:?}");
+        let other = builder(&names[1]).rotate_keep(3).open().expect_err("another value");
+        assert!(matches!(other, Error::SettingDiffers { name: "rotate_keep", .. }), "{other:?}");
+        others.into_iter().for_each(|other| other.close().expect("closed"));
+        assert!(!log.is_closed());
+        log.close().expect("closed");
+    }
 }
 
 #[test]
