@@ -116,8 +116,9 @@ impl Builder {
     }
 
     /// Creates a logger as a value, which the macros take as `logger: value`; the process's own logger is unaffected. If the
-    /// process has one of this role and folder already, returns that one.
+    /// process has one of this role and folder already, by whatever name of the folder, returns that one.
     ///
+    /// # Errors
     /// As [`Builder::init`]; [`crate::Error::SettingDiffers`] if a setting that is given here differs from that of the existing
     /// logger of this role and folder, because a ring keeps its settings; [`crate::Error::TooManyLoggers`]. [`Log::set_log`]
     /// changes what is written.

@@ -2,6 +2,7 @@
 
 use crate::cli::{DURABLE_MAX, Flush, octal, variable};
 use crate::exit::Exit;
+use crate::say;
 use lastwords::{Error, Result};
 use lastwords_flusher::files::notices::counted;
 use lastwords_flusher::flusher::{Election, Flusher};
@@ -13,9 +14,7 @@ use lastwords_ring::place::doorbell::Doorbell;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::lock_holder::Holder;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use std::fmt;
 use std::fs::File;
-use std::io::{self, Write};
 use std::os::fd::IntoRawFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -34,7 +33,7 @@ pub(crate) fn run(arguments: &Flush) -> Result<Exit> {
         Ok(folder) if folder.is_used() => once(&folder, &Asked::by(arguments, &folder)?),
         Err(error) if path.exists() => Err(error),
         Ok(_) | Err(_) => {
-            say(format_args!("nothing has logged to {} yet", escaped_path(&path)));
+            say::note(format_args!("nothing has logged to {} yet", escaped_path(&path)));
             Ok(Exit::Nothing)
         }
     }
@@ -114,7 +113,7 @@ pub(crate) fn once(folder: &Folder, asked: &Asked) -> Result<Exit> {
             asked.tell(&mut flusher);
             let done = flusher.drain_once()?;
             let (records, rings) = (counted(done.records, "record"), counted(done.removed, "ring"));
-            say(format_args!("{records} drained, {rings} of ended processes removed"));
+            say::note(format_args!("{records} drained, {rings} of ended processes removed"));
             Ok(if done.records + done.removed > 0 { Exit::Done } else { Exit::Nothing })
         }
     }
@@ -137,7 +136,7 @@ fn awaited(arguments: &Flush, stop: &AtomicBool) -> Result<Option<Folder>> {
             Ok(folder) if folder.is_used() => return Ok(Some(folder)),
             Err(error) if path.exists() => return Err(error),
             Ok(_) | Err(_) if !reported => {
-                say(format_args!("waiting for the first process that logs to {}", escaped_path(&path)))
+                say::note(format_args!("waiting for the first process that logs to {}", escaped_path(&path)))
             }
             Ok(_) | Err(_) => {}
         }
@@ -159,28 +158,25 @@ fn daemon(arguments: &Flush) -> Result<Exit> {
     while !stop.load(Ordering::Relaxed) {
         match Flusher::elect(&folder, realtime_ns()) {
             Ok(Election::Won(mut flusher)) => {
-                say(format_args!("flushing {} (pid {})", escaped_path(folder.path()), std::process::id()));
+                say::note(format_args!("flushing {} (pid {})", escaped_path(folder.path()), std::process::id()));
                 began = true;
                 asked.tell(&mut flusher);
                 flusher.run(|| stop.load(Ordering::Relaxed));
                 continue;
             }
-            Ok(Election::Lost(holder)) if !reported => say(format_args!("standing by: {}", held(&folder, holder))),
+            Ok(Election::Lost(holder)) if !reported => {
+                say::note(format_args!("standing by: {}", held(&folder, holder)))
+            }
             Ok(Election::Lost(_)) => {}
             // A daemon that starts exits with the error; one that runs goes on when the error is over.
             Err(error) if !began => return Err(error),
-            Err(error) if !reported => say(format_args!("{error}; this is tried again")),
+            Err(error) if !reported => say::note(format_args!("{error}; this is tried again")),
             Err(_) => {}
         }
         reported = true;
         std::thread::sleep(TRY_AGAIN);
     }
     Ok(Exit::Done)
-}
-
-/// Prints to standard error, which may be a file on a full disk: that does not end the daemon.
-fn say(text: fmt::Arguments<'_>) {
-    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// The signals that end the daemon. A hang-up is one where there is a terminal that can hang up; a daemon has none, and gets it

@@ -4,9 +4,9 @@
 use std::fmt;
 use std::io::{self, Write};
 
-/// Prints a line to standard error.
+/// Prints a line to standard error, in one piece.
 pub(crate) fn note(line: fmt::Arguments<'_>) {
-    let _ = writeln!(anstream::stderr(), "{line}");
+    let _ = anstream::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Prints a line to standard output.

@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::level::keep;
 use crate::say;
 use crate::table::table;
-use lastwords::{Level, Result};
+use lastwords::{Directives, Result};
 use lastwords_flusher::recover::cgroup::{self, Cgroups};
 use lastwords_flusher::recover::status::RingStatus;
 use lastwords_flusher::render::timestamp::Stamp;
@@ -134,22 +134,19 @@ fn object(Found { name, status, cgroup }: &Found) -> Value {
         "backlog_max_bytes": status.backlog_max,
         "log": status.filter.directives.to_string(),
         "unmatched": status.unmatched,
-        "ring_level": ring_level(status),
+        "ring_level": Directives::from(status.filter.ring_level).to_string(),
     })
 }
 
 /// When it began, in local time, to the second.
 fn started(ns: u64) -> String {
-    let mut text = Vec::new();
-    Stamp::new(Zone::local()).date_time(ns, &mut text);
+    let mut text = Stamp::new(Zone::local()).shown(ns);
     text.truncate("2025-10-19 05:55:47".len());
-    String::from_utf8_lossy(&text).into_owned()
+    text
 }
 
 fn rfc3339(ns: u64) -> String {
-    let mut text = Vec::new();
-    Stamp::new(Zone::utc()).date_time(ns, &mut text);
-    String::from_utf8_lossy(&text).replacen(' ', "T", 1) + "Z"
+    Stamp::new(Zone::utc()).shown(ns).replacen(' ', "T", 1) + "Z"
 }
 
 /// The command line as far as a table has room for it; the whole of it is in the JSON.
@@ -166,13 +163,6 @@ fn shown(text: &str, characters: usize) -> String {
     let whole = escaped(text);
     let short: String = whole.chars().take(characters).collect();
     if short.len() < whole.len() { short + "…" } else { short }
-}
-
-fn ring_level(status: &RingStatus) -> String {
-    match status.filter.ring_level {
-        Level::OFF => "off".to_owned(),
-        level => level.to_string().to_ascii_lowercase(),
-    }
 }
 
 /// The backlog and its limit, in MiB.
@@ -245,7 +235,7 @@ fn show(flusher: Option<Holder>, rings: &[Found]) -> String {
             format!("{:.1} ms", status.lag.as_secs_f64() * 1e3),
             kept(status),
             escaped(&status.filter.directives.to_string()),
-            ring_level(status),
+            Directives::from(status.filter.ring_level).to_string(),
             started(status.started_ns),
             cgroup(path.as_deref()),
             command(&status.command),

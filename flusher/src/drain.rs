@@ -452,9 +452,7 @@ impl Drain {
                 self.accept(&name);
                 self.track(ring);
             }
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                self.look_at_unseen(&name, now)?;
-            }
+            Err(error) if error.is_not_found() => self.look_at_unseen(&name, now)?,
             Err(error) => {
                 let passes = error.may_pass();
                 self.refuse(name, &error);

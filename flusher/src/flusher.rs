@@ -17,9 +17,8 @@ use lastwords_ring::place::lock_holder::Holder;
 use lastwords_ring::place::process::ensure_boot_id;
 use lastwords_ring::place::stderr::complain;
 use lastwords_ring::sys::fsize;
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::fs::File;
+use lastwords_ring::sys::ready::is_ready;
+use rustix::event::PollFlags;
 use std::time::{Duration, Instant};
 
 /// Sleep after a pass that wrote something.
@@ -299,12 +298,7 @@ impl Flusher {
 
     /// Sleeps, and returns whether the doorbell rang.
     fn listen(&mut self, timeout: Duration) -> bool {
-        let time = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
-        let listen = |fifo: &File| {
-            let mut fds = [PollFd::new(fifo, PollFlags::IN)];
-            poll(&mut fds, Some(&time)).is_ok_and(|ready| ready > 0 && fds[0].revents().contains(PollFlags::IN))
-        };
-        let rang = self.doorbell.listen(listen).unwrap_or_else(|| {
+        let rang = self.doorbell.listen(|fifo| is_ready(fifo, PollFlags::IN, timeout)).unwrap_or_else(|| {
             // Without a doorbell no request arrives, so everything is read.
             std::thread::sleep(timeout.min(SLEEP_MAX));
             true

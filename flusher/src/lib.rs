@@ -17,3 +17,7 @@ pub mod render;
 pub mod ring_clock;
 pub mod standstill;
 pub mod vigil;
+
+#[cfg(test)]
+#[path = "../../tests/src/scratch.rs"]
+pub mod scratch;

@@ -57,10 +57,8 @@ impl LockFile {
     fn new(file: Opened, path: &Path) -> Result<Option<LockFile>> {
         let map = KeptFile::new(&file).ok();
         let lock = Kept::new(file).map_err(opening(path))?;
-        let text = match open::file(path, OFlags::RDWR, Mode::empty()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            text => text.and_then(Kept::new).map_err(opening(path))?,
-        };
+        let text = open::file(path, OFlags::RDWR, Mode::empty()).and_then(Kept::new);
+        let Some(text) = open::if_there(text).map_err(opening(path))? else { return Ok(None) };
         let is_it = text.identity() == lock.identity();
         Ok(is_it.then(|| LockFile { text, path: path.to_owned(), lock: Some(lock), map }))
     }

@@ -105,6 +105,7 @@ fn is_frozen(groups: &str, root: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use std::fs;
     use std::process::{Child, Command, Stdio};
     use std::time::{Duration, Instant};
@@ -148,7 +149,8 @@ mod tests {
 
     #[test]
     fn a_frozen_control_group_is_seen_in_either_version() {
-        let root = std::env::temp_dir().join(format!("lastwords-frozen-{}", std::process::id()));
+        let scratch = Scratch::new("frozen");
+        let root = scratch.path();
         let write = |path: &str, text: &str| {
             let path = root.join(path);
             fs::create_dir_all(path.parent().expect("a folder")).expect("made");
@@ -166,8 +168,7 @@ mod tests {
             ("7:cpu,freezer:/d\n", false),
             ("3:cpu:/c\n", false),
         ] {
-            assert_eq!(is_frozen(groups, &root), frozen, "{groups}");
+            assert_eq!(is_frozen(groups, root), frozen, "{groups}");
         }
-        fs::remove_dir_all(root).expect("removed");
     }
 }

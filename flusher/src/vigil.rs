@@ -82,11 +82,12 @@ fn text(folder: &Folder, holder: &Holder, why: Option<Standstill>, still: Durati
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     #[test]
     fn a_flusher_stands_still_after_two_seconds_and_ten_looks_and_not_after_a_suspend() {
-        let path = std::env::temp_dir().join(format!("lastwords-vigil-{}", std::process::id()));
-        let folder = Folder::create(&path).expect("made");
+        let scratch = Scratch::new("vigil");
+        let folder = Folder::create(scratch.path()).expect("made");
         let (start, holder) = (Instant::now(), Holder::current());
         let at = |ms| start + Duration::from_millis(ms);
         let mut vigil = Vigil::default();
@@ -98,6 +99,5 @@ mod tests {
         assert!(!vigil.look(&folder, Some(beat), at(2400)), "it beats");
         assert!(!vigil.look(&folder, Some(beat), at(3_600_000)), "an hour between two looks");
         assert!(!vigil.look(&folder, None, at(3_600_200)), "it is gone");
-        std::fs::remove_dir_all(path).expect("removed");
     }
 }

@@ -193,7 +193,7 @@ struct Writer {
 
 impl Writer {
     fn run(&mut self) {
-        lastwords_ring::place::process::settle_thread();
+        lastwords_ring::sys::hooks::settle_thread();
         let mut text = Vec::new();
         while let Some(line) = self.take() {
             self.stderr.lose(line.missing);

@@ -362,127 +362,149 @@ def test_what_is_wrong_with_a_call_is_raised(call, raising):
     assert plain.json[-1]["message"] == "goes on"
 
 
-def test_errors_are_shown_as_logging_shows_them():
-    with mock.patch.object(logging, "raiseExceptions", True):
-        short = same(lambda at: at.logger.info("%d", "text"))[0]
-    assert short.printed.startswith("--- Logging error ---\nTraceback (most recent call last):\n")
-    assert "Message: '%d'\nArguments: ('text',)\n" in short.printed
-    with mock.patch.object(logging, "raiseExceptions", False):
-        assert same(lambda at: at.logger.info("%d", "text"))[0].printed == ""
+# How loggers are set up, and what code does around a call.
 
 
-def test_exception_in_a_handler_of_one():
-    def scenario(at: Setting) -> None:
-        try:
-            raise KeyError("key")
-        except KeyError:
-            at.logger.exception("failed at %d", 7)
-            at.logger.error("the same", exc_info=True)
-            at.logger.info("once more", exc_info=sys.exc_info())
+@dataclass
+class Case:
+    """A scenario, and what is expected of its outcome: what is found, and what it should be."""
 
-    assert all("KeyError: 'key'" in line["exception"] for line in same(scenario)[0].json)
+    scenario: Scenario
+    expected: Callable[[Outcome], tuple[object, object]]
+    role: str
+    #: Attributes of ``logging`` that have another value meanwhile.
+    patched: dict[str, object]
 
 
-@pytest.mark.parametrize("level", [logging.INFO, 25])
-def test_names_of_levels(level):
+CASES: dict[str, Case] = {}
+
+
+def case(
+    expected: Callable[[Outcome], tuple[object, object]], *given: object, role: str = "same", **patched: object
+) -> Callable[[Callable[..., object]], Callable[..., object]]:
+    """Adds a scenario to the table; ``given`` are its arguments beside the setting."""
+
+    def add(scenario: Callable[..., object]) -> Callable[..., object]:
+        changed = [str(getattr(value, "__name__", value)) for value in (*given, *patched.values())]
+        name = "-".join([scenario.__name__, *changed])
+        CASES[name] = Case(lambda at: scenario(at, *given), expected, role, patched)
+        return scenario
+
+    return add
+
+
+def _messages(outcome: Outcome) -> list[str]:
+    return [line["message"] for line in outcome.json]
+
+
+SHOWN = "--- Logging error ---\nTraceback (most recent call last):\n", "Message: '%d'\nArguments: ('text',)\n"
+
+
+@case(lambda got: ((got.printed.startswith(SHOWN[0]), SHOWN[1] in got.printed), (True, True)), raiseExceptions=True)
+@case(lambda got: (got.printed, ""), raiseExceptions=False)
+def errors_are_shown_as_logging_shows_them(at: Setting) -> None:
+    at.logger.info("%d", "text")
+
+
+@case(lambda got: ([line["exception"].splitlines()[-1] for line in got.json], ["KeyError: 'key'"] * 3))
+def exception_in_a_handler_of_one(at: Setting) -> None:
+    try:
+        raise KeyError("key")
+    except KeyError:
+        at.logger.exception("failed at %d", 7)
+        at.logger.error("the same", exc_info=True)
+        at.logger.info("once more", exc_info=sys.exc_info())
+
+
+def _named(outcome: Outcome) -> tuple[object, object]:
+    return _messages(outcome), [f"named {line['level']}" for line in outcome.json]
+
+
+@case(_named, logging.INFO, role=f"named{logging.INFO}")
+@case(_named, 25, role="named25")
+def names_of_levels(at: Setting, level: int) -> None:
     """A line shows the name that its level has when the line is written, so each is written before the name changes."""
-
-    def scenario(at: Setting) -> None:
-        before = logging.getLevelName(level)
-        for name in (before, "NOTICE", "REMARK", before):
-            logging.addLevelName(level, name)
-            at.logger.log(level, "named %s", name)
-            at.handler.flush()
-
-    for line in same(scenario, f"named{level}")[0].json:
-        assert line["message"] == f"named {line['level']}"
+    before = logging.getLevelName(level)
+    for name in (before, "NOTICE", "REMARK", before):
+        logging.addLevelName(level, name)
+        at.logger.log(level, "named %s", name)
+        at.handler.flush()
 
 
-def test_a_name_of_a_standard_level_from_before_the_handler():
-    def scenario(at: Setting) -> None:
-        with mock.patch.dict(logging._levelToName, {logging.INFO: "Information"}):
-            at.logger.removeHandler(at.handler)
-            at.logger.addHandler(at.make_handler())
-            at.logger.info("renamed")
-            at.handler.flush()
-
-    assert [line["level"] for line in same(scenario, "earlier")[0].json] == ["Information"]
-
-
-def test_a_name_of_a_level_where_two_handlers_write_to_one_ring():
-    def scenario(at: Setting) -> None:
-        at.child.addHandler(at.make_handler())
-        at.child.propagate = False
-        before = logging.getLevelName(25)
-        for logger, name in ((at.logger, "NOTICE"), (at.child, before), (at.logger, "NOTICE"), (at.child, before)):
-            logging.addLevelName(25, name)
-            logger.log(25, "named %s", name)
-            at.handler.flush()
-
-    for line in same(scenario, "two")[0].json:
-        assert line["message"] == f"named {line['level']}"
+@case(_named, role="two")
+def a_name_of_a_level_where_two_handlers_write_to_one_ring(at: Setting) -> None:
+    at.child.addHandler(at.make_handler())
+    at.child.propagate = False
+    before = logging.getLevelName(25)
+    for logger, name in ((at.logger, "NOTICE"), (at.child, before), (at.logger, "NOTICE"), (at.child, before)):
+        logging.addLevelName(25, name)
+        logger.log(25, "named %s", name)
+        at.handler.flush()
 
 
-# How loggers are set up.
+@case(lambda got: ([line["level"] for line in got.json], ["Information"]), role="earlier")
+def a_name_of_a_standard_level_from_before_the_handler(at: Setting) -> None:
+    with mock.patch.dict(logging._levelToName, {logging.INFO: "Information"}):
+        at.logger.removeHandler(at.handler)
+        at.logger.addHandler(at.make_handler())
+        at.logger.info("renamed")
+        at.handler.flush()
 
 
-def test_adapters():
-    class Plain(logging.LoggerAdapter):
-        def process(self, msg, kwargs):
-            return f"plain {msg}", kwargs
+class Adapter(logging.LoggerAdapter):
+    """Gives no extra."""
 
-    def scenario(at: Setting) -> None:
-        for adapter in (
-            logging.LoggerAdapter(at.logger, {"user": "ada"}),
-            Plain(at.logger, {}),
-            logging.LoggerAdapter(at.logger, None),
-        ):
-            adapter.info("number %d", 7)
-            adapter.log(25, "custom")
-            adapter.error("failed", exc_info=caught())
-
-    assert same(scenario)[0].json[0]["fields"] == {"user": "ada"}
+    def process(self, msg, kwargs):
+        return f"plain {msg}", kwargs
 
 
-def test_functions_between_a_call_and_its_logger_that_are_of_logging():
+@case(lambda got: (got.json[0]["fields"], {"user": "ada"}))
+def adapters(at: Setting) -> None:
+    of_logging = [logging.LoggerAdapter(at.logger, extra) for extra in ({"user": "ada"}, None)]
+    for adapter in (*of_logging, Adapter(at.logger, {})):
+        adapter.info("number %d", 7)
+        adapter.log(25, "custom")
+        adapter.error("failed", exc_info=caught())
+
+
+@case(lambda got: ({line["file"] for line in got.json}, {__file__}))
+def functions_between_a_call_and_its_logger_that_are_of_logging(at: Setting) -> None:
     """The place of the call is searched for outside of ``logging``."""
-
-    def scenario(at: Setting) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if hasattr(at.logger, "warn"):
-                at.logger.warn("outdated")
-        Plain(at.logger, {}).info("through an adapter that gives no extra")
-
-    class Plain(logging.LoggerAdapter):
-        def process(self, msg, kwargs):
-            return msg, {}
-
-    assert {line["file"] for line in same(scenario)[0].json} == {__file__}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if hasattr(at.logger, "warn"):
+            at.logger.warn("outdated")
+    Adapter(at.logger, {}).info("through an adapter")
 
 
-def test_captured_warnings():
-    def scenario(at: Setting) -> None:
-        logger = at.make_logger("py.warnings", at.base)
-        logger.parent = at.logger
-        logging._showwarning("what", UserWarning, "file.py", 7)
-        del logging.root.manager.loggerDict["py.warnings"]
-
-    with mock.patch.object(logging, "_warnings_showwarning", None):
-        assert "file.py:7: UserWarning: what" in same(scenario)[0].json[0]["message"]
+@case(lambda got: ("file.py:7: UserWarning: what" in got.json[0]["message"], True), _warnings_showwarning=None)
+def captured_warnings(at: Setting) -> None:
+    logger = at.make_logger("py.warnings", at.base)
+    logger.parent = at.logger
+    logging._showwarning("what", UserWarning, "file.py", 7)
+    del logging.root.manager.loggerDict["py.warnings"]
 
 
-def test_where_nobody_asks_for_the_place_of_a_call():
+@case(lambda got: (_messages(got), ["somewhere"]), _srcfile=None)
+def where_nobody_asks_for_the_place_of_a_call(at: Setting) -> None:
     """As the documentation of ``logging`` advises for speed."""
-
-    def scenario(at: Setting) -> None:
-        at.logger.info("somewhere")
-
-    with mock.patch.object(logging, "_srcfile", None):
-        same(scenario)
+    at.logger.info("somewhere")
 
 
-def test_filters():
+@case(
+    lambda got: (
+        [(line["target"], line["file"], line["line"]) for line in got.json],
+        [(name, os.path.normcase(__file__), got.seen[0] + below) for below, name in ((1, "parity"), (2, "parity.child"))],
+    )
+)
+def json_lines_name_logger_and_place(at: Setting) -> None:
+    at.seen.append(sys._getframe().f_lineno)
+    at.logger.info("here")
+    at.child.error("there %d", 7)
+
+
+@case(lambda got: (got.json[-1]["message"], "no filter"))
+def filters(at: Setting) -> None:
     def even(record: logging.LogRecord) -> bool:
         return record.args == () or record.args[0] % 2 == 0
 
@@ -491,21 +513,19 @@ def test_filters():
             record.msg, record.args, record.shown = "renamed", (), True
             return True
 
-    def scenario(at: Setting) -> None:
-        for filtered in (at.logger, at.handler, at.child):
-            for added in (even, logging.Filter("parity.child"), Renaming()):
-                filtered.addFilter(added)
-                for logger in (at.logger, at.child):
-                    for number in range(3):
-                        logger.info("number %d", number)
-                filtered.removeFilter(added)
-        at.logger.info("no filter")
-
-    assert same(scenario)[0].json[-1]["message"] == "no filter"
+    for filtered in (at.logger, at.handler, at.child):
+        for added in (even, logging.Filter("parity.child"), Renaming()):
+            filtered.addFilter(added)
+            for logger in (at.logger, at.child):
+                for number in range(3):
+                    logger.info("number %d", number)
+            filtered.removeFilter(added)
+    at.logger.info("no filter")
 
 
-def test_levels():
-    def say(at: Setting, when: str) -> None:
+@case(lambda got: (len(got.json) > 50, True))
+def levels(at: Setting) -> None:
+    def say(when: str) -> None:
         for logger in (at.logger, at.child):
             for level in (5, 10, 20, 25, 30, 40, 50):
                 logger.log(level, when)
@@ -513,117 +533,89 @@ def test_levels():
             logger.critical("%s", when)
             at.seen.append((logger.getEffectiveLevel(), logger.isEnabledFor(20)))
 
-    def scenario(at: Setting) -> None:
-        for changed in (at.logger, at.child, at.handler):
-            for level in (logging.ERROR, "WARNING", 5, logging.NOTSET, 60, 10):
-                changed.setLevel(level)
-                say(at, f"{level} at {type(changed).__name__ if changed is at.handler else changed.name}")
-        for level in (logging.INFO, "ERROR", logging.CRITICAL, logging.NOTSET):
-            logging.disable(level)
-            say(at, f"disabled {level}")
-        for disabled in (True, False):
-            at.logger.disabled = disabled
-            say(at, f"disabled {disabled}")
-        at.child.disabled = True
-        say(at, "child disabled")
-
-    assert len(same(scenario)[0].json) > 50
+    for changed in (at.logger, at.child, at.handler):
+        for level in (logging.ERROR, "WARNING", 5, logging.NOTSET, 60, 10):
+            changed.setLevel(level)
+            say(f"{level} at {type(changed).__name__ if changed is at.handler else changed.name}")
+    for level in (logging.INFO, "ERROR", logging.CRITICAL, logging.NOTSET):
+        logging.disable(level)
+        say(f"disabled {level}")
+    for disabled in (True, False):
+        at.logger.disabled = disabled
+        say(f"disabled {disabled}")
+    at.child.disabled = True
+    say("child disabled")
 
 
-def test_parents():
-    def scenario(at: Setting) -> None:
-        at.child.info("from below")
-        at.child.addHandler(at.make_handler())
-        at.child.info("twice")
-        at.child.addHandler(lastwords.RingHandler(at.role, folder, level=logging.ERROR))
-        at.child.info("twice")
-        at.child.error("three times")
-        at.child.propagate = False
-        at.child.error("two times")
-        at.child.handlers.clear()
-        at.child.error("not at all, and nobody is asked to print it")
-        at.child.propagate = True
-        at.logger.setLevel(logging.ERROR)
-        at.child.info("disabled above")
-        at.child.setLevel(logging.INFO)
-        at.child.info("enabled here")
-        at.child.getChild("deep").info("further below")
-
-    with mock.patch.object(logging, "lastResort", None), mock.patch.object(logging, "raiseExceptions", False):
-        assert len(same(scenario)[0].json) == 12
+@case(lambda got: (len(got.json), 12), lastResort=None, raiseExceptions=False)
+def parents(at: Setting) -> None:
+    at.child.info("from below")
+    at.child.addHandler(at.make_handler())
+    at.child.info("twice")
+    at.child.addHandler(lastwords.RingHandler(at.role, folder, level=logging.ERROR))
+    at.child.info("twice")
+    at.child.error("three times")
+    at.child.propagate = False
+    at.child.error("two times")
+    at.child.handlers.clear()
+    at.child.error("not at all, and nobody is asked to print it")
+    at.child.propagate = True
+    at.logger.setLevel(logging.ERROR)
+    at.child.info("disabled above")
+    at.child.setLevel(logging.INFO)
+    at.child.info("enabled here")
+    at.child.getChild("deep").info("further below")
 
 
-def test_loggers_without_a_handler():
+@case(lambda got: (got.printed, "".join(f"printed {name} {n}\n" for name in ("parity", "parity.child") for n in range(3))))
+def loggers_without_a_handler(at: Setting) -> None:
     """Warnings of such are printed, each of them."""
-
-    def scenario(at: Setting) -> None:
-        at.logger.handlers.clear()
-        for logger in (at.logger, at.child):
-            for number in range(3):
-                logger.info("no %d", number)
-                logger.warning("printed %s %d", logger.name, number)
-
-    printed = "".join(f"printed {name} {number}\n" for name in ("parity", "parity.child") for number in range(3))
-    assert same(scenario)[0].printed == printed
+    at.logger.handlers.clear()
+    for logger in (at.logger, at.child):
+        for number in range(3):
+            logger.info("no %d", number)
+            logger.warning("printed %s %d", logger.name, number)
 
 
-def test_an_argument_is_not_looked_at_where_no_handler_takes_the_record():
-    def scenario(at: Setting) -> None:
-        class Noting:
-            def __str__(self) -> str:
-                at.seen.append("looked at")
-                return "noting"
+class Argument:
+    """Does something whenever it is shown."""
 
-        at.handler.setLevel(logging.ERROR)
-        at.logger.info("%s %s", 1, Noting())
-        at.logger.error("%s %s", 1, Noting())
+    def __init__(self, show: Callable[[], str]) -> None:
+        self.show = show
 
-    assert same(scenario)[0].seen == ["looked at"]
+    def __str__(self) -> str:
+        return self.show()
 
 
-def test_an_argument_is_looked_at_once_for_each_handler():
-    def scenario(at: Setting) -> None:
-        class Noting:
-            def __str__(self) -> str:
-                at.seen.append("looked at")
-                return "noting \udc80"
-
-        at.logger.info("%s %s", 1, Noting())
-
-    assert same(scenario)[0].seen == ["looked at"]
+@case(lambda got: (got.seen, ["looked at"]), logging.ERROR)
+@case(lambda got: (got.seen, ["looked at"]), logging.NOTSET)
+def an_argument_is_looked_at_once_where_a_handler_takes_the_record(at: Setting, level: int) -> None:
+    argument = Argument(lambda: at.seen.append("looked at") or ("noting" if level else "noting \udc80"))
+    at.handler.setLevel(level)
+    at.logger.info("%s %s", 1, argument)
+    if level:
+        at.logger.error("%s %s", 1, argument)
 
 
-def test_an_argument_that_is_interrupted():
+@case(lambda got: (got.seen, ["interrupted"]))
+def an_argument_that_is_interrupted(at: Setting) -> None:
     """Ctrl-C while a message is formatted ends the call, as it does with ``logging``."""
+    shown = iter([KeyboardInterrupt])
 
-    def scenario(at: Setting) -> None:
-        class Interrupting:
-            interrupted = False
+    def show() -> str:
+        for error in shown:
+            raise error
+        return "not interrupted"
 
-            def __str__(self) -> str:
-                if not self.interrupted:
-                    self.interrupted = True
-                    raise KeyboardInterrupt
-                return "not interrupted"
-
-        try:
-            at.logger.info("%s %s", 1, Interrupting())
-        except KeyboardInterrupt:
-            at.seen.append("interrupted")
-
-    assert same(scenario)[0].seen == ["interrupted"]
+    try:
+        at.logger.info("%s %s", 1, Argument(show))
+    except KeyboardInterrupt:
+        at.seen.append("interrupted")
 
 
-def test_an_argument_that_logs():
-    def scenario(at: Setting) -> None:
-        class Logging:
-            def __str__(self) -> str:
-                at.logger.info("from within %d", 7)
-                return "logging"
-
-        at.logger.info("%s %s", 1, Logging())
-
-    assert [line["message"] for line in same(scenario)[0].json] == ["from within 7", "1 logging"]
+@case(lambda got: (_messages(got), ["from within 7", "1 logging"]))
+def an_argument_that_logs(at: Setting) -> None:
+    at.logger.info("%s %s", 1, Argument(lambda: at.logger.info("from within %d", 7) or "logging"))
 
 
 class Noting(logging.Handler):
@@ -638,66 +630,69 @@ class Noting(logging.Handler):
         self.seen.append((*shown, record.exc_info is None, record.stack_info is None))
 
 
-@pytest.mark.parametrize("level", [logging.NOTSET, logging.ERROR, 60])
-def test_handlers_of_others_get_every_record(level):
-    def scenario(at: Setting) -> None:
-        for having in (at.logger, at.child):
-            handler = Noting(at.seen, level)
-            having.addHandler(handler)
-            for logger in (at.logger, at.child):
-                for call in SHORT_CALLS["each level"], SHORT_CALLS["strings and numbers"], LONG_CALLS["extra"]:
-                    call(logger)
-            having.removeHandler(handler)
-        at.logger.error("alone again")
-
-    short = same(scenario)[0]
-    assert len(short.seen) == {logging.NOTSET: 21, logging.ERROR: 6, 60: 0}[level]
-    assert len(short.json) == 29
+@case(lambda got: ((len(got.seen), len(got.json)), (21, 29)), logging.NOTSET)
+@case(lambda got: ((len(got.seen), len(got.json)), (6, 29)), logging.ERROR)
+@case(lambda got: ((len(got.seen), len(got.json)), (0, 29)), 60)
+def handlers_of_others_get_every_record(at: Setting, level: int) -> None:
+    for having in (at.logger, at.child):
+        handler = Noting(at.seen, level)
+        having.addHandler(handler)
+        for logger in (at.logger, at.child):
+            for call in SHORT_CALLS["each level"], SHORT_CALLS["strings and numbers"], LONG_CALLS["extra"]:
+                call(logger)
+        having.removeHandler(handler)
+    at.logger.error("alone again")
 
 
-def test_handlers_of_others_that_are_no_logging_handlers():
-    def scenario(at: Setting) -> None:
-        at.logger.addHandler(types.SimpleNamespace(level=20, handle=lambda record: at.seen.append(record.getMessage())))
-        at.logger.debug("not seen")
-        at.logger.info("seen %d", 7)
-
-    assert same(scenario)[0].seen == ["seen 7"]
+@case(lambda got: (got.seen, ["seen 7"]))
+def handlers_of_others_that_are_no_logging_handlers(at: Setting) -> None:
+    at.logger.addHandler(types.SimpleNamespace(level=20, handle=lambda record: at.seen.append(record.getMessage())))
+    at.logger.debug("not seen")
+    at.logger.info("seen %d", 7)
 
 
-@pytest.mark.parametrize("kind", ["class", "function"])
-def test_a_factory_of_records(kind):
-    class Record(logging.LogRecord):
-        def getMessage(self) -> str:
-            return f"made: {super().getMessage()}"
-
-    def make(*arguments: object, **keywords: object) -> logging.LogRecord:
-        record = logging.LogRecord(*arguments, **keywords)
-        record.request = 7
-        return record
-
-    def scenario(at: Setting) -> None:
-        at.logger.info("before %d", 1)
-        logging.setLogRecordFactory(Record if kind == "class" else make)
-        at.logger.info("during %d", 2)
-        logging.setLogRecordFactory(logging.LogRecord)
-        at.logger.info("after %d", 3)
-
-    during = same(scenario)[0].json[1]
-    assert during["message"] == "made: during 2" if kind == "class" else during["fields"] == {"request": 7}
+class Record(logging.LogRecord):
+    def getMessage(self) -> str:
+        return f"made: {super().getMessage()}"
 
 
-def test_formatters():
-    def scenario(at: Setting) -> None:
-        for formatter in (
-            logging.Formatter("%(name)s:%(levelname)s:%(lineno)d:%(message)s"),
-            logging.Formatter("{message}!", style="{"),
-            None,
-        ):
-            at.handler.setFormatter(formatter)
-            at.logger.info("number %d", 7)
-            at.child.error("failed", exc_info=caught(), extra={"user": "ada"})
+def make_record(*arguments: object, **keywords: object) -> logging.LogRecord:
+    record = logging.LogRecord(*arguments, **keywords)
+    record.request = 7
+    return record
 
-    assert same(scenario)[0].json[0]["message"].startswith("parity:INFO:")
+
+@case(lambda got: (_messages(got)[1], "made: during 2"), Record)
+@case(lambda got: (got.json[1]["fields"], {"request": 7}), make_record)
+def a_factory_of_records(at: Setting, factory: Callable[..., logging.LogRecord]) -> None:
+    at.logger.info("before %d", 1)
+    logging.setLogRecordFactory(factory)
+    at.logger.info("during %d", 2)
+    logging.setLogRecordFactory(logging.LogRecord)
+    at.logger.info("after %d", 3)
+
+
+@case(lambda got: (got.json[0]["message"].startswith("parity:INFO:"), True))
+def formatters(at: Setting) -> None:
+    places = logging.Formatter("%(name)s:%(levelname)s:%(lineno)d:%(message)s")
+    for formatter in (places, logging.Formatter("{message}!", style="{"), None):
+        at.handler.setFormatter(formatter)
+        at.logger.info("number %d", 7)
+        at.child.error("failed", exc_info=caught(), extra={"user": "ada"})
+
+
+@case(lambda got: (got.seen, ["%d"]))
+def an_error_of_the_handler_is_handled_by_it(at: Setting) -> None:
+    at.handler.handleError = lambda record: at.seen.append(record.msg)
+    at.logger.info("%d", "text")
+    at.logger.info("%d", 7)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_scenario(case):
+    with mock.patch.multiple(logging, **case.patched) if case.patched else contextlib.nullcontext():
+        found, expected = case.expected(same(case.scenario, case.role)[0])
+    assert found == expected
 
 
 # Code that changes what a record passes.
@@ -755,31 +750,26 @@ def _in_a_mixin(at: Setting, name: str) -> None:
     _say(at.own_logger(type("Own", (mixin, at.base), {})))
 
 
-def _in_the_object(at: Setting, name: str) -> None:
+def _for_a_while(at: Setting, of: object, name: str, method: Callable[..., Any]) -> None:
     _say(at.logger)
-    setattr(at.logger, name, types.MethodType(_tagged(name), at.logger))
-    at.logger.setLevel(logging.DEBUG)
-    _say(at.logger)
-    delattr(at.logger, name)
-    at.logger.setLevel(logging.DEBUG)
-    _say(at.logger)
-
-
-def _in_an_object_of_a_subclass(at: Setting, name: str) -> None:
-    logger = at.own_logger(type("Own", (at.base,), {}))
-    _say(logger)
-    setattr(logger, name, types.MethodType(_tagged(name), logger))
-    logger.setLevel(logging.DEBUG)
-    _say(logger)
-
-
-def _in_the_class_of_the_standard_library(at: Setting, name: str) -> None:
-    _say(at.logger)
-    with mock.patch.object(logging.Logger, name, _tagged(name)):
+    with mock.patch.object(of, name, method):
         at.logger.setLevel(logging.DEBUG)
         _say(at.logger)
     at.logger.setLevel(logging.DEBUG)
     _say(at.logger)
+
+
+def _in_the_object(at: Setting, name: str) -> None:
+    _for_a_while(at, at.logger, name, types.MethodType(_tagged(name), at.logger))
+
+
+def _in_an_object_of_a_subclass(at: Setting, name: str) -> None:
+    logger = at.own_logger(type("Own", (at.base,), {}))
+    _for_a_while(at, logger, name, types.MethodType(_tagged(name), logger))
+
+
+def _in_the_class_of_the_standard_library(at: Setting, name: str) -> None:
+    _for_a_while(at, logging.Logger, name, _tagged(name))
 
 
 WHERE = (
@@ -818,7 +808,9 @@ def _is_changed(name: str, lines: list[dict[str, Any]]) -> bool:
     return any(line["message"].startswith(f"{name}: ") for line in lines)
 
 
-def _handler_method(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+def _handler_method(name: str) -> Callable[..., Any]:
+    original = getattr(lastwords.RingHandler, name)
+
     def with_record(self, record):
         record.msg = f"{name}: {record.msg}"
         return original(self, record)
@@ -827,39 +819,23 @@ def _handler_method(name: str, original: Callable[..., Any]) -> Callable[..., An
 
 
 def _handler_object(at: Setting, name: str) -> None:
-    method = _handler_method(name, getattr(lastwords.RingHandler, name))
-    setattr(at.handler, name, types.MethodType(method, at.handler))
-    _say(at.logger)
-    delattr(at.handler, name)
+    with mock.patch.object(at.handler, name, types.MethodType(_handler_method(name), at.handler)):
+        _say(at.logger)
     _say(at.logger)
 
 
 def _handler_subclass(at: Setting, name: str) -> None:
-    method = _handler_method(name, getattr(lastwords.RingHandler, name))
     at.logger.removeHandler(at.handler)
-    at.handler = at.make_handler(type("Own", (lastwords.RingHandler,), {name: method}))
+    at.handler = at.make_handler(type("Own", (lastwords.RingHandler,), {name: _handler_method(name)}))
     at.logger.addHandler(at.handler)
     _say(at.logger)
 
 
 @pytest.mark.parametrize("name", ["emit", "format", "handle", "filter"])
-@pytest.mark.parametrize(
-    "where",
-    [_handler_object, _handler_subclass],
-    ids=lambda f: f.__name__[1:],
-)
+@pytest.mark.parametrize("where", [_handler_object, _handler_subclass], ids=lambda where: where.__name__[1:])
 def test_a_method_of_the_handler_that_is_replaced(where, name):
     plain = same(lambda at: where(at, name))[2]
     assert any(line["message"].startswith(f"{name}: ") for line in plain.json)
-
-
-def test_an_error_of_the_handler_is_handled_by_it():
-    def scenario(at: Setting) -> None:
-        at.handler.handleError = lambda record: at.seen.append(record.msg)
-        at.logger.info("%d", "text")
-        at.logger.info("%d", 7)
-
-    assert same(scenario)[0].seen == ["%d"]
 
 
 @pytest.mark.parametrize("level", [logging.INFO, 25])
@@ -994,16 +970,3 @@ def test_however_loggers_are_set_up(steps):
             at.attempt(call, at.child if below else at.logger)
 
     same(scenario, "however")
-
-
-def test_json_lines_name_logger_and_place():
-    def scenario(at: Setting) -> None:
-        at.logger.info("here")
-        at.child.error("there %d", 7)
-
-    first = scenario.__code__.co_firstlineno
-    for found in same(scenario):
-        assert [(line["target"], line["file"], line["line"]) for line in found.json] == [
-            ("parity", os.path.normcase(__file__), first + 1),
-            ("parity.child", os.path.normcase(__file__), first + 2),
-        ]

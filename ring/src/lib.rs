@@ -19,3 +19,7 @@ pub mod error;
 pub mod place;
 #[cfg(not(loom))]
 pub mod sys;
+
+#[cfg(all(test, not(loom)))]
+#[path = "../../tests/src/scratch.rs"]
+pub mod scratch;

@@ -18,6 +18,7 @@ use lastwords_ring::format::layout::CRASH_FILES_DEFAULT;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::role::{ROLE_RULE, is_role};
 use lastwords_ring::place::access::Access;
+use lastwords_ring::place::folder::ROTATE_KEEP_MAX;
 use lastwords_ring::write::backlog::BUDGET_DEFAULT;
 use lastwords_ring::write::ring::{Memory, RingSpec};
 use std::time::Duration;
@@ -39,8 +40,8 @@ impl Builder {
             return Err(self.refused("rotate_size", format!("{rotate_size} found, expected at least 4096")));
         }
         let rotate_keep = settings.rotate_keep.unwrap_or(ROTATE_KEEP_DEFAULT);
-        if !(1..=100).contains(&rotate_keep) {
-            return Err(self.refused("rotate_keep", format!("{rotate_keep} found, expected 1 to 100")));
+        if !(1..=ROTATE_KEEP_MAX).contains(&rotate_keep) {
+            return Err(self.refused("rotate_keep", format!("{rotate_keep} found, expected 1 to {ROTATE_KEEP_MAX}")));
         }
         let filter = self.filter()?;
         let (geometry, memory) = (self.geometry(&filter)?, settings.memory.unwrap_or_default());

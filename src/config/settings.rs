@@ -25,9 +25,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Generates the list, so that each setting is named once.
+/// Generates the list, so that each setting is named once: with what reads it from text, what shows it in an error, and its
+/// default if that is always the same.
 macro_rules! settings {
-    ($($name:ident: $type:ty = $parse:expr,)*) => {
+    ($($name:ident: $type:ty = $parse:expr, $show:expr $(, $default:expr)?;)*) => {
         /// Settings, as far as they are given.
         #[derive(Debug, Clone, Default)]
         pub(crate) struct Settings {
@@ -40,6 +41,11 @@ macro_rules! settings {
         pub(crate) const NAMES: &[&str] = &[$(stringify!($name)),*];
 
         impl Settings {
+            /// The defaults of a logger.
+            fn defaults() -> Settings {
+                Settings { $($($name: Some($default),)?)* ..Settings::default() }
+            }
+
             /// Sets a setting from text; false if the name is unknown.
             pub(crate) fn set(&mut self, name: &str, text: &str) -> Result<bool, String> {
                 match name {
@@ -63,7 +69,8 @@ macro_rules! settings {
             fn difference(&self, others: &Settings) -> Option<(&'static str, String, String)> {
                 $(if self.$name != others.$name {
                     let name = stringify!($name);
-                    return Some((name, display_value(name, self.$name.as_ref()), display_value(name, others.$name.as_ref())));
+                    let show = |value: &Option<$type>| value.as_ref().map_or_else(|| "none".to_owned(), $show);
+                    return Some((name, show(&self.$name), show(&others.$name)));
                 })*
                 None
             }
@@ -72,119 +79,60 @@ macro_rules! settings {
 }
 
 settings! {
-    app: String = plain,
-    dir: PathBuf = path,
-    rings: PathBuf = path,
-    log: String = directives,
-    ring_level: Level = own,
-    format: Format = own,
-    console: bool = truth,
-    console_all_levels: bool = truth,
-    time_zone: String = zone,
-    rotate_size: u64 = size,
-    rotate_keep: u32 = number,
-    durable: Duration = milliseconds,
-    crash_files: u32 = number,
-    context_on_error: u32 = number,
-    file_mode: u32 = mode,
-    file_group: String = plain,
-    group_folder: bool = truth,
-    full_policy: FullPolicy = own,
-    backlog_max: u64 = size,
-    flusher: Flusher = own,
-    memory: Memory = own,
-    record_size: u32 = number,
-    slots_per_lane: u32 = number,
-    lanes: u32 = number,
-    allow_fuse: bool = truth,
-    sigbus_guard: bool = truth,
-    log_facade: bool = truth,
-    panic_hook: bool = truth,
+    app: String = plain, quoted;
+    dir: PathBuf = path, quoted;
+    rings: PathBuf = path, quoted;
+    log: String = directives, quoted, Directives::from(Level::INFO).to_string();
+    ring_level: Level = own, as_directive, Level::OFF;
+    format: Format = own, choice, Format::default();
+    console: bool = truth, ToString::to_string, false;
+    console_all_levels: bool = truth, ToString::to_string, false;
+    time_zone: String = zone, quoted;
+    rotate_size: u64 = size, ToString::to_string, defaults::ROTATE_SIZE_DEFAULT;
+    rotate_keep: u32 = number, ToString::to_string, defaults::ROTATE_KEEP_DEFAULT;
+    durable: Duration = milliseconds, in_milliseconds, Duration::ZERO;
+    crash_files: u32 = number, ToString::to_string, CRASH_FILES_DEFAULT;
+    context_on_error: u32 = number, ToString::to_string, 0;
+    file_mode: u32 = mode, octal, FILE_MODE_DEFAULT;
+    file_group: String = plain, quoted;
+    group_folder: bool = truth, ToString::to_string, false;
+    full_policy: FullPolicy = own, choice, FullPolicy::default();
+    backlog_max: u64 = size, ToString::to_string;
+    flusher: Flusher = own, choice, Flusher::default();
+    memory: Memory = own, choice, Memory::default();
+    record_size: u32 = number, ToString::to_string, defaults::RECORD_SIZE_DEFAULT;
+    slots_per_lane: u32 = number, ToString::to_string, defaults::SLOTS_DEFAULT;
+    lanes: u32 = number, ToString::to_string, defaults::LANES_DEFAULT;
+    allow_fuse: bool = truth, ToString::to_string, false;
+    sigbus_guard: bool = truth, ToString::to_string, true;
+    log_facade: bool = truth, ToString::to_string, true;
+    panic_hook: bool = truth, ToString::to_string, true;
 }
 
-/// The defaults of a logger.
-fn defaults() -> Settings {
-    Settings {
-        log: Some(Directives::from(Level::INFO).to_string()),
-        ring_level: Some(Level::OFF),
-        format: Some(Format::default()),
-        console: Some(false),
-        console_all_levels: Some(false),
-        rotate_size: Some(defaults::ROTATE_SIZE_DEFAULT),
-        rotate_keep: Some(defaults::ROTATE_KEEP_DEFAULT),
-        durable: Some(Duration::ZERO),
-        crash_files: Some(CRASH_FILES_DEFAULT),
-        context_on_error: Some(0),
-        file_mode: Some(FILE_MODE_DEFAULT),
-        group_folder: Some(false),
-        full_policy: Some(FullPolicy::default()),
-        flusher: Some(Flusher::default()),
-        memory: Some(Memory::default()),
-        record_size: Some(defaults::RECORD_SIZE_DEFAULT),
-        slots_per_lane: Some(defaults::SLOTS_DEFAULT),
-        lanes: Some(defaults::LANES_DEFAULT),
-        allow_fuse: Some(false),
-        sigbus_guard: Some(true),
-        log_facade: Some(true),
-        panic_hook: Some(true),
-        ..Settings::default()
-    }
+fn quoted(value: &impl Debug) -> String {
+    format!("{value:?}")
 }
 
-/// A value in an error.
-fn display_value(name: &str, value: Option<&impl Given>) -> String {
-    match (name, value) {
-        (_, None) => "none".to_owned(),
-        ("file_mode", Some(mode)) => {
-            mode.given().parse::<u32>().map_or_else(|_| mode.given(), |mode| format!("{mode:04o}"))
-        }
-        (_, Some(value)) => value.given(),
-    }
+fn octal(mode: &u32) -> String {
+    format!("{mode:04o}")
 }
 
-/// A value in its text form.
-trait Given: Debug {
-    fn given(&self) -> String {
-        // Names of variants: `DropNewest` is `drop_newest`.
-        let text = format!("{self:?}");
-        let parts = text.char_indices().flat_map(|(at, c)| {
-            let between = (at > 0 && c.is_ascii_uppercase()).then_some('_');
-            between.into_iter().chain(c.to_lowercase())
-        });
-        parts.collect()
-    }
+fn in_milliseconds(time: &Duration) -> String {
+    time.as_millis().to_string()
 }
 
-impl Given for Format {}
-impl Given for FullPolicy {}
-impl Given for Flusher {}
-impl Given for Memory {}
-impl Given for bool {}
-impl Given for u32 {}
-impl Given for u64 {}
-
-impl Given for String {
-    fn given(&self) -> String {
-        format!("{self:?}")
-    }
+fn as_directive(level: &Level) -> String {
+    Directives::from(*level).to_string()
 }
 
-impl Given for PathBuf {
-    fn given(&self) -> String {
-        format!("{self:?}")
-    }
-}
-
-impl Given for Duration {
-    fn given(&self) -> String {
-        self.as_millis().to_string()
-    }
-}
-
-impl Given for Level {
-    fn given(&self) -> String {
-        Directives::from(*self).to_string()
-    }
+/// The name of a variant as in a setting: `DropNewest` is `drop_newest`.
+fn choice(value: &impl Debug) -> String {
+    let name = format!("{value:?}");
+    let parts = name.char_indices().flat_map(|(at, c)| {
+        let between = (at > 0 && c.is_ascii_uppercase()).then_some('_');
+        between.into_iter().chain(c.to_lowercase())
+    });
+    parts.collect()
 }
 
 fn plain(text: &str) -> Result<String, String> {
@@ -276,7 +224,7 @@ impl Settings {
     pub(crate) fn or_defaults(self) -> Settings {
         let shared = self.memory == Some(Memory::Shared);
         let backlog_max = if shared { None } else { Some(BUDGET_DEFAULT) };
-        self.or(Settings { backlog_max, ..defaults() })
+        self.or(Settings { backlog_max, ..Settings::defaults() })
     }
 
     /// An error if a logger as a value is requested with settings that it does not have. `ours` are its settings.
@@ -294,7 +242,7 @@ impl Settings {
             console_all_levels: None,
             log_facade: None,
             panic_hook: None,
-            ..self.clone()
+            ..self.with_folders_of(&ours)
         };
         asked.or(ours.clone()).refuse_difference(&ours, "logs to the same role and folder")
     }

@@ -72,9 +72,12 @@ fn init_first(builder: Builder, last: impl FnOnce() -> Result<()>) -> Result<()>
 /// Creates a further logger, or finds the one of the same folder and role.
 pub(crate) fn open(builder: Builder) -> Result<&'static LoggerCell> {
     let _changing = Changing::begin();
-    let path = std::path::absolute(builder.folder_path()).ok();
-    let is_same = |known: &Builder| known.role == builder.role && known.settings.dir == path;
-    if let Some(cell) = cells().find(|cell| cell.builder().is_some_and(is_same)) {
+    let path = builder.folder_path();
+    let is_same = |cell: &&'static LoggerCell| {
+        let has_role = cell.builder().is_some_and(|known| known.role == builder.role);
+        has_role && cell.folder().is_some_and(|folder| folder.is_at(&path))
+    };
+    if let Some(cell) = cells().find(is_same) {
         cell.open_again();
         return Ok(cell);
     }

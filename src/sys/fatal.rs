@@ -24,7 +24,7 @@ use crate::sys::action::{action_of, keeping_errno, set_action, set_default};
 use crate::sys::frame;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::stderr;
-use lastwords_ring::sys::guard;
+use lastwords_ring::sys::guard::{self, Handler};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 
 /// The signals. The default action of each ends the process with a core dump.
@@ -33,7 +33,6 @@ const FATAL: [libc::c_int; 7] =
 
 /// Called with the signal's number and the address of a SIGBUS, else 0; must be safe in a signal handler.
 type Mark = fn(u32, usize);
-type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
 
 static MARK: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 static UNMARK: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
@@ -184,15 +183,8 @@ fn call_earlier(
     if spared {
         set_default(libc::SIGABRT);
     }
-    if flags & libc::SA_SIGINFO != 0 {
-        // SAFETY: according to sigaction, this is a handler of this signature.
-        let handler = unsafe { std::mem::transmute::<usize, Handler>(handler) };
-        handler(signal, info, context);
-    } else {
-        // SAFETY: according to sigaction, this is a handler of this signature.
-        let handler = unsafe { std::mem::transmute::<usize, extern "C" fn(libc::c_int)>(handler) };
-        handler(signal);
-    }
+    // SAFETY: sigaction returned them together.
+    unsafe { guard::call_handler(handler, flags, signal, info, context) };
     if spared {
         set_action(libc::SIGABRT, &abort);
     }

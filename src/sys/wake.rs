@@ -4,7 +4,8 @@
 
 use lastwords_ring::place::descriptor::{Identity, Kept, Opened};
 use lastwords_ring::sys::process_page::ProcessCell;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use lastwords_ring::sys::ready::timespec;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{read, write};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::fs::File;
@@ -76,6 +77,5 @@ pub(crate) fn sleep_beside(timeout: Duration, other: &impl AsFd) {
 }
 
 fn wait(fds: &mut [PollFd<'_>], timeout: Duration) {
-    let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
-    let _ = poll(fds, Some(&timeout));
+    let _ = poll(fds, Some(&timespec(timeout)));
 }

@@ -1,15 +1,15 @@
 //! Drains that are killed in the middle.
 
+use crate::programs::DRAINER;
 use crate::sys::{Stop, Traced};
 use std::path::Path;
-use std::process::Command;
 
 /// Runs the helper program `drainer` on `folder` once.
 ///
 /// # Panics
 /// If it fails.
-pub fn drain(program: &str, folder: &Path, since: &str) {
-    let output = Command::new(program).arg(folder).arg(since).output().expect("started");
+pub fn drain(folder: &Path, since: &str) {
+    let output = DRAINER.command().arg(folder).arg(since).output().expect("started");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -17,8 +17,8 @@ pub fn drain(program: &str, folder: &Path, since: &str) {
 ///
 /// # Panics
 /// If it cannot be traced.
-pub fn drain_until(program: &str, folder: &Path, call: u64) {
-    let mut command = Command::new(program);
+pub fn drain_until(folder: &Path, call: u64) {
+    let mut command = DRAINER.command();
     let mut traced = Traced::start(command.arg(folder).arg("all")).expect("started");
     let (mut inside, mut calls) = (false, 0);
     loop {

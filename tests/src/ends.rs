@@ -1,9 +1,13 @@
 //! What is logged about how a process ended, with and without a witness.
 
-use crate::actor::{Actor, flush_once, wait_for};
+use crate::actor::{Actor, flush_once, wait_until};
+use crate::files::{name_of, names_in};
 use crate::logs::{Line, crash_files, read};
+use crate::programs::HANDLER;
 use crate::scratch::Scratch;
+use crate::script::Script;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 /// The witness when a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +22,12 @@ impl Seen {
     /// Both.
     pub const ALL: [Seen; 2] = [Seen::ByAFlusher, Seen::ByNobody];
 
+    /// What is said of a process that was killed by SIGKILL.
+    #[must_use]
+    pub fn killed(self) -> &'static str {
+        if self == Seen::ByAFlusher { "was killed by SIGKILL without closing" } else { "died without closing" }
+    }
+
     /// The action that makes a logger for this.
     #[must_use]
     pub fn init(self) -> &'static str {
@@ -30,31 +40,39 @@ impl Seen {
 pub struct Scene {
     folder: Scratch,
     host: Option<Actor>,
-    tool: &'static str,
 }
 
 impl Scene {
-    /// Begins one. `actor` and `tool` are the helper programs of these names.
+    /// Begins one.
     ///
     /// # Panics
     /// If the flusher does not start.
     #[must_use]
-    pub fn new(name: &str, seen: Seen, actor: &str, tool: &'static str) -> Scene {
+    pub fn new(name: &str, seen: Seen) -> Scene {
         let folder = Scratch::new(name);
-        let start = || Actor::start(actor, "host", folder.path(), &["say:up", "flush", "line:up", "wait"]).until("up");
+        let start = || Actor::start("host", &folder, "say:up flush line:up wait").until("up");
         let host = (seen == Seen::ByAFlusher).then(start);
-        Scene { folder, host, tool }
+        Scene { folder, host }
     }
 
     /// The log folder.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
-    /// The flusher.
-    pub fn host(&mut self) -> Option<&mut Actor> {
-        self.host.as_mut()
+    /// Starts the program `handler` as `worker`.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start(&self, script: impl Script) -> Actor {
+        Actor::of(HANDLER.acting("worker", &self.folder, script))
+    }
+
+    /// Runs the program `handler` as `worker` to its end.
+    pub fn run(&self, script: impl Script) -> ExitStatus {
+        self.start(script).end()
     }
 
     /// Waits until the records of this role's dead processes are in its file, and returns the lines but the death line, and the
@@ -65,14 +83,13 @@ impl Scene {
     #[must_use]
     pub fn told_of(&self, role: &str) -> (Vec<Line>, Vec<PathBuf>) {
         if self.host.is_none() && !self.rings(role).is_empty() {
-            flush_once(self.tool, self.path());
+            flush_once(self.path());
         }
-        wait_for("the removal of dead rings", || self.rings(role).is_empty().then_some(()));
-        let lines = read(self.path(), role).into_iter();
-        let lines = lines.filter(|line| !line.message.contains("left by an earlier run"));
-        let files = crash_files(self.path()).into_iter();
-        let of_role = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(role));
-        (lines.collect(), files.filter(of_role).collect())
+        wait_until("the removal of dead rings", || self.rings(role).is_empty());
+        let (mut lines, mut files) = (read(self.path(), role), crash_files(self.path()));
+        lines.retain(|line| !line.message.contains("left by an earlier run"));
+        files.retain(|path| name_of(path).starts_with(role));
+        (lines, files)
     }
 
     /// Names of the rings of a role.
@@ -81,9 +98,8 @@ impl Scene {
     /// If there is no folder of them.
     #[must_use]
     pub fn rings(&self, role: &str) -> Vec<String> {
-        let found = std::fs::read_dir(self.path().join("rings")).expect("there").filter_map(Result::ok);
-        let names = found.map(|file| file.file_name().to_string_lossy().into_owned());
-        names.filter(|name| name.starts_with(&format!("{role}-")) && name.ends_with(".ring")).collect()
+        let of_role = |name: &String| name.starts_with(&format!("{role}-")) && name.ends_with(".ring");
+        names_in(&self.path().join("rings")).into_iter().filter(of_role).collect()
     }
 
     /// Waits until no process with a ring of this role is there any more.
@@ -92,7 +108,7 @@ impl Scene {
             let pid = ring.strip_prefix(&format!("{role}-")).and_then(|name| name.split('-').next().map(str::to_owned));
             pid.is_some_and(|pid| Path::new("/proc").join(pid).exists())
         };
-        wait_for("the last process", || (!self.rings(role).iter().any(lives)).then_some(()));
+        wait_until("the last process", || !self.rings(role).iter().any(lives));
     }
 
     /// What is said of deaths in the log of a role, up to the pid, with as many crash files.

@@ -1,5 +1,7 @@
 //! Flushers under ptrace: killed at a system call, or with a call that fails or writes less than it was asked to.
 
+use crate::forge::ring_files;
+use crate::programs::DRAINER;
 use crate::sys::{Stop, Traced};
 use lastwords_flusher::files::journal::entry_in;
 use std::fs;
@@ -17,8 +19,6 @@ const SLEEPS: [i64; 2] = [libc::SYS_nanosleep, libc::SYS_clock_nanosleep];
 /// How to start the program `drainer`.
 #[derive(Debug, Clone)]
 pub struct Drainer {
-    /// The program.
-    pub program: &'static str,
     /// `now` or `all`, see there.
     pub since: &'static str,
     /// An empty folder to run in.
@@ -27,7 +27,7 @@ pub struct Drainer {
 
 impl Drainer {
     fn command(&self, folder: &Path) -> Command {
-        let mut command = Command::new(self.program);
+        let mut command = DRAINER.command();
         command.arg(folder).arg(self.since).current_dir(&self.elsewhere).env("TMPDIR", &self.elsewhere);
         command
     }
@@ -132,29 +132,16 @@ impl Drainer {
     /// If the flusher does anything else.
     #[must_use]
     pub fn stand_where(&self, folder: &Path, after: bool, here: impl Fn(usize, i64) -> bool) -> Option<Traced> {
-        let mut traced = Traced::start(&mut self.command(folder)).expect("started");
-        let mut calls = None;
-        loop {
-            match traced.to_system_call().expect("traced") {
-                Stop::Entry(number) if number == libc::SYS_getppid as u64 => {
-                    if calls.is_some() {
-                        while !matches!(traced.run().expect("ran"), Stop::Ended(0)) {}
-                        return None;
-                    }
-                    calls = Some(0);
+        match Traced::start_to(&mut self.command(folder), here) {
+            Ok(mut traced) => {
+                if after {
+                    assert_eq!(traced.to_system_call().expect("traced"), Stop::Exit);
                 }
-                Stop::Entry(number) => {
-                    let Some(calls) = &mut calls else { continue };
-                    *calls += 1;
-                    if here(*calls - 1, number as i64) {
-                        if after {
-                            assert_eq!(traced.to_system_call().expect("traced"), Stop::Exit);
-                        }
-                        return Some(traced);
-                    }
-                }
-                Stop::Exit => {}
-                other => panic!("{other:?} before it stood"),
+                Some(traced)
+            }
+            Err(mut done) => {
+                while !matches!(done.run().expect("ran"), Stop::Ended(0)) {}
+                None
             }
         }
     }
@@ -397,6 +384,5 @@ impl Run<'_> {
 }
 
 fn is_drained(folder: &Path) -> bool {
-    let entries = fs::read_dir(folder.join("rings")).expect("listed");
-    !entries.filter_map(Result::ok).any(|entry| entry.path().extension().is_some_and(|found| found == "ring"))
+    ring_files(folder).is_empty()
 }

@@ -1,16 +1,13 @@
 //! JSON log files taken apart into objects.
 
-use crate::logs::Line;
+use crate::logs::{Line, rotated};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The role's JSON files, oldest first.
 #[must_use]
 pub fn files(folder: &Path, role: &str) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = (1..=100).rev().map(|n| folder.join(format!("{role}.jsonl.{n}"))).collect();
-    files.push(folder.join(format!("{role}.jsonl")));
-    files.retain(|path| path.exists());
-    files
+    rotated(&folder.join(format!("{role}.jsonl")))
 }
 
 /// All objects of a role, the rotated files first.

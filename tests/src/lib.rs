@@ -1,11 +1,13 @@
 //! What the tests share: scratch folders that clean up after themselves, log files taken apart, and fuzz targets.
 
+pub mod about;
 pub mod actor;
 pub mod descriptors;
 pub mod disk;
 pub mod drains;
 pub mod ends;
 pub mod faults;
+pub mod files;
 pub mod flushers;
 pub mod forge;
 pub mod forking;
@@ -20,11 +22,14 @@ pub mod namespaces;
 pub mod oracle;
 pub mod panics;
 pub mod privileges;
+pub mod programs;
 pub mod recovered;
 pub mod restart;
 pub mod samples;
 pub mod sandbox;
 pub mod scratch;
+pub mod script;
+pub mod skip;
 pub mod steps;
 pub mod sys;
 pub mod users;

@@ -1,5 +1,6 @@
 //! Log files taken apart into records.
 
+use crate::files::paths_in;
 use lastwords_flusher::render::escape::starts_like_a_record;
 use std::path::{Path, PathBuf};
 
@@ -19,10 +20,14 @@ pub struct Line {
 /// The role's files, oldest first: `worker.log.5` … `worker.log.1`, `worker.log`.
 #[must_use]
 pub fn files(folder: &Path, role: &str) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = (1..=100).rev().map(|n| folder.join(format!("{role}.log.{n}"))).collect();
-    files.push(folder.join(format!("{role}.log")));
-    files.retain(|path| path.exists());
-    files
+    rotated(&folder.join(format!("{role}.log")))
+}
+
+/// The files that were rotated from this one, oldest first, and itself, as far as they are there.
+#[must_use]
+pub fn rotated(newest: &Path) -> Vec<PathBuf> {
+    let rotated = (1..=100).rev().map(|n| PathBuf::from(format!("{}.{n}", newest.display())));
+    rotated.chain([newest.to_owned()]).filter(|path| path.exists()).collect()
 }
 
 /// The crash files of a log folder, sorted.
@@ -31,10 +36,8 @@ pub fn files(folder: &Path, role: &str) -> Vec<PathBuf> {
 /// If the folder cannot be listed.
 #[must_use]
 pub fn crash_files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path());
-    let mut files: Vec<PathBuf> = entries.filter(|path| path.to_string_lossy().ends_with(".crash.log")).collect();
-    files.sort();
-    files
+    let is_one = |path: &PathBuf| path.to_string_lossy().ends_with(".crash.log");
+    paths_in(folder).into_iter().filter(is_one).collect()
 }
 
 /// All records of a role, the rotated files first.
@@ -44,6 +47,21 @@ pub fn crash_files(folder: &Path) -> Vec<PathBuf> {
 #[must_use]
 pub fn read(folder: &Path, role: &str) -> Vec<Line> {
     files(folder, role).iter().flat_map(|path| parse(path)).collect()
+}
+
+/// The messages of all records of a role.
+///
+/// # Panics
+/// As [`read`].
+#[must_use]
+pub fn messages(folder: &Path, role: &str) -> Vec<String> {
+    read(folder, role).into_iter().map(|line| line.message).collect()
+}
+
+/// The messages of these lines.
+#[must_use]
+pub fn texts<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Vec<&'a str> {
+    lines.into_iter().map(|line| line.message.as_str()).collect()
 }
 
 /// Like [`read`], while lines are being written: what follows the last newline is skipped, because a reader may see half a
@@ -103,10 +121,40 @@ pub fn long_text(bytes: usize) -> String {
     text
 }
 
+/// How many lines have a message that begins so.
+#[must_use]
+pub fn count(lines: &[Line], prefix: &str) -> usize {
+    lines.iter().filter(|line| line.message.starts_with(prefix)).count()
+}
+
+/// How many lines are alarms: the deaths of processes, where those log none themselves.
+#[must_use]
+pub fn alarms(lines: &[Line]) -> usize {
+    deaths(lines).len()
+}
+
+/// The pids of these alarms.
+#[must_use]
+pub fn deaths(lines: &[Line]) -> Vec<u32> {
+    lines.iter().filter(|line| line.level == "CRITICAL").map(|line| line.pid).collect()
+}
+
+/// `line 0` to `line <count - 1>`.
+#[must_use]
+pub fn numbered(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("line {n}")).collect()
+}
+
 /// The numbers of the lines `line N`, in their order.
 #[must_use]
 pub fn numbers<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Vec<usize> {
-    lines.into_iter().filter_map(|line| line.message.strip_prefix("line ")?.parse().ok()).collect()
+    numbers_after("line ", lines)
+}
+
+/// The numbers behind this prefix, in the order of the lines.
+#[must_use]
+pub fn numbers_after<'a>(prefix: &str, lines: impl IntoIterator<Item = &'a Line>) -> Vec<usize> {
+    lines.into_iter().filter_map(|line| line.message.strip_prefix(prefix)?.parse().ok()).collect()
 }
 
 /// Asserts that all that begins with `line ` are `line 0` to `line <count - 1>`, in order and once.
@@ -126,10 +174,18 @@ pub fn assert_numbered(lines: &[Line], count: usize, what: &str) {
 /// If they are out of order or doubled.
 #[must_use]
 pub fn missing(lines: &[Line], prefix: &str, count: usize) -> usize {
-    let own = lines.iter().filter_map(|line| line.message.strip_prefix(prefix)?.parse().ok());
-    let numbers: Vec<usize> = own.collect();
+    let numbers = numbers_after(prefix, lines);
     assert!(numbers.is_sorted_by(|a, b| a < b), "\"{prefix}…\": in order and once");
     count - numbers.len()
+}
+
+/// How many of the lines `thread T line N` of so many threads are not there, as [`missing`].
+///
+/// # Panics
+/// As [`missing`].
+#[must_use]
+pub fn missing_of_threads(lines: &[Line], threads: usize, count: usize) -> usize {
+    (0..threads).map(|thread| missing(lines, &format!("thread {thread} line "), count)).sum()
 }
 
 /// How many records the log says were lost.

@@ -7,10 +7,11 @@
 use crate::logs::Line;
 use crate::sys;
 use std::collections::HashMap;
-use std::fmt::Write;
+use std::fmt::{Debug, Write};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -175,6 +176,17 @@ pub enum Ending {
     KillItself(u64),
 }
 
+impl Ending {
+    fn named(name: &str) -> Ending {
+        let number = |text: &str| text.parse().expect("a number");
+        match name.split_once(':') {
+            Some(("exit", count)) => Ending::Exit(number(count)),
+            Some(("kill", count)) => Ending::KillItself(number(count)),
+            _ => Ending::WhenKilled,
+        }
+    }
+}
+
 /// What the program `victim` does, from one line of arguments to the other side.
 #[derive(Debug, Clone)]
 pub struct Victim {
@@ -300,55 +312,34 @@ impl Victim {
     /// # Panics
     /// If they are not what [`Victim::arguments`] makes.
     #[must_use]
-    pub fn from_arguments(arguments: impl Iterator<Item = String>) -> Victim {
-        let arguments: Vec<String> = arguments.collect();
-        let [
-            folder,
-            marks,
-            role,
-            run,
-            threads,
-            full,
-            record_size,
-            slots,
-            flusher,
-            rotate_size,
-            rotate_keep,
-            longest,
-            burst,
-            durable_ms,
-            shared_memory,
-            rings,
-            trouble,
-            ending,
-        ] = <[String; 18]>::try_from(arguments).expect("eighteen arguments");
-        let number = |text: &str| text.parse::<u64>().expect("a number");
-        let ending = match ending.split_once(':') {
-            Some(("exit", count)) => Ending::Exit(number(count)),
-            Some(("kill", count)) => Ending::KillItself(number(count)),
-            _ => Ending::WhenKilled,
-        };
+    pub fn from_arguments(mut arguments: impl Iterator<Item = String>) -> Victim {
+        let next = &mut arguments;
         Victim {
-            folder: folder.into(),
-            marks: marks.into(),
-            role,
-            run: number(&run) as u32,
-            threads: number(&threads) as u32,
-            full,
-            record_size: number(&record_size) as u32,
-            slots: number(&slots) as u32,
-            flusher: flusher == "true",
-            rotate_size: number(&rotate_size),
-            rotate_keep: number(&rotate_keep) as u32,
-            longest: number(&longest),
-            burst: number(&burst),
-            durable_ms: number(&durable_ms),
-            shared_memory: shared_memory == "true",
-            rings: rings.into(),
-            trouble: Trouble::named(&trouble),
-            ending,
+            folder: parsed(next),
+            marks: parsed(next),
+            role: parsed(next),
+            run: parsed(next),
+            threads: parsed(next),
+            full: parsed(next),
+            record_size: parsed(next),
+            slots: parsed(next),
+            flusher: parsed(next),
+            rotate_size: parsed(next),
+            rotate_keep: parsed(next),
+            longest: parsed(next),
+            burst: parsed(next),
+            durable_ms: parsed(next),
+            shared_memory: parsed(next),
+            rings: parsed(next),
+            trouble: Trouble::named(&parsed::<String>(next)),
+            ending: Ending::named(&parsed::<String>(next)),
         }
     }
+}
+
+/// The next argument, as the type that it is read for.
+fn parsed<T: FromStr<Err: Debug>>(arguments: &mut impl Iterator<Item = String>) -> T {
+    arguments.next().expect("eighteen arguments").parse().expect("an argument of this kind")
 }
 
 /// A process that logged, and has ended.

@@ -178,6 +178,28 @@ impl Traced {
         self.resume(libc::PTRACE_SYSCALL)
     }
 
+    /// Starts a program that says by two calls of getppid(2) where it begins and ends what a test looks at, and stops it
+    /// between these, at the entry of the first system call for which `here` returns true, given how many there were before
+    /// and its number. If there was none, the error is the program at its second mark, or after its death by SIGKILL.
+    ///
+    /// # Panics
+    /// If it cannot be traced, or does anything else.
+    pub fn start_to(command: &mut Command, here: impl Fn(usize, i64) -> bool) -> Result<Traced, Traced> {
+        let mut traced = Traced::start(command).expect("started");
+        let mut calls = None;
+        loop {
+            match (traced.to_system_call().expect("traced"), calls) {
+                (Stop::Entry(number), None) if number == libc::SYS_getppid as u64 => calls = Some(0),
+                (Stop::Entry(number), Some(_)) if number == libc::SYS_getppid as u64 => return Err(traced),
+                (Stop::Entry(number), Some(before)) if here(before, number as i64) => return Ok(traced),
+                (Stop::Entry(_), Some(before)) => calls = Some(before + 1),
+                (Stop::Entry(_) | Stop::Exit, _) => {}
+                (Stop::Killed(libc::SIGKILL), _) => return Err(traced),
+                (other, _) => panic!("{other:?}"),
+            }
+        }
+    }
+
     /// Runs to the next signal, or the end.
     ///
     /// # Errors

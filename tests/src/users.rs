@@ -1,7 +1,10 @@
 //! Processes of several users, which only root can start.
 
 use crate::actor::Actor;
+use crate::programs::ACTOR;
 use crate::scratch::Scratch;
+use crate::script::Script;
+use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -38,15 +41,26 @@ pub fn owned(path: &Path, uid: u32, gid: u32, mode: u32) {
 /// A folder of [`USER`]'s, and the path of the log folder in it, which is yet to be made.
 #[must_use]
 pub fn users_folder(name: &str) -> (Scratch, PathBuf) {
+    let (scratch, logs) = open_folder(name);
+    owned(&scratch, USER, USER, 0o755);
+    (scratch, logs)
+}
+
+/// A folder of this name that everybody may enter, and the path of a log folder in it, which is yet to be made.
+///
+/// # Panics
+/// If it cannot be made.
+#[must_use]
+pub fn open_folder(name: &str) -> (Scratch, PathBuf) {
     let scratch = Scratch::new(name);
-    owned(scratch.path(), USER, USER, 0o755);
-    let logs = scratch.path().join("logs");
+    fs::set_permissions(&scratch, Permissions::from_mode(0o755)).expect("changed");
+    let logs = scratch.join("logs");
     (scratch, logs)
 }
 
 /// A command of this user's, in its own group alone.
 #[must_use]
-pub fn as_user(uid: u32, program: &str) -> Command {
+pub fn as_user(uid: u32, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.uid(uid).gid(uid).stdin(Stdio::null());
     command
@@ -54,17 +68,25 @@ pub fn as_user(uid: u32, program: &str) -> Command {
 
 /// Like [`as_user`], also in [`GROUP`].
 #[must_use]
-pub fn in_group(uid: u32, program: &str) -> Command {
+pub fn in_group(uid: u32, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("setpriv");
     let id = uid.to_string();
-    command.args(["--reuid", &id, "--regid", &id, "--groups", &GROUP.to_string(), program]).stdin(Stdio::null());
+    command.args(["--reuid", &id, "--regid", &id, "--groups", &GROUP.to_string()]).arg(program).stdin(Stdio::null());
+    command
+}
+
+/// A command that starts an actor of this user's.
+#[must_use]
+pub fn acting_as(uid: u32, role: &str, folder: &Path, script: impl Script) -> Command {
+    let mut command = as_user(uid, &ACTOR);
+    command.arg(role).arg(folder).args(script.words());
     command
 }
 
 /// An actor of this user's.
 #[must_use]
-pub fn actor_of(uid: u32, program: &str, role: &str, folder: &Path, script: &[&str]) -> Actor {
-    Actor::of(as_user(uid, program).arg(role).arg(folder).args(script))
+pub fn actor_of(uid: u32, role: &str, folder: &Path, script: impl Script) -> Actor {
+    Actor::of(acting_as(uid, role, folder, script))
 }
 
 /// Everything in a folder, at any depth.

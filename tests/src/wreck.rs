@@ -1,8 +1,10 @@
 //! A log folder as a crash left it, which is copied and drained repeatedly, and what a drained copy must show.
 
+use crate::files::{beside_rings, name_of, names_in, paths_in};
 use crate::jsonl;
 use crate::logs::{self, Line};
 use crate::oracle::{Ended, Ending, Victim, compare, is_complaint, is_death, is_heading};
+use crate::programs::VICTIM;
 use crate::scratch::Scratch;
 use lastwords_ring::place::crash_notes;
 use lastwords_ring::read::reader::RingReader;
@@ -10,7 +12,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// The roles of its processes.
 pub const ROLES: [&str; 3] = ["host", "worker", "spiller"];
@@ -39,12 +40,12 @@ pub struct Wreck {
 }
 
 impl Wreck {
-    /// Runs the program `victim` some times; all but one of them are killed in the end.
+    /// Runs some processes; all but one of them are killed in the end.
     ///
     /// # Panics
     /// If they do not end as they should.
     #[must_use]
-    pub fn new(name: &str, victim: &str, size: Size) -> Wreck {
+    pub fn new(name: &str, size: Size) -> Wreck {
         let scratch = Scratch::new(name);
         let endings = [
             ("host", Ending::KillItself(size.messages), 1024, 600, "overwrite"),
@@ -55,20 +56,17 @@ impl Wreck {
         ];
         let processes = (1..).zip(endings).map(|(run, (role, ending, slots, longest, full))| {
             let asked = Victim {
-                marks: scratch.path().join(format!("marks-{run}")),
+                marks: scratch.join(format!("marks-{run}")),
                 full: full.to_owned(),
                 slots,
                 longest,
                 rotate_size: size.rotate_size,
                 rotate_keep: size.rotate_keep,
                 ending,
-                ..Victim::new(&scratch.path().join("logs"), role, run)
+                ..Victim::new(&scratch.join("logs"), role, run)
             };
-            let mut child = Command::new(victim)
-                .args(asked.arguments())
-                .env("LASTWORDS_FORMAT", size.format)
-                .spawn()
-                .expect("spawned");
+            let mut child =
+                VICTIM.command().args(asked.arguments()).env("LASTWORDS_FORMAT", size.format).spawn().expect("spawned");
             let pid = child.id();
             let status = child.wait().expect("ended");
             assert_eq!(status.success(), matches!(ending, Ending::Exit(_)), "{status}");
@@ -104,8 +102,7 @@ impl Wreck {
     }
 
     fn rings(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.scratch.path().join("logs/rings")).expect("listed");
-        entries.map(|entry| entry.expect("listed").path()).filter(|path| is_a(path, "ring")).collect()
+        beside_rings(&self.scratch.join("logs"), "ring")
     }
 
     /// How many messages are in files beside their rings.
@@ -114,8 +111,7 @@ impl Wreck {
     /// If the folder cannot be listed.
     #[must_use]
     pub fn spilled(&self) -> usize {
-        let entries = fs::read_dir(self.scratch.path().join("logs/rings")).expect("listed");
-        entries.filter(|entry| entry.as_ref().is_ok_and(|entry| is_a(&entry.path(), "spill"))).count()
+        beside_rings(&self.scratch.join("logs"), "spill").len()
     }
 
     /// How many files hold what was kept beside a ring.
@@ -124,8 +120,7 @@ impl Wreck {
     /// If the folder cannot be listed.
     #[must_use]
     pub fn segments(&self) -> usize {
-        let entries = fs::read_dir(self.scratch.path().join("logs/rings")).expect("listed");
-        entries.filter(|entry| entry.as_ref().is_ok_and(|entry| is_a(&entry.path(), "backlog"))).count()
+        beside_rings(&self.scratch.join("logs"), "backlog").len()
     }
 
     /// A fresh copy. The doorbell is left out; every flusher makes one where there is none.
@@ -134,14 +129,11 @@ impl Wreck {
     /// If it cannot be made.
     #[must_use]
     pub fn copy(&self) -> PathBuf {
-        let (from, to) = (self.scratch.path().join("logs"), self.scratch.path().join("copy"));
+        let (from, to) = (self.scratch.join("logs"), self.scratch.join("copy"));
         let _ = fs::remove_dir_all(&to);
         fs::create_dir_all(to.join("rings")).expect("made");
-        for entry in fs::read_dir(from.join("rings")).expect("listed") {
-            let entry = entry.expect("listed");
-            if entry.file_type().expect("known").is_file() {
-                fs::copy(entry.path(), to.join("rings").join(entry.file_name())).expect("copied");
-            }
+        for path in paths_in(&from.join("rings")).into_iter().filter(|path| path.is_file()) {
+            fs::copy(&path, to.join("rings").join(name_of(&path))).expect("copied");
         }
         to
     }
@@ -152,7 +144,7 @@ impl Wreck {
     /// If it cannot be made.
     #[must_use]
     pub fn elsewhere(&self) -> PathBuf {
-        let path = self.scratch.path().join("elsewhere");
+        let path = self.scratch.join("elsewhere");
         fs::create_dir_all(&path).expect("made");
         path
     }
@@ -170,18 +162,10 @@ impl Wreck {
 
     /// Nothing was made beside the log folder.
     fn assert_no_strangers(&self) {
-        let strangers = |folder: &Path| -> Vec<String> {
-            let entries = fs::read_dir(folder).expect("listed");
-            entries.map(|entry| entry.expect("listed").file_name().to_string_lossy().into_owned()).collect()
-        };
         let ours = |name: &String| name.starts_with("marks-") || ["logs", "copy", "elsewhere"].contains(&name.as_str());
-        let found: Vec<String> = strangers(self.scratch.path()).into_iter().filter(|name| !ours(name)).collect();
-        assert_eq!((found, strangers(&self.elsewhere())), (Vec::new(), Vec::new()), "files outside the folder");
+        let found: Vec<String> = names_in(&self.scratch).into_iter().filter(|name| !ours(name)).collect();
+        assert_eq!((found, names_in(&self.elsewhere())), (Vec::new(), Vec::new()), "files outside the folder");
     }
-}
-
-fn is_a(path: &Path, ending: &str) -> bool {
-    path.extension().is_some_and(|found| found == ending)
 }
 
 /// What a line says: the times of the flusher's own lines are those of the flusher.
@@ -206,12 +190,10 @@ impl Outcome {
     #[must_use]
     pub fn of(wreck: &Wreck, folder: &Path) -> Outcome {
         let mut files = Vec::new();
-        for entry in fs::read_dir(folder).expect("listed") {
-            let entry = entry.expect("listed");
-            let size = entry.metadata().expect("there").len();
-            let name = entry.file_name().into_string().expect("a plain name");
+        for path in paths_in(folder) {
+            let (size, name) = (path.metadata().expect("there").len(), name_of(&path).to_owned());
             if name.ends_with(".crash.log") {
-                assert_crash_file(&entry.path());
+                assert_crash_file(&path);
                 continue;
             }
             assert!(name == "rings" || size <= wreck.size.rotate_size, "{name} has {size} bytes");
@@ -221,9 +203,7 @@ impl Outcome {
             assert!(["rings", "time_zone"].contains(&name.as_str()) || of_a_role, "{name} in the log folder");
             files.push(name);
         }
-        files.sort();
-        for entry in fs::read_dir(folder.join("rings")).expect("listed") {
-            let name = entry.expect("listed").file_name().into_string().expect("a plain name");
+        for name in names_in(&folder.join("rings")) {
             let stays = ["journal.a", "journal.b", "flusher.lock", "doorbell", "offsets"].contains(&name.as_str());
             assert!(stays, "{name} was not removed");
         }

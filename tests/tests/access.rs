@@ -3,30 +3,30 @@
 //! An agent that collects logs runs as another user. Without a way to let it read, people give it root's rights, or open the
 //! whole folder, in which the rings hold what no log is to show.
 
-use lastwords_tests::actor::{Actor, tool};
-use lastwords_tests::logs::{crash_files, files, read};
+use lastwords_tests::actor::{Actor, Printed, printed, run, succeed, tool_at};
+use lastwords_tests::logs::{count, crash_files, files, read};
+use lastwords_tests::programs::{ACTOR, TOOL};
 use lastwords_tests::scratch::Scratch;
+use lastwords_tests::script::Script;
+use lastwords_tests::skip_unless;
 use lastwords_tests::users::{
-    GROUP, OTHER, USER, access_of, actor_of, all_in, as_user, assert_all_are, in_group, is_root, owned, users_folder,
+    GROUP, OTHER, USER, access_of, acting_as, actor_of, all_in, assert_all_are, in_group, is_root, open_folder, owned,
+    users_folder,
 };
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
 fn reads(uid: u32, path: &Path) -> bool {
     in_group(uid, "cat").arg(path).output().expect("cat").status.success()
 }
 
-fn run_in_group(folder: &Path, script: &[&str]) -> std::process::Output {
-    in_group(USER, ACTOR).arg("worker").arg(folder).args(script).output().expect("run")
+fn run_in_group(uid: u32, folder: &Path, script: &str) -> Printed {
+    printed(in_group(uid, &ACTOR).arg("worker").arg(folder).args(script.words()))
 }
 
 fn lines(folder: &Path) -> usize {
-    read(folder, "worker").iter().filter(|line| line.message.starts_with("line ")).count()
+    count(&read(folder, "worker"), "line ")
 }
 
 /// The rings folder and everything in it is the user's alone.
@@ -39,16 +39,13 @@ fn assert_rings_are_private(folder: &Path) {
 
 #[test]
 fn log_and_crash_files_have_the_mode_and_group_that_are_asked_for_and_rings_have_not() {
-    if !is_root() {
-        return;
-    }
+    skip_unless!(is_root());
     let (_scratch, logs) = users_folder("mode-group");
-    let group = format!("file-group={GROUP}");
-    let script = ["file-mode=0640", &group, "format=both", "rotate=8000", "log:1000", "long:100000", "flush", "kill"];
-    run_in_group(&logs.join("deep/folder"), &script);
     let logs = logs.join("deep/folder");
+    let script = format!("file-mode=0640 file-group={GROUP} format=both rotate=8000 log:1000 long:100000 flush kill");
+    let _ = run_in_group(USER, &logs, &script);
     // Another role's flusher, which was asked for nothing, does what the rings say.
-    assert!(in_group(USER, ACTOR).arg("host").arg(&logs).args(["log:5"]).status().expect("run").success());
+    assert!(in_group(USER, &ACTOR).arg("host").arg(&logs).arg("log:5").status().expect("run").success());
     assert_eq!(access_of(&logs), (0o750, GROUP));
     let crash = crash_files(&logs);
     assert_eq!(crash.len(), 1);
@@ -65,40 +62,36 @@ fn log_and_crash_files_have_the_mode_and_group_that_are_asked_for_and_rings_have
 
 #[test]
 fn a_group_that_the_user_is_not_in_is_refused_with_the_way_that_works() {
-    if !is_root() {
-        return;
-    }
+    skip_unless!(is_root());
     let (scratch, logs) = users_folder("not-in-group");
     let group = format!("file-group={GROUP}");
-    let output = as_user(USER, ACTOR).arg("worker").arg(&logs).arg(&group).output().expect("run");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(7), "{said}");
+    let Printed { code, out: said, .. } = printed(acting_as(USER, "worker", &logs, &group));
+    assert_eq!(code, Some(7), "{said}");
     for part in ["file_group", "not in", &format!("chgrp {GROUP} {}", logs.display()), "chmod g+s"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(all_in(&logs).iter().filter(|path| path.is_file()).count(), 0, "nothing is left");
     // The way that it names.
     owned(&logs, USER, GROUP, 0o2750);
-    assert!(actor_of(USER, ACTOR, "worker", &logs, &["file-mode=0640", "log:5"]).end().success());
+    assert!(actor_of(USER, "worker", &logs, "file-mode=0640 log:5").end().success());
     assert_eq!(access_of(&logs.join("worker.log")), (0o640, GROUP));
     assert!(reads(OTHER, &logs.join("worker.log")));
     assert_rings_are_private(&logs);
     // And for a process of root's, which acts as the folder's owner.
-    let own = scratch.path().join("own");
+    let own = scratch.join("own");
     owned(&own, USER, USER, 0o755);
-    let output = Command::new(ACTOR).arg("worker").arg(&own).arg(&group).output().expect("run");
-    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    printed(ACTOR.acting("worker", &own, &group)).ended(7);
 }
 
 #[test]
 fn environment_and_file_say_the_same_and_what_cannot_be_is_refused() {
     let scratch = Scratch::new("said");
-    let config = scratch.path().join("lastwords.toml");
+    let config = scratch.join("lastwords.toml");
     fs::write(&config, "file_mode = \"0644\"\n").expect("written");
     let config = config.to_string_lossy().into_owned();
     for (name, env) in [("env", [("LASTWORDS_FILE_MODE", "644")]), ("toml", [("LASTWORDS_CONFIG", &*config)])] {
-        let logs = scratch.path().join(name);
-        assert!(Actor::start_with(ACTOR, "worker", &logs, &["log:5"], &env).end().success());
+        let logs = scratch.join(name);
+        assert!(Actor::start_with("worker", &logs, "log:5", &env).end().success());
         assert_eq!(access_of(&logs.join("worker.log")).0, 0o644, "{name}");
         assert_eq!(access_of(&logs).0, 0o755, "{name}");
         assert_rings_are_private(&logs);
@@ -110,55 +103,43 @@ fn environment_and_file_say_the_same_and_what_cannot_be_is_refused() {
         ("LASTWORDS_FILE_MODE", "rw-r-----", "expected an octal mode"),
         ("LASTWORDS_FILE_GROUP", "no-such-group", "\"no-such-group\" found, expected the name"),
     ] {
-        let mut command = Command::new(ACTOR);
-        let output =
-            command.arg("worker").arg(scratch.path().join("refused")).env(variable, value).output().expect("run");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.code() == Some(7) && said.contains(part), "{variable}={value}: {said}");
+        let mut command = ACTOR.acting("worker", &scratch.join("refused"), "");
+        let Printed { code, out: said, .. } = printed(command.env(variable, value));
+        assert!(code == Some(7) && said.contains(part), "{variable}={value}: {said}");
     }
 }
 
 #[test]
 fn a_file_that_is_there_gets_its_mode_where_one_is_asked_for_and_stays_as_it_is_elsewhere() {
     let folder = Scratch::new("there");
-    let log = folder.path().join("worker.log");
-    let run = |script: &[&str]| assert!(Actor::start(ACTOR, "worker", folder.path(), script).end().success());
-    run(&["log:5"]);
+    let log = folder.join("worker.log");
+    succeed("worker", &folder, "log:5");
     assert_eq!(access_of(&log).0, 0o600);
-    run(&["file-mode=0640", "log:5"]);
+    succeed("worker", &folder, "file-mode=0640 log:5");
     assert_eq!(access_of(&log).0, 0o640);
     fs::set_permissions(&log, Permissions::from_mode(0o604)).expect("changed");
-    run(&["log:5"]);
+    succeed("worker", &folder, "log:5");
     assert_eq!(access_of(&log).0, 0o604, "as somebody has made it");
-    let path = folder.path().to_string_lossy();
-    let _ = Actor::start(ACTOR, "worker", folder.path(), &["flusher=never", "log:5", "kill"]).end();
-    let output = tool(TOOL, &["flush", "--once", "--file-mode", "0644", &path]);
-    assert!(output.status.success(), "{output:?}");
+    let _ = run("worker", &folder, "flusher=never log:5 kill");
+    tool_at("flush --once --file-mode 0644", &folder).ended(0);
     assert_eq!(access_of(&log).0, 0o644);
-    assert_eq!(crash_files(folder.path()).iter().map(|path| access_of(path).0).collect::<Vec<_>>(), [0o644]);
-    assert_eq!(tool(TOOL, &["flush", "--once", "--file-mode", "0660", &path]).status.code(), Some(2));
+    assert_eq!(crash_files(&folder).iter().map(|path| access_of(path).0).collect::<Vec<_>>(), [0o644]);
+    tool_at("flush --once --file-mode 0660", &folder).ended(2);
 }
 
 #[test]
 fn a_folder_of_a_groups_is_used_where_that_is_asked_for() {
-    if !is_root() {
-        return;
-    }
-    let scratch = Scratch::new("group-folder");
-    fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).expect("changed");
-    let logs = scratch.path().join("logs");
+    skip_unless!(is_root());
+    let (_scratch, logs) = open_folder("group-folder");
     owned(&logs, 0, GROUP, 0o2775);
-    let refused = run_in_group(&logs, &["log:1"]);
-    assert_eq!(refused.status.code(), Some(7));
-    assert!(String::from_utf8_lossy(&refused.stdout).contains("group_folder"), "{refused:?}");
-    let script = ["group-folder=true", "file-mode=0640", "rotate=8000", "log:500", "flush", "log:5", "kill"];
-    let killed = run_in_group(&logs, &script);
-    assert_eq!(killed.status.code(), None, "{killed:?}");
+    let refused = run_in_group(USER, &logs, "log:1");
+    assert!(refused.code == Some(7) && refused.out.contains("group_folder"), "{refused:?}");
+    let killed = run_in_group(USER, &logs, "group-folder=true file-mode=0640 rotate=8000 log:500 flush log:5 kill");
+    assert_eq!(killed.code, None, "{killed:?}");
     // By the user, and by root.
-    for tool_of in [in_group(USER, TOOL), Command::new(TOOL)] {
-        let mut tool_of = tool_of;
-        let output = tool_of.args(["flush", "--once"]).arg(&logs).output().expect("run");
-        assert_ne!(output.status.code(), Some(2), "{output:?}");
+    for mut tool_of in [in_group(USER, &TOOL), TOOL.command()] {
+        let output = printed(tool_of.args(["flush", "--once"]).arg(&logs));
+        assert_ne!(output.code, Some(2), "{output:?}");
         assert_all_are(&logs, USER);
     }
     assert_eq!(access_of(&logs.join("worker.log")), (0o640, GROUP));
@@ -166,39 +147,29 @@ fn a_folder_of_a_groups_is_used_where_that_is_asked_for() {
     assert_eq!(crash_files(&logs).len(), 1);
     assert_rings_are_private(&logs);
     // One user writes there: the other's rings are refused.
-    let output = in_group(OTHER, ACTOR).arg("worker").arg(&logs).arg("group-folder=true").output().expect("run");
-    assert!(output.status.code() == Some(7), "{output:?}");
-    assert!(
-        String::from_utf8_lossy(&output.stdout)
-            .contains(&format!("rings cannot be the log folder: it belongs to user {USER}"))
-    );
+    let output = run_in_group(OTHER, &logs, "group-folder=true");
+    let why = format!("rings cannot be the log folder: it belongs to user {USER}");
+    assert!(output.code == Some(7) && output.out.contains(&why), "{output:?}");
 }
 
 #[test]
 fn a_folder_that_is_nobodys_or_everybodys_is_refused_as_a_groups() {
-    if !is_root() {
-        return;
-    }
+    skip_unless!(is_root());
     for (gid, mode, why) in [
         (GROUP, 0o2777, "anybody may write"),
         (GROUP, 0o0775, "new files have another group"),
         (GROUP, 0o2755, "the group may not write"),
         (GROUP + 1, 0o2775, "another group"),
     ] {
-        let scratch = Scratch::new("no-group-folder");
-        fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).expect("changed");
-        let logs = scratch.path().join("logs");
+        let (_scratch, logs) = open_folder("no-group-folder");
         owned(&logs, 0, gid, mode);
-        let output = run_in_group(&logs, &["group-folder=true", "log:1"]);
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.code() == Some(7) && said.contains("not a folder of a group"), "{why}: {said}");
+        let Printed { code, out: said, .. } = run_in_group(USER, &logs, "group-folder=true log:1");
+        assert!(code == Some(7) && said.contains("not a folder of a group"), "{why}: {said}");
         assert_eq!(all_in(&logs), Vec::<PathBuf>::new(), "{why}");
     }
     // The process's own group needs no bit.
-    let scratch = Scratch::new("own-group-folder");
-    fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).expect("changed");
-    let logs = scratch.path().join("logs");
+    let (_scratch, logs) = open_folder("own-group-folder");
     owned(&logs, 0, USER, 0o775);
-    assert!(actor_of(USER, ACTOR, "worker", &logs, &["group-folder=true", "log:5"]).end().success());
+    assert!(actor_of(USER, "worker", &logs, "group-folder=true log:5").end().success());
     assert_eq!(lines(&logs), 5);
 }

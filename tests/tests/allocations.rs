@@ -63,7 +63,7 @@ impl std::fmt::Display for Logging {
 #[test]
 fn no_front_end_allocates_for_a_usual_record() {
     let folder = Scratch::new("allocations");
-    lastwords::builder("host").dir(folder.path()).flusher(Flusher::Never).init().expect("a ring");
+    lastwords::builder("host").dir(&folder).flusher(Flusher::Never).init().expect("a ring");
     let subscriber = Registry::default().with(lastwords::tracing_layer());
     tracing::subscriber::set_global_default(subscriber).expect("the first");
     let list = [1, 2];

@@ -5,19 +5,20 @@
 //! kept again. And they are read by a flusher that knows nothing but their names, so anybody who may write to the folder may
 //! have it read anything: that must never become a record that was not logged, nor a flusher that hangs.
 
-use lastwords_tests::actor::{run, tool};
+use lastwords_tests::about::About;
+use lastwords_tests::actor::{flush_once, run, tool_at};
+use lastwords_tests::files::{beside_rings, make_fifo, names_in};
 use lastwords_tests::logs::{Line, missing, read, reported_lost};
+use lastwords_tests::programs::ACTOR;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
 use lastwords_tests::watchdog::Watchdog;
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 /// Lines that are logged, into a lane of 64.
 const LINES: usize = 4000;
 
@@ -40,10 +41,8 @@ enum Fault {
 /// full. Returns how many there were, what was said, and whether the fault happened.
 fn log_with(folder: &Path, policy: &str, at: usize, fault: Fault) -> (usize, String, bool) {
     let printed = folder.with_extension("said");
-    let mut command = Command::new(ACTOR);
-    let (policy, lines) = (format!("policy={policy}"), format!("log:{LINES}"));
-    command.arg("worker").arg(folder);
-    command.args(["flusher=never", &policy, "slots=64", "lanes=3", "say:first", "mark", &lines, "mark", "leave"]);
+    let script = format!("flusher=never policy={policy} slots=64 lanes=3 say:first mark log:{LINES} mark leave");
+    let mut command = ACTOR.acting("worker", folder, script);
     command.stdout(Stdio::null()).stderr(File::create(&printed).expect("made"));
     let mut traced = Traced::start(&mut command).expect("started");
     let (mut marks, mut calls, mut left, mut number, mut reached) = (0, 0, 0, None, false);
@@ -76,13 +75,8 @@ fn log_with(folder: &Path, policy: &str, at: usize, fault: Fault) -> (usize, Str
     }
 }
 
-fn flush(folder: &Path) -> Output {
-    tool(TOOL, &["flush", "--once", &folder.to_string_lossy()])
-}
-
 fn lines_of(folder: &Path) -> Vec<Line> {
-    let output = flush(folder);
-    assert!(output.status.success(), "{output:?}");
+    flush_once(folder);
     read(folder, "worker")
 }
 
@@ -93,7 +87,7 @@ fn whatever_call_of_the_keeping_fails_the_policy_decides_and_the_loss_is_counted
     let mut run = 0;
     let mut folder = || {
         run += 1;
-        let path = scratch.path().join(format!("logs-{run}"));
+        let path = scratch.join(format!("logs-{run}"));
         fs::create_dir_all(&path).expect("made");
         path
     };
@@ -129,14 +123,9 @@ fn whatever_call_of_the_keeping_fails_the_policy_decides_and_the_loss_is_counted
 /// A ring with a backlog, of a process that was killed, and the backlog's files.
 fn dead(name: &str) -> (Scratch, PathBuf, Vec<PathBuf>) {
     let folder = Scratch::new(name);
-    let script = ["flusher=never", "slots=64", "lanes=3", "log:5000", "kill"];
-    let _ = run(ACTOR, "worker", folder.path(), &script);
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(folder.path().join("rings")).expect("listed").map(|entry| entry.expect("listed").path()).collect();
-    paths.sort();
-    let is_a = |path: &PathBuf, ending: &str| path.extension().is_some_and(|found| found == ending);
-    let ring = paths.iter().find(|path| is_a(path, "ring")).expect("a ring").clone();
-    (folder, ring, paths.into_iter().filter(|path| is_a(path, "backlog")).collect())
+    let _ = run("worker", &folder, "flusher=never slots=64 lanes=3 log:5000 kill");
+    let (ring, segments) = (beside_rings(&folder, "ring").remove(0), beside_rings(&folder, "backlog"));
+    (folder, ring, segments)
 }
 
 /// What is done to the first segment, or put beside it.
@@ -154,8 +143,7 @@ const MISCHIEF: [(&str, Mischief); 11] = [
     }),
     ("a FIFO", |segment, _| {
         fs::remove_file(segment).expect("removed");
-        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-        rustix::fs::mknodat(rustix::fs::CWD, segment, rustix::fs::FileType::Fifo, mode, 0).expect("made");
+        make_fifo(segment);
     }),
     ("a folder", |segment, _| {
         fs::remove_file(segment).expect("removed");
@@ -190,24 +178,23 @@ fn change(path: &Path, how: impl FnOnce(&mut [u8])) {
 fn what_others_do_to_a_backlog_costs_what_was_in_it_and_is_told_and_is_never_a_false_record() {
     let _watchdog = Watchdog::new("hostile backlogs", Duration::from_secs(600));
     for (name, mischief) in MISCHIEF {
+        let _about = About(name);
         let (folder, ring, segments) = dead("backlog-hostile");
         assert!(!segments.is_empty());
         mischief(&segments[0], &ring);
-        for arguments in [&["recover"][..], &["status"]] {
-            let output = tool(TOOL, &[arguments, &[&folder.path().to_string_lossy()]].concat());
-            assert!(output.status.code().is_some_and(|code| code != 2), "{name}: {output:?}");
+        for command in ["recover", "status"] {
+            let output = tool_at(command, &folder);
+            assert!(output.code.is_some_and(|code| code != 2), "{output:?}");
         }
-        let output = flush(folder.path());
-        assert!(output.status.success(), "{name}: {output:?}");
-        let lines = read(folder.path(), "worker");
+        let lines = lines_of(&folder);
         let lost = missing(&lines, "line ", 5000);
         assert_eq!(lost, reported_lost(&lines), "{name}");
         assert!(!["a TiB", "thousands"].contains(&name) || lost == 0, "{name}: {lost} lost");
         let own = |line: &&Line| !line.message.starts_with("line ") && !line.message.starts_with("lastwords: ");
         let others: Vec<_> = lines.iter().filter(own).filter(|line| line.level != "CRITICAL").collect();
         assert!(others.is_empty(), "{name}: {others:?}");
-        let left = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().contains("worker-");
-        let left: Vec<_> = fs::read_dir(folder.path().join("rings")).expect("listed").flatten().filter(left).collect();
+        let mut left = names_in(&folder.join("rings"));
+        left.retain(|name| name.contains("worker-"));
         assert!(left.is_empty() || name == "a folder", "{name}: {left:?}");
     }
 }

@@ -6,19 +6,19 @@
 //! as much as is kept at once, a lap, three laps, or more than they may keep. So all of that is done at each system call of a
 //! drain, and then every line must be there once and in order; beyond what may be kept, what is missing must be logged.
 
-use lastwords_tests::actor::{Actor, tool};
+use lastwords_tests::about::About;
+use lastwords_tests::actor::{Actor, flush_rest};
+use lastwords_tests::files::names_in;
 use lastwords_tests::flushers::{Drainer, KillAt};
 use lastwords_tests::logs::{Line, numbers, read, reported_lost};
 use lastwords_tests::oracle::Random;
+use lastwords_tests::programs::ACTOR;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
 use lastwords_tests::watchdog::Watchdog;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 /// Slots of the lane, and how many of them are kept at once.
 const SLOTS: usize = 1024;
 const CHUNK: usize = 512;
@@ -42,37 +42,10 @@ struct Point {
     policy: &'static str,
 }
 
-/// Says which point a failure is about.
-struct NamedOnPanic(Point);
-
-impl Drop for NamedOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{:?}", self.0);
-        }
-    }
-}
-
 fn producer(folder: &Path, policy: &str, lines: usize) -> Actor {
-    let (policy, before, lines) = (format!("policy={policy}"), format!("log:{BEFORE}"), format!("log:{lines}"));
-    let budget = format!("backlog={}", BUDGET * 128);
-    let slots = format!("slots={SLOTS}");
-    let script = [
-        "flusher=never",
-        &policy,
-        &budget,
-        &slots,
-        "lanes=3",
-        &before,
-        "line:before",
-        "wait",
-        &lines,
-        "line:said",
-        "wait",
-    ];
-    let mut actor = Actor::start(ACTOR, "worker", folder, &script);
-    actor.line();
-    actor
+    let script = format!("flusher=never policy={policy} backlog={} slots={SLOTS} lanes=3", BUDGET * 128);
+    let script = format!("{script} log:{BEFORE} line:before wait log:{lines} line:said wait");
+    Actor::start("worker", folder, script).until("before")
 }
 
 /// One point. False if the flusher was done before it got there.
@@ -80,8 +53,7 @@ fn try_point(drainer: &Drainer, folder: &Path, point: Point) -> bool {
     let Point { call, after, lines, killed, producer_dies, policy } = point;
     let mut worker = producer(folder, policy, lines);
     let Some(mut flusher) = drainer.stand_at(folder, call, after) else { return false };
-    worker.go();
-    worker.line();
+    worker.go_until("said");
     if producer_dies {
         worker.kill();
     }
@@ -93,8 +65,7 @@ fn try_point(drainer: &Drainer, folder: &Path, point: Point) -> bool {
     if !producer_dies {
         worker.finish();
     }
-    let output = tool(TOOL, &["flush", "--once", &folder.to_string_lossy()]);
-    assert!([Some(0), Some(1)].contains(&output.status.code()), "{output:?}");
+    flush_rest(folder);
     assert_lines(folder, BEFORE + lines, lines <= 3 * SLOTS);
     true
 }
@@ -102,40 +73,27 @@ fn try_point(drainer: &Drainer, folder: &Path, point: Point) -> bool {
 /// A producer that is stopped at its call of this number while it keeps slots, the second time: those are added to the segment
 /// that it made the first time. None if it made fewer calls.
 fn producer_at(folder: &Path, call: usize) -> Option<Traced> {
-    let mut command = Command::new(ACTOR);
-    command.arg("worker").arg(folder).args(["flusher=never", "policy=drop_newest", "slots=64", "lanes=3"]);
-    command.args(["log:128", "mark", "log:1", "mark", "log:271", "kill"]);
-    let mut traced = Traced::start(&mut command).expect("started");
-    let (mut marks, mut calls) = (0, 0);
-    loop {
-        match traced.to_system_call().expect("traced") {
-            Stop::Entry(number) if number == libc::SYS_getppid as u64 => marks += 1,
-            Stop::Entry(_) if marks == 1 && calls == call => return Some(traced),
-            Stop::Entry(_) if marks == 1 => calls += 1,
-            Stop::Killed(libc::SIGKILL) => return None,
-            Stop::Entry(_) | Stop::Exit => {}
-            other => panic!("{other:?}"),
-        }
-    }
+    let script = "flusher=never policy=drop_newest slots=64 lanes=3 log:128 mark log:1 mark log:271 kill";
+    let mut command = ACTOR.acting("worker", folder, script);
+    Traced::start_to(&mut command, |before, _| before == call).ok()
 }
 
 #[test]
 fn what_is_added_to_a_segment_that_is_about_to_be_removed_is_there_all_the_same() {
     let _watchdog = Watchdog::new("a segment about to be removed", Duration::from_secs(300));
     let scratch = Scratch::new("backlog-removal");
-    let elsewhere = scratch.path().join("elsewhere");
+    let elsewhere = scratch.join("elsewhere");
     std::fs::create_dir_all(&elsewhere).expect("made");
-    let drainer = Drainer { program: env!("CARGO_BIN_EXE_drainer"), since: "all", elsewhere };
+    let drainer = Drainer { since: "all", elsewhere };
     let mut tried = 0;
     for call in 0.. {
-        let folder = scratch.path().join(format!("logs-{call}"));
+        let folder = scratch.join(format!("logs-{call}"));
         let Some(mut producer) = producer_at(&folder, call) else { break };
         let removes = |_, number| [libc::SYS_unlink, libc::SYS_unlinkat].contains(&number);
         let mut flusher = drainer.stand_where(&folder, false, removes).expect("it removes the drained segment");
         while !matches!(producer.run().expect("ran"), Stop::Killed(libc::SIGKILL)) {}
         while !matches!(flusher.run().expect("ran"), Stop::Ended(0)) {}
-        let output = tool(TOOL, &["flush", "--once", &folder.to_string_lossy()]);
-        assert!([Some(0), Some(1)].contains(&output.status.code()), "{output:?}");
+        flush_rest(&folder);
         assert_lines(&folder, 400, true);
         tried += 1;
     }
@@ -150,20 +108,19 @@ fn assert_lines(folder: &Path, count: usize, all: bool) {
     let reported: Vec<&Line> = lines.iter().filter(|line| line.message.contains(" lost, ")).collect();
     assert_eq!(lost, reported_lost(&lines), "{reported:?}");
     assert!(!all || lost == 0, "{reported:?}");
-    let rings =
-        std::fs::read_dir(folder.join("rings")).expect("listed").map(|entry| entry.expect("listed").file_name());
-    let beside = |name: &std::ffi::OsString| name.to_string_lossy().contains("worker-");
-    assert_eq!(rings.filter(beside).collect::<Vec<_>>(), Vec::<std::ffi::OsString>::new(), "left behind");
+    let beside = |name: &String| name.contains("worker-");
+    let left: Vec<String> = names_in(&folder.join("rings")).into_iter().filter(beside).collect();
+    assert_eq!(left, Vec::<String>::new(), "left behind");
 }
 
 #[test]
 fn a_flusher_that_stands_still_at_any_system_call_costs_no_line_whatever_is_logged_meanwhile() {
     let _watchdog = Watchdog::new("backlog points", Duration::from_secs(900));
     let scratch = Scratch::new("backlog-points");
-    let elsewhere = scratch.path().join("elsewhere");
+    let elsewhere = scratch.join("elsewhere");
     std::fs::create_dir_all(&elsewhere).expect("made");
-    let drainer = Drainer { program: env!("CARGO_BIN_EXE_drainer"), since: "all", elsewhere };
-    let next_folder = |n: usize| -> PathBuf { scratch.path().join(format!("logs-{n}")) };
+    let drainer = Drainer { since: "all", elsewhere };
+    let next_folder = |n: usize| -> PathBuf { scratch.join(format!("logs-{n}")) };
     let mut worker = producer(&next_folder(0), "block", 1);
     let calls = drainer.drain_until(&next_folder(0), KillAt::Never).expect("a drain").len();
     worker.kill();
@@ -187,7 +144,7 @@ fn a_flusher_that_stands_still_at_any_system_call_costs_no_line_whatever_is_logg
             break;
         }
         let folder = next_folder(n);
-        let _named = NamedOnPanic(point);
+        let _about = About(point);
         tried += usize::from(try_point(&drainer, &folder, point));
         let _ = std::fs::remove_dir_all(folder);
     }

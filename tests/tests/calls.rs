@@ -5,7 +5,7 @@
 //! theirs that a variable of the macro hides, a call that came through a macro of their own.
 
 use lastwords::{Level, Log};
-use lastwords_tests::logs::read;
+use lastwords_tests::logs::messages;
 use lastwords_tests::scratch::Scratch;
 use std::cell::{Cell, RefCell};
 use std::fmt::{self, Display};
@@ -21,7 +21,7 @@ struct Expected {
 impl Expected {
     fn new(role: &'static str, slots: u32) -> Expected {
         let folder = Scratch::new(role);
-        let builder = lastwords::builder(role).dir(folder.path()).level(Level::DEBUG);
+        let builder = lastwords::builder(role).dir(&folder).level(Level::DEBUG);
         let log = builder.slots_per_lane(slots).lanes(3).open().expect("a logger");
         Expected { folder, role, log, lines: RefCell::default() }
     }
@@ -32,7 +32,7 @@ impl Expected {
 
     fn compare(self) {
         self.log.flush().expect("flushed");
-        let found: Vec<String> = read(self.folder.path(), self.role).into_iter().map(|line| line.message).collect();
+        let found = messages(self.folder.path(), self.role);
         assert_eq!(found, self.lines.into_inner());
     }
 }

@@ -8,9 +8,10 @@ use lastwords_ring::format::anchor::Anchor;
 use lastwords_ring::format::layout::RingHeader;
 use lastwords_ring::place::clock::{self};
 use lastwords_tests::actor::run;
-use lastwords_tests::drains;
+use lastwords_tests::drains::{drain, drain_until};
+use lastwords_tests::files::copy_rings;
 use lastwords_tests::forge::{self, Forged};
-use lastwords_tests::logs::{Line, assert_numbered, crash_files, read};
+use lastwords_tests::logs::{alarms, assert_numbered, crash_files, numbered, numbers_after, read};
 use lastwords_tests::oracle::Random;
 use lastwords_tests::recovered;
 use lastwords_tests::scratch::Scratch;
@@ -18,15 +19,8 @@ use std::fs;
 use std::mem::offset_of;
 use std::path::Path;
 
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const DRAINER: &str = env!("CARGO_BIN_EXE_drainer");
 const RECORDS: u64 = 400;
 const HOUR_NS: i64 = 3_600_000_000_000;
-
-/// Drains once. With `now` what was left before is an earlier run.
-fn drain(folder: &Path, since: &str) {
-    drains::drain(DRAINER, folder, since);
-}
 
 /// Moments in the past, a millisecond apart: raw clock, boottime and wall clock of the n-th.
 struct Moments {
@@ -69,10 +63,6 @@ fn put_rings(folder: &Path, moments: &Moments, anchors: [&[Anchor]; 2]) {
     }
 }
 
-fn records(lines: &[Line]) -> Vec<u64> {
-    lines.iter().filter_map(|line| line.message.strip_prefix("record ")?.parse().ok()).collect()
-}
-
 #[test]
 fn a_step_of_the_wall_clock_neither_reorders_nor_loses_a_record() {
     let moments = Moments::new();
@@ -81,31 +71,31 @@ fn a_step_of_the_wall_clock_neither_reorders_nor_loses_a_record() {
     let second = [moments.at(2), moments.shifted(150, HOUR_NS, 0), moments.shifted(302, -HOUR_NS, 0)];
     for since in ["all", "now"] {
         let folder = Scratch::new("steps");
-        put_rings(folder.path(), &moments, [&first, &second]);
-        let recovered = recovered::records(folder.path());
+        put_rings(&folder, &moments, [&first, &second]);
+        let recovered = recovered::records(&folder);
         let recovered: Vec<&str> = recovered.iter().filter_map(|found| found.text.strip_prefix("record ")).collect();
         assert_eq!(recovered, (0..RECORDS).map(|n| n.to_string()).collect::<Vec<_>>(), "{since}: by recover");
-        drain(folder.path(), since);
-        let lines = read(folder.path(), "worker");
-        assert_eq!(records(&lines), (0..RECORDS).collect::<Vec<_>>(), "{since}");
-        drain(folder.path(), since);
-        assert_eq!(read(folder.path(), "worker").len(), lines.len(), "{since}: once");
+        drain(&folder, since);
+        let lines = read(&folder, "worker");
+        assert_eq!(numbers_after("record ", &lines), (0..RECORDS as usize).collect::<Vec<_>>(), "{since}");
+        drain(&folder, since);
+        assert_eq!(read(&folder, "worker").len(), lines.len(), "{since}: once");
     }
 }
 
 #[test]
 fn a_step_of_the_wall_clock_does_not_reorder_a_crash_file() {
     let (folder, moments) = (Scratch::new("crash-steps"), Moments::new());
-    put_rings(folder.path(), &moments, [&[moments.at(0), moments.shifted(200, -HOUR_NS, 0)], &[moments.at(2)]]);
-    for path in forge::ring_files(folder.path()) {
+    put_rings(&folder, &moments, [&[moments.at(0), moments.shifted(200, -HOUR_NS, 0)], &[moments.at(2)]]);
+    for path in forge::ring_files(&folder) {
         let mut bytes = fs::read(&path).expect("read");
         // As many crash files as usual, of a process with this pid that began at another time.
         forge::set_header(&mut bytes, offset_of!(RingHeader, crash_keep), &[0; 4]);
         forge::set_header(&mut bytes, offset_of!(RingHeader, start_time), &[1; 8]);
         fs::write(&path, bytes).expect("written");
     }
-    drain(folder.path(), "all");
-    let files = crash_files(folder.path());
+    drain(&folder, "all");
+    let files = crash_files(&folder);
     assert_eq!(files.len(), 2, "one for each process: {files:?}");
     for path in files {
         let text = fs::read_to_string(&path).expect("read");
@@ -124,10 +114,10 @@ fn a_sleep_of_the_machine_neither_reorders_nor_loses_a_record_and_shows_in_the_t
     let second = [moments.shifted(2, 0, -slept), moments.shifted(98, 0, -slept), moments.at(102), moments.at(398)];
     for since in ["all", "now"] {
         let folder = Scratch::new("sleep");
-        put_rings(folder.path(), &moments, [&first, &second]);
-        drain(folder.path(), since);
-        let lines = read(folder.path(), "worker");
-        assert_eq!(records(&lines), (0..RECORDS).collect::<Vec<_>>(), "{since}");
+        put_rings(&folder, &moments, [&first, &second]);
+        drain(&folder, since);
+        let lines = read(&folder, "worker");
+        assert_eq!(numbers_after("record ", &lines), (0..RECORDS as usize).collect::<Vec<_>>(), "{since}");
         let of = |n: u64| {
             let line = lines.iter().find(|line| line.message == format!("record {n}")).expect("there");
             let (hour, minute) = (&line.time[11..13], &line.time[14..16]);
@@ -143,61 +133,58 @@ fn rings_of_two_earlier_boots_are_drained_once_and_marked_as_such() {
     let folder = Scratch::new("boots");
     let mut pids = Vec::new();
     for boot in [1u8, 2, 0] {
-        let known = forge::ring_files(folder.path());
-        let (pid, _) = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:50", "kill"]);
+        let known = forge::ring_files(&folder);
+        let (pid, _) = run("worker", &folder, "flusher=never log:50 kill");
         pids.push(pid);
-        let new = forge::ring_files(folder.path()).into_iter().find(|path| !known.contains(path)).expect("its ring");
+        let new = forge::ring_files(&folder).into_iter().find(|path| !known.contains(path)).expect("its ring");
         if boot > 0 {
             let mut bytes = fs::read(&new).expect("read");
             forge::set_boot(&mut bytes, boot);
             fs::write(&new, bytes).expect("written");
         }
     }
-    drain(folder.path(), "all");
-    let lines = read(folder.path(), "worker");
+    drain(&folder, "all");
+    let lines = read(&folder, "worker");
     for pid in &pids {
         let own: Vec<&str> =
             lines.iter().filter(|line| line.pid == *pid && line.level == "INFO").map(|l| &*l.message).collect();
-        assert_eq!(own, (0..50).map(|n| format!("line {n}")).collect::<Vec<_>>());
+        assert_eq!(own, numbered(50));
         assert_eq!(lines.iter().filter(|line| line.pid == *pid && line.level == "CRITICAL").count(), 1);
     }
     let heading = lines.iter().position(|line| line.message.contains("left by an earlier run of 2 processes"));
     let place = |pid: u32| lines.iter().position(|line| line.pid == pid && line.level == "INFO");
     assert!(heading < place(pids[0]) && heading < place(pids[1]), "above them");
     assert!(place(pids[2]) > place(pids[0]).max(place(pids[1])), "this boot's come after");
-    drain(folder.path(), "all");
-    assert_eq!(read(folder.path(), "worker").len(), lines.len(), "once");
-    assert!(forge::ring_files(folder.path()).is_empty());
+    drain(&folder, "all");
+    assert_eq!(read(&folder, "worker").len(), lines.len(), "once");
+    assert!(forge::ring_files(&folder).is_empty());
 }
 
 #[test]
 fn two_boots_in_the_middle_of_a_batch_lose_and_double_nothing() {
     let wreck = Scratch::new("mid-boot");
     for role in ["host", "worker"] {
-        let script = ["flusher=never", "rotate=4096", "keep=50", "log:300", "kill"];
-        let _ = run(ACTOR, role, wreck.path(), &script);
+        let script = "flusher=never rotate=4096 keep=50 log:300 kill";
+        let _ = run(role, &wreck, script);
     }
     let mut random = Random::from_env("LASTWORDS_BOOTS_SEED");
     for _ in 0..40 {
         let folder = Scratch::new("mid-boot-copy");
-        fs::create_dir_all(folder.path().join("rings")).expect("made");
-        for ring in forge::ring_files(wreck.path()) {
-            fs::copy(&ring, folder.path().join("rings").join(ring.file_name().expect("a name"))).expect("copied");
-        }
+        copy_rings(&wreck, &folder);
         let calls = [random.below(300), random.below(300)];
         for (boot, call) in (1..).zip(calls) {
-            drains::drain_until(DRAINER, folder.path(), call);
-            for ring in forge::ring_files(folder.path()) {
+            drain_until(&folder, call);
+            for ring in forge::ring_files(&folder) {
                 let mut bytes = fs::read(&ring).expect("read");
                 forge::set_boot(&mut bytes, boot);
                 fs::write(&ring, bytes).expect("written");
             }
         }
-        drain(folder.path(), "all");
+        drain(&folder, "all");
         for role in ["host", "worker"] {
-            let lines = read(folder.path(), role);
+            let lines = read(&folder, role);
             assert_numbered(&lines, 300, &format!("{role}, killed at {calls:?}"));
-            assert_eq!(lines.iter().filter(|line| line.level == "CRITICAL").count(), 1, "{role}, {calls:?}");
+            assert_eq!(alarms(&lines), 1, "{role}, {calls:?}");
         }
     }
 }

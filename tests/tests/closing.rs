@@ -3,9 +3,10 @@
 
 use lastwords::event::Event;
 use lastwords::{Builder, Error, Flusher, Format, Level, Log, Memory};
-use lastwords_tests::actor::{run, tool};
+use lastwords_tests::actor::{run, succeed, tool_at};
 use lastwords_tests::descriptors::of_process_within;
-use lastwords_tests::logs::{crash_files, missing, read};
+use lastwords_tests::files::names_in;
+use lastwords_tests::logs::{crash_files, messages, missing, read};
 use lastwords_tests::scratch::Scratch;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -14,8 +15,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Barrier, Mutex, PoisonError};
 use std::time::Duration;
 
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 /// They count the threads of this process.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -33,9 +32,10 @@ fn had_of(folder: &Path) -> Vec<String> {
 
 /// Rings and what belongs to them.
 fn ring_files(folder: &Path) -> Vec<String> {
-    let names = fs::read_dir(folder.join("rings")).expect("there").flatten();
-    let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names.filter(|name| name.starts_with("worker-") || name.starts_with("other-")).collect()
+    names_in(&folder.join("rings"))
+        .into_iter()
+        .filter(|name| name.starts_with("worker-") || name.starts_with("other-"))
+        .collect()
 }
 
 fn threads_of_ours() -> usize {
@@ -53,16 +53,16 @@ fn a_closed_logger_gives_back_descriptors_ring_and_thread() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     for memory in [Memory::File, Memory::Shared] {
         let folder = Scratch::new("closed");
-        let log = builder(folder.path()).memory(memory).open().expect("opened");
+        let log = builder(&folder).memory(memory).open().expect("opened");
         let long = "x".repeat(100_000);
         lastwords::info!(logger: log, "{long}");
         log_lines(log, 0, 5000);
         std::thread::scope(|scope| _ = scope.spawn(|| log_lines(log, 5000, 6000)));
-        assert!(!had_of(folder.path()).is_empty() && threads_of_ours() > 0);
+        assert!(!had_of(&folder).is_empty() && threads_of_ours() > 0);
         log.close().expect("drained");
-        assert_eq!(missing(&read(folder.path(), "worker"), "line ", 6000), 0, "{memory:?}");
-        assert_eq!(had_of(folder.path()), Vec::<String>::new(), "{memory:?}");
-        assert_eq!(ring_files(folder.path()), Vec::<String>::new(), "{memory:?}");
+        assert_eq!(missing(&read(&folder, "worker"), "line ", 6000), 0, "{memory:?}");
+        assert_eq!(had_of(&folder), Vec::<String>::new(), "{memory:?}");
+        assert_eq!(ring_files(&folder), Vec::<String>::new(), "{memory:?}");
         assert_eq!(threads_of_ours(), 0, "{memory:?}");
         // Whatever is done with it now does nothing.
         assert!(log.is_closed());
@@ -74,14 +74,14 @@ fn a_closed_logger_gives_back_descriptors_ring_and_thread() {
         log.set_log("debug").expect("nothing to change");
         assert!(log.folder().is_none() && log.attachment().is_err());
         // Another one of the same role and folder, with other settings.
-        let again = builder(folder.path()).memory(memory).format(Format::Json).open().expect("opened again");
+        let again = builder(&folder).memory(memory).format(Format::Json).open().expect("opened again");
         lastwords::info!(logger: log, "too late");
         lastwords::info!(logger: again, "line {}", 6000);
         again.close().expect("drained");
-        assert!(fs::read_to_string(folder.path().join("worker.jsonl")).expect("there").contains("line 6000"));
-        assert!(read(folder.path(), "worker").iter().all(|line| !line.message.contains("too late")));
-        assert_eq!((had_of(folder.path()), threads_of_ours()), (Vec::new(), 0), "{memory:?}");
-        assert!(crash_files(folder.path()).is_empty());
+        assert!(fs::read_to_string(folder.join("worker.jsonl")).expect("there").contains("line 6000"));
+        assert!(read(&folder, "worker").iter().all(|line| !line.message.contains("too late")));
+        assert_eq!((had_of(&folder), threads_of_ours()), (Vec::new(), 0), "{memory:?}");
+        assert!(crash_files(&folder).is_empty());
     }
 }
 
@@ -89,9 +89,9 @@ fn a_closed_logger_gives_back_descriptors_ring_and_thread() {
 fn more_loggers_one_after_the_other_than_a_process_may_have_at_a_time() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Scratch::new("many");
-    let first = builder(&folder.path().join("kept")).open().expect("opened");
+    let first = builder(&folder.join("kept")).open().expect("opened");
     for n in 0..600_u32 {
-        let own = folder.path().join(n.to_string());
+        let own = folder.join(n.to_string());
         let log = builder(&own).open().expect("opened");
         lastwords::info!(logger: log, "job {n}");
         log.close().expect("drained");
@@ -100,8 +100,8 @@ fn more_loggers_one_after_the_other_than_a_process_may_have_at_a_time() {
     }
     assert_eq!(threads_of_ours(), 1);
     first.close().expect("drained");
-    assert_eq!(missing(&read(&folder.path().join("kept"), "worker"), "line ", 600), 0);
-    assert_eq!(had_of(folder.path()), Vec::<String>::new());
+    assert_eq!(missing(&read(&folder.join("kept"), "worker"), "line ", 600), 0);
+    assert_eq!(had_of(&folder), Vec::<String>::new());
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn threads_that_log_while_it_is_closed_lose_nothing_that_was_logged_before() {
     for round in 0..40 {
         let folder = Scratch::new("in-flight");
         // Fewer lanes than threads, so that overflow lanes are in use, and full ones.
-        let log = builder(folder.path()).slots_per_lane(64).lanes(4).open().expect("opened");
+        let log = builder(&folder).slots_per_lane(64).lanes(4).open().expect("opened");
         let (stop, begun) = (AtomicBool::new(false), Barrier::new(THREADS as usize + 1));
         let before: Vec<AtomicU64> = (0..THREADS).map(|_| AtomicU64::new(0)).collect();
         std::thread::scope(|scope| {
@@ -136,7 +136,7 @@ fn threads_that_log_while_it_is_closed_lose_nothing_that_was_logged_before() {
             log.close().expect("drained");
             stop.store(true, Ordering::Relaxed);
         });
-        let lines = read(folder.path(), "worker");
+        let lines = read(&folder, "worker");
         for (thread, count) in before.iter().enumerate() {
             let prefix = format!("thread {thread} line ");
             let found: Vec<u64> =
@@ -151,8 +151,8 @@ fn threads_that_log_while_it_is_closed_lose_nothing_that_was_logged_before() {
                 found.len()
             );
         }
-        assert_eq!((had_of(folder.path()), ring_files(folder.path())), (Vec::new(), Vec::new()), "round {round}");
-        assert!(crash_files(folder.path()).is_empty());
+        assert_eq!((had_of(&folder), ring_files(&folder)), (Vec::new(), Vec::new()), "round {round}");
+        assert!(crash_files(&folder).is_empty());
     }
 }
 
@@ -171,14 +171,14 @@ fn an_event_that_was_not_refused_is_in_the_log_however_close_the_end_of_the_logg
     for round in 0..30 {
         let folder = Scratch::new("closed-events");
         // So small that the threads wait for room again and again.
-        let log = builder(folder.path()).slots_per_lane(64).rotate_size(1 << 30).open().expect("opened");
+        let log = builder(&folder).slots_per_lane(64).rotate_size(1 << 30).open().expect("opened");
         let accepted: Vec<usize> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|thread| scope.spawn(move || events_until_closed(log, thread))).collect();
             std::thread::sleep(Duration::from_millis(5));
             log.close().expect("drained");
             threads.into_iter().map(|thread| thread.join().expect("ended")).collect()
         });
-        let lines = read(folder.path(), "worker");
+        let lines = read(&folder, "worker");
         for (thread, accepted) in accepted.into_iter().enumerate() {
             let prefix = format!("thread {thread} event ");
             assert_eq!(missing(&lines, &prefix, accepted), 0, "round {round}");
@@ -195,10 +195,10 @@ fn an_event_that_was_not_refused_is_in_the_log_however_close_the_end_of_the_logg
 fn the_last_of_several_closes_and_other_roles_of_the_folder_go_on() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Scratch::new("shared");
-    let other = lastwords::builder("other").dir(folder.path()).open().expect("opened");
-    let (one, two) = (builder(folder.path()).open().expect("opened"), builder(folder.path()).open().expect("found"));
+    let other = lastwords::builder("other").dir(&folder).open().expect("opened");
+    let (one, two) = (builder(&folder).open().expect("opened"), builder(&folder).open().expect("found"));
     assert!(
-        matches!(builder(folder.path()).rotate_keep(1).open(), Err(Error::SettingDiffers { name: "rotate_keep", .. })),
+        matches!(builder(&folder).rotate_keep(1).open(), Err(Error::SettingDiffers { name: "rotate_keep", .. })),
         "it has other settings"
     );
     one.close().expect("nothing to wait for");
@@ -208,10 +208,10 @@ fn the_last_of_several_closes_and_other_roles_of_the_folder_go_on() {
     assert!(one.is_closed() && !other.is_closed());
     lastwords::info!(logger: other, "goes on");
     other.flush().expect("a thread is still there");
-    assert_eq!((read(folder.path(), "worker").len(), threads_of_ours()), (2, 1));
+    assert_eq!((read(&folder, "worker").len(), threads_of_ours()), (2, 1));
     other.close().expect("drained");
-    assert_eq!((read(folder.path(), "other").len(), threads_of_ours()), (1, 0));
-    assert_eq!(had_of(folder.path()), Vec::<String>::new());
+    assert_eq!((read(&folder, "other").len(), threads_of_ours()), (1, 0));
+    assert_eq!(had_of(&folder), Vec::<String>::new());
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn threads_that_open_the_same_at_once_get_one_ring() {
         let together = Barrier::new(THREADS);
         let open = |thread: usize| {
             together.wait();
-            let log = builder(folder.path()).open().expect("made, or found");
+            let log = builder(&folder).open().expect("made, or found");
             lastwords::info!(logger: log, "line {thread}");
             log
         };
@@ -232,16 +232,16 @@ fn threads_that_open_the_same_at_once_get_one_ring() {
             let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || open(thread))).collect();
             threads.into_iter().map(|thread| thread.join().expect("ended")).collect()
         });
-        let rings = ring_files(folder.path()).into_iter().filter(|name| name.ends_with(".ring"));
+        let rings = ring_files(&folder).into_iter().filter(|name| name.ends_with(".ring"));
         assert_eq!(rings.count(), 1, "round {round}");
         let (last, others) = logs.split_last().expect("there are some");
         others.iter().for_each(|log| log.close().expect("nothing to wait for"));
         assert!(!last.is_closed(), "round {round}: each open counts");
         last.close().expect("drained");
-        let mut lines: Vec<String> = read(folder.path(), "worker").into_iter().map(|line| line.message).collect();
+        let mut lines = messages(&folder, "worker");
         lines.sort();
         assert!(lines.into_iter().eq((0..THREADS).map(|thread| format!("line {thread}"))), "round {round}");
-        assert_eq!((had_of(folder.path()), threads_of_ours()), (Vec::new(), 0), "round {round}");
+        assert_eq!((had_of(&folder), threads_of_ours()), (Vec::new(), 0), "round {round}");
     }
 }
 
@@ -249,7 +249,7 @@ fn threads_that_open_the_same_at_once_get_one_ring() {
 fn an_open_or_init_that_fails_leaves_no_descriptor_ring_or_thread() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Scratch::new("failed-open");
-    let builder = || builder(folder.path());
+    let builder = || builder(&folder);
     let wrong: [fn(Builder) -> Builder; 4] = [
         |builder| builder.rotate_size(1),
         |builder| builder.lanes(1),
@@ -261,24 +261,24 @@ fn an_open_or_init_that_fails_leaves_no_descriptor_ring_or_thread() {
             assert!(matches!(error, Some(Error::Setting { .. })), "{error:?}");
         }
     }
-    assert!(matches!(lastwords::builder("a/b").dir(folder.path()).open(), Err(Error::Setting { .. })));
-    let no_rings = folder.path().join("no-rings");
+    assert!(matches!(lastwords::builder("a/b").dir(&folder).open(), Err(Error::Setting { .. })));
+    let no_rings = folder.join("no-rings");
     fs::DirBuilder::new().mode(0o700).create(&no_rings).expect("made");
     fs::write(no_rings.join("rings"), "no folder").expect("written");
     assert!(matches!(lastwords::builder("worker").dir(&no_rings).open(), Err(Error::Folder { .. })));
     // The last thing that `init` needs is taken.
     log::set_logger(&Nobody).expect("the facade is free, whatever has failed");
     assert!(matches!(builder().init(), Err(Error::FacadeTaken)));
-    assert_eq!((had_of(folder.path()), threads_of_ours()), (Vec::new(), 0));
-    assert_eq!(ring_files(folder.path()), Vec::<String>::new());
+    assert_eq!((had_of(&folder), threads_of_ours()), (Vec::new(), 0));
+    assert_eq!(ring_files(&folder), Vec::<String>::new());
     // One that is refused for what another has is none of the other's.
     let log = builder().open().expect("opened");
     assert!(builder().rotate_keep(1).open().is_err());
     lastwords::info!(logger: log, "line 0");
     log.close().expect("drained");
-    assert_eq!(missing(&read(folder.path(), "worker"), "line ", 1), 0);
-    assert_eq!((had_of(folder.path()), threads_of_ours()), (Vec::new(), 0));
-    assert!(crash_files(folder.path()).is_empty());
+    assert_eq!(missing(&read(&folder, "worker"), "line ", 1), 0);
+    assert_eq!((had_of(&folder), threads_of_ours()), (Vec::new(), 0));
+    assert!(crash_files(&folder).is_empty());
 }
 
 /// Another logger of the `log` facade.
@@ -299,16 +299,16 @@ fn without_a_flusher_the_ring_waits_for_one_and_is_no_alarm() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     for memory in [Memory::File, Memory::Shared] {
         let folder = Scratch::new("nobody");
-        let log = builder(folder.path()).memory(memory).flusher(Flusher::Never).open().expect("opened");
+        let log = builder(&folder).memory(memory).flusher(Flusher::Never).open().expect("opened");
         log_lines(log, 0, 100);
         assert!(matches!(log.close(), Err(Error::FlushTimeout { .. })));
-        assert_eq!(had_of(folder.path()), Vec::<String>::new());
-        assert_eq!(ring_files(folder.path()).len(), 1);
-        let flushed = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-        assert_eq!(flushed.status.code(), Some(0), "{flushed:?}");
-        let lines = read(folder.path(), "worker");
+        assert_eq!(had_of(&folder), Vec::<String>::new());
+        assert_eq!(ring_files(&folder).len(), 1);
+        let flushed = tool_at("flush --once", &folder);
+        assert_eq!(flushed.code, Some(0), "{flushed:?}");
+        let lines = read(&folder, "worker");
         assert_eq!((missing(&lines, "line ", 100), lines.len()), (0, 100));
-        assert!(ring_files(folder.path()).is_empty() && crash_files(folder.path()).is_empty());
+        assert!(ring_files(&folder).is_empty() && crash_files(&folder).is_empty());
     }
 }
 
@@ -320,27 +320,26 @@ fn a_forked_child_closes_its_own_and_the_parents_goes_on() {
         &["log:10", "flush", "close", "in-child", "close-own", "log:5"],
     ] {
         let folder = Scratch::new("child");
-        let (pid, status) = run(ACTOR, "worker", folder.path(), script);
-        assert!(status.success());
+        let pid = succeed("worker", &folder, script);
         // The parent leaves by _exit, so that its ring stays; the child's is gone.
-        let rings = ring_files(folder.path());
+        let rings = ring_files(&folder);
         assert!(rings.iter().all(|name| name.starts_with(&format!("worker-{pid}-"))), "{script:?}: {rings:?}");
-        let flushed = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-        assert_eq!(flushed.status.code(), Some(0), "{flushed:?}");
-        let lines = read(folder.path(), "worker");
+        let flushed = tool_at("flush --once", &folder);
+        assert_eq!(flushed.code, Some(0), "{flushed:?}");
+        let lines = read(&folder, "worker");
         let expected = if script.contains(&"flush") { 10 } else { 15 };
         assert_eq!((lines.len(), missing(&lines, "line ", expected)), (expected, 0), "{script:?}: {lines:?}");
-        assert!(ring_files(folder.path()).is_empty() && crash_files(folder.path()).is_empty());
+        assert!(ring_files(&folder).is_empty() && crash_files(&folder).is_empty());
     }
 }
 
 #[test]
 fn a_process_that_has_closed_its_logger_dies_without_an_alarm_of_that() {
     let folder = Scratch::new("dies-later");
-    let _ = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:5", "close-own", "kill"]);
-    let flushed = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    assert_eq!(flushed.status.code(), Some(0), "{flushed:?}");
-    let lines = read(folder.path(), "worker");
+    let _ = run("worker", &folder, "flusher=never log:5 close-own kill");
+    let flushed = tool_at("flush --once", &folder);
+    assert_eq!(flushed.code, Some(0), "{flushed:?}");
+    let lines = read(&folder, "worker");
     assert_eq!((missing(&lines, "line ", 5), lines.len()), (0, 5), "{lines:?}");
-    assert!(ring_files(folder.path()).is_empty() && crash_files(folder.path()).is_empty());
+    assert!(ring_files(&folder).is_empty() && crash_files(&folder).is_empty());
 }

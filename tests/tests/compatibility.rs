@@ -3,18 +3,14 @@
 //! What works with a logger's own macros on threads of its own making need not work where a runtime moves a task from thread
 //! to thread, catches its panics, and handles its signals.
 
-use lastwords_tests::actor::{Actor, flush_once, tool};
-use lastwords_tests::logs::{Line, crash_files, read};
+use lastwords_tests::actor::{Actor, Printed, flush_once, flush_rest, printed};
+use lastwords_tests::logs::{Line, alarms, crash_files, read, texts};
+use lastwords_tests::programs::{SERVER, TRACER};
 use lastwords_tests::scratch::Scratch;
 use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
-
-const SERVER: &str = env!("CARGO_BIN_EXE_server");
-const TRACER: &str = env!("CARGO_BIN_EXE_tracer");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
 /// A server and where it listens.
 struct Served {
@@ -26,8 +22,8 @@ struct Served {
 impl Served {
     fn start(name: &str) -> Served {
         let folder = Scratch::new(name);
-        let mut command = Command::new(SERVER);
-        let mut server = Actor::of(command.arg(folder.path()).env_remove("RUST_LOG").env_remove("RUST_BACKTRACE"));
+        let mut command = SERVER.command();
+        let mut server = Actor::of(command.arg(&folder).env_remove("RUST_LOG").env_remove("RUST_BACKTRACE"));
         let port = server.line().parse().expect("a port");
         Served { folder, server, port }
     }
@@ -43,9 +39,8 @@ impl Served {
 
     /// Its lines, once none can be added.
     fn lines(&self) -> Vec<Line> {
-        let flushed = tool(TOOL, &["flush", "--once", &self.folder.path().to_string_lossy()]);
-        assert!(flushed.status.code().is_some_and(|code| code < 2), "{flushed:?}");
-        read(self.folder.path(), "server")
+        flush_rest(&self.folder);
+        read(&self.folder, "server")
     }
 }
 
@@ -75,7 +70,7 @@ fn every_answered_request_of_a_killed_axum_server_is_in_the_log_once() {
         assert_eq!(lines.iter().filter(asked).count(), 1, "{name}: its span comes along, whatever thread it is on");
     }
     assert!(lines.iter().any(|line| line.level == "CRITICAL" && line.message.contains("without closing")), "{lines:?}");
-    assert_eq!(crash_files(served.folder.path()).len(), 1);
+    assert_eq!(crash_files(&served.folder).len(), 1);
 }
 
 #[test]
@@ -85,9 +80,8 @@ fn an_axum_server_that_stops_gracefully_raises_no_alarm() {
     served.server.signal(Signal::TERM);
     assert!(served.server.end().success());
     let lines = served.lines();
-    let last: Vec<&str> = lines.iter().rev().take(2).map(|line| line.message.as_str()).collect();
-    assert_eq!(last, ["stopped", "stopping"]);
-    assert!(lines.iter().all(|line| line.level != "CRITICAL") && crash_files(served.folder.path()).is_empty());
+    assert!(texts(&lines).ends_with(&["stopping", "stopped"]), "{lines:?}");
+    assert!(alarms(&lines) == 0 && crash_files(&served.folder).is_empty());
 }
 
 #[test]
@@ -98,8 +92,7 @@ fn a_handler_that_panics_is_a_record_and_the_server_goes_on() {
     served.server.signal(Signal::TERM);
     assert!(served.server.end().success());
     let lines = served.lines();
-    let alarms: Vec<&str> =
-        lines.iter().filter(|line| line.level == "CRITICAL").map(|line| line.message.as_str()).collect();
+    let alarms = texts(lines.iter().filter(|line| line.level == "CRITICAL"));
     assert_eq!(alarms.len(), 1, "{alarms:?}");
     assert!(alarms[0].starts_with("thread 'tokio-r") && alarms[0].ends_with(": a handler's"), "{alarms:?}");
     assert_eq!(count(&lines, "stopped"), 1);
@@ -121,24 +114,23 @@ fn tasks_of_several_runtimes_and_more_blocking_ones_than_lanes_are_all_heard() {
 
 #[test]
 fn env_logger_has_the_facade_where_it_is_left_to_it_and_else_is_told_what_to_do() {
-    for (scenario, in_the_ring, printed) in [
+    for (scenario, in_the_ring, heard) in [
         ("env-logger-first", &["[INFO] by the macro"][..], true),
         ("env-logger-second", &["[INFO] by the macro"], true),
         ("env-logger-both", &["[WARNING] by the facade", "[INFO] by the macro"], false),
     ] {
         let folder = Scratch::new(scenario);
-        let output =
-            Command::new(TRACER).arg(folder.path()).arg(scenario).env("RUST_LOG", "info").output().expect("it starts");
-        assert_eq!(output.status.signal(), Some(9), "{output:?}");
-        flush_once(TOOL, folder.path());
-        let lines = read(folder.path(), "worker");
+        let Printed { status, err: errors, .. } =
+            printed(TRACER.command().arg(&folder).arg(scenario).env("RUST_LOG", "info"));
+        assert_eq!(status.signal(), Some(9), "{errors}");
+        flush_once(&folder);
+        let lines = read(&folder, "worker");
         let own = |line: &&Line| !line.message.starts_with("lastwords: ") && line.level != "CRITICAL";
         let lines: Vec<String> =
             lines.iter().filter(own).map(|line| format!("[{}] {}", line.level, line.message)).collect();
         assert_eq!(lines, in_the_ring, "{scenario}");
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(errors.contains("by the facade"), printed, "{scenario}: {errors}");
-        assert_eq!(errors.contains("log_facade(false)"), !printed, "{scenario}: {errors}");
+        assert_eq!(errors.contains("by the facade"), heard, "{scenario}: {errors}");
+        assert_eq!(errors.contains("log_facade(false)"), !heard, "{scenario}: {errors}");
     }
 }
 

@@ -7,15 +7,11 @@ use lastwords_tests::actor::Actor;
 use lastwords_tests::logs::read;
 use lastwords_tests::scratch::Scratch;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-
 /// An actor whose console is not read so far.
-fn unread(folder: &Path, script: &[&str]) -> Actor {
-    let mut command = Command::new(ACTOR);
-    Actor::of(command.arg("host").arg(folder).arg("console=yes").args(script).stderr(Stdio::piped()))
+fn unread(folder: &Path, script: &str) -> Actor {
+    Actor::heard("host", folder, format!("console=yes {script}"))
 }
 
 /// How many lines are on a console, and how many it reports missing.
@@ -28,10 +24,10 @@ fn printed_and_lost(text: &str) -> (usize, usize) {
 #[test]
 fn a_pipe_that_nobody_reads_costs_lines_of_the_console_and_nothing_else() {
     let folder = Scratch::new("unread");
-    let script = ["log:20000", "flush", "line:logged", "wait", "say:seen", "sleep:500"];
-    let mut actor = unread(folder.path(), &script);
+    let script = "log:20000 flush line:logged wait say:seen sleep:500";
+    let mut actor = unread(&folder, script);
     assert_eq!(actor.line(), "logged", "20,000 calls returned although nobody read their 800 kB");
-    assert_eq!(read(folder.path(), "host").len(), 20_000, "the file has them all");
+    assert_eq!(read(&folder, "host").len(), 20_000, "the file has them all");
     actor.go();
     let text = actor.errors();
     assert!(actor.end().success());
@@ -45,14 +41,14 @@ fn a_pipe_that_nobody_reads_costs_lines_of_the_console_and_nothing_else() {
 fn a_process_ends_although_its_console_is_not_read() {
     let folder = Scratch::new("unread-end");
     // All lines fit the ring, so that none depends on how soon the flusher gets a processor.
-    assert!(unread(folder.path(), &["slots=32768", "lanes=3", "log:20000"]).end().success());
-    assert_eq!(read(folder.path(), "host").len(), 20_000);
+    assert!(unread(&folder, "slots=32768 lanes=3 log:20000").end().success());
+    assert_eq!(read(&folder, "host").len(), 20_000);
 }
 
 #[test]
 fn the_last_lines_wait_for_who_reads_and_what_is_missing_is_told_at_the_end() {
     let folder = Scratch::new("read-late");
-    let mut actor = unread(folder.path(), &["slots=32768", "lanes=3", "log:3000"]);
+    let mut actor = unread(&folder, "slots=32768 lanes=3 log:3000");
     // The lines are twice what a pipe holds, and logged long before that.
     std::thread::sleep(Duration::from_millis(120));
     let text = actor.errors();

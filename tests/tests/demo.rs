@@ -3,14 +3,13 @@
 //! A new user runs the demo first. If it failed now and then, or showed zeros because it checked nothing, it would prove the
 //! opposite of what it is for.
 
-use lastwords_tests::actor::tool;
+use lastwords_tests::actor::{Printed, tool, tool_at};
 use lastwords_tests::logs::files;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::watchdog::Watchdog;
 use std::path::Path;
 use std::time::Duration;
 
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 const ENDINGS: [&str; 4] = ["SIGKILL, the flusher", "SIGKILL", "segfault", "_exit"];
 
 /// A row's numbers: acknowledged, found, recovered, missing, torn, doubled, reported lost.
@@ -41,11 +40,10 @@ fn four_deaths_leave_every_acknowledged_line_once_and_whole_wherever_the_rings_a
 
 fn four_deaths(memory: &str) {
     let scratch = Scratch::new("demo");
-    let folder = scratch.path().join("logs");
-    let arguments = ["demo", "--seconds", "1", "--memory", memory, "--dir", &folder.to_string_lossy()];
-    let output = tool(TOOL, &arguments);
-    let (table, steps) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.status.code(), Some(0), "{table}\n{steps}");
+    let folder = scratch.join("logs");
+    let Printed { code, out: table, err: steps, .. } =
+        tool_at(format!("demo --seconds 1 --memory {memory} --dir"), &folder);
+    assert_eq!(code, Some(0), "{table}\n{steps}");
     let rows: Vec<&str> =
         table.lines().filter(|line| line.starts_with("host ") || line.starts_with("worker ")).collect();
     assert_eq!(rows.len(), ENDINGS.len(), "{table}");
@@ -71,16 +69,15 @@ fn four_deaths(memory: &str) {
 #[test]
 fn a_folder_that_cannot_serve_is_refused_with_the_reason() {
     let scratch = Scratch::new("demo-refused");
-    let file = scratch.path().join("file");
+    let file = scratch.join("file");
     std::fs::write(&file, "x").expect("written");
     let missing = file.join("below");
-    for (path, reason) in [(scratch.path(), "not empty"), (&file, "Not a directory"), (&missing, "Not a directory")] {
-        let output = tool(TOOL, &["demo", "--dir", &path.to_string_lossy()]);
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{error}");
+    for (path, reason) in [(scratch.path(), "not empty"), (&*file, "Not a directory"), (&*missing, "Not a directory")] {
+        let Printed { code, err: error, .. } = tool_at("demo --dir", path);
+        assert_eq!(code, Some(2), "{error}");
         assert!(error.contains("error:") && error.contains(reason), "{error}");
     }
-    for wrong in [["--seconds", "0"], ["--threads", "0"], ["--threads", "17"], ["--seconds", "x"]] {
-        assert_eq!(tool(TOOL, &["demo", wrong[0], wrong[1]]).status.code(), Some(2), "{wrong:?}");
+    for wrong in ["--seconds 0", "--threads 0", "--threads 17", "--seconds x"] {
+        assert_eq!(tool(format!("demo {wrong}")).code, Some(2), "{wrong}");
     }
 }

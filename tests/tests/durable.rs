@@ -4,8 +4,11 @@
 //! removes a ring before its lines are on the disk, or forgets a folder, loses lines just when the promise matters; and one
 //! that syncs an idle system keeps disks from sleeping. None of that shows in the files, so the system calls are checked.
 
-use lastwords_tests::actor::{Actor, run, tool};
+use lastwords_tests::actor::{Actor, run, tool_at};
+use lastwords_tests::files::names_in;
+use lastwords_tests::forge::ring_files;
 use lastwords_tests::logs::read;
+use lastwords_tests::programs::{ACTOR, DRAINER, TOOL};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
 use lastwords_tests::watchdog::Watchdog;
@@ -14,10 +17,6 @@ use std::io::{PipeWriter, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const DRAINER: &str = env!("CARGO_BIN_EXE_drainer");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
 /// What a process did to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +107,7 @@ struct Stepwise {
 impl Stepwise {
     fn start(folder: &Path) -> Stepwise {
         let (reader, steps) = std::io::pipe().expect("a pipe");
-        let mut watched = Watched::start(Command::new(DRAINER).arg(folder).args(["all", "steps"]).stdin(reader));
+        let mut watched = Watched::start(DRAINER.command().arg(folder).args(["all", "steps"]).stdin(reader));
         for _ in 0..2 {
             watched.go(Some(libc::SYS_getppid), None);
         }
@@ -124,35 +123,30 @@ impl Stepwise {
 
 /// A process that logs on request, and has not been drained.
 fn waiting_actor(folder: &Path, durable: &str) -> Actor {
-    let script = ["flusher=never", durable, "log:5", "line:up", "wait", "log:5", "line:more", "wait"];
-    let mut actor = Actor::start(ACTOR, "host", folder, &script);
-    actor.line();
-    actor
+    Actor::start("host", folder, format!("flusher=never {durable} log:5 line:up wait log:5 line:more wait")).until("up")
 }
 
 #[test]
 fn without_durable_nobody_syncs() {
     let _watchdog = Watchdog::new("no syncs", Duration::from_secs(120));
     let folder = Scratch::new("no-syncs");
-    let script = ["flusher=never", "rotate=4096", "log:300", "long:200000", "kill"];
-    let mut actor =
-        Watched::start(Command::new(ACTOR).arg("host").arg(folder.path()).args(script).stdin(Stdio::null()));
+    let script = "flusher=never rotate=4096 log:300 long:200000 kill";
+    let mut actor = Watched::start(ACTOR.acting("host", &folder, script).stdin(Stdio::null()));
     assert!(actor.go(None, None));
     assert_eq!(actor.synced(), Vec::<String>::new());
-    let mut drainer = Watched::start(Command::new(DRAINER).arg(folder.path()).arg("all"));
+    let mut drainer = Watched::start(DRAINER.command().arg(&folder).arg("all"));
     assert!(drainer.go(None, None));
     assert!(drainer.done.iter().any(|(did, _)| *did == Did::Rename), "it rotates");
     assert!(drainer.done.iter().any(|(did, _)| *did == Did::Remove), "it removes the ring");
     assert_eq!(drainer.synced(), Vec::<String>::new());
-    assert!(read(folder.path(), "host").len() > 300);
+    assert!(read(&folder, "host").len() > 300);
 }
 
 #[test]
 fn a_durable_ring_is_on_the_disk_with_its_name_before_anything_is_logged() {
     let folder = Scratch::new("durable-ring");
-    let script = ["flusher=never", "durable=60000", "kill"];
-    let mut actor =
-        Watched::start(Command::new(ACTOR).arg("host").arg(folder.path()).args(script).stdin(Stdio::null()));
+    let script = "flusher=never durable=60000 kill";
+    let mut actor = Watched::start(ACTOR.acting("host", &folder, script).stdin(Stdio::null()));
     assert!(actor.go(None, None));
     let synced = actor.synced();
     assert_eq!(synced[..3], ["ring", "rings", "logs"], "then the folders above: {synced:?}");
@@ -162,16 +156,15 @@ fn a_durable_ring_is_on_the_disk_with_its_name_before_anything_is_logged() {
 fn a_sync_is_of_journal_log_names_and_ring_in_this_order_and_only_after_something_was_written() {
     let _watchdog = Watchdog::new("order", Duration::from_secs(120));
     let folder = Scratch::new("order");
-    let mut actor = waiting_actor(folder.path(), "durable=1");
-    let mut flusher = Stepwise::start(folder.path());
+    let mut actor = waiting_actor(&folder, "durable=1");
+    let mut flusher = Stepwise::start(&folder);
     flusher.step("pass");
     let first = flusher.step("sync").synced();
     assert_eq!(first, ["journal.a", "journal.b", "host.log", "rings", "logs", "ring"]);
     assert_eq!(flusher.step("sync").synced(), Vec::<String>::new(), "nothing was written since");
     flusher.step("pass");
     assert_eq!(flusher.step("sync").synced(), Vec::<String>::new(), "nothing was logged since");
-    actor.go();
-    actor.line();
+    actor.go_until("more");
     flusher.step("pass");
     assert_eq!(flusher.step("sync").synced(), ["journal.a", "host.log", "ring"], "no name is new");
 }
@@ -180,10 +173,9 @@ fn a_sync_is_of_journal_log_names_and_ring_in_this_order_and_only_after_somethin
 fn a_rotated_file_is_on_the_disk_before_it_is_renamed_and_the_new_names_with_the_next_sync() {
     let _watchdog = Watchdog::new("rotation", Duration::from_secs(120));
     let folder = Scratch::new("durable-rotation");
-    let script = ["flusher=never", "durable=1", "rotate=4096", "log:100", "line:up", "wait"];
-    let mut actor = Actor::start(ACTOR, "host", folder.path(), &script);
-    actor.line();
-    let mut flusher = Stepwise::start(folder.path());
+    let script = "flusher=never durable=1 rotate=4096 log:100 line:up wait";
+    let _actor = Actor::start("host", &folder, script).until("up");
+    let mut flusher = Stepwise::start(&folder);
     let done = std::mem::take(&mut flusher.step("pass").done);
     let renames = done.iter().enumerate().filter(|(_, (did, _))| *did == Did::Rename);
     let mut count = 0;
@@ -201,8 +193,8 @@ fn a_rotated_file_is_on_the_disk_before_it_is_renamed_and_the_new_names_with_the
 fn a_drained_ring_is_removed_only_when_its_lines_are_on_the_disk() {
     let _watchdog = Watchdog::new("removal", Duration::from_secs(120));
     let folder = Scratch::new("durable-removal");
-    let _ = run(ACTOR, "host", folder.path(), &["flusher=never", "durable=60000", "log:5", "long:200000", "kill"]);
-    let mut flusher = Stepwise::start(folder.path());
+    let _ = run("host", &folder, "flusher=never durable=60000 log:5 long:200000 kill");
+    let mut flusher = Stepwise::start(&folder);
     // The first pass drains it, the second finds nothing more.
     flusher.step("pass");
     let done = std::mem::take(&mut flusher.step("pass").done);
@@ -211,8 +203,7 @@ fn a_drained_ring_is_removed_only_when_its_lines_are_on_the_disk() {
         let last = done[..removal].iter().rev().find(|(_, name)| kind(name) == file);
         assert_eq!(last.map(|(did, _)| *did), Some(Did::Sync), "what happened last to {file}: {done:?}");
     }
-    let rings = fs::read_dir(folder.path().join("rings")).expect("there").filter_map(Result::ok);
-    let left: Vec<String> = rings.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let left = names_in(&folder.join("rings"));
     assert!(!left.iter().any(|name| name.ends_with(".ring") || name.ends_with(".spill")), "{left:?}");
 }
 
@@ -223,14 +214,14 @@ fn a_sync_that_fails_is_told_in_the_log_and_tried_again() {
         return println!("skipped: this processor's registers are not known");
     }
     let folder = Scratch::new("failing-sync");
-    let mut actor = waiting_actor(folder.path(), "durable=1");
-    let mut flusher = Stepwise::start(folder.path());
+    let mut actor = waiting_actor(&folder, "durable=1");
+    let mut flusher = Stepwise::start(&folder);
     flusher.step("pass").refused = Some("host.log");
     for _ in 0..2 {
         assert_eq!(flusher.step("sync").synced().last().map(String::as_str), Some("host.log"), "no further");
     }
     flusher.step("pass").refused = None;
-    let logged = |what: &str| read(folder.path(), "host").iter().filter(|line| line.message.contains(what)).count();
+    let logged = |what: &str| read(&folder, "host").iter().filter(|line| line.message.contains(what)).count();
     assert_eq!((logged("cannot be brought to the disk"), logged("from here on it is again")), (1, 0));
     assert!(flusher.step("sync").synced().contains(&"host.log".to_owned()));
     flusher.step("pass");
@@ -242,9 +233,9 @@ fn a_sync_that_fails_is_told_in_the_log_and_tried_again() {
 fn an_idle_flusher_does_not_sync_and_a_busy_one_does_so_now_and_then() {
     let _watchdog = Watchdog::new("idle", Duration::from_secs(120));
     let folder = Scratch::new("durable-idle");
-    let mut actor = waiting_actor(folder.path(), "durable=0");
-    let mut daemon = Command::new(TOOL);
-    daemon.args(["flush", "--durable", "20"]).arg(folder.path()).stderr(Stdio::null());
+    let mut actor = waiting_actor(&folder, "durable=0");
+    let mut daemon = TOOL.command();
+    daemon.args(["flush", "--durable", "20"]).arg(&folder).stderr(Stdio::null());
     let mut daemon = Watched::start(&mut daemon);
     let go_on = |daemon: &mut Watched, ms| daemon.go(None, Some(Instant::now() + Duration::from_millis(ms)));
     go_on(&mut daemon, 2000);
@@ -252,8 +243,7 @@ fn an_idle_flusher_does_not_sync_and_a_busy_one_does_so_now_and_then() {
     assert!(first.contains(&"host.log".to_owned()) && first.contains(&"ring".to_owned()), "{first:?}");
     go_on(&mut daemon, 1500);
     assert_eq!(daemon.synced(), Vec::<String>::new(), "idle");
-    actor.go();
-    actor.line();
+    actor.go_until("more");
     go_on(&mut daemon, 1500);
     assert!(daemon.synced().contains(&"host.log".to_owned()), "it heard of the next line");
 }
@@ -261,16 +251,13 @@ fn an_idle_flusher_does_not_sync_and_a_busy_one_does_so_now_and_then() {
 #[test]
 fn the_environment_wishes_for_a_process_and_nonsense_is_refused() {
     let folder = Scratch::new("durable-env");
-    let path = folder.path().to_string_lossy().into_owned();
-    let script = ["flusher=never", "log:1", "kill"];
-    let _ = Actor::start_with(ACTOR, "host", folder.path(), &script, &[("LASTWORDS_DURABLE", "250")]).end();
-    let mut ring = fs::read_dir(folder.path().join("rings")).expect("there").filter_map(Result::ok).map(|e| e.path());
-    let ring = ring.find(|path| path.extension().is_some_and(|ending| ending == "ring")).expect("a ring");
-    let reader = lastwords_ring::read::reader::RingReader::open(&ring).expect("readable");
+    let script = "flusher=never log:1 kill";
+    let _ = Actor::start_with("host", &folder, script, &[("LASTWORDS_DURABLE", "250")]).end();
+    let reader = lastwords_ring::read::reader::RingReader::open(&ring_files(&folder)[0]).expect("readable");
     assert_eq!(reader.header().sync_ms, 250);
-    let mut wrong = Actor::start_with(ACTOR, "host", folder.path(), &script, &[("LASTWORDS_DURABLE", "often")]);
+    let mut wrong = Actor::start_with("host", &folder, script, &[("LASTWORDS_DURABLE", "often")]);
     assert!(wrong.line().contains("\"often\" found, expected milliseconds"));
     for value in ["often", "-1", "3600001"] {
-        assert_eq!(tool(TOOL, &["flush", "--once", "--durable", value, &path]).status.code(), Some(2), "{value}");
+        assert_eq!(tool_at(format!("flush --once --durable {value}"), &folder).code, Some(2), "{value}");
     }
 }

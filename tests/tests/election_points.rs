@@ -9,8 +9,11 @@
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::lock_holder::Holder;
 use lastwords_ring::place::process::ProcessId;
-use lastwords_tests::actor::wait_for;
+use lastwords_tests::actor::wait_until;
+use lastwords_tests::files::names_in;
+use lastwords_tests::logs::{alarms, count, read};
 use lastwords_tests::oracle::Random;
+use lastwords_tests::programs::{DRAINER, ELECTOR};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
 use lastwords_tests::watchdog::Watchdog;
@@ -19,10 +22,9 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open}
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const ELECTOR: &str = env!("CARGO_BIN_EXE_elector");
 /// Time for the points of one test, unless all are asked for.
 const TIME: Duration = Duration::from_secs(20);
 
@@ -50,7 +52,7 @@ struct Arena {
 impl Arena {
     fn new(before: Before) -> Arena {
         let scratch = Scratch::new("election");
-        let folder = Folder::create(&scratch.path().join("logs")).expect("made");
+        let folder = Folder::create(&scratch.join("logs")).expect("made");
         let mut gone = Command::new("true").spawn().expect("started");
         gone.wait().expect("reaped");
         let process = ProcessId { pid: gone.id(), ..ProcessId::current() };
@@ -59,7 +61,7 @@ impl Arena {
             Before::Nothing => {}
             Before::Gone | Before::Kept => fs::write(folder.lock_file(), text).expect("written"),
             Before::Released => {
-                let (mut other, path) = (Command::new(ELECTOR), scratch.path().join("logs"));
+                let (mut other, path) = (ELECTOR.command(), scratch.join("logs"));
                 assert!(other.arg(&path).status().expect("ran").success());
                 fs::remove_file(path.join("done")).expect("there");
             }
@@ -76,25 +78,14 @@ impl Arena {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(ELECTOR);
+        let mut command = ELECTOR.command();
         command.arg(self.path());
         command
     }
 
     /// Starts one and lets it come to its system call number `point`. None if it has won before.
     fn stopped_at(&self, point: usize) -> Option<Traced> {
-        let mut traced = Traced::start(&mut self.command()).expect("started");
-        let (mut begun, mut calls) = (false, 0);
-        loop {
-            match traced.to_system_call().expect("traced") {
-                Stop::Entry(number) if number == libc::SYS_getppid as u64 && !begun => begun = true,
-                Stop::Entry(number) if number == libc::SYS_getppid as u64 => return None,
-                Stop::Entry(_) if begun && calls == point => return Some(traced),
-                Stop::Entry(_) => calls += usize::from(begun),
-                Stop::Exit => {}
-                other => panic!("{other:?}"),
-            }
-        }
+        Traced::start_to(&mut self.command(), |before, _| before == point).ok()
     }
 
     /// System calls of an undisturbed attempt.
@@ -124,7 +115,7 @@ impl Arena {
 
     /// Waits until all of these have been the flusher, one at a time.
     fn wait_for_all(&self, pids: &[u32], what: &str) {
-        wait_for(what, || pids.iter().all(|pid| self.done().contains(pid)).then_some(()));
+        wait_until(what, || pids.iter().all(|pid| self.done().contains(pid)));
         assert!(!self.path().join("clash").exists(), "two at work: {what}");
     }
 
@@ -186,10 +177,8 @@ fn a_process_killed_before_any_system_call_of_an_election_keeps_nobody_from_flus
 
 /// Nothing is left of killed attempts but what is still kept.
 fn assert_clean(arena: &Arena, kept: bool) {
-    let left = |path: &Path| {
-        let entries = fs::read_dir(path.join("rings")).expect("listed").filter_map(Result::ok);
-        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("flusher.lock.")).count()
-    };
+    let left =
+        |path: &Path| names_in(&path.join("rings")).iter().filter(|name| name.starts_with("flusher.lock.")).count();
     let mut last = arena.start();
     arena.wait_for_all(&[last.id()], "the last one");
     assert!(last.wait().expect("ended").success());
@@ -223,16 +212,11 @@ fn a_flusher_that_is_stopped_while_somebody_removes_its_lock_doubles_nothing() {
     let written = |call: u64| [libc::SYS_pwrite64 as u64, libc::SYS_write as u64].contains(&call);
     let run = |point: Option<usize>| -> Option<usize> {
         let scratch = Scratch::new("lock-removed");
-        let folder = scratch.path().join("logs");
-        let _ = lastwords_tests::actor::run(
-            env!("CARGO_BIN_EXE_actor"),
-            "worker",
-            &folder,
-            &["flusher=never", "log:500", "kill"],
-        );
+        let folder = scratch.join("logs");
+        let _ = lastwords_tests::actor::run("worker", &folder, "flusher=never log:500 kill");
         let drainer = || {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_drainer"));
-            command.arg(&folder).arg("all").stderr(std::process::Stdio::null());
+            let mut command = DRAINER.command();
+            command.arg(&folder).arg("all").stderr(Stdio::null());
             command
         };
         let mut traced = Traced::start(&mut drainer()).expect("started");
@@ -273,13 +257,8 @@ fn a_flusher_that_is_stopped_while_somebody_removes_its_lock_doubles_nothing() {
         }
         assert!(drainer().status().expect("ran").success());
         while !matches!(traced.run().expect("ran"), Stop::Ended(_) | Stop::Killed(_)) {}
-        let lines = lastwords_tests::logs::read(&folder, "worker");
-        let own = lines.iter().filter(|line| line.message.starts_with("line ")).count();
-        assert_eq!(
-            (own, lines.iter().filter(|line| line.level == "CRITICAL").count()),
-            (500, 1),
-            "stopped at {point:?}"
-        );
+        let lines = read(&folder, "worker");
+        assert_eq!((count(&lines, "line "), alarms(&lines)), (500, 1), "stopped at {point:?}");
         Some(calls)
     };
     let last = run(None).expect("an undisturbed drain");
@@ -296,7 +275,7 @@ fn a_holder_that_is_displaced_although_it_lives_stands_down_before_the_next_is_a
     let mut late = Traced::start(&mut arena.command()).expect("started");
     while late.to_system_call().expect("traced") != Stop::Entry(libc::SYS_renameat2 as u64) {}
     let mut holder = arena.command().arg("2000").spawn().expect("started");
-    wait_for("the holder", || arena.path().join("at-work").exists().then_some(()));
+    wait_until("the holder", || arena.path().join("at-work").exists());
     late.let_go().expect("detached");
     arena.wait_for_all(&[holder.id(), late.pid()], "both");
     assert!(holder.wait().expect("ended").success());

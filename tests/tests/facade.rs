@@ -5,13 +5,11 @@
 
 use lastwords::{Flusher, Level};
 use lastwords_tests::actor::flush_once;
-use lastwords_tests::logs::read;
+use lastwords_tests::logs::messages;
 use lastwords_tests::recovered::records;
 use lastwords_tests::scratch::Scratch;
 use log::kv::{self, Key, Source, Value, VisitSource};
 use std::fmt;
-
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
 /// Logs while it is shown for a log call.
 struct Chatty;
@@ -53,9 +51,9 @@ fn log_all() -> u32 {
 #[test]
 fn key_values_are_typed_fields_and_stand_behind_the_text() {
     let folder = Scratch::new("facade");
-    lastwords::builder("host").dir(folder.path()).level(Level::INFO).flusher(Flusher::Never).init().expect("a ring");
+    lastwords::builder("host").dir(&folder).level(Level::INFO).flusher(Flusher::Never).init().expect("a ring");
     let line = log_all();
-    let found = records(folder.path());
+    let found = records(&folder);
     let fields: Vec<(&str, Vec<&str>)> = found
         .iter()
         .filter(|record| record.text != "spilled")
@@ -92,8 +90,8 @@ fn key_values_are_typed_fields_and_stand_behind_the_text() {
     let by_hand = found.iter().find(|record| record.text == "by hand").expect("there");
     assert_eq!((by_hand.target.as_str(), by_hand.line), ("made", 0));
 
-    flush_once(TOOL, folder.path());
-    let lines: Vec<String> = read(folder.path(), "host").into_iter().map(|line| line.message).collect();
+    flush_once(&folder);
+    let lines = messages(&folder, "host");
     assert_eq!(lines[3], "others ratio=0.5 ok=true letter=ß list=\"[1, 2]\" shown=1.5 none=None");
     assert_eq!(lines[4], "quoted err=\"disk full\" words=\"two words\" empty=\"\"");
     assert_eq!(lines[8], format!("spilled long={}", "x".repeat(100_000)));

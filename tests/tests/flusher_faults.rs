@@ -7,6 +7,7 @@
 //! for each of its system calls and each fault a fresh copy is drained by a flusher that meets that fault. It must go on by
 //! itself until everything is drained; only a kill may leave the rest to the next one.
 
+use lastwords_tests::about::About;
 use lastwords_tests::actor::Actor;
 use lastwords_tests::flushers::{Call, Drainer, Fault, FaultKind, KillAt, is_log};
 use lastwords_tests::logs::{assert_numbered, read};
@@ -57,11 +58,11 @@ struct Takeover {
 
 impl Takeover {
     fn new(name: &str, since: &'static str, size: Size, random: &mut Random) -> Takeover {
-        let wreck = Wreck::new(name, env!("CARGO_BIN_EXE_victim"), size);
+        let wreck = Wreck::new(name, size);
         assert!(wreck.spilled() >= 1, "messages are spilled");
         assert!(wreck.segments() >= 1, "slots are kept beside a ring");
         wreck.leave_a_call_in_flight();
-        let drainer = Drainer { program: env!("CARGO_BIN_EXE_drainer"), since, elsewhere: wreck.elsewhere() };
+        let drainer = Drainer { since, elsewhere: wreck.elsewhere() };
         let calls = drainer.drain_until(&wreck.copy(), KillAt::Never).expect("an undisturbed drain");
         // In the middle of a log file's write in the first half of the drain: much is left, and something half done.
         let logs = |k: &usize| calls[*k].write.as_ref().is_some_and(|(_, name)| is_log(name));
@@ -102,17 +103,6 @@ impl Takeover {
             assert!(reported, "the log does not say that it could not be written: {:?}", outcome.complaints);
         }
         true
-    }
-}
-
-/// Says which point a failure is about.
-struct NamedOnPanic(Fault, KillAt, Call);
-
-impl Drop for NamedOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{:?} of {:?}, the first flusher killed {:?}", self.0, self.2, self.1);
-        }
     }
 }
 
@@ -173,7 +163,7 @@ fn try_points(name: &'static str, since: &'static str, size: Size) {
         if !all && start.elapsed() > time && count * POINTS_SHARE >= counted {
             break;
         }
-        let _named = NamedOnPanic(fault, takeover.killed, calls[fault.call].clone());
+        let _about = About((fault, takeover.killed, &calls[fault.call]));
         // Drains differ by a call or two, so a point may not be reached.
         if takeover.try_fault(fault, &reference) {
             *tried.entry(name_of(fault.kind)).or_default() += 1;
@@ -198,12 +188,11 @@ fn positions_that_cannot_be_written_to_a_living_ring_outlive_the_flusher() {
     }
     let _watchdog = Watchdog::new("unwritable rings", Duration::from_secs(120));
     let scratch = Scratch::new("unwritable-rings");
-    let (folder, elsewhere) = (scratch.path().join("logs"), scratch.path().to_owned());
+    let (folder, elsewhere) = (scratch.join("logs"), scratch.path().to_owned());
     // Three rotations, so that an entry about a rotation is among the journal's.
-    let script = ["flusher=never", "rotate=8192", "keep=20", "log:400", "line:up", "wait"];
-    let mut actor = Actor::start(env!("CARGO_BIN_EXE_actor"), "worker", &folder, &script);
-    actor.line();
-    let drainer = Drainer { program: env!("CARGO_BIN_EXE_drainer"), since: "all", elsewhere };
+    let script = "flusher=never rotate=8192 keep=20 log:400 line:up wait";
+    let mut actor = Actor::start("worker", &folder, script).until("up");
+    let drainer = Drainer { since: "all", elsewhere };
     // Enough to fall asleep, before which a flusher checkpoints its journal.
     for passes in [20, 3] {
         drainer.pass_without_writing_to_rings(&folder, passes);

@@ -8,16 +8,18 @@
 //! try lets it write half of its bytes first.
 
 use lastwords_ring::read::reader::RingReader;
-use lastwords_tests::actor::wait_for;
+use lastwords_tests::about::About;
+use lastwords_tests::actor::{wait_for, wait_until};
 use lastwords_tests::flushers::{Drainer, KillAt};
+use lastwords_tests::forge::ring_files;
 use lastwords_tests::logs;
 use lastwords_tests::oracle::{Ended, Random, Victim, is_ready, read_marks};
+use lastwords_tests::programs::{DRAINER, VICTIM};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::CALLS_CAN_BE_CHANGED;
 use lastwords_tests::watchdog::Watchdog;
 use lastwords_tests::wreck::{Outcome, ROLES, Size, Wreck};
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Some rotations' worth.
@@ -30,17 +32,6 @@ const TIME: Duration = Duration::from_secs(22);
 
 /// On a slow machine one point of so many is tried all the same.
 const POINTS_SHARE: usize = 10;
-
-/// Says which point a failure is about.
-struct NamedOnPanic(KillAt);
-
-impl Drop for NamedOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("killed {:?}", self.0);
-        }
-    }
-}
 
 /// What the rings say is in the log files is there: a process that asked for it has been notified.
 fn assert_written_is_in_the_files(folder: &Path, processes: &[Ended]) {
@@ -59,9 +50,7 @@ fn assert_written_is_in_the_files(folder: &Path, processes: &[Ended]) {
 }
 
 fn rings_of(folder: &Path, pid: u32) -> Vec<RingReader> {
-    let names = std::fs::read_dir(folder.join("rings")).expect("listed").map(|entry| entry.expect("listed").path());
-    let rings = names.filter(|path| path.extension().is_some_and(|ending| ending == "ring"));
-    let rings = rings.map(|path| RingReader::open(&path).expect("a ring"));
+    let rings = ring_files(folder).into_iter().map(|path| RingReader::open(&path).expect("a ring"));
     rings.filter(|ring| ring.header().pid == pid).collect()
 }
 
@@ -87,10 +76,10 @@ fn try_points_blocked(
     judge: impl Fn(&Outcome, &Outcome),
 ) {
     let _watchdog = Watchdog::new(name, Duration::from_secs(900));
-    let wreck = Wreck::new(name, env!("CARGO_BIN_EXE_victim"), size);
+    let wreck = Wreck::new(name, size);
     assert!(wreck.spilled() >= 2, "messages are spilled");
     assert!(wreck.segments() >= 1, "slots are kept beside a ring");
-    let drainer = Drainer { program: env!("CARGO_BIN_EXE_drainer"), since, elsewhere: wreck.elsewhere() };
+    let drainer = Drainer { since, elsewhere: wreck.elsewhere() };
     let folder = wreck.copy();
     let mut calls = drainer.drain_until(&folder, KillAt::Never).expect("an unkilled drain");
     let reference = Outcome::of(&wreck, &folder);
@@ -121,7 +110,7 @@ fn try_points_blocked(
             break;
         }
         let folder = wreck.copy();
-        let _named = NamedOnPanic(point);
+        let _about = About(point);
         if drainer.drain_blocked_until(&folder, blocked, point).is_none() {
             // Drains differ by a call or two in how often they read the clock or sleep.
             continue;
@@ -172,14 +161,13 @@ fn a_flusher_killed_while_a_role_cannot_be_written_leaves_every_line_once() {
 fn a_flusher_can_change_what_others_see_by_system_calls_alone() {
     let _watchdog = Watchdog::new("flusher's mappings", Duration::from_secs(60));
     let scratch = Scratch::new("flusher-mappings");
-    let folder = scratch.path().join("logs");
+    let folder = scratch.join("logs");
     // Flat out into a small ring, so that it waits for the flusher all the time.
     let victim = Victim { slots: 64, ..Victim::new(&folder, "host", 1) };
-    let victim = Victim { marks: scratch.path().join("marks"), ..victim };
-    let mut producer = Command::new(env!("CARGO_BIN_EXE_victim")).args(victim.arguments()).spawn().expect("spawned");
-    wait_for("the producer", || is_ready(&victim.marks).then_some(()));
-    let mut flusher =
-        Command::new(env!("CARGO_BIN_EXE_drainer")).arg(&folder).args(["all", "on"]).spawn().expect("ran");
+    let victim = Victim { marks: scratch.join("marks"), ..victim };
+    let mut producer = VICTIM.command().args(victim.arguments()).spawn().expect("spawned");
+    wait_until("the producer", || is_ready(&victim.marks));
+    let mut flusher = DRAINER.command().arg(&folder).args(["all", "on"]).spawn().expect("ran");
     let mapped = wait_for("the flusher to wake the producer", || {
         let maps = std::fs::read_to_string(format!("/proc/{}/maps", flusher.id())).expect("its maps");
         let shared = |line: &&str| line.split_ascii_whitespace().nth(1).is_some_and(|flags| flags.ends_with('s'));
@@ -187,8 +175,8 @@ fn a_flusher_can_change_what_others_see_by_system_calls_alone() {
         shared.iter().any(|line| line.ends_with(".ring")).then_some(shared)
     });
     let before = read_marks(&victim.marks);
-    wait_for("the producer to go on", || {
-        read_marks(&victim.marks).iter().zip(&before).all(|(now, before)| *now > before + 1000).then_some(())
+    wait_until("the producer to go on", || {
+        read_marks(&victim.marks).iter().zip(&before).all(|(now, before)| *now > before + 1000)
     });
     for child in [&mut producer, &mut flusher] {
         child.kill().expect("killed");

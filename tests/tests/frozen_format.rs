@@ -5,12 +5,11 @@
 //! differently has changed the format, and needs a version of its own.
 
 use lastwords_tests::logs::read;
+use lastwords_tests::programs::TOOL;
 use lastwords_tests::scratch::Scratch;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
+use std::process::Output;
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/v3").join(name)
@@ -19,21 +18,21 @@ fn data(name: &str) -> PathBuf {
 /// A log folder that holds the ring.
 fn folder() -> Scratch {
     let folder = Scratch::new("frozen");
-    fs::create_dir_all(folder.path().join("rings")).expect("made");
+    fs::create_dir_all(folder.join("rings")).expect("made");
     for name in ["worker-1-00.ring", "worker-1-00.1.spill"] {
-        fs::copy(data(name), folder.path().join("rings").join(name)).expect("copied");
+        fs::copy(data(name), folder.join("rings").join(name)).expect("copied");
     }
     folder
 }
 
 fn in_utc(arguments: &[&str]) -> Output {
-    Command::new(TOOL).args(arguments).env("TZ", "UTC").output().expect("the tool starts")
+    TOOL.command().args(arguments).env("TZ", "UTC").output().expect("the tool starts")
 }
 
 #[test]
 fn a_ring_of_version_3_is_recovered_to_the_byte() {
     let folder = folder();
-    let path = folder.path().to_string_lossy();
+    let path = folder.to_string_lossy();
     for (arguments, expected) in
         [(&["recover", &*path][..], "recovered.log"), (&["recover", "--json", &path], "recovered.jsonl")]
     {
@@ -47,11 +46,11 @@ fn a_ring_of_version_3_is_recovered_to_the_byte() {
 #[test]
 fn a_ring_of_version_3_is_drained_once_to_the_same_lines() {
     let folder = folder();
-    let output = in_utc(&["flush", "--once", &folder.path().to_string_lossy()]);
+    let output = in_utc(&["flush", "--once", &folder.to_string_lossy()]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let text = fs::read_to_string(folder.path().join("worker.log")).expect("written");
+    let text = fs::read_to_string(folder.join("worker.log")).expect("written");
     let expected = fs::read_to_string(data("recovered.log")).expect("there");
     assert_eq!(text.matches(&expected).count(), 1, "{text}");
-    assert!(read(folder.path(), "worker").iter().any(|line| line.level == "CRITICAL" && line.message.contains("died")));
-    assert!(!folder.path().join("rings/worker-1-00.ring").exists());
+    assert!(read(&folder, "worker").iter().any(|line| line.level == "CRITICAL" && line.message.contains("died")));
+    assert!(!folder.join("rings/worker-1-00.ring").exists());
 }

@@ -3,37 +3,22 @@
 //! A logger that waits for a reader that is gone hangs its program for good; one that silently drops leaves a log that lies. So
 //! the program goes on, the policy decides what is kept, and the loss is a line of the log.
 
-use lastwords_tests::actor::{flush_once, run};
-use lastwords_tests::logs::{Line, missing, read, reported_lost};
+use lastwords_tests::actor::{flush_once, succeed};
+use lastwords_tests::logs::{Line, missing_of_threads, numbers, read, reported_lost};
 use lastwords_tests::scratch::Scratch;
 
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 const SLOTS: usize = 64;
 
 /// 1,000 lines into a ring of 64 slots that is not drained, with a backlog of so many bytes; then it is drained.
 fn overfill(policy: &str, backlog: u64) -> (Vec<Line>, Vec<Line>) {
     let folder = Scratch::new(policy);
-    let script = [
-        &format!("policy={policy}"),
-        &format!("backlog={backlog}"),
-        "slots=64",
-        "lanes=3",
-        "flusher=never",
-        "log:1000",
-        "exit",
-    ];
-    let (_, status) = run(ACTOR, "worker", folder.path(), &script);
-    assert!(status.success());
-    flush_once(TOOL, folder.path());
-    read(folder.path(), "worker")
+    let script = format!("policy={policy} backlog={backlog} slots=64 lanes=3 flusher=never log:1000 exit");
+    succeed("worker", &folder, &script);
+    flush_once(&folder);
+    read(&folder, "worker")
         .into_iter()
         .filter(|line| !line.message.contains("earlier run"))
         .partition(|line| line.level == "INFO")
-}
-
-fn numbers(lines: &[Line]) -> Vec<usize> {
-    lines.iter().map(|line| line.message.strip_prefix("line ").expect("a line").parse().expect("a number")).collect()
 }
 
 #[test]
@@ -86,10 +71,9 @@ fn drop_newest_keeps_the_oldest_and_counts_the_rest_in_one_line() {
 #[test]
 fn block_with_a_flusher_keeps_all_of_a_thousand_laps_or_tells_what_it_lost() {
     let folder = Scratch::new("tiny");
-    let (_, status) = run(ACTOR, "host", folder.path(), &["slots=16", "lanes=3", "log:20000"]);
-    assert!(status.success());
-    let lines = read(folder.path(), "host");
-    let (kept, losses): (Vec<Line>, Vec<Line>) = lines.into_iter().partition(|line| line.level == "INFO");
+    succeed("host", &folder, "slots=16 lanes=3 log:20000");
+    let (kept, losses): (Vec<Line>, Vec<Line>) =
+        read(&folder, "host").into_iter().partition(|line| line.level == "INFO");
     let kept = numbers(&kept);
     assert!(kept.is_sorted_by(|a, b| a < b));
     assert_eq!(kept.len() + reported_lost(&losses), 20_000, "{losses:?}");
@@ -100,10 +84,9 @@ fn block_with_a_flusher_keeps_all_of_a_thousand_laps_or_tells_what_it_lost() {
 #[test]
 fn more_threads_than_lanes_share_and_every_line_is_there_or_counted() {
     let folder = Scratch::new("threads");
-    let (_, status) = run(ACTOR, "host", folder.path(), &["lanes=5", "slots=256", "threads:24:500"]);
-    assert!(status.success());
-    let lines = read(folder.path(), "host");
-    let lost: usize = (0..24).map(|thread| missing(&lines, &format!("thread {thread} line "), 500)).sum();
+    succeed("host", &folder, "lanes=5 slots=256 threads:24:500");
+    let lines = read(&folder, "host");
+    let lost = missing_of_threads(&lines, 24, 500);
     assert_eq!(lost, reported_lost(&lines));
     assert!(lost < 6_000, "{lost} of 12,000 lines lost: nobody waited for room");
 }

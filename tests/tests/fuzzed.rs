@@ -63,7 +63,7 @@ impl Drop for NamedOnPanic<'_> {
 fn the_corpus_is_what_its_generator_makes() {
     for (target, run) in TARGETS {
         let (scratch, folder) = (Scratch::new("corpus"), corpus::folder(target));
-        let inputs = corpus::inputs(target, scratch.path());
+        let inputs = corpus::inputs(target, &scratch);
         if std::env::var_os("LASTWORDS_WRITE_CORPUS").is_some() {
             let _ = fs::remove_dir_all(&folder);
             fs::create_dir_all(&folder).expect("made");

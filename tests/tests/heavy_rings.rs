@@ -5,7 +5,7 @@
 
 use lastwords_flusher::drain::Drain;
 use lastwords_ring::place::folder::Folder;
-use lastwords_tests::actor::{Actor, tool};
+use lastwords_tests::actor::{Actor, tool_at};
 use lastwords_tests::forge::{self, Forged};
 use lastwords_tests::logs::{Line, read, reported_lost};
 use lastwords_tests::scratch::Scratch;
@@ -14,8 +14,6 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
 
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 /// Lines of the honest process.
 const LINES: usize = 200_000;
 const LAST: u64 = 65536;
@@ -39,13 +37,12 @@ fn a_ring_of_the_largest_size_that_looks_busy_or_damaged_takes_nothing_from_othe
     ];
     for (what, slots) in ways {
         let folder = Scratch::new("heavy");
-        let heavy = forge::largest(folder.path(), "heavy-1-ab.ring", &slots);
-        let mut host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait", "kill"]);
-        host.line();
-        let script = ["flusher=never", &format!("log:{LINES}"), "flush", "line:done", "wait"];
-        let mut other = Actor::start(ACTOR, "other", folder.path(), &script);
+        let heavy = forge::largest(&folder, "heavy-1-ab.ring", &slots);
+        let host = Actor::start("host", &folder, "line:up wait kill").until("up");
+        let script = format!("flusher=never log:{LINES} flush line:done wait");
+        let mut other = Actor::start("other", &folder, &script);
         assert_eq!(other.line(), "done", "{what}");
-        let lines = read(folder.path(), "other");
+        let lines = read(&folder, "other");
         let (found, lost) = (numbers(&lines, "line "), reported_lost(&lines));
         assert!(found.is_sorted_by(|a, b| a < b), "{what}: in order and once");
         assert_eq!(found.len() + lost, LINES, "{what}: all that is missing is counted");
@@ -60,14 +57,14 @@ fn flush_once_ends_beside_a_living_ring_of_the_largest_size_and_removes_a_dead_o
     let _watchdog = Watchdog::new("flush --once", Duration::from_secs(300));
     for alive in [true, false] {
         let folder = Scratch::new("heavy-once");
-        let heavy = forge::largest(folder.path(), "heavy-1-ab.ring", &[busy(1), busy(LAST)]);
+        let heavy = forge::largest(&folder, "heavy-1-ab.ring", &[busy(1), busy(LAST)]);
         if !alive {
             forge::die(&heavy);
         }
         let held = alive.then_some(heavy);
-        let output = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-        assert!(output.status.code().is_some_and(|code| code < 2), "{output:?}");
-        assert_eq!(forge::ring_files(folder.path()).len(), usize::from(alive));
+        let output = tool_at("flush --once", &folder);
+        assert!(output.code.is_some_and(|code| code < 2), "{output:?}");
+        assert_eq!(forge::ring_files(&folder).len(), usize::from(alive));
         drop(held);
     }
 }
@@ -87,13 +84,13 @@ fn what_one_ring_shows_in_a_pass_is_bounded_and_the_rest_of_it_comes_in_order_la
     let _watchdog = Watchdog::new("a wide ring", Duration::from_secs(120));
     let folder = Scratch::new("wide");
     let records = (0..100).map(|n| Forged::text(0, 1000 + n, &format!("honest {n}")));
-    let honest = put(folder.path(), "worker-2-cd.ring", &forge::ring("worker", 3, |_| records.collect()));
-    let wide = put(folder.path(), "worker-1-ab.ring", &forge::wide_ring());
-    let mut drain = Drain::open(&Folder::open(folder.path()).expect("a folder"), 0).expect("opened");
+    let honest = put(&folder, "worker-2-cd.ring", &forge::ring("worker", 3, |_| records.collect()));
+    let wide = put(&folder, "worker-1-ab.ring", &forge::wide_ring());
+    let mut drain = Drain::open(&Folder::open(&folder).expect("a folder"), 0).expect("opened");
     let first = drain.pass().expect("a pass");
     assert!(first.records > 100 && first.records < 3072, "{first:?}");
     assert!(first.waiting, "there is more");
-    let found = numbers(&read(folder.path(), "worker"), "honest ");
+    let found = numbers(&read(&folder, "worker"), "honest ");
     assert_eq!(found, (0..100).collect::<Vec<_>>(), "in the first pass, whatever its neighbour holds");
     let mut records = first.records;
     for _ in 0..20 {

@@ -8,20 +8,19 @@
 use lastwords_ring::format::checksum::checksum;
 use lastwords_ring::format::layout::{RingHeader, encoding};
 use lastwords_ring::place::spill::{SpillReference, path as spill_path};
-use lastwords_tests::actor::{flush_once, run, tool};
+use lastwords_tests::actor::{flush_once, printed, run, succeed, tool_at};
+use lastwords_tests::files::{make_fifo, name_of, names_in, paths_in};
 use lastwords_tests::forge::{self, Forged};
-use lastwords_tests::logs::{self, files, read};
+use lastwords_tests::logs::{self, count, files, read};
+use lastwords_tests::programs::TOOL;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::watchdog::Watchdog;
-use rustix::fs::{CWD, FileType, Mode};
 use std::fs;
 use std::mem::offset_of;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 /// What a ring's records may be rendered to, in multiples of the ring with its spill files.
 const TIMES: u64 = 64;
 /// The longest record, which may be the last one within that, with its head.
@@ -36,8 +35,8 @@ fn spilled(number: u64, body: &[u8]) -> Forged {
 #[test]
 fn a_role_that_is_a_path_leads_nowhere() {
     let scratch = Scratch::new("role-path");
-    let folder = scratch.path().join("logs");
-    let _ = run(ACTOR, "host", &folder, &["log:1"]);
+    let folder = scratch.join("logs");
+    let _ = run("host", &folder, "log:1");
     for (number, role) in ["../x", "/tmp/lastwords-x", "..", "a/b", "host\0", "Host"].iter().enumerate() {
         let mut bytes = forge::ring("worker", 3, |_| vec![Forged::text(0, 1, "harm")]);
         let mut field = [0u8; 32];
@@ -46,36 +45,27 @@ fn a_role_that_is_a_path_leads_nowhere() {
         forge::set_header(&mut bytes, offset_of!(RingHeader, role_length), &(role.len() as u16).to_le_bytes());
         fs::write(folder.join(format!("rings/worker-1-{number}.ring")), bytes).expect("written");
     }
-    let (_, status) = run(ACTOR, "host", &folder, &["log:1"]);
-    assert!(status.success());
+    succeed("host", &folder, "log:1");
     let lines = read(&folder, "host");
     assert_eq!(lines.iter().filter(|line| line.message.contains("its role is")).count(), 6, "{lines:?}");
-    let names = |path: &Path| {
-        let entries = fs::read_dir(path).expect("listed").map(|entry| entry.expect("listed").file_name());
-        let mut names: Vec<_> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
-    };
-    assert_eq!(
-        (names(scratch.path()), names(&folder)),
-        (vec!["logs".to_owned()], vec!["host.log".into(), "rings".into(), "time_zone".into()])
-    );
+    assert_eq!(names_in(&scratch), ["logs"]);
+    assert_eq!(names_in(&folder), ["host.log", "rings", "time_zone"]);
     assert!(!Path::new("/tmp/lastwords-x.log").exists());
 }
 
 #[test]
 fn a_pid_in_a_ring_is_never_signalled() {
     let folder = Scratch::new("hostile-pid");
-    let _ = run(ACTOR, "host", folder.path(), &["log:1"]);
+    let _ = run("host", &folder, "log:1");
     let mut bystander = Command::new("sleep").arg("600").stdout(Stdio::null()).spawn().expect("sleep starts");
     for (number, pid) in [bystander.id(), 1, 0, u32::MAX, std::process::id()].into_iter().enumerate() {
         let mut bytes = forge::ring("worker", 3, |_| vec![Forged::text(0, 1, &format!("from {number}"))]);
         forge::set_header(&mut bytes, offset_of!(RingHeader, pid), &pid.to_le_bytes());
-        fs::write(folder.path().join(format!("rings/worker-{pid}-ab.ring")), bytes).expect("written");
+        fs::write(folder.join(format!("rings/worker-{pid}-ab.ring")), bytes).expect("written");
     }
-    flush_once(TOOL, folder.path());
-    let lines = read(folder.path(), "worker");
-    assert_eq!(lines.iter().filter(|line| line.message.starts_with("from ")).count(), 5, "{lines:?}");
+    flush_once(&folder);
+    let lines = read(&folder, "worker");
+    assert_eq!(count(&lines, "from "), 5, "{lines:?}");
     assert!(bystander.try_wait().expect("our child").is_none(), "it lives");
     bystander.kill().expect("ours");
     bystander.wait().expect("reaped");
@@ -84,20 +74,20 @@ fn a_pid_in_a_ring_is_never_signalled() {
 #[test]
 fn a_spill_number_reads_and_removes_nothing_outside() {
     let scratch = Scratch::new("hostile-spill");
-    let folder = scratch.path().join("logs");
-    let (secret, text) = (scratch.path().join("secret"), "a secret that no log shows".repeat(10));
+    let folder = scratch.join("logs");
+    let (secret, text) = (scratch.join("secret"), "a secret that no log shows".repeat(10));
     fs::write(&secret, &text).expect("written");
     fs::create_dir_all(folder.join("rings")).expect("made");
     let bytes = forge::ring("worker", 3, |_| (1..=4).map(|number| spilled(number, text.as_bytes())).collect());
     let ring = folder.join("rings/worker-1-ab.ring");
     fs::write(&ring, bytes).expect("written");
     std::os::unix::fs::symlink(&secret, spill_path(&ring, 1)).expect("planted");
-    rustix::fs::mknodat(CWD, spill_path(&ring, 2), FileType::Fifo, Mode::RWXU, 0).expect("planted");
-    std::os::unix::fs::symlink(scratch.path(), spill_path(&ring, 3)).expect("planted");
-    let recovered = tool(TOOL, &["recover", &folder.to_string_lossy()]);
-    flush_once(TOOL, &folder);
+    make_fifo(spill_path(&ring, 2));
+    std::os::unix::fs::symlink(&scratch, spill_path(&ring, 3)).expect("planted");
+    let recovered = tool_at("recover", &folder);
+    flush_once(&folder);
     let shown = fs::read_to_string(folder.join("worker.log")).expect("there");
-    for shown in [&*shown, &*String::from_utf8_lossy(&recovered.stdout)] {
+    for shown in [&*shown, &*recovered.out] {
         assert!(!shown.contains("secret") && shown.matches("cannot be read").count() == 4, "{shown}");
     }
     assert_eq!(fs::read_to_string(&secret).expect("not removed"), text);
@@ -106,23 +96,23 @@ fn a_spill_number_reads_and_removes_nothing_outside() {
 #[test]
 fn a_ring_whose_name_begins_as_anothers_does_not_cost_that_one_its_long_messages() {
     let folder = Scratch::new("prefix");
-    let _ = run(ACTOR, "worker", folder.path(), &["flusher=never", "long:200000", "long:300000", "kill"]);
-    let ring = forge::ring_files(folder.path()).remove(0);
+    let _ = run("worker", &folder, "flusher=never long:200000 long:300000 kill");
+    let ring = forge::ring_files(&folder).remove(0);
     let stem = ring.file_stem().expect("a stem").to_string_lossy().into_owned();
     let harm = forge::ring("aggressor", 3, |_| vec![Forged::text(0, 1, "harm")]);
-    let rings = folder.path().join("rings");
+    let rings = folder.join("rings");
     // Drained and removed before the victim's is read, because the clock of its only record is the oldest.
     for name in ["worker.ring", "worker-.ring", &format!("{stem}.1.ring"), &format!("{stem}..ring")] {
         fs::write(rings.join(name), &harm).expect("written");
     }
     fs::write(rings.join(format!("{stem}.shm")), "").expect("planted");
-    flush_once(TOOL, folder.path());
-    let lines = read(folder.path(), "worker");
+    flush_once(&folder);
+    let lines = read(&folder, "worker");
     for size in [200_000, 300_000] {
         let whole = lines.iter().any(|line| line.message == logs::long_text(size));
         assert!(whole, "the message of {size} bytes is there");
     }
-    let aggressor = read(folder.path(), "aggressor");
+    let aggressor = read(&folder, "aggressor");
     assert_eq!(aggressor.iter().filter(|line| line.message == "harm").count(), 4);
     // The one in shared memory is refused, whenever it would have been found to be gone.
     let refused =
@@ -132,31 +122,30 @@ fn a_ring_whose_name_begins_as_anothers_does_not_cost_that_one_its_long_messages
 
 /// The ring's bytes and those of its spill files.
 fn size_of_all(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder.join("rings")).expect("listed").filter_map(Result::ok);
-    let own = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("worker-"));
-    own.map(|entry| entry.metadata().expect("there").len()).sum()
+    let files = paths_in(&folder.join("rings"));
+    let own = files.iter().filter(|path| name_of(path).starts_with("worker-"));
+    own.map(|path| path.metadata().expect("there").len()).sum()
 }
 
 #[test]
 fn a_ring_that_names_one_long_message_in_every_record_prints_at_most_64_times_its_size() {
     let _watchdog = Watchdog::new("a recovery", Duration::from_secs(300));
     let folder = Scratch::new("copies");
-    fs::create_dir_all(folder.path().join("rings")).expect("made");
-    let ring = folder.path().join("rings/worker-1-ab.ring");
+    fs::create_dir_all(folder.join("rings")).expect("made");
+    let ring = folder.join("rings/worker-1-ab.ring");
     let body = logs::long_text(256 << 10);
     fs::write(&ring, forge::ring("worker", 3, |_| vec![spilled(1, body.as_bytes()); 1024])).expect("written");
     fs::write(spill_path(&ring, 1), &body).expect("written");
-    let limit = TIMES * size_of_all(folder.path()) + RECORD_MAX;
+    let limit = TIMES * size_of_all(&folder) + RECORD_MAX;
     assert!(limit < 1024 * body.len() as u64, "without a limit it would be more");
-    for json in [false, true] {
-        let more = if json { "--json" } else { "" };
+    for more in ["", "--json"] {
         // A process that may not take much memory.
-        let command = format!("ulimit -v 500000; exec {TOOL} recover {more} {}", folder.path().display());
-        let output = Command::new("bash").arg("-c").arg(command).output().expect("bash");
-        assert_eq!(output.status.code(), Some(3), "damage was found: {}", String::from_utf8_lossy(&output.stderr));
-        assert!(output.stdout.len() as u64 <= limit, "{} bytes, at most {limit}", output.stdout.len());
-        assert!(output.stdout.len() > body.len(), "and the first of them");
-        assert!(String::from_utf8_lossy(&output.stderr).contains("left out"), "it says so");
+        let command = format!("ulimit -v 500000; exec {TOOL} recover {more} {}", folder.display());
+        let output = printed(Command::new("bash").arg("-c").arg(command));
+        assert_eq!(output.code, Some(3), "damage was found: {}", output.err);
+        assert!(output.out.len() as u64 <= limit, "{} bytes, at most {limit}", output.out.len());
+        assert!(output.out.len() > body.len(), "and the first of them");
+        assert!(output.err.contains("left out"), "it says so");
     }
 }
 
@@ -164,16 +153,16 @@ fn a_ring_that_names_one_long_message_in_every_record_prints_at_most_64_times_it
 fn a_dead_ring_whose_records_are_shown_as_far_more_than_they_take_is_drained_to_64_times_its_size() {
     let _watchdog = Watchdog::new("a drain", Duration::from_secs(300));
     let folder = Scratch::new("wide");
-    fs::create_dir_all(folder.path().join("rings")).expect("made");
-    fs::write(folder.path().join("rings/worker-1-ab.ring"), forge::wide_ring()).expect("written");
-    let limit = TIMES * size_of_all(folder.path());
+    fs::create_dir_all(folder.join("rings")).expect("made");
+    fs::write(folder.join("rings/worker-1-ab.ring"), forge::wide_ring()).expect("written");
+    let limit = TIMES * size_of_all(&folder);
     assert!(limit < 3 * 1024 * 11_692, "without a limit it would be more");
-    let recovered = tool(TOOL, &["recover", &folder.path().to_string_lossy()]);
-    assert!(recovered.stdout.len() as u64 <= limit + 12_000, "{} bytes, at most {limit}", recovered.stdout.len());
-    flush_once(TOOL, folder.path());
-    let drained: u64 = files(folder.path(), "worker").iter().map(|path| path.metadata().expect("there").len()).sum();
+    let recovered = tool_at("recover", &folder);
+    assert!(recovered.out.len() as u64 <= limit + 12_000, "{} bytes, at most {limit}", recovered.out.len());
+    flush_once(&folder);
+    let drained: u64 = files(&folder, "worker").iter().map(|path| path.metadata().expect("there").len()).sum();
     assert!(drained > limit / 2 && drained <= limit + 15_000, "{drained} bytes, at most {limit}");
     let reported = |line: &&logs::Line| line.message.contains(" left out: what this ring holds would fill more than");
-    assert_eq!(read(folder.path(), "worker").iter().filter(reported).count(), 1);
-    assert!(forge::ring_files(folder.path()).is_empty(), "and then it is removed as every other");
+    assert_eq!(read(&folder, "worker").iter().filter(reported).count(), 1);
+    assert!(forge::ring_files(&folder).is_empty(), "and then it is removed as every other");
 }

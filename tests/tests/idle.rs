@@ -4,12 +4,11 @@
 //! core. No time is asserted here, because the machine may be busy: the processor time of an idle flusher is measured and
 //! printed, and compared only with the time of polling a thousand times a second.
 
-use lastwords_tests::actor::{Actor, wait_for};
-use lastwords_tests::logs::{read, read_so_far};
+use lastwords_tests::actor::{Actor, wait_until};
+use lastwords_tests::logs::{count, read, read_so_far};
 use lastwords_tests::scratch::Scratch;
 use std::time::{Duration, Instant};
 
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 const RINGS: usize = 100;
 const IDLE: Duration = Duration::from_secs(8);
 
@@ -26,12 +25,10 @@ fn cpu_time(pid: u32) -> Duration {
 #[test]
 fn a_flusher_with_a_hundred_quiet_rings_sleeps_and_still_hears_the_next_line() {
     let folder = Scratch::new("idle");
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]);
-    host.line();
-    let script = ["flusher=never", "slots=64", "lanes=3", "log:1", "line:up", "wait", "say:awake", "line:said", "wait"];
-    let mut workers: Vec<Actor> = (0..RINGS).map(|_| Actor::start(ACTOR, "worker", folder.path(), &script)).collect();
-    workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "up"));
-    wait_for("all lines", || (read_so_far(folder.path(), "worker").len() == RINGS).then_some(()));
+    let host = Actor::start("host", &folder, "line:up wait").until("up");
+    let script = "flusher=never slots=64 lanes=3 log:1 line:up wait say:awake line:said wait";
+    let mut workers = Actor::several(RINGS, "worker", &folder, script, "up");
+    wait_until("all lines", || read_so_far(&folder, "worker").len() == RINGS);
     // The passes until it sleeps deeply are not idle yet.
     std::thread::sleep(Duration::from_millis(500));
     let before = cpu_time(host.pid());
@@ -40,10 +37,8 @@ fn a_flusher_with_a_hundred_quiet_rings_sleeps_and_still_hears_the_next_line() {
     let share = used.as_secs_f64() / IDLE.as_secs_f64() * 100.0;
     println!("an idle flusher with {RINGS} rings used {share:.3} % of a core");
     assert!(used < IDLE / 10, "{share:.3} % of a core: it does not sleep");
-    workers[RINGS / 2].go();
-    assert_eq!(workers[RINGS / 2].line(), "said");
+    workers[RINGS / 2].go_until("said");
     let logged = Instant::now();
-    let awake = || read(folder.path(), "worker").iter().any(|line| line.message == "awake").then_some(());
-    wait_for("the line after the sleep", awake);
+    wait_until("the line after the sleep", || count(&read(&folder, "worker"), "awake") > 0);
     println!("the next line was in its file {} ms after the call", logged.elapsed().as_millis());
 }

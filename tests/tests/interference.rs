@@ -6,22 +6,26 @@
 //! that gives up because a file cannot be opened loses the log of all processes. So what others do to the current file may cost
 //! the lines that were in it, and duplicate one batch at most; everything else arrives, and what happened is logged.
 
-use lastwords_tests::actor::{Actor, run, tool, wait_for};
-use lastwords_tests::logs::{Line, assert_numbered, read};
+use lastwords_tests::actor::{Actor, printed, run, succeed, tool_at, wait_until};
+use lastwords_tests::drains::drain;
+use lastwords_tests::files::{copy_rings, name_of, paths_in};
+use lastwords_tests::logs::{Line, assert_numbered, count, numbers, read};
 use lastwords_tests::mounts::Tmpfs;
 use lastwords_tests::oracle::Random;
+use lastwords_tests::programs::{ACTOR, DRAINER, TOOL};
 use lastwords_tests::scratch::Scratch;
+use lastwords_tests::skip_unless;
 use lastwords_tests::sys::{Stop, Traced};
+use lastwords_tests::users::{USER, acting_as, as_user};
 use lastwords_tests::watchdog::Watchdog;
 use rustix::process::{Signal, geteuid};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 /// Lines of each role in the folder that is drained again and again.
 const LINES: usize = 300;
 /// Time for the system calls that are tried with one way of meddling.
@@ -99,37 +103,28 @@ fn count_lines(texts: &[String], meddling: Meddling) -> BTreeMap<usize, usize> {
 
 /// All files of the worker that are in the folder, whatever put them there.
 fn worker_files(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).expect("listed").filter_map(Result::ok);
-    let files = entries.filter(|entry| {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        name.starts_with("worker.") && entry.metadata().is_ok_and(|found| found.is_file())
-    });
-    files.map(|entry| fs::read_to_string(entry.path()).expect("UTF-8")).collect()
+    let files = paths_in(folder).into_iter().filter(|path| name_of(path).starts_with("worker.") && path.is_file());
+    files.map(|path| fs::read_to_string(path).expect("UTF-8")).collect()
 }
 
 /// Rings of two processes that died, to be drained again and again.
 fn wreck() -> Scratch {
     let wreck = Scratch::new("meddled");
     for role in ["worker", "other"] {
-        let _ = run(ACTOR, role, wreck.path(), &["flusher=never", "slots=1024", &format!("log:{LINES}"), "kill"]);
+        let _ = run(role, &wreck, format!("flusher=never slots=1024 log:{LINES} kill"));
     }
     wreck
 }
 
 fn copy_of(wreck: &Scratch, to: &Path) {
     let _ = fs::remove_dir_all(to);
-    fs::create_dir_all(to.join("rings")).expect("made");
-    for entry in fs::read_dir(wreck.path().join("rings")).expect("listed").filter_map(Result::ok) {
-        if entry.path().extension().is_some_and(|ending| ending == "ring") {
-            fs::copy(entry.path(), to.join("rings").join(entry.file_name())).expect("copied");
-        }
-    }
+    copy_rings(wreck, to);
 }
 
 /// Drains `folder` and does `meddling` before the system call with number `at`. Returns whether that came and the number of
 /// calls. The file is there from before.
 fn drain_with(folder: &Path, meddling: Meddling, at: usize, saved: &mut Vec<String>) -> (bool, usize) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_drainer"));
+    let mut command = DRAINER.command();
     let mut traced = Traced::start(command.arg(folder).arg("all")).expect("started");
     let (mut inside, mut calls, mut done) = (false, 0, false);
     loop {
@@ -155,7 +150,7 @@ fn drain_with(folder: &Path, meddling: Meddling, at: usize, saved: &mut Vec<Stri
 fn a_log_file_that_changes_between_any_two_system_calls_of_a_drain_loses_no_line() {
     let _watchdog = Watchdog::new("a changing log file", Duration::from_secs(600));
     let (wreck, scratch) = (wreck(), Scratch::new("meddling"));
-    let folder = scratch.path().join("logs");
+    let folder = scratch.join("logs");
     let outside = folder.with_extension("outside");
     let mut random = Random::from_env("LASTWORDS_MEDDLING_SEED");
     for meddling in ALL {
@@ -200,24 +195,21 @@ fn what_others_do_to_the_current_file_of_a_living_flusher_is_a_line_and_costs_no
         (Meddling::Link, "it is now"),
     ] {
         let scratch = Scratch::new("living");
-        let folder = scratch.path().join("logs");
+        let folder = scratch.join("logs");
         let outside = folder.with_extension("outside");
         fs::write(&outside, "untouched").expect("written");
-        let mut host = Actor::start(ACTOR, "host", &folder, &["line:up", "wait", "log:50"]);
-        host.line();
-        let script = ["flusher=never", "log:1", "flush", "line:up", "slowly:400:500", "line:logged", "wait", "exit"];
-        let mut worker = Actor::start(ACTOR, "worker", &folder, &script);
-        worker.line();
+        let mut host = Actor::start("host", &folder, "line:up wait log:50").until("up");
+        let script = "flusher=never log:1 flush line:up slowly:400:500 line:logged wait exit";
+        let mut worker = Actor::start("worker", &folder, script).until("up");
         let mut saved = Vec::new();
         for _ in 0..4 {
             std::thread::sleep(Duration::from_millis(30));
             // While it is stopped nothing is written, so that what was saved is all that stood there.
-            host.signal(Signal::STOP);
-            wait_for("the stop", || is_stopped(host.pid()).then_some(()));
+            host.stop();
             meddling.apply(&folder, &mut saved);
             host.signal(Signal::CONT);
         }
-        worker.line();
+        worker.says("logged");
         worker.finish();
         host.go();
         assert!(host.end().success(), "{meddling:?}");
@@ -230,76 +222,45 @@ fn what_others_do_to_the_current_file_of_a_living_flusher_is_a_line_and_costs_no
     }
 }
 
-fn is_stopped(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
-}
-
 #[test]
 fn a_log_file_that_may_not_be_written_to_is_put_aside() {
     // Root may write to everything, so that another user is needed.
     let scratch = Scratch::new("read-only");
-    let folder = scratch.path().join("logs");
-    let mut command = Command::new(ACTOR);
-    if geteuid().is_root() {
-        command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", ACTOR]);
-        let open = fs::Permissions::from_mode(0o777);
-        fs::set_permissions(scratch.path(), open).expect("opened");
-        let tried = Command::new("setpriv").args(["--reuid=65534", "--clear-groups", "test", "-x", ACTOR]).status();
-        if !tried.is_ok_and(|status| status.success()) {
-            println!("skipped: another user cannot be had here, or may not run the helper program");
-            return;
+    let folder = scratch.join("logs");
+    let is_root = geteuid().is_root();
+    if is_root {
+        fs::set_permissions(&scratch, fs::Permissions::from_mode(0o777)).expect("opened");
+        if !as_user(USER, "test").args(["-x", &ACTOR]).status().is_ok_and(|status| status.success()) {
+            return println!("skipped: another user cannot be had here, or may not run the helper program");
         }
     }
-    let program = command.get_program().to_owned();
-    let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-    let act = |script: &[&str]| {
-        let mut command = Command::new(&program);
-        command.args(&arguments).arg("host").arg(&folder).args(script).current_dir("/");
-        assert!(command.status().expect("run").success());
+    let act = |script: &str| {
+        let mut command =
+            if is_root { acting_as(USER, "host", &folder, script) } else { ACTOR.acting("host", &folder, script) };
+        printed(command.current_dir("/")).ended(0);
     };
-    act(&["log:5"]);
+    act("log:5");
     fs::set_permissions(folder.join("host.log"), fs::Permissions::from_mode(0o444)).expect("done");
-    act(&["log:7"]);
+    act("log:7");
     let lines = read(&folder, "host");
-    assert_eq!(lines.iter().filter(|line| line.message.starts_with("line ")).count(), 7);
+    assert_eq!(count(&lines, "line "), 7);
     assert!(warnings(&lines)[0].contains("may not be written to; it is now"), "{lines:?}");
-    let aside = fs::read_dir(&folder).expect("listed").filter_map(Result::ok);
-    let aside: Vec<PathBuf> = aside.map(|entry| entry.path()).filter(|path| is_aside(path)).collect();
-    assert_eq!(fs::read_to_string(&aside[0]).expect("there").lines().count(), 5, "what it held is still there");
-}
-
-fn is_aside(path: &Path) -> bool {
-    path.to_string_lossy().contains("host.log.aside-")
+    let aside = paths_in(&folder).into_iter().find(|path| name_of(path).starts_with("host.log.aside-"));
+    let held = fs::read_to_string(aside.expect("there")).expect("there");
+    assert_eq!(held.lines().count(), 5, "what it held is still there");
 }
 
 #[test]
 fn a_log_folder_that_is_removed_and_made_again_gets_all_lines_when_the_rings_are_elsewhere() {
     let (scratch, memory) = (Scratch::new("again"), Scratch::within(Path::new("/dev/shm"), "again"));
-    let folder = scratch.path().join("logs");
-    let rings = format!("rings={}", memory.path().display());
-    let mut host = Actor::start(ACTOR, "host", &folder, &[&rings, "line:up", "wait"]);
-    host.line();
-    let script = [
-        &*rings,
-        "flusher=never",
-        "log:100",
-        "flush",
-        "line:1",
-        "wait",
-        "log:100",
-        "line:2",
-        "wait",
-        "log:100",
-        "flush",
-    ];
-    let mut worker = Actor::start(ACTOR, "worker", &folder, &script);
-    worker.line();
+    let folder = scratch.join("logs");
+    let rings = format!("rings={}", memory.display());
+    let mut host = Actor::start("host", &folder, format!("{rings} line:up wait")).until("up");
+    let script = format!("{rings} flusher=never log:100 flush line:1 wait log:100 line:2 wait log:100 flush");
+    let mut worker = Actor::start("worker", &folder, &script).until("1");
     // This one has no log file yet.
-    let script = [&*rings, "flusher=never", "line:up", "wait", "log:50", "line:logged", "wait", "flush"];
-    let mut late = Actor::start(ACTOR, "late", &folder, &script);
-    late.line();
+    let script = format!("{rings} flusher=never line:up wait log:50 line:logged wait flush");
+    let mut late = Actor::start("late", &folder, &script).until("up");
     fs::remove_dir_all(&folder).expect("removed while live");
     for actor in [&mut late, &mut worker] {
         actor.go();
@@ -312,10 +273,9 @@ fn a_log_folder_that_is_removed_and_made_again_gets_all_lines_when_the_rings_are
         actor.finish();
     }
     let lines = read(&folder, "worker");
-    let late: Vec<String> = read(&folder, "late").into_iter().map(|line| line.message).collect();
-    assert_eq!(late.iter().filter(|text| text.starts_with("line ")).count(), 50, "each once: {late:?}");
-    let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
-    assert_eq!(numbers, (100..300).map(|n| n.to_string()).collect::<Vec<_>>(), "all that was not in the removed file");
+    let late = read(&folder, "late");
+    assert_eq!(count(&late, "line "), 50, "each once: {late:?}");
+    assert_eq!(numbers(&lines), (100..300).collect::<Vec<_>>(), "all that was not in the removed file");
     assert!(warnings(&lines).iter().any(|line| line.contains("removed by somebody else")), "{lines:?}");
     assert!(warnings(&read(&folder, "host")).len() + warnings(&lines).len() >= 2, "and that it could not be written");
 }
@@ -323,20 +283,16 @@ fn a_log_folder_that_is_removed_and_made_again_gets_all_lines_when_the_rings_are
 #[test]
 fn a_log_folder_that_is_removed_with_its_rings_serves_whoever_comes_next() {
     let scratch = Scratch::new("removed");
-    let folder = scratch.path().join("logs");
-    let mut host =
-        Actor::start(ACTOR, "host", &folder, &["log:10", "flush", "line:1", "wait", "log:5", "line:2", "wait"]);
-    host.line();
+    let folder = scratch.join("logs");
+    let mut host = Actor::start("host", &folder, "log:10 flush line:1 wait log:5 line:2 wait").until("1");
     fs::remove_dir_all(&folder).expect("removed while live");
-    host.go();
-    host.line();
+    host.go_until("2");
     // Another process makes the folder again and is the flusher of it, or the host is, whose lock went with the folder.
-    let (_, status) = run(ACTOR, "worker", &folder, &["log:200"]);
-    assert!(status.success());
+    succeed("worker", &folder, "log:200");
     let lines = read(&folder, "worker");
     assert_eq!(lines.len(), 200, "{lines:?}");
-    host.go();
-    assert!(host.end().success(), "what it logs is lost, but it ends as always");
+    // What it logs is lost, but it ends as always.
+    host.finish();
 }
 
 /// What keeps `worker.log` from being written or rotated while a test holds it.
@@ -376,7 +332,7 @@ fn attribute(folder: &Path, change: &str) {
 fn has_attributes(folder: &Path) -> bool {
     let file = folder.join("probe");
     fs::write(&file, "").expect("written");
-    let change = |how| Command::new("chattr").arg(how).arg(&file).stderr(std::process::Stdio::null()).status();
+    let change = |how| Command::new("chattr").arg(how).arg(&file).stderr(Stdio::null()).status();
     let able = change("+i").is_ok_and(|status| status.success());
     let _ = change("-i");
     if !able {
@@ -389,40 +345,31 @@ fn has_attributes(folder: &Path) -> bool {
 fn a_file_that_cannot_be_written_or_renamed_holds_up_no_other_role() {
     for blocked in [Blocked::Immutable, Blocked::AppendOnly, Blocked::FolderInTheWay] {
         let scratch = Scratch::new("blocked");
-        if blocked != Blocked::FolderInTheWay && !has_attributes(scratch.path()) {
+        if blocked != Blocked::FolderInTheWay && !has_attributes(&scratch) {
             continue;
         }
-        let folder = scratch.path().join("logs");
-        let mut host = Actor::start(ACTOR, "host", &folder, &["line:up", "wait"]);
-        host.line();
-        let sizes = ["flusher=never", "rotate=8192", "keep=2"];
-        let worker =
-            [&sizes[..], &["log:10", "flush", "line:up", "wait", "slowly:800:50", "line:logged", "wait", "exit"]]
-                .concat();
-        let mut worker = Actor::start(ACTOR, "worker", &folder, &worker);
-        worker.line();
+        let folder = scratch.join("logs");
+        let mut host = Actor::start("host", &folder, "line:up wait").until("up");
+        let script = "flusher=never rotate=8192 keep=2 log:10 flush line:up wait slowly:800:50 line:logged wait exit";
+        let mut worker = Actor::start("worker", &folder, script).until("up");
         blocked.set(&folder, true);
-        worker.go();
-        worker.line();
+        worker.go_until("logged");
         // The others' lines are in their file while that lasts.
-        let (_, status) = run(ACTOR, "other", &folder, &["flusher=never", "log:200", "flush"]);
+        let (_, status) = run("other", &folder, "flusher=never log:200 flush");
         assert!(status.success(), "{blocked:?}: the other role is flushed");
         assert_eq!(read(&folder, "other").len(), 200);
-        let size = fs::metadata(folder.join("worker.log")).expect("there").len();
+        let size = || fs::metadata(folder.join("worker.log")).expect("there").len();
         match blocked {
-            Blocked::Immutable => assert!(size < 1024, "nothing was written: {size}"),
-            _ => wait_for("the file to grow", || {
-                (fs::metadata(folder.join("worker.log")).expect("there").len() > 20_000).then_some(())
-            }),
+            Blocked::Immutable => assert!(size() < 1024, "nothing was written: {}", size()),
+            _ => wait_until("the file to grow", || size() > 20_000),
         }
         blocked.set(&folder, false);
         worker.go();
         assert!(worker.end().success(), "{blocked:?}");
         host.finish();
         let lines = read(&folder, "worker");
-        let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
-        let kept = numbers.first().expect("lines").parse::<usize>().expect("a number");
-        assert_eq!(numbers, (kept..810).map(|n| n.to_string()).collect::<Vec<_>>(), "{blocked:?}: each once, in order");
+        let numbers = numbers(&lines);
+        assert_eq!(numbers, (numbers[0]..810).collect::<Vec<_>>(), "{blocked:?}: each once, in order");
         let expected = if blocked == Blocked::Immutable { "could not be written" } else { "cannot be rotated" };
         let logged = lines.iter().filter(|line| line.message.contains(expected)).count();
         assert_eq!(logged, 1, "{blocked:?}: once: {:?}", warnings(&lines));
@@ -432,41 +379,28 @@ fn a_file_that_cannot_be_written_or_renamed_holds_up_no_other_role() {
 #[test]
 fn the_end_of_a_level_for_a_time_in_a_suspended_role_holds_up_no_other() {
     let scratch = Scratch::new("blocked-level");
-    if !has_attributes(scratch.path()) {
-        return;
-    }
-    let folder = scratch.path().join("logs");
-    let level = |arguments: &[&str]| {
-        let output = tool(
-            env!("CARGO_BIN_EXE_lastwords-cli"),
-            &[&["level", "--dir", &folder.to_string_lossy()], arguments].concat(),
-        );
+    skip_unless!(has_attributes(&scratch));
+    let folder = scratch.join("logs");
+    let level = |arguments: &str| {
+        let output = tool_at(format!("level {arguments} --dir"), &folder);
         assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).expect("text")
+        output.out
     };
-    let mut host = Actor::start(ACTOR, "host", &folder, &["line:up", "wait"]);
-    host.line();
-    let script = ["flusher=never", "log:10", "flush", "line:up", "wait", "log:10", "line:on", "wait"];
+    let mut host = Actor::start("host", &folder, "line:up wait").until("up");
+    let script = "flusher=never log:10 flush line:up wait log:10 line:on wait";
     // Each of them ends a pass where it is taken for an error of the folder.
-    let mut workers: Vec<Actor> = (0..4).map(|_| Actor::start(ACTOR, "worker", &folder, &script)).collect();
-    let mut other = Actor::start(
-        ACTOR,
-        "other",
-        &folder,
-        &["flusher=never", "line:up", "wait", "slowly:2000:1000", "flush", "line:flushed", "wait"],
-    );
-    workers.iter_mut().chain([&mut other]).for_each(|actor| assert_eq!(actor.line(), "up"));
+    let mut workers = Actor::several(4, "worker", &folder, script, "up");
+    let script = "flusher=never line:up wait slowly:2000:1000 flush line:flushed wait";
+    let mut other = Actor::start("other", &folder, script).until("up");
     attribute(&folder, "+i");
     workers.iter_mut().for_each(Actor::go);
-    workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "on"));
+    workers.iter_mut().for_each(|worker| worker.says("on"));
     other.go();
     for worker in &workers {
-        level(&[&worker.pid().to_string(), "trace", "--for", "1s"]);
+        level(&format!("{} trace --for 1s", worker.pid()));
     }
-    wait_for("the end of their time", || {
-        (level(&["worker"]).matches("info  off").count() == workers.len()).then_some(())
-    });
-    assert_eq!(other.line(), "flushed");
+    wait_until("the end of their time", || level("worker").matches("info  off").count() == workers.len());
+    other.says("flushed");
     attribute(&folder, "-i");
     workers.iter_mut().for_each(|worker| assert!(worker.end().success()));
     other.finish();
@@ -475,41 +409,26 @@ fn the_end_of_a_level_for_a_time_in_a_suspended_role_holds_up_no_other() {
     assert_eq!((lines.len(), warnings(&lines)), (2000, Vec::new()), "nothing failed for the other role");
     assert_eq!(warnings(&read(&folder, "host")), Vec::<String>::new(), "nor for the folder");
     let lines = read(&folder, "worker");
-    let count = |part: &str| lines.iter().filter(|line| line.message.contains(part)).count();
-    assert_eq!(
-        (count("its time is over: log trace -> info"), count("could not be written"), count("line ")),
-        (4, 1, 80)
-    );
+    let with = |part: &str| lines.iter().filter(|line| line.message.contains(part)).count();
+    let ends = with("its time is over: log trace -> info");
+    assert_eq!((ends, with("could not be written"), with("line ")), (4, 1, 80));
 }
 
 #[test]
 fn a_flusher_that_dies_with_a_suspended_role_leaves_every_line_once() {
     for blocked in [Blocked::Immutable, Blocked::AppendOnly] {
         let scratch = Scratch::new("blocked-kill");
-        if !has_attributes(scratch.path()) {
-            return;
-        }
-        let folder = scratch.path().join("logs");
-        let script = [
-            "flusher=never",
-            "rotate=8192",
-            "keep=90",
-            "log:10",
-            "line:up",
-            "wait",
-            "slowly:2000:200",
-            "line:logged",
-            "wait",
-        ];
-        let mut workers = ["worker", "other"].map(|role| Actor::start(ACTOR, role, &folder, &script));
-        workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "up"));
+        skip_unless!(has_attributes(&scratch));
+        let folder = scratch.join("logs");
+        let script = "flusher=never rotate=8192 keep=90 log:10 line:up wait slowly:2000:200 line:logged wait";
+        let mut workers = ["worker", "other"].map(|role| Actor::start(role, &folder, script).until("up"));
         fs::write(folder.join("worker.log"), "").expect("written");
         workers.iter_mut().for_each(Actor::go);
         let mut random = Random::from_env("LASTWORDS_MEDDLING_SEED");
         for round in 0..8 {
-            let mut flusher = Command::new(env!("CARGO_BIN_EXE_drainer"));
-            let mut flusher =
-                flusher.arg(&folder).args(["all", "on"]).stderr(std::process::Stdio::null()).spawn().expect("ran");
+            let mut flusher = DRAINER.command();
+            flusher.arg(&folder).args(["all", "on"]).stderr(Stdio::null());
+            let mut flusher = flusher.spawn().expect("ran");
             // Every second one finds the file blocked, the others have it open when it is.
             std::thread::sleep(Duration::from_millis(30 + random.below(30)));
             blocked.set(&folder, true);
@@ -521,10 +440,9 @@ fn a_flusher_that_dies_with_a_suspended_role_leaves_every_line_once() {
             }
         }
         blocked.set(&folder, false);
-        workers.iter_mut().for_each(|worker| _ = worker.line());
+        workers.iter_mut().for_each(|worker| worker.says("logged"));
         workers.iter_mut().for_each(Actor::kill);
-        let status = Command::new(env!("CARGO_BIN_EXE_drainer")).arg(&folder).arg("all").status().expect("ran");
-        assert!(status.success());
+        drain(&folder, "all");
         for role in ["worker", "other"] {
             let lines = read(&folder, role);
             assert_numbered(&lines, 2010, &format!("{blocked:?}: {role}, each once"));
@@ -537,15 +455,13 @@ fn a_file_system_that_is_read_only_for_a_while_costs_no_line_and_is_told() {
     let Some(disk) = Tmpfs::mount("size=8m") else { return };
     let memory = Scratch::within(Path::new("/dev/shm"), "read-only");
     let folder = disk.path().join("logs");
-    let rings = format!("rings={}", memory.path().display());
-    let script = [rings.as_str(), "flusher=never", "log:300", "line:up", "wait", "log:300", "flush"];
-    let mut worker = Actor::start(ACTOR, "worker", &folder, &script);
-    worker.line();
+    let rings = format!("rings={}", memory.display());
+    let script = format!("{rings} flusher=never log:300 line:up wait log:300 flush");
+    let mut worker = Actor::start("worker", &folder, script).until("up");
     // Nothing is open for writing there, so that it can be mounted again.
     disk.remount("ro");
-    let (tool, rings) = (env!("CARGO_BIN_EXE_lastwords-cli"), memory.path().to_string_lossy());
-    let mut flusher = Command::new(tool);
-    flusher.args(["flush", "--rings", &rings, &folder.to_string_lossy()]).stderr(std::process::Stdio::null());
+    let mut flusher = TOOL.command();
+    flusher.args(["flush", "--rings"]).args([memory.path(), &folder]).stderr(Stdio::null());
     let mut flusher = flusher.spawn().expect("the tool starts");
     worker.go();
     std::thread::sleep(Duration::from_millis(400));
@@ -564,20 +480,15 @@ fn a_disk_that_is_full_for_a_while_costs_no_line_and_is_told() {
         let Some(disk) = Tmpfs::mount("size=1m") else { return };
         let memory = Scratch::within(Path::new("/dev/shm"), "full");
         let folder = disk.path().join("logs");
-        let rings = format!("rings={}", memory.path().display());
-        let sizes = ["slots=512", "lanes=3"];
-        let place = if rings_there { None } else { Some(rings.as_str()) };
-        let script: Vec<&str> = sizes.into_iter().chain(place).collect();
-        let mut host = Actor::start(ACTOR, "host", &folder, &[&script[..], &["line:up", "wait", "log:3"]].concat());
-        host.line();
-        let rest = ["flusher=never", "log:100", "flush", "line:up", "wait", "log:200", "line:logged", "wait", "exit"];
-        let mut worker = Actor::start(ACTOR, "worker", &folder, &[&script[..], &rest].concat());
-        worker.line();
+        let rings = if rings_there { String::new() } else { format!("rings={}", memory.display()) };
+        let settings = format!("slots=512 lanes=3 {rings}");
+        let mut host = Actor::start("host", &folder, format!("{settings} line:up wait log:3")).until("up");
+        let script = format!("{settings} flusher=never log:100 flush line:up wait log:200 line:logged wait exit");
+        let mut worker = Actor::start("worker", &folder, script).until("up");
         let filler = disk.path().join("filler");
         let full = fs::write(&filler, vec![1; 2 << 20]).expect_err("there is not that much room");
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
-        worker.go();
-        worker.line();
+        worker.go_until("logged");
         // Longer than the flusher takes to try.
         std::thread::sleep(Duration::from_millis(500));
         fs::remove_file(&filler).expect("removed");

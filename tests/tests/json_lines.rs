@@ -5,7 +5,8 @@
 //! So processes log what is hardest to show, are killed, lose records, and have their files rotated, and every line that
 //! the flusher made of it, its own included, is held against `docs/log-line.schema.json`, and counted.
 
-use jsonschema::Validator;
+mod schema;
+
 use lastwords::Format;
 use lastwords_flusher::flusher::{Election, Flusher};
 use lastwords_ring::format::geometry::Geometry;
@@ -16,19 +17,17 @@ use lastwords_ring::place::folder::Folder;
 use lastwords_ring::write::body::BodyWriter;
 use lastwords_ring::write::lane::{Message, Origin};
 use lastwords_ring::write::ring::{Ring, RingSpec};
-use lastwords_tests::actor::{Actor, run, tool};
+use lastwords_tests::actor::{Actor, run, succeed, tool_at};
 use lastwords_tests::flushers::{Drainer, KillAt};
+use lastwords_tests::programs::TRACER;
 use lastwords_tests::scratch::Scratch;
+use lastwords_tests::script::Script;
 use lastwords_tests::{jsonl, logs};
+use schema::{assert_valid, validator};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const TRACER: &str = env!("CARGO_BIN_EXE_tracer");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
 /// Messages that would end a line, an object or a string early, drive a terminal, or look like what they are not.
 const HOSTILE: [&str; 7] = [
@@ -40,19 +39,6 @@ const HOSTILE: [&str; 7] = [
     "say:2025-10-19 05:55:47.606 [1] [CRITICAL] forged",
     "say:",
 ];
-
-fn validator() -> Validator {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/log-line.schema.json");
-    let schema: Value = serde_json::from_slice(&fs::read(path).expect("the schema")).expect("JSON");
-    jsonschema::options().should_validate_formats(true).build(&schema).expect("a schema")
-}
-
-fn assert_valid(validator: &Validator, objects: &[Value]) {
-    for object in objects {
-        let errors: Vec<String> = validator.iter_errors(object).map(|error| error.to_string()).collect();
-        assert!(errors.is_empty(), "{errors:?} in {object}");
-    }
-}
 
 fn drain(folder: &Path) {
     let folder = Folder::open(folder).expect("the folder");
@@ -105,26 +91,21 @@ fn lost(objects: &[Value], pid: u32) -> usize {
 
 #[test]
 fn every_line_of_a_run_with_kills_losses_and_rotations_is_as_the_schema_says_and_there_once() {
-    let scratch = Scratch::new("json-lines");
-    let folder = scratch.path();
-    let common = ["format=json", "level=0", "rotate=16384", "keep=100"];
-    let script = |more: &[&'static str]| [&common[..], more].concat();
+    let folder = &Scratch::new("json-lines");
+    let script = |more: &str| format!("format=json level=0 rotate=16384 keep=100 {more}");
     log_fields(folder);
-    let mut host =
-        Actor::start(ACTOR, "host", folder, &script(&["samples", "log:500", "flush", "line:up", "log:500", "wait"]));
-    host.line();
-    let hostile = script(&["threads:4:50", "samples", "long:300000", "log:300"]);
-    let worker = run(ACTOR, "worker", folder, &[&hostile[..], &HOSTILE, &["kill"]].concat()).0;
+    let mut host = Actor::start("host", folder, script("samples log:500 flush line:up log:500 wait")).until("up");
+    let hostile = script("threads:4:50 samples long:300000 log:300").words();
+    let (worker, _) = run("worker", folder, [hostile, HOSTILE.map(str::to_owned).into(), "kill".words()].concat());
     host.kill();
-    let overwriting = script(&["flusher=never", "policy=overwrite", "slots=64", "log:1000", "kill"]);
-    let dropping = script(&["flusher=never", "policy=drop_newest", "backlog=0", "slots=64", "log:1000", "exit"]);
-    let [overwriting, dropping] = [overwriting, dropping].map(|script| run(ACTOR, "worker", folder, &script).0);
+    let overwriting = script("flusher=never policy=overwrite slots=64 log:1000 kill");
+    let dropping = script("flusher=never policy=drop_newest backlog=0 slots=64 log:1000 exit");
+    let [overwriting, dropping] = [overwriting, dropping].map(|script| run("worker", folder, script).0);
     drain(folder);
 
-    let validator = validator();
     let roles = ["host", "worker", "front"].map(|role| (role, jsonl::read(folder, role)));
     for (role, objects) in &roles {
-        assert_valid(&validator, objects);
+        assert_valid(objects);
         assert!(objects.iter().all(|object| object["role"] == *role));
         assert!(!folder.join(format!("{role}.log")).exists(), "no text was asked for");
     }
@@ -157,8 +138,8 @@ fn every_line_of_a_run_with_kills_losses_and_rotations_is_as_the_schema_says_and
 #[test]
 fn the_fields_of_a_call_keep_their_types() {
     let scratch = Scratch::new("json-types");
-    let (pid, _) = run(ACTOR, "host", scratch.path(), &["format=json", "level=0", "samples"]);
-    let objects = jsonl::read(scratch.path(), "host");
+    let (pid, _) = run("host", &scratch, "format=json level=0 samples");
+    let objects = jsonl::read(&scratch, "host");
     let find = |message: &str| objects.iter().find(|object| object["message"] == message).expect(message);
     let expected = json!({"camera": 3, "name": "two words", "ratio": 0.5, "ok": true, "point": "Point { x: 1, y: -2 }", "http.method": "GET"});
     let object = find("fields");
@@ -176,19 +157,17 @@ fn the_fields_of_a_call_keep_their_types() {
 fn what_comes_through_tracing_keeps_its_types_and_its_spans() {
     let scratch = Scratch::new("json-tracing");
     for scenario in ["fields", "spans", "within", "forwarded", "long", "places"] {
-        let mut command = Command::new(TRACER);
-        command.arg(scratch.path()).arg(scenario).env("LASTWORDS_FORMAT", "json").env_remove("LASTWORDS_LOG");
+        let mut command = TRACER.command();
+        command.arg(&scratch).arg(scenario).env("LASTWORDS_FORMAT", "json").env_remove("LASTWORDS_LOG");
         assert!(!command.status().expect("it starts").success(), "it kills itself");
-        drain(scratch.path());
+        drain(&scratch);
     }
-    let objects = jsonl::read(scratch.path(), "worker");
-    assert_valid(&validator(), &objects);
+    let objects = jsonl::read(&scratch, "worker");
+    assert_valid(&objects);
     let find = |message: &str| objects.iter().find(|object| object["message"] == message).expect(message);
     let (wide, deep) = (u128::MAX.to_string(), i128::MIN.to_string());
-    assert_eq!(
-        find("numbers of ada")["fields"],
-        json!({"user": "ada", "n": 7, "below": -7, "wide": wide, "deep": deep})
-    );
+    let numbers = json!({"user": "ada", "n": 7, "below": -7, "wide": wide, "deep": deep});
+    assert_eq!(find("numbers of ada")["fields"], numbers);
     let others = json!({"ratio": 0.5, "ok": true, "list": "[1, 2]", "shown": "1.5", "bytes": "\u{1}\u{2}"});
     assert_eq!(find("others")["fields"], others);
     let spans = objects.iter().filter_map(|object| object["spans"].as_array());
@@ -199,65 +178,49 @@ fn what_comes_through_tracing_keeps_its_types_and_its_spans() {
 #[test]
 fn the_finer_records_before_an_error_are_in_both_forms() {
     let scratch = Scratch::new("json-pull");
-    let script = ["format=both", "rotate=4096", "keep=100", "context=40", "fine:60", "error:boom", "log:3"];
-    assert!(
-        Actor::start_with(ACTOR, "host", scratch.path(), &script, &[("LASTWORDS_RING_LEVEL", "trace")]).end().success()
-    );
-    let found = logs::read(scratch.path(), "host");
-    assert_eq!(found.iter().filter(|line| line.message.starts_with("fine ")).count(), 40);
-    assert_eq!(jsonl::lines(scratch.path(), "host"), found);
-    assert!(jsonl::files(scratch.path(), "host").len() > logs::files(scratch.path(), "host").len());
+    let script = "format=both rotate=4096 keep=100 context=40 fine:60 error:boom log:3";
+    assert!(Actor::start_with("host", &scratch, script, &[("LASTWORDS_RING_LEVEL", "trace")]).end().success());
+    let found = logs::read(&scratch, "host");
+    assert_eq!(logs::count(&found, "fine "), 40);
+    assert_eq!(jsonl::lines(&scratch, "host"), found);
+    assert!(jsonl::files(&scratch, "host").len() > logs::files(&scratch, "host").len());
 }
 
 #[test]
 fn text_and_json_of_one_role_say_the_same_and_are_rotated_each_at_its_size() {
     let scratch = Scratch::new("json-both");
-    let (_, status) = run(ACTOR, "host", scratch.path(), &["format=both", "rotate=8192", "keep=100", "log:3000"]);
-    assert!(status.success());
-    let found = logs::read(scratch.path(), "host");
-    let messages: Vec<&str> = found.iter().map(|line| line.message.as_str()).collect();
-    assert_eq!(messages, (0..3000).map(|n| format!("line {n}")).collect::<Vec<_>>());
-    assert_eq!(jsonl::lines(scratch.path(), "host"), found);
-    for files in [logs::files(scratch.path(), "host"), jsonl::files(scratch.path(), "host")] {
+    succeed("host", &scratch, "format=both rotate=8192 keep=100 log:3000");
+    assert_eq!(logs::messages(&scratch, "host"), logs::numbered(3000));
+    assert_eq!(jsonl::lines(&scratch, "host"), logs::read(&scratch, "host"));
+    for files in [logs::files(&scratch, "host"), jsonl::files(&scratch, "host")] {
         let sizes: Vec<u64> = files.iter().map(|path| path.metadata().expect("there").len()).collect();
         assert!(sizes.len() > 10 && sizes.iter().all(|size| *size <= 8192), "{sizes:?}");
-        assert!(
-            sizes[..sizes.len() - 1].iter().all(|size| *size > 8192 - 400),
-            "filled before they are rotated: {sizes:?}"
-        );
+        let filled = sizes[..sizes.len() - 1].iter().all(|size| *size > 8192 - 400);
+        assert!(filled, "before they are rotated: {sizes:?}");
     }
 }
 
 #[test]
 fn the_format_of_the_newest_ring_counts_for_a_role() {
-    let scratch = Scratch::new("json-switch");
-    let folder = scratch.path();
-    let mut first = Actor::start(
-        ACTOR,
-        "host",
-        folder,
-        &["log:2", "flush", "line:text", "wait", "log:2", "flush", "line:json", "wait", "log:2"],
-    );
-    first.line();
-    let mut second = Actor::start(ACTOR, "host", folder, &["format=json", "say:second", "flush", "line:up", "wait"]);
-    second.line();
-    first.go();
-    first.line();
-    let mut third = Actor::start(ACTOR, "host", folder, &["format=both", "say:third", "flush", "line:up", "wait"]);
-    third.line();
+    let folder = &Scratch::new("json-switch");
+    let mut first =
+        Actor::start("host", folder, "log:2 flush line:text wait log:2 flush line:json wait log:2").until("text");
+    let mut second = Actor::start("host", folder, "format=json say:second flush line:up wait").until("up");
+    first.go_until("json");
+    let mut third = Actor::start("host", folder, "format=both say:third flush line:up wait").until("up");
     first.go();
     assert!(first.end().success() && second.end().success() && third.end().success());
-    let texts = |lines: Vec<logs::Line>| lines.into_iter().map(|line| line.message).collect::<Vec<_>>();
-    assert_eq!(texts(logs::read(folder, "host")), ["line 0", "line 1", "third", "line 4", "line 5"]);
-    assert_eq!(texts(jsonl::lines(folder, "host")), ["second", "line 2", "line 3", "third", "line 4", "line 5"]);
+    let json: Vec<String> = jsonl::lines(folder, "host").into_iter().map(|line| line.message).collect();
+    assert_eq!(logs::messages(folder, "host"), ["line 0", "line 1", "third", "line 4", "line 5"]);
+    assert_eq!(json, ["second", "line 2", "line 3", "third", "line 4", "line 5"]);
 }
 
 #[test]
 fn the_environment_names_the_format_and_a_wrong_one_is_refused() {
     let scratch = Scratch::new("json-env");
-    let with = |format| Actor::start_with(ACTOR, "host", scratch.path(), &["log:1"], &[("LASTWORDS_FORMAT", format)]);
+    let with = |format| Actor::start_with("host", &scratch, "log:1", &[("LASTWORDS_FORMAT", format)]);
     assert!(with("json").end().success());
-    assert_eq!(jsonl::read(scratch.path(), "host").len(), 1);
+    assert_eq!(jsonl::read(&scratch, "host").len(), 1);
     let mut refused = with("xml");
     assert!(refused.line().contains("\"xml\" found, expected text, json or both"));
     assert_eq!(refused.end().code(), Some(7));
@@ -266,29 +229,26 @@ fn the_environment_names_the_format_and_a_wrong_one_is_refused() {
 #[test]
 fn recover_prints_the_lines_that_the_file_gets() {
     let scratch = Scratch::new("json-recover");
-    let path = scratch.path().to_string_lossy().into_owned();
-    let _ =
-        run(ACTOR, "worker", scratch.path(), &["flusher=never", "format=json", "level=0", "samples", "log:3", "kill"]);
-    let printed = tool(TOOL, &["recover", "--json", &path]).stdout;
-    assert_valid(&validator(), &jsonl::parse(&printed));
-    assert_eq!(tool(TOOL, &["recover", "--drain", &path]).status.code(), Some(0));
-    let file = fs::read_to_string(scratch.path().join("worker.jsonl")).expect("written");
+    let _ = run("worker", &scratch, "flusher=never format=json level=0 samples log:3 kill");
+    let printed = tool_at("recover --json", &scratch).out;
+    assert_valid(&jsonl::parse(printed.as_bytes()));
+    tool_at("recover --drain", &scratch).ended(0);
+    let file = fs::read_to_string(scratch.join("worker.jsonl")).expect("written");
     // The flusher converts clocks between its own anchors, so the last digit of a time may differ.
     let after_time = |text: &str| -> Vec<String> {
         let records = text.lines().filter(|line| !line.contains("\"target\":\"lastwords\""));
         records.map(|line| line.split_once("\",\"level\":").expect("a time and a level").1.to_owned()).collect()
     };
     let lines = after_time(&file);
-    assert_eq!(lines, after_time(&String::from_utf8(printed).expect("UTF-8")));
+    assert_eq!(lines, after_time(&printed));
     assert!(lines.len() > 15, "{file}");
 }
 
 /// A folder whose flusher was killed in the middle of the first write to the log file of this name.
-fn half_written(scratch: &Scratch, log: &'static str, settings: &[&str]) -> PathBuf {
-    let folder = scratch.path().join("logs");
-    let _ = run(ACTOR, "host", &folder, &[settings, &["flusher=never", "log:50", "kill"]].concat());
-    let drainer =
-        Drainer { program: env!("CARGO_BIN_EXE_drainer"), since: "all", elsewhere: scratch.path().to_owned() };
+fn half_written(scratch: &Scratch, log: &'static str, setting: &str) -> PathBuf {
+    let folder = scratch.join("logs");
+    let _ = run("host", &folder, format!("{setting} flusher=never log:50 kill"));
+    let drainer = Drainer { since: "all", elsewhere: scratch.path().to_owned() };
     drainer.drain_until(&folder, KillAt::WithinWriteTo(log)).expect("a write");
     folder
 }
@@ -296,16 +256,15 @@ fn half_written(scratch: &Scratch, log: &'static str, settings: &[&str]) -> Path
 #[test]
 fn recover_completes_what_a_killed_flusher_left_half_written() {
     let scratch = Scratch::new("json-journaled");
-    let folder = half_written(&scratch, "host.jsonl", &["format=both"]);
-    let path = folder.to_string_lossy().into_owned();
+    let folder = half_written(&scratch, "host.jsonl", "format=both");
     let half = fs::read(folder.join("host.jsonl")).expect("half of it");
     let whole = half.iter().filter(|byte| **byte == b'\n').count();
     assert!(whole > 0 && whole < 50 && !half.ends_with(b"\n"), "killed within a line");
-    let rest = jsonl::parse(&tool(TOOL, &["recover", "--json", &path]).stdout);
-    assert_valid(&validator(), &rest);
+    let rest = jsonl::parse(tool_at("recover --json", &folder).out.as_bytes());
+    assert_valid(&rest);
     let pid = rest[0]["pid"].as_u64().expect("a pid") as u32;
     assert_eq!(numbers(&rest, pid), (whole..50).collect::<Vec<_>>(), "from the first line on that is not whole");
-    assert_eq!(tool(TOOL, &["recover", &path]).stdout, b"", "the text is in its file");
+    assert_eq!(tool_at("recover", &folder).out, "", "the text is in its file");
     drain(&folder);
     assert_eq!(jsonl::lines(&folder, "host"), logs::read(&folder, "host"));
 }
@@ -313,10 +272,9 @@ fn recover_completes_what_a_killed_flusher_left_half_written() {
 #[test]
 fn recover_shows_journaled_text_as_an_object_of_its_own() {
     let scratch = Scratch::new("json-journaled-text");
-    let folder = half_written(&scratch, "host.log", &[]);
-    let path = folder.to_string_lossy().into_owned();
-    let objects = jsonl::parse(&tool(TOOL, &["recover", "--json", &path]).stdout);
-    assert_valid(&validator(), &objects);
+    let folder = half_written(&scratch, "host.log", "");
+    let objects = jsonl::parse(tool_at("recover --json", &folder).out.as_bytes());
+    assert_valid(&objects);
     assert_eq!(objects.len(), 1, "{objects:?}");
     assert!(objects[0]["journaled"].as_str().is_some_and(|lines| lines.ends_with("line 49\n")), "{objects:?}");
     assert_eq!(objects[0]["role"], "host");
@@ -324,36 +282,32 @@ fn recover_shows_journaled_text_as_an_object_of_its_own() {
 
 #[test]
 fn a_line_that_somebody_left_half_and_a_file_that_is_none_spoil_no_object() {
-    let scratch = Scratch::new("json-spoiled");
-    let folder = scratch.path();
+    let folder = &Scratch::new("json-spoiled");
     fs::write(folder.join("host.jsonl"), "{\"half\":").expect("written");
     std::os::unix::fs::symlink("/dev/null", folder.join("worker.jsonl")).expect("linked");
-    let _ = run(ACTOR, "host", folder, &["format=json", "log:2"]);
-    let _ = run(ACTOR, "worker", folder, &["format=json", "log:2"]);
+    let _ = run("host", folder, "format=json log:2");
+    let _ = run("worker", folder, "format=json log:2");
     let text = fs::read_to_string(folder.join("host.jsonl")).expect("written");
     let (half, rest) = text.split_once('\n').expect("lines");
     assert_eq!((half, jsonl::parse(rest.as_bytes()).len()), ("{\"half\":", 2));
     let objects = jsonl::read(folder, "worker");
-    assert_valid(&validator(), &objects);
+    assert_valid(&objects);
     assert_eq!(objects.len(), 3);
     assert!(objects[0]["message"].as_str().is_some_and(|text| text.contains("worker.jsonl.aside-")), "{}", objects[0]);
 }
 
 #[test]
 fn what_somebody_else_does_to_the_json_is_told_there_and_in_no_other_file() {
-    let scratch = Scratch::new("json-removed");
-    let folder = scratch.path();
-    let mut actor = Actor::start(ACTOR, "host", folder, &["format=both", "log:3", "flush", "line:up", "wait", "log:3"]);
-    actor.line();
+    let folder = &Scratch::new("json-removed");
+    let mut actor = Actor::start("host", folder, "format=both log:3 flush line:up wait log:3").until("up");
     fs::remove_file(folder.join("host.jsonl")).expect("removed");
     actor.finish();
     let objects = jsonl::read(folder, "host");
-    assert_valid(&validator(), &objects);
+    assert_valid(&objects);
     assert_eq!(objects[0]["target"], "lastwords");
     assert!(objects[0]["message"].as_str().is_some_and(|text| text.contains("was removed by somebody else")));
     assert_eq!(numbers(&objects, actor.pid()), [3, 4, 5]);
-    let texts: Vec<String> = logs::read(folder, "host").into_iter().map(|line| line.message).collect();
-    assert_eq!(texts, (0..6).map(|n| format!("line {n}")).collect::<Vec<_>>());
+    assert_eq!(logs::messages(folder, "host"), logs::numbered(6));
 }
 
 /// The schema itself must refuse what a line must not be.

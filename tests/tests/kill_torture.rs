@@ -26,7 +26,9 @@ use lastwords_flusher::flusher::{Election, Flusher};
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::lock_holder::Holder;
 use lastwords_ring::read::reader::{LaneSnapshot, Position, RingReader};
+use lastwords_tests::files::{name_of, paths_in};
 use lastwords_tests::oracle::{self, Ended, Found, Random, Trouble, Victim, brake, compare, is_ready};
+use lastwords_tests::programs::VICTIM;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::watchdog::Watchdog;
 use lastwords_tests::{jsonl, logs};
@@ -136,7 +138,7 @@ struct Round {
 impl Round {
     fn new(kind: Kind, random: &mut Random) -> Round {
         let scratch = Scratch::new("torture");
-        let mut folder = Folder::create(&scratch.path().join("logs")).expect("the folder");
+        let mut folder = Folder::create(&scratch.join("logs")).expect("the folder");
         let backing = [Backing::Disk, Backing::Memory, Backing::Shared][random.below(3) as usize];
         let memory = (backing == Backing::Memory).then(|| Scratch::within(Path::new(MEMORY), "torture"));
         if let Some(memory) = &memory {
@@ -200,16 +202,15 @@ impl Round {
 
     /// The program, in namespaces if that is its handicap.
     fn command(&self, victim: &Victim) -> Command {
-        const PROGRAM: &str = env!("CARGO_BIN_EXE_victim");
         // Half of the processes, so that those who see different boots flush for each other.
         if victim.trouble != Trouble::OtherBoot || victim.run.is_multiple_of(2) {
-            return Command::new(PROGRAM);
+            return VICTIM.command();
         }
         let boot = self.scratch.path().join("boot_id");
         std::fs::write(&boot, "0f0e0d0c-0b0a-4908-8706-050403020100\n").expect("written");
         let script = "mount --bind \"$0\" /proc/sys/kernel/random/boot_id && exec \"$@\"";
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-c", script]).arg(boot).arg(PROGRAM);
+        command.args(["--mount", "--propagation", "private", "sh", "-c", script]).arg(boot).arg(&VICTIM);
         command
     }
 
@@ -322,10 +323,9 @@ impl Round {
         };
         flusher.drain_once().expect("the drain");
         assert_eq!(self.folder.ring_files().expect("the rings"), Vec::<std::path::PathBuf>::new(), "rings stay");
-        for entry in std::fs::read_dir(self.scratch.path()).expect("listed").flatten() {
-            let spoiled = entry.file_name().to_string_lossy().starts_with("spoiled-");
-            let what = || std::fs::read_to_string(entry.path()).unwrap_or_default();
-            assert!(!spoiled, "somebody's own files were touched: {}", what());
+        for path in paths_in(&self.scratch) {
+            let what = || std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(!name_of(&path).starts_with("spoiled-"), "somebody's own files were touched: {}", what());
         }
         let mut lost = 0;
         for role in ROLES {
@@ -494,7 +494,7 @@ fn processes_killed_at_random_lose_no_acknowledged_record() {
 #[test]
 fn the_comparison_notices_a_missing_a_doubled_and_a_torn_message() {
     let scratch = Scratch::new("torture-oracle");
-    let victim = Victim::new(scratch.path(), "host", 3);
+    let victim = Victim::new(&scratch, "host", 3);
     let mut marks = [0u64; 16];
     marks[8] = 4;
     let bytes: Vec<u8> = marks.iter().flat_map(|word| word.to_le_bytes()).collect();

@@ -4,20 +4,20 @@
 //! flusher. The one that makes the lines is often another process, and sometimes one that starts when the process that set the
 //! name is dead. So the name must be where the records are.
 
+mod schema;
+
 use lastwords::Level;
 use lastwords_ring::format::call_site::LevelName;
-use lastwords_tests::actor::{Actor, run, tool};
+use lastwords_tests::actor::{Actor, printed, run, succeed, tool_at};
 use lastwords_tests::forge::{self, Forged};
+use lastwords_tests::programs::ACTOR;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::{jsonl, logs};
+use schema::assert_valid;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
-
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
 /// Level and message of each line of the role's text.
 fn text(folder: &Path, role: &str) -> Vec<String> {
@@ -30,37 +30,19 @@ fn shown(objects: &[Value]) -> Vec<String> {
     objects.iter().map(|object| format!("{} {}", text(object, "level"), text(object, "message"))).collect()
 }
 
-fn assert_valid(objects: &[Value]) {
-    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/log-line.schema.json");
-    let schema = serde_json::from_slice(&fs::read(schema).expect("there")).expect("JSON");
-    let validator = jsonschema::validator_for(&schema).expect("a schema");
-    for object in objects {
-        assert!(validator.is_valid(object), "{object}");
-    }
-}
-
-fn recover(arguments: &[&str], path: &Path) -> Vec<u8> {
-    let output = tool(TOOL, &[&["recover"], arguments, &[&path.to_string_lossy()]].concat());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
+fn recover(options: &str, path: &Path) -> String {
+    let output = tool_at(format!("recover {options}"), path);
+    assert!(output.status.success(), "{}", output.err);
+    output.out
 }
 
 #[test]
 fn a_named_level_has_its_name_in_both_forms_and_every_other_its_own() {
     let folder = Scratch::new("level-names");
     let script = ["format=both", "at:25:before", "flush", "name:25:NOTICE", "at:25:named", "at:26:not", "say:as ever"];
-    let renamed = [
-        "name:warning:WARN",
-        "at:30:renamed",
-        "flush",
-        "name:30:",
-        "at:30:again",
-        "flush",
-        "name:25:SUCCESS",
-        "at:25:second",
-    ];
-    let (_, status) = run(ACTOR, "host", folder.path(), &[&script[..], &renamed].concat());
-    assert!(status.success());
+    let renamed =
+        "name:warning:WARN at:30:renamed flush name:30: at:30:again flush name:25:SUCCESS at:25:second".split(' ');
+    succeed("host", &folder, script.into_iter().chain(renamed).collect::<Vec<_>>());
     let expected = [
         "Level 25 before",
         "NOTICE named",
@@ -70,8 +52,8 @@ fn a_named_level_has_its_name_in_both_forms_and_every_other_its_own() {
         "WARNING again",
         "SUCCESS second",
     ];
-    assert_eq!(text(folder.path(), "host"), expected);
-    let objects = jsonl::read(folder.path(), "host");
+    assert_eq!(text(&folder, "host"), expected);
+    let objects = jsonl::read(&folder, "host");
     assert_eq!(shown(&objects), expected);
     assert_valid(&objects);
 }
@@ -79,35 +61,23 @@ fn a_named_level_has_its_name_in_both_forms_and_every_other_its_own() {
 #[test]
 fn a_process_that_was_killed_leaves_its_names_to_whoever_reads_its_ring() {
     let folder = Scratch::new("level-names-killed");
-    let script = [
-        "flusher=never",
-        "name:25:NOTICE",
-        "name:20:I",
-        "name:50:FATAL",
-        "name:30:WARN",
-        "at:25:seen",
-        "log:1",
-        "at:25:last",
-        "kill",
-    ];
-    let _ = run(ACTOR, "worker", folder.path(), &script);
+    let script = "flusher=never name:25:NOTICE name:20:I name:50:FATAL name:30:WARN at:25:seen log:1 at:25:last kill";
+    let _ = run("worker", &folder, script);
     let expected = ["NOTICE seen", "I line 0", "NOTICE last"];
-    let lines = String::from_utf8(recover(&[], folder.path())).expect("UTF-8");
+    let lines = recover("", &folder);
     let levels: Vec<String> =
         lines.lines().map(|line| line[line.find("] [").expect("a pid") + 3..].replacen("] ", " ", 1)).collect();
     assert_eq!(levels, expected);
-    assert_eq!(shown(&jsonl::parse(&recover(&["--json"], folder.path()))), expected);
-    let black_box = String::from_utf8_lossy(&recover(&["--black-box"], folder.path())).into_owned();
+    assert_eq!(shown(&jsonl::parse(recover("--json", &folder).as_bytes())), expected);
+    let black_box = recover("--black-box", &folder);
     let last = black_box.lines().find(|line| line.ends_with(" last"));
     assert!(last.is_some_and(|line| line.contains("] [NOTICE] [main ")), "{black_box}");
 
-    let _ = recover(&["--drain"], folder.path());
-    let drained = text(folder.path(), "worker");
+    let _ = recover("--drain", &folder);
+    let drained = text(&folder, "worker");
     assert_eq!(&drained[..3], expected);
     assert!(drained[3].starts_with("CRITICAL lastwords: "), "the flusher's levels keep their names: {drained:?}");
-    let mut files = fs::read_dir(folder.path()).expect("the folder").map(|entry| entry.expect("an entry").path());
-    let crash = files.find(|path| path.to_string_lossy().ends_with(".crash.log")).expect("a crash file");
-    let crash = fs::read_to_string(crash).expect("UTF-8");
+    let crash = fs::read_to_string(&logs::crash_files(&folder)[0]).expect("UTF-8");
     let says = |level: &str, text: &str| {
         crash.lines().any(|line| line.ends_with(text) && line.contains(&format!("] [{level}] [main ")))
     };
@@ -117,45 +87,36 @@ fn a_process_that_was_killed_leaves_its_names_to_whoever_reads_its_ring() {
 #[test]
 fn a_flusher_that_lives_hears_of_every_change() {
     let folder = Scratch::new("level-names-live");
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &["log:1", "flush", "line:up", "wait"]).until("up");
-    let names: Vec<String> =
-        (0..50).flat_map(|n| [format!("name:25:N{n}"), format!("at:25:{n}"), "flush".to_owned()]).collect();
-    let script: Vec<&str> = names.iter().map(String::as_str).collect();
-    assert!(run(ACTOR, "worker", folder.path(), &script).1.success());
-    assert_eq!(text(folder.path(), "worker"), (0..50).map(|n| format!("N{n} {n}")).collect::<Vec<_>>());
+    let mut host = Actor::start("host", &folder, "log:1 flush line:up wait").until("up");
+    let script: String = (0..50).map(|n| format!("name:25:N{n} at:25:{n} flush ")).collect();
+    succeed("worker", &folder, script);
+    assert_eq!(text(&folder, "worker"), (0..50).map(|n| format!("N{n} {n}")).collect::<Vec<_>>());
     host.finish();
 }
 
 #[test]
 fn forked_children_have_the_names_in_their_own_rings() {
     let folder = Scratch::new("level-names-fork");
-    let script = ["name:25:NOTICE", "name:20:FIRST", "name:20:BRIEF", "fork:3", "log:1"];
-    assert!(run(ACTOR, "host", folder.path(), &script).1.success());
-    let lines = logs::read(folder.path(), "host");
-    let children = lines.iter().filter(|line| line.message.starts_with("child "));
+    let script = "name:25:NOTICE name:20:FIRST name:20:BRIEF fork:3 log:1";
+    succeed("host", &folder, script);
+    let lines = logs::read(&folder, "host");
+    let mut children = lines.iter().filter(|line| line.message.starts_with("child "));
     assert_eq!(children.clone().count(), 60);
-    assert!(children.clone().all(|line| line.level == "BRIEF"), "{lines:?}");
+    assert!(children.all(|line| line.level == "BRIEF"), "{lines:?}");
 }
 
 #[test]
 fn the_console_shows_the_names_too() {
     let folder = Scratch::new("level-names-console");
-    let output = Command::new(ACTOR)
-        .arg("host")
-        .arg(folder.path())
-        .args(["console=yes", "name:25:NOTICE", "at:25:shown"])
-        .stdin(Stdio::null())
-        .output()
-        .expect("the actor starts");
-    let printed = String::from_utf8(output.stderr).expect("UTF-8");
-    assert!(printed.contains("] [NOTICE] shown\n"), "{printed}");
+    let shown = printed(ACTOR.acting("host", &folder, "console=yes name:25:NOTICE at:25:shown")).err;
+    assert!(shown.contains("] [NOTICE] shown\n"), "{shown}");
 }
 
 #[test]
 fn a_ring_whose_names_mean_harm_forges_no_line_and_drives_no_terminal() {
     let evil = "x] [y\n2025-10-19 05:55:47.606 [1] [INFO] forged\r\x1b[31m\u{202e}";
     let folder = Scratch::new("level-names-hostile");
-    fs::create_dir_all(folder.path().join("rings")).expect("made");
+    fs::create_dir_all(folder.join("rings")).expect("made");
     for (number, name) in [evil, &"é".repeat(4000), "", "]"].into_iter().enumerate() {
         let bytes = forge::ring("worker", 2, |ring| {
             // Its previous one is itself.
@@ -165,15 +126,15 @@ fn a_ring_whose_names_mean_harm_forges_no_line_and_drives_no_terminal() {
             let ticks = lastwords_ring::place::clock::now();
             (0..3).map(|n| Forged::text(0, ticks + n, &format!("record {n}"))).collect()
         });
-        fs::write(folder.path().join("rings").join(format!("worker-1-0{number}.ring")), bytes).expect("written");
+        fs::write(folder.join("rings").join(format!("worker-1-0{number}.ring")), bytes).expect("written");
     }
-    let objects = jsonl::parse(&recover(&["--json"], folder.path()));
+    let objects = jsonl::parse(recover("--json", &folder).as_bytes());
     assert_eq!(objects.len(), 12);
     assert_valid(&objects);
-    let _ = recover(&["--drain"], folder.path());
-    let raw = fs::read_to_string(folder.path().join("worker.log")).expect("UTF-8");
+    let _ = recover("--drain", &folder);
+    let raw = fs::read_to_string(folder.join("worker.log")).expect("UTF-8");
     assert_eq!(raw.find(|c: char| c.is_control() && c != '\n' || c == '\u{202e}'), None, "{raw:?}");
-    let lines = logs::read(folder.path(), "worker");
+    let lines = logs::read(&folder, "worker");
     let records: Vec<_> = lines.iter().filter(|line| line.message.starts_with("record ")).collect();
     assert_eq!(records.len(), 12, "each on a line of its own, and none more: {lines:?}");
     let named = |name: &str| records.iter().filter(|line| line.level == name).count();

@@ -1,34 +1,36 @@
 //! A symbolic link in the place of a log folder: followed once, if no other user can have chosen where it leads.
 
-use lastwords_tests::actor::{Actor, run, tool};
+use lastwords_tests::actor::{Actor, printed, run, tool_at};
 use lastwords_tests::forge::ring_files;
-use lastwords_tests::logs::{Line, read};
+use lastwords_tests::logs::{count, read};
+use lastwords_tests::programs::{ACTOR, TOOL};
 use lastwords_tests::scratch::Scratch;
+use lastwords_tests::script::Script;
+use lastwords_tests::skip_unless;
 use lastwords_tests::users::{GROUP, OTHER, USER, as_user, assert_all_are, is_root, owned};
 use std::fs;
 use std::os::unix::fs::{lchown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
-
-fn count(lines: &[Line]) -> usize {
-    lines.iter().filter(|line| line.message.starts_with("line ") || line.message.starts_with("child ")).count()
+/// Lines of a process and its children.
+fn logged(folder: &Path) -> usize {
+    let lines = read(folder, "host");
+    count(&lines, "line ") + count(&lines, "child ")
 }
 
 /// Runs an actor whose init is expected to fail, and returns what it says.
 fn refusal(mut actor: Command, folder: &Path) -> String {
-    let output = actor.arg("host").arg(folder).arg("log:1").stdin(Stdio::null()).output().expect("run");
-    assert_eq!(output.status.code(), Some(7), "{}: {output:?}", folder.display());
-    String::from_utf8(output.stdout).expect("UTF-8")
+    let output = printed(actor.arg("host").arg(folder).arg("log:1"));
+    assert_eq!(output.code, Some(7), "{}: {output:?}", folder.display());
+    output.out
 }
 
 #[test]
 fn a_link_of_ones_own_is_as_good_as_its_folder_for_processes_and_tools() {
     let scratch = Scratch::new("links");
-    fs::create_dir_all(scratch.path().join("here/there")).expect("made");
-    let path = |name: &str| scratch.path().join(name);
+    fs::create_dir_all(scratch.join("here/there")).expect("made");
+    let path = |name: &str| scratch.join(name);
     let logs = path("here/logs");
     fs::create_dir(&logs).expect("made");
     symlink(&logs, path("link")).expect("linked");
@@ -37,24 +39,21 @@ fn a_link_of_ones_own_is_as_good_as_its_folder_for_processes_and_tools() {
     symlink("here", path("above")).expect("linked");
     let mut lines = 0;
     for name in ["here/logs", "link", "link/", "link/.", "second", "relative", "above/logs", "above/../link"] {
-        let (_, status) = run(ACTOR, "host", &path(name), &["log:2", "flush", "fork:1"]);
+        let (_, status) = run("host", &path(name), "log:2 flush fork:1");
         assert!(status.success(), "{name}");
         lines += 22;
-        assert_eq!(count(&read(&logs, "host")), lines, "{name}");
-        let _ = run(ACTOR, "host", &path(name), &["flusher=never", "log:3", "kill"]);
+        assert_eq!(logged(&logs), lines, "{name}");
+        let _ = run("host", &path(name), "flusher=never log:3 kill");
         lines += 3;
-        for (arguments, code) in
-            [(&["status"][..], 0), (&["recover"], 0), (&["flush", "--once"], 0), (&["flush", "--once"], 1)]
-        {
-            let output = tool(TOOL, &[arguments, &[&*path(name).to_string_lossy()]].concat());
-            assert_eq!(output.status.code(), Some(code), "{name}: {arguments:?}: {output:?}");
+        for (arguments, code) in [("status", 0), ("recover", 0), ("flush --once", 0), ("flush --once", 1)] {
+            let output = tool_at(arguments, path(name));
+            assert_eq!(output.code, Some(code), "{name}: {arguments}: {output:?}");
         }
-        assert_eq!(count(&read(&logs, "host")), lines, "{name}");
+        assert_eq!(logged(&logs), lines, "{name}");
     }
     // Rings too can be named so.
     symlink("here/there", path("rings")).expect("linked");
-    let setting = format!("rings={}", path("rings").display());
-    let _ = run(ACTOR, "host", &path("link"), &[&setting, "flusher=never", "log:1", "kill"]);
+    let _ = run("host", &path("link"), format!("rings={} flusher=never log:1 kill", path("rings").display()));
     assert_eq!(
         fs::read_to_string(logs.join("rings.path")).expect("noted").trim_end(),
         fs::canonicalize(path("here/there")).expect("there").to_string_lossy()
@@ -64,8 +63,7 @@ fn a_link_of_ones_own_is_as_good_as_its_folder_for_processes_and_tools() {
 #[test]
 fn a_link_to_nothing_or_to_itself_is_refused_and_makes_nothing() {
     let scratch = Scratch::new("links-nowhere");
-    fs::create_dir_all(scratch.path()).expect("made");
-    let path = |name: &str| scratch.path().join(name);
+    let path = |name: &str| scratch.join(name);
     symlink("nowhere", path("dangling")).expect("linked");
     symlink("loop", path("loop")).expect("linked");
     fs::write(path("file"), "").expect("written");
@@ -75,10 +73,10 @@ fn a_link_to_nothing_or_to_itself_is_refused_and_makes_nothing() {
         ("loop", "it is a symbolic link that leads to itself"),
         ("to-file", "it is not a folder"),
     ] {
-        let printed = refusal(Command::new(ACTOR), &path(name));
+        let printed = refusal(ACTOR.command(), &path(name));
         assert!(printed.contains(why), "{name}: {printed}");
-        let output = tool(TOOL, &["status", &path(name).to_string_lossy()]);
-        assert!(output.status.code() == Some(2) && String::from_utf8_lossy(&output.stderr).contains(why), "{output:?}");
+        let output = tool_at("status", path(name));
+        assert!(output.code == Some(2) && output.err.contains(why), "{output:?}");
     }
     assert!(!path("nowhere").exists());
 }
@@ -86,19 +84,17 @@ fn a_link_to_nothing_or_to_itself_is_refused_and_makes_nothing() {
 #[test]
 fn a_link_that_is_changed_later_changes_nothing_for_those_who_are_there() {
     let scratch = Scratch::new("links-changed");
-    let path = |name: &str| scratch.path().join(name);
+    let path = |name: &str| scratch.join(name);
     [path("first"), path("second")].iter().for_each(|folder| fs::create_dir_all(folder).expect("made"));
     symlink("first", path("link")).expect("linked");
-    let mut host =
-        Actor::start(ACTOR, "host", &path("link"), &["log:1", "flush", "line:up", "wait", "log:1", "fork:1", "flush"])
-            .until("up");
+    let mut host = Actor::start("host", &path("link"), "log:1 flush line:up wait log:1 fork:1 flush").until("up");
     fs::remove_file(path("link")).expect("removed");
     symlink("second", path("link")).expect("linked");
-    let _ = run(ACTOR, "host", &path("link"), &["log:5", "flush"]);
+    let _ = run("host", &path("link"), "log:5 flush");
     // Longer than the time between two comparisons of the folder with its path.
     std::thread::sleep(std::time::Duration::from_millis(1200));
     host.finish();
-    assert_eq!((count(&read(&path("first"), "host")), count(&read(&path("second"), "host"))), (22, 5));
+    assert_eq!((logged(&path("first")), logged(&path("second"))), (22, 5));
 }
 
 /// The owners, and whether the link is followed.
@@ -149,51 +145,48 @@ fn put(case: &Case, scratch: &Path) -> (PathBuf, PathBuf) {
 
 #[test]
 fn a_link_is_followed_only_where_nobody_else_can_have_chosen_where_it_leads() {
-    if !is_root() {
-        return;
-    }
+    skip_unless!(is_root());
     for case in &CASES {
         let scratch = Scratch::new("links-trust");
-        let (link, logs) = put(case, scratch.path());
+        let (link, logs) = put(case, &scratch);
         let by = |program: &str| if case.by == 0 { Command::new(program) } else { as_user(case.by, program) };
-        let status = |mut command: Command| command.arg("status").arg(&link).output().expect("run");
+        let acts = |script: &str| printed(by(&ACTOR).arg("host").arg(&link).args(script.words()));
+        let status = || printed(by(&TOOL).arg("status").arg(&link));
         let Some(why) = case.refused else {
-            let output = by(ACTOR).arg("host").arg(&link).args(["log:3", "flush", "fork:1"]).output().expect("run");
+            let output = acts("log:3 flush fork:1");
             assert!(output.status.success(), "{}: {output:?}", case.what);
-            let _ = by(ACTOR).arg("host").arg(&link).args(["flusher=never", "log:2", "kill"]).output().expect("run");
-            assert_eq!(status(by(TOOL)).status.code(), Some(0), "{}", case.what);
+            let _ = acts("flusher=never log:2 kill");
+            assert_eq!(status().code, Some(0), "{}", case.what);
             // Root's tool becomes the owner of where it leads.
-            let output = tool(TOOL, &["flush", "--once", &link.to_string_lossy()]);
-            assert_eq!(output.status.code(), Some(0), "{}: {output:?}", case.what);
-            assert_eq!(count(&read(&logs, "host")), 25, "{}", case.what);
+            let output = tool_at("flush --once", &link);
+            assert_eq!(output.code, Some(0), "{}: {output:?}", case.what);
+            assert_eq!(logged(&logs), 25, "{}", case.what);
             assert_all_are(&logs, case.target);
             continue;
         };
-        let printed = refusal(by(ACTOR), &link);
+        let printed = refusal(by(&ACTOR), &link);
         assert!(printed.contains("it is a symbolic link to") && printed.contains(why), "{}: {printed}", case.what);
-        let output = status(by(TOOL));
-        assert_eq!(output.status.code(), Some(2), "{}: {output:?}", case.what);
+        let output = status();
+        assert_eq!(output.code, Some(2), "{}: {output:?}", case.what);
         assert!(ring_files(&logs).is_empty() && fs::read_dir(&logs).expect("there").count() == 0, "{}", case.what);
     }
 }
 
 #[test]
 fn a_service_with_a_dynamic_user_logs_where_its_manager_says() {
-    if !is_root() {
-        return;
-    }
+    skip_unless!(is_root());
     let scratch = Scratch::new("dynamic-user");
-    owned(scratch.path(), 0, 0, 0o755);
-    owned(&scratch.path().join("private"), 0, 0, 0o755);
-    let logs = scratch.path().join("private/app");
+    owned(&scratch, 0, 0, 0o755);
+    owned(&scratch.join("private"), 0, 0, 0o755);
+    let logs = scratch.join("private/app");
     owned(&logs, USER, USER, 0o755);
-    symlink("private/app", scratch.path().join("app")).expect("linked");
+    symlink("private/app", scratch.join("app")).expect("linked");
     for turn in 1..=2 {
-        let mut command = as_user(USER, ACTOR);
+        let mut command = as_user(USER, &ACTOR);
         command.args(["host", "default", "log:4", "flush", "fork:1"]).env_remove("LASTWORDS_DIR");
-        let output = command.env("LOGS_DIRECTORY", scratch.path().join("app")).output().expect("run");
-        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-        assert_eq!(count(&read(&logs, "host")), 24 * turn);
+        let output = printed(command.env("LOGS_DIRECTORY", scratch.join("app")));
+        assert!(output.status.success() && output.err.is_empty(), "{output:?}");
+        assert_eq!(logged(&logs), 24 * turn);
     }
     assert_all_are(&logs, USER);
 }

@@ -13,7 +13,7 @@ use lastwords_ring::place::folder::Folder;
 use lastwords_ring::read::reader::RingReader;
 use lastwords_ring::write::lane::{Message, Origin};
 use lastwords_ring::write::ring::{Ring, RingSpec};
-use lastwords_tests::drains;
+use lastwords_tests::drains::drain;
 use lastwords_tests::forge::{self, Forged};
 use lastwords_tests::logs::{Line, read};
 use lastwords_tests::scratch::Scratch;
@@ -24,7 +24,6 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const DRAINER: &str = env!("CARGO_BIN_EXE_drainer");
 const RECORDS: u64 = 40;
 
 /// Whose ring it is.
@@ -88,10 +87,10 @@ fn records_ahead_of_the_clock_come_out_in_their_order_marked_once_and_hold_nobod
     for whose in [Whose::Living, Whose::Dead, Whose::Earlier] {
         for (name, ahead, clock) in &lies {
             let folder = Scratch::new("lying");
-            let held = put(folder.path(), name, whose, clock);
-            let honest = put(folder.path(), "honest", Whose::Living, usual);
-            drains::drain(DRAINER, folder.path(), if whose == Whose::Earlier { "now" } else { "all" });
-            let lines = read(folder.path(), "worker");
+            let held = put(&folder, name, whose, clock);
+            let honest = put(&folder, "honest", Whose::Living, usual);
+            drain(&folder, if whose == Whose::Earlier { "now" } else { "all" });
+            let lines = read(&folder, "worker");
             for lane in [0, 1] {
                 let own: Vec<u64> = (0..RECORDS).filter(|n| n % 2 == lane).collect();
                 assert_eq!(numbers(&lines, name, lane), own, "{whose:?}, {name}");
@@ -119,7 +118,7 @@ fn records_ahead_of_the_clock_come_out_in_their_order_marked_once_and_hold_nobod
 fn a_living_flusher_goes_on_after_a_record_from_ahead_and_tells_of_each_ring_once() {
     let _watchdog = Watchdog::new("a living flusher", Duration::from_secs(60));
     let scratch = Scratch::new("lying-on");
-    let folder = Folder::create(scratch.path()).expect("a folder");
+    let folder = Folder::create(&scratch).expect("a folder");
     let geometry = Geometry::new(128, 64, 3, 1, 4096).expect("sizes within the limits");
     let ring = Ring::create(&folder, &RingSpec::new("worker", geometry)).expect("a ring");
     let (mut lane, second) = (ring.lane(0), clock::measure_hz());
@@ -137,22 +136,22 @@ fn a_living_flusher_goes_on_after_a_record_from_ahead_and_tells_of_each_ring_onc
         expected.push(n);
         if n % 10 == 9 {
             while drain.pass().expect("a pass").waiting {}
-            let lines = read(scratch.path(), "worker");
+            let lines = read(&scratch, "worker");
             let found = lines.iter().filter_map(|line| line.message.strip_prefix("mine ")?.parse().ok());
             assert_eq!(found.collect::<Vec<u64>>(), expected);
         }
     }
     drain.pass().expect("a pass");
-    assert_eq!(notices(&read(scratch.path(), "worker")).len(), 1);
+    assert_eq!(notices(&read(&scratch, "worker")).len(), 1);
     assert_eq!(late(), late_before, "what comes after records from ahead is not late");
 }
 
 #[test]
 fn a_clock_that_went_back_gets_an_anchor_at_the_next_record() {
     let folder = Scratch::new("went-back");
-    let log = lastwords::builder("worker").dir(folder.path()).flusher(lastwords::Flusher::Never).open().expect("a log");
+    let log = lastwords::builder("worker").dir(&folder).flusher(lastwords::Flusher::Never).open().expect("a log");
     lastwords::info!(logger: log, "before");
-    let ring: PathBuf = forge::ring_files(folder.path()).remove(0);
+    let ring: PathBuf = forge::ring_files(&folder).remove(0);
     let file = File::options().read(true).write(true).open(ring).expect("opened");
     let place = 4096 + offset_of!(Control, newest_anchor) as u64;
     let newest = || {

@@ -4,19 +4,21 @@
 //! user who exchanges the folder for a link meanwhile must not have root write elsewhere. And a program that starts as root
 //! and gives that up has its log where the user whom it becomes can write it. Only root can be all of these users.
 
-use lastwords_tests::actor::{Actor, wait_for};
-use lastwords_tests::logs::{crash_files, missing, read, read_so_far};
+use lastwords_tests::actor::{Actor, die, flush_rest, printed, succeed, tool_at, wait_until};
+use lastwords_tests::files::{name_of, paths_in};
+use lastwords_tests::logs::{alarms, count, crash_files, missing, read, read_so_far};
+use lastwords_tests::programs::{ACTOR, TOOL};
 use lastwords_tests::scratch::Scratch;
-use lastwords_tests::users::{OTHER, USER, actor_of, all_in, as_user, assert_all_are, is_root, owned, users_folder};
+use lastwords_tests::skip_unless;
+use lastwords_tests::users::{
+    OTHER, USER, acting_as, actor_of, all_in, as_user, assert_all_are, is_root, open_folder, owned, users_folder,
+};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
 /// A folder of a user's with a log folder of the same user's in it.
 fn made_folder(name: &str) -> (Scratch, PathBuf) {
@@ -25,45 +27,18 @@ fn made_folder(name: &str) -> (Scratch, PathBuf) {
     (scratch, logs)
 }
 
-fn tool(arguments: &[&str]) -> Output {
-    Command::new(TOOL).args(arguments).stdin(Stdio::null()).output().expect("the tool starts")
-}
-
-fn tool_of(uid: u32, arguments: &[&str]) -> Output {
-    as_user(uid, TOOL).args(arguments).output().expect("the tool starts")
-}
-
-fn flush_once(folder: &Path) {
-    let output = tool(&["flush", "--once", &folder.to_string_lossy()]);
-    assert_ne!(output.status.code(), Some(2), "{output:?}");
-}
-
-fn count(lines: &[lastwords_tests::logs::Line], prefix: &str) -> usize {
-    lines.iter().filter(|line| line.message.starts_with(prefix)).count()
-}
-
 #[test]
 fn what_a_tool_of_root_does_in_a_users_folder_it_does_as_that_user() {
-    if !is_root() {
-        return;
-    }
-    for tool_arguments in [
-        &["flush", "--once"][..],
-        &["recover", "--drain"],
-        &["recover"],
-        &["status"],
-        &["level", "info", "--dir"],
-        &["pipe", "--dir"],
-    ] {
+    skip_unless!(is_root());
+    for tool_arguments in ["flush --once", "recover --drain", "recover", "status", "level info --dir", "pipe --dir"] {
         let (_scratch, logs) = made_folder("tool");
-        let killed = ["flusher=never", "log:200", "long:200000", "kill"];
-        assert!(!actor_of(USER, ACTOR, "worker", &logs, &killed).end().success());
-        let output = tool(&[tool_arguments, &[&*logs.to_string_lossy()]].concat());
-        assert_ne!(output.status.code(), Some(2), "{output:?}");
+        assert!(!actor_of(USER, "worker", &logs, "flusher=never log:200 long:200000 kill").end().success());
+        let output = tool_at(tool_arguments, &logs);
+        assert_ne!(output.code, Some(2), "{output:?}");
         assert_all_are(&logs, USER);
-        assert!(actor_of(USER, ACTOR, "worker", &logs, &["log:100", "flush"]).end().success(), "{tool_arguments:?}");
-        let output = tool_of(USER, &["flush", "--once", &logs.to_string_lossy()]);
-        assert_ne!(output.status.code(), Some(2), "{output:?}");
+        assert!(actor_of(USER, "worker", &logs, "log:100 flush").end().success(), "{tool_arguments:?}");
+        let output = printed(as_user(USER, &TOOL).args(["flush", "--once"]).arg(&logs));
+        assert_ne!(output.code, Some(2), "{output:?}");
         assert_eq!(count(&read(&logs, "worker"), "line "), 300, "{tool_arguments:?}");
         assert_eq!(crash_files(&logs).len(), 1);
         assert_all_are(&logs, USER);
@@ -86,8 +61,7 @@ fn roots_folder(scratch: &Path) -> PathBuf {
     let root = scratch.join("root");
     owned(&root, 0, 0, 0o755);
     let logs = root.join("logs");
-    let mut killed = Actor::start(ACTOR, "worker", &logs, &["rotate=4096", "flusher=never", "log:200", "kill"]);
-    assert!(!killed.end().success());
+    die("worker", &logs, "rotate=4096 flusher=never log:200 kill");
     fs::write(logs.join("worker.log"), "x".repeat(4000) + "\n").expect("written");
     logs
 }
@@ -103,26 +77,22 @@ fn exchange(a: &Path, b: &Path, done: &AtomicBool) {
 
 #[test]
 fn root_that_flushes_while_the_folder_is_exchanged_for_a_link_writes_nowhere_else() {
-    if !is_root() {
-        return;
-    }
+    skip_unless!(is_root());
     for above in [false, true] {
-        let scratch = Scratch::new("exchanged");
-        fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).expect("changed");
-        let roots = roots_folder(scratch.path());
+        let (scratch, _) = open_folder("exchanged");
+        let roots = roots_folder(&scratch);
         let before = state(&roots);
-        let (user, own) = (scratch.path().join("user"), scratch.path().join("user/own/logs"));
+        let (user, own) = (scratch.join("user"), scratch.join("user/own/logs"));
         [&user, &user.join("own"), &own].iter().for_each(|path| owned(path, USER, USER, 0o755));
         let (name, link) =
             if above { (user.join("own"), user.join("link")) } else { (own.clone(), user.join("own/link")) };
         let target = if above { roots.parent().expect("above").to_owned() } else { roots.clone() };
         std::os::unix::fs::symlink(target, &link).expect("linked");
-        let (done, started, folder) = (AtomicBool::new(false), Instant::now(), own.to_string_lossy().into_owned());
-        let mut refused = 0;
+        let (done, started, mut refused) = (AtomicBool::new(false), Instant::now(), 0);
         std::thread::scope(|scope| {
             scope.spawn(|| exchange(&name, &link, &done));
             for _ in 0..150 {
-                refused += u32::from(tool(&["flush", "--once", &folder]).status.code() == Some(2));
+                refused += u32::from(tool_at("flush --once", &own).code == Some(2));
                 if started.elapsed() > Duration::from_secs(10) {
                     break;
                 }
@@ -136,18 +106,15 @@ fn root_that_flushes_while_the_folder_is_exchanged_for_a_link_writes_nowhere_els
 
 #[test]
 fn a_process_of_root_does_not_follow_its_path_into_another_folder_of_roots() {
-    if !is_root() {
-        return;
-    }
+    skip_unless!(is_root());
     let scratch = Scratch::new("astray");
-    let roots = roots_folder(scratch.path());
+    let roots = roots_folder(&scratch);
     let before = state(&roots);
-    let (user, link) = (scratch.path().join("user"), scratch.path().join("link"));
+    let (user, link) = (scratch.join("user"), scratch.join("link"));
     owned(&user, USER, USER, 0o755);
     let logs = user.join("own/logs");
     owned(&user.join("own"), USER, USER, 0o755);
-    let mut actor =
-        Actor::start(ACTOR, "host", &logs, &["log:10", "flush", "line:up", "wait", "log:10", "flush"]).until("up");
+    let mut actor = Actor::start("host", &logs, "log:10 flush line:up wait log:10 flush").until("up");
     std::os::unix::fs::symlink(roots.parent().expect("above"), &link).expect("linked");
     let kept = user.join("kept");
     fs::rename(user.join("own"), &kept).expect("moved away");
@@ -161,31 +128,23 @@ fn a_process_of_root_does_not_follow_its_path_into_another_folder_of_roots() {
 
 #[test]
 fn a_process_of_root_makes_its_files_as_the_owner_of_the_folder() {
-    if !is_root() {
-        return;
-    }
+    skip_unless!(is_root());
     for memory in ["", "memory=shared"] {
         let (_scratch, logs) = made_folder("acts");
-        let first = ["rotate=40000", "policy=block", "log:2000", "long:200000", "flush", "fork:3", "line:up", "wait"];
-        let script = if memory.is_empty() { first.to_vec() } else { [&[memory][..], &first].concat() };
-        let mut host = Actor::start(ACTOR, "host", &logs, &script).until("up");
-        let mut worker = Actor::start(ACTOR, "worker", &logs, &["log:10", "attach:notes", "flush", "kill"]);
-        assert!(!worker.end().success());
-        wait_for("the crash file", || (!crash_files(&logs).is_empty()).then_some(()));
+        let script = format!("{memory} rotate=40000 policy=block log:2000 long:200000 flush fork:3 line:up wait");
+        let mut host = Actor::start("host", &logs, script).until("up");
+        die("worker", &logs, "log:10 attach:notes flush kill");
+        wait_until("the crash file", || !crash_files(&logs).is_empty());
         assert_all_are(&logs, USER);
-        let shared = fs::read_dir("/dev/shm").expect("there").flatten();
-        let shared = shared.filter(|entry| entry.file_name().to_string_lossy().contains(&format!("-{}-", host.pid())));
-        shared.for_each(|entry| assert_eq!(entry.metadata().expect("there").uid(), USER));
+        let shared = paths_in(Path::new("/dev/shm")).into_iter();
+        let shared = shared.filter(|path| name_of(path).contains(&format!("-{}-", host.pid())));
+        shared.for_each(|path| assert_eq!(path.metadata().expect("there").uid(), USER));
         // A process of the owner's takes over from one of root's.
-        let mut user =
-            actor_of(USER, ACTOR, "worker", &logs, &["log:10", "flush", "line:up", "wait", "log:10", "flush"])
-                .until("up");
+        let mut user = actor_of(USER, "worker", &logs, "log:10 flush line:up wait log:10 flush").until("up");
         host.kill();
-        wait_for("the death line", || {
-            read_so_far(&logs, "host").iter().any(|line| line.level == "CRITICAL").then_some(())
-        });
+        wait_until("the death line", || alarms(&read_so_far(&logs, "host")) > 0);
         user.finish();
-        flush_once(&logs);
+        flush_rest(&logs);
         assert_eq!(missing(&read(&logs, "host"), "line ", 2000), 0);
         assert_eq!(count(&read(&logs, "host"), "child "), 60);
         assert_eq!(count(&read(&logs, "worker"), "line "), 30);
@@ -195,46 +154,25 @@ fn a_process_of_root_makes_its_files_as_the_owner_of_the_folder() {
 
 #[test]
 fn who_becomes_the_folders_owner_after_the_setup_loses_nothing() {
-    if !is_root() {
-        return;
-    }
+    skip_unless!(is_root());
     let (_scratch, logs) = made_folder("becomes");
-    let become_owner = format!("become:{USER}");
-    let script = [
-        "rotate=100000",
-        "log:10",
-        "flush",
-        &become_owner,
-        "log:10000",
-        "fork-log:2",
-        "long:200000",
-        "flush",
-        "line:up",
-        "wait",
-    ];
-    let mut actor = Actor::start(ACTOR, "host", &logs, &script).until("up");
+    let script =
+        format!("rotate=100000 log:10 flush become:{USER} log:10000 fork-log:2 long:200000 flush line:up wait");
+    let mut actor = Actor::start("host", &logs, script).until("up");
     let lines = read_so_far(&logs, "host");
     assert_eq!(count(&lines, "line "), 10_010 + 10, "and those of two children");
     actor.kill();
-    flush_once(&logs);
+    flush_rest(&logs);
     assert_eq!(crash_files(&logs).len(), 1, "its death is noticed");
     assert_all_are(&logs, USER);
 }
 
 #[test]
 fn a_worker_of_the_owner_below_a_master_of_root_loses_nothing() {
-    if !is_root() {
-        return;
-    }
+    skip_unless!(is_root());
     let (_scratch, logs) = made_folder("master");
-    let become_owner = format!("become:{USER}");
-    let mut master = Actor::start(
-        ACTOR,
-        "host",
-        &logs,
-        &["log:1", "flush", "in-child", &become_owner, "log:2000", "flush", "line:up", "wait"],
-    )
-    .until("up");
+    let script = format!("log:1 flush in-child become:{USER} log:2000 flush line:up wait");
+    let mut master = Actor::start("host", &logs, script).until("up");
     assert_eq!(count(&read_so_far(&logs, "host"), "line "), 2001);
     master.go();
     master.end();
@@ -243,18 +181,13 @@ fn a_worker_of_the_owner_below_a_master_of_root_loses_nothing() {
 
 #[test]
 fn who_becomes_somebody_else_than_the_owner_is_told_what_to_do_and_root_finds_the_rest() {
-    if !is_root() {
-        return;
-    }
+    skip_unless!(is_root());
     let scratch = Scratch::new("lost-rights");
-    let logs = scratch.path().join("logs");
-    let become_other = format!("become:{OTHER}");
-    let script = ["log:10", "flush", &become_other, "sleep:1500", "log:5", "fork-log:1", "sleep:1200"];
-    let mut command = Command::new(ACTOR);
-    command.arg("host").arg(&logs).args(script).stdin(Stdio::null()).stderr(Stdio::piped());
-    let mut actor = Actor::of(&mut command);
-    assert!(actor.end().success(), "the program itself goes on");
-    let printed = actor.errors();
+    let logs = scratch.join("logs");
+    let script = format!("log:10 flush become:{OTHER} sleep:1500 log:5 fork-log:1 sleep:1200");
+    let output = printed(ACTOR.acting("host", &logs, script));
+    assert!(output.status.success(), "the program itself goes on");
+    let printed = output.err;
     let reported = |what: &str| printed.lines().filter(|line| line.contains(what)).count();
     assert_eq!(reported("cannot flush any more"), 1, "{printed}");
     assert_eq!(reported("cannot log yet"), 1, "{printed}");
@@ -262,70 +195,53 @@ fn who_becomes_somebody_else_than_the_owner_is_told_what_to_do_and_root_finds_th
     assert_eq!(reported("chown -R"), 2, "{printed}");
     let lines = read_so_far(&logs, "host");
     assert_eq!(lines.iter().filter(|line| line.message.contains("cannot flush any more")).count(), 1, "{lines:?}");
-    flush_once(&logs);
+    flush_rest(&logs);
     assert_eq!(count(&read(&logs, "host"), "line "), 15);
 }
 
 #[test]
 fn a_folder_of_another_user_is_refused_with_what_to_do() {
-    if !is_root() {
-        return;
-    }
+    skip_unless!(is_root());
     let (scratch, logs) = made_folder("refused");
     fs::set_permissions(&logs, Permissions::from_mode(0o777)).expect("changed");
-    let output = as_user(OTHER, ACTOR).arg("host").arg(&logs).output().expect("run");
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.code() == Some(7) && printed.contains(&format!("belongs to user {USER}")), "{printed}");
-    let output = tool_of(OTHER, &["flush", "--once", &logs.to_string_lossy()]);
-    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let refused = |command: &mut Command, code: i32, why: &str| {
+        let output = printed(command);
+        assert!(output.code == Some(code) && output.all().contains(why), "{why}: {output:?}");
+    };
+    refused(&mut acting_as(OTHER, "host", &logs, ""), 7, &format!("belongs to user {USER}"));
+    refused(as_user(OTHER, &TOOL).args(["flush", "--once"]).arg(&logs), 2, "");
     // Root without the right to become anybody.
     let mut command = Command::new("setpriv");
-    command.args(["--bounding-set=-setuid,-setgid", "--inh-caps=-all", TOOL, "flush", "--once"]).arg(&logs);
-    let Ok(output) = command.output() else {
-        println!("skipped in part: no setpriv");
-        return;
-    };
-    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(2) && printed.contains("CAP_SETUID"), "{printed}");
+    command.args(["--bounding-set=-setuid,-setgid", "--inh-caps=-all", &TOOL, "flush", "--once"]).arg(&logs);
+    refused(&mut command, 2, "CAP_SETUID");
     assert!(!logs.join("rings").exists(), "nothing was touched");
     // Folders of two owners.
-    let other = scratch.path().join("other");
+    let other = scratch.join("other");
     owned(&other, OTHER, OTHER, 0o700);
-    let output = tool(&["recover", "--drain", &logs.to_string_lossy(), &other.to_string_lossy()]);
-    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(2) && printed.contains("one owner at a time"), "{printed}");
+    refused(TOOL.command().args(["recover", "--drain"]).args([&logs, &other]), 2, "one owner at a time");
 }
 
 #[test]
 fn in_a_user_namespace_the_owner_is_who_that_namespace_knows() {
-    if !is_root() {
-        return;
-    }
+    skip_unless!(is_root());
     let (_scratch, logs) = made_folder("namespace");
-    assert!(!actor_of(USER, ACTOR, "worker", &logs, &["flusher=never", "log:20", "kill"]).end().success());
+    assert!(!actor_of(USER, "worker", &logs, "flusher=never log:20 kill").end().success());
     // Of root's namespace, in which the user is nobody.
-    let unshared = |uid: u32| {
-        let mut command = as_user(uid, "unshare");
-        command.args(["-Ur", TOOL, "flush", "--once"]).arg(&logs);
-        command.output()
-    };
-    let Ok(output) = unshared(0) else {
-        println!("skipped: no unshare");
-        return;
-    };
-    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    let unshared = |uid: u32| printed(as_user(uid, "unshare").args(["-Ur", &TOOL, "flush", "--once"]).arg(&logs));
+    let output = unshared(0);
+    let printed = &output.err;
     if printed.contains("unshare failed") {
         println!("skipped: {printed}");
         return;
     }
-    assert!(output.status.code() == Some(2) && printed.contains("this user namespace does not know"), "{printed}");
+    assert!(output.code == Some(2) && printed.contains("this user namespace does not know"), "{printed}");
     // And the user as the root of its own.
-    let output = unshared(USER).expect("started");
+    let output = unshared(USER);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(count(&read(&logs, "worker"), "line "), 20);
     assert_all_are(&logs, USER);
     let mut actor =
-        Actor::of(as_user(USER, "unshare").args(["-Ur", ACTOR, "worker"]).arg(&logs).args(["log:20", "flush"]));
+        Actor::of(as_user(USER, "unshare").args(["-Ur", &ACTOR, "worker"]).arg(&logs).args(["log:20", "flush"]));
     assert!(actor.end().success());
     assert_eq!(count(&read(&logs, "worker"), "line "), 40);
     assert_all_are(&logs, USER);
@@ -333,14 +249,10 @@ fn in_a_user_namespace_the_owner_is_who_that_namespace_knows() {
 
 #[test]
 fn who_becomes_a_user_before_the_setup_has_a_folder_of_that_users() {
-    if !is_root() {
-        return;
-    }
-    let scratch = Scratch::new("before");
-    owned(scratch.path(), USER, USER, 0o755);
-    let (logs, become_user) = (scratch.path().join("logs"), format!("before:become:{USER}"));
-    assert!(Actor::start(ACTOR, "host", &logs, &[&become_user, "log:10", "fork-log:2", "flush"]).end().success());
-    flush_once(&logs);
+    skip_unless!(is_root());
+    let (_scratch, logs) = users_folder("before");
+    succeed("host", &logs, format!("before:become:{USER} log:10 fork-log:2 flush"));
+    flush_rest(&logs);
     assert_eq!(count(&read(&logs, "host"), "line "), 20);
     assert_all_are(&logs, USER);
 }

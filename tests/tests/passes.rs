@@ -8,19 +8,16 @@
 
 use lastwords_flusher::drain::Drain;
 use lastwords_ring::place::folder::Folder;
-use lastwords_tests::actor::{Actor, run, wait_for};
-use lastwords_tests::logs::{read, reported_lost};
+use lastwords_tests::actor::{Actor, succeed, wait_until};
+use lastwords_tests::logs::{numbers, read, reported_lost};
 use lastwords_tests::scratch::Scratch;
-
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 
 #[test]
 fn what_was_logged_after_a_pass_left_records_waiting_is_drained_after_the_death() {
     let scratch = Scratch::new("waiting-then-dead");
-    let script = ["flusher=never", "slots=65536", "lanes=3", "line:up", "wait", "log:60000", "line:done", "wait"];
-    let mut actor = Actor::start(ACTOR, "worker", scratch.path(), &script);
-    actor.line();
-    let folder = Folder::create(scratch.path()).expect("a folder");
+    let script = "flusher=never slots=65536 lanes=3 line:up wait log:60000 line:done wait";
+    let mut actor = Actor::start("worker", &scratch, script).until("up");
+    let folder = Folder::create(&scratch).expect("a folder");
     let mut drain = Drain::open(&folder, 0).expect("opened");
     drain.pass().expect("a pass");
     actor.go();
@@ -28,48 +25,35 @@ fn what_was_logged_after_a_pass_left_records_waiting_is_drained_after_the_death(
     let left_waiting = (0..300).filter(|_| drain.pass().expect("a pass").waiting).count();
     actor.line();
     actor.kill();
-    wait_for("the ring's removal", || (drain.pass().expect("a pass").removed == 1).then_some(()));
-    let lines = read(scratch.path(), "worker");
+    wait_until("the ring's removal", || drain.pass().expect("a pass").removed == 1);
+    let lines = read(&scratch, "worker");
     let (death, records) = lines.split_last().expect("lines");
-    let wrong = records.iter().enumerate().find(|(n, line)| line.message != format!("line {n}"));
-    assert_eq!((records.len(), wrong), (60_000, None), "{left_waiting} passes left records waiting; {death:?}");
+    let as_logged = numbers(records).into_iter().eq(0..60_000);
+    assert!(as_logged && records.len() == 60_000, "{left_waiting} passes left records waiting; {death:?}");
 }
 
 #[test]
 fn a_loss_that_one_flusher_told_is_not_told_again_by_the_next() {
     let scratch = Scratch::new("told-once");
-    let script = [
-        "flusher=never",
-        "policy=drop_newest",
-        "backlog=0",
-        "slots=64",
-        "lanes=3",
-        "log:1000",
-        "line:up",
-        "wait",
-        "log:10",
-    ];
-    let mut actor = Actor::start(ACTOR, "worker", scratch.path(), &script);
-    actor.line();
-    let folder = Folder::create(scratch.path()).expect("a folder");
+    let script = "flusher=never policy=drop_newest backlog=0 slots=64 lanes=3 log:1000 line:up wait log:10";
+    let mut actor = Actor::start("worker", &scratch, script).until("up");
+    let folder = Folder::create(&scratch).expect("a folder");
     for _ in 0..3 {
-        let mut drain = Drain::open(&folder, 0).expect("opened");
-        drain.pass().expect("a pass");
+        Drain::open(&folder, 0).expect("opened").pass().expect("a pass");
     }
-    assert_eq!(reported_lost(&read(scratch.path(), "worker")), 1000 - 64);
+    assert_eq!(reported_lost(&read(&scratch, "worker")), 1000 - 64);
     actor.finish();
     let mut drain = Drain::open(&folder, 0).expect("opened");
-    wait_for("the ring's removal", || (drain.pass().expect("a pass").removed == 1).then_some(()));
-    let lines = read(scratch.path(), "worker");
+    wait_until("the ring's removal", || drain.pass().expect("a pass").removed == 1);
+    let lines = read(&scratch, "worker");
     assert_eq!((reported_lost(&lines), lines.len()), (1000 - 64, 64 + 1 + 10));
 }
 
 #[test]
 fn the_smallest_rings_serve_every_thread() {
     let scratch = Scratch::new("smallest");
-    let (_, status) = run(ACTOR, "host", scratch.path(), &["slots=8", "lanes=6", "threads:8:200"]);
-    assert!(status.success());
-    let lines = read(scratch.path(), "host");
+    succeed("host", &scratch, "slots=8 lanes=6 threads:8:200");
+    let lines = read(&scratch, "host");
     let kept = lines.iter().filter(|line| line.level == "INFO").count();
     // A flusher that did not get a core for 100 ms leaves a loss, which is logged.
     assert_eq!(kept + reported_lost(&lines), 1600);

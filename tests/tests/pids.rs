@@ -5,82 +5,61 @@
 //! process's ring or announces the death of a living one; one that waits for the open slot keeps back the lines of all others;
 //! and a producer that waits for a stopped flusher stops with it.
 
-use lastwords_tests::actor::{Actor, flush_once, run, tool, wait_for};
+use lastwords_tests::actor::{Actor, flush_once, flush_rest, printed, run, succeed, wait_until};
+use lastwords_tests::files::name_of;
 use lastwords_tests::forge;
-use lastwords_tests::logs::{Line, missing, numbers, read, read_so_far, reported_lost};
+use lastwords_tests::logs::{
+    assert_numbered, deaths, missing, missing_of_threads, numbers, read, read_so_far, reported_lost,
+};
+use lastwords_tests::namespaces::unshare;
+use lastwords_tests::programs::{ACTOR, STEPPER, TOOL};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
 use lastwords_tests::watchdog::Watchdog;
-use rustix::process::{Signal, geteuid};
+use rustix::process::Signal;
 use std::fs;
 use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
-use std::process::Command;
 use std::time::Duration;
 
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
-
-fn deaths(lines: &[Line]) -> Vec<u32> {
-    lines.iter().filter(|line| line.level == "CRITICAL").map(|line| line.pid).collect()
-}
-
-/// A command that runs `script` as the first process of a pid namespace, if this machine and user can.
-fn in_namespace(script: &str) -> Option<Command> {
-    let new = || {
-        let mut command = Command::new("unshare");
-        command.args(["-pf", "--mount-proc", "bash", "-c"]);
-        command
-    };
-    if !geteuid().is_root() {
-        println!("skipped: only root can make a pid namespace");
-        return None;
-    }
-    if !new().arg("true").status().is_ok_and(|status| status.success()) {
-        println!("skipped: a pid namespace cannot be made here");
-        return None;
-    }
-    let mut command = new();
-    command.arg(script);
-    Some(command)
-}
+/// How unshare(1) makes a pid namespace.
+const NAMESPACE: [&str; 2] = ["-pf", "--mount-proc"];
 
 #[test]
 fn a_ring_whose_pid_is_another_process_by_now_is_a_dead_ones() {
     let folder = Scratch::new("reused");
     // The kernel reports start times in hundredths of a second, and this process may have begun in this one.
     std::thread::sleep(Duration::from_millis(50));
-    let _ = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:30", "kill"]);
-    let ring = forge::ring_files(folder.path()).remove(0);
+    let _ = run("worker", &folder, "flusher=never log:30 kill");
+    let ring = forge::ring_files(&folder).remove(0);
     let mut bytes = fs::read(&ring).expect("read");
     // This test's process lives, and began at another time.
     let me = std::process::id();
     forge::set_header(&mut bytes, offset_of!(lastwords_ring::format::layout::RingHeader, pid), &me.to_le_bytes());
     fs::write(&ring, bytes).expect("written");
-    flush_once(TOOL, folder.path());
-    let lines = read(folder.path(), "worker");
-    assert_eq!(numbers(&lines), (0..30).collect::<Vec<_>>());
+    flush_once(&folder);
+    let lines = read(&folder, "worker");
+    assert_numbered(&lines, 30, "");
     assert_eq!(deaths(&lines), [me]);
 }
 
 #[test]
 fn a_process_with_the_pid_of_a_dead_one_is_told_apart_from_it() {
     let folder = Scratch::new("same-pid");
-    let path = folder.path().display();
+    let path = folder.display();
     let script = format!(
         "{ACTOR} worker {path} flusher=never log:30 kill & first=$!; wait $first; sleep 0.1
          echo $((first - 1)) > /proc/sys/kernel/ns_last_pid
          {ACTOR} worker {path} flusher=never say:second sleep:3000 & second=$!
          sleep 0.5; {TOOL} flush --once {path}; echo pids $first $second; kill -9 $second; exit 0"
     );
-    let Some(mut command) = in_namespace(&script) else { return };
-    let output = command.output().expect("run");
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let Some(command) = unshare(&NAMESPACE, "true", &script) else { return };
+    let printed = printed(command).out;
     let pids: Vec<u32> =
         printed.split("pids ").nth(1).expect("the pids").split_whitespace().filter_map(|n| n.parse().ok()).collect();
     assert_eq!(pids[0], pids[1], "the pid was taken again: {printed}");
-    let lines = read(folder.path(), "worker");
-    assert_eq!(numbers(&lines), (0..30).collect::<Vec<_>>());
+    let lines = read(&folder, "worker");
+    assert_numbered(&lines, 30, "");
     assert_eq!(lines.iter().filter(|line| line.message == "second").count(), 1);
     assert_eq!(deaths(&lines), [pids[0]], "only the first is dead");
 }
@@ -88,21 +67,19 @@ fn a_process_with_the_pid_of_a_dead_one_is_told_apart_from_it() {
 #[test]
 fn a_process_of_another_pid_namespace_logs_to_the_same_folder_and_its_death_is_seen() {
     let folder = Scratch::new("namespace");
-    let path = folder.path().display();
+    let path = folder.display();
     let script = format!("{ACTOR} worker {path} flusher=never log:100 flush line:up wait log:50 kill; exit 0");
-    let Some(mut command) = in_namespace(&script) else { return };
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]);
-    host.line();
-    let mut worker = Actor::of(&mut command);
-    assert_eq!(worker.line(), "up", "its flush was answered by a flusher that cannot see it");
-    assert_eq!(numbers(&read(folder.path(), "worker")), (0..100).collect::<Vec<_>>());
+    let Some(mut command) = unshare(&NAMESPACE, "true", &script) else { return };
+    let mut host = Actor::start("host", &folder, "line:up wait").until("up");
+    let mut worker = Actor::of(&mut command).until("up");
+    assert_numbered(&read(&folder, "worker"), 100, "");
     // Longer than a process that cannot be seen needs to be taken for dead.
     std::thread::sleep(Duration::from_millis(2500));
-    assert!(deaths(&read(folder.path(), "worker")).is_empty(), "it lives");
+    assert!(deaths(&read(&folder, "worker")).is_empty(), "it lives");
     worker.go();
     let _ = worker.end();
-    wait_for("its death line", || (deaths(&read_so_far(folder.path(), "worker")).len() == 1).then_some(()));
-    assert_eq!(numbers(&read(folder.path(), "worker")), (0..150).collect::<Vec<_>>());
+    wait_until("its death line", || deaths(&read_so_far(&folder, "worker")).len() == 1);
+    assert_numbered(&read(&folder, "worker"), 150, "");
     host.finish();
 }
 
@@ -118,19 +95,17 @@ fn has_open_slot(ring: &fs::File, offset: u64) -> bool {
 fn a_process_that_is_stopped_in_the_middle_of_a_log_call_holds_nobody_up() {
     let _watchdog = Watchdog::new("stopped in a log call", Duration::from_secs(300));
     let scratch = Scratch::new("mid-call");
-    let folder = scratch.path().join("logs");
-    let mut host = Actor::start(ACTOR, "host", &folder, &["line:up", "wait"]);
-    host.line();
+    let folder = scratch.join("logs");
+    let mut host = Actor::start("host", &folder, "line:up wait").until("up");
     const ROUNDS: usize = 40;
-    let mut script = vec!["flusher=never"];
-    script.extend((0..ROUNDS).flat_map(|_| ["wait", "log:10", "flush", "line:flushed"]));
-    let mut other = Actor::start(ACTOR, "other", &folder, &script);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stepper"));
-    command.arg(&folder).arg(scratch.path().join("marks")).args(["26", "block"]);
+    let script = "wait log:10 flush line:flushed ".repeat(ROUNDS);
+    let mut other = Actor::start("other", &folder, format!("flusher=never {script}"));
+    let mut command = STEPPER.command();
+    command.arg(&folder).arg(scratch.join("marks")).args(["26", "block"]);
     let mut traced = Traced::start(&mut command).expect("started");
     assert_eq!(traced.run().expect("ran"), Stop::Signal(libc::SIGSTOP), "before the first step");
-    let stepper_ring = |path: &std::path::PathBuf| path.to_string_lossy().contains("stepper-");
-    let path = forge::ring_files(&folder).into_iter().find(stepper_ring).expect("its ring");
+    let path = forge::ring_files(&folder).into_iter().find(|path| name_of(path).starts_with("stepper-"));
+    let path = path.expect("its ring");
     let geometry = lastwords_ring::read::reader::RingReader::open(&path).expect("a ring").geometry();
     let ring = fs::File::open(&path).expect("opened");
     let mut open = 0;
@@ -148,10 +123,10 @@ fn a_process_that_is_stopped_in_the_middle_of_a_log_call_holds_nobody_up() {
         assert_eq!(other.line(), "flushed", "the other's lines are in their file");
     }
     assert!(open >= ROUNDS / 2, "{open} times in the middle of a slot");
-    assert_eq!(numbers(&read(&folder, "other")), (0..10 * ROUNDS).collect::<Vec<_>>());
+    assert_numbered(&read(&folder, "other"), 10 * ROUNDS, "");
     while traced.run().expect("ran") != Stop::Signal(libc::SIGSTOP) {}
     traced.kill().expect("killed");
-    wait_for("its death line", || (deaths(&read_so_far(&folder, "stepper")).len() == 1).then_some(()));
+    wait_until("its death line", || deaths(&read_so_far(&folder, "stepper")).len() == 1);
     let lines = read(&folder, "stepper");
     let own = lines.iter().filter(|line| line.level == "INFO").count();
     assert_eq!(own + reported_lost(&lines), 26, "{lines:?}");
@@ -164,35 +139,21 @@ fn while_the_flusher_is_stopped_every_policy_goes_on_and_every_line_is_there_or_
     let _watchdog = Watchdog::new("a stopped flusher", Duration::from_secs(300));
     for policy in ["block", "drop_newest", "overwrite"] {
         let folder = Scratch::new("stopped-policies");
-        let mut host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]);
-        host.line();
-        let policy = format!("policy={policy}");
-        let script = [
-            "flusher=never",
-            &policy,
-            "backlog=0",
-            "slots=64",
-            "lanes=6",
-            "line:up",
-            "wait",
-            "threads:8:500",
-            "line:done",
-            "wait",
-            // Until there is room again, drop_newest drops this thread's line as well.
-            "flush",
-            "log:1",
-            "flush",
-        ];
-        let mut worker = Actor::start(ACTOR, "worker", folder.path(), &script);
-        worker.line();
+        let mut host = Actor::start("host", &folder, "line:up wait").until("up");
+        let script = format!(
+            "flusher=never policy={policy} backlog=0 slots=64 lanes=6 line:up wait threads:8:500 line:done wait"
+        );
+        // Until there is room again, drop_newest drops this thread's line as well.
+        let script = format!("{script} flush log:1 flush");
+        let mut worker = Actor::start("worker", &folder, script).until("up");
         host.signal(Signal::STOP);
         worker.go();
         assert_eq!(worker.line(), "done", "{policy}: nobody hangs");
         host.signal(Signal::CONT);
         worker.finish();
         host.finish();
-        let lines = read(folder.path(), "worker");
-        let lost: usize = (0..8).map(|thread| missing(&lines, &format!("thread {thread} line "), 500)).sum();
+        let lines = read(&folder, "worker");
+        let lost = missing_of_threads(&lines, 8, 500);
         assert_eq!(lost, reported_lost(&lines), "{policy}");
         assert!(lost > 0, "{policy}: the rings were full");
         assert_eq!(numbers(&lines), [0], "{policy}: after that all is as before");
@@ -203,10 +164,9 @@ fn while_the_flusher_is_stopped_every_policy_goes_on_and_every_line_is_there_or_
 fn a_storm_of_forks_while_threads_log_loses_nothing_of_parent_and_children() {
     let _watchdog = Watchdog::new("a storm of forks", Duration::from_secs(300));
     let folder = Scratch::new("storm");
-    let (parent, status) = run(ACTOR, "host", folder.path(), &["storm:64"]);
-    assert!(status.success(), "{status}");
-    let _ = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    let lines = read(folder.path(), "host");
+    let parent = succeed("host", &folder, "storm:64");
+    flush_rest(&folder);
+    let lines = read(&folder, "host");
     assert!(deaths(&lines).is_empty(), "ordinary ends");
     let mut lost = 0;
     for thread in 0..4 {

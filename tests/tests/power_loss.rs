@@ -21,6 +21,7 @@ use lastwords_flusher::recover::recovery::Recovery;
 use lastwords_ring::place::clock;
 use lastwords_ring::place::folder::Folder;
 use lastwords_tests::disk::Loss;
+use lastwords_tests::files::paths_in;
 use lastwords_tests::oracle::Random;
 use lastwords_tests::restart::{restart_journal, restart_ring};
 use lastwords_tests::scratch::Scratch;
@@ -70,18 +71,17 @@ impl Bench {
 
     /// Takes the names of all log files away; what else is there is removed.
     fn take_files(&mut self, from: &Path, new: bool) {
-        for entry in fs::read_dir(from).expect("a folder") {
-            let entry = entry.expect("listed");
-            let found = entry.metadata().expect("there");
+        for path in paths_in(from) {
+            let found = path.metadata().expect("there");
             if !found.is_file() {
                 continue;
             }
             if new || self.files.contains_key(&found.ino()) {
                 let to = self.pool.join(found.ino().to_string());
-                fs::rename(entry.path(), &to).expect("renamed");
+                fs::rename(path, &to).expect("renamed");
                 self.files.insert(found.ino(), to);
             } else {
-                fs::remove_file(entry.path()).expect("removed");
+                fs::remove_file(path).expect("removed");
             }
         }
     }
@@ -220,7 +220,7 @@ fn try_images(name: &'static str, sync_ms: u32) {
         let format = if run % 2 == 0 { Format::Text } else { Format::Both };
         let memory = Path::new("/dev/shm");
         let scratch = if memory.is_dir() { Scratch::within(memory, name) } else { Scratch::new(name) };
-        let recording = record(env!("CARGO_BIN_EXE_drainer"), scratch, sync_ms, format, &mut Random::new(seeds.draw()));
+        let recording = record(scratch, sync_ms, format, &mut Random::new(seeds.draw()));
         let mut bench = Bench::new(&recording);
         (moments, syncs) = (moments + recording.disk.moment(), syncs + recording.disk.syncs());
         for image in 0..images {

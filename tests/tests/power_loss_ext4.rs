@@ -8,19 +8,19 @@
 //! it, mounted again and recovered. That takes root and a loop device; elsewhere the tests print that they were skipped.
 //! `LASTWORDS_EXT4_ROUNDS` sets the number of rounds.
 
-use lastwords_tests::actor::{tool, wait_for};
+use lastwords_tests::actor::{tool_at, wait_until};
 use lastwords_tests::loopmount::LoopMount;
 use lastwords_tests::oracle::{self, Ending, Random, Victim};
+use lastwords_tests::programs::{TOOL, VICTIM};
 use lastwords_tests::restart::{restart_journal, restart_ring};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::watchdog::Watchdog;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 /// Rounds of each test: few where the program is not optimised.
 const ROUNDS: u32 = if cfg!(debug_assertions) { 1 } else { 6 };
 /// Milliseconds between two syncs.
@@ -126,10 +126,10 @@ fn round(mount: &mut LoopMount, scratch: &Path, durable: bool, random: &mut Rand
     let mut crew = Crew(Vec::new());
     for victim in &victims {
         let _ = fs::remove_file(&victim.marks);
-        crew.0.push(Command::new(env!("CARGO_BIN_EXE_victim")).args(victim.arguments()).spawn().expect("spawned"));
-        wait_for("the victim", || oracle::is_ready(&victim.marks).then_some(()));
+        crew.0.push(VICTIM.command().args(victim.arguments()).spawn().expect("spawned"));
+        wait_until("the victim", || oracle::is_ready(&victim.marks));
     }
-    let flusher = Command::new(TOOL).arg("flush").arg(&folder).stderr(Stdio::null()).spawn().expect("spawned");
+    let flusher = TOOL.command().arg("flush").arg(&folder).stderr(Stdio::null()).spawn().expect("spawned");
     crew.0.push(flusher);
     std::thread::sleep(Duration::from_millis(300 + random.below(1500)));
     let marks: Vec<Vec<u64>> = victims.iter().map(|victim| oracle::read_marks(&victim.marks)).collect();
@@ -147,10 +147,10 @@ fn round(mount: &mut LoopMount, scratch: &Path, durable: bool, random: &mut Rand
         return (0, victims.iter().flat_map(|victim| oracle::read_marks(&victim.marks)).sum());
     }
     restart(&folder.join("rings"));
-    let recovered = tool(TOOL, &["recover", &folder.to_string_lossy()]);
-    assert!(recovered.status.code().is_some_and(|code| [0, 1, 3].contains(&code)), "{recovered:?}");
-    let drained = tool(TOOL, &["flush", "--once", &folder.to_string_lossy()]);
-    assert!(drained.status.code().is_some_and(|code| code < 2), "{drained:?}");
+    let recovered = tool_at("recover", &folder);
+    assert!(recovered.code.is_some_and(|code| [0, 1, 3].contains(&code)), "{recovered:?}");
+    let drained = tool_at("flush --once", &folder);
+    assert!(drained.code.is_some_and(|code| code < 2), "{drained:?}");
     let mut sum = (0, 0);
     for (victim, marks) in victims.iter().zip(marks) {
         let shown = Shown::read(&folder, victim);
@@ -178,11 +178,11 @@ fn rounds(name: &'static str, durable: bool) {
     let (start, mut shown, mut missing) = (Instant::now(), 0, 0);
     for _ in 0..rounds {
         let scratch = Scratch::new(name);
-        let mut mount = match LoopMount::new(scratch.path()) {
+        let mut mount = match LoopMount::new(&scratch) {
             Ok(mount) => mount,
             Err(why) => return println!("{name}: skipped: {why}"),
         };
-        let (more, lost) = round(&mut mount, scratch.path(), durable, &mut random);
+        let (more, lost) = round(&mut mount, &scratch, durable, &mut random);
         (shown, missing) = (shown + more, missing + lost);
     }
     let seconds = start.elapsed().as_secs_f64();

@@ -4,38 +4,27 @@
 //! parent look alive; a log call that waits for a lock inside a signal handler never returns. And an ordinary end that
 //! looks like a crash teaches people to ignore crashes.
 
-use lastwords_tests::actor::{Actor, flush_once, run, tool, wait_for};
-use lastwords_tests::logs::{Line, missing, read, reported_lost};
+use lastwords_tests::actor::{Actor, flush_once, flush_rest, run, succeed, wait_until};
+use lastwords_tests::files::{beside_rings, name_of};
+use lastwords_tests::logs::{Line, alarms, deaths, messages, missing_of_threads, numbers_after, read, reported_lost};
 use lastwords_tests::scratch::Scratch;
 use rustix::fs::FlockOperation;
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
-
-fn with_prefix<'a>(lines: &'a [Line], prefix: &str) -> Vec<&'a str> {
-    lines.iter().filter_map(|line| line.message.strip_prefix(prefix)).collect()
-}
-
-fn counted(count: usize) -> Vec<String> {
-    (0..count).map(|n| n.to_string()).collect()
-}
-
 #[test]
 fn sixty_four_forks_at_once_each_have_a_ring_of_their_own() {
     let folder = Scratch::new("forks");
-    let (parent, status) = run(ACTOR, "host", folder.path(), &["log:10", "fork:64", "log:10"]);
-    assert!(status.success());
-    let _ = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    let lines = read(folder.path(), "host");
-    assert!(lines.iter().all(|line| line.level != "CRITICAL"), "ordinary ends");
+    let parent = succeed("host", &folder, "log:10 fork:64 log:10");
+    flush_rest(&folder);
+    let lines = read(&folder, "host");
+    assert_eq!(alarms(&lines), 0, "ordinary ends");
     let own: Vec<&Line> = lines.iter().filter(|line| line.pid == parent && line.level == "INFO").collect();
     assert_eq!(own.len(), 20);
     let mut pids = BTreeMap::new();
     for child in 0..64 {
         let prefix = format!("child {child} line ");
-        assert_eq!(with_prefix(&lines, &prefix), counted(20), "child {child}");
+        assert!(numbers_after(&prefix, &lines).into_iter().eq(0..20), "child {child}");
         let line = lines.iter().find(|line| line.message.starts_with(&prefix)).expect("found");
         assert_ne!(line.pid, parent, "the child's lines carry the child's pid");
         assert_eq!(pids.insert(line.pid, child), None, "each child has a pid of its own");
@@ -45,10 +34,9 @@ fn sixty_four_forks_at_once_each_have_a_ring_of_their_own() {
 #[test]
 fn a_forked_child_that_logs_from_a_place_where_its_parent_has_logged_says_the_same() {
     let folder = Scratch::new("fork-sites");
-    let (parent, status) = run(ACTOR, "host", folder.path(), &["log:3", "fork-log:4"]);
-    assert!(status.success());
-    let _ = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    let lines = read(folder.path(), "host");
+    let parent = succeed("host", &folder, "log:3 fork-log:4");
+    flush_rest(&folder);
+    let lines = read(&folder, "host");
     let mut logged: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
     lines.iter().for_each(|line| logged.entry(line.pid).or_default().push(&line.message));
     assert_eq!(logged.remove(&parent), Some(vec!["line 0", "line 1", "line 2"]));
@@ -59,12 +47,9 @@ fn a_forked_child_that_logs_from_a_place_where_its_parent_has_logged_says_the_sa
 #[test]
 fn a_forked_child_does_not_keep_the_lock_of_its_dead_parents_ring() {
     let folder = Scratch::new("fork-lock");
-    let mut parent = Actor::start(ACTOR, "worker", folder.path(), &["flusher=never", "log:3", "sleeper:3000", "kill"])
-        .until("asleep");
+    let mut parent = Actor::start("worker", &folder, "flusher=never log:3 sleeper:3000 kill").until("asleep");
     parent.end();
-    let rings = std::fs::read_dir(folder.path().join("rings")).expect("there").filter_map(Result::ok);
-    let ring = rings.map(|file| file.path()).find(|path| path.extension().is_some_and(|ending| ending == "ring"));
-    let ring = std::fs::File::open(ring.expect("the parent's ring")).expect("opened");
+    let ring = std::fs::File::open(&beside_rings(&folder, "ring")[0]).expect("opened");
     // A mapping or a descriptor that the child had inherited would hold it. A flusher that cannot see the parent, from another
     // pid namespace for instance, has only the lock as evidence that it is dead.
     rustix::fs::flock(&ring, FlockOperation::NonBlockingLockExclusive).expect("nobody holds the lock");
@@ -74,121 +59,103 @@ fn a_forked_child_does_not_keep_the_lock_of_its_dead_parents_ring() {
 fn a_killed_parent_is_dead_although_its_forked_child_lives() {
     let folder = Scratch::new("fork-kill");
     // The child outlives the parent by far more than the drain takes, and ends by itself.
-    let (parent, _) = run(ACTOR, "worker", folder.path(), &["flusher=never", "log:3", "sleeper:3000", "kill"]);
-    flush_once(TOOL, folder.path());
-    let deaths: Vec<u32> =
-        read(folder.path(), "worker").iter().filter(|line| line.level == "CRITICAL").map(|line| line.pid).collect();
-    assert_eq!(deaths, [parent]);
+    let (parent, _) = run("worker", &folder, "flusher=never log:3 sleeper:3000 kill");
+    flush_once(&folder);
+    assert_eq!(deaths(&read(&folder, "worker")), [parent]);
 }
 
 #[test]
 fn exec_ends_a_ring_without_an_alarm_and_the_new_program_has_its_own() {
     let folder = Scratch::new("exec");
-    let exec = format!("exec:host {} log:4", folder.path().display());
-    let (pid, status) = run(ACTOR, "host", folder.path(), &["say:before", &exec]);
-    assert!(status.success());
-    let lines = read(folder.path(), "host");
+    let exec = format!("exec:host {} log:4", folder.display());
+    let pid = succeed("host", &folder, ["say:before", &exec]);
+    let lines = read(&folder, "host");
     assert!(lines.iter().all(|line| line.pid == pid && line.level != "CRITICAL"), "{lines:?}");
-    assert_eq!(with_prefix(&lines, "line "), counted(4));
+    assert!(numbers_after("line ", &lines).into_iter().eq(0..4));
     assert_eq!(lines.iter().filter(|line| line.message == "before").count(), 1);
 }
 
 #[test]
 fn two_hundred_and_fifty_six_threads_share_fifteen_lanes_and_every_line_is_there_or_counted() {
     let folder = Scratch::new("256");
-    let (_, status) = run(ACTOR, "host", folder.path(), &["threads:256:100"]);
-    assert!(status.success());
-    let lines = read(folder.path(), "host");
-    let lost: usize = (0..256).map(|thread| missing(&lines, &format!("thread {thread} line "), 100)).sum();
-    assert_eq!(lost, reported_lost(&lines));
+    succeed("host", &folder, "threads:256:100");
+    let lines = read(&folder, "host");
+    assert_eq!(missing_of_threads(&lines, 256, 100), reported_lost(&lines));
 }
 
 #[test]
 fn a_display_that_logs_while_it_is_logged_gives_both_records() {
     let folder = Scratch::new("nested");
-    let (_, status) = run(ACTOR, "host", folder.path(), &["nested"]);
-    assert!(status.success());
-    let messages: Vec<String> = read(folder.path(), "host").into_iter().map(|line| line.message).collect();
-    assert_eq!(messages, ["inner 1", "outer done"]);
+    succeed("host", &folder, "nested");
+    assert_eq!(messages(&folder, "host"), ["inner 1", "outer done"]);
 }
 
 #[test]
 fn destructors_of_thread_locals_and_of_a_panic_can_log() {
     let folder = Scratch::new("destructors");
-    let (_, status) = run(ACTOR, "host", folder.path(), &["panics=off", "tls", "panic"]);
-    assert!(status.success());
-    let messages: Vec<String> = read(folder.path(), "host").into_iter().map(|line| line.message).collect();
-    assert_eq!(messages, ["early", "late", "dropped by a panic"]);
+    succeed("host", &folder, "panics=off tls panic");
+    assert_eq!(messages(&folder, "host"), ["early", "late", "dropped by a panic"]);
 }
 
 #[test]
 fn a_signal_handler_that_logs_in_the_middle_of_a_log_call_loses_nothing() {
     let folder = Scratch::new("handler");
-    let (_, status) = run(ACTOR, "host", folder.path(), &["handler:20000"]);
-    assert!(status.success());
-    let lines = read(folder.path(), "host");
-    assert_eq!(with_prefix(&lines, "interrupted "), counted(20_000));
-    let handled: usize = with_prefix(&lines, "handled ")[0].parse().expect("a number");
+    succeed("host", &folder, "handler:20000");
+    let lines = read(&folder, "host");
+    assert!(numbers_after("interrupted ", &lines).into_iter().eq(0..20_000));
+    let handled = numbers_after("handled ", &lines)[0];
     assert!(handled > 10, "the handler ran {handled} times");
-    let mut numbers: Vec<usize> = with_prefix(&lines, "handler ").iter().filter_map(|n| n.parse().ok()).collect();
+    let mut numbers = numbers_after("handler ", &lines);
     numbers.sort_unstable();
-    assert_eq!(numbers, (0..handled).collect::<Vec<_>>());
+    assert!(numbers.into_iter().eq(0..handled));
 }
 
 #[test]
 fn threads_that_log_during_the_exit_neither_crash_nor_hang_it() {
     let folder = Scratch::new("exiting");
-    let (_, status) = run(ACTOR, "host", folder.path(), &["say:main", "exiting"]);
-    assert!(status.success(), "{status}");
-    let _ = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    let lines = read(folder.path(), "host");
+    succeed("host", &folder, "say:main exiting");
+    flush_rest(&folder);
+    let lines = read(&folder, "host");
     assert_eq!(lines[0].message, "main");
     // A flusher without optimisation may fall behind four threads by more than the 100 ms that a call waits; then what
     // is missing is what the log says.
     let mut missing = 0;
     for thread in 0..4 {
-        let own = with_prefix(&lines, &format!("exiting {thread} line "));
-        let numbers: Vec<usize> = own.iter().filter_map(|text| text.parse().ok()).collect();
+        let numbers = numbers_after(&format!("exiting {thread} line "), &lines);
         assert!(numbers.is_sorted_by(|a, b| a < b), "thread {thread}, in order and once");
         missing += numbers.last().map_or(0, |last| last + 1 - numbers.len());
     }
     assert_eq!(missing, reported_lost(&lines));
-    assert!(lines.iter().all(|line| line.level != "CRITICAL"));
+    assert_eq!(alarms(&lines), 0);
 }
 
 #[test]
 fn two_roles_in_one_process_have_a_ring_and_a_file_each() {
     let folder = Scratch::new("roles");
-    let (_, status) = run(ACTOR, "host", folder.path(), &["role:audit"]);
-    assert!(status.success());
-    let (host, audit) = (read(folder.path(), "host"), read(folder.path(), "audit"));
+    succeed("host", &folder, "role:audit");
+    let (host, audit) = (read(&folder, "host"), read(&folder, "audit"));
     assert_eq!((host.len(), audit.len()), (100, 200));
-    assert_eq!(with_prefix(&host, "main "), counted(100));
-    assert_eq!(
-        (with_prefix(&audit, "second "), with_prefix(&audit, "again ")),
-        (counted(100).iter().map(String::as_str).collect(), counted(100).iter().map(String::as_str).collect())
-    );
+    assert!(numbers_after("main ", &host).into_iter().eq(0..100));
+    for prefix in ["second ", "again "] {
+        assert!(numbers_after(prefix, &audit).into_iter().eq(0..100), "{prefix}");
+    }
 }
 
 #[test]
 fn an_ordinary_signal_ends_a_process_as_always_and_raises_no_alarm() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let folder = Scratch::new("signal");
-        let mut host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]);
-        host.line();
-        let mut worker = Actor::start(ACTOR, "worker", folder.path(), &["log:500", "line:up", "wait"]);
-        worker.line();
+        let _host = Actor::start("host", &folder, "line:up wait").until("up");
+        let mut worker = Actor::start("worker", &folder, "log:500 line:up wait").until("up");
         worker.signal(signal);
         let status = worker.end();
         use std::os::unix::process::ExitStatusExt;
         assert_eq!(status.signal(), Some(signal.as_raw()), "the parent sees the signal");
-        let ring_is_gone = || {
-            let rings = std::fs::read_dir(folder.path().join("rings")).expect("there").filter_map(Result::ok);
-            rings.filter(|file| file.file_name().to_string_lossy().starts_with("worker-")).count() == 0
-        };
-        wait_for("the dead ring's removal", || ring_is_gone().then_some(()));
-        let lines = read(folder.path(), "worker");
-        assert_eq!(with_prefix(&lines, "line "), counted(500));
+        wait_until("the dead ring's removal", || {
+            !beside_rings(&folder, "ring").iter().any(|path| name_of(path).starts_with("worker-"))
+        });
+        let lines = read(&folder, "worker");
+        assert!(numbers_after("line ", &lines).into_iter().eq(0..500));
         assert!(lines.iter().all(|line| line.level == "INFO"), "no alarm");
     }
 }

@@ -5,12 +5,10 @@
 //! of a call mixes up the order. So 64 processes log flat out: every line is there or counted, every process gets its turn, the
 //! lines are in time order, and the flusher's memory stays bounded.
 
-use lastwords_tests::actor::{Actor, tool};
+use lastwords_tests::actor::{Actor, flush_rest};
 use lastwords_tests::logs::{Line, missing, read, reported_lost};
 use lastwords_tests::scratch::Scratch;
 
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 const PRODUCERS: usize = 64;
 /// Two laps of a lane. A flusher without optimisation takes longer for one than a call waits, and is spared the second.
 const LINES: usize = if cfg!(debug_assertions) { 4096 } else { 8192 };
@@ -37,21 +35,17 @@ fn count_late(lines: &[Line]) -> usize {
 #[test]
 fn sixty_four_producers_flat_out_all_get_their_turn_within_bounded_memory() {
     let folder = Scratch::new("producers");
-    let mut host = Actor::start(ACTOR, "host", folder.path(), &["line:up", "wait"]);
-    host.line();
-    let log = format!("log:{LINES}");
-    let script = ["keep=100", "flusher=never", "line:up", "wait", &log, "line:done", "wait"];
-    let mut workers: Vec<Actor> =
-        (0..PRODUCERS).map(|_| Actor::start(ACTOR, "worker", folder.path(), &script)).collect();
-    workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "up"));
+    let mut host = Actor::start("host", &folder, "line:up wait").until("up");
+    let script = format!("keep=100 flusher=never line:up wait log:{LINES} line:done wait");
+    let mut workers = Actor::several(PRODUCERS, "worker", &folder, script, "up");
     workers.iter_mut().for_each(Actor::go);
-    workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "done"));
+    workers.iter_mut().for_each(|worker| worker.says("done"));
     workers.iter_mut().for_each(Actor::go);
     workers.iter_mut().for_each(|worker| assert!(worker.end().success()));
     let memory = peak_kib(host.pid());
     host.finish();
-    let _ = tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]);
-    let lines = read(folder.path(), "worker");
+    flush_rest(&folder);
+    let lines = read(&folder, "worker");
     let mut lost = 0;
     for worker in &workers {
         let own: Vec<Line> = lines.iter().filter(|line| line.pid == worker.pid()).cloned().collect();

@@ -8,15 +8,12 @@ use lastwords::{
     Directives, Error, Flusher, Format, FullPolicy, Level, Log, Memory, ParseChoiceError, ParseDirectivesError,
     ParseLevelError, enabled,
 };
-use lastwords_tests::logs::read;
+use lastwords_tests::logs::{messages, read};
 use lastwords_tests::scratch::Scratch;
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
-
-fn messages(scratch: &Scratch, role: &str) -> Vec<String> {
-    read(scratch.path(), role).into_iter().map(|line| line.message).collect()
-}
 
 #[test]
 fn the_processs_own_logger_has_states_that_are_told_apart() {
@@ -27,7 +24,7 @@ fn the_processs_own_logger_has_states_that_are_told_apart() {
     assert_eq!(before.to_string(), "log: no logger to change; call lastwords::init first");
     lastwords::flush_within(Duration::ZERO).expect("nothing to wait for");
 
-    let builder = || lastwords::builder("host").dir(scratch.path()).log("info,quiet=error").ring_level(Level::DEBUG);
+    let builder = || lastwords::builder("host").dir(&scratch).log("info,quiet=error").ring_level(Level::DEBUG);
     builder().init().expect("a logger");
     let other = builder().rotate_keep(3).init().expect_err("another value");
     let Error::SettingDiffers { name, asked, has, .. } = &other else { panic!("{other:?}") };
@@ -41,7 +38,7 @@ fn the_processs_own_logger_has_states_that_are_told_apart() {
     lastwords::warning!("by one name");
     lastwords::warn!(target: "app", "by {}", "the other"; n = 2);
     lastwords::flush_within(Duration::from_secs(30)).expect("written");
-    let lines = read(scratch.path(), "host");
+    let lines = read(&scratch, "host");
     let found: Vec<_> = lines.iter().map(|line| (line.level.as_str(), line.message.as_str())).collect();
     assert_eq!(found, [("WARNING", "by one name"), ("WARNING", "by the other n=2")], "to ask records nothing");
 }
@@ -49,7 +46,7 @@ fn the_processs_own_logger_has_states_that_are_told_apart() {
 #[test]
 fn a_logger_as_a_value_answers_for_itself() {
     let scratch = Scratch::new("public-value");
-    let log: Log = lastwords::builder("audit").dir(scratch.path()).log("warn,audit=debug").open().expect("a logger");
+    let log: Log = lastwords::builder("audit").dir(&scratch).log("warn,audit=debug").open().expect("a logger");
     assert!(enabled!(logger: log, Level::WARNING) && !enabled!(logger: log, Level::INFO));
     log.set_log("off").expect("changed");
     assert!(!enabled!(logger: log, Level::WARNING));
@@ -63,9 +60,45 @@ fn a_logger_as_a_value_answers_for_itself() {
 }
 
 #[test]
+fn a_folder_by_other_names_gives_the_logger_that_it_has() {
+    let scratch = Scratch::new("public-names");
+    let place = |name: &str| scratch.path().join(name);
+    std::fs::create_dir_all(place("real/logs")).expect("made");
+    std::os::unix::fs::symlink(place("real"), place("above")).expect("linked");
+    std::os::unix::fs::symlink(place("real/logs"), place("link")).expect("linked");
+    let here = std::env::current_dir().expect("a working directory");
+    let up: PathBuf = here.ancestors().skip(1).map(|_| "..").collect();
+    let relative = up.join(place("real/logs").strip_prefix("/").expect("absolute"));
+    let names = [
+        place("real/logs"),
+        place("link"),
+        place("above/logs"),
+        place("real/../real/logs"),
+        place("real/logs/"),
+        relative,
+    ];
+    // Whichever name comes first.
+    for (first, rings) in names.iter().flat_map(|first| [(first, false), (first, true)]) {
+        let builder = |folder: &PathBuf| {
+            let builder = lastwords::builder("audit").dir(folder);
+            if rings { builder.rings(folder.join("rings")) } else { builder }
+        };
+        let log = builder(first).open().expect("a logger");
+        let others = names.each_ref().map(|name| builder(name).open().expect("the same logger"));
+        let files = std::fs::read_dir(place("real/logs/rings")).expect("listed").flatten().map(|entry| entry.path());
+        assert_eq!(files.filter(|path| path.extension().is_some_and(|end| end == "ring")).count(), 1, "{first:?}");
+        let other = builder(&names[1]).rotate_keep(3).open().expect_err("another value");
+        assert!(matches!(other, Error::SettingDiffers { name: "rotate_keep", .. }), "{other:?}");
+        others.into_iter().for_each(|other| other.close().expect("closed"));
+        assert!(!log.is_closed());
+        log.close().expect("closed");
+    }
+}
+
+#[test]
 fn a_flush_takes_no_longer_than_its_caller_allows() {
     let scratch = Scratch::new("public-within");
-    let builder = lastwords::builder("alone").dir(scratch.path()).flusher(Flusher::Never);
+    let builder = lastwords::builder("alone").dir(&scratch).flusher(Flusher::Never);
     let log = builder.open().expect("a logger");
     lastwords::info!(logger: log, "nobody flushes");
     let start = Instant::now();
@@ -81,14 +114,14 @@ fn a_flush_takes_no_longer_than_its_caller_allows() {
 #[test]
 fn an_event_is_made_and_filled_in_from_outside() {
     let scratch = Scratch::new("public-event");
-    let log = lastwords::builder("script").dir(scratch.path()).open().expect("a logger");
+    let log = lastwords::builder("script").dir(&scratch).open().expect("a logger");
     let mut event = Event::new(Level::ERROR, "script.main", b"failed");
     assert_eq!((event.destination, event.file, event.line), (Destination::Write, "", 0));
     event.fields = &[("attempt", Value::U64(3))];
     event.relayed = Some(Relayed::new(1_000_000_000, 7, None));
     assert!(log.record(&event));
     log.flush().expect("written");
-    let lines = read(scratch.path(), "script");
+    let lines = read(&scratch, "script");
     assert_eq!((lines.len(), lines[0].pid, lines[0].message.as_str()), (1, 7, "failed attempt=3"));
     log.close().expect("closed");
 }

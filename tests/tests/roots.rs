@@ -3,42 +3,29 @@
 //! In the new root there is no log folder, no `/proc`, no `/etc/localtime`, and no `/dev/shm`. What a process holds of its
 //! folders leads there all the same, and its forked children's rings belong there too.
 
-use lastwords_tests::actor::{Actor, tool};
-use lastwords_tests::logs::{Line, crash_files, read, read_so_far};
+use lastwords_tests::actor::{Actor, flush_rest, printed};
+use lastwords_tests::logs::{Line, alarms, count, crash_files, read, read_so_far};
+use lastwords_tests::programs::ACTOR;
 use lastwords_tests::scratch::Scratch;
-use lastwords_tests::users::{USER, all_in, assert_all_are, is_root, owned};
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use lastwords_tests::script::Script;
+use lastwords_tests::skip_unless;
+use lastwords_tests::users::{USER, all_in, assert_all_are, is_root, open_folder, owned};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
-
 /// A log folder of this user's, and an empty folder that is to be a root.
 fn places(name: &str, uid: u32) -> (Scratch, PathBuf, PathBuf) {
-    let scratch = Scratch::new(name);
-    fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).expect("changed");
-    let (logs, jail) = (scratch.path().join("logs"), scratch.path().join("jail"));
+    let (scratch, logs) = open_folder(name);
+    let jail = scratch.join("jail");
     owned(&logs, uid, uid, 0o700);
     owned(&jail, uid, uid, 0o755);
     (scratch, logs, jail)
 }
 
-fn flush_once(logs: &Path) {
-    let output = tool(TOOL, &["flush", "--once", &logs.to_string_lossy()]);
-    assert_ne!(output.status.code(), Some(2), "{output:?}");
-}
-
-fn count(lines: &[Line], prefix: &str) -> usize {
-    lines.iter().filter(|line| line.message.starts_with(prefix)).count()
-}
-
-fn start(logs: &Path, script: &[&str]) -> Actor {
-    let mut command = Command::new(ACTOR);
+fn start(logs: &Path, script: impl Script) -> Actor {
     // A zone whose times cannot be taken for UTC.
-    command.arg("host").arg(logs).args(script).env("TZ", "Asia/Tokyo").stderr(Stdio::piped());
-    Actor::of(&mut command)
+    Actor::of(ACTOR.acting("host", logs, script).env("TZ", "Asia/Tokyo").stderr(Stdio::piped()))
 }
 
 /// The hours of the times of all lines, without repetitions.
@@ -50,28 +37,22 @@ fn hours(lines: &[Line]) -> Vec<u32> {
 
 #[test]
 fn a_process_that_changes_its_root_logs_on_and_so_do_its_children() {
-    if !is_root() {
-        return;
-    }
+    skip_unless!(is_root());
     for memory in ["", "memory=shared"] {
         let (_scratch, logs, jail) = places("chroot", 0);
         let chroot = format!("chroot:{}", jail.display());
-        let first =
-            ["rotate=20000", "log:10", "flush", &chroot, "log:500", "long:200000", "flush", "fork:3", "sleep:1200"];
-        let script =
-            [&first[..], &["line:up", "wait", "log:10", "flush", "in-child", "log:5", "flush", "kill"]].concat();
-        let script = if memory.is_empty() { script } else { [&[memory][..], &script].concat() };
-        let mut actor = start(&logs, &script).until("up");
+        let script = format!("{memory} rotate=20000 log:10 flush {chroot} log:500 long:200000 flush fork:3 sleep:1200");
+        let mut actor = start(&logs, script + " line:up wait log:10 flush in-child log:5 flush kill").until("up");
         // The flusher of the process in its new root.
         let lines = read_so_far(&logs, "host");
         assert_eq!((count(&lines, "line "), count(&lines, "child ")), (510, 60), "{memory}");
         actor.go();
         actor.end();
         assert_eq!(actor.errors(), "", "{memory}");
-        flush_once(&logs);
+        flush_rest(&logs);
         let lines = read(&logs, "host");
         assert_eq!(count(&lines, "line "), 525, "{memory}");
-        assert_eq!(lines.iter().filter(|line| line.level == "CRITICAL").count(), 2, "the child and its parent");
+        assert_eq!(alarms(&lines), 2, "the child and its parent");
         assert_eq!(all_in(&jail), Vec::<PathBuf>::new(), "nothing is made in the new root");
     }
 }
@@ -82,68 +63,50 @@ fn times_stay_those_of_the_zone_before_the_change() {
         println!("skipped: no zone to be lost");
         return;
     }
-    for before in [&["log:1", "flush"][..], &[]] {
+    for before in ["log:1 flush", ""] {
         let (_scratch, logs, jail) = places("zone", 0);
         let chroot = format!("chroot:{}", jail.display());
-        let script =
-            [before, &[&*chroot, "say:in", "sleep:1500", "say:in", "flush", "in-child", "say:child", "sleep:300"]]
-                .concat();
-        start(&logs, &script).end();
+        start(&logs, format!("{before} {chroot} say:in sleep:1500 say:in flush in-child say:child sleep:300")).end();
         let lines = read(&logs, "host");
         let hours = hours(&lines);
         assert!(hours.len() == 1 || hours.len() == 2 && hours[1] == (hours[0] + 1) % 24, "{hours:?}");
-        let output = Command::new("date").arg("+%H").env("TZ", "Asia/Tokyo").output().expect("date");
-        let now: u32 = String::from_utf8_lossy(&output.stdout).trim().parse().expect("an hour");
+        let output = printed(Command::new("date").arg("+%H").env("TZ", "Asia/Tokyo"));
+        let now: u32 = output.out.trim().parse().expect("an hour");
         assert!([now, (now + 23) % 24].contains(&hours[0]), "{hours:?}, it is {now} in Tokyo");
     }
 }
 
 #[test]
 fn a_daemon_that_changes_root_and_user_loses_nothing_in_a_folder_of_that_user() {
-    if !is_root() {
-        return;
-    }
+    skip_unless!(is_root());
     let (_scratch, logs, jail) = places("chroot-user", USER);
-    let (chroot, become_user) = (format!("chroot:{}", jail.display()), format!("become:{USER}"));
-    let script = [
-        "rotate=20000",
-        "log:10",
-        "flush",
-        &chroot,
-        &become_user,
-        "log:2000",
-        "flush",
-        "fork-log:2",
-        "flush",
-        "line:up",
-        "wait",
-    ];
-    let mut actor = start(&logs, &script).until("up");
+    let chroot = format!("chroot:{}", jail.display());
+    let script =
+        format!("rotate=20000 log:10 flush {chroot} become:{USER} log:2000 flush fork-log:2 flush line:up wait");
+    let mut actor = start(&logs, script).until("up");
     assert_eq!(count(&read_so_far(&logs, "host"), "line "), 2020);
     actor.kill();
-    flush_once(&logs);
+    flush_rest(&logs);
     assert_eq!(crash_files(&logs).len(), 1);
     assert_all_are(&logs, USER);
 }
 
 #[test]
 fn a_process_that_is_in_its_new_root_already_logs_there() {
-    if !is_root() {
-        return;
-    }
+    skip_unless!(is_root());
     let (_scratch, _, jail) = places("chroot-first", USER);
-    let (chroot, become_user) = (format!("before:chroot:{}", jail.display()), format!("before:become:{USER}"));
-    for before in [&[&*chroot][..], &[&chroot, &become_user]] {
+    let chroot = format!("before:chroot:{}", jail.display());
+    for become_user in ["", &format!("before:become:{USER}")] {
         // Root acts as the owner of the new root's folder, the user is the owner.
-        let script = [before, &["log:10", "flush", "fork:2", "flush", "line:up", "wait"]].concat();
+        let script = format!("{chroot} {become_user} log:10 flush fork:2 flush line:up wait");
         let logs = jail.join("logs");
         owned(&logs, USER, USER, 0o700);
-        let mut actor = start(Path::new("/logs"), &script).until("up");
+        let mut actor = start(Path::new("/logs"), script).until("up");
         actor.kill();
-        flush_once(&logs);
+        flush_rest(&logs);
         let lines = read(&logs, "host");
         assert_eq!((count(&lines, "line "), count(&lines, "child ")), (10, 40));
-        assert_eq!(lines.iter().filter(|line| line.level == "CRITICAL").count(), 1);
+        assert_eq!(alarms(&lines), 1);
         assert_all_are(&logs, USER);
         fs::remove_dir_all(&logs).expect("removed");
     }

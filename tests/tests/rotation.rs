@@ -1,25 +1,20 @@
 //! Log files that are rotated lose no line, split no record, and keep their order.
 
-use lastwords_tests::actor::{Actor, run};
-use lastwords_tests::logs::{files, read};
+use lastwords_tests::actor::{Actor, run, succeed};
+use lastwords_tests::files::name_of;
+use lastwords_tests::logs::{files, messages, numbered};
+use lastwords_tests::programs::DRAINER;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::process::Command;
-
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const DRAINER: &str = env!("CARGO_BIN_EXE_drainer");
+use std::path::{Path, PathBuf};
 
 #[test]
 fn all_lines_stand_in_order_over_the_files_and_no_file_exceeds_its_size() {
     let folder = Scratch::new("rotation");
-    let (_, status) = run(ACTOR, "host", folder.path(), &["rotate=8192", "keep=100", "log:5000"]);
-    assert!(status.success());
-    let messages: Vec<String> = read(folder.path(), "host").into_iter().map(|line| line.message).collect();
-    assert_eq!(messages, (0..5000).map(|n| format!("line {n}")).collect::<Vec<_>>());
-    let sizes: Vec<u64> =
-        files(folder.path(), "host").iter().map(|path| path.metadata().expect("there").len()).collect();
+    succeed("host", &folder, "rotate=8192 keep=100 log:5000");
+    assert_eq!(messages(&folder, "host"), numbered(5000));
+    let sizes: Vec<u64> = files(&folder, "host").iter().map(|path| path.metadata().expect("there").len()).collect();
     assert!(sizes.len() > 20 && sizes.iter().all(|size| *size <= 8192), "{sizes:?}");
     let full = &sizes[..sizes.len() - 1];
     assert!(full.iter().all(|size| *size > 8192 - 100), "files are filled before they are rotated: {sizes:?}");
@@ -28,47 +23,42 @@ fn all_lines_stand_in_order_over_the_files_and_no_file_exceeds_its_size() {
 #[test]
 fn only_the_wanted_number_of_files_is_kept_and_they_hold_the_newest_lines() {
     let folder = Scratch::new("keep");
-    let (_, status) = run(ACTOR, "host", folder.path(), &["rotate=4096", "keep=3", "log:3000"]);
-    assert!(status.success());
-    let names: Vec<String> = files(folder.path(), "host")
-        .iter()
-        .map(|path| path.file_name().expect("a name").to_string_lossy().into())
-        .collect();
-    assert_eq!(names, ["host.log.3", "host.log.2", "host.log.1", "host.log"]);
-    let messages: Vec<String> = read(folder.path(), "host").into_iter().map(|line| line.message).collect();
-    let first = 3000 - messages.len();
-    assert_eq!(messages, (first..3000).map(|n| format!("line {n}")).collect::<Vec<_>>());
+    succeed("host", &folder, "rotate=4096 keep=3 log:3000");
+    let files = files(&folder, "host");
+    assert_eq!(
+        files.iter().map(|path| name_of(path)).collect::<Vec<_>>(),
+        ["host.log.3", "host.log.2", "host.log.1", "host.log"]
+    );
+    let messages = messages(&folder, "host");
+    assert_eq!(messages, numbered(3000)[3000 - messages.len()..]);
 }
 
 #[test]
 fn a_record_larger_than_the_limit_stands_alone_in_a_file() {
     let folder = Scratch::new("large");
     let large = format!("say:{}", "x".repeat(9000));
-    let (_, status) = run(ACTOR, "host", folder.path(), &["rotate=4096", "keep=9", "log:2", &large, "log:2"]);
-    assert!(status.success());
-    let counts: Vec<usize> = files(folder.path(), "host")
-        .iter()
-        .map(|path| std::fs::read_to_string(path).expect("readable").lines().count())
-        .collect();
+    succeed("host", &folder, format!("rotate=4096 keep=9 log:2 {large} log:2"));
+    let text = |path: &PathBuf| std::fs::read_to_string(path).expect("readable");
+    let counts = files(&folder, "host").iter().map(|path| text(path).lines().count()).collect::<Vec<_>>();
     assert_eq!(counts, [2, 1, 2]);
 }
 
 #[test]
 fn rotated_files_beyond_a_lowered_number_are_removed() {
     let folder = Scratch::new("lowered");
-    let _ = run(ACTOR, "host", folder.path(), &["rotate=4096", "keep=10", "log:3000"]);
-    assert!(folder.path().join("host.log.10").exists());
-    std::fs::write(folder.path().join("host.log.101"), "somebody else's").expect("written");
-    std::fs::create_dir(folder.path().join("host.log.20")).expect("made");
-    let _ = run(ACTOR, "host", folder.path(), &["rotate=4096", "keep=3", "log:3000"]);
-    let there = |n: u32| folder.path().join(format!("host.log.{n}")).exists();
+    let _ = run("host", &folder, "rotate=4096 keep=10 log:3000");
+    assert!(folder.join("host.log.10").exists());
+    std::fs::write(folder.join("host.log.101"), "somebody else's").expect("written");
+    std::fs::create_dir(folder.join("host.log.20")).expect("made");
+    let _ = run("host", &folder, "rotate=4096 keep=3 log:3000");
+    let there = |n: u32| folder.join(format!("host.log.{n}")).exists();
     assert!((1..=3).all(there) && !(4..=19).any(there), "no more than three");
     assert!(there(20) && there(101), "what is no rotated file of ours stays");
 }
 
 /// How many calls of fstatat(2), and of getdents64(2), a drain takes.
 fn looks_of_a_drain(folder: &Path) -> (u64, u64) {
-    let mut traced = Traced::start(Command::new(DRAINER).arg(folder).arg("all")).expect("started");
+    let mut traced = Traced::start(DRAINER.command().arg(folder).arg("all")).expect("started");
     let (mut looks, mut lists) = (0, 0);
     loop {
         match traced.to_system_call().expect("traced") {
@@ -87,8 +77,8 @@ fn files_beyond_a_lowered_number_are_looked_for_once_and_not_at_each_rotation() 
     // About 5 and 45 rotations.
     for lines in [400, 3600] {
         let folder = Scratch::new("looks");
-        let _ = run(ACTOR, "host", folder.path(), &["rotate=4096", "keep=2", "flusher=never", &format!("log:{lines}")]);
-        counts.push(looks_of_a_drain(folder.path()));
+        let _ = run("host", &folder, format!("rotate=4096 keep=2 flusher=never log:{lines}"));
+        counts.push(looks_of_a_drain(&folder));
     }
     let (looks, lists) = (counts[1].0 - counts[0].0, counts[1].1 - counts[0].1);
     // About 50, most of them of what is open; 95 names more would be asked for at each.
@@ -113,31 +103,30 @@ fn reserved(path: &Path) -> u64 {
 #[test]
 fn a_rotated_file_holds_no_reserved_space() {
     let folder = Scratch::new("reserved");
-    let _ = run(ACTOR, "host", folder.path(), &["rotate=1500000", "keep=5", "policy=block", "log:200000", "flush"]);
-    assert_none_is_reserved(folder.path());
+    let _ = run("host", &folder, "rotate=1500000 keep=5 policy=block log:200000 flush");
+    assert_none_is_reserved(&folder);
 }
 
 #[test]
 fn a_rotated_file_holds_no_space_that_a_flusher_has_reserved_which_was_killed() {
     let folder = Scratch::new("reserved-by-another");
-    let _ = run(ACTOR, "host", folder.path(), &["rotate=1100000", "policy=block", "log:20000", "flush", "kill"]);
-    assert_eq!(files(folder.path(), "host").len(), 1, "not rotated yet");
-    if reserved(&folder.path().join("host.log")) < 64 << 10 {
+    let _ = run("host", &folder, "rotate=1100000 policy=block log:20000 flush kill");
+    assert_eq!(files(&folder, "host").len(), 1, "not rotated yet");
+    if reserved(&folder.join("host.log")) < 64 << 10 {
         println!("skipped: this file system reserves nothing");
         return;
     }
     // In batches for which nothing is reserved.
-    let slowly: Vec<&str> = std::iter::repeat_n(["log:100", "flush"], 40).flatten().collect();
-    let _ = run(ACTOR, "host", folder.path(), &[&["rotate=1100000"], &slowly[..]].concat());
-    assert_none_is_reserved(folder.path());
+    let _ = run("host", &folder, format!("rotate=1100000 {}", "log:100 flush ".repeat(40)));
+    assert_none_is_reserved(&folder);
 }
 
 #[test]
 fn a_file_that_somebody_else_renames_holds_no_reserved_space() {
     let folder = Scratch::new("reserved-renamed");
-    let script = ["policy=block", "log:20000", "flush", "line:up", "wait", "log:1", "flush"];
-    let mut actor = Actor::start(ACTOR, "host", folder.path(), &script).until("up");
-    std::fs::rename(folder.path().join("host.log"), folder.path().join("host.log.1")).expect("renamed");
+    let script = "policy=block log:20000 flush line:up wait log:1 flush";
+    let mut actor = Actor::start("host", &folder, script).until("up");
+    std::fs::rename(folder.join("host.log"), folder.join("host.log.1")).expect("renamed");
     actor.finish();
-    assert_none_is_reserved(folder.path());
+    assert_none_is_reserved(&folder);
 }

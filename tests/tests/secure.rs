@@ -3,15 +3,16 @@
 //! Their caller chooses their environment. If that said where the logs are, or which file has the settings, the caller would
 //! have folders made and files read with the program's rights.
 
+use lastwords_tests::actor::{Printed, printed};
+use lastwords_tests::programs::{ACTOR, TOOL};
 use lastwords_tests::scratch::Scratch;
-use lastwords_tests::users::{GROUP, USER, all_in, as_user, is_root, owned};
+use lastwords_tests::skip_unless;
+use lastwords_tests::users::{GROUP, USER, all_in, as_user, is_root, open_folder, owned};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 const SECRET: &str = "root:$6$secret:19000:0:99999:7:::\n";
 
 /// A copy of a program, whose name is the default folder's.
@@ -22,13 +23,12 @@ struct Copy {
 
 impl Copy {
     fn of(program: &str, name: &str) -> Copy {
-        let scratch = Scratch::new("secure");
-        fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).expect("changed");
-        let copy = scratch.path().join(format!("lastwords-{name}-{}", std::process::id()));
+        let (scratch, _) = open_folder("secure");
+        let copy = scratch.join(format!("lastwords-{name}-{}", std::process::id()));
         fs::copy(program, &copy).expect("copied");
-        fs::write(scratch.path().join("secret"), SECRET).expect("written");
-        fs::set_permissions(scratch.path().join("secret"), Permissions::from_mode(0o600)).expect("changed");
-        owned(&scratch.path().join("callers"), USER, USER, 0o755);
+        fs::write(scratch.join("secret"), SECRET).expect("written");
+        fs::set_permissions(scratch.join("secret"), Permissions::from_mode(0o600)).expect("changed");
+        owned(&scratch.join("callers"), USER, USER, 0o755);
         Copy { scratch, program: copy }
     }
 
@@ -38,19 +38,19 @@ impl Copy {
     }
 
     fn callers(&self) -> PathBuf {
-        self.scratch.path().join("callers")
+        self.scratch.join("callers")
     }
 
     /// Runs it as an ordinary user with many requests.
-    fn run(&self, config: bool) -> Output {
-        let mut command = as_user(USER, &self.program.to_string_lossy());
+    fn run(&self, config: bool) -> Printed {
+        let mut command = as_user(USER, &self.program);
         command.args(["host", "default", "say:here"]).env("TMPDIR", self.callers()).env("LASTWORDS_CLOCK", "boottime");
         command.env("LASTWORDS_DIR", self.callers().join("logs")).env("LASTWORDS_RINGS", self.callers().join("rings"));
         command.env("LASTWORDS_FILE_MODE", "0644").env("LASTWORDS_LOG", "off");
         if config {
-            command.env("LASTWORDS_CONFIG", self.scratch.path().join("secret"));
+            command.env("LASTWORDS_CONFIG", self.scratch.join("secret"));
         }
-        command.output().expect("run")
+        printed(command)
     }
 }
 
@@ -78,18 +78,15 @@ fn raise(program: &Path, how: &str) -> bool {
 
 #[test]
 fn a_program_with_more_rights_than_its_caller_obeys_none_of_its_environment() {
-    if !is_root() {
-        return;
-    }
+    skip_unless!(is_root());
     for how in ["setuid", "setgid", "capabilities"] {
-        let copy = Copy::of(ACTOR, how);
+        let copy = Copy::of(&ACTOR, how);
         if !raise(&copy.program, how) {
             println!("skipped in part: setcap does not work here");
             continue;
         }
         let output = copy.run(true);
-        let printed = [output.stdout, output.stderr].concat();
-        let printed = String::from_utf8_lossy(&printed);
+        let printed = output.all();
         assert!(output.status.success(), "{how}: {printed}");
         assert!(!printed.contains("secret"), "{how}: {printed}");
         assert_eq!(all_in(&copy.callers()), Vec::<PathBuf>::new(), "{how}");
@@ -100,42 +97,31 @@ fn a_program_with_more_rights_than_its_caller_obeys_none_of_its_environment() {
 
 #[test]
 fn without_more_rights_the_same_environment_counts() {
-    if !is_root() {
-        return;
-    }
-    let copy = Copy::of(ACTOR, "plain");
+    skip_unless!(is_root());
+    let copy = Copy::of(&ACTOR, "plain");
     let output = copy.run(false);
     assert!(output.status.success(), "{output:?}");
     assert!(copy.callers().join("rings/doorbell").exists() && !copy.default_logs().exists());
-    let printed = String::from_utf8_lossy(&copy.run(true).stdout).into_owned();
-    assert!(
-        printed.contains("LASTWORDS_CONFIG") || printed.contains("cannot read the configuration file"),
-        "{printed}"
-    );
+    let said = copy.run(true).out;
+    assert!(said.contains("LASTWORDS_CONFIG") || said.contains("cannot read the configuration file"), "{said}");
 }
 
 #[test]
 fn the_tool_obeys_none_either() {
-    if !is_root() {
-        return;
-    }
-    let copy = Copy::of(TOOL, "tool");
+    skip_unless!(is_root());
+    let copy = Copy::of(&TOOL, "tool");
     assert!(raise(&copy.program, "setuid"));
-    let mut command = as_user(USER, &copy.program.to_string_lossy());
-    let output = command.args(["status"]).env("LASTWORDS_DIR", "/a-folder-of-the-callers").output().expect("run");
-    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!printed.contains("a-folder-of-the-callers"), "{printed}");
+    let mut command = as_user(USER, &copy.program);
+    let error = printed(command.arg("status").env("LASTWORDS_DIR", "/a-folder-of-the-callers")).err;
+    assert!(!error.contains("a-folder-of-the-callers"), "{error}");
 }
 
 #[test]
 fn an_error_of_a_configuration_file_says_where_and_not_what() {
     let scratch = Scratch::new("config-error");
-    let config = scratch.path().join("secret");
+    let config = scratch.join("secret");
     fs::write(&config, format!("console = true\n{SECRET}")).expect("written");
-    let mut command = Command::new(ACTOR);
-    let output =
-        command.arg("host").arg(scratch.path().join("logs")).env("LASTWORDS_CONFIG", &config).output().expect("run");
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(7), "{printed}");
-    assert!(printed.contains("line 2, column ") && !printed.contains("$6$"), "{printed}");
+    let mut command = ACTOR.acting("host", &scratch.join("logs"), "");
+    let Printed { code, out, .. } = printed(command.env("LASTWORDS_CONFIG", &config));
+    assert!(code == Some(7) && out.contains("line 2, column ") && !out.contains("$6$"), "{out}");
 }

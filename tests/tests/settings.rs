@@ -1,13 +1,11 @@
 //! Where settings come from, which one applies, and what is reported about impossible ones.
 
-use lastwords_tests::actor::Actor;
-use lastwords_tests::logs::read;
+use lastwords_tests::actor::{Actor, printed};
+use lastwords_tests::logs::{messages, read};
+use lastwords_tests::programs::ACTOR;
 use lastwords_tests::scratch::Scratch;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 
 fn write(folder: &Path, text: &str) -> PathBuf {
     let path = folder.join("lastwords.toml");
@@ -16,45 +14,46 @@ fn write(folder: &Path, text: &str) -> PathBuf {
     path
 }
 
-fn messages(folder: &Path, role: &str, env: &[(&str, &str)], script: &[&str]) -> Vec<String> {
-    let mut actor = Actor::start_with(ACTOR, role, folder, script, env);
+/// What an actor logs.
+fn logged(folder: &Path, role: &str, env: &[(&str, &str)], script: &str) -> Vec<String> {
+    let mut actor = Actor::start_with(role, folder, script, env);
     assert!(actor.end().success());
-    read(folder, role).into_iter().map(|line| line.message).collect()
+    messages(folder, role)
 }
 
 #[test]
 fn the_builder_comes_before_the_environment_and_that_before_the_file() {
     let folder = Scratch::new("precedence");
-    let config = write(folder.path(), "log = \"debug\"\n[role.quiet]\nlog = \"error\"\n");
+    let config = write(&folder, "log = \"debug\"\n[role.quiet]\nlog = \"error\"\n");
     let file = ("LASTWORDS_CONFIG", config.to_str().expect("text"));
     let env = ("LASTWORDS_LOG", "critical");
-    assert_eq!(messages(folder.path(), "file", &[file], &["debug:a", "error:b"]), ["a", "b"]);
-    assert_eq!(messages(folder.path(), "quiet", &[file], &["debug:a", "error:b"]), ["b"]);
-    assert_eq!(messages(folder.path(), "env", &[file, env], &["debug:a", "error:b"]), Vec::<String>::new());
-    assert_eq!(messages(folder.path(), "builder", &[file, env], &["level=error", "debug:a", "error:b"]), ["b"]);
+    assert_eq!(logged(&folder, "file", &[file], "debug:a error:b"), ["a", "b"]);
+    assert_eq!(logged(&folder, "quiet", &[file], "debug:a error:b"), ["b"]);
+    assert_eq!(logged(&folder, "env", &[file, env], "debug:a error:b"), Vec::<String>::new());
+    assert_eq!(logged(&folder, "builder", &[file, env], "level=error debug:a error:b"), ["b"]);
 }
 
 #[test]
 fn settings_of_every_type_come_from_the_file_and_the_environment() {
     let folder = Scratch::new("types");
     let text = "rotate_size = 4096\nrotate_keep = 2\ntime_zone = \"UTC\"\nfull_policy = \"overwrite\"\nformat = \"both\"\nslots_per_lane = 64\n";
-    let config = write(folder.path(), text);
+    let config = write(&folder, text);
     let env = [("LASTWORDS_CONFIG", config.to_str().expect("text")), ("LASTWORDS_ROTATE_KEEP", "1")];
-    let script: Vec<&str> = std::iter::repeat_n(["log:60", "flush"], 6).flatten().collect();
-    let _ = messages(folder.path(), "host", &env, &script);
+    let script = "log:60 flush ".repeat(6);
+    let _ = logged(&folder, "host", &env, &script);
     for (name, there) in [("host.log", true), ("host.log.1", true), ("host.log.2", false), ("host.jsonl", true)] {
-        assert_eq!(folder.path().join(name).exists(), there, "{name}");
+        assert_eq!(folder.join(name).exists(), there, "{name}");
     }
-    let size = fs::metadata(folder.path().join("host.log.1")).expect("rotated").len();
+    let size = fs::metadata(folder.join("host.log.1")).expect("rotated").len();
     assert!(size <= 4096, "{size}");
 }
 
 #[test]
 fn a_setting_that_cannot_be_is_named_with_its_place() {
     let folder = Scratch::new("wrong-setting");
-    let config = write(folder.path(), "rotate_kep = 3\n");
-    let missing = folder.path().join("none.toml");
-    let (misspelt, beyond) = (folder.path().join("misspelt.toml"), folder.path().join("beyond.toml"));
+    let config = write(&folder, "rotate_kep = 3\n");
+    let missing = folder.join("none.toml");
+    let (misspelt, beyond) = (folder.join("misspelt.toml"), folder.join("beyond.toml"));
     fs::write(&misspelt, "log = \"wran\"\n").expect("written");
     fs::write(&beyond, "rotate_keep = 1000\n").expect("written");
     let text = |path: &Path| path.to_str().expect("text").to_owned();
@@ -86,45 +85,37 @@ fn a_setting_that_cannot_be_is_named_with_its_place() {
         ("LASTWORDS_CONFIG", text(&misspelt), &["misspelt.toml", "\"log\"", "did you mean \"warn\"?"]),
         ("LASTWORDS_CONFIG", text(&beyond), &["beyond.toml", "\"rotate_keep\"", "1000 found, expected 1 to 100"]),
     ] {
-        let mut actor = Actor::start_with(ACTOR, "host", folder.path(), &["log:1"], &[(name, &value)]);
+        let mut actor = Actor::start_with("host", &folder, "log:1", &[(name, &value)]);
         let said = actor.line();
         assert!(parts.iter().all(|part| said.contains(part)), "{name}={value}: {said}");
         assert_eq!(actor.end().code(), Some(7));
     }
-    assert_eq!(read(folder.path(), "host"), []);
+    assert_eq!(read(&folder, "host"), []);
 }
 
 #[test]
 fn the_console_for_development_shows_every_level() {
     let folder = Scratch::new("dev");
-    let output = Command::new(ACTOR)
-        .args(["host", &folder.path().to_string_lossy(), "debug:quiet", "fine:2", "log:1"])
-        .env("LASTWORDS_CONSOLE_ALL_LEVELS", "true")
-        .stdin(Stdio::null())
-        .output()
-        .expect("it runs");
-    let shown = String::from_utf8(output.stderr).expect("text");
+    let mut command = ACTOR.acting("host", &folder, "debug:quiet fine:2 log:1");
+    let shown = printed(command.env("LASTWORDS_CONSOLE_ALL_LEVELS", "true")).err;
     for part in ["[DEBUG] quiet", "[TRACE] fine 0", "[TRACE] fine 1", "[INFO] line 0"] {
         assert!(shown.contains(part), "{part} is missing in {shown}");
     }
-    let written: Vec<String> = read(folder.path(), "host").into_iter().map(|line| line.message).collect();
-    assert_eq!(written, ["line 0"]);
+    assert_eq!(messages(&folder, "host"), ["line 0"]);
 }
 
 #[test]
 fn a_misspelt_level_of_the_builder_is_refused() {
     let folder = Scratch::new("builder-misspelt");
-    let error = lastwords::builder("host").dir(folder.path()).log("inof").init().expect_err("no level").to_string();
+    let error = lastwords::builder("host").dir(&folder).log("inof").init().expect_err("no level").to_string();
     assert!(error.contains("log: ") && error.contains("did you mean \"info\"?"), "{error}");
-    assert_eq!(read(folder.path(), "host"), []);
+    assert_eq!(read(&folder, "host"), []);
 }
 
-fn errors(role: &str, folder: &Path, env: &[(&str, &str)], script: &[&str]) -> String {
-    let mut command = Command::new(ACTOR);
-    command.arg(role).arg(folder).args(script).envs(env.iter().copied()).stdin(Stdio::null());
-    let output = command.output().expect("it runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    String::from_utf8(output.stderr).expect("text")
+fn errors(role: &str, folder: &Path, env: &[(&str, &str)], script: &str) -> String {
+    let output = printed(ACTOR.acting(role, folder, script).envs(env.iter().copied()));
+    assert!(output.status.success(), "{}", output.out);
+    output.err
 }
 
 #[test]
@@ -136,7 +127,7 @@ fn a_variable_that_is_no_setting_is_named_once_with_the_one_that_was_meant() {
         ("LASTWORDS_ROLE", "host"),
         ("LASTWORDS_CLOCK", "boottime"),
     ];
-    let said = errors("host", folder.path(), &env, &["log:1", "role:second", "fork:1"]);
+    let said = errors("host", &folder, &env, "log:1 role:second fork:1");
     assert_eq!(
         said.matches("LASTWORDS_LGO is not a setting and is ignored; did you mean LASTWORDS_LOG?").count(),
         1,
@@ -149,9 +140,9 @@ fn a_variable_that_is_no_setting_is_named_once_with_the_one_that_was_meant() {
 #[test]
 fn a_target_that_is_the_roles_name_is_warned_of() {
     let folder = Scratch::new("role-as-target");
-    let said = errors("host", folder.path(), &[("LASTWORDS_LOG", "info,host=debug")], &["log:1"]);
+    let said = errors("host", &folder, &[("LASTWORDS_LOG", "info,host=debug")], "log:1");
     assert!(said.contains("\"host=debug\"") && said.contains("the role") && said.contains("\"debug\""), "{said}");
-    let said = errors("host", folder.path(), &[("LASTWORDS_LOG", "info,hyper=debug")], &["log:1"]);
+    let said = errors("host", &folder, &[("LASTWORDS_LOG", "info,hyper=debug")], "log:1");
     assert_eq!(said, "");
 }
 
@@ -164,9 +155,9 @@ fn sizes_and_truth_values_are_taken_as_people_write_them() {
         ("LASTWORDS_CONSOLE", "0"),
         ("LASTWORDS_BACKLOG_MAX", "10M"),
     ];
-    let script: Vec<&str> = std::iter::repeat_n(["log:60", "flush"], 3).flatten().collect();
-    assert_eq!(errors("host", folder.path(), &env, &script), "");
-    assert!(fs::metadata(folder.path().join("host.log.1")).expect("rotated").len() <= 4096);
+    let script = "log:60 flush ".repeat(3);
+    assert_eq!(errors("host", &folder, &env, &script), "");
+    assert!(fs::metadata(folder.join("host.log.1")).expect("rotated").len() <= 4096);
 }
 
 #[test]
@@ -175,7 +166,7 @@ fn alarms_are_off_only_where_that_is_said() {
         [("hyper=warn", true), ("hyper", true), ("critical", true), ("off", false), ("off,hyper=warn", false)]
     {
         let folder = Scratch::new("alarms");
-        let found = messages(folder.path(), "host", &[("LASTWORDS_LOG", log)], &["error:a", "at:critical:b"]);
+        let found = logged(&folder, "host", &[("LASTWORDS_LOG", log)], "error:a at:critical:b");
         assert_eq!(found, if there { &["b"][..] } else { &[] }, "{log}");
     }
 }
@@ -191,18 +182,18 @@ fn the_variable_of_other_loggers_is_the_last_of_all_sources() {
         (&[("RUST_LOG", "a[span]=debug/regex")], &["b"]),
     ] {
         let folder = Scratch::new("rust-log");
-        let found = messages(folder.path(), "host", env, &["debug:a", "error:b"]);
+        let found = logged(&folder, "host", env, "debug:a error:b");
         let found: Vec<&str> = found.iter().map(|line| line.strip_prefix(said).unwrap_or(line)).collect();
         assert_eq!(found, expected, "{env:?}");
     }
     let folder = Scratch::new("rust-log-file");
-    let file = write(folder.path(), "log = \"error\"");
+    let file = write(&folder, "log = \"error\"");
     let env = [("RUST_LOG", "debug"), ("LASTWORDS_CONFIG", file.to_str().expect("text"))];
-    assert_eq!(messages(folder.path(), "host", &env, &["debug:a", "error:b"]), ["b"], "the file comes before it");
+    assert_eq!(logged(&folder, "host", &env, "debug:a error:b"), ["b"], "the file comes before it");
     let folder = Scratch::new("rust-log-builder");
-    let found = messages(folder.path(), "host", &env[..1], &["level=ERROR", "debug:a", "error:b"]);
+    let found = logged(&folder, "host", &env[..1], "level=ERROR debug:a error:b");
     assert_eq!(found, ["b"], "and so does the builder");
     let folder = Scratch::new("rust-log-wrong");
-    let complaint = errors("host", folder.path(), &[("RUST_LOG", "inof")], &["log:1"]);
+    let complaint = errors("host", &folder, &[("RUST_LOG", "inof")], "log:1");
     assert!(complaint.contains("RUST_LOG is not heeded") && complaint.contains("\"info\""), "{complaint}");
 }

@@ -10,19 +10,19 @@
 use lastwords_flusher::flusher::{Election, Flusher};
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::read::reader::RingReader;
-use lastwords_tests::actor::{Actor, wait_for};
-use lastwords_tests::logs::{read, read_so_far};
+use lastwords_tests::actor::{Actor, wait_until};
+use lastwords_tests::files::{beside_rings, name_of};
+use lastwords_tests::logs::{read, read_so_far, texts};
 use lastwords_tests::oracle::{is_death, text};
+use lastwords_tests::programs::STEPPER;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
 use lastwords_tests::watchdog::Watchdog;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
 /// Messages of the process that is stopped in the second one, and their longest padding, as in `stepper.rs`.
 const COUNT: u64 = 4;
 const LONGEST: u64 = 120;
@@ -47,14 +47,12 @@ const PLACES: [Place; 3] = [Place::Reserved, Place::Busy, Place::Copying];
 /// Starts a process, and stops it at `place` in its second log call.
 fn stand_at(place: Place, scratch: &Path) -> Traced {
     let (folder, marks) = (scratch.join("logs"), scratch.join("marks"));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stepper"));
+    let mut command = STEPPER.command();
     command.arg(&folder).arg(&marks).arg(COUNT.to_string()).arg("block");
     let mut traced = Traced::start(&mut command).expect("started");
     assert_eq!(traced.run().expect("ran"), Stop::Signal(libc::SIGSTOP), "before the second message");
-    let rings = std::fs::read_dir(folder.join("rings")).expect("listed");
-    let mut rings = rings.map(|entry| entry.expect("listed").path());
-    let is_its = |path: &std::path::PathBuf| path.to_string_lossy().contains(&format!("stepper-{}-", traced.pid()));
-    let path = rings.find(is_its).expect("its ring");
+    let is_its = |path: &PathBuf| name_of(path).contains(&format!("stepper-{}-", traced.pid()));
+    let path = beside_rings(&folder, "ring").into_iter().find(is_its).expect("its ring");
     let (reader, ring) = (RingReader::open(&path).expect("a ring"), File::open(&path).expect("opened"));
     let geometry = reader.geometry();
     let word = |offset: u64| {
@@ -87,11 +85,9 @@ fn stand_at(place: Place, scratch: &Path) -> Traced {
 fn others_are_heard(scratch: &Path, place: Place, what: impl FnOnce(&mut Traced)) -> Traced {
     let folder = scratch.join("logs");
     let log = format!("log:{LINES}");
-    let script = ["line:up", "wait", &log, "error:urgent", "line:said", "flush", "line:flushed", "wait"];
-    let mut host = Actor::start(ACTOR, "host", &folder, &script);
-    host.line();
-    let mut worker = Actor::start(ACTOR, "worker", &folder, &script);
-    worker.line();
+    let script = format!("line:up wait {log} error:urgent line:said flush line:flushed wait");
+    let mut host = Actor::start("host", &folder, &script).until("up");
+    let mut worker = Actor::start("worker", &folder, &script).until("up");
     let mut traced = stand_at(place, scratch);
     what(&mut traced);
     for actor in [&mut host, &mut worker] {
@@ -100,11 +96,11 @@ fn others_are_heard(scratch: &Path, place: Place, what: impl FnOnce(&mut Traced)
         assert_eq!(actor.line(), "flushed", "and neither does flush()");
     }
     for role in ["host", "worker"] {
-        wait_for("the lines of the others", || {
+        wait_until("the lines of the others", || {
             let lines = read_so_far(&folder, role);
             let numbers: Vec<&str> = lines.iter().filter_map(|line| line.message.strip_prefix("line ")).collect();
             let all = numbers.len() == LINES && numbers.iter().enumerate().all(|(n, found)| *found == n.to_string());
-            (all && lines.iter().any(|line| line.message == "urgent")).then_some(())
+            all && lines.iter().any(|line| line.message == "urgent")
         });
     }
     for mut actor in [host, worker] {
@@ -124,18 +120,18 @@ fn a_process_stopped_in_a_log_call_silences_nobody_and_loses_nothing_itself() {
     let _watchdog = Watchdog::new("stopped in an append", Duration::from_secs(180));
     for place in PLACES {
         let scratch = Scratch::new("stopped");
-        let mut traced = others_are_heard(scratch.path(), place, |traced| traced.leave_stopped().expect("stopped"));
-        let folder = scratch.path().join("logs");
+        let mut traced = others_are_heard(&scratch, place, |traced| traced.leave_stopped().expect("stopped"));
+        let folder = scratch.join("logs");
         // It stops itself again behind its last message.
-        let marks = scratch.path().join("marks");
-        wait_for("its own messages", || {
+        let marks = scratch.join("marks");
+        wait_until("its own messages", || {
             traced.go_on().expect("alive");
-            (lastwords_tests::oracle::read_marks(&marks) == [COUNT]).then_some(())
+            lastwords_tests::oracle::read_marks(&marks) == [COUNT]
         });
         traced.kill().expect("killed");
         drain_what_is_left(&folder);
         let lines = read(&folder, "stepper");
-        let found: Vec<&str> = lines.iter().filter(|line| !is_death(line)).map(|line| line.message.as_str()).collect();
+        let found = texts(lines.iter().filter(|line| !is_death(line)));
         let expected: Vec<String> = (1..=COUNT).map(|n| text(0, 0, n, LONGEST)).collect();
         assert_eq!(found, expected, "{place:?}");
     }
@@ -146,14 +142,14 @@ fn a_process_killed_in_a_log_call_silences_nobody_and_leaves_no_half_a_message()
     let _watchdog = Watchdog::new("killed in an append", Duration::from_secs(180));
     for place in PLACES {
         let scratch = Scratch::new("killed");
-        let _traced = others_are_heard(scratch.path(), place, |traced| traced.kill().expect("killed"));
-        let folder = scratch.path().join("logs");
+        let _traced = others_are_heard(&scratch, place, |traced| traced.kill().expect("killed"));
+        let folder = scratch.join("logs");
         // The others' flusher may have ended before it looked whether the killed one lives.
         drain_what_is_left(&folder);
         let lines = read(&folder, "stepper");
         let (death, messages) = lines.split_last().expect("lines");
         assert!(is_death(death) && death.message.contains("1 log call interrupted"), "{place:?}: {death:?}");
-        let found: Vec<&str> = messages.iter().map(|line| line.message.as_str()).collect();
+        let found = texts(messages);
         assert_eq!(found, [text(0, 0, 1, LONGEST)], "{place:?}");
     }
 }

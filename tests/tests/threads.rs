@@ -46,14 +46,14 @@ fn work(thread: usize) {
 fn more_threads_than_lanes_that_come_and_go_lose_no_line_that_is_not_counted() {
     let _watchdog = Watchdog::new("threads", Duration::from_secs(240));
     let scratch = Scratch::new("threads-in-process");
-    lastwords::builder("host").dir(scratch.path()).lanes(LANES).slots_per_lane(512).init().expect("a logger");
+    lastwords::builder("host").dir(&scratch).lanes(LANES).slots_per_lane(512).init().expect("a logger");
     for generation in 0..GENERATIONS {
         let first = generation * THREADS;
         let running: Vec<_> = (first..first + THREADS).map(|n| std::thread::spawn(move || work(n))).collect();
         running.into_iter().for_each(|thread| thread.join().expect("ended"));
     }
     wait_for("the last line", || lastwords::flush().ok());
-    let mut lines = read(scratch.path(), "host");
+    let mut lines = read(&scratch, "host");
     for line in &mut lines {
         if let Some((printed, field)) = line.message.split_once(" text=") {
             assert_eq!(field, "x".repeat(5000), "whole");

@@ -5,15 +5,13 @@
 //!
 //! Each scenario of the program `tracer` ends by SIGKILL, without a flusher.
 
-use lastwords_tests::actor::flush_once;
+use lastwords_tests::actor::{flush_once, printed};
 use lastwords_tests::logs::read;
+use lastwords_tests::programs::TRACER;
 use lastwords_tests::recovered::{Recorded, records};
 use lastwords_tests::scratch::Scratch;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
-
-const TRACER: &str = env!("CARGO_BIN_EXE_tracer");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
+use std::process::Stdio;
 
 /// What a scenario leaves: its records, its lines, and what it printed.
 struct Outcome {
@@ -25,15 +23,15 @@ struct Outcome {
 
 fn run(scenario: &str) -> Outcome {
     let folder = Scratch::new(scenario);
-    let mut command = Command::new(TRACER);
-    command.arg(folder.path()).arg(scenario).env_remove("LASTWORDS_LOG").stdin(Stdio::null());
-    let output = command.output().expect("it starts");
+    let mut command = TRACER.command();
+    command.arg(&folder).arg(scenario).env_remove("LASTWORDS_LOG").stdin(Stdio::null());
+    let output = printed(command);
     assert_eq!(output.status.signal(), Some(9), "{output:?}");
-    let records = records(folder.path());
-    flush_once(TOOL, folder.path());
-    let printed = String::from_utf8(output.stdout).expect("text");
-    let lines = read(folder.path(), "worker").into_iter().filter(|line| !line.message.starts_with("lastwords: "));
-    let errors = String::from_utf8(output.stderr).expect("text");
+    let records = records(&folder);
+    flush_once(&folder);
+    let printed = output.out;
+    let lines = read(&folder, "worker").into_iter().filter(|line| !line.message.starts_with("lastwords: "));
+    let errors = output.err;
     Outcome {
         records,
         errors,

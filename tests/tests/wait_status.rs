@@ -3,20 +3,20 @@
 //! An alarm at each start of a daemon, or whenever a program that restores the default action is stopped, teaches people to
 //! ignore alarms; and "died without closing" sends them looking for a crash after a SIGKILL.
 
-use lastwords_tests::actor::{Actor, run, tool, wait_for};
+use lastwords_tests::actor::{Actor, tool_at, wait_for, wait_until};
 use lastwords_tests::ends::{Scene, Seen};
+use lastwords_tests::forge::ring_files;
 use lastwords_tests::handlers::on_an_older_kernel;
-use lastwords_tests::logs::{crash_files, read};
+use lastwords_tests::logs::{Line, alarms, crash_files, read, texts};
+use lastwords_tests::programs::{ACTOR, HANDLER};
 use lastwords_tests::scratch::Scratch;
+use lastwords_tests::script::Script;
+use lastwords_tests::skip_unless;
+use lastwords_tests::users::{USER, as_user};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
-
-const ACTOR: &str = env!("CARGO_BIN_EXE_actor");
-const HANDLER: &str = env!("CARGO_BIN_EXE_handler");
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
 /// Whether this kernel reports how a process ended that others have reaped. Prints a line if it does not.
 fn kernel_tells() -> bool {
@@ -43,12 +43,10 @@ const UNSEEN_ENDS: [(&str, Option<&str>); 8] = [
 
 #[test]
 fn the_kernels_status_says_how_a_process_ended_that_could_not() {
-    if !kernel_tells() {
-        return;
-    }
+    skip_unless!(kernel_tells());
     for (end, logged) in UNSEEN_ENDS {
-        let scene = Scene::new("told", Seen::ByAFlusher, ACTOR, TOOL);
-        let _ = run(HANDLER, "worker", scene.path(), &["init", "log:1", "flush", end]);
+        let scene = Scene::new("told", Seen::ByAFlusher);
+        let _ = scene.run(format!("init log:1 flush {end}"));
         assert_eq!(scene.deaths_of("worker"), Vec::from_iter(logged), "{end}");
         let heads: Vec<String> = crash_files(scene.path()).iter().map(|path| head(path)).collect();
         assert_eq!(heads, Vec::from_iter(logged.map(|logged| format!("process      {logged}"))), "{end}");
@@ -64,18 +62,13 @@ fn head(path: &Path) -> String {
 #[test]
 fn a_process_that_nobody_reaps_is_asked_for_in_the_process_table() {
     for (end, logged) in UNSEEN_ENDS {
-        let scene = Scene::new("zombie", Seen::ByNobody, ACTOR, TOOL);
-        let mut child = Command::new(HANDLER)
-            .arg("worker")
-            .arg(scene.path())
-            .args(["init-alone", "log:1", end])
-            .spawn()
-            .expect("it starts");
+        let scene = Scene::new("zombie", Seen::ByNobody);
+        let mut child =
+            HANDLER.acting("worker", scene.path(), format!("init-alone log:1 {end}")).spawn().expect("it starts");
         let stat = format!("/proc/{}/stat", child.id());
-        wait_for("its end", || fs::read_to_string(&stat).expect("there").contains(") Z ").then_some(()));
+        wait_until("its end", || fs::read_to_string(&stat).expect("there").contains(") Z "));
         if let Some(logged) = logged {
-            let summary = tool(TOOL, &["recover", &scene.path().to_string_lossy()]);
-            let summary = String::from_utf8(summary.stderr).expect("text");
+            let summary = tool_at("recover", scene.path()).err;
             assert!(summary.contains(logged), "{end}: {summary}");
         }
         assert_eq!(scene.deaths_of("worker"), Vec::from_iter(logged), "{end}");
@@ -87,8 +80,8 @@ fn a_process_that_nobody_reaps_is_asked_for_in_the_process_table() {
 #[test]
 fn without_a_witness_an_unseen_end_is_a_death() {
     for (end, _) in UNSEEN_ENDS {
-        let scene = Scene::new("unseen", Seen::ByNobody, ACTOR, TOOL);
-        let _ = run(HANDLER, "worker", scene.path(), &["init-alone", "log:1", end]);
+        let scene = Scene::new("unseen", Seen::ByNobody);
+        let _ = scene.run(format!("init-alone log:1 {end}"));
         assert_eq!(scene.deaths_of("worker"), ["died without closing"], "{end}");
     }
 }
@@ -103,13 +96,10 @@ fn on_an_older_kernel_a_flusher_that_saw_the_end_says_no_more_than_the_process_d
     ];
     let unmarked = UNSEEN_ENDS.map(|(end, _)| (end, Some("died without closing")));
     for (end, logged) in marked.into_iter().chain(unmarked) {
-        let scene = Scene::new("older", Seen::ByNobody, ACTOR, TOOL);
-        let mut command = Command::new(ACTOR);
-        command.args(["host"]).arg(scene.path()).args(["say:up", "flush", "line:up", "wait"]);
+        let scene = Scene::new("older", Seen::ByNobody);
+        let mut command = ACTOR.acting("host", scene.path(), "say:up flush line:up wait");
         let host = Actor::of(on_an_older_kernel(&mut command)).until("up");
-        let mut worker =
-            Actor::start(HANDLER, "worker", scene.path(), &["init", "log:1", "flush", "line:up", "wait", end])
-                .until("up");
+        let mut worker = scene.start(format!("init log:1 flush line:up wait {end}")).until("up");
         // It sees nothing until the process is reaped: a zombie shows its status on every kernel.
         host.signal(Signal::STOP);
         if end == "quick-exit" || end.starts_with("exit") {
@@ -119,7 +109,7 @@ fn on_an_older_kernel_a_flusher_that_saw_the_end_says_no_more_than_the_process_d
         worker.go();
         let _ = worker.end();
         host.signal(Signal::CONT);
-        wait_for("the removal of the ring", || scene.rings("worker").is_empty().then_some(()));
+        wait_until("the removal of the ring", || scene.rings("worker").is_empty());
         assert_eq!(scene.deaths_of("worker"), Vec::from_iter(logged), "{end}");
     }
 }
@@ -127,9 +117,8 @@ fn on_an_older_kernel_a_flusher_that_saw_the_end_says_no_more_than_the_process_d
 #[test]
 fn quick_exit_is_an_ordinary_end_that_waits_for_the_files() {
     for seen in Seen::ALL {
-        let scene = Scene::new("quick", seen, ACTOR, TOOL);
-        let (_, status) = run(HANDLER, "worker", scene.path(), &[seen.init(), "log:100", "quick-exit"]);
-        assert!(status.success());
+        let scene = Scene::new("quick", seen);
+        assert!(scene.run([seen.init(), "log:100", "quick-exit"]).success());
         if seen == Seen::ByAFlusher {
             assert_eq!(read(scene.path(), "worker").len(), 100);
         }
@@ -139,48 +128,41 @@ fn quick_exit_is_an_ordinary_end_that_waits_for_the_files() {
 
 /// Starts a program whose first process is gone without a trace, but for those that were forked from it, when the last one
 /// logs; and waits until the first one's ring is.
-fn start_and_reap_the_first(scene: &Scene, fork: &[&str], end: &[&str]) -> Actor {
-    let (before, after) = (["init", "log:1"], ["line:forked", "wait", "log:1", "flush", "line:up", "wait"]);
-    let mut program =
-        Actor::start(HANDLER, "worker", scene.path(), &[&before, fork, &after, end].concat()).until("forked");
+fn start_and_reap_the_first(scene: &Scene, fork: &str, end: &str) -> Actor {
+    let script = format!("init log:1 {fork} line:forked wait log:1 flush line:up wait {end}");
+    let mut program = scene.start(script).until("forked");
     wait_for("the first process's end", || program.ended());
     program.go_until("up");
-    wait_for("the first process's ring to go", || (scene.rings("worker").len() == 1).then_some(()));
+    wait_until("the first process's ring to go", || scene.rings("worker").len() == 1);
     program
 }
 
 /// The parents leave at once; only the last child has ever known them.
 #[test]
 fn a_daemons_parents_raise_no_alarm_and_its_own_death_is_told() {
-    if !kernel_tells() {
-        return;
-    }
+    skip_unless!(kernel_tells());
     for become_daemon in ["daemon", "fork-twice:0"] {
         for seen in Seen::ALL {
-            let scene = Scene::new("daemon", seen, ACTOR, TOOL);
-            let mut first = start_and_reap_the_first(&scene, &[become_daemon], &["send:9"]);
-            let deaths = |path| read(path, "worker").into_iter().filter(|line| line.level == "CRITICAL").count();
-            assert_eq!((deaths(scene.path()), crash_files(scene.path()).len()), (0, 0), "{become_daemon} {seen:?}");
+            let scene = Scene::new("daemon", seen);
+            let mut first = start_and_reap_the_first(&scene, become_daemon, "send:9");
+            let deaths = alarms(&read(scene.path(), "worker"));
+            assert_eq!((deaths, crash_files(scene.path()).len()), (0, 0), "{become_daemon} {seen:?}");
             first.go();
-            let died =
-                if seen == Seen::ByAFlusher { "was killed by SIGKILL without closing" } else { "died without closing" };
             scene.wait_for_the_end_of("worker");
-            assert_eq!(scene.deaths_of("worker"), [died], "{become_daemon} {seen:?}");
+            assert_eq!(scene.deaths_of("worker"), [seen.killed()], "{become_daemon} {seen:?}");
         }
     }
 }
 
 #[test]
 fn parents_that_leave_with_another_status_or_are_killed_are_deaths_also_for_their_children() {
-    if !kernel_tells() {
-        return;
-    }
+    skip_unless!(kernel_tells());
     for (fork, logged) in [
         ("fork-twice:3", "exited with status 3 without closing"),
         ("fork-and-kill", "was killed by SIGKILL without closing"),
     ] {
-        let scene = Scene::new("parents", Seen::ByNobody, ACTOR, TOOL);
-        let mut first = start_and_reap_the_first(&scene, &[fork], &[]);
+        let scene = Scene::new("parents", Seen::ByNobody);
+        let mut first = start_and_reap_the_first(&scene, fork, "");
         first.go();
         scene.wait_for_the_end_of("worker");
         assert_eq!(scene.deaths_of("worker"), [logged], "{fork}");
@@ -191,8 +173,8 @@ fn parents_that_leave_with_another_status_or_are_killed_are_deaths_also_for_thei
 /// take one of those for it.
 #[test]
 fn a_witness_that_was_closed_is_missed_and_nothing_else_taken_for_it() {
-    let scene = Scene::new("closed", Seen::ByNobody, ACTOR, TOOL);
-    let mut first = start_and_reap_the_first(&scene, &["fork-twice:0", "close-and-open"], &[]);
+    let scene = Scene::new("closed", Seen::ByNobody);
+    let mut first = start_and_reap_the_first(&scene, "fork-twice:0 close-and-open", "");
     first.go();
     scene.wait_for_the_end_of("worker");
     assert_eq!(scene.deaths_of("worker"), ["died without closing"]);
@@ -201,18 +183,15 @@ fn a_witness_that_was_closed_is_missed_and_nothing_else_taken_for_it() {
 /// What takes over may be the only one that saw the last flusher end.
 #[test]
 fn the_end_of_the_flusher_itself_is_told_by_who_takes_over() {
-    if !kernel_tells() {
-        return;
-    }
+    skip_unless!(kernel_tells());
     for (end, logged) in [("leave:0", None), ("send:9", Some("was killed by SIGKILL without closing"))] {
-        let scene = Scene::new("handed-on", Seen::ByNobody, ACTOR, TOOL);
-        let script = ["init", "log:1", "flush", "line:up", "wait", end];
-        let mut flusher = Actor::start(HANDLER, "worker", scene.path(), &script).until("up");
-        let mut host = Actor::start(ACTOR, "host", scene.path(), &["line:up", "sleep:300", "line:stands by", "wait"]);
-        assert_eq!((host.line(), host.line()), ("up".to_owned(), "stands by".to_owned()));
+        let scene = Scene::new("handed-on", Seen::ByNobody);
+        let mut flusher = scene.start(format!("init log:1 flush line:up wait {end}")).until("up");
+        let mut host = Actor::start("host", scene.path(), "line:up sleep:300 line:standby wait").until("up");
+        host.says("standby");
         flusher.go();
         let _ = flusher.end();
-        wait_for("the takeover", || scene.rings("worker").is_empty().then_some(()));
+        wait_until("the takeover", || scene.rings("worker").is_empty());
         assert_eq!(scene.deaths_of("worker"), Vec::from_iter(logged), "{end}");
     }
 }
@@ -220,40 +199,33 @@ fn the_end_of_the_flusher_itself_is_told_by_who_takes_over() {
 /// More processes than the flusher keeps files open of; and with few descriptors, fewer witnesses.
 #[test]
 fn every_process_has_a_witness_as_far_as_the_limit_of_descriptors_goes() {
-    if !kernel_tells() {
-        return;
-    }
-    let scene = Scene::new("many", Seen::ByAFlusher, ACTOR, TOOL);
-    let start =
-        |_| Actor::start(HANDLER, "worker", scene.path(), &["init", "log:1", "flush", "line:up", "wait"]).until("up");
+    skip_unless!(kernel_tells());
+    let scene = Scene::new("many", Seen::ByAFlusher);
+    let start = |_| scene.start("init log:1 flush line:up wait").until("up");
     let mut workers: Vec<Actor> = (0..40).map(start).collect();
     workers.iter_mut().for_each(Actor::kill);
     let (lines, _) = scene.told_of("worker");
-    let deaths: Vec<&str> =
-        lines.iter().filter(|line| line.level == "CRITICAL").map(|line| line.message.as_str()).collect();
-    assert_eq!(deaths.len(), 40);
-    assert!(deaths.iter().all(|death| death.contains("was killed by SIGKILL")), "{deaths:?}");
+    let killed = |line: &&Line| line.level == "CRITICAL" && line.message.contains("was killed by SIGKILL");
+    assert_eq!((alarms(&lines), lines.iter().filter(killed).count()), (40, 40), "{lines:?}");
 }
 
 #[test]
 fn a_child_that_logs_and_executes_another_program_raises_no_alarm() {
-    for (how, program) in [
-        ("exec-child", "/bin/sleep:2"),
-        ("exec-child-closed", "/bin/sleep:2"),
-        ("exec-child", "/bin/true:"),
-        ("exec-child-closed", "/bin/true:"),
+    for child in [
+        "exec-child:/bin/sleep:2",
+        "exec-child-closed:/bin/sleep:2",
+        "exec-child:/bin/true:",
+        "exec-child-closed:/bin/true:",
     ] {
-        if program.starts_with("/bin/true") && !kernel_tells() {
+        if child.contains("/bin/true") && !kernel_tells() {
             continue;
         }
-        let scene = Scene::new("exec", Seen::ByAFlusher, ACTOR, TOOL);
-        let child = format!("{how}:{program}");
-        let script = ["init", "log:1", &child, "log:1", "flush", "line:up", "wait"];
-        let mut parent = Actor::start(HANDLER, "worker", scene.path(), &script).until("up");
-        wait_for("the child's ring to go", || (scene.rings("worker").len() == 1).then_some(()));
+        let scene = Scene::new("exec", Seen::ByAFlusher);
+        let mut parent = scene.start(format!("init log:1 {child} log:1 flush line:up wait")).until("up");
+        wait_until("the child's ring to go", || scene.rings("worker").len() == 1);
         parent.finish();
         let (lines, _) = scene.told_of("worker");
-        let logged: Vec<&str> = lines.iter().map(|line| line.message.as_str()).collect();
+        let logged = texts(&lines);
         assert!(logged.len() == 3 && logged.contains(&"before the exec"), "{child}: {logged:?}");
         assert!(scene.deaths_of("worker").is_empty(), "{child}");
     }
@@ -262,19 +234,17 @@ fn a_child_that_logs_and_executes_another_program_raises_no_alarm() {
 /// The program that was executed lives for long enough to be seen, and dies of SIGKILL then: that is none of our deaths.
 #[test]
 fn an_exec_is_seen_within_half_a_second() {
-    for status in ["9", "exit 3"] {
-        let scene = Scene::new("exec-seen", Seen::ByAFlusher, ACTOR, TOOL);
-        let end = if status == "9" { "kill -9 $$".to_owned() } else { status.to_owned() };
+    for end in ["kill -9 $$", "exit 3"] {
+        let scene = Scene::new("exec-seen", Seen::ByAFlusher);
         let file = scene.path().with_extension("sh");
         // Longer than the looks are apart, with room for a slow machine.
         fs::write(&file, format!("sleep 2; {end}\n")).expect("written");
         let exec = format!("exec-child:/bin/sh:{}", file.display());
-        let script = ["init", "log:1", "flush", &exec, "line:up", "wait"];
-        let mut parent = Actor::start(HANDLER, "worker", scene.path(), &script).until("up");
-        wait_for("the child's ring", || (scene.rings("worker").len() == 2).then_some(()));
-        wait_for("the child's ring to go", || (scene.rings("worker").len() == 1).then_some(()));
+        let mut parent = scene.start(format!("init log:1 flush {exec} line:up wait")).until("up");
+        wait_until("the child's ring", || scene.rings("worker").len() == 2);
+        wait_until("the child's ring to go", || scene.rings("worker").len() == 1);
         parent.finish();
-        assert!(scene.deaths_of("worker").is_empty(), "{status}");
+        assert!(scene.deaths_of("worker").is_empty(), "{end}");
         fs::remove_file(file).expect("removed");
     }
 }
@@ -282,57 +252,44 @@ fn an_exec_is_seen_within_half_a_second() {
 /// The mappings of a program that its user may not read, or that belongs to another user, are not visible.
 #[test]
 fn an_exec_of_a_program_that_may_not_be_looked_at_raises_no_alarm() {
-    let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
-    let may = Command::new("setpriv").args(nobody).args([HANDLER, "worker", "/nowhere"]).status();
+    let may = as_user(USER, &HANDLER).args(["worker", "/nowhere"]).status();
     if !may.is_ok_and(|status| status.success()) {
-        println!("skipped: this takes root, who may become somebody else who may run {HANDLER}");
-        return;
+        return println!("skipped: this takes root, who may become somebody else who may run {HANDLER}");
     }
     let scratch = Scratch::new("unreadable");
-    std::os::unix::fs::chown(scratch.path(), Some(65534), Some(65534)).expect("given away");
-    let program = scratch.path().with_extension("program");
+    std::os::unix::fs::chown(&scratch, Some(USER), Some(USER)).expect("given away");
+    let program = scratch.with_extension("program");
     fs::copy("/bin/sleep", &program).expect("copied");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o111)).expect("restricted");
     let exec = format!("exec-child:{}:5", program.display());
-    let mut command = Command::new("setpriv");
-    command.args(nobody).args([HANDLER, "worker"]).arg(scratch.path());
-    let mut parent = Actor::of(command.args(["init", "log:1", "flush", &exec, "line:up", "wait"])).until("up");
-    let rings = || {
-        fs::read_dir(scratch.path().join("rings"))
-            .expect("there")
-            .flatten()
-            .filter(|file| file.path().extension().is_some_and(|ending| ending == "ring"))
-    };
-    wait_for("the child's ring", || (rings().count() == 2).then_some(()));
-    wait_for("the child's ring to go", || (rings().count() == 1).then_some(()));
+    let mut command = as_user(USER, &HANDLER);
+    command.arg("worker").arg(&scratch).args(format!("init log:1 flush {exec} line:up wait").words());
+    let mut parent = Actor::of(command).until("up");
+    wait_until("the child's ring", || ring_files(&scratch).len() == 2);
+    wait_until("the child's ring to go", || ring_files(&scratch).len() == 1);
     parent.finish();
-    let lines = read(scratch.path(), "worker");
+    let lines = read(&scratch, "worker");
     assert!(lines.iter().all(|line| line.level == "INFO"), "{lines:?}");
     fs::remove_file(program).expect("removed");
 }
 
 #[test]
 fn an_exec_that_was_announced_is_no_death_and_one_that_failed_is_taken_back() {
-    let scene = Scene::new("announced", Seen::ByNobody, ACTOR, TOOL);
-    let (_, status) = run(HANDLER, "worker", scene.path(), &["init-alone", "log:1", "close-exec:/bin/false"]);
-    assert_eq!(status.code(), Some(1));
+    let scene = Scene::new("announced", Seen::ByNobody);
+    assert_eq!(scene.run("init-alone log:1 close-exec:/bin/false").code(), Some(1));
     assert!(scene.deaths_of("worker").is_empty());
-    let scene = Scene::new("failed", Seen::ByNobody, ACTOR, TOOL);
-    let script = ["init-alone", "log:1", "close-exec:/nowhere", "log:1", "send:9"];
-    let _ = run(HANDLER, "worker", scene.path(), &script);
+    let scene = Scene::new("failed", Seen::ByNobody);
+    let _ = scene.run("init-alone log:1 close-exec:/nowhere log:1 send:9");
     assert_eq!(scene.deaths_of("worker"), ["died without closing"]);
 }
 
 /// A signal that the program survived is not what it ended of.
 #[test]
 fn where_the_mark_and_the_kernel_disagree_the_kernel_is_right() {
-    if !kernel_tells() {
-        return;
-    }
-    let scene = Scene::new("disagree", Seen::ByAFlusher, ACTOR, TOOL);
+    skip_unless!(kernel_tells());
+    let scene = Scene::new("disagree", Seen::ByAFlusher);
     // Its SIGABRT was none of abort(3)'s, but looks like it.
-    let script = ["set:6:returns", "init", "log:1", "flush", "raise:6", "line:up", "wait"];
-    let mut worker = Actor::start(HANDLER, "worker", scene.path(), &script).until("up");
+    let mut worker = scene.start("set:6:returns init log:1 flush raise:6 line:up wait").until("up");
     worker.kill();
     assert_eq!(scene.deaths_of("worker"), ["was killed by SIGKILL without closing"]);
 }

@@ -1,13 +1,11 @@
 //! Programs that are built without the flusher (`default-features = false`) refuse what they could only ignore.
 
-use lastwords_tests::actor::tool;
+use lastwords_tests::actor::{printed, tool_at};
 use lastwords_tests::logs::read;
 use lastwords_tests::scratch::Scratch;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-const TOOL: &str = env!("CARGO_BIN_EXE_lastwords-cli");
 
 /// Logs a line to the folder that is named first, with the builder set by the other arguments.
 const PROGRAM: &str = r#"
@@ -46,15 +44,14 @@ fn build(name: &str, features: &str) -> PathBuf {
     // The versions of everything else are those that the suite was built with.
     fs::copy(library.join("Cargo.lock"), package.join("Cargo.lock")).expect("copied");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("without-flusher");
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--offline", "--manifest-path"])
-        .arg(package.join("Cargo.toml"))
-        .arg("--target-dir")
-        .arg(&target)
-        .stdin(Stdio::null())
-        .output()
-        .expect("cargo runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = printed(
+        Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--offline", "--manifest-path"])
+            .arg(package.join("Cargo.toml"))
+            .arg("--target-dir")
+            .arg(&target),
+    );
+    assert!(output.status.success(), "{}", output.err);
     target.join("debug").join(name)
 }
 
@@ -64,9 +61,9 @@ fn stdout_of(program: &Path, folder: &Path, builder: &[&str], env: &[(&str, &str
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LASTWORDS_")) {
         command.env_remove(name);
     }
-    let output = command.envs(env.iter().copied()).output().expect("it runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text")
+    let output = printed(command.envs(env.iter().copied()));
+    assert!(output.status.success(), "{}", output.err);
+    output.out
 }
 
 #[test]
@@ -76,7 +73,7 @@ fn what_a_program_without_the_flusher_cannot_honour_is_refused_with_setting_and_
     let configured = build("with-config", "\"config\"");
     let remedy = "without the feature \"flusher\" of lastwords";
     let toml = |text: &str| {
-        let path = folder.path().join("lastwords.toml");
+        let path = folder.join("lastwords.toml");
         fs::write(&path, text).expect("written");
         path.to_str().expect("text").to_owned()
     };
@@ -87,17 +84,14 @@ fn what_a_program_without_the_flusher_cannot_honour_is_refused_with_setting_and_
         let quoted =
             if setting == "flusher" { format!("{setting} = {value:?}\n") } else { format!("{setting} = {value}\n") };
         for (place, text) in [
-            (setting.to_owned(), stdout_of(&plain, folder.path(), &[argument], &[])),
-            (variable.clone(), stdout_of(&plain, folder.path(), &[], &[(&variable, value)])),
-            (
-                format!("\"{setting}\""),
-                stdout_of(&configured, folder.path(), &[], &[("LASTWORDS_CONFIG", &toml(&quoted))]),
-            ),
+            (setting.to_owned(), stdout_of(&plain, &folder, &[argument], &[])),
+            (variable.clone(), stdout_of(&plain, &folder, &[], &[(&variable, value)])),
+            (format!("\"{setting}\""), stdout_of(&configured, &folder, &[], &[("LASTWORDS_CONFIG", &toml(&quoted))])),
             (
                 format!("\"{setting}\""),
                 stdout_of(
                     &configured,
-                    folder.path(),
+                    &folder,
                     &[],
                     &[("LASTWORDS_CONFIG", &toml(&format!("[role.worker]\n{quoted}")))],
                 ),
@@ -112,12 +106,12 @@ fn what_a_program_without_the_flusher_cannot_honour_is_refused_with_setting_and_
         }
     }
     // Nothing reads the file there.
-    let text = stdout_of(&plain, folder.path(), &[], &[("LASTWORDS_CONFIG", &toml("rotate_keep = 3\n"))]);
+    let text = stdout_of(&plain, &folder, &[], &[("LASTWORDS_CONFIG", &toml("rotate_keep = 3\n"))]);
     assert!(
         text.starts_with("LASTWORDS_CONFIG: ") && text.contains("without the feature \"config\" of lastwords"),
         "{text}"
     );
-    assert!(!folder.path().join("rings").exists(), "nothing is made");
+    assert!(!folder.join("rings").exists(), "nothing is made");
     // Settings that the flusher honours, and those that ask for nothing, are taken; the builder comes first as ever.
     let env = [
         ("LASTWORDS_FLUSHER", "never"),
@@ -131,9 +125,9 @@ fn what_a_program_without_the_flusher_cannot_honour_is_refused_with_setting_and_
         ("LASTWORDS_RING_LEVEL", "debug"),
     ];
     let overruled = [("LASTWORDS_CONSOLE", "true"), ("LASTWORDS_FLUSHER", "embedded")];
-    assert_eq!(stdout_of(&plain, folder.path(), &["quiet"], &overruled), "");
-    assert_eq!(stdout_of(&plain, folder.path(), &[], &env), "");
-    assert!(tool(TOOL, &["flush", "--once", &folder.path().to_string_lossy()]).status.success());
-    assert_eq!(read(folder.path(), "worker").iter().filter(|line| line.message == "logged").count(), 2);
-    assert!(folder.path().join("worker.jsonl").exists());
+    assert_eq!(stdout_of(&plain, &folder, &["quiet"], &overruled), "");
+    assert_eq!(stdout_of(&plain, &folder, &[], &env), "");
+    assert!(tool_at("flush --once", &folder).status.success());
+    assert_eq!(read(&folder, "worker").iter().filter(|line| line.message == "logged").count(), 2);
+    assert!(folder.join("worker.jsonl").exists());
 }

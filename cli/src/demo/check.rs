@@ -5,18 +5,15 @@ use super::line::Line;
 use lastwords::{Error, Result};
 use lastwords_flusher::files::rotation::numbered;
 use lastwords_flusher::render::escape::starts_like_a_record;
-use lastwords_ring::place::folder::Folder;
+use lastwords_flusher::render::timestamp::TIME;
+use lastwords_ring::place::folder::{Folder, ROTATE_KEEP_MAX};
 use std::fmt::Write;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-/// Most rotated files that a role can have.
-const FILES_MAX: u32 = 100;
 /// Files are read in pieces of this size.
 const BUFFER: usize = 1 << 20;
-/// Length of a line's time, `2025-10-19 05:55:47.606`.
-const TIME: usize = 23;
 /// Wrong lines that are kept to be shown.
 const EXAMPLES: usize = 5;
 
@@ -60,7 +57,7 @@ pub(crate) fn check(folder: &Folder, ended: &[Ended]) -> Result<Findings> {
     roles.sort_unstable();
     roles.dedup();
     for role in roles {
-        for number in (0..=FILES_MAX).rev() {
+        for number in (0..=ROTATE_KEEP_MAX).rev() {
             let path = numbered(folder, role, number);
             if path.symlink_metadata().is_ok() {
                 findings.add_file(&path, ended)?;

@@ -13,6 +13,7 @@ use lastwords_ring::format::filter::Filter;
 use lastwords_ring::format::text::{escaped, escaped_json, escaped_path};
 use lastwords_ring::place::clock::boottime_ns;
 use lastwords_ring::place::doorbell::Doorbell;
+use lastwords_ring::place::filter_change::FilterChange;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::kept_level::KeptLevelLock;
 use lastwords_ring::read::reader::RingReader;
@@ -122,7 +123,6 @@ impl<'a> Asked<'a> {
     }
 
     fn change_one(&self, folder: &Folder, found: &mut Running) -> Result<()> {
-        let before = found.status.filter.clone();
         let (directives, ring_level) = match found.reader.first_filter()? {
             Some(first) if self.arguments.reset => (Some(first.directives), Some(first.ring_level)),
             None if self.arguments.reset => {
@@ -134,7 +134,7 @@ impl<'a> Asked<'a> {
             }
             _ => (self.directives.clone(), self.ring_level),
         };
-        found.change(directives, ring_level, self.arguments.time)?;
+        let before = found.change(directives, ring_level, self.arguments.time)?;
         let changes = before.changes_to(&found.status.filter);
         if changes.is_empty() {
             return Ok(());
@@ -187,26 +187,29 @@ impl Running {
         self.status.role == target || self.status.pid.to_string() == target
     }
 
+    /// Returns the filter that it replaced.
     fn change(
         &mut self,
         directives: Option<Directives>,
         ring_level: Option<Level>,
         time: Option<Duration>,
-    ) -> Result<()> {
-        // The filter to go back to is the one that was set for good.
-        let then = self.reader.control()?.filter_end().map_or_else(|| self.status.filter.clone(), |(_, then)| then);
+    ) -> Result<Filter> {
+        let change = FilterChange::begin(self.reader.source(), self.reader.geometry());
         let filter = &mut self.status.filter;
-        *filter = Filter {
-            directives: directives.unwrap_or_else(|| filter.directives.clone()),
-            ring_level: ring_level.unwrap_or(filter.ring_level),
-        };
-        let (ring, geometry) = (self.reader.source(), self.reader.geometry());
-        let written = match time {
-            None => filter.write(ring, geometry),
-            Some(time) => filter.write_until(boottime_ns() + time.as_nanos() as u64, &then, ring, geometry),
-        };
-        let path = self.reader.path().to_owned();
-        written.map_err(|source| Error::Io { doing: "change the filter in", path, source })
+        let changed = change.present().and_then(|(before, end)| {
+            *filter = Filter {
+                directives: directives.unwrap_or_else(|| before.directives.clone()),
+                ring_level: ring_level.unwrap_or(before.ring_level),
+            };
+            // The filter to go back to is the one that was set for good.
+            let then = end.map_or_else(|| before.clone(), |(_, then)| then);
+            match time {
+                None => change.write(filter)?,
+                Some(time) => change.write_until(filter, boottime_ns() + time.as_nanos() as u64, &then)?,
+            }
+            Ok(before)
+        });
+        changed.map_err(Error::io("change the filter in", self.reader.path()))
     }
 }
 
@@ -214,12 +217,8 @@ fn show(running: &[Running], kept: &[keep::OfRole], json: bool) {
     let mut rows = vec![["ROLE", "PID", "LOG", "RING-LEVEL"].map(str::to_owned)];
     let mut text = String::new();
     for Running { status, .. } in running {
-        let ring_level = if status.filter.ring_level == Level::OFF {
-            "off".to_owned()
-        } else {
-            status.filter.ring_level.to_string()
-        };
-        let (log, ring_level) = (status.filter.directives.to_string(), ring_level.to_ascii_lowercase());
+        let Filter { directives, ring_level } = &status.filter;
+        let (log, ring_level) = (directives.to_string(), Directives::from(*ring_level).to_string());
         if json {
             let object = json!({ "role": status.role, "pid": status.pid, "log": log, "ring_level": ring_level });
             text += &(escaped_json(&object.to_string()) + "\n");

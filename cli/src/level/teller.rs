@@ -4,14 +4,12 @@ use lastwords::event::Event;
 use lastwords::{Builder, Flusher, Format, Level, Memory, Result};
 use lastwords_ring::format::layout::file_flag;
 use lastwords_ring::format::text::escaped;
-use lastwords_ring::place::folder::{Folder, JSON_ENDING};
+use lastwords_ring::place::folder::{Folder, JSON_ENDING, ROTATE_KEEP_MAX};
 use lastwords_ring::read::reader::RingReader;
 use std::time::Duration;
 
 /// More than any log file has, so that this process, which does not know the role's settings, never rotates its files.
 const NEVER_ROTATED: u64 = 1 << 50;
-/// As many rotated files as can be kept.
-const ALL_KEPT: u32 = 100;
 
 /// Logs it for the role of this ring, in the files that its process uses.
 pub(super) fn tell(folder: &Folder, ring: &RingReader, text: &str) -> Result<()> {
@@ -21,7 +19,7 @@ pub(super) fn tell(folder: &Folder, ring: &RingReader, text: &str) -> Result<()>
         .time_zone(folder.zone().name())
         .format(Format::of_flags(header.flags))
         .rotate_size(header.rotate_size.max(4096))
-        .rotate_keep(header.rotate_keep.clamp(1, 100))
+        .rotate_keep(header.rotate_keep.clamp(1, ROTATE_KEEP_MAX))
         .durable(Duration::from_millis(header.sync_ms.into()));
     // The files keep the mode and group that the process requested.
     if header.file_mode != 0 {
@@ -42,7 +40,7 @@ pub(super) fn tell_ended(folder: &Folder, role: &str, text: &str) -> Result<()> 
         (false, true) => Format::Json,
         (true, true) => Format::Both,
     };
-    record(quiet(folder, role).format(format).rotate_size(NEVER_ROTATED).rotate_keep(ALL_KEPT), text)
+    record(quiet(folder, role).format(format).rotate_size(NEVER_ROTATED).rotate_keep(ROTATE_KEEP_MAX), text)
 }
 
 /// A logger of this process with fixed settings that takes little room.

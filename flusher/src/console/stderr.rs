@@ -12,7 +12,8 @@ use crate::render::line;
 use crate::render::timestamp::Stamp;
 use anstyle::{AnsiColor, Color, Style};
 use lastwords_ring::format::level::Level;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use lastwords_ring::sys::ready;
+use rustix::event::PollFlags;
 use std::time::{Duration, Instant};
 
 /// Longest piece written at once: what a pipe with room takes without blocking.
@@ -89,7 +90,7 @@ impl Stderr {
     /// `std`, whose lock would be held for good in a process that was forked meanwhile.
     fn put(&self, text: &[u8]) -> bool {
         let patience = || self.patience.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
-        text.chunks(PIECE).all(|piece| is_ready_within(patience()) && write_all(piece))
+        text.chunks(PIECE).all(|piece| takes_within(patience()) && write_all(piece))
     }
 }
 
@@ -118,12 +119,9 @@ fn write_all(mut rest: &[u8]) -> bool {
 /// Whether standard error takes a piece without blocking, as far as that can be known.
 #[must_use]
 pub fn is_ready() -> bool {
-    is_ready_within(Duration::ZERO)
+    takes_within(Duration::ZERO)
 }
 
-fn is_ready_within(time: Duration) -> bool {
-    let stderr = std::io::stderr();
-    let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
-    let time = Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) };
-    poll(&mut fds, Some(&time)).is_ok_and(|_| fds[0].revents().contains(PollFlags::OUT))
+fn takes_within(time: Duration) -> bool {
+    ready::is_ready(&std::io::stderr(), PollFlags::OUT, time)
 }

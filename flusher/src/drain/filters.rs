@@ -2,9 +2,12 @@
 
 use super::Drain;
 use lastwords_ring::error::{Result, may_pass};
+use lastwords_ring::format::filter::Filter;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::clock;
+use lastwords_ring::place::filter_change::FilterChange;
+use std::io;
 
 /// Most expired filters that wait to be logged; the end of further ones is not logged.
 const UNLOGGED_MAX: usize = 1000;
@@ -45,12 +48,16 @@ impl Drain {
             let Ok(control) = tracked.reader.control() else { continue };
             let end = control.filter_end();
             self.filter_ends.insert(uuid, end.as_ref().map(|(end, _)| *end));
-            let Some((_, then)) = end.filter(|(end, _)| is_over(*end)) else { continue };
+            if !end.is_some_and(|(end, _)| is_over(end)) {
+                continue;
+            }
             let (file, geometry) = (tracked.reader.source(), tracked.reader.geometry());
-            match file.with(|open| then.write(open, geometry)) {
-                Ok(()) => {
+            match file.with(|open| end_filter(&FilterChange::begin(open, geometry), is_over)) {
+                // It was changed meanwhile: read again in the next pass.
+                Ok(None) => _ = self.filter_ends.remove(&uuid),
+                Ok(Some((before, then))) => {
                     self.filter_ends.insert(uuid, None);
-                    let changes = control.filter().changes_to(&then);
+                    let changes = before.changes_to(&then);
                     let text = format!("lastwords: level of pid {pid} is what it was, its time is over: {changes}");
                     if self.ended_filters.len() < UNLOGGED_MAX {
                         self.ended_filters.push(EndedFilter { role, pid, at_ns: clock::realtime_ns(), text });
@@ -80,4 +87,12 @@ impl Drain {
         }
         Ok(())
     }
+}
+
+/// Replaces an expired filter by the one that follows it; returns both. None if it is not expired.
+fn end_filter(change: &FilterChange<'_>, is_over: impl Fn(u64) -> bool) -> io::Result<Option<(Filter, Filter)>> {
+    let (before, end) = change.present()?;
+    let Some((_, then)) = end.filter(|(end, _)| is_over(*end)) else { return Ok(None) };
+    change.write(&then)?;
+    Ok(Some((before, then)))
 }

@@ -5,12 +5,14 @@ use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::ancestors;
 use lastwords_ring::place::descriptor::{Kept, Opened};
 use lastwords_ring::place::process::ProcessId;
+use lastwords_ring::sys::ready::is_ready;
 use lastwords_ring::sys::{hooks, pidfd};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 /// Processes without a ring so far that are remembered.
 const EXPECTED_MAX: usize = 4;
@@ -54,8 +56,7 @@ impl Witness {
     /// Whether the process has ended.
     pub(crate) fn has_seen_the_end(&self) -> bool {
         let Ok(pidfd) = self.descriptor() else { return self.process.has_vanished() };
-        let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
-        poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+        is_ready(pidfd, PollFlags::IN, Duration::ZERO)
     }
 
     /// How the process ended, once it has.

@@ -427,44 +427,41 @@ fn rename_aside(path: &Path) -> Result<PathBuf> {
 mod tests {
     use super::*;
     use crate::files::rotation::{identity_of, numbered};
+    use crate::scratch::Scratch;
     use std::fs;
 
     /// What `host.log` holds after the bytes "one\ntwo\n" at offset 4 were applied again to `there`; `same` says whether it
     /// is the file that the journal meant.
-    fn redone(name: &str, there: &str, same: bool) -> String {
-        let path = std::env::temp_dir().join(format!("lastwords-redo-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        let folder = Folder::create(&path).expect("made");
+    fn redone(there: &str, same: bool) -> String {
+        let scratch = Scratch::new("redo");
+        let folder = Folder::create(scratch.path()).expect("made");
         fs::write(folder.log_file("host"), there).expect("written");
         let mut file = LogFile::open(&folder, "host").expect("opened");
         let (device, inode) = file.identity();
         file.redo((device, if same { inode } else { inode + 1 }), 4, b"one\ntwo\n").expect("applied");
-        let found = fs::read_to_string(folder.log_file("host")).expect("read");
-        fs::remove_dir_all(&path).expect("removed");
-        found
+        fs::read_to_string(folder.log_file("host")).expect("read")
     }
 
     #[test]
     fn an_append_is_completed_wherever_it_was_cut() {
         let whole = "old\none\ntwo\n";
         for length in 4..=whole.len() {
-            assert_eq!(redone("cut", &whole[..length], true), whole, "cut to {length}");
+            assert_eq!(redone(&whole[..length], true), whole, "cut to {length}");
         }
     }
 
     #[test]
     fn an_append_goes_to_the_end_of_a_file_that_somebody_changed_or_put_there() {
-        assert_eq!(redone("changed", "old\nedited by hand\n", true), "old\nedited by hand\none\ntwo\n");
-        assert_eq!(redone("truncated", "x\n", true), "x\none\ntwo\n");
+        assert_eq!(redone("old\nedited by hand\n", true), "old\nedited by hand\none\ntwo\n");
+        assert_eq!(redone("x\n", true), "x\none\ntwo\n");
         // A copy may be truncated or sorted anywhere; what follows in it need not be what the journal meant.
-        assert_eq!(redone("copied", "old\none\n", false), "old\none\none\ntwo\n");
+        assert_eq!(redone("old\none\n", false), "old\none\none\ntwo\n");
     }
 
     #[test]
     fn an_append_goes_to_the_file_that_was_meant_where_that_has_been_rotated() {
-        let path = std::env::temp_dir().join(format!("lastwords-rotated-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        let folder = Folder::create(&path).expect("made");
+        let scratch = Scratch::new("rotated");
+        let folder = Folder::create(scratch.path()).expect("made");
         fs::write(numbered(&folder, "host", 0), "old\none\n").expect("written");
         let meant = identity_of(&numbered(&folder, "host", 0)).expect("looked at").expect("there");
         fs::rename(numbered(&folder, "host", 0), numbered(&folder, "host", 3)).expect("rotated");
@@ -473,6 +470,5 @@ mod tests {
         file.redo(meant, 4, b"one\ntwo\n").expect("applied");
         let read = |number| fs::read_to_string(numbered(&folder, "host", number)).expect("read");
         assert_eq!((read(3).as_str(), read(0).as_str()), ("old\none\ntwo\n", "new\n"));
-        fs::remove_dir_all(&path).expect("removed");
     }
 }

@@ -17,12 +17,6 @@ pub fn counted(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
-fn time(stamp: &mut Stamp, ns: u64) -> String {
-    let mut text = Vec::new();
-    stamp.date_time(ns, &mut text);
-    String::from_utf8_lossy(&text).into_owned()
-}
-
 /// Later times have another offset.
 pub(crate) fn offset_changed(from: i32, to: i32, zone: &Zone) -> String {
     let (from, to) = (offset_text(from), offset_text(to));
@@ -42,11 +36,11 @@ pub(crate) fn zone_unknown(zone: &Zone) -> String {
 
 /// Records that were overwritten before they could be read.
 pub(crate) fn overwritten(count: u64, before: Option<u64>, after: u64, stamp: &mut Stamp) -> String {
-    let after = time(stamp, after);
+    let after = stamp.shown(after);
     let records = counted(count, "record");
     match before {
         Some(before) => {
-            let before = time(stamp, before);
+            let before = stamp.shown(before);
             format!("lastwords: {records} lost, overwritten in the full ring between {before} and {after}")
         }
         None => format!("lastwords: {records} lost, overwritten in the full ring before {after}"),
@@ -55,7 +49,7 @@ pub(crate) fn overwritten(count: u64, before: Option<u64>, after: u64, stamp: &m
 
 /// Records that the producer dropped.
 pub(crate) fn dropped(count: u64, first: u64, last: u64, stamp: &mut Stamp) -> String {
-    let (first, last) = (time(stamp, first), time(stamp, last));
+    let (first, last) = (stamp.shown(first), stamp.shown(last));
     let records = counted(count, "record");
     format!("lastwords: {records} lost, dropped at the full ring or before there was one, between {first} and {last}")
 }

@@ -9,14 +9,14 @@ use crate::render::json::{JsonLines, Origin};
 use crate::render::level_names::LevelNames;
 use crate::render::line::{self, HeadCache};
 use crate::render::message::Template;
-use crate::render::timestamp::Stamp;
+use crate::render::timestamp::{Stamp, TIME};
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::layout::RingHeader;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::record::Record;
 use lastwords_ring::place::access::Access;
 use lastwords_ring::place::clock;
-use lastwords_ring::place::folder::{Folder, JSON_ENDING, role_of};
+use lastwords_ring::place::folder::{Folder, JSON_ENDING, ROTATE_KEEP_MAX, role_of};
 use lastwords_ring::place::open;
 use lastwords_ring::place::zone::Zone;
 use lastwords_ring::read::reader::LaneSnapshot;
@@ -204,7 +204,7 @@ impl Output {
         if self.unrotated.is_none() {
             self.limit = self.rotate_size;
         }
-        self.rotate_keep = header.rotate_keep.clamp(1, 100);
+        self.rotate_keep = header.rotate_keep.clamp(1, ROTATE_KEEP_MAX);
         self.access = Access::of_header(header);
         self.share();
     }
@@ -255,10 +255,9 @@ impl Output {
             Some(time) => Some(time),
             None => self.file.as_mut().map_or(Ok(None), |file| file.tail().map(|tail| last_time(&tail)))?,
         };
-        let mut time = Vec::new();
         let zone = self.offset.made().map_or_else(|| self.offset.zone().clone(), Zone::fixed);
-        Stamp::new(zone).date_time(ns, &mut time);
-        Ok(last.is_some_and(|last| time.as_slice() < last.as_slice()))
+        let time = Stamp::new(zone).shown(ns);
+        Ok(last.is_some_and(|last| time.as_bytes() < last.as_slice()))
     }
 
     /// Makes sure that the file is open and still the one at its path, and ends a line that another program left unfinished
@@ -351,6 +350,3 @@ fn last_time(bytes: &[u8]) -> Option<[u8; TIME]> {
         Some(time)
     })
 }
-
-/// Bytes of a time, `2025-10-19 05:55:47.606`.
-const TIME: usize = 23;

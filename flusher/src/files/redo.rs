@@ -18,7 +18,9 @@ use lastwords_ring::place::open;
 use lastwords_ring::place::{segment, spill};
 use lastwords_ring::read::progress::{log_death, publish_position};
 use lastwords_ring::read::reader::{LaneSnapshot, Position, RingReader};
+use rustix::fs::FileType;
 use std::io;
+use std::path::Path;
 
 /// Applies the entry of an earlier boot, or a part of one; `settled` says whether the whole of it had nothing to apply.
 ///
@@ -95,16 +97,13 @@ pub(crate) fn apply(folder: &Folder, part: &Entry, settled: bool) -> Result<()> 
 }
 
 fn apply_changes(folder: &Folder, entry: &Entry) -> Result<()> {
-    let mut bytes = entry.bytes.as_slice();
     let mut unrotated = None;
-    for change in &entry.changes {
+    for (change, bytes) in entry.changes_with_bytes() {
         match change {
             Change::Of { .. } => {}
-            Change::Append { log, file, offset, length } => {
-                let (part, rest) = bytes.split_at_checked(*length as usize).unwrap_or((bytes, &[]));
-                bytes = rest;
-                if !part.is_empty() {
-                    LogFile::open_meant(folder, log, *file)?.redo(*file, *offset, part)?;
+            Change::Append { log, file, offset, .. } => {
+                if !bytes.is_empty() {
+                    LogFile::open_meant(folder, log, *file)?.redo(*file, *offset, bytes)?;
                 }
             }
             Change::Position { ring, uuid, lane, words } => {
@@ -156,7 +155,7 @@ fn find(folder: &Folder, name: &str, uuid: &[u8; 16]) -> Result<Option<RingReade
     match RingReader::open_in(folder, name) {
         Ok(reader) if reader.header().uuid == *uuid => Ok(Some(reader)),
         Ok(_) | Err(Error::NotARing { .. }) => Ok(None),
-        Err(Error::Io { source, .. }) if is_another(&source) => Ok(None),
+        Err(Error::Io { source, .. }) if is_another(&folder.ring_path(name), &source) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -174,11 +173,11 @@ fn is_cut(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::UnexpectedEof
 }
 
-/// Whether the error is permanent: the name leads to something else, or nowhere.
-fn is_another(error: &io::Error) -> bool {
+/// Whether the error of opening the ring at `path` is permanent: the name leads to something else, or nowhere.
+fn is_another(path: &Path, error: &io::Error) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
     matches!(error.kind(), NotFound | NotADirectory | PermissionDenied)
-        || matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO))
+        || open::is_another_kind(path, FileType::RegularFile, error)
 }
 
 /// Removes a ring's files, those beside it first: the remains of an interrupted removal are then found by the ring.
@@ -202,18 +201,29 @@ pub(crate) fn remove(folder: &Folder, name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use lastwords_ring::place::process::boot_id;
     use std::fs;
 
     #[test]
     fn a_removal_that_was_cut_off_between_the_memory_and_its_file_is_completed() {
-        let path = std::env::temp_dir().join(format!("lastwords-apply-half-{}", std::process::id()));
-        let folder = Folder::create(&path).expect("made");
+        let scratch = Scratch::new("apply-half");
+        let folder = Folder::create(scratch.path()).expect("made");
         let name = format!("worker-1-half-removed-{}.shm", std::process::id());
         fs::write(folder.rings().join(&name), "").expect("written");
         let changes = vec![Change::Remove { ring: name, uuid: [7; 16] }];
         apply(&folder, &Entry { epoch: 1, boot_id: boot_id(), changes, bytes: Vec::new() }, false).expect("applied");
         assert_eq!(folder.ring_names().expect("listed"), Vec::<String>::new());
-        fs::remove_dir_all(path).expect("removed");
+    }
+
+    #[test]
+    fn a_ring_is_taken_for_another_file_only_if_one_is_there() {
+        let scratch = Scratch::new("apply-another");
+        let path = scratch.path().join("host-1-ab.ring");
+        let is_another = |errno: i32| is_another(&path, &io::Error::from_raw_os_error(errno));
+        fs::write(&path, "a ring").expect("written");
+        assert!(!is_another(libc::ELOOP) && !is_another(libc::ENXIO), "some file systems return these spuriously");
+        fs::remove_file(&path).and_then(|()| std::os::unix::fs::symlink("elsewhere", &path)).expect("linked");
+        assert!(is_another(libc::ELOOP) && is_another(libc::ENOENT) && is_another(libc::EACCES));
     }
 }

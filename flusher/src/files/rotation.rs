@@ -8,7 +8,7 @@ use crate::files::journal::Change;
 use crate::files::torn::{COMPARE, cut_off};
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::mutant::{self, Mutant};
-use lastwords_ring::place::folder::Folder;
+use lastwords_ring::place::folder::{Folder, ROTATE_KEEP_MAX};
 use lastwords_ring::place::open;
 use rustix::fs::{FileType, Mode, OFlags, RenameFlags, Stat};
 use std::io;
@@ -66,15 +66,12 @@ pub fn plan_rotation(folder: &Folder, log: &str, keep: u32) -> Result<Vec<Change
     Ok(renames)
 }
 
-/// Most rotated files that a role may have.
-const KEEP_MAX: u32 = 100;
-
 /// Removes rotated files beyond those that are kept, which `rotate_keep` left before it was lowered. Returns whether all of
 /// them are gone: then there is nothing to look for any more, for a rotation makes none.
 pub fn remove_beyond(folder: &Folder, log: &str, keep: u32) -> bool {
     let Ok(names) = open::list(folder.path()) else { return false };
     let number = |name: &str| {
-        name.rsplit_once('.')?.1.parse::<u32>().ok().filter(|number| (keep + 1..=KEEP_MAX).contains(number))
+        name.rsplit_once('.')?.1.parse::<u32>().ok().filter(|number| (keep + 1..=ROTATE_KEEP_MAX).contains(number))
     };
     let paths = names.iter().filter_map(|name| {
         let path = numbered(folder, log, number(name.to_str()?)?);

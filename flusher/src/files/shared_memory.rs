@@ -7,7 +7,6 @@ use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::read::liveness::{Evidence, Verdict, Watch, is_locked};
 use lastwords_ring::read::reader::{RingReader, open_file};
-use std::io;
 use std::os::unix::fs::MetadataExt;
 
 /// The contents of the file that represents a ring whose memory is not here.
@@ -27,7 +26,7 @@ impl UnseenRing {
     pub(crate) fn look(folder: &Folder, name: &str) -> Result<Option<UnseenRing>> {
         let path = folder.rings().join(name);
         let file = match open_file(&path) {
-            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.is_not_found() => return Ok(None),
             opened => opened?,
         };
         let inode = file.metadata().map_err(Error::io("inspect", &path))?.ino();

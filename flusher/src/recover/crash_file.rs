@@ -107,19 +107,14 @@ impl BlackBox {
         };
         let (reader, control) = (ring.reader(), ring.reader().control()?);
         let header = reader.header();
-        let mut time = |ns| {
-            let mut text = Vec::new();
-            stamp.date_time(ns, &mut text);
-            String::from_utf8_lossy(&text).into_owned()
-        };
         let seconds = self.newest_ns.saturating_sub(header.created_ns) as f64 / 1e9;
         let head = [
             ("black box of", format!("{}, pid {}, application {}", reader.role(), header.pid, reader.app())),
             ("process", report.ending()),
             ("command", format!("{:?}", reader.command()?)),
             ("started in", reader.folder()?.unwrap_or_else(|| "unknown".to_owned())),
-            ("logged from", time(header.created_ns)),
-            ("last record", format!("{}, {seconds:.3} s later", time(self.newest_ns))),
+            ("logged from", stamp.shown(header.created_ns)),
+            ("last record", format!("{}, {seconds:.3} s later", stamp.shown(self.newest_ns))),
             ("time zone", zone_text(zone, self.newest_ns)),
             ("recorded", recorded(&control.filter())),
             (

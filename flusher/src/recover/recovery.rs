@@ -14,7 +14,7 @@ use crate::ring_clock::{RingClock, Scales};
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::layout::lane_kind;
 use lastwords_ring::format::record::Record;
-use lastwords_ring::place::clock::{self};
+use lastwords_ring::place::clock;
 use lastwords_ring::place::folder::{Folder, role_of};
 use lastwords_ring::place::open;
 use lastwords_ring::place::{segment, spill};
@@ -409,12 +409,9 @@ fn journaled_position(journal: Option<&Entry>, reader: &RingReader<RingFile>, nu
 
 /// Bytes of the entry that its log files do not hold yet.
 fn unwritten(folder: &Folder, entry: &Entry) -> Result<Vec<Journaled>> {
-    let mut bytes = entry.bytes.as_slice();
     let mut missing = Vec::new();
-    for change in &entry.changes {
-        let Change::Append { log, file, offset, length } = change else { continue };
-        let (part, rest) = bytes.split_at_checked(*length as usize).unwrap_or((bytes, &[]));
-        bytes = rest;
+    for (change, part) in entry.changes_with_bytes() {
+        let Change::Append { log, file, offset, .. } = change else { continue };
         let there = bytes_there(&folder.log_file(log), *file, *offset, part)?;
         if there < part.len() {
             let begun = part[..there].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
@@ -432,11 +429,8 @@ fn is_twin(change: &Change, of: &str) -> bool {
 }
 
 fn bytes_there(path: &Path, identity: (u64, u64), offset: u64, bytes: &[u8]) -> Result<usize> {
-    let file = match open::to_read(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(Error::io("open the log file", path)(error)),
-    };
+    let opened = open::if_there(open::to_read(path)).map_err(Error::io("open the log file", path))?;
+    let Some(file) = opened else { return Ok(0) };
     let metadata = file.metadata().map_err(Error::io("inspect the log file", path))?;
     if (metadata.dev(), metadata.ino()) != identity || metadata.len() < offset {
         return Ok(0);

@@ -18,7 +18,6 @@ use lastwords_ring::read::liveness::{Evidence, Verdict};
 use lastwords_ring::read::reader::{LaneSnapshot, RingReader};
 use lastwords_ring::read::snapshot::ControlSnapshot;
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
@@ -93,16 +92,9 @@ impl RingStatus {
         let overwritten = losses::overwritten(reader, &lanes, &segments)?;
         let fullest = lanes.iter().filter(written).map(waiting).max().unwrap_or(0);
         Ok(RingStatus {
-            role: reader.role().to_owned(),
-            pid: reader.header().pid,
-            process: reader.process(),
             inode,
-            alive: verdict.may_live(),
-            state: ending(verdict, &control, status),
             filter: control.filter(),
             unmatched: unmatched(reader, &control)?,
-            started_ns: reader.header().created_ns,
-            command: reader.command()?,
             unread: lanes.iter().filter(written).map(unread).sum::<u64>().saturating_sub(overwritten),
             fill: fullest as f64 / slots as f64,
             records: messages(true),
@@ -112,36 +104,19 @@ impl RingStatus {
             lag: lag(reader, &lanes)?,
             smaller: (reader.header().flags & ring_flag::SMALLER != 0).then(|| reader.geometry().file_size()),
             kept: kept(reader, &lanes, &segments),
-            backlog_max: u64::from(reader.header().backlog_kib) * 1024,
+            ..RingStatus::of_process(reader, verdict, ending(verdict, &control, status))?
         })
     }
-}
 
-impl RingStatus {
-    /// Inspects the ring of this name, wherever its memory is. None if it is gone.
-    ///
-    /// # Errors
-    /// As open(2), pread(2) and flock(2).
-    pub fn of(folder: &Folder, name: &str) -> Result<Option<RingStatus>> {
-        match RingReader::open_in(folder, name) {
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => RingStatus::unseen(folder, name),
-            opened => RingStatus::read(&opened?).map(Some),
-        }
-    }
-
-    /// The contents of the file that represents shared memory that cannot be seen from here.
-    fn unseen(folder: &Folder, name: &str) -> Result<Option<RingStatus>> {
-        let found = if name.ends_with(SHM_ENDING) { UnseenRing::look(folder, name)? } else { None };
-        let Some(UnseenRing { reader: Some(reader), verdict }) = found else { return Ok(None) };
-        let state =
-            if verdict.may_live() { "its memory cannot be seen from here" } else { "ended, its memory is not here" };
-        Ok(Some(RingStatus {
+    /// What is known of the process, and of its ring nothing.
+    fn of_process(reader: &RingReader, verdict: Verdict, state: String) -> Result<RingStatus> {
+        Ok(RingStatus {
             role: reader.role().to_owned(),
             pid: reader.header().pid,
             process: reader.process(),
             inode: 0,
             alive: verdict.may_live(),
-            state: state.to_owned(),
+            state,
             filter: Level::OFF.into(),
             unmatched: Vec::new(),
             started_ns: reader.header().created_ns,
@@ -156,7 +131,27 @@ impl RingStatus {
             smaller: None,
             kept: 0,
             backlog_max: u64::from(reader.header().backlog_kib) * 1024,
-        }))
+        })
+    }
+
+    /// Inspects the ring of this name, wherever its memory is. None if it is gone.
+    ///
+    /// # Errors
+    /// As open(2), pread(2) and flock(2).
+    pub fn of(folder: &Folder, name: &str) -> Result<Option<RingStatus>> {
+        match RingReader::open_in(folder, name) {
+            Err(error) if error.is_not_found() => RingStatus::unseen(folder, name),
+            opened => RingStatus::read(&opened?).map(Some),
+        }
+    }
+
+    /// The contents of the file that represents shared memory that cannot be seen from here.
+    fn unseen(folder: &Folder, name: &str) -> Result<Option<RingStatus>> {
+        let found = if name.ends_with(SHM_ENDING) { UnseenRing::look(folder, name)? } else { None };
+        let Some(UnseenRing { reader: Some(reader), verdict }) = found else { return Ok(None) };
+        let state =
+            if verdict.may_live() { "its memory cannot be seen from here" } else { "ended, its memory is not here" };
+        RingStatus::of_process(&reader, verdict, state.to_owned()).map(Some)
     }
 }
 

@@ -74,6 +74,7 @@ impl LevelNames {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use lastwords_ring::format::call_site::LevelName;
     use lastwords_ring::format::geometry::Geometry;
     use lastwords_ring::place::folder::Folder;
@@ -84,13 +85,11 @@ mod tests {
 
     /// A ring whose names are gone: both ends have it open.
     fn ring(name: &str, table_size: u32) -> (Ring, RingReader) {
-        let path = std::env::temp_dir().join(format!("lastwords-levels-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
+        let scratch = Scratch::new(name);
         let geometry = Geometry::new(128, 8, 2, 1, table_size).expect("sizes within the limits");
-        let folder = Folder::create(&path).expect("a log folder");
+        let folder = Folder::create(scratch.path()).expect("a log folder");
         let ring = Ring::create(&folder, &RingSpec::new("host", geometry)).expect("a ring");
         let reader = RingReader::open(ring.path()).expect("a ring");
-        std::fs::remove_dir_all(&path).expect("removed");
         (ring, reader)
     }
 

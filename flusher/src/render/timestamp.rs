@@ -7,6 +7,8 @@ use lastwords_ring::place::zone::{Zone, offset_text};
 
 const DATE: usize = "2025-10-19".len();
 const LENGTH: usize = "2025-10-19 05:55:47".len();
+/// Bytes of a time.
+pub const TIME: usize = "2025-10-19 05:55:47.606".len();
 const OFFSET: usize = "+02:00".len();
 
 /// Writes times as `2025-10-19 05:55:47.606`, or as RFC 3339 has them.
@@ -32,6 +34,14 @@ impl Stamp {
         out.extend_from_slice(&self.text);
         out.push(b'.');
         out.extend_from_slice(&milliseconds(ns));
+    }
+
+    /// As [`Stamp::date_time`], as text of its own.
+    #[must_use]
+    pub fn shown(&mut self, ns: u64) -> String {
+        let mut text = Vec::with_capacity(TIME);
+        self.date_time(ns, &mut text);
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// Appends the time of day alone, `05:55:47`.
@@ -94,24 +104,18 @@ pub(crate) fn milliseconds(ns: u64) -> [u8; 3] {
 mod tests {
     use super::*;
 
-    fn text(stamp: &mut Stamp, ns: u64) -> String {
-        let mut out = Vec::new();
-        stamp.date_time(ns, &mut out);
-        String::from_utf8(out).expect("digits")
-    }
-
     #[test]
     fn milliseconds_are_cut_and_seconds_cached() {
         let mut stamp = Stamp::new(Zone::utc());
-        assert_eq!(text(&mut stamp, 1_760_853_347_606_999_999), "2025-10-19 05:55:47.606");
-        assert_eq!(text(&mut stamp, 1_760_853_347_007_000_000), "2025-10-19 05:55:47.007");
-        assert_eq!(text(&mut stamp, 1_760_853_348_000_000_000), "2025-10-19 05:55:48.000");
-        assert_eq!(text(&mut stamp, 0), "1970-01-01 00:00:00.000");
+        assert_eq!(stamp.shown(1_760_853_347_606_999_999), "2025-10-19 05:55:47.606");
+        assert_eq!(stamp.shown(1_760_853_347_007_000_000), "2025-10-19 05:55:47.007");
+        assert_eq!(stamp.shown(1_760_853_348_000_000_000), "2025-10-19 05:55:48.000");
+        assert_eq!(stamp.shown(0), "1970-01-01 00:00:00.000");
     }
 
     #[test]
     fn the_last_time_that_fits_has_four_digits_of_year() {
-        assert!(text(&mut Stamp::new(Zone::utc()), u64::MAX).starts_with("2554-07-21"));
+        assert!(Stamp::new(Zone::utc()).shown(u64::MAX).starts_with("2554-07-21"));
     }
 
     fn rfc3339(stamp: &mut Stamp, ns: u64) -> String {

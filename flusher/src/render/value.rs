@@ -241,8 +241,8 @@ impl Value<'_> {
             Value::Char(value) if style.kind.is_empty() => show_padded(value.encode_utf8(&mut [0; 4]), style, out),
             Value::Char(value) if style.kind.ends_with('?') => write!(out, "{value:?}").ok()?,
             Value::Bool(_) | Value::Char(_) => return None,
-            Value::F32(value) => show_float(&value, style, out)?,
-            Value::F64(value) => show_float(&value, style, out)?,
+            Value::F32(value) => show_number(&value, style, out)?,
+            Value::F64(value) => show_number(&value, style, out)?,
             Value::Unsigned(value) => show_integer(&value, style, out)?,
             Value::U128(value) => show_integer(&value, style, out)?,
             Value::I8(value) => show_integer(&value, style, out)?,
@@ -368,32 +368,17 @@ fn pad(out: &mut Vec<u8>, start: usize, style: &Style, default: u8) {
 macro_rules! number {
     ($name:ident, $trait:ident, $kind:literal) => {
         fn $name(value: &dyn $trait, style: &Style, out: &mut Vec<u8>) -> std::io::Result<()> {
-            let width = style.width.unwrap_or(0);
-            match (style.flags, style.precision) {
-                (0, None) => write!(out, concat!("{:", $kind, "}"), value),
-                (1, None) => write!(out, concat!("{:+", $kind, "}"), value),
-                (2, None) => write!(out, concat!("{:#", $kind, "}"), value),
-                (3, None) => write!(out, concat!("{:+#", $kind, "}"), value),
-                (4, None) => write!(out, concat!("{:0width$", $kind, "}"), value, width = width),
-                (5, None) => write!(out, concat!("{:+0width$", $kind, "}"), value, width = width),
-                (6, None) => write!(out, concat!("{:#0width$", $kind, "}"), value, width = width),
-                (_, None) => write!(out, concat!("{:+#0width$", $kind, "}"), value, width = width),
-                (0, Some(digits)) => write!(out, concat!("{:.digits$", $kind, "}"), value, digits = digits),
-                (1, Some(digits)) => write!(out, concat!("{:+.digits$", $kind, "}"), value, digits = digits),
-                (2, Some(digits)) => write!(out, concat!("{:#.digits$", $kind, "}"), value, digits = digits),
-                (3, Some(digits)) => write!(out, concat!("{:+#.digits$", $kind, "}"), value, digits = digits),
-                (4, Some(digits)) => {
-                    write!(out, concat!("{:0width$.digits$", $kind, "}"), value, width = width, digits = digits)
-                }
-                (5, Some(digits)) => {
-                    write!(out, concat!("{:+0width$.digits$", $kind, "}"), value, width = width, digits = digits)
-                }
-                (6, Some(digits)) => {
-                    write!(out, concat!("{:#0width$.digits$", $kind, "}"), value, width = width, digits = digits)
-                }
-                (_, Some(digits)) => {
-                    write!(out, concat!("{:+#0width$.digits$", $kind, "}"), value, width = width, digits = digits)
-                }
+            // A width of 0 is none, as without the flag.
+            let width = if style.flags & placeholder_flag::ZERO == 0 { 0 } else { style.width.unwrap_or(0) };
+            match (style.flags & !placeholder_flag::ZERO, style.precision) {
+                (0, None) => write!(out, concat!("{:0w$", $kind, "}"), value, w = width),
+                (1, None) => write!(out, concat!("{:+0w$", $kind, "}"), value, w = width),
+                (2, None) => write!(out, concat!("{:#0w$", $kind, "}"), value, w = width),
+                (_, None) => write!(out, concat!("{:+#0w$", $kind, "}"), value, w = width),
+                (0, Some(digits)) => write!(out, concat!("{:0w$.d$", $kind, "}"), value, w = width, d = digits),
+                (1, Some(digits)) => write!(out, concat!("{:+0w$.d$", $kind, "}"), value, w = width, d = digits),
+                (2, Some(digits)) => write!(out, concat!("{:#0w$.d$", $kind, "}"), value, w = width, d = digits),
+                (_, Some(digits)) => write!(out, concat!("{:+#0w$.d$", $kind, "}"), value, w = width, d = digits),
             }
         }
     };
@@ -410,7 +395,7 @@ number!(binary, Binary, "b");
 number!(lower_exp, LowerExp, "e");
 number!(upper_exp, UpperExp, "E");
 
-fn show_float(value: &(impl Display + Debug + LowerExp + UpperExp), style: &Style, out: &mut Vec<u8>) -> Option<()> {
+fn show_number(value: &(impl Display + Debug + LowerExp + UpperExp), style: &Style, out: &mut Vec<u8>) -> Option<()> {
     match style.kind {
         "" => display(value, style, out),
         "?" => debug(value, style, out),
@@ -428,17 +413,11 @@ where
     T: Display + Debug + LowerHex + UpperHex + Octal + Binary + LowerExp + UpperExp,
 {
     match style.kind {
-        "" => display(value, style, out),
-        "?" => debug(value, style, out),
-        "x?" => debug_lower_hex(value, style, out),
-        "X?" => debug_upper_hex(value, style, out),
         "x" => lower_hex(value, style, out),
         "X" => upper_hex(value, style, out),
         "o" => octal(value, style, out),
         "b" => binary(value, style, out),
-        "e" => lower_exp(value, style, out),
-        "E" => upper_exp(value, style, out),
-        _ => return None,
+        _ => return show_number(value, style, out),
     }
     .ok()
 }

@@ -48,10 +48,7 @@ pub fn create(entry: &Path) -> io::Result<File> {
 /// # Errors
 /// As open(2) and read(2), and if something else has its name.
 pub fn read(entry: &Path) -> io::Result<Option<Attachment>> {
-    let file = match open::to_read(&path(entry)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
+    let Some(file) = open::if_there(open::to_read(&path(entry)))? else { return Ok(None) };
     let length = file.metadata()?.len();
     let mut text = Vec::new();
     file.take(ATTACHED_MAX).read_to_end(&mut text)?;
@@ -73,21 +70,16 @@ pub fn remove(entry: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use rustix::fs::{CWD, FileType, Mode};
     use std::fs;
     use std::io::Write;
     use std::os::unix::fs::{MetadataExt, symlink};
 
-    fn scratch(name: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("lastwords-attachment-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).expect("made");
-        path
-    }
-
     #[test]
     fn what_is_attached_twice_is_one_private_text_that_goes_when_it_is_removed() {
-        let folder = scratch("twice");
+        let scratch = Scratch::new("twice");
+        let folder = scratch.path();
         let entry = folder.join("host-1-ab.ring");
         assert_eq!(read(&entry).expect("none"), None);
         create(&entry).expect("made").write_all(b"first ").expect("written");
@@ -98,25 +90,25 @@ mod tests {
         assert_eq!(found, Attachment { text: b"first second".to_vec(), left_out: 0 });
         remove(&entry).expect("removed");
         remove(&entry).expect("gone already");
-        assert_eq!(fs::read_dir(&folder).expect("listed").count(), 0);
-        fs::remove_dir_all(folder).expect("removed");
+        assert_eq!(fs::read_dir(folder).expect("listed").count(), 0);
     }
 
     #[test]
     fn an_empty_one_is_none_and_a_long_one_is_cut() {
-        let folder = scratch("long");
+        let scratch = Scratch::new("long");
+        let folder = scratch.path();
         let entry = folder.join("host-1-ab.ring");
         let file = create(&entry).expect("made");
         assert_eq!(read(&entry).expect("readable"), None);
         file.set_len(ATTACHED_MAX + 7).expect("longer");
         let found = read(&entry).expect("readable").expect("there");
         assert_eq!((found.text.len() as u64, found.left_out), (ATTACHED_MAX, 7));
-        fs::remove_dir_all(folder).expect("removed");
     }
 
     #[test]
     fn something_else_in_its_place_is_neither_written_nor_read() {
-        let folder = scratch("else");
+        let scratch = Scratch::new("else");
+        let folder = scratch.path();
         let entry = folder.join("host-1-ab.ring");
         let secret = folder.join("secret");
         fs::write(&secret, "a secret").expect("written");
@@ -133,6 +125,5 @@ mod tests {
         assert!(create(&entry).is_err() && read(&entry).is_err(), "a folder");
         assert!(remove(&entry).is_err(), "a folder stays");
         assert_eq!(fs::read_to_string(secret).expect("there"), "a secret");
-        fs::remove_dir_all(folder).expect("removed");
     }
 }

@@ -129,20 +129,19 @@ fn open(path: &Path) -> io::Result<Kept> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use std::fs;
     use std::os::unix::fs::FileTypeExt;
 
     #[test]
     fn something_else_in_the_doorbells_place_is_set_aside() {
-        let path = std::env::temp_dir().join(format!("lastwords-doorbell-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        let folder = Folder::create(&path).expect("made");
+        let scratch = Scratch::new("doorbell");
+        let folder = Folder::create(scratch.path()).expect("made");
         fs::write(folder.rings().join("doorbell"), "x").expect("written");
         Doorbell::ring_once(&folder);
         let found = fs::symlink_metadata(folder.rings().join("doorbell")).expect("made").file_type();
         assert!(found.is_fifo(), "{found:?}");
         let aside = open::list(&folder.rings()).expect("listed").into_iter();
         assert_eq!(aside.filter(|name| name.to_string_lossy().starts_with("doorbell.aside-")).count(), 1, "kept");
-        fs::remove_dir_all(path).expect("removed");
     }
 }

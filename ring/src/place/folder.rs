@@ -17,6 +17,11 @@
 //! <folder>/rings/offsets              the offset of the last line in each log file
 //! ```
 
+mod network;
+mod trust;
+
+pub use trust::Trust;
+
 use crate::error::{Error, Result};
 use crate::format::role::is_role;
 use crate::mutant::{self, Mutant};
@@ -24,19 +29,22 @@ use crate::place::access::Access;
 use crate::place::clock;
 use crate::place::environment::variable;
 use crate::place::link;
-use crate::place::open::{self, PRIVATE};
-use crate::place::owner;
+use crate::place::open;
 use crate::place::stderr::complain;
 use crate::place::unnamed_file::Nameless;
-use rustix::fs::{FileType, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{FileType, Mode, RenameFlags, Stat};
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use trust::{check, look_at};
 
 /// Name ending of log files whose lines are JSON.
 pub const JSON_ENDING: &str = ".jsonl";
+/// Most rotated files of a role that are kept.
+pub const ROTATE_KEEP_MAX: u32 = 100;
 /// Name ending of ring files.
 pub const RING_ENDING: &str = ".ring";
 
@@ -151,30 +159,6 @@ impl Folder {
         })
     }
 
-    /// Whether the rings can be at their location: not on a network file system, and on FUSE, which may be one, only with
-    /// `allow_fuse`.
-    ///
-    /// # Errors
-    /// [`Error::Folder`] if not, with advice; [`Error::Io`] if it cannot be inspected.
-    pub fn refuse_network(&self, allow_fuse: bool) -> Result<()> {
-        let path = self.rings.as_path();
-        let found = open::file_system(path).map_err(Error::io("inspect the file system of", path))?;
-        let magic = found.f_type as u64 & 0xffff_ffff;
-        let elsewhere = "put the rings on a local disk or in memory, for instance `rings` or LASTWORDS_RINGS = /dev/shm/logs; \
-                         the log files may stay";
-        match network_name(magic) {
-            Some(name) => Err(Error::folder(path, format!("it is on a network file system ({name}); {elsewhere}"))),
-            None if magic == FUSE && !allow_fuse => Err(Error::folder(
-                path,
-                format!(
-                    "it is on FUSE, which may be a network file system (sshfs, s3fs, GlusterFS, virtiofs); {elsewhere}, or for \
-                     a local one, bindfs for instance, set `allow_fuse` or LASTWORDS_ALLOW_FUSE = true"
-                ),
-            )),
-            None => Ok(()),
-        }
-    }
-
     /// This folder with its rings elsewhere, for instance in memory. All processes of the folder, and its tools, must name the
     /// same place.
     ///
@@ -212,10 +196,8 @@ impl Folder {
         let is_mine = open::look(&rings).is_ok_and(|found| found.st_uid == me);
         check(&path, if is_mine { Trust::Group } else { Trust::Own })?;
         open::hold(&path).map_err(Error::io("open the folder", &path))?;
-        match open::hold(&rings) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("open the folder", rings)(error)),
-            _ => Ok(Folder { path, rings }),
-        }
+        open::if_there(open::hold(&rings)).map_err(Error::io("open the folder", &rings))?;
+        Ok(Folder { path, rings })
     }
 
     /// Why this process, which may have changed its user since it opened the folder, can no longer use it; None if it can.
@@ -247,10 +229,10 @@ impl Folder {
         let note = self.path.join(RINGS_NOTE);
         let Some(rings) = read_note(&note) else { return Ok(self) };
         let owner = |path: &Path| Some(open::look(path).ok()?.st_uid);
-        match (open::look(&rings), owner(&self.path)) {
+        match (open::look_for(&rings), owner(&self.path)) {
             // In memory, and the machine was rebooted since.
-            (Err(error), _) if error.kind() == io::ErrorKind::NotFound => Ok(self),
-            (Ok(found), Some(owner)) if found.st_uid == owner && is_folder(found.st_mode) => {
+            (Ok(None), _) => Ok(self),
+            (Ok(Some(found)), Some(owner)) if found.st_uid == owner && is_folder(found.st_mode) => {
                 open::hold(&rings).map_err(Error::io("open the folder", &rings))?;
                 Ok(Folder { rings, ..self })
             }
@@ -284,11 +266,9 @@ impl Folder {
             return open::remove(&note).map_err(Error::io("remove", note));
         }
         let temporary = self.path.join(format!(".{RINGS_NOTE}.{}.new", std::process::id()));
-        let failed = || Error::io("write", &temporary);
-        let mut file =
-            open::file(&temporary, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, PRIVATE).map_err(failed())?;
-        file.write_all(self.rings.as_os_str().as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(failed())?;
-        open::rename(&temporary, &note, RenameFlags::empty()).map_err(Error::io("write", note))
+        let text = [self.rings.as_os_str().as_bytes(), b"\n"].concat();
+        let named = |_: &File, from: &Path, to: &Path| open::rename(from, to, RenameFlags::empty());
+        open::write_whole(&temporary, &note, &text, named).map_err(Error::io("write", note))
     }
 
     /// Whether a process has ever logged to it: there is a folder of rings.
@@ -323,6 +303,14 @@ impl Folder {
                 open::release(path);
             }
         }
+    }
+
+    /// Whether `path` leads to this folder, by whatever name; a link there only if a logger may follow it.
+    #[must_use]
+    pub fn is_at(&self, path: &Path) -> bool {
+        let Ok(path) = resolved(path) else { return false };
+        let real = |path: &Path| std::fs::canonicalize(path).ok();
+        path == self.path || real(&path).is_some_and(|path| Some(path) == real(&self.path))
     }
 
     /// The folder itself.
@@ -392,11 +380,8 @@ impl Folder {
     /// As readdir(3).
     pub fn ring_names(&self) -> Result<Vec<String>> {
         let rings = self.rings();
-        let names = match open::list(&rings) {
-            Ok(names) => names,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(Error::io("list the rings in", rings)(error)),
-        };
+        let names =
+            open::if_there(open::list(&rings)).map_err(Error::io("list the rings in", rings))?.unwrap_or_default();
         // Our names are ASCII; anything else is not a ring.
         let mut files: Vec<String> =
             names.into_iter().filter_map(|name| name.into_string().ok()).filter(|name| is_ring_name(name)).collect();
@@ -512,125 +497,26 @@ fn make_way(path: &Path, access: Access) -> Result<()> {
     Ok(())
 }
 
-/// File systems shared by several machines: stores, locks and renames lack the required guarantees there.
-const NETWORK: [(u64, &str); 20] = [
-    (0x6969, "NFS"),
-    (0x517b, "SMB"),
-    (0xff53_4d42, "CIFS"),
-    (0xfe53_4d42, "SMB2"),
-    (0x0102_1997, "9p"),
-    (0x5346_414f, "AFS"),
-    (0x6b41_4653, "AFS"),
-    (0x7375_7245, "Coda"),
-    (0x564c, "NCP"),
-    (0x00c3_6400, "Ceph"),
-    (0x0bd0_0bd0, "Lustre"),
-    (0x4750_4653, "GPFS"),
-    (0x7461_636f, "OCFS2"),
-    (0x0116_1970, "GFS2"),
-    (0x2003_0528, "OrangeFS"),
-    (0x1983_0326, "BeeGFS"),
-    (0xaad7_aaea, "PanFS"),
-    (0x786f_4256, "vboxsf, VirtualBox shared folders"),
-    (0xbacb_acbc, "vmhgfs, VMware shared folders"),
-    (0x7c7c_6673, "prl_fs, Parallels shared folders"),
-];
-
-/// FUSE does not identify the file system behind it.
-const FUSE: u64 = 0x6573_5546;
-
-fn network_name(magic: u64) -> Option<&'static str> {
-    NETWORK.iter().find(|(known, _)| *known == magic & 0xffff_ffff).map(|(_, name)| *name)
-}
-
-/// Which owners of a folder are accepted, besides the process's own user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trust {
-    /// None: anybody may have created the folder.
-    Nobody,
-    /// Any user, if the process is root, which acts as that user there.
-    Own,
-    /// Like `Own`, and a group's folder.
-    Group,
-}
-
-/// Stat of the folder, without following links.
-fn look_at(path: &Path) -> Result<Stat> {
-    open::look(path).map_err(Error::io("inspect the folder", path))
-}
-
-fn check(path: &Path, trust: Trust) -> Result<Stat> {
-    let found = look_at(path)?;
-    match FileType::from_raw_mode(found.st_mode) {
-        FileType::Directory => {}
-        FileType::Symlink => {
-            return Err(Error::folder(path, "it is a symbolic link; name the folder that it leads to"));
-        }
-        _ => return Err(Error::folder(path, "it is not a folder")),
-    }
-    let (owner, me) = (found.st_uid, rustix::process::geteuid().as_raw());
-    if owner == me
-        || trust != Trust::Nobody && owner::may_act_as(owner, found.st_gid)
-        || trust == Trust::Group && is_of_my_group(&found)
-    {
-        return Ok(found);
-    }
-    Err(Error::folder(path, refusal(owner, me, trust, &found)))
-}
-
-/// Whether only members of a group of this process's may write in this folder, and its files get that group.
-fn is_of_my_group(found: &Stat) -> bool {
-    let (mode, own) = (Mode::from_raw_mode(found.st_mode), rustix::process::getegid().as_raw());
-    let is_own = found.st_gid == own;
-    let is_mine = is_own
-        || rustix::process::getgroups().is_ok_and(|groups| groups.iter().any(|group| group.as_raw() == found.st_gid));
-    is_mine && (is_own || mode.contains(Mode::SGID)) && mode.contains(Mode::RWXG) && !mode.contains(Mode::WOTH)
-}
-
-fn refusal(owner: u32, me: u32, trust: Trust, found: &Stat) -> String {
-    let whose = format!("it belongs to user {owner}, this process runs as user {me}");
-    match trust {
-        Trust::Nobody => format!("{whose}; name a folder of your own"),
-        _ if me == 0 => format!(
-            "{whose} and may not act as that user (CAP_SETUID and CAP_SETGID, and a user that this user namespace knows)"
-        ),
-        Trust::Group => format!(
-            "{whose}, and it is not a folder of a group of this process's: group {}, mode {:o}; expected a group that this process is in, and mode 2770 or 2775",
-            found.st_gid,
-            found.st_mode & 0o7777
-        ),
-        Trust::Own => format!(
-            "{whose}; name a folder of your own, or give it to this user before the start (chown -R {me}), or set up the log after the change of user; a folder of a group's is used with group_folder = true"
-        ),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use std::fs;
     use std::os::linux::fs::MetadataExt;
     use std::os::unix::fs::PermissionsExt;
 
-    fn scratch(name: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("lastwords-folder-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        path
-    }
-
     #[test]
     fn a_made_folder_is_private() {
-        let path = scratch("private");
-        let folder = Folder::create(&path.join("a/b")).expect("made");
+        let scratch = Scratch::new("private");
+        let folder = Folder::create(&scratch.path().join("a/b")).expect("made");
         assert_eq!(fs::metadata(folder.rings()).expect("made").st_mode() & 0o777, 0o700);
         assert_eq!(folder.ring_names().expect("listed"), Vec::<String>::new());
-        fs::remove_dir_all(path).expect("removed");
     }
 
     #[test]
     fn a_link_and_a_file_are_refused_with_the_reason() {
-        let path = scratch("refused");
-        fs::create_dir_all(&path).expect("made");
+        let scratch = Scratch::new("refused");
+        let path = scratch.path();
         let (open, target) = (path.join("open"), path.join("target"));
         [&open, &target].into_iter().for_each(|folder| fs::create_dir(folder).expect("made"));
         fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).expect("changed");
@@ -643,23 +529,6 @@ mod tests {
         assert_eq!(fs::read_dir(&target).expect("there").count(), 0);
         let file = Folder::create(&path.join("file")).expect_err("a file").to_string();
         assert!(file.contains("not a folder"), "{file}");
-        fs::remove_dir_all(path).expect("removed");
-    }
-
-    #[test]
-    fn network_file_systems_are_known_by_their_numbers_and_local_ones_pass() {
-        assert_eq!(network_name(0x6969), Some("NFS"));
-        assert_eq!(network_name(0xffff_ffff_ff53_4d42), Some("CIFS"), "sign-extended");
-        assert_eq!(network_name(0xef53), None, "ext4");
-        for (magic, name) in
-            [(0x7461_636f, "OCFS2"), (0x0116_1970, "GFS2"), (0x786f_4256, "vboxsf"), (0x2003_0528, "OrangeFS")]
-        {
-            assert!(network_name(magic).is_some_and(|found| found.starts_with(name)), "{name}");
-        }
-        assert_eq!(network_name(FUSE), None, "that is asked about by itself");
-        let path = scratch("network");
-        assert!(Folder::create(&path).is_ok());
-        fs::remove_dir_all(path).expect("removed");
     }
 
     #[test]

@@ -28,10 +28,11 @@ use crate::mutant::{self, Mutant};
 use crate::place::descriptor::Opened;
 use crate::place::folder::Folder;
 use crate::place::folder::LEVEL_ENDING;
-use crate::place::open::{self, PRIVATE};
-use rustix::fs::{FlockOperation, OFlags, RenameFlags};
+use crate::place::open;
+use rustix::fs::{FlockOperation, RenameFlags};
 use rustix::io::Errno;
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -107,12 +108,8 @@ impl KeptLevel {
         let path = path_of(folder, role);
         let mut text = String::new();
         let read = open::to_read(&path).and_then(|file| file.take(FILE_MAX as u64 + 1).read_to_string(&mut text));
-        match read {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("read the level that is kept in", path)(error)),
-            Ok(_) => {}
-        }
-        KeptLevel::parse(&text).map(Some).map_err(|why| refused(&path, role, why))
+        let read = open::if_there(read).map_err(Error::io("read the level that is kept in", &path))?;
+        read.map(|_| KeptLevel::parse(&text)).transpose().map_err(|why| refused(&path, role, why))
     }
 
     /// Roles that have a kept level, sorted.
@@ -121,11 +118,8 @@ impl KeptLevel {
     /// As readdir(3). A folder without rings has none.
     pub fn roles(folder: &Folder) -> Result<Vec<String>> {
         let rings = folder.rings();
-        let names = match open::list(&rings) {
-            Ok(names) => names,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(Error::io("list the levels in", rings)(error)),
-        };
+        let names =
+            open::if_there(open::list(&rings)).map_err(Error::io("list the levels in", rings))?.unwrap_or_default();
         let role = |name: &std::ffi::OsString| Some(name.to_str()?.strip_suffix(LEVEL_ENDING)?.to_owned());
         let mut roles: Vec<String> = names.iter().filter_map(role).filter(|role| is_role(role)).collect();
         roles.sort();
@@ -153,16 +147,12 @@ impl KeptLevel {
         }
         let (path, rings) = (path_of(folder, role), folder.rings());
         let temporary = rings.join(format!(".{role}{LEVEL_ENDING}.new"));
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
-        let written = open::file(&temporary, flags, PRIVATE).and_then(|mut file| {
-            file.write_all(self.to_text().as_bytes())?;
+        let named = |file: &File, from: &Path, to: &Path| {
             file.sync_data()?;
-            open::rename(&temporary, &path, RenameFlags::empty())
-        });
-        written.map_err(|error| {
-            let _ = open::remove(&temporary);
-            Error::io("keep the level in", &path)(error)
-        })?;
+            open::rename(from, to, RenameFlags::empty())
+        };
+        open::write_whole(&temporary, &path, self.to_text().as_bytes(), named)
+            .map_err(Error::io("keep the level in", &path))?;
         let _ = open::sync_folder(&rings);
         Ok(())
     }

@@ -26,7 +26,7 @@ use rustix::fs::{Timespec, Timestamps};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -171,7 +171,15 @@ pub(crate) fn link_at(path: &Path) -> io::Result<Link> {
 /// # Errors
 /// As fstatat(2).
 pub fn look_for(path: &Path) -> io::Result<Option<Stat>> {
-    match look(path) {
+    if_there(look(path))
+}
+
+/// What was found under a name; None if nothing has it.
+///
+/// # Errors
+/// All but [`io::ErrorKind::NotFound`].
+pub fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         found => found.map(Some),
     }
@@ -210,10 +218,7 @@ pub fn identity(path: &Path) -> io::Result<Option<Identity>> {
 /// # Errors
 /// As unlinkat(2).
 pub fn remove(path: &Path) -> io::Result<()> {
-    match resolve(path, |folder, name| rustix::fs::unlinkat(folder, name, AtFlags::empty())) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done,
-    }
+    if_there(resolve(path, |folder, name| rustix::fs::unlinkat(folder, name, AtFlags::empty()))).map(|_| ())
 }
 
 /// Renames a file.
@@ -246,6 +251,24 @@ pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
         }
         done => done,
     }
+}
+
+/// Writes a private file under the name `temporary`, and gives it the name `to` when it is complete, so that nobody reads a part
+/// of it.
+///
+/// # Errors
+/// As open(2), write(2), fdatasync(2) and what `name` does: [`rename`] or [`rename_new`]. Nothing is left then.
+pub(crate) fn write_whole(
+    temporary: &Path,
+    to: &Path,
+    text: &[u8],
+    name: impl FnOnce(&File, &Path, &Path) -> io::Result<()>,
+) -> io::Result<()> {
+    let written = file(temporary, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, PRIVATE).and_then(|mut file| {
+        file.write_all(text)?;
+        name(&file, temporary, to)
+    });
+    written.inspect_err(|_| drop(remove(temporary)))
 }
 
 /// Whether an error says that a file system does not support the request.
@@ -354,12 +377,12 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     #[test]
     fn an_error_alone_is_no_sign_of_another_kind() {
-        let folder = std::env::temp_dir().join(format!("lastwords-another-kind-{}", std::process::id()));
-        std::fs::create_dir(&folder).expect("made");
-        let path = folder.join("flusher.lock");
+        let folder = Scratch::new("another-kind");
+        let path = folder.path().join("flusher.lock");
         let is_another = |errno: Errno| is_another_kind(&path, FileType::RegularFile, &errno.into());
         let errors = [Errno::AGAIN, Errno::LOOP, Errno::ISDIR, Errno::NXIO];
         assert!(!errors.into_iter().any(is_another), "nothing is there");
@@ -368,6 +391,5 @@ mod tests {
         std::fs::remove_file(&path).and_then(|()| std::os::unix::fs::symlink("elsewhere", &path)).expect("a link");
         assert!(errors.into_iter().all(is_another));
         assert!(!is_another(Errno::IO), "no kind's error");
-        std::fs::remove_dir_all(&folder).expect("removed");
     }
 }

@@ -173,12 +173,6 @@ fn namespace_of_time(process: &ProcessId) -> bool {
     process.time_namespace != 0 && process.time_namespace == time_namespace()
 }
 
-/// Blocks all signals in the calling thread, which a library created, so that no handler of the program runs there, and drops
-/// the real-time scheduling inherited from the thread that started it.
-pub fn settle_thread() {
-    crate::sys::hooks::settle_thread();
-}
-
 /// Whether the process with this pid, in our namespace, has a file with this inode mapped; None if that is not visible.
 pub fn has_mapped(pid: u32, inode: u64) -> Option<bool> {
     let maps = read(format!("/proc/{pid}/maps")).ok()?;

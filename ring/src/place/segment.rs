@@ -106,10 +106,7 @@ fn numbers(rest: &str) -> Option<(usize, u64)> {
 
 /// The names in the folder of a ring's bytes; none if it is gone.
 fn names(ring: &Path) -> io::Result<Vec<OsString>> {
-    match open::list_beside(ring) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        names => names,
-    }
+    Ok(open::if_there(open::list_beside(ring))?.unwrap_or_default())
 }
 
 /// Bytes of all segments of a ring.

@@ -267,19 +267,14 @@ fn write_file(path: &Path, body: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     const FREE: LaneProgress = LaneProgress { released: 0, kept: 0, overwritten: 0 };
 
-    fn scratch(name: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("lastwords-spill-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).expect("made");
-        path
-    }
-
     #[test]
     fn a_spilled_message_comes_back_whole_and_a_changed_one_does_not() {
-        let folder = scratch("whole");
+        let scratch = Scratch::new("whole");
+        let folder = scratch.path();
         let ring = folder.join("host-1-ab.ring");
         let writer = SpillWriter::new(&ring);
         let body = vec![b'x'; 3 << 20];
@@ -290,12 +285,12 @@ mod tests {
         assert!(reference.read(&ring).is_err());
         remove_all(&ring).expect("removed");
         assert!(reference.read(&ring).is_err());
-        std::fs::remove_dir_all(folder).expect("empty");
     }
 
     #[test]
     fn the_disk_space_of_one_ring_is_bounded_and_comes_back() {
-        let folder = scratch("bounded");
+        let scratch = Scratch::new("bounded");
+        let folder = scratch.path();
         let ring = folder.join("host-1-ab.ring");
         let writer = SpillWriter::new(&ring);
         let body = vec![b'x'; MESSAGE_MAX];
@@ -305,7 +300,6 @@ mod tests {
         assert!(!path(&ring, 1).exists(), "the overwritten record's file is removed");
         assert_eq!(write(7, LaneProgress { released: 2, kept: 0, overwritten: 1 }), Some(6));
         assert!(path(&ring, 2).exists(), "the released one's file is the flusher's to remove");
-        std::fs::remove_dir_all(folder).expect("removed");
     }
 
     #[test]

@@ -11,9 +11,11 @@
 
 use crate::sys::fsize;
 use crate::sys::numbers;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::sys::ready::is_ready;
+use rustix::event::PollFlags;
 use rustix::fd::AsFd;
 use std::fmt;
+use std::time::Duration;
 
 /// Prints the line, if that is possible without waiting. Standard error may be a file on the full disk that the line is about,
 /// or a pipe that nobody reads. Not by `std`, whose lock another thread may have held when this process was forked.
@@ -29,9 +31,7 @@ pub fn complain(text: fmt::Arguments<'_>) {
 }
 
 fn print(stderr: &impl AsFd, line: &str) {
-    let mut fds = [PollFd::new(stderr, PollFlags::OUT)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    if poll(&mut fds, Some(&now)).is_ok_and(|_| fds[0].revents().contains(PollFlags::OUT)) {
+    if is_ready(stderr, PollFlags::OUT, Duration::ZERO) {
         let _ = fsize::without_signal(|| rustix::io::write(stderr, line.as_bytes()));
     }
 }

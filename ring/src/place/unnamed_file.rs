@@ -111,14 +111,13 @@ fn is_unknown(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use std::fs;
 
     #[test]
     fn each_way_gives_the_name_and_none_takes_it_from_another_file() {
-        let folder = std::env::temp_dir().join(format!("lastwords-nameless-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).expect("made");
-        let (from, to) = (folder.join(".new"), folder.join("name"));
+        let scratch = Scratch::new("nameless");
+        let (from, to) = (scratch.path().join(".new"), scratch.path().join("name"));
         for (number, way) in [name, replace].into_iter().enumerate() {
             fs::write(&from, "whole").expect("written");
             way(&from, &to).expect("named");
@@ -131,7 +130,6 @@ mod tests {
             assert_eq!(fs::read(&to).expect("there"), b"of another", "way {number}");
             fs::remove_file(&to).expect("removed");
         }
-        fs::remove_dir_all(folder).expect("removed");
     }
 
     #[test]

@@ -55,13 +55,6 @@ impl Zone {
         }
     }
 
-    /// The zone of this process: its `TZ` variable, else `/etc/localtime`, else UTC. Read once, because the process may change
-    /// its root and its environment later.
-    #[must_use]
-    pub fn local() -> Zone {
-        find::local()
-    }
-
     /// Seconds east of Greenwich at this time, in seconds since 1970; whole minutes, as in RFC 3339.
     #[must_use]
     pub fn offset(&self, second: i64) -> i32 {

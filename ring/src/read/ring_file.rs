@@ -105,14 +105,6 @@ impl RingFile {
         }
     }
 
-    /// Writes `bytes` at `offset`, unless the file was truncated before their end: a write would extend it again, and its
-    /// process would find neither the ring nor an error there. A truncation between the check and the write is not noticed; but
-    /// all that is written is before the slots, so those never come back, and a process that logs there meets the end of the
-    /// file as it would have.
-    pub fn write_within(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.with(|file| write_within(file, bytes, offset))
-    }
-
     /// Runs `work` with the open file, and repeats it if other code closed the file meanwhile.
     pub fn with<T>(&self, mut work: impl FnMut(&File) -> io::Result<T>) -> io::Result<T> {
         again_if_lost(|| self.with_once(&mut work))
@@ -145,7 +137,13 @@ impl RingReader<RingFile> {
     }
 }
 
-/// As [`RingFile::write_within`].
+/// Writes `bytes` at `offset`, unless the file was truncated before their end: a write would extend it again, and its
+/// process would find neither the ring nor an error there. A truncation between the check and the write is not noticed; but
+/// all that is written is before the slots, so those never come back, and a process that logs there meets the end of the
+/// file as it would have.
+///
+/// # Errors
+/// As pwrite(2), and [`io::ErrorKind::UnexpectedEof`] if the file is too short.
 pub fn write_within(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     let size = rustix::fs::fstat(file)?.st_size as u64;
     if size < offset + bytes.len() as u64 && !mutant::is(Mutant::CutRingGrown) {

@@ -17,9 +17,10 @@
 //! ```
 
 use crate::mutant::{self, Mutant};
+use crate::sys::leaked_list::LeakedList;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// A place that is being filled. No process has this pid.
 const TAKEN: u32 = u32::MAX;
@@ -33,15 +34,13 @@ pub(crate) struct Guarded {
     end: AtomicUsize,
     /// Pages that were replaced.
     pages: AtomicU64,
-    /// The next of the list; set before the place is linked.
-    next: *const Guarded,
 }
 
-// SAFETY: the pointer is to a place that is never freed and never changes, and everything else is atomic.
-unsafe impl Sync for Guarded {}
+/// All places ever created.
+static GUARDED: LeakedList<Guarded> = LeakedList::new();
 
-/// All places ever created, the newest first. They are never freed, because the handler may be reading them.
-static GUARDED: AtomicPtr<Guarded> = AtomicPtr::new(ptr::null_mut());
+/// A handler with SA_SIGINFO.
+pub type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
 
 /// The SIGBUS handler before one of our two handlers, and its flags. Set before that handler is installed.
 #[derive(Debug)]
@@ -77,18 +76,6 @@ impl Guarded {
     }
 }
 
-/// All places of the list.
-fn places() -> impl Iterator<Item = &'static Guarded> {
-    let mut next = GUARDED.load(Ordering::Acquire).cast_const();
-    std::iter::from_fn(move || {
-        // SAFETY: a pointer of the list is null, or to a place that was leaked and is only changed through atomics. Pairs with
-        // the exchange in `add`: a visible place is fully initialised.
-        let place = unsafe { next.as_ref() }?;
-        next = place.next;
-        Some(place)
-    })
-}
-
 /// Protects the mapping of `size` bytes at `start` for the lifetime of this process.
 pub(crate) fn watch(start: usize, size: usize) -> &'static Guarded {
     let me = std::process::id();
@@ -97,7 +84,7 @@ pub(crate) fn watch(start: usize, size: usize) -> &'static Guarded {
         // Places of a parent process are free.
         pid != me && pid != TAKEN && place.pid.compare_exchange(pid, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     };
-    let place = places().find(free).unwrap_or_else(add);
+    let place = GUARDED.newest_first().find(free).unwrap_or_else(add);
     place.start.store(start, Ordering::Relaxed);
     place.end.store(start + size, Ordering::Relaxed);
     place.pages.store(0, Ordering::Relaxed);
@@ -115,15 +102,7 @@ pub(crate) fn watch(start: usize, size: usize) -> &'static Guarded {
 fn add() -> &'static Guarded {
     let zero = || AtomicUsize::new(0);
     let (pid, pages) = (AtomicU32::new(TAKEN), AtomicU64::new(0));
-    let place = Box::leak(Box::new(Guarded { pid, start: zero(), end: zero(), pages, next: ptr::null() }));
-    let mut newest = GUARDED.load(Ordering::Relaxed);
-    loop {
-        place.next = newest;
-        match GUARDED.compare_exchange_weak(newest, place, Ordering::Release, Ordering::Relaxed) {
-            Ok(_) => return place,
-            Err(found) => newest = found,
-        }
-    }
+    GUARDED.add(Guarded { pid, start: zero(), end: zero(), pages })
 }
 
 /// Puts the guard before a handler that was installed after it, if there is a guard. Not before two different ones: the second
@@ -141,8 +120,7 @@ pub fn come_first() {
 }
 
 fn handler(level: usize) -> usize {
-    let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
-        if level == 0 { handle } else { handle_again };
+    let handler: Handler = if level == 0 { handle } else { handle_again };
     handler as usize
 }
 
@@ -196,7 +174,7 @@ fn guard(level: usize, signal: libc::c_int, info: *mut libc::siginfo_t, context:
 fn replace_page(address: usize) -> bool {
     // SAFETY: getpid has no preconditions.
     let me = unsafe { libc::getpid() } as u32;
-    let Some(ring) = places().find(|ring| ring.holds(address, me)) else { return false };
+    let Some(ring) = GUARDED.newest_first().find(|ring| ring.holds(address, me)) else { return false };
     let size = PAGE.load(Ordering::Relaxed);
     let page = address / size * size;
     let (protection, flags) =
@@ -258,19 +236,30 @@ fn pass_on(
                 }
             }
         }
-        handler if flags & libc::SA_SIGINFO != 0 => {
-            // SAFETY: according to sigaction, this is a handler of this signature.
-            let handler = unsafe {
-                std::mem::transmute::<usize, extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void)>(
-                    handler,
-                )
-            };
-            handler(signal, info, context);
-        }
-        handler => {
-            // SAFETY: according to sigaction, this is a handler of this signature.
-            let handler = unsafe { std::mem::transmute::<usize, extern "C" fn(libc::c_int)>(handler) };
-            handler(signal);
-        }
+        // SAFETY: sigaction returned them together.
+        handler => unsafe { call_handler(handler, flags, signal, info, context) },
+    }
+}
+
+/// Calls a signal handler of other code.
+///
+/// # Safety
+/// `handler` and `flags` are those of a sigaction(2) that has a handler.
+#[inline]
+pub unsafe fn call_handler(
+    handler: usize,
+    flags: libc::c_int,
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    if flags & libc::SA_SIGINFO != 0 {
+        // SAFETY: according to the flags, this is a handler of this signature.
+        let handler = unsafe { std::mem::transmute::<usize, Handler>(handler) };
+        handler(signal, info, context);
+    } else {
+        // SAFETY: according to the flags, this is a handler of this signature.
+        let handler = unsafe { std::mem::transmute::<usize, extern "C" fn(libc::c_int)>(handler) };
+        handler(signal);
     }
 }

@@ -24,8 +24,13 @@
 
 use lastwords::event::Event;
 use lastwords::{Builder, Flusher, Format, FullPolicy, Level, Memory};
+use lastwords_tests::logs::long_text;
 use lastwords_tests::{descriptors, faults, forking, panics, privileges, samples, sandbox};
+use rustix::process::{Resource, Rlimit, Signal, getpid, getrlimit, kill_process, setrlimit};
+use std::fmt::Debug;
 use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Barrier;
 use std::time::Duration;
 
@@ -77,23 +82,23 @@ impl log::Log for Other {
 }
 
 fn set(builder: Builder, name: &str, value: &str) -> Builder {
-    let number = || value.parse().expect("a number");
+    let number = || parsed(value);
     match name {
-        "policy" => builder.full_policy(value.parse::<FullPolicy>().expect("a policy")),
+        "policy" => builder.full_policy(parsed::<FullPolicy>(value)),
         "slots" => builder.slots_per_lane(number()),
         "lanes" => builder.lanes(number()),
         "record" => builder.record_size(number()),
-        "rotate" => builder.rotate_size(value.parse().expect("a size")),
+        "rotate" => builder.rotate_size(parsed(value)),
         "keep" => builder.rotate_keep(number()),
         "memory" => builder.memory(Memory::Shared),
         "rings" => builder.rings(value),
-        "backlog" => builder.backlog_max(value.parse().expect("bytes")),
+        "backlog" => builder.backlog_max(parsed(value)),
         "console" => builder.console(true),
         "file-mode" => builder.file_mode(u32::from_str_radix(value, 8).expect("a mode")),
         "file-group" => builder.file_group(value),
         "group-folder" => builder.group_folder(true),
         "flusher" => builder.flusher(Flusher::Never),
-        "durable" => builder.durable(Duration::from_millis(value.parse().expect("milliseconds"))),
+        "durable" => builder.durable(Duration::from_millis(parsed(value))),
         "crash-files" => builder.crash_files(number()),
         "context" => builder.context_on_error(number()),
         "handlers" => {
@@ -105,38 +110,49 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
             panics::set_slow_hook();
             builder
         }
-        "format" => builder.format(value.parse::<Format>().expect("a format")),
+        "format" => builder.format(parsed::<Format>(value)),
         "guard" => builder.sigbus_guard(value == "true"),
         "fuse" => builder.allow_fuse(value == "true"),
-        "level" => builder.level(value.parse::<Level>().expect("a level")),
+        "level" => builder.level(parsed::<Level>(value)),
         other => panic!("no setting {other}"),
     }
 }
 
+/// What an action or a setting is given, as the type that it takes.
+fn parsed<T: FromStr<Err: Debug>>(text: &str) -> T {
+    text.parse().expect("a value of this kind")
+}
+
+/// Two of them, with this sign between them.
+fn two<A: FromStr<Err: Debug>, B: FromStr<Err: Debug>>(text: &str, between: char) -> (A, B) {
+    let (first, second) = text.split_once(between).expect("two values");
+    (parsed(first), parsed(second))
+}
+
 /// Closes descriptors, `FIRST-LAST`.
 fn close(range: &str, at_once: bool) {
-    let (first, last) = range.split_once('-').expect("FIRST-LAST");
-    descriptors::close(first.parse().expect("a number"), last.parse().expect("a number"), at_once);
+    let (first, last) = two(range, '-');
+    descriptors::close(first, last, at_once);
 }
 
 fn act(action: &str, count: &mut u64) {
     let (name, rest) = action.split_once(':').unwrap_or((action, ""));
     match name {
-        "log" => log(rest.parse().expect("a number"), count),
+        "log" => log(parsed(rest), count),
         "say" => lastwords::info!("{rest}"),
         "longs" => {
-            let (count, bytes) = rest.split_once(':').expect("N:BYTES");
-            let text = long_text(bytes.parse().expect("bytes"));
-            (0..count.parse::<u64>().expect("a number")).for_each(|_| lastwords::info!("{text}"));
+            let (count, bytes): (u64, usize) = two(rest, ':');
+            let text = long_text(bytes);
+            (0..count).for_each(|_| lastwords::info!("{text}"));
         }
-        "long" => lastwords::info!("{}", long_text(rest.parse().expect("bytes"))),
+        "long" => lastwords::info!("{}", long_text(parsed(rest))),
         "debug" => lastwords::debug!("{rest}"),
         "error" => lastwords::error!("{rest}"),
         "facade" => log::info!("{rest}"),
         "each" => each_level(rest),
         "name" => at_level(rest, lastwords::name_level),
         "at" => at_level(rest, |level, text| lastwords::record_bytes(level, "at", text.as_bytes())),
-        "fine" => (0..rest.parse().expect("a number")).for_each(|n: u64| lastwords::trace!("fine {n}")),
+        "fine" => (0..parsed(rest)).for_each(|n: u64| lastwords::trace!("fine {n}")),
         "mixed" => mixed_threads(rest),
         "set-log" => lastwords::set_log(rest).expect("directives"),
         "max-level" => println!("{}", log::max_level()),
@@ -144,7 +160,7 @@ fn act(action: &str, count: &mut u64) {
         "samples" => samples::all(),
         "threads" => threads(rest),
         "slowly" => slowly(rest, count),
-        "storm" => storm(rest.parse().expect("a number")),
+        "storm" => storm(parsed(rest)),
         "flush" => lastwords_tests::actor::flush(),
         "line" => println!("{rest}"),
         "wait" => {
@@ -153,23 +169,23 @@ fn act(action: &str, count: &mut u64) {
         "exit" => std::process::exit(0),
         "abort" => std::process::abort(),
         "kill" => {
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).expect("killed")
+            kill_process(getpid(), Signal::KILL).expect("killed");
         }
-        "sleep" => std::thread::sleep(Duration::from_millis(rest.parse().expect("milliseconds"))),
+        "sleep" => std::thread::sleep(Duration::from_millis(parsed(rest))),
         "mark" => _ = rustix::process::getppid(),
         "role" => second_role(rest),
-        "roles" => roles(rest.parse().expect("a number"), |role| lastwords::info!(logger: role, "a line")),
+        "roles" => roles(parsed(rest), |role| lastwords::info!(logger: role, "a line")),
         // As a front end does at the end, one after the other.
-        "flush-roles" => roles(rest.parse().expect("a number"), |role| _ = role.flush()),
+        "flush-roles" => roles(parsed(rest), |role| _ = role.flush()),
         // A role that finds its folder by itself, as the first one did.
         "role-anew" => lastwords::info!(logger: lastwords::builder(rest).open().expect("a ring"), "anew"),
-        "fork" => forking::children(rest.parse().expect("a number"), |child| {
+        "fork" => forking::children(parsed(rest), |child| {
             (0..20).for_each(|n| lastwords::info!("child {child} line {n}"));
         }),
-        "fork-log" => forking::children(rest.parse().expect("a number"), |_| log(5, &mut count.clone())),
-        "keeper" => forking::keeper(Duration::from_millis(rest.parse().expect("milliseconds"))),
+        "fork-log" => forking::children(parsed(rest), |_| log(5, &mut count.clone())),
+        "keeper" => forking::keeper(Duration::from_millis(parsed(rest))),
         "run" => run(rest),
-        "sleeper" => forking::sleeper(Duration::from_millis(rest.parse().expect("milliseconds"))),
+        "sleeper" => forking::sleeper(Duration::from_millis(parsed(rest))),
         "exec" => forking::exec(rest),
         "nested" => lastwords::info!("outer {}", Nested),
         "tls" => std::thread::spawn(|| LATE.with(|_| lastwords::info!("early"))).join().expect("ended"),
@@ -184,35 +200,34 @@ fn act(action: &str, count: &mut u64) {
         "named-thread" => named_thread(rest),
         "attach-in-handler" => faults::attach_in_handler(attachment(), rest.to_owned()),
         "fork-attach" => {
-            forking::children(rest.parse().expect("a number"), |child| attach(&format!("notes of child {child}\n")));
+            forking::children(parsed(rest), |child| attach(&format!("notes of child {child}\n")));
         }
         "fault" => faults::act(rest),
         "panicking" => panics::act(rest),
-        "handler" => forking::log_from_handler(rest.parse().expect("a number")),
+        "handler" => forking::log_from_handler(parsed(rest)),
         "exiting" => log_while_exiting(),
         "bus" => forking::touch_nothing(),
         "close-all" => close(rest, false),
         "close-range" => close(rest, true),
         "open-own" => {
-            let (count, folder) = rest.split_once(':').expect("N:FOLDER");
-            descriptors::open_own(folder.as_ref(), count.parse().expect("a number"));
+            let (count, folder): (_, PathBuf) = two(rest, ':');
+            descriptors::open_own(&folder, count);
         }
         "dup-over" => {
-            let (first, last) = rest.split_once('-').expect("A-B");
-            descriptors::dup_own_over(first.parse().expect("a number"), last.parse().expect("a number"));
+            let (first, last) = two(rest, '-');
+            descriptors::dup_own_over(first, last);
         }
         "close-every" => {
-            let (pause, folder) = rest.split_once(':').expect("MS:FOLDER");
-            let (pause, folder) = (pause.parse().expect("milliseconds"), folder.to_owned());
-            std::thread::spawn(move || descriptors::close_every(Duration::from_millis(pause), folder.as_ref()));
+            let (pause, folder): (_, PathBuf) = two(rest, ':');
+            std::thread::spawn(move || descriptors::close_every(Duration::from_millis(pause), &folder));
         }
         "take-all" => descriptors::take_all(),
         "no-cloexec" => descriptors::clear_close_on_exec(),
-        "descriptors" => descriptors::limit(rest.parse().expect("a number")),
+        "descriptors" => descriptors::limit(parsed(rest)),
         "check-own" => println!("{}", descriptors::check_own()),
         "write-to" => {
-            let (fd, text) = rest.split_once(':').expect("FD:TEXT");
-            println!("{}", descriptors::write_to(fd.parse().expect("a number"), text.as_bytes()));
+            let (fd, text): (_, String) = two(rest, ':');
+            println!("{}", descriptors::write_to(fd, text.as_bytes()));
         }
         // A child that goes on with the actions that follow, while its parent waits for it and leaves.
         "in-child" => forking::in_child(),
@@ -220,14 +235,14 @@ fn act(action: &str, count: &mut u64) {
         "grab-files" => hold_files(rest, true),
         "fork-starved" => forking::children(1, |_| starved(rest)),
         "room" => limit_memory(None),
-        "become" => privileges::become_user(rest.parse().expect("a user")),
+        "become" => privileges::become_user(parsed(rest)),
         "one-table" => sandbox::refuse_own_table(),
         "no-getfd" => sandbox::kill_for_getfd(),
         "sandbox" => sandbox::enter(rest),
         "chroot" => privileges::change_root(rest),
         "chdir" => std::env::set_current_dir(rest).expect("changed"),
         "later" => forking::handle_bus_as_the_end(),
-        "loggers" => open_loggers(rest.parse().expect("a number")),
+        "loggers" => open_loggers(parsed(rest)),
         // Its own logger, which only `init` has opened as well.
         "close-own" => {
             let own = own_log();
@@ -235,8 +250,8 @@ fn act(action: &str, count: &mut u64) {
             // Without a flusher it says that nothing is drained yet.
             let _ = own.close();
         }
-        "loggers-log" => log_to_all(rest.parse().expect("a number")),
-        "disk" => forking::limit_file_size(rest.parse().expect("bytes")),
+        "loggers-log" => log_to_all(parsed(rest)),
+        "disk" => forking::limit_file_size(parsed(rest)),
         other => panic!("no action {other}"),
     }
 }
@@ -280,8 +295,8 @@ fn log(lines: u64, count: &mut u64) {
 }
 
 fn at_level(rest: &str, act: impl FnOnce(Level, &str)) {
-    let (level, text) = rest.split_once(':').expect("LEVEL:TEXT");
-    act(level.parse().expect("a level"), text);
+    let (level, text): (_, String) = two(rest, ':');
+    act(level, &text);
 }
 
 /// A line of every level, by the macros with two targets and by the facade.
@@ -363,31 +378,31 @@ fn starved(what: &str) {
     }
 }
 
+fn limit(resource: Resource, current: Option<u64>, maximum: Option<u64>) {
+    setrlimit(resource, Rlimit { current, maximum }).expect("limited");
+}
+
 /// No descriptor but the standard streams', or as many as ever.
 fn limit_files(on: bool) {
-    let hard = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
-    let limit = rustix::process::Rlimit { current: if on { Some(3) } else { hard }, maximum: hard };
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).expect("limited");
+    let hard = getrlimit(Resource::Nofile).maximum;
+    limit(Resource::Nofile, if on { Some(3) } else { hard }, hard);
 }
 
 /// At most so many bytes of address space more than there are.
 fn limit_memory(more: Option<u64>) {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("its size");
     let pages: u64 = statm.split(' ').next().and_then(|pages| pages.parse().ok()).expect("pages");
-    let hard = rustix::process::getrlimit(rustix::process::Resource::As).maximum;
+    let hard = getrlimit(Resource::As).maximum;
     let current = more.map_or(hard, |more| Some(pages * 4096 + more));
-    rustix::process::setrlimit(rustix::process::Resource::As, rustix::process::Rlimit { current, maximum: hard })
-        .expect("limited");
+    limit(Resource::As, current, hard);
 }
 
 /// Takes all descriptors that this process may have, again and again.
 fn hold_files(rest: &str, again: bool) {
-    let (times, pause) = rest.split_once(':').expect("TIMES:MS");
-    let times: u32 = times.parse().expect("a number");
-    let pause = Duration::from_millis(pause.parse().expect("milliseconds"));
+    let (times, pause): (u32, _) = two(rest, ':');
+    let pause = Duration::from_millis(pause);
     let open = std::fs::read_dir("/proc/self/fd").expect("listed").count() as u64;
-    let limit = rustix::process::Rlimit { current: Some(open + 100), maximum: Some(open + 100) };
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).expect("limited");
+    limit(Resource::Nofile, Some(open + 100), Some(open + 100));
     std::thread::spawn(move || {
         for round in 0..times {
             if round > 0 {
@@ -435,11 +450,10 @@ fn log_to_all(count: u64) {
 }
 
 fn slowly(rest: &str, count: &mut u64) {
-    let (lines, pause) = rest.split_once(':').expect("N:US");
-    for _ in 0..lines.parse::<u64>().expect("a number") {
-        lastwords::info!("line {count}");
-        *count += 1;
-        std::thread::sleep(Duration::from_micros(pause.parse().expect("microseconds")));
+    let (lines, pause): (u64, _) = two(rest, ':');
+    for _ in 0..lines {
+        log(1, count);
+        std::thread::sleep(Duration::from_micros(pause));
     }
 }
 
@@ -486,16 +500,10 @@ fn roles(count: usize, act: impl Fn(lastwords::Log)) {
     (0..count).for_each(|n| act(lastwords::builder(format!("role{n}")).dir(&folder).open().expect("a ring")));
 }
 
-/// The text that the test computes as well: numbers, so that a part in the wrong place is seen.
-fn long_text(bytes: usize) -> String {
-    lastwords_tests::logs::long_text(bytes)
-}
-
 /// Threads with lines for the file and, between them, for the ring alone: two at a time, which have their first lanes
 /// before either asks for its second one, then one, which finds the lanes of both, and so on.
 fn mixed_threads(rest: &str) {
-    let (threads, lines) = rest.split_once(':').expect("T:N");
-    let lines: u64 = lines.parse().expect("a number");
+    let (threads, lines): (u64, u64) = two(rest, ':');
     let work = |thread: u64, together: &Barrier| {
         lastwords::info!("thread {thread} line 0");
         together.wait();
@@ -504,7 +512,6 @@ fn mixed_threads(rest: &str) {
             lastwords::info!("thread {thread} line {n}");
         }
     };
-    let threads: u64 = threads.parse().expect("a number");
     let mut next = 0;
     while next < threads {
         let wanted = if next % 3 == 0 { 2 } else { 1 };
@@ -523,9 +530,8 @@ fn mixed_threads(rest: &str) {
 }
 
 fn threads(rest: &str) {
-    let (threads, lines) = rest.split_once(':').expect("T:N");
-    let lines: u64 = lines.parse().expect("a number");
+    let (threads, lines): (u64, u64) = two(rest, ':');
     let work = |thread: u64| move || (0..lines).for_each(|n| lastwords::info!("thread {thread} line {n}"));
-    let running: Vec<_> = (0..threads.parse().expect("a number")).map(|n| std::thread::spawn(work(n))).collect();
+    let running: Vec<_> = (0..threads).map(|n| std::thread::spawn(work(n))).collect();
     running.into_iter().for_each(|thread| thread.join().expect("ended"));
 }

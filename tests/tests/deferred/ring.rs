@@ -9,14 +9,15 @@ use lastwords_ring::format::call_site::CallSite;
 use lastwords_ring::format::layout::encoding;
 use lastwords_ring::format::record::Record;
 use lastwords_ring::place::folder::Folder;
+use lastwords_tests::files::names_in;
 use lastwords_tests::forge::record_of;
-use lastwords_tests::logs::read;
+use lastwords_tests::logs::messages;
 use lastwords_tests::scratch::Scratch;
 use std::collections::HashMap;
 
 /// A logger whose records stay in its ring until they are requested.
 pub(crate) fn open(folder: &Scratch, role: &str) -> Log {
-    let builder = builder(role).dir(folder.path()).flusher(Flusher::Never).rotate_size(1 << 30);
+    let builder = builder(role).dir(folder).flusher(Flusher::Never).rotate_size(1 << 30);
     builder.slots_per_lane(1 << 15).lanes(3).open().expect("a logger")
 }
 
@@ -44,7 +45,7 @@ impl Recorded {
 pub(crate) fn recovered(folder: &Scratch) -> HashMap<String, Vec<Recorded>> {
     let mut found: HashMap<String, Vec<Recorded>> = HashMap::new();
     let mut recovery = Recovery::default();
-    recovery.add_folder(&Folder::open(folder.path()).expect("a folder")).expect("readable");
+    recovery.add_folder(&Folder::open(folder).expect("a folder")).expect("readable");
     let taken = recovery.for_each(|recovered| {
         let site = recovered.site.expect("a call site").site();
         found.entry(recovered.role.to_owned()).or_default().push(Recorded {
@@ -60,13 +61,12 @@ pub(crate) fn recovered(folder: &Scratch) -> HashMap<String, Vec<Recorded>> {
 
 /// The messages of each role's log file, after everything has been drained to it.
 pub(crate) fn drained(folder: &Scratch) -> HashMap<String, Vec<String>> {
-    let opened = Folder::open(folder.path()).expect("a folder");
+    let opened = Folder::open(folder).expect("a folder");
     let mut drain = Drain::open(&opened, 0).expect("opened");
     while drain.pass().is_ok_and(|pass| pass.waiting || pass.records > 0) {}
-    let files = std::fs::read_dir(folder.path()).expect("there").filter_map(Result::ok);
-    let roles = files.filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(".log")?.to_owned()));
-    let messages = |role: &str| read(folder.path(), role).into_iter().map(|line| line.message).collect();
-    roles.map(|role| (role.clone(), messages(&role))).collect()
+    let files = names_in(folder);
+    let roles = files.iter().filter_map(|name| name.strip_suffix(".log"));
+    roles.map(|role| (role.to_owned(), messages(folder, role))).collect()
 }
 
 /// A record's body with tags, which stand in its call site's entry if it has none.

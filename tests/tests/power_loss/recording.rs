@@ -11,13 +11,13 @@ use lastwords_ring::write::lane::{Lane, Message, Origin};
 use lastwords_ring::write::ring::{Ring, RingSpec};
 use lastwords_tests::disk::Disk;
 use lastwords_tests::oracle::{Random, text};
+use lastwords_tests::programs::DRAINER;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{PipeWriter, Write};
 use std::os::unix::fs::MetadataExt;
-use std::process::Command;
 
 /// Slots of a lane, few, so that they are reused all the time.
 const SLOTS: u64 = 16;
@@ -137,9 +137,9 @@ struct Drainer {
 
 impl Drainer {
     /// Starts it and has it open the folder.
-    fn start(program: &str, recording: &mut Recording) -> Drainer {
+    fn start(recording: &mut Recording) -> Drainer {
         let (reader, steps) = std::io::pipe().expect("a pipe");
-        let mut command = Command::new(program);
+        let mut command = DRAINER.command();
         command.arg(recording.scratch.path().join("logs")).args(["all", "steps"]).stdin(reader);
         let mut drainer = Drainer { traced: Traced::start(&mut command).expect("started"), steps };
         drop(command);
@@ -186,7 +186,7 @@ impl Drainer {
 }
 
 /// Runs the script. With `sync_ms` the ring requests syncs.
-pub(crate) fn record(program: &str, scratch: Scratch, sync_ms: u32, format: Format, random: &mut Random) -> Recording {
+pub(crate) fn record(scratch: Scratch, sync_ms: u32, format: Format, random: &mut Random) -> Recording {
     let (logs, rings) = (scratch.path().join("logs"), scratch.path().join("logs/rings"));
     let folder = Folder::create(&logs).expect("a log folder");
     let disk = Disk::new(&logs, &rings);
@@ -208,12 +208,12 @@ pub(crate) fn record(program: &str, scratch: Scratch, sync_ms: u32, format: Form
                 producer.log(thread, &mut recording);
             }
         }
-        let mut running = drainer.take().unwrap_or_else(|| Drainer::start(program, &mut recording));
+        let mut running = drainer.take().unwrap_or_else(|| Drainer::start(&mut recording));
         let kill = (random.below(12) == 0).then(|| 1 + random.below(16));
         let begun = recording.disk.moment();
         if !running.step("pass", &mut recording, kill) {
             // The next one finds what it left, before anything else is logged.
-            running = Drainer::start(program, &mut recording);
+            running = Drainer::start(&mut recording);
             running.step("pass", &mut recording, None);
         }
         if random.below(6) == 0 {

@@ -7,8 +7,10 @@ use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::segment::{self, Segment};
 use lastwords_ring::read::progress::{log_death, publish_position};
 use lastwords_ring::read::reader::{LaneSnapshot, Position, Source};
+use lastwords_ring::read::ring_file::write_within;
 use lastwords_ring::sys::map::FutexPage;
 use std::fs::File;
+use std::io;
 use std::mem::offset_of;
 use std::path::PathBuf;
 use std::sync::atomic::{Ordering, fence};
@@ -16,9 +18,11 @@ use std::sync::atomic::{Ordering, fence};
 impl TrackedRing {
     /// Marks in the ring that its process's death is logged.
     pub(crate) fn write_death_logged(&self) -> Result<()> {
-        let geometry = self.reader.geometry();
-        let written = self.reader.source().with(|file| log_death(file, geometry));
-        written.map_err(Error::io("write to the ring", self.reader.path()))
+        self.write(|file| log_death(file, self.reader.geometry()))
+    }
+
+    fn write(&self, work: impl FnMut(&File) -> io::Result<()>) -> Result<()> {
+        self.reader.source().with(work).map_err(Error::io("write to the ring", self.reader.path()))
     }
 
     /// Lanes whose position moved since it was published.
@@ -38,11 +42,7 @@ impl TrackedRing {
             }
             let written_now = if written { taken.written } else { published.written };
             let position = Position { written: written_now, ..taken };
-            let geometry = self.reader.geometry();
-            self.reader
-                .source()
-                .with(|file| publish_position(file, geometry, number, position))
-                .map_err(Error::io("write to the ring", self.reader.path()))?;
+            self.write(|file| publish_position(file, self.reader.geometry(), number, position))?;
             // Only now: what could not be published is published with the next batch.
             self.lanes[number].published = position;
             any = true;
@@ -141,19 +141,13 @@ impl TrackedRing {
     fn show_counts(&mut self) -> Result<()> {
         let offset = self.reader.geometry().control_offset() + offset_of!(Control, late) as u64;
         let words = [self.late, self.overwritten];
-        self.reader
-            .source()
-            .write_within(bytemuck::cast_slice(&words), offset)
-            .map_err(Error::io("write to the ring", self.reader.path()))?;
+        self.write(|file| write_within(file, bytemuck::cast_slice(&words), offset))?;
         self.published_counts = (self.late, self.overwritten);
         Ok(())
     }
 
     fn write_control(&self, field: usize, value: u32) -> Result<()> {
         let offset = self.reader.geometry().control_offset() + field as u64;
-        self.reader
-            .source()
-            .write_within(&value.to_le_bytes(), offset)
-            .map_err(Error::io("write to the ring", self.reader.path()))
+        self.write(|file| write_within(file, &value.to_le_bytes(), offset))
     }
 }

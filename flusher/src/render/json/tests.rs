@@ -120,57 +120,35 @@ fn plain() -> Placeholder {
     Placeholder::new(0, 2, 0, ' ', 0, 0, COUNT_NONE, COUNT_NONE)
 }
 
-/// A value that was logged.
+/// A value that was logged, and what is expected of it.
 #[derive(Debug, Clone)]
-enum Logged {
-    Unsigned(u64),
-    Signed(i64),
-    Wide(u128),
-    WideSigned(i128),
-    Bool(bool),
-    Char(char),
-    Float(f64),
-    Single(f32),
-    Text(String),
-    Bytes(Vec<u8>),
+struct Logged {
+    tag: u8,
+    /// As a front end's field has it.
+    bytes: Vec<u8>,
+    json: Json,
+    text: String,
 }
 
 impl Logged {
-    fn tag(&self) -> u8 {
-        match self {
-            Logged::Unsigned(_) => value_tag::U64,
-            Logged::Signed(_) => value_tag::I64,
-            Logged::Wide(_) => value_tag::U128,
-            Logged::WideSigned(_) => value_tag::I128,
-            Logged::Bool(_) => value_tag::BOOL,
-            Logged::Char(_) => value_tag::CHAR,
-            Logged::Float(_) => value_tag::F64,
-            Logged::Single(_) => value_tag::F32,
-            Logged::Text(_) => value_tag::STR,
-            Logged::Bytes(_) => value_tag::BYTES,
-        }
+    fn new(tag: u8, bytes: impl Into<Vec<u8>>, json: Json, text: impl ToString) -> Logged {
+        Logged { tag, bytes: bytes.into(), json, text: text.to_string() }
     }
 
-    /// As a front end's field has it.
-    fn bytes(&self) -> Vec<u8> {
-        match self {
-            Logged::Unsigned(value) => value.to_le_bytes().to_vec(),
-            Logged::Signed(value) => value.to_le_bytes().to_vec(),
-            Logged::Wide(value) => value.to_le_bytes().to_vec(),
-            Logged::WideSigned(value) => value.to_le_bytes().to_vec(),
-            Logged::Bool(value) => u64::from(*value).to_le_bytes().to_vec(),
-            Logged::Char(value) => u64::from(*value).to_le_bytes().to_vec(),
-            Logged::Float(value) => value.to_bits().to_le_bytes().to_vec(),
-            Logged::Single(value) => u64::from(value.to_bits()).to_le_bytes().to_vec(),
-            Logged::Text(value) => value.as_bytes().to_vec(),
-            Logged::Bytes(value) => value.clone(),
-        }
+    fn text(text: &str) -> Logged {
+        let shown = if is_bare(text.as_bytes()) { text.to_owned() } else { format!("{text:?}") };
+        Logged::new(value_tag::STR, text, json!(text), shown)
+    }
+
+    fn bytes(bytes: Vec<u8>) -> Logged {
+        let (json, text) = (json!(readable(&bytes)), format!("{bytes:?}"));
+        Logged::new(value_tag::BYTES, bytes, json, text)
     }
 
     /// As a list of values has it.
     fn words(&self) -> Vec<u8> {
-        let mut words = self.bytes();
-        if let Logged::Text(_) | Logged::Bytes(_) = self {
+        let mut words = self.bytes.clone();
+        if let value_tag::STR | value_tag::BYTES = self.tag {
             words.splice(0..0, (words.len() as u64).to_le_bytes());
         }
         words.resize(words.len().next_multiple_of(8), 0);
@@ -180,43 +158,17 @@ impl Logged {
     /// What a reader of the JSON must find in place of `found`. Of two shortest numbers that are equally near a float of 32
     /// bits, serde_json and `std` do not always take the same.
     fn json(&self, found: &Json) -> Json {
-        match self {
-            Logged::Single(value) if found.as_f64().is_some_and(|found| found as f32 == *value) => found.clone(),
-            Logged::Unsigned(value) => json!(value),
-            Logged::Signed(value) => json!(value),
-            Logged::Wide(value) => {
-                u64::try_from(*value).map_or_else(|_| json!(value.to_string()), |value| json!(value))
-            }
-            Logged::WideSigned(value) => match (i64::try_from(*value), u64::try_from(*value)) {
-                (Ok(value), _) => json!(value),
-                (_, Ok(value)) => json!(value),
-                _ => json!(value.to_string()),
-            },
-            Logged::Bool(value) => json!(value),
-            Logged::Char(value) => json!(value.to_string()),
-            Logged::Float(value) if value.is_finite() => json!(value),
-            Logged::Float(value) => json!(value.to_string()),
-            Logged::Single(value) => json!(value.to_string()),
-            Logged::Text(value) => json!(value),
-            Logged::Bytes(value) => json!(readable(value)),
-        }
+        let is_it = |found: f64| Ok(found as f32) == self.text.parse::<f32>();
+        let equal = self.tag == value_tag::F32 && found.as_f64().is_some_and(is_it);
+        if equal { found.clone() } else { self.json.clone() }
     }
+}
 
-    fn text(&self) -> String {
-        match self {
-            Logged::Unsigned(value) => value.to_string(),
-            Logged::Signed(value) => value.to_string(),
-            Logged::Wide(value) => value.to_string(),
-            Logged::WideSigned(value) => value.to_string(),
-            Logged::Bool(value) => value.to_string(),
-            Logged::Char(value) => value.to_string(),
-            Logged::Float(value) => value.to_string(),
-            Logged::Single(value) => value.to_string(),
-            Logged::Text(value) if is_bare(value.as_bytes()) => value.clone(),
-            Logged::Text(value) => format!("{value:?}"),
-            Logged::Bytes(value) => format!("{value:?}"),
-        }
-    }
+/// A number, or its digits where it has more than readers of JSON take.
+fn number_or_digits(value: impl TryInto<u64> + TryInto<i64> + ToString + Copy) -> Json {
+    let number =
+        value.try_into().map(|value: u64| json!(value)).or_else(|_| value.try_into().map(|value: i64| json!(value)));
+    number.unwrap_or_else(|_| json!(value.to_string()))
 }
 
 fn any_text() -> impl Strategy<Value = String> {
@@ -225,16 +177,32 @@ fn any_text() -> impl Strategy<Value = String> {
 
 /// What a call's fields may be; bytes are none, because they have no `{}`.
 fn logged() -> impl Strategy<Value = Logged> {
+    let float = |value: f64| if value.is_finite() { json!(value) } else { json!(value.to_string()) };
     prop_oneof![
-        any::<u64>().prop_map(Logged::Unsigned),
-        any::<i64>().prop_map(Logged::Signed),
-        (any::<u128>(), 0..128u32).prop_map(|(value, shift)| Logged::Wide(value >> shift)),
-        (any::<i128>(), 0..128u32).prop_map(|(value, shift)| Logged::WideSigned(value >> shift)),
-        any::<bool>().prop_map(Logged::Bool),
-        any::<char>().prop_map(Logged::Char),
-        any::<u64>().prop_map(|bits| Logged::Float(f64::from_bits(bits))),
-        any::<u32>().prop_map(|bits| Logged::Single(f32::from_bits(bits))),
-        any_text().prop_map(Logged::Text),
+        any::<u64>().prop_map(|value| Logged::new(value_tag::U64, value.to_le_bytes(), json!(value), value)),
+        any::<i64>().prop_map(|value| Logged::new(value_tag::I64, value.to_le_bytes(), json!(value), value)),
+        (any::<u128>(), 0..128u32)
+            .prop_map(|(value, shift)| value >> shift)
+            .prop_map(|value| { Logged::new(value_tag::U128, value.to_le_bytes(), number_or_digits(value), value) }),
+        (any::<i128>(), 0..128u32)
+            .prop_map(|(value, shift)| value >> shift)
+            .prop_map(|value| { Logged::new(value_tag::I128, value.to_le_bytes(), number_or_digits(value), value) }),
+        any::<bool>().prop_map(|value| Logged::new(
+            value_tag::BOOL,
+            u64::from(value).to_le_bytes(),
+            json!(value),
+            value
+        )),
+        any::<char>().prop_map(|value| {
+            Logged::new(value_tag::CHAR, u64::from(value).to_le_bytes(), json!(value.to_string()), value)
+        }),
+        any::<u64>()
+            .prop_map(f64::from_bits)
+            .prop_map(move |value| { Logged::new(value_tag::F64, value.to_bits().to_le_bytes(), float(value), value) }),
+        any::<u32>().prop_map(f32::from_bits).prop_map(|value| {
+            Logged::new(value_tag::F32, u64::from(value.to_bits()).to_le_bytes(), json!(value.to_string()), value)
+        }),
+        any_text().prop_map(|value| Logged::text(&value)),
     ]
 }
 
@@ -251,7 +219,7 @@ fn compare(record: &Record<'_>, site: Option<&Template>, message: &str, fields: 
     for (name, value) in fields {
         // Nothing precedes the first field of a front end's record whose first line is empty.
         text += if text.is_empty() && !record.has_values() { "" } else { " " };
-        text += &format!("{name}={}", value.text());
+        text += &format!("{name}={}", value.text);
     }
     text += &message[first..];
     let (mut shown, mut escaped) = (Vec::new(), Vec::new());
@@ -264,12 +232,12 @@ proptest! {
     #[test]
     fn the_fields_of_a_front_end_are_in_both_as_they_were_logged(
         message in any_text(),
-        values in vec(prop_oneof![9 => logged(), 1 => vec(any::<u8>(), 0..12).prop_map(Logged::Bytes)], 0..6),
+        values in vec(prop_oneof![9 => logged(), 1 => vec(any::<u8>(), 0..12).prop_map(Logged::bytes)], 0..6),
     ) {
         let fields: Vec<_> = values.into_iter().enumerate().map(|(n, value)| (format!("key{n}"), value)).collect();
         let mut body = message.clone().into_bytes();
         let mut writer = BodyWriter::after_text(&mut body);
-        fields.iter().for_each(|(name, value)| _ = writer.field(name, value.tag(), &value.bytes()));
+        fields.iter().for_each(|(name, value)| _ = writer.field(name, value.tag, &value.bytes));
         let encoding = writer.finish();
         compare(&record(&body, encoding), None, &message, &fields);
     }
@@ -277,9 +245,9 @@ proptest! {
     #[test]
     fn the_values_of_a_call_are_in_both_as_they_were_logged(message in any_text(), values in vec(logged(), 0..6)) {
         let fields: Vec<_> = values.into_iter().enumerate().map(|(n, value)| (format!("http.key{n}"), value)).collect();
-        let said = Logged::Text(message.clone());
+        let said = Logged::text(&message);
         let all = || std::iter::once(&said).chain(fields.iter().map(|(_, value)| value));
-        let mut body: Vec<u8> = all().map(Logged::tag).collect();
+        let mut body: Vec<u8> = all().map(|value| value.tag).collect();
         body.resize(body.len().next_multiple_of(8), 0);
         all().for_each(|value| body.extend_from_slice(&value.words()));
         let names: Vec<String> = fields.iter().map(|(name, _)| name.clone()).collect();

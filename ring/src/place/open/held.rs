@@ -11,6 +11,7 @@ use crate::mutant::{self, Mutant};
 use crate::place::descriptor::{Identity, Kept, Opened, again_if_lost, is_lost};
 use crate::place::owner::{self, Acting};
 use crate::sys::hooks::leaked;
+use crate::sys::leaked_list::LeakedList;
 use crate::sys::numbers;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
@@ -19,7 +20,6 @@ use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::iter;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,6 @@ pub(crate) struct Held {
     descriptor: AtomicPtr<Kept>,
     /// User and group of the folder, one in each half, if the process was root and the folder another user's; else 0.
     owner: AtomicU64,
-    before: AtomicPtr<Held>,
     /// How many calls use the descriptor right now.
     users: AtomicU32,
     /// It is released, and off the list.
@@ -63,9 +62,8 @@ impl AsFd for InUse {
     }
 }
 
-/// All of them, the newest first. Released ones stay in memory, because another thread may be using them. A list without a
-/// lock, which at a fork a thread of the parent might have held.
-static HELD: AtomicPtr<Held> = AtomicPtr::new(ptr::null_mut());
+/// All of them but the released ones.
+static HELD: LeakedList<Held> = LeakedList::new();
 
 thread_local! {
     /// Their descriptors in the calling thread's own table, if it has one.
@@ -99,7 +97,7 @@ impl Handle {
 
 /// Held folders in the program's table, by number, which is the same in a copied table.
 pub(crate) fn held_now() -> Vec<(&'static Held, RawFd, Identity)> {
-    let kept = held().filter_map(|held| Some((held, leaked(&held.descriptor)?)));
+    let kept = HELD.newest_first().filter_map(|held| Some((held, leaked(&held.descriptor)?)));
     kept.filter_map(|(held, kept)| Some((held, kept.file().ok()?.as_raw_fd(), kept.identity()))).collect()
 }
 
@@ -115,13 +113,9 @@ pub(crate) fn hold_here(held: &'static Held, kept: Kept) -> Rc<Kept> {
     kept
 }
 
-fn held() -> impl Iterator<Item = &'static Held> {
-    iter::successors(leaked(&HELD), |held| leaked(&held.before))
-}
-
 impl Held {
     fn find(path: &Path) -> Option<&'static Held> {
-        held().find(|held| held.path == path)
+        HELD.newest_first().find(|held| held.path == path)
     }
 
     /// Its descriptor, opened again if other code has closed it; None if the folder was released.
@@ -191,17 +185,9 @@ impl Held {
 /// As open(2): it is a link, is not a folder, or may not be read.
 pub fn hold(path: &Path) -> io::Result<()> {
     let held = Held::find(path).unwrap_or_else(|| {
-        let (descriptor, before, owner) = (AtomicPtr::default(), AtomicPtr::default(), AtomicU64::new(0));
+        let (descriptor, owner) = (AtomicPtr::default(), AtomicU64::new(0));
         let (users, released) = (AtomicU32::new(0), AtomicBool::new(false));
-        let held = Held { path: path.to_owned(), descriptor, owner, before, users, released };
-        let held: &'static Held = Box::leak(Box::new(held));
-        let link = |before| {
-            held.before.store(before, Ordering::Relaxed);
-            Some(ptr::from_ref(held).cast_mut())
-        };
-        // Always succeeds in the end, because `link` never declines.
-        let _ = HELD.fetch_update(Ordering::AcqRel, Ordering::Acquire, link);
-        held
+        HELD.add(Held { path: path.to_owned(), descriptor, owner, users, released })
     });
     refresh(&held.path).map(drop)
 }
@@ -213,7 +199,7 @@ const RELEASE_MAX: Duration = Duration::from_millis(100);
 /// Releases a folder. Calls must be serialised.
 pub(crate) fn release(path: &Path) {
     let Some(held) = Held::find(path) else { return };
-    take_off(held);
+    HELD.take_off(held);
     held.released.store(true, Ordering::SeqCst);
     let start = Instant::now();
     while held.users.load(Ordering::SeqCst) > 0 && start.elapsed() < RELEASE_MAX {
@@ -227,22 +213,12 @@ pub(crate) fn release(path: &Path) {
 /// The folders that are held now.
 #[must_use]
 pub fn held_folders() -> Vec<PathBuf> {
-    held().map(|held| held.path.clone()).collect()
+    HELD.newest_first().map(|held| held.path.clone()).collect()
 }
 
 /// Releases all folders but these: for a caller whose attempt failed after holding some.
 pub fn release_others(kept: &[PathBuf]) {
-    held().filter(|held| !kept.contains(&held.path)).for_each(|held| release(&held.path));
-}
-
-/// Takes a folder off the list. Threads that are reading it can still follow its link.
-fn take_off(gone: &'static Held) {
-    let (own, next) = (ptr::from_ref(gone).cast_mut(), gone.before.load(Ordering::Acquire));
-    if HELD.compare_exchange(own, next, Ordering::AcqRel, Ordering::Acquire).is_err()
-        && let Some(newer) = held().find(|newer| newer.before.load(Ordering::Acquire) == own)
-    {
-        newer.before.store(next, Ordering::Release);
-    }
+    HELD.newest_first().filter(|held| !kept.contains(&held.path)).for_each(|held| release(&held.path));
 }
 
 /// Compares a held folder with its path. If the path leads to another folder, of the same owner, that one is held from now on.

@@ -1,7 +1,6 @@
 //! Where zones are found: the system's data, and the sources of this process's zone.
 //!
-//! Zones that were found are kept as long as the process lives, because it may change its root to one without such data. The
-//! lists have no lock, which at a fork a thread of the parent might have held.
+//! Zones that were found are kept as long as the process lives, because it may change its root to one without such data.
 
 use super::{Zone, is_name};
 use crate::format::alike::alike;
@@ -10,10 +9,10 @@ use crate::mutant::{self, Mutant};
 use crate::place::environment::is_obeyed;
 use crate::place::stderr::complain;
 use crate::sys::hooks::leaked;
+use crate::sys::leaked_list::LeakedList;
 use jiff::tz::TimeZone;
 use std::fs::{self, File};
 use std::io::Read;
-use std::iter;
 use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -29,15 +28,8 @@ const FILE_MAX: u64 = 1 << 20;
 /// Folders that contain all zones again.
 const AGAIN: [&str; 2] = ["posix", "right"];
 
-/// A zone that was found.
-#[derive(Debug)]
-struct Found {
-    zone: Zone,
-    before: AtomicPtr<Found>,
-}
-
-/// All of them, the newest first.
-static FOUND: AtomicPtr<Found> = AtomicPtr::new(ptr::null_mut());
+/// The zones that were found.
+static FOUND: LeakedList<Zone> = LeakedList::new();
 /// The zone of this process, once requested.
 static LOCAL: AtomicPtr<Zone> = AtomicPtr::new(ptr::null_mut());
 
@@ -49,7 +41,7 @@ pub(super) fn by_name(name: &str) -> Option<Zone> {
     let data = is_name(name).then(|| FOLDERS.iter().find_map(|folder| read(&Path::new(folder).join(name)))).flatten();
     let zone = data.and_then(|data| zone(name, TimeZone::tzif(name, &data).ok()?));
     match (zone, found(name)) {
-        (Some(zone), None) => Some(keep(zone)),
+        (Some(zone), None) => Some(FOUND.add(zone).clone()),
         (zone, found) => zone.or_else(|| found.cloned()),
     }
 }
@@ -70,19 +62,7 @@ fn zone(name: &str, rules: TimeZone) -> Option<Zone> {
 }
 
 fn found(name: &str) -> Option<&'static Zone> {
-    let mut all = iter::successors(leaked(&FOUND), |found| leaked(&found.before));
-    all.find(|found| found.zone.name == name && !mutant::is(Mutant::ZoneLost)).map(|found| &found.zone)
-}
-
-fn keep(zone: Zone) -> Zone {
-    let found: &'static Found = Box::leak(Box::new(Found { zone, before: AtomicPtr::default() }));
-    let link = |before| {
-        found.before.store(before, Ordering::Relaxed);
-        Some(ptr::from_ref(found).cast_mut())
-    };
-    // Always succeeds in the end, because `link` never declines.
-    let _ = FOUND.fetch_update(Ordering::AcqRel, Ordering::Acquire, link);
-    found.zone.clone()
+    FOUND.newest_first().find(|zone| zone.name == name && !mutant::is(Mutant::ZoneLost))
 }
 
 /// A file of the system's data.
@@ -95,15 +75,19 @@ fn read(path: &Path) -> Option<Vec<u8>> {
     Some(data)
 }
 
-/// See [`Zone::local`].
-pub(super) fn local() -> Zone {
-    if let Some(zone) = leaked(&LOCAL) {
-        return zone.clone();
+impl Zone {
+    /// The zone of this process: its `TZ` variable, else `/etc/localtime`, else UTC. Read once, because the process may change
+    /// its root and its environment later.
+    #[must_use]
+    pub fn local() -> Zone {
+        if let Some(zone) = leaked(&LOCAL) {
+            return zone.clone();
+        }
+        let zone: &'static Zone = Box::leak(Box::new(look()));
+        let place = ptr::from_ref(zone).cast_mut();
+        let _ = LOCAL.compare_exchange(ptr::null_mut(), place, Ordering::AcqRel, Ordering::Acquire);
+        leaked(&LOCAL).unwrap_or(zone).clone()
     }
-    let zone: &'static Zone = Box::leak(Box::new(look()));
-    let place = ptr::from_ref(zone).cast_mut();
-    let _ = LOCAL.compare_exchange(ptr::null_mut(), place, Ordering::AcqRel, Ordering::Acquire);
-    leaked(&LOCAL).unwrap_or(zone).clone()
 }
 
 fn look() -> Zone {

@@ -8,11 +8,12 @@ use super::{Zone, offset_of, offset_text};
 use crate::mutant::{self, Mutant};
 use crate::place::clock::realtime_ns;
 use crate::place::folder::Folder;
-use crate::place::open::{self, PRIVATE};
+use crate::place::open;
 use crate::place::stderr::complain;
-use rustix::fs::{OFlags, RenameFlags};
-use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use rustix::fs::RenameFlags;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 /// The file.
 const NOTE: &str = "time_zone";
@@ -68,19 +69,14 @@ impl Folder {
         let temporary = self.path().join(format!(".{NOTE}.{}.new", std::process::id()));
         let now = (realtime_ns() / 1_000_000_000) as i64;
         let text = format!("{} {}\n", zone.name, offset_text(zone.offset(now)));
-        let file = open::file(&temporary, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, PRIVATE);
-        let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
-        let named = written.and_then(|()| match replace {
-            true => open::rename(&temporary, &note, RenameFlags::empty()),
-            false => open::rename_new(&temporary, &note),
-        });
-        match named {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                let _ = open::remove(&temporary);
-                // Another process was first.
-                if replace || error.kind() != io::ErrorKind::AlreadyExists { Err(error) } else { Ok(()) }
-            }
+        let named = |_: &File, from: &Path, to: &Path| match replace {
+            true => open::rename(from, to, RenameFlags::empty()),
+            false => open::rename_new(from, to),
+        };
+        match open::write_whole(&temporary, &note, text.as_bytes(), named) {
+            // Another process was first.
+            Err(error) if !replace && error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            done => done,
         }
     }
 }

@@ -1,0 +1,63 @@
+//! What is in a folder, and what may be put there.
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use std::path::{Path, PathBuf};
+
+/// Everything in a folder, sorted.
+///
+/// # Panics
+/// If it cannot be listed.
+#[must_use]
+pub fn paths_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("listed");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("listed").path()).collect();
+    paths.sort();
+    paths
+}
+
+/// The names of everything in a folder, sorted.
+///
+/// # Panics
+/// If it cannot be listed, or has names that are no UTF-8.
+#[must_use]
+pub fn names_in(folder: &Path) -> Vec<String> {
+    paths_in(folder).iter().map(|path| name_of(path).to_owned()).collect()
+}
+
+/// The name of a file.
+///
+/// # Panics
+/// If it has none, or that is no UTF-8.
+#[must_use]
+pub fn name_of(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).expect("a plain name")
+}
+
+/// What has this extension in the rings folder of a log folder, sorted.
+///
+/// # Panics
+/// If that cannot be listed.
+#[must_use]
+pub fn beside_rings(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let is_a = |path: &PathBuf| path.extension().is_some_and(|found| found == extension);
+    paths_in(&folder.join("rings")).into_iter().filter(is_a).collect()
+}
+
+/// Copies the rings of a log folder to another one, which is made.
+///
+/// # Panics
+/// If they cannot be copied.
+pub fn copy_rings(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to.join("rings")).expect("made");
+    for ring in beside_rings(from, "ring") {
+        std::fs::copy(&ring, to.join("rings").join(name_of(&ring))).expect("copied");
+    }
+}
+
+/// Makes a FIFO.
+///
+/// # Panics
+/// If it cannot be made.
+pub fn make_fifo(path: impl AsRef<Path>) {
+    mknodat(CWD, path.as_ref(), FileType::Fifo, Mode::RWXU, 0).expect("a FIFO");
+}
