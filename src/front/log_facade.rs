@@ -83,7 +83,7 @@ impl Log for Facade {
         let level = Level::from(record.level());
         let Some(logger) = loggers::current() else { return loggers::miss(level, record.target()) };
         let at = place(level, record);
-        let find = || CachedCallSite::find(logger, at.map(|at| at ^ checksum(record.target().as_bytes())));
+        let find = || CachedCallSite::find(logger, at.map(|at| at ^ target_key(record)));
         let mut known = None;
         let ask = || known.insert(find()).destination(logger, level, record.target());
         let Some(destination) = logger.filter.admit(level, ask) else { return };
@@ -193,6 +193,15 @@ fn place(level: Level, record: &Record<'_>) -> Option<u64> {
     let hash = (file.as_ptr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         ^ (u64::from(line) << 16 | u64::from(level.number())).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
     Some(hash)
+}
+
+/// Identifies a record's target: 0 if it is the module's very name, as where no target is given.
+fn target_key(record: &Record<'_>) -> u64 {
+    let target = record.target();
+    if record.module_path_static().is_some_and(|module| std::ptr::eq(module, target)) {
+        return 0;
+    }
+    checksum(target.as_bytes())
 }
 
 fn describe<'a>(level: Level, record: &Record<'a>) -> CallSiteRef<'a> {
