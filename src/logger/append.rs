@@ -62,7 +62,7 @@ impl Appender {
     /// Like [`Self::takes_at_once`] for one slot, as far as the lane knows without a look.
     #[inline(always)]
     pub(crate) fn seems_to_take(&self, owned: &OwnedLane) -> bool {
-        owned.lane.seems_to_have_room() || owned.is_ring_only()
+        owned.lane.seems_to_have_room() || owned.is_ring_only() || self.policy == FullPolicy::Overwrite
     }
 
     /// Whether [`Self::after_append`] has anything to do.
