@@ -1,8 +1,8 @@
 //! The values of a log call on their way into a record: copied raw if their type is known, otherwise formatted.
 //!
 //! A record's body is `ceil(values / 8)` words of tags, a byte per value (see [`crate::format::placeholder::value_tag`]), then
-//! the values in order, each a whole number of words. An untagged body has the values alone. The macros build a list `(value, (value, ()))`, so that all sizes and
-//! tags known at compile time cost nothing at run time.
+//! the values in order, each a whole number of words. An untagged body has the values alone. The macros build a list
+//! `(value, (value, ()))`, so that all sizes and tags known at compile time cost nothing at run time.
 
 use crate::write::words::{WordSink, words_of};
 use crate::format::layout::encoding;

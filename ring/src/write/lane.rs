@@ -490,8 +490,9 @@ impl<'a> Lane<'a> {
         slot.now
     }
 
-    /// Writes a message of any length and returns its raw clock: `write` hands over its `length` bytes, at most
-    /// [`Lane::message_size_max`], as words; they take `slots`, see [`Lane::slots_for`]. The caller has ensured room, or intends to overwrite.
+    /// Writes a message of any length and returns its raw clock: `write` hands over its `length` bytes as words, at most
+    /// [`Lane::message_size_max`]; they take `slots`, see [`Lane::slots_for`]. The caller has ensured room, or intends to
+    /// overwrite.
     #[inline]
     pub fn append_long(
         &mut self,
