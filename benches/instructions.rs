@@ -3,7 +3,7 @@
 //! Each row runs in a process of its own under callgrind, with fewer and with more calls; the difference is the calls' own.
 //! There is no flusher, and the lane holds all of them, so that nothing but the calls is counted.
 //!
-//! `cargo bench --bench instructions`
+//! `cargo bench --bench instructions`; with `--features tracing` the layer's too
 
 use lastwords::{Flusher, Level};
 use std::hint::black_box;
@@ -12,7 +12,7 @@ use std::process::Command;
 const FEW: u64 = 5_000;
 const MANY: u64 = 15_000;
 const NAME: &str = "NVIDIA RTX 4090x";
-const ROWS: [(&str, &str); 9] = [
+const ROWS: &[(&str, &str)] = &[
     ("loop", "an empty loop"),
     ("disabled", "lastwords::debug!, disabled"),
     ("static", "lastwords::info!, 40-byte static text"),
@@ -22,6 +22,10 @@ const ROWS: [(&str, &str); 9] = [
     ("long", "lastwords::info!, a 200-byte string"),
     ("facade-static", "log::info!, 40-byte static text"),
     ("facade", "log::info!, frame {} took {} ms on {}"),
+    #[cfg(feature = "tracing")]
+    ("tracing", "tracing::info!, no field"),
+    #[cfg(feature = "tracing")]
+    ("tracing4", "tracing::info!, 4 fields"),
 ];
 
 fn main() {
@@ -72,6 +76,12 @@ fn calls(row: &str, count: u64) {
         .flusher(Flusher::Never)
         .init()
         .expect("a ring");
+    #[cfg(feature = "tracing")]
+    {
+        use tracing_subscriber::layer::SubscriberExt;
+        let subscriber = tracing_subscriber::registry().with(lastwords::tracing_layer());
+        tracing::subscriber::set_global_default(subscriber).expect("the first");
+    }
     let long = black_box("0123456789".repeat(20));
     for n in 0..count {
         let n = black_box(n);
@@ -85,6 +95,10 @@ fn calls(row: &str, count: u64) {
             "long" => lastwords::info!("{}", long),
             "facade-static" => log::info!("Host process starting up, all is in line"),
             "facade" => log::info!("frame {} took {} ms on {}", n, n as f64 * 0.25, NAME),
+            #[cfg(feature = "tracing")]
+            "tracing" => tracing::info!("frame done"),
+            #[cfg(feature = "tracing")]
+            "tracing4" => tracing::info!(n, camera = "left", ms = n as f64 * 0.25, ok = true, "frame done"),
             other => panic!("no row {other}"),
         }
     }

@@ -24,16 +24,21 @@ const LEVELS: [tracing_core::Level; 5] = [
 
 /// The destination of an event of this description, and the thread's cached call site.
 pub(super) fn place(logger: &Logger, metadata: &Metadata<'_>) -> Option<(Destination, CachedCallSite)> {
-    // A description is a static, so its address identifies the call site.
-    let mut known = CachedCallSite::find(logger, Some(std::ptr::from_ref(metadata) as u64));
+    let mut known = known(logger, metadata);
     let level = Level::from(*metadata.level());
     let destination = logger.filter.admit(level, || known.destination(logger, level, metadata.target()))?;
     Some((destination, known))
 }
 
+/// A description is a static, so its address identifies the call site.
+fn known(logger: &Logger, metadata: &Metadata<'_>) -> CachedCallSite {
+    CachedCallSite::find(logger, Some(std::ptr::from_ref(metadata) as u64))
+}
+
 /// Whether an event or a span of this description is recorded now.
 fn is_recorded(logger: &Logger, metadata: &Metadata<'_>) -> bool {
-    place(logger, metadata).is_some()
+    let level = Level::from(*metadata.level());
+    logger.filter.admit(level, || known(logger, metadata).destination(logger, level, metadata.target())).is_some()
 }
 
 /// The finest level of which anything is recorded now.
