@@ -66,7 +66,10 @@ fn times_stay_those_of_the_zone_before_the_change() {
     for before in ["log:1 flush", ""] {
         let (_scratch, logs, jail) = places("zone", 0);
         let chroot = format!("chroot:{}", jail.display());
-        start(&logs, format!("{before} {chroot} say:in sleep:1500 say:in flush in-child say:child sleep:300")).end();
+        let script = format!("{before} {chroot} say:in sleep:1500 say:in flush in-child say:child sleep:300");
+        let mut actor = start(&logs, script);
+        actor.end();
+        assert_eq!(actor.errors(), "", "the zone and its rules are still known");
         let lines = read(&logs, "host");
         let hours = hours(&lines);
         assert!(hours.len() == 1 || hours.len() == 2 && hours[1] == (hours[0] + 1) % 24, "{hours:?}");
