@@ -1,5 +1,5 @@
-//! quill, a logger for C++, as a row of the table: a program of its own, which g++ compiles where `--quill` names quill's
-//! headers. It takes the arguments that `row.rs` gives a child, without the row's name, and answers alike.
+//! quill, a logger for C++, as a row of the table: a program of its own, which g++ compiles where `--quill` names the
+//! headers of quill. It takes the arguments that `row.rs` gives a child, without the name of the row, and answers alike.
 
 use crate::scratch::Scratch;
 use std::io::ErrorKind;
