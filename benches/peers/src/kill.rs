@@ -98,7 +98,8 @@ pub(crate) fn kill(name: &str, base: &Path, command: impl Fn(&Path, &Path) -> Co
     child.wait()?;
     started?;
     let acknowledged = page.calls().load(Ordering::Acquire);
-    crates::with(name, Recover(folder)).expect("a known name")?;
+    // A program of its own, which is no crate, has nothing to recover.
+    crates::with(name, Recover(folder)).transpose()?;
     let found = Found::read(folder)?;
     let lost = acknowledged - found.below(acknowledged);
     Ok(Kill { acknowledged, lost, torn: found.torn, doubled: found.doubled })

@@ -51,8 +51,9 @@ impl Results {
 pub(crate) fn measure(rows: &Rows, names: &[&'static str], amount: Amount) -> Vec<(&'static str, Results)> {
     let all = std::iter::once(probe::NAME).chain(names.iter().copied());
     let mut table: Vec<(&'static str, Results)> = all.map(|name| (name, Results::default())).collect();
+    let measurable = |name: &str| rows.left_out(name).is_none();
     for round in 1..=amount.rounds {
-        for (name, results) in &mut table {
+        for (name, results) in table.iter_mut().filter(|(name, _)| measurable(name)) {
             eprintln!("round {round} of {}: {name}", amount.rounds);
             latency(rows, name, results, amount.bursts);
             if *name != probe::NAME {
@@ -63,7 +64,7 @@ pub(crate) fn measure(rows: &Rows, names: &[&'static str], amount: Amount) -> Ve
     let mut random = Random::new();
     for kill in 1..=amount.kills {
         eprintln!("kill {kill} of {}", amount.kills);
-        for (name, results) in table.iter_mut().filter(|(name, _)| *name != probe::NAME) {
+        for (name, results) in table.iter_mut().filter(|(name, _)| *name != probe::NAME && measurable(name)) {
             if results.wants("kill") {
                 results.note(name, "kill", rows.kill(name, random.draw()), |results, kill| results.kills.push(kill));
             }

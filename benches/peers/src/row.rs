@@ -6,6 +6,7 @@ use crate::kill::{self, Kill};
 use crate::latency::{self, Latency};
 use crate::lines::Found;
 use crate::probe;
+use crate::quill::{self, Harness};
 use crate::scratch::Scratch;
 use crate::throughput;
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -24,17 +25,41 @@ const ROW_MAX: Duration = Duration::from_secs(300);
 pub(crate) struct Rows {
     program: PathBuf,
     base: PathBuf,
+    /// Where its row is wanted: the program of that row, or why there is none.
+    quill: Option<std::result::Result<Harness, String>>,
 }
 
 impl Rows {
-    pub(crate) fn new(base: &Path) -> Result<Rows> {
-        Ok(Rows { program: std::env::current_exe()?, base: base.to_owned() })
+    pub(crate) fn new(base: &Path, quill: Option<std::result::Result<Harness, String>>) -> Result<Rows> {
+        Ok(Rows { program: std::env::current_exe()?, base: base.to_owned(), quill })
+    }
+
+    /// Why nothing of this row can be measured.
+    pub(crate) fn left_out(&self, name: &str) -> Option<&str> {
+        self.quill.as_ref().filter(|_| name == quill::NAME)?.as_ref().err().map(String::as_str)
+    }
+
+    /// The version that the harness of quill was compiled with.
+    pub(crate) fn quill_version(&self) -> Option<&str> {
+        self.quill.as_ref()?.as_ref().ok().map(Harness::version)
+    }
+
+    /// Starts this row's program; the workload and its arguments are to follow.
+    fn command(&self, name: &str) -> Command {
+        match &self.quill {
+            Some(Ok(harness)) if name == quill::NAME => harness.command(),
+            _ => {
+                let mut command = Command::new(&self.program);
+                command.args(["--row", name]);
+                command
+            }
+        }
     }
 
     /// Latencies of the two messages.
     pub(crate) fn latency(&self, name: &str, bursts: u64) -> Result<[Latency; 2]> {
         let scratch = Scratch::new(&self.base)?;
-        let numbers = self.run(&scratch, &[name, "latency", &bursts.to_string()])?;
+        let numbers = self.run(&scratch, name, &["latency", &bursts.to_string()])?;
         let numbers = <[f64; 2 * Latency::NUMBERS]>::try_from(numbers).map_err(|_| Error::other("no ten numbers"))?;
         let (text, frame) = numbers.split_at(Latency::NUMBERS);
         let half = |part: &[f64]| Latency::from_numbers(part.try_into().expect("one half"));
@@ -44,7 +69,7 @@ impl Rows {
     /// Seconds until `lines` lines were in the files, in which each of them is then found exactly once.
     pub(crate) fn throughput(&self, name: &str, threads: u64, lines: u64) -> Result<f64> {
         let scratch = Scratch::new(&self.base)?;
-        let numbers = self.run(&scratch, &[name, "throughput", &threads.to_string(), &lines.to_string()])?;
+        let numbers = self.run(&scratch, name, &["throughput", &threads.to_string(), &lines.to_string()])?;
         let found = Found::read(scratch.log_folder())?;
         if found.below(lines) != lines || found.torn + found.doubled > 0 {
             let (there, torn, doubled) = (found.below(lines), found.torn, found.doubled);
@@ -56,18 +81,18 @@ impl Rows {
     /// What a SIGKILL cost.
     pub(crate) fn kill(&self, name: &str, random: u64) -> Result<Kill> {
         let command = |folder: &Path, page: &Path| {
-            let mut command = Command::new(&self.program);
-            command.args(["--row", name, "kill"]).args([page, folder]).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut command = self.command(name);
+            command.arg("kill").args([page, folder]).stdout(Stdio::null()).stderr(Stdio::null());
             command
         };
         kill::kill(name, &self.base, command, random)
     }
 
     /// Runs a row to its end. What it prints goes to files, so that no full pipe can stop it.
-    fn run(&self, scratch: &Scratch, arguments: &[&str]) -> Result<Vec<f64>> {
+    fn run(&self, scratch: &Scratch, name: &str, arguments: &[&str]) -> Result<Vec<f64>> {
         let (answer, complaints) = (scratch.path().join("stdout"), scratch.path().join("stderr"));
-        let mut command = Command::new(&self.program);
-        command.arg("--row").args(arguments).arg(scratch.log_folder());
+        let mut command = self.command(name);
+        command.args(arguments).arg(scratch.log_folder());
         command.stdout(File::create(&answer)?).stderr(File::create(&complaints)?);
         let status = wait(command.spawn()?)?;
         if !status.success() {

@@ -5,12 +5,14 @@ use crate::latency::Latency;
 use crate::median;
 use crate::peer::{Job, Peer};
 use crate::probe;
+use crate::quill;
 use crate::rounds::{Amount, Results};
+use crate::row::Rows;
 use crate::version;
 use std::fmt::Write as _;
 
 const HEAD: &str = "\
-| crate | mode | S: ns a call | x probe | p50 | p99 | p99.9 | max | F: ns a call | x probe | p50 | p99 | p99.9 | max \
+| logger | mode | S: ns a call | x probe | p50 | p99 | p99.9 | max | F: ns a call | x probe | p50 | p99 | p99.9 | max \
 | 1 thread, M lines/s | 4 threads, M lines/s | lost at SIGKILL, median | max | torn | doubled |
 |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|";
 
@@ -28,20 +30,28 @@ impl Job for Described {
 }
 
 /// Table and notes.
-pub(crate) fn render(table: &[(&'static str, Results)], amount: Amount) -> String {
+pub(crate) fn render(rows: &Rows, table: &[(&'static str, Results)], amount: Amount) -> String {
     let probe = table.iter().find(|(name, _)| *name == probe::NAME);
     let probe = probe.and_then(|(_, results)| latency(results, 0)).map(|latency| latency.mean);
     let mut text = format!("{HEAD}\n");
     for (name, results) in table {
-        text.push_str(&line(name, results, probe));
+        text.push_str(&line(rows, name, results, probe));
     }
-    text.push_str(&notes(table, amount));
+    text.push_str(&notes(rows, table, amount));
     text
 }
 
-fn line(name: &str, results: &Results, probe: Option<f64>) -> String {
-    let (package, mode) = crates::with(name, Described).unwrap_or(("", "128 B into tmpfs, clock, release store"));
-    let version = version::of(package).map_or(String::new(), |version| format!(" {version}"));
+fn line(rows: &Rows, name: &str, results: &Results, probe: Option<f64>) -> String {
+    let (version, mode) = match name {
+        probe::NAME => (None, "128 B into tmpfs, clock, release store"),
+        _ if rows.left_out(name).is_some() => (None, "left out, see below"),
+        quill::NAME => (rows.quill_version(), quill::MODE),
+        _ => {
+            let (package, mode) = crates::with(name, Described).expect("a known name");
+            (version::of(package), mode)
+        }
+    };
+    let version = version.map_or(String::new(), |version| format!(" {version}"));
     let mut cells = vec![format!("{name}{version}"), mode.to_owned()];
     for message in 0..2 {
         let shown = latency(results, message).filter(|_| name != probe::NAME || message == 0);
@@ -76,14 +86,14 @@ fn cell<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
     value.map_or(NOTHING.to_owned(), show)
 }
 
-fn notes(table: &[(&'static str, Results)], amount: Amount) -> String {
+fn notes(rows: &Rows, table: &[(&'static str, Results)], amount: Amount) -> String {
     let Amount { rounds, bursts, lines, kills } = amount;
     let mut text = format!(
         "
 - S: a static text of 40 bytes. F: `frame {{}} took {{}} ms on {{}}` with u64, f64 and a string of 16 bytes.
 - Every measurement in a process of its own; medians of {rounds} interleaved rounds, but the greatest of the maxima.
 - Calls: {bursts} bursts of 1,000 a round, the median burst's mean; percentiles of as many single calls less the cost \
-of reading the clock. After each burst the crate's flush, if it has one, and a pause until its files are quiet. The \
+of reading the clock. After each burst the logger's flush, if it has one, and a pause until its files are quiet. The \
 caller on one core, the logger's own threads on another.
 - Lines a second: F, {lines} lines until the last one is in its file, on two cores; each line found exactly once in \
 the files, or it would be said below.
@@ -92,6 +102,9 @@ returned and whose line is nowhere, for lastwords after one drain. Torn and doub
 "
     );
     for (name, results) in table {
+        if let Some(reason) = rows.left_out(name) {
+            let _ = writeln!(text, "- {name}: left out, {reason}.");
+        }
         for (workload, reason) in &results.failures {
             let _ = writeln!(text, "- {name}, {workload}: left out, {reason}.");
         }
