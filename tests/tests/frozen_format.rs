@@ -34,7 +34,7 @@ fn a_ring_of_version_3_is_recovered_to_the_byte() {
     let folder = folder();
     let path = folder.to_string_lossy();
     for (arguments, expected) in
-        [(&["recover", &*path][..], "recovered.log"), (&["recover", "--json", &path], "recovered.jsonl")]
+        [(&["recover", &*path][..], "recovered.txt"), (&["recover", "--json", &path], "recovered.jsonl")]
     {
         let output = in_utc(arguments);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -49,7 +49,7 @@ fn a_ring_of_version_3_is_drained_once_to_the_same_lines() {
     let output = in_utc(&["flush", "--once", &folder.to_string_lossy()]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let text = fs::read_to_string(folder.join("worker.log")).expect("written");
-    let expected = fs::read_to_string(data("recovered.log")).expect("there");
+    let expected = fs::read_to_string(data("recovered.txt")).expect("there");
     assert_eq!(text.matches(&expected).count(), 1, "{text}");
     assert!(read(&folder, "worker").iter().any(|line| line.level == "CRITICAL" && line.message.contains("died")));
     assert!(!folder.join("rings/worker-1-00.ring").exists());
