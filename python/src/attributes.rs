@@ -1,7 +1,8 @@
 //! An object's own attributes, past the search through its class.
 //!
-//! Most are only looked at. The stable interface counts references by calls, so looking at what a dictionary holds, without a
-//! reference of one's own, saves two of them.
+//! In the stable interface a look-up of a name takes over 100 instructions, and each reference that is taken and given up two
+//! calls. The attributes that every log call needs are therefore read from where they are in their dictionary, as a rule, and
+//! looked up if they are not there.
 #![allow(unsafe_code)]
 
 use pyo3::ffi;
@@ -17,21 +18,6 @@ pub(crate) fn attributes<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py,
     // is what is asked for here.
     let found = unsafe { Bound::from_owned_ptr_or_err(object.py(), ffi::PyObject_GenericGetDict(object.as_ptr(), ptr::null_mut())) }?;
     Ok(found.cast_into::<PyDict>()?)
-}
-
-/// What a dictionary holds, borrowed from it.
-///
-/// # Safety
-/// The result must not be used after anything that may run code in Python, another look-up for instance: that may change the
-/// dictionary.
-#[inline]
-unsafe fn look_at<'a, 'py>(own: &'a Bound<'py, PyDict>, name: &Bound<'_, PyAny>) -> PyResult<Option<Borrowed<'a, 'py, PyAny>>> {
-    // SAFETY: both are alive and the GIL is held. The result is borrowed, or null, with an exception set if the look-up failed.
-    let found = unsafe { Borrowed::from_ptr_or_opt(own.py(), ffi::PyDict_GetItemWithError(own.as_ptr(), name.as_ptr())) };
-    match found {
-        Some(found) => Ok(Some(found)),
-        None => PyErr::take(own.py()).map_or(Ok(None), Err),
-    }
 }
 
 /// What a dictionary is expected to hold under a name.
@@ -79,8 +65,7 @@ impl Expected {
 
 /// An attribute that is an integer of 64 bits; None for one that is something else, or a property of the class.
 pub(crate) fn integer(own: &Bound<'_, PyDict>, name: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
-    // SAFETY: used at once; reading an exact integer runs no code in Python.
-    Ok(unsafe { look_at(own, name) }?.and_then(|found| found.cast_exact::<PyInt>().ok()?.extract().ok()))
+    Ok(own.get_item(name)?.and_then(|found| found.cast_exact::<PyInt>().ok()?.extract().ok()))
 }
 
 /// What a logger's own attributes say about its records. None for one that is missing, or is nothing that the fast path knows.
