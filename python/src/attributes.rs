@@ -25,39 +25,17 @@ pub(crate) struct Expected {
     own: Py<PyDict>,
     name: Py<PyAny>,
     value: Py<PyAny>,
-    /// Where the dictionary had the name first, if it had.
-    position: Option<ffi::Py_ssize_t>,
 }
 
 impl Expected {
     /// This value of an attribute.
     pub(crate) fn new<'py>(own: &Bound<'py, PyDict>, name: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> Expected {
-        let (mut position, mut next, mut key) = (None, 0, ptr::null_mut());
-        let mut before = next;
-        // SAFETY: the dictionary is alive, the GIL is held, and only the key's address is used.
-        while unsafe { ffi::PyDict_Next(own.as_ptr(), &raw mut next, &raw mut key, ptr::null_mut()) } != 0 {
-            if key == name.as_ptr() {
-                position = Some(before);
-                break;
-            }
-            before = next;
-        }
-        Expected { own: own.clone().unbind(), name: name.clone().unbind(), value: value.clone().unbind(), position }
+        Expected { own: own.clone().unbind(), name: name.clone().unbind(), value: value.clone().unbind() }
     }
 
-    /// Whether it is there, as this very object. Names keep their positions as long as none is deleted, and looking there takes
-    /// a third of what looking the name up takes.
+    /// Whether it is there, as this very object.
     #[inline]
     pub(crate) fn is_there(&self, py: Python<'_>) -> PyResult<bool> {
-        if let Some(mut position) = self.position {
-            let (mut name, mut value) = (ptr::null_mut(), ptr::null_mut());
-            // SAFETY: the dictionary is alive and the GIL held. The interpreter checks any position against the dictionary's
-            // size, because a dictionary may change while it is iterated over. Only addresses are used of what is found.
-            let found = unsafe { ffi::PyDict_Next(self.own.as_ptr(), &raw mut position, &raw mut name, &raw mut value) } != 0;
-            if found && name == self.name.as_ptr() {
-                return Ok(value == self.value.as_ptr());
-            }
-        }
         let found = self.own.bind(py).get_item(&self.name)?;
         Ok(found.is_some_and(|found| found.is(&self.value)))
     }
