@@ -8,7 +8,7 @@
 //! Nothing here runs code in Python. Where that is needed, a [`Step`] says what is to be called, and the frame that called us,
 //! which has nothing to clean up, calls it: the interpreter ends daemon threads in the middle of such code, by unwinding.
 
-use crate::attributes::attributes;
+use crate::attributes::{self, LoggerAttributes, attributes};
 use crate::handler::{FastHandler, Sink};
 use crate::methods::{Arguments, Step, Way};
 use crate::percent;
@@ -48,10 +48,11 @@ pub(crate) struct Call<'a, 'py> {
 }
 
 impl<'py> Call<'_, 'py> {
-    /// Does the part of the call that can be done now. `text` is what the last step has made, if it has made one.
-    pub(crate) fn go_on(&self, way: Way, text: Option<Bound<'py, PyAny>>) -> PyResult<Step> {
+    /// Does the part of the call that can be done now. `text` is what the last step has made, if it has made one. `is_enabled`
+    /// is set if the level is known to be enabled.
+    pub(crate) fn go_on(&self, way: Way, is_enabled: bool, text: Option<Bound<'py, PyAny>>) -> PyResult<Step> {
         let step = match self.message() {
-            Some(message) if way == Way::Short => message.go_on(text)?,
+            Some(message) if way == Way::Short => message.go_on(is_enabled, text)?,
             _ => Step::Standard,
         };
         if matches!(step, Step::Standard) { self.standard() } else { Ok(step) }
@@ -113,36 +114,42 @@ impl Reached<'_> {
 
 impl<'py> Message<'_, 'py> {
     /// Does everything that the call is to do, if the difference cannot be observed.
-    fn go_on(&self, text: Option<Bound<'py, PyAny>>) -> PyResult<Step> {
+    fn go_on(&self, is_enabled: bool, text: Option<Bound<'py, PyAny>>) -> PyResult<Step> {
         let py = self.logger.py();
         if self.arguments.len() <= self.first {
             return Ok(Step::Standard);
         }
         let own = attributes(&self.logger)?;
-        // What the logger has found out about a level; it forgets that whenever a level changes.
-        let Some(cache) = own.get_item(intern!(py, "_cache"))? else { return Ok(Step::Standard) };
-        let Ok(cache) = cache.cast_into_exact::<PyDict>() else { return Ok(Step::Standard) };
-        let Some(enabled) = cache.get_item(self.level)? else {
-            let method = logger_class(py)?.getattr(intern!(py, "isEnabledFor"))?;
-            return Ok(Step::ask(method, (self.logger, self.level).into_pyobject(py)?));
+        let enabled = if is_enabled {
+            true
+        } else {
+            // What the logger has found out about a level; it forgets that whenever a level changes.
+            let Some(cache) = own.get_item(intern!(py, "_cache"))? else { return Ok(Step::Standard) };
+            let Ok(cache) = cache.cast_into_exact::<PyDict>() else { return Ok(Step::Standard) };
+            let Some(enabled) = cache.get_item(self.level)? else {
+                let method = logger_class(py)?.getattr(intern!(py, "isEnabledFor"))?;
+                return Ok(Step::ask(method, (self.logger, self.level).into_pyobject(py)?));
+            };
+            enabled.is(&*true.into_pyobject(py)?)
         };
-        let enabled = enabled.is(&*true.into_pyobject(py)?);
         if !enabled && self.level < FINEST.load(Ordering::Relaxed) {
             return Ok(Step::Done);
         }
-        match is_true(&own, intern!(py, "disabled"))? {
+        let all = LoggerAttributes::of(&own)?;
+        match all.disabled {
             Some(false) => {}
             Some(true) => return Ok(Step::Done),
             None => return Ok(Step::Standard),
         }
-        if enabled { self.record(&own, text) } else { self.record_fine(&own, text) }
+        if enabled { self.record(all, text) } else { self.record_fine(&own, all, text) }
     }
 
-    fn record(&self, own: &Bound<'py, PyDict>, text: Option<Bound<'py, PyAny>>) -> PyResult<Step> {
+    fn record(&self, mut own: LoggerAttributes<'py>, text: Option<Bound<'py, PyAny>>) -> PyResult<Step> {
         let py = self.logger.py();
         if self.arguments.has_names() || !self.standard {
             return Ok(Step::Standard);
         }
+        let name = own.name.take();
         let reached = self.reached(own, false)?;
         let Some(standard) = standard::get(py) else { return Ok(Step::Standard) };
         if reached.others || !standard.is_in_place(py)? || !standard.has_its_name(py, self.level)? {
@@ -156,42 +163,53 @@ impl<'py> Message<'_, 'py> {
             return Ok(if reached.any { Step::Done } else { Step::Standard });
         }
         match self.text(text)? {
-            Some(text) => self.put(own, text, reached, false),
+            Some(text) => self.put(name, &text, reached, false),
             None => self.make_text(Way::Short),
         }
     }
 
     /// Makes a ring-only record, if a ring requests it: the text alone, whatever else the call has.
-    fn record_fine(&self, own: &Bound<'py, PyDict>, text: Option<Bound<'py, PyAny>>) -> PyResult<Step> {
+    fn record_fine(
+        &self,
+        own: &Bound<'py, PyDict>,
+        mut all: LoggerAttributes<'py>,
+        text: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Step> {
         let py = self.logger.py();
         // What `logging.disable` takes away, the standard way does not record either.
         let manager = own.get_item(intern!(py, "manager"))?;
         let disabled = manager.map_or(Ok(None), |manager| Standard::disabled(&manager))?;
         let Some(disabled) = disabled else { return Ok(Step::Standard) };
-        let mut reached = self.reached(own, true)?;
+        let name = all.name.take();
+        let mut reached = self.reached(all, true)?;
         let wants = |sink: &Sink<'_>| matches!(sink, Sink::Ring(ring) if ring.get().ring_level() <= self.level);
         reached.sinks = reached.sinks.map(|sink| sink.filter(wants));
         if disabled >= self.level || reached.sinks.iter().all(Option::is_none) {
             return Ok(Step::Done);
         }
         match self.text(text)? {
-            Some(text) => self.put(own, text, reached, true),
+            Some(text) => self.put(name, &text, reached, true),
             None => self.make_text(Way::Loose),
         }
     }
 
-    fn put(&self, own: &Bound<'py, PyDict>, text: Text<'py>, reached: Reached<'py>, fine: bool) -> PyResult<Step> {
+    fn put(
+        &self,
+        name: Option<Bound<'py, PyString>>,
+        text: &Text<'py>,
+        reached: Reached<'py>,
+        fine: bool,
+    ) -> PyResult<Step> {
         let py = self.logger.py();
-        let name = own.get_item(intern!(py, "name"))?;
-        let Some(Ok(name)) = name.as_ref().map(|name| name.cast_exact::<PyString>()) else { return Ok(Step::Standard) };
-        let (said, name) = (text.readable()?, readable(name)?);
+        let Some(name) = name else { return Ok(Step::Standard) };
+        let (said, name) = (text.readable()?, readable(&name)?);
         let (mut next, mut any) = (Step::Done, false);
         for sink in reached.sinks.into_iter().flatten() {
             match sink {
                 Sink::Ring(ring) => {
                     let place = ring.get().place(py)?;
                     let place = (place.file.as_str(), place.line);
-                    match ring.get().put(py, self.level, &name, place, said.as_bytes(), fine) {
+                    match ring.get().put(py, self.level, &name, place, &said, fine) {
                         Put::Done => {}
                         // Its handler opens another one. What the first of two rings has is not said to it again.
                         Put::Closed if !any => return Ok(Step::Standard),
@@ -205,32 +223,28 @@ impl<'py> Message<'_, 'py> {
                     }
                     any = true;
                 }
-                Sink::Console(console) => console.get().add(self.level, &said, None),
+                Sink::Console(console) => console.get().add(self.level, &String::from_utf8_lossy(&said), None),
             }
         }
-        drop(said);
-        text.give_back();
         Ok(next)
     }
 
     /// The handlers that the record would reach, of this logger and of those above it; all of ours, if `any_level` is set.
-    fn reached(&self, own: &Bound<'py, PyDict>, any_level: bool) -> PyResult<Reached<'py>> {
-        let py = self.logger.py();
-        let filtered = !list(own, intern!(py, "filters"))?.is_some_and(|filters| filters.is_empty());
-        let mut reached = Reached { others: filtered, ..Reached::default() };
-        let mut at = own.clone();
+    fn reached(&self, own: LoggerAttributes<'py>, any_level: bool) -> PyResult<Reached<'py>> {
+        let mut reached = Reached { others: !own.has_no_filters, ..Reached::default() };
+        let mut at = own;
         while !reached.others {
-            match list(&at, intern!(py, "handlers"))? {
+            match &at.handlers {
                 Some(handlers) => handlers.iter().try_for_each(|handler| self.add(&mut reached, &handler, any_level))?,
                 None => reached.others = true,
             }
-            match is_true(&at, intern!(py, "propagate"))? {
+            match at.propagate {
                 Some(true) => {}
                 Some(false) => break,
                 None => reached.others = true,
             }
-            match at.get_item(intern!(py, "parent"))? {
-                Some(parent) if !parent.is_none() => at = attributes(&parent)?,
+            match at.parent {
+                Some(parent) if !parent.is_none() => at = LoggerAttributes::of(&attributes(&parent)?)?,
                 Some(_) => break,
                 None => reached.others = true,
             }
@@ -245,8 +259,8 @@ impl<'py> Message<'_, 'py> {
         reached.any = true;
         let Ok(ours) = handler.cast::<FastHandler>() else {
             // What is not a number in the handler itself may be anything.
-            let level = attributes(handler).ok().and_then(|own| own.get_item(intern!(py, "level")).ok().flatten());
-            let level: i64 = level.and_then(|level| level.cast_exact::<PyInt>().ok()?.extract().ok()).unwrap_or(0);
+            let level = attributes(handler).ok().and_then(|own| attributes::integer(&own, intern!(py, "level")).ok().flatten());
+            let level = level.unwrap_or(0);
             reached.others |= level <= self.level;
             return Ok(());
         };
@@ -319,7 +333,7 @@ impl<'py> Message<'_, 'py> {
 
 thread_local! {
     /// Room for a message, kept from one call to the next.
-    static MADE: Cell<String> = const { Cell::new(String::new()) };
+    static MADE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Bytes of room beyond which it is not kept.
@@ -327,26 +341,32 @@ const ROOM_KEPT: usize = 64 << 10;
 
 /// The text of a message.
 enum Text<'py> {
-    /// Formatted here.
-    Made(String),
+    /// Formatted here, as UTF-8.
+    Made(Vec<u8>),
     /// Formatted by Python, or as it was given.
     Python(Bound<'py, PyString>),
 }
 
 impl Text<'_> {
-    fn readable(&self) -> PyResult<Cow<'_, str>> {
+    /// As UTF-8.
+    fn readable(&self) -> PyResult<Cow<'_, [u8]>> {
         match self {
             Text::Made(text) => Ok(text.into()),
-            Text::Python(text) => readable(text),
+            Text::Python(text) => Ok(match readable(text)? {
+                Cow::Borrowed(text) => text.as_bytes().into(),
+                Cow::Owned(text) => text.into_bytes().into(),
+            }),
         }
     }
+}
 
-    /// Keeps the room for the next call.
-    fn give_back(self) {
+/// Keeps the room for the next call.
+impl Drop for Text<'_> {
+    fn drop(&mut self) {
         if let Text::Made(made) = self
             && made.capacity() <= ROOM_KEPT
         {
-            MADE.set(made);
+            MADE.set(std::mem::take(made));
         }
     }
 }
@@ -361,19 +381,4 @@ fn is_plain(argument: &Bound<'_, PyAny>) -> bool {
         || argument.is_exact_instance_of::<PyNone>()
         || argument.is_exact_instance_of::<PyTuple>()
         || argument.is_exact_instance_of::<PyList>()
-}
-
-/// The list that is an attribute.
-fn list<'py>(own: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyList>>> {
-    Ok(own.get_item(name)?.and_then(|found| found.cast_into_exact().ok()))
-}
-
-/// An attribute that is true or false; None for one that is something else, or a property of the class.
-fn is_true(own: &Bound<'_, PyDict>, name: &Bound<'_, PyString>) -> PyResult<Option<bool>> {
-    let found = own.get_item(name)?;
-    Ok(found.and_then(|found| match found.cast_exact::<PyBool>() {
-        Ok(truth) => Some(truth.is_true()),
-        // Configurations and old programs say 0 and 1.
-        Err(_) => found.cast_exact::<PyInt>().ok()?.extract::<i64>().ok().map(|number| number != 0),
-    }))
 }

@@ -4,13 +4,16 @@
 
 use crate::interpreter::NoCollection;
 use crate::logger::{Call, FastLogger};
+use crate::ring::FINEST;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
-use std::ffi::{CStr, c_char};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyString, PyTuple};
+use std::ffi::{CStr, c_char, c_long, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::sync::atomic::Ordering;
 
 /// The arguments of a call, borrowed from the interpreter.
 #[derive(Clone, Copy)]
@@ -116,6 +119,9 @@ unsafe extern "C-unwind" {
     fn PyObject_Call(method: *mut ffi::PyObject, arguments: *mut ffi::PyObject, named: *mut ffi::PyObject) -> *mut ffi::PyObject;
     fn PyObject_Str(object: *mut ffi::PyObject) -> *mut ffi::PyObject;
     fn PyNumber_Remainder(left: *mut ffi::PyObject, right: *mut ffi::PyObject) -> *mut ffi::PyObject;
+    fn PyObject_GenericGetDict(object: *mut ffi::PyObject, context: *mut c_void) -> *mut ffi::PyObject;
+    fn PyDict_GetItemWithError(dictionary: *mut ffi::PyObject, key: *mut ffi::PyObject) -> *mut ffi::PyObject;
+    fn PyLong_FromLong(number: c_long) -> *mut ffi::PyObject;
     fn Py_DecRef(object: *mut ffi::PyObject);
 }
 
@@ -134,14 +140,58 @@ struct Given {
     level: Option<i64>,
 }
 
+/// The name of the attribute in which a logger keeps what it has found out about levels.
+static CACHE: PyOnceLock<Py<PyString>> = PyOnceLock::new();
+
+/// Whether the level of a method is enabled for the logger, as far as that is known. None where the arguments, or anything
+/// else, need a closer look. As `run`, it has nothing to clean up: a call of a disabled level, which programs are full of,
+/// is done with this.
+unsafe fn is_enabled(given: &Given) -> Option<bool> {
+    let level = given.level.filter(|_| given.count > 0)?;
+    // SAFETY: the logger is alive and the GIL held. Each new reference is released once, and what is borrowed from a dictionary
+    // is used before anything else is called. An error is one that `go_on` finds again.
+    unsafe {
+        let name = CACHE.get(Python::assume_attached())?.as_ptr();
+        let own = PyObject_GenericGetDict(given.logger, ptr::null_mut());
+        if own.is_null() {
+            ffi::PyErr_Clear();
+            return None;
+        }
+        let cache = PyDict_GetItemWithError(own, name);
+        let mut known = ptr::null_mut();
+        if !cache.is_null() && ffi::PyDict_CheckExact(cache) != 0 {
+            let number = PyLong_FromLong(level);
+            known = PyDict_GetItemWithError(cache, number);
+            Py_DecRef(number);
+        }
+        Py_DecRef(own);
+        if known == ffi::Py_True() {
+            return Some(true);
+        }
+        if known == ffi::Py_False() {
+            return Some(false);
+        }
+        ffi::PyErr_Clear();
+        None
+    }
+}
+
 /// Runs one call, and returns its result by the interpreter's convention. Has nothing to clean up, at any time.
 unsafe fn run(given: Given) -> *mut ffi::PyObject {
     let (mut way, mut text, mut asked) = (Way::Short, ptr::null_mut(), 0);
+    // SAFETY: what was given lives during the call.
+    let mut enabled = unsafe { is_enabled(&given) };
+    if enabled == Some(false) && given.level.is_some_and(|level| level < FINEST.load(Ordering::Relaxed)) {
+        // SAFETY: the interpreter holds the GIL.
+        return unsafe { ffi::Py_NewRef(ffi::Py_None()) };
+    }
     loop {
         // SAFETY: what was given lives during the call, `text` is a reference of ours or null, and each step's references are
         // ours, used here once. The interpreter holds the GIL whenever it calls us or comes back.
         unsafe {
-            match go_on(given, way, text) {
+            // After a step in Python it may be another.
+            let is_enabled = enabled.take() == Some(true);
+            match go_on(given, way, is_enabled, text) {
                 Step::Done => return ffi::Py_NewRef(ffi::Py_None()),
                 Step::Failed | Step::Standard => return ptr::null_mut(),
                 Step::Finish { method, arguments, named } => {
@@ -210,7 +260,7 @@ unsafe fn put_together(
 }
 
 /// Does what can be done without running code in Python.
-unsafe fn go_on(given: Given, way: Way, text: *mut ffi::PyObject) -> Step {
+unsafe fn go_on(given: Given, way: Way, is_enabled: bool, text: *mut ffi::PyObject) -> Step {
     let Given { logger, values, count, names, method, level } = given;
     // SAFETY: as `run` says. There are `count` values, and one more for each name; the pointer may be anything where there
     // are none.
@@ -225,7 +275,7 @@ unsafe fn go_on(given: Given, way: Way, text: *mut ffi::PyObject) -> Step {
     let call = Call { logger, arguments, method, level };
     let _none = NoCollection::begin(py);
     // A panic must not reach the interpreter.
-    match catch_unwind(AssertUnwindSafe(|| call.go_on(way, text))) {
+    match catch_unwind(AssertUnwindSafe(|| call.go_on(way, is_enabled, text))) {
         Ok(Ok(step)) => step,
         Ok(Err(error)) => fail(py, error),
         Err(_) => fail(py, PyRuntimeError::new_err("a log call of lastwords failed; this is a defect of lastwords")),
@@ -256,6 +306,7 @@ macro_rules! methods {
         #[pyfunction]
         pub(crate) fn fast_methods(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
             let methods = PyDict::new(py);
+            CACHE.get_or_init(py, || PyString::intern(py, "_cache").unbind());
             $(methods.set_item(stringify!($name), describe(py, definition($name, $doc))?)?;)*
             Ok(methods)
         }

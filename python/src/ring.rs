@@ -196,7 +196,9 @@ impl Ring {
             }
         }
         let state = self.log.state();
-        if self.state.swap(state, Ordering::Relaxed) == state || self.is_closed() {
+        // It hardly ever changes, and a swap waits for the processor's writes.
+        let is_same = self.state.load(Ordering::Relaxed) == state || self.state.swap(state, Ordering::Relaxed) == state;
+        if is_same || self.is_closed() {
             return Put::Done;
         }
         self.note_ring_level();

@@ -1,11 +1,12 @@
 //! The standard library's `logging`, as it is unmodified: the reference for the fast path of a log call.
 
-use crate::attributes::attributes;
+use crate::attributes::{self, Expected, attributes};
 use lastwords::Level;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyInt, PyString, PyType};
+use pyo3::types::{PyDict, PyString, PyType};
+use std::iter;
 
 static STANDARD: PyOnceLock<Standard> = PyOnceLock::new();
 
@@ -14,38 +15,42 @@ pub(crate) struct Standard {
     module: Py<PyDict>,
     sys: Py<PyDict>,
     logger: Py<PyType>,
-    methods: Vec<Method>,
-    record: Option<Py<PyAny>>,
+    /// The methods in the attributes of their classes, and the factory of records. None if something else stood in the place of
+    /// one at the import already.
+    way: Option<Vec<Expected>>,
     level_names: Py<PyDict>,
-}
-
-/// A method in the attributes of its class. None for one that something else stood in the place of at the import already.
-struct Method {
-    own: Py<PyDict>,
-    name: Py<PyString>,
-    standard: Option<Py<PyAny>>,
+    /// Levels that had their own names at the import, and these.
+    own_names: Vec<(i64, Expected)>,
 }
 
 /// `(class, name, method)`.
-type Named<'py> = (Bound<'py, PyType>, Bound<'py, PyString>, Option<Py<PyAny>>);
+type Named<'py> = (Bound<'py, PyType>, Bound<'py, PyString>, Option<Bound<'py, PyAny>>);
 
 /// Takes the standard library's own: its factory of records, and `(class, name, method)` of all that a record passes. What is
 /// None had been replaced before.
 #[pyfunction]
-pub(crate) fn set_standard(
-    py: Python<'_>,
-    record: Option<Py<PyAny>>,
-    methods: Vec<Named<'_>>,
+pub(crate) fn set_standard<'py>(
+    py: Python<'py>,
+    record: Option<Bound<'py, PyAny>>,
+    methods: Vec<Named<'py>>,
 ) -> PyResult<()> {
     let module = py.import("logging")?;
-    let own = |(class, name, standard): Named<'_>| {
-        Ok(Method { own: attributes(class.as_any())?.unbind(), name: name.unbind(), standard })
+    let level_names = module.getattr("_levelToName")?.cast_into::<PyDict>()?;
+    let factory = (module.dict(), intern!(py, "_logRecordFactory").clone(), record);
+    let methods = methods.into_iter().map(|(class, name, method)| Ok((attributes(class.as_any())?, name, method)));
+    let way: Vec<_> = iter::once(Ok(factory)).chain(methods).collect::<PyResult<_>>()?;
+    let way = way.iter().map(|(own, name, value)| Some(Expected::new(own, name, value.as_ref()?))).collect();
+    let own_name = |level: i64| {
+        let name = level_names.get_item(level)?.filter(|name| is_own_name(name, level));
+        let number = level.into_pyobject(py)?;
+        Ok(name.map(|name| (level, Expected::new(&level_names, &number, &name))))
     };
+    let own_names = [10, 20, 30, 40, 50].into_iter().filter_map(|level| own_name(level).transpose()).collect::<PyResult<_>>()?;
     let standard = Standard {
         logger: module.getattr("Logger")?.cast_into::<PyType>()?.unbind(),
-        methods: methods.into_iter().map(own).collect::<PyResult<_>>()?,
-        record,
-        level_names: module.getattr("_levelToName")?.cast_into::<PyDict>()?.unbind(),
+        way,
+        own_names,
+        level_names: level_names.unbind(),
         module: module.dict().unbind(),
         sys: py.import("sys")?.dict().unbind(),
     };
@@ -56,6 +61,12 @@ pub(crate) fn set_standard(
 /// As the package has set it when it was imported; None before.
 pub(crate) fn get(py: Python<'_>) -> Option<&Standard> {
     STANDARD.get(py)
+}
+
+/// Whether a standard level's name is that which it has here as well.
+fn is_own_name(name: &Bound<'_, PyAny>, level: i64) -> bool {
+    let name = name.cast_exact::<PyString>().ok().and_then(|name| name.to_str().ok());
+    name.is_some() && name == Level::new(level as u16).name()
 }
 
 impl Standard {
@@ -72,24 +83,24 @@ impl Standard {
 
     /// Whether a standard level has its own name: another one may be new to the handlers.
     pub(crate) fn has_its_name(&self, py: Python<'_>, level: i64) -> PyResult<bool> {
-        let name = self.level_names.bind(py).get_item(level)?;
-        let name = name.as_ref().and_then(|name| name.cast_exact::<PyString>().ok()?.to_str().ok());
-        Ok(name.is_some() && name == Level::new(level as u16).name())
+        if let Some((_, name)) = self.own_names.iter().find(|(known, _)| *known == level)
+            && name.is_there(py)?
+        {
+            return Ok(true);
+        }
+        Ok(self.level_names.bind(py).get_item(level)?.is_some_and(|name| is_own_name(&name, level)))
     }
 
     /// Whether nothing that a record passes was replaced. The classes' own attributes are checked, because a lookup through the
     /// class would run the code of any descriptor there.
     pub(crate) fn is_in_place(&self, py: Python<'_>) -> PyResult<bool> {
-        let is = |own: &Py<PyDict>, name: &Bound<'_, PyString>, expected: &Option<Py<PyAny>>| {
-            let found = own.bind(py).get_item(name)?;
-            Ok(matches!((found, expected), (Some(found), Some(expected)) if found.is(expected)))
-        };
-        for Method { own, name, standard } in &self.methods {
-            if !is(own, name.bind(py), standard)? {
+        let Some(way) = &self.way else { return Ok(false) };
+        for expected in way {
+            if !expected.is_there(py)? {
                 return Ok(false);
             }
         }
-        is(&self.module, intern!(py, "_logRecordFactory"), &self.record)
+        Ok(true)
     }
 
     /// Whether `sys.stderr` is the one that the interpreter was started with.
@@ -102,7 +113,6 @@ impl Standard {
     /// What `logging.disable` has set for all loggers of this manager. None where it cannot be read from the object itself:
     /// the attribute that is documented is a property in Python.
     pub(crate) fn disabled(manager: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
-        let found = attributes(manager)?.get_item(intern!(manager.py(), "_disable"))?;
-        Ok(found.and_then(|found| found.cast_exact::<PyInt>().ok()?.extract().ok()))
+        attributes::integer(&attributes(manager)?, intern!(manager.py(), "_disable"))
     }
 }

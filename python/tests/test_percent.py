@@ -52,6 +52,10 @@ for n in range(20_000):
     any_float = struct.unpack("d", random.randbytes(8))[0]
     half = random.randint(-10**6, 10**6) / 2**random.randint(0, 20)
     say("%d %.3f %f %.0f %s %i", random.getrandbits(random.randint(1, 70)) - 2**32, half, any_float, half, "x" * (n % 90), -n)
+    scaled = random.uniform(-1, 1) * 2.0**random.randint(-80, 64)
+    power = random.choice((-1, 1)) * 2.0**random.randint(-80, 64)
+    near = random.randint(0, 10**6) + random.choice((0.5, 0.25, 0.999999999, 0.9999999999, 0.9995, 1e-9, 0.0))
+    say("%.0f %.1f %.6f %.9f %.2f %.0f %.4f %.9f", scaled, scaled, scaled, scaled, power, near, near, near)
 """,
     )
 

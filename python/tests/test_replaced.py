@@ -97,3 +97,40 @@ def test_a_method_that_was_replaced_for_a_while_is_quick_again(logs: Logs) -> No
     """)
     assert said.splitlines()[-1] == "1"
     assert logs.messages() == ["the file has it"]
+
+
+MOVED = {
+    "a method": "handle = logging.Logger.handle; del logging.Logger.handle; logging.Logger.handle = handle",
+    "a method after others were deleted": "logging.Logger.first = 1; del logging.Logger.first; logging.Logger.fatal = None",
+    "the factory": "factory = logging._logRecordFactory; del logging._logRecordFactory; logging._logRecordFactory = factory",
+    "a level's name": "del logging._levelToName[20]; logging._levelToName[20] = 'INFO'",
+    "the handlers": "handlers = log.handlers; del log.handlers; log.handlers = handlers",
+    "every attribute": "own = dict(reversed(list(log.__dict__.items()))); log.__dict__.clear(); log.__dict__.update(own)",
+    "the whole dictionary": "log.__dict__ = {'first': 1, **log.__dict__}",
+    "a name that is another object": "del log.handlers; log.__dict__[''.join(['hand', 'lers'])] = handlers",
+}
+
+
+@pytest.mark.parametrize("what", MOVED)
+def test_what_was_deleted_and_set_again_is_found_at_its_new_place(logs: Logs, what: str) -> None:
+    said = logs.run(f"""
+        log = lastwords.setup_logger("worker", LOGS, console=False)
+        log.info("before")
+        handlers = log.handlers
+        {MOVED[what]}
+        log.info("after %d", 1)
+        log.debug("not this")
+        original, seen = logging.Logger.handle, []
+        logging.Logger.handle = lambda self, record: (seen.append(record.getMessage()), original(self, record))
+        log.info("seen")
+        logging.Logger.handle = original
+        log.handlers = []
+        log.info("nobody has it")
+        log.handlers, log.disabled = handlers, True
+        log.info("nor this")
+        log.disabled = False
+        log.info("last")
+        print(seen)
+    """)
+    assert said.splitlines()[-1] == "['seen']"
+    assert logs.messages() == ["before", "after 1", "seen", "last"]
