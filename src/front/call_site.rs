@@ -131,6 +131,7 @@ impl Site {
     /// Writes the site into the ring's table.
     fn register<V: Values>(&self, logger: &Logger) -> u32 {
         let CallPlace { level, target, module, file, line, format, placeholders, fields } = self.place;
+        debug_assert_eq!(V::COUNT, self.place.values(), "the head states how the values are encoded");
         let tags = V::TAGS.map(u64::to_le_bytes);
         // A macro's values have the same types at each call: in a generic function those that depend on its parameters are
         // formatted by the caller.

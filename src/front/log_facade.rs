@@ -195,11 +195,12 @@ fn place(level: Level, record: &Record<'_>) -> Option<u64> {
     Some(hash)
 }
 
-/// Identifies a record's target: 0 if it is the module's very name, as where no target is given.
+/// Identifies a record's target: by its address if it is the module's very name, as where no target is given, which nothing
+/// else can have.
 fn target_key(record: &Record<'_>) -> u64 {
     let target = record.target();
     if record.module_path_static().is_some_and(|module| std::ptr::eq(module, target)) {
-        return 0;
+        return (target.as_ptr() as u64 ^ (target.len() as u64) << 48).wrapping_mul(0x1656_67b1_9e37_79f9);
     }
     checksum(target.as_bytes())
 }

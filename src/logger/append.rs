@@ -38,7 +38,7 @@ impl Appender {
     /// Whether `slots` more slots can be written at once: they fit, or the policy permits overwriting.
     #[inline(always)]
     pub(crate) fn takes_at_once(&self, owned: &mut OwnedLane, slots: u64) -> bool {
-        owned.lane.has_room(slots) || owned.is_ring_only() || self.policy == FullPolicy::Overwrite
+        owned.is_ring_only() || owned.lane.has_room(slots) || self.policy == FullPolicy::Overwrite
     }
 
     /// Writes a message into a lane.

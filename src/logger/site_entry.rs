@@ -36,13 +36,13 @@ impl SiteEntry {
     /// The id for a record that takes the short way; None if it was not registered in this logger's ring, or had no room there.
     #[inline(always)]
     pub(crate) fn short_id(&self, logger: &Logger) -> Option<u64> {
-        let after_first = self.word.load(Ordering::Relaxed).wrapping_sub(logger.first_site_word());
+        let after_first = self.word.load(Ordering::Acquire).wrapping_sub(logger.first_site_word());
         (after_first < REGISTERING - 1).then_some(after_first + 1)
     }
 
     /// The id, or 0 if the table had no room; None if it was not registered in this logger's ring.
     pub(crate) fn id(&self, logger: &Logger) -> Option<u32> {
-        let id = self.word.load(Ordering::Relaxed).wrapping_sub(generation_word(logger)) & !SLOW;
+        let id = self.word.load(Ordering::Acquire).wrapping_sub(generation_word(logger)) & !SLOW;
         (id < REGISTERING).then_some(id as u32)
     }
 
@@ -54,10 +54,15 @@ impl SiteEntry {
         if seen == claim || self.word.compare_exchange(seen, claim, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return 0;
         }
-        let id = write();
+        let Some(id) = write() else {
+            // Another logger's thread may be registering it meanwhile.
+            let _ = self.word.compare_exchange(claim, 0, Ordering::Relaxed, Ordering::Relaxed);
+            return 0;
+        };
         let slow = if clock::kind() == clock_kind::TSC { 0 } else { SLOW };
-        self.word.store(id.map_or(seen, |id| generation_word(logger) + (u64::from(id) | slow)), Ordering::Relaxed);
-        id.unwrap_or(0)
+        // A record that names the entry implies a visible entry, TABLE:A, whichever thread makes it.
+        self.word.store(generation_word(logger) + (u64::from(id) | slow), Ordering::Release);
+        id
     }
 }
 

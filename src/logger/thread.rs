@@ -125,15 +125,15 @@ pub(crate) fn record_raw<V: Values>(
     destination: Destination,
     values: &V,
 ) -> bool {
-    let Some(call_site) = entry.short_id(logger) else { return false };
-    let words = body_words(values);
-    if words > SMALL_BODY {
-        return record_raw_long(logger, entry, destination, values);
-    }
+    let (words, short_id) = (body_words(values), entry.short_id(logger));
+    let Some(call_site) = short_id.filter(|_| words <= SMALL_BODY) else {
+        return record_raw_slowly(logger, entry, destination, values);
+    };
     let Some(mut entered) = Entered::new() else { return record_raw_nested(logger, entry, destination, values) };
     let Some((owned, thread)) = entered.0.lane_in(logger, destination) else { return false };
     if !logger.appender.seems_to_take(owned) {
-        return false;
+        drop(entered);
+        return record_raw_slowly(logger, entry, destination, values);
     }
     let origin = u64::from(thread) << 32 | call_site;
     let mut slot = owned.lane.begin(clock::counter_now, entry.head(), origin, words * 8);
@@ -148,26 +148,27 @@ pub(crate) fn record_raw<V: Values>(
 #[cold]
 #[inline(never)]
 fn after_record(logger: &Logger, entry: &SiteEntry, destination: Destination, now: u64) -> bool {
-    if let Some(mut entered) = Entered::new()
-        && let Some((owned, _)) = entered.0.lane_in(logger, destination)
-    {
-        logger.appender.after_append(owned, entry.head().level(), now);
+    let entered = &mut Entered::new();
+    match entered.as_mut().and_then(|entered| entered.0.lane_in(logger, destination)) {
+        Some((owned, _)) => logger.appender.after_append(owned, entry.head().level(), now),
+        // A signal handler has logged to another logger meanwhile.
+        None => logger.appender.drained.ring_if_armed(),
     }
     true
 }
 
-/// Like [`record_raw`], for a message that may take several slots.
+/// Like [`record_raw`], for a message of several slots, a lane of which only a look says that it has room, and a clock that is not
+/// the processor's counter.
 #[inline(never)]
-fn record_raw_long<V: Values>(
+fn record_raw_slowly<V: Values>(
     logger: &'static Logger,
     entry: &SiteEntry,
     destination: Destination,
     values: &V,
 ) -> bool {
     let Some(mut entered) = Entered::new() else { return record_raw_nested(logger, entry, destination, values) };
-    let (Some(call_site), Some((owned, thread))) = (entry.id(logger), entered.0.lane_in(logger, destination)) else {
-        return false;
-    };
+    let Some(call_site) = entry.id(logger).filter(|id| *id != 0) else { return false };
+    let Some((owned, thread)) = entered.0.lane_in(logger, destination) else { return false };
     let length = body_words(values) * 8;
     if length > owned.lane.message_size_max() {
         return false;
@@ -346,7 +347,7 @@ fn record_raw_nested<V: Values>(
     let (mut buffer, words) = ([0; SLOT_WORDS_MAX], body_words(values));
     let Some(body) = buffer.get_mut(..words).filter(|_| words * 8 <= logger.message_size_max()) else { return false };
     write_body(values, &mut body.iter_mut());
-    let Some(call_site) = entry.id(logger) else { return false };
+    let Some(call_site) = entry.id(logger).filter(|id| *id != 0) else { return false };
     let (level, encoding) = (entry.head().level(), encoding_of(V::COUNT));
     let origin = Origin { level, call_site, thread: thread_id(), encoding };
     logger.write_shared(destination, &Message { origin, body: bytemuck::cast_slice(body) });

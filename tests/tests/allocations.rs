@@ -5,9 +5,11 @@
 #![allow(unsafe_code)]
 
 use lastwords::Flusher;
+use lastwords_tests::actor::{Printed, printed};
 use lastwords_tests::scratch::Scratch;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::process::Command;
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -77,4 +79,15 @@ fn no_front_end_allocates_for_a_usual_record() {
     assert_eq!(allocations(|n| tracing::info!(n, message = "message last")), 0);
     drop((inner, outer));
     assert_eq!(allocations(|n| lastwords::info!("message {n} {}", Logging)), 0, "a record within another");
+    let long = "long".repeat(100);
+    assert_eq!(allocations(|n| lastwords::info!("message {n} {long}")), 0, "of several slots");
+}
+
+#[test]
+fn nor_does_any_where_the_clock_is_not_the_processors_counter() {
+    let tests = std::env::current_exe().expect("this program");
+    let mut again = Command::new(tests);
+    again.args(["--exact", "no_front_end_allocates_for_a_usual_record"]).env("LASTWORDS_CLOCK", "boottime");
+    let Printed { out, err, status, .. } = printed(&mut again);
+    assert!(status.success() && out.contains("1 passed"), "{out}{err}");
 }

@@ -31,6 +31,19 @@ impl Source for Broken {
     }
 }
 
+/// Modules that a macro writes to one line.
+macro_rules! modules {
+    ($($name:ident)*) => {$(
+        mod $name {
+            pub(super) fn say() {
+                log::info!("by a module");
+            }
+        }
+    )*};
+}
+
+modules!(one other);
+
 /// Returns the line of the record whose target is named.
 fn log_all() -> u32 {
     let (user, list, error) = ("ada", [1, 2], std::io::Error::other("disk full"));
@@ -45,6 +58,8 @@ fn log_all() -> u32 {
     log::logger().log(&record);
     log::info!(long = "x".repeat(100_000).as_str(); "spilled");
     log::debug!(unseen = 1; "disabled");
+    one::say();
+    other::say();
     line
 }
 
@@ -56,7 +71,7 @@ fn key_values_are_typed_fields_and_stand_behind_the_text() {
     let found = records(&folder);
     let fields: Vec<(&str, Vec<&str>)> = found
         .iter()
-        .filter(|record| record.text != "spilled")
+        .filter(|record| record.text != "spilled" && record.text != "by a module")
         .map(|record| (record.text.as_str(), record.fields.iter().map(String::as_str).collect()))
         .collect();
     let wide = format!("wide: U128({})", u128::MAX);
@@ -89,6 +104,9 @@ fn key_values_are_typed_fields_and_stand_behind_the_text() {
     assert_eq!((outer.target.as_str(), outer.module.as_str(), outer.line), ("audit", "facade", line));
     let by_hand = found.iter().find(|record| record.text == "by hand").expect("there");
     assert_eq!((by_hand.target.as_str(), by_hand.line), ("made", 0));
+
+    let of_modules = found.iter().filter(|record| record.text == "by a module").map(|record| record.target.as_str());
+    assert!(of_modules.eq(["facade::one", "facade::other"]), "one line of the source, two targets");
 
     flush_once(&folder);
     let lines = messages(&folder, "host");

@@ -21,8 +21,7 @@ pub enum SlotState {
     Corrupt,
 }
 
-/// The validity rule: the state of the slot in `bytes`, where `sequence` is expected. `bytes` is one slot; its checksum and its
-/// clock are used as scratch space and restored.
+/// The validity rule: the state of the slot in `bytes`, where `sequence` is expected. `bytes` is one slot.
 #[must_use]
 pub fn classify(bytes: &[u8], sequence: u64, key: u64) -> SlotState {
     let commit = read_word(bytes, 0);

@@ -49,8 +49,8 @@ const CACHE_LINE: usize = 64;
 /// Words of a body that fit a slot of any size.
 pub const SMALL_BODY: usize = SLOT_WORDS_MIN - HEAD_WORDS;
 
-/// Bytes between what is written and what is prefetched, twelve slots of the usual size: what the flusher has read is shared
-/// with another processor, and getting it back takes about as long as so many appends.
+/// Bytes between what is written and what is prefetched, twelve slots of the usual size and fewer of larger ones, which take
+/// longer: what the flusher has read is shared with another processor, and getting it back takes about as long as so many appends.
 const AHEAD: usize = 12 * 128;
 
 /// A message without its body.
