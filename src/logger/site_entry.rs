@@ -5,7 +5,7 @@ use lastwords_ring::format::layout::clock_kind;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::place::clock;
 use lastwords_ring::write::arguments::encoding_of;
-use lastwords_ring::write::lane::SmallHead;
+use lastwords_ring::write::open_slot::SmallHead;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Id of an entry that its first call is writing. No table has so many words.

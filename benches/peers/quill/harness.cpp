@@ -165,7 +165,7 @@ public:
   }
 
   // Flushes, and waits until the file has not grown for 3 ms, but 2 s at most.
-  void settle() const
+  void wait_until_quiet() const
   {
     _logger->flush_log();
     auto const start = Clock::now();
@@ -208,14 +208,14 @@ public:
       call(black_box(n));
     }
     _bursts.push_back(seconds_since(start) * 1e9 / static_cast<double>(BURST));
-    quill.settle();
+    quill.wait_until_quiet();
     for (uint64_t n = 0; n < BURST; ++n)
     {
       uint64_t const before = ticks();
       call(black_box(n));
       _singles.push_back(ticks() - before);
     }
-    quill.settle();
+    quill.wait_until_quiet();
   }
 
   void print()

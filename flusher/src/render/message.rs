@@ -161,8 +161,8 @@ mod tests {
             let mut out = Vec::new();
             template.show(&record(encoding, &body), &mut out).expect("fits");
             assert_eq!(out, b"{a} 7! id=9");
-            for cut in 0..body.len() {
-                assert_eq!(template.show(&record(encoding, &body[..cut]), &mut Vec::new()), None, "cut to {cut}");
+            for end in 0..body.len() {
+                assert_eq!(template.show(&record(encoding, &body[..end]), &mut Vec::new()), None, "truncated to {end}");
             }
         }
     }

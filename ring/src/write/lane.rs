@@ -30,28 +30,16 @@
 //! Sequences are 62 bits wide and never reset, so a commit word cannot recur (no ABA): at 10 ns a slot that takes over a
 //! thousand years.
 
-use crate::atomics::{AtomicU64, Ordering, fence, prefetch_to_write};
+use crate::atomics::{AtomicU64, Ordering, fence};
 use crate::format::layout::{
-    Consumer, LaneBlock, OWNERS, SLOT_HEAD, SLOT_WORDS_MAX, SLOT_WORDS_MIN, SlotHead, commit_word, slot_kind,
-    slot_state,
+    Consumer, LaneBlock, OWNERS, SLOT_WORDS_MAX, SLOT_WORDS_MIN, commit_word, slot_kind, slot_state,
 };
 use crate::format::slot_sum::SlotSum;
 use crate::mutant::{self, Mutant};
-use crate::write::words::{WordSink, for_each_word};
-
-const HEAD_WORDS: usize = SLOT_HEAD / 8;
-/// Word of a slot that holds the number of its message.
-const MESSAGE_WORD: usize = std::mem::offset_of!(SlotHead, message) / 8;
-const CHECKSUM_WORD: usize = std::mem::offset_of!(SlotHead, checksum) / 8;
-const CLOCK_WORD: usize = std::mem::offset_of!(SlotHead, clock) / 8;
-/// Bytes of a cache line.
-const CACHE_LINE: usize = 64;
-/// Words of a body that fit a slot of any size.
-pub const SMALL_BODY: usize = SLOT_WORDS_MIN - HEAD_WORDS;
-
-/// Bytes between what is written and what is prefetched, twelve slots of the usual size and fewer of larger ones, which take
-/// longer: what the flusher has read is shared with another processor, and getting it back takes about as long as so many appends.
-const AHEAD: usize = 12 * 128;
+use crate::write::open_slot::{
+    HEAD_WORDS, MESSAGE_WORD, OpenSlot, Part, SMALL_BODY, SmallHead, Unit, ask_ahead, sizes_word,
+};
+use crate::write::words::WordSink;
 
 /// A message without its body.
 #[derive(Debug, Clone, Copy)]
@@ -73,26 +61,6 @@ impl Origin {
     }
 }
 
-/// What the head of a message of one slot states besides its origin and the length of its body: known before it is made.
-#[derive(Debug, Clone, Copy)]
-pub struct SmallHead(u64);
-
-impl SmallHead {
-    /// For messages of this level whose bodies are so encoded.
-    #[inline(always)]
-    #[must_use]
-    pub const fn new(level: u16, encoding: u8) -> SmallHead {
-        SmallHead(sizes_word(level, encoding, Part { slots: 1, kind: slot_kind::FIRST, length: 0 }))
-    }
-
-    /// The level.
-    #[inline(always)]
-    #[must_use]
-    pub fn level(self) -> u16 {
-        (self.0 >> 16) as u16
-    }
-}
-
 /// A message on its way into a lane.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
@@ -100,25 +68,6 @@ pub struct Message<'a> {
     pub origin: Origin,
     /// The body, at most [`Lane::message_size_max`] bytes.
     pub body: &'a [u8],
-}
-
-/// As many words as the smallest slot has; the larger ones are several of them.
-type Unit = [AtomicU64; SLOT_WORDS_MIN];
-
-/// One slot's share of a message.
-#[derive(Clone, Copy)]
-struct Part {
-    slots: u16,
-    kind: u8,
-    /// Payload bytes.
-    length: usize,
-}
-
-/// The last word of a slot's head, see [`SlotHead`].
-#[inline(always)]
-const fn sizes_word(level: u16, encoding: u8, part: Part) -> u64 {
-    let Part { slots, kind, length } = part;
-    length as u64 | (level as u64) << 16 | (slots as u64) << 32 | (kind as u64) << 48 | (encoding as u64) << 56
 }
 
 /// Counts a message that was dropped at raw clock `now`, because the lane was full or unavailable. May be called by any thread.
@@ -131,58 +80,6 @@ pub fn count_drop(block: &LaneBlock, now: u64) {
     block.dropped_last.store(now, Ordering::Relaxed);
     if !mutant::is(Mutant::DropUncounted) {
         block.dropped.fetch_add(1, Ordering::Release);
-    }
-}
-
-/// A slot that is open: takes the words of its body, one after the other.
-#[derive(Debug)]
-#[must_use = "an open slot holds the lane's reader back"]
-pub struct OpenSlot<'a> {
-    head: &'a Unit,
-    body: std::slice::Iter<'a, AtomicU64>,
-    first: u64,
-    message: u64,
-    commit: u64,
-    now: u64,
-    sum: SlotSum,
-}
-
-/// Writes the body. A word beyond the slot is a defect of the caller and is dropped.
-impl WordSink for OpenSlot<'_> {
-    #[inline(always)]
-    fn word(&mut self, word: u64) {
-        if let Some(cell) = self.body.next() {
-            cell.store(word, Ordering::Relaxed);
-            self.sum.add(word);
-        }
-    }
-
-    /// The loop has iterator and sum in registers, wherever the slot is.
-    #[inline(always)]
-    fn bytes(&mut self, bytes: &[u8]) {
-        let (mut body, mut sum) = (self.body.clone(), self.sum);
-        for_each_word(bytes, |word| {
-            if let Some(cell) = body.next() {
-                cell.store(word, Ordering::Relaxed);
-                sum.add(word);
-            }
-        });
-        (self.body, self.sum) = (body, sum);
-    }
-}
-
-impl OpenSlot<'_> {
-    /// Writes clock and checksum: the slot is complete but for its commit word.
-    #[inline(always)]
-    fn finish(&self) {
-        self.head[CLOCK_WORD].store(self.now, Ordering::Relaxed);
-        self.head[CHECKSUM_WORD].store(self.sum.finish(self.now), Ordering::Relaxed);
-    }
-
-    #[inline(always)]
-    fn commit(&self) {
-        // LANE:D
-        self.head[0].store(self.commit, Ordering::Release);
     }
 }
 
@@ -242,14 +139,6 @@ impl OpenMessage<'_, '_> {
         self.rest -= length;
         self.next += 1;
     }
-}
-
-/// Asks for as much of a later slot as most records use. At the end of the lane that is what follows it in memory.
-#[inline(always)]
-fn ask_ahead(unit: &Unit) {
-    let later = std::ptr::from_ref(unit).cast::<u8>().wrapping_add(AHEAD);
-    prefetch_to_write(later);
-    prefetch_to_write(later.wrapping_add(CACHE_LINE));
 }
 
 /// The producer's end of a lane.
@@ -656,11 +545,16 @@ impl<'a> Lane<'a> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::format::layout::SlotHead;
+
+    /// Eight slots of the smallest size, and their block.
+    fn memory() -> (Vec<AtomicU64>, LaneBlock) {
+        ((0..8 * 16).map(|_| AtomicU64::new(0)).collect(), LaneBlock::default())
+    }
 
     #[test]
     fn an_owner_that_finds_its_lane_open_seals_it_and_goes_on() {
-        let slots: Vec<AtomicU64> = (0..8 * 16).map(|_| AtomicU64::new(0)).collect();
-        let block: LaneBlock = empty_block();
+        let (slots, block) = memory();
         let mut lane = Lane::new(&block, &slots, 16, 7);
         let message = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body: b"text" };
         lane.append(|| 1, &message);
@@ -676,8 +570,7 @@ mod tests {
 
     #[test]
     fn a_slot_states_what_its_message_is_whether_it_is_small_or_long() {
-        let slots: Vec<AtomicU64> = (0..8 * 16).map(|_| AtomicU64::new(0)).collect();
-        let block: LaneBlock = empty_block();
+        let (slots, block) = memory();
         let mut lane = Lane::new(&block, &slots, 16, 7);
         let origin = Origin { level: 0x3132, call_site: 0x0a0b_0c0d, thread: 0x1a1b_1c1d, encoding: 0x61 };
         let body = [b'x'; 93];
@@ -704,8 +597,7 @@ mod tests {
 
     #[test]
     fn a_position_is_believed_only_where_both_words_agree_and_it_goes_forward_to_what_was_committed() {
-        let slots: Vec<AtomicU64> = (0..8 * 16).map(|_| AtomicU64::new(0)).collect();
-        let block: LaneBlock = empty_block();
+        let (slots, block) = memory();
         let mut lane = Lane::new(&block, &slots, 16, 7);
         let message = Message { origin: Origin { level: 20, call_site: 0, thread: 1, encoding: 0 }, body: b"text" };
         (1..=5).for_each(|clock| _ = lane.append(|| clock, &message));
@@ -718,38 +610,5 @@ mod tests {
         assert_eq!(accepted(6, !6), 0, "beyond what was committed");
         assert_eq!(accepted(3, !3), 3);
         assert_eq!(accepted(2, !2), 3, "backwards");
-    }
-
-    fn empty_block() -> LaneBlock {
-        let word = || AtomicU64::new(0);
-        LaneBlock {
-            reserved: word(),
-            head: word(),
-            messages: word(),
-            dropped: word(),
-            dropped_first: word(),
-            dropped_last: word(),
-            kind: word(),
-            claims: word(),
-            kept: word(),
-            left: word(),
-            producer_padding: std::array::from_fn(|_| word()),
-            owners: std::array::from_fn(|_| crate::format::layout::Owner {
-                first: word(),
-                thread: word(),
-                name: std::array::from_fn(|_| word()),
-            }),
-            consumer: Consumer {
-                released: word(),
-                released_inverted: word(),
-                written: word(),
-                written_inverted: word(),
-                next_message: word(),
-                dropped_reported: word(),
-                recovered: word(),
-                checksum: word(),
-            },
-            consumer_padding: std::array::from_fn(|_| word()),
-        }
     }
 }

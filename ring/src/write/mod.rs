@@ -1,6 +1,7 @@
 //! The writing end of a ring, for its process.
 
 pub mod lane;
+pub mod open_slot;
 pub mod words;
 
 macro_rules! not_under_loom {
