@@ -469,6 +469,7 @@ fn processes_killed_at_random_lose_no_acknowledged_record() {
         }
         let kind = [Kind::Lossless, Kind::Waiting, Kind::Overwriting, Kind::Dropping][number % 4];
         let mut round = Round::new(kind, &mut random);
+        println!("round {number}: {kind:?}, {:?}, {}, {:?}", round.backing, round.format, round.trouble);
         *tally.rounds.entry(format!("{kind:?}, {:?}, {}", round.backing, round.format)).or_default() += 1;
         *tally.troubles.entry(format!("{:?}", round.trouble)).or_default() += 1;
         let end = tally.kills + KILLS_IN_ROUND;

@@ -5,8 +5,11 @@
 //! its descriptors. So a [`Kept`] asks the kernel before each use, and before it closes, whether its number still refers to
 //! what it was opened for. One that does not is lost: its owner opens the file again, by name.
 //!
-//! One system call is between the check and the use. A thread that closes our number in that window and gets it for a file of
-//! its own is not noticed; numbers above those that programs normally use make that unlikely.
+//! Between the check and the use a thread may close our number and get it for a file of its own, or another thread of ours
+//! may, for a file of ours; numbers above those that programs normally use make that unlikely. What is written to a file that
+//! only its process writes, a backlog segment or a spilled message, is therefore only ever appended, whatever the offset, so
+//! that a write that went astray leaves what is there; and the writer asks afterwards where its bytes went, and how long the
+//! file is.
 //!
 //! The flusher's thread has a descriptor table of its own if possible (`own_table.rs`); no other code closes anything there.
 //!
@@ -88,7 +91,17 @@ impl Opened {
     /// # Errors
     /// EBADF if the descriptor is lost, see [`is_lost`]; other errors of fstat(2) do not mean that.
     pub fn file(&self) -> io::Result<&File> {
-        if Identity::behind(&**self)? == self.identity { Ok(self) } else { Err(Errno::BADF.into()) }
+        self.size().map(|_| &**self)
+    }
+
+    /// The file's size in bytes. After a write it shows where that went: had another file been behind the descriptor then, the
+    /// descriptor would be lost or the size another one.
+    ///
+    /// # Errors
+    /// As [`Opened::file`].
+    pub(crate) fn size(&self) -> io::Result<u64> {
+        let found = rustix::fs::fstat(&**self)?;
+        if Identity::of(&found) == self.identity { Ok(found.st_size as u64) } else { Err(Errno::BADF.into()) }
     }
 }
 

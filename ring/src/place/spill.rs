@@ -14,6 +14,7 @@ use crate::place::open::{self, PRIVATE};
 use crate::sys::fsize;
 use crossbeam_utils::Backoff;
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fmt;
@@ -96,7 +97,8 @@ impl SpillReference {
     fn read_once(&self, ring: &Path) -> io::Result<Vec<u8>> {
         let mut file = open::to_read(&path(ring, self.number))?;
         let damaged = || io::Error::from(io::ErrorKind::InvalidData);
-        if file.metadata()?.len() != self.length {
+        // Bytes behind the message went astray into the file, see `descriptor.rs`.
+        if file.size()? < self.length {
             return Err(damaged());
         }
         let mut bytes = vec![0; self.length as usize];
@@ -259,9 +261,14 @@ impl SpillWriter {
 }
 
 fn write_file(path: &Path, body: &[u8]) -> io::Result<()> {
-    let mut file = open::file(path, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, PRIVATE)?;
+    let mut file = open::file(path, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL, PRIVATE)?;
     // The limit may have been lowered since it was checked.
-    fsize::without_signal(|| file.write_all(body)).inspect_err(|_| drop(open::remove(path)))
+    let written = fsize::without_signal(|| file.write_all(body)).and_then(|()| match file.size()? {
+        size if size == body.len() as u64 => Ok(()),
+        // Somebody else's write went astray into it, see `descriptor.rs`.
+        _ => Err(Errno::BADF.into()),
+    });
+    written.inspect_err(|_| drop(open::remove(path)))
 }
 
 #[cfg(test)]
@@ -280,6 +287,10 @@ mod tests {
         let body = vec![b'x'; 3 << 20];
         let reference = writer.write(&body, 0, (0, 1), |_| FREE).expect("room");
         assert_eq!(SpillReference::from_bytes(&reference.to_bytes()), Some(reference));
+        assert_eq!(reference.read(&ring).expect("there"), body);
+        let mut longer = body.clone();
+        longer.extend(b"went astray");
+        std::fs::write(path(&ring, reference.number), longer).expect("written");
         assert_eq!(reference.read(&ring).expect("there"), body);
         std::fs::write(path(&ring, reference.number), vec![b'y'; 3 << 20]).expect("written");
         assert!(reference.read(&ring).is_err());

@@ -40,6 +40,7 @@ use crate::sys::{fsize, hooks};
 use crate::sys::words::write_words_at;
 use crate::place::open::{self, PRIVATE};
 use rustix::fs::{OFlags, RenameFlags};
+use rustix::io::Errno;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -54,6 +55,8 @@ const CHUNK: u64 = 512;
 /// Time between two attempts for a lane, if the budget is used up or the disk refuses: first this long, then doubling up to the
 /// second value. In between, records are overwritten at the rate at which they come.
 const AGAIN: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(10)];
+/// How segments are opened: what is there stays, whatever is written through the descriptor, see `descriptor.rs`.
+const WRITTEN: OFlags = OFlags::WRONLY.union(OFlags::APPEND);
 /// Most accounts of one process, one per logger.
 const ACCOUNTS_MAX: usize = 256;
 
@@ -242,17 +245,21 @@ impl Backlog {
         Ok(())
     }
 
-    /// Adds slots to the segment that begins with `first`. False if that is gone.
+    /// Adds slots to the segment that begins with `first`. False if that is gone, or has bytes behind its last slot.
     fn add(&self, number: usize, lane: &Lane<'_>, first: u64, chunk: (u64, u64)) -> io::Result<bool> {
-        let file = match open::file(&segment::path(&self.ring, number, first), OFlags::WRONLY, PRIVATE) {
+        let file = match open::file(&segment::path(&self.ring, number, first), WRITTEN, PRIVATE) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             opened => opened?,
         };
-        fsize::without_signal(|| write_slots(&file, lane, chunk, (chunk.0 - first) * self.account.slot))?;
+        let [start, end] = [chunk.0, chunk.1 + 1].map(|sequence| (sequence - first) * self.account.slot);
+        if file.size()? != start {
+            return Ok(false);
+        }
+        fsize::without_signal(|| write_slots(&file, lane, chunk, start))?;
         if self.durable {
             file.sync_data()?;
         }
-        Ok(true)
+        Ok(file.size()? == end)
     }
 
     /// Creates a segment. It has its name only once it is complete, because a remover must not take its beginning for all of
@@ -274,9 +281,14 @@ impl Backlog {
     }
 
     fn make(&self, path: &Path, lane: &Lane<'_>, chunk: (u64, u64)) -> io::Result<()> {
-        let file = open::file(path, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, PRIVATE)?;
+        let file = open::file(path, WRITTEN | OFlags::CREATE | OFlags::TRUNC, PRIVATE)?;
         fsize::without_signal(|| write_slots(&file, lane, chunk, 0))?;
-        if self.durable { file.sync_all() } else { Ok(()) }
+        if self.durable {
+            file.sync_all()?;
+        }
+        let size = (chunk.1 - chunk.0 + 1) * self.account.slot;
+        // Another length: somebody else's write went astray into it.
+        if file.size()? == size { Ok(()) } else { Err(Errno::BADF.into()) }
     }
 
     /// Reports once why the backlog cannot be written.
@@ -313,4 +325,64 @@ fn write_slots(file: &Opened, lane: &Lane<'_>, chunk: (u64, u64), mut offset: u6
         }
     }
     Ok(())
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::format::checksum::lane_key;
+    use crate::format::slot::classify;
+    use crate::place::segment::{LaneSegments, is_done};
+    use crate::scratch::Scratch;
+    use crate::write::lane::{Message, Origin};
+    use std::fs::OpenOptions;
+    use std::io::Write;
+
+    const SLOTS: u64 = 64;
+
+    fn fill(lane: &mut Lane<'_>) {
+        let origin = Origin { level: 20, call_site: 0, thread: 1, encoding: 0 };
+        while lane.has_room(1) {
+            lane.append(|| 1, &Message { origin, body: b"text" });
+        }
+    }
+
+    #[test]
+    fn bytes_that_went_astray_into_a_segment_cost_no_slot() {
+        let scratch = Scratch::new("astray");
+        let geometry = Geometry::new(128, SLOTS as u32, 3, 2, 1 << 16).expect("a geometry");
+        let ring = scratch.path().join("host-1-ab.ring");
+        let (block, key) = (&*Box::leak(Box::<LaneBlock>::default()), lane_key(&[7; 16], 0));
+        let words: Vec<_> = (0..SLOTS * 16).map(|_| crate::atomics::AtomicU64::new(0)).collect();
+        let mut lane = Lane::new(block, &words, 16, key);
+        let backlog = Backlog::new(&ring, geometry, std::iter::once(block), BUDGET_DEFAULT, false);
+        for keeps in 1..=6 {
+            fill(&mut lane);
+            let first = backlog.keep(0, &mut lane).expect("kept");
+            assert_eq!(first, (keeps - 1) * SLOTS + 1);
+            let newest = segment::list(&ring, geometry, Some(0)).expect("listed").pop().expect("a segment");
+            let stray: &[u8] = [b"".as_slice(), &[b'x'; 128], b"x"][keeps as usize % 3];
+            // As another thread would, with a number that it was given for a segment of its own.
+            let file = OpenOptions::new().append(true).open(&newest.path).expect("open");
+            (&file).write_all(stray).expect("written");
+        }
+        let all: Vec<u64> = (1..=6 * SLOTS).collect();
+        let mut buffer = vec![0; all.len() * 128];
+        let mut segments = LaneSegments::list(&ring, geometry, 0, key).expect("listed");
+        segments.fill(1, &all, &mut buffer).expect("read");
+        let slots = buffer.chunks_exact_mut(128).zip(1..);
+        let lost: Vec<u64> = slots.filter_map(|(slot, n)| (!is_done(classify(slot, n, key))).then_some(n)).collect();
+        assert_eq!(lost, [], "slots that no segment holds");
+    }
+
+    #[test]
+    fn what_goes_astray_through_a_segment_s_descriptor_leaves_its_slots() {
+        let scratch = Scratch::new("appended");
+        let path = scratch.path().join("segment");
+        std::fs::write(&path, b"slots").expect("written");
+        let file = open::file(&path, WRITTEN, PRIVATE).expect("open");
+        let word = [crate::atomics::AtomicU64::new(u64::MAX)];
+        write_words_at(&file, &word, 0).expect("written");
+        assert_eq!(std::fs::read(&path).expect("read"), b"slots\xff\xff\xff\xff\xff\xff\xff\xff");
+    }
 }
