@@ -5,7 +5,10 @@
 //! reading it. Everything runs in one process, interleaved in rounds, so ratios hold even where the machine is noisy. At the
 //! end the log files are counted: a benchmark that lost lines is invalid.
 //!
-//! `cargo bench --bench append`
+//! Rings and files are on tmpfs, or with `--dir` in that folder; with `--busy` a thread writes to that folder all the time, a
+//! MiB and an fdatasync after the other.
+//!
+//! `cargo bench --bench append -- [--dir FOLDER [--busy]]`
 #![allow(unsafe_code)]
 
 #[path = "shared/probe.rs"]
@@ -17,6 +20,7 @@ use probe::Probe;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -97,11 +101,27 @@ fn print(rows: &mut [Row], lines: u64) {
 
 const STATIC: &str = "Host process starting up, all is in line";
 const NAME: &str = "NVIDIA RTX 4090x";
+/// Takes three slots of 128 bytes.
+const LONG: &str = match str::from_utf8(&[b'x'; 200]) {
+    Ok(text) => text,
+    Err(_) => unreachable!(),
+};
 
 fn main() {
-    let base = if Path::new("/dev/shm").is_dir() { PathBuf::from("/dev/shm") } else { std::env::temp_dir() };
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let memory = || if Path::new("/dev/shm").is_dir() { PathBuf::from("/dev/shm") } else { std::env::temp_dir() };
+    let (base, busy) = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => (memory(), false),
+        ["--dir", folder] => (PathBuf::from(folder), false),
+        ["--dir", folder, "--busy"] => (PathBuf::from(folder), true),
+        other => panic!("{other:?} found, expected [--dir FOLDER [--busy]]"),
+    };
     let folder = base.join(format!("lastwords-bench-append-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
+    if busy {
+        let file = folder.join("busy");
+        std::thread::spawn(move || write_all_the_time(&file));
+    }
     let lines = measure(&folder);
     let logged = count_lines(&folder);
     std::fs::remove_dir_all(&folder).expect("removed");
@@ -135,6 +155,7 @@ fn measure(folder: &Path) -> u64 {
         "BufWriter, flush per line",
         "BufWriter",
         "write(2) and fdatasync per line",
+        "lastwords::info!, a string of 200 bytes",
     ];
     let mut rows: Vec<Row> = names.into_iter().map(Row::new).collect();
     let settle = || {
@@ -167,7 +188,9 @@ fn measure(folder: &Path) -> u64 {
             flushed.flush().expect("flushed");
         });
         rows[9].burst(BURST, |_| buffered.write_all(line().as_bytes()).expect("written"));
-        lines += 8 * BURST;
+        rows[11].burst(BURST / 2, |_| lastwords::info!("{}", LONG));
+        settle();
+        lines += 9 * BURST;
     }
     let disk = std::env::temp_dir().join(format!("lastwords-bench-synced-{}", std::process::id()));
     let mut synced = File::create(&disk).expect("a file");
@@ -180,6 +203,14 @@ fn measure(folder: &Path) -> u64 {
     std::fs::remove_file(disk).expect("removed");
     print(&mut rows, lines);
     lines
+}
+
+fn write_all_the_time(path: &Path) {
+    let (file, block) = (File::create(path).expect("a file"), vec![1; 1 << 20]);
+    for n in 0_u64.. {
+        file.write_all_at(&block, n % 256 << 20).expect("written");
+        file.sync_data().expect("synced");
+    }
 }
 
 /// The line as the other rows write it, with a time stamp that costs them nothing.

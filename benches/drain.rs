@@ -1,4 +1,4 @@
-//! How fast lines get from the calls to the last line in rotated text files, with nothing lost.
+//! How fast lines get from the calls to the last line in rotated files, of text or JSON, with nothing lost.
 //!
 //! Each row logs the same number of lines flat out and ends when the last one is in its file; the files are counted
 //! afterwards. Beside it: one `write(2)` per line and a `BufWriter`, which do the same work without surviving a kill in
@@ -10,6 +10,7 @@
 //! What the journal costs: `RUSTFLAGS="--cfg lastwords_mutants" cargo bench --bench drain -- --journal-off` measures the same
 //! drain with and without it, in turns.
 
+use lastwords::Format;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -31,7 +32,15 @@ fn main() {
     if arguments.iter().any(|argument| argument == "--journal-off") {
         return journal_cost();
     }
-    let works = [("lastwords", 1), ("lastwords", 4), ("write", 1), ("write", 4), ("BufWriter", 1), ("BufWriter", 4)];
+    let works = [
+        ("lastwords", 1),
+        ("lastwords", 4),
+        ("write", 1),
+        ("write", 4),
+        ("BufWriter", 1),
+        ("BufWriter", 4),
+        ("lastwords, JSON", 1),
+    ];
     let mut seconds = vec![Vec::new(); works.len()];
     for round in 0..ROUNDS {
         for (index, (work, threads)) in works.iter().enumerate() {
@@ -96,8 +105,9 @@ fn run(work: &str, threads: u64, mutant: &str) -> f64 {
 fn row(work: &str, threads: u64, folder: &Path) {
     let file = || File::create(folder.join("bench.log")).expect("a file");
     let seconds = match work {
-        "lastwords" => {
-            lastwords::builder("bench").dir(folder).rotate_keep(100).init().expect("a ring");
+        "lastwords" | "lastwords, JSON" => {
+            let format = if work == "lastwords" { Format::Text } else { Format::Json };
+            lastwords::builder("bench").dir(folder).format(format).rotate_keep(100).init().expect("a ring");
             let each = |n: u64| lastwords::info!("frame {} took {} ms on {}", n, n as f64 * 0.25, NAME);
             time(threads, each, || lastwords::flush().expect("flushed"))
         }
@@ -133,7 +143,7 @@ fn time(threads: u64, each: impl Fn(u64) + Sync, finish: impl Fn()) -> f64 {
 
 fn count_lines(folder: &PathBuf) -> u64 {
     let files = std::fs::read_dir(folder).expect("listed").filter_map(Result::ok);
-    let logs = files.filter(|file| file.file_name().to_string_lossy().starts_with("bench.log"));
+    let logs = files.filter(|file| file.file_name().to_string_lossy().starts_with("bench."));
     logs.map(|file| std::fs::read(file.path()).expect("read").iter().filter(|byte| **byte == b'\n').count() as u64)
         .sum()
 }

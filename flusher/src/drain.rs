@@ -28,7 +28,7 @@ use lastwords_ring::place::folder::{Folder, SHM_FOLDER};
 use lastwords_ring::place::open;
 use lastwords_ring::sys::fsize;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -323,6 +323,11 @@ impl Drain {
         Ok(pass)
     }
 
+    /// Whether every ring was asked to ring the doorbell at its next record, and has not rung it since.
+    pub(crate) fn is_armed(&self) -> bool {
+        !self.is_held_up() && self.rings.iter().all(|ring| ring.failures == 0 && ring.is_armed())
+    }
+
     /// Asks every ring to ring the doorbell: at the next record, or only when one is urgent or a lane fills. Returns whether
     /// that was possible; a ring that cannot be written to or read must be polled.
     pub(crate) fn arm(&mut self, any: bool) -> bool {
@@ -419,9 +424,11 @@ impl Drain {
             names => names?,
         };
         self.unseen.retain(|unseen| names.contains(&unseen.name));
+        let known: BTreeSet<&str> = self.rings.iter().map(|ring| ring.name.as_str()).collect();
+        let new: Vec<String> = names.into_iter().filter(|name| !known.contains(name.as_str())).collect();
         let mut all = true;
-        for name in names {
-            if self.is_spoken_for(&name) || self.rings.iter().any(|ring| ring.name == name) {
+        for name in new {
+            if self.is_spoken_for(&name) {
                 continue;
             }
             if let Some(twin) = self.folder.twin(&name) {

@@ -43,6 +43,8 @@ const LOOKS_AT_RINGS: u32 = 100;
 const SLEEP_WAITING: Duration = Duration::from_micros(20);
 /// Time between two comparisons of the folder with its path.
 const REFRESH: Duration = Duration::from_millis(500);
+/// Time between two checks for files that have become old, while nothing is logged.
+const KEEP_YOUNG: Duration = Duration::from_secs(600);
 /// Sleep after an error.
 const SLEEP_FAILED: Duration = Duration::from_millis(100);
 /// Passes of a single drain that fail, one after the other, before it gives up.
@@ -65,6 +67,8 @@ pub struct Flusher {
     looks: u32,
     /// When the folder was last compared with its path.
     refreshed: Instant,
+    /// When the files' times were last checked.
+    kept_young: Option<Instant>,
     /// Why this process, which has changed its user, may not write in the folder any more.
     refused: Option<Error>,
 }
@@ -117,6 +121,7 @@ impl Flusher {
                     sleep: SLEEP_MIN,
                     looks: 0,
                     refreshed,
+                    kept_young: None,
                     refused: None,
                 })))
             }
@@ -264,7 +269,13 @@ impl Flusher {
         let _ = self.drain.settle();
         // Rather now than in the middle of the sleep.
         let _ = self.drain.sync();
-        let Some(last_look) = arm_then_look(&mut self.drain, |drain| drain.arm(true), Drain::pass) else {
+        // Where all are armed since before the pass that has just found nothing, that was the check.
+        let last_look = if self.drain.is_armed() {
+            Some(Ok(Pass::default()))
+        } else {
+            arm_then_look(&mut self.drain, |drain| drain.arm(true), Drain::pass)
+        };
+        let Some(last_look) = last_look else {
             self.listen(SLEEP_MAX);
             return;
         };
@@ -278,8 +289,10 @@ impl Flusher {
                 }
                 self.lock.beat();
             }
-            // Every ten seconds in which nothing is logged, or less often.
-            self.drain.folder().keep_young();
+            if self.kept_young.is_none_or(|kept| kept.elapsed() >= KEEP_YOUNG) {
+                self.drain.folder().keep_young();
+                self.kept_young = Some(Instant::now());
+            }
         } else {
             self.sleep = SLEEP_MIN;
         }

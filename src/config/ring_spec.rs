@@ -18,6 +18,7 @@ use lastwords_ring::format::layout::CRASH_FILES_DEFAULT;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::role::{ROLE_RULE, is_role};
 use lastwords_ring::place::access::Access;
+use lastwords_ring::place::clock;
 use lastwords_ring::place::folder::ROTATE_KEEP_MAX;
 use lastwords_ring::write::backlog::BUDGET_DEFAULT;
 use lastwords_ring::write::ring::{Memory, RingSpec};
@@ -64,6 +65,7 @@ impl Builder {
             crash_keep: self.at_most_10_000("crash_files", settings.crash_files.unwrap_or(CRASH_FILES_DEFAULT))?,
             context_on_error: self.at_most_10_000("context_on_error", settings.context_on_error.unwrap_or(0))?,
             access: Access::new(settings.file_mode, settings.file_group.as_deref())?,
+            began: clock::anchor(),
         })
     }
 

@@ -96,15 +96,17 @@ impl LanePool {
         }
     }
 
-    /// Takes the lane of this slot for a thread, if it is free for this pool or was never created.
+    /// Takes the lane of this slot for a thread, if it is free for this pool or was never created; `prefault` is called in the
+    /// latter case.
     pub(super) fn claim(
         &self,
         ring: &Ring,
         number: usize,
         slot: &mut LaneSlot,
         (thread, name): (u32, &[u8]),
+        prefault: impl FnOnce(),
     ) -> Option<OwnedLane> {
-        let mut owned = self.reuse(slot).or_else(|| self.make(ring, number, slot))?;
+        let mut owned = self.reuse(slot).or_else(|| self.make(ring, number, slot).inspect(|_| prefault()))?;
         owned.lane.claim(self.kind, thread, name);
         Some(owned)
     }
@@ -143,7 +145,10 @@ impl LanePool {
         let (lanes, limit) = (self.overflow.len(), Instant::now() + wait);
         // Each thread begins at another lane; a further one is for a handler that interrupted the first one's owner.
         (0..lanes).map(|index| (thread as usize + index) % lanes).any(|index| {
-            let fresh = || OwnedLane::new(ring, self.overflow_start + index, self.destination);
+            let fresh = || {
+                ring.prefault(self.overflow_start + index);
+                OwnedLane::new(ring, self.overflow_start + index, self.destination)
+            };
             let write = |owned: &mut OwnedLane, is_abandoned: bool| {
                 // Its last owner ended in the middle of an append.
                 if is_abandoned {

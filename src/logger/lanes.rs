@@ -1,6 +1,7 @@
 //! The lanes of a ring, shared by two pools: which thread has which.
 
 use crate::logger::lane_pool::{LanePool, LaneSlot, OwnedLane};
+use crate::logger::prefault::Prefault;
 use crossbeam_utils::CachePadded;
 use lastwords_ring::format::filter::Destination;
 use lastwords_ring::format::geometry::Geometry;
@@ -13,14 +14,16 @@ pub(crate) struct Lanes {
     slots: Box<[CachePadded<Mutex<LaneSlot>>]>,
     written: LanePool,
     ring_only: LanePool,
+    prefault: Prefault,
     /// Number of the overflow lane in which losses without a lane are counted.
     last_written: usize,
 }
 
 impl Lanes {
     /// The lanes of a new ring. If it holds ring-only records from the start, the last overflow lane is for them; of the
-    /// threads' lanes they take half at most, so that the others are left for records that are written to files.
-    pub(crate) fn new(geometry: Geometry, records_ring_only: bool) -> Lanes {
+    /// threads' lanes they take half at most, so that the others are left for records that are written to files. `has_thread`:
+    /// a thread of ours faults in lanes ahead.
+    pub(crate) fn new(geometry: Geometry, records_ring_only: bool, has_thread: bool) -> Lanes {
         let lanes = geometry.lanes();
         let of_threads = lanes - geometry.overflow_lanes();
         let overflow_end = lanes - usize::from(records_ring_only);
@@ -28,6 +31,7 @@ impl Lanes {
             slots: (0..of_threads).map(|_| CachePadded::default()).collect(),
             written: LanePool::new(Destination::Write, of_threads, of_threads..overflow_end),
             ring_only: LanePool::new(Destination::RingOnly, of_threads / 2, overflow_end..lanes),
+            prefault: Prefault::new(of_threads, has_thread),
             last_written: overflow_end - 1,
         }
     }
@@ -45,8 +49,14 @@ impl Lanes {
         let pool = self.pool(destination);
         self.slots.iter().enumerate().find_map(|(number, slot)| {
             let mut slot = slot.try_lock().ok()?;
-            pool.claim(ring, number, &mut slot, (thread, name))
+            pool.claim(ring, number, &mut slot, (thread, name), || self.prefault.at_claim(ring, number))
         })
+    }
+
+    /// Faults in the lane that will be claimed next, if that is still to be done.
+    #[cfg(feature = "flusher")]
+    pub(crate) fn prefault_ahead(&self, ring: &Ring) {
+        self.prefault.ahead(ring);
     }
 
     /// Gives a thread's lane back for the next thread.

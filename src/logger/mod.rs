@@ -13,6 +13,7 @@ pub(crate) mod live_filter;
 #[cfg(feature = "flusher")]
 pub(crate) mod no_thread;
 pub(crate) mod own_thread;
+mod prefault;
 pub(crate) mod record;
 pub(crate) mod ring_logger;
 pub(crate) mod site_entry;

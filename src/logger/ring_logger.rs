@@ -115,7 +115,7 @@ impl Logger {
             HolderView::kept(&folder)
         };
         Ok(Box::new(Logger {
-            lanes: Lanes::new(geometry, spec.records_ring_only()),
+            lanes: Lanes::new(geometry, spec.records_ring_only(), builder.flushes()),
             filter: LiveFilter::new(ring.control(), generation, spec.filter),
             appender: Appender::new(DrainedRing::new(ring, doorbell, holder, builder.flushes()), spec.full, backlog),
             call_sites: CallSites::default(),
@@ -205,6 +205,14 @@ impl Logger {
     /// Takes a free lane for a thread, to be given back when that ends.
     pub(crate) fn claim(&self, destination: Destination, thread: u32, name: &[u8]) -> Option<OwnedLane> {
         self.lanes.claim(self.ring(), destination, thread, name)
+    }
+
+    /// Faults in what the next thread will write to. Called by the flusher thread, again and again.
+    #[cfg(feature = "flusher")]
+    pub(crate) fn prefault_ahead(&self) {
+        if !self.is_closed() {
+            self.lanes.prefault_ahead(self.ring());
+        }
     }
 
     /// Gives a thread's lane back for the next thread.

@@ -120,6 +120,7 @@ fn start(folder: &Folder) {
     let body = move || {
         mine.thread.store(rustix::thread::gettid().as_raw_nonzero().get() as u32, Ordering::Release);
         hooks::settle_thread();
+        prefault_ahead();
         own_table::take(wake::numbers());
         own_thread::mark();
         if let Some((uid, gid)) = own.owner() {
@@ -300,10 +301,15 @@ fn stand_by(folder: &Folder, since: u64, is_ending: &impl Fn() -> bool) {
     }
 }
 
+fn prefault_ahead() {
+    cells().filter_map(LoggerCell::made_here).for_each(Logger::prefault_ahead);
+}
+
 /// Whether this process ends, or its threads must. Called in every pass and between long sleeps; also follows changes of the
-/// filter.
+/// filter, and faults lanes in.
 fn is_ending() -> bool {
     filter_changes::follow();
+    prefault_ahead();
     ENDING.load(Ordering::Acquire) || STATE.load(Ordering::Acquire) == state::PAUSED
 }
 

@@ -324,8 +324,10 @@ impl Blocked {
 }
 
 fn attribute(folder: &Path, change: &str) {
-    let status = Command::new("chattr").arg(change).arg(folder.join("worker.log")).status().expect("chattr");
-    assert!(status.success(), "chattr {change}");
+    // A rotation leaves a moment without the file.
+    wait_until(&format!("chattr {change}"), || {
+        Command::new("chattr").arg(change).arg(folder.join("worker.log")).status().expect("chattr").success()
+    });
 }
 
 /// Whether attributes of files can be changed here.

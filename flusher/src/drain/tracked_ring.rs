@@ -226,7 +226,7 @@ impl TrackedRing {
             return Ok(());
         }
         (self.looked_for_end, self.leaves) = (Some(now), leaves);
-        if since(self.looked) < every && !leaves && !self.has_ended() && !self.has_left(now)? {
+        if since(self.looked) < every && !leaves && !self.has_ended(now) && !self.has_left(now)? {
             return Ok(());
         }
         if leaves {
@@ -234,8 +234,10 @@ impl TrackedRing {
             self.waker = None;
         }
         let (file, process) = (self.reader.source(), self.reader.process());
+        let lives = self.witness.as_ref().is_some_and(|witness| witness.sees_it_live(now));
+        let state = || if lives { ProcessState::Alive } else { process.state(Some(file.inode())) };
         let evidence = file
-            .with(|open| Evidence::collect(open, file.inode(), process))
+            .with(|open| Evidence::collect_of(open, file.inode(), process, state))
             .map_err(Error::io("inspect the lock of", self.reader.path()))?;
         let verdict = match self.watch.settle(evidence.verdict(), now) {
             // It runs, and the lock that its mapping would hold is free: it has left the ring, whatever keeps us from seeing
@@ -342,9 +344,9 @@ impl TrackedRing {
         self.reader.source().is_at_its_path().map_err(Error::io("inspect the ring", self.reader.path()))
     }
 
-    fn has_ended(&self) -> bool {
+    fn has_ended(&self, now: Instant) -> bool {
         match &self.witness {
-            Some(witness) => witness.has_seen_the_end(),
+            Some(witness) => witness.has_seen_the_end(now),
             None => self.seen && self.reader.process().has_vanished(),
         }
     }

@@ -11,8 +11,8 @@ use rustix::event::PollFlags;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs::File;
 use std::io;
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 /// Processes without a ring so far that are remembered.
 const EXPECTED_MAX: usize = 4;
@@ -26,6 +26,8 @@ const WITNESSES_MAX: u64 = 2048;
 pub struct Witness {
     process: ProcessId,
     pidfd: Kept,
+    /// When the process was last seen alive.
+    lived: Mutex<Option<Instant>>,
 }
 
 impl Witness {
@@ -42,7 +44,7 @@ impl Witness {
     }
 
     fn new(process: ProcessId, pidfd: Opened) -> Option<Witness> {
-        Some(Witness { process, pidfd: Kept::new(pidfd).ok()? })
+        Some(Witness { process, pidfd: Kept::new(pidfd).ok()?, lived: Mutex::default() })
     }
 
     /// What becomes readable at the end.
@@ -53,10 +55,24 @@ impl Witness {
         self.pidfd.file()
     }
 
-    /// Whether the process has ended.
-    pub(crate) fn has_seen_the_end(&self) -> bool {
-        let Ok(pidfd) = self.descriptor() else { return self.process.has_vanished() };
-        is_ready(pidfd, PollFlags::IN, Duration::ZERO)
+    /// Whether the process had ended at `now`. The kernel is asked once for all rings of the process in a pass, which has one
+    /// `now`.
+    pub(crate) fn has_seen_the_end(&self, now: Instant) -> bool {
+        let mut lived = self.lived.lock().unwrap_or_else(PoisonError::into_inner);
+        if lived.is_some_and(|lived| lived >= now) {
+            return false;
+        }
+        let has_ended = match self.descriptor() {
+            Ok(pidfd) => is_ready(pidfd, PollFlags::IN, Duration::ZERO),
+            Err(_) => self.process.has_vanished(),
+        };
+        *lived = (!has_ended).then_some(now);
+        has_ended
+    }
+
+    /// Whether it proves that the process lives at `now`.
+    pub(crate) fn sees_it_live(&self, now: Instant) -> bool {
+        self.descriptor().is_ok() && !self.has_seen_the_end(now)
     }
 
     /// How the process ended, once it has.

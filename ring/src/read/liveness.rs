@@ -72,8 +72,20 @@ impl Evidence {
     /// # Errors
     /// As flock(2).
     pub fn collect(file: &File, inode: u64, process: ProcessId) -> io::Result<Evidence> {
-        let held = is_locked(file)?;
-        let state = process.state(Some(inode));
+        Evidence::collect_of(file, inode, process, || process.state(Some(inode)))
+    }
+
+    /// Like [`Evidence::collect`], where the process's state is known from elsewhere.
+    ///
+    /// # Errors
+    /// As flock(2).
+    pub fn collect_of(
+        file: &File,
+        inode: u64,
+        process: ProcessId,
+        state: impl FnOnce() -> ProcessState,
+    ) -> io::Result<Evidence> {
+        let (held, state) = (is_locked(file)?, state());
         let look = !held && state == ProcessState::Alive;
         let mapped = if look { process::has_mapped(process.pid, inode) } else { None };
         Ok(Evidence { held, process: state, mapped })

@@ -4,6 +4,7 @@
 //! folder. A full disk is an error here instead of SIGBUS later, and no process ever sees half a ring.
 
 use crate::place::access::Access;
+use crate::format::anchor::Anchor;
 use crate::format::checksum::{checksum, lane_key};
 use crate::format::choice::ParseChoiceError;
 use crate::place::clock::{self};
@@ -78,6 +79,8 @@ pub struct RingSpec {
     pub backlog_max: u64,
     /// Who may read log and crash files.
     pub access: Access,
+    /// The clocks when its making began: how fast the raw clock is shows in what passes until its header is made.
+    pub began: Anchor,
 }
 
 impl RingSpec {
@@ -99,6 +102,7 @@ impl RingSpec {
             context_on_error: 0,
             backlog_max: 0,
             access: Access::default(),
+            began: clock::anchor(),
         }
     }
 
@@ -372,10 +376,14 @@ impl Ring {
         self.map.block(lane)
     }
 
-    /// The producer's end of lane number `lane`, to be created once; its slots are faulted in.
+    /// Faults in the slots of lane number `lane`, so that log calls do not. Kernels before 5.14 cannot; then the first calls do.
+    pub fn prefault(&self, lane: usize) {
+        self.map.prefault(lane);
+    }
+
+    /// The producer's end of lane number `lane`, to be created once.
     #[must_use]
     pub fn lane(&self, lane: usize) -> Lane<'static> {
-        self.map.prefault(lane);
         let key = lane_key(&self.header.uuid, lane as u32);
         Lane::new(self.block(lane), self.map.slots(lane), self.geometry().record_size() / 8, key)
     }
@@ -496,7 +504,7 @@ fn make_header(spec: &RingSpec, is_smaller: bool) -> Result<RingHeader> {
         start_time: process.start_time,
         time_namespace: process.time_namespace.to_le_bytes(),
         created_ns: clock::realtime_ns(),
-        tick_hz: clock::measure_hz(),
+        tick_hz: clock::hz_since(&spec.began),
         rotate_size: spec.rotate_size,
         rotate_keep: spec.rotate_keep,
         flags: spec.format.flags()

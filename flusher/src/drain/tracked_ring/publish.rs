@@ -2,7 +2,7 @@
 
 use super::{TrackedLane, TrackedRing};
 use lastwords_ring::error::{Error, Result};
-use lastwords_ring::format::layout::Control;
+use lastwords_ring::format::layout::{ARMED_ANY, Control};
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::segment::{self, Segment};
 use lastwords_ring::read::progress::{log_death, publish_position};
@@ -130,6 +130,11 @@ impl TrackedRing {
         self.write_control(offset_of!(Control, armed), how)?;
         self.armed = how;
         Ok(())
+    }
+
+    /// Whether it was armed to ring at its next record, or will have none.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.armed == ARMED_ANY || self.dead.is_some()
     }
 
     /// Forgets that the ring was armed, because a producer may have disarmed it.
