@@ -23,7 +23,7 @@ impl Lanes {
     /// The lanes of a new ring. If it holds ring-only records from the start, the last overflow lane is for them; of the
     /// threads' lanes they take half at most, so that the others are left for records that are written to files. `has_thread`:
     /// a thread of ours faults in lanes ahead.
-    pub(crate) fn new(geometry: Geometry, records_ring_only: bool, has_thread: bool) -> Lanes {
+    pub(crate) fn new(geometry: Geometry, records_ring_only: bool) -> Lanes {
         let lanes = geometry.lanes();
         let of_threads = lanes - geometry.overflow_lanes();
         let overflow_end = lanes - usize::from(records_ring_only);
@@ -31,7 +31,7 @@ impl Lanes {
             slots: (0..of_threads).map(|_| CachePadded::default()).collect(),
             written: LanePool::new(Destination::Write, of_threads, of_threads..overflow_end),
             ring_only: LanePool::new(Destination::RingOnly, of_threads / 2, overflow_end..lanes),
-            prefault: Prefault::new(of_threads, has_thread),
+            prefault: Prefault::new(of_threads),
             last_written: overflow_end - 1,
         }
     }
@@ -51,6 +51,12 @@ impl Lanes {
             let mut slot = slot.try_lock().ok()?;
             pool.claim(ring, number, &mut slot, (thread, name), || self.prefault.at_claim(ring, number))
         })
+    }
+
+    /// Leaves the first lane to [`Lanes::prefault_ahead`].
+    #[cfg(feature = "flusher")]
+    pub(crate) fn leave_first(&self) {
+        self.prefault.leave_first();
     }
 
     /// Faults in the lane that will be claimed next, if that is still to be done.

@@ -115,7 +115,7 @@ impl Logger {
             HolderView::kept(&folder)
         };
         Ok(Box::new(Logger {
-            lanes: Lanes::new(geometry, spec.records_ring_only(), builder.flushes()),
+            lanes: Lanes::new(geometry, spec.records_ring_only()),
             filter: LiveFilter::new(ring.control(), generation, spec.filter),
             appender: Appender::new(DrainedRing::new(ring, doorbell, holder, builder.flushes()), spec.full, backlog),
             call_sites: CallSites::default(),
@@ -205,6 +205,12 @@ impl Logger {
     /// Takes a free lane for a thread, to be given back when that ends.
     pub(crate) fn claim(&self, destination: Destination, thread: u32, name: &[u8]) -> Option<OwnedLane> {
         self.lanes.claim(self.ring(), destination, thread, name)
+    }
+
+    /// Leaves it to the flusher thread to fault in what the process's first thread will write to.
+    #[cfg(feature = "flusher")]
+    pub(crate) fn leave_first_lane(&self) {
+        self.lanes.leave_first();
     }
 
     /// Faults in what the next thread will write to. Called by the flusher thread, again and again.

@@ -98,10 +98,17 @@ fn fill(cell: &'static LoggerCell, builder: Builder, last: impl FnOnce() -> Resu
     cell.fill(builder, last, start).inspect_err(|_| open::release_others(&before))
 }
 
+/// So many loggers of a process most likely log something.
+#[cfg(feature = "flusher")]
+const FEW: usize = 4;
+
 /// Starts the threads of a new logger, and writes its first line to the log.
 fn start(logger: &'static Logger) {
     #[cfg(feature = "flusher")]
     {
+        if logger.builder().flushes() && cells().filter_map(LoggerCell::made_here).count() <= FEW {
+            logger.leave_first_lane();
+        }
         flusher_thread::start_for(logger);
         let (console, all_levels) = logger.builder().console_shows();
         if console {
