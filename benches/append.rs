@@ -208,7 +208,7 @@ fn measure(folder: &Path) -> u64 {
 fn write_all_the_time(path: &Path) {
     let (file, block) = (File::create(path).expect("a file"), vec![1; 1 << 20]);
     for n in 0_u64.. {
-        file.write_all_at(&block, n % 256 << 20).expect("written");
+        file.write_all_at(&block, (n % 256) << 20).expect("written");
         file.sync_data().expect("synced");
     }
 }
