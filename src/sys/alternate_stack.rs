@@ -12,7 +12,7 @@ const NEED: usize = 12 << 10;
 /// What ours has beyond that frame: the handlers of others are not measured.
 const SIZE: usize = 32 << 10;
 /// Below it, so that an overflow is a fault and not damage.
-const GUARD: usize = 64 << 10;
+const GUARD: usize = 4 << 10;
 
 /// A stack that this thread's handlers run on, until it is dropped.
 #[derive(Debug)]

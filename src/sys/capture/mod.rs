@@ -90,39 +90,67 @@ unsafe impl Sync for Shared {}
 
 static BUFFERS: Shared = Shared(UnsafeCell::new(Buffers::NEW));
 
-/// Captures before the earlier handler is called, unless it was done a moment ago.
+/// Captures before the earlier handler is called, unless that was done a moment ago.
 pub(crate) fn before(file: &CaptureFile, signal: &Signal<'_>) -> Taken {
-    let (now, me) = (milliseconds(), thread_id());
-    let is_held = HELD.end.load(Ordering::Acquire) != 0;
-    let is_mine = HELD.thread.load(Ordering::Relaxed) == me;
-    let is_recent = now.saturating_sub(HELD.milliseconds.load(Ordering::Relaxed)) < INTERVAL;
-    if is_held && is_mine && signal.is_nested {
-        return Taken::Another;
-    }
-    if is_held && is_recent && !is_mine {
-        return and_another(file, signal, me);
-    }
-    if signal.has_earlier && (is_recent || signal.info.si_signo == libc::SIGSYS) {
+    let (me, survives) = (thread_id(), signal.has_earlier && SURVIVED.load(Ordering::Relaxed));
+    match held(me) {
+        Found::Mine if signal.is_nested => return Taken::Another,
         // A filter that sends SIGSYS may refuse our own system calls, and end the process for that.
-        return Taken::Nothing;
+        _ if signal.has_earlier && signal.info.si_signo == libc::SIGSYS => return Taken::Nothing,
+        // Where another thread is at it, the outcome is waited for: both may have crashed.
+        Found::Recent if signal.has_earlier && (survives || !Guard::is_taken()) => return Taken::Nothing,
+        _ => {}
     }
-    let is_survivor = signal.has_earlier && SURVIVED.load(Ordering::Relaxed);
-    first(file, signal, me, !is_survivor)
+    let Some(guard) = Guard::take(me) else { return Taken::Another };
+    let taken = match held(me) {
+        Found::OfAnother => and_this(file, signal, me),
+        Found::Recent if signal.has_earlier => Taken::Nothing,
+        _ => first(file, signal, me, !survives, &guard),
+    };
+    guard.give_to_others();
+    taken
+}
+
+/// What this thread finds of earlier captures.
+enum Found {
+    /// Nothing, or what an earlier handler left by siglongjmp.
+    Nothing,
+    /// The process has survived one within the interval.
+    Recent,
+    /// This thread's own.
+    Mine,
+    /// That of another thread, which crashed a moment ago.
+    OfAnother,
+}
+
+fn held(me: i32) -> Found {
+    let is_recent = milliseconds().saturating_sub(HELD.milliseconds.load(Ordering::Relaxed)) < INTERVAL;
+    let is_void = HELD.end.load(Ordering::Acquire) == 0;
+    match HELD.thread.load(Ordering::Relaxed) == me {
+        true if !is_void => Found::Mine,
+        false if !is_void && is_recent => Found::OfAnother,
+        _ if is_recent => Found::Recent,
+        _ => Found::Nothing,
+    }
 }
 
 /// Captures what is missing, since the process is about to end.
 pub(crate) fn complete(file: &CaptureFile, signal: &Signal<'_>, taken: Taken) {
-    match taken {
-        Taken::All | Taken::Another => {}
-        Taken::Nothing => _ = first(file, signal, thread_id(), true),
-        Taken::Thread => {
-            let Some(guard) = Guard::take(thread_id()) else { return };
-            file.with(|fd| {
-                let mut writer = Writer::at(fd, HELD.end.load(Ordering::Relaxed), fsize::limit());
-                let (_, address) = signal::encode(signal.info);
-                rest(&mut writer, file, address, microseconds(), &guard);
-            });
-        }
+    let me = thread_id();
+    if matches!(taken, Taken::All | Taken::Another) {
+        return;
+    }
+    let Some(guard) = Guard::take(me) else { return };
+    if let (Taken::Nothing, Found::OfAnother) = (taken, held(me)) {
+        and_this(file, signal, me);
+    } else if taken == Taken::Nothing {
+        first(file, signal, me, true, &guard);
+    } else {
+        file.with(|fd| {
+            let mut writer = Writer::at(fd, HELD.end.load(Ordering::Relaxed), fsize::limit());
+            let (_, address) = signal::encode(signal.info);
+            rest(&mut writer, file, address, microseconds(), &guard);
+        });
     }
 }
 
@@ -138,9 +166,9 @@ pub(crate) fn survived(file: &CaptureFile, signal: &Signal<'_>, taken: Taken) {
 }
 
 /// A capture of a signal, in place of what was in the file.
-fn first(file: &CaptureFile, signal: &Signal<'_>, me: i32, with_rest: bool) -> Taken {
+fn first(file: &CaptureFile, signal: &Signal<'_>, me: i32, with_rest: bool, guard: &Guard) -> Taken {
     let begun = microseconds();
-    let Some(guard) = Guard::take(me) else { return Taken::Another };
+    HELD.end.store(0, Ordering::Relaxed);
     HELD.milliseconds.store(milliseconds(), Ordering::Relaxed);
     HELD.thread.store(me, Ordering::Relaxed);
     let written = file.with(|fd| {
@@ -149,7 +177,7 @@ fn first(file: &CaptureFile, signal: &Signal<'_>, me: i32, with_rest: bool) -> T
         writer.record(kind::SIGNAL, &payload);
         this_thread(&mut writer, signal, me, true);
         if with_rest {
-            rest(&mut writer, file, address, begun, &guard);
+            rest(&mut writer, file, address, begun, guard);
         }
         HELD.end.store(writer.end(), Ordering::Release);
         Some(if with_rest { Taken::All } else { Taken::Thread })
@@ -158,16 +186,12 @@ fn first(file: &CaptureFile, signal: &Signal<'_>, me: i32, with_rest: bool) -> T
 }
 
 /// Adds this thread to the capture that another one has just written: both crashed at once.
-fn and_another(file: &CaptureFile, signal: &Signal<'_>, me: i32) -> Taken {
-    if let Some(_guard) = Guard::take(me)
-        && let end @ 1.. = HELD.end.load(Ordering::Acquire)
-    {
-        file.with(|fd| {
-            let mut writer = Writer::at(fd, end, fsize::limit());
-            this_thread(&mut writer, signal, me, false);
-            HELD.end.store(writer.end(), Ordering::Release);
-        });
-    }
+fn and_this(file: &CaptureFile, signal: &Signal<'_>, me: i32) -> Taken {
+    file.with(|fd| {
+        let mut writer = Writer::at(fd, HELD.end.load(Ordering::Acquire), fsize::limit());
+        this_thread(&mut writer, signal, me, false);
+        HELD.end.store(writer.end(), Ordering::Release);
+    });
     Taken::Another
 }
 

@@ -2,6 +2,8 @@
 
 use lastwords_ring::format::capture_record::NAME;
 
+const WORD: u64 = 8;
+
 /// The calling thread's name, filled up with zeros.
 pub(super) fn name() -> [u8; NAME] {
     let mut name = [0; NAME];
@@ -10,11 +12,12 @@ pub(super) fn name() -> [u8; NAME] {
     name
 }
 
-/// An address just above the outermost frame of the calling thread's stack: of the main thread what the kernel put there
-/// for the program, of others what the C library keeps there about the thread.
+/// An address above the outermost frame of the calling thread's stack, and near: of the main thread that of what the kernel put
+/// there for the program, of others that of what the C library keeps there about the thread. A multiple of a word.
 pub(super) fn end_of_stack(thread: i32) -> u64 {
     // SAFETY: these have no preconditions; they read a pointer that was set before the thread began.
-    unsafe {
-        if thread == libc::getpid() { libc::getauxval(libc::AT_RANDOM) as u64 } else { libc::pthread_self() as u64 }
-    }
+    let near = unsafe {
+        if thread == libc::getpid() { libc::getauxval(libc::AT_RANDOM) } else { libc::pthread_self() }
+    };
+    near / WORD * WORD
 }

@@ -61,7 +61,7 @@ impl<'a> Writer<'a> {
 
     /// Appends the last record, for which there is always room in a file that has its size.
     pub(super) fn last(&mut self, kind: u32, payload: &[u8]) {
-        if self.room() > 0 || self.at + LAST <= self.limit {
+        if self.at + LAST <= self.limit {
             self.write(kind, payload);
         }
     }
