@@ -79,10 +79,7 @@ extern "C" fn at_exit(status: c_int, _: *mut c_void) {
         return;
     }
     let how = if is_panic(status) { closed::PANIC } else { closed::EXIT };
-    own_loggers().for_each(|logger| {
-        logger.ring().close(how, 0);
-        logger.capture_file().inspect(|file| file.remove());
-    });
+    own_loggers().for_each(|logger| logger.ring().close(how, 0));
     let start = Instant::now();
     for logger in own_loggers().filter(|_| !mutant::is(Mutant::NoExitFlush)) {
         // The flusher has two seconds for all of them; after that the ring stays, and the next drain takes it.

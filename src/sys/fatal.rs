@@ -105,8 +105,7 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
             let interrupted = Signal { info: unsafe { &*info }, context, has_earlier: has_earlier(signal), is_nested };
             let taken = file.map(|file| capture::before(file, &interrupted));
             // An earlier handler may print.
-            let survives =
-                stderr::lend(|| pass_on(signal, info, context, arrival.is_fault)) && !arrival.is_abort;
+            let survives = stderr::lend(|| pass_on(signal, info, context, arrival.is_fault)) && !arrival.is_abort;
             if survives {
                 (hooks.unmark)(number, arrival.address);
             }

@@ -2,7 +2,7 @@
 //!
 //! It is made, and has its size, when the ring is made: the handler of a signal opens nothing, so neither a full disk nor an
 //! exhausted table of descriptors stands in its way. It holds zeros until then. The flusher removes it with the ring, its
-//! process at an ordinary end. Its name derives from the ring's own name, never from bytes in a ring.
+//! process when it closes the logger. Its name derives from the ring's own name, never from bytes in a ring.
 
 use crate::mutant::{self, Mutant};
 use crate::place::descriptor::{Identity, Kept, Opened};
@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 const CAPTURE_ENDING: &str = ".capture";
 /// Bytes of a capture's file.
 pub const SIZE: u64 = 256 << 10;
+/// The file takes at most this share of the free space: what is left is for rings and log files.
+const ROOM_SHARE: u64 = 64;
 /// What the kernel has mapped for this process.
 const MAPS: &CStr = c"/proc/self/maps";
 
@@ -55,12 +57,17 @@ impl CaptureFile {
     /// Makes the file for the ring with this entry.
     ///
     /// # Errors
-    /// As open(2) and fallocate(2), and EFBIG if the file size limit does not allow it.
+    /// As open(2) and fallocate(2), ENOSPC too if there is less than 64 times the room for it, and EFBIG if the file size limit
+    /// does not allow it.
     pub fn create(entry: &Path) -> io::Result<CaptureFile> {
         if fsize::limit() < SIZE {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         let path = path(entry);
+        let room = path.parent().map(open::file_system).transpose()?;
+        if room.is_some_and(|room| room.f_bfree.saturating_mul(room.f_frsize as u64) / ROOM_SHARE < SIZE) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let file = Kept::new(open::file(&path, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, PRIVATE)?)?;
         let reserved = file.file().and_then(|file| {
             never_copy_on_write(file);
@@ -89,11 +96,6 @@ impl CaptureFile {
         let _ = remove(&self.entry);
         self.file.give_back();
         self.maps.as_ref().inspect(|maps| maps.give_back());
-    }
-
-    /// Removes the file alone: the process ends in an ordinary way.
-    pub fn remove(&self) {
-        let _ = remove(&self.entry);
     }
 }
 

@@ -15,7 +15,8 @@ const COPYING: [u64; 2] = [0x9123_683e, 0xca45_1a4e];
 pub(crate) fn never_copy_on_write(file: &File) {
     if rustix::fs::fstatfs(file).is_ok_and(|found| COPYING.contains(&(found.f_type as u64 & 0xffff_ffff))) {
         // The guard against SIGBUS remains if this is refused.
-        let _ = rustix::fs::ioctl_getflags(file).and_then(|flags| rustix::fs::ioctl_setflags(file, flags | IFlags::NOCOW));
+        let _ =
+            rustix::fs::ioctl_getflags(file).and_then(|flags| rustix::fs::ioctl_setflags(file, flags | IFlags::NOCOW));
     }
 }
 

@@ -92,7 +92,8 @@ mod tests {
         assert_eq!((found.rights, found.path), (bit::READABLE | bit::EXECUTABLE, &b"/a/lib with blanks.so"[..]));
         let anonymous = parse(b"7f00001000-7f00003000 rw-p 00000000 00:00 0 ").expect("a line");
         assert_eq!((anonymous.inode, anonymous.path), (0, &b""[..]));
-        for wrong in [&b""[..], b"7f-", b"7f 80 rw-p 0 0:0 0", b"x-y rw-p 0 0:0 0", b"fffffffffffffffff-1 rw-p 0 0:0 0"] {
+        for wrong in [&b""[..], b"7f-", b"7f 80 rw-p 0 0:0 0", b"x-y rw-p 0 0:0 0", b"fffffffffffffffff-1 rw-p 0 0:0 0"]
+        {
             assert_eq!(parse(wrong), None, "{wrong:?}");
         }
     }

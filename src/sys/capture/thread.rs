@@ -16,8 +16,7 @@ pub(super) fn name() -> [u8; NAME] {
 /// there for the program, of others that of what the C library keeps there about the thread. A multiple of a word.
 pub(super) fn end_of_stack(thread: i32) -> u64 {
     // SAFETY: these have no preconditions; they read a pointer that was set before the thread began.
-    let near = unsafe {
-        if thread == libc::getpid() { libc::getauxval(libc::AT_RANDOM) } else { libc::pthread_self() }
-    };
+    let near =
+        unsafe { if thread == libc::getpid() { libc::getauxval(libc::AT_RANDOM) } else { libc::pthread_self() } };
     near / WORD * WORD
 }

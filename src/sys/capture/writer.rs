@@ -120,6 +120,7 @@ fn copy(file: BorrowedFd<'_>, start: usize, length: usize, offset: u64) -> usize
 
 fn write_memory(file: BorrowedFd<'_>, address: usize, length: usize, offset: u64) -> usize {
     // SAFETY: the kernel reads the memory, and answers EFAULT where there is none.
-    let written = unsafe { libc::pwrite(file.as_raw_fd(), address as *const libc::c_void, length, offset as libc::off_t) };
+    let written =
+        unsafe { libc::pwrite(file.as_raw_fd(), address as *const libc::c_void, length, offset as libc::off_t) };
     usize::try_from(written).unwrap_or(0)
 }
