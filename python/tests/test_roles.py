@@ -257,6 +257,7 @@ CHANGES = [
     ("lanes", None, 20),
     ("sigbus_guard", None, False),
     ("crash_files", None, 3),
+    ("crash_capture", None, False),
     ("context_on_error", None, 10),
 ]
 

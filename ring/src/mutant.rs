@@ -172,6 +172,8 @@ mutants! {
     ThreadsKept = "threads-kept",
     /// A ring's attachment is not removed with it.
     AttachedLeft = "attached-left",
+    /// A ring's capture is not removed with it.
+    CaptureLeft = "capture-left",
     /// A new ring does not get the custom level names.
     NamesForgotten = "names-forgotten",
     /// The ring of a dead process is removed although its lock is held.

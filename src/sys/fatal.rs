@@ -21,21 +21,31 @@
 //! siglongjmp is not noticed either, and keeps the mark in the same way.
 
 use crate::sys::action::{action_of, keeping_errno, set_action, set_default};
+use crate::sys::capture::{self, Signal};
 use crate::sys::frame;
 use lastwords_ring::mutant::{self, Mutant};
+use lastwords_ring::place::capture_file::CaptureFile;
 use lastwords_ring::place::stderr;
 use lastwords_ring::sys::guard::{self, Handler};
+use lastwords_ring::sys::hooks;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 
 /// The signals. The default action of each ends the process with a core dump.
 const FATAL: [libc::c_int; 7] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGSYS, libc::SIGTRAP];
 
-/// Called with the signal's number and the address of a SIGBUS, else 0; must be safe in a signal handler.
-type Mark = fn(u32, usize);
+/// What is done at a fatal signal. All of it must be safe in a signal handler.
+#[derive(Debug)]
+pub(crate) struct Hooks {
+    /// Marks the rings; called with the signal's number and the address of a SIGBUS, else 0.
+    pub(crate) mark: fn(u32, usize),
+    /// Takes the mark back: the program survives.
+    pub(crate) unmark: fn(u32, usize),
+    /// Where the capture goes, if there is to be one.
+    pub(crate) capture_file: fn() -> Option<&'static CaptureFile>,
+}
 
-static MARK: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
-static UNMARK: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+static HOOKS: AtomicPtr<Hooks> = AtomicPtr::new(std::ptr::null_mut());
 
 /// The previous handler of a signal, and its flags. Set before our handler is installed.
 #[derive(Debug)]
@@ -47,10 +57,9 @@ struct Earlier {
 static EARLIER: [Earlier; FATAL.len()] =
     [const { Earlier { handler: AtomicUsize::new(libc::SIG_DFL), flags: AtomicI32::new(0) } }; FATAL.len()];
 
-/// Registers `mark` for each fatal signal, and `unmark` for when the program survives it.
-pub(crate) fn on_fatal_signal(mark: Mark, unmark: Mark) {
-    MARK.store(mark as *mut (), Ordering::Release);
-    UNMARK.store(unmark as *mut (), Ordering::Release);
+/// Installs a handler for each fatal signal, which calls these.
+pub(crate) fn on_fatal_signal(hooks: &'static Hooks) {
+    HOOKS.store(std::ptr::from_ref(hooks).cast_mut(), Ordering::Release);
     for (signal, earlier) in FATAL.into_iter().zip(&EARLIER) {
         let found = action_of(signal);
         if found.sa_sigaction == libc::SIG_IGN {
@@ -85,13 +94,24 @@ fn is_called_by_kernel(signal: libc::c_int) -> bool {
 }
 
 extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let arrival = Arrival::of(signal, info);
+    let (arrival, number) = (Arrival::of(signal, info), signal as u32);
     keeping_errno(|| {
+        let Some(hooks) = hooks::leaked(&HOOKS) else { return };
+        let is_nested = frame::is_within();
         frame::within(|| {
-            call(&MARK, signal, arrival.address);
+            (hooks.mark)(number, arrival.address);
+            let file = (hooks.capture_file)();
+            // SAFETY: the kernel passes a handler with SA_SIGINFO a filled siginfo, which stays until it returns.
+            let interrupted = Signal { info: unsafe { &*info }, context, has_earlier: has_earlier(signal), is_nested };
+            let taken = file.map(|file| capture::before(file, &interrupted));
             // An earlier handler may print.
-            if stderr::lend(|| pass_on(signal, info, context, arrival.is_fault)) && !arrival.is_abort {
-                call(&UNMARK, signal, arrival.address);
+            let survives = stderr::lend(|| pass_on(signal, info, context, arrival.is_fault)) && !arrival.is_abort;
+            if survives {
+                (hooks.unmark)(number, arrival.address);
+            }
+            if let Some((file, taken)) = file.zip(taken) {
+                let settle = if survives { capture::survived } else { capture::complete };
+                settle(file, &interrupted, taken);
             }
         });
     });
@@ -126,21 +146,18 @@ impl Arrival {
     }
 }
 
-fn call(place: &AtomicPtr<()>, signal: libc::c_int, address: usize) {
-    let mark = place.load(Ordering::Acquire);
-    if !mark.is_null() {
-        // SAFETY: the pointer was stored from a function of this type, which is as large as a data pointer on every Linux
-        // target.
-        let mark = unsafe { std::mem::transmute::<*mut (), Mark>(mark) };
-        mark(signal as u32, address);
-    }
+/// Whether there was a handler before ours, which may make the signal good.
+fn has_earlier(signal: libc::c_int) -> bool {
+    earlier_of(signal).is_some_and(|earlier| earlier.handler.load(Ordering::Relaxed) != libc::SIG_DFL)
+}
+
+fn earlier_of(signal: libc::c_int) -> Option<&'static Earlier> {
+    FATAL.iter().position(|fatal| *fatal == signal).map(|index| &EARLIER[index])
 }
 
 /// Does what would happen without us. Returns whether the program survives it.
 fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void, is_fault: bool) -> bool {
-    let Some(earlier) = FATAL.iter().position(|fatal| *fatal == signal).map(|index| &EARLIER[index]) else {
-        return false;
-    };
+    let Some(earlier) = earlier_of(signal) else { return false };
     let handler = earlier.handler.load(Ordering::Relaxed);
     let by_kernel = is_called_by_kernel(signal);
     if handler == libc::SIG_DFL {

@@ -34,9 +34,7 @@ pub fn act(how: &str) {
         "stack-of-thread" => _ = std::thread::spawn(|| deeper(0)).join(),
         "own-handler" => set_handler(libc::SIGSEGV, leave as Handler),
         "survive" => {
-            let page = map(libc::PROT_NONE, -1);
-            PAGE_TO_OPEN.store(page, Ordering::Release);
-            write_to(page);
+            write_to(page_to_open());
             raise(libc::SIGFPE);
         }
         other => panic!("no fault {other}"),
@@ -76,9 +74,11 @@ extern "C" fn write_notes(signal: libc::c_int, _: *mut libc::siginfo_t, _: *mut 
     }
 }
 
-type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+/// A handler.
+pub type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
 
-fn set_handler(signal: libc::c_int, handler: Handler) {
+/// Sets the handler of a signal.
+pub fn set_handler(signal: libc::c_int, handler: Handler) {
     // SAFETY: zeros are a value of sigaction, and the handlers here only do what is safe in one.
     unsafe {
         let mut action = std::mem::zeroed::<libc::sigaction>();
@@ -108,6 +108,20 @@ extern "C" fn open_page(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc
     unsafe { libc::mprotect(page as *mut libc::c_void, PAGE, libc::PROT_READ | libc::PROT_WRITE) };
 }
 
+/// A page that cannot be written to before its handler has run.
+#[must_use]
+pub fn page_to_open() -> usize {
+    let page = map(libc::PROT_NONE, -1);
+    PAGE_TO_OPEN.store(page, Ordering::Release);
+    page
+}
+
+/// Makes a page one that cannot be written to again.
+pub fn close_page(page: usize) {
+    // SAFETY: the page is one that was mapped for this.
+    unsafe { libc::mprotect(page as *mut libc::c_void, PAGE, libc::PROT_NONE) };
+}
+
 extern "C" fn ignore(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
 
 fn write_to(address: usize) {
@@ -115,13 +129,15 @@ fn write_to(address: usize) {
     unsafe { (address as *mut u8).write_volatile(1) };
 }
 
-fn raise(signal: libc::c_int) {
+/// Raises a signal in the calling thread.
+pub fn raise(signal: libc::c_int) {
     // SAFETY: has no preconditions.
     unsafe { libc::raise(signal) };
 }
 
 /// A page of the file, or of no file.
-fn map(protection: libc::c_int, fd: libc::c_int) -> usize {
+#[must_use]
+pub fn map(protection: libc::c_int, fd: libc::c_int) -> usize {
     let flags = if fd < 0 { libc::MAP_PRIVATE | libc::MAP_ANONYMOUS } else { libc::MAP_SHARED };
     // SAFETY: a mapping at a place of the kernel's choice touches nothing else.
     unsafe { libc::mmap(std::ptr::null_mut(), PAGE, protection, flags, fd, 0) as usize }

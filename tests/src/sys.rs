@@ -305,9 +305,21 @@ impl Traced {
         check(unsafe { libc::ptrace(libc::PTRACE_SETREGS, self.pid, 0, &raw const *registers) })
     }
 
+    /// Delivers a signal, and runs to the next entry or exit of a system call.
+    ///
+    /// # Errors
+    /// As [`Traced::step`].
+    pub fn deliver(&mut self, signal: i32) -> io::Result<Stop> {
+        self.resume_with(libc::PTRACE_SYSCALL, signal)
+    }
+
     fn resume(&mut self, how: libc::c_uint) -> io::Result<Stop> {
-        // SAFETY: these requests ignore the address and take the signal to deliver, none, as a value.
-        check(unsafe { libc::ptrace(how, self.pid, 0, 0) })?;
+        self.resume_with(how, 0)
+    }
+
+    fn resume_with(&mut self, how: libc::c_uint, signal: i32) -> io::Result<Stop> {
+        // SAFETY: these requests ignore the address and take the signal to deliver, 0 for none, as a value.
+        check(unsafe { libc::ptrace(how, self.pid, 0, libc::c_long::from(signal)) })?;
         self.wait()
     }
 

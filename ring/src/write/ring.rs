@@ -24,6 +24,7 @@ use crate::format::text::hex;
 use crate::place::unnamed_file::Nameless;
 use crate::place::open::{self, PRIVATE};
 use crate::place::process::{ProcessId, ensure_boot_id};
+use crate::place::reserve::{never_copy_on_write, reserve};
 use crate::format::role::{ROLE_RULE, is_role};
 use crate::atomics::{AtomicU64, Ordering};
 use crate::sys::fsize;
@@ -31,8 +32,7 @@ use crate::sys::map::{KeptFile, RingMap};
 use crate::write::call_sites::TableWriter;
 use crate::format::call_site::{CallSiteRef, LevelName};
 use bytemuck::Zeroable;
-use rustix::fs::{FallocateFlags, FlockOperation, IFlags, Mode, OFlags};
-use rustix::io::Errno;
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
@@ -580,35 +580,6 @@ fn free_space(folder: &Folder, memory: Memory) -> u64 {
     let rings = folder.rings();
     let path = if memory == Memory::Shared { Path::new(SHM_FOLDER) } else { &rings };
     open::file_system(path).map_or(u64::MAX, |found| found.f_bfree.saturating_mul(found.f_frsize as u64))
-}
-
-/// File systems that write stored data elsewhere instead of in place, so that preallocated bytes may still find no room: btrfs,
-/// bcachefs.
-const COPYING: [u64; 2] = [0x9123_683e, 0xca45_1a4e];
-
-/// Asks the file system to store the ring in place if it supports that, which it does only for an empty file. It still copies
-/// what a snapshot or a reflink shares.
-fn never_copy_on_write(file: &File) {
-    if rustix::fs::fstatfs(file).is_ok_and(|found| COPYING.contains(&(found.f_type as u64 & 0xffff_ffff))) {
-        // The guard against SIGBUS remains if this is refused.
-        let _ = rustix::fs::ioctl_getflags(file).and_then(|flags| rustix::fs::ioctl_setflags(file, flags | IFlags::NOCOW));
-    }
-}
-
-/// Reserves `size` bytes, by writing them if the file system has no other way.
-fn reserve(file: &File, size: u64) -> io::Result<()> {
-    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
-    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
-        done => return Ok(done?),
-    }
-    let mut offset = 0;
-    while offset < size {
-        let length = (size - offset).min(ZEROS.len() as u64);
-        file.write_all_at(&ZEROS[..length as usize], offset)?;
-        offset += length;
-    }
-    Ok(())
 }
 
 fn fill(

@@ -99,6 +99,7 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
         "group-folder" => builder.group_folder(true),
         "flusher" => builder.flusher(Flusher::Never),
         "durable" => builder.durable(Duration::from_millis(parsed(value))),
+        "capture" => builder.crash_capture(value == "true"),
         "crash-files" => builder.crash_files(number()),
         "context" => builder.context_on_error(number()),
         "handlers" => {

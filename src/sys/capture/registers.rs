@@ -1,0 +1,48 @@
+//! The registers of the interrupted thread.
+
+use lastwords_ring::format::capture::REGISTERS;
+
+/// Bytes below the stack pointer that belong to a function that calls nothing.
+pub(super) const RED_ZONE: u64 = if cfg!(target_arch = "x86_64") { 128 } else { 0 };
+
+/// The registers that a capture has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Registers {
+    /// In the numbering of DWARF.
+    pub(super) general: [u64; REGISTERS],
+    pub(super) flags: u64,
+}
+
+impl Registers {
+    /// From the context that the kernel passed to a handler; None on a processor that captures do not know.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn of(context: *const libc::c_void) -> Option<Registers> {
+        use libc::{
+            REG_EFL, REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RAX, REG_RBP, REG_RBX,
+            REG_RCX, REG_RDI, REG_RDX, REG_RIP, REG_RSI, REG_RSP,
+        };
+        const DWARF: [i32; REGISTERS] = [
+            REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_R8, REG_R9, REG_R10, REG_R11,
+            REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP,
+        ];
+        // SAFETY: the kernel passes a handler with SA_SIGINFO a filled ucontext, of which only the registers are read; whoever
+        // calls our handler passes on what it got.
+        let found = unsafe { &*std::ptr::addr_of!((*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs) };
+        let word = |register: i32| found[register as usize] as u64;
+        Some(Registers { general: DWARF.map(word), flags: word(REG_EFL) })
+    }
+
+    /// From the context that the kernel passed to a handler; None on a processor that captures do not know.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(super) fn of(_: *const libc::c_void) -> Option<Registers> {
+        None
+    }
+
+    pub(super) fn stack_pointer(&self) -> u64 {
+        self.general[7]
+    }
+
+    pub(super) fn program_counter(&self) -> u64 {
+        self.general[REGISTERS - 1]
+    }
+}
