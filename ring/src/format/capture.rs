@@ -43,6 +43,8 @@ pub struct SignalInfo {
     pub uid: u32,
     /// It was raised by an instruction of the thread, not sent.
     pub is_fault: bool,
+    /// The processor's error code of a page fault: bit 1 a write, bit 4 the fetch of an instruction. None for everything else.
+    pub page_fault: Option<u64>,
 }
 
 /// A thread.
