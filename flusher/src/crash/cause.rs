@@ -2,7 +2,7 @@
 
 use crate::crash::registers::{RIP, RSP};
 use crate::render::signal::signal_name;
-use lastwords_ring::format::capture::{Capture, CapturedThread, Mapping, SignalInfo};
+use lastwords_ring::format::capture::{Access, Capture, CapturedThread, Mapping, SignalInfo};
 
 /// Addresses below this are those of a null pointer with the distance of a field.
 const NEAR_NULL: u64 = 64 << 10;
@@ -70,14 +70,12 @@ fn segmentation_fault(capture: &Capture) -> String {
 
 /// What was done with an address, as far as it is known.
 fn access(capture: &Capture, address: u64) -> &'static str {
-    const WRITE: u64 = 1 << 1;
-    const FETCH: u64 = 1 << 4;
     let runs_there = crashed(capture).is_some_and(|thread| thread.registers[RIP] == address);
-    match capture.signal.page_fault {
+    match capture.signal.access {
         _ if runs_there => "jump to",
-        Some(error) if error & FETCH != 0 => "jump to",
-        Some(error) if error & WRITE != 0 => "write to",
-        Some(_) => "read of",
+        Some(Access::Execute) => "jump to",
+        Some(Access::Write) => "write to",
+        Some(Access::Read) => "read of",
         None => "access to",
     }
 }
@@ -150,8 +148,9 @@ fn is_overflow(capture: &Capture, address: u64) -> bool {
 mod tests {
     use super::*;
 
-    const READ: Option<u64> = Some(0b100);
-    const WRITE: Option<u64> = Some(0b110);
+    const READ: Option<Access> = Some(Access::Read);
+    const WRITE: Option<Access> = Some(Access::Write);
+    const EXECUTE: Option<Access> = Some(Access::Execute);
     const PC: u64 = 0x40_1000;
     const SP: u64 = 0x7fff_0000_0f00;
 
@@ -182,11 +181,11 @@ mod tests {
 
     #[test]
     fn every_signal_is_put_into_words() {
-        let fault = |number, code, address, page_fault| SignalInfo {
+        let fault = |number, code, address, access| SignalInfo {
             number,
             code,
             address,
-            page_fault,
+            access,
             is_fault: true,
             ..SignalInfo::default()
         };
@@ -197,10 +196,10 @@ mod tests {
             (fault(SIGSEGV, 1, Some(0x18), WRITE), "SIGSEGV: write to address 0x18, not mapped, near null"),
             (fault(SIGSEGV, 1, Some(0x18), None), "SIGSEGV: access to address 0x18, not mapped, near null"),
             (fault(SIGSEGV, 1, Some(0xdead_0000), READ), "SIGSEGV: read of address 0xdead0000, not mapped"),
-            (fault(SIGSEGV, 1, Some(0xdead_0000), Some(0x14)), "SIGSEGV: jump to address 0xdead0000, not mapped"),
+            (fault(SIGSEGV, 1, Some(0xdead_0000), EXECUTE), "SIGSEGV: jump to address 0xdead0000, not mapped"),
             (fault(SIGSEGV, 2, Some(0x40_0010), WRITE), "SIGSEGV: write to read-only memory 0x400010 (/bin/app)"),
             (fault(SIGSEGV, 2, Some(PC + 8), WRITE), "SIGSEGV: write to code 0x401008 (/bin/app)"),
-            (fault(SIGSEGV, 2, Some(0x50_0010), Some(0x15)), "SIGSEGV: jump to memory that is no code 0x500010"),
+            (fault(SIGSEGV, 2, Some(0x50_0010), EXECUTE), "SIGSEGV: jump to memory that is no code 0x500010"),
             (fault(SIGSEGV, 2, Some(0x60_0010), READ), "SIGSEGV: read of inaccessible memory 0x600010"),
             (
                 fault(SIGSEGV, 2, Some(0x70_0000), WRITE),

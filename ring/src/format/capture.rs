@@ -43,8 +43,19 @@ pub struct SignalInfo {
     pub uid: u32,
     /// It was raised by an instruction of the thread, not sent.
     pub is_fault: bool,
-    /// The processor's error code of a page fault: bit 1 a write, bit 4 the fetch of an instruction. None for everything else.
-    pub page_fault: Option<u64>,
+    /// What was done with the address, where the processor said it.
+    pub access: Option<Access>,
+}
+
+/// What an instruction does with memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It reads.
+    Read,
+    /// It writes.
+    Write,
+    /// It is there itself.
+    Execute,
 }
 
 /// A thread.
