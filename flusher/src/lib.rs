@@ -5,7 +5,6 @@
 //! without changing anything, and [`crash`] tells from a capture where a process died.
 
 pub mod console;
-#[cfg(feature = "stacks")]
 pub mod crash;
 pub mod drain;
 pub mod election;

@@ -3,13 +3,19 @@
 use crate::crash::frame::{Frame, Inline, SourceLine, Symbol};
 use crate::crash::loaded::Module;
 use crate::crash::report::{Report, Stack};
+use crate::crash::text::LOG_FRAMES_MAX;
 use crate::render::signal::signal_name;
 use lastwords_ring::format::text::hex;
 use serde_json::{Map, Value, json};
 
-/// The frames of a stack, and below them those of its outermost bytes.
+/// The frames of the crashed thread, as many as a death line has.
 #[must_use]
-pub fn frames(stack: &Stack, modules: &[Module], max: usize) -> Value {
+pub fn crashed(report: &Report) -> Value {
+    report.stacks.first().map_or(Value::Array(Vec::new()), |stack| frames(stack, &report.modules, LOG_FRAMES_MAX))
+}
+
+/// The frames of a stack, and below them those of its outermost bytes.
+fn frames(stack: &Stack, modules: &[Module], max: usize) -> Value {
     let all = stack.frames.iter().chain(&stack.outermost).take(max);
     Value::Array(all.enumerate().map(|(number, found)| frame(number, found, modules)).collect())
 }

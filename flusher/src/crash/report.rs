@@ -137,6 +137,16 @@ impl Report {
         }
     }
 
+    /// Looks for the names of all functions again. Those that are not found stay as they are.
+    pub fn name_again(&mut self, worker: &Worker) {
+        self.modules.iter_mut().for_each(|module| module.unusable = None);
+        let known: Vec<Option<Symbol>> = self.frames_mut().map(|frame| frame.symbol.take()).collect();
+        self.add_names(Some(worker));
+        for (frame, known) in self.frames_mut().zip(known) {
+            frame.symbol = frame.symbol.take().or(known);
+        }
+    }
+
     /// For each module of which functions are not named, their distances from its first address.
     fn questions(&self) -> Vec<Question> {
         let offsets = |number: usize| {
@@ -159,22 +169,22 @@ impl Report {
             .zip(symbols)
             .filter_map(|(offset, symbol)| Some((*offset, symbol.as_ref()?)))
             .collect();
-        for stack in &mut self.stacks {
-            for frame in
-                stack.frames.iter_mut().chain(&mut stack.outermost).filter(|frame| frame.module == Some(number))
-            {
-                let inside = frame.inside();
-                let Some(symbol) = found.get(&inside.wrapping_sub(base)) else { continue };
-                // The distance is that of the program counter, which may be behind the address that was looked up.
-                let behind = frame.pc.wrapping_sub(inside);
-                let offset = symbol.offset.map(|offset| offset.wrapping_add(behind));
-                frame.symbol = Some(Symbol { offset, ..(*symbol).clone() });
-            }
+        for frame in self.frames_mut().filter(|frame| frame.module == Some(number)) {
+            let inside = frame.inside();
+            let Some(symbol) = found.get(&inside.wrapping_sub(base)) else { continue };
+            // The distance is that of the program counter, which may be behind the address that was looked up.
+            let behind = frame.pc.wrapping_sub(inside);
+            let offset = symbol.offset.map(|offset| offset.wrapping_add(behind));
+            frame.symbol = Some(Symbol { offset, ..(*symbol).clone() });
         }
     }
 
     /// All frames, of all threads.
     fn frames(&self) -> impl Iterator<Item = &Frame> {
         self.stacks.iter().flat_map(|stack| stack.frames.iter().chain(&stack.outermost))
+    }
+
+    fn frames_mut(&mut self) -> impl Iterator<Item = &mut Frame> {
+        self.stacks.iter_mut().flat_map(|stack| stack.frames.iter_mut().chain(&mut stack.outermost))
     }
 }

@@ -16,6 +16,7 @@ use crate::crash::registers::NAMES;
 use crate::crash::report::{Report, Stack};
 use lastwords_ring::format::capture::SignalInfo;
 use lastwords_ring::format::text::hex;
+use std::ops::Range;
 
 /// Most lines of frames below a death line.
 pub const LOG_FRAMES_MAX: usize = 32;
@@ -81,7 +82,7 @@ fn on_one_line(line: &str) -> String {
 }
 
 fn registers(values: &[u64], flags: u64) -> Vec<String> {
-    let named_values = NAMES.iter().zip(values).map(|(name, value)| format!("{name:<3} {value:#018x}"));
+    let named_values = NAMES.iter().zip(values).map(|(name, value)| format!("{name} {value:#018x}"));
     let all: Vec<String> = named_values.chain([format!("flags {flags:#x}")]).collect();
     all.chunks(4).map(|some| named("registers", &some.join("  "))).collect()
 }
@@ -151,15 +152,21 @@ fn how(frame: &Frame) -> &'static str {
     }
 }
 
-/// The report that a crash file has, if it has one.
+/// The report that a crash file has, if it has one, and which of its bytes that is.
 #[must_use]
-pub fn report_in(crash_file: &str) -> Option<Report> {
-    let mut lines = crash_file.lines().skip_while(|line| value(line, "cause").is_none());
-    let mut report =
-        Report { cause: value(lines.next()?, "cause")?.to_owned(), is_complete: true, ..Report::default() };
+pub fn report_in(crash_file: &str) -> Option<(Report, Range<usize>)> {
+    let mut lines = crash_file.split_inclusive('\n').scan(0, |end, line| {
+        let start = *end;
+        *end += line.len();
+        Some((start..*end, line.trim_end_matches('\n')))
+    });
+    // It is a part of the head: what follows the first empty line are records, of which one may look like it.
+    let head = lines.by_ref().take_while(|(_, line)| !line.is_empty());
+    let (mut range, cause) = head.filter_map(|(range, line)| Some((range, value(line, "cause")?))).next()?;
+    let mut report = Report { cause: cause.to_owned(), is_complete: true, ..Report::default() };
     let mut frames: Vec<(&str, usize, bool)> = Vec::new();
     let mut is_outermost = false;
-    for line in lines {
+    for (at, line) in lines {
         if let Some(signal) = value(line, "signal") {
             report.signal = signal_in(signal)?;
         } else if let Some(captured) = value(line, "captured") {
@@ -186,10 +193,17 @@ pub fn report_in(crash_file: &str) -> Option<Report> {
             is_outermost = true;
         } else if line.starts_with('#') {
             frames.push((line, report.stacks.len().checked_sub(1)?, is_outermost));
-        } else if !line.is_empty() && value(line, "registers").is_none() {
+        } else if let Some(registers) = value(line, "registers") {
+            registers_in(registers, &mut report.stacks.last_mut()?.registers)?;
+        } else if line.is_empty() {
+            continue;
+        } else {
             break;
         }
+        range.end = at.end;
     }
+    // With the empty line behind it.
+    range.end += usize::from(crash_file[range.end..].starts_with('\n'));
     // Modules come last, and frames refer to them.
     let Report { stacks, modules, .. } = &mut report;
     let mut inlines = Vec::new();
@@ -205,7 +219,7 @@ pub fn report_in(crash_file: &str) -> Option<Report> {
             }
         }
     }
-    Some(report)
+    Some((report, range))
 }
 
 fn value<'a>(line: &'a str, name: &str) -> Option<&'a str> {
@@ -215,6 +229,21 @@ fn value<'a>(line: &'a str, name: &str) -> Option<&'a str> {
 
 fn hexadecimal(text: &str) -> Option<u64> {
     u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+}
+
+/// Adds registers, each a name and a number.
+fn registers_in(text: &str, into: &mut Option<([u64; NAMES.len()], u64)>) -> Option<()> {
+    let (values, flags) = into.get_or_insert_default();
+    for pair in text.split("  ") {
+        let (name, value) = pair.split_once(' ')?;
+        let value = hexadecimal(value)?;
+        match NAMES.iter().position(|known| *known == name) {
+            Some(number) => values[number] = value,
+            None if name == "flags" => *flags = value,
+            None => return None,
+        }
+    }
+    Some(())
 }
 
 fn signal_in(text: &str) -> Option<SignalInfo> {
@@ -369,11 +398,10 @@ mod tests {
 
     #[test]
     fn what_a_crash_file_says_is_read_back() {
-        let mut report = report();
-        let text = of_crash_file(&report);
-        report.stacks.iter_mut().for_each(|stack| stack.registers = None);
-        let file = format!("black box of worker\nring         ab\n{text}2025-10-19 05:55:47.606 [INFO] [1] x\n");
-        assert_eq!(report_in(&file), Some(report), "{file}");
+        let report = report();
+        let (head, text) = ("black box of worker\nring         ab\n", of_crash_file(&report));
+        let file = format!("{head}{text}2025-10-19 05:55:47.606 [INFO] [1] x\n");
+        assert_eq!(report_in(&file), Some((report, head.len()..head.len() + text.len())), "{file}");
         assert_eq!(report_in("black box of worker\nring         ab\n\n2025 x\n"), None);
     }
 

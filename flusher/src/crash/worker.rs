@@ -17,7 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::MemfdFlags;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde_json::{Value, json};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::process::{Child, Command, Stdio};
@@ -34,6 +34,9 @@ const ANSWERS_MAX: usize = 16 << 20;
 /// Most bytes of the questions.
 const QUESTIONS_MAX: u64 = 16 << 20;
 
+/// The tool's command that is this process.
+pub const COMMAND: &str = "symbolise";
+
 /// How to start the process.
 #[derive(Debug, Clone)]
 pub struct Worker {
@@ -42,10 +45,11 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A program that calls [`answer`] when it is started with these arguments.
+    /// A program that calls [`answer`] when it is started with these arguments and [`COMMAND`] behind them.
     #[must_use]
-    pub fn new(program: OsString, arguments: Vec<OsString>) -> Worker {
-        Worker { program, arguments }
+    pub fn new(program: &OsStr, first: &[OsString]) -> Worker {
+        let arguments = first.iter().cloned().chain([COMMAND.into()]).collect();
+        Worker { program: program.to_owned(), arguments }
     }
 
     /// Fills in the answers, as far as they come.
