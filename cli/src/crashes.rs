@@ -143,7 +143,7 @@ fn top(report: &Report) -> String {
     let Some(frame) = report.stacks.first().and_then(|stack| stack.top()) else { return String::new() };
     let module = frame.module.and_then(|number| report.modules.get(number));
     match (&frame.symbol, module) {
-        (Some(symbol), _) => symbol.inlines.first().map_or(&symbol.function, |inline| &inline.function).clone(),
+        (Some(symbol), _) => symbol.function.clone(),
         (None, Some(module)) => format!("{}+{:#x}", module.name(), frame.pc.wrapping_sub(module.base)),
         (None, None) => format!("{:#x}", frame.pc),
     }

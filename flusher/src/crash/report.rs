@@ -16,7 +16,7 @@ const THREADS_MAX: usize = 64;
 /// How long frames are looked for, of all threads. Of one they take a tenth of a millisecond.
 const UNWIND_MAX: Duration = Duration::from_secs(2);
 /// Functions in which a process that ends itself is last.
-const ENDING: [&str; 8] = [
+const ENDING: [&str; 12] = [
     "__pthread_kill_implementation",
     "__pthread_kill_internal",
     "pthread_kill",
@@ -25,6 +25,10 @@ const ENDING: [&str; 8] = [
     "gsignal",
     "__GI_raise",
     "abort",
+    "__GI_abort",
+    "std::sys::pal::unix::abort_internal",
+    "std::process::abort",
+    "__abort",
 ];
 
 /// What a capture tells.

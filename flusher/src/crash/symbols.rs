@@ -111,24 +111,32 @@ fn add_lines(elf: &Elf, addresses: &[u64], found: &mut [Option<Symbol>]) {
     let dwarf: Dwarf<Slice<'_>> = sections.borrow(|loaded: &Loaded| EndianSlice::new(&loaded.bytes, LittleEndian));
     let Ok(context) = Context::from_dwarf(dwarf) else { return };
     for (address, found) in addresses.iter().zip(found) {
-        if let Some(better) = lines_of(&context, *address) {
-            let offset = found.take().and_then(|known| known.offset);
-            *found = Some(Symbol { offset, ..better });
-        }
+        add_line(&context, *address, found);
     }
 }
 
-fn lines_of(context: &Context<Slice<'_>>, address: u64) -> Option<Symbol> {
-    let mut frames = context.find_frames(address).skip_all_loads().ok()?;
-    let mut all = Vec::new();
+fn add_line(context: &Context<Slice<'_>>, address: u64, found: &mut Option<Symbol>) {
+    let Ok(mut frames) = context.find_frames(address).skip_all_loads() else { return };
+    let mut all: Vec<(Option<String>, Option<SourceLine>)> = Vec::new();
     while let Some(frame) = frames.next().ok().flatten().filter(|_| all.len() <= INLINES_MAX) {
         let function = frame.function.as_ref().map(|function| readable(function.name.slice()));
-        let at =
-            frame.location.and_then(|at| Some(SourceLine { file: at.file?.to_owned(), line: at.line.unwrap_or(0) }));
-        all.push(Inline { function: function?, at });
+        let at = frame.location.and_then(|at| {
+            Some(SourceLine { file: at.file?.chars().take(NAME_MAX).collect(), line: at.line.unwrap_or(0) })
+        });
+        all.push((function, at));
     }
-    let outer = all.pop()?;
-    Some(Symbol { function: outer.function, offset: None, at: outer.at, inlines: all })
+    let Some((function, at)) = all.pop() else { return };
+    let known = found.take().unwrap_or_default();
+    let function = function.filter(|function| !is_said_by(function, &known.function)).unwrap_or(known.function);
+    let inlines = all.into_iter().filter_map(|(function, at)| Some(Inline { function: function?, at })).collect();
+    if !function.is_empty() {
+        *found = Some(Symbol { function, offset: known.offset, at, inlines });
+    }
+}
+
+/// Whether a name of the debug information is within one of the table of symbols: that one has the path as well.
+fn is_said_by(function: &str, symbol: &str) -> bool {
+    function.split('<').next().is_some_and(|name| !name.is_empty() && symbol.contains(name))
 }
 
 /// A name as in the source, of a bounded length.

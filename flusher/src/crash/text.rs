@@ -35,7 +35,7 @@ const GAP: &str = "     the stack between them was not captured";
 pub fn below_death_line(report: &Report) -> String {
     let mut lines = vec![report.cause.clone()];
     if let Some(stack) = report.stacks.first() {
-        let frames = frames_of(stack, &report.modules, false);
+        let frames = frames_of(stack, &report.modules, Form::Log);
         let more = frames.len().saturating_sub(LOG_FRAMES_MAX);
         lines.extend(frames.into_iter().take(LOG_FRAMES_MAX));
         match stack.end {
@@ -62,7 +62,7 @@ pub fn of_crash_file(report: &Report) -> String {
     for stack in &report.stacks {
         lines.push(String::new());
         lines.push(named("thread", &format!("{} {}", stack.thread, stack.name)));
-        lines.extend(frames_of(stack, &report.modules, true));
+        lines.extend(frames_of(stack, &report.modules, Form::CrashFile));
         lines.push(named("stack ends", &stack.end.to_string()));
         lines.extend(stack.registers.iter().flat_map(|(values, flags)| registers(values, *flags)));
     }
@@ -94,21 +94,40 @@ fn described(module: &Module) -> String {
     format!("{base:#018x}  {end:#018x}  {build_id}  {}{why}", String::from_utf8_lossy(path))
 }
 
-fn frames_of(stack: &Stack, modules: &[Module], full: bool) -> Vec<String> {
+/// Where frames are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Below a death line: a recursion is shown by one of its frames.
+    Log,
+    /// With everything.
+    CrashFile,
+}
+
+fn frames_of(stack: &Stack, modules: &[Module], form: Form) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    let all = stack.frames.iter().chain(&stack.outermost).enumerate();
-    for (number, frame) in all {
+    let all: Vec<&Frame> = stack.frames.iter().chain(&stack.outermost).collect();
+    let mut same = 0;
+    for (number, frame) in all.iter().enumerate() {
+        let is_same = |other: Option<&&Frame>| other.is_some_and(|other| other.pc == frame.pc);
+        if form == Form::Log && number > 0 && is_same(all.get(number - 1)) {
+            same += 1;
+            if !is_same(all.get(number + 1)) {
+                lines.push(format!("     and {same} times more"));
+                same = 0;
+            }
+            continue;
+        }
         if number == stack.frames.len() {
             lines.push(GAP.to_owned());
         }
-        lines.extend(lines_of(number, frame, modules, full));
+        lines.extend(lines_of(number, frame, modules, form));
     }
     lines
 }
 
-fn lines_of(number: usize, frame: &Frame, modules: &[Module], full: bool) -> Vec<String> {
+fn lines_of(number: usize, frame: &Frame, modules: &[Module], form: Form) -> Vec<String> {
     let mut head = format!("{:<5}", format!("#{number}"));
-    if full {
+    if form == Form::CrashFile {
         head += &format!("{:#018x}  ", frame.pc);
     }
     let symbol = frame.symbol.iter();
@@ -120,7 +139,7 @@ fn lines_of(number: usize, frame: &Frame, modules: &[Module], full: bool) -> Vec
         let offset = symbol.offset.map(|offset| format!("+{offset:#x}")).unwrap_or_default();
         format!("{}{offset}{}  ", without_gaps(&symbol.function), place(symbol.at.as_ref()))
     });
-    lines.push(format!("{head}{}{}{}", function.unwrap_or_default(), module_of(frame, modules, full), how(frame)));
+    lines.push(format!("{head}{}{}{}", function.unwrap_or_default(), module_of(frame, modules, form), how(frame)));
     lines
 }
 
@@ -128,13 +147,20 @@ fn without_gaps(name: &str) -> String {
     name.split_whitespace().collect::<Vec<&str>>().join(" ")
 }
 
+/// A place in the source; the one of Rust's own library without where that was built.
 fn place(at: Option<&SourceLine>) -> String {
-    at.map(|at| format!("  at {at}")).unwrap_or_default()
+    let Some(at) = at else { return String::new() };
+    let shown = at.to_string();
+    let in_library = shown.strip_prefix("/rustc/").and_then(|rest| rest.split_once("/library/"));
+    format!("  at {}", in_library.map_or(shown.as_str(), |(_, file)| file))
 }
 
-fn module_of(frame: &Frame, modules: &[Module], full: bool) -> String {
+fn module_of(frame: &Frame, modules: &[Module], form: Form) -> String {
     let Some(module) = frame.module.and_then(|number| modules.get(number)) else { return "in no file".to_owned() };
-    let name = if full { String::from_utf8_lossy(&module.path).into_owned() } else { module.name() };
+    let name = match form {
+        Form::CrashFile => String::from_utf8_lossy(&module.path).into_owned(),
+        Form::Log => module.name(),
+    };
     let build_id = match frame.symbol {
         None if !module.build_id.is_empty() => format!("  build id {}", hex(&module.build_id)),
         _ => String::new(),
@@ -389,11 +415,25 @@ mod tests {
     #[test]
     fn no_more_lines_than_a_log_is_to_have() {
         let mut report = report();
-        let frame = report.stacks[0].frames[3].clone();
-        report.stacks[0].frames.extend(std::iter::repeat_n(frame, 100));
+        let frame = |pc: u64| Frame { pc, ..report.stacks[0].frames[3].clone() };
+        let more: Vec<Frame> = (0..100).map(frame).collect();
+        report.stacks[0].frames.extend(more);
         let lines = below_death_line(&report);
         assert_eq!(lines.lines().count(), 1 + 1 + LOG_FRAMES_MAX + 1, "{lines}");
         assert!(lines.ends_with("75 more lines are in its black box"), "{lines}");
+    }
+
+    #[test]
+    fn a_recursion_is_one_frame_of_a_log_and_all_of_a_crash_file() {
+        let mut report = report();
+        let frame = report.stacks[0].frames[2].clone();
+        report.stacks[0].frames.splice(3..3, std::iter::repeat_n(frame, 100));
+        let lines = below_death_line(&report);
+        assert!(
+            lines.contains("#2   in libc.so+0x2000  (a guess)\n         and 100 times more\n    #103 in no"),
+            "{lines}"
+        );
+        assert_eq!(report_in(&of_crash_file(&report)).map(|(report, _)| report), Some(report));
     }
 
     #[test]
