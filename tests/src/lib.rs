@@ -4,6 +4,7 @@ pub mod about;
 pub mod actor;
 #[cfg(target_arch = "x86_64")]
 pub mod crashes;
+pub mod captured;
 pub mod descriptors;
 pub mod disk;
 pub mod drains;

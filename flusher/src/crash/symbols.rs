@@ -99,8 +99,8 @@ fn debug_file(module: &Module, elf: &Elf) -> Option<Elf> {
         paths.extend([folder.join(&link), folder.join(".debug").join(&link), below.join(&link)]);
     }
     paths.into_iter().find_map(|path| {
-        let module = Module { path: path.into_os_string().into_encoded_bytes(), ..module.clone() };
-        modules::open(&module).ok().filter(|found| found.build_id() == Some(build_id))
+        let path = path.into_os_string().into_encoded_bytes();
+        modules::open(&Module { path, build_id: build_id.to_vec(), ..Module::default() }).ok()
     })
 }
 

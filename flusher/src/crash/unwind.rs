@@ -127,8 +127,10 @@ impl Walker<'_> {
                 if found.pc() == 0 && is_up && !is_signal {
                     return Err(End::Outermost);
                 }
-                // What a signal interrupted may have jumped to where there is no code.
-                if is_up && (is_signal || self.is_behind_call(found.pc()) != Some(false)) {
+                // What a signal interrupted may have jumped to where there is no code. Not all that returns was called: the
+                // kernel itself puts the return address of a handler on the stack.
+                let is_code = self.modules.is_code(found.pc()) || self.modules.is_code(found.pc().wrapping_sub(1));
+                if is_up && (is_signal || is_code) {
                     return Ok(At { registers: found, trust: Trust::Cfi, is_exact: is_signal });
                 }
                 *bad += 1;
