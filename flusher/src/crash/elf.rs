@@ -231,6 +231,13 @@ impl Elf {
         self.section_named(name).map_or(0, |section| section.address)
     }
 
+    /// Where a section is in the file.
+    #[cfg(test)]
+    pub(crate) fn file_range(&self, name: &str) -> Option<std::ops::Range<usize>> {
+        let section = self.section_named(name)?;
+        Some(section.offset as usize..(section.offset + section.size) as usize)
+    }
+
     /// A section, uncompressed; None if it is missing, longer than `max` or damaged.
     pub(crate) fn section(&self, name: &str, max: u64) -> Option<Loaded> {
         let section = self.section_named(name).filter(|section| section.size <= max)?;

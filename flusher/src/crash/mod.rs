@@ -13,6 +13,8 @@ mod cfi;
 mod elf;
 #[cfg(feature = "stacks")]
 pub mod frame;
+#[cfg(all(test, feature = "stacks"))]
+mod hostile;
 #[cfg(feature = "stacks")]
 pub mod json;
 #[cfg(feature = "stacks")]
