@@ -26,6 +26,8 @@ mod registers;
 #[cfg(feature = "stacks")]
 pub mod report;
 #[cfg(feature = "stacks")]
+mod symbol_json;
+#[cfg(feature = "stacks")]
 pub mod symbols;
 #[cfg(feature = "stacks")]
 pub mod text;

@@ -10,8 +10,8 @@
 //! on standard output, so that those before an untimely end count.
 
 use crate::crash::frame::Symbol;
-use crate::crash::json;
 use crate::crash::loaded::Module;
+use crate::crash::symbol_json::{members, symbol};
 use crate::crash::symbols::{Depth, Question, look_up_in};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::MemfdFlags;
@@ -90,7 +90,7 @@ impl Worker {
         input.rewind()?;
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).stdin(Stdio::from(input)).stdout(Stdio::piped()).stderr(Stdio::null());
-        command.current_dir("/").spawn()
+        command.spawn()
     }
 }
 
@@ -135,7 +135,7 @@ pub fn answer(input: impl Read, mut output: impl Write) -> io::Result<()> {
         let found = look_up_in(&module, &offsets, Depth::Lines);
         let found: Vec<Value> = found
             .iter()
-            .map(|found| found.as_ref().map_or(Value::Null, |found| Value::Object(json::symbol(found))))
+            .map(|found| found.as_ref().map_or(Value::Null, |found| Value::Object(members(found))))
             .collect();
         writeln!(output, "{}", Value::Array(found))?;
         output.flush()?;
@@ -145,7 +145,7 @@ pub fn answer(input: impl Read, mut output: impl Write) -> io::Result<()> {
 
 fn symbols(line: &[u8], count: usize) -> Option<Vec<Option<Symbol>>> {
     let found: Value = serde_json::from_slice(line).ok()?;
-    let found: Vec<Option<Symbol>> = found.as_array()?.iter().map(json::symbol_from).collect();
+    let found: Vec<Option<Symbol>> = found.as_array()?.iter().map(symbol).collect();
     (found.len() == count).then_some(found)
 }
 
