@@ -9,6 +9,8 @@ use std::os::unix::fs::FileExt;
 
 /// Bytes of the stack.
 const STACK: usize = 64 << 10;
+/// Bytes of its other end.
+const OUTERMOST: u64 = 16 << 10;
 /// Bytes below the stack pointer.
 const RED_ZONE: u64 = 128;
 
@@ -26,6 +28,11 @@ pub fn capture(traced: &Traced, signal: i32) -> io::Result<Capture> {
     let start =
         mappings.iter().filter(|mapping| mapping.end > sp && mapping.writable).map(|found| found.start.max(sp)).min();
     let stack_start = start.unwrap_or(sp);
+    let stack = read(&memory, stack_start, STACK);
+    let whole = mappings.iter().find(|mapping| (mapping.start..mapping.end).contains(&stack_start));
+    let end = whole.map_or(0, |mapping| mapping.end);
+    let outer = end.saturating_sub(OUTERMOST).max(stack_start + stack.len() as u64);
+    let outermost = if outer < end { (outer, read(&memory, outer, (end - outer) as usize)) } else { (0, Vec::new()) };
     let vdso = mappings.iter().find(|mapping| mapping.path == b"[vdso]");
     let vdso = vdso.map(|vdso| (vdso.start, read(&memory, vdso.start, (vdso.end - vdso.start) as usize)));
     let thread = CapturedThread {
@@ -34,9 +41,9 @@ pub fn capture(traced: &Traced, signal: i32) -> io::Result<Capture> {
         registers,
         eflags,
         stack_start,
-        stack: read(&memory, stack_start, STACK),
+        stack,
+        outermost,
         has_registers: true,
-        ..CapturedThread::default()
     };
     let signal = SignalInfo { number: signal, ..SignalInfo::default() };
     Ok(Capture {

@@ -169,6 +169,10 @@ fn a_stack_overflow_is_shown_as_far_as_it_was_captured() {
     assert_eq!(crashed.stack().end, End::NotCaptured);
     let names = crashed.names();
     assert!(names.len() > 100 && names.iter().all(|name| name == "overflow"), "{names:?}");
+    let outermost = crashed.stack().outermost.iter().filter_map(|frame| Some(frame.symbol.as_ref()?.function.as_str()));
+    let outermost: Vec<&str> = outermost.collect();
+    assert!(["overflow", "act", "main", "_start"].iter().all(|name| outermost.contains(name)), "{outermost:?}");
+    assert_eq!(crashed.stack().outermost[0].trust, Trust::Scan, "where it begins is a guess");
 }
 
 #[test]

@@ -226,6 +226,11 @@ impl Elf {
         self.sections.iter().find(|section| section.name == name.as_bytes() && section.size > 0)
     }
 
+    /// Whether it has such a section, with bytes in it.
+    pub(crate) fn has_section(&self, name: &str) -> bool {
+        self.section_named(name).is_some()
+    }
+
     /// The section's address, 0 without it.
     pub(crate) fn section_address(&self, name: &str) -> u64 {
         self.section_named(name).map_or(0, |section| section.address)

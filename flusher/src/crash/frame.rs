@@ -71,6 +71,15 @@ pub struct Symbol {
     pub inlines: Vec<Inline>,
 }
 
+impl Symbol {
+    /// Bytes of its names.
+    pub(crate) fn size(&self) -> usize {
+        let of = |function: &str, at: Option<&SourceLine>| function.len() + at.map_or(0, |at| at.file.len());
+        let inlines = self.inlines.iter().map(|inline| of(&inline.function, inline.at.as_ref()));
+        of(&self.function, self.at.as_ref()) + inlines.sum::<usize>()
+    }
+}
+
 /// A function that was inlined into another one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inline {

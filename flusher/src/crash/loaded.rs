@@ -21,7 +21,15 @@ pub struct Module {
     pub unusable: Option<String>,
 }
 
+/// The name of the code that the kernel maps into every process.
+pub(crate) const VDSO: &[u8] = b"[vdso]";
+
 impl Module {
+    /// It has a file, by which it can be found again.
+    pub(crate) fn is_file(&self) -> bool {
+        self.path.starts_with(b"/")
+    }
+
     /// The last part of its path.
     #[must_use]
     pub fn name(&self) -> String {
@@ -62,8 +70,7 @@ impl LoadedModules {
     }
 
     fn module_of(&mut self, mapping: &Mapping, capture: &Capture) -> Option<usize> {
-        let is_file = mapping.path.starts_with(b"/") || mapping.path == b"[vdso]";
-        if !is_file {
+        if !mapping.path.starts_with(b"/") && mapping.path != VDSO {
             return None;
         }
         let is_same = |module: &Module| {

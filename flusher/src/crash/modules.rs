@@ -7,7 +7,7 @@
 
 use crate::crash::cfi::Tables;
 use crate::crash::elf::{Elf, Source};
-use crate::crash::loaded::{LoadedModules, Module};
+use crate::crash::loaded::{LoadedModules, Module, VDSO};
 use lastwords_ring::format::capture::Capture;
 use lastwords_ring::format::text::hex;
 use lastwords_ring::place::open;
@@ -136,7 +136,7 @@ impl Modules {
     pub(crate) fn opened(&self, number: usize) -> Result<&Opened, &Unusable> {
         let module = &self.loaded.modules[number];
         let open = || match () {
-            () if module.path == b"[vdso]" => Elf::parse(Source::Bytes(self.vdso.clone())).ok_or(Unusable::NotElf),
+            () if module.path == VDSO => Elf::parse(Source::Bytes(self.vdso.clone())).ok_or(Unusable::NotElf),
             () if !self.may_open => Err(Unusable::Foreign),
             () => open(module),
         };

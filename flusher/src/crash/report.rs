@@ -1,8 +1,9 @@
 //! All that a capture tells: the cause in words, and the frames of each thread.
 
 use crate::crash::cause::cause;
+use crate::crash::elf::{Elf, Source};
 use crate::crash::frame::{End, Frame, Symbol};
-use crate::crash::loaded::Module;
+use crate::crash::loaded::{Module, VDSO};
 use crate::crash::modules::Modules;
 use crate::crash::symbols::{self, Depth, Question};
 use crate::crash::unwind;
@@ -13,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// Most threads of which frames are looked for.
 const THREADS_MAX: usize = 64;
+/// Most bytes of the names in one module: a function with many that are inlined into it may be there again and again.
+const NAMES_MAX: usize = 1 << 20;
 /// How long frames are looked for, of all threads. Of one they take a tenth of a millisecond.
 const UNWIND_MAX: Duration = Duration::from_secs(2);
 /// Functions in which a process that ends itself is last.
@@ -121,6 +124,7 @@ impl Report {
             }
         }
         report.modules = modules.into_list();
+        report.name_vdso(&capture.vdso.1);
         if reading.may_open {
             report.add_names(reading.worker);
         }
@@ -129,7 +133,7 @@ impl Report {
 
     /// Names the functions of the frames that have none: by the worker, and what it does not answer by the tables of symbols.
     pub fn add_names(&mut self, worker: Option<&Worker>) {
-        let questions = self.questions();
+        let questions = self.questions(Module::is_file);
         let mut answers = vec![None; questions.len()];
         if let Some(worker) = worker {
             self.note = worker.ask(&questions, &mut answers).err();
@@ -141,25 +145,39 @@ impl Report {
         }
     }
 
+    /// The vDSO has no file, but the capture has its bytes.
+    fn name_vdso(&mut self, bytes: &[u8]) {
+        for question in self.questions(|module| module.path == VDSO) {
+            let Some(elf) = Elf::parse(Source::Bytes(bytes.to_vec())) else { return };
+            let symbols = symbols::look_up(&question.module, &elf, &question.offsets, Depth::Names);
+            self.name(&question, &symbols);
+        }
+    }
+
     /// Looks for the names of all functions again. Those that are not found stay as they are.
     pub fn name_again(&mut self, worker: &Worker) {
-        self.modules.iter_mut().for_each(|module| module.unusable = None);
+        let unusable: Vec<Option<String>> = self.modules.iter_mut().map(|module| module.unusable.take()).collect();
         let known: Vec<Option<Symbol>> = self.frames_mut().map(|frame| frame.symbol.take()).collect();
         self.add_names(Some(worker));
+        let named: BTreeSet<usize> =
+            self.frames().filter(|frame| frame.symbol.is_some()).filter_map(|frame| frame.module).collect();
+        for (number, (module, why)) in self.modules.iter_mut().zip(unusable).enumerate() {
+            module.unusable = why.filter(|_| !named.contains(&number));
+        }
         for (frame, known) in self.frames_mut().zip(known) {
             frame.symbol = frame.symbol.take().or(known);
         }
     }
 
-    /// For each module of which functions are not named, their distances from its first address.
-    fn questions(&self) -> Vec<Question> {
+    /// For each of these modules of which functions are not named, their distances from its first address.
+    fn questions(&self, wanted: impl Fn(&Module) -> bool) -> Vec<Question> {
         let offsets = |number: usize| {
             let unnamed = |frame: &&Frame| frame.module == Some(number) && frame.symbol.is_none();
             let base = self.modules[number].base;
             let frames = self.frames().filter(unnamed).map(|frame| frame.inside().wrapping_sub(base));
             frames.collect::<BTreeSet<u64>>().into_iter().collect::<Vec<u64>>()
         };
-        let usable = self.modules.iter().enumerate().filter(|(_, module)| module.unusable.is_none());
+        let usable = self.modules.iter().enumerate().filter(|(_, module)| module.unusable.is_none() && wanted(module));
         let questions = usable.map(|(number, module)| Question { module: module.clone(), offsets: offsets(number) });
         questions.filter(|question| !question.offsets.is_empty()).collect()
     }
@@ -173,9 +191,12 @@ impl Report {
             .zip(symbols)
             .filter_map(|(offset, symbol)| Some((*offset, symbol.as_ref()?)))
             .collect();
+        let mut room = NAMES_MAX;
         for frame in self.frames_mut().filter(|frame| frame.module == Some(number)) {
             let inside = frame.inside();
             let Some(symbol) = found.get(&inside.wrapping_sub(base)) else { continue };
+            let Some(left) = room.checked_sub(symbol.size()) else { return };
+            room = left;
             // The distance is that of the program counter, which may be behind the address that was looked up.
             let behind = frame.pc.wrapping_sub(inside);
             let offset = symbol.offset.map(|offset| offset.wrapping_add(behind));

@@ -86,7 +86,7 @@ fn named(elf: &Elf, addresses: &[u64]) -> Vec<Option<Symbol>> {
 /// alone says nothing about what is in it.
 fn debug_file(module: &Module, elf: &Elf) -> Option<Elf> {
     let build_id = elf.build_id()?;
-    if elf.section(".debug_info", SECTION_MAX).is_some() {
+    if elf.has_section(".debug_info") {
         return None;
     }
     let (first, rest) = build_id.split_at_checked(1)?;
