@@ -292,16 +292,6 @@ impl Traced {
         self.set_registers(&registers)
     }
 
-    /// Runs to the next signal, or the end, after this signal has been delivered.
-    ///
-    /// # Errors
-    /// As [`Traced::step`].
-    pub fn deliver(&mut self, signal: i32) -> io::Result<Stop> {
-        // SAFETY: PTRACE_CONT ignores the address and takes the signal to deliver as a value.
-        check(unsafe { libc::ptrace(libc::PTRACE_CONT, self.pid, 0, libc::c_long::from(signal)) })?;
-        self.wait()
-    }
-
     /// The general registers in the numbering of DWARF, and the flags.
     ///
     /// # Errors
