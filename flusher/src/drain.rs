@@ -5,6 +5,7 @@
 //! 50 ms. Ties are broken by ring UUID, lane and sequence. Rings of dead processes are read to the end, get their death line
 //! where they were not closed, and are removed in the same journal entry.
 
+use crate::crash::told::Teller;
 use crate::drain::durable::Durable;
 use crate::drain::failures::Failures;
 use crate::drain::tracked_ring::{TrackedLane, TrackedRing};
@@ -129,6 +130,7 @@ pub struct Drain {
     durable: Durable,
     /// Mode and group of log and crash files, overriding the rings.
     access: Option<Access>,
+    teller: Teller,
     /// By ring: until when its filter applies, if it expires.
     filter_ends: BTreeMap<[u8; 16], Option<u64>>,
     /// Expired filters whose end is not logged yet.
@@ -207,6 +209,7 @@ impl Drain {
             limits: Limits::now(),
             spare: Spare::new(),
             access: None,
+            teller: Teller::default(),
             durable: Durable::new(),
             waiting: false,
             journal_left,

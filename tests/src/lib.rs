@@ -3,6 +3,8 @@
 pub mod about;
 pub mod actor;
 #[cfg(target_arch = "x86_64")]
+pub mod captured;
+#[cfg(target_arch = "x86_64")]
 pub mod crashes;
 pub mod descriptors;
 pub mod disk;

@@ -292,6 +292,20 @@ impl Traced {
         self.set_registers(&registers)
     }
 
+    /// The general registers in the numbering of DWARF, and the flags.
+    ///
+    /// # Errors
+    /// As ptrace(2).
+    #[cfg(target_arch = "x86_64")]
+    pub fn general_registers(&self) -> io::Result<([u64; 17], u64)> {
+        let Registers(found) = self.registers()?;
+        let general = [
+            found.rax, found.rdx, found.rcx, found.rbx, found.rsi, found.rdi, found.rbp, found.rsp, found.r8, found.r9,
+            found.r10, found.r11, found.r12, found.r13, found.r14, found.r15, found.rip,
+        ];
+        Ok((general, found.eflags))
+    }
+
     fn registers(&self) -> io::Result<Registers> {
         // SAFETY: the registers are plain numbers, for which zeros are a value.
         let mut registers: Registers = unsafe { std::mem::zeroed() };

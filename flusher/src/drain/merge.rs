@@ -2,6 +2,7 @@
 
 use super::held::AGAIN;
 use super::{Drain, Pass};
+use crate::crash::told::Told;
 use crate::drain::tracked_ring::{TrackedLane, TrackedRing};
 use crate::files::journal::Change;
 use crate::files::notices;
@@ -399,11 +400,13 @@ impl Drain {
             self.ensure_active(role)?;
         }
         if let Some(mut text) = death {
-            text += &self.write_crash_file(ring)?;
+            let tracked = &self.rings[ring];
+            let told = if tracked.ending().is_crash() { self.teller.tell(tracked.reader.entry(), pid) } else { None };
+            text += &self.write_crash_file(ring, told.as_ref())?;
             // What is in the journal without the removal must not hold the line.
             self.commit(None)?;
             self.ensure_active(role)?;
-            self.line(role, clock::realtime_ns(), pid, Level::CRITICAL, &text)?;
+            self.death_line(role, pid, &text, told.as_ref())?;
         }
         let name = self.rings[ring].name.clone();
         let committed = self.commit(Some((role, ending))).and_then(|()| {
@@ -425,7 +428,7 @@ impl Drain {
 
     /// Writes the crash file of a ring whose process died without closing it. Returns its mention in the death line. A file
     /// that cannot be written is retried, but not for ever; meanwhile the ring is skipped.
-    fn write_crash_file(&mut self, ring: usize) -> Result<String> {
+    fn write_crash_file(&mut self, ring: usize, told: Option<&Told>) -> Result<String> {
         let tracked = &self.rings[ring];
         let keep = match tracked.reader.header().crash_keep {
             0 => CRASH_FILES_DEFAULT,
@@ -436,7 +439,7 @@ impl Drain {
         }
         let asked = crash_file::Asked { keep: keep as usize, sync: self.durable.is_on(), access: self.access };
         let status = tracked.status;
-        let write = || crash_file::write_crash_file(&self.folder, &tracked.name, status, &asked);
+        let write = || crash_file::write_crash_file(&self.folder, &tracked.name, status, told, &asked);
         let written = self.spare.use_for(write);
         match written {
             Ok(name) => Ok(format!("; its black box is {name}")),

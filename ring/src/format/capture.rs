@@ -43,6 +43,19 @@ pub struct SignalInfo {
     pub uid: u32,
     /// It was raised by an instruction of the thread, not sent.
     pub is_fault: bool,
+    /// What was done with the address, where the processor said it.
+    pub access: Option<Access>,
+}
+
+/// What an instruction does with memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It reads.
+    Read,
+    /// It writes.
+    Write,
+    /// It is there itself.
+    Execute,
 }
 
 /// A thread.

@@ -2,7 +2,7 @@
 //!
 //! | kind | payload |
 //! |---|---|
-//! | 1 signal | number, code, errno (4 each, signed), pid, uid (4 each), bits (4): 1 there is an address, 2 a fault; address (8) |
+//! | 1 signal | number, code, errno (4 each, signed), pid, uid (4 each), bits (4): 1 there is an address, 2 a fault, 4 a read, 8 a write, 16 a jump; address (8) |
 //! | 2 thread | id (4), bits (4): 1 there are registers; name, filled up with zeros (16), registers (17 × 8), flags (8) |
 //! | 3 stack, 4 outermost bytes of the stack | of the thread before: address (8), bytes |
 //! | 5 code, 6 vDSO | address (8), bytes |
@@ -60,6 +60,12 @@ pub mod bit {
     pub const HAS_ADDRESS: u32 = 1;
     /// Of a signal: it was not sent.
     pub const IS_FAULT: u32 = 2;
+    /// Of a signal: memory was read.
+    pub const READS: u32 = 4;
+    /// Of a signal: memory was written.
+    pub const WRITES: u32 = 8;
+    /// Of a signal: there was to be code.
+    pub const EXECUTES: u32 = 16;
     /// Of a thread: the registers are known.
     pub const HAS_REGISTERS: u32 = 1;
     /// Of a mapping: may be read.

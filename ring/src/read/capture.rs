@@ -1,7 +1,7 @@
 //! A capture, as far as it is whole. Its bytes may be anybody's: each length is checked, what is too much is left out, and what
 //! follows a record that cannot be is not looked at.
 
-use crate::format::capture::{Capture, CapturedThread, Mapping, ModuleNote, SignalInfo};
+use crate::format::capture::{Access, Capture, CapturedThread, Mapping, ModuleNote, SignalInfo};
 use crate::format::capture_record::{
     HEADER, MAGIC, MAPPING_SIZE, MODULE_SIZE, NAME, RECORD_HEAD, SIGNAL_SIZE, THREAD_SIZE, VERSION, bit, kind,
 };
@@ -102,7 +102,9 @@ fn signal(payload: &[u8]) -> Option<SignalInfo> {
     let [number, code, errno] = [rest.u32()?, rest.u32()?, rest.u32()?].map(u32::cast_signed);
     let [pid, uid, bits] = [rest.u32()?, rest.u32()?, rest.u32()?];
     let address = rest.u64().filter(|_| bits & bit::HAS_ADDRESS != 0);
-    Some(SignalInfo { number, code, errno, address, pid, uid, is_fault: bits & bit::IS_FAULT != 0 })
+    let accesses = [(bit::READS, Access::Read), (bit::WRITES, Access::Write), (bit::EXECUTES, Access::Execute)];
+    let access = accesses.into_iter().find(|(bit, _)| bits & bit != 0).map(|(_, access)| access);
+    Some(SignalInfo { number, code, errno, address, pid, uid, is_fault: bits & bit::IS_FAULT != 0, access })
 }
 
 fn thread(payload: &[u8]) -> Option<CapturedThread> {

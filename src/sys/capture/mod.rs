@@ -148,7 +148,7 @@ pub(crate) fn complete(file: &CaptureFile, signal: &Signal<'_>, taken: Taken) {
     } else {
         file.with(|fd| {
             let mut writer = Writer::at(fd, HELD.end.load(Ordering::Relaxed), fsize::limit());
-            let (_, address) = signal::encode(signal.info);
+            let (_, address) = signal::encode(signal.info, Registers::access(signal.context));
             rest(&mut writer, file, address, microseconds(), &guard);
         });
     }
@@ -173,7 +173,7 @@ fn first(file: &CaptureFile, signal: &Signal<'_>, me: i32, with_rest: bool, guar
     HELD.thread.store(me, Ordering::Relaxed);
     let written = file.with(|fd| {
         let mut writer = Writer::begin(fd, fsize::limit())?;
-        let (payload, address) = signal::encode(signal.info);
+        let (payload, address) = signal::encode(signal.info, Registers::access(signal.context));
         writer.record(kind::SIGNAL, &payload);
         this_thread(&mut writer, signal, me, true);
         if with_rest {

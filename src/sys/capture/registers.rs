@@ -1,6 +1,7 @@
 //! The registers of the interrupted thread.
 
 use lastwords_ring::format::capture::REGISTERS;
+use lastwords_ring::format::capture_record::bit;
 
 /// Bytes below the stack pointer that belong to a function that calls nothing.
 pub(super) const RED_ZONE: u64 = if cfg!(target_arch = "x86_64") { 128 } else { 0 };
@@ -36,6 +37,29 @@ impl Registers {
     #[cfg(not(target_arch = "x86_64"))]
     pub(super) fn of(_: *const libc::c_void) -> Option<Registers> {
         None
+    }
+
+    /// The bit of a signal's record that says what was done with the address of a page fault; 0 where the context is not that of
+    /// one.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn access(context: *const libc::c_void) -> u32 {
+        const PAGE_FAULT: i64 = 14;
+        const WRITE: i64 = 1 << 1;
+        const FETCH: i64 = 1 << 4;
+        // SAFETY: as in `of`.
+        let found = unsafe { &*std::ptr::addr_of!((*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs) };
+        match found[libc::REG_ERR as usize] {
+            _ if found[libc::REG_TRAPNO as usize] != PAGE_FAULT => 0,
+            error if error & FETCH != 0 => bit::EXECUTES,
+            error if error & WRITE != 0 => bit::WRITES,
+            _ => bit::READS,
+        }
+    }
+
+    /// As there is no address with a capture on other processors.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(super) fn access(_: *const libc::c_void) -> u32 {
+        0
     }
 
     pub(super) fn stack_pointer(&self) -> u64 {
