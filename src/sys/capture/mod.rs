@@ -94,7 +94,12 @@ static BUFFERS: Shared = Shared(UnsafeCell::new(Buffers::NEW));
 pub(crate) fn before(file: &CaptureFile, signal: &Signal<'_>) -> Taken {
     let (me, survives) = (thread_id(), signal.has_earlier && SURVIVED.load(Ordering::Relaxed));
     match held(me) {
-        Found::Mine if signal.is_nested => return Taken::Another,
+        Found::Mine { .. } if signal.is_nested => return Taken::Another,
+        Found::Mine { is_recent: true } if signal.has_earlier => {
+            // The earlier handler has left by siglongjmp.
+            survived(file, signal, Taken::All);
+            return Taken::Nothing;
+        }
         // A filter that sends SIGSYS may refuse our own system calls, and end the process for that.
         _ if signal.has_earlier && signal.info.si_signo == libc::SIGSYS => return Taken::Nothing,
         // Where another thread is at it, the outcome is waited for: both may have crashed.
@@ -118,7 +123,7 @@ enum Found {
     /// The process has survived one within the interval.
     Recent,
     /// This thread's own.
-    Mine,
+    Mine { is_recent: bool },
     /// That of another thread, which crashed a moment ago.
     OfAnother,
 }
@@ -127,7 +132,7 @@ fn held(me: i32) -> Found {
     let is_recent = milliseconds().saturating_sub(HELD.milliseconds.load(Ordering::Relaxed)) < INTERVAL;
     let is_void = HELD.end.load(Ordering::Acquire) == 0;
     match HELD.thread.load(Ordering::Relaxed) == me {
-        true if !is_void => Found::Mine,
+        true if !is_void => Found::Mine { is_recent },
         false if !is_void && is_recent => Found::OfAnother,
         _ if is_recent => Found::Recent,
         _ => Found::Nothing,
