@@ -7,6 +7,7 @@ line when its call has returned, and are killed at a random moment. A line that 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import mmap
 import os
@@ -155,8 +156,27 @@ class Tree:
         assert ready, "a killed process lives"
 
 
+def wait_until_unlocked(lock: Path) -> None:
+    """Waits until no flusher holds the lock. That thread's table of descriptors is its own, and closed on its own."""
+    end = time.monotonic() + FORGOTTEN
+    while lock.exists() and not is_free(lock):
+        assert time.monotonic() < end, f"a dead process's thread holds {lock}"
+        time.sleep(0.001)
+
+
+def is_free(lock: Path) -> bool:
+    """Whether nobody holds the lock."""
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
 def drain(folder: Path) -> None:
     """Has what the dead left written to its files."""
+    wait_until_unlocked(folder / "logs" / "rings" / "flusher.lock")
     done = subprocess.run(
         [sys.executable, "-m", "lastwords", "flush", "--once", folder / "logs"],
         cwd=folder, capture_output=True, text=True, timeout=FORGOTTEN,

@@ -235,9 +235,8 @@ impl TrackedRing {
         }
         let (file, process) = (self.reader.source(), self.reader.process());
         let lives = self.witness.as_ref().is_some_and(|witness| witness.sees_it_live(now));
-        let state = || if lives { ProcessState::Alive } else { process.state(Some(file.inode())) };
         let evidence = file
-            .with(|open| Evidence::collect_of(open, file.inode(), process, state))
+            .with(|open| Evidence::collect_of(open, file.inode(), process, lives))
             .map_err(Error::io("inspect the lock of", self.reader.path()))?;
         let verdict = match self.watch.settle(evidence.verdict(), now) {
             // It runs, and the lock that its mapping would hold is free: it has left the ring, whatever keeps us from seeing

@@ -72,20 +72,17 @@ impl Evidence {
     /// # Errors
     /// As flock(2).
     pub fn collect(file: &File, inode: u64, process: ProcessId) -> io::Result<Evidence> {
-        Evidence::collect_of(file, inode, process, || process.state(Some(inode)))
+        Evidence::collect_of(file, inode, process, false)
     }
 
-    /// Like [`Evidence::collect`], where the process's state is known from elsewhere.
+    /// Like [`Evidence::collect`]. A process that has not ended, as is `known`, and holds the lock is alive; one that does not
+    /// hold it may be about to end.
     ///
     /// # Errors
     /// As flock(2).
-    pub fn collect_of(
-        file: &File,
-        inode: u64,
-        process: ProcessId,
-        state: impl FnOnce() -> ProcessState,
-    ) -> io::Result<Evidence> {
-        let (held, state) = (is_locked(file)?, state());
+    pub fn collect_of(file: &File, inode: u64, process: ProcessId, known: bool) -> io::Result<Evidence> {
+        let held = is_locked(file)?;
+        let state = if held && known { ProcessState::Alive } else { process.state(Some(inode)) };
         let look = !held && state == ProcessState::Alive;
         let mapped = if look { process::has_mapped(process.pid, inode) } else { None };
         Ok(Evidence { held, process: state, mapped })
