@@ -41,7 +41,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// If there is no room for a ring of the requested size, it takes at most this share of the free space.
+/// A ring of the requested size leaves others as much room as it takes.
+const WHOLE_SHARE: u64 = 2;
+
+/// If there is no room for that, it takes at most this share of the free space.
 const ROOM_SHARE: u64 = 8;
 
 /// Attempts to create the smallest ring when there is no room, and the time between two.
@@ -166,7 +169,7 @@ impl Ring {
         let _acting = open::acting_in(Some(&folder.rings()));
         spec.geometry = within_file_size_limit(wanted)?;
         let free = free_space(folder, spec.memory);
-        if spec.geometry.file_size() > free {
+        if spec.geometry.file_size() > free / WHOLE_SHARE {
             // Not even attempted: it would take the space of others until it fails.
             spec.geometry = spec.geometry.within(free / ROOM_SHARE);
         }
@@ -611,6 +614,17 @@ fn reserve(file: &File, size: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Fails as a full disk does if a ring has taken more than its share of the free space: others were made at the same moment,
+/// and each saw the space that all of them have taken now. The smallest has no share.
+fn leave_room(file: &File, geometry: Geometry, header: &RingHeader) -> io::Result<()> {
+    if geometry.smaller().is_none() {
+        return Ok(());
+    }
+    let share = if header.flags & ring_flag::SMALLER == 0 { WHOLE_SHARE } else { ROOM_SHARE };
+    let left = rustix::fs::fstatvfs(file).map_or(u64::MAX, |found| found.f_bfree.saturating_mul(found.f_frsize));
+    if geometry.file_size() <= left / (share - 1) { Ok(()) } else { Err(Errno::NOSPC.into()) }
+}
+
 fn fill(
     file: &File,
     spec: &RingSpec,
@@ -619,7 +633,9 @@ fn fill(
     map: impl FnOnce(&File) -> io::Result<RingMap>,
 ) -> Result<RingMap> {
     let size = spec.geometry.file_size();
-    reserve(file, size).map_err(Error::io("reserve space for the ring in", rings))?;
+    reserve(file, size)
+        .and_then(|()| leave_room(file, spec.geometry, header))
+        .map_err(Error::io("reserve space for the ring in", rings))?;
     file.write_all_at(bytemuck::bytes_of(header), 0).map_err(Error::io("write the ring's header in", rings))?;
     rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
         .map_err(|error| Error::io("lock the ring in", rings)(error.into()))?;
