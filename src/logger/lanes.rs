@@ -21,8 +21,7 @@ pub(crate) struct Lanes {
 
 impl Lanes {
     /// The lanes of a new ring. If it holds ring-only records from the start, the last overflow lane is for them; of the
-    /// threads' lanes they take half at most, so that the others are left for records that are written to files. `has_thread`:
-    /// a thread of ours faults in lanes ahead.
+    /// threads' lanes they take half at most, so that the others are left for records that are written to files.
     pub(crate) fn new(geometry: Geometry, records_ring_only: bool) -> Lanes {
         let lanes = geometry.lanes();
         let of_threads = lanes - geometry.overflow_lanes();

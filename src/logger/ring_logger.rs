@@ -337,7 +337,7 @@ fn complain_of_smaller(ring: &Ring, spec: &RingSpec) {
         let (size, wanted) = (geometry.file_size(), spec.geometry.file_size());
         let (slots, lanes, place) = (geometry.slots(), geometry.lanes(), ring.path().display());
         complain(format_args!(
-            "no room for a ring of {wanted} bytes; {place} has {size}, {slots} slots in each of {lanes} lanes"
+            "no room for a ring of {wanted} bytes and as much for others; {place} has {size}, {slots} slots in each of {lanes} lanes"
         ));
     }
 }

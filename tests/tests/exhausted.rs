@@ -5,6 +5,10 @@
 //! child that gives up at its first record is silent for good. So everything that failed for such a reason is tried again, and
 //! what was lost meanwhile is counted.
 
+use lastwords_ring::error::Error;
+use lastwords_ring::format::geometry::Geometry;
+use lastwords_ring::place::folder::Folder;
+use lastwords_ring::write::ring::{Ring, RingSpec};
 use lastwords_tests::actor::{Actor, Printed, printed, tool_at};
 use lastwords_tests::files::names_in;
 use lastwords_tests::logs::{Line, count, files, numbers, numbers_after, read, reported_lost};
@@ -13,6 +17,7 @@ use lastwords_tests::programs::{ACTOR, TOOL};
 use lastwords_tests::scratch::Scratch;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Barrier;
 
 /// The flusher's thread has a table of descriptors of its own, or shares the program's, as on an older kernel.
 const TABLES: [&str; 2] = ["before:sleep:0", "before:one-table"];
@@ -142,6 +147,33 @@ fn twenty_forked_children_find_room_in_shared_memory_that_is_too_small_for_their
         let counts: Vec<usize> = (0..20).map(|child| count(&lines, &format!("child {child} line "))).collect();
         assert_eq!(counts, [20; 20], "{options}: every child logs");
     }
+}
+
+#[test]
+fn rings_that_are_made_at_the_same_moment_leave_each_other_room() {
+    // A ring of the default size does not fit. One after the other, each with an eighth of what is left, 28 do.
+    for round in 0..40 {
+        let Some(disk) = Tmpfs::mount("size=6m") else { return };
+        let rings = rings_at_once(26, &Folder::create(disk.path()).expect("the folder"));
+        let failed: Vec<String> =
+            rings.iter().filter_map(|ring| ring.as_ref().err().map(ToString::to_string)).collect();
+        assert_eq!(failed, Vec::<String>::new(), "round {round}");
+        rings.into_iter().flatten().for_each(Ring::discard);
+    }
+}
+
+/// So many threads make a ring each, all at once.
+fn rings_at_once(count: usize, folder: &Folder) -> Vec<Result<Ring, Error>> {
+    let geometry = Geometry::new(128, 4096, 15, 2, 256 << 10).expect("sizes within the limits");
+    let (gate, spec) = (Barrier::new(count), RingSpec::new("host", geometry));
+    let make = || {
+        gate.wait();
+        Ring::create(folder, &spec)
+    };
+    std::thread::scope(|scope| {
+        let makers: Vec<_> = (0..count).map(|_| scope.spawn(make)).collect();
+        makers.into_iter().map(|maker| maker.join().expect("no panic")).collect()
+    })
 }
 
 #[test]

@@ -515,6 +515,22 @@ mod tests {
     }
 
     #[test]
+    fn old_files_of_ours_become_young_and_all_others_keep_their_times() {
+        let scratch = Scratch::new("young");
+        let folder = Folder::create(scratch.path()).expect("made");
+        let changed = |name: &str| fs::metadata(folder.rings().join(name)).expect("there").modified().expect("a time");
+        let now = std::time::SystemTime::now();
+        let (old, fresh) = (now - 2 * OLD, now - OLD / 2);
+        for (name, time) in [("doorbell", old), ("host-1-ab.ring", old), ("theirs.txt", old), ("journal.a", fresh)] {
+            let file = fs::File::create(folder.rings().join(name)).expect("made");
+            file.set_modified(time).expect("set");
+        }
+        folder.keep_young();
+        assert!(changed("doorbell") > fresh && changed("host-1-ab.ring") > fresh);
+        assert_eq!((changed("theirs.txt"), changed("journal.a")), (old, fresh));
+    }
+
+    #[test]
     fn a_link_and_a_file_are_refused_with_the_reason() {
         let scratch = Scratch::new("refused");
         let path = scratch.path();

@@ -132,6 +132,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     #[test]
     fn every_row_of_the_table() {
@@ -151,6 +152,20 @@ mod tests {
             let evidence = Evidence { held, process, mapped };
             assert_eq!(evidence.verdict(), expected, "{evidence:?}");
         }
+    }
+
+    #[test]
+    fn that_its_process_has_not_ended_counts_only_while_the_lock_is_held() {
+        let scratch = Scratch::new("evidence");
+        let path = scratch.path().join("ring");
+        let (file, owner) = (File::create(&path).expect("made"), File::open(&path).expect("open"));
+        let mut child = std::process::Command::new("true").spawn().expect("started");
+        child.wait().expect("ended");
+        let gone = ProcessId { pid: child.id(), start_time: 1, ..ProcessId::current() };
+        let state = |known: bool| Evidence::collect_of(&file, 0, gone, known).expect("flock").process;
+        assert_eq!((state(false), state(true)), (ProcessState::Gone, ProcessState::Gone), "the lock is free");
+        rustix::fs::flock(&owner, FlockOperation::LockExclusive).expect("locked");
+        assert_eq!((state(false), state(true)), (ProcessState::Gone, ProcessState::Alive), "the lock is held");
     }
 
     #[test]

@@ -30,6 +30,7 @@ use crate::atomics::{AtomicU64, Ordering};
 use crate::sys::fsize;
 use crate::sys::map::{KeptFile, RingMap};
 use crate::write::call_sites::TableWriter;
+use crate::write::room;
 use crate::format::call_site::{CallSiteRef, LevelName};
 use bytemuck::Zeroable;
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -40,9 +41,6 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
-
-/// If there is no room for a ring of the requested size, it takes at most this share of the free space.
-const ROOM_SHARE: u64 = 8;
 
 /// Attempts to create the smallest ring when there is no room, and the time between two.
 const SMALLEST_TRIES: u32 = 10;
@@ -162,14 +160,11 @@ impl Ring {
     pub fn create(folder: &Folder, spec: &RingSpec) -> Result<Ring> {
         let mut spec = spec.clone();
         let wanted = spec.geometry;
+        let rings = folder.rings();
         // Shared memory is not in our folders.
-        let _acting = open::acting_in(Some(&folder.rings()));
-        spec.geometry = within_file_size_limit(wanted)?;
-        let free = free_space(folder, spec.memory);
-        if spec.geometry.file_size() > free {
-            // Not even attempted: it would take the space of others until it fails.
-            spec.geometry = spec.geometry.within(free / ROOM_SHARE);
-        }
+        let _acting = open::acting_in(Some(&rings));
+        let place = if spec.memory == Memory::Shared { Path::new(SHM_FOLDER) } else { &rings };
+        spec.geometry = room::first(wanted, place)?;
         let mut tries = 0..SMALLEST_TRIES;
         loop {
             match fsize::without_signal(|| Ring::create_as(folder, &spec, spec.geometry != wanted)) {
@@ -182,8 +177,7 @@ impl Ring {
                         std::thread::sleep(SMALLEST_PAUSE);
                         continue;
                     };
-                    // The remaining space is shared by all rings to come.
-                    spec.geometry = smaller.within(free_space(folder, spec.memory) / ROOM_SHARE);
+                    spec.geometry = room::share(smaller, place);
                 }
                 made => return made,
             }
@@ -563,25 +557,6 @@ fn random_uuid() -> Result<[u8; 16]> {
     }
 }
 
-/// The ring size that the file size limit allows: fallocate(2) beyond it would kill the process by SIGXFSZ.
-fn within_file_size_limit(wanted: Geometry) -> Result<Geometry> {
-    let limit = fsize::limit();
-    let found = wanted.within(limit);
-    if found.file_size() <= limit {
-        return Ok(found);
-    }
-    let smallest = found.file_size();
-    let why = format!("the smallest ring takes {smallest}; raise it");
-    Err(Error::FileSizeLimit { limit, why })
-}
-
-/// Bytes that are free at the ring's location; no limit if unknown.
-fn free_space(folder: &Folder, memory: Memory) -> u64 {
-    let rings = folder.rings();
-    let path = if memory == Memory::Shared { Path::new(SHM_FOLDER) } else { &rings };
-    open::file_system(path).map_or(u64::MAX, |found| found.f_bfree.saturating_mul(found.f_frsize as u64))
-}
-
 fn fill(
     file: &File,
     spec: &RingSpec,
@@ -590,7 +565,9 @@ fn fill(
     map: impl FnOnce(&File) -> io::Result<RingMap>,
 ) -> Result<RingMap> {
     let size = spec.geometry.file_size();
-    reserve(file, size).map_err(Error::io("reserve space for the ring in", rings))?;
+    reserve(file, size)
+        .and_then(|()| room::leave_for_others(file, spec.geometry, header))
+        .map_err(Error::io("reserve space for the ring in", rings))?;
     file.write_all_at(bytemuck::bytes_of(header), 0).map_err(Error::io("write the ring's header in", rings))?;
     rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
         .map_err(|error| Error::io("lock the ring in", rings)(error.into()))?;
