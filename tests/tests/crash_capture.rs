@@ -186,7 +186,7 @@ fn a_crash_within_other_code_of_the_process_is_captured() {
 #[test]
 fn a_full_disk_costs_nothing_because_the_file_has_its_size() {
     let scratch = Scratch::new("capture-full");
-    let mount = match LoopMount::with("ext4", 16 << 20, &scratch) {
+    let mount = match LoopMount::with("ext4", 64 << 20, &scratch) {
         Ok(mount) => mount,
         Err(why) => return println!("skipped: {why}"),
     };
