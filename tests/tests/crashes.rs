@@ -236,6 +236,15 @@ fn another_user_opens_no_file_of_the_process() {
     let unusable = report.modules.iter().filter(|module| module.path != b"[vdso]" && module.unusable.is_some());
     assert!(unusable.count() > 0 && report.stacks[0].frames.iter().all(|frame| frame.symbol.is_none()));
     assert!(open::look(Path::new(OsStr::new(&*String::from_utf8_lossy(&module.path)))).is_ok(), "it is there");
+    // Whose process it was is whose ring it is.
+    let ring = &ring_files(&folder)[0];
+    assert!(tool_at("recover --black-box", &folder).out.contains("write_to+"));
+    if let Err(error) = std::os::unix::fs::chown(ring, Some(65_534), None) {
+        return println!("skipped in part: a file cannot be given away: {error}");
+    }
+    let shown = tool_at("recover --black-box", &folder).out;
+    assert!(shown.contains("\ncause        SIGSEGV"), "{shown}");
+    assert!(!shown.contains("write_to"), "{shown}");
 }
 
 #[test]
