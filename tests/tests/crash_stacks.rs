@@ -29,7 +29,7 @@ fn assert_leads(words: &str, functions: &[&str], lines: &[String]) {
 #[test]
 fn each_way_to_crash_is_told_with_its_cause_and_its_stack() {
     let null = format!("SIGSEGV: write to address {NULL:#x}, not mapped, near null");
-    let rows: [(&str, &str, &[&str]); 16] = [
+    let rows: [(&str, &str, &[&str]); 17] = [
         ("null", &null, &["crashes::write_to", "crashes::act", "crasher::main"]),
         ("bare null", &null, &["crashes::write_to", "crashes::act", "crasher::main"]),
         ("no-descriptors", &null, &["crashes::write_to", "crasher::main"]),
@@ -45,6 +45,7 @@ fn each_way_to_crash_is_told_with_its_cause_and_its_stack() {
         ("within-log-call", &null, &["write_to", "Crashing as core::fmt::Display>::fmt", "crasher::main"]),
         ("within-handler", "SIGSEGV: write to address 0x20", &["write_to", "crash_again", "raise", "crasher::main"]),
         ("null-in-thread", &null, &["crashes::write_to", "in_small_thread", "thread_start"]),
+        ("panic null-in-thread", &null, &["crashes::write_to", "in_small_thread", "thread_start"]),
         ("overflow-of-thread", "SIGSEGV: stack overflow: write to address 0x", &["faults::", "thread_start"]),
     ];
     for (words, cause, functions) in rows {

@@ -27,8 +27,7 @@ pub(crate) fn of_main_thread(file: &CaptureFile) {
     let context = std::ptr::from_ref(&context).cast();
     let panic = Signal { info: &info, context, has_earlier: true, is_nested: false };
     first(file, &panic, thread_id(), true, &guard);
-    // A fatal signal takes its place, also one that arrives within the second.
-    HELD.end.store(0, Ordering::Release);
+    // A fatal signal takes its place, also one that arrives within the second, on any thread.
     HELD.milliseconds.store(0, Ordering::Relaxed);
     CAPTURED.store(now, Ordering::Relaxed);
 }

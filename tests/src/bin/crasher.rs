@@ -2,7 +2,7 @@
 //!
 //! Words: `bare` (no handlers from before, not even that of `std`), `survivor` (an earlier handler makes faults good),
 //! `crashing` (an earlier handler crashes), `off` (no captures), `wait` (for a line on standard input, after a line that says
-//! so), `survive:N` (that many faults, and prints the nanoseconds of one). Kinds are in `crashes.rs`, and `exit`, `kill`.
+//! so), `panic` (on the main thread, and catches it), `survive:N` (that many faults, and prints the nanoseconds of one). Kinds are in `crashes.rs`, and `exit`, `kill`.
 
 #[cfg(target_arch = "x86_64")]
 fn main() {
@@ -32,6 +32,7 @@ fn main() {
                 println!("ready");
                 std::io::stdin().lock().read_line(&mut String::new()).expect("a line");
             }
+            "panic" => assert!(std::panic::catch_unwind(|| panic!("caught")).is_err()),
             "exit" => return,
             "close" => lastwords::close(),
             "kill" => lastwords_tests::handlers::send(libc::SIGKILL),
