@@ -167,7 +167,7 @@ pub(crate) fn survived(file: &CaptureFile, signal: &Signal<'_>, taken: Taken) {
     }
     if matches!(taken, Taken::Thread | Taken::All) {
         HELD.end.store(0, Ordering::Release);
-        file.with(|fd| Writer::void(fd));
+        file.with(Writer::void);
     }
 }
 

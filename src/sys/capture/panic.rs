@@ -18,7 +18,7 @@ pub(crate) fn of_main_thread(file: &CaptureFile) {
     let Some(guard) = Guard::take(thread_id()) else { return };
     let now = milliseconds();
     if CAPTURED.load(Ordering::Relaxed).wrapping_add(INTERVAL) > now {
-        file.with(|fd| Writer::void(fd));
+        file.with(Writer::void);
         return;
     }
     let Some(context) = own_context() else { return };

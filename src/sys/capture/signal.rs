@@ -13,10 +13,16 @@ pub(super) fn encode(info: &libc::siginfo_t, access: u32) -> ([u8; SIGNAL_SIZE],
     let has_address = is_fault
         && info.si_code != FROM_KERNEL
         && [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP].contains(&info.si_signo);
-    // SAFETY: the kernel fills the member that belongs to signal and code.
-    let address = has_address.then(|| unsafe { info.si_addr() } as u64);
-    // SAFETY: as above.
-    let (pid, uid) = if is_sent { unsafe { (info.si_pid(), info.si_uid()) } } else { (0, 0) };
+    let address = has_address.then(|| {
+        // SAFETY: the kernel fills the member that belongs to signal and code.
+        unsafe { info.si_addr() as u64 }
+    });
+    let (pid, uid) = if is_sent {
+        // SAFETY: as above.
+        unsafe { (info.si_pid(), info.si_uid()) }
+    } else {
+        (0, 0)
+    };
     let bits = if has_address { bit::HAS_ADDRESS | access } else { 0 } | if is_fault { bit::IS_FAULT } else { 0 };
     let halves = [info.si_signo, info.si_code, info.si_errno, pid, uid.cast_signed(), bits.cast_signed()];
     let mut payload = [0; SIGNAL_SIZE];
