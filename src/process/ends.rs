@@ -7,6 +7,7 @@ use crate::process::logger_cell::ring_doorbells;
 use crate::process::logger_cell::{LoggerCell, cells, own_loggers};
 #[cfg(feature = "flusher")]
 use crate::process::{console_thread, flusher_thread};
+use crate::sys::capture::panic;
 use crate::sys::{fatal, frame, signals};
 use lastwords_ring::format::layout::closed;
 use lastwords_ring::mutant::{self, Mutant};
@@ -44,9 +45,12 @@ pub(crate) fn watch() {
     }
 }
 
-/// Notes that the main thread panics, which may be caught.
+/// Notes that the main thread panics, which may be caught, and where.
 pub(crate) fn note_panic_of_main() {
     process_page::page().inspect(|page| page.main_panicked.store(1, Ordering::Relaxed));
+    if let Some(file) = own_loggers().find_map(Logger::capture_file) {
+        panic::of_main_thread(file);
+    }
 }
 
 /// Whether a process that exits with this status does so because its main thread panicked.

@@ -64,6 +64,7 @@ pub fn act(how: &str) {
             faults::raise(libc::SIGUSR1);
         }
         "double-free" => free_twice(),
+        "within-malloc" => within_malloc(),
         other => act_with_memory(other),
     }
 }
@@ -78,14 +79,8 @@ fn act_with_memory(how: &str) {
             write_to(page);
         }
         "within-log-call" => lastwords::info!("{}", Crashing),
-        "overflow-of-thread" => {
-            let overflow = || {
-                lastwords::info!("a thread");
-                faults::act("stack");
-            };
-            let thread = std::thread::Builder::new().name("small".to_owned()).stack_size(64 << 10);
-            let _ = thread.spawn(overflow).expect("a thread").join();
-        }
+        "overflow-of-thread" => in_small_thread(|| faults::act("stack")),
+        "null-in-thread" => in_small_thread(|| write_to(NULL as usize)),
         "two-at-once" => two_at_once(),
         "no-descriptors" => {
             while let Ok(file) = File::open("/dev/null") {
@@ -99,6 +94,16 @@ fn act_with_memory(how: &str) {
         }
         other => panic!("no crash {other}"),
     }
+}
+
+/// Has a thread with a stack of 64 KiB log a line and crash.
+fn in_small_thread(crash: fn()) {
+    let run = move || {
+        lastwords::info!("a thread");
+        crash();
+    };
+    let thread = std::thread::Builder::new().name("small".to_owned()).stack_size(64 << 10);
+    let _ = thread.spawn(run).expect("a thread").join();
 }
 
 /// The handler that was there before ours: makes each fault good by opening the page.
@@ -144,6 +149,19 @@ fn free_twice() {
         let place = std::hint::black_box(libc::malloc(100));
         libc::free(place);
         libc::free(std::hint::black_box(place));
+    }
+}
+
+/// Has the C library follow a pointer of its own that leads nowhere.
+fn within_malloc() {
+    const SIZE: usize = 100;
+    // SAFETY: it is not sound. The C library's list of freed pieces is damaged in the way that it stores pointers there.
+    unsafe {
+        let pieces = [libc::malloc(SIZE), libc::malloc(SIZE)];
+        pieces.into_iter().for_each(|piece| libc::free(std::hint::black_box(piece)));
+        let last = pieces[1].cast::<usize>();
+        last.write_volatile(last as usize >> 12 ^ 0x10);
+        std::hint::black_box([libc::malloc(SIZE), libc::malloc(SIZE)]);
     }
 }
 

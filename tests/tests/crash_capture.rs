@@ -11,6 +11,7 @@ use lastwords_tests::actor::{Actor, Printed, flush_once, printed};
 use lastwords_tests::crashes::{NULL, SMASHED};
 use lastwords_tests::files::beside_rings;
 use lastwords_tests::forge::ring_files;
+use lastwords_tests::logs::{crash_files, read};
 use lastwords_tests::loopmount::LoopMount;
 use lastwords_tests::programs::CRASHER;
 use lastwords_tests::scratch::Scratch;
@@ -338,6 +339,31 @@ fn kill_in_handler(folder: &Path, k: usize) -> Vec<u64> {
         }
         stop = traced.to_system_call().expect("it runs");
     }
+}
+
+#[test]
+fn what_a_killed_handler_has_left_is_shown_as_cut_off_and_once() {
+    let mut shown = 0;
+    for k in (4..36).step_by(6) {
+        let folder = Scratch::new("capture-shown");
+        let _ = kill_in_handler(&folder, k);
+        let capture = capture_in(&folder);
+        flush_once(&folder);
+        let log = read(&folder, "crasher");
+        assert_eq!(
+            log.iter().map(|line| line.message.contains("it begins")).collect::<Vec<_>>(),
+            [true, false],
+            "call {k}"
+        );
+        let told = log[1].message.contains("write to address 0x18, not mapped");
+        assert_eq!(told, capture.is_some(), "call {k}: {}", log[1].message);
+        let files = crash_files(&folder);
+        let text = fs::read_to_string(&files[0]).expect("a crash file");
+        let is_cut = capture.is_some_and(|capture| !capture.is_complete);
+        assert_eq!((files.len(), text.contains(", cut off\n")), (1, is_cut), "call {k}: {text}");
+        shown += usize::from(is_cut);
+    }
+    assert!(shown > 2, "{shown}");
 }
 
 #[test]

@@ -48,6 +48,45 @@ fn the_log_says_why_and_where_a_process_died() {
 }
 
 #[test]
+fn a_panic_that_ends_the_process_has_its_stack_without_what_the_panic_brought() {
+    let folder = Scratch::new("why-panic");
+    die("worker", &folder, "flusher=never log:1 panicking:main");
+    flush_once(&folder);
+    let log = read(&folder, "worker");
+    let lines: Vec<&str> = log.last().expect("a death line").message.lines().collect();
+    assert!(lines[0].contains("the process ended by a panic"), "{lines:?}");
+    assert_eq!(lines[1], "    panic of the main thread");
+    assert!(lines[2].starts_with("    #0") && lines[2].contains("panics::act+"), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("actor::main")), "{lines:?}");
+    let list = crashes("PATH", &folder).out;
+    assert!(list.contains("panic of the main thread") && list.contains("panics::act"), "{list}");
+}
+
+#[test]
+fn a_panic_that_was_caught_is_no_cause() {
+    for (death, cause) in [("kill", None), ("fault:null", Some("SIGSEGV: write to address 0x8, not mapped, near null"))]
+    {
+        let folder = Scratch::new("why-caught");
+        die("worker", &folder, format!("flusher=never log:1 panicking:value {death}"));
+        assert!(ring_files(&folder)[0].with_extension("capture").exists());
+        flush_once(&folder);
+        let log = read(&folder, "worker");
+        let found = log.last().expect("a death line").message.lines().nth(1).map(str::trim_start);
+        assert_eq!(found, cause, "{death}");
+    }
+}
+
+#[test]
+fn of_panics_that_follow_each_other_none_is_shown_in_place_of_the_last() {
+    let folder = Scratch::new("why-again");
+    die("worker", &folder, "flusher=never log:1 panicking:value panicking:main");
+    flush_once(&folder);
+    let log = read(&folder, "worker");
+    let message = &log.last().expect("a death line").message;
+    assert!(message.contains("ended by a panic") && message.lines().count() == 1, "{message}");
+}
+
+#[test]
 fn json_has_the_frames_as_an_array() {
     let folder = Scratch::new("why-json");
     die("worker", &folder, "flusher=never format=json log:1 fault:null");
@@ -197,6 +236,15 @@ fn another_user_opens_no_file_of_the_process() {
     let unusable = report.modules.iter().filter(|module| module.path != b"[vdso]" && module.unusable.is_some());
     assert!(unusable.count() > 0 && report.stacks[0].frames.iter().all(|frame| frame.symbol.is_none()));
     assert!(open::look(Path::new(OsStr::new(&*String::from_utf8_lossy(&module.path)))).is_ok(), "it is there");
+    // Whose process it was is whose ring it is.
+    let ring = &ring_files(&folder)[0];
+    assert!(tool_at("recover --black-box", &folder).out.contains("write_to+"));
+    if let Err(error) = std::os::unix::fs::chown(ring, Some(65_534), None) {
+        return println!("skipped in part: a file cannot be given away: {error}");
+    }
+    let shown = tool_at("recover --black-box", &folder).out;
+    assert!(shown.contains("\ncause        SIGSEGV"), "{shown}");
+    assert!(!shown.contains("write_to"), "{shown}");
 }
 
 #[test]

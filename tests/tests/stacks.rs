@@ -135,7 +135,7 @@ fn frames_are_those_that_a_debugger_finds() {
     skip_unless!(has_all());
     let folder = Scratch::new("stacks");
     let library = compiled(&folder, "library.so", "library.c", &["-fomit-frame-pointer", "-g"]);
-    let rows: [(&str, &[&str]); 10] = [
+    let rows: [(&str, &[&str]); 12] = [
         ("null", &["null_write", "act", "main", "_start"]),
         ("divide", &["divide", "act", "main"]),
         ("jump", &["call_nothing", "act", "main"]),
@@ -145,6 +145,8 @@ fn frames_are_those_that_a_debugger_finds() {
         ("handler", &["null_write", "on_signal", "in_handler", "act", "main"]),
         ("callback", &["null_write", "compare", "in_callback", "act", "main"]),
         ("strlen", &["in_library_function", "act", "main"]),
+        ("read-only", &["read_only", "act", "main"]),
+        ("illegal", &["illegal", "act", "main"]),
         ("library", &["at_last", "innermost", "middle", "enter", "in_library", "act", "main"]),
     ];
     for (name, options) in [("debug", &["-g"][..]), ("plain", &[]), ("non-pie", &["-no-pie", "-g"])] {
@@ -158,6 +160,41 @@ fn frames_are_those_that_a_debugger_finds() {
             assert!(crashed.stack().frames[1..].iter().all(|frame| frame.trust == Trust::Cfi), "{name} {how}");
         }
     }
+}
+
+#[test]
+fn an_exception_that_nobody_catches_is_shown_where_it_was_thrown() {
+    skip_unless!(has_all() && has("g++"));
+    let folder = Scratch::new("thrown");
+    let program = folder.join("thrown");
+    let done = Command::new("g++")
+        .args(["-O2", "-g", "-fno-reorder-blocks-and-partition", "-o"])
+        .arg(&program)
+        .arg(source("thrown.cpp"))
+        .status();
+    assert!(done.is_ok_and(|status| status.success()));
+    for (how, expected) in [
+        ("plain", &["throws(int)", "between(int)", "main"][..]),
+        ("noexcept", &["throws(int)", "between(int)", "must_not(int)", "main"]),
+    ] {
+        let crashed = same_as_debugger(&program, how, None);
+        assert_named(&crashed, expected);
+    }
+}
+
+#[test]
+fn a_panic_that_aborts_is_shown_where_it_was() {
+    skip_unless!(has_all() && has("rustc"));
+    let folder = Scratch::new("panics");
+    let program = folder.join("panics");
+    let options = ["-O", "-g", "-C", "panic=abort", "-o"];
+    let done = Command::new("rustc").args(options).arg(&program).arg(source("panics.rs")).status();
+    assert!(done.is_ok_and(|status| status.success()));
+    let crashed = same_as_debugger(&program, "", None);
+    assert_named(
+        &crashed,
+        &["core::panicking::panic_bounds_check", "panics::checked", "panics::outer", "panics::main"],
+    );
 }
 
 #[test]

@@ -18,6 +18,9 @@ const SI_KERNEL: i32 = 128;
 /// The signal of a capture, in words. `pid` is the process's own, which tells an `abort` from a signal that others sent.
 #[must_use]
 pub fn cause(capture: &Capture, pid: u32) -> String {
+    if capture.is_panic() {
+        return "panic of the main thread".to_owned();
+    }
     let signal = &capture.signal;
     let name = signal_name(signal.number.unsigned_abs());
     format!("{name}: {}", if signal.is_fault { fault(capture) } else { sent(signal, pid) })

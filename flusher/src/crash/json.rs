@@ -64,7 +64,7 @@ pub fn report(report: &Report) -> Value {
     let crashed = report.stacks.first();
     json!({
         "crash_info": {
-            "type": signal_name(signal.number.unsigned_abs()),
+            "type": if signal.number == 0 { "panic".into() } else { signal_name(signal.number.unsigned_abs()) },
             "cause": report.cause,
             "address": signal.address.map(address),
             "crashing_thread": crashed.map(|stack| stack.thread),

@@ -34,6 +34,12 @@ const ENDING: [&str; 12] = [
     "__abort",
 ];
 
+/// What calls a panic's hook, and is called by the function that panics, or by the library's that does on its behalf. It is a
+/// mark that std uses for its own backtraces.
+const PANIC_MARK: &str = "__rust_end_short_backtrace";
+/// Functions of the library between that mark and the program.
+const PANICKING: [&str; 4] = ["rust_begin_unwind", "rustc::rust_begin_unwind", "core::panicking::", "std::panicking::"];
+
 /// What a capture tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
@@ -85,6 +91,17 @@ impl Stack {
         }
     }
 
+    /// Leaves out what only the panic brought there, if its frames have names.
+    fn begin_at_panic(&mut self) {
+        let named =
+            |frame: &Frame, is: &dyn Fn(&str) -> bool| frame.symbol.as_ref().is_some_and(|found| is(&found.function));
+        let mark = self.frames.iter().position(|frame| named(frame, &|name| name.contains(PANIC_MARK)));
+        let Some(mark) = mark else { return };
+        let of_library = |name: &str| PANICKING.iter().any(|begin| name.trim_start_matches("__").starts_with(begin));
+        let program = self.frames[mark + 1..].iter().position(|frame| !named(frame, &of_library));
+        self.frames.drain(..mark + 1 + program.unwrap_or(0));
+    }
+
     /// The frame to name first: that of the fault, or the caller of `abort`.
     #[must_use]
     pub fn top(&self) -> Option<&Frame> {
@@ -130,6 +147,9 @@ impl Report {
         report.name_vdso(&capture.vdso.1);
         if reading.may_open {
             report.add_names(reading.worker);
+        }
+        if capture.is_panic() {
+            report.stacks.iter_mut().for_each(Stack::begin_at_panic);
         }
         report
     }

@@ -29,9 +29,10 @@ impl Teller {
         Teller { program }
     }
 
-    /// What the capture of the ring with this entry tells; None if its process left none, or cannot have.
+    /// What the capture of the ring with this entry tells; None if its process left none, or cannot have, or one of a panic
+    /// that it did not end by.
     #[cfg(feature = "stacks")]
-    pub(crate) fn tell(&self, entry: &Path, pid: u32) -> Option<Told> {
+    pub(crate) fn tell(&self, entry: &Path, pid: u32, by_panic: bool) -> Option<Told> {
         use crate::crash::report::{Reading, Report};
         use crate::crash::worker::Worker;
         use crate::crash::{json, text, traceback};
@@ -41,6 +42,9 @@ impl Teller {
 
         // What cannot be read is as if it was never written: the rest of the death is told all the same.
         let capture = capture::read(entry).ok().flatten()?;
+        if capture.is_panic() != by_panic {
+            return None;
+        }
         let may_open = open::look(entry).is_ok_and(|ring| ring.st_uid == rustix::process::geteuid().as_raw());
         let worker = self.program.split_first().map(|(program, first)| Worker::new(program, first));
         let mut report = Report::of(&capture, pid, Reading { may_open, worker: worker.as_ref() });
@@ -53,7 +57,7 @@ impl Teller {
 
     /// Nothing: stacks are not read here.
     #[cfg(not(feature = "stacks"))]
-    pub(crate) fn tell(&self, _: &Path, _: u32) -> Option<Told> {
+    pub(crate) fn tell(&self, _: &Path, _: u32, _: bool) -> Option<Told> {
         None
     }
 }

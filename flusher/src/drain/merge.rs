@@ -4,6 +4,7 @@ use super::held::AGAIN;
 use super::{Drain, Pass};
 use crate::crash::told::Told;
 use crate::drain::tracked_ring::{TrackedLane, TrackedRing};
+use crate::evidence::ending::Ending;
 use crate::files::journal::Change;
 use crate::files::notices;
 use crate::files::output::RecordSource;
@@ -401,7 +402,8 @@ impl Drain {
         }
         if let Some(mut text) = death {
             let tracked = &self.rings[ring];
-            let told = if tracked.ending().is_crash() { self.teller.tell(tracked.reader.entry(), pid) } else { None };
+            let (entry, how) = (tracked.reader.entry(), tracked.ending());
+            let told = if how.is_crash() { self.teller.tell(entry, pid, how == Ending::Panic) } else { None };
             text += &self.write_crash_file(ring, told.as_ref())?;
             // What is in the journal without the removal must not hold the line.
             self.commit(None)?;

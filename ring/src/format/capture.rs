@@ -25,10 +25,18 @@ pub struct Capture {
     pub time_us: u32,
 }
 
+impl Capture {
+    /// It is that of a panic, which may have been caught.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        self.signal.number == 0
+    }
+}
+
 /// What the kernel says about a signal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SignalInfo {
-    /// Its number.
+    /// Its number. 0 for a panic, which is no signal.
     pub number: i32,
     /// `si_code`.
     pub code: i32,

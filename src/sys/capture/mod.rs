@@ -15,6 +15,7 @@ mod list;
 mod maps;
 mod memory;
 mod modules;
+pub(crate) mod panic;
 mod registers;
 mod signal;
 mod thread;

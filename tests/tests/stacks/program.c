@@ -39,6 +39,9 @@ static int compare(const void *one, const void *other) { null_write(*(const int 
 DEEP void in_callback(int n) { int all[] = {n, 2, 1}; qsort(all, 3, sizeof *all, compare); sink = all[0]; }
 DEEP void in_library_function(int n) { sink = strlen((const char *)nowhere) + n; }
 
+DEEP void read_only(int n) { *(volatile char *)"constant" = n; sink = n; }
+DEEP void illegal(int n) { sink = n; __builtin_trap(); }
+
 DEEP void in_library(int n, const char *path) {
     void *library = dlopen(path, RTLD_NOW);
     if (library == NULL) { puts(dlerror()); exit(3); }
@@ -58,6 +61,8 @@ DEEP void act(const char *how, int n, const char *path) {
     else if (!strcmp(how, "handler")) in_handler(n);
     else if (!strcmp(how, "callback")) in_callback(n);
     else if (!strcmp(how, "strlen")) in_library_function(n);
+    else if (!strcmp(how, "read-only")) read_only(n);
+    else if (!strcmp(how, "illegal")) illegal(n);
     else if (!strcmp(how, "library")) in_library(n, path);
     sink = n;
 }
