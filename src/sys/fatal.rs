@@ -61,14 +61,36 @@ static EARLIER: [Earlier; FATAL.len()] =
 pub(crate) fn on_fatal_signal(hooks: &'static Hooks) {
     HOOKS.store(std::ptr::from_ref(hooks).cast_mut(), Ordering::Release);
     for (signal, earlier) in FATAL.into_iter().zip(&EARLIER) {
-        let found = action_of(signal);
-        if found.sa_sigaction == libc::SIG_IGN {
-            continue;
-        }
-        earlier.handler.store(found.sa_sigaction, Ordering::Relaxed);
-        earlier.flags.store(found.sa_flags, Ordering::Release);
-        set_handler(signal, found);
+        install(signal, earlier);
     }
+}
+
+fn install(signal: libc::c_int, earlier: &Earlier) {
+    let found = action_of(signal);
+    if found.sa_sigaction == libc::SIG_IGN {
+        return;
+    }
+    earlier.handler.store(found.sa_sigaction, Ordering::Relaxed);
+    earlier.flags.store(found.sa_flags, Ordering::Release);
+    set_handler(signal, found);
+}
+
+/// Runs `change`, which installs or removes handlers of other code. Where ours is the first one it is afterwards too, and what was
+/// installed has as its predecessor what ours had, never ours: the two would call each other. Meanwhile ours is out of
+/// the way, and a crash of another thread has the effect that it has without us.
+pub(crate) fn first_before_and_after<T>(change: impl FnOnce() -> T) -> T {
+    let is_first = FATAL.map(|signal| action_of(signal).sa_sigaction == our_handler());
+    let ours =
+        || FATAL.into_iter().zip(&EARLIER).zip(is_first).filter(|(_, is_first)| *is_first).map(|(found, _)| found);
+    for (signal, earlier) in ours() {
+        let (handler, flags) = (earlier.handler.load(Ordering::Relaxed), earlier.flags.load(Ordering::Acquire));
+        set_action(signal, &libc::sigaction { sa_sigaction: handler, sa_flags: flags, ..action_of(signal) });
+    }
+    let done = change();
+    for (signal, earlier) in ours() {
+        install(signal, earlier);
+    }
+    done
 }
 
 fn our_handler() -> usize {

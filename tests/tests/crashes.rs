@@ -7,7 +7,7 @@ mod schema;
 use lastwords_flusher::crash::report::{Reading, Report};
 use lastwords_flusher::crash::worker::Worker;
 use lastwords_ring::format::capture::Capture;
-use lastwords_ring::place::open;
+use lastwords_ring::place::{crash_notes, open};
 use lastwords_ring::read::capture;
 use lastwords_tests::actor::{Printed, die, flush_once, succeed, tool, tool_at};
 use lastwords_tests::forge::ring_files;
@@ -16,7 +16,7 @@ use lastwords_tests::logs::{crash_files, read};
 use lastwords_tests::programs::TOOL;
 use lastwords_tests::scratch::Scratch;
 use schema::assert_valid;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
@@ -103,6 +103,27 @@ fn json_has_the_frames_as_an_array() {
     let frame = function("write_to").expect("where it was");
     assert!(frame["file"].as_str().expect("a file").ends_with("faults.rs") && frame["line"].is_u64(), "{frame}");
     assert!(function("main").is_some());
+}
+
+#[test]
+fn what_pythons_own_handler_attached_stands_below_the_frames() {
+    let folder = Scratch::new("why-python");
+    die("worker", &folder, "flusher=never format=both log:1 fault:null");
+    let attached = "Fatal Python error: Segmentation fault\n\n\
+                    Thread 0x00007f2d09bff6c0 (most recent call first):\n  File \"w.py\", line 3 in wait\n\n\
+                    Current thread 0x00007f2d0a3e2b80 (most recent call first):\n  File \"w.py\", line 27 in die\n";
+    fs::write(crash_notes::path(&ring_files(&folder)[0]), attached).expect("written");
+    flush_once(&folder);
+    let log = read(&folder, "worker");
+    let message = &log.last().expect("a death line").message;
+    let python = "\n    Python, most recent call first\n         File \"w.py\", line 27 in die";
+    assert!(message.contains("\n    #0   ") && message.ends_with(python), "{message}");
+    let lines = jsonl::read(&folder, "worker");
+    assert_valid(&lines);
+    assert_eq!(lines.last().expect("a death line")["python"], json!(["File \"w.py\", line 27 in die"]));
+    let [file] = &crash_files(&folder)[..] else { panic!("one crash file") };
+    let file = fs::read_to_string(file).expect("read");
+    assert!(file.contains("\npython       File \"w.py\", line 27 in die\nregisters"), "{file}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Reports for programs, with the names that rust-minidump's `minidump-stackwalk` gives to the same things.
 
+use crate::crash::fold::folds;
 use crate::crash::frame::Frame;
 use crate::crash::loaded::Module;
 use crate::crash::report::{Report, Stack};
@@ -9,16 +10,31 @@ use crate::render::signal::signal_name;
 use lastwords_ring::format::text::hex;
 use serde_json::{Map, Value, json};
 
-/// The frames of the crashed thread, as many as a death line has.
+/// The members of a death line, each with a comma before it: the cause, and of the crashed thread as many frames as such a line
+/// has.
 #[must_use]
-pub fn crashed(report: &Report) -> Value {
-    report.stacks.first().map_or(Value::Array(Vec::new()), |stack| frames(stack, &report.modules, LOG_FRAMES_MAX))
+pub fn of_death_line(report: &Report) -> String {
+    let crashed = report.stacks.first();
+    let found = crashed.map_or(json!([]), |stack| frames(stack, &report.modules, LOG_FRAMES_MAX));
+    let python: Vec<&String> = crashed.iter().flat_map(|stack| &stack.python).take(LOG_FRAMES_MAX).collect();
+    let mut members = format!(",\"cause\":{},\"frames\":{found}", json!(report.cause));
+    if !python.is_empty() {
+        members += &format!(",\"python\":{}", json!(python));
+    }
+    members
 }
 
-/// The frames of a stack, and below them those of its outermost bytes.
+/// The frames of a stack, and below them those of its outermost bytes. Those that a text folds are marked.
 fn frames(stack: &Stack, modules: &[Module], max: usize) -> Value {
-    let all = stack.frames.iter().chain(&stack.outermost).take(max);
-    Value::Array(all.enumerate().map(|(number, found)| frame(number, found, modules)).collect())
+    let folds = folds(stack, modules);
+    let all = stack.frames.iter().chain(&stack.outermost).take(max).enumerate();
+    let mut shown: Vec<Value> = all.map(|(number, found)| frame(number, found, modules)).collect();
+    for number in folds.into_iter().flatten() {
+        if let Some(frame) = shown.get_mut(number) {
+            frame["folded"] = json!(true);
+        }
+    }
+    Value::Array(shown)
 }
 
 fn frame(number: usize, frame: &Frame, modules: &[Module]) -> Value {
@@ -75,6 +91,7 @@ fn thread(stack: &Stack, modules: &[Module]) -> Value {
         "frame_count": count,
         "frames": frames(stack, modules, count),
         "end": stack.end.to_string(),
+        "python": stack.python,
     })
 }
 

@@ -2,7 +2,8 @@
 //!
 //! `cause` puts the signal into words. `unwind` walks the stack, by the unwind tables of the program's files, which `modules`
 //! opens and `elf` reads; `symbols` names what it finds, in a process of its own (`worker`) what needs debug information.
-//! `report` is the result, `text` and `json` show it. All of that is there with the feature `stacks`. [`told`] is what logs and
+//! `report` is the result, `text` and `json` show it, of Python's interpreter what `fold` leaves; `traceback` has what that itself
+//! said. All of that is there with the feature `stacks`. [`told`] is what logs and
 //! crash files are given: nothing without it.
 
 #[cfg(feature = "stacks")]
@@ -11,6 +12,8 @@ pub mod cause;
 mod cfi;
 #[cfg(feature = "stacks")]
 mod elf;
+#[cfg(feature = "stacks")]
+mod fold;
 #[cfg(feature = "stacks")]
 pub mod frame;
 #[cfg(all(test, feature = "stacks"))]
@@ -32,6 +35,8 @@ pub mod symbols;
 #[cfg(feature = "stacks")]
 pub mod text;
 pub mod told;
+#[cfg(feature = "stacks")]
+mod traceback;
 #[cfg(feature = "stacks")]
 pub mod unwind;
 #[cfg(feature = "stacks")]

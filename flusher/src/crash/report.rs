@@ -74,6 +74,8 @@ pub struct Stack {
     pub outermost: Vec<Frame>,
     /// The general registers, in the numbering of DWARF, and the flags.
     pub registers: Option<([u64; REGISTERS], u64)>,
+    /// What Python's own handler wrote of the same thread, the innermost call first.
+    pub python: Vec<String>,
 }
 
 impl Stack {
@@ -85,6 +87,7 @@ impl Stack {
             end: End::Lost,
             outermost: Vec::new(),
             registers: thread.has_registers.then_some((thread.registers, thread.eflags)),
+            python: Vec::new(),
         }
     }
 

@@ -8,8 +8,10 @@
 //! #1   0x00007f2d0a3e2b10  in /usr/lib/libframes.so+0x1b10  build id 4e1c  (a guess)
 //! ```
 //!
-//! The lines of a log are without addresses, and name a file without its folder.
+//! The lines of a log are without addresses, and name a file without its folder. What is folded of Python's interpreter is one
+//! line there and in the stack of a crash file, which has the frames themselves further below.
 
+use crate::crash::fold::folds;
 use crate::crash::frame::{End, Frame, Inline, SourceLine, Symbol, Trust};
 use crate::crash::loaded::Module;
 use crate::crash::registers::NAMES;
@@ -27,6 +29,8 @@ const ENDS: [End; 5] = [End::Outermost, End::NotCaptured, End::Lost, End::Limit,
 const INTERRUPTED: &str = "  (interrupted by a signal)";
 const BY_FRAME_POINTER: &str = "  (by the frame pointer)";
 const GUESSED: &str = "  (a guess)";
+/// Behind the number of frames that were folded.
+const FOLDED: &str = " frames of the Python interpreter (";
 /// Between two parts of the stack.
 const GAP: &str = "     the stack between them was not captured";
 
@@ -43,8 +47,23 @@ pub fn below_death_line(report: &Report) -> String {
             End::Outermost => {}
             end => lines.push(format!("     {end}")),
         }
+        lines.extend(python_of(stack));
     }
     lines.iter().map(|line| format!("\n    {}", on_one_line(line))).collect()
+}
+
+/// What Python says of the same thread, as further lines of a death line.
+fn python_of(stack: &Stack) -> Vec<String> {
+    let more = stack.python.len().saturating_sub(LOG_FRAMES_MAX);
+    let mut lines = Vec::new();
+    if !stack.python.is_empty() {
+        lines.push("Python, most recent call first".to_owned());
+    }
+    lines.extend(stack.python.iter().take(LOG_FRAMES_MAX).map(|call| format!("     {call}")));
+    if more > 0 {
+        lines.push(format!("     {more} more lines are in its black box"));
+    }
+    lines
 }
 
 /// The part of a crash file that is about the cause.
@@ -64,6 +83,8 @@ pub fn of_crash_file(report: &Report) -> String {
         lines.push(named("thread", &format!("{} {}", stack.thread, stack.name)));
         lines.extend(frames_of(stack, &report.modules, Form::CrashFile));
         lines.push(named("stack ends", &stack.end.to_string()));
+        lines.extend(stack.python.iter().map(|call| named("python", call)));
+        lines.extend(folded(stack, &report.modules));
         lines.extend(stack.registers.iter().flat_map(|(values, flags)| registers(values, *flags)));
     }
     lines.push(String::new());
@@ -106,12 +127,21 @@ enum Form {
 fn frames_of(stack: &Stack, modules: &[Module], form: Form) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let all: Vec<&Frame> = stack.frames.iter().chain(&stack.outermost).collect();
+    let folds = folds(stack, modules);
+    let fold_of = |number: usize| folds.iter().find(|fold| fold.contains(&number));
     let mut same = 0;
     for (number, frame) in all.iter().enumerate() {
-        let is_same = |other: Option<&&Frame>| other.is_some_and(|other| other.pc == frame.pc);
-        if form == Form::Log && number > 0 && is_same(all.get(number - 1)) {
+        if let Some(fold) = fold_of(number) {
+            if number == fold.start {
+                lines.push(fold_line(&all[fold.clone()], modules));
+            }
+            continue;
+        }
+        let is_same =
+            |other: usize| all.get(other).is_some_and(|found| found.pc == frame.pc && fold_of(other).is_none());
+        if form == Form::Log && number > 0 && is_same(number - 1) {
             same += 1;
-            if !is_same(all.get(number + 1)) {
+            if !is_same(number + 1) {
                 lines.push(format!("     and {same} times more"));
                 same = 0;
             }
@@ -123,6 +153,21 @@ fn frames_of(stack: &Stack, modules: &[Module], form: Form) -> Vec<String> {
         lines.extend(lines_of(number, frame, modules, form));
     }
     lines
+}
+
+/// The line that stands for these frames.
+fn fold_line(frames: &[&Frame], modules: &[Module]) -> String {
+    let module = frames.iter().find_map(|frame| modules.get(frame.module?)).map(Module::name).unwrap_or_default();
+    let guesses = if frames.iter().any(|frame| frame.trust == Trust::Scan) { "  (with guesses)" } else { "" };
+    format!("     {}{FOLDED}{module}){guesses}", frames.len())
+}
+
+/// The frames that are folded in the stack.
+fn folded(stack: &Stack, modules: &[Module]) -> Vec<String> {
+    let all: Vec<&Frame> = stack.frames.iter().chain(&stack.outermost).collect();
+    let numbers = folds(stack, modules).into_iter().flatten();
+    let lines = numbers.flat_map(|number| lines_of(number, all[number], modules, Form::CrashFile));
+    lines.map(|line| named("folded", &line)).collect()
 }
 
 fn lines_of(number: usize, frame: &Frame, modules: &[Module], form: Form) -> Vec<String> {
@@ -190,8 +235,9 @@ pub fn report_in(crash_file: &str) -> Option<(Report, Range<usize>)> {
     let head = lines.by_ref().take_while(|(_, line)| !line.is_empty());
     let (mut range, cause) = head.filter_map(|(range, line)| Some((range, value(line, "cause")?))).next()?;
     let mut report = Report { cause: cause.to_owned(), is_complete: true, ..Report::default() };
-    let mut frames: Vec<(&str, usize, bool)> = Vec::new();
-    let mut is_outermost = false;
+    let mut frames: Vec<FrameLine<'_>> = Vec::new();
+    // Whether the next frame comes behind the gap in its stack, and the number of the first one that does.
+    let (mut is_behind, mut outermost_from) = (false, usize::MAX);
     for (at, line) in lines {
         if let Some(signal) = value(line, "signal") {
             report.signal = signal_in(signal)?;
@@ -202,7 +248,7 @@ pub fn report_in(crash_file: &str) -> Option<(Report, Range<usize>)> {
             report.note = Some(note.to_owned());
         } else if let Some(thread) = value(line, "thread") {
             let (thread, name) = thread.split_once(' ').unwrap_or((thread, ""));
-            is_outermost = false;
+            (is_behind, outermost_from) = (false, usize::MAX);
             report.stacks.push(Stack {
                 thread: thread.parse().ok()?,
                 name: name.to_owned(),
@@ -210,18 +256,25 @@ pub fn report_in(crash_file: &str) -> Option<(Report, Range<usize>)> {
                 end: End::Lost,
                 outermost: Vec::new(),
                 registers: None,
+                python: Vec::new(),
             });
         } else if let Some(end) = value(line, "stack ends") {
             report.stacks.last_mut()?.end = ENDS.into_iter().find(|known| known.to_string() == end)?;
         } else if let Some(module) = value(line, "module") {
             report.modules.push(module_in(module)?);
         } else if line == GAP {
-            is_outermost = true;
-        } else if line.starts_with('#') {
-            frames.push((line, report.stacks.len().checked_sub(1)?, is_outermost));
+            is_behind = true;
+        } else if let Some(text) = value(line, "folded").or(line.starts_with('#').then_some(line)) {
+            let (stack, number) = (report.stacks.len().checked_sub(1)?, number_of(text)?);
+            if std::mem::take(&mut is_behind) {
+                outermost_from = number;
+            }
+            frames.push(FrameLine { stack, number, is_outermost: number >= outermost_from, text });
+        } else if let Some(call) = value(line, "python") {
+            report.stacks.last_mut()?.python.push(call.to_owned());
         } else if let Some(registers) = value(line, "registers") {
             registers_in(registers, &mut report.stacks.last_mut()?.registers)?;
-        } else if line.is_empty() {
+        } else if line.is_empty() || line.starts_with(' ') && line.contains(FOLDED) {
             continue;
         } else {
             break;
@@ -233,8 +286,10 @@ pub fn report_in(crash_file: &str) -> Option<(Report, Range<usize>)> {
     // Modules come last, and frames refer to them.
     let Report { stacks, modules, .. } = &mut report;
     let mut inlines = Vec::new();
-    for (line, stack, is_outermost) in frames {
-        match frame_in(line, modules)? {
+    // Those that were folded come behind the others of their stack.
+    frames.sort_by_key(|line| (line.stack, line.number));
+    for FrameLine { stack, is_outermost, text, .. } in frames {
+        match frame_in(text, modules)? {
             Part::Inline(inline) => inlines.push(inline),
             Part::Frame(mut frame) => {
                 if let Some(symbol) = &mut frame.symbol {
@@ -246,6 +301,20 @@ pub fn report_in(crash_file: &str) -> Option<(Report, Range<usize>)> {
         }
     }
     Some((report, range))
+}
+
+/// A line that is a frame, or a function that is inlined into it.
+struct FrameLine<'a> {
+    /// The number of its stack.
+    stack: usize,
+    /// Its number there.
+    number: usize,
+    is_outermost: bool,
+    text: &'a str,
+}
+
+fn number_of(line: &str) -> Option<usize> {
+    line.strip_prefix('#')?.split(' ').next()?.parse().ok()
 }
 
 fn value<'a>(line: &'a str, name: &str) -> Option<&'a str> {
@@ -381,7 +450,7 @@ mod tests {
         let outermost = vec![frame(0x40_2000, Trust::Scan, Some(0), None)];
         let (end, name) = (End::NotCaptured, "main loop".to_owned());
         let registers = Some((std::array::from_fn(|n| n as u64), 0x246));
-        let crashed = Stack { thread: 41, name, frames, end, outermost, registers };
+        let crashed = Stack { thread: 41, name, frames, end, outermost, registers, python: Vec::new() };
         let other = Stack { thread: 42, name: String::new(), frames: Vec::new(), end: End::Lost, ..crashed.clone() };
         let mut modules =
             vec![module(0x40_0000, "/opt/my app/bin", b"\x01\xab"), module(0x50_0000, "/lib/libc.so", b"")];
@@ -436,18 +505,76 @@ mod tests {
         assert_eq!(report_in(&of_crash_file(&report)).map(|(report, _)| report), Some(report));
     }
 
+    /// One with two folds, of which one is behind the gap.
+    fn report_of_python() -> Report {
+        let mut report = report();
+        report.modules[1].path = b"/usr/bin/python3.11".to_vec();
+        let Stack { frames, outermost, python, .. } = &mut report.stacks[0];
+        let frame = |number: u64| Frame { pc: 0x50_3000 + number, ..frames[2].clone() };
+        let certain = |number| Frame { trust: Trust::Cfi, ..frame(number) };
+        let inlined = frames[0].symbol.clone();
+        let more: Vec<Frame> = (0..5).map(frame).collect();
+        outermost.extend((5..10).map(certain));
+        outermost[3].symbol = inlined;
+        frames.extend(more);
+        python.extend(["File \"w.py\", line 27 in die".to_owned(), "...".to_owned()]);
+        report
+    }
+
+    #[test]
+    fn the_interpreter_is_folded_and_python_says_what_it_ran() {
+        let lines = below_death_line(&report_of_python());
+        let expected = "
+    #3   in no file  (by the frame pointer)
+    #4   in python3.11+0x3000  (a guess)
+         3 frames of the Python interpreter (python3.11)  (with guesses)
+    #8   in python3.11+0x3004  (a guess)
+         the stack between them was not captured
+    #9   in bin+0x2000  build id 01ab  (a guess)
+    #10  in python3.11+0x3005
+         3 frames of the Python interpreter (python3.11)
+    #14  in python3.11+0x3009
+         what was captured of the stack ends here
+    Python, most recent call first
+         File \"w.py\", line 27 in die
+         ...";
+        assert!(lines.ends_with(expected), "{lines}");
+        let text = of_crash_file(&report_of_python());
+        for part in [
+            "         3 frames of the Python interpreter (python3.11)\n#14  0x",
+            "folded       #12  0x0000000000503007  app::leaf  at src/leaf.rs:3  inlined\n",
+            "python       File \"w.py\", line 27 in die\n",
+        ] {
+            assert!(text.contains(part.trim_start()), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_long_traceback_is_cut_below_a_death_line_and_not_in_a_crash_file() {
+        let mut report = report_of_python();
+        report.stacks[0].python = (0..101).map(|number| format!("File \"w.py\", line {number} in deeper")).collect();
+        let lines = below_death_line(&report);
+        assert!(lines.ends_with("line 31 in deeper\n         69 more lines are in its black box"), "{lines}");
+        assert!(of_crash_file(&report).contains("python       File \"w.py\", line 100 in deeper\n"));
+    }
+
     #[test]
     fn what_a_crash_file_says_is_read_back() {
-        let report = report();
+        for report in [report(), report_of_python()] {
+            read_back(report);
+        }
+        assert_eq!(report_in("black box of worker\nring         ab\n\n2025 x\n"), None);
+    }
+
+    fn read_back(report: Report) {
         let (head, text) = ("black box of worker\nring         ab\n", of_crash_file(&report));
         let file = format!("{head}{text}2025-10-19 05:55:47.606 [INFO] [1] x\n");
         assert_eq!(report_in(&file), Some((report, head.len()..head.len() + text.len())), "{file}");
-        assert_eq!(report_in("black box of worker\nring         ab\n\n2025 x\n"), None);
     }
 
     #[test]
     fn a_crash_file_that_was_edited_is_no_report_or_another_one() {
-        let text = of_crash_file(&report());
+        let text = of_crash_file(&report_of_python());
         for at in (0..text.len()).filter(|at| text.is_char_boundary(*at)) {
             let _ = report_in(&text[..at]);
             let _ = report_in(&text[at..]);

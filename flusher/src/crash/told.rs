@@ -35,7 +35,8 @@ impl Teller {
     pub(crate) fn tell(&self, entry: &Path, pid: u32, by_panic: bool) -> Option<Told> {
         use crate::crash::report::{Reading, Report};
         use crate::crash::worker::Worker;
-        use crate::crash::{json, text};
+        use crate::crash::{json, text, traceback};
+        use lastwords_ring::place::crash_notes;
         use lastwords_ring::place::open;
         use lastwords_ring::read::capture;
 
@@ -46,8 +47,11 @@ impl Teller {
         }
         let may_open = open::look(entry).is_ok_and(|ring| ring.st_uid == rustix::process::geteuid().as_raw());
         let worker = self.program.split_first().map(|(program, first)| Worker::new(program, first));
-        let report = Report::of(&capture, pid, Reading { may_open, worker: worker.as_ref() });
-        let members = format!(",\"cause\":{},\"frames\":{}", serde_json::json!(report.cause), json::crashed(&report));
+        let mut report = Report::of(&capture, pid, Reading { may_open, worker: worker.as_ref() });
+        if let (Some(crashed), Ok(Some(attached))) = (report.stacks.first_mut(), crash_notes::read(entry)) {
+            crashed.python = traceback::of_crashed_thread(&attached.text);
+        }
+        let members = json::of_death_line(&report);
         Some(Told { below: text::below_death_line(&report), members, part: text::of_crash_file(&report) })
     }
 

@@ -5,6 +5,7 @@ use lastwords_flusher::crash::json;
 use lastwords_flusher::crash::report::{Reading, Report};
 use lastwords_flusher::crash::text::{self, LOG_FRAMES_MAX};
 use lastwords_ring::read::capture::parse;
+use serde_json::Value;
 
 /// Lines around the frames: the cause, and the end.
 const AROUND: usize = 2;
@@ -18,7 +19,9 @@ pub fn run(input: &[u8]) {
     assert!(lines.len() <= LOG_FRAMES_MAX + AROUND, "{below}");
     assert!(lines.iter().all(|line| line.starts_with("    ")), "a line of its own in {below:?}");
     let object = json::report(&report);
-    assert!(object["threads"].is_array() && json::crashed(&report).is_array(), "{object}");
+    let line = format!("{{\"role\":\"host\"{}}}", json::of_death_line(&report));
+    let line: Value = serde_json::from_str(&line).expect("an object");
+    assert!(object["threads"].is_array() && line["frames"].is_array(), "{object} {line}");
     // A head precedes it, and an empty line ends it.
     let file = format!("black box of host, pid 4157\n{}", text::of_crash_file(&report));
     if let Some((found, range)) = text::report_in(&file) {
