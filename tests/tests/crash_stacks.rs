@@ -44,9 +44,13 @@ fn each_way_to_crash_is_told_with_its_cause_and_its_stack() {
         ("within-malloc", "SIGSEGV: read of address 0x10, not mapped, near null", &["malloc", "within_malloc", "main"]),
         ("within-log-call", &null, &["write_to", "Crashing as core::fmt::Display>::fmt", "crasher::main"]),
         ("within-handler", "SIGSEGV: write to address 0x20", &["write_to", "crash_again", "raise", "crasher::main"]),
-        ("null-in-thread", &null, &["crashes::write_to", "in_small_thread", "thread_start"]),
-        ("panic null-in-thread", &null, &["crashes::write_to", "in_small_thread", "thread_start"]),
-        ("overflow-of-thread", "SIGSEGV: stack overflow: write to address 0x", &["faults::", "thread_start"]),
+        ("null-in-thread", &null, &["crashes::write_to", "crashes::act_with_memory"]),
+        ("panic null-in-thread", &null, &["crashes::write_to", "crashes::act_with_memory"]),
+        (
+            "overflow-of-thread",
+            "SIGSEGV: stack overflow: write to address 0x",
+            &["faults::", "crashes::act_with_memory"],
+        ),
     ];
     for (words, cause, functions) in rows {
         let lines = explained(words);

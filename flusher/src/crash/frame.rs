@@ -72,6 +72,11 @@ pub struct Symbol {
 }
 
 impl Symbol {
+    /// The names of all functions that are there, the innermost first.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = &str> {
+        self.inlines.iter().map(|inline| inline.function.as_str()).chain([self.function.as_str()])
+    }
+
     /// Bytes of its names.
     pub(crate) fn size(&self) -> usize {
         let of = |function: &str, at: Option<&SourceLine>| function.len() + at.map_or(0, |at| at.file.len());

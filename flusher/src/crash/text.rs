@@ -31,6 +31,8 @@ const BY_FRAME_POINTER: &str = "  (by the frame pointer)";
 const GUESSED: &str = "  (a guess)";
 /// Behind the number of frames that were folded.
 const FOLDED: &str = " frames of the Python interpreter (";
+/// In the name of the function with which std begins what a program or thread does, and its own backtraces end.
+const RUST_BEGIN: &str = "__rust_begin_short_backtrace";
 /// Between two parts of the stack.
 const GAP: &str = "     the stack between them was not captured";
 
@@ -126,8 +128,11 @@ enum Form {
 
 fn frames_of(stack: &Stack, modules: &[Module], form: Form) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    let all: Vec<&Frame> = stack.frames.iter().chain(&stack.outermost).collect();
-    let folds = folds(stack, modules);
+    let mut all: Vec<&Frame> = stack.frames.iter().chain(&stack.outermost).collect();
+    let starting = if form == Form::Log { starting(&all) } else { 0 };
+    all.truncate(all.len() - starting);
+    // A name may claim that a frame of the interpreter begins the thread.
+    let folds: Vec<Range<usize>> = folds(stack, modules).into_iter().filter(|fold| fold.end <= all.len()).collect();
     let fold_of = |number: usize| folds.iter().find(|fold| fold.contains(&number));
     let mut same = 0;
     for (number, frame) in all.iter().enumerate() {
@@ -152,7 +157,19 @@ fn frames_of(stack: &Stack, modules: &[Module], form: Form) -> Vec<String> {
         }
         lines.extend(lines_of(number, frame, modules, form));
     }
+    if starting > 0 {
+        lines.push(format!("     {starting} more frames start the thread"));
+    }
     lines
+}
+
+/// How many frames at the end of a stack are those of Rust's library and of C's in which each thread begins.
+fn starting(all: &[&Frame]) -> usize {
+    let begins = |frame: &&&Frame| {
+        let symbol = frame.symbol.iter();
+        symbol.flat_map(Symbol::functions).any(|function| function.contains(RUST_BEGIN))
+    };
+    all.iter().rev().position(|frame| begins(&frame)).map_or(0, |above| above + 1)
 }
 
 /// The line that stands for these frames.
@@ -580,5 +597,25 @@ mod tests {
             let _ = report_in(&text[at..]);
             let _ = report_in(&format!("{}{}", &text[..at], text.get(at + 3..).unwrap_or_default()));
         }
+    }
+
+    #[test]
+    fn a_log_shows_no_frames_below_the_one_in_which_a_thread_begins() {
+        let mut report = report();
+        let begin =
+            Symbol { function: "std::sys::backtrace::__rust_begin_short_backtrace".to_owned(), ..Symbol::default() };
+        let call = |symbol| Frame { pc: 1, is_exact: false, trust: Trust::Cfi, module: Some(1), symbol };
+        let stack = &mut report.stacks[0];
+        (stack.outermost, stack.end) = (Vec::new(), End::Outermost);
+        stack.frames = [None, None, Some(begin), None, None].map(call).into();
+        assert!(
+            below_death_line(&report)
+                .ends_with("in libc.so+0xffffffffffb00001\n         3 more frames start the thread")
+        );
+        assert!(of_crash_file(&report).contains("\n#4   "));
+        // A run of the interpreter does not hide it, nor it a run.
+        report.modules[1].path = b"/usr/bin/python3.11".to_vec();
+        let below = below_death_line(&report);
+        assert!(below.contains("#1   ") && below.ends_with("3 more frames start the thread"), "{below}");
     }
 }
