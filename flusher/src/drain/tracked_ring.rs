@@ -384,11 +384,13 @@ impl TrackedRing {
     }
 
     /// Notes what its process uses, if records of it were just read, or nobody has looked so far; and what remains when it has
-    /// ended.
+    /// ended. What this process saw of itself, nobody could tell.
     pub(crate) fn look_at_process(&mut self, sight: &Sight, now: Instant) {
+        let is_other = self.seen && self.reader.header().pid != std::process::id();
+        let is_due = !self.is_idle() || self.last_seen.is_new();
         if self.dead.is_some() {
             self.last_seen.look_back();
-        } else if self.seen && !self.is_scanning() && (!self.is_idle() || self.last_seen.is_new()) {
+        } else if is_other && is_due && !self.is_scanning() {
             self.last_seen.look(self.reader.process(), sight, now);
         }
     }
