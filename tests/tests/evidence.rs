@@ -178,12 +178,17 @@ fn a_process_is_looked_at_once_a_second_while_it_logs_and_never_while_it_is_idle
     let folder = Scratch::new("looks");
     let script = "flusher=never log:5 line:up wait slowly:250:10000 line:idle wait";
     let mut worker = Actor::start("worker", &folder, script).until("up");
+    let busy = "flusher=never line:up wait slowly:250:10000 line:done wait";
+    let mut other = Actor::start("other", &folder, busy).until("up");
     let mut daemon = TOOL.command();
     daemon.arg("flush").arg(&folder).stderr(Stdio::null());
     let traced = Traced::start(&mut daemon).expect("started");
     let mut flusher = Watched { traced, file: format!("/proc/{}/cgroup", worker.pid()) };
     assert_eq!(flusher.looks(Duration::from_secs(2)), 1, "when it found the ring");
     assert_eq!(flusher.looks(Duration::from_secs(3)), 0, "idle");
+    other.go();
+    assert_eq!(flusher.looks(Duration::from_secs(3)), 0, "idle beside one that logs");
+    other.says("done");
     worker.go();
     let looks = flusher.looks(Duration::from_secs(3));
     assert!((2..=4).contains(&looks), "{looks} looks in 2.5 s of logging");

@@ -387,7 +387,7 @@ impl TrackedRing {
     /// ended. What this process saw of itself, nobody could tell.
     pub(crate) fn look_at_process(&mut self, sight: &Sight, now: Instant) {
         let is_other = self.seen && self.reader.header().pid != std::process::id();
-        let is_due = !self.is_idle() || self.last_seen.is_new();
+        let is_due = !self.is_idle() || self.last_seen.is_new() || mutant::is(Mutant::IdleLookedAt);
         if self.dead.is_some() {
             self.last_seen.look_back();
         } else if is_other && is_due && !self.is_scanning() {

@@ -8,6 +8,7 @@
 use crate::evidence::memory::{GroupMemory, Kills, MemoryGroup};
 use crate::evidence::mounts::Mounts;
 use crate::evidence::usage::Usage;
+use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::clock;
 use lastwords_ring::place::process::{self, ProcessId};
 use std::cell::OnceCell;
@@ -112,7 +113,8 @@ impl LastSeen {
         let counted = seen.group.as_ref().and_then(|found| {
             let now = seen.counted(&found.group)?;
             let before = self.seen.as_ref().and_then(|seen| seen.counted(&found.group));
-            Some(before.filter(|before| now.kills.since(before.kills).is_some()).unwrap_or(now))
+            let same = |before: &Counted| now.kills.since(before.kills).is_some();
+            Some(before.filter(same).filter(|_| !mutant::is(Mutant::OomCountLate)).unwrap_or(now))
         });
         (self.before, self.seen) = (counted, Some(seen));
     }
