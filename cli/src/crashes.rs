@@ -85,10 +85,16 @@ fn read(path: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
-/// What a line of the head says.
+/// What the lines of the head with this name say.
+fn all_said<'a>(file: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    let value =
+        move |line: &'a str| line.strip_prefix(name).filter(|value| value.starts_with(' ')).map(str::trim_start);
+    file.lines().take_while(|line| !line.is_empty()).filter_map(value)
+}
+
+/// What the first of them says.
 fn said<'a>(file: &'a str, name: &str) -> &'a str {
-    let value = |line: &'a str| line.strip_prefix(name).filter(|value| value.starts_with(' ')).map(str::trim_start);
-    file.lines().take_while(|line| !line.is_empty()).find_map(value).unwrap_or_default()
+    all_said(file, name).next().unwrap_or_default()
 }
 
 fn list(found: &[Crash], json: bool) -> Result<Exit> {
@@ -156,6 +162,8 @@ fn object(crash: &Crash, file: &str, report: Option<&Report>) -> Value {
         "role": crash.name.role,
         "pid": crash.name.pid,
         "process": said(file, "process"),
+        "wait_status": all_said(file, "wait status").next(),
+        "evidence": all_said(file, "evidence").collect::<Vec<&str>>(),
         "cause": report.map(|report| report.cause.as_str()),
         "top": report.map(top),
     });

@@ -10,6 +10,7 @@ use crate::drain::durable::Durable;
 use crate::drain::failures::Failures;
 use crate::drain::tracked_ring::{TrackedLane, TrackedRing};
 use crate::election::Lease;
+use crate::evidence::last_seen::Sight;
 use crate::evidence::witness::Witnesses;
 use crate::files::journal::{Entry, FoundEntry, Journal};
 use crate::files::notices;
@@ -139,6 +140,7 @@ pub struct Drain {
     waiting: bool,
     journal_left: JournalFound,
     witnesses: Witnesses,
+    sight: Sight,
     looked_at_clock: Instant,
     /// It is logged that the kernel left the clock of the rings.
     clock_logged: bool,
@@ -214,6 +216,7 @@ impl Drain {
             waiting: false,
             journal_left,
             witnesses: Witnesses::new(),
+            sight: Sight::default(),
             looked_at_clock: Instant::now(),
             clock_logged: false,
             margin: ticks(MARGIN_NS),

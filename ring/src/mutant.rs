@@ -162,6 +162,10 @@ mutants! {
     HandlerExits = "handler-exits",
     /// The kernel is not asked how a process ended.
     StatusUnasked = "status-unasked",
+    /// A process is looked at in passes that find no record of it.
+    IdleLookedAt = "idle-looked-at",
+    /// The count of OOM kills before a death is the one of the last look.
+    OomCountLate = "oom-count-late",
     /// A process keeps no descriptor of itself for its children.
     OrphanedWitness = "orphaned-witness",
     /// Execs are checked for only every ten seconds.

@@ -14,6 +14,15 @@ pub struct Told {
     pub part: String,
 }
 
+impl Told {
+    /// What a capture tells, if there is one, and evidence: a member in JSON, and further lines of the crash file's head.
+    pub(crate) fn with_evidence(capture: Option<Told>, member: &str, head: &str) -> Told {
+        let nothing = || Told { part: "\n".to_owned(), ..Told::default() };
+        let Told { below, members, part } = capture.unwrap_or_else(nothing);
+        Told { below, members: members + member, part: head.to_owned() + &part }
+    }
+}
+
 /// Who reads captures.
 #[derive(Debug, Clone, Default)]
 #[cfg_attr(not(feature = "stacks"), expect(dead_code, reason = "only a stack is looked at by another process"))]

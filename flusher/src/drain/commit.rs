@@ -217,8 +217,10 @@ impl Drain {
     pub(super) fn death_line(&mut self, role: usize, pid: u32, text: &str, told: Option<&Told>) -> Result<()> {
         let told = told.filter(|told| text.len() + told.below.len().max(told.members.len()) < self.limits.record / 2);
         self.roles[role].begin(&mut self.outputs);
+        // Once: the line has the same time in all forms.
+        let ns = clock::realtime_ns();
         for output in self.roles[role].outputs() {
-            self.outputs[output].say_death(clock::realtime_ns(), pid, text, told);
+            self.outputs[output].say_death(ns, pid, text, told);
         }
         self.rotate_before(role)
     }

@@ -48,7 +48,7 @@ impl Drain {
             if self.is_aside(&self.rings[number], now) {
                 continue;
             }
-            let Drain { rings, spare, scales, since_ns, floor, recent, .. } = self;
+            let Drain { rings, spare, scales, since_ns, floor, recent, sight, .. } = self;
             let ring = &mut rings[number];
             let slots_max = slots_max(ring, lanes);
             ring.reader.source().forget_cost();
@@ -66,6 +66,7 @@ impl Drain {
                 }
                 Err(error) => failed.push((number, error)),
             }
+            ring.look_at_process(sight, now);
             news.extend(ring.look_at_file(now));
             if !recent.contains(&ring.reader.header().uuid) {
                 ring.reader.source().rest();
@@ -404,6 +405,7 @@ impl Drain {
             let tracked = &self.rings[ring];
             let (entry, how) = (tracked.reader.entry(), tracked.ending());
             let told = if how.is_crash() { self.teller.tell(entry, pid, how == Ending::Panic) } else { None };
+            let told = self.add_clues(ring, &mut text, told);
             text += &self.write_crash_file(ring, told.as_ref())?;
             // What is in the journal without the removal must not hold the line.
             self.commit(None)?;
@@ -426,6 +428,15 @@ impl Drain {
             self.roles[role].outputs().for_each(|output| self.outputs[output].clear());
         }
         committed
+    }
+
+    /// Adds what is known of a death that nobody can tell, to the death line and to what a capture tells.
+    fn add_clues(&mut self, ring: usize, text: &mut String, told: Option<Told>) -> Option<Told> {
+        let tracked = &self.rings[ring];
+        let Some(clues) = tracked.clues() else { return told };
+        let stamp = &mut self.roles[tracked.role].stamp;
+        *text += &clues.in_line(stamp);
+        Some(Told::with_evidence(told, &clues.in_json(stamp), &clues.in_head(stamp)))
     }
 
     /// Writes the crash file of a ring whose process died without closing it. Returns its mention in the death line. A file

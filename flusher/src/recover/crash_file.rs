@@ -117,9 +117,12 @@ impl BlackBox {
         let (reader, control) = (ring.reader(), ring.reader().control()?);
         let header = reader.header();
         let seconds = self.newest_ns.saturating_sub(header.created_ns) as f64 / 1e9;
-        let head = [
+        let wait_status = (!report.verdict.may_live()).then(|| ("wait status", wait_status(report.status)));
+        let process = [
             ("black box of", format!("{}, pid {}, application {}", reader.role(), header.pid, reader.app())),
             ("process", report.ending()),
+        ];
+        let head = [
             ("command", format!("{:?}", reader.command()?)),
             ("started in", reader.folder()?.unwrap_or_else(|| "unknown".to_owned())),
             ("logged from", stamp.shown(header.created_ns)),
@@ -139,7 +142,7 @@ impl BlackBox {
             ("ring", hex(&header.uuid)),
         ];
         let mut text = Vec::new();
-        for (name, value) in head {
+        for (name, value) in process.into_iter().chain(wait_status).chain(head) {
             escape::escape(&mut text, format!("{name:<13}{}", value.replace('\n', "\\n")).as_bytes());
             text.push(b'\n');
         }
@@ -150,6 +153,11 @@ impl BlackBox {
         text.push(b'\n');
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
+}
+
+/// What the kernel reported of the end: the only proof of it.
+fn wait_status(status: Option<WaitStatus>) -> String {
+    status.map_or("unknown".to_owned(), |status| status.to_string())
 }
 
 /// The zone of the times, with its offset at the last record.
