@@ -64,6 +64,13 @@ impl Drop for AlternateStack {
     }
 }
 
+/// Whether a handler that runs on it at this moment leaves room for another one.
+pub(crate) fn has_room() -> bool {
+    let (stack, local) = (present(), 0_u8);
+    let below = (std::hint::black_box(&raw const local) as usize).saturating_sub(stack.ss_sp as usize);
+    stack.ss_flags & libc::SS_ONSTACK == 0 || below >= frame_size() + NEED
+}
+
 /// The calling thread's alternate stack.
 fn present() -> libc::stack_t {
     let mut stack = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };

@@ -122,6 +122,17 @@ pub fn close_page(page: usize) {
     unsafe { libc::mprotect(page as *mut libc::c_void, PAGE, libc::PROT_NONE) };
 }
 
+/// Has one SIGSEGV made good, and after that the default action.
+pub fn set_handler_for_once() {
+    // SAFETY: zeros are a value of sigaction, and the handler does what is safe in one.
+    unsafe {
+        let mut action = std::mem::zeroed::<libc::sigaction>();
+        action.sa_sigaction = open_page as Handler as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_RESETHAND;
+        libc::sigaction(libc::SIGSEGV, &action, std::ptr::null_mut());
+    }
+}
+
 extern "C" fn ignore(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
 
 fn write_to(address: usize) {

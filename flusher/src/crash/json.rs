@@ -46,6 +46,14 @@ fn frame(number: usize, frame: &Frame, modules: &[Module]) -> Value {
 pub fn report(report: &Report) -> Value {
     let signal = &report.signal;
     let crashed = report.stacks.first();
+    let others = report.others.map(|others| {
+        json!({
+            "there": others.there,
+            "captured": others.captured,
+            "complete": others.is_complete,
+            "capture_us": others.time_us,
+        })
+    });
     json!({
         "crash_info": {
             "type": signal_name(signal.number.unsigned_abs()),
@@ -64,6 +72,7 @@ pub fn report(report: &Report) -> Value {
         "modules": report.modules.iter().map(module).collect::<Vec<Value>>(),
         "complete": report.is_complete,
         "capture_us": report.time_us,
+        "other_threads": others,
     })
 }
 

@@ -43,7 +43,11 @@ pub(crate) struct Walk {
 /// Walks up the stack of a thread.
 pub(crate) fn walk(capture: &Capture, modules: &Modules, thread: &CapturedThread, deadline: Instant) -> Walk {
     let walker = Walker { capture, modules, thread, deadline };
-    walker.from(Registers::captured(&thread.registers), Trust::Context)
+    let registers = match thread.has_registers {
+        true => Registers::captured(&thread.registers),
+        false => Registers::at(thread.registers[RIP], thread.registers[RSP]),
+    };
+    walker.from(registers, Trust::Context)
 }
 
 /// Walks up the outermost bytes of a stack that is too large to be captured as a whole: from the first word there from which
