@@ -133,6 +133,31 @@ pub fn set_handler_for_once() {
     }
 }
 
+/// The handler that was there before the one of [`set_later_handler`].
+static EARLIER: AtomicUsize = AtomicUsize::new(0);
+
+/// Sets a handler that calls the one that it finds, as programs have them, and makes a fault good if it is of a page to open.
+pub fn set_later_handler() {
+    // SAFETY: zeros are a value of sigaction; the call fills it in and changes nothing.
+    let earlier = unsafe {
+        let mut earlier = std::mem::zeroed::<libc::sigaction>();
+        libc::sigaction(libc::SIGSEGV, std::ptr::null(), &mut earlier);
+        earlier
+    };
+    EARLIER.store(earlier.sa_sigaction, Ordering::Release);
+    set_handler(libc::SIGSEGV, call_earlier as Handler);
+}
+
+extern "C" fn call_earlier(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: ours was found there, which is a handler of this kind.
+    let earlier = unsafe { std::mem::transmute::<usize, Handler>(EARLIER.load(Ordering::Acquire)) };
+    earlier(signal, info, context);
+    // SAFETY: the kernel gives the address of the fault.
+    if unsafe { (*info).si_addr() as usize } == PAGE_TO_OPEN.load(Ordering::Acquire) {
+        open_page(signal, info, context);
+    }
+}
+
 extern "C" fn ignore(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
 
 fn write_to(address: usize) {

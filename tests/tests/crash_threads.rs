@@ -106,7 +106,9 @@ fn each_thread_has_its_frames_up_to_where_it_began() {
 #[test]
 fn of_a_hundred_threads_64_are_there() {
     let folder = Scratch::new("threads-hundred");
-    let (capture, _) = crash(&folder, "threads beside:idle*100 null", libc::SIGSEGV);
+    let by_environment = printed(command(&folder, "beside:idle*100 null").env("LASTWORDS_CRASH_THREADS", "true"));
+    assert_eq!(by_environment.status.signal(), Some(libc::SIGSEGV), "{by_environment:?}");
+    let capture = capture_in(&folder).expect("a capture");
     let others = others(&capture);
     println!("{others:?}");
     assert_eq!((others.there, others.captured, others.is_complete), (100, 64, true));
@@ -138,6 +140,8 @@ fn whatever_the_signal_the_process_ends_by_it() {
         ("abort", libc::SIGABRT),
         ("divide", libc::SIGFPE),
         ("bare raise", libc::SIGSEGV),
+        ("later null", libc::SIGSEGV),
+        ("bare later null", libc::SIGSEGV),
         ("double-free", libc::SIGABRT),
         ("overflow", libc::SIGABRT),
         ("no-descriptors", libc::SIGSEGV),
@@ -170,10 +174,9 @@ fn two_threads_that_crash_at_once_end_the_process_too() {
 
 #[test]
 fn a_program_that_survives_has_all_its_threads() {
-    for words in ["survivor threads", "once threads"] {
+    for words in ["survivor survive:1000", "once survive:1", "later survive:1", "bare later survive:1"] {
         let folder = Scratch::new("threads-survivor");
-        let faults = if words.contains("once") { "survive:1" } else { "survive:1000" };
-        let printed = printed(command(&folder, &format!("{words} beside:spinning {faults} spin kill")));
+        let printed = printed(command(&folder, &format!("threads beside:spinning {words} spin kill")));
         assert_eq!(printed.status.signal(), Some(libc::SIGKILL), "{words}: {printed:?}");
         assert!(printed.out.ends_with("they spin\n"), "{words}: {printed:?}");
     }
@@ -190,8 +193,22 @@ fn without_captures_nobody_is_asked() {
     assert_eq!(beside_rings(&folder, "capture").len(), 0);
 }
 
-/// The system calls of the handlers of a null write, each with its arguments.
-fn calls_of_handler(folder: &Path, words: &str) -> Vec<(i64, [u64; 6])> {
+#[test]
+fn where_there_is_no_room_for_them_the_crashed_thread_is_captured() {
+    let folder = Scratch::new("threads-room");
+    let mut limited = Command::new("sh");
+    let small = [("LASTWORDS_LANES", "3"), ("LASTWORDS_SLOTS_PER_LANE", "64")];
+    limited.envs(small).args(["-c", "ulimit -f 2000; exec \"$@\"", "sh", &CRASHER]);
+    let printed = printed(limited.arg(&*folder).args(["threads", "beside:idle", "null"]));
+    assert_eq!(printed.status.signal(), Some(libc::SIGSEGV), "{printed:?}");
+    assert!(printed.err.contains("a crash will be captured without other threads: "), "{printed:?}");
+    let capture = capture_in(&folder).expect("a capture");
+    assert_eq!((capture.is_complete, capture.others, capture.threads.len()), (true, None, 1));
+}
+
+/// The system calls of the handlers of a null write, each with its arguments, up to the `k`-th, before which the process is
+/// killed.
+fn calls_up_to(folder: &Path, words: &str, k: usize) -> Vec<(i64, [u64; 6])> {
     let mut traced = Traced::start(&mut command(folder, words)).expect("started");
     while traced.run().expect("it runs") != Stop::Signal(libc::SIGSEGV) {}
     let mut calls = Vec::new();
@@ -203,6 +220,10 @@ fn calls_of_handler(folder: &Path, words: &str) -> Vec<(i64, [u64; 6])> {
                 return calls;
             }
             Stop::Signal(signal) => traced.deliver(signal).expect("delivered"),
+            Stop::Entry(_) if calls.len() == k => {
+                traced.kill().expect("killed");
+                return calls;
+            }
             Stop::Entry(number) => {
                 calls.push((number as i64, traced.arguments().expect("at an entry")));
                 traced.to_system_call().expect("it runs")
@@ -211,6 +232,11 @@ fn calls_of_handler(folder: &Path, words: &str) -> Vec<(i64, [u64; 6])> {
             other => panic!("{other:?}"),
         };
     }
+}
+
+/// All of them.
+fn calls_of_handler(folder: &Path, words: &str) -> Vec<(i64, [u64; 6])> {
+    calls_up_to(folder, words, usize::MAX)
 }
 
 /// The signals that were sent to threads, and those whose action was changed to a handler.
@@ -224,7 +250,8 @@ fn signals(calls: &[(i64, [u64; 6])]) -> (Vec<i32>, Vec<i32>) {
 #[test]
 fn the_signal_is_one_that_the_program_does_not_use() {
     let last = libc::SIGRTMAX();
-    for (uses, expected) in [(String::new(), last), (format!("uses:{last} uses:{}", last - 1), last - 2)] {
+    let [two_used, one_waited_for] = [format!("uses:{last} uses:{}", last - 1), format!("blocks:{last}")];
+    for (uses, expected) in [("", last), (&two_used, last - 2), (&one_waited_for, last - 1)] {
         let folder = Scratch::new("threads-signal");
         let calls = calls_of_handler(&folder, &format!("threads {uses} beside:idle*2 null"));
         assert_eq!(signals(&calls), (vec![expected; 2], vec![expected]), "{uses}");
@@ -293,4 +320,31 @@ fn a_capture_of_several_threads_that_is_cut_at_any_byte_is_whole_records() {
     let found = capture::parse(&bytes[..complete]).expect("a capture");
     assert_eq!((found.others, found.threads.len()), (None, 1));
     assert_eq!(Some(whole), capture::parse(&bytes));
+}
+
+#[test]
+fn a_handler_that_is_killed_before_any_of_its_system_calls_leaves_what_it_had() {
+    let words = "bare threads beside:idle beside:reading null";
+    let mut cut = 0;
+    for k in 0.. {
+        let folder = Scratch::new("threads-killed");
+        let calls = calls_up_to(&folder, words, k);
+        let capture = capture_in(&folder).unwrap_or_default();
+        let is_whole = capture.others.is_some_and(|others| others.is_complete);
+        assert!(capture.is_complete || capture.others.is_none(), "call {k}: complete without them: {capture:?}");
+        assert!(capture.threads.iter().all(|thread| thread.has_registers && thread.tid > 0), "call {k}: {capture:?}");
+        if capture.others.is_some() && !is_whole {
+            cut += 1;
+            if capture.threads.len() == 2 {
+                flush_once(&folder);
+                let text = fs::read_to_string(&crash_files(&folder)[0]).expect("a crash file");
+                assert!(text.contains("\nothers       1 of 2 threads in 0 us, cut off\n"), "{text}");
+            }
+        }
+        if calls.len() < k {
+            assert!(is_whole && capture.threads.len() == 3, "{:?}", capture.others);
+            break;
+        }
+    }
+    assert!(cut > 10, "{cut}");
 }

@@ -1,13 +1,14 @@
 //! A program that crashes: `crasher FOLDER [word …] KIND`.
 //!
 //! Words: `threads` (others are captured too), `beside:KIND` (of those in `beside.rs`, `beside:KIND*N` for N of them), `spin` (waits
-//! until they spin), `uses:N` (a handler of signal N), `once` (an earlier handler makes one fault good), `bare` (no handlers from before, not even that of `std`), `survivor` (an earlier handler makes faults good),
+//! until they spin), `uses:N` and `blocks:N` (signal N), `later` (a handler
+//! that was set after ours calls it, and then makes faults good), `once` (an earlier handler makes one fault good), `bare` (no handlers from before, not even that of `std`), `survivor` (an earlier handler makes faults good),
 //! `crashing` (an earlier handler crashes), `off` (no captures), `wait` (for a line on standard input, after a line that says
 //! so), `survive:N` (that many faults, and prints the nanoseconds of one). Kinds are in `crashes.rs`, and `exit`, `kill`.
 
 #[cfg(target_arch = "x86_64")]
 fn main() {
-    use lastwords_tests::{beside, crashes, faults};
+    use lastwords_tests::{beside, crashes, faults, handlers};
     use std::io::BufRead;
 
     let mut arguments = std::env::args().skip(1);
@@ -33,6 +34,7 @@ fn main() {
         match word.as_str() {
             "bare" | "survivor" | "once" | "crashing" | "off" | "threads" => {}
             "spin" => beside::see_them_spin(),
+            "later" => faults::set_later_handler(),
             "wait" => {
                 println!("ready");
                 std::io::stdin().lock().read_line(&mut String::new()).expect("a line");
@@ -44,6 +46,7 @@ fn main() {
                 Some(("survive", faults)) => println!("{}", crashes::survive(faults.parse().expect("a number"))),
                 Some(("beside", what)) => beside::start(what),
                 Some(("uses", signal)) => beside::use_signal(signal.parse().expect("a number")),
+                Some(("blocks", signal)) => handlers::block(signal.parse().expect("a number")),
                 _ => crashes::act(word),
             },
         }
