@@ -109,7 +109,9 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
             let interrupted = Signal { info: unsafe { &*info }, context, has_earlier: has_earlier(signal), is_nested };
             let taken = file.map(|file| capture::before(file, &interrupted));
             // An earlier handler may print.
-            let others = file.filter(|file| file.takes_others()).map(|file| || capture::others(file, &interrupted));
+            let others = file
+                .filter(|file| file.takes_others() && alternate_stack::has_room_for_others())
+                .map(|file| || capture::others(file, &interrupted));
             let passed = stderr::lend(|| pass_on(signal, info, context, arrival.is_fault, others));
             let survives = passed && !arrival.is_abort;
             if survives {
@@ -200,7 +202,7 @@ fn pass_on(
     if by_kernel && earlier.flags.load(Ordering::Acquire) & libc::SA_RESETHAND != 0 {
         set_default(signal);
     }
-    let has_room = takes_others && alternate_stack::has_room();
+    let has_room = takes_others && alternate_stack::has_room_for_handler();
     call_earlier(handler, earlier.flags.load(Ordering::Relaxed), signal, info, context, has_room);
     let left = action_of(signal);
     if left.sa_sigaction != libc::SIG_DFL {

@@ -86,6 +86,7 @@ fn act_with_memory(how: &str) {
             let thread = std::thread::Builder::new().name("small".to_owned()).stack_size(64 << 10);
             let _ = thread.spawn(overflow).expect("a thread").join();
         }
+        "null-of-thread" => _ = std::thread::spawn(|| write_to(NULL as usize)).join(),
         "two-at-once" => two_at_once(),
         "no-descriptors" => {
             while let Ok(file) = File::open("/dev/null") {

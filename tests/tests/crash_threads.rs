@@ -162,6 +162,14 @@ fn whatever_the_signal_the_process_ends_by_it() {
 }
 
 #[test]
+fn a_thread_whose_alternate_stack_is_small_ends_the_process_as_ever() {
+    // One that has never logged has that of `std`.
+    let folder = Scratch::new("threads-small");
+    let (capture, _) = crash(&folder, "threads beside:idle null-of-thread", libc::SIGSEGV);
+    assert!(capture.others.is_none_or(|others| others.is_complete), "{:?}", capture.others);
+}
+
+#[test]
 fn two_threads_that_crash_at_once_end_the_process_too() {
     for _ in 0..20 {
         let folder = Scratch::new("threads-two");
@@ -325,8 +333,11 @@ fn a_capture_of_several_threads_that_is_cut_at_any_byte_is_whole_records() {
 #[test]
 fn a_handler_that_is_killed_before_any_of_its_system_calls_leaves_what_it_had() {
     let words = "bare threads beside:idle beside:reading null";
+    let all = calls_of_handler(&Scratch::new("threads-whole"), words);
+    // What is before is as without them.
+    let first = all.iter().position(|(call, _)| *call == libc::SYS_openat).expect("the list of threads");
     let mut cut = 0;
-    for k in 0.. {
+    for k in first.. {
         let folder = Scratch::new("threads-killed");
         let calls = calls_up_to(&folder, words, k);
         let capture = capture_in(&folder).unwrap_or_default();

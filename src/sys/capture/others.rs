@@ -72,7 +72,7 @@ pub(super) fn write(writer: &mut Writer<'_>, crashed: *const libc::c_void, buffe
     while microseconds().saturating_sub(begun) < TIME_MAX && hear(writer, threads) {
         let _ = nanosleep(&LOOK);
     }
-    for thread in threads.iter().filter(|thread| thread.state != State::Done) {
+    for thread in threads.iter().filter(|thread| thread.state != State::Done && park::is_there(thread.id)) {
         let position = task::position(thread.id, text).and_then(|(sp, pc)| Registers::at(sp, pc));
         let known = position.map_or(Known::Nothing, Known::Position);
         thread_record::write(writer, (thread.id, &thread.name), known, 0, OTHER);
