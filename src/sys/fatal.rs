@@ -108,10 +108,10 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
             // SAFETY: the kernel passes a handler with SA_SIGINFO a filled siginfo, which stays until it returns.
             let interrupted = Signal { info: unsafe { &*info }, context, has_earlier: has_earlier(signal), is_nested };
             let taken = file.map(|file| capture::before(file, &interrupted));
-            // An earlier handler may print.
             let others = file
                 .filter(|file| file.takes_others() && alternate_stack::has_room_for_others())
                 .map(|file| || capture::others(file, &interrupted));
+            // An earlier handler may print.
             let passed = stderr::lend(|| pass_on(signal, info, context, arrival.is_fault, others));
             let survives = passed && !arrival.is_abort;
             if survives {
@@ -184,10 +184,9 @@ fn pass_on(
             return true;
         }
         // A later handler may still make a fault good, and process 1 of a pid namespace gets none of its own signals.
-        if by_kernel && (is_fault || std::process::id() != 1) {
-            if let Some(others) = others {
-                others();
-            }
+        let is_certain = by_kernel && (is_fault || std::process::id() != 1);
+        if let Some(others) = others.filter(|_| is_certain) {
+            others();
         }
         set_default(signal);
         if !is_fault {
@@ -201,6 +200,9 @@ fn pass_on(
     }
     if by_kernel && earlier.flags.load(Ordering::Acquire) & libc::SA_RESETHAND != 0 {
         set_default(signal);
+    }
+    if let Some(others) = others.filter(|_| mutant::is(Mutant::SurvivorParked)) {
+        others();
     }
     let has_room = takes_others && alternate_stack::has_room_for_handler();
     call_earlier(handler, earlier.flags.load(Ordering::Relaxed), signal, info, context, has_room);

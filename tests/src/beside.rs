@@ -96,7 +96,11 @@ impl fmt::Display for Waiting {
 #[inline(never)]
 fn deep(steps: u32) {
     let frame = black_box([steps; 256]);
-    if steps > 0 { deep(steps - 1) } else { idle() }
+    if steps > 0 {
+        deep(steps - 1)
+    } else {
+        idle()
+    }
     black_box(frame);
 }
 

@@ -25,7 +25,8 @@ use std::process::Command;
 /// How long the others may take, in microseconds; and what is far below that, on a busy machine too.
 const TIME_MAX: u32 = 200_000;
 const AT_ONCE: u32 = 150_000;
-const ALL_KINDS: &str = "beside:idle*3 beside:reading*2 beside:spinning*2 beside:blocking-signals beside:within-log-call beside:deep";
+const ALL_KINDS: &str =
+    "beside:idle*3 beside:reading*2 beside:spinning*2 beside:blocking-signals beside:within-log-call beside:deep";
 
 fn command(folder: &Path, words: &str) -> Command {
     let mut command = CRASHER.command();
@@ -152,7 +153,10 @@ fn whatever_the_signal_the_process_ends_by_it() {
         let (words, without) = (format!("threads beside:idle beside:spinning {words}"), format!("beside:idle {words}"));
         let (capture, printed) = crash(&folder, &words, signal);
         let others = others(&capture);
-        assert!(others.is_complete && others.captured == 2 && others.time_us < TIME_MAX + 50_000, "{words}: {others:?}");
+        assert!(
+            others.is_complete && others.captured == 2 && others.time_us < TIME_MAX + 50_000,
+            "{words}: {others:?}"
+        );
         assert!(capture.threads[1..].iter().all(|thread| thread.has_registers), "{words}: {:?}", capture.threads);
         let plain = Scratch::new("threads-plain");
         let (capture, expected) = crash(&plain, &without, signal);
@@ -319,7 +323,11 @@ fn a_capture_of_several_threads_that_is_cut_at_any_byte_is_whole_records() {
     for length in 0..end {
         let Some(found) = capture::parse(&bytes[..length]) else { continue };
         assert!(found.threads.len() <= whole.threads.len(), "{length}");
-        assert!(found.others.is_none_or(|others| !others.is_complete && others.there == 4), "{length}: {:?}", found.others);
+        assert!(
+            found.others.is_none_or(|others| !others.is_complete && others.there == 4),
+            "{length}: {:?}",
+            found.others
+        );
         if found.is_complete {
             complete.get_or_insert(length);
         }

@@ -7,6 +7,7 @@ use crate::sys::action::{action_of, set_action, swap_action};
 use crate::sys::capture::registers::{Registers, blocks};
 use crate::sys::capture::{thread, thread_id};
 use lastwords_ring::format::capture_record::OTHERS_MAX;
+use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::sys::guard::Handler;
 use rustix::thread::{Timespec, nanosleep};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
@@ -23,11 +24,7 @@ struct Seat {
 }
 
 static SEATS: [Seat; OTHERS_MAX] = [const {
-    Seat {
-        thread: AtomicI32::new(0),
-        context: AtomicPtr::new(std::ptr::null_mut()),
-        stack_end: AtomicU64::new(0),
-    }
+    Seat { thread: AtomicI32::new(0), context: AtomicPtr::new(std::ptr::null_mut()), stack_end: AtomicU64::new(0) }
 }; OTHERS_MAX];
 
 /// The signal.
@@ -52,7 +49,7 @@ impl Summons {
 
     /// Whether a thread with this mask would not answer.
     pub(super) fn is_blocked_in(self, mask: u64) -> bool {
-        mask >> (self.0 - 1) & 1 == 1
+        mask >> (self.0 - 1) & 1 == 1 && !mutant::is(Mutant::DeafAsked)
     }
 
     /// Asks this thread to take this seat. False if it has ended, or no signal can be queued.
@@ -75,7 +72,7 @@ pub(super) fn answer(seat: usize) -> Option<(Option<Registers>, u64)> {
 }
 
 fn is_default(action: &libc::sigaction) -> bool {
-    action.sa_sigaction == libc::SIG_DFL
+    action.sa_sigaction == libc::SIG_DFL || mutant::is(Mutant::SignalInUse)
 }
 
 /// The default action as one that has a thread stand still, and handle nothing else.

@@ -2,9 +2,7 @@
 
 use crate::sys::capture::registers::{RED_ZONE, Registers};
 use crate::sys::capture::writer::Writer;
-use lastwords_ring::format::capture_record::{
-    NAME, OTHER_OUTERMOST, OTHER_STACK, THREAD_SIZE, bit, kind,
-};
+use lastwords_ring::format::capture_record::{NAME, OTHER_OUTERMOST, OTHER_STACK, THREAD_SIZE, bit, kind};
 
 /// Largest distance between the two ends of a stack.
 const STACK_MAX: u64 = 1 << 30;
