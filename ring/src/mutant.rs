@@ -178,6 +178,12 @@ mutants! {
     AttachedLeft = "attached-left",
     /// A ring's capture is not removed with it.
     CaptureLeft = "capture-left",
+    /// A thread that blocks the signal is asked for its stack all the same.
+    DeafAsked = "deaf-asked",
+    /// The other threads are stopped although an earlier handler may make the fault good.
+    SurvivorParked = "survivor-parked",
+    /// A signal that the program uses is taken for the other threads.
+    SignalInUse = "signal-in-use",
     /// A new ring does not get the custom level names.
     NamesForgotten = "names-forgotten",
     /// The ring of a dead process is removed although its lock is held.

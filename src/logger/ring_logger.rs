@@ -16,7 +16,7 @@ use lastwords_ring::format::filter::Destination;
 use lastwords_ring::format::layout::{LaneBlock, closed};
 use lastwords_ring::format::level::Level;
 use lastwords_ring::mutant::{self, Mutant};
-use lastwords_ring::place::capture_file::CaptureFile;
+use lastwords_ring::place::capture_file::{CaptureFile, SIZE, SIZE_WITH_OTHERS};
 use lastwords_ring::place::clock;
 use lastwords_ring::place::doorbell::Doorbell;
 use lastwords_ring::place::folder::Folder;
@@ -117,7 +117,8 @@ impl Logger {
         } else {
             HolderView::kept(&folder)
         };
-        let capture = if builder.settings.crash_capture.unwrap_or(true) { capture_beside(&ring) } else { None };
+        let (captures, of_threads) = (builder.settings.crash_capture, builder.settings.crash_threads);
+        let capture = if captures.unwrap_or(true) { capture_beside(&ring, of_threads == Some(true)) } else { None };
         Ok(Box::new(Logger {
             capture,
             lanes: Lanes::new(geometry, spec.records_ring_only()),
@@ -324,9 +325,17 @@ impl Logger {
     }
 }
 
-/// The file for a capture. Without it the logger does all else.
-fn capture_beside(ring: &Ring) -> Option<CaptureFile> {
-    let made = CaptureFile::create(ring.entry());
+/// The file for a capture, with room for the other threads where that is asked for and to be had. Without a file the logger does
+/// all else.
+fn capture_beside(ring: &Ring, of_threads: bool) -> Option<CaptureFile> {
+    let create = |size| CaptureFile::create(ring.entry(), size);
+    if of_threads {
+        match create(SIZE_WITH_OTHERS) {
+            Ok(file) => return Some(file),
+            Err(error) => complain(format_args!("a crash will be captured without other threads: {error}")),
+        }
+    }
+    let made = create(SIZE);
     made.inspect_err(|error| complain(format_args!("a crash will not be captured: {error}"))).ok()
 }
 

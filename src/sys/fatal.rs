@@ -19,8 +19,12 @@
 //! which do not recur. `abort` is a SIGABRT that a thread sends to itself; a program that raises one in this way, handles it
 //! and lives on keeps the mark, which applies only if nothing else reveals how it ended. An earlier handler that leaves by
 //! siglongjmp is not noticed either, and keeps the mark in the same way.
+//!
+//! With `crash_threads` the other threads are stopped where the default action is certain to follow: in the first row, and where a
+//! fault that was left to it has recurred. For that our handler is put back at such a fault too.
 
 use crate::sys::action::{action_of, keeping_errno, set_action, set_default};
+use crate::sys::alternate_stack;
 use crate::sys::capture::{self, Signal};
 use crate::sys::frame;
 use lastwords_ring::mutant::{self, Mutant};
@@ -126,8 +130,12 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
             // SAFETY: the kernel passes a handler with SA_SIGINFO a filled siginfo, which stays until it returns.
             let interrupted = Signal { info: unsafe { &*info }, context, has_earlier: has_earlier(signal), is_nested };
             let taken = file.map(|file| capture::before(file, &interrupted));
+            let others = file
+                .filter(|file| file.takes_others() && alternate_stack::has_room_for_others())
+                .map(|file| || capture::others(file, &interrupted));
             // An earlier handler may print.
-            let survives = stderr::lend(|| pass_on(signal, info, context, arrival.is_fault)) && !arrival.is_abort;
+            let passed = stderr::lend(|| pass_on(signal, info, context, arrival.is_fault, others));
+            let survives = passed && !arrival.is_abort;
             if survives {
                 (hooks.unmark)(number, arrival.address);
             }
@@ -178,47 +186,71 @@ fn earlier_of(signal: libc::c_int) -> Option<&'static Earlier> {
 }
 
 /// Does what would happen without us. Returns whether the program survives it.
-fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void, is_fault: bool) -> bool {
+///
+/// Where it is certain that it does not, `others`, which stops the other threads, is run before: not after the default action
+/// is restored, with which another thread that crashes ends the process at once. So that it becomes certain, a fault comes back
+/// to our handler before it is left to the default action.
+fn pass_on(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+    is_fault: bool,
+    others: Option<impl FnOnce()>,
+) -> bool {
     let Some(earlier) = earlier_of(signal) else { return false };
+    let takes_others = others.is_some();
     let handler = earlier.handler.load(Ordering::Relaxed);
     let by_kernel = is_called_by_kernel(signal);
     if handler == libc::SIG_DFL {
         if !by_kernel && !is_fault {
             return true;
         }
+        // A later handler may still make a fault good, and process 1 of a pid namespace gets none of its own signals.
+        let is_certain = by_kernel && (is_fault || std::process::id() != 1);
+        if let Some(others) = others.filter(|_| is_certain) {
+            others();
+        }
         set_default(signal);
         if !is_fault {
             // SAFETY: raise is safe in a signal handler. The signal arrives as soon as this one has returned.
             unsafe { libc::raise(signal) };
+        }
+        if is_fault && !by_kernel && takes_others {
+            set_handler(signal, action_of(signal));
         }
         return false;
     }
     if by_kernel && earlier.flags.load(Ordering::Acquire) & libc::SA_RESETHAND != 0 {
         set_default(signal);
     }
-    call_earlier(handler, earlier.flags.load(Ordering::Relaxed), signal, info, context);
+    if let Some(others) = others.filter(|_| mutant::is(Mutant::SurvivorParked)) {
+        others();
+    }
+    let has_room = takes_others && alternate_stack::has_room_for_handler();
+    call_earlier(handler, earlier.flags.load(Ordering::Relaxed), signal, info, context, has_room);
     let left = action_of(signal);
     if left.sa_sigaction != libc::SIG_DFL {
         return true;
     }
-    if !is_fault {
+    if !is_fault || takes_others {
         earlier.handler.store(libc::SIG_DFL, Ordering::Relaxed);
         set_handler(signal, left);
     }
     !is_fault
 }
 
-/// An earlier handler that ends in `abort`, like that of `std`, is spared a second frame on the alternate stack, for which
-/// there may be no room: SIGABRT, if its handler is ours, has its default action meanwhile.
+/// An earlier handler that ends in `abort`, like that of `std`, is spared a second frame on the alternate stack unless
+/// `has_room` says that it is of use and fits: SIGABRT, if its handler is ours, has its default action meanwhile.
 fn call_earlier(
     handler: usize,
     flags: libc::c_int,
     signal: libc::c_int,
     info: *mut libc::siginfo_t,
     context: *mut libc::c_void,
+    has_room: bool,
 ) {
     let abort = action_of(libc::SIGABRT);
-    let spared = signal != libc::SIGABRT && abort.sa_sigaction == our_handler();
+    let spared = signal != libc::SIGABRT && abort.sa_sigaction == our_handler() && !has_room;
     if spared {
         set_default(libc::SIGABRT);
     }

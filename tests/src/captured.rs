@@ -44,6 +44,7 @@ pub fn capture(traced: &Traced, signal: i32) -> io::Result<Capture> {
         stack,
         outermost,
         has_registers: true,
+        has_position: false,
     };
     let signal = SignalInfo { number: signal, ..SignalInfo::default() };
     Ok(Capture {

@@ -81,6 +81,7 @@ fn act_with_memory(how: &str) {
         "within-log-call" => lastwords::info!("{}", Crashing),
         "overflow-of-thread" => in_small_thread(|| faults::act("stack")),
         "null-in-thread" => in_small_thread(|| write_to(NULL as usize)),
+        "null-of-thread" => _ = std::thread::spawn(|| write_to(NULL as usize)).join(),
         "two-at-once" => two_at_once(),
         "no-descriptors" => {
             while let Ok(file) = File::open("/dev/null") {

@@ -122,6 +122,42 @@ pub fn close_page(page: usize) {
     unsafe { libc::mprotect(page as *mut libc::c_void, PAGE, libc::PROT_NONE) };
 }
 
+/// Has one SIGSEGV made good, and after that the default action.
+pub fn set_handler_for_once() {
+    // SAFETY: zeros are a value of sigaction, and the handler does what is safe in one.
+    unsafe {
+        let mut action = std::mem::zeroed::<libc::sigaction>();
+        action.sa_sigaction = open_page as Handler as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_RESETHAND;
+        libc::sigaction(libc::SIGSEGV, &action, std::ptr::null_mut());
+    }
+}
+
+/// The handler that was there before the one of [`set_later_handler`].
+static EARLIER: AtomicUsize = AtomicUsize::new(0);
+
+/// Sets a handler that calls the one that it finds, as programs have them, and makes a fault good if it is of a page to open.
+pub fn set_later_handler() {
+    // SAFETY: zeros are a value of sigaction; the call fills it in and changes nothing.
+    let earlier = unsafe {
+        let mut earlier = std::mem::zeroed::<libc::sigaction>();
+        libc::sigaction(libc::SIGSEGV, std::ptr::null(), &mut earlier);
+        earlier
+    };
+    EARLIER.store(earlier.sa_sigaction, Ordering::Release);
+    set_handler(libc::SIGSEGV, call_earlier as Handler);
+}
+
+extern "C" fn call_earlier(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: ours was found there, which is a handler of this kind.
+    let earlier = unsafe { std::mem::transmute::<usize, Handler>(EARLIER.load(Ordering::Acquire)) };
+    earlier(signal, info, context);
+    // SAFETY: the kernel gives the address of the fault.
+    if unsafe { (*info).si_addr() as usize } == PAGE_TO_OPEN.load(Ordering::Acquire) {
+        open_page(signal, info, context);
+    }
+}
+
 extern "C" fn ignore(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
 
 fn write_to(address: usize) {

@@ -2,6 +2,7 @@
 
 pub mod about;
 pub mod actor;
+pub mod beside;
 #[cfg(target_arch = "x86_64")]
 pub mod captured;
 #[cfg(target_arch = "x86_64")]

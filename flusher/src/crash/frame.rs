@@ -125,6 +125,8 @@ pub enum End {
     Limit,
     /// Finding them took too long.
     OutOfTime,
+    /// The thread did not say where it was.
+    Silent,
 }
 
 impl fmt::Display for End {
@@ -135,6 +137,7 @@ impl fmt::Display for End {
             End::Lost => "what called this is unknown",
             End::Limit => "there are more frames",
             End::OutOfTime => "finding more takes too long",
+            End::Silent => "it is not known where this thread was",
         })
     }
 }

@@ -62,6 +62,14 @@ fn frame(number: usize, frame: &Frame, modules: &[Module]) -> Value {
 pub fn report(report: &Report) -> Value {
     let signal = &report.signal;
     let crashed = report.stacks.first();
+    let others = report.others.map(|others| {
+        json!({
+            "there": others.there,
+            "captured": others.captured,
+            "complete": others.is_complete,
+            "capture_us": others.time_us,
+        })
+    });
     json!({
         "crash_info": {
             "type": if signal.number == 0 { "panic".into() } else { signal_name(signal.number.unsigned_abs()) },
@@ -80,6 +88,7 @@ pub fn report(report: &Report) -> Value {
         "modules": report.modules.iter().map(module).collect::<Vec<Value>>(),
         "complete": report.is_complete,
         "capture_us": report.time_us,
+        "other_threads": others,
     })
 }
 

@@ -8,12 +8,10 @@ use crate::crash::modules::Modules;
 use crate::crash::symbols::{self, Depth, Question};
 use crate::crash::unwind;
 use crate::crash::worker::Worker;
-use lastwords_ring::format::capture::{Capture, CapturedThread, REGISTERS, SignalInfo};
+use lastwords_ring::format::capture::{Capture, CapturedThread, Others, REGISTERS, SignalInfo};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// Most threads of which frames are looked for.
-const THREADS_MAX: usize = 64;
 /// Most bytes of the names in one module: a function with many that are inlined into it may be there again and again.
 const NAMES_MAX: usize = 1 << 20;
 /// How long frames are looked for, of all threads. Of one they take a tenth of a millisecond.
@@ -55,6 +53,8 @@ pub struct Report {
     pub is_complete: bool,
     /// How long it took, in microseconds.
     pub time_us: u32,
+    /// What became of the threads that did not crash, if they were asked.
+    pub others: Option<Others>,
     /// What went wrong on the way.
     pub note: Option<String>,
 }
@@ -84,7 +84,7 @@ impl Stack {
             thread: thread.tid,
             name: String::from_utf8_lossy(&thread.name).into_owned(),
             frames: Vec::new(),
-            end: End::Lost,
+            end: if thread.has_registers || thread.has_position { End::Lost } else { End::Silent },
             outermost: Vec::new(),
             registers: thread.has_registers.then_some((thread.registers, thread.eflags)),
             python: Vec::new(),
@@ -124,19 +124,20 @@ impl Report {
     /// What the capture of the process with this pid tells.
     #[must_use]
     pub fn of(capture: &Capture, pid: u32, reading: Reading<'_>) -> Report {
-        let threads = &capture.threads[..capture.threads.len().min(THREADS_MAX)];
         let mut report = Report {
             cause: cause(capture, pid),
             signal: capture.signal,
-            stacks: threads.iter().map(Stack::new).collect(),
+            stacks: capture.threads.iter().map(Stack::new).collect(),
             modules: Vec::new(),
             is_complete: capture.is_complete,
             time_us: capture.time_us,
+            others: capture.others,
             note: None,
         };
         let modules = Modules::of(capture, reading.may_open);
         let deadline = Instant::now() + UNWIND_MAX;
-        for (stack, thread) in report.stacks.iter_mut().zip(threads).filter(|(_, thread)| thread.has_registers) {
+        let known = |(_, thread): &(_, &CapturedThread)| thread.has_registers || thread.has_position;
+        for (stack, thread) in report.stacks.iter_mut().zip(&capture.threads).filter(known) {
             let walk = unwind::walk(capture, &modules, thread, deadline);
             (stack.frames, stack.end) = (walk.frames, walk.end);
             if walk.end == End::NotCaptured {

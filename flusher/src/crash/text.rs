@@ -16,7 +16,7 @@ use crate::crash::frame::{End, Frame, Inline, SourceLine, Symbol, Trust};
 use crate::crash::loaded::Module;
 use crate::crash::registers::NAMES;
 use crate::crash::report::{Report, Stack};
-use lastwords_ring::format::capture::SignalInfo;
+use lastwords_ring::format::capture::{Others, SignalInfo};
 use lastwords_ring::format::text::hex;
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ use std::ops::Range;
 pub const LOG_FRAMES_MAX: usize = 32;
 /// Width of the names of a crash file's parts.
 const NAME: usize = 13;
-const ENDS: [End; 5] = [End::Outermost, End::NotCaptured, End::Lost, End::Limit, End::OutOfTime];
+const ENDS: [End; 6] = [End::Outermost, End::NotCaptured, End::Lost, End::Limit, End::OutOfTime, End::Silent];
 /// It did not call the one before it.
 const INTERRUPTED: &str = "  (interrupted by a signal)";
 const BY_FRAME_POINTER: &str = "  (by the frame pointer)";
@@ -33,6 +33,8 @@ const GUESSED: &str = "  (a guess)";
 const FOLDED: &str = " frames of the Python interpreter (";
 /// In the name of the function with which std begins what a program or thread does, and its own backtraces end.
 const RUST_BEGIN: &str = "__rust_begin_short_backtrace";
+/// The handler was interrupted.
+const CUT: &str = ", cut off";
 /// Between two parts of the stack.
 const GAP: &str = "     the stack between them was not captured";
 
@@ -77,8 +79,11 @@ pub fn of_crash_file(report: &Report) -> String {
         named("cause", &report.cause),
         named("signal", &format!("{number}, code {code}, errno {errno}, {address}, pid {pid}, uid {uid}")),
     ];
-    let cut = if report.is_complete { "" } else { ", cut off" };
-    lines.push(named("captured", &format!("in {} us{cut}", report.time_us)));
+    let cut = |is_complete| if is_complete { "" } else { CUT };
+    lines.push(named("captured", &format!("in {} us{}", report.time_us, cut(report.is_complete))));
+    lines.extend(report.others.map(|Others { there, captured, is_complete, time_us }| {
+        named("others", &format!("{captured} of {there} threads in {time_us} us{}", cut(is_complete)))
+    }));
     lines.extend(report.note.iter().map(|note| named("note", note)));
     for stack in &report.stacks {
         lines.push(String::new());
@@ -259,8 +264,10 @@ pub fn report_in(crash_file: &str) -> Option<(Report, Range<usize>)> {
         if let Some(signal) = value(line, "signal") {
             report.signal = signal_in(signal)?;
         } else if let Some(captured) = value(line, "captured") {
-            report.is_complete = !captured.ends_with(", cut off");
+            report.is_complete = !captured.ends_with(CUT);
             report.time_us = captured.strip_prefix("in ")?.split(' ').next()?.parse().ok()?;
+        } else if let Some(others) = value(line, "others") {
+            report.others = Some(others_in(others)?);
         } else if let Some(note) = value(line, "note") {
             report.note = Some(note.to_owned());
         } else if let Some(thread) = value(line, "thread") {
@@ -341,6 +348,13 @@ fn value<'a>(line: &'a str, name: &str) -> Option<&'a str> {
 
 fn hexadecimal(text: &str) -> Option<u64> {
     u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+}
+
+fn others_in(text: &str) -> Option<Others> {
+    let mut words = text.strip_suffix(CUT).unwrap_or(text).split(' ');
+    let (captured, there, time_us) = (words.next()?, words.nth(1)?, words.nth(2)?);
+    let [captured, there, time_us] = [captured, there, time_us].map(|word| word.parse().ok());
+    Some(Others { there: there?, captured: captured?, is_complete: !text.ends_with(CUT), time_us: time_us? })
 }
 
 /// Adds registers, each a name and a number.
@@ -468,7 +482,7 @@ mod tests {
         let (end, name) = (End::NotCaptured, "main loop".to_owned());
         let registers = Some((std::array::from_fn(|n| n as u64), 0x246));
         let crashed = Stack { thread: 41, name, frames, end, outermost, registers, python: Vec::new() };
-        let other = Stack { thread: 42, name: String::new(), frames: Vec::new(), end: End::Lost, ..crashed.clone() };
+        let other = Stack { thread: 42, name: String::new(), frames: Vec::new(), end: End::Silent, ..crashed.clone() };
         let mut modules =
             vec![module(0x40_0000, "/opt/my app/bin", b"\x01\xab"), module(0x50_0000, "/lib/libc.so", b"")];
         modules[1].unusable = Some("removed while the process ran".to_owned());
@@ -479,6 +493,7 @@ mod tests {
             modules,
             is_complete: false,
             time_us: 183,
+            others: Some(Others { there: 70, captured: 1, is_complete: false, time_us: 523 }),
             note: Some("debug information is not read".to_owned()),
         }
     }

@@ -43,11 +43,15 @@ pub(crate) struct Walk {
 /// Walks up the stack of a thread.
 pub(crate) fn walk(capture: &Capture, modules: &Modules, thread: &CapturedThread, deadline: Instant) -> Walk {
     let walker = Walker { capture, modules, thread, deadline };
-    walker.from(Registers::captured(&thread.registers), Trust::Context)
+    let registers = match thread.has_registers {
+        true => Registers::captured(&thread.registers),
+        false => Registers::at(thread.registers[RIP], thread.registers[RSP]),
+    };
+    walker.from(registers, Trust::Context)
 }
 
-/// Walks up the outermost bytes of a stack that is too large to be captured as a whole: from the first word there from which
-/// the way leads to its end. No frames if there is none.
+/// Walks up the outermost bytes of a stack that is too large to be captured as a whole: from the word there from which the
+/// longest way leads to its end, since shorter ones may be left over from calls that have returned. No frames if there is none.
 pub(crate) fn walk_outermost(
     capture: &Capture,
     modules: &Modules,
@@ -56,17 +60,18 @@ pub(crate) fn walk_outermost(
 ) -> Vec<Frame> {
     let walker = Walker { capture, modules, thread, deadline };
     let (start, bytes) = &thread.outermost;
+    let mut longest = Vec::new();
     for at in (0..bytes.len() as u64 / 8).map(|word| start.saturating_add(word * 8)) {
         let found = walker.read(at).filter(|word| walker.is_behind_call(*word) == Some(true));
         let Some(word) = found else { continue };
         let walk = walker.from(Registers::at(word, at.wrapping_add(8)), Trust::Scan);
         match walk.end {
-            End::Outermost => return walk.frames,
+            End::Outermost if walk.frames.len() > longest.len() => longest = walk.frames,
             End::OutOfTime => break,
             _ => {}
         }
     }
-    Vec::new()
+    longest
 }
 
 struct Walker<'a> {

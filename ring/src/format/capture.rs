@@ -23,6 +23,21 @@ pub struct Capture {
     pub is_complete: bool,
     /// How long the handler took, in microseconds.
     pub time_us: u32,
+    /// What became of the other threads; None if they were not asked.
+    pub others: Option<Others>,
+}
+
+/// How far the other threads were captured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Others {
+    /// How many there were.
+    pub there: u32,
+    /// How many of them are in the capture.
+    pub captured: u32,
+    /// The handler has written all that it had of them.
+    pub is_complete: bool,
+    /// How long that took, in microseconds.
+    pub time_us: u32,
 }
 
 impl Capture {
@@ -85,6 +100,8 @@ pub struct CapturedThread {
     pub outermost: (u64, Vec<u8>),
     /// The registers are known. Of a thread that did not answer they are not.
     pub has_registers: bool,
+    /// Of the registers, the stack pointer and the program counter are known: the thread was waiting in the kernel.
+    pub has_position: bool,
 }
 
 /// A mapping of `/proc/self/maps`.

@@ -1,9 +1,9 @@
 //! A capture, as far as it is whole. Its bytes may be anybody's: each length is checked, what is too much is left out, and what
 //! follows a record that cannot be is not looked at.
 
-use crate::format::capture::{Access, Capture, CapturedThread, Mapping, ModuleNote, SignalInfo};
+use crate::format::capture::{Access, Capture, CapturedThread, Mapping, ModuleNote, Others, SignalInfo};
 use crate::format::capture_record::{
-    HEADER, MAGIC, MAPPING_SIZE, MODULE_SIZE, NAME, RECORD_HEAD, SIGNAL_SIZE, THREAD_SIZE, VERSION, bit, kind,
+    HEADER, MAGIC, MAPPING_SIZE, MODULE_SIZE, NAME, OTHERS_MAX, RECORD_HEAD, SIGNAL_SIZE, THREAD_SIZE, VERSION, bit, kind,
 };
 use crate::place::capture_file;
 use crate::place::open;
@@ -12,8 +12,8 @@ use std::path::Path;
 
 /// Bytes of a file that are looked at.
 const FILE_MAX: u64 = 4 << 20;
-/// Threads that are taken: the crashed one and 64 others.
-const THREADS_MAX: usize = 65;
+/// Threads that are taken: several that crashed at once, and the others.
+pub const THREADS_MAX: usize = 16 + OTHERS_MAX;
 /// Bytes of a stack that are taken.
 const STACK_MAX: usize = 1 << 20;
 /// Bytes of the outermost part of a stack, of code, and of the vDSO that are taken.
@@ -67,6 +67,9 @@ impl Capture {
                     return None;
                 }
                 self.threads.push(thread);
+                if let Some(others) = self.others.as_mut().filter(|others| !others.is_complete) {
+                    others.captured += 1;
+                }
             }
             kind::STACK => {
                 let (start, bytes) = piece(payload, STACK_MAX)?;
@@ -81,6 +84,11 @@ impl Capture {
             kind::END => {
                 self.time_us = Bytes(payload).u32()?;
                 self.is_complete = true;
+            }
+            kind::OTHERS => self.others = Some(Others { there: Bytes(payload).u32()?, ..Others::default() }),
+            kind::OTHERS_END => {
+                let others = self.others.as_mut()?;
+                (others.time_us, others.is_complete) = (Bytes(payload).u32()?, true);
             }
             _ => {}
         }
@@ -112,8 +120,8 @@ fn thread(payload: &[u8]) -> Option<CapturedThread> {
     let [tid, bits] = [rest.u32()?, rest.u32()?];
     let name = rest.take(NAME)?;
     let name = name.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
-    let mut thread =
-        CapturedThread { tid, name, has_registers: bits & bit::HAS_REGISTERS != 0, ..CapturedThread::default() };
+    let [has_registers, has_position] = [bit::HAS_REGISTERS, bit::HAS_POSITION].map(|bit| bits & bit != 0);
+    let mut thread = CapturedThread { tid, name, has_registers, has_position, ..CapturedThread::default() };
     for register in &mut thread.registers {
         *register = rest.u64()?;
     }
@@ -199,6 +207,8 @@ mod tests {
     /// The records of a capture with everything in it.
     fn records() -> Vec<Vec<u8>> {
         let thread = [&halves(&[77, bit::HAS_REGISTERS])[..], b"worker-1\0\0\0\0\0\0\0\0", &words(&[9; 18])].concat();
+        let other = [&halves(&[78, bit::HAS_POSITION])[..], b"idle\0\0\0\0\0\0\0\0\0\0\0\0", &words(&[8; 18])].concat();
+        let silent = [&halves(&[79, 0])[..], &[0; 16], &words(&[0; 18])].concat();
         let mapping = [&words(&[4096, 8192, 0, 5, 6])[..], &halves(&[bit::READABLE | bit::EXECUTABLE, 2]), b"/a"];
         let module = [&words(&[4096])[..], &halves(&[3]), b"abc"].concat();
         vec![
@@ -212,6 +222,11 @@ mod tests {
             record(kind::MODULES, &module),
             record(kind::VDSO, &[&words(&[400])[..], &[4; 8]].concat()),
             record(kind::END, &halves(&[250])),
+            record(kind::OTHERS, &halves(&[70])),
+            record(kind::THREAD, &other),
+            record(kind::STACK, &[&words(&[500])[..], &[5; 32]].concat()),
+            record(kind::THREAD, &silent),
+            record(kind::OTHERS_END, &halves(&[90])),
         ]
     }
 
@@ -229,8 +244,14 @@ mod tests {
             stack: vec![1; 64],
             outermost: (200, vec![2; 8]),
             has_registers: true,
+            has_position: false,
         };
-        assert_eq!(capture.threads, [thread]);
+        assert_eq!(capture.threads[0], thread);
+        let [other, silent] = &capture.threads[1..] else { panic!("{:?}", capture.threads) };
+        assert_eq!((other.tid, other.stack_start, other.stack.len()), (78, 500, 32));
+        assert!(other.has_position && !other.has_registers);
+        assert!(silent.tid == 79 && !silent.has_position && !silent.has_registers && silent.stack.is_empty());
+        assert_eq!(capture.others, Some(Others { there: 70, captured: 2, is_complete: true, time_us: 90 }));
         assert_eq!((capture.code, capture.vdso), ((300, vec![3; 8]), (400, vec![4; 8])));
         assert_eq!(capture.modules, [ModuleNote { base: 4096, build_id: b"abc".to_vec() }]);
         assert_eq!(capture.mappings.len(), 2);
@@ -243,6 +264,7 @@ mod tests {
     fn a_capture_that_is_cut_anywhere_is_its_whole_records() {
         let (records, mut whole) = (records(), header());
         let mut ends = Vec::new();
+        let end = records.iter().position(|record| record.starts_with(&kind::END.to_le_bytes())).expect("an end");
         for record in &records {
             whole.extend(record);
             ends.push(whole.len());
@@ -253,7 +275,8 @@ mod tests {
             let Some(found) = found else { continue };
             let count = ends.iter().filter(|end| **end <= length).count();
             assert_eq!(Some(&found), parse(&whole[..ends[count - 1]]).as_ref(), "{length}");
-            assert!(!found.is_complete, "{length}");
+            assert_eq!(found.is_complete, length >= ends[end], "complete in itself: {length}");
+            assert!(found.others.is_none_or(|others| !others.is_complete), "{length}");
         }
     }
 

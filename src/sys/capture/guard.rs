@@ -8,7 +8,7 @@ const FREE: i32 = 0;
 const STUCK: i32 = -1;
 /// Time between two looks at what another thread does, and how many there are: 200 ms for it to be done, 10 ms for those who
 /// wait for that.
-const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000 };
+pub(super) const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000 };
 const LOOKS_MAX: u32 = 2000;
 const LOOKS_FOR_OTHERS: u32 = 100;
 

@@ -1,8 +1,8 @@
-//! The list of the process's mappings, read in pieces without taking memory.
+//! The list of the process's mappings.
 
+use crate::sys::capture::lines;
 use lastwords_ring::format::capture_record::bit;
 use rustix::fd::BorrowedFd;
-use rustix::io::pread;
 
 /// Room for the longest line: a path of 4 KiB, in which each byte may be shown as four.
 pub(super) const TEXT: usize = 18 << 10;
@@ -28,24 +28,11 @@ impl Line<'_> {
 
 /// Hands each line of the list to `each`, through a buffer of `TEXT` bytes.
 pub(super) fn for_each(maps: BorrowedFd<'_>, text: &mut [u8; TEXT], mut each: impl FnMut(&Line<'_>)) {
-    let (mut offset, mut kept) = (0, 0);
-    while let Ok(read @ 1..) = pread(maps, &mut text[kept..], offset) {
-        offset += read as u64;
-        let length = kept + read;
-        let mut begin = 0;
-        while let Some(end) = text[begin..length].iter().position(|byte| *byte == b'\n') {
-            if let Some(line) = parse(&text[begin..begin + end]) {
-                each(&line);
-            }
-            begin += end + 1;
+    lines::for_each(maps, text, |line| {
+        if let Some(line) = parse(line) {
+            each(&line);
         }
-        text.copy_within(begin..length, 0);
-        kept = length - begin;
-        if kept == text.len() {
-            // Not a line of the kernel's.
-            return;
-        }
-    }
+    });
 }
 
 /// `start-end rwxp offset major:minor inode path`, all but the inode in hexadecimal.

@@ -8,39 +8,39 @@
 //! is taken at most once a second, and void if that handler made the signal good. Once a program has survived a fault, only the
 //! thread is taken before that handler is called, and the rest if the process ends after all. An earlier handler that leaves
 //! by siglongjmp is not noticed; what it left is replaced by the next capture.
+//!
+//! Other threads are captured last, where that is asked for, and only if nothing can keep the process alive any more: they do not
+//! go on afterwards.
 
 mod build_id;
 mod guard;
+mod lines;
 mod list;
 mod maps;
 mod memory;
 mod modules;
+mod others;
 pub(crate) mod panic;
+mod park;
 mod registers;
 mod signal;
+mod task;
 mod thread;
+mod thread_record;
 mod writer;
 
 use guard::Guard;
-use lastwords_ring::format::capture_record::{THREAD_SIZE, bit, kind};
-use lastwords_ring::place::capture_file::CaptureFile;
+use lastwords_ring::format::capture_record::kind;
+use lastwords_ring::place::capture_file::{CaptureFile, SIZE};
 use lastwords_ring::sys::fsize;
 use modules::Buffers;
-use registers::{RED_ZONE, Registers};
+use registers::Registers;
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use thread_record::{CRASHED, Known};
 use writer::Writer;
 
-/// Bytes of a thread's stack.
-const STACK: usize = 64 << 10;
-/// Bytes from the other end of a longer stack: the outermost frames, below what the C library keeps there.
-const OUTERMOST: u64 = 8 << 10;
-/// Largest distance between the two ends of a stack.
-const STACK_MAX: u64 = 1 << 30;
-/// Pages above a stack pointer in which the stack is looked for: it may have run into its guard.
-const GUARD_PAGES: u32 = 16;
-const PAGE: u64 = 4096;
 /// Bytes at the program counter.
 const CODE: usize = 64;
 /// Milliseconds between two captures of a process that may survive.
@@ -71,25 +71,36 @@ pub(crate) enum Taken {
     Another,
 }
 
-/// The capture that the file holds: when it was begun, by which thread, and where it ends, 0 if it is void.
+/// The capture that the file holds: when it was begun, by which thread and at which instruction, and where it ends, 0 if it is
+/// void.
 #[derive(Debug)]
 struct Held {
     milliseconds: AtomicU64,
     thread: AtomicI32,
+    program_counter: AtomicU64,
     end: AtomicU64,
 }
 
-static HELD: Held = Held { milliseconds: AtomicU64::new(0), thread: AtomicI32::new(0), end: AtomicU64::new(0) };
+static HELD: Held = Held {
+    milliseconds: AtomicU64::new(0),
+    thread: AtomicI32::new(0),
+    program_counter: AtomicU64::new(0),
+    end: AtomicU64::new(0),
+};
 /// The program has survived a fault.
 static SURVIVED: AtomicBool = AtomicBool::new(false);
 
+/// The other threads were asked to stand still.
+static OTHERS_ASKED: AtomicBool = AtomicBool::new(false);
+
 /// The buffers, for the one thread that captures.
-struct Shared(UnsafeCell<Buffers>);
+struct Shared<T>(UnsafeCell<T>);
 
 // SAFETY: a thread uses them only while it has the guard, which one thread has at a time.
-unsafe impl Sync for Shared {}
+unsafe impl<T> Sync for Shared<T> {}
 
-static BUFFERS: Shared = Shared(UnsafeCell::new(Buffers::NEW));
+static BUFFERS: Shared<Buffers> = Shared(UnsafeCell::new(Buffers::NEW));
+static BUFFERS_OF_OTHERS: Shared<others::Buffers> = Shared(UnsafeCell::new(others::Buffers::NEW));
 
 /// Captures before the earlier handler is called, unless that was done a moment ago.
 pub(crate) fn before(file: &CaptureFile, signal: &Signal<'_>) -> Taken {
@@ -101,6 +112,8 @@ pub(crate) fn before(file: &CaptureFile, signal: &Signal<'_>) -> Taken {
             survived(file, signal, Taken::All);
             return Taken::Nothing;
         }
+        // It recurs, after an earlier handler has left it to the default action.
+        Found::Mine { is_recent: true } if is_at(signal) => return Taken::Another,
         // A filter that sends SIGSYS may refuse our own system calls, and end the process for that.
         _ if signal.has_earlier && signal.info.si_signo == libc::SIGSYS => return Taken::Nothing,
         // Where another thread is at it, the outcome is waited for: both may have crashed.
@@ -140,6 +153,15 @@ fn held(me: i32) -> Found {
     }
 }
 
+/// Whether it arrived where the signal that was captured did.
+fn is_at(signal: &Signal<'_>) -> bool {
+    program_counter(signal) == HELD.program_counter.load(Ordering::Relaxed)
+}
+
+fn program_counter(signal: &Signal<'_>) -> u64 {
+    Registers::of(signal.context).map_or(0, |registers| registers.program_counter())
+}
+
 /// Captures what is missing, since the process is about to end.
 pub(crate) fn complete(file: &CaptureFile, signal: &Signal<'_>, taken: Taken) {
     let me = thread_id();
@@ -153,11 +175,32 @@ pub(crate) fn complete(file: &CaptureFile, signal: &Signal<'_>, taken: Taken) {
         first(file, signal, me, true, &guard);
     } else {
         file.with(|fd| {
-            let mut writer = Writer::at(fd, HELD.end.load(Ordering::Relaxed), fsize::limit());
+            let mut writer = Writer::at(fd, HELD.end.load(Ordering::Relaxed), limit(SIZE));
             let (_, address) = signal::encode(signal.info, Registers::access(signal.context));
             rest(&mut writer, file, address, microseconds(), &guard);
         });
     }
+}
+
+/// Captures the other threads, if that is asked for. They do not go on: the process must be about to end.
+pub(crate) fn others(file: &CaptureFile, signal: &Signal<'_>) {
+    if !file.takes_others() {
+        return;
+    }
+    let Some(_guard) = Guard::take(thread_id()) else { return };
+    let end = HELD.end.load(Ordering::Acquire);
+    if end == 0 || OTHERS_ASKED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    // A full table of descriptors has room again.
+    file.close_maps();
+    // SAFETY: this thread has the guard, so no other one uses the buffers, and this function does not call itself.
+    let buffers = unsafe { &mut *BUFFERS_OF_OTHERS.0.get() };
+    file.with(|fd| {
+        let mut writer = Writer::at(fd, end, limit(file.size()));
+        others::write(&mut writer, signal.context, buffers);
+        HELD.end.store(writer.end(), Ordering::Release);
+    });
 }
 
 /// Takes back the capture of a signal that the process survived.
@@ -177,8 +220,9 @@ fn first(file: &CaptureFile, signal: &Signal<'_>, me: i32, with_rest: bool, guar
     HELD.end.store(0, Ordering::Relaxed);
     HELD.milliseconds.store(milliseconds(), Ordering::Relaxed);
     HELD.thread.store(me, Ordering::Relaxed);
+    HELD.program_counter.store(program_counter(signal), Ordering::Relaxed);
     let written = file.with(|fd| {
-        let mut writer = Writer::begin(fd, fsize::limit())?;
+        let mut writer = Writer::begin(fd, limit(SIZE))?;
         let (payload, address) = signal::encode(signal.info, Registers::access(signal.context));
         writer.record(kind::SIGNAL, &payload);
         this_thread(&mut writer, signal, me, true);
@@ -194,7 +238,7 @@ fn first(file: &CaptureFile, signal: &Signal<'_>, me: i32, with_rest: bool, guar
 /// Adds this thread to the capture that another one has just written: both crashed at once.
 fn and_this(file: &CaptureFile, signal: &Signal<'_>, me: i32) -> Taken {
     file.with(|fd| {
-        let mut writer = Writer::at(fd, HELD.end.load(Ordering::Acquire), fsize::limit());
+        let mut writer = Writer::at(fd, HELD.end.load(Ordering::Acquire), limit(SIZE));
         this_thread(&mut writer, signal, me, false);
         HELD.end.store(writer.end(), Ordering::Release);
     });
@@ -204,38 +248,9 @@ fn and_this(file: &CaptureFile, signal: &Signal<'_>, me: i32) -> Taken {
 /// Writes the calling thread: id, name, registers, stack, and of the first one its code.
 fn this_thread(writer: &mut Writer<'_>, signal: &Signal<'_>, me: i32, is_first: bool) {
     let registers = Registers::of(signal.context);
-    let mut payload = [0; THREAD_SIZE];
-    payload[..4].copy_from_slice(&me.to_le_bytes());
-    payload[4..8].copy_from_slice(&registers.map_or(0, |_| bit::HAS_REGISTERS).to_le_bytes());
-    payload[8..24].copy_from_slice(&thread::name());
-    if let Some(registers) = registers {
-        let words = registers.general.iter().chain([&registers.flags]);
-        for (place, word) in payload[24..].chunks_exact_mut(8).zip(words) {
-            place.copy_from_slice(&word.to_le_bytes());
-        }
-    }
-    writer.record(kind::THREAD, &payload);
-    let Some(registers) = registers else { return };
-    stack(writer, registers.stack_pointer().wrapping_sub(RED_ZONE), me);
-    if is_first {
+    thread_record::write(writer, (me, &thread::name()), Known::all(registers), thread::end_of_stack(me), CRASHED);
+    if let Some(registers) = registers.filter(|_| is_first) {
         writer.memory(kind::CODE, registers.program_counter(), CODE);
-    }
-}
-
-/// Writes the stack from `start` up, and where it is longer its outermost bytes.
-fn stack(writer: &mut Writer<'_>, mut start: u64, me: i32) {
-    let mut copied = writer.memory(kind::STACK, start, STACK);
-    for _ in 0..GUARD_PAGES {
-        if copied > 0 {
-            break;
-        }
-        start = (start | (PAGE - 1)).wrapping_add(1);
-        copied = writer.memory(kind::STACK, start, STACK);
-    }
-    let (end, outer_end) = (start.wrapping_add(copied as u64), thread::end_of_stack(me));
-    if copied == STACK && outer_end > end && outer_end - end < STACK_MAX {
-        let outer = end.max(outer_end - OUTERMOST);
-        writer.memory(kind::OUTERMOST, outer, (outer_end - outer) as usize);
     }
 }
 
@@ -247,6 +262,11 @@ fn rest(writer: &mut Writer<'_>, file: &CaptureFile, address: Option<u64>, begun
     let time = microseconds().saturating_sub(begun) as u32;
     writer.last(kind::END, &time.to_le_bytes());
     HELD.end.store(writer.end(), Ordering::Release);
+}
+
+/// Bytes of the file that may be written, of which the file size limit may have made less.
+fn limit(size: u64) -> u64 {
+    fsize::limit().min(size)
 }
 
 fn thread_id() -> i32 {

@@ -6,6 +6,10 @@ use lastwords_ring::format::capture_record::bit;
 /// Bytes below the stack pointer that belong to a function that calls nothing.
 pub(super) const RED_ZONE: u64 = if cfg!(target_arch = "x86_64") { 128 } else { 0 };
 
+/// Where stack pointer and program counter are.
+const SP: usize = 7;
+const PC: usize = REGISTERS - 1;
+
 /// The registers that a capture has.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Registers {
@@ -39,6 +43,13 @@ impl Registers {
         None
     }
 
+    /// Those of a thread of which nothing else is known; None on a processor that captures do not know.
+    pub(super) fn at(stack_pointer: u64, program_counter: u64) -> Option<Registers> {
+        let mut registers = Registers { general: [0; REGISTERS], flags: 0 };
+        (registers.general[SP], registers.general[PC]) = (stack_pointer, program_counter);
+        cfg!(target_arch = "x86_64").then_some(registers)
+    }
+
     /// The bit of a signal's record that says what was done with the address of a page fault; 0 where the context is not that of
     /// one.
     #[cfg(target_arch = "x86_64")]
@@ -63,10 +74,23 @@ impl Registers {
     }
 
     pub(super) fn stack_pointer(&self) -> u64 {
-        self.general[7]
+        self.general[SP]
     }
 
     pub(super) fn program_counter(&self) -> u64 {
-        self.general[REGISTERS - 1]
+        self.general[PC]
     }
+}
+
+/// Whether the thread with this context had the signal blocked.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn blocks(context: *const libc::c_void, signal: libc::c_int) -> bool {
+    // SAFETY: as for the registers; of the mask the kernel fills the part that its signals have, which is all that is read.
+    unsafe { libc::sigismember(std::ptr::addr_of!((*context.cast::<libc::ucontext_t>()).uc_sigmask), signal) == 1 }
+}
+
+/// Nothing is asked of threads whose registers cannot be read.
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) fn blocks(_: *const libc::c_void, _: libc::c_int) -> bool {
+    true
 }

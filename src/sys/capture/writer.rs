@@ -1,7 +1,6 @@
 //! Writes a capture's records, each so that it is whole or not there, by plain system calls.
 
 use lastwords_ring::format::capture_record::{HEADER, MAGIC, RECORD_HEAD, VERSION};
-use lastwords_ring::place::capture_file::SIZE;
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::{pwrite, pwritev};
 use std::io::IoSlice;
@@ -19,7 +18,7 @@ pub(super) struct Writer<'a> {
     file: BorrowedFd<'a>,
     /// Where the next record begins.
     at: u64,
-    /// Bytes that may be written, which the file size limit may have made less than the file's.
+    /// Bytes of the file that may be written.
     limit: u64,
 }
 
@@ -34,7 +33,7 @@ impl<'a> Writer<'a> {
 
     /// Goes on with a capture whose last record ends at `at`.
     pub(super) fn at(file: BorrowedFd<'a>, at: u64, limit: u64) -> Writer<'a> {
-        Writer { file, at, limit: limit.min(SIZE) }
+        Writer { file, at, limit }
     }
 
     /// Where the next record begins.
