@@ -179,6 +179,17 @@ pub fn map(protection: libc::c_int, fd: libc::c_int) -> usize {
     unsafe { libc::mmap(std::ptr::null_mut(), PAGE, protection, flags, fd, 0) as usize }
 }
 
+/// Maps the first page of this program as code so many times. No two of them are one mapping: the file does not go on in the next.
+///
+/// # Panics
+/// If the program's file cannot be opened.
+pub fn map_own_code(times: usize) {
+    let file = std::fs::File::open("/proc/self/exe").expect("opened");
+    for _ in 0..times {
+        assert_ne!(map(libc::PROT_READ | libc::PROT_EXEC, std::os::fd::AsRawFd::as_raw_fd(&file)), usize::MAX);
+    }
+}
+
 fn empty_file() -> libc::c_int {
     // SAFETY: the name is a constant.
     unsafe { libc::memfd_create(c"empty".as_ptr(), 0) }

@@ -123,6 +123,16 @@ fn a_write_to_memory_that_may_only_be_read_shows_that_memory() {
 }
 
 #[test]
+fn five_hundred_mappings_are_all_there_and_more_than_fit_cost_nothing_else() {
+    let (capture, _) = crash("mapped:500 null", libc::SIGSEGV);
+    assert_whole("mapped:500", &capture);
+    assert!(capture.mappings.len() > 500, "{}", capture.mappings.len());
+    let (capture, _) = crash("mapped:5000 null", libc::SIGSEGV);
+    assert!(capture.is_complete && !capture.threads[0].stack.is_empty(), "{capture:?}");
+    assert!(capture.mappings.len() > 500, "{}", capture.mappings.len());
+}
+
+#[test]
 fn a_heap_that_is_damaged_does_not_matter() {
     let (capture, printed) = crash("double-free", libc::SIGABRT);
     assert_plausible("double-free", &capture);

@@ -22,9 +22,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
-/// How long the others may take, in microseconds; and what is far below that, on a busy machine too.
-const TIME_MAX: u32 = 200_000;
-const AT_ONCE: u32 = 150_000;
 const ALL_KINDS: &str =
     "beside:idle*3 beside:reading*2 beside:spinning*2 beside:blocking-signals beside:within-log-call beside:deep";
 
@@ -81,7 +78,6 @@ fn each_thread_has_its_frames_up_to_where_it_began() {
     let others = report.others.expect("they were asked");
     println!("{others:?}, the first thread {} us", report.time_us);
     assert_eq!((others.there, others.captured, others.is_complete), (10, 10, true));
-    assert!(others.time_us < AT_ONCE, "nobody is waited for: {others:?}");
     assert!(position(&report.stacks[0], "write_to").is_some(), "the crashed thread is first");
     for (name, count, function) in [
         ("idle", 3, "beside::idle"),
@@ -120,13 +116,15 @@ fn of_a_hundred_threads_64_are_there() {
 }
 
 #[test]
-fn a_thread_that_would_not_answer_is_not_waited_for() {
+fn a_thread_that_would_not_answer_is_not_asked() {
     for kind in ["blocking-signals", "within-vfork"] {
         let folder = Scratch::new("threads-silent");
-        let (capture, _) = crash(&folder, &format!("threads beside:{kind} null"), libc::SIGSEGV);
+        let calls = calls_of_handler(&folder, &format!("threads beside:{kind} null"));
+        assert_eq!(signals(&calls).0, Vec::<i32>::new(), "{kind}: it is not asked, so there is no answer to wait for");
+        let capture = capture_in(&folder).expect("a capture");
         let others = others(&capture);
         println!("{kind}: {others:?}");
-        assert!(others.is_complete && others.captured == 1 && others.time_us < AT_ONCE, "{kind}: {others:?}");
+        assert!(others.is_complete && others.captured == 1, "{kind}: {others:?}");
         let thread = &capture.threads[1];
         assert!(!thread.has_registers && kind.as_bytes().starts_with(&thread.name), "{kind}: {thread:?}");
         assert!(thread.tid > 0 && thread.has_position && !thread.stack.is_empty(), "{kind}: {thread:?}");
@@ -153,10 +151,7 @@ fn whatever_the_signal_the_process_ends_by_it() {
         let (words, without) = (format!("threads beside:idle beside:spinning {words}"), format!("beside:idle {words}"));
         let (capture, printed) = crash(&folder, &words, signal);
         let others = others(&capture);
-        assert!(
-            others.is_complete && others.captured == 2 && others.time_us < TIME_MAX + 50_000,
-            "{words}: {others:?}"
-        );
+        assert!(others.is_complete && others.captured == 2, "{words}: {others:?}");
         assert!(capture.threads[1..].iter().all(|thread| thread.has_registers), "{words}: {:?}", capture.threads);
         let plain = Scratch::new("threads-plain");
         let (capture, expected) = crash(&plain, &without, signal);

@@ -1,6 +1,6 @@
 //! A program that crashes: `crasher FOLDER [word …] KIND`.
 //!
-//! Words: `threads` (others are captured too), `beside:KIND` (of those in `beside.rs`, `beside:KIND*N` for N of them), `spin` (waits
+//! Words: `threads` (others are captured too), `beside:KIND` (of those in `beside.rs`, `beside:KIND*N` for N of them), `mapped:N` (its file as code once more, N times), `spin` (waits
 //! until they spin), `uses:N` and `blocks:N` (signal N), `later` (a handler
 //! that was set after ours calls it, and then makes faults good), `once` (an earlier handler makes one fault good), `bare` (no handlers from before, not even that of `std`), `survivor` (an earlier handler makes faults good),
 //! `crashing` (an earlier handler crashes), `off` (no captures), `wait` (for a line on standard input, after a line that says
@@ -46,6 +46,7 @@ fn main() {
             word => match word.split_once(':') {
                 Some(("survive", faults)) => println!("{}", crashes::survive(faults.parse().expect("a number"))),
                 Some(("beside", what)) => beside::start(what),
+                Some(("mapped", times)) => faults::map_own_code(times.parse().expect("a number")),
                 Some(("uses", signal)) => beside::use_signal(signal.parse().expect("a number")),
                 Some(("blocks", signal)) => handlers::block(signal.parse().expect("a number")),
                 _ => crashes::act(word),
