@@ -64,7 +64,8 @@ pub use lastwords_ring::format::log_format::Format;
 pub use lastwords_ring::write::ring::Memory;
 pub use logger::thread::name_thread;
 pub use process::loggers::{
-    close, flush, flush_within, folder, name_level, reopen, set_log, sigbus_guard_first, watch_signals,
+    close, fatal_signals_first, flush, flush_within, folder, name_level, reopen, set_log, sigbus_guard_first,
+    watch_signals,
 };
 
 /// The flusher's threads of this process, around a fork, for runtimes that object to threads which they do not know.

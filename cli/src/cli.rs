@@ -9,7 +9,7 @@ use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::zone::Zone;
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -34,7 +34,11 @@ pub(crate) enum Command {
     Status(Status),
     Level(Level),
     Pipe(Pipe),
+    Crashes(Crashes),
     Demo(Demo),
+    /// Answers questions of the flusher about debug information, see `lastwords_flusher::crash::worker`.
+    #[command(hide = true)]
+    Symbolise,
     #[command(hide = true)]
     DemoProcess(DemoProcess),
     /// Print a completion script for a shell.
@@ -58,7 +62,8 @@ impl Command {
                 place.path().into_iter().collect()
             }
             Command::Recover(recover) => recover.paths.iter().filter(|path| path.is_dir()).cloned().collect(),
-            Command::Demo(_) | Command::DemoProcess(_) | Command::Completions { .. } => Vec::new(),
+            Command::Crashes(crashes) => crashes.folder().into_iter().collect(),
+            Command::Demo(_) | Command::DemoProcess(_) | Command::Symbolise | Command::Completions { .. } => Vec::new(),
         }
     }
 }
@@ -238,6 +243,47 @@ impl FromStr for PipePolicy {
                 .map(PipePolicy::Ring)
                 .map_err(|_| "expected wait, block, drop_newest or overwrite".to_owned()),
         }
+    }
+}
+
+/// Show why processes died.
+///
+/// Lists the crash files of a log folder, newest first: when the process died, its role and pid, the cause, and where it was.
+/// With the number or the name of one it shows that file. Exits with 0 if there are any, 1 if there are none, 3 if one cannot
+/// be read.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  lastwords crashes /var/log/app          list\n  \
+                        lastwords crashes /var/log/app 1        show the newest\n  \
+                        lastwords crashes /var/log/app --json\n  \
+                        lastwords crashes --symbolise /var/log/app/worker-4157-20261124T133702Z.crash.log")]
+pub(crate) struct Crashes {
+    /// JSON instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show this crash file with functions, files and lines by the debug information that is here now: for files that a
+    /// program's own flusher wrote, or that of another user.
+    #[arg(long, value_name = "FILE", conflicts_with = "words")]
+    pub(crate) symbolise: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+    /// The log folder, unless --dir names it, and the crash file to show: its number in the list, or its name.
+    #[arg(value_names = ["FOLDER", "NAME|N"], num_args = 0..=2)]
+    words: Vec<PathBuf>,
+}
+
+impl Crashes {
+    /// The folder of the crash files.
+    pub(crate) fn folder(&self) -> Result<PathBuf> {
+        match (&self.symbolise, &self.place.dir, &self.words[..]) {
+            (Some(file), ..) => Ok(file.parent().unwrap_or(Path::new("")).join(".")),
+            (None, None, [folder, ..]) => Ok(folder.clone()),
+            _ => self.place.path(),
+        }
+    }
+
+    /// The one that is to be shown.
+    pub(crate) fn which(&self) -> Option<&Path> {
+        self.words.get(usize::from(self.place.dir.is_none())).map(PathBuf::as_path)
     }
 }
 

@@ -4,8 +4,9 @@ use crate::cli::{DURABLE_MAX, Flush, octal, variable};
 use crate::exit::Exit;
 use crate::say;
 use lastwords::{Error, Result};
-use lastwords_flusher::files::notices::counted;
+use lastwords_flusher::crash::told::Teller;
 use lastwords_flusher::flusher::{Election, Flusher};
+use lastwords_flusher::render::amount::counted;
 use lastwords_ring::format::text::escaped_path;
 use lastwords_ring::place::access::Access;
 use lastwords_ring::place::become_owner::become_owner_of;
@@ -14,6 +15,7 @@ use lastwords_ring::place::doorbell::Doorbell;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::lock_holder::Holder;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::IntoRawFd;
 use std::path::Path;
@@ -24,13 +26,13 @@ use std::time::Duration;
 /// Time between two tries to become the flusher.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 
-pub(crate) fn run(arguments: &Flush) -> Result<Exit> {
+pub(crate) fn run(arguments: &Flush, program: &[OsString]) -> Result<Exit> {
     if !arguments.once {
-        return daemon(arguments);
+        return daemon(arguments, program);
     }
     let path = arguments.logs.path()?;
     match arguments.logs.open() {
-        Ok(folder) if folder.is_used() => once(&folder, &Asked::by(arguments, &folder)?),
+        Ok(folder) if folder.is_used() => once(&folder, &Asked::by(arguments, &folder)?, program),
         Err(error) if path.exists() => Err(error),
         Ok(_) | Err(_) => {
             say::note(format_args!("nothing has logged to {} yet", escaped_path(&path)));
@@ -99,18 +101,20 @@ impl Asked {
         Ok(Asked { durable, access: asked })
     }
 
-    fn tell(&self, flusher: &mut Flusher) {
+    /// `program` is how the tool is started again.
+    fn tell(&self, flusher: &mut Flusher, program: &[OsString]) {
+        flusher.set_teller(Teller::with(program.to_vec()));
         self.durable.into_iter().for_each(|every| flusher.set_durable(every));
         self.access.into_iter().for_each(|access| flusher.set_access(access));
     }
 }
 
 /// Drains what is there.
-pub(crate) fn once(folder: &Folder, asked: &Asked) -> Result<Exit> {
+pub(crate) fn once(folder: &Folder, asked: &Asked, program: &[OsString]) -> Result<Exit> {
     match Flusher::elect(folder, realtime_ns())? {
         Election::Lost(holder) => Err(held(folder, holder)),
         Election::Won(mut flusher) => {
-            asked.tell(&mut flusher);
+            asked.tell(&mut flusher, program);
             let done = flusher.drain_once()?;
             let (records, rings) = (counted(done.records, "record"), counted(done.removed, "ring"));
             say::note(format_args!("{records} drained, {rings} of ended processes removed"));
@@ -146,7 +150,7 @@ fn awaited(arguments: &Flush, stop: &AtomicBool) -> Result<Option<Folder>> {
     Ok(None)
 }
 
-fn daemon(arguments: &Flush) -> Result<Exit> {
+fn daemon(arguments: &Flush, program: &[OsString]) -> Result<Exit> {
     // Wrong settings are reported at once, before there is a folder.
     durable(arguments)?;
     access(arguments)?;
@@ -160,7 +164,7 @@ fn daemon(arguments: &Flush) -> Result<Exit> {
             Ok(Election::Won(mut flusher)) => {
                 say::note(format_args!("flushing {} (pid {})", escaped_path(folder.path()), std::process::id()));
                 began = true;
-                asked.tell(&mut flusher);
+                asked.tell(&mut flusher, program);
                 flusher.run(|| stop.load(Ordering::Relaxed));
                 continue;
             }

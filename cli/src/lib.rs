@@ -6,6 +6,7 @@
 
 mod cli;
 mod colour;
+mod crashes;
 mod demo;
 mod exit;
 mod flush;
@@ -44,11 +45,13 @@ pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) 
     };
     // Before any thread is started, and anything touched.
     let outcome = become_owner_of(&command.folders()).and_then(|()| match command {
-        Command::Flush(arguments) => flush::run(&arguments),
-        Command::Recover(arguments) => recover::run(&arguments),
+        Command::Flush(arguments) => flush::run(&arguments, program),
+        Command::Recover(arguments) => recover::run(&arguments, program),
         Command::Status(arguments) => status::run(&arguments),
         Command::Level(arguments) => level::run(&arguments),
         Command::Pipe(arguments) => pipe::run(&arguments),
+        Command::Crashes(arguments) => crashes::run(&arguments, program),
+        Command::Symbolise => crashes::symbolise_for_flusher(),
         Command::Demo(arguments) => demo::run(&arguments, program),
         Command::DemoProcess(arguments) => demo::run_process(&arguments),
         Command::Completions { shell } => {

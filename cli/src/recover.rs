@@ -5,6 +5,7 @@ use crate::exit::Exit;
 use crate::flush::Asked;
 use crate::say;
 use lastwords::{Error, Result};
+use lastwords_flusher::crash::told::Teller;
 use lastwords_flusher::recover::crash_file::BlackBox;
 use lastwords_flusher::recover::recovery::{Journaled, Recovered, Recovery, RingReport};
 use lastwords_flusher::render::json::{JsonLines, Origin};
@@ -15,18 +16,19 @@ use lastwords_ring::format::text::{escaped, escaped_path};
 use lastwords_ring::place::folder::{Folder, JSON_ENDING, role_of};
 use lastwords_ring::place::zone::Zone;
 use serde_json::json;
+use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-pub(crate) fn run(arguments: &Recover) -> Result<Exit> {
+pub(crate) fn run(arguments: &Recover, program: &[OsString]) -> Result<Exit> {
     match (arguments.drain, arguments.black_box) {
-        (true, _) => drain(arguments),
-        (_, true) => black_boxes(arguments),
+        (true, _) => drain(arguments, program),
+        (_, true) => black_boxes(arguments, program),
         _ => print(arguments),
     }
 }
 
-fn drain(arguments: &Recover) -> Result<Exit> {
+fn drain(arguments: &Recover, program: &[OsString]) -> Result<Exit> {
     let mut exit = Exit::Nothing;
     for path in &arguments.paths {
         if path.is_file() {
@@ -38,7 +40,7 @@ fn drain(arguments: &Recover) -> Result<Exit> {
             let why = "it holds rings but no log files; --drain takes the log folder";
             return Err(Error::Folder { path: path.clone(), why: why.to_owned() });
         }
-        if crate::flush::once(&folder, &Asked::default())? == Exit::Done {
+        if crate::flush::once(&folder, &Asked::default(), program)? == Exit::Done {
             exit = Exit::Done;
         }
     }
@@ -46,7 +48,7 @@ fn drain(arguments: &Recover) -> Result<Exit> {
 }
 
 /// Prints all that each ring holds.
-fn black_boxes(arguments: &Recover) -> Result<Exit> {
+fn black_boxes(arguments: &Recover, program: &[OsString]) -> Result<Exit> {
     // Opened one after the other, because a folder may have more rings than a process may have descriptors.
     let mut rings: Vec<Box<dyn FnOnce() -> Result<BlackBox> + '_>> = Vec::new();
     for path in &arguments.paths {
@@ -62,10 +64,13 @@ fn black_boxes(arguments: &Recover) -> Result<Exit> {
     }
     let mut exit = Exit::Nothing;
     let zone = zone(arguments);
+    let teller = Teller::with(program.to_vec());
     let mut out = BufWriter::new(io::stdout().lock());
     for open in rings {
-        let printed =
-            open().and_then(|mut found| found.write(&mut out, &zone, Path::new("standard output")).map(|()| found));
+        let printed = open().and_then(|mut found| {
+            found.tell(&teller);
+            found.write(&mut out, &zone, Path::new("standard output")).map(|()| found)
+        });
         match printed {
             Ok(found) if found.report().is_some_and(is_damaged) => exit = Exit::Damaged,
             Ok(_) if exit == Exit::Nothing => exit = Exit::Done,

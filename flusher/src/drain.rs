@@ -5,10 +5,12 @@
 //! 50 ms. Ties are broken by ring UUID, lane and sequence. Rings of dead processes are read to the end, get their death line
 //! where they were not closed, and are removed in the same journal entry.
 
+use crate::crash::told::Teller;
 use crate::drain::durable::Durable;
 use crate::drain::failures::Failures;
 use crate::drain::tracked_ring::{TrackedLane, TrackedRing};
 use crate::election::Lease;
+use crate::evidence::last_seen::Sight;
 use crate::evidence::witness::Witnesses;
 use crate::files::journal::{Entry, FoundEntry, Journal};
 use crate::files::notices;
@@ -129,6 +131,7 @@ pub struct Drain {
     durable: Durable,
     /// Mode and group of log and crash files, overriding the rings.
     access: Option<Access>,
+    teller: Teller,
     /// By ring: until when its filter applies, if it expires.
     filter_ends: BTreeMap<[u8; 16], Option<u64>>,
     /// Expired filters whose end is not logged yet.
@@ -137,6 +140,7 @@ pub struct Drain {
     waiting: bool,
     journal_left: JournalFound,
     witnesses: Witnesses,
+    sight: Sight,
     looked_at_clock: Instant,
     /// It is logged that the kernel left the clock of the rings.
     clock_logged: bool,
@@ -207,10 +211,12 @@ impl Drain {
             limits: Limits::now(),
             spare: Spare::new(),
             access: None,
+            teller: Teller::default(),
             durable: Durable::new(),
             waiting: false,
             journal_left,
             witnesses: Witnesses::new(),
+            sight: Sight::default(),
             looked_at_clock: Instant::now(),
             clock_logged: false,
             margin: ticks(MARGIN_NS),

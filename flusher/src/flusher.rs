@@ -4,6 +4,7 @@
 //! arms every ring and checks once more. A producer that commits a record after that check sees the request (LANE:B lies
 //! between its slot's BUSY and its read of `armed`), so no record waits for a timeout.
 
+use crate::crash::told::Teller;
 use crate::drain::{Drain, Pass};
 use crate::election::{Attempt, Lock};
 use crate::evidence::witness::Witnesses;
@@ -141,6 +142,11 @@ impl Flusher {
     /// Sets who may read log and crash files, overriding the rings.
     pub fn set_access(&mut self, access: Access) {
         self.drain.set_access(access);
+    }
+
+    /// Sets who reads the captures of processes that died.
+    pub fn set_teller(&mut self, teller: Teller) {
+        self.drain.set_teller(teller);
     }
 
     /// Drains until `stop` returns true or the lock file is taken away.

@@ -2,6 +2,10 @@
 
 import signal
 import sys
+from pathlib import Path
+
+#: How the tool starts itself again: by this file and isolated, so that the folder it is started in has no say in what it imports.
+PROGRAM = [sys.executable, "-I", str(Path(__file__).resolve())]
 
 
 def main() -> None:
@@ -13,8 +17,11 @@ def main() -> None:
         sys.exit(2)
     # The tool waits without the interpreter, which could not raise KeyboardInterrupt meanwhile.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    sys.exit(run_tool([sys.executable, "-m", "lastwords"], sys.argv[1:]))
+    sys.exit(run_tool(PROGRAM, sys.argv[1:]))
 
 
 if __name__ == "__main__":
+    if not __package__:
+        # Behind everything else: what is beside the package is not to hide the standard library.
+        sys.path.append(str(Path(__file__).resolve().parents[1]))
     main()

@@ -309,20 +309,24 @@ def _watch_multiprocessing() -> None:
 
 
 def _watch_faulthandler() -> None:
-    """Has ``faulthandler`` leave a SIGBUS in a ring to the ring's guard, whenever it is enabled.
+    """Has ``faulthandler`` come after us, whenever it is enabled or disabled.
 
-    It takes every SIGBUS as fatal. One that the guard does not handle is passed on to it.
+    It prints, and raises the signal again: who comes after it finds the thread in that, and not where it crashed. It takes
+    every SIGBUS as fatal, also one in a ring. And where it is disabled, it takes away what was installed since it was enabled.
     """
-    enable = faulthandler.enable
+    enable, disable = faulthandler.enable, faulthandler.disable
 
     @functools.wraps(enable)
-    def watched(*arguments: Any, **keywords: Any) -> None:
+    def watched_enable(*arguments: Any, **keywords: Any) -> None:
         global _ours
-        enable(*arguments, **keywords)
+        _native.fatal_signals_first(lambda: enable(*arguments, **keywords))
         _ours = False
-        _native.sigbus_guard_first()
 
-    faulthandler.enable = watched
+    @functools.wraps(disable)
+    def watched_disable() -> Any:
+        return _native.fatal_signals_first(disable)
+
+    faulthandler.enable, faulthandler.disable = watched_enable, watched_disable
 
 
 def _multiprocessing_parent() -> object:

@@ -44,7 +44,8 @@ mod native {
     use super::methods::fast_methods;
     #[pymodule_export]
     use super::process::{
-        after_fork_in_child, after_fork_in_parent, before_fork, close, reopen, sigbus_guard_first, watch_signals,
+        after_fork_in_child, after_fork_in_parent, before_fork, close, fatal_signals_first, reopen, sigbus_guard_first,
+        watch_signals,
     };
     #[pymodule_export]
     use super::ring::{Ring, configured_levels, configured_ring_level, name_thread};

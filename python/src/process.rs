@@ -56,3 +56,10 @@ pub(crate) fn watch_signals() {
 pub(crate) fn sigbus_guard_first() {
     lastwords::sigbus_guard_first();
 }
+
+/// Calls `change`, which enables or disables faulthandler, with our handlers of fatal signals out of its way. They come first
+/// again afterwards.
+#[pyfunction]
+pub(crate) fn fatal_signals_first<'py>(change: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    lastwords::fatal_signals_first(|| change.call0())
+}

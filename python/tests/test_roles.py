@@ -257,6 +257,8 @@ CHANGES = [
     ("lanes", None, 20),
     ("sigbus_guard", None, False),
     ("crash_files", None, 3),
+    ("crash_capture", None, False),
+    ("crash_threads", None, True),
     ("context_on_error", None, 10),
 ]
 

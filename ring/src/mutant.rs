@@ -162,6 +162,10 @@ mutants! {
     HandlerExits = "handler-exits",
     /// The kernel is not asked how a process ended.
     StatusUnasked = "status-unasked",
+    /// A process is looked at in passes that find no record of it.
+    IdleLookedAt = "idle-looked-at",
+    /// The count of OOM kills before a death is the one of the last look.
+    OomCountLate = "oom-count-late",
     /// A process keeps no descriptor of itself for its children.
     OrphanedWitness = "orphaned-witness",
     /// Execs are checked for only every ten seconds.
@@ -172,6 +176,14 @@ mutants! {
     ThreadsKept = "threads-kept",
     /// A ring's attachment is not removed with it.
     AttachedLeft = "attached-left",
+    /// A ring's capture is not removed with it.
+    CaptureLeft = "capture-left",
+    /// A thread that blocks the signal is asked for its stack all the same.
+    DeafAsked = "deaf-asked",
+    /// The other threads are stopped although an earlier handler may make the fault good.
+    SurvivorParked = "survivor-parked",
+    /// A signal that the program uses is taken for the other threads.
+    SignalInUse = "signal-in-use",
     /// A new ring does not get the custom level names.
     NamesForgotten = "names-forgotten",
     /// The ring of a dead process is removed although its lock is held.

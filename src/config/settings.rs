@@ -92,6 +92,8 @@ settings! {
     rotate_keep: u32 = number, ToString::to_string, defaults::ROTATE_KEEP_DEFAULT;
     durable: Duration = milliseconds, in_milliseconds, Duration::ZERO;
     crash_files: u32 = number, ToString::to_string, CRASH_FILES_DEFAULT;
+    crash_capture: bool = truth, ToString::to_string, true;
+    crash_threads: bool = truth, ToString::to_string, false;
     context_on_error: u32 = number, ToString::to_string, 0;
     file_mode: u32 = mode, octal, FILE_MODE_DEFAULT;
     file_group: String = plain, quoted;

@@ -16,6 +16,7 @@ use lastwords_ring::format::filter::Destination;
 use lastwords_ring::format::layout::{LaneBlock, closed};
 use lastwords_ring::format::level::Level;
 use lastwords_ring::mutant::{self, Mutant};
+use lastwords_ring::place::capture_file::{CaptureFile, SIZE, SIZE_WITH_OTHERS};
 use lastwords_ring::place::clock;
 use lastwords_ring::place::doorbell::Doorbell;
 use lastwords_ring::place::folder::Folder;
@@ -56,6 +57,8 @@ pub(crate) struct Logger {
     first_site_word: u64,
     folder: Folder,
     builder: Builder,
+    /// Where a fatal signal leaves what it interrupted, if that is wanted.
+    capture: Option<CaptureFile>,
     /// The first line of the log.
     first_line: Option<(Level, String)>,
     /// Calls of front ends that must lose no record because of a close, see [`UsedLogger`].
@@ -114,7 +117,10 @@ impl Logger {
         } else {
             HolderView::kept(&folder)
         };
+        let (captures, of_threads) = (builder.settings.crash_capture, builder.settings.crash_threads);
+        let capture = if captures.unwrap_or(true) { capture_beside(&ring, of_threads == Some(true)) } else { None };
         Ok(Box::new(Logger {
+            capture,
             lanes: Lanes::new(geometry, spec.records_ring_only()),
             filter: LiveFilter::new(ring.control(), generation, spec.filter),
             appender: Appender::new(DrainedRing::new(ring, doorbell, holder, builder.flushes()), spec.full, backlog),
@@ -139,6 +145,7 @@ impl Logger {
 
     /// Removes everything of a logger that was never published.
     pub(crate) fn discard(self) {
+        self.capture.inspect(CaptureFile::close);
         self.appender.drained.ring.discard();
     }
 
@@ -169,6 +176,11 @@ impl Logger {
 
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
+    }
+
+    /// Where a fatal signal leaves what it interrupted. Safe in a signal handler.
+    pub(crate) fn capture_file(&self) -> Option<&CaptureFile> {
+        self.capture.as_ref()
     }
 
     pub(crate) fn ring(&self) -> &Ring {
@@ -275,6 +287,7 @@ impl Logger {
         if !mutant::is(Mutant::ClosedAsDead) {
             ring.close(closed::EXIT, 0);
         }
+        self.capture_file().inspect(|file| file.close());
         // All later calls are rejected by the level check.
         ring.turn_off();
         let start = Instant::now();
@@ -310,6 +323,20 @@ impl Logger {
             drained.doorbell.ring();
         }
     }
+}
+
+/// The file for a capture, with room for the other threads where that is asked for and to be had. Without a file the logger does
+/// all else.
+fn capture_beside(ring: &Ring, of_threads: bool) -> Option<CaptureFile> {
+    let create = |size| CaptureFile::create(ring.entry(), size);
+    if of_threads {
+        match create(SIZE_WITH_OTHERS) {
+            Ok(file) => return Some(file),
+            Err(error) => complain(format_args!("a crash will be captured without other threads: {error}")),
+        }
+    }
+    let made = create(SIZE);
+    made.inspect_err(|error| complain(format_args!("a crash will not be captured: {error}"))).ok()
 }
 
 /// Reports that the requested ring did not fit.

@@ -8,6 +8,7 @@ use crate::logger::lane_pool::OwnedLane;
 use crate::logger::record::{RecordBody, RecordHead};
 use crate::logger::ring_logger::Logger;
 use crate::logger::site_entry::SiteEntry;
+use crate::sys::alternate_stack::AlternateStack;
 use crate::sys::frame;
 use crate::sys::local::of_thread;
 use lastwords_ring::format::filter::Destination;
@@ -53,6 +54,8 @@ struct Local {
     text: Vec<u8>,
     /// Lanes in rings of other loggers.
     others: Vec<(&'static Logger, OwnedLane)>,
+    /// What the handler of a fatal signal runs on, if the thread had none that is large enough.
+    alternate_stack: Option<AlternateStack>,
 }
 
 thread_local! {
@@ -101,6 +104,7 @@ impl Drop for Guard {
         for (logger, owned) in std::mem::take(&mut local.others) {
             logger.give_back(owned);
         }
+        local.alternate_stack = None;
     }
 }
 
@@ -224,6 +228,7 @@ impl Local {
         ended: false,
         text: Vec::new(),
         others: Vec::new(),
+        alternate_stack: None,
     };
 
     #[inline(always)]
@@ -304,6 +309,9 @@ impl Local {
         }
         if self.ended || GUARD.try_with(|_| ()).is_err() {
             return None;
+        }
+        if logger.capture_file().is_some() && self.alternate_stack.is_none() {
+            self.alternate_stack = AlternateStack::install();
         }
         let current = std::thread::current();
         let name = self.name.as_deref().or(current.name()).unwrap_or_default();

@@ -7,6 +7,7 @@ use crate::process::logger_cell::ring_doorbells;
 use crate::process::logger_cell::{LoggerCell, cells, own_loggers};
 #[cfg(feature = "flusher")]
 use crate::process::{console_thread, flusher_thread};
+use crate::sys::capture::panic;
 use crate::sys::{fatal, frame, signals};
 use lastwords_ring::format::layout::closed;
 use lastwords_ring::mutant::{self, Mutant};
@@ -21,15 +22,19 @@ use std::time::Instant;
 /// Exit status of a Rust program whose main thread's panic was not caught.
 const PANICKED: c_int = 101;
 
+static AT_FATAL_SIGNAL: fatal::Hooks = fatal::Hooks {
+    mark: |signal, address| rings_but(address).for_each(|ring| ring.mark_fatal(signal)),
+    unmark: |signal, address| rings_but(address).for_each(|ring| ring.unmark_fatal(signal)),
+    // One is enough, whatever other loggers the process has.
+    capture_file: || own_loggers().find_map(Logger::capture_file),
+};
+
 /// Makes the rings of this process record its end, once. Before the first ring is created: the SIGBUS guard must come after, to
 /// be called first.
 pub(crate) fn watch() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     if !INSTALLED.swap(true, Ordering::AcqRel) {
-        fatal::on_fatal_signal(
-            |signal, address| rings_but(address).for_each(|ring| ring.mark_fatal(signal)),
-            |signal, address| rings_but(address).for_each(|ring| ring.unmark_fatal(signal)),
-        );
+        fatal::on_fatal_signal(&AT_FATAL_SIGNAL);
         hooks::at_fork(before_fork);
         hooks::at_exit(at_exit);
         hooks::at_quick_exit_do(at_quick_exit);
@@ -40,9 +45,12 @@ pub(crate) fn watch() {
     }
 }
 
-/// Notes that the main thread panics, which may be caught.
+/// Notes that the main thread panics, which may be caught, and where.
 pub(crate) fn note_panic_of_main() {
     process_page::page().inspect(|page| page.main_panicked.store(1, Ordering::Relaxed));
+    if let Some(file) = own_loggers().find_map(Logger::capture_file) {
+        panic::of_main_thread(file);
+    }
 }
 
 /// Whether a process that exits with this status does so because its main thread panicked.

@@ -8,7 +8,7 @@ use crate::process::logger_cell::{LoggerCell, MAIN, MAKING_MAX, cells, own_logge
 #[cfg(feature = "flusher")]
 use crate::process::{console_thread, flusher_thread};
 use crate::process::{ends, filter_changes};
-use crate::sys::signals;
+use crate::sys::{fatal, signals};
 use crossbeam_utils::Backoff;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::filter::Destination;
@@ -205,6 +205,18 @@ pub fn reopen() {
 /// ones. Call it after that handler is installed; with more than one such handler, or without a guarded ring, it does nothing.
 pub fn sigbus_guard_first() {
     guard::come_first();
+}
+
+/// Runs `change`, which installs or removes another handler of fatal signals, and keeps ours the first one, where it is: what a
+/// thread was doing is seen by the first one alone. Python's faulthandler, for instance, prints and raises the
+/// signal again, and a handler that comes after it finds the thread in that `raise`. The guard of the rings stays before
+/// that handler, as with [`sigbus_guard_first`].
+pub fn fatal_signals_first<T>(change: impl FnOnce() -> T) -> T {
+    fatal::first_before_and_after(|| {
+        let done = change();
+        guard::come_first();
+        done
+    })
 }
 
 /// Waits until every line that this process logged before the call is in its log file, at most 2 s.

@@ -16,8 +16,18 @@ pub(crate) fn action_of(signal: libc::c_int) -> libc::sigaction {
 /// Sets the action of `signal`. A handler in `action` must be a function of this library of the signature that the flags
 /// require, the default, or a result of [`action_of`].
 pub(crate) fn set_action(signal: libc::c_int, action: &libc::sigaction) {
-    // SAFETY: sigaction is safe in a signal handler, and `action` is as required of the caller.
-    unsafe { libc::sigaction(signal, action, std::ptr::null_mut()) };
+    swap_action(signal, action);
+}
+
+/// Like [`set_action`]; returns the previous action.
+pub(crate) fn swap_action(signal: libc::c_int, action: &libc::sigaction) -> libc::sigaction {
+    let mut found = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: sigaction is safe in a signal handler and fills the structure passed to it, for which zeros are valid too;
+    // `action` is as required of the caller.
+    unsafe {
+        libc::sigaction(signal, action, found.as_mut_ptr());
+        found.assume_init()
+    }
 }
 
 /// Restores the default action and returns the previous one.

@@ -19,23 +19,37 @@
 //! which do not recur. `abort` is a SIGABRT that a thread sends to itself; a program that raises one in this way, handles it
 //! and lives on keeps the mark, which applies only if nothing else reveals how it ended. An earlier handler that leaves by
 //! siglongjmp is not noticed either, and keeps the mark in the same way.
+//!
+//! With `crash_threads` the other threads are stopped where the default action is certain to follow: in the first row, and where a
+//! fault that was left to it has recurred. For that our handler is put back at such a fault too.
 
 use crate::sys::action::{action_of, keeping_errno, set_action, set_default};
+use crate::sys::alternate_stack;
+use crate::sys::capture::{self, Signal};
 use crate::sys::frame;
 use lastwords_ring::mutant::{self, Mutant};
+use lastwords_ring::place::capture_file::CaptureFile;
 use lastwords_ring::place::stderr;
 use lastwords_ring::sys::guard::{self, Handler};
+use lastwords_ring::sys::hooks;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 
 /// The signals. The default action of each ends the process with a core dump.
 const FATAL: [libc::c_int; 7] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGSYS, libc::SIGTRAP];
 
-/// Called with the signal's number and the address of a SIGBUS, else 0; must be safe in a signal handler.
-type Mark = fn(u32, usize);
+/// What is done at a fatal signal. All of it must be safe in a signal handler.
+#[derive(Debug)]
+pub(crate) struct Hooks {
+    /// Marks the rings; called with the signal's number and the address of a SIGBUS, else 0.
+    pub(crate) mark: fn(u32, usize),
+    /// Takes the mark back: the program survives.
+    pub(crate) unmark: fn(u32, usize),
+    /// Where the capture goes, if there is to be one.
+    pub(crate) capture_file: fn() -> Option<&'static CaptureFile>,
+}
 
-static MARK: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
-static UNMARK: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+static HOOKS: AtomicPtr<Hooks> = AtomicPtr::new(std::ptr::null_mut());
 
 /// The previous handler of a signal, and its flags. Set before our handler is installed.
 #[derive(Debug)]
@@ -47,19 +61,40 @@ struct Earlier {
 static EARLIER: [Earlier; FATAL.len()] =
     [const { Earlier { handler: AtomicUsize::new(libc::SIG_DFL), flags: AtomicI32::new(0) } }; FATAL.len()];
 
-/// Registers `mark` for each fatal signal, and `unmark` for when the program survives it.
-pub(crate) fn on_fatal_signal(mark: Mark, unmark: Mark) {
-    MARK.store(mark as *mut (), Ordering::Release);
-    UNMARK.store(unmark as *mut (), Ordering::Release);
+/// Installs a handler for each fatal signal, which calls these.
+pub(crate) fn on_fatal_signal(hooks: &'static Hooks) {
+    HOOKS.store(std::ptr::from_ref(hooks).cast_mut(), Ordering::Release);
     for (signal, earlier) in FATAL.into_iter().zip(&EARLIER) {
-        let found = action_of(signal);
-        if found.sa_sigaction == libc::SIG_IGN {
-            continue;
-        }
-        earlier.handler.store(found.sa_sigaction, Ordering::Relaxed);
-        earlier.flags.store(found.sa_flags, Ordering::Release);
-        set_handler(signal, found);
+        install(signal, earlier);
     }
+}
+
+fn install(signal: libc::c_int, earlier: &Earlier) {
+    let found = action_of(signal);
+    if found.sa_sigaction == libc::SIG_IGN {
+        return;
+    }
+    earlier.handler.store(found.sa_sigaction, Ordering::Relaxed);
+    earlier.flags.store(found.sa_flags, Ordering::Release);
+    set_handler(signal, found);
+}
+
+/// Runs `change`, which installs or removes handlers of other code. Where ours is the first one it is afterwards too, and what was
+/// installed has as its predecessor what ours had, never ours: the two would call each other. Meanwhile ours is out of
+/// the way, and a crash of another thread has the effect that it has without us.
+pub(crate) fn first_before_and_after<T>(change: impl FnOnce() -> T) -> T {
+    let is_first = FATAL.map(|signal| action_of(signal).sa_sigaction == our_handler());
+    let ours =
+        || FATAL.into_iter().zip(&EARLIER).zip(is_first).filter(|(_, is_first)| *is_first).map(|(found, _)| found);
+    for (signal, earlier) in ours() {
+        let (handler, flags) = (earlier.handler.load(Ordering::Relaxed), earlier.flags.load(Ordering::Acquire));
+        set_action(signal, &libc::sigaction { sa_sigaction: handler, sa_flags: flags, ..action_of(signal) });
+    }
+    let done = change();
+    for (signal, earlier) in ours() {
+        install(signal, earlier);
+    }
+    done
 }
 
 fn our_handler() -> usize {
@@ -85,13 +120,28 @@ fn is_called_by_kernel(signal: libc::c_int) -> bool {
 }
 
 extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let arrival = Arrival::of(signal, info);
+    let (arrival, number) = (Arrival::of(signal, info), signal as u32);
     keeping_errno(|| {
+        let Some(hooks) = hooks::leaked(&HOOKS) else { return };
+        let is_nested = frame::is_within();
         frame::within(|| {
-            call(&MARK, signal, arrival.address);
+            (hooks.mark)(number, arrival.address);
+            let file = (hooks.capture_file)();
+            // SAFETY: the kernel passes a handler with SA_SIGINFO a filled siginfo, which stays until it returns.
+            let interrupted = Signal { info: unsafe { &*info }, context, has_earlier: has_earlier(signal), is_nested };
+            let taken = file.map(|file| capture::before(file, &interrupted));
+            let others = file
+                .filter(|file| file.takes_others() && alternate_stack::has_room_for_others())
+                .map(|file| || capture::others(file, &interrupted));
             // An earlier handler may print.
-            if stderr::lend(|| pass_on(signal, info, context, arrival.is_fault)) && !arrival.is_abort {
-                call(&UNMARK, signal, arrival.address);
+            let passed = stderr::lend(|| pass_on(signal, info, context, arrival.is_fault, others));
+            let survives = passed && !arrival.is_abort;
+            if survives {
+                (hooks.unmark)(number, arrival.address);
+            }
+            if let Some((file, taken)) = file.zip(taken) {
+                let settle = if survives { capture::survived } else { capture::complete };
+                settle(file, &interrupted, taken);
             }
         });
     });
@@ -126,60 +176,81 @@ impl Arrival {
     }
 }
 
-fn call(place: &AtomicPtr<()>, signal: libc::c_int, address: usize) {
-    let mark = place.load(Ordering::Acquire);
-    if !mark.is_null() {
-        // SAFETY: the pointer was stored from a function of this type, which is as large as a data pointer on every Linux
-        // target.
-        let mark = unsafe { std::mem::transmute::<*mut (), Mark>(mark) };
-        mark(signal as u32, address);
-    }
+/// Whether there was a handler before ours, which may make the signal good.
+fn has_earlier(signal: libc::c_int) -> bool {
+    earlier_of(signal).is_some_and(|earlier| earlier.handler.load(Ordering::Relaxed) != libc::SIG_DFL)
+}
+
+fn earlier_of(signal: libc::c_int) -> Option<&'static Earlier> {
+    FATAL.iter().position(|fatal| *fatal == signal).map(|index| &EARLIER[index])
 }
 
 /// Does what would happen without us. Returns whether the program survives it.
-fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void, is_fault: bool) -> bool {
-    let Some(earlier) = FATAL.iter().position(|fatal| *fatal == signal).map(|index| &EARLIER[index]) else {
-        return false;
-    };
+///
+/// Where it is certain that it does not, `others`, which stops the other threads, is run before: not after the default action
+/// is restored, with which another thread that crashes ends the process at once. So that it becomes certain, a fault comes back
+/// to our handler before it is left to the default action.
+fn pass_on(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+    is_fault: bool,
+    others: Option<impl FnOnce()>,
+) -> bool {
+    let Some(earlier) = earlier_of(signal) else { return false };
+    let takes_others = others.is_some();
     let handler = earlier.handler.load(Ordering::Relaxed);
     let by_kernel = is_called_by_kernel(signal);
     if handler == libc::SIG_DFL {
         if !by_kernel && !is_fault {
             return true;
         }
+        // A later handler may still make a fault good, and process 1 of a pid namespace gets none of its own signals.
+        let is_certain = by_kernel && (is_fault || std::process::id() != 1);
+        if let Some(others) = others.filter(|_| is_certain) {
+            others();
+        }
         set_default(signal);
         if !is_fault {
             // SAFETY: raise is safe in a signal handler. The signal arrives as soon as this one has returned.
             unsafe { libc::raise(signal) };
+        }
+        if is_fault && !by_kernel && takes_others {
+            set_handler(signal, action_of(signal));
         }
         return false;
     }
     if by_kernel && earlier.flags.load(Ordering::Acquire) & libc::SA_RESETHAND != 0 {
         set_default(signal);
     }
-    call_earlier(handler, earlier.flags.load(Ordering::Relaxed), signal, info, context);
+    if let Some(others) = others.filter(|_| mutant::is(Mutant::SurvivorParked)) {
+        others();
+    }
+    let has_room = takes_others && alternate_stack::has_room_for_handler();
+    call_earlier(handler, earlier.flags.load(Ordering::Relaxed), signal, info, context, has_room);
     let left = action_of(signal);
     if left.sa_sigaction != libc::SIG_DFL {
         return true;
     }
-    if !is_fault {
+    if !is_fault || takes_others {
         earlier.handler.store(libc::SIG_DFL, Ordering::Relaxed);
         set_handler(signal, left);
     }
     !is_fault
 }
 
-/// An earlier handler that ends in `abort`, like that of `std`, is spared a second frame on the alternate stack, for which
-/// there may be no room: SIGABRT, if its handler is ours, has its default action meanwhile.
+/// An earlier handler that ends in `abort`, like that of `std`, is spared a second frame on the alternate stack unless
+/// `has_room` says that it is of use and fits: SIGABRT, if its handler is ours, has its default action meanwhile.
 fn call_earlier(
     handler: usize,
     flags: libc::c_int,
     signal: libc::c_int,
     info: *mut libc::siginfo_t,
     context: *mut libc::c_void,
+    has_room: bool,
 ) {
     let abort = action_of(libc::SIGABRT);
-    let spared = signal != libc::SIGABRT && abort.sa_sigaction == our_handler();
+    let spared = signal != libc::SIGABRT && abort.sa_sigaction == our_handler() && !has_room;
     if spared {
         set_default(libc::SIGABRT);
     }

@@ -4,6 +4,8 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod action;
+pub(crate) mod alternate_stack;
+pub(crate) mod capture;
 pub(crate) mod fatal;
 pub(crate) mod frame;
 pub(crate) mod local;

@@ -34,9 +34,7 @@ pub fn act(how: &str) {
         "stack-of-thread" => _ = std::thread::spawn(|| deeper(0)).join(),
         "own-handler" => set_handler(libc::SIGSEGV, leave as Handler),
         "survive" => {
-            let page = map(libc::PROT_NONE, -1);
-            PAGE_TO_OPEN.store(page, Ordering::Release);
-            write_to(page);
+            write_to(page_to_open());
             raise(libc::SIGFPE);
         }
         other => panic!("no fault {other}"),
@@ -76,9 +74,11 @@ extern "C" fn write_notes(signal: libc::c_int, _: *mut libc::siginfo_t, _: *mut 
     }
 }
 
-type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+/// A handler.
+pub type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
 
-fn set_handler(signal: libc::c_int, handler: Handler) {
+/// Sets the handler of a signal.
+pub fn set_handler(signal: libc::c_int, handler: Handler) {
     // SAFETY: zeros are a value of sigaction, and the handlers here only do what is safe in one.
     unsafe {
         let mut action = std::mem::zeroed::<libc::sigaction>();
@@ -108,6 +108,56 @@ extern "C" fn open_page(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc
     unsafe { libc::mprotect(page as *mut libc::c_void, PAGE, libc::PROT_READ | libc::PROT_WRITE) };
 }
 
+/// A page that cannot be written to before its handler has run.
+#[must_use]
+pub fn page_to_open() -> usize {
+    let page = map(libc::PROT_NONE, -1);
+    PAGE_TO_OPEN.store(page, Ordering::Release);
+    page
+}
+
+/// Makes a page one that cannot be written to again.
+pub fn close_page(page: usize) {
+    // SAFETY: the page is one that was mapped for this.
+    unsafe { libc::mprotect(page as *mut libc::c_void, PAGE, libc::PROT_NONE) };
+}
+
+/// Has one SIGSEGV made good, and after that the default action.
+pub fn set_handler_for_once() {
+    // SAFETY: zeros are a value of sigaction, and the handler does what is safe in one.
+    unsafe {
+        let mut action = std::mem::zeroed::<libc::sigaction>();
+        action.sa_sigaction = open_page as Handler as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_RESETHAND;
+        libc::sigaction(libc::SIGSEGV, &action, std::ptr::null_mut());
+    }
+}
+
+/// The handler that was there before the one of [`set_later_handler`].
+static EARLIER: AtomicUsize = AtomicUsize::new(0);
+
+/// Sets a handler that calls the one that it finds, as programs have them, and makes a fault good if it is of a page to open.
+pub fn set_later_handler() {
+    // SAFETY: zeros are a value of sigaction; the call fills it in and changes nothing.
+    let earlier = unsafe {
+        let mut earlier = std::mem::zeroed::<libc::sigaction>();
+        libc::sigaction(libc::SIGSEGV, std::ptr::null(), &mut earlier);
+        earlier
+    };
+    EARLIER.store(earlier.sa_sigaction, Ordering::Release);
+    set_handler(libc::SIGSEGV, call_earlier as Handler);
+}
+
+extern "C" fn call_earlier(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: ours was found there, which is a handler of this kind.
+    let earlier = unsafe { std::mem::transmute::<usize, Handler>(EARLIER.load(Ordering::Acquire)) };
+    earlier(signal, info, context);
+    // SAFETY: the kernel gives the address of the fault.
+    if unsafe { (*info).si_addr() as usize } == PAGE_TO_OPEN.load(Ordering::Acquire) {
+        open_page(signal, info, context);
+    }
+}
+
 extern "C" fn ignore(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
 
 fn write_to(address: usize) {
@@ -115,16 +165,29 @@ fn write_to(address: usize) {
     unsafe { (address as *mut u8).write_volatile(1) };
 }
 
-fn raise(signal: libc::c_int) {
+/// Raises a signal in the calling thread.
+pub fn raise(signal: libc::c_int) {
     // SAFETY: has no preconditions.
     unsafe { libc::raise(signal) };
 }
 
 /// A page of the file, or of no file.
-fn map(protection: libc::c_int, fd: libc::c_int) -> usize {
+#[must_use]
+pub fn map(protection: libc::c_int, fd: libc::c_int) -> usize {
     let flags = if fd < 0 { libc::MAP_PRIVATE | libc::MAP_ANONYMOUS } else { libc::MAP_SHARED };
     // SAFETY: a mapping at a place of the kernel's choice touches nothing else.
     unsafe { libc::mmap(std::ptr::null_mut(), PAGE, protection, flags, fd, 0) as usize }
+}
+
+/// Maps the first page of this program as code so many times. No two of them are one mapping: the file does not go on in the next.
+///
+/// # Panics
+/// If the program's file cannot be opened.
+pub fn map_own_code(times: usize) {
+    let file = std::fs::File::open("/proc/self/exe").expect("opened");
+    for _ in 0..times {
+        assert_ne!(map(libc::PROT_READ | libc::PROT_EXEC, std::os::fd::AsRawFd::as_raw_fd(&file)), usize::MAX);
+    }
 }
 
 fn empty_file() -> libc::c_int {

@@ -2,6 +2,11 @@
 
 pub mod about;
 pub mod actor;
+pub mod beside;
+#[cfg(target_arch = "x86_64")]
+pub mod captured;
+#[cfg(target_arch = "x86_64")]
+pub mod crashes;
 pub mod descriptors;
 pub mod disk;
 pub mod drains;

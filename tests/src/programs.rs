@@ -17,6 +17,8 @@ pub struct Program {
 
 /// Logs as its arguments say.
 pub static ACTOR: Program = Program::named("actor");
+/// Crashes as its arguments say.
+pub static CRASHER: Program = Program::named("crasher");
 /// Drains a folder from a single thread.
 pub static DRAINER: Program = Program::named("drainer");
 /// Becomes the flusher of a folder once.

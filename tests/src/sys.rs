@@ -292,6 +292,20 @@ impl Traced {
         self.set_registers(&registers)
     }
 
+    /// The general registers in the numbering of DWARF, and the flags.
+    ///
+    /// # Errors
+    /// As ptrace(2).
+    #[cfg(target_arch = "x86_64")]
+    pub fn general_registers(&self) -> io::Result<([u64; 17], u64)> {
+        let Registers(found) = self.registers()?;
+        let general = [
+            found.rax, found.rdx, found.rcx, found.rbx, found.rsi, found.rdi, found.rbp, found.rsp, found.r8, found.r9,
+            found.r10, found.r11, found.r12, found.r13, found.r14, found.r15, found.rip,
+        ];
+        Ok((general, found.eflags))
+    }
+
     fn registers(&self) -> io::Result<Registers> {
         // SAFETY: the registers are plain numbers, for which zeros are a value.
         let mut registers: Registers = unsafe { std::mem::zeroed() };
@@ -305,9 +319,21 @@ impl Traced {
         check(unsafe { libc::ptrace(libc::PTRACE_SETREGS, self.pid, 0, &raw const *registers) })
     }
 
+    /// Delivers a signal, and runs to the next entry or exit of a system call.
+    ///
+    /// # Errors
+    /// As [`Traced::step`].
+    pub fn deliver(&mut self, signal: i32) -> io::Result<Stop> {
+        self.resume_with(libc::PTRACE_SYSCALL, signal)
+    }
+
     fn resume(&mut self, how: libc::c_uint) -> io::Result<Stop> {
-        // SAFETY: these requests ignore the address and take the signal to deliver, none, as a value.
-        check(unsafe { libc::ptrace(how, self.pid, 0, 0) })?;
+        self.resume_with(how, 0)
+    }
+
+    fn resume_with(&mut self, how: libc::c_uint, signal: i32) -> io::Result<Stop> {
+        // SAFETY: these requests ignore the address and take the signal to deliver, 0 for none, as a value.
+        check(unsafe { libc::ptrace(how, self.pid, 0, libc::c_long::from(signal)) })?;
         self.wait()
     }
 

@@ -12,7 +12,7 @@ use lastwords_ring::place::folder::Folder;
 use lastwords_ring::write::ring::{Ring, RingSpec};
 use lastwords_tests::actor::{Actor, flush_rest, run, wait_until};
 use lastwords_tests::drains::{drain, drain_until};
-use lastwords_tests::files::{copy_rings, make_fifo, name_of, paths_in};
+use lastwords_tests::files::{copy_rings, make_fifo, name_of};
 use lastwords_tests::forge::ring_files;
 use lastwords_tests::logs::{
     Line, alarms, count, missing, missing_of_threads, numbers, read, read_so_far, reported_lost,
@@ -34,7 +34,7 @@ const CALLS: (u64, u64) = (100, 400);
 
 fn ring_of(folder: &Path, pid: u32) -> PathBuf {
     let of_it = |path: &PathBuf| name_of(path).contains(&format!("-{pid}-"));
-    paths_in(&folder.join("rings")).into_iter().find(of_it).expect("its ring")
+    ring_files(folder).into_iter().find(of_it).expect("its ring")
 }
 
 /// Whether the flusher waits for the ring's next record, the last that it writes before it sleeps.

@@ -157,6 +157,7 @@ fn a_fifo_in_the_place_of_any_file_hangs_nobody() {
         "offsets",
         "x.ring",
         "host-1-00.attached",
+        "host-1-00.capture",
         "host-1-00.1.spill",
     ];
     for name in names {

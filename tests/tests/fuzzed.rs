@@ -5,6 +5,9 @@
 //! `LASTWORDS_FUZZ_RUNS` sets the number of mutations of each target, `LASTWORDS_FUZZ_SEED` replays them, and
 //! `LASTWORDS_WRITE_CORPUS` writes the corpus anew.
 
+use lastwords_flusher::crash::frame::Frame;
+use lastwords_flusher::crash::report::{Reading, Report};
+use lastwords_ring::read::capture;
 use lastwords_tests::fuzzing::{TARGETS, corpus, image, journal};
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;
@@ -119,4 +122,20 @@ fn seeded_mutations_neither_panic_nor_hang() {
         }
         println!("{target}: {runs} executions in {:.1} s", start.elapsed().as_secs_f64());
     }
+}
+
+#[test]
+fn the_captures_lead_through_the_small_program() {
+    let frames = |name: &str| {
+        let input = fs::read(corpus::folder("capture").join(name)).expect("there");
+        let report = Report::of(&capture::parse(&input).expect("a capture"), 4157, Reading::default());
+        let function = |frame: &Frame| frame.symbol.as_ref().map_or(String::new(), |symbol| symbol.function.clone());
+        let shown = |frame: &Frame| format!("{} {}", frame.trust.name(), function(frame));
+        report.stacks[0].frames.iter().map(shown).collect::<Vec<String>>()
+    };
+    let by_tables_and_a_guess = ["context crash", "cfi crash", "cfi main", "scan crash", "cfi main", "scan crash"];
+    assert_eq!(frames("fault"), by_tables_and_a_guess);
+    assert_eq!(frames("panic"), by_tables_and_a_guess);
+    assert_eq!(frames("expression"), ["context main", "cfi crash"]);
+    assert_eq!(frames("jump"), ["context ", "scan crash", "cfi main", "scan crash", "cfi main", "scan crash"]);
 }

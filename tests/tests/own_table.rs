@@ -13,9 +13,12 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Files of these that are neither folders nor the doorbell, which every process has that logs.
+/// Files of these that are neither folders nor the doorbell nor the capture, which every process has that logs.
 fn of_the_flusher(paths: Vec<PathBuf>) -> Vec<PathBuf> {
-    paths.into_iter().filter(|path| !path.is_dir() && !path.ends_with("rings/doorbell")).collect()
+    let is_programs = |path: &PathBuf| {
+        path.is_dir() || path.ends_with("rings/doorbell") || path.extension().is_some_and(|ending| ending == "capture")
+    };
+    paths.into_iter().filter(|path| !is_programs(path)).collect()
 }
 
 #[test]

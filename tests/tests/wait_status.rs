@@ -16,6 +16,7 @@ use lastwords_tests::users::{USER, as_user};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
 /// Whether this kernel reports how a process ended that others have reaped. Prints a line if it does not.
@@ -50,6 +51,32 @@ fn the_kernels_status_says_how_a_process_ended_that_could_not() {
         assert_eq!(scene.deaths_of("worker"), Vec::from_iter(logged), "{end}");
         let heads: Vec<String> = crash_files(scene.path()).iter().map(|path| head(path)).collect();
         assert_eq!(heads, Vec::from_iter(logged.map(|logged| format!("process      {logged}"))), "{end}");
+    }
+}
+
+/// Signals of which no process learns that leaves them alone, and that end it all the same.
+const BY_DEFAULT: [(i32, &str); 8] = [
+    (libc::SIGQUIT, "was killed by SIGQUIT"),
+    (libc::SIGALRM, "was killed by SIGALRM"),
+    (libc::SIGXCPU, "was killed by SIGXCPU"),
+    (libc::SIGXFSZ, "was killed by SIGXFSZ"),
+    (libc::SIGPIPE, "was killed by SIGPIPE"),
+    (libc::SIGUSR1, "was killed by SIGUSR1"),
+    (libc::SIGUSR2, "was killed by SIGUSR2"),
+    (libc::SIGSYS, "died of SIGSYS"),
+];
+
+#[test]
+fn signals_that_end_a_process_by_default_are_named_without_being_taken() {
+    skip_unless!(kernel_tells());
+    for (signal, logged) in BY_DEFAULT {
+        let scene = Scene::new("by-default", Seen::ByAFlusher);
+        let status = scene.run(format!("init log:1 flush by-default:{signal}"));
+        assert_eq!(status.signal(), Some(signal), "{logged}");
+        assert_eq!(scene.deaths_of("worker"), [format!("{logged} without closing")]);
+        let text = fs::read_to_string(&crash_files(scene.path())[0]).expect("a crash file");
+        let name = logged.rsplit(' ').next().expect("a name");
+        assert!(text.contains(&format!("\nwait status  killed by {name}\n")), "{text}");
     }
 }
 

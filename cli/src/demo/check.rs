@@ -17,6 +17,9 @@ const BUFFER: usize = 1 << 20;
 /// Wrong lines that are kept to be shown.
 const EXAMPLES: usize = 5;
 
+/// How further lines of a remark begin: what a process died of, and its stack.
+const FURTHER: &[u8] = b"    ";
+
 /// What was found of one process.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
@@ -47,6 +50,8 @@ pub(crate) struct Findings {
     pub(crate) bytes: u64,
     /// Some of the lines that are wrong.
     pub(crate) examples: Vec<String>,
+    /// The line before is a remark of the flusher, or a further line of one.
+    is_below_remark: bool,
 }
 
 /// Checks all files of all roles.
@@ -76,6 +81,7 @@ impl Findings {
         let mut file = BufReader::with_capacity(BUFFER, File::open(path).map_err(failed)?);
         let (mut line, mut expected) = (Vec::new(), String::new());
         self.files += 1;
+        self.is_below_remark = false;
         loop {
             line.clear();
             let size = file.read_until(b'\n', &mut line).map_err(failed)?;
@@ -91,6 +97,10 @@ impl Findings {
 
     /// False if the line is wrong.
     fn add_line(&mut self, line: &[u8], ended: &[Ended], expected: &mut String) -> bool {
+        if std::mem::take(&mut self.is_below_remark) && line.starts_with(FURTHER) && line.ends_with(b"\n") {
+            self.is_below_remark = true;
+            return true;
+        }
         let Some((pid, level, message)) = split(line) else {
             self.strangers += 1;
             return false;
@@ -107,7 +117,10 @@ impl Findings {
                 let same = write!(expected, "{line}").is_ok() && *expected == message;
                 found.add(line, same, &ended[number].acknowledged)
             }
-            None => found.add_remark(message),
+            None => {
+                self.is_below_remark = found.add_remark(message);
+                self.is_below_remark
+            }
         }
     }
 
@@ -229,6 +242,17 @@ mod tests {
         let cut = text(2).trim_end().to_owned();
         assert_eq!(findings(&[cut, "rest of a line\n".to_owned()]).strangers, 2);
         assert_eq!(findings(&[text(1).replace("[77]", "[78]")]).strangers, 1);
+    }
+
+    #[test]
+    fn a_crash_is_explained_in_further_lines_of_its_remark_alone() {
+        let death =
+            "2025-10-19 05:55:47.606 [77] [CRITICAL] lastwords: the process died of SIGSEGV (pid 77, role worker)\n";
+        let further = ["    SIGSEGV: read of address 0x0\n", "    #0   main  in demo+0x10\n"];
+        let lines = |parts: &[&str]| parts.iter().map(|line| (*line).to_owned()).collect::<Vec<String>>();
+        assert_eq!(findings(&lines(&[death, further[0], further[1], &text(1)])).strangers, 0);
+        assert_eq!(findings(&lines(&[&text(1), further[0], further[1]])).strangers, 2);
+        assert_eq!(findings(&lines(&[death, "   three spaces\n", further[0]])).strangers, 2);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::Drain;
 use super::held::Held;
+use crate::crash::told::Told;
 use crate::files::journal::{Change, Entry, Journal};
 use crate::files::log_file::LogFile;
 use crate::files::output::{Carried, Output};
@@ -210,6 +211,18 @@ impl Drain {
         for output in self.roles[role].outputs() {
             self.outputs[output].say(ns, pid, level, text);
         }
+    }
+
+    /// Writes the line about a death, with what its capture tells unless no file has room for that.
+    pub(super) fn death_line(&mut self, role: usize, pid: u32, text: &str, told: Option<&Told>) -> Result<()> {
+        let told = told.filter(|told| text.len() + told.below.len().max(told.members.len()) < self.limits.record / 2);
+        self.roles[role].begin(&mut self.outputs);
+        // Once: the line has the same time in all forms.
+        let ns = clock::realtime_ns();
+        for output in self.roles[role].outputs() {
+            self.outputs[output].say_death(ns, pid, text, told);
+        }
+        self.rotate_before(role)
     }
 
     /// A line about the folder itself, for the files of the first role that can be written, as soon as one is known.

@@ -2,7 +2,9 @@
 
 use super::held::AGAIN;
 use super::{Drain, Pass};
+use crate::crash::told::Told;
 use crate::drain::tracked_ring::{TrackedLane, TrackedRing};
+use crate::evidence::ending::Ending;
 use crate::files::journal::Change;
 use crate::files::notices;
 use crate::files::output::RecordSource;
@@ -46,7 +48,7 @@ impl Drain {
             if self.is_aside(&self.rings[number], now) {
                 continue;
             }
-            let Drain { rings, spare, scales, since_ns, floor, recent, .. } = self;
+            let Drain { rings, spare, scales, since_ns, floor, recent, sight, .. } = self;
             let ring = &mut rings[number];
             let slots_max = slots_max(ring, lanes);
             ring.reader.source().forget_cost();
@@ -64,6 +66,7 @@ impl Drain {
                 }
                 Err(error) => failed.push((number, error)),
             }
+            ring.look_at_process(sight, now);
             news.extend(ring.look_at_file(now));
             if !recent.contains(&ring.reader.header().uuid) {
                 ring.reader.source().rest();
@@ -399,11 +402,15 @@ impl Drain {
             self.ensure_active(role)?;
         }
         if let Some(mut text) = death {
-            text += &self.write_crash_file(ring)?;
+            let tracked = &self.rings[ring];
+            let (entry, how) = (tracked.reader.entry(), tracked.ending());
+            let told = if how.is_crash() { self.teller.tell(entry, pid, how == Ending::Panic) } else { None };
+            let told = self.add_clues(ring, &mut text, told);
+            text += &self.write_crash_file(ring, told.as_ref())?;
             // What is in the journal without the removal must not hold the line.
             self.commit(None)?;
             self.ensure_active(role)?;
-            self.line(role, clock::realtime_ns(), pid, Level::CRITICAL, &text)?;
+            self.death_line(role, pid, &text, told.as_ref())?;
         }
         let name = self.rings[ring].name.clone();
         let committed = self.commit(Some((role, ending))).and_then(|()| {
@@ -423,9 +430,18 @@ impl Drain {
         committed
     }
 
+    /// Adds what is known of a death that nobody can tell, to the death line and to what a capture tells.
+    fn add_clues(&mut self, ring: usize, text: &mut String, told: Option<Told>) -> Option<Told> {
+        let tracked = &self.rings[ring];
+        let Some(clues) = tracked.clues() else { return told };
+        let stamp = &mut self.roles[tracked.role].stamp;
+        *text += &clues.in_line(stamp);
+        Some(Told::with_evidence(told, &clues.in_json(stamp), &clues.in_head(stamp)))
+    }
+
     /// Writes the crash file of a ring whose process died without closing it. Returns its mention in the death line. A file
     /// that cannot be written is retried, but not for ever; meanwhile the ring is skipped.
-    fn write_crash_file(&mut self, ring: usize) -> Result<String> {
+    fn write_crash_file(&mut self, ring: usize, told: Option<&Told>) -> Result<String> {
         let tracked = &self.rings[ring];
         let keep = match tracked.reader.header().crash_keep {
             0 => CRASH_FILES_DEFAULT,
@@ -436,7 +452,7 @@ impl Drain {
         }
         let asked = crash_file::Asked { keep: keep as usize, sync: self.durable.is_on(), access: self.access };
         let status = tracked.status;
-        let write = || crash_file::write_crash_file(&self.folder, &tracked.name, status, &asked);
+        let write = || crash_file::write_crash_file(&self.folder, &tracked.name, status, told, &asked);
         let written = self.spare.use_for(write);
         match written {
             Ok(name) => Ok(format!("; its black box is {name}")),

@@ -1,6 +1,7 @@
 //! What the drain does because machines stop: syncs if requested, and lines about what a stop lost.
 
 use super::{Drain, Output};
+use crate::crash::told::Teller;
 use crate::drain::durable::News;
 use crate::drain::tracked_ring::TrackedRing;
 use crate::files::journal::{Change, Entry, FoundEntry};
@@ -55,6 +56,11 @@ impl Drain {
             output.access = access;
             output.share();
         }
+    }
+
+    /// Sets who reads the captures of processes that died.
+    pub fn set_teller(&mut self, teller: Teller) {
+        self.teller = teller;
     }
 
     /// Time until the next sync; None if nothing was written since the last one, or no syncs are requested.

@@ -7,11 +7,13 @@ mod publish;
 pub(crate) use lane::TrackedLane;
 
 use crate::drain::ahead::Ahead;
+use crate::evidence::clues::Clues;
 use crate::evidence::ending::{Ending, WaitStatus};
+use crate::evidence::last_seen::{LastSeen, Sight};
 use crate::evidence::witness::{self, Witness, Witnesses};
 use crate::files::notices::{self, Death};
 use crate::merge::Next;
-use crate::recover::recovery::rendered_max;
+use crate::recover::recovery::{newest_ns, rendered_max};
 use crate::render::call_sites::Sites;
 use crate::render::level_names::LevelNames;
 use crate::ring_clock::RingClock;
@@ -131,6 +133,7 @@ pub(crate) struct TrackedRing {
     seen: bool,
     /// Reports the end of the process, if it can be watched.
     witness: Option<Arc<Witness>>,
+    last_seen: LastSeen,
     armed: u32,
     waker: Option<FutexPage>,
     /// Something was written since the last sync.
@@ -186,6 +189,7 @@ impl TrackedRing {
             withheld: 0,
             seen: reader.process().state(Some(reader.source().inode())) == ProcessState::Alive,
             witness: None,
+            last_seen: LastSeen::default(),
             armed: 0,
             unsynced: true,
             waker: None,
@@ -377,6 +381,29 @@ impl TrackedRing {
     /// How its process ended, once it has.
     pub(crate) fn ending(&self) -> Ending {
         Ending::conclude(self.closed, self.fatal_signal, self.status, self.dead == Some(Verdict::Exec))
+    }
+
+    /// Notes what its process uses, if records of it were just read, or nobody has looked so far; and what remains when it has
+    /// ended. What this process saw of itself, nobody could tell.
+    pub(crate) fn look_at_process(&mut self, sight: &Sight, now: Instant) {
+        let is_other = self.seen && self.reader.header().pid != std::process::id();
+        let is_due = !self.is_idle() || self.last_seen.is_new() || mutant::is(Mutant::IdleLookedAt);
+        if self.dead.is_some() {
+            self.last_seen.look_back();
+        } else if is_other && is_due && !self.is_scanning() {
+            self.last_seen.look(self.reader.process(), sight, now);
+        }
+    }
+
+    /// What is known of a death that its process could not report.
+    pub(crate) fn clues(&self) -> Option<Clues<'_>> {
+        Clues::of(self.ending(), self.status, self.last_record_ns(), &self.last_seen)
+    }
+
+    /// Time of its last record; None also if it cannot be read, because the rest of the death is told all the same.
+    fn last_record_ns(&self) -> Option<u64> {
+        let extents = self.lanes.iter().zip(&self.snapshots).map(|(lane, snapshot)| snapshot.extent(lane.final_last));
+        newest_ns(&self.reader, extents, self.clock.timeline()).ok().flatten()
     }
 
     /// READ:1 to READ:3 for every lane whose records have all been taken. Returns up to which raw clock lines may be

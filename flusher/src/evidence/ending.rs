@@ -53,6 +53,15 @@ impl WaitStatus {
     }
 }
 
+impl fmt::Display for WaitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WaitStatus::Exited(status) => write!(f, "exited with status {status}"),
+            WaitStatus::Killed(signal) => write!(f, "killed by {}", signal_name(*signal)),
+        }
+    }
+}
+
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {

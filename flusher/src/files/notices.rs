@@ -1,6 +1,7 @@
 //! The flusher's own lines in the log files.
 
 use crate::evidence::ending::Ending;
+use crate::render::amount::counted;
 use crate::render::line::RENDERED_TIMES;
 use crate::render::timestamp::Stamp;
 use lastwords_ring::error::Error;
@@ -10,12 +11,6 @@ use lastwords_ring::read::ring_file::RingFileState;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
-
-/// So many of these, in words: `1 ring`, `2 rings`.
-#[must_use]
-pub fn counted(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
 
 /// Later times have another offset.
 pub(crate) fn offset_changed(from: i32, to: i32, zone: &Zone) -> String {

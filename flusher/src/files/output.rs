@@ -1,5 +1,6 @@
 //! A log file's share of a batch: rendered lines on their way to it.
 
+use crate::crash::told::Told;
 use crate::files::log_file::{Event, LogFile};
 use crate::files::notices;
 use crate::files::offsets::Offset;
@@ -195,6 +196,23 @@ impl Output {
         match json {
             Some(json) => json.say(lines, &Origin { realtime_ns: ns, role: role_of(log), pid }, level, text),
             None => line::line(lines, stamp, ns, pid, level, text.as_bytes(), None),
+        }
+    }
+
+    /// Renders the line about a death, with what a capture tells.
+    pub(crate) fn say_death(&mut self, ns: u64, pid: u32, text: &str, told: Option<&Told>) {
+        let Some(told) = told else { return self.say(ns, pid, Level::CRITICAL, text) };
+        self.tell_offset(ns);
+        let Output { log, lines, stamp, json, .. } = self;
+        match json {
+            Some(json) => {
+                let origin = Origin { realtime_ns: ns, role: role_of(log), pid };
+                json.say_with(lines, &origin, Level::CRITICAL, text, &told.members);
+            }
+            None => {
+                let text = text.to_owned() + &told.below;
+                line::line(lines, stamp, ns, pid, Level::CRITICAL, text.as_bytes(), None);
+            }
         }
     }
 

@@ -12,9 +12,9 @@ use lastwords_ring::error::{Error, Result, may_pass};
 use lastwords_ring::format::level::Level;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::clock::realtime_ns;
-use lastwords_ring::place::crash_notes;
 use lastwords_ring::place::folder::{Folder, SHM_ENDING};
 use lastwords_ring::place::open;
+use lastwords_ring::place::{capture_file, crash_notes};
 use lastwords_ring::place::{segment, spill};
 use lastwords_ring::read::progress::{log_death, publish_position};
 use lastwords_ring::read::reader::{LaneSnapshot, Position, RingReader};
@@ -186,10 +186,12 @@ pub(crate) fn remove(folder: &Folder, name: &str) -> Result<()> {
     spill::remove_all(&entry).map_err(Error::io("remove the spilled messages of", &entry))?;
     let ring = folder.ring_path(name);
     segment::remove_all(&ring).map_err(Error::io("remove the backlog of", &ring))?;
-    match crash_notes::remove(&entry) {
-        Err(error) if may_pass(&error) => return Err(Error::io("remove the attachment of", &entry)(error)),
-        // What can never be removed, such as a folder in its place, must not keep the entry from being applied.
-        _ => {}
+    for removed in [crash_notes::remove(&entry), capture_file::remove(&entry)] {
+        match removed {
+            Err(error) if may_pass(&error) => return Err(Error::io("remove what is beside", &entry)(error)),
+            // What can never be removed, such as a folder in its place, must not keep the entry from being applied.
+            _ => {}
+        }
     }
     // Shared memory goes before the file that represents it, so that it is never left without one.
     for path in [ring, entry] {

@@ -3,6 +3,7 @@
 //! A process that died without closing its log leaves `<role>-<pid>-<UTC time>.crash.log` in the log folder. The time is
 //! that of its last record, so a flusher that begins the file again, because the one before it died, finds the same name.
 
+use crate::crash::told::{Teller, Told};
 use crate::evidence::ending::WaitStatus;
 use crate::recover::recovery::{Recovered, Recovery, RingReport, Scope};
 use crate::render::escape;
@@ -19,7 +20,7 @@ use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::open;
 use lastwords_ring::place::unnamed_file::Nameless;
 use lastwords_ring::place::zone::{Zone, offset_text};
-use lastwords_ring::read::reader::RingReader;
+use lastwords_ring::read::reader::{Closed, RingReader};
 use lastwords_ring::read::ring_file::RingFile;
 use rustix::fs::{FileType, Stat};
 use std::fs::File;
@@ -40,6 +41,7 @@ const HEAD_MAX: u64 = 4096;
 pub struct BlackBox {
     recovery: Recovery,
     newest_ns: u64,
+    told: Option<Told>,
 }
 
 impl BlackBox {
@@ -69,7 +71,14 @@ impl BlackBox {
         let found =
             recovery.rings().first().map(|ring| Ok::<_, Error>((ring.newest_ns()?, ring.reader().header().created_ns)));
         let (newest, created) = found.transpose()?.unwrap_or_default();
-        Ok(BlackBox { recovery, newest_ns: newest.unwrap_or(created) })
+        Ok(BlackBox { recovery, newest_ns: newest.unwrap_or(created), told: None })
+    }
+
+    /// Adds what the process's capture tells, if it left one.
+    pub fn tell(&mut self, teller: &Teller) {
+        let by_panic = self.report().is_some_and(|report| report.closed == Closed::Panic);
+        let ring = self.recovery.rings().first().map(|ring| ring.reader());
+        self.told = ring.and_then(|reader| teller.tell(reader.entry(), reader.header().pid, by_panic));
     }
 
     /// What is known of the ring; its counts are those of what was read so far.
@@ -108,9 +117,12 @@ impl BlackBox {
         let (reader, control) = (ring.reader(), ring.reader().control()?);
         let header = reader.header();
         let seconds = self.newest_ns.saturating_sub(header.created_ns) as f64 / 1e9;
-        let head = [
+        let wait_status = (!report.verdict.may_live()).then(|| ("wait status", wait_status(report.status)));
+        let process = [
             ("black box of", format!("{}, pid {}, application {}", reader.role(), header.pid, reader.app())),
             ("process", report.ending()),
+        ];
+        let head = [
             ("command", format!("{:?}", reader.command()?)),
             ("started in", reader.folder()?.unwrap_or_else(|| "unknown".to_owned())),
             ("logged from", stamp.shown(header.created_ns)),
@@ -130,13 +142,22 @@ impl BlackBox {
             ("ring", hex(&header.uuid)),
         ];
         let mut text = Vec::new();
-        for (name, value) in head {
+        for (name, value) in process.into_iter().chain(wait_status).chain(head) {
             escape::escape(&mut text, format!("{name:<13}{}", value.replace('\n', "\\n")).as_bytes());
             text.push(b'\n');
+        }
+        if let Some(told) = &self.told {
+            escape::escape(&mut text, told.part.as_bytes());
+            return Ok(String::from_utf8_lossy(&text).into_owned());
         }
         text.push(b'\n');
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
+}
+
+/// What the kernel reported of the end: the only proof of it.
+fn wait_status(status: Option<WaitStatus>) -> String {
+    status.map_or("unknown".to_owned(), |status| status.to_string())
 }
 
 /// The zone of the times, with its offset at the last record.
@@ -203,7 +224,7 @@ pub(crate) struct Asked {
 }
 
 /// Writes the crash file of a dead process's ring, which has this name in `folder`, and returns its name, or its existing name
-/// if an earlier flusher wrote it. `status` is the kernel's report of its end. The file is visible only when it is complete.
+/// if an earlier flusher wrote it. `status` is the kernel's report of its end, `told` what its capture tells. The file is visible only when it is complete.
 /// Then removes the oldest of the role beyond `keep`.
 ///
 /// # Errors
@@ -212,10 +233,12 @@ pub(crate) fn write_crash_file(
     folder: &Folder,
     ring: &str,
     status: Option<WaitStatus>,
+    told: Option<&Told>,
     asked: &Asked,
 ) -> Result<String> {
     let Asked { keep, sync, access } = *asked;
     let mut black_box = BlackBox::open_in(folder, ring)?;
+    black_box.told = told.cloned();
     black_box.recovery.rings_mut().iter_mut().for_each(|ring| ring.set_status(status));
     let Some(found) = black_box.recovery.rings().first() else { return Ok(String::new()) };
     let (header, role) = (*found.reader().header(), found.reader().role().to_owned());
@@ -267,8 +290,9 @@ fn remove_oldest(folder: &Folder, role: &str, keep: usize, written: &str) {
         .iter()
         .filter_map(|name| name.to_str())
         .filter(|name| *name != written || mutant::is(Mutant::CrashFileLost));
-    let mut files: Vec<((&str, u32), PathBuf)> = names
-        .filter_map(|name| Some((death_of(role, name)?, folder.path().join(name))))
+    let of_role = |name: &str| CrashName::parse(name).filter(|name| name.role == role);
+    let mut files: Vec<(CrashName, PathBuf)> = names
+        .filter_map(|name| Some((of_role(name)?, folder.path().join(name))))
         .filter(|(_, path)| open::look(path).is_ok_and(|found| is_file(&found)))
         .collect();
     files.sort();
@@ -277,20 +301,37 @@ fn remove_oldest(folder: &Folder, role: &str, keep: usize, written: &str) {
     }
 }
 
-/// When the process of the crash file with this name and role died, and its number within that second:
-/// `<role>-<pid>-<time>.crash.log`, or with `-<n>` after the time. None for all other names.
-fn death_of<'a>(role: &str, name: &'a str) -> Option<(&'a str, u32)> {
-    let middle = name.strip_prefix(role)?.strip_prefix('-')?.strip_suffix(CRASH_ENDING)?;
-    let parts: Vec<&str> = middle.split('-').collect();
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let time = |text: &str| {
-        let split = text.strip_suffix('Z').and_then(|text| text.split_once('T'));
-        split.is_some_and(|(day, second)| digits(day) && digits(second))
-    };
-    match parts[..] {
-        [pid, at] if digits(pid) && time(at) => Some((at, 1)),
-        [pid, at, n] if digits(pid) && time(at) && digits(n) => Some((at, n.parse().ok()?)),
-        _ => None,
+/// What the name of a crash file says, the earliest death first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CrashName {
+    /// When the process died, in UTC: `20261124T133702Z`.
+    pub time: String,
+    /// Its number within that second.
+    pub number: u32,
+    /// Role of the process.
+    pub role: String,
+    /// Its pid.
+    pub pid: u32,
+}
+
+impl CrashName {
+    /// `<role>-<pid>-<time>.crash.log`, or with `-<n>` after the time. None for all other names.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<CrashName> {
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_time = |text: &str| {
+            let split = text.strip_suffix('Z').and_then(|text| text.split_once('T'));
+            split.is_some_and(|(day, second)| digits(day) && digits(second))
+        };
+        let (before, last) = name.strip_suffix(CRASH_ENDING)?.rsplit_once('-')?;
+        let (before, time, number) = match before.rsplit_once('-') {
+            Some((before, time)) if is_time(time) && digits(last) => (before, time, last.parse().ok()?),
+            _ => (before, last, 1),
+        };
+        let (role, pid) = before.rsplit_once('-')?;
+        let found = digits(pid) && is_time(time) && !role.is_empty();
+        let (time, role) = (time.to_owned(), role.to_owned());
+        found.then_some(CrashName { time, number, role, pid: pid.parse().ok()? })
     }
 }
 
@@ -299,7 +340,7 @@ mod tests {
     use super::*;
 
     fn is_crash_file(role: &str, name: &str) -> bool {
-        death_of(role, name).is_some()
+        CrashName::parse(name).is_some_and(|name| name.role == role)
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::ring_clock::{RingClock, Scales};
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::layout::lane_kind;
 use lastwords_ring::format::record::Record;
+use lastwords_ring::format::timeline::Timeline;
 use lastwords_ring::place::clock;
 use lastwords_ring::place::folder::{Folder, role_of};
 use lastwords_ring::place::open;
@@ -39,6 +40,27 @@ pub(crate) fn rendered_max<S: Source>(reader: &RingReader<S>) -> Result<u64> {
     let kept = segment::size_all(reader.path(), reader.geometry())
         .map_err(Error::io("inspect the backlog of", reader.path()))?;
     Ok((reader.geometry().file_size() + spilled + kept).saturating_mul(RENDERED_TIMES))
+}
+
+/// Calendar time of the newest record of a ring with lanes of these extents, as far as it is not ahead of the clock.
+///
+/// # Errors
+/// [`Error::Io`] if the ring cannot be read.
+pub(crate) fn newest_ns(
+    reader: &RingReader<RingFile>,
+    extents: impl Iterator<Item = Extent>,
+    timeline: &Timeline,
+) -> Result<Option<u64>> {
+    let (mut newest, now) = (None, clock::realtime_ns());
+    for (number, extent) in extents.enumerate() {
+        // The last message may have as many slots as a message can have.
+        let slots = reader.geometry().message_slots_max() + 1;
+        let mut cursor = LaneCursor::behind(extent.end().saturating_sub(slots));
+        cursor.read(reader, number, extent, slots)?;
+        let times = cursor.batch().iter().map(|record| timeline.realtime_ns(record.clock));
+        newest = newest.max(times.filter(|ns| *ns <= now).max());
+    }
+    Ok(newest)
 }
 
 /// A ring whose unwritten records can be read.
@@ -272,16 +294,7 @@ impl RecoveredRing {
 
     /// Calendar time of its newest record that is not ahead of the clock; None if there is none.
     pub(crate) fn newest_ns(&self) -> Result<Option<u64>> {
-        let (mut newest, now) = (None, clock::realtime_ns());
-        for (number, lane) in self.lanes.iter().enumerate() {
-            // The last message may have as many slots as a message can have.
-            let slots = self.reader.geometry().message_slots_max() + 1;
-            let mut cursor = LaneCursor::behind(lane.extent.end().saturating_sub(slots));
-            cursor.read(&self.reader, number, lane.extent, slots)?;
-            let times = cursor.batch().iter().map(|record| self.clock.timeline().realtime_ns(record.clock));
-            newest = newest.max(times.filter(|ns| *ns <= now).max());
-        }
-        Ok(newest)
+        newest_ns(&self.reader, self.lanes.iter().map(|lane| lane.extent), self.clock.timeline())
     }
 
     fn new(

@@ -92,9 +92,15 @@ impl JsonLines {
 
     /// Appends a line of the flusher's own.
     pub fn say(&mut self, out: &mut Vec<u8>, origin: &Origin<'_>, level: Level, text: &str) {
+        self.say_with(out, origin, level, text, "");
+    }
+
+    /// Like [`JsonLines::say`], with further members, each behind a comma.
+    pub fn say_with(&mut self, out: &mut Vec<u8>, origin: &Origin<'_>, level: Level, text: &str, members: &str) {
         self.head(out, origin, level, None);
         text_member(out, "target", OWN_TARGET);
         message(out, text.as_bytes(), None);
+        out.extend_from_slice(members.as_bytes());
         out.extend_from_slice(b"}\n");
     }
 

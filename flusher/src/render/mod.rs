@@ -1,5 +1,6 @@
 //! Records to lines: text and JSON.
 
+pub mod amount;
 pub mod call_sites;
 pub mod digits;
 pub mod escape;

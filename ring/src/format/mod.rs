@@ -14,6 +14,8 @@ not_under_loom! {
     pub mod alike;
     pub mod anchor;
     pub mod call_site;
+    pub mod capture;
+    pub mod capture_record;
     pub mod choice;
     pub mod directives;
     pub mod filter;

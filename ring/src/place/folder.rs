@@ -10,6 +10,7 @@
 //! <folder>/rings/*.<number>.spill     beside a ring: a message too long for it
 //! <folder>/rings/*.<lane>-<first>.backlog  beside a ring: overflow of a full lane
 //! <folder>/rings/*.attached           beside a ring: its process's own notes for its crash file
+//! <folder>/rings/*.capture            beside a ring: where a fatal signal leaves what it interrupted
 //! <folder>/rings/<role>.level         the level kept by `lastwords level --keep`
 //! <folder>/rings/journal.a, .b        the flusher's journal
 //! <folder>/rings/flusher.lock         which process is the flusher
@@ -398,7 +399,7 @@ impl Folder {
     /// the files of a service that logs nothing for days for leftovers. Files that cannot be touched stay as they are.
     pub fn keep_young(&self) {
         let is_ours = |name: &str| {
-            let endings = [".spill", ".attached", LEVEL_ENDING, SHM_ENDING, RING_ENDING];
+            let endings = [".spill", ".attached", ".capture", LEVEL_ENDING, SHM_ENDING, RING_ENDING];
             matches!(name, "flusher.lock" | "doorbell" | "journal.a" | "journal.b" | "offsets")
                 || endings.iter().any(|end| name.ends_with(end))
         };

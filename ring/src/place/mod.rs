@@ -3,6 +3,7 @@
 pub mod access;
 pub mod ancestors;
 pub mod become_owner;
+pub mod capture_file;
 pub mod clock;
 pub mod crash_notes;
 pub mod descriptor;
@@ -17,6 +18,7 @@ pub mod open;
 pub mod own_table;
 pub mod owner;
 pub mod process;
+pub mod reserve;
 pub mod segment;
 pub mod spill;
 pub mod stderr;

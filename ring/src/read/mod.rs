@@ -7,6 +7,7 @@ macro_rules! not_under_loom {
 }
 
 not_under_loom! {
+    pub mod capture;
     pub mod decoder_v3;
     pub mod lane_cursor;
     pub mod liveness;

@@ -42,7 +42,7 @@ pub fn descriptors_max() -> Option<u64> {
 }
 
 /// Closes a descriptor that other code may have closed at this very moment: `std` aborts a debug build for that.
-pub(crate) fn close(fd: OwnedFd) {
+pub fn close(fd: OwnedFd) {
     // SAFETY: the caller owns the descriptor and has just verified that it still is what it was opened for.
     unsafe { libc::close(fd.into_raw_fd()) };
 }

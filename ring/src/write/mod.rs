@@ -17,4 +17,5 @@ not_under_loom! {
     pub mod full_lane;
     pub mod missed;
     pub mod ring;
+    mod room;
 }

@@ -24,15 +24,16 @@ use crate::format::text::hex;
 use crate::place::unnamed_file::Nameless;
 use crate::place::open::{self, PRIVATE};
 use crate::place::process::{ProcessId, ensure_boot_id};
+use crate::place::reserve::{never_copy_on_write, reserve};
 use crate::format::role::{ROLE_RULE, is_role};
 use crate::atomics::{AtomicU64, Ordering};
 use crate::sys::fsize;
 use crate::sys::map::{KeptFile, RingMap};
 use crate::write::call_sites::TableWriter;
+use crate::write::room;
 use crate::format::call_site::{CallSiteRef, LevelName};
 use bytemuck::Zeroable;
-use rustix::fs::{FallocateFlags, FlockOperation, IFlags, Mode, OFlags};
-use rustix::io::Errno;
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
@@ -40,12 +41,6 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
-
-/// A ring of the requested size leaves others as much room as it takes.
-const WHOLE_SHARE: u64 = 2;
-
-/// If there is no room for that, it takes at most this share of the free space.
-const ROOM_SHARE: u64 = 8;
 
 /// Attempts to create the smallest ring when there is no room, and the time between two.
 const SMALLEST_TRIES: u32 = 10;
@@ -165,14 +160,11 @@ impl Ring {
     pub fn create(folder: &Folder, spec: &RingSpec) -> Result<Ring> {
         let mut spec = spec.clone();
         let wanted = spec.geometry;
+        let rings = folder.rings();
         // Shared memory is not in our folders.
-        let _acting = open::acting_in(Some(&folder.rings()));
-        spec.geometry = within_file_size_limit(wanted)?;
-        let free = free_space(folder, spec.memory);
-        if spec.geometry.file_size() > free / WHOLE_SHARE {
-            // Not even attempted: it would take the space of others until it fails.
-            spec.geometry = spec.geometry.within(free / ROOM_SHARE);
-        }
+        let _acting = open::acting_in(Some(&rings));
+        let place = if spec.memory == Memory::Shared { Path::new(SHM_FOLDER) } else { &rings };
+        spec.geometry = room::first(wanted, place)?;
         let mut tries = 0..SMALLEST_TRIES;
         loop {
             match fsize::without_signal(|| Ring::create_as(folder, &spec, spec.geometry != wanted)) {
@@ -185,8 +177,7 @@ impl Ring {
                         std::thread::sleep(SMALLEST_PAUSE);
                         continue;
                     };
-                    // The remaining space is shared by all rings to come.
-                    spec.geometry = smaller.within(free_space(folder, spec.memory) / ROOM_SHARE);
+                    spec.geometry = room::share(smaller, place);
                 }
                 made => return made,
             }
@@ -566,65 +557,6 @@ fn random_uuid() -> Result<[u8; 16]> {
     }
 }
 
-/// The ring size that the file size limit allows: fallocate(2) beyond it would kill the process by SIGXFSZ.
-fn within_file_size_limit(wanted: Geometry) -> Result<Geometry> {
-    let limit = fsize::limit();
-    let found = wanted.within(limit);
-    if found.file_size() <= limit {
-        return Ok(found);
-    }
-    let smallest = found.file_size();
-    let why = format!("the smallest ring takes {smallest}; raise it");
-    Err(Error::FileSizeLimit { limit, why })
-}
-
-/// Bytes that are free at the ring's location; no limit if unknown.
-fn free_space(folder: &Folder, memory: Memory) -> u64 {
-    let rings = folder.rings();
-    let path = if memory == Memory::Shared { Path::new(SHM_FOLDER) } else { &rings };
-    open::file_system(path).map_or(u64::MAX, |found| found.f_bfree.saturating_mul(found.f_frsize as u64))
-}
-
-/// File systems that write stored data elsewhere instead of in place, so that preallocated bytes may still find no room: btrfs,
-/// bcachefs.
-const COPYING: [u64; 2] = [0x9123_683e, 0xca45_1a4e];
-
-/// Asks the file system to store the ring in place if it supports that, which it does only for an empty file. It still copies
-/// what a snapshot or a reflink shares.
-fn never_copy_on_write(file: &File) {
-    if rustix::fs::fstatfs(file).is_ok_and(|found| COPYING.contains(&(found.f_type as u64 & 0xffff_ffff))) {
-        // The guard against SIGBUS remains if this is refused.
-        let _ = rustix::fs::ioctl_getflags(file).and_then(|flags| rustix::fs::ioctl_setflags(file, flags | IFlags::NOCOW));
-    }
-}
-
-/// Reserves `size` bytes, by writing them if the file system has no other way.
-fn reserve(file: &File, size: u64) -> io::Result<()> {
-    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
-    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
-        done => return Ok(done?),
-    }
-    let mut offset = 0;
-    while offset < size {
-        let length = (size - offset).min(ZEROS.len() as u64);
-        file.write_all_at(&ZEROS[..length as usize], offset)?;
-        offset += length;
-    }
-    Ok(())
-}
-
-/// Fails as a full disk does if a ring has taken more than its share of the free space: others were made at the same moment,
-/// and each saw the space that all of them have taken now. The smallest has no share.
-fn leave_room(file: &File, geometry: Geometry, header: &RingHeader) -> io::Result<()> {
-    if geometry.smaller().is_none() {
-        return Ok(());
-    }
-    let share = if header.flags & ring_flag::SMALLER == 0 { WHOLE_SHARE } else { ROOM_SHARE };
-    let left = rustix::fs::fstatvfs(file).map_or(u64::MAX, |found| found.f_bfree.saturating_mul(found.f_frsize));
-    if geometry.file_size() <= left / (share - 1) { Ok(()) } else { Err(Errno::NOSPC.into()) }
-}
-
 fn fill(
     file: &File,
     spec: &RingSpec,
@@ -634,7 +566,7 @@ fn fill(
 ) -> Result<RingMap> {
     let size = spec.geometry.file_size();
     reserve(file, size)
-        .and_then(|()| leave_room(file, spec.geometry, header))
+        .and_then(|()| room::leave_for_others(file, spec.geometry, header))
         .map_err(Error::io("reserve space for the ring in", rings))?;
     file.write_all_at(bytemuck::bytes_of(header), 0).map_err(Error::io("write the ring's header in", rings))?;
     rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)

@@ -12,7 +12,7 @@
 //! handler of a SIGSEGV), `event:TEXT` (as a front end in another language), `pause` (ends the library's threads), `resume`,
 //! `count-threads` (prints how many there are), `close`, `leave` (by _exit), `named-thread:NAME`, `flush`, `line` (prints a line on standard
 //! output, for the test to wait for), `wait` (for a line on standard input), `exit`, `abort`, `kill` (by SIGKILL),
-//! `run:COMMAND` (by the shell, and waits for it), `keeper:MS` (a child that keeps all that the process has open and mapped, for so long), `sleep:MS`, `panicking:HOW`, `fault:HOW`, `roles:N` (N further roles log a line each), `flush-roles:N`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does), `bus` (reads
+//! `run:COMMAND` (by the shell, and waits for it), `keeper:MS` (a child that keeps all that the process has open and mapped, for so long), `sleep:MS`, `grow:MIB` (memory that it uses, and five threads, for good), `burn:MS` (processor time), `panicking:HOW`, `fault:HOW`, `roles:N` (N further roles log a line each), `flush-roles:N`, `mark` (a system call of which a tracer knows where it is), `fork:N` and `fork-log:N` (N children log lines of their own, or go on as `log` does), `bus` (reads
 //! behind the end of a mapped file), `later:bus` (handles SIGBUS as the end, behind the guard), `loggers:N` (opens as many more), `loggers-log:N`
 //! (as many lines to each of them), `close-own` (closes the process's logger), `close-all:A-B`, `close-range:A-B`, `open-own:N:FOLDER`, `dup-over:A-B`, `no-cloexec`,
 //! `become:UID` (groups, group and user, for good), `sandbox` (a seccomp filter), `chroot:FOLDER`, `chdir:FOLDER`,
@@ -99,6 +99,7 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
         "group-folder" => builder.group_folder(true),
         "flusher" => builder.flusher(Flusher::Never),
         "durable" => builder.durable(Duration::from_millis(parsed(value))),
+        "capture" => builder.crash_capture(value == "true"),
         "crash-files" => builder.crash_files(number()),
         "context" => builder.context_on_error(number()),
         "handlers" => {
@@ -172,6 +173,8 @@ fn act(action: &str, count: &mut u64) {
             kill_process(getpid(), Signal::KILL).expect("killed");
         }
         "sleep" => std::thread::sleep(Duration::from_millis(parsed(rest))),
+        "grow" => grow(parsed(rest)),
+        "burn" => burn(Duration::from_millis(parsed(rest))),
         "mark" => _ = rustix::process::getppid(),
         "role" => second_role(rest),
         "roles" => roles(parsed(rest), |role| lastwords::info!(logger: role, "a line")),
@@ -527,6 +530,19 @@ fn mixed_threads(rest: &str) {
         });
         next += count;
     }
+}
+
+fn grow(mib: usize) {
+    std::mem::forget(vec![1u8; mib << 20]);
+    (0..5).for_each(|_| _ = std::thread::spawn(std::thread::park));
+}
+
+/// Uses the processor for so long.
+fn burn(time: Duration) {
+    let used =
+        || Duration::try_from(rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime)).expect("a time");
+    let start = used();
+    while used() - start < time {}
 }
 
 fn threads(rest: &str) {

@@ -3,7 +3,9 @@
 
 use super::image::{self, flag, valid};
 use super::journal;
+use super::program;
 use lastwords_flusher::files::journal::{Change, HEAD, Journal};
+use lastwords_ring::format::capture_record::{MAGIC, VERSION, bit, kind};
 use lastwords_ring::format::layout::SLOT_HEAD;
 use lastwords_ring::place::folder::Folder;
 use std::fs;
@@ -30,6 +32,7 @@ pub fn inputs(target: &str, scratch: &Path) -> Vec<(String, Vec<u8>)> {
     match target {
         "ring" => ring(),
         "journal" => journal_inputs(scratch),
+        "capture" => captures(),
         _ => lines(),
     }
 }
@@ -128,4 +131,57 @@ fn lines() -> Vec<(String, Vec<u8>)> {
         ("tags".to_owned(), line(&[&[17, 12, 5, 3, 6, 0, 0, 0][..], &body[8..]].concat())),
         ("text".to_owned(), text.to_vec()),
     ]
+}
+
+fn words(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+fn halves(halves: &[u32]) -> Vec<u8> {
+    halves.iter().flat_map(|half| half.to_le_bytes()).collect()
+}
+
+/// Captures of a thread in the small program: the stack leads by its tables from one function to the other, by an expression,
+/// by a frame pointer and by a guess.
+fn captures() -> Vec<(String, Vec<u8>)> {
+    const BASE: u64 = 0x7f00_0000_0000;
+    const STACK: u64 = 0x7ffc_0000_0000;
+    let (code, main) = (BASE + program::CODE, BASE + program::CODE + 0x20);
+    let record = |kind: u32, payload: Vec<u8>| [halves(&[kind, payload.len() as u32]), payload].concat();
+    let signal = |number: u32, bits: u32, address: u64| {
+        record(kind::SIGNAL, [halves(&[number, 1, 0, 0, 0, bits]), words(&[address])].concat())
+    };
+    let thread = |pc: u64| {
+        let mut registers = [0; 18];
+        (registers[6], registers[7], registers[16]) = (STACK + 40, STACK, pc);
+        let name = b"worker\0\0\0\0\0\0\0\0\0\0".to_vec();
+        record(kind::THREAD, [halves(&[7, bit::HAS_REGISTERS]), name, words(&registers)].concat())
+    };
+    let stack = [STACK + 48, code + 5, STACK + 64, main + 1, STACK + 80, code + 5, 0, main + 9, 3, code + 5];
+    let stack = record(kind::STACK, [words(&[STACK]), words(&stack)].concat());
+    let mapping = |start: u64, path: &str| {
+        let rights = [bit::READABLE | bit::EXECUTABLE, path.len() as u32];
+        [words(&[start, start + 4096, 0, 0, 0]), halves(&rights), path.as_bytes().to_vec()].concat()
+    };
+    let mappings = record(kind::MAPPINGS, [mapping(BASE, "[vdso]"), mapping(BASE + 8192, "/dev/zero")].concat());
+    let modules = record(kind::MODULES, [words(&[BASE]), halves(&[4]), vec![1, 2, 3, 4]].concat());
+    let vdso = record(kind::VDSO, [words(&[BASE]), program::bytes()].concat());
+    let end = record(kind::END, halves(&[217]));
+    let header = [&MAGIC[..], &halves(&[VERSION, 0])].concat();
+    let whole = |signal: Vec<u8>, thread: Vec<u8>| {
+        [&header, &signal, &thread, &stack, &mappings, &modules, &vdso, &end].map(Clone::clone).concat()
+    };
+    let fault = signal(11, bit::HAS_ADDRESS | bit::IS_FAULT | bit::WRITES, 8);
+    let mut cut = whole(fault.clone(), thread(code));
+    cut.truncate(400);
+    [
+        ("fault", whole(fault.clone(), thread(code))),
+        ("expression", whole(fault.clone(), thread(main))),
+        ("jump", whole(signal(11, bit::HAS_ADDRESS | bit::IS_FAULT | bit::EXECUTES, 0), thread(0))),
+        ("panic", whole(signal(0, 0, 0), thread(code))),
+        ("sent", whole(signal(6, 0, 0), [thread(main), stack.clone(), thread(code)].concat())),
+        ("cut", cut),
+    ]
+    .map(|(name, input)| (name.to_owned(), input))
+    .into()
 }

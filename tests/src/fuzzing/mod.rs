@@ -5,17 +5,20 @@
 //! Random changes hardly ever agree with a checksum, so all code behind one would stay dark. An input may therefore ask for the
 //! checksums to be repaired, and then is what an attacker would write.
 
+pub mod capture;
 pub mod corpus;
 pub mod image;
 pub mod journal;
 pub mod line;
+pub mod program;
 pub mod ring;
 
 /// A target: takes any bytes, and panics where the library does what it must not.
 pub type Target = fn(&[u8]);
 
 /// All targets, by the names that their corpus folders have.
-pub const TARGETS: [(&str, Target); 3] = [("ring", ring::run), ("journal", journal::run), ("line", line::run)];
+pub const TARGETS: [(&str, Target); 4] =
+    [("ring", ring::run), ("journal", journal::run), ("line", line::run), ("capture", capture::run)];
 
 /// The next bytes of an input, fewer at its end.
 fn take<'a>(input: &mut &'a [u8], length: usize) -> &'a [u8] {
