@@ -112,6 +112,11 @@ pub fn set_survivor() {
     faults::set_earlier_handlers();
 }
 
+/// The handler that was there before ours ends the process by SIGKILL.
+pub fn set_killing_handler() {
+    faults::set_handler(libc::SIGSEGV, kill as faults::Handler);
+}
+
 /// The handler that was there before ours crashes itself.
 pub fn set_crashing_handler() {
     faults::set_handler(libc::SIGSEGV, crash_again as faults::Handler);
@@ -122,6 +127,10 @@ pub fn set_no_handlers() {
     for signal in [libc::SIGSEGV, libc::SIGBUS] {
         crate::handlers::restore_default(signal);
     }
+}
+
+extern "C" fn kill(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    crate::handlers::send(libc::SIGKILL);
 }
 
 extern "C" fn crash_again(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
