@@ -1,7 +1,7 @@
 //! Ways to crash, one for each thing that may be wrong with a thread when it does, and an allocator that must not be used then.
 #![allow(unsafe_code)]
 
-use crate::faults;
+use crate::{deciding, faults};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::arch::asm;
 use std::fmt;
@@ -83,6 +83,8 @@ fn act_with_memory(how: &str) {
         "null-in-thread" => in_small_thread(|| write_to(NULL as usize)),
         "null-of-thread" => _ = std::thread::spawn(|| write_to(NULL as usize)).join(),
         "two-at-once" => two_at_once(),
+        "panic-meanwhile" => deciding::panic_meanwhile(|| write_to(NULL as usize)),
+        "survivor-meanwhile" => deciding::survive_meanwhile(write_to, NULL as usize),
         "no-descriptors" => {
             while let Ok(file) = File::open("/dev/null") {
                 let _ = file.into_raw_fd();
