@@ -4,6 +4,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use lastwords::{FullPolicy, Result};
+use lastwords_flusher::recover::crash_file::CRASH_ENDING;
 use lastwords_ring::place::environment::is_obeyed;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::zone::Zone;
@@ -248,25 +249,27 @@ impl FromStr for PipePolicy {
 
 /// Show why processes died.
 ///
-/// Lists the crash files of a log folder, newest first: when the process died, its role and pid, the cause, and where it was.
+/// Lists the crash files of a log folder, newest first: the time of its last record, role and pid, the cause, and where it was.
 /// With the number or the name of one it shows that file. Exits with 0 if there are any, 1 if there are none, 3 if one cannot
 /// be read.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lastwords crashes /var/log/app          list\n  \
                         lastwords crashes /var/log/app 1        show the newest\n  \
+                        lastwords crashes /var/log/app/worker-4157-20261124T133702Z.crash.log\n  \
                         lastwords crashes /var/log/app --json\n  \
                         lastwords crashes --symbolise /var/log/app/worker-4157-20261124T133702Z.crash.log")]
 pub(crate) struct Crashes {
     /// JSON instead of text.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Show this crash file with functions, files and lines by the debug information that is here now: for files that a
-    /// program's own flusher wrote, or that of another user.
+    /// Show this crash file with functions, files and lines by the debug information that is here now: for a file that was
+    /// written by a program's own flusher, or by the flusher of another user.
     #[arg(long, value_name = "FILE", conflicts_with = "words")]
     pub(crate) symbolise: Option<PathBuf>,
     #[command(flatten)]
     place: Place,
-    /// The log folder, unless --dir names it, and the crash file to show: its number in the list, or its name.
+    /// The log folder, unless --dir names it, and the crash file to show: its number in the list, or its name. A crash file's
+    /// path, or a number, alone will do too.
     #[arg(value_names = ["FOLDER", "NAME|N"], num_args = 0..=2)]
     words: Vec<PathBuf>,
 }
@@ -275,7 +278,9 @@ impl Crashes {
     /// The folder of the crash files.
     pub(crate) fn folder(&self) -> Result<PathBuf> {
         match (&self.symbolise, &self.place.dir, &self.words[..]) {
-            (Some(file), ..) => Ok(file.parent().unwrap_or(Path::new("")).join(".")),
+            (Some(file), ..) => Ok(folder_of(file)),
+            (None, None, [one]) if is_crash_file(one) => Ok(folder_of(one)),
+            (None, None, [one]) if is_number(one) => self.place.path(),
             (None, None, [folder, ..]) => Ok(folder.clone()),
             _ => self.place.path(),
         }
@@ -283,8 +288,24 @@ impl Crashes {
 
     /// The one that is to be shown.
     pub(crate) fn which(&self) -> Option<&Path> {
-        self.words.get(usize::from(self.place.dir.is_none())).map(PathBuf::as_path)
+        match &self.words[..] {
+            [one] if self.place.dir.is_none() && (is_crash_file(one) || is_number(one)) => Some(one),
+            words => words.get(usize::from(self.place.dir.is_none())).map(PathBuf::as_path),
+        }
     }
+}
+
+fn folder_of(file: &Path) -> PathBuf {
+    file.parent().unwrap_or(Path::new("")).join(".")
+}
+
+fn is_crash_file(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(CRASH_ENDING.as_bytes())
+}
+
+/// A number of the list, and no folder of that name.
+fn is_number(path: &Path) -> bool {
+    path.to_str().is_some_and(|text| text.parse::<usize>().is_ok()) && !path.exists()
 }
 
 /// Let processes die while they log, and count every line afterwards.

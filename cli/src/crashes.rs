@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of a crash file in which its report is looked for; behind it are the records.
 const REPORT_MAX: u64 = 16 << 20;
+/// How each begins.
+const BEGINNING: &str = "black box of ";
 /// Characters of a cause and of a function in the list.
 const SHOWN: usize = 72;
 
@@ -73,15 +75,23 @@ fn chosen<'a>(folder: &Path, found: &'a [Crash], which: &Path) -> Result<&'a Cra
             0 => "the folder has none".to_owned(),
             count => format!("expected a number from 1 to {count}, or a name that ends in {CRASH_ENDING}"),
         };
-        Error::Folder { path: folder.to_owned(), why: format!("no crash file {}: {expected}", escaped(&text)) }
+        let why = format!("there is no {}: {expected}", escaped(&text));
+        Error::Io { doing: "find the crash file in", path: folder.to_owned(), source: io::Error::other(why) }
     })
 }
 
 /// The beginning of a crash file, which holds its report.
+///
+/// # Errors
+/// As read(2), and for a file that is no crash file.
 fn read(path: &Path) -> Result<String> {
     let failed = |source| Error::Io { doing: "read", path: path.to_owned(), source };
     let mut head = Vec::new();
     open::to_read(path).map_err(failed)?.take(REPORT_MAX).read_to_end(&mut head).map_err(failed)?;
+    if !head.starts_with(BEGINNING.as_bytes()) {
+        let why = format!("it is no crash file: expected one that begins with \"{BEGINNING}\"");
+        return Err(failed(io::Error::other(why)));
+    }
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
@@ -125,10 +135,10 @@ fn list(found: &[Crash], json: bool) -> Result<Exit> {
         ]);
     }
     if json {
-        print(&(escaped_json(&json!({ "crashes": objects }).to_string()) + "\n"));
+        print_json(&json!({ "crashes": objects }))?;
     } else if !rows.is_empty() {
-        let titles = ["N", "DIED", "ROLE", "PID", "CAUSE", "IN", "FILE"].map(str::to_owned);
-        print(&table(&[vec![titles], rows].concat()));
+        let titles = ["N", "LAST RECORD", "ROLE", "PID", "CAUSE", "IN", "FILE"].map(str::to_owned);
+        print(table(&[vec![titles], rows].concat()).as_bytes())?;
     }
     if found.is_empty() {
         say::note(format_args!("no crash files found"));
@@ -158,7 +168,7 @@ fn top(report: &Report) -> String {
 fn object(crash: &Crash, file: &str, report: Option<&Report>) -> Value {
     let mut object = json!({
         "file": crash.file_name(),
-        "died": crash.time(),
+        "last_record": crash.time(),
         "role": crash.name.role,
         "pid": crash.name.pid,
         "process": said(file, "process"),
@@ -173,10 +183,19 @@ fn object(crash: &Crash, file: &str, report: Option<&Report>) -> Value {
     object
 }
 
-/// Prints text; where standard output is closed, by `head` for instance, the rest of it is not wanted.
-fn print(text: &str) {
+/// Prints bytes; where the reader of standard output has gone, as `head` does, the rest of them is not wanted.
+fn print(bytes: &[u8]) -> Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::Io { doing: "write", path: "standard output".into(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn print_json(value: &Value) -> Result<()> {
+    print((escaped_json(&value.to_string()) + "\n").as_bytes())
 }
 
 /// The name of a file that was given, which may be a copy with any name.
@@ -190,7 +209,7 @@ fn show(path: &Path, json: bool) -> Result<Exit> {
     let file = read(path)?;
     if json {
         let report = text::report_in(&file).map(|(report, _)| report);
-        print(&(escaped_json(&object(&crash_at(path), &file, report.as_ref()).to_string()) + "\n"));
+        print_json(&object(&crash_at(path), &file, report.as_ref()))?;
         return Ok(Exit::Done);
     }
     print_file(path, None)
@@ -208,8 +227,7 @@ fn print_file(path: &Path, instead: Option<(&str, std::ops::Range<usize>)>) -> R
         // What was not written by a flusher may be in it by now.
         escape::escape(&mut shown, line);
     }
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(&shown).and_then(|()| out.flush());
+    print(&shown)?;
     Ok(Exit::Done)
 }
 
@@ -218,7 +236,7 @@ fn symbolise(path: &Path, json: bool, program: &[OsString]) -> Result<Exit> {
     let file = read(path)?;
     let Some((mut report, range)) = text::report_in(&file) else {
         let why = "it has no stack: expected a crash file with a cause, of a process that died of a fatal signal";
-        return Err(Error::Folder { path: path.to_owned(), why: why.to_owned() });
+        return Err(Error::Io { doing: "symbolise", path: path.to_owned(), source: io::Error::other(why) });
     };
     let Some((first, rest)) = program.split_first() else { return Ok(Exit::Nothing) };
     report.name_again(&Worker::new(first, rest));
@@ -226,7 +244,7 @@ fn symbolise(path: &Path, json: bool, program: &[OsString]) -> Result<Exit> {
         say::note(format_args!("{}: {note}", escaped_path(path)));
     }
     if json {
-        print(&(escaped_json(&object(&crash_at(path), &file, Some(&report)).to_string()) + "\n"));
+        print_json(&object(&crash_at(path), &file, Some(&report)))?;
         return Ok(Exit::Done);
     }
     print_file(path, Some((&text::of_crash_file(&report), range)))

@@ -325,7 +325,7 @@ impl Drain {
         let lane_waits = |lane: &TrackedLane| !lane.batch().is_empty() || lane.batch().more;
         let waits =
             |ring: &TrackedRing| ring.is_scanning() || ring.is_unfinished(now) || ring.lanes.iter().any(lane_waits);
-        pass.waiting = self.rings.iter().filter(goes_on).any(waits);
+        pass.waiting |= self.rings.iter().filter(goes_on).any(waits);
         Ok(pass)
     }
 

@@ -136,9 +136,9 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
             // An earlier handler may print.
             let passed = stderr::lend(|| pass_on(signal, info, context, arrival.is_fault, others));
             let survives = passed && !arrival.is_abort;
-            if survives {
-                (hooks.unmark)(number, arrival.address);
-            }
+            // Another thread that has survived the same signal meanwhile has taken the mark of both back.
+            let settle = if survives { hooks.unmark } else { hooks.mark };
+            settle(number, arrival.address);
             if let Some((file, taken)) = file.zip(taken) {
                 let settle = if survives { capture::survived } else { capture::complete };
                 settle(file, &interrupted, taken);

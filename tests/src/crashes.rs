@@ -1,7 +1,7 @@
 //! Ways to crash, one for each thing that may be wrong with a thread when it does, and an allocator that must not be used then.
 #![allow(unsafe_code)]
 
-use crate::faults;
+use crate::{deciding, faults};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::arch::asm;
 use std::fmt;
@@ -83,6 +83,8 @@ fn act_with_memory(how: &str) {
         "null-in-thread" => in_small_thread(|| write_to(NULL as usize)),
         "null-of-thread" => _ = std::thread::spawn(|| write_to(NULL as usize)).join(),
         "two-at-once" => two_at_once(),
+        "panic-meanwhile" => deciding::panic_meanwhile(|| write_to(NULL as usize)),
+        "survivor-meanwhile" => deciding::survive_meanwhile(write_to, NULL as usize),
         "no-descriptors" => {
             while let Ok(file) = File::open("/dev/null") {
                 let _ = file.into_raw_fd();
@@ -112,6 +114,11 @@ pub fn set_survivor() {
     faults::set_earlier_handlers();
 }
 
+/// The handler that was there before ours ends the process by SIGKILL.
+pub fn set_killing_handler() {
+    faults::set_handler(libc::SIGSEGV, kill as faults::Handler);
+}
+
 /// The handler that was there before ours crashes itself.
 pub fn set_crashing_handler() {
     faults::set_handler(libc::SIGSEGV, crash_again as faults::Handler);
@@ -122,6 +129,10 @@ pub fn set_no_handlers() {
     for signal in [libc::SIGSEGV, libc::SIGBUS] {
         crate::handlers::restore_default(signal);
     }
+}
+
+extern "C" fn kill(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    crate::handlers::send(libc::SIGKILL);
 }
 
 extern "C" fn crash_again(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {

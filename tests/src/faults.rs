@@ -104,6 +104,11 @@ extern "C" fn open_page(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc
         // SAFETY: safe in a signal handler.
         unsafe { libc::_exit(6) };
     }
+    open_to_writes(page);
+}
+
+/// Makes a page one that can be written to. Safe in a signal handler.
+pub fn open_to_writes(page: usize) {
     // SAFETY: the page is one that was mapped for this.
     unsafe { libc::mprotect(page as *mut libc::c_void, PAGE, libc::PROT_READ | libc::PROT_WRITE) };
 }

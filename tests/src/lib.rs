@@ -7,6 +7,8 @@ pub mod beside;
 pub mod captured;
 #[cfg(target_arch = "x86_64")]
 pub mod crashes;
+#[cfg(target_arch = "x86_64")]
+pub mod deciding;
 pub mod descriptors;
 pub mod disk;
 pub mod drains;

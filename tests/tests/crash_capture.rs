@@ -123,6 +123,28 @@ fn a_write_to_memory_that_may_only_be_read_shows_that_memory() {
 }
 
 #[test]
+fn what_the_kernel_would_not_dump_is_not_captured() {
+    let folder = Scratch::new("capture-undumpable");
+    for word in ["null", "panic null"] {
+        let words = format!("undumpable {word}");
+        let printed = printed(command(&folder, &words));
+        assert_eq!(printed.status.signal(), Some(libc::SIGSEGV), "{printed:?}");
+        let bytes = fs::read(&beside_rings(&folder, "capture")[0]).expect("made at init");
+        assert!(bytes.iter().all(|byte| *byte == 0), "{words}");
+        flush_once(&folder);
+    }
+    // What root does in another user's folder belongs to that user.
+    let foreign = Scratch::new("capture-foreign");
+    if let Err(error) = std::os::unix::fs::chown(&*foreign, Some(65_534), Some(65_534)) {
+        return println!("skipped in part: a folder cannot be given away: {error}");
+    }
+    let printed = printed(command(&foreign, "null"));
+    assert_eq!(printed.status.signal(), Some(libc::SIGSEGV), "{printed:?}");
+    assert!(printed.err.contains("a crash will not be captured: the folder is another user's"), "{printed:?}");
+    assert_eq!(beside_rings(&foreign, "capture").len(), 0);
+}
+
+#[test]
 fn five_hundred_mappings_are_all_there_and_more_than_fit_cost_nothing_else() {
     let (capture, _) = crash("mapped:500 null", libc::SIGSEGV);
     assert_whole("mapped:500", &capture);

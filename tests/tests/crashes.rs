@@ -9,11 +9,11 @@ use lastwords_flusher::crash::worker::Worker;
 use lastwords_ring::format::capture::Capture;
 use lastwords_ring::place::{crash_notes, open};
 use lastwords_ring::read::capture;
-use lastwords_tests::actor::{Printed, die, flush_once, succeed, tool, tool_at};
+use lastwords_tests::actor::{Actor, Printed, die, flush_once, printed, succeed, tool, tool_at, wait_until};
 use lastwords_tests::forge::ring_files;
 use lastwords_tests::jsonl;
 use lastwords_tests::logs::{crash_files, read};
-use lastwords_tests::programs::TOOL;
+use lastwords_tests::programs::{CRASHER, TOOL};
 use lastwords_tests::scratch::Scratch;
 use schema::assert_valid;
 use serde_json::{Value, json};
@@ -137,7 +137,7 @@ fn the_crash_file_has_everything_and_is_listed_and_shown() {
     assert_eq!(list.code, Some(0), "{list:?}");
     let rows: Vec<&str> = list.out.lines().collect();
     assert_eq!(rows.len(), 3, "{}", list.out);
-    assert!(rows[0].starts_with("N  DIED") && rows[0].contains("CAUSE"), "{}", rows[0]);
+    assert!(rows[0].starts_with("N  LAST RECORD") && rows[0].contains("CAUSE"), "{}", rows[0]);
     let row = |cause: &str| rows.iter().position(|row| row.contains(cause)).expect("listed");
     let (null, abort) = (row("write to address 0x8"), row("SIGABRT: abort"));
     assert!(rows[null].contains("faults::write_to") && rows[abort].contains("actor::"), "{}", list.out);
@@ -185,6 +185,47 @@ fn what_is_not_there_is_said() {
     fs::remove_file(file).and_then(|()| fs::create_dir(file)).expect("planted");
     assert_eq!(crashes("PATH", &folder).code, Some(3));
     assert_eq!(crashes("PATH", &folder.join("nowhere")).code, Some(2));
+}
+
+#[test]
+fn a_crash_file_is_found_by_its_path_or_by_a_number_alone_and_what_is_none_is_said_to_be_none() {
+    let folder = Scratch::new("crash-path");
+    die("worker", &folder, "flusher=never log:1 abort");
+    flush_once(&folder);
+    let file = crash_files(&folder).remove(0);
+    let whole = fs::read_to_string(&file).expect("a crash file");
+    assert_eq!(crashes("PATH", &file).out, whole);
+    let by_number = printed(TOOL.command().args(["crashes", "1"]).env("LASTWORDS_DIR", &*folder));
+    assert_eq!((by_number.code, by_number.out), (Some(0), whole));
+    let full = fs::File::options().write(true).open("/dev/full").expect("a full device");
+    let lost = TOOL.command().arg("crashes").arg(&file).stdout(full).output().expect("run");
+    assert_eq!(lost.status.code(), Some(2), "{lost:?}");
+    assert!(String::from_utf8_lossy(&lost.stderr).contains("cannot write standard output"), "{lost:?}");
+    fs::write(&file, "something else\n").expect("written");
+    let other = crashes("PATH", &folder);
+    assert!(other.code == Some(3) && other.err.contains("expected one that begins with"), "{other:?}");
+}
+
+#[test]
+fn a_fault_that_the_process_did_not_end_by_is_told_as_an_earlier_one() {
+    let folder = Scratch::new("why-left");
+    let mut flusher = Actor::start("host", &folder, "line:up wait").until("up");
+    let mut crasher = CRASHER.command();
+    let mut crasher = Actor::of({
+        crasher.arg(folder.path()).args(["killing", "wait", "null"]);
+        crasher
+    })
+    .until("ready");
+    // The flusher knows it by then.
+    wait_until("its first line is there", || !read(&folder, "crasher").is_empty());
+    crasher.go();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&crasher.end()), Some(libc::SIGKILL));
+    wait_until("its death is told", || read(&folder, "crasher").len() > 1);
+    flusher.finish();
+    let message = &read(&folder, "crasher")[1].message;
+    assert!(message.contains("was killed by SIGKILL"), "{message}");
+    let earlier = "\n    an earlier signal, which the process may have survived: SIGSEGV: write to address 0x18";
+    assert!(message.contains(earlier), "{message}");
 }
 
 #[test]

@@ -141,8 +141,8 @@ fn is_overflow(capture: &Capture, address: u64) -> bool {
     let Some(thread) = crashed(capture) else { return false };
     let sp = thread.registers[RSP];
     let is_near = (sp.saturating_sub(STACK_STEP)..sp.saturating_add(STACK_ABOVE)).contains(&address);
-    // The captured bytes begin where the stack can be read.
-    let is_below = thread.stack.is_empty() || address < thread.stack_start;
+    // The captured bytes begin where the stack can be read. Where there is none near its pointer, that is not one of a stack.
+    let is_below = !thread.stack.is_empty() && address < thread.stack_start;
     let is_guard = mapping_at(capture, address).is_none_or(|mapping| !mapping.readable && !mapping.writable);
     is_near && is_below && is_guard
 }

@@ -3,11 +3,13 @@
 use crate::crash::elf::{Elf, Loaded};
 use crate::crash::registers::{RIP, RSP, Registers};
 use gimli::{
-    BaseAddresses, CfaRule, DebugFrame, EhFrame, EhFrameHdr, Encoding, EndianSlice, EvaluationResult, Format,
-    FrameDescriptionEntry, LittleEndian, Location, Register, RegisterRule, UnwindContext, UnwindExpression,
-    UnwindSection, UnwindTableRow, Value,
+    BaseAddresses, CfaRule, CommonInformationEntry, DebugFrame, EhFrame, EhFrameHdr, Encoding, EndianSlice,
+    EvaluationResult, Format, FrameDescriptionEntry, LittleEndian, Location, Register, RegisterRule, UnwindContext,
+    UnwindExpression, UnwindOffset, UnwindSection, UnwindTableRow, Value,
 };
 use lastwords_ring::format::capture::REGISTERS;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Most bytes of a table that are read: four times those of the largest programs.
 const TABLE_MAX: u64 = 64 << 20;
@@ -76,7 +78,7 @@ impl Tables {
             if is_indexed {
                 None
             } else {
-                eh_frame.fde_for_address(&self.bases, address, EhFrame::cie_from_offset).ok()
+                eh_frame.fde_for_address(&self.bases, address, common(EhFrame::cie_from_offset)).ok()
             }
         });
         if let Some(entry) = entry.filter(|entry| entry.contains(address)) {
@@ -84,7 +86,7 @@ impl Tables {
         }
         let mut debug_frame = DebugFrame::new(&self.debug_frame.bytes, LittleEndian);
         debug_frame.set_address_size(8);
-        let entry = debug_frame.fde_for_address(&self.bases, address, DebugFrame::cie_from_offset).ok()?;
+        let entry = debug_frame.fde_for_address(&self.bases, address, common(DebugFrame::cie_from_offset)).ok()?;
         self.by(&debug_frame, &entry, address, of)
     }
 
@@ -104,6 +106,17 @@ impl Tables {
         let row = entry.unwind_info_for_address(section, &self.bases, &mut context, address).ok()?;
         let return_address = entry.cie().return_address_register();
         caller(section, row, return_address, of, entry.is_signal_trampoline())
+    }
+}
+
+/// Reads what entries have in common once, not for each of them: it may be as long as its table.
+fn common<'a, S: UnwindSection<Slice<'a>>>(
+    read: impl Fn(&S, &BaseAddresses, S::Offset) -> gimli::Result<CommonInformationEntry<Slice<'a>>>,
+) -> impl FnMut(&S, &BaseAddresses, S::Offset) -> gimli::Result<CommonInformationEntry<Slice<'a>>> {
+    let mut known: BTreeMap<usize, _> = BTreeMap::new();
+    move |section, bases, offset| match known.entry(UnwindOffset::into(offset)) {
+        Entry::Occupied(found) => Ok(CommonInformationEntry::clone(found.get())),
+        Entry::Vacant(place) => Ok(place.insert(read(section, bases, offset)?).clone()),
     }
 }
 

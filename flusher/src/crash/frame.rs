@@ -11,7 +11,7 @@ pub enum Trust {
     Cfi,
     /// By the chain of frame pointers, where there is no table: a function between the two may be missing.
     FramePointer,
-    /// A word on the stack looks like a return address: a guess.
+    /// A word on the stack looks like a return address: a guess, as is all that this leads to.
     Scan,
 }
 

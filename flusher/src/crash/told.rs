@@ -1,5 +1,6 @@
 //! What a capture tells, in the forms that a log and a crash file have it in.
 
+use crate::evidence::ending::Ending;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -39,9 +40,10 @@ impl Teller {
     }
 
     /// What the capture of the ring with this entry tells; None if its process left none, or cannot have, or one of a panic
-    /// that it did not end by.
+    /// that was caught. A signal that it did not end by is told as that: an earlier handler may have left it by siglongjmp
+    /// long ago, or ended the process for it in another way.
     #[cfg(feature = "stacks")]
-    pub(crate) fn tell(&self, entry: &Path, pid: u32, by_panic: bool) -> Option<Told> {
+    pub(crate) fn tell(&self, entry: &Path, pid: u32, ending: Ending) -> Option<Told> {
         use crate::crash::report::{Reading, Report};
         use crate::crash::worker::Worker;
         use crate::crash::{json, text, traceback};
@@ -49,9 +51,18 @@ impl Teller {
         use lastwords_ring::place::open;
         use lastwords_ring::read::capture;
 
-        // What cannot be read is as if it was never written: the rest of the death is told all the same.
-        let capture = capture::read(entry).ok().flatten()?;
-        if capture.is_panic() != by_panic {
+        if !ending.is_crash() {
+            return None;
+        }
+        // The rest of the death is told all the same.
+        let capture = match capture::read(entry) {
+            Ok(capture) => capture?,
+            Err(error) => {
+                let below = format!("\n    its capture cannot be read: {error}");
+                return Some(Told { below, part: "\n".to_owned(), ..Told::default() });
+            }
+        };
+        if capture.is_panic() && ending != Ending::Panic {
             return None;
         }
         let may_open = open::look(entry).is_ok_and(|ring| ring.st_uid == rustix::process::geteuid().as_raw());
@@ -60,13 +71,16 @@ impl Teller {
         if let (Some(crashed), Ok(Some(attached))) = (report.stacks.first_mut(), crash_notes::read(entry)) {
             crashed.python = traceback::of_crashed_thread(&attached.text);
         }
+        if !capture.is_panic() && !matches!(ending, Ending::Fatal(_)) {
+            report.cause = format!("an earlier signal, which the process may have survived: {}", report.cause);
+        }
         let members = json::of_death_line(&report);
         Some(Told { below: text::below_death_line(&report), members, part: text::of_crash_file(&report) })
     }
 
     /// Nothing: stacks are not read here.
     #[cfg(not(feature = "stacks"))]
-    pub(crate) fn tell(&self, _: &Path, _: u32, _: bool) -> Option<Told> {
+    pub(crate) fn tell(&self, _: &Path, _: u32, _: Ending) -> Option<Told> {
         None
     }
 }

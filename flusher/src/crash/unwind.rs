@@ -104,6 +104,8 @@ impl Walker<'_> {
                 return Walk { frames, end: End::OutOfTime };
             }
             match self.caller(&at, &mut bad) {
+                // What a guess leads to is one.
+                Ok(caller) if at.trust == Trust::Scan => at = At { trust: Trust::Scan, ..caller },
                 Ok(caller) => at = caller,
                 Err(end) => return Walk { frames, end },
             }

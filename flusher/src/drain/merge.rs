@@ -4,7 +4,6 @@ use super::held::AGAIN;
 use super::{Drain, Pass};
 use crate::crash::told::Told;
 use crate::drain::tracked_ring::{TrackedLane, TrackedRing};
-use crate::evidence::ending::Ending;
 use crate::files::journal::Change;
 use crate::files::notices;
 use crate::files::output::RecordSource;
@@ -34,6 +33,9 @@ const READ_MIN: usize = 64;
 
 /// How long writing a crash file is retried after transient failures, before its process's death is logged without one.
 const CRASH_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a pass tells deaths before the lines of others come again. One with a stack takes about a tenth of a second.
+const DEATHS_MAX: Duration = Duration::from_millis(50);
 
 /// A spilled message and its encoding, if the record has one.
 type Unspilled = Result<Option<(Vec<u8>, u8)>, SpillLost>;
@@ -367,6 +369,10 @@ impl Drain {
         let done =
             |drain: &Drain, ring: &TrackedRing| ring.earlier == earlier && is_ended(ring) && !drain.is_aside(ring, now);
         while let Some(ring) = self.rings.iter().position(|ring| done(self, ring)) {
+            if !earlier && now.elapsed() > DEATHS_MAX {
+                pass.waiting = true;
+                break;
+            }
             let (role, uuid) = (self.rings[ring].role, self.rings[ring].reader.header().uuid);
             let finished = self.finish(ring, pass);
             match finished {
@@ -404,7 +410,12 @@ impl Drain {
         if let Some(mut text) = death {
             let tracked = &self.rings[ring];
             let (entry, how) = (tracked.reader.entry(), tracked.ending());
-            let told = if how.is_crash() { self.teller.tell(entry, pid, how == Ending::Panic) } else { None };
+            // Once, however often the crash file has to be tried.
+            let told = match &tracked.told {
+                Some(told) => told.clone(),
+                None => self.teller.tell(entry, pid, how),
+            };
+            self.rings[ring].told = Some(told.clone());
             let told = self.add_clues(ring, &mut text, told);
             text += &self.write_crash_file(ring, told.as_ref())?;
             // What is in the journal without the removal must not hold the line.

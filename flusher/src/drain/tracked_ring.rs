@@ -6,6 +6,7 @@ mod publish;
 
 pub(crate) use lane::TrackedLane;
 
+use crate::crash::told::Told;
 use crate::drain::ahead::Ahead;
 use crate::evidence::clues::Clues;
 use crate::evidence::ending::{Ending, WaitStatus};
@@ -78,6 +79,8 @@ pub(crate) struct TrackedRing {
     held: bool,
     /// The death of its process is logged.
     pub(crate) death_logged: bool,
+    /// What the capture of its process tells, once it was asked.
+    pub(crate) told: Option<Option<Told>>,
     /// Dead before this flusher began: its lines are older than those in the file.
     pub(crate) earlier: bool,
     pub(crate) closed: Closed,
@@ -156,6 +159,7 @@ impl TrackedRing {
             dead: None,
             held: false,
             death_logged: control.death_logged(),
+            told: None,
             earlier: false,
             headed: false,
             failures: 0,

@@ -20,7 +20,7 @@ use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::open;
 use lastwords_ring::place::unnamed_file::Nameless;
 use lastwords_ring::place::zone::{Zone, offset_text};
-use lastwords_ring::read::reader::{Closed, RingReader};
+use lastwords_ring::read::reader::RingReader;
 use lastwords_ring::read::ring_file::RingFile;
 use rustix::fs::{FileType, Stat};
 use std::fs::File;
@@ -76,9 +76,9 @@ impl BlackBox {
 
     /// Adds what the process's capture tells, if it left one.
     pub fn tell(&mut self, teller: &Teller) {
-        let by_panic = self.report().is_some_and(|report| report.closed == Closed::Panic);
+        let Some(ended) = self.report().and_then(RingReport::ended) else { return };
         let ring = self.recovery.rings().first().map(|ring| ring.reader());
-        self.told = ring.and_then(|reader| teller.tell(reader.entry(), reader.header().pid, by_panic));
+        self.told = ring.and_then(|reader| teller.tell(reader.entry(), reader.header().pid, ended));
     }
 
     /// What is known of the ring; its counts are those of what was read so far.

@@ -258,6 +258,12 @@ impl Recovery {
 }
 
 impl RingReport {
+    /// How the process ended; None if it may be alive.
+    pub(crate) fn ended(&self) -> Option<Ending> {
+        let conclude = || Ending::conclude(self.closed, self.fatal_signal, self.status, self.verdict == Verdict::Exec);
+        (!self.verdict.may_live()).then(conclude)
+    }
+
     /// How the process ended, as far as it is known.
     #[must_use]
     pub fn ending(&self) -> String {

@@ -21,6 +21,7 @@ use crate::render::timestamp::Stamp;
 use fields::{fields, named};
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::record::{Record, extra_kind};
+use lastwords_ring::format::text::escaped_json;
 use lastwords_ring::place::zone::Zone;
 use string::{readable, string};
 
@@ -100,7 +101,8 @@ impl JsonLines {
         self.head(out, origin, level, None);
         text_member(out, "target", OWN_TARGET);
         message(out, text.as_bytes(), None);
-        out.extend_from_slice(members.as_bytes());
+        // They have names of functions and files, which are anybody's.
+        out.extend_from_slice(escaped_json(members).as_bytes());
         out.extend_from_slice(b"}\n");
     }
 

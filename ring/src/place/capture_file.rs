@@ -10,9 +10,10 @@ use crate::place::descriptor::{Identity, Kept, Opened};
 use crate::place::folder::stem;
 use crate::place::open::{self, PRIVATE};
 use crate::place::reserve::{never_copy_on_write, reserve};
-use crate::sys::fsize;
+use crate::sys::{fsize, secure};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
+use rustix::process::DumpableBehavior;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -73,6 +74,12 @@ impl CaptureFile {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let file = Kept::new(open::file(&path, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, PRIVATE)?)?;
+        let owner = file.file().and_then(|file| Ok(rustix::fs::fstat(file)?.st_uid));
+        if is_privileged(owner?) {
+            drop(open::remove(&path));
+            let why = "the folder is another user's, who may not see this process's memory";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        }
         let reserved = file.file().and_then(|file| {
             never_copy_on_write(file);
             fsize::without_signal(|| reserve(file, size))
@@ -96,6 +103,9 @@ impl CaptureFile {
     /// Runs `work` with the file. Safe in a signal handler, also where other code has closed our descriptor, or the thread has
     /// a table of its own.
     pub fn with<T>(&self, work: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
+        if !may_dump() {
+            return None;
+        }
         let identity = self.file.identity();
         with_kept(&self.file, (&self.name, OFlags::RDWR), |found| *found == identity, work)
     }
@@ -116,6 +126,17 @@ impl CaptureFile {
         self.file.give_back();
         self.close_maps();
     }
+}
+
+/// Whether the process may do more than the owner of the file, who could read in it what the process has in memory.
+fn is_privileged(owner: u32) -> bool {
+    owner != rustix::process::geteuid().as_raw() || secure::is_secure()
+}
+
+/// Whether the kernel would let the process leave a core dump with its user: not after a change of user or capabilities, nor
+/// of a program that its user may not read.
+fn may_dump() -> bool {
+    rustix::process::dumpable_behavior().is_ok_and(|found| found == DumpableBehavior::Dumpable)
 }
 
 /// Runs `work` with the file that is kept, or else with the one that has its name, if that `is_it`.

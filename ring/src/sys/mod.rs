@@ -15,6 +15,7 @@ pub mod pidfd;
 pub mod process_page;
 pub(crate) mod range_lock;
 pub mod ready;
+pub(crate) mod secure;
 pub mod thread_lock;
 pub mod user;
 pub mod words;

@@ -165,13 +165,15 @@ fn program_counter(signal: &Signal<'_>) -> u64 {
 /// Captures what is missing, since the process is about to end.
 pub(crate) fn complete(file: &CaptureFile, signal: &Signal<'_>, taken: Taken) {
     let me = thread_id();
-    if matches!(taken, Taken::All | Taken::Another) {
+    // The capture of which this one was a part is void where the program has survived that signal.
+    let is_gone = taken == Taken::Another && HELD.end.load(Ordering::Acquire) == 0;
+    if matches!(taken, Taken::All | Taken::Another) && !is_gone {
         return;
     }
     let Some(guard) = Guard::take(me) else { return };
     if let (Taken::Nothing, Found::OfAnother) = (taken, held(me)) {
         and_this(file, signal, me);
-    } else if taken == Taken::Nothing {
+    } else if taken == Taken::Nothing || is_gone {
         first(file, signal, me, true, &guard);
     } else {
         file.with(|fd| {

@@ -16,6 +16,10 @@ static CAPTURED: AtomicU64 = AtomicU64::new(0);
 /// Captures the calling thread, which is about to panic. To be called by the main thread only.
 pub(crate) fn of_main_thread(file: &CaptureFile) {
     let Some(guard) = Guard::take(thread_id()) else { return };
+    if HELD.end.load(Ordering::Acquire) != 0 {
+        // Another thread's fatal signal, of which an earlier handler may not have decided yet, counts for more.
+        return;
+    }
     let now = milliseconds();
     if CAPTURED.load(Ordering::Relaxed).wrapping_add(INTERVAL) > now {
         file.with(Writer::void);
@@ -28,6 +32,7 @@ pub(crate) fn of_main_thread(file: &CaptureFile) {
     let panic = Signal { info: &info, context, has_earlier: true, is_nested: false };
     first(file, &panic, thread_id(), true, &guard);
     // A fatal signal takes its place, also one that arrives within the second, on any thread.
+    HELD.end.store(0, Ordering::Release);
     HELD.milliseconds.store(0, Ordering::Relaxed);
     CAPTURED.store(now, Ordering::Relaxed);
 }

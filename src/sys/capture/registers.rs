@@ -26,6 +26,9 @@ impl Registers {
             REG_EFL, REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RAX, REG_RBP, REG_RBX,
             REG_RCX, REG_RDI, REG_RDX, REG_RIP, REG_RSI, REG_RSP,
         };
+        if context.is_null() {
+            return None;
+        }
         const DWARF: [i32; REGISTERS] = [
             REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_R8, REG_R9, REG_R10, REG_R11,
             REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP,
@@ -54,6 +57,9 @@ impl Registers {
     /// one.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn access(context: *const libc::c_void) -> u32 {
+        if context.is_null() {
+            return 0;
+        }
         const PAGE_FAULT: i64 = 14;
         const WRITE: i64 = 1 << 1;
         const FETCH: i64 = 1 << 4;
@@ -85,6 +91,9 @@ impl Registers {
 /// Whether the thread with this context had the signal blocked.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn blocks(context: *const libc::c_void, signal: libc::c_int) -> bool {
+    if context.is_null() {
+        return true;
+    }
     // SAFETY: as for the registers; of the mask the kernel fills the part that its signals have, which is all that is read.
     unsafe { libc::sigismember(std::ptr::addr_of!((*context.cast::<libc::ucontext_t>()).uc_sigmask), signal) == 1 }
 }

@@ -3,12 +3,13 @@
 //! Words: `threads` (others are captured too), `beside:KIND` (of those in `beside.rs`, `beside:KIND*N` for N of them), `mapped:N` (its file as code once more, N times), `spin` (waits
 //! until they spin), `uses:N` and `blocks:N` (signal N), `later` (a handler
 //! that was set after ours calls it, and then makes faults good), `once` (an earlier handler makes one fault good), `bare` (no handlers from before, not even that of `std`), `survivor` (an earlier handler makes faults good),
-//! `crashing` (an earlier handler crashes), `off` (no captures), `wait` (for a line on standard input, after a line that says
-//! so), `panic` (on the main thread, and catches it), `survive:N` (that many faults, and prints the nanoseconds of one). Kinds are in `crashes.rs`, and `exit`, `kill`.
+//! `crashing` (an earlier handler crashes), `killing` (one ends the process by SIGKILL), `deciding` (one takes its time, see `deciding.rs`), `off` (no captures), `wait` (for a line on standard input, after a line that says
+//! so), `undumpable` (the kernel would leave no core dump of it), `panic` (on the main thread, and catches it), `survive:N` (that many faults, and prints the nanoseconds of one). Kinds are in `crashes.rs`, and `exit`, `kill`.
 
 #[cfg(target_arch = "x86_64")]
 fn main() {
     use lastwords_tests::{beside, crashes, faults, handlers};
+    use rustix::process::DumpableBehavior;
     use std::io::BufRead;
 
     let mut arguments = std::env::args().skip(1);
@@ -20,6 +21,8 @@ fn main() {
         ("survivor", crashes::set_survivor),
         ("once", faults::set_handler_for_once),
         ("crashing", crashes::set_crashing_handler),
+        ("killing", crashes::set_killing_handler),
+        ("deciding", lastwords_tests::deciding::set_handler),
     ] {
         if has(word) {
             prepare();
@@ -32,13 +35,14 @@ fn main() {
     lastwords::info!("it begins");
     for word in &words {
         match word.as_str() {
-            "bare" | "survivor" | "once" | "crashing" | "off" | "threads" => {}
+            "bare" | "survivor" | "once" | "crashing" | "killing" | "deciding" | "off" | "threads" => {}
             "spin" => beside::see_them_spin(),
             "later" => faults::set_later_handler(),
             "wait" => {
                 println!("ready");
                 std::io::stdin().lock().read_line(&mut String::new()).expect("a line");
             }
+            "undumpable" => rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).expect("set"),
             "panic" => assert!(std::panic::catch_unwind(|| panic!("caught")).is_err()),
             "exit" => return,
             "close" => lastwords::close(),

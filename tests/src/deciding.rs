@@ -1,0 +1,63 @@
+//! An earlier handler that takes its time to decide what becomes of a fault, as a virtual machine or a crash reporter does, and what
+//! happens on other threads meanwhile.
+#![allow(unsafe_code)]
+
+use crate::{faults, handlers};
+use std::panic;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// The page of the fault that is made good.
+static PAGE: AtomicUsize = AtomicUsize::new(0);
+/// The handler has the fault that is made good; it has the other one; what that one waits for has happened.
+static HAS_FIRST: AtomicBool = AtomicBool::new(false);
+static HAS_LAST: AtomicBool = AtomicBool::new(false);
+static GOES_ON: AtomicBool = AtomicBool::new(false);
+
+fn wait(flag: &AtomicBool) {
+    while !flag.load(Ordering::SeqCst) {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Sets it.
+pub fn set_handler() {
+    faults::set_handler(libc::SIGSEGV, decide as faults::Handler);
+}
+
+extern "C" fn decide(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: the kernel gives the address of the fault.
+    let address = unsafe { (*info).si_addr() as usize };
+    if address == PAGE.load(Ordering::SeqCst) {
+        HAS_FIRST.store(true, Ordering::SeqCst);
+        wait(&HAS_LAST);
+        faults::open_to_writes(address);
+    } else {
+        HAS_LAST.store(true, Ordering::SeqCst);
+        wait(&GOES_ON);
+        handlers::restore_default(signal);
+    }
+}
+
+/// Panics, which is caught, while another thread's crash is in the handler.
+pub fn panic_meanwhile(crash: fn()) {
+    let thread = thread::spawn(crash);
+    wait(&HAS_LAST);
+    assert!(panic::catch_unwind(|| panic!("meanwhile")).is_err());
+    GOES_ON.store(true, Ordering::SeqCst);
+    let _ = thread.join();
+}
+
+/// Crashes while another thread's fault is in the handler, which makes that one good first.
+pub fn survive_meanwhile(write_to: fn(usize), nowhere: usize) {
+    let page = faults::page_to_open();
+    PAGE.store(page, Ordering::SeqCst);
+    let survivor = thread::spawn(move || {
+        write_to(page);
+        GOES_ON.store(true, Ordering::SeqCst);
+    });
+    wait(&HAS_FIRST);
+    write_to(nowhere);
+    let _ = survivor.join();
+}
