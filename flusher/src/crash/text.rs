@@ -147,11 +147,16 @@ fn frames_of(stack: &Stack, modules: &[Module], form: Form) -> Vec<String> {
             }
             continue;
         }
-        let is_same =
-            |other: usize| all.get(other).is_some_and(|found| found.pc == frame.pc && fold_of(other).is_none());
-        if form == Form::Log && number > 0 && is_same(number - 1) {
+        // What was not captured between the two parts may be anything.
+        let goes_on = |number: usize| {
+            let before =
+                number.checked_sub(1).filter(|before| fold_of(*before).is_none() && number != stack.frames.len());
+            let pc = |number: usize| all.get(number).map(|frame| frame.pc);
+            fold_of(number).is_none() && before.is_some_and(|before| pc(before) == pc(number))
+        };
+        if form == Form::Log && goes_on(number) {
             same += 1;
-            if !is_same(number + 1) {
+            if !goes_on(number + 1) {
                 lines.push(format!("     and {same} times more"));
                 same = 0;
             }
@@ -631,5 +636,16 @@ mod tests {
         report.modules[1].path = b"/usr/bin/python3.11".to_vec();
         let below = below_death_line(&report);
         assert!(below.contains("#1   ") && below.ends_with("3 more frames start the thread"), "{below}");
+    }
+
+    #[test]
+    fn what_was_not_captured_is_said_within_a_recursion_too() {
+        let mut report = report();
+        let stack = &mut report.stacks[0];
+        let deeper = Frame { pc: 1, is_exact: false, trust: Trust::Cfi, module: Some(1), symbol: None };
+        (stack.frames, stack.outermost) = (vec![deeper.clone(); 3], vec![deeper; 2]);
+        let below = below_death_line(&report);
+        let gap = format!("and 2 times more\n    {GAP}\n    #3 ");
+        assert!(below.contains(&gap) && below.contains("and 1 times more"), "{below}");
     }
 }

@@ -54,14 +54,8 @@ impl Teller {
         if !ending.is_crash() {
             return None;
         }
-        // The rest of the death is told all the same.
-        let capture = match capture::read(entry) {
-            Ok(capture) => capture?,
-            Err(error) => {
-                let below = format!("\n    its capture cannot be read: {error}");
-                return Some(Told { below, part: "\n".to_owned(), ..Told::default() });
-            }
-        };
+        // What cannot be read is as if it was never written: the rest of the death is told all the same.
+        let capture = capture::read(entry).ok().flatten()?;
         if capture.is_panic() && ending != Ending::Panic {
             return None;
         }
