@@ -27,7 +27,7 @@ const MEMBERS: [Member; 4] = [
         &[
             ("render", &[]),
             ("crash", &["render"]),
-            ("evidence", &["render"]),
+            ("evidence", &["crash", "render"]),
             ("files", &["crash", "evidence", "render"]),
             ("recover", &["crash", "evidence", "files", "render"]),
             ("drain", &["crash", "evidence", "files", "recover", "render"]),

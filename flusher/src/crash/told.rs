@@ -1,6 +1,5 @@
 //! What a capture tells, in the forms that a log and a crash file have it in.
 
-use crate::evidence::ending::Ending;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -24,6 +23,17 @@ impl Told {
     }
 }
 
+/// What a process died of, as far as that concerns its capture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DiedOf {
+    /// A fatal signal.
+    Signal,
+    /// A panic of its main thread.
+    Panic,
+    /// Something that leaves no capture, or that is not known.
+    Another,
+}
+
 /// Who reads captures.
 #[derive(Debug, Clone, Default)]
 #[cfg_attr(not(feature = "stacks"), expect(dead_code, reason = "only a stack is looked at by another process"))]
@@ -43,7 +53,7 @@ impl Teller {
     /// that was caught. A signal that it did not end by is told as that: an earlier handler may have left it by siglongjmp
     /// long ago, or ended the process for it in another way.
     #[cfg(feature = "stacks")]
-    pub(crate) fn tell(&self, entry: &Path, pid: u32, ending: Ending) -> Option<Told> {
+    pub(crate) fn tell(&self, entry: &Path, pid: u32, of: DiedOf) -> Option<Told> {
         use crate::crash::report::{Reading, Report};
         use crate::crash::worker::Worker;
         use crate::crash::{json, text, traceback};
@@ -51,12 +61,9 @@ impl Teller {
         use lastwords_ring::place::open;
         use lastwords_ring::read::capture;
 
-        if !ending.is_crash() {
-            return None;
-        }
         // What cannot be read is as if it was never written: the rest of the death is told all the same.
         let capture = capture::read(entry).ok().flatten()?;
-        if capture.is_panic() && ending != Ending::Panic {
+        if capture.is_panic() && of != DiedOf::Panic {
             return None;
         }
         let may_open = open::look(entry).is_ok_and(|ring| ring.st_uid == rustix::process::geteuid().as_raw());
@@ -65,7 +72,7 @@ impl Teller {
         if let (Some(crashed), Ok(Some(attached))) = (report.stacks.first_mut(), crash_notes::read(entry)) {
             crashed.python = traceback::of_crashed_thread(&attached.text);
         }
-        if !capture.is_panic() && !matches!(ending, Ending::Fatal(_)) {
+        if !capture.is_panic() && of != DiedOf::Signal {
             report.cause = format!("an earlier signal, which the process may have survived: {}", report.cause);
         }
         let members = json::of_death_line(&report);
@@ -74,7 +81,7 @@ impl Teller {
 
     /// Nothing: stacks are not read here.
     #[cfg(not(feature = "stacks"))]
-    pub(crate) fn tell(&self, _: &Path, _: u32, _: Ending) -> Option<Told> {
+    pub(crate) fn tell(&self, _: &Path, _: u32, _: DiedOf) -> Option<Told> {
         None
     }
 }

@@ -409,11 +409,11 @@ impl Drain {
         }
         if let Some(mut text) = death {
             let tracked = &self.rings[ring];
-            let (entry, how) = (tracked.reader.entry(), tracked.ending());
+            let entry = tracked.reader.entry();
             // Once, however often the crash file has to be tried.
             let told = match &tracked.told {
                 Some(told) => told.clone(),
-                None => self.teller.tell(entry, pid, how),
+                None => tracked.ending().died_of().and_then(|of| self.teller.tell(entry, pid, of)),
             };
             self.rings[ring].told = Some(told.clone());
             let told = self.add_clues(ring, &mut text, told);

@@ -19,6 +19,7 @@
 //!
 //! Everything but an ordinary end and an exec is worth an alarm.
 
+use crate::crash::told::DiedOf;
 use crate::render::signal::signal_name;
 use lastwords_ring::read::reader::Closed;
 use std::fmt;
@@ -110,6 +111,15 @@ impl Ending {
             (WaitStatus::Killed(signal), _) if is_fatal(signal) => Ending::Fatal(signal),
             (WaitStatus::Killed(signal), _) => Ending::Killed(signal),
         }
+    }
+
+    /// What a capture of the process may be about; None where nobody asks for it.
+    pub(crate) fn died_of(self) -> Option<DiedOf> {
+        self.is_crash().then_some(match self {
+            Ending::Fatal(_) => DiedOf::Signal,
+            Ending::Panic => DiedOf::Panic,
+            _ => DiedOf::Another,
+        })
     }
 
     /// Whether it is worth an alarm and a crash file.

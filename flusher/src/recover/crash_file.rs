@@ -76,9 +76,9 @@ impl BlackBox {
 
     /// Adds what the process's capture tells, if it left one.
     pub fn tell(&mut self, teller: &Teller) {
-        let Some(ended) = self.report().and_then(RingReport::ended) else { return };
+        let Some(of) = self.report().and_then(RingReport::died_of) else { return };
         let ring = self.recovery.rings().first().map(|ring| ring.reader());
-        self.told = ring.and_then(|reader| teller.tell(reader.entry(), reader.header().pid, ended));
+        self.told = ring.and_then(|reader| teller.tell(reader.entry(), reader.header().pid, of));
     }
 
     /// What is known of the ring; its counts are those of what was read so far.

@@ -1,5 +1,6 @@
 //! Reading what no log file has yet, without changing anything.
 
+use crate::crash::told::DiedOf;
 use crate::evidence::ending::{Ending, WaitStatus};
 use crate::evidence::witness;
 use crate::files::journal::{Change, Entry, Journal};
@@ -258,10 +259,10 @@ impl Recovery {
 }
 
 impl RingReport {
-    /// How the process ended; None if it may be alive.
-    pub(crate) fn ended(&self) -> Option<Ending> {
-        let conclude = || Ending::conclude(self.closed, self.fatal_signal, self.status, self.verdict == Verdict::Exec);
-        (!self.verdict.may_live()).then(conclude)
+    /// What a capture of the process may be about; None if it may be alive, and where nobody asks for it.
+    pub(crate) fn died_of(&self) -> Option<DiedOf> {
+        let ending = Ending::conclude(self.closed, self.fatal_signal, self.status, self.verdict == Verdict::Exec);
+        ending.died_of().filter(|_| !self.verdict.may_live())
     }
 
     /// How the process ended, as far as it is known.
