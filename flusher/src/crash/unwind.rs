@@ -3,7 +3,7 @@
 //! A step to the caller is made by the first of these that knows how:
 //!
 //! 1. where the program counter is no code, a call led there: its return address is where the stack pointer is;
-//! 2. the unwind tables of the file, see [`crate::crash::cfi`];
+//! 2. the unwind tables of the file, see `cfi.rs`;
 //! 3. where the code is that which returns from a signal, the kernel's frame is above it;
 //! 4. the chain of frame pointers;
 //! 5. a word not far above that is an address behind a call: a guess, and marked as one.
