@@ -13,6 +13,7 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 /// What every line of `run` itself begins with.
 const OWN: &str = "lastwords run: ";
@@ -241,7 +242,10 @@ fn run_and_its_program_stop_and_go_on_together() {
 fn an_interrupt_of_the_terminal_reaches_the_program_once() {
     let folder = Scratch::new("run-terminal");
     let tool = format!("{TOOL} run --role worker --dir {} --", folder.display());
-    let program = "trap \"echo interrupted\" INT; echo ready; for n in 1 2 3 4 5 6 7 8; do sleep 0.1; done; exit 4";
+    // Without a child to wait for, so that it comes to each signal before the next.
+    let done = folder.join("done");
+    let program =
+        format!("trap \"echo interrupted\" INT; echo ready; until [ -e {} ]; do :; done; exit 4", done.display());
     let mut script = Command::new("script");
     script.args(["-qec", &format!("{tool} bash -c '{program}'"), "/dev/null"]);
     let mut child = match script.stdin(Stdio::piped()).stdout(Stdio::null()).spawn() {
@@ -250,8 +254,12 @@ fn an_interrupt_of_the_terminal_reaches_the_program_once() {
     };
     wait_until("the program", || read_so_far(&folder, "worker").iter().any(|line| line.message == "ready"));
     std::io::Write::write_all(child.stdin.as_mut().expect("piped"), b"\x03").expect("it reads");
-    let status = end(&mut child);
-    assert_eq!(status.code(), Some(4));
+    let has_come = || read_so_far(&folder, "worker").iter().any(|line| line.message == "interrupted");
+    wait_until("the interrupt", has_come);
+    // Time for a second one to come.
+    std::thread::sleep(Duration::from_millis(300));
+    fs::write(done, "").expect("writable");
+    assert_eq!(end(&mut child).code(), Some(4));
     let lines = read(&folder, "worker");
     assert_eq!(said(&lines), [("INFO", "ready"), ("INFO", "interrupted")]);
 }

@@ -124,3 +124,19 @@ fn reap(state: &mut State) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+
+    #[test]
+    fn what_the_terminal_has_sent_to_the_program_is_not_sent_again() {
+        let mut child = Command::new("sleep").arg("60").spawn().expect("it starts");
+        let mut state = State { pid: Some(Pid::from_child(&child)), ..State::default() };
+        pass_on(&mut state, Arrived { signal: libc::SIGINT, is_of_kernel: true });
+        assert!(state.was_asked);
+        pass_on(&mut state, Arrived { signal: libc::SIGTERM, is_of_kernel: false });
+        assert_eq!(child.wait().expect("its own child").signal(), Some(libc::SIGTERM));
+    }
+}
