@@ -33,6 +33,7 @@ pub(crate) enum Command {
     Flush(Flush),
     Recover(Recover),
     Status(Status),
+    Doctor(Doctor),
     Level(Level),
     Pipe(Pipe),
     Run(Run),
@@ -65,6 +66,8 @@ impl Command {
             }
             Command::Recover(recover) => recover.paths.iter().filter(|path| path.is_dir()).cloned().collect(),
             Command::Crashes(crashes) => crashes.folder().into_iter().collect(),
+            // It reports why the owner cannot be determined, among the rest.
+            Command::Doctor(_) => Vec::new(),
             // The program that it runs is to have the rights of whoever runs it.
             Command::Run(_) => Vec::new(),
             Command::Demo(_) | Command::DemoProcess(_) | Command::Symbolise | Command::Completions { .. } => Vec::new(),
@@ -149,6 +152,28 @@ pub(crate) struct Status {
     /// Refresh every second, until it is ended.
     #[arg(long)]
     pub(crate) watch: bool,
+    #[command(flatten)]
+    pub(crate) logs: Logs,
+}
+
+/// Check what a log folder and its processes need.
+///
+/// A line for each check: fine, warning or problem, what was found, and behind an arrow what to do about it. Folder, rights,
+/// file system, free space, limits, shared memory, clock, namespaces, who flushes and how far it is behind, rings, losses, time
+/// zone, and the settings in the environment of this command, as init would read them. Nothing is changed.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Run by root in a folder of another user, it becomes that user for good.\n\nExit status: 0 all is fine, 1 there are \
+                  warnings, 2 wrong usage, 3 there are problems.\n\nExamples:\n  lastwords doctor /var/log/app\n  \
+                  lastwords doctor --json --dir /var/log/app\n  env $(cat app.env) lastwords doctor --role host"
+)]
+pub(crate) struct Doctor {
+    /// One JSON object instead of lines.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Role whose settings are examined [default: LASTWORDS_ROLE, else worker]
+    #[arg(long)]
+    pub(crate) role: Option<String>,
     #[command(flatten)]
     pub(crate) logs: Logs,
 }
@@ -503,10 +528,14 @@ pub(crate) struct Rings {
 impl Rings {
     /// The log folder with its rings in the place that was named.
     pub(crate) fn of(&self, folder: Folder) -> Result<Folder> {
-        match self.path.clone().or_else(|| variable("LASTWORDS_RINGS").map(PathBuf::from)) {
+        match self.named() {
             Some(path) => folder.with_rings(&path),
             None => folder.with_noted_rings(),
         }
+    }
+
+    fn named(&self) -> Option<PathBuf> {
+        self.path.clone().or_else(|| variable("LASTWORDS_RINGS").map(PathBuf::from))
     }
 }
 
@@ -526,6 +555,21 @@ impl Logs {
     /// Where the folder is to be.
     pub(crate) fn path(&self) -> Result<PathBuf> {
         self.folder.clone().map_or_else(|| self.place.path(), Ok)
+    }
+
+    /// The folder, if it was named.
+    pub(crate) fn named(&self) -> Option<PathBuf> {
+        self.folder.clone().or_else(|| self.place.dir.clone())
+    }
+
+    /// The application whose default folder is meant.
+    pub(crate) fn app(&self) -> &str {
+        &self.place.app
+    }
+
+    /// Where the rings are, if that was named.
+    pub(crate) fn rings_path(&self) -> Option<PathBuf> {
+        self.rings.named()
     }
 
     /// The folder, which must exist.

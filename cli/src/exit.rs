@@ -12,6 +12,8 @@ pub(crate) enum Exit {
     Done,
     /// There was nothing to do.
     Nothing,
+    /// Done; some of what was checked needs attention.
+    Warned,
     /// Wrong usage, or an error.
     Failed,
     /// Done as far as possible; damage was found.
@@ -25,7 +27,7 @@ impl Exit {
     pub(crate) fn status(self) -> u8 {
         match self {
             Exit::Done => 0,
-            Exit::Nothing => 1,
+            Exit::Nothing | Exit::Warned => 1,
             Exit::Failed => 2,
             Exit::Damaged => 3,
             Exit::Of(status) => status,

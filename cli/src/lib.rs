@@ -8,6 +8,7 @@ mod cli;
 mod colour;
 mod crashes;
 mod demo;
+mod doctor;
 mod exit;
 mod feed;
 mod flush;
@@ -51,6 +52,7 @@ pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) 
         Command::Flush(arguments) => flush::run(&arguments, program),
         Command::Recover(arguments) => recover::run(&arguments, program),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Level(arguments) => level::run(&arguments),
         Command::Pipe(arguments) => pipe::run(&arguments),
         Command::Run(arguments) => Ok(run::run(&arguments)),

@@ -2,6 +2,7 @@
 
 pub(crate) mod builder;
 pub(crate) mod defaults;
+pub(crate) mod examined;
 #[cfg(feature = "config")]
 pub(crate) mod file;
 pub(crate) mod flusher_role;

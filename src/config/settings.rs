@@ -296,23 +296,42 @@ const CLOCK: &str = "LASTWORDS_CLOCK";
 /// Variables of ours that are not settings.
 const OTHER_VARIABLES: [&str; 4] = ["LASTWORDS_ROLE", "LASTWORDS_CONFIG", CLOCK, "LASTWORDS_MUTANT"];
 
-/// Reports unknown variables with our prefix, once per process: a misspelt setting is not silently ignored.
+/// A variable with our prefix that is not ours, with the one that was probably meant.
+pub(crate) type UnknownVariable = (String, Option<String>);
+
+/// Unknown variables with our prefix.
+pub(crate) fn unknown_variables() -> Vec<UnknownVariable> {
+    let known: Vec<String> = NAMES.iter().map(|name| format!("{PREFIX}{}", name.to_ascii_uppercase())).collect();
+    let is_ours = |name: &str| known.iter().any(|known| known == name) || OTHER_VARIABLES.contains(&name);
+    let ours = env::vars_os().map(|(variable, _)| variable.to_string_lossy().into_owned());
+    let unknown = ours.filter(|variable| variable.starts_with(PREFIX) && !is_ours(variable));
+    let with_likely = |variable: String| {
+        let all = known.iter().map(String::as_str).chain(OTHER_VARIABLES);
+        let likely = alike(&variable, all).map(str::to_owned);
+        (variable, likely)
+    };
+    unknown.map(with_likely).collect()
+}
+
+/// Reports unknown variables, once per process: a misspelt setting is not silently ignored.
 pub(crate) fn name_unknown_variables() {
-    static NAMED: AtomicBool = AtomicBool::new(false);
     if NAMED.swap(true, Ordering::Relaxed) {
         return;
     }
-    let known: Vec<String> = NAMES.iter().map(|name| format!("{PREFIX}{}", name.to_ascii_uppercase())).collect();
-    for (variable, _) in env::vars_os() {
-        let variable = variable.to_string_lossy();
-        let is_ours = |name: &str| known.iter().any(|known| known == name) || OTHER_VARIABLES.contains(&name);
-        if variable.starts_with(PREFIX) && !is_ours(&variable) {
-            let all = known.iter().map(String::as_str).chain(OTHER_VARIABLES);
-            let meant = alike(&variable, all).map_or_else(String::new, |likely| format!("; did you mean {likely}?"));
-            complain(format_args!("{} is not a setting and is ignored{meant}", variable.escape_debug()));
-        }
+    for (variable, likely) in unknown_variables() {
+        let meant = likely.map_or_else(String::new, |likely| format!("; did you mean {likely}?"));
+        complain(format_args!("{} is not a setting and is ignored{meant}", variable.escape_debug()));
     }
 }
+
+/// Like [`name_unknown_variables`], for a caller that reports them itself.
+pub(crate) fn take_unknown_variables() -> Vec<UnknownVariable> {
+    NAMED.store(true, Ordering::Relaxed);
+    unknown_variables()
+}
+
+/// Whether the unknown variables of this process were reported.
+static NAMED: AtomicBool = AtomicBool::new(false);
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,8 @@ pub fn counted(count: u64, noun: &str) -> String {
 }
 
 /// Memory, in the largest unit of which there is one: `512 MiB`, `1.5 GiB`.
-pub(crate) fn memory(bytes: u64) -> String {
+#[must_use]
+pub fn memory(bytes: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
     let Some((shift, unit)) = units.into_iter().find(|(shift, _)| bytes >> shift > 0) else {
         return counted(bytes, "byte");

@@ -21,6 +21,7 @@
 mod network;
 mod trust;
 
+pub use network::refuse_network_at;
 pub use trust::Trust;
 
 use crate::error::{Error, Result};

@@ -3,6 +3,7 @@
 use super::Folder;
 use crate::error::{Error, Result};
 use crate::place::open;
+use std::path::Path;
 
 /// File systems shared by several machines: stores, locks and renames lack the required guarantees there.
 const NETWORK: [(u64, &str); 20] = [
@@ -42,22 +43,29 @@ impl Folder {
     /// # Errors
     /// [`Error::Folder`] if not, with advice; [`Error::Io`] if it cannot be inspected.
     pub fn refuse_network(&self, allow_fuse: bool) -> Result<()> {
-        let path = self.rings.as_path();
-        let found = open::file_system(path).map_err(Error::io("inspect the file system of", path))?;
-        let magic = found.f_type as u64 & 0xffff_ffff;
-        let elsewhere = "put the rings on a local disk or in memory, for instance `rings` or LASTWORDS_RINGS = /dev/shm/logs; \
+        refuse_network_at(&self.rings, allow_fuse)
+    }
+}
+
+/// Like [`Folder::refuse_network`], for rings that are to be below `path`, a folder.
+///
+/// # Errors
+/// As there.
+pub fn refuse_network_at(path: &Path, allow_fuse: bool) -> Result<()> {
+    let found = open::file_system(path).map_err(Error::io("inspect the file system of", path))?;
+    let magic = found.f_type as u64 & 0xffff_ffff;
+    let elsewhere = "put the rings on a local disk or in memory, for instance `rings` or LASTWORDS_RINGS = /dev/shm/logs; \
                          the log files may stay";
-        match network_name(magic) {
-            Some(name) => Err(Error::folder(path, format!("it is on a network file system ({name}); {elsewhere}"))),
-            None if magic == FUSE && !allow_fuse => Err(Error::folder(
-                path,
-                format!(
-                    "it is on FUSE, which may be a network file system (sshfs, s3fs, GlusterFS, virtiofs); {elsewhere}, or for \
+    match network_name(magic) {
+        Some(name) => Err(Error::folder(path, format!("it is on a network file system ({name}); {elsewhere}"))),
+        None if magic == FUSE && !allow_fuse => Err(Error::folder(
+            path,
+            format!(
+                "it is on FUSE, which may be a network file system (sshfs, s3fs, GlusterFS, virtiofs); {elsewhere}, or for \
                      a local one, bindfs for instance, set `allow_fuse` or LASTWORDS_ALLOW_FUSE = true"
-                ),
-            )),
-            None => Ok(()),
-        }
+            ),
+        )),
+        None => Ok(()),
     }
 }
 
