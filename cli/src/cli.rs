@@ -37,7 +37,7 @@ pub(crate) enum Command {
     Pipe(Pipe),
     Crashes(Crashes),
     Demo(Demo),
-    /// Answers questions of the flusher about debug information, see `lastwords_flusher::crash::worker`.
+    /// Makes a report of a crash for the flusher, see `lastwords_flusher::crash::answer`.
     #[command(hide = true)]
     Symbolise,
     #[command(hide = true)]
@@ -250,8 +250,8 @@ impl FromStr for PipePolicy {
 /// Show why processes died.
 ///
 /// Lists the crash files of a log folder, newest first: the time of its last record, role and pid, the cause, and where it was.
-/// With the number or the name of one it shows that file. Exits with 0 if there are any, 1 if there are none, 3 if one cannot
-/// be read.
+/// With the number or the name of one it shows that file. Exits with 0 if there are any, 1 if there are none, or if --symbolise
+/// could add nothing, 3 if one cannot be read.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lastwords crashes /var/log/app          list\n  \
                         lastwords crashes /var/log/app 1        show the newest\n  \

@@ -5,8 +5,9 @@ use crate::exit::Exit;
 use crate::say;
 use crate::table::table;
 use lastwords::{Error, Result};
+use lastwords_flusher::crash::answer::answer_request;
 use lastwords_flusher::crash::report::Report;
-use lastwords_flusher::crash::worker::{self, Worker};
+use lastwords_flusher::crash::teller::Teller;
 use lastwords_flusher::crash::{json, text};
 use lastwords_flusher::recover::crash_file::{CRASH_ENDING, CrashName};
 use lastwords_flusher::render::escape;
@@ -234,25 +235,38 @@ fn print_file(path: &Path, instead: Option<(&str, std::ops::Range<usize>)>) -> R
 /// Shows a crash file with what the programs say that are here now.
 fn symbolise(path: &Path, json: bool, program: &[OsString]) -> Result<Exit> {
     let file = read(path)?;
-    let Some((mut report, range)) = text::report_in(&file) else {
+    let Some((before, range)) = text::report_in(&file) else {
         let why = "it has no stack: expected a crash file with a cause, of a process that died of a fatal signal";
         return Err(Error::Io { doing: "symbolise", path: path.to_owned(), source: io::Error::other(why) });
     };
-    let Some((first, rest)) = program.split_first() else { return Ok(Exit::Nothing) };
-    report.name_again(&Worker::new(first, rest));
-    if let Some(note) = &report.note {
-        say::note(format_args!("{}: {note}", escaped_path(path)));
+    let found = Teller::with(program.to_vec()).look_again(&file[..range.end]);
+    let trouble = found.as_ref().err().cloned();
+    let part = found.unwrap_or_else(|_| file[range.clone()].to_owned());
+    let report = text::report_in(&part).map_or_else(|| before.clone(), |(report, _)| report);
+    let added = report.knows_more_than(&before);
+    if !added {
+        say::note(format_args!("{}: nothing could be added: {}", escaped_path(path), why_nothing(&report, trouble)));
+    } else if !report.notes.is_empty() {
+        say::note(format_args!("{}: {}", escaped_path(path), escaped(&report.notes.join("; "))));
     }
     if json {
         print_json(&object(&crash_at(path), &file, Some(&report)))?;
-        return Ok(Exit::Done);
+    } else {
+        print_file(path, Some((&part, range)))?;
     }
-    print_file(path, Some((&text::of_crash_file(&report), range)))
+    Ok(if added { Exit::Done } else { Exit::Nothing })
 }
 
-/// Answers the flusher, in a process of its own.
-pub(crate) fn symbolise_for_flusher() -> Result<Exit> {
-    let answered = worker::answer(io::stdin().lock(), io::stdout().lock());
+/// Why a crash file says nothing more than before.
+fn why_nothing(report: &Report, trouble: Option<String>) -> String {
+    let lacking = report.lacking().into_iter().map(|(module, why)| format!("{}: {}", escaped(&module), escaped(&why)));
+    let all: Vec<String> = trouble.into_iter().chain(report.notes.iter().map(|note| escaped(note))).chain(lacking).collect();
+    if all.is_empty() { "it has everything already".to_owned() } else { all.join("; ") }
+}
+
+/// Makes a report for the flusher, in a process of its own.
+pub(crate) fn answer() -> Result<Exit> {
+    let answered = answer_request(io::stdin().lock(), io::stdout().lock());
     answered.map_err(|source| Error::Io { doing: "answer the flusher at", path: "standard output".into(), source })?;
     Ok(Exit::Done)
 }

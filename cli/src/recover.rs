@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::flush::Asked;
 use crate::say;
 use lastwords::{Error, Result};
-use lastwords_flusher::crash::told::Teller;
+use lastwords_flusher::crash::teller::Teller;
 use lastwords_flusher::recover::crash_file::BlackBox;
 use lastwords_flusher::recover::recovery::{Journaled, Recovered, Recovery, RingReport};
 use lastwords_flusher::render::json::{JsonLines, Origin};

@@ -5,7 +5,7 @@
 //! 50 ms. Ties are broken by ring UUID, lane and sequence. Rings of dead processes are read to the end, get their death line
 //! where they were not closed, and are removed in the same journal entry.
 
-use crate::crash::told::Teller;
+use crate::crash::teller::Teller;
 use crate::drain::durable::Durable;
 use crate::drain::failures::Failures;
 use crate::drain::tracked_ring::{TrackedLane, TrackedRing};
@@ -36,6 +36,7 @@ use std::time::{Duration, Instant};
 
 mod ahead;
 mod commit;
+mod deaths;
 mod durable;
 mod failures;
 mod stop;
@@ -384,7 +385,8 @@ impl Drain {
         let news = self.rings.iter_mut().filter(is_due).any(has_news)
             || changed
             || self.is_unseen_undecided()
-            || self.is_filter_over();
+            || self.is_filter_over()
+            || self.has_answer();
         self.rest_files();
         news
     }

@@ -4,16 +4,19 @@
 
 mod schema;
 
+use lastwords_flusher::crash::modules::Files;
 use lastwords_flusher::crash::report::{Reading, Report};
-use lastwords_flusher::crash::worker::Worker;
+use lastwords_flusher::crash::teller::Teller;
+use lastwords_flusher::recover::crash_file::BlackBox;
 use lastwords_ring::format::capture::Capture;
+use lastwords_ring::place::zone::Zone;
 use lastwords_ring::place::{crash_notes, open};
 use lastwords_ring::read::capture;
 use lastwords_tests::actor::{Actor, Printed, die, flush_once, printed, succeed, tool, tool_at, wait_until};
 use lastwords_tests::forge::ring_files;
 use lastwords_tests::jsonl;
 use lastwords_tests::logs::{crash_files, read};
-use lastwords_tests::programs::{CRASHER, TOOL};
+use lastwords_tests::programs::{ACTOR, CRASHER, TOOL};
 use lastwords_tests::scratch::Scratch;
 use schema::assert_valid;
 use serde_json::{Value, json};
@@ -257,33 +260,72 @@ fn what_a_programs_own_flusher_did_not_read_is_added_later() {
     assert_eq!(records(&after.out), records(&before), "the rest is as it was");
     let json: Value = serde_json::from_str(&crashes("--json --symbolise PATH", &file).out).expect("JSON");
     assert!(json["threads"][0]["frames"].to_string().contains("faults.rs"), "{json}");
+    assert!(!after.err.contains("nothing could be added"), "{after:?}");
 }
 
 #[test]
-fn a_worker_that_fails_costs_the_lines_and_nothing_else() {
+fn that_nothing_can_be_added_is_said_with_the_reason() {
+    let folder = Scratch::new("why-nothing");
+    let program = folder.join("program");
+    fs::copy(&*ACTOR, &program).expect("copied");
+    let mut worker = std::process::Command::new(&program);
+    worker.args([OsStr::new("worker"), folder.as_os_str()]).args(["flusher=never", "log:1", "fault:null"]);
+    assert!(!worker.status().expect("started").success());
+    succeed("host", &folder, "log:1 flush");
+    let file = crash_files(&folder).remove(0);
+    fs::copy("/proc/self/exe", folder.join("other")).and_then(|_| fs::rename(folder.join("other"), &program)).expect("replaced");
+    let whole = fs::read_to_string(&file).expect("a crash file");
+    let found = crashes("--symbolise PATH", &file);
+    assert!(found.code == Some(1) && found.err.contains("nothing could be added: "), "{found:?}");
+    assert!(found.err.contains("program: replaced: build id "), "{}", found.err);
+    // What was known stays, and the file now says why there is no more.
+    let frames = |text: &str| text.lines().filter(|line| line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(frames(&found.out), frames(&whole));
+    assert!(found.out.contains("/program  (replaced: build id "), "{}", found.out);
+}
+
+/// The head of a crash file, as the tool shows it of a ring that is left, with this in place of itself as who makes the report.
+fn shown_by(folder: &Path, program: &[&str]) -> String {
+    let mut found = BlackBox::open(&ring_files(folder)[0]).expect("a ring");
+    found.tell(&Teller::with(program.iter().map(Into::into).collect()));
+    let mut out = Vec::new();
+    found.write(&mut out, &Zone::local(), Path::new("memory")).expect("written");
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[test]
+fn a_worker_that_fails_costs_what_it_was_to_read_and_nothing_else() {
     let folder = Scratch::new("worker");
-    let capture = left(&folder, "fault:null");
-    let with = |program: &str, first: &[&str]| {
-        let first: Vec<_> = first.iter().map(|word| (*word).into()).collect();
-        let worker = Worker::new(OsStr::new(program), &first);
-        Report::of(&capture, 1, Reading { may_open: true, worker: Some(&worker) })
-    };
-    let good = with(&TOOL, &[]);
-    assert_eq!(good.note, None);
-    let pcs = |report: &Report| report.stacks[0].frames.iter().map(|frame| frame.pc).collect::<Vec<u64>>();
-    let nonsense = ["-c", "yes '[null]' | head -c 100000; cat >/dev/null; exit 3"];
-    for (program, first) in
-        [("/nowhere", &[][..]), ("false", &[]), ("yes", &[]), ("sh", &nonsense), ("sh", &["-c", "kill -9 $$"])]
-    {
-        let report = with(program, first);
-        assert!(
-            report.note.as_ref().is_some_and(|note| note.contains("debug information")),
-            "{program}: {:?}",
-            report.note
-        );
-        assert_eq!(pcs(&report), pcs(&good), "{program}");
-        let symbol = report.stacks[0].frames[0].symbol.as_ref().expect("named by the table of symbols");
-        assert!(symbol.function.contains("write_to") && symbol.at.is_none(), "{program}: {symbol:?}");
+    die("worker", &folder, "flusher=never log:1 fault:null");
+    let first = |text: &str| text.lines().find(|line| line.starts_with("#0 ")).map(str::to_owned).expect("a frame");
+    let good = shown_by(&folder, &[&TOOL]);
+    assert!(first(&good).contains("write_to+") && good.contains("faults.rs:") && !good.contains("\nnote "), "{good}");
+    let tool = |then: &str| format!("{} symbolise {then}", &*TOOL);
+    let (first_alone, half) = (tool("| head -n 1; kill -9 $$"), tool("| head -c 3000"));
+    let (and_nonsense, twice) = (tool("; echo x"), tool("| { read a; read b; echo \"$b\"; echo \"$b\" | head -c 99; }"));
+    let no_file = "no file of the program is read: ";
+    let rows: [(&[&str], &str, &str, &str); 12] = [
+        (&["/nowhere"], no_file, "No such file", "(not read"),
+        (&["false"], no_file, "exit status: 1", "(not read"),
+        (&["true"], no_file, "its answer is none", "(not read"),
+        (&["yes"], no_file, "it says too much", "(not read"),
+        (&["sh", "-c", "echo '{}'; echo '[null]'"], no_file, "its answer is none", "(not read"),
+        (&["sh", "-c", "cat /dev/zero"], no_file, "it says too much", "(not read"),
+        (&["sh", "-c", "kill -9 $$"], no_file, "SIGKILL", "(not read"),
+        (&["sh", "-c", "exec >&-; sleep 100"], no_file, "SIGKILL", "(not read"),
+        (&["sh", "-c", &half], no_file, "its answer is none", "(not read"),
+        (&["sh", "-c", &first_alone], "debug information is not read: ", "SIGKILL", "write_to+"),
+        (&["sh", "-c", &and_nonsense], "debug information is not read: ", "its answer is none", "faults.rs:"),
+        (&["sh", "-c", &twice], "debug information is not read: ", "its answer is none", "faults.rs:"),
+    ];
+    for (program, note, why, shown) in rows {
+        let found = shown_by(&folder, program);
+        let noted: Vec<&str> = found.lines().filter(|line| line.starts_with("note ")).collect();
+        assert!(noted.len() == 1 && noted[0].contains(note) && noted[0].contains(why), "{program:?}: {noted:?}");
+        assert!(found.contains(shown), "{program:?}: {shown} in {found}");
+        let pc = |line: &str| line.split_whitespace().nth(1).map(str::to_owned);
+        assert_eq!(pc(&first(&found)), pc(&first(&good)), "{program:?}");
+        assert!(found.contains("cause        SIGSEGV: write to address 0x8"), "{program:?}: {found}");
     }
 }
 
@@ -291,7 +333,7 @@ fn a_worker_that_fails_costs_the_lines_and_nothing_else() {
 fn another_user_opens_no_file_of_the_process() {
     let folder = Scratch::new("foreign");
     let capture = left(&folder, "fault:null");
-    let report = Report::of(&capture, 1, Reading { may_open: false, worker: None });
+    let report = Report::of(&capture, 1, &Reading { files: Files::Foreign, ..Reading::default() });
     let frame = &report.stacks[0].frames[0];
     let module = &report.modules[frame.module.expect("a module")];
     assert!(frame.symbol.is_none() && module.name() == "actor", "{frame:?}");

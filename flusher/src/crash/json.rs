@@ -1,10 +1,9 @@
 //! Reports for programs, with the names that rust-minidump's `minidump-stackwalk` gives to the same things.
 
 use crate::crash::fold::folds;
-use crate::crash::frame::Frame;
+use crate::crash::frame::{Frame, SourceLine, Symbol};
 use crate::crash::loaded::Module;
 use crate::crash::report::{Report, Stack};
-use crate::crash::symbol_json::{address, members};
 use crate::crash::text::LOG_FRAMES_MAX;
 use crate::render::signal::signal_name;
 use lastwords_ring::format::text::hex;
@@ -55,6 +54,28 @@ fn frame(number: usize, frame: &Frame, modules: &[Module]) -> Value {
         }
     }
     Value::Object(object)
+}
+
+/// The members of a frame that are about its function.
+fn members(symbol: &Symbol) -> Map<String, Value> {
+    let mut members = place(&symbol.function, symbol.at.as_ref());
+    members.insert("function_offset".to_owned(), symbol.offset.map_or(Value::Null, address));
+    let inlines: Vec<Value> =
+        symbol.inlines.iter().map(|inline| Value::Object(place(&inline.function, inline.at.as_ref()))).collect();
+    members.insert("inlines".to_owned(), if inlines.is_empty() { Value::Null } else { Value::Array(inlines) });
+    members
+}
+
+fn place(function: &str, at: Option<&SourceLine>) -> Map<String, Value> {
+    let line = at.map(|at| at.line).filter(|line| *line > 0);
+    let members =
+        [("function", json!(function)), ("file", json!(at.map(|at| at.file.as_str()))), ("line", json!(line))];
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Numbers of 64 bits are hexadecimal, in a string, because JavaScript has none.
+fn address(address: u64) -> Value {
+    json!(format!("{address:#018x}"))
 }
 
 /// A whole report.

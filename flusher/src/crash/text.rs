@@ -8,7 +8,8 @@
 //! #1   0x00007f2d0a3e2b10  in /usr/lib/libframes.so+0x1b10  build id 4e1c  (a guess)
 //! ```
 //!
-//! The lines of a log are without addresses, and name a file without its folder. What is folded of Python's interpreter is one
+//! The lines of a log are without addresses, name a file without its folder, and say in a word or two why it was not used:
+//! `#1   in libframes.so+0x1b10 (replaced)  build id 4e1c`. What is folded of Python's interpreter is one
 //! line there and in the stack of a crash file, which has the frames themselves further below.
 
 use crate::crash::fold::folds;
@@ -22,6 +23,8 @@ use std::ops::Range;
 
 /// Most lines of frames below a death line.
 pub const LOG_FRAMES_MAX: usize = 32;
+/// The name of what went wrong.
+const NOTE: &str = "note";
 /// Width of the names of a crash file's parts.
 const NAME: usize = 13;
 const ENDS: [End; 6] = [End::Outermost, End::NotCaptured, End::Lost, End::Limit, End::OutOfTime, End::Silent];
@@ -84,7 +87,7 @@ pub fn of_crash_file(report: &Report) -> String {
     lines.extend(report.others.map(|Others { there, captured, is_complete, time_us }| {
         named("others", &format!("{captured} of {there} threads in {time_us} us{}", cut(is_complete)))
     }));
-    lines.extend(report.note.iter().map(|note| named("note", note)));
+    lines.extend(report.notes.iter().map(|note| named(NOTE, note)));
     for stack in &report.stacks {
         lines.push(String::new());
         lines.push(named("thread", &format!("{} {}", stack.thread, stack.name)));
@@ -98,6 +101,14 @@ pub fn of_crash_file(report: &Report) -> String {
     lines.extend(report.modules.iter().map(|module| named("module", &described(module))));
     lines.push(String::new());
     lines.iter().map(|line| on_one_line(line) + "\n").collect()
+}
+
+/// The part of a crash file that is about the cause, with one more note.
+#[must_use]
+pub(crate) fn with_note(part: &str, note: &str) -> String {
+    // An empty line is above the first stack.
+    let at = part.find("\n\n").map_or(0, |end| end + 1);
+    format!("{}{}\n{}", &part[..at], on_one_line(&named(NOTE, note)), &part[at..])
 }
 
 fn named(name: &str, value: &str) -> String {
@@ -237,7 +248,11 @@ fn module_of(frame: &Frame, modules: &[Module], form: Form) -> String {
         None if !module.build_id.is_empty() => format!("  build id {}", hex(&module.build_id)),
         _ => String::new(),
     };
-    format!("in {name}+{:#x}{build_id}", frame.pc.wrapping_sub(module.base))
+    let why = match (form, module.why_unusable()) {
+        (Form::Log, Some(why)) if frame.symbol.is_none() => format!(" ({why})"),
+        _ => String::new(),
+    };
+    format!("in {name}+{:#x}{why}{build_id}", frame.pc.wrapping_sub(module.base))
 }
 
 /// How a frame was found, where that is not the usual way.
@@ -273,8 +288,8 @@ pub fn report_in(crash_file: &str) -> Option<(Report, Range<usize>)> {
             report.time_us = captured.strip_prefix("in ")?.split(' ').next()?.parse().ok()?;
         } else if let Some(others) = value(line, "others") {
             report.others = Some(others_in(others)?);
-        } else if let Some(note) = value(line, "note") {
-            report.note = Some(note.to_owned());
+        } else if let Some(note) = value(line, NOTE) {
+            report.notes.push(note.to_owned());
         } else if let Some(thread) = value(line, "thread") {
             let (thread, name) = thread.split_once(' ').unwrap_or((thread, ""));
             (is_behind, outermost_from) = (false, usize::MAX);
@@ -490,7 +505,7 @@ mod tests {
         let other = Stack { thread: 42, name: String::new(), frames: Vec::new(), end: End::Silent, ..crashed.clone() };
         let mut modules =
             vec![module(0x40_0000, "/opt/my app/bin", b"\x01\xab"), module(0x50_0000, "/lib/libc.so", b"")];
-        modules[1].unusable = Some("removed while the process ran".to_owned());
+        modules[1].unusable = Some("removed: while the process ran".to_owned());
         Report {
             cause: "SIGSEGV: read of address 0x18, not mapped, near null".to_owned(),
             signal: SignalInfo { number: 11, code: 1, address: Some(0x18), ..SignalInfo::default() },
@@ -499,7 +514,7 @@ mod tests {
             is_complete: false,
             time_us: 183,
             others: Some(Others { there: 70, captured: 1, is_complete: false, time_us: 523 }),
-            note: Some("debug information is not read".to_owned()),
+            notes: vec!["debug information is not read".to_owned()],
         }
     }
 
@@ -510,7 +525,7 @@ mod tests {
     #0   app::leaf  at src/leaf.rs:3  inlined
     #0   <T as app::Do>::run+0x12  at a b.rs:7  in bin+0x1000
     #1   operator+(int, int)  in libc.so+0x2002  (interrupted by a signal)
-    #2   in libc.so+0x2000  (a guess)
+    #2   in libc.so+0x2000 (removed)  (a guess)
     #3   in no file  (by the frame pointer)
          the stack between them was not captured
     #4   in bin+0x2000  build id 01ab  (a guess)
@@ -536,7 +551,7 @@ mod tests {
         report.stacks[0].frames.splice(3..3, std::iter::repeat_n(frame, 100));
         let lines = below_death_line(&report);
         assert!(
-            lines.contains("#2   in libc.so+0x2000  (a guess)\n         and 100 times more\n    #103 in no"),
+            lines.contains("#2   in libc.so+0x2000 (removed)  (a guess)\n         and 100 times more\n    #103 in no"),
             "{lines}"
         );
         assert_eq!(report_in(&of_crash_file(&report)).map(|(report, _)| report), Some(report));
@@ -563,14 +578,14 @@ mod tests {
         let lines = below_death_line(&report_of_python());
         let expected = "
     #3   in no file  (by the frame pointer)
-    #4   in python3.11+0x3000  (a guess)
+    #4   in python3.11+0x3000 (removed)  (a guess)
          3 frames of the Python interpreter (python3.11)  (with guesses)
-    #8   in python3.11+0x3004  (a guess)
+    #8   in python3.11+0x3004 (removed)  (a guess)
          the stack between them was not captured
     #9   in bin+0x2000  build id 01ab  (a guess)
-    #10  in python3.11+0x3005
+    #10  in python3.11+0x3005 (removed)
          3 frames of the Python interpreter (python3.11)
-    #14  in python3.11+0x3009
+    #14  in python3.11+0x3009 (removed)
          what was captured of the stack ends here
     Python, most recent call first
          File \"w.py\", line 27 in die

@@ -3,7 +3,8 @@
 //! A process that died without closing its log leaves `<role>-<pid>-<UTC time>.crash.log` in the log folder. The time is
 //! that of its last record, so a flusher that begins the file again, because the one before it died, finds the same name.
 
-use crate::crash::told::{Teller, Told};
+use crate::crash::teller::Teller;
+use crate::crash::told::{Dead, Told};
 use crate::evidence::ending::WaitStatus;
 use crate::recover::recovery::{Recovered, Recovery, RingReport, Scope};
 use crate::render::escape;
@@ -78,7 +79,8 @@ impl BlackBox {
     pub fn tell(&mut self, teller: &Teller) {
         let Some(of) = self.report().and_then(RingReport::died_of) else { return };
         let ring = self.recovery.rings().first().map(|ring| ring.reader());
-        self.told = ring.and_then(|reader| teller.tell(reader.entry(), reader.header().pid, of));
+        let dead = ring.map(|reader| Dead { entry: reader.entry().to_owned(), pid: reader.header().pid, of });
+        self.told = dead.and_then(|dead| teller.tell(dead));
     }
 
     /// What is known of the ring; its counts are those of what was read so far.

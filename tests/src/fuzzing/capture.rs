@@ -13,7 +13,7 @@ const AROUND: usize = 2;
 /// Shows the capture that `input` is.
 pub fn run(input: &[u8]) {
     let Some(capture) = parse(input) else { return };
-    let report = Report::of(&capture, 4157, Reading::default());
+    let report = Report::of(&capture, 4157, &Reading::default());
     let below = text::below_death_line(&report);
     let lines: Vec<&str> = below.split('\n').skip(1).collect();
     assert!(lines.len() <= LOG_FRAMES_MAX + AROUND, "{below}");
