@@ -260,7 +260,8 @@ fn symbolise(path: &Path, json: bool, program: &[OsString]) -> Result<Exit> {
 /// Why a crash file says nothing more than before.
 fn why_nothing(report: &Report, trouble: Option<String>) -> String {
     let lacking = report.lacking().into_iter().map(|(module, why)| format!("{}: {}", escaped(&module), escaped(&why)));
-    let all: Vec<String> = trouble.into_iter().chain(report.notes.iter().map(|note| escaped(note))).chain(lacking).collect();
+    let all: Vec<String> =
+        trouble.into_iter().chain(report.notes.iter().map(|note| escaped(note))).chain(lacking).collect();
     if all.is_empty() { "it has everything already".to_owned() } else { all.join("; ") }
 }
 

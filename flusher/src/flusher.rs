@@ -20,8 +20,8 @@ use lastwords_ring::place::stderr::complain;
 use lastwords_ring::sys::fsize;
 use lastwords_ring::sys::ready::{is_ready, wait_for_any};
 use rustix::event::PollFlags;
-use std::os::fd::AsFd;
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// Sleep after a pass that wrote something.
@@ -148,8 +148,7 @@ impl Flusher {
         self.drain.set_access(access);
     }
 
-    /// Sets who reads the captures of processes that died. It has to be called from the thread that flushes: a process that makes a
-    /// report ends with the thread that started it.
+    /// Sets who reads the captures of processes that died.
     pub fn set_teller(&mut self, teller: Teller) {
         self.drain.set_teller(teller);
     }

@@ -36,7 +36,10 @@ impl Slow {
 
     fn program(&self) -> Vec<String> {
         let folder = self.scratch.display();
-        let script = format!("cd '{folder}'; echo $$ >>pids; while [ ! -e go ]; do sleep 0.02; done; exec '{}' symbolise", &*TOOL);
+        let script = format!(
+            "cd '{folder}'; echo $$ >>pids; while [ ! -e go ]; do sleep 0.02; done; exec '{}' symbolise",
+            &*TOOL
+        );
         ["sh", "-c", &script].map(str::to_owned).to_vec()
     }
 

@@ -106,8 +106,7 @@ pub(crate) struct Elf {
 impl Elf {
     /// None if it is no ELF file for this architecture, or a damaged one.
     pub(crate) fn parse(source: Source, budget: Budget) -> Option<Elf> {
-        let mut elf =
-            Elf { entry: 0, segments: Vec::new(), sections: Vec::new(), build_id: None, source, budget };
+        let mut elf = Elf { entry: 0, segments: Vec::new(), sections: Vec::new(), build_id: None, source, budget };
         let bytes = elf.read(0, size_of::<FileHeader64<LE>>() as u64)?;
         let (header, _) = from_bytes::<FileHeader64<LE>>(&bytes).ok()?;
         let ident = &header.e_ident;

@@ -167,8 +167,7 @@ fn what_is_no_program_or_another_one_is_not_used() {
     let program = scratch.path().join("program");
     fs::copy(&loader, &program).expect("copied");
     let found = program.metadata().expect("there");
-    let build_id =
-        parse(fs::read(&program).expect("read")).expect("a program").build_id().map(<[u8]>::to_vec);
+    let build_id = parse(fs::read(&program).expect("read")).expect("a program").build_id().map(<[u8]>::to_vec);
     let build_id = build_id.expect("a build id");
     let path = |path: &Path| path.as_os_str().as_encoded_bytes().to_vec();
     let module = Module { path: path(&program), build_id: build_id.clone(), ..Module::default() };
@@ -305,7 +304,8 @@ fn files_and_names_of_a_report_are_limited_as_a_whole() {
     let Some(loader) = loader() else { return };
     let budget = Budget::new(None, u64::MAX);
     let module = Module { path: loader.into_os_string().into_encoded_bytes(), inode: 1, ..Module::default() };
-    let refused = (0..10_000).map(|_| modules::open(&module, &budget).err()).position(|why| why == Some(Unusable::TooMuch));
+    let refused =
+        (0..10_000).map(|_| modules::open(&module, &budget).err()).position(|why| why == Some(Unusable::TooMuch));
     assert!(refused.is_some_and(|opened| opened > 100), "{refused:?}");
     assert_eq!(budget.spent(), Some(Spent::Files));
     let budget = Budget::new(None, u64::MAX);

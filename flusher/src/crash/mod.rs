@@ -38,9 +38,9 @@ pub mod report;
 mod request;
 #[cfg(feature = "stacks")]
 pub mod symbols;
+pub mod teller;
 #[cfg(feature = "stacks")]
 pub mod text;
-pub mod teller;
 pub mod told;
 #[cfg(feature = "stacks")]
 mod traceback;

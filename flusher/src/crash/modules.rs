@@ -70,7 +70,9 @@ impl fmt::Display for Unusable {
                 write!(f, "replaced: build id {} was mapped, the file there has {}", hex(mapped), hex(found))
             }
             Unusable::AnotherFile => f.write_str("replaced: another file has its name, and none has a build id"),
-            Unusable::Unidentified => f.write_str("unidentified: it has no build id, and its inode is not known any more"),
+            Unusable::Unidentified => {
+                f.write_str("unidentified: it has no build id, and its inode is not known any more")
+            }
             Unusable::TooMuch => f.write_str("not opened: the report has taken too much already"),
             Unusable::LeftAlone => f.write_str("not read: the process that was to read it has failed"),
         }

@@ -234,7 +234,8 @@ impl Report {
         let has_line = |frame: &&Frame| frame.symbol.as_ref().is_some_and(|symbol| symbol.at.is_some());
         let numbers: BTreeSet<usize> =
             self.frames().filter(|frame| !has_line(frame)).filter_map(|frame| frame.module).collect();
-        let modules = numbers.into_iter().filter_map(|number| self.modules.get(number)).filter(|module| module.is_file());
+        let modules =
+            numbers.into_iter().filter_map(|number| self.modules.get(number)).filter(|module| module.is_file());
         let why = |module: &Module| module.unusable.clone().unwrap_or_else(|| "no debug information for it".to_owned());
         modules.map(|module| (module.name(), why(module))).collect()
     }

@@ -46,7 +46,8 @@ impl Request {
 /// The answer: what is told, or that there is nothing to tell.
 pub(crate) fn answer(told: Option<&Told>) -> String {
     let told = told.map(|Told { below, members, part }| {
-        let members: Value = serde_json::from_str(&format!("{{{}}}", members.trim_start_matches(','))).unwrap_or_default();
+        let members: Value =
+            serde_json::from_str(&format!("{{{}}}", members.trim_start_matches(','))).unwrap_or_default();
         json!({ "below": below, "members": members, "part": part })
     });
     format!("{}\n", told.unwrap_or_default())
@@ -63,8 +64,7 @@ pub(crate) fn answer_in(line: &[u8]) -> Option<Option<Told>> {
     let members = Value::Object(members.clone()).to_string();
     let members = format!(",{}", members.strip_prefix('{')?.strip_suffix('}')?);
     let is_below = below.strip_prefix('\n')?.split('\n').all(|line| line.starts_with("    "));
-    (is_below && part.ends_with("\n\n"))
-        .then(|| Some(Told { below: below.to_owned(), members, part: part.to_owned() }))
+    (is_below && part.ends_with("\n\n")).then(|| Some(Told { below: below.to_owned(), members, part: part.to_owned() }))
 }
 
 #[cfg(test)]

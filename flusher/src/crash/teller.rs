@@ -23,9 +23,12 @@ pub struct Teller {
 /// How far the telling of a death is.
 #[derive(Debug, Default)]
 pub(crate) enum Telling {
-    /// Nobody was asked.
+    /// Nobody has looked.
     #[default]
-    NotAsked,
+    Unknown,
+    /// There is a capture, of which a process is to make the report.
+    #[cfg(feature = "stacks")]
+    Queued(Dead),
     /// A process makes the report.
     #[cfg(feature = "stacks")]
     Asked(Dead, Worker),
@@ -54,22 +57,12 @@ impl Teller {
             let reading = Reading { files: dead.files(), ..Reading::default() };
             return dead.report(&reading).ok().flatten().map(|report| Told::of(&report));
         }
-        match self.ask(dead) {
-            Telling::Told(told) => told,
-            Telling::Asked(dead, worker) => concluded(&dead, worker.wait()),
-            Telling::NotAsked => None,
-        }
-    }
-
-    /// Has a process make the report, if there is something to report.
-    #[cfg(feature = "stacks")]
-    pub(crate) fn ask(&self, dead: Dead) -> Telling {
-        if !dead.has_capture() {
-            return Telling::Told(None);
+        if !dead.has_report() {
+            return None;
         }
         match Worker::start(&self.program, &Request::Death(dead.clone())) {
-            Ok(worker) => Telling::Asked(dead, worker),
-            Err(error) => Telling::Told(told_here(&dead, &error.to_string())),
+            Ok(worker) => concluded(&dead, worker.wait()),
+            Err(error) => told_here(&dead, &error.to_string()),
         }
     }
 
@@ -99,12 +92,6 @@ impl Teller {
     pub(crate) fn tell(&self, _: Dead) -> Option<Told> {
         None
     }
-
-    /// Nothing: captures are not read here.
-    #[cfg(not(feature = "stacks"))]
-    pub(crate) fn ask(&self, _: Dead) -> Telling {
-        Telling::Told(None)
-    }
 }
 
 impl Telling {
@@ -115,7 +102,33 @@ impl Telling {
 
     /// Whether a process makes the report.
     pub(crate) fn is_asked(&self) -> bool {
-        !matches!(self, Telling::Told(_) | Telling::NotAsked)
+        match self {
+            #[cfg(feature = "stacks")]
+            Telling::Asked(..) => true,
+            _ => false,
+        }
+    }
+
+    /// Begins with this death, unless that is done; None if there is nothing to tell of it.
+    pub(crate) fn begin(&mut self, dead: Option<Dead>) {
+        if matches!(self, Telling::Unknown) {
+            *self = Telling::Told(None);
+            #[cfg(feature = "stacks")]
+            if let Some(dead) = dead.filter(Dead::has_report) {
+                *self = Telling::Queued(dead);
+            }
+        }
+    }
+
+    /// Has a process make the report, if there is one to make and none does.
+    pub(crate) fn ask(&mut self, teller: &Teller) {
+        #[cfg(feature = "stacks")]
+        if let Telling::Queued(dead) = self {
+            *self = match Worker::start(&teller.program, &Request::Death(dead.clone())) {
+                Ok(worker) => Telling::Asked(dead.clone(), worker),
+                Err(error) => Telling::Told(told_here(dead, &error.to_string())),
+            };
+        }
     }
 
     /// Takes the answer of that process, if it is there.
@@ -152,9 +165,7 @@ impl Telling {
 fn concluded(dead: &Dead, answer: Answer) -> Option<Told> {
     match answer {
         Answer { told: Some(told), trouble: None } => told,
-        Answer { told: Some(told), trouble: Some(why) } => {
-            told.map(|told| told.with_note(&unread(&why)))
-        }
+        Answer { told: Some(told), trouble: Some(why) } => told.map(|told| told.with_note(&unread(&why))),
         Answer { told: None, trouble } => told_here(dead, &trouble.unwrap_or_default()),
     }
 }

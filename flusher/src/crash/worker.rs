@@ -108,7 +108,9 @@ impl Worker {
                 return answer;
             }
             match &self.output {
-                Some(output) => _ = is_ready(output, PollFlags::IN, self.deadline.saturating_duration_since(Instant::now())),
+                Some(output) => {
+                    _ = is_ready(output, PollFlags::IN, self.deadline.saturating_duration_since(Instant::now()))
+                }
                 None => std::thread::sleep(END_STEP),
             }
         }

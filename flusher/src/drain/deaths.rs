@@ -64,16 +64,14 @@ impl Drain {
     fn ask_about(&mut self, done: &[usize]) {
         self.rings.iter_mut().for_each(|ring| ring.telling.look());
         for ring in done {
-            let asked = self.rings.iter().filter(|ring| ring.telling.is_asked()).count();
-            let tracked = &mut self.rings[*ring];
-            if tracked.telling.is_over() || tracked.telling.is_asked() {
-                continue;
-            }
-            let is_to_be_told = !tracked.death_logged && notices::death(&tracked.death()).is_some();
-            match tracked.died().filter(|_| is_to_be_told) {
-                None => tracked.telling = Telling::Told(None),
-                Some(dead) if asked < ASKED_MAX => tracked.telling = self.teller.ask(dead),
-                Some(_) => {}
+            let ring = &mut self.rings[*ring];
+            let is_to_be_told = !ring.death_logged && notices::death(&ring.death()).is_some();
+            let dead = ring.died().filter(|_| is_to_be_told);
+            ring.telling.begin(dead);
+        }
+        for ring in done {
+            if self.rings.iter().filter(|ring| ring.telling.is_asked()).count() < ASKED_MAX {
+                self.rings[*ring].telling.ask(&self.teller);
             }
         }
     }
