@@ -264,6 +264,37 @@ fn what_a_programs_own_flusher_did_not_read_is_added_later() {
 }
 
 #[test]
+fn the_log_says_in_a_word_why_a_program_was_not_read() {
+    for (name, change, word) in [("replaced", true, "replaced"), ("unlinked", false, "unreadable")] {
+        let folder = Scratch::new(&format!("why-{name}"));
+        let program = folder.join("program");
+        fs::copy(&*ACTOR, &program).expect("copied");
+        let mut worker = std::process::Command::new(&program);
+        worker.args([OsStr::new("worker"), folder.as_os_str()]).args([
+            "flusher=never",
+            "format=both",
+            "log:1",
+            "fault:null",
+        ]);
+        assert!(!worker.status().expect("started").success());
+        match change {
+            true => fs::copy(&*CRASHER, folder.join("other")).and_then(|_| fs::rename(folder.join("other"), &program)),
+            false => fs::remove_file(&program),
+        }
+        .expect("changed");
+        flush_once(&folder);
+        let message = read(&folder, "worker").pop().expect("a death line").message;
+        assert!(
+            message.contains("\n    #0   in program+0x") && message.contains(&format!(" ({word})  build id ")),
+            "{message}"
+        );
+        let lines = jsonl::read(&folder, "worker");
+        assert_valid(&lines);
+        assert_eq!(lines.last().expect("a death line")["frames"][0]["unusable"], word);
+    }
+}
+
+#[test]
 fn that_nothing_can_be_added_is_said_with_the_reason() {
     let folder = Scratch::new("why-nothing");
     let program = folder.join("program");

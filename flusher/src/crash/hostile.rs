@@ -294,7 +294,7 @@ fn what_was_found_before_the_budget_was_spent_stays_and_the_report_says_so() {
         let report = Report::of(&capture, 1, &reading);
         assert!(!report.stacks[0].frames.is_empty(), "{report:?}");
         let note = format!("the report is not complete: {spent}");
-        assert_eq!(report.notes, [note.clone()]);
+        assert_eq!(report.notes, std::slice::from_ref(&note));
         assert!(text::of_crash_file(&report).contains(&format!("\nnote         {note}\n")));
     }
 }

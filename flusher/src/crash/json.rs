@@ -51,6 +51,8 @@ fn frame(number: usize, frame: &Frame, modules: &[Module]) -> Value {
         None => {
             let code_id = module.map(|module| hex(&module.build_id)).filter(|id| !id.is_empty());
             object.extend(code_id.map(|id| ("code_id".to_owned(), json!(id))));
+            let why = module.and_then(Module::why_unusable);
+            object.extend(why.map(|why| ("unusable".to_owned(), json!(why))));
         }
     }
     Value::Object(object)
