@@ -109,28 +109,6 @@ impl Telling {
         }
     }
 
-    /// Begins with this death, unless that is done; None if there is nothing to tell of it.
-    pub(crate) fn begin(&mut self, dead: Option<Dead>) {
-        if matches!(self, Telling::Unknown) {
-            *self = Telling::Told(None);
-            #[cfg(feature = "stacks")]
-            if let Some(dead) = dead.filter(Dead::has_report) {
-                *self = Telling::Queued(dead);
-            }
-        }
-    }
-
-    /// Has a process make the report, if there is one to make and none does.
-    pub(crate) fn ask(&mut self, teller: &Teller) {
-        #[cfg(feature = "stacks")]
-        if let Telling::Queued(dead) = self {
-            *self = match Worker::start(&teller.program, &Request::Death(dead.clone())) {
-                Ok(worker) => Telling::Asked(dead.clone(), worker),
-                Err(error) => Telling::Told(told_here(dead, &error.to_string())),
-            };
-        }
-    }
-
     /// Takes the answer of that process, if it is there.
     pub(crate) fn look(&mut self) {
         #[cfg(feature = "stacks")]
@@ -158,6 +136,36 @@ impl Telling {
             _ => false,
         }
     }
+}
+
+#[cfg(feature = "stacks")]
+impl Telling {
+    /// Begins with this death, unless that is done; None if there is nothing to tell of it.
+    pub(crate) fn begin(&mut self, dead: Option<Dead>) {
+        if matches!(self, Telling::Unknown) {
+            *self = dead.filter(Dead::has_report).map_or(Telling::Told(None), Telling::Queued);
+        }
+    }
+
+    /// Has a process make the report, if there is one to make and none does.
+    pub(crate) fn ask(&mut self, teller: &Teller) {
+        if let Telling::Queued(dead) = self {
+            *self = match Worker::start(&teller.program, &Request::Death(dead.clone())) {
+                Ok(worker) => Telling::Asked(dead.clone(), worker),
+                Err(error) => Telling::Told(told_here(dead, &error.to_string())),
+            };
+        }
+    }
+}
+
+/// Captures are not read here, and nobody is asked.
+#[cfg(not(feature = "stacks"))]
+impl Telling {
+    pub(crate) fn begin(&mut self, _: Option<Dead>) {
+        *self = Telling::Told(None);
+    }
+
+    pub(crate) fn ask(&mut self, _: &Teller) {}
 }
 
 /// What an answer comes to.

@@ -1,5 +1,7 @@
 //! What a capture tells, in the forms that a log and a crash file have it in.
 
+use std::path::PathBuf;
+
 /// What the capture of a dead process tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Told {
@@ -33,10 +35,9 @@ pub(crate) enum DiedOf {
 
 /// A dead process, as far as that concerns its capture.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(not(feature = "stacks"), expect(dead_code, reason = "captures are not read here"))]
 pub(crate) struct Dead {
     /// The entry of its ring, with the files beside it.
-    pub(crate) entry: std::path::PathBuf,
+    pub(crate) entry: PathBuf,
     /// Its pid.
     pub(crate) pid: u32,
     /// What it died of.
