@@ -276,7 +276,7 @@ fn many_symbols_without_a_size_take_no_longer_than_as_many_with_one() {
 fn a_table_that_takes_too_long_is_left_where_the_time_is_over() {
     let program = with_symbols(&(0..1 << 14).map(|n| (n, 1 << 32)).collect::<Vec<_>>());
     let addresses: Vec<u64> = (1 << 21..(1 << 21) + (1 << 18)).collect();
-    let budget = Budget::new(Some(Duration::from_millis(100)), u64::MAX);
+    let budget = Budget::new(Some(Duration::from_secs(2)), u64::MAX);
     let begun = Instant::now();
     let found = names_at(program, &addresses, budget.clone());
     assert_eq!(budget.spent(), Some(Spent::Time));
