@@ -47,21 +47,58 @@ pub fn parse(bytes: &[u8]) -> Option<Capture> {
     }
     let mut rest = Bytes(&bytes[HEADER..]);
     let (first, payload) = rest.record()?;
-    let mut capture = Capture { signal: signal(payload).filter(|_| first == kind::SIGNAL)?, ..Capture::default() };
+    let mut signals = Signals { next: Some(signal(payload).filter(|_| first == kind::SIGNAL)?), ..Signals::default() };
+    let mut capture = Capture::default();
     while let Some((kind, payload)) = rest.record() {
-        if capture.add(kind, payload).is_none() {
+        let added = match kind {
+            kind::SIGNAL => signal(payload).map(|next| signals.next = Some(next)),
+            kind::ENDING => Bytes(payload).u32().map(|thread| _ = signals.ending.get_or_insert(thread)),
+            kind::SURVIVED => Bytes(payload).u32().map(|thread| capture.remove_crashed(thread)),
+            _ => capture.add(kind, payload, &mut signals.next),
+        };
+        if added.is_none() {
             break;
         }
     }
-    Some(capture)
+    capture.settle(&signals)
+}
+
+/// What is known of the signals beside their threads.
+#[derive(Debug, Default)]
+struct Signals {
+    /// That of the thread that follows.
+    next: Option<SignalInfo>,
+    /// The thread whose signal ended the process.
+    ending: Option<u32>,
 }
 
 impl Capture {
-    /// Adds a record; None if it cannot be one. Unknown kinds are passed over.
-    fn add(&mut self, kind: u32, payload: &[u8]) -> Option<()> {
+    /// Leaves out a thread that crashed: it has survived, or a later signal of it follows.
+    fn remove_crashed(&mut self, thread: u32) {
+        self.threads.retain(|found| found.signal.is_none() || found.tid != thread);
+    }
+
+    /// Has the thread first by which the process ended; None if there is no signal that it did not survive.
+    fn settle(mut self, signals: &Signals) -> Option<Capture> {
+        let has_signal = |thread: &&CapturedThread| thread.signal.is_some();
+        let ending = |thread: &CapturedThread| thread.signal.is_some() && Some(thread.tid) == signals.ending;
+        match self.threads.iter().position(ending) {
+            Some(number) => self.threads[..=number].rotate_right(1),
+            None => self.is_unsure = self.threads.iter().filter(has_signal).count() > 1,
+        }
+        let crashed = self.threads.iter().find(has_signal).and_then(|thread| thread.signal);
+        self.signal = crashed.or(signals.next)?;
+        Some(self)
+    }
+
+    /// Adds a record; None if it cannot be one. Unknown kinds are passed over. `signal` is that of the next thread.
+    fn add(&mut self, kind: u32, payload: &[u8], signal: &mut Option<SignalInfo>) -> Option<()> {
         match kind {
             kind::THREAD => {
-                let thread = thread(payload)?;
+                let thread = CapturedThread { signal: signal.take(), ..thread(payload)? };
+                if thread.signal.is_some() {
+                    self.remove_crashed(thread.tid);
+                }
                 if self.threads.len() == THREADS_MAX {
                     // What belongs to it must not go to the one before.
                     return None;
@@ -231,6 +268,30 @@ mod tests {
     }
 
     #[test]
+    fn of_several_that_crashed_the_one_that_ended_the_process_is_first() {
+        let signal = |number| record(kind::SIGNAL, &[&halves(&[number, 1, 0, 0, 0, 2])[..], &words(&[0])].concat());
+        let thread = |id| record(kind::THREAD, &[&halves(&[id, 1])[..], &[0; 16], &words(&[0; 18])].concat());
+        let fate = |kind, id: u32| record(kind, &halves(&[id]));
+        let other = [fate(kind::OTHERS, 1), thread(9), fate(kind::OTHERS_END, 1)].concat();
+        let two = [signal(11), thread(1), fate(kind::END, 5), signal(7), thread(2)].concat();
+        let again = [signal(8), thread(1)].concat();
+        let found = |more: &[&[u8]]| {
+            let capture = parse(&[header(), two.clone(), more.concat()].concat())?;
+            let threads: Vec<u32> = capture.threads.iter().map(|thread| thread.tid).collect();
+            Some((capture.signal.number, threads, capture.is_unsure))
+        };
+        assert_eq!(found(&[]), Some((11, vec![1, 2], true)));
+        assert_eq!(found(&[&fate(kind::ENDING, 2)]), Some((7, vec![2, 1], false)));
+        assert_eq!(found(&[&other, &fate(kind::ENDING, 2)]), Some((7, vec![2, 1, 9], false)));
+        assert_eq!(found(&[&fate(kind::ENDING, 2), &fate(kind::ENDING, 1)]), Some((7, vec![2, 1], false)), "the first");
+        assert_eq!(found(&[&fate(kind::SURVIVED, 1)]), Some((7, vec![2], false)));
+        assert_eq!(found(&[&fate(kind::SURVIVED, 2)]), Some((11, vec![1], false)));
+        assert_eq!(found(&[&fate(kind::SURVIVED, 1), &fate(kind::SURVIVED, 2)]), None);
+        assert_eq!(found(&[&again, &fate(kind::SURVIVED, 2)]), Some((8, vec![1], false)), "the later one counts");
+        assert_eq!(found(&[&other, &fate(kind::SURVIVED, 9)]), Some((11, vec![1, 2, 9], true)), "it has no signal");
+    }
+
+    #[test]
     fn a_whole_capture_is_parsed() {
         let capture = parse(&[header(), records().concat(), vec![0; 100]].concat()).expect("a capture");
         let signal = SignalInfo { number: 11, code: 1, address: Some(8), is_fault: true, ..SignalInfo::default() };
@@ -238,6 +299,7 @@ mod tests {
         let thread = CapturedThread {
             tid: 77,
             name: b"worker-1".to_vec(),
+            signal: Some(signal),
             registers: [9; 17],
             eflags: 9,
             stack_start: 100,
