@@ -7,7 +7,7 @@ use crate::table::table;
 use lastwords::{Error, Result};
 use lastwords_flusher::crash::report::Report;
 use lastwords_flusher::crash::worker::{self, Worker};
-use lastwords_flusher::crash::{json, text};
+use lastwords_flusher::crash::{json, read_back, text};
 use lastwords_flusher::recover::crash_file::{CRASH_ENDING, CrashName};
 use lastwords_flusher::render::escape;
 use lastwords_ring::format::text::{escaped, escaped_json, escaped_path};
@@ -121,7 +121,7 @@ fn list(found: &[Crash], json: bool) -> Result<Exit> {
         if exit == Exit::Nothing {
             exit = Exit::Done;
         }
-        let report = text::report_in(&file).map(|(report, _)| report);
+        let report = read_back::report_in(&file).map(|(report, _)| report);
         objects.push(object(crash, &file, report.as_ref()));
         let CrashName { role, pid, .. } = &crash.name;
         rows.push([
@@ -208,7 +208,7 @@ fn crash_at(path: &Path) -> Crash {
 fn show(path: &Path, json: bool) -> Result<Exit> {
     let file = read(path)?;
     if json {
-        let report = text::report_in(&file).map(|(report, _)| report);
+        let report = read_back::report_in(&file).map(|(report, _)| report);
         print_json(&object(&crash_at(path), &file, report.as_ref()))?;
         return Ok(Exit::Done);
     }
@@ -234,7 +234,7 @@ fn print_file(path: &Path, instead: Option<(&str, std::ops::Range<usize>)>) -> R
 /// Shows a crash file with what the programs say that are here now.
 fn symbolise(path: &Path, json: bool, program: &[OsString]) -> Result<Exit> {
     let file = read(path)?;
-    let Some((mut report, range)) = text::report_in(&file) else {
+    let Some((mut report, range)) = read_back::report_in(&file) else {
         let why = "it has no stack: expected a crash file with a cause, of a process that died of a fatal signal";
         return Err(Error::Io { doing: "symbolise", path: path.to_owned(), source: io::Error::other(why) });
     };

@@ -5,8 +5,8 @@
 #![cfg(target_arch = "x86_64")]
 
 use lastwords_flusher::crash::frame::End;
+use lastwords_flusher::crash::read_back::report_in;
 use lastwords_flusher::crash::report::{Report, Stack};
-use lastwords_flusher::crash::text::report_in;
 use lastwords_ring::format::capture::{Capture, Others};
 use lastwords_ring::place::capture_file;
 use lastwords_ring::read::capture;

@@ -2,7 +2,7 @@
 //!
 //! `cause` puts the signal into words. `unwind` walks the stack, by the unwind tables of the program's files, which `modules`
 //! opens and `elf` reads; `symbols` names what it finds, in a process of its own (`worker`) what needs debug information.
-//! `report` is the result, `text` and `json` show it, of Python's interpreter what `fold` leaves; `traceback` has what that itself
+//! `report` is the result, `text` and `json` show it, `read_back` finds it in a crash file, of Python's interpreter what `fold` leaves; `traceback` has what that itself
 //! said. All of that is there with the feature `stacks`. [`told`] is what logs and
 //! crash files are given: nothing without it.
 
@@ -24,6 +24,8 @@ pub mod json;
 pub mod loaded;
 #[cfg(feature = "stacks")]
 pub mod modules;
+#[cfg(feature = "stacks")]
+pub mod read_back;
 #[cfg(feature = "stacks")]
 mod registers;
 #[cfg(feature = "stacks")]

@@ -127,7 +127,7 @@ pub struct Mapping {
     pub device: u64,
     /// Its file's inode; 0 without a file.
     pub inode: u64,
-    /// The path as the kernel shows it, or a name in brackets, or nothing.
+    /// The path, with ` (deleted)` behind it as the kernel shows it, or a name in brackets, or nothing.
     pub path: Vec<u8>,
 }
 

@@ -22,6 +22,8 @@ const PIECE_MAX: usize = 64 << 10;
 const MAPPINGS_MAX: usize = 4096;
 /// Longest path of a mapping; behind a longer one nothing is taken.
 const PATH_MAX: usize = 4096;
+/// A newline in a path of `/proc/self/maps`.
+const NEWLINE: &[u8] = b"\\012";
 /// Build ids that are taken.
 const MODULES_MAX: usize = 1024;
 /// Longest build id; behind a longer one nothing is taken.
@@ -180,8 +182,21 @@ fn mapping(rest: &mut Bytes<'_>) -> Option<Mapping> {
     let length = head.u32().map(|length| length as usize).filter(|length| *length <= PATH_MAX)?;
     let [readable, writable, executable] =
         [bit::READABLE, bit::WRITABLE, bit::EXECUTABLE].map(|right| bits & right != 0);
-    let path = rest.take(length)?.to_vec();
+    let path = path(rest.take(length)?);
     Some(Mapping { start, end, offset, readable, writable, executable, device, inode, path })
+}
+
+/// A path without what the kernel makes of the newlines in it. It leaves backslashes alone, so that a name which has these four
+/// characters is told as one with a newline.
+fn path(mut shown: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(shown.len());
+    while let Some(at) = shown.windows(NEWLINE.len()).position(|part| part == NEWLINE) {
+        path.extend_from_slice(&shown[..at]);
+        path.push(b'\n');
+        shown = &shown[at + NEWLINE.len()..];
+    }
+    path.extend_from_slice(shown);
+    path
 }
 
 fn module(rest: &mut Bytes<'_>) -> Option<ModuleNote> {
@@ -265,6 +280,12 @@ mod tests {
             record(kind::THREAD, &silent),
             record(kind::OTHERS_END, &halves(&[90])),
         ]
+    }
+
+    #[test]
+    fn a_newline_in_a_path_is_one() {
+        assert_eq!(path(b"/a\\012b\\0123/c\\012 (deleted)"), b"/a\nb\n3/c\n (deleted)");
+        assert_eq!(path(b"/a\\01"), b"/a\\01");
     }
 
     #[test]
