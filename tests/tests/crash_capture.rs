@@ -435,3 +435,28 @@ fn a_handler_that_is_killed_before_any_of_its_system_calls_leaves_whole_records(
     let unlisted: Vec<_> = calls.iter().filter(|call| !listed.contains(&(**call as i64))).collect();
     assert!(unlisted.is_empty(), "{unlisted:?}");
 }
+
+#[test]
+fn as_much_of_the_stack_is_there_as_was_set_and_with_none_no_memory_at_all() {
+    for (setting, most) in [("4K", 4096), ("131072", 128 << 10), ("0", 0)] {
+        let folder = Scratch::new("capture-depth");
+        let ended = printed(command(&folder, "overflow").env("LASTWORDS_CRASH_STACK", setting));
+        assert_eq!(ended.status.signal(), Some(libc::SIGABRT), "{setting}: {ended:?}");
+        let capture = capture_in(&folder).expect("a capture");
+        let thread = &capture.threads[0];
+        assert!(capture.is_complete && thread.has_registers && capture.mappings.len() > 3, "{setting}: {capture:?}");
+        assert_eq!((thread.stack.len(), thread.outermost.1.len()), (most, most.min(8 << 10)), "{setting}");
+        assert_eq!(capture.code.1.len(), if most == 0 { 0 } else { 64 }, "{setting}");
+    }
+    let folder = Scratch::new("capture-depth-none");
+    let _ = printed(command(&folder, "null").env("LASTWORDS_CRASH_STACK", "0"));
+    flush_once(&folder);
+    let death = read(&folder, "crasher").pop().expect("a death line").message;
+    let lines: Vec<&str> = death.lines().skip(1).map(str::trim_start).collect();
+    assert!(lines[1].starts_with("#0 ") && lines[1].contains("write_to"), "{death}");
+    for wrong in ["100", "131073", "5G"] {
+        let refused = printed(command(&folder, "null").env("LASTWORDS_CRASH_STACK", wrong));
+        assert!(refused.err.contains("crash_stack") || refused.err.contains("CRASH_STACK"), "{refused:?}");
+        assert!(refused.err.contains("expected 0 or 4096 to 131072"), "{wrong}: {refused:?}");
+    }
+}

@@ -40,7 +40,7 @@ use registers::Registers;
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, Ordering};
-use thread_record::{CRASHED, Known};
+use thread_record::{Depth, Known};
 use writer::Writer;
 
 /// Bytes at the program counter.
@@ -184,7 +184,7 @@ pub(crate) fn others(file: &CaptureFile, signal: &Signal<'_>) {
     let buffers = unsafe { &mut *BUFFERS_OF_OTHERS.0.get() };
     file.with(|fd| {
         let mut writer = Writer::at(fd, end, limit(file.size()));
-        others::write(&mut writer, signal.context, buffers);
+        others::write(&mut writer, signal.context, Depth::other(file.stack()), buffers);
         HELD.end.store(writer.end(), Ordering::Release);
     });
 }
@@ -222,7 +222,7 @@ fn first(file: &CaptureFile, signal: &Signal<'_>, me: i32, with_rest: bool, guar
     let written = file.with(|fd| {
         let mut writer = Writer::begin(fd, limit(SIZE))?;
         let address = this_signal(&mut writer, signal);
-        this_thread(&mut writer, signal, me, true);
+        this_thread(&mut writer, signal, me, (file.stack(), true));
         if with_rest {
             rest(&mut writer, file, address, begun, guard);
         }
@@ -238,7 +238,7 @@ fn and_this(file: &CaptureFile, signal: &Signal<'_>, me: i32) -> Taken {
     file.with(|fd| {
         let mut writer = Writer::at(fd, HELD.end.load(Ordering::Acquire), limit(SIZE));
         this_signal(&mut writer, signal);
-        this_thread(&mut writer, signal, me, false);
+        this_thread(&mut writer, signal, me, (file.stack(), false));
         HELD.end.store(writer.end(), Ordering::Release);
     });
     Taken::part()
@@ -252,10 +252,10 @@ fn this_signal(writer: &mut Writer<'_>, signal: &Signal<'_>) -> Option<u64> {
 }
 
 /// Writes the calling thread: id, name, registers, stack, and of the first one its code.
-fn this_thread(writer: &mut Writer<'_>, signal: &Signal<'_>, me: i32, is_first: bool) {
-    let registers = Registers::of(signal.context);
-    thread_record::write(writer, (me, &thread::name()), Known::all(registers), thread::end_of_stack(me), CRASHED);
-    if let Some(registers) = registers.filter(|_| is_first) {
+fn this_thread(writer: &mut Writer<'_>, signal: &Signal<'_>, me: i32, (most, is_first): (usize, bool)) {
+    let (registers, depth) = (Registers::of(signal.context), Depth::crashed(most));
+    thread_record::write(writer, (me, &thread::name()), Known::all(registers), thread::end_of_stack(me), depth);
+    if let Some(registers) = registers.filter(|_| is_first && most > 0) {
         writer.memory(kind::CODE, registers.program_counter(), CODE);
     }
 }
