@@ -7,7 +7,7 @@
 use lastwords_ring::format::capture::{Capture, CapturedThread, Mapping};
 use lastwords_ring::place::capture_file;
 use lastwords_ring::read::capture;
-use lastwords_tests::actor::{Actor, Printed, flush_once, printed};
+use lastwords_tests::actor::{Actor, Printed, flush_once, printed, wait_until};
 use lastwords_tests::crashes::{NULL, SMASHED};
 use lastwords_tests::files::beside_rings;
 use lastwords_tests::forge::ring_files;
@@ -458,5 +458,29 @@ fn as_much_of_the_stack_is_there_as_was_set_and_with_none_no_memory_at_all() {
         let refused = printed(command(&folder, "null").env("LASTWORDS_CRASH_STACK", wrong));
         assert!(refused.err.contains("crash_stack") || refused.err.contains("CRASH_STACK"), "{refused:?}");
         assert!(refused.err.contains("expected 0 or 4096 to 131072"), "{wrong}: {refused:?}");
+    }
+}
+
+#[test]
+fn a_capture_that_was_void_leaves_no_memory_of_the_process() {
+    let file = |folder: &Path| fs::read(&beside_rings(folder, "capture")[0]).expect("made at init");
+    let is_empty = |folder: &Path| file(folder).iter().all(|byte| *byte == 0);
+    for words in ["survivor survive:1", "panic panic"] {
+        let folder = Scratch::new("capture-void");
+        let ready = |folder: &Path, more: &str| {
+            let mut actor = Actor::of(command(folder, &format!("{more}{words} wait")));
+            while actor.line() != "ready" {}
+            actor
+        };
+        // Without a thread of ours that could do it.
+        let mut actor = ready(&folder, "");
+        assert!(!is_empty(&folder) && capture_in(&folder).is_none(), "{words}: void");
+        actor.go();
+        actor.end();
+        let folder = Scratch::new("capture-wiped");
+        let mut actor = ready(&folder, "embedded ");
+        wait_until("it is overwritten", || is_empty(&folder));
+        actor.go();
+        actor.end();
     }
 }

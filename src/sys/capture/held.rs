@@ -4,7 +4,9 @@
 //! signal. A thread whose signal was made good takes back its own part alone: the whole capture is void when nothing is left of
 //! it. The first one whose signal is about to end the process is written down as that.
 
+use crate::sys::capture::writer::Writer;
 use crate::sys::capture::{INTERVAL, milliseconds, thread_id};
+use rustix::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 /// Milliseconds that an earlier handler may take to decide. A thread that has not come back by then has left it by siglongjmp.
@@ -30,6 +32,8 @@ pub(super) struct Held {
     pub(super) added: AtomicI32,
     /// The thread whose signal ends the process, or 0.
     pub(super) ending: AtomicI32,
+    /// Where a void one ended whose bytes are still there, or 0.
+    pub(super) leftover: AtomicU64,
 }
 
 pub(super) static HELD: Held = Held {
@@ -43,6 +47,7 @@ pub(super) static HELD: Held = Held {
     added_milliseconds: AtomicU64::new(0),
     added: AtomicI32::new(0),
     ending: AtomicI32::new(0),
+    leftover: AtomicU64::new(0),
 };
 
 /// What a thread finds.
@@ -70,6 +75,14 @@ impl Held {
         self.signals.store(1, Ordering::Relaxed);
         self.added.store(0, Ordering::Relaxed);
         self.ending.store(0, Ordering::Relaxed);
+        self.leftover.store(0, Ordering::Relaxed);
+    }
+
+    /// Makes it void, with its bytes left over.
+    pub(super) fn make_void(&self, end: u64, file: BorrowedFd<'_>) {
+        self.end.store(0, Ordering::Release);
+        Writer::void(file);
+        self.leftover.store(end, Ordering::Release);
     }
 
     /// Adds the calling thread.

@@ -209,10 +209,22 @@ pub(crate) fn survived(file: &CaptureFile, signal: &Signal<'_>, taken: Taken) {
             writer.record(kind::SURVIVED, &me.to_le_bytes());
             HELD.end.store(writer.end(), Ordering::Release);
         } else {
-            HELD.end.store(0, Ordering::Release);
-            Writer::void(fd);
+            HELD.make_void(HELD.end.load(Ordering::Relaxed), fd);
         }
     });
+}
+
+/// Overwrites what a void capture has left in the file: it shows memory of the process, and nobody will read it. Not for a
+/// handler of a signal, which the program survives and waits for.
+#[cfg(feature = "flusher")]
+pub(crate) fn wipe(file: &CaptureFile) {
+    if HELD.leftover.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let Some(_guard) = Guard::take(thread_id()) else { return };
+    // Another capture may have been begun.
+    let end = HELD.leftover.swap(0, Ordering::Acquire);
+    file.with(|fd| Writer::zero(fd, end));
 }
 
 /// A capture of a signal, in place of what was in the file.
