@@ -258,6 +258,7 @@ fn object(crash: &Crash, file: &CrashFile, report: Option<&Report>) -> Value {
         "process": said(text, "process"),
         "wait_status": all_said(text, "wait status").next(),
         "evidence": all_said(text, "evidence").collect::<Vec<&str>>(),
+        "not_captured": all_said(text, "captured").find_map(|said| said.strip_prefix("no: ")),
         "cause": report.map(|report| report.cause.as_str()),
         "top": report.map(top),
     });

@@ -14,6 +14,7 @@ use lastwords_tests::forge::ring_files;
 use lastwords_tests::logs::{crash_files, read};
 use lastwords_tests::loopmount::LoopMount;
 use lastwords_tests::programs::CRASHER;
+use lastwords_tests::sandbox::CALLS_OF_HANDLER;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
 use rustix::process::Signal;
@@ -132,7 +133,12 @@ fn what_the_kernel_would_not_dump_is_not_captured() {
         let bytes = fs::read(&beside_rings(&folder, "capture")[0]).expect("made at init");
         assert!(bytes.iter().all(|byte| *byte == 0), "{words}");
         flush_once(&folder);
+        assert!(told_as_none(&folder).contains("after a change of user"), "{words}");
     }
+    let off = Scratch::new("capture-off");
+    let _ = printed(command(&off, "off null"));
+    flush_once(&off);
+    assert!(told_as_none(&off).contains("crash_capture was off"));
     // What root does in another user's folder belongs to that user.
     let foreign = Scratch::new("capture-foreign");
     if let Err(error) = std::os::unix::fs::chown(&*foreign, Some(65_534), Some(65_534)) {
@@ -142,6 +148,22 @@ fn what_the_kernel_would_not_dump_is_not_captured() {
     assert_eq!(printed.status.signal(), Some(libc::SIGSEGV), "{printed:?}");
     assert!(printed.err.contains("a crash will not be captured: the folder is another user's"), "{printed:?}");
     assert_eq!(beside_rings(&foreign, "capture").len(), 0);
+    flush_once(&foreign);
+    assert!(told_as_none(&foreign).contains("init gave on standard error"));
+}
+
+/// What the newest crash file says of a capture that is not there.
+fn told_as_none(folder: &Path) -> String {
+    let list = lastwords_tests::actor::tool_at("crashes --json", folder).out;
+    let list: serde_json::Value = serde_json::from_str(&list).expect("JSON");
+    let why = list["crashes"][0]["not_captured"].as_str().expect("a reason").to_owned();
+    let files = crash_files(folder);
+    assert!(
+        files
+            .iter()
+            .any(|file| { fs::read_to_string(file).expect("read").contains(&format!("\ncaptured     no: {why}\n")) })
+    );
+    why
 }
 
 #[test]
@@ -416,23 +438,7 @@ fn a_handler_that_is_killed_before_any_of_its_system_calls_leaves_whole_records(
         }
     }
     assert!(before.is_complete && calls.len() > 20, "{before:?}, {} calls", calls.len());
-    // As docs/operations.md lists them.
-    let listed = [
-        libc::SYS_gettid,
-        libc::SYS_getpid,
-        libc::SYS_rt_sigaction,
-        libc::SYS_tgkill,
-        libc::SYS_prlimit64,
-        libc::SYS_prctl,
-        libc::SYS_fstat,
-        libc::SYS_newfstatat,
-        libc::SYS_pwrite64,
-        libc::SYS_pwritev,
-        libc::SYS_pread64,
-        libc::SYS_process_vm_readv,
-        libc::SYS_rt_sigreturn,
-    ];
-    let unlisted: Vec<_> = calls.iter().filter(|call| !listed.contains(&(**call as i64))).collect();
+    let unlisted: Vec<_> = calls.iter().filter(|call| !CALLS_OF_HANDLER.contains(&(**call as i64))).collect();
     assert!(unlisted.is_empty(), "{unlisted:?}");
 }
 

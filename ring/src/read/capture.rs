@@ -40,6 +40,23 @@ pub fn read(entry: &Path) -> io::Result<Option<Capture>> {
     Ok(parse(&bytes))
 }
 
+/// Why there is no capture of the ring with this entry, whose process died of a fatal signal, as far as it is known; None if there
+/// is one.
+#[must_use]
+pub fn why_none(entry: &Path) -> Option<&'static str> {
+    match read(entry) {
+        Ok(Some(_)) => None,
+        Ok(None) if open::if_there(open::to_read(&capture_file::path(entry))).is_ok_and(|file| file.is_none()) => {
+            Some("its process has no file for it, since crash_capture was off or for a reason that init gave on standard error")
+        }
+        Ok(None) => Some(
+            "the handler of the signal was not called or left nothing, as where the kernel may leave no core dump of the \
+             process (after a change of user), or a sandbox refuses",
+        ),
+        Err(_) => Some("what it left cannot be read"),
+    }
+}
+
 /// The capture in these bytes; None if there is not even a signal.
 #[must_use]
 pub fn parse(bytes: &[u8]) -> Option<Capture> {
