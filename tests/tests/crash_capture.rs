@@ -20,6 +20,7 @@ use lastwords_tests::sys::{Stop, Traced};
 use rustix::process::Signal;
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
@@ -141,7 +142,7 @@ fn what_the_kernel_would_not_dump_is_not_captured() {
     assert!(told_as_none(&off).contains("crash_capture was off"));
     // What root does in another user's folder belongs to that user.
     let foreign = Scratch::new("capture-foreign");
-    if let Err(error) = std::os::unix::fs::chown(&*foreign, Some(65_534), Some(65_534)) {
+    if let Err(error) = chown(&*foreign, Some(65_534), Some(65_534)) {
         return println!("skipped in part: a folder cannot be given away: {error}");
     }
     let printed = printed(command(&foreign, "null"));
@@ -489,4 +490,25 @@ fn a_capture_that_was_void_leaves_no_memory_of_the_process() {
         actor.go();
         actor.end();
     }
+}
+
+#[test]
+fn a_program_with_more_rights_than_its_user_is_not_captured() {
+    const NOBODY: u32 = 65_534;
+    let folder = Scratch::new("capture-secure");
+    let (program, logs) = (folder.join("crasher"), folder.join("logs"));
+    fs::copy(&*CRASHER, &program).and_then(|_| fs::create_dir(&logs)).expect("copied");
+    let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+    if let Err(error) = [&program, &logs].iter().try_for_each(|path| chown(path, Some(NOBODY), Some(NOBODY))) {
+        return println!("skipped: a program cannot be given away: {error}");
+    }
+    open(&folder, 0o755);
+    open(&program, 0o4755);
+    if rustix::fs::statvfs(&program).expect("there").f_flag.contains(rustix::fs::StatVfsMountFlags::NOSUID) {
+        return println!("skipped: {} is mounted nosuid", folder.display());
+    }
+    let printed = printed(Command::new(&program).arg(&logs).arg("null"));
+    assert_eq!(printed.status.signal(), Some(libc::SIGSEGV), "{printed:?}");
+    assert!(printed.err.contains("a crash will not be captured: the program has more rights"), "{printed:?}");
+    assert_eq!((ring_files(&logs).len(), beside_rings(&logs, "capture").len()), (1, 0));
 }

@@ -82,9 +82,8 @@ impl CaptureFile {
         }
         let file = Kept::new(open::file(&path, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, PRIVATE)?)?;
         let owner = file.file().and_then(|file| Ok(rustix::fs::fstat(file)?.st_uid));
-        if is_privileged(owner?) {
+        if let Some(why) = privilege(owner?) {
             drop(open::remove(&path));
-            let why = "the folder is another user's, who may not see this process's memory";
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
         }
         let reserved = file.file().and_then(|file| {
@@ -140,9 +139,13 @@ impl CaptureFile {
     }
 }
 
-/// Whether the process may do more than the owner of the file, who could read in it what the process has in memory.
-fn is_privileged(owner: u32) -> bool {
-    owner != rustix::process::geteuid().as_raw() || secure::is_secure()
+/// Why the process may do more than others who could read in the file what it has in memory: its owner, or whoever started the
+/// program.
+fn privilege(owner: u32) -> Option<&'static str> {
+    if owner != rustix::process::geteuid().as_raw() {
+        return Some("the folder is another user's, who may not see this process's memory");
+    }
+    secure::is_secure().then_some("the program has more rights than the user who started it, as with set-user-id")
 }
 
 /// Whether the kernel would let the process leave a core dump with its user: not after a change of user or capabilities, nor
