@@ -260,7 +260,7 @@ fn what_is_lost_on_its_way_to_standard_output_is_an_error_and_a_closed_pipe_is_n
 #[test]
 fn a_black_box_of_nothing_is_an_error() {
     let folder = Scratch::new("black-box-none");
-    let found = tool_at("recover --black-box", &folder.join("nosuch"));
+    let found = tool_at("recover --black-box", folder.join("nosuch"));
     assert_eq!((found.code, found.out.as_str()), (Some(2), ""), "{found:?}");
     assert!(found.err.contains("nosuch") && found.err.contains("No such file"), "{found:?}");
 }
