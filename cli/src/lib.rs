@@ -24,7 +24,6 @@ use cli::{Cli, Command};
 use exit::Exit;
 use lastwords_ring::place::become_owner::become_owner_of;
 use std::ffi::OsString;
-use std::io::Write;
 use std::iter;
 
 /// Runs the tool and returns its exit status. `program` is how it is started again, by `demo`: the program, and arguments of
@@ -57,8 +56,7 @@ pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) 
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "lastwords", &mut script);
-            let _ = std::io::stdout().write_all(&script);
-            Ok(Exit::Done)
+            say::print(&script).map(|()| Exit::Done)
         }
     });
     let exit = outcome.unwrap_or_else(|error| {

@@ -258,6 +258,7 @@ CHANGES = [
     ("sigbus_guard", None, False),
     ("crash_files", None, 3),
     ("crash_capture", None, False),
+    ("crash_stack", None, 4096),
     ("crash_threads", None, True),
     ("context_on_error", None, 10),
 ]

@@ -199,6 +199,19 @@ impl Builder {
         /// status and its core dump are as without it.
         crash_capture(capture: bool) = capture;
 
+        /// Bytes of the stack that a fatal signal leaves of its thread, 4096 to 131,072; default 65,536. Of a longer stack the
+        /// outermost 8 KiB come besides, or as many bytes as this where that is less. 0 for no memory of the program's at all:
+        /// registers and mappings only, of which the log shows the innermost frame. Only with [`Builder::crash_capture`].
+        ///
+        /// ```
+        /// let folder = std::env::temp_dir().join(format!("lastwords-doc-stack-{}", std::process::id()));
+        /// let error = lastwords::builder("worker").dir(&folder).crash_stack(100).init().expect_err("too little");
+        /// assert_eq!(error.to_string(), "crash_stack: 100 found, expected 0 or 4096 to 131072");
+        /// lastwords::builder("worker").dir(&folder).crash_stack(16 << 10).init()?;
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        crash_stack(bytes: u32) = bytes;
+
         /// Whether a fatal signal that is about to end the process also leaves the stacks of its other threads, up to 64. Default
         /// false. Each of them is stopped for that by a real-time signal that the program does not use, and stays so until the
         /// process has ended, 200 ms later at most; threads that block all signals are not. The file beside the ring takes

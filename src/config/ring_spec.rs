@@ -18,6 +18,7 @@ use lastwords_ring::format::layout::CRASH_FILES_DEFAULT;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::role::{ROLE_RULE, is_role};
 use lastwords_ring::place::access::Access;
+use lastwords_ring::place::capture_file::{STACK_DEFAULT, STACK_RANGE};
 use lastwords_ring::place::clock;
 use lastwords_ring::place::folder::ROTATE_KEEP_MAX;
 use lastwords_ring::write::backlog::BUDGET_DEFAULT;
@@ -88,6 +89,16 @@ impl Builder {
             return Err(self.refused("durable", format!("{every:?} found, expected at most an hour")));
         }
         Ok(every.as_nanos().div_ceil(1_000_000) as u32)
+    }
+
+    /// Bytes of a stack that is captured.
+    pub(crate) fn stack_captured(&self) -> Result<u32> {
+        let found = self.settings.crash_stack.unwrap_or(STACK_DEFAULT);
+        if found != 0 && !STACK_RANGE.contains(&found) {
+            let (least, most) = (STACK_RANGE.start(), STACK_RANGE.end());
+            return Err(self.refused("crash_stack", format!("{found} found, expected 0 or {least} to {most}")));
+        }
+        Ok(found)
     }
 
     fn at_most_10_000(&self, name: &'static str, found: u32) -> Result<u32> {

@@ -11,6 +11,7 @@ use lastwords_ring::format::layout::CRASH_FILES_DEFAULT;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::log_format::Format;
 use lastwords_ring::place::access::FILE_MODE_DEFAULT;
+use lastwords_ring::place::capture_file::STACK_DEFAULT;
 use lastwords_ring::place::environment;
 use lastwords_ring::place::stderr::complain;
 use lastwords_ring::place::zone;
@@ -93,6 +94,7 @@ settings! {
     durable: Duration = milliseconds, in_milliseconds, Duration::ZERO;
     crash_files: u32 = number, ToString::to_string, CRASH_FILES_DEFAULT;
     crash_capture: bool = truth, ToString::to_string, true;
+    crash_stack: u32 = size_u32, ToString::to_string, STACK_DEFAULT;
     crash_threads: bool = truth, ToString::to_string, false;
     context_on_error: u32 = number, ToString::to_string, 0;
     file_mode: u32 = mode, octal, FILE_MODE_DEFAULT;
@@ -177,6 +179,11 @@ fn size(text: &str) -> Result<u64, String> {
         _ => return Err(wrong()),
     };
     digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(wrong)
+}
+
+/// The same, of which nobody wants 4 GiB.
+fn size_u32(text: &str) -> Result<u32, String> {
+    size(text).map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX))
 }
 
 fn truth(text: &str) -> Result<bool, String> {

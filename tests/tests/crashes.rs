@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 fn crashes(arguments: &str, path: &Path) -> Printed {
     tool(format!("crashes {arguments}").replace("PATH", path.to_str().expect("UTF-8")))
@@ -61,6 +62,8 @@ fn a_panic_that_ends_the_process_has_its_stack_without_what_the_panic_brought() 
     assert_eq!(lines[1], "    panic of the main thread");
     assert!(lines[2].starts_with("    #0") && lines[2].contains("panics::act+"), "{lines:?}");
     assert!(lines.iter().any(|line| line.contains("actor::main")), "{lines:?}");
+    let file = fs::read_to_string(&crash_files(&folder)[0]).expect("a crash file");
+    assert!(file.contains("\nsignal       none: a panic\n"), "{file}");
     let list = crashes("PATH", &folder).out;
     assert!(list.contains("panic of the main thread") && list.contains("panics::act"), "{list}");
 }
@@ -98,6 +101,9 @@ fn json_has_the_frames_as_an_array() {
     assert_valid(&lines);
     let death = lines.last().expect("a death line");
     assert_eq!(death["cause"], "SIGSEGV: write to address 0x8, not mapped, near null");
+    assert_eq!(death["signal"], "SIGSEGV");
+    let crash_file = death["crash_file"].as_str().expect("a name");
+    assert!(folder.join(crash_file).is_file(), "{crash_file}");
     assert!(!death["message"].as_str().expect("a message").contains('\n'), "{death}");
     let frames = death["frames"].as_array().expect("frames");
     assert_eq!((&frames[0]["trust"], &frames[0]["frame"]), (&Value::from("context"), &Value::from(0)));
@@ -207,6 +213,62 @@ fn a_crash_file_is_found_by_its_path_or_by_a_number_alone_and_what_is_none_is_sa
     fs::write(&file, "something else\n").expect("written");
     let other = crashes("PATH", &folder);
     assert!(other.code == Some(3) && other.err.contains("expected one that begins with"), "{other:?}");
+}
+
+#[test]
+fn a_crash_file_that_is_cut_is_marked() {
+    let folder = Scratch::new("crash-cut");
+    die("worker", &folder, "flusher=never log:3 fault:null");
+    flush_once(&folder);
+    let file = crash_files(&folder).remove(0);
+    let whole = fs::read_to_string(&file).expect("a crash file");
+    let module = whole.find("\nmodule ").expect("a module");
+    let complete = |arguments: &str| {
+        let found: Value = serde_json::from_str(&crashes(arguments, &folder).out).expect("JSON");
+        found.pointer("/crashes/0/complete").or(found.get("complete")).cloned().expect("said")
+    };
+    for (length, is_whole) in [(whole.len(), true), (whole.len() - 1, false), (module + 20, false), (40, false)] {
+        fs::write(&file, &whole[..length]).expect("cut");
+        assert_eq!(complete("PATH --json"), is_whole, "{length}");
+        assert_eq!(complete("PATH 1 --json"), is_whole, "{length}");
+        let list = crashes("PATH", &folder).out;
+        assert_eq!(list.contains("(cut) "), !is_whole, "{length}: {list}");
+    }
+}
+
+#[test]
+fn what_is_lost_on_its_way_to_standard_output_is_an_error_and_a_closed_pipe_is_none() {
+    let folder = Scratch::new("lost");
+    die("worker", &folder, "flusher=never log:3 fault:null");
+    let null = || Stdio::from(fs::File::open("/dev/null").expect("opened for reading alone"));
+    let full = || Stdio::from(fs::File::options().write(true).open("/dev/full").expect("a full device"));
+    let commands = ["recover", "recover --json", "recover --black-box", "status", "status --json", "crashes"];
+    for words in commands {
+        if words == "crashes" {
+            flush_once(&folder);
+        }
+        let run = |to: Stdio| {
+            let mut command = TOOL.command();
+            let done = command.args(words.split(' ')).arg(folder.path()).stdout(to).output().expect("run");
+            (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+        };
+        for to in [full(), null()] {
+            let (code, err) = run(to);
+            assert!(code == Some(2) && err.contains("cannot write standard output"), "{words}: {code:?} {err}");
+        }
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let (code, err) = run(writer.into());
+        assert!(code == Some(0) && !err.contains("error"), "{words}: {code:?} {err}");
+    }
+}
+
+#[test]
+fn a_black_box_of_nothing_is_an_error() {
+    let folder = Scratch::new("black-box-none");
+    let found = tool_at("recover --black-box", folder.join("nosuch"));
+    assert_eq!((found.code, found.out.as_str()), (Some(2), ""), "{found:?}");
+    assert!(found.err.contains("nosuch") && found.err.contains("No such file"), "{found:?}");
 }
 
 #[test]

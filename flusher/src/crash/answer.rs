@@ -6,10 +6,10 @@
 
 use crate::crash::budget::Budget;
 use crate::crash::modules::Files;
+use crate::crash::read_back;
 use crate::crash::report::{Reading, Report};
 use crate::crash::request::{Request, answer};
 use crate::crash::symbols::Depth;
-use crate::crash::text;
 use crate::crash::told::Told;
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 use std::io::{self, Read, Write};
@@ -60,7 +60,7 @@ pub fn answer_request(input: impl Read, mut output: impl Write) -> io::Result<()
 
 /// The report of a crash file, with the names that the files give which are there now.
 fn looked_up(crash_file: &str) -> io::Result<Report> {
-    let (mut report, _) = text::report_in(crash_file).ok_or_else(|| io::Error::other("expected a crash file"))?;
+    let (mut report, _) = read_back::report_in(crash_file).ok_or_else(|| io::Error::other("expected a crash file"))?;
     // What went wrong then is tried again.
     report.notes.clear();
     report.look_up(Depth::Names, &Budget::default());

@@ -228,3 +228,51 @@ fn evaluate<'a, S: UnwindSection<Slice<'a>>>(
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gimli::EhFrameOffset;
+    use std::cell::Cell;
+
+    /// A table of one common entry with many instructions, and entries for 16 bytes of code each.
+    fn table(instructions: usize, entries: u64) -> Vec<u8> {
+        let entry = |id: u32, body: &[u8]| {
+            let body = [&id.to_le_bytes()[..], body].concat();
+            [&(body.len() as u32).to_le_bytes()[..], &body].concat()
+        };
+        // Version, no augmentation, the two factors, and the register with the return address.
+        let head = [&[1, 0, 1, 0x78, RIP as u8][..], &vec![0; instructions]].concat();
+        let mut table = entry(0, &head);
+        for number in 0..entries {
+            let back = table.len() as u32 + 4;
+            let range = [number * 16, 16].map(u64::to_le_bytes);
+            table.extend(entry(back, range.as_flattened()));
+        }
+        table.extend([0; 4]);
+        table
+    }
+
+    fn counted<'a>(
+        count: &Cell<u32>,
+    ) -> impl Fn(&EhFrame<Slice<'a>>, &BaseAddresses, EhFrameOffset) -> gimli::Result<CommonInformationEntry<Slice<'a>>>
+    {
+        |section, bases, offset| {
+            count.set(count.get() + 1);
+            EhFrame::cie_from_offset(section, bases, offset)
+        }
+    }
+
+    #[test]
+    fn what_entries_have_in_common_is_read_once_however_many_there_are() {
+        let table = table(1 << 20, 1000);
+        let mut section = EhFrame::new(&table, LittleEndian);
+        section.set_address_size(8);
+        let count = Cell::new(0);
+        let bases = BaseAddresses::default().set_eh_frame(0);
+        let found = section
+            .fde_for_address(&bases, 999 * 16 + 3, common(counted(&count), &Budget::default()))
+            .expect("the last one");
+        assert_eq!((found.initial_address(), count.get()), (999 * 16, 1));
+    }
+}

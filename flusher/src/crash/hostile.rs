@@ -7,8 +7,8 @@ use crate::crash::loaded::Module;
 use crate::crash::modules::{self, Files, Unusable, open_file};
 use crate::crash::report::{Reading, Report};
 use crate::crash::symbols::{Depth, look_up};
-use crate::crash::text;
 use crate::crash::unwind::FRAMES_MAX;
+use crate::crash::{read_back, text};
 use crate::scratch::Scratch;
 use lastwords_ring::format::capture::{Capture, CapturedThread, Mapping};
 use proptest::prelude::*;
@@ -81,7 +81,7 @@ fn assert_bounded(capture: &Capture) {
     let frames = report.stacks.iter().map(|stack| stack.frames.len()).max().unwrap_or(0);
     assert!(frames <= FRAMES_MAX && begun.elapsed() < LONG, "{frames} frames after {:?}", begun.elapsed());
     let shown = text::of_crash_file(&report);
-    assert!(text::report_in(&shown).is_some(), "{shown}");
+    assert!(read_back::report_in(&shown).is_some(), "{shown}");
     assert!(text::below_death_line(&report).lines().count() <= 2 + text::LOG_FRAMES_MAX + 2);
 }
 

@@ -136,3 +136,37 @@ fn module(module: &Module) -> Value {
         "unusable": module.unusable,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crash::frame::{End, SourceLine, Symbol, Trust};
+
+    /// Names that come from a process and its files.
+    const NAME: &str = "a\"b\\c\n\u{1b}[31m\u{0}\u{202e}";
+
+    #[test]
+    fn names_of_any_bytes_make_valid_json_and_come_back() {
+        let at = Some(SourceLine { file: NAME.to_owned(), line: 7 });
+        let symbol = Some(Symbol { function: NAME.to_owned(), offset: Some(1), at, inlines: Vec::new() });
+        let frame = Frame { pc: 0x1010, is_exact: true, trust: Trust::Context, module: Some(0), symbol };
+        let stack = Stack {
+            thread: 41,
+            name: NAME.to_owned(),
+            frames: vec![frame],
+            end: End::Outermost,
+            outermost: Vec::new(),
+            registers: None,
+            python: vec![NAME.to_owned()],
+        };
+        let path = format!("/{NAME}").into_bytes();
+        let modules = vec![Module { path, base: 0x1000, end: 0x2000, ..Module::default() }];
+        let report = Report { cause: NAME.to_owned(), stacks: vec![stack], modules, ..Report::default() };
+        let line: Value = serde_json::from_str(&format!("{{\"role\":\"x\"{}}}", of_death_line(&report))).expect("JSON");
+        let frame = &line["frames"][0];
+        let found = [&line["cause"], &frame["function"], &frame["file"], &frame["module"], &line["python"][0]];
+        assert!(found.iter().all(|value| **value == NAME), "{found:?}");
+        let whole = super::report(&report);
+        assert_eq!((&whole["threads"][0]["thread_name"], &whole["crash_info"]["cause"]), (&NAME.into(), &NAME.into()));
+    }
+}

@@ -2,9 +2,9 @@
 //!
 //! `cause` puts the signal into words. `unwind` walks the stack, by the unwind tables of the program's files, which `modules`
 //! opens and `elf` reads; `symbols` names what it finds, all within a `budget`. `report` is the result, `text` and `json` show it,
-//! of Python's interpreter what `fold` leaves; `traceback` has what that itself said. A `worker` is a process that does all of
-//! this for a flusher: `request` is what goes between the two, `answer` what it does. All of that is there with the feature
-//! `stacks`. [`told`] is what logs and crash files are given, by a [`teller`]: nothing without it.
+//! of Python's interpreter what `fold` leaves; `read_back` finds it in a crash file, and `traceback` has what Python itself said. A
+//! `worker` is a process that does all of this for a flusher: `request` is what goes between the two, `answer` what it does. All
+//! of that is there with the feature `stacks`. [`told`] is what logs and crash files are given, by a [`teller`]: nothing without it.
 
 #[cfg(feature = "stacks")]
 pub mod answer;
@@ -30,6 +30,8 @@ pub mod json;
 pub mod loaded;
 #[cfg(feature = "stacks")]
 pub mod modules;
+#[cfg(feature = "stacks")]
+pub mod read_back;
 #[cfg(feature = "stacks")]
 mod registers;
 #[cfg(feature = "stacks")]

@@ -12,6 +12,7 @@ use crate::drain::tracked_ring::TrackedRing;
 use crate::files::journal::Change;
 use crate::files::notices;
 use crate::recover::crash_file;
+use crate::render::signal::signal_name;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::layout::CRASH_FILES_DEFAULT;
 use lastwords_ring::format::level::Level;
@@ -123,7 +124,10 @@ impl Drain {
             };
             self.rings[ring].telling = Telling::Told(told.clone());
             let told = self.add_clues(ring, &mut text, told);
-            text += &self.write_crash_file(ring, told.as_ref())?;
+            let (mention, crash_file) = self.write_crash_file(ring, told.as_ref())?;
+            text += &mention;
+            let members = members(self.rings[ring].ending().signal(), crash_file.as_deref());
+            let told = Some(Told::with_evidence(told, &members, ""));
             // What is in the journal without the removal must not hold the line.
             self.commit(None)?;
             self.ensure_active(role)?;
@@ -156,29 +160,29 @@ impl Drain {
         Some(Told::with_evidence(told, &clues.in_json(stamp), &clues.in_head(stamp)))
     }
 
-    /// Writes the crash file of a ring whose process died without closing it. Returns its mention in the death line. A file
+    /// Writes the crash file of a ring whose process died without closing it. Returns its mention in the death line, and its name. A file
     /// that cannot be written is retried, but not for ever; meanwhile the ring is skipped.
-    fn write_crash_file(&mut self, ring: usize, told: Option<&Told>) -> Result<String> {
+    fn write_crash_file(&mut self, ring: usize, told: Option<&Told>) -> Result<(String, Option<String>)> {
         let tracked = &self.rings[ring];
         let keep = match tracked.reader.header().crash_keep {
             0 => CRASH_FILES_DEFAULT,
             stated => stated - 1,
         };
         if keep == 0 || !tracked.ending().is_crash() {
-            return Ok(String::new());
+            return Ok((String::new(), None));
         }
         let asked = crash_file::Asked { keep: keep as usize, sync: self.durable.is_on(), access: self.access };
         let status = tracked.status;
         let write = || crash_file::write_crash_file(&self.folder, &tracked.name, status, told, &asked);
         let written = self.spare.use_for(write);
         match written {
-            Ok(name) => Ok(format!("; its black box is {name}")),
+            Ok(name) => Ok((format!("; its black box is {name}"), Some(name))),
             Err(error) => {
                 let tracked = &mut self.rings[ring];
                 let since = tracked.crash_failed.as_ref().map_or_else(Instant::now, |(since, _)| *since);
                 let is_over = since.elapsed() >= CRASH_WAIT && !mutant::is(Mutant::CrashFileForEver);
                 if is_over || !error.may_pass() {
-                    return Ok(format!("; its black box could not be kept ({error})"));
+                    return Ok((format!("; its black box could not be kept ({error})"), None));
                 }
                 let wait =
                     Error::io("write the crash file of", tracked.reader.path())(io::Error::other("it is tried again"));
@@ -187,4 +191,12 @@ impl Drain {
             }
         }
     }
+}
+
+/// The members of a death line in JSON that are about the end itself, each with a comma before it.
+fn members(signal: Option<u32>, crash_file: Option<&str>) -> String {
+    let signal = signal.map(|signal| format!(",\"signal\":\"{}\"", signal_name(signal)));
+    // A role has no character that would have to be escaped.
+    let crash_file = crash_file.map(|name| format!(",\"crash_file\":\"{name}\""));
+    [signal, crash_file].into_iter().flatten().collect()
 }

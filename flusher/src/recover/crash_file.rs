@@ -4,7 +4,7 @@
 //! that of its last record, so a flusher that begins the file again, because the one before it died, finds the same name.
 
 use crate::crash::teller::Teller;
-use crate::crash::told::{Dead, Told};
+use crate::crash::told::{Dead, DiedOf, Told};
 use crate::evidence::ending::WaitStatus;
 use crate::recover::recovery::{Recovered, Recovery, RingReport, Scope};
 use crate::render::escape;
@@ -21,6 +21,7 @@ use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::open;
 use lastwords_ring::place::unnamed_file::Nameless;
 use lastwords_ring::place::zone::{Zone, offset_text};
+use lastwords_ring::read::capture;
 use lastwords_ring::read::reader::RingReader;
 use lastwords_ring::read::ring_file::RingFile;
 use rustix::fs::{FileType, Stat};
@@ -144,7 +145,10 @@ impl BlackBox {
             ("ring", hex(&header.uuid)),
         ];
         let mut text = Vec::new();
-        for (name, value) in process.into_iter().chain(wait_status).chain(head) {
+        let is_of_signal = report.died_of() == Some(DiedOf::Signal);
+        let why = is_of_signal.then(|| capture::why_none(reader.entry())).flatten();
+        let captured = why.map(|why| ("captured", format!("no: {why}")));
+        for (name, value) in process.into_iter().chain(wait_status).chain(head).chain(captured) {
             escape::escape(&mut text, format!("{name:<13}{}", value.replace('\n', "\\n")).as_bytes());
             text.push(b'\n');
         }

@@ -19,10 +19,17 @@ pub(super) struct Depth {
     outermost: u64,
 }
 
-/// Of a thread that crashed.
-pub(super) const CRASHED: Depth = Depth { stack: 64 << 10, outermost: 8 << 10 };
-/// Of another one.
-pub(super) const OTHER: Depth = Depth { stack: OTHER_STACK, outermost: OTHER_OUTERMOST as u64 };
+impl Depth {
+    /// Of a thread that crashed, with at most so many bytes of each part.
+    pub(super) fn crashed(most: usize) -> Depth {
+        Depth { stack: most, outermost: most.min(8 << 10) as u64 }
+    }
+
+    /// Of another one.
+    pub(super) fn other(most: usize) -> Depth {
+        Depth { stack: most.min(OTHER_STACK), outermost: most.min(OTHER_OUTERMOST) as u64 }
+    }
+}
 
 /// What is known of the registers of a thread.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +81,7 @@ pub(super) fn write(
         }
     }
     writer.record(kind::THREAD, &payload);
-    if let Some(registers) = registers {
+    if let Some(registers) = registers.filter(|_| depth.stack > 0) {
         stack(writer, registers.stack_pointer().wrapping_sub(RED_ZONE), stack_end, depth);
     }
 }
