@@ -265,9 +265,10 @@ fn this_signal(writer: &mut Writer<'_>, signal: &Signal<'_>) -> Option<u64> {
 
 /// Writes the calling thread: id, name, registers, stack, and of the first one its code.
 fn this_thread(writer: &mut Writer<'_>, signal: &Signal<'_>, me: i32, (most, is_first): (usize, bool)) {
-    let (registers, depth) = (Registers::of(signal.context), Depth::crashed(most));
-    thread_record::write(writer, (me, &thread::name()), Known::all(registers), thread::end_of_stack(me), depth);
-    if let Some(registers) = registers.filter(|_| is_first && most > 0) {
+    let registers = Registers::of(signal.context);
+    let (known, depth) = (Known::all(registers.as_ref()), Depth::crashed(most));
+    thread_record::write(writer, (me, &thread::name()), known, thread::end_of_stack(me), depth);
+    if let Some(registers) = registers.as_ref().filter(|_| is_first && most > 0) {
         writer.memory(kind::CODE, registers.program_counter(), CODE);
     }
 }

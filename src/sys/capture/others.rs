@@ -74,7 +74,7 @@ pub(super) fn write(writer: &mut Writer<'_>, crashed: *const libc::c_void, depth
     }
     for thread in threads.iter().filter(|thread| thread.state != State::Done && park::is_there(thread.id)) {
         let position = task::position(thread.id, text).and_then(|(sp, pc)| Registers::at(sp, pc));
-        let known = position.map_or(Known::Nothing, Known::Position);
+        let known = position.as_ref().map_or(Known::Nothing, Known::Position);
         thread_record::write(writer, (thread.id, &thread.name), known, 0, depth);
     }
     let time = microseconds().saturating_sub(begun) as u32;
@@ -97,7 +97,7 @@ fn hear(writer: &mut Writer<'_>, depth: Depth, threads: &mut [Thread]) -> bool {
     let mut is_waiting = false;
     for (seat, thread) in threads.iter_mut().enumerate().filter(|(_, thread)| thread.state == State::Asked) {
         if let Some((registers, stack_end)) = park::answer(seat) {
-            thread_record::write(writer, (thread.id, &thread.name), Known::all(registers), stack_end, depth);
+            thread_record::write(writer, (thread.id, &thread.name), Known::all(registers.as_ref()), stack_end, depth);
             thread.state = State::Done;
         } else if park::is_there(thread.id) {
             is_waiting = true;
