@@ -35,6 +35,7 @@ pub(crate) enum Command {
     Status(Status),
     Level(Level),
     Pipe(Pipe),
+    Run(Run),
     Crashes(Crashes),
     Demo(Demo),
     /// Makes a report of a crash for the flusher, see `lastwords_flusher::crash::answer`.
@@ -59,11 +60,13 @@ impl Command {
             Command::Flush(Flush { logs, .. }) | Command::Status(Status { logs, .. }) => {
                 logs.path().into_iter().collect()
             }
-            Command::Level(Level { place, .. }) | Command::Pipe(Pipe { place, .. }) => {
+            Command::Level(Level { place, .. }) | Command::Pipe(Pipe { lines: Lines { place, .. } }) => {
                 place.path().into_iter().collect()
             }
             Command::Recover(recover) => recover.paths.iter().filter(|path| path.is_dir()).cloned().collect(),
             Command::Crashes(crashes) => crashes.folder().into_iter().collect(),
+            // The program that it runs is to have the rights of whoever runs it.
+            Command::Run(_) => Vec::new(),
             Command::Demo(_) | Command::DemoProcess(_) | Command::Symbolise | Command::Completions { .. } => Vec::new(),
         }
     }
@@ -203,13 +206,20 @@ pub(crate) struct Level {
                         ./worker 2>&1 | lastwords pipe --role worker --tee\n  \
                         npm test 2>&1 | lastwords pipe --role test --strip-colour")]
 pub(crate) struct Pipe {
-    /// Role: the log file is ROLE.log [default: LASTWORDS_ROLE, else worker]
+    #[command(flatten)]
+    pub(crate) lines: Lines,
+}
+
+/// How lines of another program are logged.
+#[derive(Debug, Args)]
+pub(crate) struct Lines {
+    /// Role: the log file is ROLE.log [default: LASTWORDS_ROLE, else worker; run: else the program's name]
     #[arg(long)]
     pub(crate) role: Option<String>,
     /// Level of lines without one.
     #[arg(long, default_value = "info")]
     pub(crate) level: lastwords::Level,
-    /// Also copy the lines to standard output.
+    /// Also copy the lines to where they would have gone without this.
     #[arg(long)]
     pub(crate) tee: bool,
     /// Leave terminal colours out of the log. The copy of --tee keeps them.
@@ -222,6 +232,44 @@ pub(crate) struct Pipe {
     pub(crate) full_policy: PipePolicy,
     #[command(flatten)]
     pub(crate) place: Place,
+}
+
+/// Run a program, log what it prints, and how it ends.
+///
+/// Each line of its standard output and error becomes a record, at the level that it names itself, as for pipe. Signals are
+/// passed on; those of the terminal reach the program without that. It stays in its process group, so job control works. When
+/// it ends, the log has a line: exit status or signal, time, memory, and its last line; after a crash a crash file has the same
+/// with all that it printed last. As pid 1 this reaps orphans too.
+///
+/// If this process is killed, all that it read is in the log, and the program meets SIGPIPE at its next write. A program that
+/// prints to a pipe may hold lines back in a buffer of its own, which die with it: stdbuf -oL often helps.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: that of the program (128 and its number after a signal that cannot be repeated here), 125 if this \
+                  fails itself, 126 if the program cannot be run, 127 if it is not found.\n\nExamples:\n  \
+                  lastwords run --dir logs -- ./server --port 80\n  \
+                  lastwords run --role worker --tee --restart on-failure -- python worker.py"
+)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) lines: Lines,
+    /// Level of lines of standard error without one.
+    #[arg(long, default_value = "warning", value_name = "LEVEL")]
+    pub(crate) stderr_level: lastwords::Level,
+    /// Start it again when it ends by a signal or with a status other than 0: after 0.1 s, twice as long each time, a minute at
+    /// most; at once 0.1 s again after it has run for a minute.
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) restart: Option<Restart>,
+    /// The program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
+    pub(crate) program: Vec<OsString>,
+}
+
+/// When a program is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Restart {
+    /// When it did not end by itself with status 0.
+    OnFailure,
 }
 
 /// What `lastwords pipe` does where the log cannot keep up.

@@ -9,11 +9,26 @@ pub(crate) const ERROR: Style = Style::new().bold().fg_color(Some(Color::Ansi(An
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Done; there was something to do.
-    Done = 0,
+    Done,
     /// There was nothing to do.
-    Nothing = 1,
+    Nothing,
     /// Wrong usage, or an error.
-    Failed = 2,
+    Failed,
     /// Done as far as possible; damage was found.
-    Damaged = 3,
+    Damaged,
+    /// That of a program which was run.
+    Of(u8),
+}
+
+impl Exit {
+    /// As the shell sees it.
+    pub(crate) fn status(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::Nothing => 1,
+            Exit::Failed => 2,
+            Exit::Damaged => 3,
+            Exit::Of(status) => status,
+        }
+    }
 }

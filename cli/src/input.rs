@@ -1,5 +1,6 @@
 //! Standard input, line by line, and when to stop reading it.
 
+use crate::lines::Lines;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::collections::HashSet;
@@ -11,10 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Longest piece of one line in bytes; a longer line is handed over in pieces of this size.
-const LINE_MAX: usize = 16 << 20;
-/// Standard input is read in pieces of this size.
-const BUFFER: usize = 64 << 10;
 /// How long it is read after a signal that means an ordinary end.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -60,11 +57,7 @@ pub(crate) struct Input {
     /// Becomes readable with a signal.
     signals: UnixStream,
     deadline: Option<Instant>,
-    buffer: Vec<u8>,
-    /// Bytes of the buffer that were handed over, and up to which no newline is.
-    taken: usize,
-    searched: usize,
-    ended: bool,
+    lines: Lines,
 }
 
 impl Input {
@@ -83,7 +76,7 @@ impl Input {
                 signal_hook::low_level::pipe::register(signal, ending.try_clone()?)?;
             }
         }
-        Ok(Input { until, signals, deadline: None, buffer: Vec::new(), taken: 0, searched: 0, ended: false })
+        Ok(Input { until, signals, deadline: None, lines: Lines::default() })
     }
 
     pub(crate) fn until(&self) -> Until {
@@ -93,41 +86,31 @@ impl Input {
     /// The next line.
     pub(crate) fn next(&mut self) -> io::Result<Piece<'_>> {
         loop {
-            if self.searched == self.buffer.len() && self.until.is_interrupted() {
+            if self.lines.is_searched() && self.until.is_interrupted() {
                 return Ok(Piece::Interrupted);
             }
-            let newline = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n');
-            let end = match newline {
-                Some(at) => self.searched + at + 1,
-                None if self.buffer.len() - self.taken >= LINE_MAX => self.taken + LINE_MAX,
-                None if !self.ended => {
-                    self.searched = self.buffer.len();
-                    self.ended = !self.fill()?;
-                    continue;
-                }
-                None if self.taken == self.buffer.len() => return Ok(Piece::End),
-                None => self.buffer.len(),
-            };
-            let line = self.taken..end;
-            (self.taken, self.searched) = (end, end);
-            return Ok(Piece::Line(&self.buffer[line]));
+            if let Some(line) = self.lines.next() {
+                return Ok(Piece::Line(self.lines.bytes(line)));
+            }
+            if self.lines.has_ended() {
+                return Ok(Piece::End);
+            }
+            self.fill()?;
         }
     }
 
-    /// Reads more; false where there is nothing more, or no more is to be read.
-    fn fill(&mut self) -> io::Result<bool> {
-        self.buffer.drain(..self.taken);
-        self.searched -= self.taken;
-        self.taken = 0;
+    /// Reads more, or ends where no more is to be read.
+    fn fill(&mut self) -> io::Result<()> {
         let stdin = io::stdin();
         loop {
             if self.until.is_interrupted() {
-                return Ok(true);
+                return Ok(());
             }
             if self.until.is_ending() {
                 let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + LINGER);
                 if Instant::now() >= deadline {
-                    return Ok(false);
+                    self.lines.end();
+                    return Ok(());
                 }
             }
             let now = self.until.is_ending().then(Timespec::default);
@@ -146,31 +129,19 @@ impl Input {
                 let _ = rustix::io::read(&self.signals, &mut [0u8; 64]);
             }
             if readable {
-                return self.read(&stdin);
+                return self.lines.read(&stdin).map(drop);
             }
             if now.is_some() {
                 // Nothing is in the pipe.
-                return Ok(false);
+                self.lines.end();
+                return Ok(());
             }
-        }
-    }
-
-    fn read(&mut self, stdin: &io::Stdin) -> io::Result<bool> {
-        let length = self.buffer.len();
-        self.buffer.resize(length + BUFFER, 0);
-        let read = rustix::io::retry_on_intr(|| rustix::io::read(stdin, &mut self.buffer[length..]));
-        self.buffer.truncate(length + read.unwrap_or(0));
-        match read {
-            // A closed terminal, and a non-blocking pipe that another process has emptied.
-            Err(rustix::io::Errno::IO) => Ok(false),
-            Err(rustix::io::Errno::AGAIN) => Ok(true),
-            read => Ok(read? > 0),
         }
     }
 }
 
 /// Signals that this process was started to ignore.
-fn ignored_signals() -> HashSet<c_int> {
+pub(crate) fn ignored_signals() -> HashSet<c_int> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
     let mask = mask.unwrap_or(0);

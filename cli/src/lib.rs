@@ -9,12 +9,15 @@ mod colour;
 mod crashes;
 mod demo;
 mod exit;
+mod feed;
 mod flush;
 mod guess;
 mod input;
 mod level;
+mod lines;
 mod pipe;
 mod recover;
+mod run;
 mod say;
 mod status;
 mod table;
@@ -49,6 +52,7 @@ pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) 
         Command::Status(arguments) => status::run(&arguments),
         Command::Level(arguments) => level::run(&arguments),
         Command::Pipe(arguments) => pipe::run(&arguments),
+        Command::Run(arguments) => Ok(run::run(&arguments)),
         Command::Crashes(arguments) => crashes::run(&arguments, program),
         Command::Symbolise => crashes::answer(),
         Command::Demo(arguments) => demo::run(&arguments, program),
@@ -60,8 +64,8 @@ pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) 
         }
     });
     let exit = outcome.unwrap_or_else(|error| {
-        say::note(format_args!("{}error:{} {error}", exit::ERROR.render(), exit::ERROR.render_reset()));
+        say::error(&error);
         Exit::Failed
     });
-    exit as u8
+    exit.status()
 }

@@ -1,5 +1,4 @@
-//! The page that the demo shares with one of its processes, and the two endings that no safe code has. The only unsafe
-//! code of the tool.
+//! The page that the demo shares with one of its processes, and the two endings that no safe code has.
 //!
 //! The page is a mapped file, so it outlives its process as the rings do. It has a cache line for each word, so that
 //! the threads do not slow each other down:

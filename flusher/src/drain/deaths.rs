@@ -14,7 +14,6 @@ use crate::files::notices;
 use crate::recover::crash_file;
 use crate::render::signal::signal_name;
 use lastwords_ring::error::{Error, Result};
-use lastwords_ring::format::layout::CRASH_FILES_DEFAULT;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::clock;
@@ -164,14 +163,11 @@ impl Drain {
     /// that cannot be written is retried, but not for ever; meanwhile the ring is skipped.
     fn write_crash_file(&mut self, ring: usize, told: Option<&Told>) -> Result<(String, Option<String>)> {
         let tracked = &self.rings[ring];
-        let keep = match tracked.reader.header().crash_keep {
-            0 => CRASH_FILES_DEFAULT,
-            stated => stated - 1,
-        };
+        let keep = crash_file::kept(tracked.reader.header());
         if keep == 0 || !tracked.ending().is_crash() {
             return Ok((String::new(), None));
         }
-        let asked = crash_file::Asked { keep: keep as usize, sync: self.durable.is_on(), access: self.access };
+        let asked = crash_file::Asked { keep, sync: self.durable.is_on(), access: self.access };
         let status = tracked.status;
         let write = || crash_file::write_crash_file(&self.folder, &tracked.name, status, told, &asked);
         let written = self.spare.use_for(write);

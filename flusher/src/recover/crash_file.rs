@@ -13,6 +13,7 @@ use crate::render::timestamp::{Stamp, civil};
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::directives::Directives;
 use lastwords_ring::format::filter::Filter;
+use lastwords_ring::format::layout::{CRASH_FILES_DEFAULT, RingHeader};
 use lastwords_ring::format::text::hex;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::access::Access;
@@ -44,6 +45,18 @@ pub struct BlackBox {
     recovery: Recovery,
     newest_ns: u64,
     told: Option<Told>,
+    program: Option<ProgramCrash>,
+}
+
+/// The end of a program that another process ran, which logged for it.
+#[derive(Debug, Clone)]
+pub struct ProgramCrash {
+    /// The program's pid.
+    pub pid: u32,
+    /// How it ended, as the predicate of a sentence.
+    pub ending: String,
+    /// Further lines of the head, with the name of each.
+    pub head: Vec<(&'static str, String)>,
 }
 
 impl BlackBox {
@@ -73,7 +86,7 @@ impl BlackBox {
         let found =
             recovery.rings().first().map(|ring| Ok::<_, Error>((ring.newest_ns()?, ring.reader().header().created_ns)));
         let (newest, created) = found.transpose()?.unwrap_or_default();
-        Ok(BlackBox { recovery, newest_ns: newest.unwrap_or(created), told: None })
+        Ok(BlackBox { recovery, newest_ns: newest.unwrap_or(created), told: None, program: None })
     }
 
     /// Adds what the process's capture tells, if it left one.
@@ -113,6 +126,12 @@ impl BlackBox {
         out.write_all(foot.as_bytes()).map_err(failed())
     }
 
+    /// Of the process that it is about.
+    fn pid(&self) -> u32 {
+        let own = || self.recovery.rings().first().map(|ring| ring.reader().header().pid).unwrap_or_default();
+        self.program.as_ref().map_or_else(own, |program| program.pid)
+    }
+
     fn head(&self, stamp: &mut Stamp, zone: &Zone) -> Result<String> {
         let (Some(ring), Some(report)) = (self.recovery.rings().first(), self.report()) else {
             return Ok(String::new());
@@ -122,9 +141,10 @@ impl BlackBox {
         let seconds = self.newest_ns.saturating_sub(header.created_ns) as f64 / 1e9;
         let wait_status = (!report.verdict.may_live()).then(|| ("wait status", wait_status(report.status)));
         let process = [
-            ("black box of", format!("{}, pid {}, application {}", reader.role(), header.pid, reader.app())),
-            ("process", report.ending()),
+            ("black box of", format!("{}, pid {}, application {}", reader.role(), self.pid(), reader.app())),
+            ("process", self.program.as_ref().map_or_else(|| report.ending(), |program| program.ending.clone())),
         ];
+        let of_program = self.program.iter().flat_map(|program| program.head.clone());
         let head = [
             ("command", format!("{:?}", reader.command()?)),
             ("started in", reader.folder()?.unwrap_or_else(|| "unknown".to_owned())),
@@ -148,7 +168,7 @@ impl BlackBox {
         let is_of_signal = report.died_of() == Some(DiedOf::Signal);
         let why = is_of_signal.then(|| capture::why_none(reader.entry())).flatten();
         let captured = why.map(|why| ("captured", format!("no: {why}")));
-        for (name, value) in process.into_iter().chain(wait_status).chain(head).chain(captured) {
+        for (name, value) in process.into_iter().chain(of_program).chain(wait_status).chain(head).chain(captured) {
             escape::escape(&mut text, format!("{name:<13}{}", value.replace('\n', "\\n")).as_bytes());
             text.push(b'\n');
         }
@@ -242,16 +262,45 @@ pub(crate) fn write_crash_file(
     told: Option<&Told>,
     asked: &Asked,
 ) -> Result<String> {
-    let Asked { keep, sync, access } = *asked;
     let mut black_box = BlackBox::open_in(folder, ring)?;
     black_box.told = told.cloned();
     black_box.recovery.rings_mut().iter_mut().for_each(|ring| ring.set_status(status));
+    write_named(folder, black_box, asked)
+}
+
+/// Keeps what the ring of this name in `folder` holds as the crash file of a program that its process ran, and returns the
+/// file's name; None if its role is to keep none.
+///
+/// # Errors
+/// As [`write_crash_file`].
+pub fn write_of_program(folder: &Folder, ring: &str, program: ProgramCrash) -> Result<Option<String>> {
+    let mut black_box = BlackBox::open_in(folder, ring)?;
+    let keep = black_box.recovery.rings().first().map_or(0, |ring| kept(ring.reader().header()));
+    if keep == 0 {
+        return Ok(None);
+    }
+    black_box.program = Some(program);
+    write_named(folder, black_box, &Asked { keep, sync: false, access: None }).map(Some)
+}
+
+/// How many crash files a ring asks for.
+pub(crate) fn kept(header: &RingHeader) -> usize {
+    match header.crash_keep {
+        0 => CRASH_FILES_DEFAULT as usize,
+        stated => stated as usize - 1,
+    }
+}
+
+/// Writes a crash file under the name that its role, process and time give it.
+fn write_named(folder: &Folder, mut black_box: BlackBox, asked: &Asked) -> Result<String> {
+    let Asked { keep, sync, access } = *asked;
+    let pid = black_box.pid();
     let Some(found) = black_box.recovery.rings().first() else { return Ok(String::new()) };
     let (header, role) = (*found.reader().header(), found.reader().role().to_owned());
     let time =
         civil((black_box.newest_ns / 1_000_000_000) as i64, 0).map(|time| time.strftime("%Y%m%dT%H%M%SZ").to_string());
     let time = time.unwrap_or_default();
-    let stem = format!("{role}-{}-{time}", header.pid);
+    let stem = format!("{role}-{pid}-{time}");
     let mut name = format!("{stem}{CRASH_ENDING}");
     for namesake in 2..=NAMESAKES_MAX {
         let path = folder.path().join(&name);
