@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::show::arguments::Show;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -32,6 +33,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Flush(Flush),
     Recover(Recover),
+    Show(Box<Show>),
     Status(Status),
     Level(Level),
     Pipe(Pipe),
@@ -63,6 +65,7 @@ impl Command {
                 place.path().into_iter().collect()
             }
             Command::Recover(recover) => recover.paths.iter().filter(|path| path.is_dir()).cloned().collect(),
+            Command::Show(show) => show.paths().unwrap_or_default(),
             Command::Crashes(crashes) => crashes.folder().into_iter().collect(),
             Command::Demo(_) | Command::DemoProcess(_) | Command::Symbolise | Command::Completions { .. } => Vec::new(),
         }

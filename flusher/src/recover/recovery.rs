@@ -134,6 +134,10 @@ pub struct Recovered<'a> {
     pub level_name: Option<&'a str>,
     /// Name of its thread, if the ring still knows it.
     pub thread_name: Option<Vec<u8>>,
+    /// UUID of its ring.
+    pub ring: [u8; 16],
+    /// Its lane there; with the ring and its last sequence it is this record and no other.
+    pub lane: usize,
 }
 
 /// What of a ring is read.
@@ -407,7 +411,18 @@ impl RecoveredRing {
             };
             let (pid, role) = (self.report.pid, self.report.role.as_str());
             let level_name = self.names.get(record.level);
-            let made = take(&Recovered { record, realtime_ns, pid, role, site, level_name, thread_name })?;
+            let ring = self.reader.header().uuid;
+            let made = take(&Recovered {
+                record,
+                realtime_ns,
+                pid,
+                role,
+                site,
+                level_name,
+                thread_name,
+                ring,
+                lane: number,
+            })?;
             self.left = self.left.saturating_sub(made);
         }
         lane.cursor.take();
