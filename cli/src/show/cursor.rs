@@ -112,8 +112,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 
 /// The cursor of several folders as one opaque word.
 pub(crate) fn encode(marks: &BTreeMap<String, Mark>) -> String {
-    let value: serde_json::Map<String, Value> =
-        marks.iter().map(|(path, mark)| (path.clone(), mark.value())).collect();
+    let value: serde_json::Map<String, Value> = marks.iter().map(|(path, mark)| (path.clone(), mark.value())).collect();
     format!("{FORM}{}", hex(Value::from(value).to_string().as_bytes()))
 }
 

@@ -43,12 +43,8 @@ impl Followed {
     pub(crate) fn round(&mut self, folder: &Folder, roles: &[String]) -> Result<Sources> {
         let waited = self.epoch.1.is_some_and(|since| since.elapsed() >= LEFT_ALONE);
         let journaled = waited && !self.epoch.2;
-        let wanted = Wanted {
-            roles,
-            behind: Some(&self.mark),
-            undrained_for: Some(LEFT_ALONE),
-            without_journaled: !journaled,
-        };
+        let wanted =
+            Wanted { roles, behind: Some(&self.mark), undrained_for: Some(LEFT_ALONE), without_journaled: !journaled };
         let sources = Sources::of(folder, &wanted)?;
         if sources.epoch != self.epoch.0 || self.epoch.1.is_none() {
             // What the journal holds now may be written in a moment.

@@ -179,7 +179,13 @@ mod tests {
         let longer = head("2025-10-19 05:55:47.606123456 +02:00 [1] [INFO] x").expect("a head");
         assert_eq!((longer.ns, longer.time_end), (1_760_853_347_606_123_456, 36));
         assert_eq!(head("2025-10-19 05:55:47.606 [1] [NOTICE] x").expect("a head").level, None);
-        for other in ["", "x", "2025-10-19 05:55:47.606", "2025-10-19 05:55:47.606 [1]", "\t2025-10-19 05:55:47.606 [1] [INFO] x"] {
+        for other in [
+            "",
+            "x",
+            "2025-10-19 05:55:47.606",
+            "2025-10-19 05:55:47.606 [1]",
+            "\t2025-10-19 05:55:47.606 [1] [INFO] x",
+        ] {
             assert_eq!(head(other), None, "{other}");
         }
     }

@@ -50,7 +50,9 @@ pub(crate) fn run(show: &Show) -> Result<Exit> {
     raise_descriptor_limit();
     let paths = show.paths()?;
     let marks = match &show.cursor_file {
-        Some(path) => cursor::read(path).map_err(|source| Error::Io { doing: "read the cursor", path: path.clone(), source })?,
+        Some(path) => {
+            cursor::read(path).map_err(|source| Error::Io { doing: "read the cursor", path: path.clone(), source })?
+        }
         None => BTreeMap::new(),
     };
     let mut shown: Vec<Shown> = paths.into_iter().map(|path| Shown::new(path, &marks)).collect();
@@ -75,7 +77,11 @@ pub(crate) fn run(show: &Show) -> Result<Exit> {
     printer.finish();
     let whole = ended(printed)?;
     if let Some(path) = show.cursor_file.as_ref().filter(|_| whole) {
-        cursor::write(path, &ends).map_err(|source| Error::Io { doing: "write the cursor", path: path.clone(), source })?;
+        cursor::write(path, &ends).map_err(|source| Error::Io {
+            doing: "write the cursor",
+            path: path.clone(),
+            source,
+        })?;
     }
     Ok(if found > 0 { Exit::Done } else { Exit::Nothing })
 }
@@ -230,8 +236,11 @@ fn follow(show: &Show, shown: &mut [Shown]) -> Result<Exit> {
         }
         if let Some(path) = &show.cursor_file {
             let marks = shown.iter().map(|shown| (shown.name(), shown.followed.mark.clone())).collect();
-            cursor::write(path, &marks)
-                .map_err(|source| Error::Io { doing: "write the cursor", path: path.clone(), source })?;
+            cursor::write(path, &marks).map_err(|source| Error::Io {
+                doing: "write the cursor",
+                path: path.clone(),
+                source,
+            })?;
         }
         thread::sleep(ROUND);
     }

@@ -193,7 +193,8 @@ fn verbose(out: &mut Vec<u8>, record: &Record<'_>) {
                 let spans = if let Json::Array(spans) = value { spans.as_slice() } else { &[] };
                 for span in spans {
                     let name = span.get("name").map(Json::plain).unwrap_or_default();
-                    let _ = writeln!(out, "    span {name} {}", span.get("fields").map(Json::plain).unwrap_or_default());
+                    let _ =
+                        writeln!(out, "    span {name} {}", span.get("fields").map(Json::plain).unwrap_or_default());
                 }
             }
             _ => drop(writeln!(out, "    {name} = {}", value.plain())),

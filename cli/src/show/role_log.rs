@@ -261,7 +261,11 @@ impl Stream {
         let found = Head::of_text(text, &mut self.text.clock, &mut self.text.levels).unwrap_or_default();
         let known = Head::of_json(json).unwrap_or(found);
         // Text files have milliseconds, and these records are in their order among the lines of those.
-        let ns = if self.json.head.is_none() && found.ns / MILLISECOND == known.ns / MILLISECOND { known.ns } else { found.ns };
+        let ns = if self.json.head.is_none() && found.ns / MILLISECOND == known.ns / MILLISECOND {
+            known.ns
+        } else {
+            found.ns
+        };
         self.spool_head = Head { ns, level: known.level, ..found };
         Ok(true)
     }
@@ -269,7 +273,10 @@ impl Stream {
     fn first_of(&self, text: &Head, json: &Head) -> Now {
         let (a, b) = (text.ns / MILLISECOND, json.ns / MILLISECOND);
         let same_level = text.level.is_none() || text.level == json.level;
-        if a == b && text.pid == json.pid && same_level && is_twin(text, self.text.walk.record(), self.json.walk.record())
+        if a == b
+            && text.pid == json.pid
+            && same_level
+            && is_twin(text, self.text.walk.record(), self.json.walk.record())
         {
             Now::Both
         } else if a == b || (a < b) != self.is_back {

@@ -125,7 +125,11 @@ impl Select {
     ///
     /// # Errors
     /// What is wrong with one of them.
-    pub(crate) fn new(show: &Show, between: (Option<u64>, Option<u64>), known: &[(String, Level)]) -> Result<Select, String> {
+    pub(crate) fn new(
+        show: &Show,
+        between: (Option<u64>, Option<u64>),
+        known: &[(String, Level)],
+    ) -> Result<Select, String> {
         let mut levels = show.levels.clone();
         levels.as_mut().map_or(Ok(()), |levels| levels.resolve(known))?;
         Ok(Select {
@@ -150,7 +154,11 @@ impl Select {
     }
 
     fn is_choosy(&self) -> bool {
-        self.levels.is_some() || self.grep.is_some() || !self.targets.is_empty() || !self.fields.is_empty() || self.deaths
+        self.levels.is_some()
+            || self.grep.is_some()
+            || !self.targets.is_empty()
+            || !self.fields.is_empty()
+            || self.deaths
     }
 
     /// The expression, if whole buffers can be searched for it: what it says does not depend on where a message begins or ends.
@@ -306,7 +314,8 @@ mod tests {
 
     #[test]
     fn fields_are_compared_as_text() {
-        let record = Json::parse(br#"{"fields":{"status":500,"path":"/a/b"},"spans":[{"name":"r","fields":{"id":7}}]}"#);
+        let record =
+            Json::parse(br#"{"fields":{"status":500,"path":"/a/b"},"spans":[{"name":"r","fields":{"id":7}}]}"#);
         let record = record.expect("JSON");
         for (test, expected) in [
             ("status=500", true),

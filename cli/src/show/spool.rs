@@ -58,7 +58,8 @@ impl Spool {
             }
             Some(file) => {
                 let at = self.size - size as u64;
-                let written = file.write_all_at(text, at).and_then(|()| file.write_all_at(json, at + text.len() as u64));
+                let written =
+                    file.write_all_at(text, at).and_then(|()| file.write_all_at(json, at + text.len() as u64));
                 written.map_err(|source| Error::Io { doing: "write a file", path: std::env::temp_dir(), source })
             }
         }

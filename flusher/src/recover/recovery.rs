@@ -412,17 +412,8 @@ impl RecoveredRing {
             let (pid, role) = (self.report.pid, self.report.role.as_str());
             let level_name = self.names.get(record.level);
             let ring = self.reader.header().uuid;
-            let made = take(&Recovered {
-                record,
-                realtime_ns,
-                pid,
-                role,
-                site,
-                level_name,
-                thread_name,
-                ring,
-                lane: number,
-            })?;
+            let made =
+                take(&Recovered { record, realtime_ns, pid, role, site, level_name, thread_name, ring, lane: number })?;
             self.left = self.left.saturating_sub(made);
         }
         lane.cursor.take();

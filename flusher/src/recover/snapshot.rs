@@ -164,7 +164,9 @@ fn open_all(folder: &Folder, names: &Names) -> Result<Vec<LogFiles>> {
 fn add_tail(log: &mut LogFiles, entry: &Entry) -> Result<()> {
     for (change, bytes) in entry.changes_with_bytes() {
         let Change::Append { log: name, file, offset, .. } = change else { continue };
-        let Some(found) = log.files.iter_mut().find(|found| *name == log.log && found.identity == *file) else { continue };
+        let Some(found) = log.files.iter_mut().find(|found| *name == log.log && found.identity == *file) else {
+            continue;
+        };
         if bytes.is_empty() || found.size < *offset {
             continue;
         }

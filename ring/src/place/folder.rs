@@ -210,7 +210,10 @@ impl Folder {
         let path = resolved(path)?;
         let found = open::look(&path).map_err(Error::io("open the folder", &path))?;
         if !is_folder(found.st_mode) {
-            return Err(Error::folder(&path, "it is not a folder; expected the folder that a program logs to".to_owned()));
+            return Err(Error::folder(
+                &path,
+                "it is not a folder; expected the folder that a program logs to".to_owned(),
+            ));
         }
         Ok(Folder { rings: path.join("rings"), path })
     }
