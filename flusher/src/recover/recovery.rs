@@ -372,8 +372,14 @@ impl RecoveredRing {
         if !lane.wanted {
             return Ok(());
         }
-        lane.cursor.read(&self.reader, number, lane.extent, SLOTS)?;
-        self.report.damaged += lane.cursor.batch().damaged;
+        loop {
+            lane.cursor.read(&self.reader, number, lane.extent, SLOTS)?;
+            self.report.damaged += lane.cursor.batch().damaged;
+            // What was overwritten while it was read is no end: what follows may be there.
+            if !lane.cursor.batch().is_empty() || !lane.cursor.batch().more {
+                break;
+            }
+        }
         let cut_off = lane.cursor.has_in_flight(lane.extent, lane.snapshot.reserved, self.reader.geometry());
         self.report.in_flight += u64::from(cut_off && !lane.cursor.batch().more);
         Ok(())
