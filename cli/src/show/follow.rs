@@ -17,6 +17,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Time between two rounds.
 pub(crate) const ROUND: Duration = Duration::from_millis(100);
+/// Where the time of a JSON line ends.
+const JSON_TIME_END: usize = "{\"time\":\"2025-10-19T05:55:47.606123456+02:00".len();
 /// How long a record is left to the flusher.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
 
@@ -87,6 +89,10 @@ impl Followed {
     }
 }
 
+/// Sums of a record's forms without its time, which is known better the more a process has logged since.
 fn sums(record: &Record<'_>) -> impl Iterator<Item = u64> {
-    [record.text, record.json].into_iter().flatten().map(xxh3_64)
+    let end = record.head.time_end as usize;
+    let text = record.text.map(|text| xxh3_64(text.get(end..).unwrap_or(text)));
+    let json = record.json.map(|json| xxh3_64(json.get(JSON_TIME_END..).unwrap_or(json)));
+    [text, json].into_iter().flatten()
 }
