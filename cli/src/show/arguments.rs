@@ -85,9 +85,13 @@ pub(crate) struct Show {
     /// How a record is shown.
     #[arg(short, long, value_name = "FORM", default_value = "short")]
     pub(crate) output: Form,
-    /// The last N records of all roles before each death that the log tells of, and the line that tells of it.
-    #[arg(long, value_name = "N", conflicts_with_all = ["grep", "after", "before", "context", "lines", "reverse"])]
-    pub(crate) before_crash: Option<usize>,
+    /// With the records of crash files that are in no log file: what a process recorded in its ring alone.
+    #[arg(long, conflicts_with_all = ["follow", "cursor_file"])]
+    pub(crate) crash: bool,
+    /// Only the last N records of all roles up to the last one of each process whose death the log tells of, and the line that
+    /// tells of it.
+    #[arg(long, value_name = "N", conflicts_with_all = ["follow", "after", "before", "context", "lines", "reverse"])]
+    pub(crate) before_crash: Option<u64>,
     /// Go on behind what was shown with this file the last time, and note in it how far this time went.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["lines", "reverse"])]
     pub(crate) cursor_file: Option<PathBuf>,

@@ -2,7 +2,9 @@
 
 pub(crate) mod arguments;
 mod backward;
+mod crash;
 mod cursor;
+mod deaths;
 mod follow;
 mod forward;
 mod head;
@@ -23,6 +25,7 @@ use crate::say;
 use anstream::AutoStream;
 use arguments::Show;
 use cursor::Mark;
+use deaths::Windows;
 use follow::{Followed, ROUND};
 use lastwords::{Error, Result};
 use lastwords_ring::format::level::Level;
@@ -66,7 +69,11 @@ pub(crate) fn run(show: &Show) -> Result<Exit> {
         let sources = Sources::of(&folder, &Wanted { roles: &show.roles, behind, ..Wanted::default() })?;
         tell(show, &sources);
         ends.insert(shown.name(), sources.end);
-        logs.extend(sources.logs);
+        let mut own = sources.logs;
+        if show.crash {
+            crash::add(&folder, &show.roles, &mut own)?;
+        }
+        logs.extend(own);
         names.extend(sources.names);
     }
     sort(&mut logs);
@@ -152,7 +159,13 @@ fn once(show: &Show, logs: &mut Vec<RoleLog>, printer: &mut Printer) -> std::res
         let places = last(logs, lines, printer, Around::of(show)).map_err(Stop::Read)?;
         *logs = logs.iter().zip(&places).map(|(log, place)| log.from(place)).collect();
     }
-    let only = printer.select.searchable().filter(|_| Around::of(show).is_none()).cloned();
+    if let Some(before) = show.before_crash {
+        let mut timeline = Timeline::forward(logs, None).map_err(Stop::Read)?;
+        let found = Windows::find(&mut timeline, &printer.select, before).map_err(Stop::Read)?;
+        printer.windows = Some(found);
+    }
+    let whole = show.before_crash.is_some() || Around::of(show).is_some();
+    let only = printer.select.searchable().filter(|_| !whole).cloned();
     let mut timeline = Timeline::forward(logs, only.as_ref()).map_err(Stop::Read)?;
     printer.all(&mut timeline, None, |_| false)
 }

@@ -1,6 +1,7 @@
 //! Picks records out of a timeline and prints them, with those around them where that is asked for.
 
 use super::arguments::Show;
+use super::deaths::Windows;
 use super::output::Output;
 use super::pager::Sink;
 use super::role_log::Record;
@@ -34,9 +35,9 @@ pub(crate) struct Around {
 
 impl Around {
     pub(crate) fn of(show: &Show) -> Option<Around> {
-        let asked = [show.context, show.before, show.after, show.before_crash];
+        let asked = [show.context, show.before, show.after];
         let around = Around {
-            before: show.before_crash.or(show.before).or(show.context).unwrap_or(0),
+            before: show.before.or(show.context).unwrap_or(0),
             after: show.after.or(show.context).unwrap_or(0),
         };
         asked.iter().any(Option::is_some).then_some(around)
@@ -48,6 +49,8 @@ impl Around {
 pub(crate) struct Printer {
     pub(crate) select: Select,
     around: Option<Around>,
+    /// Only these, of those that are looked at.
+    pub(crate) windows: Option<Windows>,
     output: Output,
     sink: Sink,
     buffer: Vec<u8>,
@@ -66,6 +69,7 @@ impl Printer {
         Printer {
             select,
             around,
+            windows: None,
             output,
             sink,
             buffer: Vec::with_capacity(2 * BUFFER),
@@ -86,7 +90,8 @@ impl Printer {
         most: Option<u64>,
         mut skip: impl FnMut(&Timeline) -> bool,
     ) -> Result<(), Stop> {
-        let (mut left, everything) = (most.unwrap_or(u64::MAX), self.select.is_everything());
+        let everything = self.select.is_everything() && self.windows.is_none();
+        let mut left = most.unwrap_or(u64::MAX);
         while left > 0 && timeline.advance().map_err(Stop::Read)? {
             if skip(timeline) {
                 continue;
@@ -108,8 +113,10 @@ impl Printer {
 
     /// Prints a record if it is wanted, or near to one; returns whether it is wanted.
     fn one(&mut self, record: &Record<'_>) -> bool {
-        let wanted = self.select.is_wanted(record);
-        let Some(Around { before, after }) = self.around else {
+        let in_window = self.windows.as_mut().map(Windows::has_next);
+        let wanted = in_window != Some(false) && self.select.is_wanted(record);
+        let around = self.around.or(in_window.map(|_| Around::default()));
+        let Some(Around { before, after }) = around else {
             if wanted {
                 self.output.record(&mut self.buffer, record);
             }

@@ -117,7 +117,6 @@ pub(crate) struct Select {
     pub(crate) grep: Option<Regex>,
     targets: Vec<String>,
     fields: Vec<FieldTest>,
-    deaths: bool,
 }
 
 impl Select {
@@ -140,7 +139,6 @@ impl Select {
             grep: show.grep.as_deref().map(expression).transpose()?,
             targets: show.targets.clone(),
             fields: show.fields.clone(),
-            deaths: show.before_crash.is_some(),
         })
     }
 
@@ -154,11 +152,7 @@ impl Select {
     }
 
     fn is_choosy(&self) -> bool {
-        self.levels.is_some()
-            || self.grep.is_some()
-            || !self.targets.is_empty()
-            || !self.fields.is_empty()
-            || self.deaths
+        self.levels.is_some() || self.grep.is_some() || !self.targets.is_empty() || !self.fields.is_empty()
     }
 
     /// The expression, if whole buffers can be searched for it: what it says does not depend on where a message begins or ends.
@@ -197,9 +191,6 @@ impl Select {
         if self.levels.as_ref().is_some_and(|levels| !levels.has(record.head.level)) {
             return false;
         }
-        if self.deaths && !is_death(record) {
-            return false;
-        }
         if self.grep.as_ref().is_some_and(|grep| !grep.is_match(&message_of(record))) {
             return false;
         }
@@ -212,11 +203,6 @@ impl Select {
         (self.targets.is_empty() || self.targets.iter().any(|prefix| target.starts_with(prefix.as_str())))
             && self.fields.iter().all(|field| field.agrees(&json))
     }
-}
-
-/// Whether the flusher tells here of the end of a process.
-fn is_death(record: &Record<'_>) -> bool {
-    record.head.level == Some(Level::CRITICAL) && message_of(record).starts_with(b"lastwords: the process ")
 }
 
 /// Whether it is a line of a flusher's own.
