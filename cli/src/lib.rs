@@ -14,6 +14,7 @@ mod guess;
 mod input;
 mod level;
 mod pipe;
+mod place;
 mod recover;
 mod say;
 mod show;

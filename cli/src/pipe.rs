@@ -1,10 +1,11 @@
 //! `lastwords pipe`: each line of standard input becomes a record.
 
-use crate::cli::{Pipe, PipePolicy, variable};
+use crate::cli::{Pipe, PipePolicy};
 use crate::colour::without_colours;
 use crate::exit::Exit;
 use crate::guess::guess_level;
 use crate::input::{Input, Piece, Until};
+use crate::place::variable;
 use crate::say;
 use lastwords::{Error, Flusher, FullPolicy, Level, Result};
 use std::borrow::Cow;

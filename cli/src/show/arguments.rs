@@ -1,8 +1,9 @@
 //! What `lastwords show` is asked for.
 
-use super::select::{FieldTest, Levels};
+use super::field_test::FieldTest;
+use super::levels::Levels;
 use super::when::When;
-use crate::cli::{Place, Rings};
+use crate::place::{Place, Rings};
 use clap::{Args, ValueEnum};
 use lastwords::Result;
 use std::path::PathBuf;

@@ -1,110 +1,13 @@
 //! Which records are wanted.
 
 use super::arguments::Show;
+use super::field_test::FieldTest;
 use super::json_record::{Json, message};
+use super::levels::Levels;
 use super::role_log::Record;
 use lastwords_ring::format::level::Level;
 use regex::bytes::{Regex, RegexBuilder};
 use std::borrow::Cow;
-use std::str::FromStr;
-
-/// A level as it was given.
-#[derive(Debug, Clone)]
-enum Bound {
-    Level(Level),
-    /// One that only the processes know.
-    Name(String),
-}
-
-/// A range of levels.
-#[derive(Debug, Clone)]
-pub(crate) struct Levels {
-    low: Option<Bound>,
-    high: Option<Bound>,
-}
-
-impl FromStr for Levels {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Levels, String> {
-        let bound = |text: &str| match text.parse::<Level>() {
-            Ok(level) => Ok(Some(Bound::Level(level))),
-            Err(_) if text.is_empty() => Ok(None),
-            // Processes name levels as they like.
-            Err(_) => Ok::<_, String>(Some(Bound::Name(text.to_owned()))),
-        };
-        let (low, high) = text.split_once("..").map_or((text, ""), |(low, high)| (low, high.trim_start_matches('=')));
-        let levels = Levels { low: bound(low)?, high: bound(high)? };
-        if levels.low.is_none() && levels.high.is_none() {
-            return Err("expected a level, or a range as in debug..warning".to_owned());
-        }
-        Ok(levels)
-    }
-}
-
-impl Levels {
-    /// Replaces names by the levels that processes gave them to.
-    ///
-    /// # Errors
-    /// For a name that nobody gave.
-    pub(crate) fn resolve(&mut self, known: &[(String, Level)]) -> Result<(), String> {
-        for bound in [&mut self.low, &mut self.high].into_iter().flatten() {
-            let Bound::Name(name) = bound else { continue };
-            let found = known.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-            *bound = Bound::Level(found.map(|(_, level)| *level).ok_or_else(|| {
-                let error = name.parse::<Level>().err().map(|error| error.to_string()).unwrap_or_default();
-                format!("{error}, or a name that a process of the folder gave to a level; give its number")
-            })?);
-        }
-        Ok(())
-    }
-
-    fn has(&self, level: Option<Level>) -> bool {
-        // Nobody knows where a name belongs that is in a text file alone: rather too much than too little.
-        let Some(level) = level else { return true };
-        let at = |bound: &Option<Bound>| if let Some(Bound::Level(level)) = bound { Some(*level) } else { None };
-        at(&self.low).is_none_or(|low| low <= level) && at(&self.high).is_none_or(|high| level <= high)
-    }
-}
-
-/// What a field is to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum FieldTest {
-    Is(String, String),
-    IsNot(String, String),
-    Has(String, String),
-}
-
-impl FromStr for FieldTest {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<FieldTest, String> {
-        let wrong = || "expected key=value, key!=value or key~text".to_owned();
-        let at = text.find(['=', '~']).ok_or_else(wrong)?;
-        let (key, value) = (&text[..at], text[at + 1..].to_owned());
-        let test = match (key.strip_suffix('!'), &text[at..=at]) {
-            (Some(key), "=") => FieldTest::IsNot(key.to_owned(), value),
-            (_, "=") => FieldTest::Is(key.to_owned(), value),
-            _ => FieldTest::Has(key.to_owned(), value),
-        };
-        if key.trim_end_matches('!').is_empty() { Err(wrong()) } else { Ok(test) }
-    }
-}
-
-impl FieldTest {
-    fn agrees(&self, record: &Json) -> bool {
-        let of = |key: &str| {
-            let own = record.get("fields").and_then(|fields| fields.get(key));
-            let spans = if let Some(Json::Array(spans)) = record.get("spans") { spans.as_slice() } else { &[] };
-            own.or_else(|| spans.iter().rev().find_map(|span| span.get("fields")?.get(key))).map(Json::plain)
-        };
-        match self {
-            FieldTest::Is(key, value) => of(key).as_ref() == Some(value),
-            FieldTest::IsNot(key, value) => of(key).as_ref() != Some(value),
-            FieldTest::Has(key, text) => of(key).is_some_and(|value| value.contains(text.as_str())),
-        }
-    }
-}
 
 /// What is wanted.
 #[derive(Debug, Default)]
@@ -283,38 +186,5 @@ mod tests {
             assert_eq!(expression(pattern).expect(pattern).is_match(text.as_bytes()), expected, "{pattern} in {text}");
         }
         assert!(expression("(").is_err());
-    }
-
-    #[test]
-    fn levels_are_ranges_of_names_and_numbers() {
-        let has = |text: &str, number| text.parse::<Levels>().expect(text).has(Some(Level::new(number)));
-        assert!(has("warning", 30) && has("warning", 50) && !has("warning", 29));
-        assert!(has("debug..info", 10) && has("debug..info", 20) && !has("debug..info", 21) && !has("debug..info", 9));
-        assert!(has("..info", 1) && !has("..info", 30) && has("35..", 35) && !has("35", 34));
-        let mut named: Levels = "notice".parse().expect("a name");
-        assert!(named.clone().resolve(&[]).is_err());
-        named.resolve(&[("NOTICE".to_owned(), Level::new(25))]).expect("known");
-        assert!(named.has(Some(Level::new(25))) && !named.has(Some(Level::new(24))) && named.has(None));
-        assert!("".parse::<Levels>().is_err() && "..".parse::<Levels>().is_err());
-    }
-
-    #[test]
-    fn fields_are_compared_as_text() {
-        let record =
-            Json::parse(br#"{"fields":{"status":500,"path":"/a/b"},"spans":[{"name":"r","fields":{"id":7}}]}"#);
-        let record = record.expect("JSON");
-        for (test, expected) in [
-            ("status=500", true),
-            ("status=50", false),
-            ("status!=500", false),
-            ("other!=1", true),
-            ("path~a/", true),
-            ("path~c", false),
-            ("id=7", true),
-            ("path=/a/b", true),
-        ] {
-            assert_eq!(test.parse::<FieldTest>().expect(test).agrees(&record), expected, "{test}");
-        }
-        assert!("=1".parse::<FieldTest>().is_err() && "x".parse::<FieldTest>().is_err());
     }
 }

@@ -3,7 +3,8 @@
 //! Of the next records of all logs the earliest comes first, of equal times the one whose role comes first. So a record that is
 //! older than the one before it in its log, because the clock was set back, stands right behind that.
 
-use super::role_log::{Place, Record, RoleLog, Stream};
+use super::role_log::{Place, Record, RoleLog};
+use super::stream::Stream;
 use regex::bytes::Regex;
 use std::io;
 
