@@ -186,6 +186,10 @@ impl Rings {
         let mut young = std::collections::BTreeSet::new();
         recovery.for_each(|recovered| -> Result<u64> {
             let Recovered { record, realtime_ns, pid, role, site, level_name, thread_name, ring, lane } = recovered;
+            let shown = wanted.behind.and_then(|mark| mark.lanes.get(&(*ring, *lane)));
+            if shown.is_some_and(|last| record.last <= *last) {
+                return Ok(0);
+            }
             let is_old = youngest.is_none_or(|youngest| *realtime_ns <= youngest);
             if young.contains(&(*ring, *lane)) || !is_old {
                 young.insert((*ring, *lane));

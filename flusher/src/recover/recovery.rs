@@ -326,8 +326,9 @@ impl RecoveredRing {
         reader.lanes(&mut scratch, &mut snapshots)?;
         for (number, snapshot) in snapshots.iter().enumerate() {
             let position = journaled_position(journal, &reader, number).unwrap_or(snapshot.position);
-            let last = reader.last_sequence(number, &mut scratch)?;
-            let extent = snapshot.extent((!verdict.may_live()).then_some(last));
+            // Only without a writer it is looked for, in the whole lane.
+            let last = if verdict.may_live() { None } else { Some(reader.last_sequence(number, &mut scratch)?) };
+            let extent = snapshot.extent(last);
             // All that the ring holds excludes its backlog, which may be drained already, and not removed yet.
             let whole = || LaneCursor::behind(extent.end().saturating_sub(slots));
             lanes.push(LaneRead {
