@@ -9,7 +9,8 @@ use lastwords_tests::scratch::Scratch;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
 /// A log folder with these files, in UTC.
 fn folder(name: &str, files: &[(&str, &str)]) -> Scratch {
@@ -318,4 +319,76 @@ fn a_reader_that_goes_away_ends_it_quietly() {
     child.stdout.take().expect("piped").read_exact(&mut first).expect("a line");
     let output = child.wait_with_output().expect("ended");
     assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]));
+}
+
+/// The tool with so little memory, as `ulimit -d` has it.
+fn with_memory(mib: usize, folder: &Path, arguments: &str) -> Printed {
+    let command = format!("ulimit -d {}; exec {} show {arguments} {} | wc -c", mib << 10, &*TOOL, folder.display());
+    printed(Command::new("bash").args(["-c", &format!("set -o pipefail; {command}")]))
+}
+
+#[test]
+fn memory_is_bounded_whatever_the_size_of_the_files() {
+    let line =
+        |n: u32| format!("2025-10-19 05:55:47.{:03} [1] [INFO] a line that is one of very many, {n}\n", n % 1000);
+    let block: String = (0..20_000).map(line).collect();
+    let scratch = folder("show-memory", &[]);
+    let mut size = 0;
+    for role in ["a", "b", "c"] {
+        for number in ["", ".1", ".2", ".3"] {
+            let text = block.repeat(4);
+            size += text.len();
+            fs::write(scratch.join(format!("{role}.log{number}")), text).expect("written");
+        }
+    }
+    assert!(size > 60 << 20);
+    for arguments in ["", "-r"] {
+        let found = with_memory(40, &scratch, arguments);
+        assert_eq!((found.out.trim(), found.code), (&*size.to_string(), Some(0)), "{arguments}: {found:?}");
+    }
+    assert_eq!(with_memory(40, &scratch, "-n 3").code, Some(0));
+    // A file that is no log, without any end of a line.
+    let other = folder("show-no-lines", &[("x.log", &"x".repeat(100 << 20))]);
+    let found = with_memory(48, &other, "");
+    assert_eq!(found.code, Some(0), "{found:?}");
+}
+
+/// Prints how fast files are read, beside grep.
+#[test]
+#[ignore = "measures: cargo test --release -p lastwords-tests --test show -- --ignored --nocapture"]
+fn how_fast_files_are_read() {
+    let line = |role: usize, n: usize| {
+        let (ms, needle) = (n / 4, if n % 100 == 0 { "needle-in-it" } else { "and some more text" });
+        format!(
+            "2025-10-19 05:{:02}:{:02}.{:03} [{role}] [INFO] frame {n} took {}.3 ms, {needle}\n",
+            ms / 60_000,
+            ms / 1000 % 60,
+            ms % 1000,
+            n % 17
+        )
+    };
+    let scratch = folder("show-speed", &[]);
+    let write = |name: &str, role: usize, lines: usize| {
+        fs::write(scratch.join(name), (0..lines).map(|n| line(role, n)).collect::<String>()).expect("written");
+    };
+    (0..6).for_each(|role| write(&format!("r{role}.log"), role, 600_000));
+    let at = scratch.display();
+    for (what, command, files) in [
+        ("grep -c, one file", format!("grep -c needle-in-it {at}/r0.log"), 1),
+        ("show -g, one role", format!("{} show -u r0 -g needle-in-it {at}", &*TOOL), 1),
+        ("show, six roles", format!("{} show {at}", &*TOOL), 6),
+        ("show -r, six roles", format!("{} show -r {at}", &*TOOL), 6),
+        ("show -n 20, six roles", format!("{} show -n 20 {at}", &*TOOL), 0),
+    ] {
+        let bytes = files as f64 * scratch.join("r0.log").metadata().expect("there").len() as f64;
+        let mut times: Vec<f64> = (0..7)
+            .map(|_| {
+                let start = Instant::now();
+                printed(Command::new("sh").args(["-c", &format!("{command} | cat > /dev/null")])).ended(0);
+                start.elapsed().as_secs_f64()
+            })
+            .collect();
+        times.sort_by(f64::total_cmp);
+        println!("{what}: {:.0} ms, {:.0} MB/s, median of 7", times[3] * 1e3, bytes / times[3] / 1e6);
+    }
 }

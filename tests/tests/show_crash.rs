@@ -28,7 +28,7 @@ fn records_of_crash_files_stand_in_their_place_once() {
         let mut actor = Actor::start_with("worker", &folder, &script, &[("LASTWORDS_RING_LEVEL", "trace")]);
         let _ = actor.end();
         flush_once(&folder);
-        succeed("host", &folder, &format!("format={format} log:2 flush"));
+        succeed("host", &folder, format!("format={format} log:2 flush"));
         let logged = ["line 0", "line 1", "line 2", "last", "line 0", "line 1"];
         assert_eq!(messages(&[], &folder), logged, "{format}");
         let all = messages(&["--crash"], &folder);

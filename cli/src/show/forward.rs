@@ -5,6 +5,7 @@
 
 use super::head::{HEAD_SEEN, time_end};
 use super::piece::Piece;
+use lastwords_flusher::render::line::RENDERED_MAX;
 use memchr::{memchr, memrchr};
 use regex::bytes::Regex;
 use std::collections::VecDeque;
@@ -13,8 +14,8 @@ use std::ops::Range;
 
 /// Bytes that are read at once.
 const BUFFER: usize = 256 << 10;
-/// A record that is longer than any flusher makes is taken apart here.
-const RECORD_MAX: usize = 40 << 20;
+/// Records that are longer than any flusher makes are taken apart here: of text, and of JSON, where escapes are longer.
+const RECORD_MAX: [usize; 2] = [RENDERED_MAX + (1 << 20), 6 * RENDERED_MAX + (1 << 20)];
 
 #[derive(Debug)]
 pub(crate) struct Forward {
@@ -76,6 +77,10 @@ impl Forward {
         }
     }
 
+    fn record_max(&self) -> usize {
+        RECORD_MAX[usize::from(self.json)]
+    }
+
     /// Where the record ends that begins here; None if that is not read yet.
     #[inline]
     fn end_of(&self, start: usize, ended: bool) -> Option<usize> {
@@ -93,18 +98,21 @@ impl Forward {
                 return Some(at);
             }
         }
-        (ended || bytes.len() - start >= RECORD_MAX).then_some(bytes.len())
+        (ended || bytes.len() - start >= self.record_max()).then_some(bytes.len())
     }
 
     /// Reads on behind what begins at `start` and was read; returns where that is now.
     fn fill(&mut self, start: usize) -> io::Result<usize> {
+        let most = self.record_max() + BUFFER;
         let Some(piece) = self.pieces.front_mut() else { return Ok(start) };
         self.buffer.copy_within(start..self.filled, 0);
         self.filled -= start;
         if self.buffer.len() < BUFFER {
             self.buffer.resize(BUFFER, 0);
         } else if self.filled * 2 > self.buffer.len() {
-            self.buffer.resize(self.buffer.len() * 2, 0);
+            let length = (self.buffer.len() * 2).min(most);
+            self.buffer.reserve_exact(length - self.buffer.len());
+            self.buffer.resize(length, 0);
         } else if self.buffer.len() > 4 * BUFFER && self.filled < BUFFER / 2 {
             self.buffer = [&self.buffer[..self.filled], &vec![0; BUFFER - self.filled]].concat();
         }

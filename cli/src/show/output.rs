@@ -53,6 +53,8 @@ impl Output {
     pub(crate) fn record(&mut self, out: &mut Vec<u8>, record: &Record<'_>) {
         match (self.form, record.text) {
             (Form::Short, Some(text)) if self.utc.is_none() && self.terminal.is_none() => {
+                // With the end of a line that may be missing, so that a long record is not copied for it.
+                out.reserve(text.len() + 1);
                 out.extend_from_slice(text);
                 end_line(out);
             }

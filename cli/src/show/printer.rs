@@ -153,6 +153,7 @@ impl Printer {
     fn write(&mut self) -> Result<(), Stop> {
         let written = self.sink.write_all(&self.buffer);
         self.buffer.clear();
+        self.buffer.shrink_to(2 * BUFFER);
         written.map_err(stop)
     }
 

@@ -116,14 +116,13 @@ impl Sources {
             spool_from: 0,
         };
         for files in snapshot.logs {
-            let role = role_of(&files.log).to_owned();
+            let (role, is_json) = (role_of(&files.log).to_owned(), files.log.ends_with(JSON_ENDING));
             let (pieces, marks) = pieces_of(files, wanted)?;
-            end.files.extend(marks.iter().map(|(mark, _)| mark.clone()));
+            end.files.extend(marks);
             if !is_wanted(&role) {
                 continue;
             }
             let into = logs.entry(role.clone()).or_insert_with(|| log(&role));
-            let is_json = marks.first().is_some_and(|(mark, _)| mark.log.ends_with(JSON_ENDING));
             *(if is_json { &mut into.json } else { &mut into.text }) = pieces;
         }
         for (role, spool) in rings.spools {
@@ -140,7 +139,7 @@ fn is_forbidden(error: &Error) -> bool {
 }
 
 /// The pieces of a log behind what was shown of it, and marks behind them.
-fn pieces_of(files: LogFiles, wanted: &Wanted<'_>) -> Result<(Vec<Piece>, Vec<(FileMark, u64)>)> {
+fn pieces_of(files: LogFiles, wanted: &Wanted<'_>) -> Result<(Vec<Piece>, Vec<FileMark>)> {
     let (mut pieces, mut marks) = (Vec::new(), Vec::new());
     let LogFiles { log, files, tail } = files;
     let failed = |source| Error::Io { doing: "read the log file", path: log.clone().into(), source };
@@ -148,7 +147,7 @@ fn pieces_of(files: LogFiles, wanted: &Wanted<'_>) -> Result<(Vec<Piece>, Vec<(F
         let start = wanted.behind.map_or(Ok(0), |mark| mark.of_file(&log, &found)).map_err(failed)?;
         // Who may not look at the journal sees lines that are being written.
         let end = if wanted.undrained_for.is_some() { whole_lines(&found, start).map_err(failed)? } else { found.size };
-        marks.push((FileMark::new(&log, &found, end).map_err(failed)?, start));
+        marks.push(FileMark::new(&log, &found, end).map_err(failed)?);
         if start < end {
             pieces.push(Piece::new(Bytes::File(found.file), start..end));
         }

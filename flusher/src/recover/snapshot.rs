@@ -142,7 +142,7 @@ fn log_of(name: &str) -> Option<(String, u32)> {
 /// Opens all of them. One that cannot be opened is an error: what is shown would not be all.
 fn open_all(folder: &Folder, names: &Names) -> Result<Vec<LogFiles>> {
     let mut logs: Vec<LogFiles> = Vec::new();
-    for ((log, number), _) in names {
+    for (log, number) in names.keys() {
         let mut path = folder.log_file(log).into_os_string();
         if *number > 0 {
             path.push(format!(".{number}"));
