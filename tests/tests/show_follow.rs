@@ -126,10 +126,10 @@ fn it_follows_what_nobody_drains_and_does_not_repeat_it_when_it_is_drained() {
         let scratch = Scratch::new("follow-rings");
         let folder = scratch.join("logs");
         let format = format!("format={format}");
-        succeed("host", &folder, &format!("{format} log:2 flush"));
+        succeed("host", &folder, format!("{format} log:2 flush"));
         let following = Following::start(&folder, &[]);
         // Nobody flushes.
-        let mut quiet = Actor::start("host", &folder, &format!("{format} flusher=never log:3 wait log:2 wait"));
+        let mut quiet = Actor::start("host", &folder, format!("{format} flusher=never log:3 wait log:2 wait"));
         let names = |numbers: &[usize]| numbers.iter().map(|n| format!("line {n}")).collect::<Vec<_>>();
         following.shows(&names(&[0, 1, 0, 1, 2]));
         quiet.go();
@@ -137,7 +137,7 @@ fn it_follows_what_nobody_drains_and_does_not_repeat_it_when_it_is_drained() {
         quiet.kill();
         let _ = quiet.end();
         flush_once(&folder);
-        succeed("host", &folder, &format!("{format} log:1 flush"));
+        succeed("host", &folder, format!("{format} log:1 flush"));
         following.shows(&names(&[0, 1, 0, 1, 2, 3, 4, 0]));
         following.pause();
         following.shows(&names(&[0, 1, 0, 1, 2, 3, 4, 0]));
