@@ -1,7 +1,8 @@
 //! `lastwords flush`.
 
-use crate::cli::{DURABLE_MAX, Flush, octal, variable};
+use crate::cli::{DURABLE_MAX, Flush, octal};
 use crate::exit::Exit;
+use crate::place::variable;
 use crate::say;
 use lastwords::{Error, Result};
 use lastwords_flusher::crash::teller::Teller;

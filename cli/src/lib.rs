@@ -16,9 +16,11 @@ mod input;
 mod level;
 mod lines;
 mod pipe;
+mod place;
 mod recover;
 mod run;
 mod say;
+mod show;
 mod status;
 mod table;
 
@@ -49,6 +51,7 @@ pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) 
     let outcome = become_owner_of(&command.folders()).and_then(|()| match command {
         Command::Flush(arguments) => flush::run(&arguments, program),
         Command::Recover(arguments) => recover::run(&arguments, program),
+        Command::Show(arguments) => show::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Level(arguments) => level::run(&arguments),
         Command::Pipe(arguments) => pipe::run(&arguments),

@@ -204,7 +204,7 @@ impl<W: Write> Printer<W> {
     }
 
     fn json(&mut self, recovered: &Recovered<'_>) -> Result<u64, PrintError> {
-        let Recovered { record, realtime_ns, pid, role, site, level_name, thread_name } = recovered;
+        let Recovered { record, realtime_ns, pid, role, site, level_name, thread_name, .. } = recovered;
         let origin = Origin { realtime_ns: *realtime_ns, role, pid: *pid };
         self.text.clear();
         self.lines.record(&mut self.text, &origin, record, thread_name.as_deref(), *site, *level_name);

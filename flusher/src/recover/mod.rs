@@ -4,4 +4,5 @@ pub mod cgroup;
 pub mod crash_file;
 pub mod losses;
 pub mod recovery;
+pub mod snapshot;
 pub mod status;
