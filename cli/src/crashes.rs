@@ -8,7 +8,7 @@ use lastwords::{Error, Result};
 use lastwords_flusher::crash::report::Report;
 use lastwords_flusher::crash::worker::{self, Worker};
 use lastwords_flusher::crash::{json, text};
-use lastwords_flusher::recover::crash_file::{CRASH_ENDING, CrashName};
+use lastwords_flusher::recover::crash_name::{CRASH_ENDING, CrashName};
 use lastwords_flusher::render::escape;
 use lastwords_ring::format::text::{escaped, escaped_json, escaped_path};
 use lastwords_ring::place::open;

@@ -181,6 +181,27 @@ impl Builder {
         /// Rotated files kept, 1 to 100; default 5.
         rotate_keep(files: u32) = files;
 
+        /// Most bytes of all log files of this role together, the current ones and those of every format included; 0, the
+        /// default, for no limit. At least [`Builder::rotate_size`], for each of the formats. When there are more, the oldest
+        /// rotated files are removed. Of this, [`Builder::rotate_keep`] and [`Builder::keep_for`] the strictest counts. For a
+        /// role the newest ring's value applies; where it is less than before, the surplus goes at once.
+        ///
+        /// ```
+        /// let folder = std::env::temp_dir().join(format!("lastwords-doc-total-{}", std::process::id()));
+        /// let builder = lastwords::builder("worker").dir(&folder).rotate_size(4096).rotate_keep(100).keep_total(16 << 10);
+        /// let log = builder.open()?;
+        /// (0..2000).for_each(|n| lastwords::info!(logger: log, "line {n}"));
+        /// log.flush()?;
+        /// let files = std::fs::read_dir(&folder)?.flatten().filter(|entry| entry.file_name() != "rings");
+        /// assert!(files.map(|entry| entry.metadata().map_or(0, |found| found.len())).sum::<u64>() <= 17 << 10);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        keep_total(bytes: u64) = bytes;
+
+        /// How long after its last line a rotated file is kept, in whole seconds; zero, the default, for no limit. The current
+        /// file stays, however old it is. For a role the newest ring's value applies.
+        keep_for(age: Duration) = age;
+
         /// Makes the flusher sync everything to the disk this often, in whole milliseconds up to an hour, as long as anything
         /// is logged; zero for never. Then a power loss or a kernel crash loses at most what was logged within this time, plus
         /// the time until it is drained, plus that of one sync. Default is `LASTWORDS_DURABLE`, a number of milliseconds, else
@@ -193,6 +214,11 @@ impl Builder {
         /// A crash file, `<role>-<pid>-<UTC time>.crash.log`, is written when a process dies without closing its log. It
         /// contains all that the ring still holds, of every level. For a role the dead process's own ring decides.
         crash_files(files: u32) = files;
+
+        /// Most bytes of this role's crash files together; 0 for no limit. Default 256 MiB. When there are more, the earliest
+        /// are removed, but neither the newest nor, as long as there is room for it, the first of deaths that follow each other
+        /// within ten minutes. For a role the dead process's own ring decides.
+        crash_total(bytes: u64) = bytes;
 
         /// Whether a fatal signal leaves registers, stack and mappings of its thread for the crash file. Default true. It takes
         /// a file of 256 KiB beside the ring, and less than a millisecond at the crash; the program's own handlers, its exit

@@ -6,6 +6,7 @@ pub mod notices;
 pub mod offsets;
 pub mod output;
 pub mod redo;
+pub mod retention;
 pub mod role;
 pub mod rotation;
 pub mod shared_memory;

@@ -74,8 +74,6 @@ pub(crate) struct Output {
     /// Largest file that this process may write.
     pub(crate) file_size_max: u64,
     pub(crate) rotate_keep: u32,
-    /// The number of kept files beyond which no rotated files remain, if that has been checked.
-    pub(crate) kept: Option<u32>,
     /// Writes are synced periodically.
     pub(crate) durable: bool,
     /// Mode and group of the file.
@@ -100,7 +98,6 @@ impl Output {
             unrotated: None,
             file_size_max: u64::MAX,
             rotate_keep: 1,
-            kept: None,
             durable: false,
             access: Access::default(),
         }
