@@ -248,6 +248,7 @@ CHANGES = [
     ("rotate_size", None, 4096),
     ("rotate_size", 8192, 4096),
     ("rotate_keep", None, 7),
+    ("rotate_every", None, "1d"),
     ("keep_total", None, 20 << 20),
     ("keep_for", None, "30h"),
     ("ring_level", None, "debug"),

@@ -9,6 +9,7 @@ use lastwords_ring::format::full_policy::FullPolicy;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::log_format::Format;
 use lastwords_ring::format::role::{ROLE_RULE, is_role};
+use lastwords_ring::format::rotate_every::RotateEvery;
 use lastwords_ring::place::access::Access;
 use lastwords_ring::place::environment::variable;
 use lastwords_ring::place::folder::{Folder, Trust, default_path, service_path, temporary_path};
@@ -180,6 +181,26 @@ impl Builder {
 
         /// Rotated files kept, 1 to 100; default 5.
         rotate_keep(files: u32) = files;
+
+        /// Rotates the log file before the first line of each hour or day of the log folder's time zone, besides
+        /// [`Builder::rotate_size`]. A day is that of the calendar, also where daylight saving makes it longer or shorter. The file of
+        /// a program that logs nothing for a while is rotated when it logs again. Default never. For a role the newest ring's
+        /// value applies.
+        ///
+        /// ```
+        /// use lastwords::RotateEvery;
+        /// # let folder = std::env::temp_dir().join(format!("lastwords-doc-every-{}", std::process::id()));
+        /// # std::fs::create_dir_all(&folder)?;
+        /// # std::fs::write(folder.join("host.log"), "2026-11-24 13:37:02.606 [7] [INFO] an earlier day\n")?;
+        /// // A file with lines of an earlier day is there.
+        /// let log = lastwords::builder("host").dir(&folder).rotate_every(RotateEvery::Day).open()?;
+        /// lastwords::info!(logger: log, "a new day");
+        /// log.flush()?;
+        /// assert!(std::fs::read_to_string(folder.join("host.log.1"))?.ends_with("an earlier day\n"));
+        /// assert!(std::fs::read_to_string(folder.join("host.log"))?.ends_with("[INFO] a new day\n"));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        rotate_every(every: RotateEvery) = every;
 
         /// Most bytes of all log files of this role together, the current ones and those of every format included; 0, the
         /// default, for no limit. At least [`Builder::rotate_size`], for each of the formats. When there are more, the oldest

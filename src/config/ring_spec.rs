@@ -87,6 +87,7 @@ impl Builder {
             keep_total,
             keep_for_s: settings.keep_for.unwrap_or_default().as_secs(),
             crash_total: settings.crash_total.unwrap_or(CRASH_TOTAL_DEFAULT),
+            rotate_every: settings.rotate_every.unwrap_or_default(),
         })
     }
 

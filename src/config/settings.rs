@@ -11,6 +11,7 @@ use lastwords_ring::format::full_policy::FullPolicy;
 use lastwords_ring::format::layout::CRASH_FILES_DEFAULT;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::log_format::Format;
+use lastwords_ring::format::rotate_every::RotateEvery;
 use lastwords_ring::place::access::FILE_MODE_DEFAULT;
 use lastwords_ring::place::environment;
 use lastwords_ring::place::stderr::complain;
@@ -91,6 +92,7 @@ settings! {
     time_zone: String = zone, quoted;
     rotate_size: u64 = size, ToString::to_string, defaults::ROTATE_SIZE_DEFAULT;
     rotate_keep: u32 = number, ToString::to_string, defaults::ROTATE_KEEP_DEFAULT;
+    rotate_every: RotateEvery = own, ToString::to_string, RotateEvery::Never;
     keep_total: u64 = size, ToString::to_string, 0;
     keep_for: Duration = age, in_units, Duration::ZERO;
     durable: Duration = milliseconds, in_milliseconds, Duration::ZERO;

@@ -5,6 +5,7 @@ pub mod log_file;
 pub mod notices;
 pub mod offsets;
 pub mod output;
+pub mod period;
 pub mod redo;
 pub mod retention;
 pub mod role;

@@ -81,7 +81,7 @@ impl Role {
             if known.is_none() {
                 outputs.push(Output::new(log, zone.zone(), zone.last(log)));
             }
-            outputs[place].adopt(header);
+            outputs[place].adopt(header, files);
             place
         };
         (self.first, self.second) = match Format::of_flags(header.flags) {

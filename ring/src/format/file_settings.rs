@@ -4,6 +4,8 @@
 //! The payload is a row of 64-bit numbers. A reader takes as many as it knows, and the defaults where there are fewer: in a
 //! ring of an older program, or in one whose table has no room for the entry.
 
+use crate::format::rotate_every::RotateEvery;
+
 /// Most bytes of a role's crash files, unless the process says otherwise: 256 MiB.
 pub const CRASH_TOTAL_DEFAULT: u64 = 256 << 20;
 
@@ -16,11 +18,13 @@ pub struct FileSettings {
     pub keep_for_s: u64,
     /// Most bytes of its crash files; 0 for no limit.
     pub crash_total: u64,
+    /// At which boundaries of time its log files are rotated.
+    pub rotate_every: RotateEvery,
 }
 
 impl Default for FileSettings {
     fn default() -> FileSettings {
-        FileSettings { keep_total: 0, keep_for_s: 0, crash_total: CRASH_TOTAL_DEFAULT }
+        FileSettings { keep_total: 0, keep_for_s: 0, crash_total: CRASH_TOTAL_DEFAULT, rotate_every: RotateEvery::Never }
     }
 }
 
@@ -28,18 +32,22 @@ impl FileSettings {
     /// The entry's payload.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        [self.keep_total, self.keep_for_s, self.crash_total].iter().flat_map(|number| number.to_le_bytes()).collect()
+        let numbers = [self.keep_total, self.keep_for_s, self.crash_total, self.rotate_every as u64];
+        numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
     }
 
     /// What a payload says.
     #[must_use]
     pub fn decode(payload: &[u8]) -> FileSettings {
-        let mut settings = FileSettings::default();
-        let fields = [&mut settings.keep_total, &mut settings.keep_for_s, &mut settings.crash_total];
-        for (field, number) in fields.into_iter().zip(payload.as_chunks::<8>().0) {
-            *field = u64::from_le_bytes(*number);
+        let default = FileSettings::default();
+        let numbers = payload.as_chunks::<8>().0;
+        let number = |index: usize| numbers.get(index).map(|number| u64::from_le_bytes(*number));
+        FileSettings {
+            keep_total: number(0).unwrap_or(default.keep_total),
+            keep_for_s: number(1).unwrap_or(default.keep_for_s),
+            crash_total: number(2).unwrap_or(default.crash_total),
+            rotate_every: number(3).map_or(default.rotate_every, RotateEvery::of_number),
         }
-        settings
     }
 }
 
@@ -49,7 +57,7 @@ mod tests {
 
     #[test]
     fn settings_are_read_as_they_were_written_and_what_is_missing_has_its_default() {
-        let settings = FileSettings { keep_total: 1 << 40, keep_for_s: 86_400, crash_total: 7 };
+        let settings = FileSettings { keep_total: 1 << 40, keep_for_s: 86_400, crash_total: 7, rotate_every: RotateEvery::Day };
         let mut bytes = settings.encode();
         assert_eq!(FileSettings::decode(&bytes), settings);
         bytes.extend_from_slice(&[9; 13]);

@@ -26,6 +26,7 @@ not_under_loom! {
     pub mod placeholder;
     pub mod record;
     pub mod role;
+    pub mod rotate_every;
     pub mod slot;
     pub mod text;
     pub mod timeline;
