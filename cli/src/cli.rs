@@ -6,7 +6,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use lastwords::{FullPolicy, Result};
-use lastwords_flusher::recover::crash_file::CRASH_ENDING;
+use lastwords_flusher::recover::crash_name::CRASH_ENDING;
 use lastwords_ring::place::zone::Zone;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ use lastwords_flusher::crash::answer::answer_request;
 use lastwords_flusher::crash::report::Report;
 use lastwords_flusher::crash::teller::Teller;
 use lastwords_flusher::crash::{json, read_back};
-use lastwords_flusher::recover::crash_file::{CRASH_ENDING, CrashName};
+use lastwords_flusher::recover::crash_name::{CRASH_ENDING, CrashName};
 use lastwords_flusher::render::escape;
 use lastwords_ring::format::text::{escaped, escaped_json, escaped_path};
 use lastwords_ring::place::open;

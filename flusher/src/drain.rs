@@ -17,7 +17,7 @@ use crate::files::notices;
 use crate::files::offsets::FolderZone;
 use crate::files::output::{BATCH, Output};
 use crate::files::redo;
-use crate::files::role::Role;
+use crate::files::role::{Requested, Role};
 use crate::files::shared_memory::Remembered;
 use crate::files::spare::Spare;
 use crate::ring_clock::Scales;
@@ -47,6 +47,7 @@ mod filters;
 mod held;
 mod merge;
 mod refused;
+mod retention;
 mod unseen;
 mod zone;
 
@@ -319,6 +320,7 @@ impl Drain {
         self.tell_events()?;
         self.end_trials()?;
         self.end_of_failures(now);
+        self.keep_limits();
         // Left by an earlier flusher that died before removing it.
         self.sweep();
         let goes_on = |ring: &&TrackedRing| !self.is_aside(ring, now);
@@ -484,12 +486,13 @@ impl Drain {
     }
 
     fn track(&mut self, mut ring: TrackedRing) {
-        let name = ring.reader.role();
+        let (name, header) = (ring.reader.role(), ring.reader.header());
+        let requested = Requested { header, files: &ring.files };
         ring.role = self.roles.iter().position(|role| role.name == name).unwrap_or_else(|| {
-            self.roles.push(Role::new(name, ring.reader.header(), &mut self.outputs, &self.zone));
+            self.roles.push(Role::new(name, &requested, &mut self.outputs, &self.zone));
             self.roles.len() - 1
         });
-        self.roles[ring.role].adopt(ring.reader.header(), &mut self.outputs, &self.zone);
+        self.roles[ring.role].adopt(&requested, &mut self.outputs, &self.zone);
         self.durable.adopt(&ring);
         self.rings.push(ring);
         for output in &mut self.outputs {

@@ -12,7 +12,7 @@ use super::spool::{MEMORY, Spool};
 use super::timeline::Timeline;
 use super::when::LineClock;
 use lastwords::{Error, Result};
-use lastwords_flusher::recover::crash_file::CrashName;
+use lastwords_flusher::recover::crash_name::CrashName;
 use lastwords_flusher::render::timestamp::Stamp;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::open;

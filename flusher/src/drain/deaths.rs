@@ -167,7 +167,12 @@ impl Drain {
         if keep == 0 || !tracked.ending().is_crash() {
             return Ok((String::new(), None));
         }
-        let asked = crash_file::Asked { keep, sync: self.durable.is_on(), access: self.access };
+        let asked = crash_file::Asked {
+            keep,
+            bytes: tracked.files.crash_total,
+            sync: self.durable.is_on(),
+            access: self.access,
+        };
         let status = tracked.status;
         let write = || crash_file::write_crash_file(&self.folder, &tracked.name, status, told, &asked);
         let written = self.spare.use_for(write);

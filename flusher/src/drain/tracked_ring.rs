@@ -20,6 +20,7 @@ use crate::render::call_sites::Sites;
 use crate::render::level_names::LevelNames;
 use crate::ring_clock::RingClock;
 use lastwords_ring::error::{Error, Result};
+use lastwords_ring::format::file_settings::FileSettings;
 use lastwords_ring::format::layout::lane_kind;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::folder::Folder;
@@ -68,6 +69,8 @@ struct Scan {
 pub(crate) struct TrackedRing {
     pub(crate) reader: RingReader<RingFile>,
     pub(crate) name: String,
+    /// What it requests for the files of its role.
+    pub(crate) files: FileSettings,
     pub(crate) lanes: Vec<TrackedLane>,
     /// Place of its role among those of the drain.
     pub(crate) role: usize,
@@ -199,6 +202,7 @@ impl TrackedRing {
             unsynced: true,
             waker: None,
             name: name.to_owned(),
+            files: reader.file_settings()?,
             reader,
         };
         tracked.seek_witness(witnesses);
