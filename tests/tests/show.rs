@@ -358,7 +358,7 @@ fn memory_is_bounded_whatever_the_size_of_the_files() {
 #[ignore = "measures: cargo test --release -p lastwords-tests --test show -- --ignored --nocapture"]
 fn how_fast_files_are_read() {
     let line = |role: usize, n: usize| {
-        let (ms, needle) = (n / 4, if n % 100 == 0 { "needle-in-it" } else { "and some more text" });
+        let (ms, needle) = (n / 4, if n.is_multiple_of(100) { "needle-in-it" } else { "and some more text" });
         format!(
             "2025-10-19 05:{:02}:{:02}.{:03} [{role}] [INFO] frame {n} took {}.3 ms, {needle}\n",
             ms / 60_000,
