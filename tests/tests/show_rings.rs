@@ -10,9 +10,11 @@ use lastwords_tests::flushers::{Drainer, KillAt};
 use lastwords_tests::oracle::{Random, Victim, is_ready, parse, read_marks};
 use lastwords_tests::programs::{TOOL, VICTIM};
 use lastwords_tests::scratch::Scratch;
+use lastwords_tests::sys::{Stop, Traced};
 use lastwords_tests::watchdog::Watchdog;
 use lastwords_tests::wreck::{Size, Wreck};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -154,4 +156,47 @@ fn each_record_is_shown_once_while_processes_log_die_and_rotate() {
         done += 1;
     }
     println!("{done} of {runs} runs");
+}
+
+/// Shows a folder, and lets a flusher drain all of it, rotations and removals of rings included, before the system call of this
+/// number. None if there are not so many.
+fn shown_with_a_drain_at(folder: &Path, drainer: &Drainer, call: usize, out: &Path) -> Option<Vec<String>> {
+    let mut command = TOOL.command();
+    command.args(["show", "-o", "cat"]).arg(folder).stdout(File::create(out).expect("made"));
+    let mut traced = Traced::start(&mut command).expect("started");
+    let mut calls = 0;
+    loop {
+        match traced.to_system_call().expect("traced") {
+            Stop::Entry(_) if calls == call => break,
+            Stop::Entry(_) => calls += 1,
+            Stop::Ended(_) => return None,
+            _ => {}
+        }
+    }
+    drainer.drain(folder);
+    while !matches!(traced.run().expect("ran"), Stop::Ended(0)) {}
+    Some(std::fs::read_to_string(out).expect("UTF-8").lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn each_record_is_shown_once_whenever_a_flusher_drains_meanwhile() {
+    let _watchdog = Watchdog::new("show-meanwhile", Duration::from_secs(600));
+    let wreck = Wreck::new("show-meanwhile", Size { messages: 60, spiller_messages: 20, ..SIZE });
+    let drainer = Drainer { since: "all", elsewhere: wreck.elsewhere() };
+    let scratch = Scratch::new("show-meanwhile-out");
+    let out = scratch.join("out");
+    let before = numbers(&shown(&wreck.copy()));
+    let mut random = Random::from_env("LASTWORDS_POINTS_SEED");
+    let (start, mut tried) = (Instant::now(), 0);
+    // As many calls as there are at least; which of them are tried is random.
+    while start.elapsed() < TIME || tried < 20 {
+        let call = random.below(600) as usize;
+        let folder = wreck.copy();
+        let _about = About(call);
+        if let Some(messages) = shown_with_a_drain_at(&folder, &drainer, call, &out) {
+            assert_eq!(numbers(&messages), before);
+            tried += 1;
+        }
+    }
+    println!("{tried} points tried");
 }
