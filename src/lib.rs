@@ -61,6 +61,7 @@ pub use lastwords_ring::format::directives::{Directives, ParseDirectivesError};
 pub use lastwords_ring::format::full_policy::FullPolicy;
 pub use lastwords_ring::format::level::{Level, ParseLevelError};
 pub use lastwords_ring::format::log_format::Format;
+pub use lastwords_ring::format::rotate_every::RotateEvery;
 pub use lastwords_ring::write::ring::Memory;
 pub use logger::thread::name_thread;
 pub use process::loggers::{

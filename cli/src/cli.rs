@@ -1,14 +1,13 @@
 //! The command line.
 
+use crate::place::{Logs, Place, Rings};
+use crate::show::arguments::Show;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use lastwords::{FullPolicy, Result};
-use lastwords_flusher::recover::crash_file::CRASH_ENDING;
-use lastwords_ring::place::environment::is_obeyed;
-use lastwords_ring::place::folder::Folder;
+use lastwords_flusher::recover::crash_name::CRASH_ENDING;
 use lastwords_ring::place::zone::Zone;
-use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -32,6 +31,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Flush(Flush),
     Recover(Recover),
+    Show(Box<Show>),
     Status(Status),
     Doctor(Doctor),
     Level(Level),
@@ -39,7 +39,7 @@ pub(crate) enum Command {
     Run(Run),
     Crashes(Crashes),
     Demo(Demo),
-    /// Answers questions of the flusher about debug information, see `lastwords_flusher::crash::worker`.
+    /// Makes a report of a crash for the flusher, see `lastwords_flusher::crash::answer`.
     #[command(hide = true)]
     Symbolise,
     #[command(hide = true)]
@@ -65,6 +65,7 @@ impl Command {
                 place.path().into_iter().collect()
             }
             Command::Recover(recover) => recover.paths.iter().filter(|path| path.is_dir()).cloned().collect(),
+            Command::Show(show) => show.paths().unwrap_or_default(),
             Command::Crashes(crashes) => crashes.folder().into_iter().collect(),
             // It reports why the owner cannot be determined, among the rest.
             Command::Doctor(_) => Vec::new(),
@@ -323,8 +324,8 @@ impl FromStr for PipePolicy {
 /// Show why processes died.
 ///
 /// Lists the crash files of a log folder, newest first: the time of its last record, role and pid, the cause, and where it was.
-/// With the number or the name of one it shows that file. Exits with 0 if there are any, 1 if there are none, 3 if one cannot
-/// be read.
+/// With the number or the name of one it shows that file. Exits with 0 if there are any, 1 if there are none, or if --symbolise
+/// could add nothing, 3 if one cannot be read.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  lastwords crashes /var/log/app          list\n  \
                         lastwords crashes /var/log/app 1        show the newest\n  \
@@ -477,27 +478,6 @@ impl How {
     }
 }
 
-/// Where the logs are.
-#[derive(Debug, Args)]
-pub(crate) struct Place {
-    /// Log folder [default: LASTWORDS_DIR, else the first of LOGS_DIRECTORY, else <temp dir>/<app>/logs]
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) dir: Option<PathBuf>,
-    /// Application whose default folder is meant.
-    #[arg(long, default_value = "lastwords")]
-    pub(crate) app: String,
-}
-
-impl Place {
-    /// Where a program with only these settings would log.
-    pub(crate) fn path(&self) -> Result<PathBuf> {
-        match &self.dir {
-            Some(path) => Ok(path.clone()),
-            None => lastwords::builder("worker").app(self.app.as_str()).log_folder(),
-        }
-    }
-}
-
 /// A time with its unit, a day at most.
 fn duration(text: &str) -> std::result::Result<Duration, String> {
     let wrong = || "expected a time as in 90s, 10m or 2h, a day at most".to_owned();
@@ -510,70 +490,4 @@ fn duration(text: &str) -> std::result::Result<Duration, String> {
     };
     let total = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds));
     total.filter(|total| (1..=86_400).contains(total)).map(Duration::from_secs).ok_or_else(wrong)
-}
-
-/// A variable that is not empty. None is obeyed if the caller has fewer rights than this program.
-pub(crate) fn variable(name: &str) -> Option<OsString> {
-    env::var_os(name).filter(|value| !value.is_empty() && is_obeyed())
-}
-
-/// Where the rings are.
-#[derive(Debug, Args)]
-pub(crate) struct Rings {
-    /// Folder of the rings, if the processes keep them elsewhere [default: LASTWORDS_RINGS, else as recorded in the log folder]
-    #[arg(long = "rings", value_name = "FOLDER")]
-    path: Option<PathBuf>,
-}
-
-impl Rings {
-    /// The log folder with its rings in the place that was named.
-    pub(crate) fn of(&self, folder: Folder) -> Result<Folder> {
-        match self.named() {
-            Some(path) => folder.with_rings(&path),
-            None => folder.with_noted_rings(),
-        }
-    }
-
-    fn named(&self) -> Option<PathBuf> {
-        self.path.clone().or_else(|| variable("LASTWORDS_RINGS").map(PathBuf::from))
-    }
-}
-
-/// A log folder that may also be named without an option.
-#[derive(Debug, Args)]
-pub(crate) struct Logs {
-    #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    rings: Rings,
-    /// The log folder; alias of --dir.
-    #[arg(conflicts_with = "dir")]
-    folder: Option<PathBuf>,
-}
-
-impl Logs {
-    /// Where the folder is to be.
-    pub(crate) fn path(&self) -> Result<PathBuf> {
-        self.folder.clone().map_or_else(|| self.place.path(), Ok)
-    }
-
-    /// The folder, if it was named.
-    pub(crate) fn named(&self) -> Option<PathBuf> {
-        self.folder.clone().or_else(|| self.place.dir.clone())
-    }
-
-    /// The application whose default folder is meant.
-    pub(crate) fn app(&self) -> &str {
-        &self.place.app
-    }
-
-    /// Where the rings are, if that was named.
-    pub(crate) fn rings_path(&self) -> Option<PathBuf> {
-        self.rings.named()
-    }
-
-    /// The folder, which must exist.
-    pub(crate) fn open(&self) -> Result<Folder> {
-        self.rings.of(Folder::open(&self.path()?)?)
-    }
 }

@@ -5,24 +5,37 @@ use crate::exit::Exit;
 use crate::say;
 use crate::table::table;
 use lastwords::{Error, Result};
+use lastwords_flusher::crash::answer::answer_request;
 use lastwords_flusher::crash::report::Report;
-use lastwords_flusher::crash::worker::{self, Worker};
-use lastwords_flusher::crash::{json, text};
-use lastwords_flusher::recover::crash_file::{CRASH_ENDING, CrashName};
+use lastwords_flusher::crash::teller::Teller;
+use lastwords_flusher::crash::{json, read_back};
+use lastwords_flusher::recover::crash_name::{CRASH_ENDING, CrashName};
 use lastwords_flusher::render::escape;
 use lastwords_ring::format::text::{escaped, escaped_json, escaped_path};
 use lastwords_ring::place::open;
 use serde_json::{Value, json};
 use std::ffi::OsString;
-use std::io::{self, BufWriter, Read, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// Bytes of a crash file in which its report is looked for; behind it are the records.
 const REPORT_MAX: u64 = 16 << 20;
 /// How each begins.
 const BEGINNING: &str = "black box of ";
-/// Characters of a cause and of a function in the list.
-const SHOWN: usize = 72;
+/// What the last line of a whole one begins with, and bytes at the end of a file in which that line is.
+const END: &str = "end          ";
+const END_MAX: u64 = 256;
+/// Most characters of a cause and of a function in the list.
+const SHOWN: usize = 75;
+/// Characters of a line on a terminal, and of a role there.
+const LINE: usize = 100;
+const ROLE_SHOWN: usize = 16;
+/// The least for a function.
+const TITLE: usize = 2;
+const ELLIPSIS: &str = "...";
+/// Before the cause of a crash file that does not have all.
+const CUT: &str = "(cut) ";
 
 pub(crate) fn run(arguments: &Crashes, program: &[OsString]) -> Result<Exit> {
     if let Some(file) = &arguments.symbolise {
@@ -80,19 +93,46 @@ fn chosen<'a>(folder: &Path, found: &'a [Crash], which: &Path) -> Result<&'a Cra
     })
 }
 
-/// The beginning of a crash file, which holds its report.
+/// A crash file as far as the list needs it.
+struct CrashFile {
+    /// Its beginning, which holds its report.
+    text: String,
+    /// Its end is there.
+    has_end: bool,
+}
+
+impl CrashFile {
+    /// Whether nothing is missing, neither of the file nor of what the process left for its report.
+    fn is_complete(&self, report: Option<&Report>) -> bool {
+        self.has_end && report.is_none_or(|report| report.is_complete)
+    }
+}
+
+/// Reads a crash file.
 ///
 /// # Errors
 /// As read(2), and for a file that is no crash file.
-fn read(path: &Path) -> Result<String> {
+fn read(path: &Path) -> Result<CrashFile> {
     let failed = |source| Error::Io { doing: "read", path: path.to_owned(), source };
+    let file = open::to_read(path).map_err(failed)?;
     let mut head = Vec::new();
-    open::to_read(path).map_err(failed)?.take(REPORT_MAX).read_to_end(&mut head).map_err(failed)?;
+    (&*file).take(REPORT_MAX).read_to_end(&mut head).map_err(failed)?;
     if !head.starts_with(BEGINNING.as_bytes()) {
         let why = format!("it is no crash file: expected one that begins with \"{BEGINNING}\"");
         return Err(failed(io::Error::other(why)));
     }
-    Ok(String::from_utf8_lossy(&head).into_owned())
+    let has_end = has_end(&file).map_err(failed)?;
+    Ok(CrashFile { text: String::from_utf8_lossy(&head).into_owned(), has_end })
+}
+
+/// Whether the last line is that of a whole one.
+fn has_end(mut file: &File) -> io::Result<bool> {
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(END_MAX)))?;
+    let mut end = Vec::new();
+    file.take(END_MAX).read_to_end(&mut end)?;
+    let last = end.strip_suffix(b"\n").and_then(|end| end.rsplit(|byte| *byte == b'\n').next());
+    Ok(last.is_some_and(|last| last.starts_with(END.as_bytes())))
 }
 
 /// What the lines of the head with this name say.
@@ -121,24 +161,16 @@ fn list(found: &[Crash], json: bool) -> Result<Exit> {
         if exit == Exit::Nothing {
             exit = Exit::Done;
         }
-        let report = text::report_in(&file).map(|(report, _)| report);
-        objects.push(object(crash, &file, report.as_ref()));
-        let CrashName { role, pid, .. } = &crash.name;
-        rows.push([
-            (number + 1).to_string(),
-            crash.time(),
-            escaped(role),
-            pid.to_string(),
-            short(report.as_ref().map_or(said(&file, "process"), |report| &report.cause)),
-            short(&report.as_ref().map(top).unwrap_or_default()),
-            escaped(&crash.file_name()),
-        ]);
+        if json {
+            objects.push(object(crash, &file, read_back::report_in(&file.text).map(|(report, _)| report).as_ref()));
+        } else {
+            rows.push(Row::of(number + 1, crash, &file));
+        }
     }
     if json {
         print_json(&json!({ "crashes": objects }))?;
     } else if !rows.is_empty() {
-        let titles = ["N", "LAST RECORD", "ROLE", "PID", "CAUSE", "IN", "FILE"].map(str::to_owned);
-        print(table(&[vec![titles], rows].concat()).as_bytes())?;
+        say::print(table_of(&rows, io::stdout().is_terminal()).as_bytes())?;
     }
     if found.is_empty() {
         say::note(format_args!("no crash files found"));
@@ -146,11 +178,63 @@ fn list(found: &[Crash], json: bool) -> Result<Exit> {
     Ok(exit)
 }
 
-fn short(text: &str) -> String {
-    let text = escaped(text);
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => text[..end].to_owned() + "...",
-        None => text,
+/// A crash file in the list.
+#[derive(Debug, Clone)]
+struct Row {
+    /// Number, time, role and pid.
+    head: [String; 4],
+    cause: String,
+    top: String,
+    file: String,
+}
+
+impl Row {
+    fn of(number: usize, crash: &Crash, file: &CrashFile) -> Row {
+        let report = read_back::report_in(&file.text).map(|(report, _)| report);
+        let CrashName { role, pid, .. } = &crash.name;
+        let cause = report.as_ref().map_or(said(&file.text, "process"), |report| &report.cause);
+        let mark = if file.is_complete(report.as_ref()) { "" } else { CUT };
+        Row {
+            head: [(number).to_string(), crash.time(), escaped(role), pid.to_string()],
+            cause: mark.to_owned() + &escaped(cause),
+            top: escaped(&report.as_ref().map(top).unwrap_or_default()),
+            file: escaped(&crash.file_name()),
+        }
+    }
+}
+
+/// The list. That of a terminal fits into a line: the numbers stand for the files, and what is longer is shortened.
+fn table_of(rows: &[Row], is_terminal: bool) -> String {
+    let role_max = if is_terminal { ROLE_SHOWN } else { usize::MAX };
+    let head = |row: &Row| {
+        let [number, time, role, pid] = row.head.clone();
+        [number, time, short(&role, role_max), pid]
+    };
+    let titles = ["N", "LAST RECORD", "ROLE", "PID"].map(str::to_owned);
+    let heads: Vec<[String; 4]> = std::iter::once(titles).chain(rows.iter().map(head)).collect();
+    let width = |column: usize| heads.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    // Two spaces stand behind each of these, and between the last two.
+    let room = LINE.saturating_sub((0..4).map(|column| width(column) + 2).sum::<usize>() + 2);
+    let longest = rows.iter().map(|row| row.top.chars().count()).max().unwrap_or(0);
+    let top_max = if is_terminal { longest.min(room / 2).max(TITLE) } else { SHOWN };
+    let cause_max = if is_terminal { room - top_max } else { SHOWN };
+    let titles = ["CAUSE", "IN", if is_terminal { "" } else { "FILE" }].map(str::to_owned);
+    let tails = rows.iter().map(|row| {
+        let file = if is_terminal { String::new() } else { row.file.clone() };
+        [short(&row.cause, cause_max), short(&row.top, top_max), file]
+    });
+    let rows = heads.into_iter().zip(std::iter::once(titles).chain(tails));
+    let joined: Vec<[String; 7]> = rows
+        .map(|([number, time, role, pid], [cause, top, file])| [number, time, role, pid, cause, top, file])
+        .collect();
+    table(&joined)
+}
+
+/// A text, with an end that says so where it is longer than that many characters.
+fn short(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        Some(_) => text.chars().take(characters.saturating_sub(ELLIPSIS.len())).collect::<String>() + ELLIPSIS,
+        None => text.to_owned(),
     }
 }
 
@@ -165,37 +249,29 @@ fn top(report: &Report) -> String {
     }
 }
 
-fn object(crash: &Crash, file: &str, report: Option<&Report>) -> Value {
+fn object(crash: &Crash, file: &CrashFile, report: Option<&Report>) -> Value {
+    let text = file.text.as_str();
     let mut object = json!({
         "file": crash.file_name(),
         "last_record": crash.time(),
         "role": crash.name.role,
         "pid": crash.name.pid,
-        "process": said(file, "process"),
-        "wait_status": all_said(file, "wait status").next(),
-        "evidence": all_said(file, "evidence").collect::<Vec<&str>>(),
+        "process": said(text, "process"),
+        "wait_status": all_said(text, "wait status").next(),
+        "evidence": all_said(text, "evidence").collect::<Vec<&str>>(),
+        "not_captured": all_said(text, "captured").find_map(|said| said.strip_prefix("no: ")),
         "cause": report.map(|report| report.cause.as_str()),
         "top": report.map(top),
     });
     if let (Value::Object(members), Some(Value::Object(more))) = (&mut object, report.map(json::report)) {
         members.extend(more);
     }
+    object["complete"] = file.is_complete(report).into();
     object
 }
 
-/// Prints bytes; where the reader of standard output has gone, as `head` does, the rest of them is not wanted.
-fn print(bytes: &[u8]) -> Result<()> {
-    let mut out = BufWriter::new(io::stdout().lock());
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::Io { doing: "write", path: "standard output".into(), source })
-        }
-        _ => Ok(()),
-    }
-}
-
 fn print_json(value: &Value) -> Result<()> {
-    print((escaped_json(&value.to_string()) + "\n").as_bytes())
+    say::print((escaped_json(&value.to_string()) + "\n").as_bytes())
 }
 
 /// The name of a file that was given, which may be a copy with any name.
@@ -208,7 +284,7 @@ fn crash_at(path: &Path) -> Crash {
 fn show(path: &Path, json: bool) -> Result<Exit> {
     let file = read(path)?;
     if json {
-        let report = text::report_in(&file).map(|(report, _)| report);
+        let report = read_back::report_in(&file.text).map(|(report, _)| report);
         print_json(&object(&crash_at(path), &file, report.as_ref()))?;
         return Ok(Exit::Done);
     }
@@ -227,32 +303,75 @@ fn print_file(path: &Path, instead: Option<(&str, std::ops::Range<usize>)>) -> R
         // What was not written by a flusher may be in it by now.
         escape::escape(&mut shown, line);
     }
-    print(&shown)?;
+    say::print(&shown)?;
     Ok(Exit::Done)
 }
 
 /// Shows a crash file with what the programs say that are here now.
 fn symbolise(path: &Path, json: bool, program: &[OsString]) -> Result<Exit> {
     let file = read(path)?;
-    let Some((mut report, range)) = text::report_in(&file) else {
+    let Some((before, range)) = read_back::report_in(&file.text) else {
         let why = "it has no stack: expected a crash file with a cause, of a process that died of a fatal signal";
         return Err(Error::Io { doing: "symbolise", path: path.to_owned(), source: io::Error::other(why) });
     };
-    let Some((first, rest)) = program.split_first() else { return Ok(Exit::Nothing) };
-    report.name_again(&Worker::new(first, rest));
-    if let Some(note) = &report.note {
-        say::note(format_args!("{}: {note}", escaped_path(path)));
+    let found = Teller::with(program.to_vec()).look_again(&file.text[..range.end]);
+    let trouble = found.as_ref().err().cloned();
+    let part = found.unwrap_or_else(|_| file.text[range.clone()].to_owned());
+    let report = read_back::report_in(&part).map_or_else(|| before.clone(), |(report, _)| report);
+    let added = report.knows_more_than(&before);
+    if !added {
+        say::note(format_args!("{}: nothing could be added: {}", escaped_path(path), why_nothing(&report, trouble)));
+    } else if !report.notes.is_empty() {
+        say::note(format_args!("{}: {}", escaped_path(path), escaped(&report.notes.join("; "))));
     }
     if json {
         print_json(&object(&crash_at(path), &file, Some(&report)))?;
-        return Ok(Exit::Done);
+    } else {
+        print_file(path, Some((&part, range)))?;
     }
-    print_file(path, Some((&text::of_crash_file(&report), range)))
+    Ok(if added { Exit::Done } else { Exit::Nothing })
 }
 
-/// Answers the flusher, in a process of its own.
-pub(crate) fn symbolise_for_flusher() -> Result<Exit> {
-    let answered = worker::answer(io::stdin().lock(), io::stdout().lock());
+/// Why a crash file says nothing more than before.
+fn why_nothing(report: &Report, trouble: Option<String>) -> String {
+    let lacking = report.lacking().into_iter().map(|(module, why)| format!("{}: {}", escaped(&module), escaped(&why)));
+    let all: Vec<String> =
+        trouble.into_iter().chain(report.notes.iter().map(|note| escaped(note))).chain(lacking).collect();
+    if all.is_empty() { "it has everything already".to_owned() } else { all.join("; ") }
+}
+
+/// Makes a report for the flusher, in a process of its own.
+pub(crate) fn answer() -> Result<Exit> {
+    let answered = answer_request(io::stdin().lock(), io::stdout().lock());
     answered.map_err(|source| Error::Io { doing: "answer the flusher at", path: "standard output".into(), source })?;
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_a_terminal_fits_into_a_line_and_any_other_names_the_files() {
+        let row = |role: &str, cause: &str, top: &str| Row {
+            head: ["1".to_owned(), "2026-11-24T13:37:02Z".to_owned(), role.to_owned(), "4194304".to_owned()],
+            cause: cause.to_owned(),
+            top: top.to_owned(),
+            file: "worker-4194304-20261124T133702Z.crash.log".to_owned(),
+        };
+        let long = "é".repeat(200);
+        for rows in [
+            vec![row("worker", "SIGABRT: abort", "app::main"), row("worker", &long, &long)],
+            vec![row(&long, &long, "")],
+            vec![row("worker", "SIGABRT: abort", &long)],
+        ] {
+            let shown = table_of(&rows, true);
+            assert!(shown.lines().all(|line| line.chars().count() <= LINE), "{shown}");
+            assert!(shown.contains(ELLIPSIS) && !shown.contains(".crash.log"), "{shown}");
+            let whole = table_of(&rows, false);
+            assert!(whole.lines().skip(1).all(|line| line.ends_with(".crash.log")), "{whole}");
+        }
+        let short = table_of(&[row("worker", "SIGABRT: abort", "app::main")], true);
+        assert!(short.ends_with("worker  4194304  SIGABRT: abort  app::main\n"), "{short}");
+    }
 }

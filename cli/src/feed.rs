@@ -1,8 +1,9 @@
 //! Lines of another program become records.
 
-use crate::cli::{Lines, PipePolicy, variable};
+use crate::cli::{Lines, PipePolicy};
 use crate::colour::without_colours;
 use crate::guess::guess_level;
+use crate::place::variable;
 use crate::say;
 use lastwords::{Builder, Error, Flusher, FullPolicy, Level, Result};
 use std::borrow::Cow;

@@ -1,10 +1,11 @@
 //! `lastwords flush`.
 
-use crate::cli::{DURABLE_MAX, Flush, octal, variable};
+use crate::cli::{DURABLE_MAX, Flush, octal};
 use crate::exit::Exit;
+use crate::place::variable;
 use crate::say;
 use lastwords::{Error, Result};
-use lastwords_flusher::crash::told::Teller;
+use lastwords_flusher::crash::teller::Teller;
 use lastwords_flusher::flusher::{Election, Flusher};
 use lastwords_flusher::render::amount::counted;
 use lastwords_ring::format::text::escaped_path;

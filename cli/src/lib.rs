@@ -17,9 +17,11 @@ mod input;
 mod level;
 mod lines;
 mod pipe;
+mod place;
 mod recover;
 mod run;
 mod say;
+mod show;
 mod status;
 mod table;
 
@@ -28,7 +30,6 @@ use cli::{Cli, Command};
 use exit::Exit;
 use lastwords_ring::place::become_owner::become_owner_of;
 use std::ffi::OsString;
-use std::io::Write;
 use std::iter;
 
 /// Runs the tool and returns its exit status. `program` is how it is started again, by `demo`: the program, and arguments of
@@ -51,20 +52,20 @@ pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) 
     let outcome = become_owner_of(&command.folders()).and_then(|()| match command {
         Command::Flush(arguments) => flush::run(&arguments, program),
         Command::Recover(arguments) => recover::run(&arguments, program),
+        Command::Show(arguments) => show::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Level(arguments) => level::run(&arguments),
         Command::Pipe(arguments) => pipe::run(&arguments),
         Command::Run(arguments) => Ok(run::run(&arguments)),
         Command::Crashes(arguments) => crashes::run(&arguments, program),
-        Command::Symbolise => crashes::symbolise_for_flusher(),
+        Command::Symbolise => crashes::answer(),
         Command::Demo(arguments) => demo::run(&arguments, program),
         Command::DemoProcess(arguments) => demo::run_process(&arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "lastwords", &mut script);
-            let _ = std::io::stdout().write_all(&script);
-            Ok(Exit::Done)
+            say::print(&script).map(|()| Exit::Done)
         }
     });
     let exit = outcome.unwrap_or_else(|error| {

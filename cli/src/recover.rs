@@ -3,9 +3,9 @@
 use crate::cli::Recover;
 use crate::exit::Exit;
 use crate::flush::Asked;
-use crate::say;
+use crate::say::{self, STANDARD_OUTPUT};
 use lastwords::{Error, Result};
-use lastwords_flusher::crash::told::Teller;
+use lastwords_flusher::crash::teller::Teller;
 use lastwords_flusher::recover::crash_file::BlackBox;
 use lastwords_flusher::recover::recovery::{Journaled, Recovered, Recovery, RingReport};
 use lastwords_flusher::render::json::{JsonLines, Origin};
@@ -58,6 +58,8 @@ fn black_boxes(arguments: &Recover, program: &[OsString]) -> Result<Exit> {
                 let folder = folder.clone();
                 rings.push(Box::new(move || BlackBox::open_in(&folder, &name)));
             }
+        } else if let Err(source) = path.symlink_metadata() {
+            return Err(Error::Io { doing: "inspect", path: path.clone(), source });
         } else {
             rings.push(Box::new(|| BlackBox::open(path)));
         }
@@ -65,18 +67,19 @@ fn black_boxes(arguments: &Recover, program: &[OsString]) -> Result<Exit> {
     let mut exit = Exit::Nothing;
     let zone = zone(arguments);
     let teller = Teller::with(program.to_vec());
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(say::Output);
     for open in rings {
         let printed = open().and_then(|mut found| {
             found.tell(&teller);
-            found.write(&mut out, &zone, Path::new("standard output")).map(|()| found)
+            found.write(&mut out, &zone, Path::new(STANDARD_OUTPUT)).map(|()| found)
         });
         match printed {
             Ok(found) if found.report().is_some_and(is_damaged) => exit = Exit::Damaged,
             Ok(_) if exit == Exit::Nothing => exit = Exit::Done,
             Ok(_) => {}
-            // Standard output is closed, by `head` for instance.
-            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => return Ok(exit),
+            Err(Error::Io { source, path, .. }) if path == Path::new(STANDARD_OUTPUT) => {
+                return say::has_reader(Err(source)).map(|_| if exit == Exit::Nothing { Exit::Done } else { exit });
+            }
             Err(error) => {
                 say::note(format_args!("{error}"));
                 exit = Exit::Damaged;
@@ -86,7 +89,7 @@ fn black_boxes(arguments: &Recover, program: &[OsString]) -> Result<Exit> {
     if exit == Exit::Nothing {
         say::note(format_args!("no rings found"));
     }
-    let _ = out.flush();
+    say::has_reader(out.flush())?;
     Ok(exit)
 }
 
@@ -128,14 +131,14 @@ fn print(arguments: &Recover) -> Result<Exit> {
     }
     let zone = zone(arguments);
     let mut printer = Printer {
-        out: BufWriter::new(io::stdout().lock()),
+        out: BufWriter::new(say::Output),
         stamp: Stamp::new(zone.clone()),
         lines: JsonLines::new(zone),
         text: Vec::new(),
     };
     let printed = printer.all(&mut recovery, arguments.json);
     match printed {
-        Err(PrintError::Closed) => return Ok(Exit::Done),
+        Err(PrintError::Output(error)) => return say::has_reader(Err(error)).map(|_| Exit::Done),
         Err(PrintError::Ring(error)) => return Err(error),
         Ok(()) => {}
     }
@@ -145,8 +148,7 @@ fn print(arguments: &Recover) -> Result<Exit> {
 /// What can stop printing.
 enum PrintError {
     Ring(Error),
-    /// Standard output is closed, by `head` for instance.
-    Closed,
+    Output(io::Error),
 }
 
 impl From<Error> for PrintError {
@@ -156,8 +158,8 @@ impl From<Error> for PrintError {
 }
 
 impl From<io::Error> for PrintError {
-    fn from(_: io::Error) -> Self {
-        PrintError::Closed
+    fn from(error: io::Error) -> Self {
+        PrintError::Output(error)
     }
 }
 
@@ -202,7 +204,7 @@ impl<W: Write> Printer<W> {
     }
 
     fn json(&mut self, recovered: &Recovered<'_>) -> Result<u64, PrintError> {
-        let Recovered { record, realtime_ns, pid, role, site, level_name, thread_name } = recovered;
+        let Recovered { record, realtime_ns, pid, role, site, level_name, thread_name, .. } = recovered;
         let origin = Origin { realtime_ns: *realtime_ns, role, pid: *pid };
         self.text.clear();
         self.lines.record(&mut self.text, &origin, record, thread_name.as_deref(), *site, *level_name);

@@ -32,15 +32,14 @@ const CGROUP_SHOWN: usize = 24;
 pub(crate) fn run(arguments: &Status) -> Result<Exit> {
     let folder = arguments.logs.open()?;
     if !arguments.watch {
-        // Standard output is closed, by `head` for instance, so this is not an error.
         return look(&folder, arguments.json).map(|(exit, _)| exit);
     }
     loop {
         // Clears the screen of a terminal; a file gets one table after the other.
         if io::stdout().is_terminal() {
-            let _ = io::stdout().write_all(b"\x1b[H\x1b[2J");
+            say::print(b"\x1b[H\x1b[2J")?;
         }
-        if look(&folder, arguments.json)?.1.is_err() {
+        if !look(&folder, arguments.json)?.1 {
             return Ok(Exit::Done);
         }
         std::thread::sleep(WATCH);
@@ -56,8 +55,8 @@ struct Found {
     cgroup: Option<String>,
 }
 
-/// Prints all rings once, and returns whether that worked.
-fn look(folder: &Folder, json: bool) -> Result<(Exit, io::Result<()>)> {
+/// Prints all rings once, and returns whether somebody reads it.
+fn look(folder: &Folder, json: bool) -> Result<(Exit, bool)> {
     let (mut rings, mut refused, cgroups) = (Vec::new(), Vec::new(), Cgroups::default());
     for name in folder.ring_names()? {
         match RingStatus::of(folder, &name) {
@@ -87,14 +86,14 @@ fn look(folder: &Folder, json: bool) -> Result<(Exit, io::Result<()>)> {
     } else {
         show(flusher, &rings) + &kept.iter().map(|(role, level)| keep::line(role, level)).collect::<String>()
     };
-    let printed = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+    let has_reader = say::has_reader(say::Output.write_all(text.as_bytes()));
     refused.iter().for_each(|error| say::note(format_args!("{error}")));
     let exit = match rings.len() {
         _ if !refused.is_empty() => Exit::Damaged,
         0 => Exit::Nothing,
         _ => Exit::Done,
     };
-    Ok((exit, printed))
+    Ok((exit, has_reader?))
 }
 
 fn describe(holder: Holder) -> Value {

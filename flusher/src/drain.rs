@@ -5,7 +5,7 @@
 //! 50 ms. Ties are broken by ring UUID, lane and sequence. Rings of dead processes are read to the end, get their death line
 //! where they were not closed, and are removed in the same journal entry.
 
-use crate::crash::told::Teller;
+use crate::crash::teller::Teller;
 use crate::drain::durable::Durable;
 use crate::drain::failures::Failures;
 use crate::drain::tracked_ring::{TrackedLane, TrackedRing};
@@ -17,7 +17,7 @@ use crate::files::notices;
 use crate::files::offsets::FolderZone;
 use crate::files::output::{BATCH, Output};
 use crate::files::redo;
-use crate::files::role::Role;
+use crate::files::role::{Requested, Role};
 use crate::files::shared_memory::Remembered;
 use crate::files::spare::Spare;
 use crate::ring_clock::Scales;
@@ -36,6 +36,7 @@ use std::time::{Duration, Instant};
 
 mod ahead;
 mod commit;
+mod deaths;
 mod durable;
 mod failures;
 mod stop;
@@ -46,6 +47,7 @@ mod filters;
 mod held;
 mod merge;
 mod refused;
+mod retention;
 mod unseen;
 mod zone;
 
@@ -318,6 +320,7 @@ impl Drain {
         self.tell_events()?;
         self.end_trials()?;
         self.end_of_failures(now);
+        self.keep_limits();
         // Left by an earlier flusher that died before removing it.
         self.sweep();
         let goes_on = |ring: &&TrackedRing| !self.is_aside(ring, now);
@@ -384,7 +387,8 @@ impl Drain {
         let news = self.rings.iter_mut().filter(is_due).any(has_news)
             || changed
             || self.is_unseen_undecided()
-            || self.is_filter_over();
+            || self.is_filter_over()
+            || self.has_answer();
         self.rest_files();
         news
     }
@@ -482,12 +486,13 @@ impl Drain {
     }
 
     fn track(&mut self, mut ring: TrackedRing) {
-        let name = ring.reader.role();
+        let (name, header) = (ring.reader.role(), ring.reader.header());
+        let requested = Requested { header, files: &ring.files };
         ring.role = self.roles.iter().position(|role| role.name == name).unwrap_or_else(|| {
-            self.roles.push(Role::new(name, ring.reader.header(), &mut self.outputs, &self.zone));
+            self.roles.push(Role::new(name, &requested, &mut self.outputs, &self.zone));
             self.roles.len() - 1
         });
-        self.roles[ring.role].adopt(ring.reader.header(), &mut self.outputs, &self.zone);
+        self.roles[ring.role].adopt(&requested, &mut self.outputs, &self.zone);
         self.durable.adopt(&ring);
         self.rings.push(ring);
         for output in &mut self.outputs {

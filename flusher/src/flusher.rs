@@ -4,7 +4,7 @@
 //! arms every ring and checks once more. A producer that commits a record after that check sees the request (LANE:B lies
 //! between its slot's BUSY and its read of `armed`), so no record waits for a timeout.
 
-use crate::crash::told::Teller;
+use crate::crash::teller::Teller;
 use crate::drain::{Drain, Pass};
 use crate::election::{Attempt, Lock};
 use crate::evidence::witness::Witnesses;
@@ -18,8 +18,10 @@ use lastwords_ring::place::lock_holder::Holder;
 use lastwords_ring::place::process::ensure_boot_id;
 use lastwords_ring::place::stderr::complain;
 use lastwords_ring::sys::fsize;
-use lastwords_ring::sys::ready::is_ready;
+use lastwords_ring::sys::ready::{is_ready, wait_for_any};
 use rustix::event::PollFlags;
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// Sleep after a pass that wrote something.
@@ -53,6 +55,8 @@ const FAILURES_MAX: u32 = 3;
 /// How long a single drain goes on after the last pass that found something: processes that cannot be seen are checked twice, a
 /// second apart, and every half second.
 const LAST_LOOKS: Duration = Duration::from_secs(2);
+/// How long a flusher that is to stop waits for the reports of processes that have crashed.
+const LAST_DEATHS: Duration = Duration::from_secs(2);
 
 /// Smallest file size limit under which a process flushes, in bytes: journal entries and log files stay below it.
 const FILE_SIZE_MIN: u64 = 1 << 20;
@@ -188,7 +192,20 @@ impl Flusher {
         if let Some(why) = self.refused.take() {
             self.drain.tell_at_last(&notices::rights_lost(self.drain.folder(), &why));
         } else {
-            let _ = self.drain.pass().and_then(|_| self.drain.settle()).and_then(|()| self.drain.sync());
+            let _ = self.last_passes().and_then(|()| self.drain.settle()).and_then(|()| self.drain.sync());
+        }
+    }
+
+    /// Drains at the end. Deaths that are not told by then are those of the next flusher.
+    fn last_passes(&mut self) -> Result<()> {
+        let until = Instant::now() + LAST_DEATHS;
+        loop {
+            self.drain.pass()?;
+            let left = until.saturating_duration_since(Instant::now());
+            if !self.drain.is_asking() || left.is_zero() || !self.lock.is_current() {
+                return Ok(());
+            }
+            wait_for_any(&self.drain.answers(), left.min(SLEEP_MAX));
         }
     }
 
@@ -214,7 +231,7 @@ impl Flusher {
             let nothing = pass.records == 0 && pass.removed == 0 && !pass.waiting;
             if nothing && self.drain.is_held_up() {
                 // Crash files are not retried for ever, so only the others may end it.
-                failures += u32::from(!self.drain.waits_for_crash_files_alone());
+                failures += u32::from(!self.drain.waits_for_crash_files_alone() && !self.drain.is_asking());
                 if failures == FAILURES_MAX
                     && let Some(error) = self.drain.held_up()
                 {
@@ -229,10 +246,13 @@ impl Flusher {
             }
             let undecided =
                 self.drain.has_undecided_rings() && found.elapsed() < LAST_LOOKS || self.drain.has_lanes_left();
-            if pass.records == 0 && pass.removed == 0 && !pass.waiting && !undecided {
+            let asking = self.drain.is_asking();
+            if pass.records == 0 && pass.removed == 0 && !pass.waiting && !undecided && !asking {
                 break;
             }
-            if pass.records == 0 {
+            if pass.records == 0 && asking && !pass.waiting {
+                wait_for_any(&self.drain.answers(), SLEEP_MAX);
+            } else if pass.records == 0 {
                 self.drain.end_rests();
                 std::thread::sleep(SLEEP_WAITING);
             }
@@ -317,7 +337,13 @@ impl Flusher {
 
     /// Sleeps, and returns whether the doorbell rang.
     fn listen(&mut self, timeout: Duration) -> bool {
-        let rang = self.doorbell.listen(|fifo| is_ready(fifo, PollFlags::IN, timeout)).unwrap_or_else(|| {
+        let answers = self.drain.answers();
+        let listen = |fifo: &File| {
+            let all: Vec<_> = answers.iter().copied().chain([fifo.as_fd()]).collect();
+            wait_for_any(&all, timeout);
+            is_ready(fifo, PollFlags::IN, Duration::ZERO)
+        };
+        let rang = self.doorbell.listen(listen).unwrap_or_else(|| {
             // Without a doorbell no request arrives, so everything is read.
             std::thread::sleep(timeout.min(SLEEP_MAX));
             true

@@ -9,6 +9,7 @@ use lastwords_ring::format::full_policy::FullPolicy;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::log_format::Format;
 use lastwords_ring::format::role::{ROLE_RULE, is_role};
+use lastwords_ring::format::rotate_every::RotateEvery;
 use lastwords_ring::place::access::Access;
 use lastwords_ring::place::environment::variable;
 use lastwords_ring::place::folder::{Folder, Trust, default_path, service_path, temporary_path};
@@ -181,6 +182,47 @@ impl Builder {
         /// Rotated files kept, 1 to 100; default 5.
         rotate_keep(files: u32) = files;
 
+        /// Rotates the log file before the first line of each hour or day of the log folder's time zone, besides
+        /// [`Builder::rotate_size`]. A day is that of the calendar, also where daylight saving makes it longer or shorter. The file of
+        /// a program that logs nothing for a while is rotated when it logs again. Default never. For a role the newest ring's
+        /// value applies.
+        ///
+        /// ```
+        /// use lastwords::RotateEvery;
+        /// # let folder = std::env::temp_dir().join(format!("lastwords-doc-every-{}", std::process::id()));
+        /// # std::fs::create_dir_all(&folder)?;
+        /// # std::fs::write(folder.join("host.log"), "2026-11-24 13:37:02.606 [7] [INFO] an earlier day\n")?;
+        /// // A file with lines of an earlier day is there.
+        /// let log = lastwords::builder("host").dir(&folder).rotate_every(RotateEvery::Day).open()?;
+        /// lastwords::info!(logger: log, "a new day");
+        /// log.flush()?;
+        /// assert!(std::fs::read_to_string(folder.join("host.log.1"))?.ends_with("an earlier day\n"));
+        /// assert!(std::fs::read_to_string(folder.join("host.log"))?.ends_with("[INFO] a new day\n"));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        rotate_every(every: RotateEvery) = every;
+
+        /// Most bytes of all log files of this role together, the current ones and those of every format included; 0, the
+        /// default, for no limit. At least [`Builder::rotate_size`], for each of the formats. When there are more, the oldest
+        /// rotated files are removed. Of this, [`Builder::rotate_keep`] and [`Builder::keep_for`] the strictest counts. For a
+        /// role the newest ring's value applies; where it is less than before, the surplus goes at once.
+        ///
+        /// ```
+        /// let folder = std::env::temp_dir().join(format!("lastwords-doc-total-{}", std::process::id()));
+        /// let builder = lastwords::builder("worker").dir(&folder).rotate_size(4096).rotate_keep(100).keep_total(16 << 10);
+        /// let log = builder.open()?;
+        /// (0..2000).for_each(|n| lastwords::info!(logger: log, "line {n}"));
+        /// log.flush()?;
+        /// let files = std::fs::read_dir(&folder)?.flatten().filter(|entry| entry.file_name() != "rings");
+        /// assert!(files.map(|entry| entry.metadata().map_or(0, |found| found.len())).sum::<u64>() <= 17 << 10);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        keep_total(bytes: u64) = bytes;
+
+        /// How long after its last line a rotated file is kept, in whole seconds; zero, the default, for no limit. The current
+        /// file stays, however old it is. For a role the newest ring's value applies.
+        keep_for(age: Duration) = age;
+
         /// Makes the flusher sync everything to the disk this often, in whole milliseconds up to an hour, as long as anything
         /// is logged; zero for never. Then a power loss or a kernel crash loses at most what was logged within this time, plus
         /// the time until it is drained, plus that of one sync. Default is `LASTWORDS_DURABLE`, a number of milliseconds, else
@@ -194,10 +236,28 @@ impl Builder {
         /// contains all that the ring still holds, of every level. For a role the dead process's own ring decides.
         crash_files(files: u32) = files;
 
+        /// Most bytes of this role's crash files together; 0 for no limit. Default 256 MiB. When there are more, the earliest
+        /// are removed, but neither the newest nor, as long as there is room for it, the first of deaths that follow each other
+        /// within ten minutes. For a role the dead process's own ring decides.
+        crash_total(bytes: u64) = bytes;
+
         /// Whether a fatal signal leaves registers, stack and mappings of its thread for the crash file. Default true. It takes
         /// a file of 256 KiB beside the ring, and less than a millisecond at the crash; the program's own handlers, its exit
         /// status and its core dump are as without it.
         crash_capture(capture: bool) = capture;
+
+        /// Bytes of the stack that a fatal signal leaves of its thread, 4096 to 131,072; default 65,536. Of a longer stack the
+        /// outermost 8 KiB come besides, or as many bytes as this where that is less. 0 for no memory of the program's at all:
+        /// registers and mappings only, of which the log shows the innermost frame. Only with [`Builder::crash_capture`].
+        ///
+        /// ```
+        /// let folder = std::env::temp_dir().join(format!("lastwords-doc-stack-{}", std::process::id()));
+        /// let error = lastwords::builder("worker").dir(&folder).crash_stack(100).init().expect_err("too little");
+        /// assert_eq!(error.to_string(), "crash_stack: 100 found, expected 0 or 4096 to 131072");
+        /// lastwords::builder("worker").dir(&folder).crash_stack(16 << 10).init()?;
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        crash_stack(bytes: u32) = bytes;
 
         /// Whether a fatal signal that is about to end the process also leaves the stacks of its other threads, up to 64. Default
         /// false. Each of them is stopped for that by a real-time signal that the program does not use, and stays so until the

@@ -12,12 +12,15 @@ use crate::config::flusher_role::Flusher;
 #[cfg(not(feature = "flusher"))]
 use crate::config::settings::Settings;
 use lastwords_ring::error::{Error, Result};
+use lastwords_ring::format::file_settings::{CRASH_TOTAL_DEFAULT, FileSettings};
 use lastwords_ring::format::filter::Filter;
 use lastwords_ring::format::geometry::Geometry;
 use lastwords_ring::format::layout::CRASH_FILES_DEFAULT;
 use lastwords_ring::format::level::Level;
+use lastwords_ring::format::log_format::Format;
 use lastwords_ring::format::role::{ROLE_RULE, is_role};
 use lastwords_ring::place::access::Access;
+use lastwords_ring::place::capture_file::{STACK_DEFAULT, STACK_RANGE};
 use lastwords_ring::place::clock;
 use lastwords_ring::place::folder::ROTATE_KEEP_MAX;
 use lastwords_ring::write::backlog::BUDGET_DEFAULT;
@@ -44,6 +47,7 @@ impl Builder {
         if !(1..=ROTATE_KEEP_MAX).contains(&rotate_keep) {
             return Err(self.refused("rotate_keep", format!("{rotate_keep} found, expected 1 to {ROTATE_KEEP_MAX}")));
         }
+        let files = self.file_settings(rotate_size)?;
         let filter = self.filter()?;
         let (geometry, memory) = (self.geometry(&filter)?, settings.memory.unwrap_or_default());
         let backlog_max = match memory {
@@ -61,11 +65,30 @@ impl Builder {
             format: settings.format.unwrap_or_default(),
             rotate_size,
             rotate_keep,
+            files,
             sync_ms: self.sync_ms()?,
             crash_keep: self.at_most_10_000("crash_files", settings.crash_files.unwrap_or(CRASH_FILES_DEFAULT))?,
             context_on_error: self.at_most_10_000("context_on_error", settings.context_on_error.unwrap_or(0))?,
             access: Access::new(settings.file_mode, settings.file_group.as_deref())?,
             began: clock::anchor(),
+        })
+    }
+
+    fn file_settings(&self, rotate_size: u64) -> Result<FileSettings> {
+        let settings = &self.settings;
+        let keep_total = settings.keep_total.unwrap_or(0);
+        let current = if settings.format == Some(Format::Both) { rotate_size.saturating_mul(2) } else { rotate_size };
+        if (1..current).contains(&keep_total) {
+            let why = format!(
+                "{keep_total} found, expected 0 for no limit, or at least {current}: what current files may have (rotate_size)"
+            );
+            return Err(self.refused("keep_total", why));
+        }
+        Ok(FileSettings {
+            keep_total,
+            keep_for_s: settings.keep_for.unwrap_or_default().as_secs(),
+            crash_total: settings.crash_total.unwrap_or(CRASH_TOTAL_DEFAULT),
+            rotate_every: settings.rotate_every.unwrap_or_default(),
         })
     }
 
@@ -88,6 +111,16 @@ impl Builder {
             return Err(self.refused("durable", format!("{every:?} found, expected at most an hour")));
         }
         Ok(every.as_nanos().div_ceil(1_000_000) as u32)
+    }
+
+    /// Bytes of a stack that is captured.
+    pub(crate) fn stack_captured(&self) -> Result<u32> {
+        let found = self.settings.crash_stack.unwrap_or(STACK_DEFAULT);
+        if found != 0 && !STACK_RANGE.contains(&found) {
+            let (least, most) = (STACK_RANGE.start(), STACK_RANGE.end());
+            return Err(self.refused("crash_stack", format!("{found} found, expected 0 or {least} to {most}")));
+        }
+        Ok(found)
     }
 
     fn at_most_10_000(&self, name: &'static str, found: u32) -> Result<u32> {

@@ -6,11 +6,14 @@ use crate::config::flusher_role::Flusher;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::alike::{PREFIX, alike};
 use lastwords_ring::format::directives::Directives;
+use lastwords_ring::format::file_settings::CRASH_TOTAL_DEFAULT;
 use lastwords_ring::format::full_policy::FullPolicy;
 use lastwords_ring::format::layout::CRASH_FILES_DEFAULT;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::log_format::Format;
+use lastwords_ring::format::rotate_every::RotateEvery;
 use lastwords_ring::place::access::FILE_MODE_DEFAULT;
+use lastwords_ring::place::capture_file::STACK_DEFAULT;
 use lastwords_ring::place::environment;
 use lastwords_ring::place::stderr::complain;
 use lastwords_ring::place::zone;
@@ -90,9 +93,14 @@ settings! {
     time_zone: String = zone, quoted;
     rotate_size: u64 = size, ToString::to_string, defaults::ROTATE_SIZE_DEFAULT;
     rotate_keep: u32 = number, ToString::to_string, defaults::ROTATE_KEEP_DEFAULT;
+    rotate_every: RotateEvery = own, ToString::to_string, RotateEvery::Never;
+    keep_total: u64 = size, ToString::to_string, 0;
+    keep_for: Duration = age, in_units, Duration::ZERO;
     durable: Duration = milliseconds, in_milliseconds, Duration::ZERO;
     crash_files: u32 = number, ToString::to_string, CRASH_FILES_DEFAULT;
+    crash_total: u64 = size, ToString::to_string, CRASH_TOTAL_DEFAULT;
     crash_capture: bool = truth, ToString::to_string, true;
+    crash_stack: u32 = size_u32, ToString::to_string, STACK_DEFAULT;
     crash_threads: bool = truth, ToString::to_string, false;
     context_on_error: u32 = number, ToString::to_string, 0;
     file_mode: u32 = mode, octal, FILE_MODE_DEFAULT;
@@ -179,6 +187,11 @@ fn size(text: &str) -> Result<u64, String> {
     digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(wrong)
 }
 
+/// The same, of which nobody wants 4 GiB.
+fn size_u32(text: &str) -> Result<u32, String> {
+    size(text).map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX))
+}
+
 fn truth(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
@@ -194,6 +207,26 @@ fn directives(text: &str) -> Result<String, String> {
 fn milliseconds(text: &str) -> Result<Duration, String> {
     let milliseconds = text.parse().map_err(|_| format!("\"{}\" found, expected milliseconds", text.escape_default()));
     milliseconds.map(Duration::from_millis)
+}
+
+/// Units of an age and their seconds, the largest first.
+const AGE_UNITS: [(&str, u64); 5] = [("w", 7 * 86_400), ("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
+
+/// An age with its unit: `30d`, `12h`; 0 for none.
+fn age(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("\"{}\" found, expected a time as in 30d, 12h or 90m, or 0 for none", text.escape_default());
+    let (digits, unit) = text.trim().split_at(text.trim().bytes().take_while(u8::is_ascii_digit).count());
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    let known = AGE_UNITS.iter().find(|(name, _)| *name == unit.trim()).map(|(_, seconds)| *seconds);
+    let seconds = known.or((number == 0 && unit.is_empty()).then_some(1));
+    seconds.and_then(|seconds| number.checked_mul(seconds)).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+/// An age in the largest unit that it is a multiple of.
+fn in_units(age: &Duration) -> String {
+    let seconds = age.as_secs();
+    let unit = AGE_UNITS.iter().find(|(_, unit)| seconds > 0 && seconds.is_multiple_of(*unit));
+    unit.map_or_else(|| seconds.to_string(), |(name, unit)| format!("{}{name}", seconds / unit))
 }
 
 /// A path from environment or configuration file, as resolved when this process first used it: it may have changed its working
@@ -357,5 +390,25 @@ mod tests {
             assert_eq!(truth(text), Ok(value), "{text}");
         }
         assert!(truth("2").is_err());
+    }
+
+    #[test]
+    fn ages_are_read_with_their_units_and_shown_in_the_largest() {
+        for (text, seconds, shown) in [
+            ("90s", 90, "90s"),
+            ("120m", 7200, "2h"),
+            ("48h", 172_800, "2d"),
+            (" 14 d", 1_209_600, "2w"),
+            ("1w", 604_800, "1w"),
+            ("0", 0, "0"),
+            ("0d", 0, "0"),
+        ] {
+            let found = age(text);
+            assert_eq!(found, Ok(Duration::from_secs(seconds)), "{text}");
+            assert_eq!(found.as_ref().map(in_units).as_deref(), Ok(shown), "{text}");
+        }
+        for text in ["", "7", "d", "-1d", "1.5h", "7 days", "99999999999999999999d", "18446744073709551615w"] {
+            assert!(age(text).is_err_and(|why| why.contains("expected a time as in 30d, 12h or 90m")), "{text}");
+        }
     }
 }

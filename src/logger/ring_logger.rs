@@ -95,7 +95,7 @@ impl Drop for UsedLogger {
 impl Logger {
     /// Creates a ring and everything needed to write to it.
     pub(crate) fn create(mut builder: Builder) -> Result<Box<Logger>> {
-        let spec = builder.ring_spec()?;
+        let (spec, stack) = (builder.ring_spec()?, builder.stack_captured()?);
         let folder = builder.make_folder(spec.access)?;
         builder.keep_zone(&folder)?;
         let doorbell = Doorbell::open(&folder)?;
@@ -118,7 +118,8 @@ impl Logger {
             HolderView::kept(&folder)
         };
         let (captures, of_threads) = (builder.settings.crash_capture, builder.settings.crash_threads);
-        let capture = if captures.unwrap_or(true) { capture_beside(&ring, of_threads == Some(true)) } else { None };
+        let capture =
+            if captures.unwrap_or(true) { capture_beside(&ring, of_threads == Some(true), stack) } else { None };
         Ok(Box::new(Logger {
             capture,
             lanes: Lanes::new(geometry, spec.records_ring_only()),
@@ -327,8 +328,8 @@ impl Logger {
 
 /// The file for a capture, with room for the other threads where that is asked for and to be had. Without a file the logger does
 /// all else.
-fn capture_beside(ring: &Ring, of_threads: bool) -> Option<CaptureFile> {
-    let create = |size| CaptureFile::create(ring.entry(), size);
+fn capture_beside(ring: &Ring, of_threads: bool, stack: u32) -> Option<CaptureFile> {
+    let create = |size| CaptureFile::create(ring.entry(), size, stack);
     if of_threads {
         match create(SIZE_WITH_OTHERS) {
             Ok(file) => return Some(file),

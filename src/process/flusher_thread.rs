@@ -4,7 +4,7 @@ use crate::logger::ring_logger::Logger;
 use crate::logger::{no_thread, own_thread};
 use crate::process::filter_changes;
 use crate::process::logger_cell::{LoggerCell, cells, ring_doorbells, sync_rings as sync_rings_of};
-use crate::sys::wake;
+use crate::sys::{capture, wake};
 use lastwords_flusher::evidence::witness::Witnesses;
 use lastwords_flusher::files::notices;
 use lastwords_flusher::flusher::{Election, Flusher};
@@ -305,11 +305,17 @@ fn prefault_ahead() {
     cells().filter_map(LoggerCell::made_here).for_each(Logger::prefault_ahead);
 }
 
+/// What a void capture has left in its file goes.
+fn wipe_captures() {
+    cells().filter_map(LoggerCell::made_here).filter_map(Logger::capture_file).for_each(capture::wipe);
+}
+
 /// Whether this process ends, or its threads must. Called in every pass and between long sleeps; also follows changes of the
-/// filter, and faults lanes in.
+/// filter, faults lanes in, and wipes what void captures have left.
 fn is_ending() -> bool {
     filter_changes::follow();
     prefault_ahead();
+    wipe_captures();
     ENDING.load(Ordering::Acquire) || STATE.load(Ordering::Acquire) == state::PAUSED
 }
 

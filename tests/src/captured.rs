@@ -38,6 +38,7 @@ pub fn capture(traced: &Traced, signal: i32) -> io::Result<Capture> {
     let thread = CapturedThread {
         tid: traced.pid(),
         name: b"main".to_vec(),
+        signal: Some(SignalInfo { number: signal, ..SignalInfo::default() }),
         registers,
         eflags,
         stack_start,

@@ -84,6 +84,10 @@ fn act_with_memory(how: &str) {
         "null-of-thread" => _ = std::thread::spawn(|| write_to(NULL as usize)).join(),
         "two-at-once" => two_at_once(),
         "panic-meanwhile" => deciding::panic_meanwhile(|| write_to(NULL as usize)),
+        "end-meanwhile" => deciding::end_meanwhile(write_to, NULL as usize),
+        "end-at-once-meanwhile" => deciding::end_at_once_meanwhile(write_to, NULL as usize),
+        "end-at-once-after-a-while" => deciding::end_at_once_after_a_while(write_to, NULL as usize),
+        "survivor-after-a-while" => deciding::survive_after_a_while(write_to, NULL as usize),
         "survivor-meanwhile" => deciding::survive_meanwhile(write_to, NULL as usize),
         "no-descriptors" => {
             while let Ok(file) = File::open("/dev/null") {

@@ -14,6 +14,12 @@ static PAGE: AtomicUsize = AtomicUsize::new(0);
 static HAS_FIRST: AtomicBool = AtomicBool::new(false);
 static HAS_LAST: AtomicBool = AtomicBool::new(false);
 static GOES_ON: AtomicBool = AtomicBool::new(false);
+/// The fault that is made good is not before the process ends; the other one ends it without a return of the handler.
+static STAYS: AtomicBool = AtomicBool::new(false);
+static ENDS_AT_ONCE: AtomicBool = AtomicBool::new(false);
+
+/// Longer than the time between two captures.
+const LONG: Duration = Duration::from_millis(1500);
 
 fn wait(flag: &AtomicBool) {
     while !flag.load(Ordering::SeqCst) {
@@ -32,7 +38,16 @@ extern "C" fn decide(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut li
     if address == PAGE.load(Ordering::SeqCst) {
         HAS_FIRST.store(true, Ordering::SeqCst);
         wait(&HAS_LAST);
+        while STAYS.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(1));
+        }
         faults::open_to_writes(address);
+    } else if ENDS_AT_ONCE.load(Ordering::SeqCst) {
+        HAS_LAST.store(true, Ordering::SeqCst);
+        wait(&GOES_ON);
+        handlers::restore_default(signal);
+        handlers::unblock(signal);
+        faults::raise(signal);
     } else {
         HAS_LAST.store(true, Ordering::SeqCst);
         wait(&GOES_ON);
@@ -60,4 +75,36 @@ pub fn survive_meanwhile(write_to: fn(usize), nowhere: usize) {
     wait(&HAS_FIRST);
     write_to(nowhere);
     let _ = survivor.join();
+}
+
+/// Crashes while another thread's fault is in the handler, and stays there until the process has ended.
+pub fn end_meanwhile(write_to: fn(usize), nowhere: usize) {
+    STAYS.store(true, Ordering::SeqCst);
+    GOES_ON.store(true, Ordering::SeqCst);
+    survive_meanwhile(write_to, nowhere);
+}
+
+/// The same, but the handler ends the process itself.
+pub fn end_at_once_meanwhile(write_to: fn(usize), nowhere: usize) {
+    ENDS_AT_ONCE.store(true, Ordering::SeqCst);
+    end_meanwhile(write_to, nowhere);
+}
+
+/// Crashes, and has the handler end the process itself after others were made good.
+pub fn end_at_once_after_a_while(write_to: fn(usize), nowhere: usize) {
+    ENDS_AT_ONCE.store(true, Ordering::SeqCst);
+    survive_after_a_while(write_to, nowhere);
+}
+
+/// Crashes, and has the handler take longer than the time between two captures, while other faults are made good.
+pub fn survive_after_a_while(write_to: fn(usize), nowhere: usize) {
+    let page = faults::page_to_open();
+    PAGE.store(page, Ordering::SeqCst);
+    thread::spawn(move || {
+        wait(&HAS_LAST);
+        thread::sleep(LONG);
+        write_to(page);
+        GOES_ON.store(true, Ordering::SeqCst);
+    });
+    write_to(nowhere);
 }

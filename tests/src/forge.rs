@@ -5,6 +5,7 @@ use lastwords::FullPolicy;
 use lastwords_ring::format::anchor::Anchor;
 use lastwords_ring::format::call_site::CallSiteRef;
 use lastwords_ring::format::checksum::checksum;
+use lastwords_ring::format::file_settings::FileSettings;
 use lastwords_ring::format::geometry::Geometry;
 use lastwords_ring::format::layout::{Control, LaneBlock, RingHeader, encoding, lane_kind};
 use lastwords_ring::format::level::Level;
@@ -49,10 +50,19 @@ impl Forged {
 /// If it cannot be made.
 #[must_use]
 pub fn ring(role: &str, lanes: u32, prepare: impl FnOnce(&Ring) -> Vec<Forged>) -> Vec<u8> {
+    ring_with(FileSettings::default(), role, lanes, prepare)
+}
+
+/// Like [`ring`], with these settings of files.
+///
+/// # Panics
+/// If it cannot be made.
+#[must_use]
+pub fn ring_with(files: FileSettings, role: &str, lanes: u32, prepare: impl FnOnce(&Ring) -> Vec<Forged>) -> Vec<u8> {
     let scratch = Scratch::new("forge");
     let folder = Folder::create(scratch.path()).expect("a log folder");
     let geometry = Geometry::new(128, 1024, lanes, 1, 64 << 10).expect("sizes within the limits");
-    let spec = RingSpec { full: FullPolicy::Overwrite, ..RingSpec::new(role, geometry) };
+    let spec = RingSpec { full: FullPolicy::Overwrite, files, ..RingSpec::new(role, geometry) };
     let ring = Ring::create(&folder, &spec).expect("a ring");
     let records = prepare(&ring);
     let mut writers: Vec<_> = (0..lanes as usize).map(|lane| ring.lane(lane)).collect();

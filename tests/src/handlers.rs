@@ -98,6 +98,12 @@ pub fn block(signal: libc::c_int) {
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set_of(signal), std::ptr::null_mut()) };
 }
 
+/// Lets it through again in the calling thread.
+pub fn unblock(signal: libc::c_int) {
+    // SAFETY: as above.
+    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &set_of(signal), std::ptr::null_mut()) };
+}
+
 fn set_of(signal: libc::c_int) -> libc::sigset_t {
     // SAFETY: sigemptyset initialises the set.
     unsafe {

@@ -1,6 +1,23 @@
 //! A seccomp filter as sandboxes have: a system call that is not in the list ends the process.
 #![allow(unsafe_code)]
 
+/// The system calls of the handler of a fatal signal that captures one thread, as docs/operations.md lists them.
+pub const CALLS_OF_HANDLER: &[i64] = &[
+    libc::SYS_gettid,
+    libc::SYS_getpid,
+    libc::SYS_rt_sigaction,
+    libc::SYS_tgkill,
+    libc::SYS_prlimit64,
+    libc::SYS_prctl,
+    libc::SYS_fstat,
+    libc::SYS_newfstatat,
+    libc::SYS_pwrite64,
+    libc::SYS_pwritev,
+    libc::SYS_pread64,
+    libc::SYS_process_vm_readv,
+    libc::SYS_rt_sigreturn,
+];
+
 /// What a log call may do where `flusher = "never"`, as docs/operations.md lists it.
 const LOG_CALL: [i64; 9] = [
     libc::SYS_futex,

@@ -207,6 +207,40 @@ fn the_crash_files_of_the_earliest_deaths_go_whenever_they_were_touched() {
 }
 
 #[test]
+fn the_first_of_a_crash_loop_stays_beside_the_newest_and_is_named_by_the_others() {
+    let folder = Scratch::new("crash-loop");
+    let crash = |settings: &str| {
+        let pid = die("worker", &folder, format!("{settings} flusher=never log:1 kill"));
+        recover(&folder);
+        let of_pid = |path: &PathBuf| path.to_string_lossy().contains(&format!("worker-{pid}-2"));
+        crash_files(&folder).into_iter().find(of_pid).expect("its crash file")
+    };
+    let first = crash("crash-files=3");
+    assert!(!fs::read_to_string(&first).expect("read").contains("crash loop"));
+    let line = format!("\ncrash loop   since {}\n", first.file_name().expect("named").to_string_lossy());
+    let mut last = Vec::new();
+    for _ in 0..4 {
+        let path = crash("crash-files=3");
+        assert!(fs::read_to_string(&path).expect("read").contains(&line), "{}", path.display());
+        last.push(path);
+    }
+    let kept = |paths: &[&PathBuf]| {
+        let mut paths: Vec<PathBuf> = paths.iter().copied().cloned().collect();
+        let mut found = crash_files(&folder);
+        paths.sort();
+        found.sort();
+        assert_eq!(found, paths);
+    };
+    kept(&[&first, &last[2], &last[3]]);
+    let size = first.metadata().expect("there").len();
+    // Room for two, and for less than one.
+    let newest = crash(&format!("crash-total={}", 2 * size + size / 2));
+    kept(&[&first, &newest]);
+    let newest = crash("crash-total=10");
+    kept(&[&newest]);
+}
+
+#[test]
 fn threads_of_one_name_are_told_by_their_ids() {
     let folder = Scratch::new("thread-ids");
     let script = "flusher=never named-thread:pool named-thread:pool kill";

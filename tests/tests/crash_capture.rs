@@ -7,18 +7,20 @@
 use lastwords_ring::format::capture::{Capture, CapturedThread, Mapping};
 use lastwords_ring::place::capture_file;
 use lastwords_ring::read::capture;
-use lastwords_tests::actor::{Actor, Printed, flush_once, printed};
+use lastwords_tests::actor::{Actor, Printed, flush_once, printed, wait_until};
 use lastwords_tests::crashes::{NULL, SMASHED};
 use lastwords_tests::files::beside_rings;
 use lastwords_tests::forge::ring_files;
 use lastwords_tests::logs::{crash_files, read};
 use lastwords_tests::loopmount::LoopMount;
 use lastwords_tests::programs::CRASHER;
+use lastwords_tests::sandbox::CALLS_OF_HANDLER;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys::{Stop, Traced};
 use rustix::process::Signal;
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
@@ -132,16 +134,37 @@ fn what_the_kernel_would_not_dump_is_not_captured() {
         let bytes = fs::read(&beside_rings(&folder, "capture")[0]).expect("made at init");
         assert!(bytes.iter().all(|byte| *byte == 0), "{words}");
         flush_once(&folder);
+        assert!(told_as_none(&folder).contains("after a change of user"), "{words}");
     }
+    let off = Scratch::new("capture-off");
+    let _ = printed(command(&off, "off null"));
+    flush_once(&off);
+    assert!(told_as_none(&off).contains("crash_capture was off"));
     // What root does in another user's folder belongs to that user.
     let foreign = Scratch::new("capture-foreign");
-    if let Err(error) = std::os::unix::fs::chown(&*foreign, Some(65_534), Some(65_534)) {
+    if let Err(error) = chown(&*foreign, Some(65_534), Some(65_534)) {
         return println!("skipped in part: a folder cannot be given away: {error}");
     }
     let printed = printed(command(&foreign, "null"));
     assert_eq!(printed.status.signal(), Some(libc::SIGSEGV), "{printed:?}");
     assert!(printed.err.contains("a crash will not be captured: the folder is another user's"), "{printed:?}");
     assert_eq!(beside_rings(&foreign, "capture").len(), 0);
+    flush_once(&foreign);
+    assert!(told_as_none(&foreign).contains("init gave on standard error"));
+}
+
+/// What the newest crash file says of a capture that is not there.
+fn told_as_none(folder: &Path) -> String {
+    let list = lastwords_tests::actor::tool_at("crashes --json", folder).out;
+    let list: serde_json::Value = serde_json::from_str(&list).expect("JSON");
+    let why = list["crashes"][0]["not_captured"].as_str().expect("a reason").to_owned();
+    let files = crash_files(folder);
+    assert!(
+        files
+            .iter()
+            .any(|file| { fs::read_to_string(file).expect("read").contains(&format!("\ncaptured     no: {why}\n")) })
+    );
+    why
 }
 
 #[test]
@@ -313,8 +336,7 @@ fn a_capture_that_is_cut_at_any_byte_is_its_whole_records() {
             zeros.resize(bytes.len(), 0);
             let found = capture::parse(&bytes[..end]);
             if let Some(found) = found {
-                let is_all = end >= at + 8 + length && found == whole;
-                assert!(is_all || !found.is_complete, "cut at {end}");
+                assert!(found == whole || !found.is_complete, "cut at {end}");
                 assert_eq!(found.signal, whole.signal);
                 assert!(found.threads.len() <= whole.threads.len() && found.mappings.len() <= whole.mappings.len());
                 cut += 1;
@@ -417,22 +439,76 @@ fn a_handler_that_is_killed_before_any_of_its_system_calls_leaves_whole_records(
         }
     }
     assert!(before.is_complete && calls.len() > 20, "{before:?}, {} calls", calls.len());
-    // As docs/operations.md lists them.
-    let listed = [
-        libc::SYS_gettid,
-        libc::SYS_getpid,
-        libc::SYS_rt_sigaction,
-        libc::SYS_tgkill,
-        libc::SYS_prlimit64,
-        libc::SYS_prctl,
-        libc::SYS_fstat,
-        libc::SYS_newfstatat,
-        libc::SYS_pwrite64,
-        libc::SYS_pwritev,
-        libc::SYS_pread64,
-        libc::SYS_process_vm_readv,
-        libc::SYS_rt_sigreturn,
-    ];
-    let unlisted: Vec<_> = calls.iter().filter(|call| !listed.contains(&(**call as i64))).collect();
+    let unlisted: Vec<_> = calls.iter().filter(|call| !CALLS_OF_HANDLER.contains(&(**call as i64))).collect();
     assert!(unlisted.is_empty(), "{unlisted:?}");
+}
+
+#[test]
+fn as_much_of_the_stack_is_there_as_was_set_and_with_none_no_memory_at_all() {
+    for (setting, most) in [("4K", 4096), ("131072", 128 << 10), ("0", 0)] {
+        let folder = Scratch::new("capture-depth");
+        let ended = printed(command(&folder, "overflow").env("LASTWORDS_CRASH_STACK", setting));
+        assert_eq!(ended.status.signal(), Some(libc::SIGABRT), "{setting}: {ended:?}");
+        let capture = capture_in(&folder).expect("a capture");
+        let thread = &capture.threads[0];
+        assert!(capture.is_complete && thread.has_registers && capture.mappings.len() > 3, "{setting}: {capture:?}");
+        assert_eq!((thread.stack.len(), thread.outermost.1.len()), (most, most.min(8 << 10)), "{setting}");
+        assert_eq!(capture.code.1.len(), if most == 0 { 0 } else { 64 }, "{setting}");
+    }
+    let folder = Scratch::new("capture-depth-none");
+    let _ = printed(command(&folder, "null").env("LASTWORDS_CRASH_STACK", "0"));
+    flush_once(&folder);
+    let death = read(&folder, "crasher").pop().expect("a death line").message;
+    let lines: Vec<&str> = death.lines().skip(1).map(str::trim_start).collect();
+    assert!(lines[1].starts_with("#0 ") && lines[1].contains("write_to"), "{death}");
+    for wrong in ["100", "131073", "5G"] {
+        let refused = printed(command(&folder, "null").env("LASTWORDS_CRASH_STACK", wrong));
+        assert!(refused.err.contains("crash_stack") || refused.err.contains("CRASH_STACK"), "{refused:?}");
+        assert!(refused.err.contains("expected 0 or 4096 to 131072"), "{wrong}: {refused:?}");
+    }
+}
+
+#[test]
+fn a_capture_that_was_void_leaves_no_memory_of_the_process() {
+    let file = |folder: &Path| fs::read(&beside_rings(folder, "capture")[0]).expect("made at init");
+    let is_empty = |folder: &Path| file(folder).iter().all(|byte| *byte == 0);
+    for words in ["survivor survive:1", "panic panic"] {
+        let folder = Scratch::new("capture-void");
+        let ready = |folder: &Path, more: &str| {
+            let mut actor = Actor::of(command(folder, &format!("{more}{words} wait")));
+            while actor.line() != "ready" {}
+            actor
+        };
+        // Without a thread of ours that could do it.
+        let mut actor = ready(&folder, "");
+        assert!(!is_empty(&folder) && capture_in(&folder).is_none(), "{words}: void");
+        actor.go();
+        actor.end();
+        let folder = Scratch::new("capture-wiped");
+        let mut actor = ready(&folder, "embedded ");
+        wait_until("it is overwritten", || is_empty(&folder));
+        actor.go();
+        actor.end();
+    }
+}
+
+#[test]
+fn a_program_with_more_rights_than_its_user_is_not_captured() {
+    const NOBODY: u32 = 65_534;
+    let folder = Scratch::new("capture-secure");
+    let (program, logs) = (folder.join("crasher"), folder.join("logs"));
+    fs::copy(&*CRASHER, &program).and_then(|_| fs::create_dir(&logs)).expect("copied");
+    let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+    if let Err(error) = [&program, &logs].iter().try_for_each(|path| chown(path, Some(NOBODY), Some(NOBODY))) {
+        return println!("skipped: a program cannot be given away: {error}");
+    }
+    open(&folder, 0o755);
+    open(&program, 0o4755);
+    if rustix::fs::statvfs(&program).expect("there").f_flag.contains(rustix::fs::StatVfsMountFlags::NOSUID) {
+        return println!("skipped: {} is mounted nosuid", folder.display());
+    }
+    let printed = printed(Command::new(&program).arg(&logs).arg("null"));
+    assert_eq!(printed.status.signal(), Some(libc::SIGSEGV), "{printed:?}");
+    assert!(printed.err.contains("a crash will not be captured: the program has more rights"), "{printed:?}");
+    assert_eq!((ring_files(&logs).len(), beside_rings(&logs, "capture").len()), (1, 0));
 }

@@ -4,22 +4,26 @@
 
 mod schema;
 
+use lastwords_flusher::crash::modules::Files;
 use lastwords_flusher::crash::report::{Reading, Report};
-use lastwords_flusher::crash::worker::Worker;
+use lastwords_flusher::crash::teller::Teller;
+use lastwords_flusher::recover::crash_file::BlackBox;
 use lastwords_ring::format::capture::Capture;
+use lastwords_ring::place::zone::Zone;
 use lastwords_ring::place::{crash_notes, open};
 use lastwords_ring::read::capture;
 use lastwords_tests::actor::{Actor, Printed, die, flush_once, printed, succeed, tool, tool_at, wait_until};
 use lastwords_tests::forge::ring_files;
 use lastwords_tests::jsonl;
 use lastwords_tests::logs::{crash_files, read};
-use lastwords_tests::programs::{CRASHER, TOOL};
+use lastwords_tests::programs::{ACTOR, CRASHER, TOOL};
 use lastwords_tests::scratch::Scratch;
 use schema::assert_valid;
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 fn crashes(arguments: &str, path: &Path) -> Printed {
     tool(format!("crashes {arguments}").replace("PATH", path.to_str().expect("UTF-8")))
@@ -58,6 +62,8 @@ fn a_panic_that_ends_the_process_has_its_stack_without_what_the_panic_brought() 
     assert_eq!(lines[1], "    panic of the main thread");
     assert!(lines[2].starts_with("    #0") && lines[2].contains("panics::act+"), "{lines:?}");
     assert!(lines.iter().any(|line| line.contains("actor::main")), "{lines:?}");
+    let file = fs::read_to_string(&crash_files(&folder)[0]).expect("a crash file");
+    assert!(file.contains("\nsignal       none: a panic\n"), "{file}");
     let list = crashes("PATH", &folder).out;
     assert!(list.contains("panic of the main thread") && list.contains("panics::act"), "{list}");
 }
@@ -95,6 +101,9 @@ fn json_has_the_frames_as_an_array() {
     assert_valid(&lines);
     let death = lines.last().expect("a death line");
     assert_eq!(death["cause"], "SIGSEGV: write to address 0x8, not mapped, near null");
+    assert_eq!(death["signal"], "SIGSEGV");
+    let crash_file = death["crash_file"].as_str().expect("a name");
+    assert!(folder.join(crash_file).is_file(), "{crash_file}");
     assert!(!death["message"].as_str().expect("a message").contains('\n'), "{death}");
     let frames = death["frames"].as_array().expect("frames");
     assert_eq!((&frames[0]["trust"], &frames[0]["frame"]), (&Value::from("context"), &Value::from(0)));
@@ -207,6 +216,62 @@ fn a_crash_file_is_found_by_its_path_or_by_a_number_alone_and_what_is_none_is_sa
 }
 
 #[test]
+fn a_crash_file_that_is_cut_is_marked() {
+    let folder = Scratch::new("crash-cut");
+    die("worker", &folder, "flusher=never log:3 fault:null");
+    flush_once(&folder);
+    let file = crash_files(&folder).remove(0);
+    let whole = fs::read_to_string(&file).expect("a crash file");
+    let module = whole.find("\nmodule ").expect("a module");
+    let complete = |arguments: &str| {
+        let found: Value = serde_json::from_str(&crashes(arguments, &folder).out).expect("JSON");
+        found.pointer("/crashes/0/complete").or(found.get("complete")).cloned().expect("said")
+    };
+    for (length, is_whole) in [(whole.len(), true), (whole.len() - 1, false), (module + 20, false), (40, false)] {
+        fs::write(&file, &whole[..length]).expect("cut");
+        assert_eq!(complete("PATH --json"), is_whole, "{length}");
+        assert_eq!(complete("PATH 1 --json"), is_whole, "{length}");
+        let list = crashes("PATH", &folder).out;
+        assert_eq!(list.contains("(cut) "), !is_whole, "{length}: {list}");
+    }
+}
+
+#[test]
+fn what_is_lost_on_its_way_to_standard_output_is_an_error_and_a_closed_pipe_is_none() {
+    let folder = Scratch::new("lost");
+    die("worker", &folder, "flusher=never log:3 fault:null");
+    let null = || Stdio::from(fs::File::open("/dev/null").expect("opened for reading alone"));
+    let full = || Stdio::from(fs::File::options().write(true).open("/dev/full").expect("a full device"));
+    let commands = ["recover", "recover --json", "recover --black-box", "status", "status --json", "crashes"];
+    for words in commands {
+        if words == "crashes" {
+            flush_once(&folder);
+        }
+        let run = |to: Stdio| {
+            let mut command = TOOL.command();
+            let done = command.args(words.split(' ')).arg(folder.path()).stdout(to).output().expect("run");
+            (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+        };
+        for to in [full(), null()] {
+            let (code, err) = run(to);
+            assert!(code == Some(2) && err.contains("cannot write standard output"), "{words}: {code:?} {err}");
+        }
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let (code, err) = run(writer.into());
+        assert!(code == Some(0) && !err.contains("error"), "{words}: {code:?} {err}");
+    }
+}
+
+#[test]
+fn a_black_box_of_nothing_is_an_error() {
+    let folder = Scratch::new("black-box-none");
+    let found = tool_at("recover --black-box", folder.join("nosuch"));
+    assert_eq!((found.code, found.out.as_str()), (Some(2), ""), "{found:?}");
+    assert!(found.err.contains("nosuch") && found.err.contains("No such file"), "{found:?}");
+}
+
+#[test]
 fn a_fault_that_the_process_did_not_end_by_is_told_as_an_earlier_one() {
     let folder = Scratch::new("why-left");
     let mut flusher = Actor::start("host", &folder, "line:up wait").until("up");
@@ -257,33 +322,108 @@ fn what_a_programs_own_flusher_did_not_read_is_added_later() {
     assert_eq!(records(&after.out), records(&before), "the rest is as it was");
     let json: Value = serde_json::from_str(&crashes("--json --symbolise PATH", &file).out).expect("JSON");
     assert!(json["threads"][0]["frames"].to_string().contains("faults.rs"), "{json}");
+    assert!(!after.err.contains("nothing could be added"), "{after:?}");
 }
 
 #[test]
-fn a_worker_that_fails_costs_the_lines_and_nothing_else() {
-    let folder = Scratch::new("worker");
-    let capture = left(&folder, "fault:null");
-    let with = |program: &str, first: &[&str]| {
-        let first: Vec<_> = first.iter().map(|word| (*word).into()).collect();
-        let worker = Worker::new(OsStr::new(program), &first);
-        Report::of(&capture, 1, Reading { may_open: true, worker: Some(&worker) })
-    };
-    let good = with(&TOOL, &[]);
-    assert_eq!(good.note, None);
-    let pcs = |report: &Report| report.stacks[0].frames.iter().map(|frame| frame.pc).collect::<Vec<u64>>();
-    let nonsense = ["-c", "yes '[null]' | head -c 100000; cat >/dev/null; exit 3"];
-    for (program, first) in
-        [("/nowhere", &[][..]), ("false", &[]), ("yes", &[]), ("sh", &nonsense), ("sh", &["-c", "kill -9 $$"])]
-    {
-        let report = with(program, first);
+fn the_log_says_in_a_word_why_a_program_was_not_read() {
+    for (name, change, word) in [("replaced", true, "replaced"), ("unlinked", false, "unreadable")] {
+        let folder = Scratch::new(&format!("why-{name}"));
+        let program = folder.join("program");
+        fs::copy(&*ACTOR, &program).expect("copied");
+        let mut worker = std::process::Command::new(&program);
+        worker.args([OsStr::new("worker"), folder.as_os_str()]).args([
+            "flusher=never",
+            "format=both",
+            "log:1",
+            "fault:null",
+        ]);
+        assert!(!worker.status().expect("started").success());
+        match change {
+            true => fs::copy(&*CRASHER, folder.join("other")).and_then(|_| fs::rename(folder.join("other"), &program)),
+            false => fs::remove_file(&program),
+        }
+        .expect("changed");
+        flush_once(&folder);
+        let message = read(&folder, "worker").pop().expect("a death line").message;
         assert!(
-            report.note.as_ref().is_some_and(|note| note.contains("debug information")),
-            "{program}: {:?}",
-            report.note
+            message.contains("\n    #0   in program+0x") && message.contains(&format!(" ({word})  build id ")),
+            "{message}"
         );
-        assert_eq!(pcs(&report), pcs(&good), "{program}");
-        let symbol = report.stacks[0].frames[0].symbol.as_ref().expect("named by the table of symbols");
-        assert!(symbol.function.contains("write_to") && symbol.at.is_none(), "{program}: {symbol:?}");
+        let lines = jsonl::read(&folder, "worker");
+        assert_valid(&lines);
+        assert_eq!(lines.last().expect("a death line")["frames"][0]["unusable"], word);
+    }
+}
+
+#[test]
+fn that_nothing_can_be_added_is_said_with_the_reason() {
+    let folder = Scratch::new("why-nothing");
+    let program = folder.join("program");
+    fs::copy(&*ACTOR, &program).expect("copied");
+    let mut worker = std::process::Command::new(&program);
+    worker.args([OsStr::new("worker"), folder.as_os_str()]).args(["flusher=never", "log:1", "fault:null"]);
+    assert!(!worker.status().expect("started").success());
+    succeed("host", &folder, "log:1 flush");
+    let file = crash_files(&folder).remove(0);
+    fs::copy("/proc/self/exe", folder.join("other"))
+        .and_then(|_| fs::rename(folder.join("other"), &program))
+        .expect("replaced");
+    // What the system's libraries know is added once.
+    let whole = crashes("--symbolise PATH", &file).out;
+    fs::write(&file, &whole).expect("written");
+    let found = crashes("--symbolise PATH", &file);
+    assert!(found.code == Some(1) && found.err.contains("nothing could be added: "), "{found:?}");
+    assert!(found.err.contains("program: replaced: build id "), "{}", found.err);
+    // What was known stays, and the file now says why there is no more.
+    let frames = |text: &str| text.lines().filter(|line| line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(frames(&found.out), frames(&whole));
+    assert!(found.out.contains("/program  (replaced: build id "), "{}", found.out);
+}
+
+/// The head of a crash file, as the tool shows it of a ring that is left, with this in place of itself as who makes the report.
+fn shown_by(folder: &Path, program: &[&str]) -> String {
+    let mut found = BlackBox::open(&ring_files(folder)[0]).expect("a ring");
+    found.tell(&Teller::with(program.iter().map(Into::into).collect()));
+    let mut out = Vec::new();
+    found.write(&mut out, &Zone::local(), Path::new("memory")).expect("written");
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[test]
+fn a_worker_that_fails_costs_what_it_was_to_read_and_nothing_else() {
+    let folder = Scratch::new("worker");
+    die("worker", &folder, "flusher=never log:1 fault:null");
+    let first = |text: &str| text.lines().find(|line| line.starts_with("#0 ")).map(str::to_owned).expect("a frame");
+    let good = shown_by(&folder, &[&TOOL]);
+    assert!(good.contains("write_to+") && good.contains("faults.rs:") && !good.contains("\nnote "), "{good}");
+    let tool = |then: &str| format!("{} symbolise {then}", &*TOOL);
+    let (first_alone, half) = (tool("| head -n 1; kill -9 $$"), tool("| head -c 3000"));
+    let (and_nonsense, twice) =
+        (tool("; echo x"), tool("| { read -r a; read -r b; printf '%s\\n%.99s' \"$b\" \"$b\"; }"));
+    let no_file = "no file of the program is read: ";
+    let rows: [(&[&str], &str, &str, &str); 12] = [
+        (&["/nowhere"], no_file, "No such file", "(not read"),
+        (&["false"], no_file, "exit status: 1", "(not read"),
+        (&["true"], no_file, "its answer is none", "(not read"),
+        (&["yes"], no_file, "it says too much", "(not read"),
+        (&["sh", "-c", "echo '{}'; echo '[null]'"], no_file, "its answer is none", "(not read"),
+        (&["sh", "-c", "cat /dev/zero"], no_file, "it says too much", "(not read"),
+        (&["sh", "-c", "kill -9 $$"], no_file, "SIGKILL", "(not read"),
+        (&["sh", "-c", "exec >&-; sleep 100"], no_file, "SIGKILL", "(not read"),
+        (&["sh", "-c", &half], no_file, "its answer is none", "(not read"),
+        (&["sh", "-c", &first_alone], "debug information is not read: ", "SIGKILL", "write_to+"),
+        (&["sh", "-c", &and_nonsense], "debug information is not read: ", "its answer is none", "faults.rs:"),
+        (&["sh", "-c", &twice], "debug information is not read: ", "its answer is none", "faults.rs:"),
+    ];
+    for (program, note, why, shown) in rows {
+        let found = shown_by(&folder, program);
+        let noted: Vec<&str> = found.lines().filter(|line| line.starts_with("note ")).collect();
+        assert!(noted.len() == 1 && noted[0].contains(note) && noted[0].contains(why), "{program:?}: {noted:?}");
+        assert!(found.contains(shown), "{program:?}: {shown} in {found}");
+        let pc = |line: &str| line.split_whitespace().nth(1).map(str::to_owned);
+        assert_eq!(pc(&first(&found)), pc(&first(&good)), "{program:?}");
+        assert!(found.contains("cause        SIGSEGV: write to address 0x8"), "{program:?}: {found}");
     }
 }
 
@@ -291,7 +431,7 @@ fn a_worker_that_fails_costs_the_lines_and_nothing_else() {
 fn another_user_opens_no_file_of_the_process() {
     let folder = Scratch::new("foreign");
     let capture = left(&folder, "fault:null");
-    let report = Report::of(&capture, 1, Reading { may_open: false, worker: None });
+    let report = Report::of(&capture, 1, &Reading { files: Files::Foreign, ..Reading::default() });
     let frame = &report.stacks[0].frames[0];
     let module = &report.modules[frame.module.expect("a module")];
     assert!(frame.symbol.is_none() && module.name() == "actor", "{frame:?}");

@@ -101,6 +101,9 @@ fn is_on_a_disk(folder: &Path) -> bool {
     on_disk
 }
 
+/// Variables, and of the finding the state, the check and the remedy.
+type Situation<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str, &'a str);
+
 #[test]
 fn a_healthy_folder_has_no_warning() {
     let folder = Scratch::new("doctor-healthy");
@@ -140,7 +143,7 @@ fn settings_that_cannot_be_or_do_nothing_are_named_with_what_to_do() {
     fs::write(&file, "rotate_kep = 3\n").expect("written");
     let file = file.to_str().expect("UTF-8");
     let (problem, warning) = ("problem", "warning");
-    let rows: [(&[(&str, &str)], &str, &str, &str); 17] = [
+    let rows: [Situation<'_>; 17] = [
         (
             &[("ROTATE_KEP", "3")],
             warning,
@@ -260,7 +263,7 @@ fn folders_of_other_users_are_told_apart() {
     assert_found(&doctor(&logs), ("fine", "folder", "of this user (61234)", ""));
     assert_eq!(snapshot(&scratch), before);
     owned(&logs.join("rings"), 0, 0, 0o700);
-    assert_found(&by(&logs), ("problem", "rings folder", "belongs to user 0", ""));
+    assert_found(&by(&logs), ("problem", "folder", "rings: Permission denied", "one user for a log folder"));
 }
 
 #[test]

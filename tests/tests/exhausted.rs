@@ -230,6 +230,17 @@ fn a_file_size_limit_below_the_rotation_size_makes_smaller_files_and_loses_nothi
 }
 
 #[test]
+fn where_no_file_may_have_a_byte_init_fails_or_does_without_and_nobody_dies() {
+    for words in ["", "flusher=never", "flusher=never memory=shared", "flusher=never rings=PATH/elsewhere"] {
+        let folder = Scratch::new("no-bytes");
+        let words = words.replace("PATH", &folder.display().to_string());
+        let printed = limited(0, &format!("exec {ACTOR} host {} {words} log:1", folder.display()));
+        assert!(printed.status.code().is_some(), "{words}: {printed:?}");
+        assert!(printed.out.contains("init failed: ") && printed.out.contains("ulimit -f"), "{words}: {printed:?}");
+    }
+}
+
+#[test]
 fn a_message_beyond_the_file_size_limit_is_cut_and_nobody_dies() {
     let folder = Scratch::new("long-limited");
     limited(2000, &format!("exec {ACTOR} host {} log:1 long:3000000 log:1 flush", folder.display())).ended(0);

@@ -128,7 +128,7 @@ fn seeded_mutations_neither_panic_nor_hang() {
 fn the_captures_lead_through_the_small_program() {
     let frames = |name: &str| {
         let input = fs::read(corpus::folder("capture").join(name)).expect("there");
-        let report = Report::of(&capture::parse(&input).expect("a capture"), 4157, Reading::default());
+        let report = Report::of(&capture::parse(&input).expect("a capture"), 4157, &Reading::default());
         let function = |frame: &Frame| frame.symbol.as_ref().map_or(String::new(), |symbol| symbol.function.clone());
         let shown = |frame: &Frame| format!("{} {}", frame.trust.name(), function(frame));
         report.stacks[0].frames.iter().map(shown).collect::<Vec<String>>()

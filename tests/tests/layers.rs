@@ -44,7 +44,7 @@ const MEMBERS: [Member; 4] = [
             ("front", &["config", "logger", "process", "sys"]),
         ],
     ),
-    ("cli/src", &[("demo", &[]), ("doctor", &[]), ("level", &[]), ("run", &[])]),
+    ("cli/src", &[("demo", &[]), ("doctor", &[]), ("level", &[]), ("run", &[]), ("show", &[])]),
 ];
 
 /// Files, each with those of the same member that it uses. `drain/merge` stands for `drain/merge.rs`, `drain` for its `mod.rs` too.

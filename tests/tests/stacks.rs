@@ -3,10 +3,9 @@
 #![cfg(target_arch = "x86_64")]
 
 use lastwords_flusher::crash::frame::{End, Trust};
+use lastwords_flusher::crash::modules::Files;
 use lastwords_flusher::crash::report::{Reading, Report, Stack};
-use lastwords_flusher::crash::worker::Worker;
 use lastwords_tests::captured::capture;
-use lastwords_tests::programs::TOOL;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::skip_unless;
 use lastwords_tests::sys::{Stop, Traced};
@@ -71,10 +70,10 @@ impl Crashed {
         }
         let Stop::Signal(signal) = stop else { panic!("{stop:?}") };
         let capture = capture(&traced, signal).expect("captured");
-        let worker = Worker::new(OsStr::new(&*TOOL), &[]);
-        let reading = Reading { may_open: true, worker: Some(&worker) };
-        let report = Report::of(&capture, traced.pid(), reading);
-        assert_eq!(report.note, None);
+        let reading = Reading { files: Files::Opened, ..Reading::default() };
+        let mut report = Report::of(&capture, traced.pid(), &reading);
+        report.add_lines();
+        assert_eq!(report.notes, [""; 0]);
         Crashed { traced, report }
     }
 

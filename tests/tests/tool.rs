@@ -319,7 +319,7 @@ fn an_output_that_takes_nothing_ends_no_command_by_a_panic() {
     for (arguments, expected) in [
         (vec!["recover", &logs], 1),
         (vec!["flush", "--once", "/dev/null"], 2),
-        (vec!["completions", "bash"], 0),
+        (vec!["completions", "bash"], 2),
         (vec!["level", "--dir", &logs, "api", "info"], 1),
     ] {
         let full = || File::options().write(true).open("/dev/full").expect("there");

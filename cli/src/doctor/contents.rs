@@ -2,7 +2,7 @@
 
 use super::finding::Report;
 use lastwords::__private::Requested;
-use lastwords_flusher::recover::crash_file::CrashName;
+use lastwords_flusher::recover::crash_name::CrashName;
 use lastwords_flusher::render::amount::counted;
 use lastwords_ring::format::text::escaped_path;
 use lastwords_ring::place::folder::Folder;

@@ -18,6 +18,9 @@ const RINGS: &str = "rings folder";
 /// What to do about a folder that cannot be the log folder.
 pub(super) const ANOTHER: &str = "name a folder of your own (LASTWORDS_DIR, or `dir`)";
 
+/// What to do about a folder that this user may not open.
+const AS_OWNER: &str = "use one user for a log folder: run this and the programs as the one whose the rings are";
+
 /// Where logs and rings are or will be.
 pub(super) struct Place {
     /// The folder, if it exists.
@@ -39,7 +42,8 @@ pub(super) fn examine(
         Ok(folder) => folder,
         Err(error) if error.is_not_found() => return missing(path, rings, report),
         Err(error) => {
-            report.refused(CHECK, &error, ANOTHER);
+            let forbidden = matches!(&error, Error::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied);
+            report.refused(CHECK, &error, if forbidden { AS_OWNER } else { ANOTHER });
             return None;
         }
     };

@@ -11,8 +11,9 @@ mod rings;
 mod settings;
 mod space;
 
-use crate::cli::{Doctor, variable};
+use crate::cli::Doctor;
 use crate::exit::Exit;
+use crate::place::variable;
 use finding::Report;
 use lastwords::__private::{Examined, Requested, role_from_env};
 use lastwords::Result;

@@ -13,13 +13,17 @@ const NEVER_ROTATED: u64 = 1 << 50;
 
 /// Logs it for the role of this ring, in the files that its process uses.
 pub(super) fn tell(folder: &Folder, ring: &RingReader, text: &str) -> Result<()> {
-    let header = ring.header();
+    let (header, files) = (ring.header(), ring.file_settings()?);
     let mut builder = quiet(folder, ring.role())
         .app(ring.app())
         .time_zone(folder.zone().name())
         .format(Format::of_flags(header.flags))
         .rotate_size(header.rotate_size.max(4096))
         .rotate_keep(header.rotate_keep.clamp(1, ROTATE_KEEP_MAX))
+        .keep_total(files.keep_total)
+        .keep_for(Duration::from_secs(files.keep_for_s))
+        .crash_total(files.crash_total)
+        .rotate_every(files.rotate_every)
         .durable(Duration::from_millis(header.sync_ms.into()));
     // The files keep the mode and group that the process requested.
     if header.file_mode != 0 {

@@ -2,7 +2,8 @@
 
 use crate::run::end::Ended;
 use lastwords::{Error, Result};
-use lastwords_flusher::recover::crash_file::{self, CrashName, ProgramCrash};
+use lastwords_flusher::recover::crash_file::{self, ProgramCrash};
+use lastwords_flusher::recover::crash_name::CrashName;
 use lastwords_flusher::recover::status::RingStatus;
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::open;

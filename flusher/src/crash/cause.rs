@@ -23,7 +23,14 @@ pub fn cause(capture: &Capture, pid: u32) -> String {
     }
     let signal = &capture.signal;
     let name = signal_name(signal.number.unsigned_abs());
-    format!("{name}: {}", if signal.is_fault { fault(capture) } else { sent(signal, pid) })
+    let cause = format!("{name}: {}", if signal.is_fault { fault(capture) } else { sent(signal, pid) });
+    if capture.is_unsure { cause + &or(capture) } else { cause }
+}
+
+/// The signals of other threads that may have ended the process instead.
+fn or(capture: &Capture) -> String {
+    let others = capture.threads.iter().skip(1).filter_map(|thread| Some((thread.tid, thread.signal?)));
+    others.map(|(tid, signal)| format!("; or {} of thread {tid}", signal_name(signal.number.unsigned_abs()))).collect()
 }
 
 fn sent(signal: &SignalInfo, pid: u32) -> String {
@@ -240,6 +247,17 @@ mod tests {
         for (signal, expected) in rows {
             assert_eq!(told(signal), expected, "{signal:?}");
         }
+    }
+
+    #[test]
+    fn a_signal_that_may_have_been_another_ones_is_told_as_that() {
+        let aborted = SignalInfo { number: libc::SIGABRT, pid: 41, ..SignalInfo::default() };
+        let of = |tid, signal| CapturedThread { tid, signal, ..CapturedThread::default() };
+        let threads = vec![of(41, Some(aborted)), of(43, None), of(42, Some(SignalInfo { number: 11, ..aborted }))];
+        let mut capture = Capture { signal: aborted, threads, is_unsure: true, ..Capture::default() };
+        assert_eq!(cause(&capture, 41), "SIGABRT: abort; or SIGSEGV of thread 42");
+        capture.is_unsure = false;
+        assert_eq!(cause(&capture, 41), "SIGABRT: abort");
     }
 
     #[test]

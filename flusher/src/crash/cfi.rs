@@ -1,5 +1,6 @@
 //! One step up the stack by the rules that compilers write for exceptions and debuggers, "call frame information".
 
+use crate::crash::budget::Budget;
 use crate::crash::elf::{Elf, Loaded};
 use crate::crash::registers::{RIP, RSP, Registers};
 use gimli::{
@@ -15,6 +16,8 @@ use std::collections::btree_map::Entry;
 const TABLE_MAX: u64 = 64 << 20;
 /// Most steps of an expression; those of compilers have about ten.
 const STEPS_MAX: u32 = 1000;
+/// Entries of a table after which it is checked whether there is time left.
+const ENTRIES_STEP: usize = 256;
 const ENCODING: Encoding = Encoding { address_size: 8, format: Format::Dwarf32, version: 4 };
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
@@ -53,6 +56,7 @@ pub(crate) struct Of<'a> {
     pub(crate) registers: &'a Registers,
     pub(crate) memory: &'a dyn Fn(u64) -> Option<u64>,
     pub(crate) bias: u64,
+    pub(crate) budget: &'a Budget,
 }
 
 impl Tables {
@@ -78,7 +82,7 @@ impl Tables {
             if is_indexed {
                 None
             } else {
-                eh_frame.fde_for_address(&self.bases, address, common(EhFrame::cie_from_offset)).ok()
+                eh_frame.fde_for_address(&self.bases, address, common(EhFrame::cie_from_offset, of.budget)).ok()
             }
         });
         if let Some(entry) = entry.filter(|entry| entry.contains(address)) {
@@ -86,7 +90,8 @@ impl Tables {
         }
         let mut debug_frame = DebugFrame::new(&self.debug_frame.bytes, LittleEndian);
         debug_frame.set_address_size(8);
-        let entry = debug_frame.fde_for_address(&self.bases, address, common(DebugFrame::cie_from_offset)).ok()?;
+        let common = common(DebugFrame::cie_from_offset, of.budget);
+        let entry = debug_frame.fde_for_address(&self.bases, address, common).ok()?;
         self.by(&debug_frame, &entry, address, of)
     }
 
@@ -109,14 +114,22 @@ impl Tables {
     }
 }
 
-/// Reads what entries have in common once, not for each of them: it may be as long as its table.
+/// Reads what entries have in common once, not for each of them: it may be as long as its table. Fails when there is no time left,
+/// which ends the search for an entry.
 fn common<'a, S: UnwindSection<Slice<'a>>>(
     read: impl Fn(&S, &BaseAddresses, S::Offset) -> gimli::Result<CommonInformationEntry<Slice<'a>>>,
+    budget: &Budget,
 ) -> impl FnMut(&S, &BaseAddresses, S::Offset) -> gimli::Result<CommonInformationEntry<Slice<'a>>> {
-    let mut known: BTreeMap<usize, _> = BTreeMap::new();
-    move |section, bases, offset| match known.entry(UnwindOffset::into(offset)) {
-        Entry::Occupied(found) => Ok(CommonInformationEntry::clone(found.get())),
-        Entry::Vacant(place) => Ok(place.insert(read(section, bases, offset)?).clone()),
+    let (mut known, mut asked): (BTreeMap<usize, _>, usize) = (BTreeMap::new(), 0);
+    move |section, bases, offset| {
+        asked += 1;
+        if asked.is_multiple_of(ENTRIES_STEP) && budget.is_over() {
+            return Err(gimli::Error::NoUnwindInfoForAddress);
+        }
+        match known.entry(UnwindOffset::into(offset)) {
+            Entry::Occupied(found) => Ok(CommonInformationEntry::clone(found.get())),
+            Entry::Vacant(place) => Ok(place.insert(read(section, bases, offset)?).clone()),
+        }
     }
 }
 
@@ -213,5 +226,53 @@ fn evaluate<'a, S: UnwindSection<Slice<'a>>>(
             _ => None,
         },
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gimli::EhFrameOffset;
+    use std::cell::Cell;
+
+    /// A table of one common entry with many instructions, and entries for 16 bytes of code each.
+    fn table(instructions: usize, entries: u64) -> Vec<u8> {
+        let entry = |id: u32, body: &[u8]| {
+            let body = [&id.to_le_bytes()[..], body].concat();
+            [&(body.len() as u32).to_le_bytes()[..], &body].concat()
+        };
+        // Version, no augmentation, the two factors, and the register with the return address.
+        let head = [&[1, 0, 1, 0x78, RIP as u8][..], &vec![0; instructions]].concat();
+        let mut table = entry(0, &head);
+        for number in 0..entries {
+            let back = table.len() as u32 + 4;
+            let range = [number * 16, 16].map(u64::to_le_bytes);
+            table.extend(entry(back, range.as_flattened()));
+        }
+        table.extend([0; 4]);
+        table
+    }
+
+    fn counted<'a>(
+        count: &Cell<u32>,
+    ) -> impl Fn(&EhFrame<Slice<'a>>, &BaseAddresses, EhFrameOffset) -> gimli::Result<CommonInformationEntry<Slice<'a>>>
+    {
+        |section, bases, offset| {
+            count.set(count.get() + 1);
+            EhFrame::cie_from_offset(section, bases, offset)
+        }
+    }
+
+    #[test]
+    fn what_entries_have_in_common_is_read_once_however_many_there_are() {
+        let table = table(1 << 20, 1000);
+        let mut section = EhFrame::new(&table, LittleEndian);
+        section.set_address_size(8);
+        let count = Cell::new(0);
+        let bases = BaseAddresses::default().set_eh_frame(0);
+        let found = section
+            .fde_for_address(&bases, 999 * 16 + 3, common(counted(&count), &Budget::default()))
+            .expect("the last one");
+        assert_eq!((found.initial_address(), count.get()), (999 * 16, 1));
     }
 }

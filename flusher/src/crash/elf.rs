@@ -1,6 +1,7 @@
 //! An ELF file, read piece by piece: nothing is mapped, so a file that is truncated meanwhile gives an error and no SIGBUS, and
-//! no more is read at once than was asked for, whatever the file says about itself.
+//! no more is read at once than was asked for, whatever the file says about itself, nor in all than the budget allows.
 
+use crate::crash::budget::Budget;
 use object::LittleEndian as LE;
 use object::elf::{self, FileHeader64, NoteHeader64, ProgramHeader64, SectionHeader64, Sym64};
 use object::pod::{from_bytes, slice_from_bytes};
@@ -19,6 +20,8 @@ const NOTES_MAX: u64 = 64 << 10;
 const BUILD_ID_MAX: usize = 64;
 /// Symbols that are read at once.
 const SYMBOLS_CHUNK: u64 = 16 << 10;
+/// Symbols after which it is checked whether there is time left.
+const SYMBOLS_STEP: usize = 256;
 /// Most symbols of a file that are looked at: four times those of the largest program that we know.
 const SYMBOLS_MAX: u64 = 16 << 20;
 /// Bytes of the longest symbol that is read. Names of C++ templates are that long.
@@ -93,6 +96,7 @@ pub(crate) struct Function {
 #[derive(Debug)]
 pub(crate) struct Elf {
     source: Source,
+    budget: Budget,
     entry: u64,
     segments: Vec<Segment>,
     sections: Vec<Section>,
@@ -101,8 +105,9 @@ pub(crate) struct Elf {
 
 impl Elf {
     /// None if it is no ELF file for this architecture, or a damaged one.
-    pub(crate) fn parse(source: Source) -> Option<Elf> {
-        let bytes = source.read(0, size_of::<FileHeader64<LE>>() as u64)?;
+    pub(crate) fn parse(source: Source, budget: Budget) -> Option<Elf> {
+        let mut elf = Elf { entry: 0, segments: Vec::new(), sections: Vec::new(), build_id: None, source, budget };
+        let bytes = elf.read(0, size_of::<FileHeader64<LE>>() as u64)?;
         let (header, _) = from_bytes::<FileHeader64<LE>>(&bytes).ok()?;
         let ident = &header.e_ident;
         let is_ours = ident.magic == elf::ELFMAG
@@ -112,8 +117,7 @@ impl Elf {
         if !is_ours {
             return None;
         }
-        let mut elf =
-            Elf { entry: header.e_entry.get(LE), segments: Vec::new(), sections: Vec::new(), build_id: None, source };
+        elf.entry = header.e_entry.get(LE);
         let notes = elf.read_segments(header)?;
         // A program can be without sections.
         elf.sections = elf.read_sections(header).unwrap_or_default();
@@ -124,11 +128,16 @@ impl Elf {
         Some(elf)
     }
 
+    /// Bytes of it; None if not all of them are there, or they are more than the budget allows.
+    fn read(&self, offset: u64, length: u64) -> Option<Vec<u8>> {
+        if self.budget.read(length) { self.source.read(offset, length) } else { None }
+    }
+
     /// Returns where its notes are.
     fn read_segments(&mut self, header: &FileHeader64<LE>) -> Option<Vec<(u64, u64)>> {
         let count = usize::from(header.e_phnum.get(LE)).min(HEADERS_MAX);
         let size = size_of::<ProgramHeader64<LE>>();
-        let bytes = self.source.read(header.e_phoff.get(LE), (count * size) as u64)?;
+        let bytes = self.read(header.e_phoff.get(LE), (count * size) as u64)?;
         let (headers, _) = slice_from_bytes::<ProgramHeader64<LE>>(&bytes, count).ok()?;
         let mut notes = Vec::new();
         for header in headers {
@@ -148,10 +157,10 @@ impl Elf {
     fn read_sections(&self, header: &FileHeader64<LE>) -> Option<Vec<Section>> {
         let count = usize::from(header.e_shnum.get(LE)).min(HEADERS_MAX);
         let size = size_of::<SectionHeader64<LE>>();
-        let bytes = self.source.read(header.e_shoff.get(LE), (count * size) as u64)?;
+        let bytes = self.read(header.e_shoff.get(LE), (count * size) as u64)?;
         let (headers, _) = slice_from_bytes::<SectionHeader64<LE>>(&bytes, count).ok()?;
         let names = headers.get(usize::from(header.e_shstrndx.get(LE).0))?;
-        let names = self.source.read(names.sh_offset.get(LE), names.sh_size.get(LE).min(NAMES_MAX))?;
+        let names = self.read(names.sh_offset.get(LE), names.sh_size.get(LE).min(NAMES_MAX))?;
         let section = |header: &SectionHeader64<LE>| {
             let name = names.get(header.sh_name.get(LE) as usize..).unwrap_or_default();
             let kind = header.sh_type.get(LE);
@@ -170,7 +179,7 @@ impl Elf {
     }
 
     fn build_id_in(&self, offset: u64, size: u64) -> Option<Vec<u8>> {
-        let bytes = self.source.read(offset, size.min(NOTES_MAX))?;
+        let bytes = self.read(offset, size.min(NOTES_MAX))?;
         let mut rest = &bytes[..];
         loop {
             let (header, data) = from_bytes::<NoteHeader64<LE>>(rest).ok()?;
@@ -219,7 +228,7 @@ impl Elf {
         let holds =
             |segment: &&Segment| address >= segment.address && end <= segment.address.saturating_add(segment.file_size);
         let segment = self.segments.iter().find(holds)?;
-        self.source.read(segment.offset.checked_add(address - segment.address)?, length)
+        self.read(segment.offset.checked_add(address - segment.address)?, length)
     }
 
     fn section_named(&self, name: &str) -> Option<&Section> {
@@ -246,8 +255,8 @@ impl Elf {
     /// A section, uncompressed; None if it is missing, longer than `max` or damaged.
     pub(crate) fn section(&self, name: &str, max: u64) -> Option<Loaded> {
         let section = self.section_named(name).filter(|section| section.size <= max)?;
-        let bytes = self.source.read(section.offset, section.size)?;
-        let bytes = if section.compressed { uncompressed(&bytes, max)? } else { bytes };
+        let bytes = self.read(section.offset, section.size)?;
+        let bytes = if section.compressed { uncompressed(&bytes, max, &self.budget)? } else { bytes };
         Some(Loaded { address: section.address, bytes })
     }
 
@@ -273,30 +282,42 @@ impl Elf {
         let name = |found: &Candidate| {
             let (strings, at) = (self.sections.get(found.strings as usize)?, u64::from(found.name));
             let length = strings.size.checked_sub(at)?.min(SYMBOL_NAME_MAX);
-            let name = self.source.read(strings.offset.checked_add(at)?, length)?;
+            let name = self.read(strings.offset.checked_add(at)?, length)?;
             Some(Function { name: until_zero(&name).to_vec(), address: found.address })
         };
         best.iter().map(|found| found.as_ref().and_then(name)).collect()
     }
 
-    /// Looks for the addresses of these numbers, which are sorted by address.
+    /// Looks for the addresses of these numbers, which are sorted by address. Each symbol is noted where it is found to matter: one
+    /// without a size, as hand-written assembly has them, reaches to the next one, so of those only the last before each address
+    /// counts; noting it at all behind it would take the number of both.
     fn look_up(&self, table: &Section, addresses: &[u64], sorted: &[usize], best: &mut [Option<Candidate>]) {
         let one = size_of::<Sym64<LE>>() as u64;
         let count = (table.size / one).min(SYMBOLS_MAX);
-        for first in (0..count).step_by(SYMBOLS_CHUNK as usize) {
+        let mut before: Vec<Option<Candidate>> = vec![None; sorted.len()];
+        'all: for first in (0..count).step_by(SYMBOLS_CHUNK as usize) {
             let some = SYMBOLS_CHUNK.min(count - first);
-            let Some(bytes) = self.source.read(table.offset.saturating_add(first * one), some * one) else { return };
-            let Ok((symbols, _)) = slice_from_bytes::<Sym64<LE>>(&bytes, some as usize) else { return };
-            for symbol in symbols.iter().filter(|symbol| is_code(symbol)) {
-                let found = Candidate::new(symbol, table.link);
-                let begin = sorted.partition_point(|n| addresses[*n] < found.address);
-                let inside = sorted[begin..].iter().take_while(|n| found.size == 0 || addresses[**n] < found.end());
-                for n in inside {
-                    if best[*n].as_ref().is_none_or(|best| found.is_better_than(best)) {
-                        best[*n] = Some(found);
+            let Some(bytes) = self.read(table.offset.saturating_add(first * one), some * one) else { break };
+            let Ok((symbols, _)) = slice_from_bytes::<Sym64<LE>>(&bytes, some as usize) else { break };
+            for symbols in symbols.chunks(SYMBOLS_STEP) {
+                if self.budget.is_over() {
+                    break 'all;
+                }
+                for symbol in symbols.iter().filter(|symbol| is_code(symbol)) {
+                    let found = Candidate::new(symbol, table.link);
+                    let begin = sorted.partition_point(|n| addresses[*n] < found.address);
+                    if found.size == 0 {
+                        before.get_mut(begin).into_iter().for_each(|best| found.improve(best));
                     }
+                    let inside = sorted[begin..].iter().take_while(|n| addresses[**n] < found.end());
+                    inside.for_each(|n| found.improve(&mut best[*n]));
                 }
             }
+        }
+        let mut last: Option<Candidate> = None;
+        for (n, found) in sorted.iter().zip(before) {
+            found.into_iter().for_each(|found| found.improve(&mut last));
+            last.into_iter().for_each(|last| last.improve(&mut best[*n]));
         }
     }
 }
@@ -326,6 +347,13 @@ impl Candidate {
         self.address.saturating_add(self.size)
     }
 
+    /// Takes the place of one that is worse.
+    fn improve(self, best: &mut Option<Candidate>) {
+        if best.as_ref().is_none_or(|best| self.is_better_than(best)) {
+            *best = Some(self);
+        }
+    }
+
     /// One with a size is known to hold the address; one without, as hand-written assembly has it, only precedes it.
     fn is_better_than(&self, other: &Candidate) -> bool {
         (self.size > 0, self.address, self.is_global) > (other.size > 0, other.address, other.is_global)
@@ -340,7 +368,7 @@ fn is_code(symbol: &Sym64<LE>) -> bool {
     (is_function || is_label) && symbol.st_shndx.get(LE) != elf::SHN_UNDEF && symbol.st_name.get(LE) != 0
 }
 
-fn uncompressed(bytes: &[u8], max: u64) -> Option<Vec<u8>> {
+fn uncompressed(bytes: &[u8], max: u64, budget: &Budget) -> Option<Vec<u8>> {
     let (header, data) = from_bytes::<elf::CompressionHeader64<LE>>(bytes).ok()?;
     let format = match header.ch_type.get(LE) {
         elf::ELFCOMPRESS_ZLIB => CompressionFormat::Zlib,
@@ -348,7 +376,7 @@ fn uncompressed(bytes: &[u8], max: u64) -> Option<Vec<u8>> {
         _ => return None,
     };
     let uncompressed_size = header.ch_size.get(LE);
-    if uncompressed_size > max {
+    if uncompressed_size > max || !budget.read(uncompressed_size) {
         return None;
     }
     CompressedData { format, data, uncompressed_size }.decompress().ok().map(Cow::into_owned)

@@ -1,10 +1,9 @@
 //! Reports for programs, with the names that rust-minidump's `minidump-stackwalk` gives to the same things.
 
 use crate::crash::fold::folds;
-use crate::crash::frame::Frame;
+use crate::crash::frame::{Frame, SourceLine, Symbol};
 use crate::crash::loaded::Module;
 use crate::crash::report::{Report, Stack};
-use crate::crash::symbol_json::{address, members};
 use crate::crash::text::LOG_FRAMES_MAX;
 use crate::render::signal::signal_name;
 use lastwords_ring::format::text::hex;
@@ -52,9 +51,33 @@ fn frame(number: usize, frame: &Frame, modules: &[Module]) -> Value {
         None => {
             let code_id = module.map(|module| hex(&module.build_id)).filter(|id| !id.is_empty());
             object.extend(code_id.map(|id| ("code_id".to_owned(), json!(id))));
+            let why = module.and_then(Module::why_unusable);
+            object.extend(why.map(|why| ("unusable".to_owned(), json!(why))));
         }
     }
     Value::Object(object)
+}
+
+/// The members of a frame that are about its function.
+fn members(symbol: &Symbol) -> Map<String, Value> {
+    let mut members = place(&symbol.function, symbol.at.as_ref());
+    members.insert("function_offset".to_owned(), symbol.offset.map_or(Value::Null, address));
+    let inlines: Vec<Value> =
+        symbol.inlines.iter().map(|inline| Value::Object(place(&inline.function, inline.at.as_ref()))).collect();
+    members.insert("inlines".to_owned(), if inlines.is_empty() { Value::Null } else { Value::Array(inlines) });
+    members
+}
+
+fn place(function: &str, at: Option<&SourceLine>) -> Map<String, Value> {
+    let line = at.map(|at| at.line).filter(|line| *line > 0);
+    let members =
+        [("function", json!(function)), ("file", json!(at.map(|at| at.file.as_str()))), ("line", json!(line))];
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Numbers of 64 bits are hexadecimal, in a string, because JavaScript has none.
+fn address(address: u64) -> Value {
+    json!(format!("{address:#018x}"))
 }
 
 /// A whole report.
@@ -112,4 +135,38 @@ fn module(module: &Module) -> Value {
         "code_id": hex(&module.build_id),
         "unusable": module.unusable,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crash::frame::{End, SourceLine, Symbol, Trust};
+
+    /// Names that come from a process and its files.
+    const NAME: &str = "a\"b\\c\n\u{1b}[31m\u{0}\u{202e}";
+
+    #[test]
+    fn names_of_any_bytes_make_valid_json_and_come_back() {
+        let at = Some(SourceLine { file: NAME.to_owned(), line: 7 });
+        let symbol = Some(Symbol { function: NAME.to_owned(), offset: Some(1), at, inlines: Vec::new() });
+        let frame = Frame { pc: 0x1010, is_exact: true, trust: Trust::Context, module: Some(0), symbol };
+        let stack = Stack {
+            thread: 41,
+            name: NAME.to_owned(),
+            frames: vec![frame],
+            end: End::Outermost,
+            outermost: Vec::new(),
+            registers: None,
+            python: vec![NAME.to_owned()],
+        };
+        let path = format!("/{NAME}").into_bytes();
+        let modules = vec![Module { path, base: 0x1000, end: 0x2000, ..Module::default() }];
+        let report = Report { cause: NAME.to_owned(), stacks: vec![stack], modules, ..Report::default() };
+        let line: Value = serde_json::from_str(&format!("{{\"role\":\"x\"{}}}", of_death_line(&report))).expect("JSON");
+        let frame = &line["frames"][0];
+        let found = [&line["cause"], &frame["function"], &frame["file"], &frame["module"], &line["python"][0]];
+        assert!(found.iter().all(|value| **value == NAME), "{found:?}");
+        let whole = super::report(&report);
+        assert_eq!((&whole["threads"][0]["thread_name"], &whole["crash_info"]["cause"]), (&NAME.into(), &NAME.into()));
+    }
 }

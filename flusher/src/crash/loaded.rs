@@ -30,6 +30,11 @@ impl Module {
         self.path.starts_with(b"/")
     }
 
+    /// In a word or two why its file is not used, if it is not.
+    pub(crate) fn why_unusable(&self) -> Option<&str> {
+        self.unusable.as_deref()?.split(':').next()
+    }
+
     /// The last part of its path.
     #[must_use]
     pub fn name(&self) -> String {

@@ -5,6 +5,7 @@
 //! the user of the crashed process opens any: another user could not be made to read what is not theirs. The build id counts
 //! before device and inode, because btrfs and overlayfs show other numbers in `/proc/self/maps` than to stat(2).
 
+use crate::crash::budget::Budget;
 use crate::crash::cfi::Tables;
 use crate::crash::elf::{Elf, Source};
 use crate::crash::loaded::{LoadedModules, Module, VDSO};
@@ -45,16 +46,23 @@ pub enum Unusable {
     },
     /// It has no build id, and is another file than the one that was mapped.
     AnotherFile,
+    /// It has no build id, and it is not known any more which file was mapped.
+    Unidentified,
+    /// The report has taken too much already.
+    TooMuch,
+    /// A process that was to read it has failed.
+    LeftAlone,
 }
 
+/// What a log has room for comes first, up to a colon.
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Unusable::Foreign => f.write_str("not opened, because the flusher belongs to another user"),
-            Unusable::Removed => f.write_str("removed while the process ran"),
-            Unusable::Unreadable(why) => write!(f, "cannot be opened: {why}"),
-            Unusable::NotAFile => f.write_str("not a regular file any more"),
-            Unusable::NotElf => f.write_str("not a program for x86-64, or a damaged one"),
+            Unusable::Foreign => f.write_str("another user's: not opened, because the flusher belongs to another one"),
+            Unusable::Removed => f.write_str("removed: while the process ran"),
+            Unusable::Unreadable(why) => write!(f, "unreadable: {why}"),
+            Unusable::NotAFile => f.write_str("no file: not a regular one any more"),
+            Unusable::NotElf => f.write_str("no program: none for x86-64, or a damaged one"),
             Unusable::Replaced { mapped, found } if found.is_empty() => {
                 write!(f, "replaced: build id {} was mapped, the file there has none", hex(mapped))
             }
@@ -62,6 +70,11 @@ impl fmt::Display for Unusable {
                 write!(f, "replaced: build id {} was mapped, the file there has {}", hex(mapped), hex(found))
             }
             Unusable::AnotherFile => f.write_str("replaced: another file has its name, and none has a build id"),
+            Unusable::Unidentified => {
+                f.write_str("unidentified: it has no build id, and its inode is not known any more")
+            }
+            Unusable::TooMuch => f.write_str("not opened: the report has taken too much already"),
+            Unusable::LeftAlone => f.write_str("not read: the process that was to read it has failed"),
         }
     }
 }
@@ -70,14 +83,21 @@ impl fmt::Display for Unusable {
 ///
 /// # Errors
 /// If it is not the one that was mapped, or no program.
-pub(crate) fn open(module: &Module) -> Result<Elf, Unusable> {
+pub(crate) fn open(module: &Module, budget: &Budget) -> Result<Elf, Unusable> {
+    if !budget.open() {
+        return Err(Unusable::TooMuch);
+    }
     if module.path.ends_with(DELETED) {
         return Err(Unusable::Removed);
     }
     let file = open_file(Path::new(OsStr::from_bytes(&module.path)))?;
     let found = file.metadata().map_err(|error| Unusable::Unreadable(error.to_string()))?;
-    let elf = Elf::parse(Source::File(file)).ok_or(Unusable::NotElf)?;
+    let elf = Elf::parse(Source::File(file), budget.clone());
+    let elf = elf.ok_or(if budget.is_over() { Unusable::TooMuch } else { Unusable::NotElf })?;
     let build_id = elf.build_id().unwrap_or_default();
+    if module.build_id.is_empty() && module.inode == 0 {
+        return Err(Unusable::Unidentified);
+    }
     if module.build_id.is_empty() {
         let is_mapped = (found.dev(), found.ino()) == (module.device, module.inode);
         return if is_mapped { Ok(elf) } else { Err(Unusable::AnotherFile) };
@@ -96,6 +116,18 @@ pub(crate) fn open_file(path: &Path) -> Result<File, Unusable> {
         return Err(Unusable::NotAFile);
     }
     open::to_read(path).map(File::from).map_err(unreadable)
+}
+
+/// Whether the files of a process are opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Files {
+    /// They are: whoever flushes is the user of the process.
+    Opened,
+    /// They are not, because it is another user.
+    #[default]
+    Foreign,
+    /// They are not, because a process that was to read them has failed.
+    LeftAlone,
 }
 
 /// A file that is used.
@@ -121,24 +153,27 @@ pub(crate) struct Modules {
     pub(crate) loaded: LoadedModules,
     opened: Vec<OnceCell<Result<Opened, Unusable>>>,
     vdso: Vec<u8>,
-    may_open: bool,
+    files: Files,
+    budget: Budget,
 }
 
 impl Modules {
-    /// `may_open` says that whoever flushes is the user of the crashed process.
-    pub(crate) fn of(capture: &Capture, may_open: bool) -> Modules {
+    pub(crate) fn of(capture: &Capture, files: Files, budget: &Budget) -> Modules {
         let loaded = LoadedModules::of(capture);
         let opened = loaded.modules.iter().map(|_| OnceCell::new()).collect();
-        Modules { loaded, opened, vdso: capture.vdso.1.clone(), may_open }
+        Modules { loaded, opened, vdso: capture.vdso.1.clone(), files, budget: budget.clone() }
     }
 
     /// The file of a module.
     pub(crate) fn opened(&self, number: usize) -> Result<&Opened, &Unusable> {
         let module = &self.loaded.modules[number];
-        let open = || match () {
-            () if module.path == VDSO => Elf::parse(Source::Bytes(self.vdso.clone())).ok_or(Unusable::NotElf),
-            () if !self.may_open => Err(Unusable::Foreign),
-            () => open(module),
+        let open = || match self.files {
+            _ if module.path == VDSO => {
+                Elf::parse(Source::Bytes(self.vdso.clone()), self.budget.clone()).ok_or(Unusable::NotElf)
+            }
+            Files::Opened => open(module, &self.budget),
+            Files::Foreign => Err(Unusable::Foreign),
+            Files::LeftAlone => Err(Unusable::LeftAlone),
         };
         self.opened[number].get_or_init(|| open().map(Opened::new)).as_ref()
     }

@@ -1,21 +1,16 @@
 //! All that a capture tells: the cause in words, and the frames of each thread.
 
+use crate::crash::budget::Budget;
 use crate::crash::cause::cause;
 use crate::crash::elf::{Elf, Source};
-use crate::crash::frame::{End, Frame, Symbol};
+use crate::crash::frame::{End, Frame, Symbol, Trust};
 use crate::crash::loaded::{Module, VDSO};
-use crate::crash::modules::Modules;
-use crate::crash::symbols::{self, Depth, Question};
+use crate::crash::modules::{Files, Modules};
+use crate::crash::symbols::{self, Depth};
 use crate::crash::unwind;
-use crate::crash::worker::Worker;
 use lastwords_ring::format::capture::{Capture, CapturedThread, Others, REGISTERS, SignalInfo};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
-/// Most bytes of the names in one module: a function with many that are inlined into it may be there again and again.
-const NAMES_MAX: usize = 1 << 20;
-/// How long frames are looked for, of all threads. Of one they take a tenth of a millisecond.
-const UNWIND_MAX: Duration = Duration::from_secs(2);
 /// Functions in which a process that ends itself is last.
 const ENDING: [&str; 12] = [
     "__pthread_kill_implementation",
@@ -56,7 +51,7 @@ pub struct Report {
     /// What became of the threads that did not crash, if they were asked.
     pub others: Option<Others>,
     /// What went wrong on the way.
-    pub note: Option<String>,
+    pub notes: Vec<String>,
 }
 
 /// The stack of a thread.
@@ -91,8 +86,11 @@ impl Stack {
         }
     }
 
-    /// Leaves out what only the panic brought there, if its frames have names.
+    /// Leaves out what only the panic brought there, if its frames have names; once, for what is left may have had one before.
     fn begin_at_panic(&mut self) {
+        if self.frames.first().is_none_or(|frame| frame.trust != Trust::Context) {
+            return;
+        }
         let named =
             |frame: &Frame, is: &dyn Fn(&str) -> bool| frame.symbol.as_ref().is_some_and(|found| is(&found.function));
         let mark = self.frames.iter().position(|frame| named(frame, &|name| name.contains(PANIC_MARK)));
@@ -111,19 +109,20 @@ impl Stack {
     }
 }
 
-/// How the files of the process may be used.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Reading<'a> {
-    /// They may be opened: whoever flushes is the user of the process.
-    pub may_open: bool,
-    /// Who reads debug information, if anybody does.
-    pub worker: Option<&'a Worker>,
+/// How the files of the process are read.
+#[derive(Debug, Clone, Default)]
+pub struct Reading {
+    /// Whether they are.
+    pub files: Files,
+    /// What that may take.
+    pub budget: Budget,
 }
 
 impl Report {
-    /// What the capture of the process with this pid tells.
+    /// What the capture of the process with this pid tells, with names by the tables of symbols.
     #[must_use]
-    pub fn of(capture: &Capture, pid: u32, reading: Reading<'_>) -> Report {
+    pub fn of(capture: &Capture, pid: u32, reading: &Reading) -> Report {
+        let Reading { files, budget } = reading;
         let mut report = Report {
             cause: cause(capture, pid),
             signal: capture.signal,
@@ -132,100 +131,113 @@ impl Report {
             is_complete: capture.is_complete,
             time_us: capture.time_us,
             others: capture.others,
-            note: None,
+            notes: Vec::new(),
         };
-        let modules = Modules::of(capture, reading.may_open);
-        let deadline = Instant::now() + UNWIND_MAX;
+        let modules = Modules::of(capture, *files, budget);
         let known = |(_, thread): &(_, &CapturedThread)| thread.has_registers || thread.has_position;
         for (stack, thread) in report.stacks.iter_mut().zip(&capture.threads).filter(known) {
-            let walk = unwind::walk(capture, &modules, thread, deadline);
+            let walk = unwind::walk(capture, &modules, thread, budget);
             (stack.frames, stack.end) = (walk.frames, walk.end);
             if walk.end == End::NotCaptured {
-                stack.outermost = unwind::walk_outermost(capture, &modules, thread, deadline);
+                stack.outermost = unwind::walk_outermost(capture, &modules, thread, budget);
             }
         }
         report.modules = modules.into_list();
-        report.name_vdso(&capture.vdso.1);
-        if reading.may_open {
-            report.add_names(reading.worker);
+        report.name_vdso(&capture.vdso.1, budget);
+        if *files == Files::Opened {
+            report.look_up(Depth::Names, budget);
         }
         if capture.is_panic() {
-            report.stacks.iter_mut().for_each(Stack::begin_at_panic);
+            report.begin_at_panic();
         }
+        report.notes.extend(budget.spent().map(|spent| format!("the report is not complete: {spent}")));
         report
     }
 
-    /// Names the functions of the frames that have none: by the worker, and what it does not answer by the tables of symbols.
-    pub fn add_names(&mut self, worker: Option<&Worker>) {
-        let questions = self.questions(Module::is_file);
-        let mut answers = vec![None; questions.len()];
-        if let Some(worker) = worker {
-            self.note = worker.ask(&questions, &mut answers).err();
+    /// Leaves out what only a panic brought into the stacks.
+    pub(crate) fn begin_at_panic(&mut self) {
+        self.stacks.iter_mut().for_each(Stack::begin_at_panic);
+    }
+
+    /// Looks in the files that are there now for the functions of all frames. Those that are not found stay as they are.
+    pub fn look_up(&mut self, depth: Depth, budget: &Budget) {
+        for number in 0..self.modules.len() {
+            let offsets = self.offsets_in(number);
+            if !self.modules[number].is_file() || offsets.is_empty() {
+                continue;
+            }
+            match symbols::look_up_in(&self.modules[number], &offsets, depth, budget) {
+                Ok(symbols) => {
+                    self.modules[number].unusable = None;
+                    self.name(number, &offsets, &symbols, budget);
+                }
+                Err(why) => self.modules[number].unusable = Some(why.to_string()),
+            }
         }
-        for (question, answer) in questions.iter().zip(answers) {
-            let Question { module, offsets } = question;
-            let symbols = answer.unwrap_or_else(|| symbols::look_up_in(module, offsets, Depth::Names));
-            self.name(question, &symbols);
-        }
+    }
+
+    /// Adds what debug information says. To be called in a process that is ended when that takes too long.
+    pub fn add_lines(&mut self) {
+        let budget = Budget::of_process();
+        self.look_up(Depth::Lines, &budget);
+        self.notes.extend(budget.spent().map(|spent| format!("debug information is not complete: {spent}")));
     }
 
     /// The vDSO has no file, but the capture has its bytes.
-    fn name_vdso(&mut self, bytes: &[u8]) {
-        for question in self.questions(|module| module.path == VDSO) {
-            let Some(elf) = Elf::parse(Source::Bytes(bytes.to_vec())) else { return };
-            let symbols = symbols::look_up(&question.module, &elf, &question.offsets, Depth::Names);
-            self.name(&question, &symbols);
+    fn name_vdso(&mut self, bytes: &[u8], budget: &Budget) {
+        let Some(number) = self.modules.iter().position(|module| module.path == VDSO) else { return };
+        let offsets = self.offsets_in(number);
+        if offsets.is_empty() {
+            return;
+        }
+        if let Some(elf) = Elf::parse(Source::Bytes(bytes.to_vec()), budget.clone()) {
+            let symbols = symbols::look_up(&self.modules[number], &elf, &offsets, Depth::Names, budget);
+            self.name(number, &offsets, &symbols, budget);
         }
     }
 
-    /// Looks for the names of all functions again. Those that are not found stay as they are.
-    pub fn name_again(&mut self, worker: &Worker) {
-        let unusable: Vec<Option<String>> = self.modules.iter_mut().map(|module| module.unusable.take()).collect();
-        let known: Vec<Option<Symbol>> = self.frames_mut().map(|frame| frame.symbol.take()).collect();
-        self.add_names(Some(worker));
-        let named: BTreeSet<usize> =
-            self.frames().filter(|frame| frame.symbol.is_some()).filter_map(|frame| frame.module).collect();
-        for (number, (module, why)) in self.modules.iter_mut().zip(unusable).enumerate() {
-            module.unusable = why.filter(|_| !named.contains(&number));
-        }
-        for (frame, known) in self.frames_mut().zip(known) {
-            frame.symbol = frame.symbol.take().or(known);
-        }
+    /// The distances of the frames in a module from its first address.
+    fn offsets_in(&self, number: usize) -> Vec<u64> {
+        let base = self.modules[number].base;
+        let frames = self.frames().filter(|frame| frame.module == Some(number));
+        let offsets = frames.map(|frame| frame.inside().wrapping_sub(base));
+        offsets.collect::<BTreeSet<u64>>().into_iter().collect()
     }
 
-    /// For each of these modules of which functions are not named, their distances from its first address.
-    fn questions(&self, wanted: impl Fn(&Module) -> bool) -> Vec<Question> {
-        let offsets = |number: usize| {
-            let unnamed = |frame: &&Frame| frame.module == Some(number) && frame.symbol.is_none();
-            let base = self.modules[number].base;
-            let frames = self.frames().filter(unnamed).map(|frame| frame.inside().wrapping_sub(base));
-            frames.collect::<BTreeSet<u64>>().into_iter().collect::<Vec<u64>>()
-        };
-        let usable = self.modules.iter().enumerate().filter(|(_, module)| module.unusable.is_none() && wanted(module));
-        let questions = usable.map(|(number, module)| Question { module: module.clone(), offsets: offsets(number) });
-        questions.filter(|question| !question.offsets.is_empty()).collect()
-    }
-
-    fn name(&mut self, question: &Question, symbols: &[Option<Symbol>]) {
-        let Some(number) = self.modules.iter().position(|module| *module == question.module) else { return };
-        let base = question.module.base;
-        let found: BTreeMap<u64, &Symbol> = question
-            .offsets
-            .iter()
-            .zip(symbols)
-            .filter_map(|(offset, symbol)| Some((*offset, symbol.as_ref()?)))
-            .collect();
-        let mut room = NAMES_MAX;
+    /// Names the frames in a module by what is at these distances.
+    fn name(&mut self, number: usize, offsets: &[u64], symbols: &[Option<Symbol>], budget: &Budget) {
+        let base = self.modules[number].base;
+        let found: BTreeMap<u64, &Symbol> =
+            offsets.iter().zip(symbols).filter_map(|(offset, symbol)| Some((*offset, symbol.as_ref()?))).collect();
         for frame in self.frames_mut().filter(|frame| frame.module == Some(number)) {
             let inside = frame.inside();
             let Some(symbol) = found.get(&inside.wrapping_sub(base)) else { continue };
-            let Some(left) = room.checked_sub(symbol.size()) else { return };
-            room = left;
+            if !budget.name(symbol.size()) {
+                return;
+            }
             // The distance is that of the program counter, which may be behind the address that was looked up.
             let behind = frame.pc.wrapping_sub(inside);
             let offset = symbol.offset.map(|offset| offset.wrapping_add(behind));
             frame.symbol = Some(Symbol { offset, ..(*symbol).clone() });
         }
+    }
+
+    /// Whether it names a function, a file or a line that an earlier report of the same frames does not.
+    #[must_use]
+    pub fn knows_more_than(&self, earlier: &Report) -> bool {
+        self.frames().zip(earlier.frames()).any(|(frame, before)| frame.symbol != before.symbol)
+    }
+
+    /// The modules of frames without a file and line, and why they have none.
+    #[must_use]
+    pub fn lacking(&self) -> Vec<(String, String)> {
+        let has_line = |frame: &&Frame| frame.symbol.as_ref().is_some_and(|symbol| symbol.at.is_some());
+        let numbers: BTreeSet<usize> =
+            self.frames().filter(|frame| !has_line(frame)).filter_map(|frame| frame.module).collect();
+        let modules =
+            numbers.into_iter().filter_map(|number| self.modules.get(number)).filter(|module| module.is_file());
+        let why = |module: &Module| module.unusable.clone().unwrap_or_else(|| "no debug information for it".to_owned());
+        modules.map(|module| (module.name(), why(module))).collect()
     }
 
     /// All frames, of all threads.

@@ -1,13 +1,14 @@
 //! Names of functions, files and lines for addresses of a file.
 //!
 //! By the tables of symbols in any process that flushes: they are read in order, once, and nothing in them leads anywhere. By
-//! debug information only in a process of its own, see [`crate::crash::worker`]: that is a language, of which a reader cannot
+//! debug information only in a process of its own, see [`crate::crash::answer`]: that is a language, of which a reader cannot
 //! know beforehand how long it will take or how much memory.
 
+use crate::crash::budget::Budget;
 use crate::crash::elf::{Elf, Loaded};
 use crate::crash::frame::{Inline, SourceLine, Symbol};
 use crate::crash::loaded::Module;
-use crate::crash::modules;
+use crate::crash::modules::{self, Unusable};
 use addr2line::Context;
 use cpp_demangle::DemangleOptions;
 use gimli::{Dwarf, DwarfSections, EndianSlice, LittleEndian, SectionId};
@@ -38,19 +39,16 @@ pub enum Depth {
     Lines,
 }
 
-/// Which functions are asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
-    /// Those of this module.
-    pub module: Module,
-    /// At these distances from its first address.
-    pub offsets: Vec<u64>,
-}
-
 /// What is at these distances from the first address of a module.
-pub(crate) fn look_up(module: &Module, elf: &Elf, offsets: &[u64], depth: Depth) -> Vec<Option<Symbol>> {
+pub(crate) fn look_up(
+    module: &Module,
+    elf: &Elf,
+    offsets: &[u64],
+    depth: Depth,
+    budget: &Budget,
+) -> Vec<Option<Symbol>> {
     let addresses: Vec<u64> = offsets.iter().map(|offset| offset.wrapping_add(elf.lowest())).collect();
-    let debug = if depth == Depth::Lines { debug_file(module, elf) } else { None };
+    let debug = if depth == Depth::Lines { debug_file(module, elf, budget) } else { None };
     let mut found = named(elf, &addresses);
     if let Some(debug) = &debug {
         let better = named(debug, &addresses);
@@ -62,13 +60,18 @@ pub(crate) fn look_up(module: &Module, elf: &Elf, offsets: &[u64], depth: Depth)
     found
 }
 
-/// Opens a module and looks there. Nothing is found in a file that is not used.
-#[must_use]
-pub fn look_up_in(module: &Module, offsets: &[u64], depth: Depth) -> Vec<Option<Symbol>> {
-    match modules::open(module) {
-        Ok(elf) => look_up(module, &elf, offsets, depth),
-        Err(_) => vec![None; offsets.len()],
-    }
+/// Opens a module and looks there.
+///
+/// # Errors
+/// Why its file is not used.
+pub(crate) fn look_up_in(
+    module: &Module,
+    offsets: &[u64],
+    depth: Depth,
+    budget: &Budget,
+) -> Result<Vec<Option<Symbol>>, Unusable> {
+    let elf = modules::open(module, budget)?;
+    Ok(look_up(module, &elf, offsets, depth, budget))
 }
 
 fn named(elf: &Elf, addresses: &[u64]) -> Vec<Option<Symbol>> {
@@ -84,7 +87,7 @@ fn named(elf: &Elf, addresses: &[u64]) -> Vec<Option<Symbol>> {
 
 /// The file with the debug information of another one, if it has a file of its own. It must have the same build id: a name
 /// alone says nothing about what is in it.
-fn debug_file(module: &Module, elf: &Elf) -> Option<Elf> {
+fn debug_file(module: &Module, elf: &Elf, budget: &Budget) -> Option<Elf> {
     let build_id = elf.build_id()?;
     if elf.has_section(".debug_info") {
         return None;
@@ -100,7 +103,7 @@ fn debug_file(module: &Module, elf: &Elf) -> Option<Elf> {
     }
     paths.into_iter().find_map(|path| {
         let path = path.into_os_string().into_encoded_bytes();
-        modules::open(&Module { path, build_id: build_id.to_vec(), ..Module::default() }).ok()
+        modules::open(&Module { path, build_id: build_id.to_vec(), ..Module::default() }, budget).ok()
     })
 }
 

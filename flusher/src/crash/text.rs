@@ -1,4 +1,4 @@
-//! Reports as lines, for logs and crash files; and crash files read back.
+//! Reports as lines, for logs and crash files; `read_back` reads those of crash files again.
 //!
 //! The parts of a frame are separated by two spaces, which names of functions do not contain:
 //!
@@ -8,11 +8,12 @@
 //! #1   0x00007f2d0a3e2b10  in /usr/lib/libframes.so+0x1b10  build id 4e1c  (a guess)
 //! ```
 //!
-//! The lines of a log are without addresses, and name a file without its folder. What is folded of Python's interpreter is one
+//! The lines of a log are without addresses, name a file without its folder, and say in a word or two why it was not used:
+//! `#1   in libframes.so+0x1b10 (replaced)  build id 4e1c`. What is folded of Python's interpreter is one
 //! line there and in the stack of a crash file, which has the frames themselves further below.
 
 use crate::crash::fold::folds;
-use crate::crash::frame::{End, Frame, Inline, SourceLine, Symbol, Trust};
+use crate::crash::frame::{End, Frame, SourceLine, Symbol, Trust};
 use crate::crash::loaded::Module;
 use crate::crash::registers::NAMES;
 use crate::crash::report::{Report, Stack};
@@ -22,21 +23,28 @@ use std::ops::Range;
 
 /// Most lines of frames below a death line.
 pub const LOG_FRAMES_MAX: usize = 32;
+/// The name of what went wrong.
+pub(super) const NOTE: &str = "note";
 /// Width of the names of a crash file's parts.
-const NAME: usize = 13;
-const ENDS: [End; 6] = [End::Outermost, End::NotCaptured, End::Lost, End::Limit, End::OutOfTime, End::Silent];
+pub(super) const NAME: usize = 13;
+pub(super) const ENDS: [End; 6] =
+    [End::Outermost, End::NotCaptured, End::Lost, End::Limit, End::OutOfTime, End::Silent];
 /// It did not call the one before it.
-const INTERRUPTED: &str = "  (interrupted by a signal)";
-const BY_FRAME_POINTER: &str = "  (by the frame pointer)";
-const GUESSED: &str = "  (a guess)";
+pub(super) const INTERRUPTED: &str = "  (interrupted by a signal)";
+pub(super) const BY_FRAME_POINTER: &str = "  (by the frame pointer)";
+pub(super) const GUESSED: &str = "  (a guess)";
 /// Behind the number of frames that were folded.
-const FOLDED: &str = " frames of the Python interpreter (";
+pub(super) const FOLDED: &str = " frames of the Python interpreter (";
 /// In the name of the function with which std begins what a program or thread does, and its own backtraces end.
 const RUST_BEGIN: &str = "__rust_begin_short_backtrace";
 /// The handler was interrupted.
-const CUT: &str = ", cut off";
+pub(super) const CUT: &str = ", cut off";
+/// In place of a signal.
+pub(super) const PANIC: &str = "none: a panic";
+/// A newline in a path, as the kernel has it in its list of mappings.
+pub(super) const NEWLINE: &str = "\\012";
 /// Between two parts of the stack.
-const GAP: &str = "     the stack between them was not captured";
+pub(super) const GAP: &str = "     the stack between them was not captured";
 
 /// The further lines of a death line: the cause, and the frames of the crashed thread.
 #[must_use]
@@ -73,18 +81,13 @@ fn python_of(stack: &Stack) -> Vec<String> {
 /// The part of a crash file that is about the cause.
 #[must_use]
 pub fn of_crash_file(report: &Report) -> String {
-    let SignalInfo { number, code, errno, address, pid, uid, .. } = report.signal;
-    let address = address.map_or("no address".to_owned(), |address| format!("address {address:#x}"));
-    let mut lines = vec![
-        named("cause", &report.cause),
-        named("signal", &format!("{number}, code {code}, errno {errno}, {address}, pid {pid}, uid {uid}")),
-    ];
+    let mut lines = vec![named("cause", &report.cause), named("signal", &signal(&report.signal))];
     let cut = |is_complete| if is_complete { "" } else { CUT };
     lines.push(named("captured", &format!("in {} us{}", report.time_us, cut(report.is_complete))));
     lines.extend(report.others.map(|Others { there, captured, is_complete, time_us }| {
         named("others", &format!("{captured} of {there} threads in {time_us} us{}", cut(is_complete)))
     }));
-    lines.extend(report.note.iter().map(|note| named("note", note)));
+    lines.extend(report.notes.iter().map(|note| named(NOTE, note)));
     for stack in &report.stacks {
         lines.push(String::new());
         lines.push(named("thread", &format!("{} {}", stack.thread, stack.name)));
@@ -98,6 +101,23 @@ pub fn of_crash_file(report: &Report) -> String {
     lines.extend(report.modules.iter().map(|module| named("module", &described(module))));
     lines.push(String::new());
     lines.iter().map(|line| on_one_line(line) + "\n").collect()
+}
+
+/// The part of a crash file that is about the cause, with one more note.
+#[must_use]
+pub(crate) fn with_note(part: &str, note: &str) -> String {
+    // An empty line is above the first stack.
+    let at = part.find("\n\n").map_or(0, |end| end + 1);
+    format!("{}{}\n{}", &part[..at], on_one_line(&named(NOTE, note)), &part[at..])
+}
+
+fn signal(signal: &SignalInfo) -> String {
+    let SignalInfo { number, code, errno, address, pid, uid, .. } = signal;
+    if *number == 0 {
+        return PANIC.to_owned();
+    }
+    let address = address.map_or("no address".to_owned(), |address| format!("address {address:#x}"));
+    format!("{number}, code {code}, errno {errno}, {address}, pid {pid}, uid {uid}")
 }
 
 fn named(name: &str, value: &str) -> String {
@@ -119,7 +139,7 @@ fn described(module: &Module) -> String {
     let build_id = if module.build_id.is_empty() { "-".to_owned() } else { hex(&module.build_id) };
     let why = module.unusable.as_ref().map(|why| format!("  ({why})")).unwrap_or_default();
     let Module { base, end, path, .. } = module;
-    format!("{base:#018x}  {end:#018x}  {build_id}  {}{why}", String::from_utf8_lossy(path))
+    format!("{base:#018x}  {end:#018x}  {build_id}  {}{why}", String::from_utf8_lossy(path).replace('\n', NEWLINE))
 }
 
 /// Where frames are shown.
@@ -237,7 +257,11 @@ fn module_of(frame: &Frame, modules: &[Module], form: Form) -> String {
         None if !module.build_id.is_empty() => format!("  build id {}", hex(&module.build_id)),
         _ => String::new(),
     };
-    format!("in {name}+{:#x}{build_id}", frame.pc.wrapping_sub(module.base))
+    let why = match (form, module.why_unusable()) {
+        (Form::Log, Some(why)) if frame.symbol.is_none() => format!(" ({why})"),
+        _ => String::new(),
+    };
+    format!("in {name}+{:#x}{why}{build_id}", frame.pc.wrapping_sub(module.base))
 }
 
 /// How a frame was found, where that is not the usual way.
@@ -250,216 +274,11 @@ fn how(frame: &Frame) -> &'static str {
     }
 }
 
-/// The report that a crash file has, if it has one, and which of its bytes that is.
-#[must_use]
-pub fn report_in(crash_file: &str) -> Option<(Report, Range<usize>)> {
-    let mut lines = crash_file.split_inclusive('\n').scan(0, |end, line| {
-        let start = *end;
-        *end += line.len();
-        Some((start..*end, line.trim_end_matches('\n')))
-    });
-    // It is a part of the head: what follows the first empty line are records, of which one may look like it.
-    let head = lines.by_ref().take_while(|(_, line)| !line.is_empty());
-    let (mut range, cause) = head.filter_map(|(range, line)| Some((range, value(line, "cause")?))).next()?;
-    let mut report = Report { cause: cause.to_owned(), is_complete: true, ..Report::default() };
-    let mut frames: Vec<FrameLine<'_>> = Vec::new();
-    // Whether the next frame comes behind the gap in its stack, and the number of the first one that does.
-    let (mut is_behind, mut outermost_from) = (false, usize::MAX);
-    for (at, line) in lines {
-        if let Some(signal) = value(line, "signal") {
-            report.signal = signal_in(signal)?;
-        } else if let Some(captured) = value(line, "captured") {
-            report.is_complete = !captured.ends_with(CUT);
-            report.time_us = captured.strip_prefix("in ")?.split(' ').next()?.parse().ok()?;
-        } else if let Some(others) = value(line, "others") {
-            report.others = Some(others_in(others)?);
-        } else if let Some(note) = value(line, "note") {
-            report.note = Some(note.to_owned());
-        } else if let Some(thread) = value(line, "thread") {
-            let (thread, name) = thread.split_once(' ').unwrap_or((thread, ""));
-            (is_behind, outermost_from) = (false, usize::MAX);
-            report.stacks.push(Stack {
-                thread: thread.parse().ok()?,
-                name: name.to_owned(),
-                frames: Vec::new(),
-                end: End::Lost,
-                outermost: Vec::new(),
-                registers: None,
-                python: Vec::new(),
-            });
-        } else if let Some(end) = value(line, "stack ends") {
-            report.stacks.last_mut()?.end = ENDS.into_iter().find(|known| known.to_string() == end)?;
-        } else if let Some(module) = value(line, "module") {
-            report.modules.push(module_in(module)?);
-        } else if line == GAP {
-            is_behind = true;
-        } else if let Some(text) = value(line, "folded").or(line.starts_with('#').then_some(line)) {
-            let (stack, number) = (report.stacks.len().checked_sub(1)?, number_of(text)?);
-            if std::mem::take(&mut is_behind) {
-                outermost_from = number;
-            }
-            frames.push(FrameLine { stack, number, is_outermost: number >= outermost_from, text });
-        } else if let Some(call) = value(line, "python") {
-            report.stacks.last_mut()?.python.push(call.to_owned());
-        } else if let Some(registers) = value(line, "registers") {
-            registers_in(registers, &mut report.stacks.last_mut()?.registers)?;
-        } else if line.is_empty() || line.starts_with(' ') && line.contains(FOLDED) {
-            continue;
-        } else {
-            break;
-        }
-        range.end = at.end;
-    }
-    // With the empty line behind it.
-    range.end += usize::from(crash_file[range.end..].starts_with('\n'));
-    // Modules come last, and frames refer to them.
-    let Report { stacks, modules, .. } = &mut report;
-    let mut inlines = Vec::new();
-    // Those that were folded come behind the others of their stack.
-    frames.sort_by_key(|line| (line.stack, line.number));
-    for FrameLine { stack, is_outermost, text, .. } in frames {
-        match frame_in(text, modules)? {
-            Part::Inline(inline) => inlines.push(inline),
-            Part::Frame(mut frame) => {
-                if let Some(symbol) = &mut frame.symbol {
-                    symbol.inlines = std::mem::take(&mut inlines);
-                }
-                let stack = &mut stacks[stack];
-                if is_outermost { stack.outermost.push(frame) } else { stack.frames.push(frame) }
-            }
-        }
-    }
-    Some((report, range))
-}
-
-/// A line that is a frame, or a function that is inlined into it.
-struct FrameLine<'a> {
-    /// The number of its stack.
-    stack: usize,
-    /// Its number there.
-    number: usize,
-    is_outermost: bool,
-    text: &'a str,
-}
-
-fn number_of(line: &str) -> Option<usize> {
-    line.strip_prefix('#')?.split(' ').next()?.parse().ok()
-}
-
-fn value<'a>(line: &'a str, name: &str) -> Option<&'a str> {
-    let (head, value) = line.split_at_checked(NAME)?;
-    (head.trim_end() == name).then_some(value)
-}
-
-fn hexadecimal(text: &str) -> Option<u64> {
-    u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
-}
-
-fn others_in(text: &str) -> Option<Others> {
-    let mut words = text.strip_suffix(CUT).unwrap_or(text).split(' ');
-    let (captured, there, time_us) = (words.next()?, words.nth(1)?, words.nth(2)?);
-    let [captured, there, time_us] = [captured, there, time_us].map(|word| word.parse().ok());
-    Some(Others { there: there?, captured: captured?, is_complete: !text.ends_with(CUT), time_us: time_us? })
-}
-
-/// Adds registers, each a name and a number.
-fn registers_in(text: &str, into: &mut Option<([u64; NAMES.len()], u64)>) -> Option<()> {
-    let (values, flags) = into.get_or_insert_default();
-    for pair in text.split("  ") {
-        let (name, value) = pair.split_once(' ')?;
-        let value = hexadecimal(value)?;
-        match NAMES.iter().position(|known| *known == name) {
-            Some(number) => values[number] = value,
-            None if name == "flags" => *flags = value,
-            None => return None,
-        }
-    }
-    Some(())
-}
-
-fn signal_in(text: &str) -> Option<SignalInfo> {
-    let mut parts = text.split(", ");
-    let mut next = |name: &str| parts.next()?.strip_prefix(name);
-    let (number, code, errno) = (next("")?, next("code ")?, next("errno ")?);
-    let (address, pid, uid) = (next("")?, next("pid ")?, next("uid ")?);
-    Some(SignalInfo {
-        number: number.parse().ok()?,
-        code: code.parse().ok()?,
-        errno: errno.parse().ok()?,
-        address: address.strip_prefix("address ").and_then(hexadecimal),
-        pid: pid.parse().ok()?,
-        uid: uid.parse().ok()?,
-        ..SignalInfo::default()
-    })
-}
-
-fn module_in(text: &str) -> Option<Module> {
-    let mut parts = text.splitn(4, "  ");
-    let (base, end, build_id, rest) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let (path, unusable) = match rest.split_once("  (").map(|(path, why)| (path, why.strip_suffix(')'))) {
-        Some((path, Some(why))) => (path, Some(why.to_owned())),
-        _ => (rest, None),
-    };
-    let digits = build_id.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-    Some(Module {
-        path: path.as_bytes().to_vec(),
-        base: hexadecimal(base)?,
-        end: hexadecimal(end)?,
-        build_id: if build_id == "-" { Vec::new() } else { digits.collect::<Option<Vec<u8>>>()? },
-        unusable,
-        ..Module::default()
-    })
-}
-
-/// A line of a stack.
-enum Part {
-    Inline(Inline),
-    Frame(Frame),
-}
-
-fn frame_in(line: &str, modules: &[Module]) -> Option<Part> {
-    let (number, rest) = line.strip_prefix('#')?.split_once(' ')?;
-    let mut parts: Vec<&str> = rest.trim_start().split("  ").collect();
-    let pc = hexadecimal(parts.remove(0))?;
-    let is_last = |parts: &[&str], text: &str| parts.last().is_some_and(|last| Some(*last) == text.strip_prefix("  "));
-    let (mut trust, mut is_exact) = if number == "0" { (Trust::Context, true) } else { (Trust::Cfi, false) };
-    for (text, meaning) in [(GUESSED, Trust::Scan), (BY_FRAME_POINTER, Trust::FramePointer), (INTERRUPTED, Trust::Cfi)]
-    {
-        if is_last(&parts, text) {
-            (trust, is_exact) = (meaning, text == INTERRUPTED);
-            parts.pop();
-        }
-    }
-    let (function, at) = match parts[..] {
-        [function, at, ..] if at.starts_with("at ") => (function, source_line(at)),
-        [function, ..] => (function, None),
-        [] => return None,
-    };
-    if parts.last() == Some(&"inlined") {
-        return Some(Part::Inline(Inline { function: function.to_owned(), at }));
-    }
-    let (name, offset) = match function.rsplit_once("+0x") {
-        Some((name, offset)) => (name, u64::from_str_radix(offset, 16).ok()),
-        None => (function, None),
-    };
-    let is_named = !function.starts_with("in ");
-    let symbol = is_named.then(|| Symbol { function: name.to_owned(), offset, at, inlines: Vec::new() });
-    let mut frame = Frame { pc, is_exact, trust, module: None, symbol };
-    let inside = frame.inside();
-    frame.module = modules.iter().position(|module| (module.base..module.end).contains(&inside));
-    Some(Part::Frame(frame))
-}
-
-fn source_line(at: &str) -> Option<SourceLine> {
-    let at = at.strip_prefix("at ")?;
-    let parsed = at.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse().ok()?)));
-    let (file, line) = parsed.unwrap_or((at, 0));
-    Some(SourceLine { file: file.to_owned(), line })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crash::frame::Inline;
+    use crate::crash::read_back::report_in;
 
     fn report() -> Report {
         let module = |base: u64, path: &str, build_id: &[u8]| Module {
@@ -490,7 +309,7 @@ mod tests {
         let other = Stack { thread: 42, name: String::new(), frames: Vec::new(), end: End::Silent, ..crashed.clone() };
         let mut modules =
             vec![module(0x40_0000, "/opt/my app/bin", b"\x01\xab"), module(0x50_0000, "/lib/libc.so", b"")];
-        modules[1].unusable = Some("removed while the process ran".to_owned());
+        modules[1].unusable = Some("removed: while the process ran".to_owned());
         Report {
             cause: "SIGSEGV: read of address 0x18, not mapped, near null".to_owned(),
             signal: SignalInfo { number: 11, code: 1, address: Some(0x18), ..SignalInfo::default() },
@@ -499,7 +318,7 @@ mod tests {
             is_complete: false,
             time_us: 183,
             others: Some(Others { there: 70, captured: 1, is_complete: false, time_us: 523 }),
-            note: Some("debug information is not read".to_owned()),
+            notes: vec!["debug information is not read".to_owned()],
         }
     }
 
@@ -510,7 +329,7 @@ mod tests {
     #0   app::leaf  at src/leaf.rs:3  inlined
     #0   <T as app::Do>::run+0x12  at a b.rs:7  in bin+0x1000
     #1   operator+(int, int)  in libc.so+0x2002  (interrupted by a signal)
-    #2   in libc.so+0x2000  (a guess)
+    #2   in libc.so+0x2000 (removed)  (a guess)
     #3   in no file  (by the frame pointer)
          the stack between them was not captured
     #4   in bin+0x2000  build id 01ab  (a guess)
@@ -536,7 +355,7 @@ mod tests {
         report.stacks[0].frames.splice(3..3, std::iter::repeat_n(frame, 100));
         let lines = below_death_line(&report);
         assert!(
-            lines.contains("#2   in libc.so+0x2000  (a guess)\n         and 100 times more\n    #103 in no"),
+            lines.contains("#2   in libc.so+0x2000 (removed)  (a guess)\n         and 100 times more\n    #103 in no"),
             "{lines}"
         );
         assert_eq!(report_in(&of_crash_file(&report)).map(|(report, _)| report), Some(report));
@@ -563,14 +382,14 @@ mod tests {
         let lines = below_death_line(&report_of_python());
         let expected = "
     #3   in no file  (by the frame pointer)
-    #4   in python3.11+0x3000  (a guess)
+    #4   in python3.11+0x3000 (removed)  (a guess)
          3 frames of the Python interpreter (python3.11)  (with guesses)
-    #8   in python3.11+0x3004  (a guess)
+    #8   in python3.11+0x3004 (removed)  (a guess)
          the stack between them was not captured
     #9   in bin+0x2000  build id 01ab  (a guess)
-    #10  in python3.11+0x3005
+    #10  in python3.11+0x3005 (removed)
          3 frames of the Python interpreter (python3.11)
-    #14  in python3.11+0x3009
+    #14  in python3.11+0x3009 (removed)
          what was captured of the stack ends here
     Python, most recent call first
          File \"w.py\", line 27 in die
@@ -607,6 +426,19 @@ mod tests {
         let (head, text) = ("black box of worker\nring         ab\n", of_crash_file(&report));
         let file = format!("{head}{text}2025-10-19 05:55:47.606 [INFO] [1] x\n");
         assert_eq!(report_in(&file), Some((report, head.len()..head.len() + text.len())), "{file}");
+    }
+
+    #[test]
+    fn a_panic_is_no_signal_and_a_path_with_a_newline_is_one_line() {
+        let mut report = report();
+        (report.signal, report.is_complete) = (SignalInfo::default(), true);
+        // A panic's first frame has called what panicked.
+        (report.stacks[0].frames[0].trust, report.stacks[0].frames[0].is_exact) = (Trust::Cfi, false);
+        report.modules[0].path = b"/opt/my\napp".to_vec();
+        let text = of_crash_file(&report);
+        assert!(text.contains("\nsignal       none: a panic\n") && text.contains("  /opt/my\\012app\n"), "{text}");
+        let file = format!("black box of worker\n{text}\nend          0 records\n");
+        assert_eq!(report_in(&file).map(|(report, _)| report), Some(report));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What a capture tells, in the forms that a log and a crash file have it in.
 
-use std::ffi::OsString;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// What the capture of a dead process tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,54 +33,13 @@ pub(crate) enum DiedOf {
     Another,
 }
 
-/// Who reads captures.
-#[derive(Debug, Clone, Default)]
-#[cfg_attr(not(feature = "stacks"), expect(dead_code, reason = "only a stack is looked at by another process"))]
-pub struct Teller {
-    /// How to start the process that reads debug information; empty for none.
-    program: Vec<OsString>,
-}
-
-impl Teller {
-    /// One that has debug information read by a process which is started in this way.
-    #[must_use]
-    pub fn with(program: Vec<OsString>) -> Teller {
-        Teller { program }
-    }
-
-    /// What the capture of the ring with this entry tells; None if its process left none, or cannot have, or one of a panic
-    /// that was caught. A signal that it did not end by is told as that: an earlier handler may have left it by siglongjmp
-    /// long ago, or ended the process for it in another way.
-    #[cfg(feature = "stacks")]
-    pub(crate) fn tell(&self, entry: &Path, pid: u32, of: DiedOf) -> Option<Told> {
-        use crate::crash::report::{Reading, Report};
-        use crate::crash::worker::Worker;
-        use crate::crash::{json, text, traceback};
-        use lastwords_ring::place::crash_notes;
-        use lastwords_ring::place::open;
-        use lastwords_ring::read::capture;
-
-        // What cannot be read is as if it was never written: the rest of the death is told all the same.
-        let capture = capture::read(entry).ok().flatten()?;
-        if capture.is_panic() && of != DiedOf::Panic {
-            return None;
-        }
-        let may_open = open::look(entry).is_ok_and(|ring| ring.st_uid == rustix::process::geteuid().as_raw());
-        let worker = self.program.split_first().map(|(program, first)| Worker::new(program, first));
-        let mut report = Report::of(&capture, pid, Reading { may_open, worker: worker.as_ref() });
-        if let (Some(crashed), Ok(Some(attached))) = (report.stacks.first_mut(), crash_notes::read(entry)) {
-            crashed.python = traceback::of_crashed_thread(&attached.text);
-        }
-        if !capture.is_panic() && of != DiedOf::Signal {
-            report.cause = format!("an earlier signal, which the process may have survived: {}", report.cause);
-        }
-        let members = json::of_death_line(&report);
-        Some(Told { below: text::below_death_line(&report), members, part: text::of_crash_file(&report) })
-    }
-
-    /// Nothing: stacks are not read here.
-    #[cfg(not(feature = "stacks"))]
-    pub(crate) fn tell(&self, _: &Path, _: u32, _: DiedOf) -> Option<Told> {
-        None
-    }
+/// A dead process, as far as that concerns its capture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Dead {
+    /// The entry of its ring, with the files beside it.
+    pub(crate) entry: PathBuf,
+    /// Its pid.
+    pub(crate) pid: u32,
+    /// What it died of.
+    pub(crate) of: DiedOf,
 }

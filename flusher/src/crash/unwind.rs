@@ -11,12 +11,12 @@
 //! Each step must lead up the stack, but for one out of a signal's handler, which may have a stack of its own. So the walk ends,
 //! whatever the stack holds.
 
+use crate::crash::budget::Budget;
 use crate::crash::cfi::{Of, Unwound};
 use crate::crash::frame::{End, Frame, Trust};
 use crate::crash::modules::Modules;
 use crate::crash::registers::{RBP, RBX, RIP, RSP, Registers};
 use lastwords_ring::format::capture::{Capture, CapturedThread};
-use std::time::Instant;
 
 /// Most frames of a thread.
 pub const FRAMES_MAX: usize = 256;
@@ -41,8 +41,8 @@ pub(crate) struct Walk {
 }
 
 /// Walks up the stack of a thread.
-pub(crate) fn walk(capture: &Capture, modules: &Modules, thread: &CapturedThread, deadline: Instant) -> Walk {
-    let walker = Walker { capture, modules, thread, deadline };
+pub(crate) fn walk(capture: &Capture, modules: &Modules, thread: &CapturedThread, budget: &Budget) -> Walk {
+    let walker = Walker { capture, modules, thread, budget };
     let registers = match thread.has_registers {
         true => Registers::captured(&thread.registers),
         false => Registers::at(thread.registers[RIP], thread.registers[RSP]),
@@ -56,12 +56,15 @@ pub(crate) fn walk_outermost(
     capture: &Capture,
     modules: &Modules,
     thread: &CapturedThread,
-    deadline: Instant,
+    budget: &Budget,
 ) -> Vec<Frame> {
-    let walker = Walker { capture, modules, thread, deadline };
+    let walker = Walker { capture, modules, thread, budget };
     let (start, bytes) = &thread.outermost;
     let mut longest = Vec::new();
     for at in (0..bytes.len() as u64 / 8).map(|word| start.saturating_add(word * 8)) {
+        if budget.is_over() {
+            break;
+        }
         let found = walker.read(at).filter(|word| walker.is_behind_call(*word) == Some(true));
         let Some(word) = found else { continue };
         let walk = walker.from(Registers::at(word, at.wrapping_add(8)), Trust::Scan);
@@ -78,7 +81,7 @@ struct Walker<'a> {
     capture: &'a Capture,
     modules: &'a Modules,
     thread: &'a CapturedThread,
-    deadline: Instant,
+    budget: &'a Budget,
 }
 
 /// A frame on the way up.
@@ -100,7 +103,7 @@ impl Walker<'_> {
             if frames.len() == FRAMES_MAX {
                 return Walk { frames, end: End::Limit };
             }
-            if Instant::now() > self.deadline {
+            if self.budget.is_over() {
                 return Walk { frames, end: End::OutOfTime };
             }
             match self.caller(&at, &mut bad) {
@@ -177,7 +180,7 @@ impl Walker<'_> {
     fn by_tables(&self, inside: u64, registers: &Registers) -> Option<Unwound> {
         let (opened, bias) = self.modules.at(inside)?;
         let memory = |address| self.read(address);
-        opened.tables().step(inside.wrapping_sub(bias), &Of { registers, memory: &memory, bias })
+        opened.tables().step(inside.wrapping_sub(bias), &Of { registers, memory: &memory, bias, budget: self.budget })
     }
 
     fn by_signal(&self, registers: &Registers) -> Option<At> {

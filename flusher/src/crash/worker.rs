@@ -1,171 +1,179 @@
-//! Debug information is read in a process of its own.
+//! A process that makes a report, for a flusher that goes on meanwhile.
 //!
-//! The files are those of a program that has just crashed, of any size and in any state, and what reads them builds trees of them
-//! and decompresses them. A limit of its memory or time can only be kept by ending it. So the tool starts itself once more for
-//! that (`lastwords symbolise`, hidden); a program that embeds the flusher cannot be started in this way, and forking a process
-//! with threads leaves a child that may not even allocate. Such a flusher names functions by the tables of symbols, and
-//! `lastwords crashes --symbolise` adds the rest later.
-//!
-//! The questions come on standard input, a file in memory, so that nobody waits for somebody to read them; each answer is a line
-//! on standard output, so that those before an untimely end count.
+//! The tool starts itself once more for that (`lastwords symbolise`, hidden). The request comes on its standard input, a file in
+//! memory, so that nobody waits for somebody to read it; each answer is a line on its standard output, so that one before an
+//! untimely end counts. It is asked for what it has said whenever the flusher comes by, and ended when its time is over.
 
-use crate::crash::frame::Symbol;
-use crate::crash::loaded::Module;
-use crate::crash::symbol_json::{members, symbol};
-use crate::crash::symbols::{Depth, Question, look_up_in};
+use crate::crash::request::{Request, answer_in};
+use crate::crash::told::Told;
+use lastwords_ring::sys::ready::is_ready;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::MemfdFlags;
-use rustix::process::{Resource, Rlimit, setrlimit};
-use serde_json::{Value, json};
-use std::ffi::{OsStr, OsString};
+use rustix::fs::{MemfdFlags, OFlags, fcntl_getfl, fcntl_setfl};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::process::{Child, Command, Stdio};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// Time of the processor that the process may take, in seconds.
-const CPU_MAX: u64 = 10;
-/// Bytes of memory that it may have: for libraries with gigabytes of debug information it is not enough, and they are not read.
-const MEMORY_MAX: u64 = 4 << 30;
-/// How long its answers are waited for.
+/// How long an answer is waited for.
 const WAIT: Duration = Duration::from_secs(15);
-/// Most bytes of its answers.
+/// Most bytes of the answers.
 const ANSWERS_MAX: usize = 16 << 20;
-/// Most bytes of the questions.
-const QUESTIONS_MAX: u64 = 16 << 20;
+/// Most bytes that are taken of them at once.
+const READ_MAX: usize = 1 << 20;
+/// How many answers may follow each other.
+const LINES_MAX: usize = 2;
+/// How long the end of a process is waited for that was ended: one with gigabytes of memory takes a while, one that waits for a
+/// disk that does not answer for ever.
+const END_WAIT: Duration = Duration::from_secs(1);
+/// Time between two checks whether it has ended.
+const END_STEP: Duration = Duration::from_millis(1);
 
 /// The tool's command that is this process.
-pub const COMMAND: &str = "symbolise";
+pub(crate) const COMMAND: &str = "symbolise";
 
-/// How to start the process.
-#[derive(Debug, Clone)]
-pub struct Worker {
-    program: OsString,
-    arguments: Vec<OsString>,
+/// The process. It is ended when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    child: Child,
+    /// What it says, until it has nothing more to say, or is not listened to.
+    output: Option<ChildStdout>,
+    said: Vec<u8>,
+    deadline: Instant,
+    /// Why it was ended.
+    ended_for: Option<String>,
+}
+
+/// What it has said at its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The last answer that can be used, if there was one: what is told, or that there is nothing to tell.
+    pub(crate) told: Option<Option<Told>>,
+    /// Why there was not all that there could be.
+    pub(crate) trouble: Option<String>,
 }
 
 impl Worker {
-    /// A program that calls [`answer`] when it is started with these arguments and [`COMMAND`] behind them.
-    #[must_use]
-    pub fn new(program: &OsStr, first: &[OsString]) -> Worker {
-        let arguments = first.iter().cloned().chain([COMMAND.into()]).collect();
-        Worker { program: program.to_owned(), arguments }
-    }
-
-    /// Fills in the answers, as far as they come.
+    /// Starts a program that answers this when it is called with [`COMMAND`] behind its own arguments.
     ///
     /// # Errors
-    /// Why not all of them came.
-    pub(crate) fn ask(
-        &self,
-        questions: &[Question],
-        answers: &mut [Option<Vec<Option<Symbol>>>],
-    ) -> Result<(), String> {
-        if questions.is_empty() {
-            return Ok(());
-        }
-        let mut child = self.start(questions).map_err(|error| format!("debug information is not read: {error}"))?;
-        let text = read_all(&mut child, Instant::now() + WAIT);
-        // It has nothing more to say, or is not listened to any more.
-        let _ = child.kill();
-        let ended = child.wait();
-        let lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
-        let mut came = 0;
-        for ((line, question), answer) in lines.zip(questions).zip(answers) {
-            *answer = symbols(line, question.offsets.len());
-            came += usize::from(answer.is_some());
-        }
-        if came == questions.len() {
-            return Ok(());
-        }
-        let how = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
-        Err(format!("debug information of {} of {} files is not read: {how}", questions.len() - came, questions.len()))
-    }
-
-    fn start(&self, questions: &[Question]) -> io::Result<Child> {
+    /// As memfd_create(2), write(2), fork(2) and execve(2).
+    pub(crate) fn start(program: &[OsString], request: &Request) -> io::Result<Worker> {
+        let (program, first) = program.split_first().ok_or(io::ErrorKind::NotFound)?;
         let mut input = File::from(rustix::fs::memfd_create("lastwords", MemfdFlags::CLOEXEC)?);
-        for question in questions {
-            writeln!(input, "{}", object(question))?;
-        }
+        input.write_all(request.line().as_bytes())?;
         input.rewind()?;
-        let mut command = Command::new(&self.program);
-        command.args(&self.arguments).stdin(Stdio::from(input)).stdout(Stdio::piped()).stderr(Stdio::null());
-        command.spawn()
-    }
-}
-
-/// Everything that the child says until it ends, at most so much and so long.
-fn read_all(child: &mut Child, deadline: Instant) -> Vec<u8> {
-    let (mut text, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
-    let Some(mut from) = child.stdout.take() else { return text };
-    while text.len() < ANSWERS_MAX {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let Ok(left) = Timespec::try_from(left) else { break };
-        match poll(&mut [PollFd::new(&from, PollFlags::IN)], Some(&left)) {
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(_) | Ok(0) => break,
-            Ok(_) => {}
+        let mut command = Command::new(program);
+        command.args(first).arg(COMMAND);
+        command.stdin(Stdio::from(input)).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn()?;
+        let output = child.stdout.take();
+        let deadline = Instant::now() + WAIT;
+        let worker = Worker { child, output, said: Vec::new(), deadline, ended_for: None };
+        if let Some(output) = &worker.output {
+            fcntl_setfl(output, fcntl_getfl(output)? | OFlags::NONBLOCK)?;
         }
-        match from.read(&mut buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) | Ok(0) => break,
-            Ok(length) => text.extend_from_slice(&buffer[..length]),
+        Ok(worker)
+    }
+
+    /// Takes what it has said since the last time. Once it has ended, or its time is over, its answer.
+    pub(crate) fn look(&mut self) -> Option<Answer> {
+        let now = Instant::now();
+        self.listen();
+        if self.said.len() > ANSWERS_MAX {
+            self.end_for("it says too much".to_owned());
+        } else if now >= self.deadline && self.output.is_some() {
+            self.end_for(format!("it takes longer than {} s", WAIT.as_secs()));
+        }
+        if self.output.is_some() {
+            return None;
+        }
+        match self.child.try_wait() {
+            Ok(None) if now < self.deadline + END_WAIT => {
+                // It has said all that it will.
+                let _ = self.child.kill();
+                None
+            }
+            Ok(None) => Some(self.answer(Err(io::ErrorKind::TimedOut.into()))),
+            Ok(Some(status)) => Some(self.answer(Ok(status))),
+            Err(error) => Some(self.answer(Err(error))),
         }
     }
-    text
-}
 
-/// What the started process does: limits itself, then answers the questions of `input`, each by a line.
-///
-/// # Errors
-/// If a limit cannot be set, and those of `input` and `output`.
-pub fn answer(input: impl Read, mut output: impl Write) -> io::Result<()> {
-    for (resource, max) in
-        [(Resource::Cpu, CPU_MAX), (Resource::As, MEMORY_MAX), (Resource::Fsize, 0), (Resource::Core, 0)]
-    {
-        let max = Some(max);
-        setrlimit(resource, Rlimit { current: max, maximum: max })?;
+    /// Waits for its answer.
+    pub(crate) fn wait(mut self) -> Answer {
+        loop {
+            if let Some(answer) = self.look() {
+                return answer;
+            }
+            match &self.output {
+                Some(output) => {
+                    _ = is_ready(output, PollFlags::IN, self.deadline.saturating_duration_since(Instant::now()))
+                }
+                None => std::thread::sleep(END_STEP),
+            }
+        }
     }
-    let mut text = String::new();
-    input.take(QUESTIONS_MAX).read_to_string(&mut text)?;
-    for line in text.lines() {
-        let Some(Question { module, offsets }) = question(line) else {
-            return Err(io::Error::other("expected a question of the flusher"));
+
+    /// What becomes ready when it says something or ends; None once it has nothing more to say.
+    pub(crate) fn output(&self) -> Option<BorrowedFd<'_>> {
+        self.output.as_ref().map(ChildStdout::as_fd)
+    }
+
+    /// Whether a look at it may bring something.
+    pub(crate) fn has_news(&self) -> bool {
+        let is_ready = |output| poll(&mut [PollFd::new(output, PollFlags::IN)], Some(&Timespec::default())) != Ok(0);
+        Instant::now() >= self.deadline || self.output.as_ref().is_none_or(is_ready)
+    }
+
+    /// Reads until there is nothing now, or nothing more for ever: then the process is about to end, and is given a moment to, so
+    /// that how it ended is known.
+    fn listen(&mut self) {
+        let Some(output) = &mut self.output else { return };
+        match output.take(READ_MAX as u64).read_to_end(&mut self.said) {
+            Ok(length) if length == READ_MAX => return,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Ok(_) | Err(_) => {}
+        }
+        self.output = None;
+        for _ in 0..10 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(END_STEP);
+        }
+    }
+
+    fn end_for(&mut self, why: String) {
+        let _ = self.child.kill();
+        (self.ended_for, self.output) = (Some(why), None);
+        self.deadline = Instant::now();
+    }
+
+    fn answer(&mut self, ended: io::Result<ExitStatus>) -> Answer {
+        let lines = self.said.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+        let lines: Vec<&[u8]> = lines.collect();
+        let told = lines.iter().rev().take(LINES_MAX).find_map(|line| answer_in(line));
+        let is_whole = self.said.ends_with(b"\n") && lines.last().is_some_and(|line| answer_in(line).is_some());
+        let trouble = match (self.ended_for.take(), ended) {
+            (Some(why), _) => Some(why),
+            (None, Err(error)) => Some(error.to_string()),
+            (None, Ok(status)) if !status.success() => Some(status.to_string()),
+            (None, Ok(_)) if !is_whole => Some("its answer is none".to_owned()),
+            (None, Ok(_)) => None,
         };
-        let found = look_up_in(&module, &offsets, Depth::Lines);
-        let found: Vec<Value> = found
-            .iter()
-            .map(|found| found.as_ref().map_or(Value::Null, |found| Value::Object(members(found))))
-            .collect();
-        writeln!(output, "{}", Value::Array(found))?;
-        output.flush()?;
+        Answer { told, trouble }
     }
-    Ok(())
 }
 
-fn symbols(line: &[u8], count: usize) -> Option<Vec<Option<Symbol>>> {
-    let found: Value = serde_json::from_slice(line).ok()?;
-    let found: Vec<Option<Symbol>> = found.as_array()?.iter().map(symbol).collect();
-    (found.len() == count).then_some(found)
-}
-
-fn object(Question { module, offsets }: &Question) -> Value {
-    let Module { path, base, build_id, device, inode, .. } = module;
-    json!({ "path": path, "base": base, "build_id": build_id, "device": device, "inode": inode, "offsets": offsets })
-}
-
-fn question(line: &str) -> Option<Question> {
-    let found: Value = serde_json::from_str(line).ok()?;
-    let numbers = |name: &str| found[name].as_array()?.iter().map(Value::as_u64).collect::<Option<Vec<u64>>>();
-    let bytes =
-        |name: &str| numbers(name)?.into_iter().map(|byte| u8::try_from(byte).ok()).collect::<Option<Vec<u8>>>();
-    let module = Module {
-        path: bytes("path")?,
-        base: found["base"].as_u64()?,
-        build_id: bytes("build_id")?,
-        device: found["device"].as_u64()?,
-        inode: found["inode"].as_u64()?,
-        ..Module::default()
-    };
-    Some(Question { module, offsets: numbers("offsets")? })
+impl Drop for Worker {
+    /// Nothing is left behind of it, unless the kernel itself keeps it.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let until = Instant::now() + END_WAIT;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
+            std::thread::sleep(END_STEP);
+        }
+    }
 }

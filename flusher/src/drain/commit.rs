@@ -7,7 +7,7 @@ use crate::files::journal::{Change, Entry, Journal};
 use crate::files::log_file::LogFile;
 use crate::files::output::{Carried, Output};
 use crate::files::redo;
-use crate::files::rotation::{apply_rename, plan_rotation, remove_beyond};
+use crate::files::rotation::{apply_rename, plan_rotation};
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::level::Level;
 use lastwords_ring::mutant::{self, Mutant};
@@ -158,17 +158,8 @@ impl Drain {
             }
         }
         self.outputs[output].rotated();
-        self.remove_beyond(output);
+        self.keep_limits_after_rotation(role);
         self.refresh(output)
-    }
-
-    /// Removes rotated files beyond those that are kept. Runs at the first rotation, after a change of that number, and after a
-    /// failed removal.
-    fn remove_beyond(&mut self, output: usize) {
-        let Output { log, rotate_keep, kept, .. } = &mut self.outputs[output];
-        if *kept != Some(*rotate_keep) || mutant::is(Mutant::BeyondAlwaysSought) {
-            *kept = remove_beyond(&self.folder, log, *rotate_keep).then_some(*rotate_keep);
-        }
     }
 
     /// The file cannot be rotated.
@@ -287,6 +278,7 @@ impl Drain {
         parts.into_iter().for_each(|part| self.carry_out(part));
         self.note_offsets();
         self.sweep();
+        self.keep_totals();
         Ok(())
     }
 

@@ -1,15 +1,11 @@
 //! Reading the lanes, and rendering their records in the order of time.
 
-use super::held::AGAIN;
 use super::{Drain, Pass};
-use crate::crash::told::Told;
 use crate::drain::tracked_ring::{TrackedLane, TrackedRing};
-use crate::files::journal::Change;
 use crate::files::notices;
 use crate::files::output::RecordSource;
 use crate::files::spare::Spare;
 use crate::merge::{Merge, Next};
-use crate::recover::crash_file;
 use lastwords_ring::error::{self, Error, Result};
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::record::Record;
@@ -19,7 +15,6 @@ use lastwords_ring::place::spill::{self, SpillLost, SpillReference};
 use lastwords_ring::read::decoder_v3::ENTRY;
 use lastwords_ring::read::reader::RingReader;
 use lastwords_ring::read::ring_file::RingFile;
-use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -29,12 +24,6 @@ const READ_BUDGET: usize = 12 << 20;
 const READ_MAX: usize = 2048;
 /// Slots that are read at once however many lanes are in use.
 const READ_MIN: usize = 64;
-
-/// How long writing a crash file is retried after transient failures, before its process's death is logged without one.
-const CRASH_WAIT: Duration = Duration::from_secs(10);
-
-/// How long a pass tells deaths before the lines of others come again. One with a stack takes about a tenth of a second.
-const DEATHS_MAX: Duration = Duration::from_millis(50);
 
 /// A spilled message and its encoding, if the record has one.
 type Unspilled = Result<Option<(Vec<u8>, u8)>, SpillLost>;
@@ -348,7 +337,7 @@ impl Drain {
         Ok(())
     }
 
-    fn log_ahead(&mut self, ring: usize, last: bool) -> Result<()> {
+    pub(super) fn log_ahead(&mut self, ring: usize, last: bool) -> Result<()> {
         let tracked = &mut self.rings[ring];
         let Some((count, most)) = tracked.ahead.due(last) else { return Ok(()) };
         let by = Duration::from_secs_f64(most as f64 / tracked.clock.keys_a_second() as f64);
@@ -357,125 +346,6 @@ impl Drain {
         // Set last: a pass that fails after this does not log it again.
         self.rings[ring].ahead.set_logged();
         Ok(())
-    }
-
-    /// Death lines and removal of rings that have been drained to the end. Each ring's line and its removal are one entry of
-    /// the journal, so that a line is never written twice. If a dead process's ring is still locked, it stays, and the entry
-    /// marks its line as written.
-    pub(super) fn finish_dead(&mut self, earlier: bool, pass: &mut Pass) -> Result<()> {
-        let now = Instant::now();
-        let is_ended = |ring: &TrackedRing| ring.is_exhausted() && !(ring.is_kept() && ring.death_logged);
-        let done =
-            |drain: &Drain, ring: &TrackedRing| ring.earlier == earlier && is_ended(ring) && !drain.is_aside(ring, now);
-        while let Some(ring) = self.rings.iter().position(|ring| done(self, ring)) {
-            if !earlier && now.elapsed() > DEATHS_MAX {
-                pass.waiting = true;
-                break;
-            }
-            let (role, uuid) = (self.rings[ring].role, self.rings[ring].reader.header().uuid);
-            let finished = self.finish(ring, pass);
-            match finished {
-                Err(_) if self.has_set_aside(uuid, now) => {}
-                finished => _ = self.unless_suspended(role, finished)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the ring with this UUID is skipped for a moment.
-    fn has_set_aside(&self, uuid: [u8; 16], now: Instant) -> bool {
-        self.rings.iter().any(|ring| ring.reader.header().uuid == uuid && self.is_aside(ring, now))
-    }
-
-    fn finish(&mut self, ring: usize, pass: &mut Pass) -> Result<()> {
-        let role = self.rings[ring].role;
-        self.log_ahead(ring, true)?;
-        self.commit(None)?;
-        self.ensure_active(role)?;
-        let tracked = &self.rings[ring];
-        let header = tracked.reader.header();
-        let (pid, uuid) = (header.pid, header.uuid);
-        let (name, kept) = (tracked.name.clone(), tracked.is_kept());
-        let ending = if kept { Change::DeathLogged { ring: name, uuid } } else { Change::Remove { ring: name, uuid } };
-        let withheld = (tracked.withheld > 0).then(|| notices::withheld(tracked.withheld, tracked.rendered_max));
-        let death = if tracked.death_logged { None } else { notices::death(&tracked.death()) };
-        if let Some(text) = withheld {
-            self.line(role, clock::realtime_ns(), pid, Level::WARNING, &text)?;
-            // Set last: a pass that fails after this does not log it again.
-            self.rings[ring].withheld = 0;
-            self.commit(None)?;
-            self.ensure_active(role)?;
-        }
-        if let Some(mut text) = death {
-            let tracked = &self.rings[ring];
-            let entry = tracked.reader.entry();
-            // Once, however often the crash file has to be tried.
-            let told = match &tracked.told {
-                Some(told) => told.clone(),
-                None => tracked.ending().died_of().and_then(|of| self.teller.tell(entry, pid, of)),
-            };
-            self.rings[ring].told = Some(told.clone());
-            let told = self.add_clues(ring, &mut text, told);
-            text += &self.write_crash_file(ring, told.as_ref())?;
-            // What is in the journal without the removal must not hold the line.
-            self.commit(None)?;
-            self.ensure_active(role)?;
-            self.death_line(role, pid, &text, told.as_ref())?;
-        }
-        let name = self.rings[ring].name.clone();
-        let committed = self.commit(Some((role, ending))).and_then(|()| {
-            // What waits holds the death line and the removal, and is applied before anything else of the role happens.
-            if self.is_spoken_for(&name) { Ok(()) } else { self.ensure_active(role) }
-        });
-        if committed.is_ok() && kept {
-            (self.rings[ring].death_logged, self.rings[ring].crash_failed) = (true, None);
-        } else if committed.is_ok() {
-            pass.removed += 1;
-            self.rings.remove(ring);
-            self.durable.leave(&self.rings);
-        } else {
-            // Nothing has been written; the next pass logs it again.
-            self.roles[role].outputs().for_each(|output| self.outputs[output].clear());
-        }
-        committed
-    }
-
-    /// Adds what is known of a death that nobody can tell, to the death line and to what a capture tells.
-    fn add_clues(&mut self, ring: usize, text: &mut String, told: Option<Told>) -> Option<Told> {
-        let tracked = &self.rings[ring];
-        let Some(clues) = tracked.clues() else { return told };
-        let stamp = &mut self.roles[tracked.role].stamp;
-        *text += &clues.in_line(stamp);
-        Some(Told::with_evidence(told, &clues.in_json(stamp), &clues.in_head(stamp)))
-    }
-
-    /// Writes the crash file of a ring whose process died without closing it. Returns its mention in the death line. A file
-    /// that cannot be written is retried, but not for ever; meanwhile the ring is skipped.
-    fn write_crash_file(&mut self, ring: usize, told: Option<&Told>) -> Result<String> {
-        let tracked = &self.rings[ring];
-        let keep = crash_file::kept(tracked.reader.header());
-        if keep == 0 || !tracked.ending().is_crash() {
-            return Ok(String::new());
-        }
-        let asked = crash_file::Asked { keep, sync: self.durable.is_on(), access: self.access };
-        let status = tracked.status;
-        let write = || crash_file::write_crash_file(&self.folder, &tracked.name, status, told, &asked);
-        let written = self.spare.use_for(write);
-        match written {
-            Ok(name) => Ok(format!("; its black box is {name}")),
-            Err(error) => {
-                let tracked = &mut self.rings[ring];
-                let since = tracked.crash_failed.as_ref().map_or_else(Instant::now, |(since, _)| *since);
-                let is_over = since.elapsed() >= CRASH_WAIT && !mutant::is(Mutant::CrashFileForEver);
-                if is_over || !error.may_pass() {
-                    return Ok(format!("; its black box could not be kept ({error})"));
-                }
-                let wait =
-                    Error::io("write the crash file of", tracked.reader.path())(io::Error::other("it is tried again"));
-                (tracked.crash_failed, tracked.again) = (Some((since, error)), Some(Instant::now() + AGAIN));
-                Err(wait)
-            }
-        }
     }
 
     /// Skips a ring for a moment, and passes its error on.

@@ -1,7 +1,7 @@
 //! What the drain does because machines stop: syncs if requested, and lines about what a stop lost.
 
 use super::{Drain, Output};
-use crate::crash::told::Teller;
+use crate::crash::teller::Teller;
 use crate::drain::durable::News;
 use crate::drain::tracked_ring::TrackedRing;
 use crate::files::journal::{Change, Entry, FoundEntry};

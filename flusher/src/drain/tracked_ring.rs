@@ -6,7 +6,8 @@ mod publish;
 
 pub(crate) use lane::TrackedLane;
 
-use crate::crash::told::Told;
+use crate::crash::teller::Telling;
+use crate::crash::told::Dead;
 use crate::drain::ahead::Ahead;
 use crate::evidence::clues::Clues;
 use crate::evidence::ending::{Ending, WaitStatus};
@@ -19,6 +20,7 @@ use crate::render::call_sites::Sites;
 use crate::render::level_names::LevelNames;
 use crate::ring_clock::RingClock;
 use lastwords_ring::error::{Error, Result};
+use lastwords_ring::format::file_settings::FileSettings;
 use lastwords_ring::format::layout::lane_kind;
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::folder::Folder;
@@ -67,6 +69,8 @@ struct Scan {
 pub(crate) struct TrackedRing {
     pub(crate) reader: RingReader<RingFile>,
     pub(crate) name: String,
+    /// What it requests for the files of its role.
+    pub(crate) files: FileSettings,
     pub(crate) lanes: Vec<TrackedLane>,
     /// Place of its role among those of the drain.
     pub(crate) role: usize,
@@ -79,8 +83,8 @@ pub(crate) struct TrackedRing {
     held: bool,
     /// The death of its process is logged.
     pub(crate) death_logged: bool,
-    /// What the capture of its process tells, once it was asked.
-    pub(crate) told: Option<Option<Told>>,
+    /// What the capture of its process tells, as far as that is known.
+    pub(crate) telling: Telling,
     /// Dead before this flusher began: its lines are older than those in the file.
     pub(crate) earlier: bool,
     pub(crate) closed: Closed,
@@ -159,7 +163,7 @@ impl TrackedRing {
             dead: None,
             held: false,
             death_logged: control.death_logged(),
-            told: None,
+            telling: Telling::default(),
             earlier: false,
             headed: false,
             failures: 0,
@@ -198,6 +202,7 @@ impl TrackedRing {
             unsynced: true,
             waker: None,
             name: name.to_owned(),
+            files: reader.file_settings()?,
             reader,
         };
         tracked.seek_witness(witnesses);
@@ -385,6 +390,12 @@ impl TrackedRing {
     /// How its process ended, once it has.
     pub(crate) fn ending(&self) -> Ending {
         Ending::conclude(self.closed, self.fatal_signal, self.status, self.dead == Some(Verdict::Exec))
+    }
+
+    /// Its process, if it may have left a capture.
+    pub(crate) fn died(&self) -> Option<Dead> {
+        let (entry, pid) = (self.reader.entry().to_owned(), self.reader.header().pid);
+        self.ending().died_of().map(|of| Dead { entry, pid, of })
     }
 
     /// Notes what its process uses, if records of it were just read, or nobody has looked so far; and what remains when it has

@@ -122,6 +122,14 @@ impl Ending {
         })
     }
 
+    /// The signal that ended it.
+    pub(crate) fn signal(self) -> Option<u32> {
+        match self {
+            Ending::Signal(signal) | Ending::Fatal(signal) | Ending::Killed(signal) => Some(signal),
+            _ => None,
+        }
+    }
+
     /// Whether it is worth an alarm and a crash file.
     #[must_use]
     pub fn is_crash(self) -> bool {

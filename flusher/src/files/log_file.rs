@@ -305,6 +305,11 @@ impl LogFile {
         }
     }
 
+    /// When it was written to last, in seconds since 1970; None if that cannot be told.
+    pub(crate) fn modified_s(&mut self) -> Option<i64> {
+        self.file().and_then(File::metadata).map(|found| found.mtime()).ok()
+    }
+
     /// Gives back the space that was reserved behind the end of a file that gets no more lines, by an earlier flusher too. Not
     /// if another program has written to it, whose bytes must not be truncated.
     pub fn release_reserved(&mut self) {

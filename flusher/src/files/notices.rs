@@ -174,6 +174,14 @@ pub(crate) fn not_rotated(size: u64, error: &Error) -> String {
     )
 }
 
+/// A log file could not be rotated when its hour or day was over.
+pub(crate) fn not_rotated_in_time(error: &Error) -> String {
+    format!(
+        "lastwords: the hour or day of this file is over and it cannot be rotated ({error}); it goes on, and this is tried \
+         again after a minute"
+    )
+}
+
 /// A log file could not get the requested mode or group.
 pub(crate) fn not_shared(error: &io::Error) -> String {
     format!("lastwords: this file could not get the mode and group that are asked for ({error}); it stays as it is")

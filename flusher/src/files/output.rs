@@ -4,14 +4,16 @@ use crate::crash::told::Told;
 use crate::files::log_file::{Event, LogFile};
 use crate::files::notices;
 use crate::files::offsets::Offset;
+use crate::files::period::Period;
 use crate::files::torn::cut_off;
 use crate::render::escape;
 use crate::render::json::{JsonLines, Origin};
 use crate::render::level_names::LevelNames;
 use crate::render::line::{self, HeadCache};
 use crate::render::message::Template;
-use crate::render::timestamp::{Stamp, TIME};
+use crate::render::timestamp::{Stamp, TIME, second_of};
 use lastwords_ring::error::{Error, Result};
+use lastwords_ring::format::file_settings::FileSettings;
 use lastwords_ring::format::layout::RingHeader;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::record::Record;
@@ -62,6 +64,8 @@ pub(crate) struct Output {
     /// Where the lines begin that are being rendered: those before them belong to records whose positions have moved.
     begun: usize,
     offset: Offset,
+    /// Whether lines belong to a later file.
+    period: Period,
     stamp: Stamp,
     head: HeadCache,
     /// Renders the lines, if they are JSON.
@@ -74,8 +78,6 @@ pub(crate) struct Output {
     /// Largest file that this process may write.
     pub(crate) file_size_max: u64,
     pub(crate) rotate_keep: u32,
-    /// The number of kept files beyond which no rotated files remain, if that has been checked.
-    pub(crate) kept: Option<u32>,
     /// Writes are synced periodically.
     pub(crate) durable: bool,
     /// Mode and group of the file.
@@ -92,6 +94,7 @@ impl Output {
             lines: Vec::new(),
             begun: 0,
             offset: Offset::new(zone.clone(), last),
+            period: Period::new(zone.clone()),
             stamp: Stamp::new(zone.clone()),
             head: HeadCache::new(),
             json: log.ends_with(JSON_ENDING).then(|| JsonLines::new(zone.clone())),
@@ -100,7 +103,6 @@ impl Output {
             unrotated: None,
             file_size_max: u64::MAX,
             rotate_keep: 1,
-            kept: None,
             durable: false,
             access: Access::default(),
         }
@@ -111,6 +113,7 @@ impl Output {
     pub(crate) fn begin(&mut self) {
         self.begun = self.lines.len();
         self.offset.begin();
+        self.period.begin();
     }
 
     /// How many bytes they are.
@@ -132,6 +135,7 @@ impl Output {
         if !carried.lines.is_empty() {
             self.lines.extend_from_slice(&carried.lines);
             self.offset.put_back(carried.offset);
+            self.period.accept_as_first();
         }
     }
 
@@ -139,11 +143,13 @@ impl Output {
     pub(crate) fn clear(&mut self) {
         self.lines.clear();
         self.offset.forget();
+        self.period.begin();
     }
 
     /// From here on times are of this zone.
     pub(crate) fn change_zone(&mut self, zone: &Zone) {
         self.offset.change(zone.clone());
+        self.period.change_zone(zone);
         self.stamp = Stamp::new(zone.clone());
         self.head = HeadCache::new();
         self.json = self.json.as_ref().map(|_| JsonLines::new(zone.clone()));
@@ -157,6 +163,7 @@ impl Output {
     /// Before a line with this time: logs the change, if its offset differs from that of the line before.
     #[inline]
     fn tell_offset(&mut self, ns: u64) {
+        self.period.add(ns);
         if let Some((from, to)) = self.offset.at(ns) {
             let text = notices::offset_changed(from, to, self.offset.zone());
             self.say(ns, std::process::id(), Level::INFO, &text);
@@ -217,7 +224,7 @@ impl Output {
     }
 
     /// Takes the file settings of a ring.
-    pub(crate) fn adopt(&mut self, header: &RingHeader) {
+    pub(crate) fn adopt(&mut self, header: &RingHeader, files: &FileSettings) {
         self.rotate_size = header.rotate_size.max(1);
         if self.unrotated.is_none() {
             self.limit = self.rotate_size;
@@ -225,6 +232,12 @@ impl Output {
         self.rotate_keep = header.rotate_keep.clamp(1, ROTATE_KEEP_MAX);
         self.access = Access::of_header(header);
         self.share();
+        if self.period.set_every(files.rotate_every)
+            && let Some(mut file) = self.file.take()
+        {
+            self.note_period(&mut file);
+            self.file = Some(file);
+        }
     }
 
     /// Gives the open file what is asked for.
@@ -245,6 +258,7 @@ impl Output {
     /// The file has been rotated.
     pub(crate) fn rotated(&mut self) {
         (self.file, self.limit, self.unrotated) = (None, self.rotate_size, None);
+        self.period.open(None);
     }
 
     /// The file cannot be rotated: it grows by as much again, or for a minute, which is logged once.
@@ -252,7 +266,10 @@ impl Output {
         let size = self.file.as_ref().map_or(0, LogFile::size);
         self.limit = size.saturating_add(self.rotate_size);
         if self.unrotated.replace(Instant::now() + ROTATE_AGAIN).is_none() {
-            self.events.push((Level::WARNING, notices::not_rotated(self.rotate_size, error)));
+            let is_due = self.period.is_due();
+            let size = self.rotate_size;
+            let text = if is_due { notices::not_rotated_in_time(error) } else { notices::not_rotated(size, error) };
+            self.events.push((Level::WARNING, text));
         }
     }
 
@@ -295,14 +312,16 @@ impl Output {
             self.events.push(event);
             self.file = None;
         }
-        let mut file = match self.file.take() {
+        let file = match self.file.take() {
             Some(file) => file,
             None => {
                 let mut opened = LogFile::open(folder, &self.log)?;
                 opened.share(self.access);
+                self.note_period(&mut opened);
                 opened
             }
         };
+        let file = self.file.insert(file);
         self.events.extend(file.take_event());
         // The end of a line that an earlier try put there may not be needed in another file.
         let cut_off = cut_off(&self.log);
@@ -311,7 +330,23 @@ impl Output {
         if begins != due.len() {
             self.lines.splice(0..begins, due.iter().copied());
         }
-        Ok(self.file.insert(file))
+        Ok(file)
+    }
+
+    /// Finds out to which hour or day the last line of the file belongs that was opened. Lines that wait for it are younger.
+    fn note_period(&mut self, file: &mut LogFile) {
+        if !self.period.is_on() || !self.lines.is_empty() {
+            return;
+        }
+        let time = file.tail().ok().and_then(|tail| last_time(&tail));
+        let offset = self.offset.written();
+        let zone = self.offset.zone();
+        let second = time.and_then(|time| {
+            let shown = second_of(&time)?;
+            Some(shown - i64::from(offset.unwrap_or_else(|| zone.offset(shown))))
+        });
+        // A last record that is longer than what is read of the file shows no time.
+        self.period.open(second.or_else(|| file.modified_s()));
     }
 
     /// Notes external modifications of the file while the last batch was written.
@@ -343,14 +378,20 @@ impl Output {
     #[inline]
     pub(crate) fn fits(&self) -> bool {
         let fits = |file: &LogFile| file.size() + self.lines.len() as u64 <= self.limit.min(self.file_size_max);
-        self.begun > 0 && self.file.as_ref().is_some_and(fits)
+        self.begun > 0 && self.file.as_ref().is_some_and(fits) && !self.is_time()
+    }
+
+    /// Whether the lines that are being made belong to the next file by their time. Not where the file could not be rotated a
+    /// moment ago.
+    fn is_time(&self) -> bool {
+        self.period.is_due() && self.unrotated.is_none_or(|again| again <= Instant::now())
     }
 
     /// Whether so many bytes more go to the file. Where they do not, they must go to a new one: a record is never split
     /// over two, and the size is exceeded only by one that is larger by itself.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
         let before = self.file.as_ref().map_or(0, LogFile::size) + self.lines.len() as u64;
-        before == 0 || before + bytes as u64 <= self.limit.min(self.file_size_max)
+        before == 0 || before + bytes as u64 <= self.limit.min(self.file_size_max) && !self.is_time()
     }
 }
 

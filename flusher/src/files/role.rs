@@ -2,13 +2,23 @@
 
 use crate::files::offsets::FolderZone;
 use crate::files::output::{Output, RecordSource};
+use crate::files::retention::{Left, Limits};
 use crate::render::message::Template;
 use crate::render::timestamp::Stamp;
+use lastwords_ring::format::file_settings::FileSettings;
 use lastwords_ring::format::layout::RingHeader;
 use lastwords_ring::format::log_format::Format;
 use lastwords_ring::format::record::Record;
-use lastwords_ring::place::folder::JSON_ENDING;
+use lastwords_ring::place::folder::{JSON_ENDING, ROTATE_KEEP_MAX};
 use lastwords_ring::place::spill::SpillLost;
+use std::time::Instant;
+
+/// What a ring requests for the files of its role.
+#[derive(Debug)]
+pub(crate) struct Requested<'a> {
+    pub(crate) header: &'a RingHeader,
+    pub(crate) files: &'a FileSettings,
+}
 
 /// A role whose rings are drained.
 #[derive(Debug)]
@@ -25,23 +35,45 @@ pub(crate) struct Role {
     settings_from: u64,
     /// It is logged in the files that the machine stopped.
     pub(crate) told_of_stop: bool,
+    /// What is kept of its files.
+    pub(crate) limits: Limits,
+    /// Its rotated files, if all that exceeded the limits were removed.
+    pub(crate) left: Option<Left>,
+    /// When the removal of one is tried again.
+    pub(crate) remove_again: Option<Instant>,
 }
 
 impl Role {
     /// The role of a ring, with its file settings. `outputs` are those of all roles.
-    pub(crate) fn new(name: &str, header: &RingHeader, outputs: &mut Vec<Output>, zone: &FolderZone) -> Role {
-        let (name, stamp) = (name.to_owned(), Stamp::new(zone.zone().clone()));
-        let mut role = Role { name, first: 0, second: None, stamp, youngest: 0, settings_from: 0, told_of_stop: false };
-        role.adopt(header, outputs, zone);
+    pub(crate) fn new(name: &str, requested: &Requested<'_>, outputs: &mut Vec<Output>, zone: &FolderZone) -> Role {
+        let mut role = Role {
+            name: name.to_owned(),
+            first: 0,
+            second: None,
+            stamp: Stamp::new(zone.zone().clone()),
+            youngest: 0,
+            settings_from: 0,
+            told_of_stop: false,
+            limits: Limits { files: ROTATE_KEEP_MAX, bytes: 0, age_s: 0 },
+            left: None,
+            remove_again: None,
+        };
+        role.adopt(requested, outputs, zone);
         role
     }
 
     /// Takes the file settings of a ring, if it is the newest of the role so far.
-    pub(crate) fn adopt(&mut self, header: &RingHeader, outputs: &mut Vec<Output>, zone: &FolderZone) {
+    pub(crate) fn adopt(&mut self, requested: &Requested<'_>, outputs: &mut Vec<Output>, zone: &FolderZone) {
+        let Requested { header, files } = requested;
         if header.created_ns < self.settings_from {
             return;
         }
         self.settings_from = header.created_ns;
+        self.limits = Limits {
+            files: header.rotate_keep.clamp(1, ROTATE_KEEP_MAX),
+            bytes: files.keep_total,
+            age_s: files.keep_for_s,
+        };
         let json = format!("{}{JSON_ENDING}", self.name);
         let mut place = |log: &str| {
             let known = outputs.iter().position(|output| output.log == log);
@@ -49,7 +81,7 @@ impl Role {
             if known.is_none() {
                 outputs.push(Output::new(log, zone.zone(), zone.last(log)));
             }
-            outputs[place].adopt(header);
+            outputs[place].adopt(header, files);
             place
         };
         (self.first, self.second) = match Format::of_flags(header.flags) {

@@ -10,7 +10,8 @@ use lastwords_ring::error::{Error, Result};
 use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::folder::{Folder, ROTATE_KEEP_MAX};
 use lastwords_ring::place::open;
-use rustix::fs::{FileType, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{FileType, Mode, OFlags, RenameFlags};
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -66,25 +67,32 @@ pub fn plan_rotation(folder: &Folder, log: &str, keep: u32) -> Result<Vec<Change
     Ok(renames)
 }
 
-/// Removes rotated files beyond those that are kept, which `rotate_keep` left before it was lowered. Returns whether all of
-/// them are gone: then there is nothing to look for any more, for a rotation makes none.
-pub fn remove_beyond(folder: &Folder, log: &str, keep: u32) -> bool {
-    let Ok(names) = open::list(folder.path()) else { return false };
-    let number = |name: &str| {
-        name.rsplit_once('.')?.1.parse::<u32>().ok().filter(|number| (keep + 1..=ROTATE_KEEP_MAX).contains(number))
+/// A file of a log by its number; 0 is the current one.
+#[derive(Debug)]
+pub(crate) struct Numbered {
+    pub(crate) number: u32,
+    pub(crate) path: PathBuf,
+    /// Bytes.
+    pub(crate) size: u64,
+    /// When its last line was written, in seconds since 1970: a rename leaves that as it is.
+    pub(crate) last_s: u64,
+}
+
+/// The regular files among `names`, those of the folder, that are the log file of this name or one that was rotated.
+pub(crate) fn numbered_files(folder: &Folder, log: &str, names: &[OsString]) -> Vec<Numbered> {
+    let current = folder.log_file(log);
+    let of_name = |name: &OsString| {
+        let path = folder.path().join(name);
+        let number = if path == current { 0 } else { name.to_str()?.rsplit_once('.')?.1.parse().ok()? };
+        if number > ROTATE_KEEP_MAX || numbered(folder, log, number) != path {
+            return None;
+        }
+        let found = open::look(&path).ok()?;
+        let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+        let (size, last_s) = (found.st_size as u64, u64::try_from(found.st_mtime).unwrap_or(0));
+        is_file.then_some(Numbered { number, path, size, last_s })
     };
-    let paths = names.iter().filter_map(|name| {
-        let path = numbered(folder, log, number(name.to_str()?)?);
-        (path.file_name() == Some(name)).then_some(path)
-    });
-    let is_file = |found: &Stat| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
-    let remove = |path: &PathBuf| match open::look_for(path) {
-        Ok(Some(found)) if is_file(&found) => open::remove(path).is_ok(),
-        // What is not a file of ours stays.
-        found => found.is_ok(),
-    };
-    // All of them, also after one that cannot be removed.
-    paths.filter(|path| !remove(path)).count() == 0
+    names.iter().filter_map(of_name).collect()
 }
 
 /// Does one rename, unless it has been done.

@@ -3,8 +3,11 @@
 //! A process that died without closing its log leaves `<role>-<pid>-<UTC time>.crash.log` in the log folder. The time is
 //! that of its last record, so a flusher that begins the file again, because the one before it died, finds the same name.
 
-use crate::crash::told::{Teller, Told};
+use crate::crash::teller::Teller;
+use crate::crash::told::{Dead, DiedOf, Told};
 use crate::evidence::ending::WaitStatus;
+use crate::recover::crash_loop;
+use crate::recover::crash_name::{CRASH_ENDING, first_bytes};
 use crate::recover::recovery::{Recovered, Recovery, RingReport, Scope};
 use crate::render::escape;
 use crate::render::line;
@@ -14,28 +17,22 @@ use lastwords_ring::format::directives::Directives;
 use lastwords_ring::format::filter::Filter;
 use lastwords_ring::format::layout::{CRASH_FILES_DEFAULT, RingHeader};
 use lastwords_ring::format::text::hex;
-use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::access::Access;
 use lastwords_ring::place::crash_notes::{self, Attachment};
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::open;
 use lastwords_ring::place::unnamed_file::Nameless;
 use lastwords_ring::place::zone::{Zone, offset_text};
+use lastwords_ring::read::capture;
 use lastwords_ring::read::reader::RingReader;
 use lastwords_ring::read::ring_file::RingFile;
-use rustix::fs::{FileType, Stat};
+use rustix::fs::FileType;
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
-
-/// End of the name of a crash file.
-pub const CRASH_ENDING: &str = ".crash.log";
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 /// Crash files with equal role, pid and second, of containers that share the folder.
 const NAMESAKES_MAX: u32 = 9;
-
-/// Bytes at the start of a crash file that name its ring.
-const HEAD_MAX: u64 = 4096;
 
 /// What a ring still holds.
 #[derive(Debug)]
@@ -44,6 +41,8 @@ pub struct BlackBox {
     newest_ns: u64,
     told: Option<Told>,
     program: Option<ProgramCrash>,
+    /// The first of the deaths that follow each other, and this is one of them.
+    first: Option<String>,
 }
 
 /// The end of a program that another process ran, which logged for it.
@@ -84,14 +83,16 @@ impl BlackBox {
         let found =
             recovery.rings().first().map(|ring| Ok::<_, Error>((ring.newest_ns()?, ring.reader().header().created_ns)));
         let (newest, created) = found.transpose()?.unwrap_or_default();
-        Ok(BlackBox { recovery, newest_ns: newest.unwrap_or(created), told: None, program: None })
+        let newest_ns = newest.unwrap_or(created);
+        Ok(BlackBox { recovery, newest_ns, told: None, program: None, first: None })
     }
 
     /// Adds what the process's capture tells, if it left one.
     pub fn tell(&mut self, teller: &Teller) {
         let Some(of) = self.report().and_then(RingReport::died_of) else { return };
         let ring = self.recovery.rings().first().map(|ring| ring.reader());
-        self.told = ring.and_then(|reader| teller.tell(reader.entry(), reader.header().pid, of));
+        let dead = ring.map(|reader| Dead { entry: reader.entry().to_owned(), pid: reader.header().pid, of });
+        self.told = dead.and_then(|dead| teller.tell(dead));
     }
 
     /// What is known of the ring; its counts are those of what was read so far.
@@ -136,6 +137,7 @@ impl BlackBox {
         let (reader, control) = (ring.reader(), ring.reader().control()?);
         let header = reader.header();
         let seconds = self.newest_ns.saturating_sub(header.created_ns) as f64 / 1e9;
+        let first = self.first.clone().map(|first| ("crash loop", format!("since {first}")));
         let wait_status = (!report.verdict.may_live()).then(|| ("wait status", wait_status(report.status)));
         let process = [
             ("black box of", format!("{}, pid {}, application {}", reader.role(), self.pid(), reader.app())),
@@ -162,7 +164,12 @@ impl BlackBox {
             ("ring", hex(&header.uuid)),
         ];
         let mut text = Vec::new();
-        for (name, value) in process.into_iter().chain(of_program).chain(wait_status).chain(head) {
+        let is_of_signal = report.died_of() == Some(DiedOf::Signal);
+        let why = is_of_signal.then(|| capture::why_none(reader.entry())).flatten();
+        let captured = why.map(|why| ("captured", format!("no: {why}")));
+        for (name, value) in
+            process.into_iter().chain(of_program).chain(wait_status).chain(first).chain(head).chain(captured)
+        {
             escape::escape(&mut text, format!("{name:<13}{}", value.replace('\n', "\\n")).as_bytes());
             text.push(b'\n');
         }
@@ -237,6 +244,8 @@ fn foot(report: &RingReport) -> String {
 pub(crate) struct Asked {
     /// How many of the role are kept.
     pub(crate) keep: usize,
+    /// How many bytes they have at most, 0 for no limit.
+    pub(crate) bytes: u64,
     /// It is to be on the disk when it gets its name.
     pub(crate) sync: bool,
     /// Mode and group, overriding the ring.
@@ -245,7 +254,7 @@ pub(crate) struct Asked {
 
 /// Writes the crash file of a dead process's ring, which has this name in `folder`, and returns its name, or its existing name
 /// if an earlier flusher wrote it. `status` is the kernel's report of its end, `told` what its capture tells. The file is visible only when it is complete.
-/// Then removes the oldest of the role beyond `keep`.
+/// Then removes those of the role that exceed the limits.
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be written or the ring not be read.
@@ -269,12 +278,13 @@ pub(crate) fn write_crash_file(
 /// As [`write_crash_file`].
 pub fn write_of_program(folder: &Folder, ring: &str, program: ProgramCrash) -> Result<Option<String>> {
     let mut black_box = BlackBox::open_in(folder, ring)?;
-    let keep = black_box.recovery.rings().first().map_or(0, |ring| kept(ring.reader().header()));
+    let Some(reader) = black_box.recovery.rings().first().map(|ring| ring.reader()) else { return Ok(None) };
+    let (keep, bytes) = (kept(reader.header()), reader.file_settings()?.crash_total);
     if keep == 0 {
         return Ok(None);
     }
     black_box.program = Some(program);
-    write_named(folder, black_box, &Asked { keep, sync: false, access: None }).map(Some)
+    write_named(folder, black_box, &Asked { keep, bytes, sync: false, access: None }).map(Some)
 }
 
 /// How many crash files a ring asks for.
@@ -287,7 +297,7 @@ pub(crate) fn kept(header: &RingHeader) -> usize {
 
 /// Writes a crash file under the name that its role, process and time give it.
 fn write_named(folder: &Folder, mut black_box: BlackBox, asked: &Asked) -> Result<String> {
-    let Asked { keep, sync, access } = *asked;
+    let Asked { sync, access, .. } = *asked;
     let pid = black_box.pid();
     let Some(found) = black_box.recovery.rings().first() else { return Ok(String::new()) };
     let (header, role) = (*found.reader().header(), found.reader().role().to_owned());
@@ -308,6 +318,8 @@ fn write_named(folder: &Folder, mut black_box: BlackBox, asked: &Asked) -> Resul
             Err(error) => return Err(Error::io("inspect", path)(error)),
         }
     }
+    let first = crash_loop::first_of(folder, &name);
+    black_box.first = first.clone();
     let file = Nameless::create(folder.path(), &name)?;
     let mut out = BufWriter::with_capacity(256 << 10, &file);
     black_box.write(&mut out, &folder.zone(), &folder.path().join(&name))?;
@@ -319,93 +331,6 @@ fn write_named(folder: &Folder, mut black_box: BlackBox, asked: &Asked) -> Resul
         file.file().and_then(File::sync_all).map_err(Error::io("sync", folder.path().join(&name)))?;
     }
     file.publish()?;
-    remove_oldest(folder, &role, keep, &name);
+    crash_loop::remove_surplus(folder, &name, first.as_deref(), (asked.keep, asked.bytes));
     Ok(name)
-}
-
-fn first_bytes(path: &Path) -> io::Result<Vec<u8>> {
-    let mut head = Vec::new();
-    open::to_read(path)?.take(HEAD_MAX).read_to_end(&mut head)?;
-    Ok(head)
-}
-
-/// Removes the crash files of the earliest deaths, as their names say: people copy files, edit and touch them. The one that was
-/// just written stays, whenever its process died: the log is about to name it. What cannot be removed now is removed with the
-/// next crash.
-fn remove_oldest(folder: &Folder, role: &str, keep: usize, written: &str) {
-    let Ok(names) = open::list(folder.path()) else { return };
-    let is_file = |found: &Stat| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
-    let names = names
-        .iter()
-        .filter_map(|name| name.to_str())
-        .filter(|name| *name != written || mutant::is(Mutant::CrashFileLost));
-    let of_role = |name: &str| CrashName::parse(name).filter(|name| name.role == role);
-    let mut files: Vec<(CrashName, PathBuf)> = names
-        .filter_map(|name| Some((of_role(name)?, folder.path().join(name))))
-        .filter(|(_, path)| open::look(path).is_ok_and(|found| is_file(&found)))
-        .collect();
-    files.sort();
-    for (_, path) in files.iter().take((files.len() + 1).saturating_sub(keep)) {
-        let _ = open::remove(path);
-    }
-}
-
-/// What the name of a crash file says, the earliest death first.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CrashName {
-    /// When the process died, in UTC: `20261124T133702Z`.
-    pub time: String,
-    /// Its number within that second.
-    pub number: u32,
-    /// Role of the process.
-    pub role: String,
-    /// Its pid.
-    pub pid: u32,
-}
-
-impl CrashName {
-    /// `<role>-<pid>-<time>.crash.log`, or with `-<n>` after the time. None for all other names.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<CrashName> {
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let is_time = |text: &str| {
-            let split = text.strip_suffix('Z').and_then(|text| text.split_once('T'));
-            split.is_some_and(|(day, second)| digits(day) && digits(second))
-        };
-        let (before, last) = name.strip_suffix(CRASH_ENDING)?.rsplit_once('-')?;
-        let (before, time, number) = match before.rsplit_once('-') {
-            Some((before, time)) if is_time(time) && digits(last) => (before, time, last.parse().ok()?),
-            _ => (before, last, 1),
-        };
-        let (role, pid) = before.rsplit_once('-')?;
-        let found = digits(pid) && is_time(time) && !role.is_empty();
-        let (time, role) = (time.to_owned(), role.to_owned());
-        found.then_some(CrashName { time, number, role, pid: pid.parse().ok()? })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn is_crash_file(role: &str, name: &str) -> bool {
-        CrashName::parse(name).is_some_and(|name| name.role == role)
-    }
-
-    #[test]
-    fn crash_files_of_a_role_are_told_from_everything_else() {
-        assert!(is_crash_file("worker", "worker-41-20261124T133702Z.crash.log"));
-        assert!(is_crash_file("worker", "worker-41-20261124T133702Z-2.crash.log"));
-        assert!(is_crash_file("worker-1", "worker-1-41-20261124T133702Z.crash.log"));
-        for name in [
-            "worker-1-41-20261124T133702Z.crash.log",
-            "worker.log",
-            "worker-41.crash.log",
-            "worker-x-20261124T133702Z.crash.log",
-            "worker-41-yesterday.crash.log",
-            "host-41-20261124T133702Z.crash.log",
-        ] {
-            assert!(!is_crash_file("worker", name), "{name}");
-        }
-    }
 }

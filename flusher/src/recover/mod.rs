@@ -2,6 +2,9 @@
 
 pub mod cgroup;
 pub mod crash_file;
+mod crash_loop;
+pub mod crash_name;
 pub mod losses;
 pub mod recovery;
+pub mod snapshot;
 pub mod status;

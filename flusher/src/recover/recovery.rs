@@ -134,6 +134,10 @@ pub struct Recovered<'a> {
     pub level_name: Option<&'a str>,
     /// Name of its thread, if the ring still knows it.
     pub thread_name: Option<Vec<u8>>,
+    /// UUID of its ring.
+    pub ring: [u8; 16],
+    /// Its lane there; with the ring and its last sequence it is this record and no other.
+    pub lane: usize,
 }
 
 /// What of a ring is read.
@@ -322,8 +326,9 @@ impl RecoveredRing {
         reader.lanes(&mut scratch, &mut snapshots)?;
         for (number, snapshot) in snapshots.iter().enumerate() {
             let position = journaled_position(journal, &reader, number).unwrap_or(snapshot.position);
-            let last = reader.last_sequence(number, &mut scratch)?;
-            let extent = snapshot.extent((!verdict.may_live()).then_some(last));
+            // Only without a writer it is looked for, in the whole lane.
+            let last = if verdict.may_live() { None } else { Some(reader.last_sequence(number, &mut scratch)?) };
+            let extent = snapshot.extent(last);
             // All that the ring holds excludes its backlog, which may be drained already, and not removed yet.
             let whole = || LaneCursor::behind(extent.end().saturating_sub(slots));
             lanes.push(LaneRead {
@@ -368,8 +373,14 @@ impl RecoveredRing {
         if !lane.wanted {
             return Ok(());
         }
-        lane.cursor.read(&self.reader, number, lane.extent, SLOTS)?;
-        self.report.damaged += lane.cursor.batch().damaged;
+        loop {
+            lane.cursor.read(&self.reader, number, lane.extent, SLOTS)?;
+            self.report.damaged += lane.cursor.batch().damaged;
+            // What was overwritten while it was read is no end: what follows may be there.
+            if !lane.cursor.batch().is_empty() || !lane.cursor.batch().more {
+                break;
+            }
+        }
         let cut_off = lane.cursor.has_in_flight(lane.extent, lane.snapshot.reserved, self.reader.geometry());
         self.report.in_flight += u64::from(cut_off && !lane.cursor.batch().more);
         Ok(())
@@ -407,7 +418,9 @@ impl RecoveredRing {
             };
             let (pid, role) = (self.report.pid, self.report.role.as_str());
             let level_name = self.names.get(record.level);
-            let made = take(&Recovered { record, realtime_ns, pid, role, site, level_name, thread_name })?;
+            let ring = self.reader.header().uuid;
+            let made =
+                take(&Recovered { record, realtime_ns, pid, role, site, level_name, thread_name, ring, lane: number })?;
             self.left = self.left.saturating_sub(made);
         }
         lane.cursor.take();

@@ -88,6 +88,13 @@ impl Stamp {
     }
 }
 
+/// The second since 1970 that a time of a text line would be in UTC.
+pub(crate) fn second_of(time: &[u8; TIME]) -> Option<i64> {
+    let time = std::str::from_utf8(&time[..LENGTH]).ok()?;
+    let time = DateTime::strptime("%Y-%m-%d %H:%M:%S", time).ok()?;
+    Some(Offset::UTC.to_timestamp(time).ok()?.as_second())
+}
+
 /// Calendar time at this offset, in seconds east of Greenwich.
 pub(crate) fn civil(second: i64, offset: i32) -> Option<DateTime> {
     Some(Offset::from_seconds(offset).ok()?.to_datetime(Timestamp::from_second(second).ok()?))

@@ -9,7 +9,7 @@ pub const REGISTERS: usize = 17;
 pub struct Capture {
     /// The signal.
     pub signal: SignalInfo,
-    /// The threads, the crashed one first.
+    /// The threads, the crashed one first. Of several that crashed that is the one by which the process ended, if it is known.
     pub threads: Vec<CapturedThread>,
     /// The executable mappings, and the one that the address of the fault is in.
     pub mappings: Vec<Mapping>,
@@ -21,6 +21,8 @@ pub struct Capture {
     pub vdso: (u64, Vec<u8>),
     /// The handler has written all that it had: not cut off by a second fault, a kill or a full disk.
     pub is_complete: bool,
+    /// More than one thread was in the handler of its signal, and which of these signals ended the process is not known.
+    pub is_unsure: bool,
     /// How long the handler took, in microseconds.
     pub time_us: u32,
     /// What became of the other threads; None if they were not asked.
@@ -88,6 +90,8 @@ pub struct CapturedThread {
     pub tid: u32,
     /// Its name, as the kernel has it.
     pub name: Vec<u8>,
+    /// Its own signal; None if it had none.
+    pub signal: Option<SignalInfo>,
     /// The general registers in the numbering of DWARF: rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15, rip.
     pub registers: [u64; REGISTERS],
     /// The flags.
@@ -123,7 +127,7 @@ pub struct Mapping {
     pub device: u64,
     /// Its file's inode; 0 without a file.
     pub inode: u64,
-    /// The path as the kernel shows it, or a name in brackets, or nothing.
+    /// The path, with ` (deleted)` behind it as the kernel shows it, or a name in brackets, or nothing.
     pub path: Vec<u8>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | kind | payload |
 //! |---|---|
-//! | 1 signal | number, code, errno (4 each, signed), pid, uid (4 each), bits (4): 1 there is an address, 2 a fault, 4 a read, 8 a write, 16 a jump; address (8) |
+//! | 1 signal | of the thread that follows: number, code, errno (4 each, signed), pid, uid (4 each), bits (4): 1 there is an address, 2 a fault, 4 a read, 8 a write, 16 a jump; address (8) |
 //! | 2 thread | id (4), bits (4): 1 there are registers, 2 of these the stack pointer and the program counter alone; name, filled up with zeros (16), registers (17 × 8), flags (8) |
 //! | 3 stack, 4 outermost bytes of the stack | of the thread before: address (8), bytes |
 //! | 5 code, 6 vDSO | address (8), bytes |
@@ -11,6 +11,8 @@
 //! | 9 end | time in microseconds (4) |
 //! | 10 other threads | how many there are (4); those that were captured follow |
 //! | 11 end of the other threads | time in microseconds (4) |
+//! | 12 ending | id of the thread whose signal is about to end the process (4) |
+//! | 13 survived | id of a thread whose signal was made good (4) |
 //!
 //! Kind 0 is no record: there the capture ends. A record is written before its head, and the zeros behind it before both, so
 //! whatever interrupts the writer leaves whole records, and nothing of an earlier capture that was longer. A capture is complete
@@ -66,6 +68,10 @@ pub mod kind {
     pub const OTHERS: u32 = 10;
     /// All of these were captured.
     pub const OTHERS_END: u32 = 11;
+    /// This thread's signal is about to end the process.
+    pub const ENDING: u32 = 12;
+    /// This thread's signal was made good.
+    pub const SURVIVED: u32 = 13;
 }
 
 /// Bits of records.

@@ -393,6 +393,8 @@ pub mod entry_kind {
     pub const FIRST_FILTER: u8 = 4;
     /// The process's working directory when it made the ring; the third entry.
     pub const FOLDER: u8 = 5;
+    /// What the process requests for the files of its role, see `file_settings.rs`; the fourth entry.
+    pub const FILES: u8 = 6;
 }
 
 /// The commit word of a table entry: kind in the low byte, payload bytes in the next three, checksum in the high four.

@@ -18,6 +18,7 @@ not_under_loom! {
     pub mod capture_record;
     pub mod choice;
     pub mod directives;
+    pub mod file_settings;
     pub mod filter;
     pub mod full_policy;
     pub mod log_format;
@@ -25,6 +26,7 @@ not_under_loom! {
     pub mod placeholder;
     pub mod record;
     pub mod role;
+    pub mod rotate_every;
     pub mod slot;
     pub mod text;
     pub mod timeline;

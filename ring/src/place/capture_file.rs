@@ -16,6 +16,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::DumpableBehavior;
 use std::ffi::{CStr, CString};
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,10 @@ const CAPTURE_ENDING: &str = ".capture";
 pub const SIZE: u64 = 256 << 10;
 /// The same with room for other threads, 1.8 MiB: their stacks, and 1 KiB for all else of each.
 pub const SIZE_WITH_OTHERS: u64 = SIZE + (OTHERS_MAX * (OTHER_STACK + OTHER_OUTERMOST + (1 << 10))) as u64;
+/// Bytes of the crashed thread's stack that are captured unless another number is set.
+pub const STACK_DEFAULT: u32 = 64 << 10;
+/// The least and the most of them, besides none: what is mapped must still find room.
+pub const STACK_RANGE: RangeInclusive<u32> = 4 << 10..=128 << 10;
 /// The file takes at most this share of the free space: what is left is for rings and log files.
 const ROOM_SHARE: u64 = 64;
 /// What the kernel has mapped for this process.
@@ -54,17 +59,19 @@ pub struct CaptureFile {
     name: CString,
     entry: PathBuf,
     size: u64,
+    stack: u32,
     /// None without `/proc`.
     maps: Option<Kept>,
 }
 
 impl CaptureFile {
-    /// Makes the file for the ring with this entry, of [`SIZE`] or [`SIZE_WITH_OTHERS`].
+    /// Makes the file for the ring with this entry, of [`SIZE`] or [`SIZE_WITH_OTHERS`], for so many bytes of a stack, 0 for no
+    /// memory of the program's at all.
     ///
     /// # Errors
     /// As open(2) and fallocate(2), ENOSPC too if there is less than 64 times the room for it, and EFBIG if the file size limit
     /// does not allow it.
-    pub fn create(entry: &Path, size: u64) -> io::Result<CaptureFile> {
+    pub fn create(entry: &Path, size: u64, stack: u32) -> io::Result<CaptureFile> {
         if fsize::limit() < size {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
@@ -75,9 +82,8 @@ impl CaptureFile {
         }
         let file = Kept::new(open::file(&path, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, PRIVATE)?)?;
         let owner = file.file().and_then(|file| Ok(rustix::fs::fstat(file)?.st_uid));
-        if is_privileged(owner?) {
+        if let Some(why) = privilege(owner?) {
             drop(open::remove(&path));
-            let why = "the folder is another user's, who may not see this process's memory";
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
         }
         let reserved = file.file().and_then(|file| {
@@ -87,12 +93,17 @@ impl CaptureFile {
         reserved.inspect_err(|_| drop(open::remove(&path)))?;
         let name = CString::new(path.as_os_str().as_bytes())?;
         let maps = open::to_read(Path::new("/proc/self/maps")).and_then(Kept::new).ok();
-        Ok(CaptureFile { file, name, entry: entry.to_owned(), size, maps })
+        Ok(CaptureFile { file, name, entry: entry.to_owned(), size, stack, maps })
     }
 
     /// Its size.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Most bytes of a stack.
+    pub fn stack(&self) -> usize {
+        self.stack as usize
     }
 
     /// Whether there is room for other threads.
@@ -128,9 +139,13 @@ impl CaptureFile {
     }
 }
 
-/// Whether the process may do more than the owner of the file, who could read in it what the process has in memory.
-fn is_privileged(owner: u32) -> bool {
-    owner != rustix::process::geteuid().as_raw() || secure::is_secure()
+/// Why the process may do more than others who could read in the file what it has in memory: its owner, or whoever started the
+/// program.
+fn privilege(owner: u32) -> Option<&'static str> {
+    if owner != rustix::process::geteuid().as_raw() {
+        return Some("the folder is another user's, who may not see this process's memory");
+    }
+    secure::is_secure().then_some("the program has more rights than the user who started it, as with set-user-id")
 }
 
 /// Whether the kernel would let the process leave a core dump with its user: not after a change of user or capabilities, nor
@@ -164,11 +179,11 @@ mod tests {
     fn the_file_is_private_has_its_space_and_goes() {
         let scratch = Scratch::new("capture");
         let entry = scratch.path().join("host-1-ab.ring");
-        let file = CaptureFile::create(&entry, SIZE).expect("made");
+        let file = CaptureFile::create(&entry, SIZE, STACK_DEFAULT).expect("made");
         let found = path(&entry).metadata().expect("there");
         assert_eq!((found.mode() & 0o777, found.len()), (0o600, SIZE));
         assert!(found.blocks() * 512 >= SIZE, "reserved");
-        assert!(CaptureFile::create(&entry, SIZE).is_err(), "one for each ring");
+        assert!(CaptureFile::create(&entry, SIZE, STACK_DEFAULT).is_err(), "one for each ring");
         let size = file.with(|file| rustix::fs::fstat(file).expect("open").st_size as u64);
         assert_eq!(size, Some(SIZE));
         file.close();

@@ -202,6 +202,23 @@ impl Folder {
         Ok(Folder { path, rings })
     }
 
+    /// An existing folder, whoever it belongs to, for reading alone: what its files and rings say is believed as little as ever,
+    /// and who may not read them gets the system's error there.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be found, [`Error::Folder`] if it is not a folder.
+    pub fn to_read(path: &Path) -> Result<Folder> {
+        let path = resolved(path)?;
+        let found = open::look(&path).map_err(Error::io("open the folder", &path))?;
+        if !is_folder(found.st_mode) {
+            return Err(Error::folder(
+                &path,
+                "it is not a folder; expected the folder that a program logs to".to_owned(),
+            ));
+        }
+        Ok(Folder { rings: path.join("rings"), path })
+    }
+
     /// Why this process, which may have changed its user since it opened the folder, can no longer use it; None if it can.
     pub fn refusal(&self) -> Option<Error> {
         check(&self.rings, Trust::Own).err().filter(|error| matches!(error, Error::Folder { .. }))

@@ -18,6 +18,7 @@ pub(crate) use held::{acting_in, held_now, hold_here, is_held, owner_of, refresh
 pub use held::{held_folders, hold, release_others};
 
 use crate::place::descriptor::{Identity, Opened, again_if_lost};
+use crate::sys::fsize;
 use at::{FOLDER, OWN_LINKS, give_to_owner, hold_standard_streams, open_at};
 use held::{descriptor_of, resolve};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -265,7 +266,7 @@ pub(crate) fn write_whole(
     name: impl FnOnce(&File, &Path, &Path) -> io::Result<()>,
 ) -> io::Result<()> {
     let written = file(temporary, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, PRIVATE).and_then(|mut file| {
-        file.write_all(text)?;
+        fsize::without_signal(|| file.write_all(text))?;
         name(&file, temporary, to)
     });
     written.inspect_err(|_| drop(remove(temporary)))

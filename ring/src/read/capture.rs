@@ -22,6 +22,8 @@ const PIECE_MAX: usize = 64 << 10;
 const MAPPINGS_MAX: usize = 4096;
 /// Longest path of a mapping; behind a longer one nothing is taken.
 const PATH_MAX: usize = 4096;
+/// A newline in a path of `/proc/self/maps`.
+const NEWLINE: &[u8] = b"\\012";
 /// Build ids that are taken.
 const MODULES_MAX: usize = 1024;
 /// Longest build id; behind a longer one nothing is taken.
@@ -38,6 +40,23 @@ pub fn read(entry: &Path) -> io::Result<Option<Capture>> {
     Ok(parse(&bytes))
 }
 
+/// Why there is no capture of the ring with this entry, whose process died of a fatal signal, as far as it is known; None if there
+/// is one.
+#[must_use]
+pub fn why_none(entry: &Path) -> Option<&'static str> {
+    match read(entry) {
+        Ok(Some(_)) => None,
+        Ok(None) if open::if_there(open::to_read(&capture_file::path(entry))).is_ok_and(|file| file.is_none()) => {
+            Some("its process has no file for it, since crash_capture was off or for a reason that init gave on standard error")
+        }
+        Ok(None) => Some(
+            "the handler of the signal was not called or left nothing, as where the kernel may leave no core dump of the \
+             process (after a change of user), or a sandbox refuses",
+        ),
+        Err(_) => Some("what it left cannot be read"),
+    }
+}
+
 /// The capture in these bytes; None if there is not even a signal.
 #[must_use]
 pub fn parse(bytes: &[u8]) -> Option<Capture> {
@@ -47,21 +66,58 @@ pub fn parse(bytes: &[u8]) -> Option<Capture> {
     }
     let mut rest = Bytes(&bytes[HEADER..]);
     let (first, payload) = rest.record()?;
-    let mut capture = Capture { signal: signal(payload).filter(|_| first == kind::SIGNAL)?, ..Capture::default() };
+    let mut signals = Signals { next: Some(signal(payload).filter(|_| first == kind::SIGNAL)?), ..Signals::default() };
+    let mut capture = Capture::default();
     while let Some((kind, payload)) = rest.record() {
-        if capture.add(kind, payload).is_none() {
+        let added = match kind {
+            kind::SIGNAL => signal(payload).map(|next| signals.next = Some(next)),
+            kind::ENDING => Bytes(payload).u32().map(|thread| _ = signals.ending.get_or_insert(thread)),
+            kind::SURVIVED => Bytes(payload).u32().map(|thread| capture.remove_crashed(thread)),
+            _ => capture.add(kind, payload, &mut signals.next),
+        };
+        if added.is_none() {
             break;
         }
     }
-    Some(capture)
+    capture.settle(&signals)
+}
+
+/// What is known of the signals beside their threads.
+#[derive(Debug, Default)]
+struct Signals {
+    /// That of the thread that follows.
+    next: Option<SignalInfo>,
+    /// The thread whose signal ended the process.
+    ending: Option<u32>,
 }
 
 impl Capture {
-    /// Adds a record; None if it cannot be one. Unknown kinds are passed over.
-    fn add(&mut self, kind: u32, payload: &[u8]) -> Option<()> {
+    /// Leaves out a thread that crashed: it has survived, or a later signal of it follows.
+    fn remove_crashed(&mut self, thread: u32) {
+        self.threads.retain(|found| found.signal.is_none() || found.tid != thread);
+    }
+
+    /// Has the thread first by which the process ended; None if there is no signal that it did not survive.
+    fn settle(mut self, signals: &Signals) -> Option<Capture> {
+        let has_signal = |thread: &&CapturedThread| thread.signal.is_some();
+        let ending = |thread: &CapturedThread| thread.signal.is_some() && Some(thread.tid) == signals.ending;
+        match self.threads.iter().position(ending) {
+            Some(number) => self.threads[..=number].rotate_right(1),
+            None => self.is_unsure = self.threads.iter().filter(has_signal).count() > 1,
+        }
+        let crashed = self.threads.iter().find(has_signal).and_then(|thread| thread.signal);
+        self.signal = crashed.or(signals.next)?;
+        Some(self)
+    }
+
+    /// Adds a record; None if it cannot be one. Unknown kinds are passed over. `signal` is that of the next thread.
+    fn add(&mut self, kind: u32, payload: &[u8], signal: &mut Option<SignalInfo>) -> Option<()> {
         match kind {
             kind::THREAD => {
-                let thread = thread(payload)?;
+                let thread = CapturedThread { signal: signal.take(), ..thread(payload)? };
+                if thread.signal.is_some() {
+                    self.remove_crashed(thread.tid);
+                }
                 if self.threads.len() == THREADS_MAX {
                     // What belongs to it must not go to the one before.
                     return None;
@@ -143,8 +199,21 @@ fn mapping(rest: &mut Bytes<'_>) -> Option<Mapping> {
     let length = head.u32().map(|length| length as usize).filter(|length| *length <= PATH_MAX)?;
     let [readable, writable, executable] =
         [bit::READABLE, bit::WRITABLE, bit::EXECUTABLE].map(|right| bits & right != 0);
-    let path = rest.take(length)?.to_vec();
+    let path = path(rest.take(length)?);
     Some(Mapping { start, end, offset, readable, writable, executable, device, inode, path })
+}
+
+/// A path without what the kernel makes of the newlines in it. It leaves backslashes alone, so that a name which has these four
+/// characters is told as one with a newline.
+fn path(mut shown: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(shown.len());
+    while let Some(at) = shown.windows(NEWLINE.len()).position(|part| part == NEWLINE) {
+        path.extend_from_slice(&shown[..at]);
+        path.push(b'\n');
+        shown = &shown[at + NEWLINE.len()..];
+    }
+    path.extend_from_slice(shown);
+    path
 }
 
 fn module(rest: &mut Bytes<'_>) -> Option<ModuleNote> {
@@ -231,6 +300,36 @@ mod tests {
     }
 
     #[test]
+    fn a_newline_in_a_path_is_one() {
+        assert_eq!(path(b"/a\\012b\\0123/c\\012 (deleted)"), b"/a\nb\n3/c\n (deleted)");
+        assert_eq!(path(b"/a\\01"), b"/a\\01");
+    }
+
+    #[test]
+    fn of_several_that_crashed_the_one_that_ended_the_process_is_first() {
+        let signal = |number| record(kind::SIGNAL, &[&halves(&[number, 1, 0, 0, 0, 2])[..], &words(&[0])].concat());
+        let thread = |id| record(kind::THREAD, &[&halves(&[id, 1])[..], &[0; 16], &words(&[0; 18])].concat());
+        let fate = |kind, id: u32| record(kind, &halves(&[id]));
+        let other = [fate(kind::OTHERS, 1), thread(9), fate(kind::OTHERS_END, 1)].concat();
+        let two = [signal(11), thread(1), fate(kind::END, 5), signal(7), thread(2)].concat();
+        let again = [signal(8), thread(1)].concat();
+        let found = |more: &[&[u8]]| {
+            let capture = parse(&[header(), two.clone(), more.concat()].concat())?;
+            let threads: Vec<u32> = capture.threads.iter().map(|thread| thread.tid).collect();
+            Some((capture.signal.number, threads, capture.is_unsure))
+        };
+        assert_eq!(found(&[]), Some((11, vec![1, 2], true)));
+        assert_eq!(found(&[&fate(kind::ENDING, 2)]), Some((7, vec![2, 1], false)));
+        assert_eq!(found(&[&other, &fate(kind::ENDING, 2)]), Some((7, vec![2, 1, 9], false)));
+        assert_eq!(found(&[&fate(kind::ENDING, 2), &fate(kind::ENDING, 1)]), Some((7, vec![2, 1], false)), "the first");
+        assert_eq!(found(&[&fate(kind::SURVIVED, 1)]), Some((7, vec![2], false)));
+        assert_eq!(found(&[&fate(kind::SURVIVED, 2)]), Some((11, vec![1], false)));
+        assert_eq!(found(&[&fate(kind::SURVIVED, 1), &fate(kind::SURVIVED, 2)]), None);
+        assert_eq!(found(&[&again, &fate(kind::SURVIVED, 2)]), Some((8, vec![1], false)), "the later one counts");
+        assert_eq!(found(&[&other, &fate(kind::SURVIVED, 9)]), Some((11, vec![1, 2, 9], true)), "it has no signal");
+    }
+
+    #[test]
     fn a_whole_capture_is_parsed() {
         let capture = parse(&[header(), records().concat(), vec![0; 100]].concat()).expect("a capture");
         let signal = SignalInfo { number: 11, code: 1, address: Some(8), is_fault: true, ..SignalInfo::default() };
@@ -238,6 +337,7 @@ mod tests {
         let thread = CapturedThread {
             tid: 77,
             name: b"worker-1".to_vec(),
+            signal: Some(signal),
             registers: [9; 17],
             eflags: 9,
             stack_start: 100,

@@ -3,6 +3,7 @@
 use crate::atomics::{AtomicU64, Ordering};
 use crate::format::call_site::{CallSiteRef, LevelName};
 use crate::format::checksum::checksum;
+use crate::format::file_settings::FileSettings;
 use crate::format::filter::Filter;
 use crate::format::layout::{entry_kind, entry_word};
 
@@ -36,16 +37,25 @@ impl<'a> TableWriter<'a> {
         self.append(entry_kind::LEVEL_NAME, name.encode())
     }
 
-    /// Writes a description of the process: its command line and its working directory, truncated to what the table allows, and
-    /// the filter that it begins with. It must precede all call sites.
-    pub(crate) fn describe_process(&self, mut command: Vec<u8>, filter: &Filter, mut folder: Vec<u8>) {
+    /// Writes a description of the process: its command line and its working directory, truncated to what the table allows,
+    /// the filter that it begins with, and what it requests for its files. It must precede all call sites.
+    pub(crate) fn describe_process(
+        &self,
+        mut command: Vec<u8>,
+        filter: &Filter,
+        mut folder: Vec<u8>,
+        files: &FileSettings,
+    ) {
         command.truncate(COMMAND_MAX);
         folder.truncate(COMMAND_MAX);
         let mut first = filter.ring_level.number().to_le_bytes().to_vec();
         first.extend_from_slice(filter.directives.to_string().as_bytes());
-        for (kind, entry) in
-            [(entry_kind::COMMAND, command), (entry_kind::FIRST_FILTER, first), (entry_kind::FOLDER, folder)]
-        {
+        for (kind, entry) in [
+            (entry_kind::COMMAND, command),
+            (entry_kind::FIRST_FILTER, first),
+            (entry_kind::FOLDER, folder),
+            (entry_kind::FILES, files.encode()),
+        ] {
             // A table without room for it has room for next to nothing.
             let _ = self.append(kind, entry);
         }

@@ -17,6 +17,7 @@ use crate::format::geometry::Geometry;
 use crate::write::lane::Lane;
 use crate::format::layout::{APP_MAX, Control, FORMAT_VERSION, LaneBlock, MAGIC, ROLE_MAX, RingHeader, closed, lane_kind, ring_flag};
 use crate::format::directives::Directives;
+use crate::format::file_settings::FileSettings;
 use crate::format::filter::Filter;
 use crate::place::descriptor::{Identity, Kept, Opened};
 use crate::format::level::Level;
@@ -67,6 +68,8 @@ pub struct RingSpec {
     pub rotate_size: u64,
     /// Rotated files kept.
     pub rotate_keep: u32,
+    /// Further requests for the files.
+    pub files: FileSettings,
     /// Milliseconds between two syncs requested from the flusher; 0 for none.
     pub sync_ms: u32,
     /// Crash files that are kept of the role; 0 for no crash files.
@@ -95,6 +98,7 @@ impl RingSpec {
             format: Format::default(),
             rotate_size: 1 << 30,
             rotate_keep: 5,
+            files: FileSettings::default(),
             sync_ms: 0,
             crash_keep: 0,
             context_on_error: 0,
@@ -591,7 +595,12 @@ fn fill_in(file: &File, map: &RingMap, spec: &RingSpec, rings: &Path) -> Result<
     control.newest_anchor.store(anchor.ticks, Ordering::Relaxed);
     let command = std::fs::read("/proc/self/cmdline").unwrap_or_default();
     let folder = std::env::current_dir().map(|path| path.into_os_string().into_vec()).unwrap_or_default();
-    TableWriter::new(map.table(), &control.table_used).describe_process(command, &spec.filter, folder);
+    TableWriter::new(map.table(), &control.table_used).describe_process(
+        command,
+        &spec.filter,
+        folder,
+        &spec.files,
+    );
     let lanes = spec.geometry.lanes();
     for lane in lanes - spec.geometry.overflow_lanes()..lanes {
         let ring_only = spec.records_ring_only() && lane == lanes - 1;

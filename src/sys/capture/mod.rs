@@ -5,7 +5,7 @@
 //! crashed thread comes first, so that what interrupts the rest costs least.
 //!
 //! A program may survive its faults: a virtual machine makes something of them. So where there is an earlier handler a capture
-//! is taken at most once a second, and void if that handler made the signal good. Once a program has survived a fault, only the
+//! is taken at most once a second, and void if that handler made the signal good; see `held.rs` for several threads at once. Once a program has survived a fault, only the
 //! thread is taken before that handler is called, and the rest if the process ends after all. An earlier handler that leaves
 //! by siglongjmp is not noticed; what it left is replaced by the next capture.
 //!
@@ -14,6 +14,7 @@
 
 mod build_id;
 mod guard;
+mod held;
 mod lines;
 mod list;
 mod maps;
@@ -30,6 +31,7 @@ mod thread_record;
 mod writer;
 
 use guard::Guard;
+use held::{Found, HELD};
 use lastwords_ring::format::capture_record::kind;
 use lastwords_ring::place::capture_file::{CaptureFile, SIZE};
 use lastwords_ring::sys::fsize;
@@ -37,8 +39,8 @@ use modules::Buffers;
 use registers::Registers;
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use thread_record::{CRASHED, Known};
+use std::sync::atomic::{AtomicBool, Ordering};
+use thread_record::{Depth, Known};
 use writer::Writer;
 
 /// Bytes at the program counter.
@@ -60,33 +62,28 @@ pub(crate) struct Signal<'a> {
 
 /// What was written about a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Taken {
-    /// Nothing: there was a capture a moment ago.
-    Nothing,
-    /// The thread.
-    Thread,
-    /// All.
-    All,
-    /// As much as there will be, and not to be taken back: it is another signal's capture as well.
-    Another,
+pub(crate) struct Taken {
+    /// The number of the capture that it is in, 0 for none.
+    capture: u32,
+    /// It has its own part there, which is taken back if the process survives it.
+    is_own: bool,
 }
 
-/// The capture that the file holds: when it was begun, by which thread and at which instruction, and where it ends, 0 if it is
-/// void.
-#[derive(Debug)]
-struct Held {
-    milliseconds: AtomicU64,
-    thread: AtomicI32,
-    program_counter: AtomicU64,
-    end: AtomicU64,
+impl Taken {
+    /// There was a capture a moment ago.
+    const NOTHING: Taken = Taken { capture: 0, is_own: false };
+
+    /// A part of the present capture.
+    fn part() -> Taken {
+        Taken { is_own: true, ..Taken::as_another() }
+    }
+
+    /// It is told by another signal in the present capture.
+    fn as_another() -> Taken {
+        Taken { capture: HELD.number.load(Ordering::Relaxed), is_own: false }
+    }
 }
 
-static HELD: Held = Held {
-    milliseconds: AtomicU64::new(0),
-    thread: AtomicI32::new(0),
-    program_counter: AtomicU64::new(0),
-    end: AtomicU64::new(0),
-};
 /// The program has survived a fault.
 static SURVIVED: AtomicBool = AtomicBool::new(false);
 
@@ -105,52 +102,32 @@ static BUFFERS_OF_OTHERS: Shared<others::Buffers> = Shared(UnsafeCell::new(other
 /// Captures before the earlier handler is called, unless that was done a moment ago.
 pub(crate) fn before(file: &CaptureFile, signal: &Signal<'_>) -> Taken {
     let (me, survives) = (thread_id(), signal.has_earlier && SURVIVED.load(Ordering::Relaxed));
-    match held(me) {
-        Found::Mine { .. } if signal.is_nested => return Taken::Another,
+    match HELD.found(me) {
+        Found::Mine { .. } | Found::OfAnother { has_added_mine: true } if signal.is_nested => {
+            return Taken::as_another();
+        }
         Found::Mine { is_recent: true } if signal.has_earlier => {
             // The earlier handler has left by siglongjmp.
-            survived(file, signal, Taken::All);
-            return Taken::Nothing;
+            survived(file, signal, Taken::part());
+            return Taken::NOTHING;
         }
         // It recurs, after an earlier handler has left it to the default action.
-        Found::Mine { is_recent: true } if is_at(signal) => return Taken::Another,
+        Found::Mine { is_recent: true } if is_at(signal) => return Taken::as_another(),
         // A filter that sends SIGSYS may refuse our own system calls, and end the process for that.
-        _ if signal.has_earlier && signal.info.si_signo == libc::SIGSYS => return Taken::Nothing,
+        _ if signal.has_earlier && signal.info.si_signo == libc::SIGSYS => return Taken::NOTHING,
         // Where another thread is at it, the outcome is waited for: both may have crashed.
-        Found::Recent if signal.has_earlier && (survives || !Guard::is_taken()) => return Taken::Nothing,
+        Found::Recent if signal.has_earlier && (survives || !Guard::is_taken()) => return Taken::NOTHING,
+        Found::OfAnother { has_added_mine: true } if signal.has_earlier => return Taken::NOTHING,
         _ => {}
     }
-    let Some(guard) = Guard::take(me) else { return Taken::Another };
-    let taken = match held(me) {
-        Found::OfAnother => and_this(file, signal, me),
-        Found::Recent if signal.has_earlier => Taken::Nothing,
+    let Some(guard) = Guard::take(me) else { return Taken::as_another() };
+    let taken = match HELD.found(me) {
+        Found::OfAnother { .. } => and_this(file, signal, me),
+        Found::Recent if signal.has_earlier => Taken::NOTHING,
         _ => first(file, signal, me, !survives, &guard),
     };
     guard.give_to_others();
     taken
-}
-
-/// What this thread finds of earlier captures.
-enum Found {
-    /// Nothing, or what an earlier handler left by siglongjmp.
-    Nothing,
-    /// The process has survived one within the interval.
-    Recent,
-    /// This thread's own.
-    Mine { is_recent: bool },
-    /// That of another thread, which crashed a moment ago.
-    OfAnother,
-}
-
-fn held(me: i32) -> Found {
-    let is_recent = milliseconds().saturating_sub(HELD.milliseconds.load(Ordering::Relaxed)) < INTERVAL;
-    let is_void = HELD.end.load(Ordering::Acquire) == 0;
-    match HELD.thread.load(Ordering::Relaxed) == me {
-        true if !is_void => Found::Mine { is_recent },
-        false if !is_void && is_recent => Found::OfAnother,
-        _ if is_recent => Found::Recent,
-        _ => Found::Nothing,
-    }
 }
 
 /// Whether it arrived where the signal that was captured did.
@@ -162,26 +139,33 @@ fn program_counter(signal: &Signal<'_>) -> u64 {
     Registers::of(signal.context).map_or(0, |registers| registers.program_counter())
 }
 
-/// Captures what is missing, since the process is about to end.
+/// Captures what is missing, since the process is about to end by this signal, and writes that down.
 pub(crate) fn complete(file: &CaptureFile, signal: &Signal<'_>, taken: Taken) {
     let me = thread_id();
-    // The capture of which this one was a part is void where the program has survived that signal.
-    let is_gone = taken == Taken::Another && HELD.end.load(Ordering::Acquire) == 0;
-    if matches!(taken, Taken::All | Taken::Another) && !is_gone {
+    let Some(guard) = Guard::take(me) else { return };
+    if !HELD.is_number(taken.capture) {
+        // There is none, or the thread whose capture it was a part of has survived, or another one has taken its place.
+        match HELD.found(me) {
+            Found::OfAnother { .. } => and_this(file, signal, me),
+            _ => first(file, signal, me, true, &guard),
+        };
+    }
+    let end = HELD.end.load(Ordering::Relaxed);
+    if end == 0 {
         return;
     }
-    let Some(guard) = Guard::take(me) else { return };
-    if let (Taken::Nothing, Found::OfAnother) = (taken, held(me)) {
-        and_this(file, signal, me);
-    } else if taken == Taken::Nothing || is_gone {
-        first(file, signal, me, true, &guard);
-    } else {
-        file.with(|fd| {
-            let mut writer = Writer::at(fd, HELD.end.load(Ordering::Relaxed), limit(SIZE));
+    file.with(|fd| {
+        let mut writer = Writer::at(fd, end, limit(file.size()));
+        if !HELD.is_whole.load(Ordering::Relaxed) {
             let (_, address) = signal::encode(signal.info, Registers::access(signal.context));
             rest(&mut writer, file, address, microseconds(), &guard);
-        });
-    }
+        }
+        if HELD.ending.load(Ordering::Relaxed) == 0 {
+            HELD.ending.store(me, Ordering::Relaxed);
+            writer.last(kind::ENDING, &me.to_le_bytes());
+        }
+        HELD.end.store(writer.end(), Ordering::Release);
+    });
 }
 
 /// Captures the other threads, if that is asked for. They do not go on: the process must be about to end.
@@ -200,58 +184,91 @@ pub(crate) fn others(file: &CaptureFile, signal: &Signal<'_>) {
     let buffers = unsafe { &mut *BUFFERS_OF_OTHERS.0.get() };
     file.with(|fd| {
         let mut writer = Writer::at(fd, end, limit(file.size()));
-        others::write(&mut writer, signal.context, buffers);
+        others::write(&mut writer, signal.context, Depth::other(file.stack()), buffers);
         HELD.end.store(writer.end(), Ordering::Release);
     });
 }
 
-/// Takes back the capture of a signal that the process survived.
+/// Takes back what was captured of a signal that the process survived.
 pub(crate) fn survived(file: &CaptureFile, signal: &Signal<'_>, taken: Taken) {
     if signal.info.si_code > 0 {
         SURVIVED.store(true, Ordering::Relaxed);
     }
-    if matches!(taken, Taken::Thread | Taken::All) {
-        HELD.end.store(0, Ordering::Release);
-        file.with(Writer::void);
+    if !taken.is_own {
+        return;
     }
+    let me = thread_id();
+    let guard = Guard::take(me);
+    if !HELD.is_number(taken.capture) {
+        return;
+    }
+    file.with(|fd| {
+        // Where another thread never comes to an end with its capture, none is better than a wrong one.
+        if guard.is_some() && HELD.signals.fetch_sub(1, Ordering::Relaxed) > 1 {
+            let mut writer = Writer::at(fd, HELD.end.load(Ordering::Relaxed), limit(file.size()));
+            writer.record(kind::SURVIVED, &me.to_le_bytes());
+            HELD.end.store(writer.end(), Ordering::Release);
+        } else {
+            HELD.make_void(HELD.end.load(Ordering::Relaxed), fd);
+        }
+    });
+}
+
+/// Overwrites what a void capture has left in the file: it shows memory of the process, and nobody will read it. Not for a
+/// handler of a signal, which the program survives and waits for.
+#[cfg(feature = "flusher")]
+pub(crate) fn wipe(file: &CaptureFile) {
+    if HELD.leftover.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let Some(_guard) = Guard::take(thread_id()) else { return };
+    // Another capture may have been begun.
+    let end = HELD.leftover.swap(0, Ordering::Acquire);
+    file.with(|fd| Writer::zero(fd, end));
 }
 
 /// A capture of a signal, in place of what was in the file.
 fn first(file: &CaptureFile, signal: &Signal<'_>, me: i32, with_rest: bool, guard: &Guard) -> Taken {
     let begun = microseconds();
-    HELD.end.store(0, Ordering::Relaxed);
-    HELD.milliseconds.store(milliseconds(), Ordering::Relaxed);
-    HELD.thread.store(me, Ordering::Relaxed);
-    HELD.program_counter.store(program_counter(signal), Ordering::Relaxed);
+    HELD.begin(program_counter(signal));
     let written = file.with(|fd| {
         let mut writer = Writer::begin(fd, limit(SIZE))?;
-        let (payload, address) = signal::encode(signal.info, Registers::access(signal.context));
-        writer.record(kind::SIGNAL, &payload);
-        this_thread(&mut writer, signal, me, true);
+        let address = this_signal(&mut writer, signal);
+        this_thread(&mut writer, signal, me, (file.stack(), true));
         if with_rest {
             rest(&mut writer, file, address, begun, guard);
         }
         HELD.end.store(writer.end(), Ordering::Release);
-        Some(if with_rest { Taken::All } else { Taken::Thread })
+        Some(Taken::part())
     });
-    written.flatten().unwrap_or(Taken::Another)
+    written.flatten().unwrap_or(Taken::as_another())
 }
 
-/// Adds this thread to the capture that another one has just written: both crashed at once.
+/// Adds this thread to the capture of another one, whose fate is not known yet, or which has crashed at the same time.
 fn and_this(file: &CaptureFile, signal: &Signal<'_>, me: i32) -> Taken {
+    HELD.add();
     file.with(|fd| {
         let mut writer = Writer::at(fd, HELD.end.load(Ordering::Acquire), limit(SIZE));
-        this_thread(&mut writer, signal, me, false);
+        this_signal(&mut writer, signal);
+        this_thread(&mut writer, signal, me, (file.stack(), false));
         HELD.end.store(writer.end(), Ordering::Release);
     });
-    Taken::Another
+    Taken::part()
+}
+
+/// Writes what the kernel says of the signal; returns the address of its fault.
+fn this_signal(writer: &mut Writer<'_>, signal: &Signal<'_>) -> Option<u64> {
+    let (payload, address) = signal::encode(signal.info, Registers::access(signal.context));
+    writer.record(kind::SIGNAL, &payload);
+    address
 }
 
 /// Writes the calling thread: id, name, registers, stack, and of the first one its code.
-fn this_thread(writer: &mut Writer<'_>, signal: &Signal<'_>, me: i32, is_first: bool) {
+fn this_thread(writer: &mut Writer<'_>, signal: &Signal<'_>, me: i32, (most, is_first): (usize, bool)) {
     let registers = Registers::of(signal.context);
-    thread_record::write(writer, (me, &thread::name()), Known::all(registers), thread::end_of_stack(me), CRASHED);
-    if let Some(registers) = registers.filter(|_| is_first) {
+    let (known, depth) = (Known::all(registers.as_ref()), Depth::crashed(most));
+    thread_record::write(writer, (me, &thread::name()), known, thread::end_of_stack(me), depth);
+    if let Some(registers) = registers.as_ref().filter(|_| is_first && most > 0) {
         writer.memory(kind::CODE, registers.program_counter(), CODE);
     }
 }
@@ -263,6 +280,7 @@ fn rest(writer: &mut Writer<'_>, file: &CaptureFile, address: Option<u64>, begun
     file.with_maps(|maps| modules::write(writer, maps, address, buffers));
     let time = microseconds().saturating_sub(begun) as u32;
     writer.last(kind::END, &time.to_le_bytes());
+    HELD.is_whole.store(true, Ordering::Relaxed);
     HELD.end.store(writer.end(), Ordering::Release);
 }
 

@@ -8,7 +8,7 @@ use crate::sys::capture::guard::LOOK;
 use crate::sys::capture::park::{self, Summons};
 use crate::sys::capture::registers::Registers;
 use crate::sys::capture::task;
-use crate::sys::capture::thread_record::{self, Known, OTHER};
+use crate::sys::capture::thread_record::{self, Depth, Known};
 use crate::sys::capture::writer::Writer;
 use crate::sys::capture::{microseconds, thread_id};
 use lastwords_ring::format::capture_record::{NAME, OTHERS_MAX, kind};
@@ -52,7 +52,7 @@ enum State {
 }
 
 /// Writes the other threads, which stand still from then on. `crashed` is the context of the calling one.
-pub(super) fn write(writer: &mut Writer<'_>, crashed: *const libc::c_void, buffers: &mut Buffers) {
+pub(super) fn write(writer: &mut Writer<'_>, crashed: *const libc::c_void, depth: Depth, buffers: &mut Buffers) {
     let (begun, me) = (microseconds(), thread_id());
     let Buffers { entries, text, threads } = buffers;
     let mut there = 0;
@@ -69,13 +69,13 @@ pub(super) fn write(writer: &mut Writer<'_>, crashed: *const libc::c_void, buffe
     if let Some(summons) = Summons::take(crashed) {
         ask(summons, threads, text);
     }
-    while microseconds().saturating_sub(begun) < TIME_MAX && hear(writer, threads) {
+    while microseconds().saturating_sub(begun) < TIME_MAX && hear(writer, depth, threads) {
         let _ = nanosleep(&LOOK);
     }
     for thread in threads.iter().filter(|thread| thread.state != State::Done && park::is_there(thread.id)) {
         let position = task::position(thread.id, text).and_then(|(sp, pc)| Registers::at(sp, pc));
-        let known = position.map_or(Known::Nothing, Known::Position);
-        thread_record::write(writer, (thread.id, &thread.name), known, 0, OTHER);
+        let known = position.as_ref().map_or(Known::Nothing, Known::Position);
+        thread_record::write(writer, (thread.id, &thread.name), known, 0, depth);
     }
     let time = microseconds().saturating_sub(begun) as u32;
     writer.last(kind::OTHERS_END, &time.to_le_bytes());
@@ -93,11 +93,11 @@ fn ask(summons: Summons, threads: &mut [Thread], text: &mut [u8; task::TEXT]) {
 }
 
 /// Writes those that have answered since; says whether there are more.
-fn hear(writer: &mut Writer<'_>, threads: &mut [Thread]) -> bool {
+fn hear(writer: &mut Writer<'_>, depth: Depth, threads: &mut [Thread]) -> bool {
     let mut is_waiting = false;
     for (seat, thread) in threads.iter_mut().enumerate().filter(|(_, thread)| thread.state == State::Asked) {
         if let Some((registers, stack_end)) = park::answer(seat) {
-            thread_record::write(writer, (thread.id, &thread.name), Known::all(registers), stack_end, OTHER);
+            thread_record::write(writer, (thread.id, &thread.name), Known::all(registers.as_ref()), stack_end, depth);
             thread.state = State::Done;
         } else if park::is_there(thread.id) {
             is_waiting = true;

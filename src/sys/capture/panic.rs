@@ -5,9 +5,8 @@
 //! one before it has no capture, nor has that one any more.
 
 use crate::sys::capture::guard::Guard;
-use crate::sys::capture::writer::Writer;
 use crate::sys::capture::{HELD, INTERVAL, Signal, first, milliseconds, thread_id};
-use lastwords_ring::place::capture_file::CaptureFile;
+use lastwords_ring::place::capture_file::{CaptureFile, SIZE};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// When the last one was captured.
@@ -22,7 +21,7 @@ pub(crate) fn of_main_thread(file: &CaptureFile) {
     }
     let now = milliseconds();
     if CAPTURED.load(Ordering::Relaxed).wrapping_add(INTERVAL) > now {
-        file.with(Writer::void);
+        file.with(|fd| HELD.make_void(SIZE, fd));
         return;
     }
     let Some(context) = own_context() else { return };

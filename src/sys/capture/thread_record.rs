@@ -2,6 +2,7 @@
 
 use crate::sys::capture::registers::{RED_ZONE, Registers};
 use crate::sys::capture::writer::Writer;
+use lastwords_ring::format::capture::REGISTERS;
 use lastwords_ring::format::capture_record::{NAME, OTHER_OUTERMOST, OTHER_STACK, THREAD_SIZE, bit, kind};
 
 /// Largest distance between the two ends of a stack.
@@ -19,22 +20,30 @@ pub(super) struct Depth {
     outermost: u64,
 }
 
-/// Of a thread that crashed.
-pub(super) const CRASHED: Depth = Depth { stack: 64 << 10, outermost: 8 << 10 };
-/// Of another one.
-pub(super) const OTHER: Depth = Depth { stack: OTHER_STACK, outermost: OTHER_OUTERMOST as u64 };
+impl Depth {
+    /// Of a thread that crashed, with at most so many bytes of each part.
+    pub(super) fn crashed(most: usize) -> Depth {
+        Depth { stack: most, outermost: most.min(8 << 10) as u64 }
+    }
+
+    /// Of another one.
+    pub(super) fn other(most: usize) -> Depth {
+        Depth { stack: most.min(OTHER_STACK), outermost: most.min(OTHER_OUTERMOST) as u64 }
+    }
+}
 
 /// What is known of the registers of a thread.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Known {
-    All(Registers),
+pub(super) enum Known<'a> {
+    All(&'a Registers),
     /// Stack pointer and program counter.
-    Position(Registers),
+    Position(&'a Registers),
     Nothing,
 }
 
-impl Known {
-    pub(super) fn all(registers: Option<Registers>) -> Known {
+// Registers are borrowed everywhere: without optimisation each copy takes room on an alternate stack that may have little.
+impl<'a> Known<'a> {
+    pub(super) fn all(registers: Option<&'a Registers>) -> Known<'a> {
         registers.map_or(Known::Nothing, Known::All)
     }
 
@@ -46,7 +55,7 @@ impl Known {
         }
     }
 
-    fn registers(self) -> Option<Registers> {
+    fn registers(self) -> Option<&'a Registers> {
         match self {
             Known::All(registers) | Known::Position(registers) => Some(registers),
             Known::Nothing => None,
@@ -58,7 +67,7 @@ impl Known {
 pub(super) fn write(
     writer: &mut Writer<'_>,
     (id, name): (i32, &[u8; NAME]),
-    known: Known,
+    known: Known<'_>,
     stack_end: u64,
     depth: Depth,
 ) {
@@ -68,13 +77,14 @@ pub(super) fn write(
     payload[8..][..NAME].copy_from_slice(name);
     let registers = known.registers();
     if let Some(registers) = registers {
-        let words = registers.general.iter().chain([&registers.flags]);
-        for (place, word) in payload[8 + NAME..].chunks_exact_mut(8).zip(words) {
+        let (general, flags) = payload[8 + NAME..].split_at_mut(8 * REGISTERS);
+        for (place, word) in general.chunks_exact_mut(8).zip(&registers.general) {
             place.copy_from_slice(&word.to_le_bytes());
         }
+        flags[..8].copy_from_slice(&registers.flags.to_le_bytes());
     }
     writer.record(kind::THREAD, &payload);
-    if let Some(registers) = registers {
+    if let Some(registers) = registers.filter(|_| depth.stack > 0) {
         stack(writer, registers.stack_pointer().wrapping_sub(RED_ZONE), stack_end, depth);
     }
 }

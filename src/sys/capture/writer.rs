@@ -46,6 +46,15 @@ impl<'a> Writer<'a> {
         let _ = pwrite(file, &[0; HEADER + RECORD_HEAD], 0);
     }
 
+    /// Overwrites what a void capture has left up to `end`.
+    #[cfg(feature = "flusher")]
+    pub(super) fn zero(file: BorrowedFd<'_>, end: u64) {
+        for at in (0..end).step_by(PAGE) {
+            let length = (end - at).min(PAGE as u64) as usize;
+            let _ = pwrite(file, &[0; PAGE][..length], at);
+        }
+    }
+
     /// Bytes of payload for which there is room.
     fn room(&self) -> usize {
         self.limit.saturating_sub(self.at + LAST + 2 * RECORD_HEAD as u64) as usize

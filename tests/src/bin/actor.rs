@@ -2,7 +2,7 @@
 //!
 //! `actor ROLE FOLDER [setting=value …] [action …]`
 //!
-//! Settings: `backlog` (bytes), `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`,
+//! Settings: `backlog` (bytes), `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `keep-total`, `keep-for` (seconds), `rotate-every`, `crash-total`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`,
 //! `durable` (milliseconds), `file-mode`, `file-group`, `group-folder`, `format`, `guard`, `crash-files`, `context`, `panics` (`off`, or `slow` for an earlier hook that takes its time), `handlers=earlier`.
 //! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `longs:N:BYTES`, `debug:TEXT`,
 //! `error:TEXT`, `facade:TEXT`, `each:TEXT` (at every level, by macro, with target `noisy::inner`, and by the facade), `fine:N` (N lines at TRACE), `mixed:T:N` (T threads with
@@ -90,6 +90,9 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
         "record" => builder.record_size(number()),
         "rotate" => builder.rotate_size(parsed(value)),
         "keep" => builder.rotate_keep(number()),
+        "rotate-every" => builder.rotate_every(parsed(value)),
+        "keep-total" => builder.keep_total(parsed(value)),
+        "keep-for" => builder.keep_for(Duration::from_secs(parsed(value))),
         "memory" => builder.memory(Memory::Shared),
         "rings" => builder.rings(value),
         "backlog" => builder.backlog_max(parsed(value)),
@@ -101,6 +104,7 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
         "durable" => builder.durable(Duration::from_millis(parsed(value))),
         "capture" => builder.crash_capture(value == "true"),
         "crash-files" => builder.crash_files(number()),
+        "crash-total" => builder.crash_total(parsed(value)),
         "context" => builder.context_on_error(number()),
         "handlers" => {
             faults::set_earlier_handlers();

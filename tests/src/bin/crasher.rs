@@ -3,7 +3,7 @@
 //! Words: `threads` (others are captured too), `beside:KIND` (of those in `beside.rs`, `beside:KIND*N` for N of them), `mapped:N` (its file as code once more, N times), `spin` (waits
 //! until they spin), `uses:N` and `blocks:N` (signal N), `later` (a handler
 //! that was set after ours calls it, and then makes faults good), `once` (an earlier handler makes one fault good), `bare` (no handlers from before, not even that of `std`), `survivor` (an earlier handler makes faults good),
-//! `crashing` (an earlier handler crashes), `killing` (one ends the process by SIGKILL), `deciding` (one takes its time, see `deciding.rs`), `off` (no captures), `wait` (for a line on standard input, after a line that says
+//! `crashing` (an earlier handler crashes), `killing` (one ends the process by SIGKILL), `deciding` (one takes its time, see `deciding.rs`), `off` (no captures), `embedded` (with its own flusher), `wait` (for a line on standard input, after a line that says
 //! so), `undumpable` (the kernel would leave no core dump of it), `panic` (on the main thread, and catches it), `survive:N` (that many faults, and prints the nanoseconds of one). Kinds are in `crashes.rs`, and `exit`, `kill`.
 
 #[cfg(target_arch = "x86_64")]
@@ -28,14 +28,15 @@ fn main() {
             prepare();
         }
     }
-    let builder = lastwords::builder("crasher").dir(folder).flusher(lastwords::Flusher::Never);
+    let flusher = if has("embedded") { lastwords::Flusher::Embedded } else { lastwords::Flusher::Never };
+    let builder = lastwords::builder("crasher").dir(folder).flusher(flusher);
     let builder = builder.crash_capture(!has("off"));
     let builder = if has("threads") { builder.crash_threads(true) } else { builder };
     builder.init().expect("a logger");
     lastwords::info!("it begins");
     for word in &words {
         match word.as_str() {
-            "bare" | "survivor" | "once" | "crashing" | "killing" | "deciding" | "off" | "threads" => {}
+            "bare" | "survivor" | "once" | "crashing" | "killing" | "deciding" | "off" | "threads" | "embedded" => {}
             "spin" => beside::see_them_spin(),
             "later" => faults::set_later_handler(),
             "wait" => {

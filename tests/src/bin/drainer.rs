@@ -1,4 +1,5 @@
-//! Drains a folder from a single thread: `drainer FOLDER now|all [on|steps]`. With `now`, rings that were left before count as
+//! Drains a folder from a single thread: `drainer FOLDER now|all [on|steps] [PROGRAM ARGUMENT…]`. What follows is the program that
+//! makes reports of crashes, with `on`. With `now`, rings that were left before count as
 //! an earlier run. It drains once; with `on` as a daemon does, until its tracer ends it; with `steps` it does a step for each
 //! line of standard input, `pass`, `settle` or `sync`.
 //!
@@ -6,6 +7,7 @@
 //! its tracer knows which system calls are the drain's. `on` ends when the answer is that it has no parent, and asks for its
 //! user's id then.
 
+use lastwords_flusher::crash::teller::Teller;
 use lastwords_flusher::drain::Drain;
 use lastwords_flusher::flusher::{Election, Flusher};
 use lastwords_ring::place::clock;
@@ -24,7 +26,7 @@ fn main() {
     let folder = Folder::open(&path).expect("the folder");
     match arguments.next() {
         Some(how) if how == "steps" => return steps(&folder, since),
-        Some(_) => return drain_on(&folder, since),
+        Some(_) => return drain_on(&folder, since, &Teller::with(arguments.collect())),
         None => {}
     }
     let _ = getppid();
@@ -36,10 +38,13 @@ fn main() {
 }
 
 /// As the thread that every process carries.
-fn drain_on(folder: &Folder, since: u64) {
+fn drain_on(folder: &Folder, since: u64, teller: &Teller) {
     while getppid().is_some() {
         match Flusher::elect(folder, since) {
-            Ok(Election::Won(mut flusher)) => flusher.run(|| getppid().is_none()),
+            Ok(Election::Won(mut flusher)) => {
+                flusher.set_teller(teller.clone());
+                flusher.run(|| getppid().is_none());
+            }
             Ok(Election::Lost(_)) | Err(_) => std::thread::sleep(TRY_AGAIN),
         }
     }

@@ -2,6 +2,7 @@
 //! not opened, so what it says of programs is in its vDSO.
 
 use lastwords_flusher::crash::json;
+use lastwords_flusher::crash::read_back;
 use lastwords_flusher::crash::report::{Reading, Report};
 use lastwords_flusher::crash::text::{self, LOG_FRAMES_MAX};
 use lastwords_ring::read::capture::parse;
@@ -13,7 +14,7 @@ const AROUND: usize = 2;
 /// Shows the capture that `input` is.
 pub fn run(input: &[u8]) {
     let Some(capture) = parse(input) else { return };
-    let report = Report::of(&capture, 4157, Reading::default());
+    let report = Report::of(&capture, 4157, &Reading::default());
     let below = text::below_death_line(&report);
     let lines: Vec<&str> = below.split('\n').skip(1).collect();
     assert!(lines.len() <= LOG_FRAMES_MAX + AROUND, "{below}");
@@ -24,7 +25,7 @@ pub fn run(input: &[u8]) {
     assert!(object["threads"].is_array() && line["frames"].is_array(), "{object} {line}");
     // A head precedes it, and an empty line ends it.
     let file = format!("black box of host, pid 4157\n{}", text::of_crash_file(&report));
-    if let Some((found, range)) = text::report_in(&file) {
+    if let Some((found, range)) = read_back::report_in(&file) {
         assert!(range.end <= file.len() && found.stacks.len() <= report.stacks.len(), "{file}");
     }
 }

@@ -4,6 +4,7 @@ use super::{RingReader, Source};
 use crate::error::Result;
 use crate::format::call_site::{COMMAND_ID, CallSite, ENTRY_MAX, LevelName, split_entry_word};
 use crate::format::checksum::checksum;
+use crate::format::file_settings::FileSettings;
 use crate::format::filter::Filter;
 use crate::format::layout::{Control, entry_kind};
 use crate::format::level::Level;
@@ -89,6 +90,15 @@ impl<S: Source> RingReader<S> {
     pub fn folder(&self) -> Result<Option<String>> {
         let entry = self.entry_behind_command(2, entry_kind::FOLDER)?;
         Ok(entry.filter(|path| !path.is_empty()).map(|path| String::from_utf8_lossy(&path).into_owned()))
+    }
+
+    /// What the process requests for the files of its role; the defaults if the ring does not hold it.
+    ///
+    /// # Errors
+    /// As pread(2).
+    pub fn file_settings(&self) -> Result<FileSettings> {
+        let entry = self.entry_behind_command(3, entry_kind::FILES)?;
+        Ok(entry.map_or_else(FileSettings::default, |payload| FileSettings::decode(&payload)))
     }
 
     /// The entry that many places after the command line, if it is of this kind.
