@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::print_stdout, reason = "a test that is skipped says why")]
+    #[expect(clippy::print_stdout, reason = "it says why it is skipped")]
     fn a_line_is_read_with_the_offset_that_the_file_names_before_it() {
         let Ok(berlin) = Zone::named("Europe/Berlin") else {
             println!("skipped: this system has no time zones");
