@@ -101,8 +101,8 @@ fn is_on_a_disk(folder: &Path) -> bool {
     on_disk
 }
 
-/// Variables, and of the finding the state, the check and the remedy.
-type Situation<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str, &'a str);
+/// Variables of the environment, without the beginning that all have.
+type Variables<'a> = &'a [(&'a str, &'a str)];
 
 #[test]
 fn a_healthy_folder_has_no_warning() {
@@ -143,7 +143,7 @@ fn settings_that_cannot_be_or_do_nothing_are_named_with_what_to_do() {
     fs::write(&file, "rotate_kep = 3\n").expect("written");
     let file = file.to_str().expect("UTF-8");
     let (problem, warning) = ("problem", "warning");
-    let rows: [Situation<'_>; 17] = [
+    let rows: [(Variables<'_>, &str, &str, &str); 17] = [
         (
             &[("ROTATE_KEP", "3")],
             warning,
