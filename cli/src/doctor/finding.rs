@@ -131,7 +131,7 @@ mod tests {
         let text = anstream::adapter::strip_str(&report.text()).to_string();
         let expected = [
             "fine     clock: good",
-            "warning  flusher: nobody\\nflushes -> start one",
+            "warning  flusher: nobody\\u{a}flushes -> start one",
             "problem  folder: it is a link -> name another; or none",
             "problem  folder: it is no folder -> name another",
         ];
