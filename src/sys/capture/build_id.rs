@@ -22,38 +22,64 @@ const BUILD_ID: &[u8] = b"\x03\0\0\0GNU\0";
 /// Copies memory that may not be there to a buffer; returns how many bytes there were.
 type Read = fn(u64, &mut [u8]) -> usize;
 
+/// Headers of notes: where in memory the notes are, and how long. Unused ones have a length of 0.
+type Places = [(u64, usize); PLACES];
+
+// Loops by number, here and below: without optimisation iterators take a kilobyte of an alternate stack that may have little.
+
 /// Reads the build id of the file whose beginning is mapped at `base` into `buffer`; says where it is there.
 pub(super) fn read(base: u64, buffer: &mut [u8; HEAD], read: Read) -> Option<Range<usize>> {
     let length = read(base, buffer);
-    let places = places_of_notes(base, &buffer[..length])?;
-    for (address, size) in places {
+    let mut places: Places = [(0, 0); PLACES];
+    find_notes(base, &buffer[..length], &mut places)?;
+    for (address, size) in &places {
         let begin = address.wrapping_sub(base) as usize;
-        let found = buffer[..length].get(begin..begin.saturating_add(size)).and_then(find);
-        if let Some(found) = found {
+        if let Some(notes) = buffer[..length].get(begin..begin.saturating_add(*size))
+            && let Some(found) = find(notes)
+        {
             return Some(begin + found.start..begin + found.end);
         }
     }
     // Hardly ever: the buffer was not large enough.
-    places.into_iter().filter(|(_, size)| *size > 0).find_map(|(address, size)| {
-        let length = read(address, &mut buffer[..size.min(HEAD)]);
-        find(&buffer[..length])
-    })
+    for (address, size) in &places {
+        if *size > 0 {
+            let length = read(*address, &mut buffer[..(*size).min(HEAD)]);
+            if let Some(found) = find(&buffer[..length]) {
+                return Some(found);
+            }
+        }
+    }
+    None
 }
 
-/// Where in memory the notes of a file are, and how long; its beginning is `head`.
-fn places_of_notes(base: u64, head: &[u8]) -> Option<[(u64, usize); PLACES]> {
-    head.starts_with(MAGIC).then_some(())?;
+/// Finds the headers of notes of a file whose beginning is `head`.
+fn find_notes(base: u64, head: &[u8], places: &mut Places) -> Option<()> {
+    if !head.starts_with(MAGIC) {
+        return None;
+    }
     let first = usize::try_from(u64_at(head, 32)?).ok()?;
     let count = u16::from_le_bytes(*head.get(56..)?.first_chunk()?);
-    let headers = head.get(first..)?.chunks_exact(PROGRAM_HEADER).take(count.into());
-    let of = |kind: u32| headers.clone().filter(move |header| u32_at(header, 0) == Some(kind));
     // Where the file is mapped, less where it says that it is to be.
-    let moved = base.wrapping_sub(u64_at(of(LOAD).next()?, 16)?);
-    let mut places = [(0, 0); PLACES];
-    for (place, header) in places.iter_mut().zip(of(NOTE)) {
-        *place = (moved.wrapping_add(u64_at(header, 16)?), usize::try_from(u64_at(header, 40)?).ok()?);
+    let (mut moved, mut used) = (None, 0);
+    for number in 0..usize::from(count) {
+        let Some(header) = head.get(first.checked_add(number * PROGRAM_HEADER)?..) else { break };
+        if header.len() < PROGRAM_HEADER {
+            break;
+        }
+        match u32_at(header, 0)? {
+            LOAD if moved.is_none() => moved = Some(base.wrapping_sub(u64_at(header, 16)?)),
+            NOTE if used < PLACES => {
+                places[used] = (u64_at(header, 16)?, usize::try_from(u64_at(header, 40)?).ok()?);
+                used += 1;
+            }
+            _ => {}
+        }
     }
-    Some(places)
+    let moved = moved?;
+    for place in &mut places[..used] {
+        place.0 = place.0.wrapping_add(moved);
+    }
+    Some(())
 }
 
 /// Where in these notes the build id is.
