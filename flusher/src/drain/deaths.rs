@@ -62,9 +62,10 @@ impl Drain {
 
     /// Has processes make the reports of these rings, a few at a time: of the others the lines go on meanwhile.
     fn ask_about(&mut self, done: &[usize]) {
-        self.rings.iter_mut().for_each(|ring| ring.telling.look());
         for ring in done {
             let ring = &mut self.rings[*ring];
+            // Only of those that are finished in this turn: a drain that ends when nobody is asked any more would leave others.
+            ring.telling.look();
             let is_to_be_told = !ring.death_logged && notices::death(&ring.death()).is_some();
             let dead = ring.died().filter(|_| is_to_be_told);
             ring.telling.begin(dead);
