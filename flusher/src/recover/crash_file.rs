@@ -275,7 +275,7 @@ pub(crate) fn write_crash_file(
 /// file's name; None if its role is to keep none.
 ///
 /// # Errors
-/// As [`write_crash_file`].
+/// [`Error::Io`] if it cannot be written or the ring not be read.
 pub fn write_of_program(folder: &Folder, ring: &str, program: ProgramCrash) -> Result<Option<String>> {
     let mut black_box = BlackBox::open_in(folder, ring)?;
     let Some(reader) = black_box.recovery.rings().first().map(|ring| ring.reader()) else { return Ok(None) };
