@@ -315,12 +315,12 @@ fn symbolise(path: &Path, json: bool, program: &[OsString]) -> Result<Exit> {
         return Err(Error::Io { doing: "symbolise", path: path.to_owned(), source: io::Error::other(why) });
     };
     let found = Teller::with(program.to_vec()).look_again(&file.text[..range.end]);
-    let trouble = found.as_ref().err().cloned();
+    let failure = found.as_ref().err().cloned();
     let part = found.unwrap_or_else(|_| file.text[range.clone()].to_owned());
     let report = read_back::report_in(&part).map_or_else(|| before.clone(), |(report, _)| report);
     let added = report.knows_more_than(&before);
     if !added {
-        say::note(format_args!("{}: nothing could be added: {}", escaped_path(path), why_nothing(&report, trouble)));
+        say::note(format_args!("{}: nothing could be added: {}", escaped_path(path), why_nothing(&report, failure)));
     } else if !report.notes.is_empty() {
         say::note(format_args!("{}: {}", escaped_path(path), escaped(&report.notes.join("; "))));
     }
@@ -333,10 +333,10 @@ fn symbolise(path: &Path, json: bool, program: &[OsString]) -> Result<Exit> {
 }
 
 /// Why a crash file says nothing more than before.
-fn why_nothing(report: &Report, trouble: Option<String>) -> String {
+fn why_nothing(report: &Report, failure: Option<String>) -> String {
     let lacking = report.lacking().into_iter().map(|(module, why)| format!("{}: {}", escaped(&module), escaped(&why)));
     let all: Vec<String> =
-        trouble.into_iter().chain(report.notes.iter().map(|note| escaped(note))).chain(lacking).collect();
+        failure.into_iter().chain(report.notes.iter().map(|note| escaped(note))).chain(lacking).collect();
     if all.is_empty() { "it has everything already".to_owned() } else { all.join("; ") }
 }
 

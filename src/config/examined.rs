@@ -37,8 +37,6 @@ pub struct Requested {
     pub is_shared: bool,
     /// Whether rings may be on FUSE.
     pub allow_fuse: bool,
-    /// Whether the process may flush.
-    pub flushes: bool,
     /// Time between two syncs; zero for never.
     pub durable: Duration,
     /// The zone of the times, if a setting names it.
@@ -75,14 +73,17 @@ impl Builder {
         let spec = self.ring_spec()?;
         let settings = &self.settings;
         let files = if spec.format == Format::Both { 2 } else { 1 };
+        let all_kept = spec.rotate_size.saturating_mul(u64::from(spec.rotate_keep) + 1).saturating_mul(files);
         Ok(Requested {
             dir: settings.dir.clone(),
             rings: settings.rings.clone(),
             ring_bytes: spec.geometry.file_size(),
-            log_bytes: spec.rotate_size.saturating_mul(u64::from(spec.rotate_keep) + 1).saturating_mul(files),
+            log_bytes: match spec.files.keep_total {
+                0 => all_kept,
+                most => all_kept.min(most),
+            },
             is_shared: spec.memory == Memory::Shared,
             allow_fuse: settings.allow_fuse.unwrap_or(false),
-            flushes: self.flushes(),
             durable: settings.durable.unwrap_or_default(),
             time_zone: settings.time_zone.clone(),
             file_mode: settings.file_mode.unwrap_or(FILE_MODE_DEFAULT),

@@ -405,7 +405,7 @@ fn a_flusher_that_does_not_flush_is_named_with_what_to_do() {
 }
 
 #[test]
-fn rings_that_tell_of_trouble_are_named_with_what_to_do() {
+fn rings_with_losses_or_damage_are_named_with_what_to_do() {
     let folder = Scratch::new("doctor-rings");
     let _ = die("lossy", &folder, "flusher=never policy=overwrite slots=8 log:100 kill");
     assert_found(&doctor(&folder), ("warning", "losses", "records of lossy", "full_policy = block"));
@@ -475,4 +475,20 @@ fn the_tool_says_how_it_is_used() {
         "{help:?}"
     );
     tool_at("doctor --nonsense", ".").ended(2);
+}
+
+#[test]
+fn the_room_that_log_files_take_is_no_more_than_they_may_have() {
+    let folder = Scratch::new("doctor-total");
+    let most = |variables: &[(&str, &str)]| {
+        let found = findings(at(&folder).env("LASTWORDS_ROTATE_KEEP", "10").envs(variables.iter().copied()));
+        let space = found.into_iter().find(|finding| finding["check"] == "free space").expect("looked at");
+        let text = space["found"].as_str().expect("text").to_owned();
+        text.split("up to ").nth(1).expect("a size").to_owned()
+    };
+    let (all, bounded) = (most(&[]), most(&[("LASTWORDS_KEEP_TOTAL", "20M")]));
+    assert!(
+        all.starts_with("11") && bounded.starts_with("27"),
+        "eleven files of 10 MiB, or 20 MiB, and a ring of 7.8: {all}, {bounded}"
+    );
 }

@@ -10,7 +10,6 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 /// A log folder with these files, in UTC.
 fn folder(name: &str, files: &[(&str, &str)]) -> Scratch {
@@ -351,44 +350,4 @@ fn memory_is_bounded_whatever_the_size_of_the_files() {
     let other = folder("show-no-lines", &[("x.log", &"x".repeat(100 << 20))]);
     let found = with_memory(48, &other, "");
     assert_eq!(found.code, Some(0), "{found:?}");
-}
-
-/// Prints how fast files are read, beside grep.
-#[test]
-#[ignore = "measures: cargo test --release -p lastwords-tests --test show -- --ignored --nocapture"]
-fn how_fast_files_are_read() {
-    let line = |role: usize, n: usize| {
-        let (ms, needle) = (n / 4, if n.is_multiple_of(100) { "needle-in-it" } else { "and some more text" });
-        format!(
-            "2025-10-19 05:{:02}:{:02}.{:03} [{role}] [INFO] frame {n} took {}.3 ms, {needle}\n",
-            ms / 60_000,
-            ms / 1000 % 60,
-            ms % 1000,
-            n % 17
-        )
-    };
-    let scratch = folder("show-speed", &[]);
-    let write = |name: &str, role: usize, lines: usize| {
-        fs::write(scratch.join(name), (0..lines).map(|n| line(role, n)).collect::<String>()).expect("written");
-    };
-    (0..6).for_each(|role| write(&format!("r{role}.log"), role, 600_000));
-    let at = scratch.display();
-    for (what, command, files) in [
-        ("grep -c, one file", format!("grep -c needle-in-it {at}/r0.log"), 1),
-        ("show -g, one role", format!("{} show -u r0 -g needle-in-it {at}", &*TOOL), 1),
-        ("show, six roles", format!("{} show {at}", &*TOOL), 6),
-        ("show -r, six roles", format!("{} show -r {at}", &*TOOL), 6),
-        ("show -n 20, six roles", format!("{} show -n 20 {at}", &*TOOL), 0),
-    ] {
-        let bytes = files as f64 * scratch.join("r0.log").metadata().expect("there").len() as f64;
-        let mut times: Vec<f64> = (0..7)
-            .map(|_| {
-                let start = Instant::now();
-                printed(Command::new("sh").args(["-c", &format!("{command} | cat > /dev/null")])).ended(0);
-                start.elapsed().as_secs_f64()
-            })
-            .collect();
-        times.sort_by(f64::total_cmp);
-        println!("{what}: {:.0} ms, {:.0} MB/s, median of 7", times[3] * 1e3, bytes / times[3] / 1e6);
-    }
 }

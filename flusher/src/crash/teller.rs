@@ -74,10 +74,10 @@ impl Teller {
     pub fn look_again(&self, crash_file: &str) -> Result<String, String> {
         let request = Request::CrashFile(crash_file.to_owned());
         let answer = Worker::start(&self.program, &request).map_err(|error| error.to_string())?.wait();
-        match (answer.told.flatten(), answer.trouble) {
+        match (answer.told.flatten(), answer.failure) {
             (Some(told), None) => Ok(told.part),
             (Some(told), Some(why)) => Ok(told.with_note(&unread(&why)).part),
-            (None, trouble) => Err(trouble.unwrap_or_else(|| "there is no answer".to_owned())),
+            (None, failure) => Err(failure.unwrap_or_else(|| "there is no answer".to_owned())),
         }
     }
 
@@ -172,9 +172,9 @@ impl Telling {
 #[cfg(feature = "stacks")]
 fn concluded(dead: &Dead, answer: Answer) -> Option<Told> {
     match answer {
-        Answer { told: Some(told), trouble: None } => told,
-        Answer { told: Some(told), trouble: Some(why) } => told.map(|told| told.with_note(&unread(&why))),
-        Answer { told: None, trouble } => told_here(dead, &trouble.unwrap_or_default()),
+        Answer { told: Some(told), failure: None } => told,
+        Answer { told: Some(told), failure: Some(why) } => told.map(|told| told.with_note(&unread(&why))),
+        Answer { told: None, failure } => told_here(dead, &failure.unwrap_or_default()),
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) struct Answer {
     /// The last answer that can be used, if there was one: what is told, or that there is nothing to tell.
     pub(crate) told: Option<Option<Told>>,
     /// Why there was not all that there could be.
-    pub(crate) trouble: Option<String>,
+    pub(crate) failure: Option<String>,
 }
 
 impl Worker {
@@ -156,14 +156,14 @@ impl Worker {
         let lines: Vec<&[u8]> = lines.collect();
         let told = lines.iter().rev().take(LINES_MAX).find_map(|line| answer_in(line));
         let is_whole = self.said.ends_with(b"\n") && lines.last().is_some_and(|line| answer_in(line).is_some());
-        let trouble = match (self.ended_for.take(), ended) {
+        let failure = match (self.ended_for.take(), ended) {
             (Some(why), _) => Some(why),
             (None, Err(error)) => Some(error.to_string()),
             (None, Ok(status)) if !status.success() => Some(status.to_string()),
             (None, Ok(_)) if !is_whole => Some("its answer is none".to_owned()),
             (None, Ok(_)) => None,
         };
-        Answer { told, trouble }
+        Answer { told, failure }
     }
 }
 

@@ -9,6 +9,7 @@
 
 use crate::files::journal::{Change, Entry, Journal};
 use crate::files::redo;
+use crate::files::rotation::numbered;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::place::descriptor::Opened;
 use lastwords_ring::place::folder::{Folder, JSON_ENDING, ROTATE_KEEP_MAX, is_log_name};
@@ -143,11 +144,7 @@ fn log_of(name: &str) -> Option<(String, u32)> {
 fn open_all(folder: &Folder, names: &Names) -> Result<Vec<LogFiles>> {
     let mut logs: Vec<LogFiles> = Vec::new();
     for (log, number) in names.keys() {
-        let mut path = folder.log_file(log).into_os_string();
-        if *number > 0 {
-            path.push(format!(".{number}"));
-        }
-        let path = std::path::PathBuf::from(path);
+        let path = numbered(folder, log, *number);
         let opened = open::if_there(open::to_read(&path)).map_err(Error::io("open the log file", &path))?;
         let Some(file) = opened else { continue };
         let found = file.metadata().map_err(Error::io("inspect the log file", &path))?;
