@@ -1,4 +1,4 @@
-//! How fast `lastwords show` reads log files, beside `grep -c` on the same file in the same run.
+//! How fast `lastwords show` reads log files, beside `grep` on the same file in the same run.
 //!
 //! Six roles with 600,000 lines each, of which 1 % have the word that is searched for; they were written just before, so they are
 //! in the page cache. Each command runs seven times, its output is read to the end, and the lines in it are counted.
