@@ -39,6 +39,7 @@ pub mod script;
 pub mod skip;
 pub mod steps;
 pub mod sys;
+pub mod terminal;
 pub mod users;
 pub mod watchdog;
 pub mod wreck;

@@ -8,6 +8,7 @@ use lastwords_tests::logs::{Line, crash_files, read, read_so_far};
 use lastwords_tests::namespaces::unshare;
 use lastwords_tests::programs::{ACTOR, TOOL};
 use lastwords_tests::scratch::Scratch;
+use lastwords_tests::terminal::on_a_terminal;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -241,17 +242,13 @@ fn run_and_its_program_stop_and_go_on_together() {
 #[test]
 fn an_interrupt_of_the_terminal_reaches_the_program_once() {
     let folder = Scratch::new("run-terminal");
-    let tool = format!("{TOOL} run --role worker --dir {} --", folder.display());
     // Without a child to wait for, so that it comes to each signal before the next.
     let done = folder.join("done");
     let program =
         format!("trap \"echo interrupted\" INT; echo ready; until [ -e {} ]; do :; done; exit 4", done.display());
-    let mut script = Command::new("script");
-    script.args(["-qec", &format!("{tool} bash -c '{program}'"), "/dev/null"]);
-    let mut child = match script.stdin(Stdio::piped()).stdout(Stdio::null()).spawn() {
-        Ok(child) => child,
-        Err(error) => return println!("skipped: script(1), which makes a terminal, does not start: {error}"),
-    };
+    let line = format!("{TOOL} run --role worker --dir {} -- bash -c '{program}'", folder.display());
+    let Some(mut script) = on_a_terminal(&line) else { return };
+    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("script(1) starts");
     wait_until("the program", || read_so_far(&folder, "worker").iter().any(|line| line.message == "ready"));
     std::io::Write::write_all(child.stdin.as_mut().expect("piped"), b"\x03").expect("it reads");
     let has_come = || read_so_far(&folder, "worker").iter().any(|line| line.message == "interrupted");

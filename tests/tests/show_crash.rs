@@ -3,10 +3,10 @@
 use lastwords_tests::actor::{Actor, Printed, flush_once, printed, run, succeed};
 use lastwords_tests::programs::TOOL;
 use lastwords_tests::scratch::Scratch;
+use lastwords_tests::terminal::on_a_terminal;
 use lastwords_tests::users::{OTHER, USER, acting_as, as_user, is_root, users_folder};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 fn show(arguments: &[&str], folder: &Path) -> Printed {
     printed(TOOL.command().arg("show").args(arguments).arg(folder))
@@ -109,13 +109,8 @@ fn who_may_read_the_files_and_not_the_rings_gets_the_files_and_is_told() {
 }
 
 /// What a command prints on a terminal.
-fn on_terminal(command: &str, environment: &[(&str, &str)]) -> Option<String> {
-    if Command::new("script").arg("--version").stdout(Stdio::null()).status().is_err() {
-        println!("skipped: there is no script(1), which gives a program a terminal");
-        return None;
-    }
-    let mut script = Command::new("script");
-    script.args(["-qec", command, "/dev/null"]).env_remove("NO_COLOR").env("TERM", "xterm");
+fn printed_there(command: &str, environment: &[(&str, &str)]) -> Option<String> {
+    let mut script = on_a_terminal(command)?;
     Some(printed(script.envs(environment.iter().copied())).out.replace("\r\n", "\n"))
 }
 
@@ -127,14 +122,14 @@ fn a_terminal_gets_colours_and_a_pager_and_nothing_that_drives_it() {
     fs::write(scratch.join("host.log"), line).expect("written");
     let tool = format!("{} show", &*TOOL);
     let at = scratch.display();
-    let Some(found) = on_terminal(&format!("{tool} --no-pager {at}"), &[]) else { return };
+    let Some(found) = printed_there(&format!("{tool} --no-pager {at}"), &[]) else { return };
     assert!(found.contains("\x1b[31m[ERROR]\x1b[0m x \\x1b[2J"), "{found:?}");
     assert!(found.contains("m[1]\x1b[0m"), "{found:?}");
-    let plain = on_terminal(&format!("{tool} --no-pager {at}"), &[("NO_COLOR", "1")]).unwrap_or_default();
+    let plain = printed_there(&format!("{tool} --no-pager {at}"), &[("NO_COLOR", "1")]).unwrap_or_default();
     assert_eq!(plain, "2025-10-19 05:55:47.100 [1] [ERROR] x \\x1b[2J\n");
-    let paged = on_terminal(&format!("{tool} {at}"), &[("LASTWORDS_PAGER", "sed s/^/paged:/"), ("NO_COLOR", "1")]);
+    let paged = printed_there(&format!("{tool} {at}"), &[("LASTWORDS_PAGER", "sed s/^/paged:/"), ("NO_COLOR", "1")]);
     assert_eq!(paged.unwrap_or_default(), format!("paged:{plain}"));
-    let cat = on_terminal(&format!("{tool} {at}"), &[("PAGER", "cat"), ("NO_COLOR", "1")]);
+    let cat = printed_there(&format!("{tool} {at}"), &[("PAGER", "cat"), ("NO_COLOR", "1")]);
     assert_eq!(cat.unwrap_or_default(), plain);
     // Elsewhere everything is as it is.
     assert_eq!(show(&[], &scratch).out, line);

@@ -6,6 +6,7 @@ use lastwords_tests::logs::{read, read_so_far};
 use lastwords_tests::programs::{ACTOR, TOOL};
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::script::Script;
+use lastwords_tests::terminal::on_a_terminal;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -231,14 +232,9 @@ fn a_hang_up_ends_a_command_with_a_terminal_and_no_daemon() {
     assert_eq!(end(child), Some(0));
     actor.go();
     let _ = actor.end();
-    // script(1) gives a terminal, whose end is a hang-up.
-    let script = format!("exec {TOOL} flush {}", folder.display());
-    let Ok(mut child) =
-        Command::new("script").args(["-qec", &script, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()
-    else {
-        println!("not shown with a terminal: script(1) is missing");
-        return;
-    };
+    // The end of a terminal is a hang-up.
+    let Some(mut script) = on_a_terminal(&format!("{TOOL} flush {}", folder.display())) else { return };
+    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("script(1) starts");
     let holder = wait_for("the flusher", || {
         let lock = fs::read_to_string(folder.join("rings/flusher.lock")).ok()?;
         let pid: i32 = lock.split_whitespace().find_map(|word| word.strip_prefix("pid=")?.parse().ok())?;
