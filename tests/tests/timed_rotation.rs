@@ -9,17 +9,19 @@ use lastwords_ring::format::file_settings::FileSettings;
 use lastwords_ring::format::layout::RingHeader;
 use lastwords_ring::place::clock;
 use lastwords_tests::about::About;
-use lastwords_tests::actor::{flush_rest, run};
+use lastwords_tests::actor::{flush_rest, run, wait_until};
 use lastwords_tests::drains::drain;
 use lastwords_tests::flushers::{Drainer, Fault, FaultKind, KillAt};
 use lastwords_tests::forge::{self, Forged};
 use lastwords_tests::logs::rotated;
+use lastwords_tests::programs::TOOL;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::sys;
 use lastwords_tests::watchdog::Watchdog;
 use std::fs;
 use std::mem::offset_of;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 const DAY_S: u64 = 86_400;
@@ -27,6 +29,8 @@ const DAY_S: u64 = 86_400;
 const WINTER_S: u64 = 1_761_440_400;
 /// Rules of the zone, which need no data of the system.
 const BERLIN: &str = "CET-1CEST,M3.5.0,M10.5.0/3";
+
+const RENAMES: [i64; 3] = [libc::SYS_rename, libc::SYS_renameat, libc::SYS_renameat2];
 
 /// A ring of a dead process whose records have these times, in seconds since 1970, and goes to both files.
 fn put_ring(folder: &Path, every: RotateEvery, seconds: &[u64]) {
@@ -113,6 +117,41 @@ fn never_is_never() {
 }
 
 #[test]
+fn the_next_drain_knows_the_hour_of_the_last_line_also_of_one_that_the_clock_shows_twice() {
+    // Both are at 02:50, of summer and of winter.
+    for (first, then) in [(WINTER_S - 600, WINTER_S + 600), (WINTER_S + 3000, WINTER_S + 3300)] {
+        let folder = in_berlin("twice");
+        for second in [first, then] {
+            put_ring(&folder, RotateEvery::Hour, &[second]);
+            drain(&folder, "all");
+        }
+        let is_other = first / 3600 != then / 3600;
+        let files: &[&[u64]] = if is_other { &[&[first], &[then]] } else { &[&[first, then]] };
+        assert_files(&folder, files);
+    }
+}
+
+#[test]
+fn a_flusher_that_wrote_without_periods_knows_that_of_its_last_line_when_somebody_requests_them() {
+    let folder = in_berlin("requested-later");
+    fs::create_dir_all(folder.join("rings")).expect("made");
+    let mut flusher = TOOL.command().arg("flush").arg(&*folder).stderr(Stdio::null()).spawn().expect("the tool starts");
+    let has = |name: &str, second: u64| {
+        let at = format!("at {second}");
+        fs::read_to_string(folder.join(name)).is_ok_and(|text| text.contains(&at))
+    };
+    put_ring(&folder, RotateEvery::Never, &[WINTER_S]);
+    wait_until("the first line", || has("worker.log", WINTER_S) && has("worker.jsonl", WINTER_S));
+    wait_until("the ring's end", || !folder.join("rings/worker-1-ab.ring").exists());
+    let next = WINTER_S + DAY_S;
+    put_ring(&folder, RotateEvery::Day, &[next]);
+    wait_until("the next day's", || has("worker.log", next) && has("worker.jsonl", next));
+    flusher.kill().expect("its own child");
+    flusher.wait().expect("reaped");
+    assert_files(&folder, &[&[WINTER_S], &[next]]);
+}
+
+#[test]
 fn a_quiet_programs_file_is_rotated_when_the_next_line_comes_whoever_flushes() {
     for (format, name, old) in [
         ("text", "host.log", "2026-11-24 13:37:02.606 [7] [INFO] old\n".to_owned()),
@@ -144,7 +183,11 @@ fn a_file_that_cannot_be_rotated_goes_on_without_it() {
     fs::create_dir(folder.join("worker.log.1")).expect("made");
     let times = [WINTER_S, WINTER_S + 2 * DAY_S, WINTER_S + 4 * DAY_S];
     put_ring_of(&folder, RotateEvery::Day, 1, &times);
-    drain(&folder, "all");
+    let drainer = Drainer { since: "all", elsewhere: folder.join("elsewhere") };
+    fs::create_dir(&drainer.elsewhere).expect("made");
+    let calls = drainer.drain_until(&folder, KillAt::Never).expect("a whole drain");
+    // One of the text, which is not tried again with each line, and two of JSON with the file before.
+    assert_eq!(calls.iter().filter(|call| RENAMES.contains(&call.number)).count(), 4);
     let text = fs::read_to_string(folder.join("worker.log")).expect("there");
     assert_eq!(text.matches("] at ").count(), 3, "{text}");
     assert_eq!(text.matches("the hour or day of this file is over and it cannot be rotated").count(), 1, "{text}");
@@ -179,8 +222,7 @@ fn a_flusher_killed_or_failing_at_any_system_call_of_such_a_rotation_loses_and_d
         assert_eq!(found, reference);
     };
     // What comes shortly before and after each rename.
-    let renames = [libc::SYS_rename, libc::SYS_renameat, libc::SYS_renameat2];
-    let is_rename = |call: &usize| renames.contains(&calls[*call].number);
+    let is_rename = |call: &usize| RENAMES.contains(&calls[*call].number);
     let mut points: Vec<usize> = (0..calls.len()).filter(is_rename).flat_map(|call| call - 3..call + 4).collect();
     points.dedup();
     assert!(points.len() > 30, "{points:?}");

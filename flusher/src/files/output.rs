@@ -135,7 +135,6 @@ impl Output {
         if !carried.lines.is_empty() {
             self.lines.extend_from_slice(&carried.lines);
             self.offset.put_back(carried.offset);
-            self.period.accept_as_first();
         }
     }
 
@@ -258,7 +257,6 @@ impl Output {
     /// The file has been rotated.
     pub(crate) fn rotated(&mut self) {
         (self.file, self.limit, self.unrotated) = (None, self.rotate_size, None);
-        self.period.open(None);
     }
 
     /// The file cannot be rotated: it grows by as much again, or for a minute, which is logged once.

@@ -100,13 +100,6 @@ impl Period {
         }
     }
 
-    /// The lines that are being made begin a file, if there is none before them.
-    pub(crate) fn accept_as_first(&mut self) {
-        if self.file.is_none() {
-            self.accept();
-        }
-    }
-
     /// The file is another one: its last line is of this second since 1970; None if it has none.
     pub(crate) fn open(&mut self, last: Option<i64>) {
         self.file = last.map(|second| self.of(second));
@@ -135,7 +128,6 @@ mod tests {
             if period.is_due() {
                 found.push(second);
                 period.open(None);
-                period.accept_as_first();
             }
         }
         found
@@ -172,6 +164,22 @@ mod tests {
         assert_eq!(rotations(&mut utc, seconds), [midnight, midnight + 9 * DAY_S]);
         let seconds = [midnight + 5, midnight + 6, midnight + DAY_S];
         assert_eq!(rotations(&mut utc, seconds), [midnight + DAY_S], "nine days back");
+    }
+
+    #[test]
+    fn other_periods_and_another_zone_count_from_the_next_line() {
+        let mut berlin = berlin(RotateEvery::Hour);
+        assert!(rotations(&mut berlin, [WINTER_S, WINTER_S]).is_empty());
+        berlin.set_every(RotateEvery::Day);
+        // In the same minute.
+        assert_eq!(rotations(&mut berlin, [WINTER_S + 1, WINTER_S + DAY_S]), [WINTER_S + DAY_S]);
+        // From Berlin's midnight on, and with it there.
+        let midnight = WINTER_S + 22 * HOUR_S;
+        let mut period = Period::new(Zone::utc());
+        period.set_every(RotateEvery::Day);
+        assert!(rotations(&mut period, [midnight - 1, midnight]).is_empty());
+        period.change_zone(&Zone::fixed(3600));
+        assert_eq!(rotations(&mut period, [midnight, midnight + 3600]), [midnight]);
     }
 
     #[test]
