@@ -15,8 +15,9 @@ use lastwords_tests::logs::{crash_files, read};
 use lastwords_tests::programs::{ACTOR, DRAINER, TOOL};
 use lastwords_tests::scratch::Scratch;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -204,4 +205,24 @@ fn a_flusher_that_is_stopped_meanwhile_leaves_the_death_to_the_next_and_no_proce
     assert_eq!(read(&folder, "worker").len(), 3, "the lines themselves are there");
     flush_once(&folder);
     assert_told(&deaths(&folder), 3);
+}
+
+#[test]
+fn a_process_that_makes_a_report_ends_with_who_asked_for_it() {
+    // Its request never comes to an end: the pipe stays open here.
+    let script = format!("exec 3<&0; '{}' symbolise <&3 & echo $!; wait", &*TOOL);
+    let mut asking = Command::new("sh");
+    let asking = asking.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut asking = asking.expect("started");
+    let _open = asking.stdin.take();
+    let mut said = BufReader::new(asking.stdout.take().expect("piped"));
+    let mut pid = String::new();
+    said.read_line(&mut pid).expect("a pid");
+    let of = Path::new("/proc").join(pid.trim());
+    // What it limits itself to comes after that.
+    let limits = || fs::read_to_string(of.join("limits")).unwrap_or_default();
+    let has_limit = |line: &str| line.starts_with("Max file size") && line.split_whitespace().nth(3) == Some("0");
+    wait_until("it has begun", || limits().lines().any(has_limit));
+    asking.kill().and_then(|()| asking.wait()).expect("killed");
+    wait_until("it is gone", || !of.exists());
 }
