@@ -317,6 +317,8 @@ fn an_output_that_takes_nothing_ends_no_command_by_a_panic() {
         (vec!["flush", "--once", "/dev/null"], 2),
         (vec!["completions", "bash"], 2),
         (vec!["level", "--dir", &logs, "api", "info"], 1),
+        (vec!["level", "--dir", &logs, "--keep", "api", "info"], 2),
+        (vec!["level", "--dir", &logs], 2),
     ] {
         let full = || File::options().write(true).open("/dev/full").expect("there");
         let status = TOOL.command().args(&arguments).stdout(full()).stderr(full()).status().expect("it starts");

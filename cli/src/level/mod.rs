@@ -19,7 +19,6 @@ use lastwords_ring::place::kept_level::KeptLevelLock;
 use lastwords_ring::read::reader::RingReader;
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 use std::time::Duration;
 
 pub(crate) fn run(arguments: &cli::Level) -> Result<Exit> {
@@ -37,7 +36,7 @@ pub(crate) fn run(arguments: &cli::Level) -> Result<Exit> {
         }
         return Ok(Exit::Nothing);
     }
-    show(&running, &kept, arguments.json);
+    show(&running, &kept, arguments.json)?;
     Ok(if kept.iter().any(|(_, kept)| kept.is_err()) { Exit::Damaged } else { Exit::Done })
 }
 
@@ -213,7 +212,7 @@ impl Running {
     }
 }
 
-fn show(running: &[Running], kept: &[keep::OfRole], json: bool) {
+fn show(running: &[Running], kept: &[keep::OfRole], json: bool) -> Result<()> {
     let mut rows = vec![["ROLE", "PID", "LOG", "RING-LEVEL"].map(str::to_owned)];
     let mut text = String::new();
     for Running { status, .. } in running {
@@ -239,6 +238,5 @@ fn show(running: &[Running], kept: &[keep::OfRole], json: bool) {
             Err(error) => say::note(format_args!("{error}")),
         }
     }
-    // Standard output is not read any more, so this is not an error.
-    let _ = io::stdout().write_all(text.as_bytes());
+    say::print(text.as_bytes())
 }
