@@ -52,6 +52,7 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
+    Man(ManPages),
 }
 
 impl Command {
@@ -71,7 +72,11 @@ impl Command {
             Command::Doctor(_) => Vec::new(),
             // The program that it runs is to have the rights of whoever runs it.
             Command::Run(_) => Vec::new(),
-            Command::Demo(_) | Command::DemoProcess(_) | Command::Symbolise | Command::Completions { .. } => Vec::new(),
+            Command::Demo(_)
+            | Command::DemoProcess(_)
+            | Command::Symbolise
+            | Command::Completions { .. }
+            | Command::Man(_) => Vec::new(),
         }
     }
 }
@@ -476,6 +481,19 @@ impl How {
             How::Exit => "exit",
         }
     }
+}
+
+/// Write manual pages.
+///
+/// Without a folder, the page of lastwords itself goes to standard output. In a folder, which is made if it is not there, each
+/// command gets a page of its own, lastwords-show.1 for instance, and their names are printed.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  lastwords man | man -l -\n  lastwords man ~/.local/share/man/man1\n  \
+                        lastwords man \"$DESTDIR\"/usr/share/man/man1")]
+pub(crate) struct ManPages {
+    /// Folder for the pages of all commands.
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 /// A time with its unit, a day at most.

@@ -16,6 +16,7 @@ mod guess;
 mod input;
 mod level;
 mod lines;
+mod man;
 mod pipe;
 mod place;
 mod recover;
@@ -67,6 +68,7 @@ pub fn run(program: &[OsString], arguments: impl IntoIterator<Item = OsString>) 
             clap_complete::generate(shell, &mut Cli::command(), "lastwords", &mut script);
             say::print(&script).map(|()| Exit::Done)
         }
+        Command::Man(arguments) => man::run(&arguments),
     });
     let exit = outcome.unwrap_or_else(|error| {
         say::error(&error);

@@ -316,6 +316,7 @@ fn an_output_that_takes_nothing_ends_no_command_by_a_panic() {
         (vec!["recover", &logs], 1),
         (vec!["flush", "--once", "/dev/null"], 2),
         (vec!["completions", "bash"], 2),
+        (vec!["man"], 2),
         (vec!["level", "--dir", &logs, "api", "info"], 1),
         (vec!["level", "--dir", &logs, "--keep", "api", "info"], 2),
         (vec!["level", "--dir", &logs], 2),
