@@ -204,8 +204,8 @@ impl<W: Write> Printer<W> {
     }
 
     fn json(&mut self, recovered: &Recovered<'_>) -> Result<u64, PrintError> {
-        let Recovered { record, realtime_ns, pid, role, site, level_name, thread_name, .. } = recovered;
-        let origin = Origin { realtime_ns: *realtime_ns, role, pid: *pid };
+        let Recovered { record, realtime_ns, pid, role, site, level_name, thread_name, ring, lane } = recovered;
+        let origin = Origin { realtime_ns: *realtime_ns, role, pid: *pid, lane: Some((ring, *lane)) };
         self.text.clear();
         self.lines.record(&mut self.text, &origin, record, thread_name.as_deref(), *site, *level_name);
         self.out.write_all(&self.text)?;

@@ -25,7 +25,7 @@ use lastwords_tests::script::Script;
 use lastwords_tests::{jsonl, logs};
 use schema::{assert_valid, validator};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -125,6 +125,14 @@ fn every_line_of_a_run_with_kills_losses_and_rotations_is_as_the_schema_says_and
     assert_eq!(deaths(worker_lines), [worker, overwriting].map(u64::from));
     assert!(jsonl::files(folder, "worker").len() > 5, "files are rotated");
     assert_eq!(front.len(), 80);
+    for (_, objects) in &roles {
+        let ids: Vec<&Value> = objects.iter().map(|object| &object["id"]).filter(|id| !id.is_null()).collect();
+        let of_records = objects.iter().filter(|object| object["thread"].is_u64()).count();
+        assert_eq!(
+            (ids.len(), ids.iter().map(|id| id.as_str()).collect::<BTreeSet<_>>().len()),
+            (of_records, of_records)
+        );
+    }
     for text in HOSTILE {
         let text = text.strip_prefix("say:").expect("said");
         assert!(worker_lines.iter().any(|object| object["message"] == text), "{text:?}");
@@ -189,8 +197,8 @@ fn the_finer_records_before_an_error_are_in_both_forms() {
 #[test]
 fn text_and_json_of_one_role_say_the_same_and_are_rotated_each_at_its_size() {
     let scratch = Scratch::new("json-both");
-    succeed("host", &scratch, "format=both rotate=8192 keep=100 log:3000");
-    assert_eq!(logs::messages(&scratch, "host"), logs::numbered(3000));
+    succeed("host", &scratch, "format=both rotate=8192 keep=100 log:2500");
+    assert_eq!(logs::messages(&scratch, "host"), logs::numbered(2500));
     assert_eq!(jsonl::lines(&scratch, "host"), logs::read(&scratch, "host"));
     for files in [logs::files(&scratch, "host"), jsonl::files(&scratch, "host")] {
         let sizes: Vec<u64> = files.iter().map(|path| path.metadata().expect("there").len()).collect();
@@ -324,6 +332,8 @@ fn the_schema_refuses_what_is_missing_unknown_or_of_another_type() {
         ("fields", json!({})),
         ("spans", json!([{"fields": {"a": 1}}])),
         ("line", json!(0)),
+        ("thread", json!(1)),
+        ("id", json!("00010203040506070809aaabacadaeff-3-1")),
         ("unknown", json!(1)),
         ("journaled", json!("")),
     ]);

@@ -48,6 +48,7 @@ pub(crate) fn add(folder: &Folder, roles: &[String], logs: &mut Vec<RoleLog>) ->
             json: Vec::new(),
             spool: Rc::new(Spool::default()),
             spool_from: 0,
+            shown: Rc::default(),
         };
         let size = open::look(&path).map_err(failed())?.st_size as u64;
         let piece = Piece::new(Bytes::File(open::to_read(&path).map_err(failed())?), 0..size);

@@ -4,6 +4,7 @@
 //! copy of it the first. A file that is shorter than its place was cut, and is new.
 
 use lastwords_flusher::recover::snapshot::{FolderSnapshot, FoundFile};
+use lastwords_flusher::render::json::RecordId;
 use lastwords_ring::format::text::hex;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -27,12 +28,34 @@ pub(crate) struct FileMark {
     begins: (usize, u64),
 }
 
+/// How far lanes have been shown, by ring and lane: the last sequence.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Lanes(pub(crate) BTreeMap<([u8; 16], usize), u64>);
+
 /// How far a folder has been shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) files: Vec<FileMark>,
-    /// By ring and lane: the last sequence.
-    pub(crate) lanes: BTreeMap<([u8; 16], usize), u64>,
+    /// Of records that were in no file then.
+    pub(crate) lanes: Lanes,
+}
+
+impl Lanes {
+    /// The last sequence of a lane that has been shown; 0 if none has.
+    pub(crate) fn last(&self, ring: &[u8; 16], lane: usize) -> u64 {
+        self.0.get(&(*ring, lane)).copied().unwrap_or(0)
+    }
+
+    /// Whether a record has been shown.
+    pub(crate) fn has(&self, id: &RecordId) -> bool {
+        self.0.get(&(id.ring, id.lane)).is_some_and(|last| id.sequence <= *last)
+    }
+
+    /// A record has been shown, and all before it in its lane.
+    pub(crate) fn add(&mut self, id: &RecordId) {
+        let last = self.0.entry((id.ring, id.lane)).or_default();
+        *last = id.sequence.max(*last);
+    }
 }
 
 impl FileMark {
@@ -75,14 +98,14 @@ impl Mark {
 
     /// Forgets what is in files by now, of rings that are there, and rings that are gone.
     pub(crate) fn forget_written(&mut self, snapshot: &FolderSnapshot) {
-        self.lanes.retain(|(ring, lane), last| snapshot.written(ring, *lane).is_some_and(|written| written < *last));
+        self.lanes.0.retain(|(ring, lane), last| snapshot.written(ring, *lane).is_some_and(|written| written < *last));
     }
 
     fn value(&self) -> Value {
         let file = |mark: &FileMark| {
             json!([mark.log, mark.identity.0, mark.identity.1, mark.offset, mark.begins.0, mark.begins.1])
         };
-        let lanes = self.lanes.iter().map(|((ring, lane), last)| json!([hex(ring), lane, last]));
+        let lanes = self.lanes.0.iter().map(|((ring, lane), last)| json!([hex(ring), lane, last]));
         json!({ "files": self.files.iter().map(file).collect::<Vec<_>>(), "lanes": lanes.collect::<Vec<_>>() })
     }
 
@@ -99,7 +122,8 @@ impl Mark {
         }
         for lane in value.get("lanes")?.as_array()? {
             let ring = unhex(lane.get(0)?.as_str()?)?.try_into().ok()?;
-            mark.lanes.insert((ring, lane.get(1)?.as_u64()? as usize), lane.get(2)?.as_u64()?);
+            let (lane, sequence) = (lane.get(1)?.as_u64()? as usize, lane.get(2)?.as_u64()?);
+            mark.lanes.add(&RecordId { ring, lane, sequence });
         }
         Some(mark)
     }
@@ -154,7 +178,7 @@ mod tests {
     #[test]
     fn a_cursor_is_one_word_that_says_the_same_when_it_is_read() {
         let file = FileMark { log: "host.jsonl".into(), identity: (1, u64::MAX), offset: 7, begins: (256, u64::MAX) };
-        let mark = Mark { files: vec![file], lanes: BTreeMap::from([(([0xab; 16], 3), 9)]) };
+        let mark = Mark { files: vec![file], lanes: Lanes(BTreeMap::from([(([0xab; 16], 3), 9)])) };
         let marks = BTreeMap::from([("/var/log/a b".to_owned(), mark), ("/b".to_owned(), Mark::default())]);
         let word = encode(&marks);
         assert!(!word.contains(char::is_whitespace));

@@ -2,10 +2,11 @@
 //!
 //! Each round shows what came since the last one, from the same snapshots as everything else: so it goes across rotations, files
 //! that are cut or replaced, and folders that appear later. While a flusher lives, records come from the files, some tenths of a
-//! second after they were logged. What nobody has drained for a second comes from the rings; when it is drained after all, its
-//! lines are known by their bytes, and are not shown again.
+//! second after they were logged. What nobody has drained for a second comes from the rings; when it is drained after all, a JSON
+//! line of it is known by its identity, a text line by its bytes, and neither is shown again.
 
 use super::cursor::Mark;
+use super::record_id;
 use super::role_log::Record;
 use super::sources::{Sources, Wanted};
 use super::timeline::Timeline;
@@ -59,7 +60,7 @@ impl Followed {
 
     /// Everything of the round was shown.
     pub(crate) fn shown(&mut self, end: Mark) {
-        if end.lanes.is_empty() && !self.epoch.2 {
+        if end.lanes.0.is_empty() && !self.epoch.2 {
             self.early.clear();
         }
         self.mark = end;
@@ -72,10 +73,10 @@ impl Followed {
             sums(&record).for_each(|sum| *self.early.entry(sum).or_default() += 1);
             return false;
         }
-        if self.early.is_empty() {
+        if self.early.is_empty() && self.mark.lanes.0.is_empty() {
             return false;
         }
-        let mut known = false;
+        let (id, mut known) = (record.json.and_then(record_id::of_line), false);
         for sum in sums(&record) {
             if let Some(count) = self.early.get_mut(&sum) {
                 known = true;
@@ -85,14 +86,18 @@ impl Followed {
                 }
             }
         }
-        known
+        id.map_or(known, |id| self.mark.lanes.has(&id))
     }
 }
 
-/// Sums of a record's forms without its time, which is known better the more a process has logged since.
+/// Sums of a record's forms, as far as these have no identity, without its time, which is known better the more a process has
+/// logged since.
 fn sums(record: &Record<'_>) -> impl Iterator<Item = u64> {
     let end = record.head.time_end as usize;
     let text = record.text.map(|text| xxh3_64(text.get(end..).unwrap_or(text)));
-    let json = record.json.map(|json| xxh3_64(json.get(JSON_TIME_END..).unwrap_or(json)));
+    let json = record
+        .json
+        .filter(|json| record_id::of_line(json).is_none())
+        .map(|json| xxh3_64(json.get(JSON_TIME_END..).unwrap_or(json)));
     [text, json].into_iter().flatten()
 }

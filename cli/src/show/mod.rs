@@ -15,6 +15,7 @@ mod output;
 mod pager;
 mod piece;
 mod printer;
+mod record_id;
 mod role_log;
 mod select;
 mod sources;

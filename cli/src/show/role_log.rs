@@ -1,5 +1,6 @@
 //! Everything of one role, in the order in which it was written: its files, then what no file has yet.
 
+use super::cursor::Lanes;
 use super::head::{Head, LevelsByName};
 use super::piece::Piece;
 use super::spool::Spool;
@@ -17,6 +18,8 @@ pub(crate) struct RoleLog {
     pub(crate) spool: Rc<Spool>,
     /// The first record of it that is meant.
     pub(crate) spool_from: usize,
+    /// Records that were shown before they were in a file; only JSON lines tell that they are of those.
+    pub(crate) shown: Rc<Lanes>,
 }
 
 /// A place in such a log: piece and offset in its text and its JSON, and the number of a record of the spool.

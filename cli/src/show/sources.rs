@@ -6,12 +6,13 @@
 use super::cursor::{FileMark, Mark};
 use super::head::LevelsByName;
 use super::piece::{Bytes, Piece};
+use super::record_id;
 use super::role_log::RoleLog;
 use super::spool::{MEMORY, Spool};
 use lastwords::{Error, Result};
 use lastwords_flusher::recover::recovery::{Recovered, Recovery};
 use lastwords_flusher::recover::snapshot::{self, FolderSnapshot, LogFiles};
-use lastwords_flusher::render::json::{JsonLines, Origin};
+use lastwords_flusher::render::json::{JsonLines, Origin, RecordId};
 use lastwords_flusher::render::line;
 use lastwords_flusher::render::timestamp::Stamp;
 use lastwords_ring::format::level::Level;
@@ -97,10 +98,17 @@ impl Sources {
         let mut end = wanted.behind.cloned().unwrap_or_default();
         end.files.clear();
         rings.keep_unwritten(&snapshot, wanted);
-        for (ring, lane, last) in rings.shown() {
-            end.lanes.insert((ring, lane), last);
+        let left_out = wanted.without_journaled && snapshot.logs.iter().any(|log| !log.tail.is_empty());
+        if left_out {
+            // It precedes what the rings hold, so that comes later too: what is shown of a lane has no gaps.
+            rings.spools.clear();
+        } else {
+            rings.shown().for_each(|id| end.lanes.add(&id));
+            end.forget_written(&snapshot);
         }
-        end.forget_written(&snapshot);
+        // While a folder is followed, its follower leaves them out.
+        let shown = wanted.behind.filter(|_| wanted.undrained_for.is_none()).map(|mark| mark.lanes.clone());
+        let shown = Rc::new(shown.unwrap_or_default());
         let mut levels = LevelsByName::default();
         rings.names.iter().for_each(|(name, level)| levels.learn(name.as_bytes(), *level));
         let (empty, epoch) = (Rc::new(Spool::default()), snapshot.epoch);
@@ -114,9 +122,14 @@ impl Sources {
             json: Vec::new(),
             spool: Rc::clone(&empty),
             spool_from: 0,
+            shown: Rc::clone(&shown),
         };
         for files in snapshot.logs {
             let (role, is_json) = (role_of(&files.log).to_owned(), files.log.ends_with(JSON_ENDING));
+            if is_json && !left_out {
+                let lines = files.tail.split_inclusive(|byte| *byte == b'\n');
+                lines.filter_map(record_id::of_line).for_each(|id| end.lanes.add(&id));
+            }
             let (pieces, marks) = pieces_of(files, wanted)?;
             end.files.extend(marks);
             if !is_wanted(&role) {
@@ -185,8 +198,8 @@ impl Rings {
         let mut young = std::collections::BTreeSet::new();
         recovery.for_each(|recovered| -> Result<u64> {
             let Recovered { record, realtime_ns, pid, role, site, level_name, thread_name, ring, lane } = recovered;
-            let shown = wanted.behind.and_then(|mark| mark.lanes.get(&(*ring, *lane)));
-            if shown.is_some_and(|last| record.last <= *last) {
+            let id = RecordId { ring: *ring, lane: *lane, sequence: record.last };
+            if wanted.behind.is_some_and(|mark| mark.lanes.has(&id)) {
                 return Ok(0);
             }
             let is_old = youngest.is_none_or(|youngest| *realtime_ns <= youngest);
@@ -203,7 +216,7 @@ impl Rings {
             json.clear();
             line::head_of(&mut text, &mut stamp, record, *realtime_ns, *pid, *level_name);
             line::record(&mut text, record, *site);
-            let origin = Origin { realtime_ns: *realtime_ns, role, pid: *pid };
+            let origin = Origin { realtime_ns: *realtime_ns, role, pid: *pid, lane: Some((ring, *lane)) };
             lines.record(&mut json, &origin, record, thread_name.as_deref(), *site, *level_name);
             let number = rings.rings.iter().position(|known| known == ring).unwrap_or_else(|| {
                 rings.rings.push(*ring);
@@ -225,7 +238,7 @@ impl Rings {
     fn keep_unwritten(&mut self, snapshot: &FolderSnapshot, wanted: &Wanted<'_>) {
         let Rings { spools, rings, epoch, .. } = self;
         let shown = |ring: &[u8; 16], lane: usize| {
-            let of_mark = wanted.behind.and_then(|mark| mark.lanes.get(&(*ring, lane)).copied()).unwrap_or(0);
+            let of_mark = wanted.behind.map_or(0, |mark| mark.lanes.last(ring, lane));
             // Its flusher has removed the ring, drained; without a flusher somebody else has.
             let if_gone = if *epoch == snapshot.epoch { 0 } else { u64::MAX };
             of_mark.max(snapshot.written(ring, lane).unwrap_or(if_gone))
@@ -235,9 +248,13 @@ impl Rings {
         }
     }
 
-    /// The last record of each lane that is shown.
-    fn shown(&self) -> Vec<([u8; 16], usize, u64)> {
+    /// The records that are shown.
+    fn shown(&self) -> impl Iterator<Item = RecordId> {
         let entries = self.spools.values().flat_map(Spool::entries);
-        entries.map(|entry| (self.rings[entry.ring as usize], entry.lane as usize, entry.last)).collect()
+        entries.map(|entry| RecordId {
+            ring: self.rings[entry.ring as usize],
+            lane: entry.lane as usize,
+            sequence: entry.last,
+        })
     }
 }

@@ -4,8 +4,10 @@
 //! side by side, and what both have is one record.
 
 use super::backward::Backward;
+use super::cursor::Lanes;
 use super::forward::Forward;
 use super::head::{Head, LevelsByName};
+use super::record_id;
 use super::role_log::{Place, Record, RoleLog};
 use super::spool::Spool;
 use super::when::LineClock;
@@ -107,6 +109,8 @@ pub(crate) struct Stream {
     is_back: bool,
     now: Now,
     place: Place,
+    /// Records that were shown before.
+    shown: Rc<Lanes>,
 }
 
 impl Stream {
@@ -145,6 +149,7 @@ impl Stream {
             spool_head: Head::default(),
             is_back,
             now: Now::Nothing,
+            shown: Rc::clone(&log.shown),
             place: Place { text: (log.text.len(), 0), json: (log.json.len(), 0), spool: log.spool.len() },
         };
         stream.text.advance()?;
@@ -152,9 +157,24 @@ impl Stream {
         Ok(stream)
     }
 
-    /// Goes on to the next record; false at the end.
+    /// Goes on to the next record that was not shown before; false at the end.
     #[inline]
     pub(crate) fn advance(&mut self) -> io::Result<bool> {
+        while self.step()? {
+            if !self.was_shown(self.record().json) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    #[inline]
+    fn was_shown(&self, json: Option<&[u8]>) -> bool {
+        !self.shown.0.is_empty() && json.and_then(record_id::of_line).is_some_and(|id| self.shown.has(&id))
+    }
+
+    #[inline]
+    fn step(&mut self) -> io::Result<bool> {
         if matches!(self.now, Now::Text | Now::Both) {
             self.text.advance()?;
         }
@@ -227,6 +247,9 @@ impl Stream {
             && is_twin(text, self.text.walk.record(), self.json.walk.record())
         {
             Now::Both
+        } else if a == b && self.was_shown(Some(self.json.walk.record())) {
+            // Its text was in a file by then, and the text at hand has its own twin behind it.
+            Now::Json
         } else if a == b || (a < b) != self.is_back {
             Now::Text
         } else {

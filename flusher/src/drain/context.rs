@@ -59,7 +59,8 @@ impl Drain {
         };
         let unspilled = tracked.reader.unspill(record);
         let (role, outputs) = (&self.roles[number], &mut self.outputs);
-        let from = RecordSource { ns, pid, lane: &tracked.snapshots[lane], names: &tracked.names };
+        let of = (&tracked.reader.header().uuid, lane);
+        let from = RecordSource { ns, pid, of, lane: &tracked.snapshots[lane], names: &tracked.names };
         role.begin(outputs);
         role.record_unspilled(outputs, record, &unspilled, site, &from);
         self.rotate_before(number)?;

@@ -238,7 +238,8 @@ impl Drain {
             }
         }
         let outputs = &mut self.outputs;
-        let from = RecordSource { ns, pid, lane: &ring.snapshots[lane_number], names: &ring.names };
+        let of = (&ring.reader.header().uuid, lane_number);
+        let from = RecordSource { ns, pid, of, lane: &ring.snapshots[lane_number], names: &ring.names };
         role.record_unspilled(outputs, &record, &unspilled, site, &from);
         ring.damaged += u64::from(unspilled.is_err());
         let spilled = unspilled.ok().flatten().and_then(|_| spill_of(&ring.reader, &record));

@@ -38,6 +38,8 @@ pub(crate) struct RecordSource<'a> {
     pub(crate) ns: u64,
     /// Pid of its process.
     pub(crate) pid: u32,
+    /// UUID of its ring, and the number of its lane there.
+    pub(crate) of: (&'a [u8; 16], usize),
     /// Its lane.
     pub(crate) lane: &'a LaneSnapshot,
     /// Its process's custom level names.
@@ -190,8 +192,8 @@ impl Output {
     #[inline(never)]
     fn record_json(&mut self, record: &Record<'_>, site: Option<&Template>, from: &RecordSource<'_>) {
         let Output { log, lines, json: Some(json), .. } = self else { return };
-        let RecordSource { ns, pid, lane, names } = *from;
-        let origin = Origin { realtime_ns: ns, role: role_of(log), pid };
+        let RecordSource { ns, pid, of, lane, names } = *from;
+        let origin = Origin { realtime_ns: ns, role: role_of(log), pid, lane: Some(of) };
         json.record(lines, &origin, record, lane.thread_name(record), site, names.get(record.level));
     }
 
@@ -200,7 +202,7 @@ impl Output {
         self.tell_offset(ns);
         let Output { log, lines, stamp, json, .. } = self;
         match json {
-            Some(json) => json.say(lines, &Origin { realtime_ns: ns, role: role_of(log), pid }, level, text),
+            Some(json) => json.say(lines, &own(log, ns, pid), level, text),
             None => line::line(lines, stamp, ns, pid, level, text.as_bytes(), None),
         }
     }
@@ -212,8 +214,7 @@ impl Output {
         let Output { log, lines, stamp, json, .. } = self;
         match json {
             Some(json) => {
-                let origin = Origin { realtime_ns: ns, role: role_of(log), pid };
-                json.say_with(lines, &origin, Level::CRITICAL, text, &told.members);
+                json.say_with(lines, &own(log, ns, pid), Level::CRITICAL, text, &told.members);
             }
             None => {
                 let text = text.to_owned() + &told.below;
@@ -391,6 +392,11 @@ impl Output {
         let before = self.file.as_ref().map_or(0, LogFile::size) + self.lines.len() as u64;
         before == 0 || before + bytes as u64 <= self.limit.min(self.file_size_max) && !self.is_time()
     }
+}
+
+/// Of a line of the flusher's own about a process.
+fn own(log: &str, realtime_ns: u64, pid: u32) -> Origin<'_> {
+    Origin { realtime_ns, role: role_of(log), pid, lane: None }
 }
 
 /// The time of the last record in these bytes, in the form of a text line; JSON has another letter between day and time.

@@ -1,8 +1,8 @@
 //! A record for programs: one JSON object a line, as described in `docs/log-line.schema.json`.
 //!
 //! ```text
-//! {"time":"2025-10-19T05:55:47.606123456+02:00","level":"INFO","level_number":20,"role":"host","pid":4157,"thread":4157,
-//!  "thread_name":"main","target":"app::core","module":"app::core","file":"src/x.rs","line":7,"message":"slow frame",
+//! {"time":"2025-10-19T05:55:47.606123456+02:00","level":"INFO","level_number":20,"role":"host","pid":4157,
+//!  "id":"0b1c2d3e4f5061728394a5b6c7d8e9fa-0-128","thread":4157,"thread_name":"main","target":"app::core","module":"app::core","file":"src/x.rs","line":7,"message":"slow frame",
 //!  "fields":{"camera":3},"spans":[{"name":"request","fields":{"id":7}}]}
 //! ```
 //!
@@ -10,6 +10,7 @@
 //! are `\n` in its string, so no message can forge a record.
 
 mod fields;
+mod id;
 mod string;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use crate::render::line::{self, RENDERED_MAX};
 use crate::render::message::Template;
 use crate::render::timestamp::Stamp;
 use fields::{fields, named};
+pub use id::RecordId;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::record::{Record, extra_kind};
 use lastwords_ring::format::text::escaped_json;
@@ -37,6 +39,8 @@ pub struct Origin<'a> {
     pub role: &'a str,
     /// Its pid.
     pub pid: u32,
+    /// UUID of its ring and number of its lane there; None for what the flusher itself says.
+    pub lane: Option<(&'a [u8; 16], usize)>,
 }
 
 /// Makes lines.
@@ -65,15 +69,23 @@ impl JsonLines {
         site: Option<&Template>,
         given: Option<&str>,
     ) {
-        match record.relayed() {
+        let relayed = record.relayed();
+        match &relayed {
             None => self.head(out, origin, record.level, given),
             Some(from) => {
                 let made = Origin { realtime_ns: from.realtime_ns, pid: from.pid, ..*origin };
                 self.head(out, &made, record.level, from.level_name.or(given));
-                out.extend_from_slice(b",\"received\":\"");
-                self.stamp.rfc3339(origin.realtime_ns, out);
-                out.push(b'"');
             }
+        }
+        if let Some((ring, lane)) = origin.lane {
+            out.extend_from_slice(b",\"id\":\"");
+            RecordId { ring: *ring, lane, sequence: record.last }.append(out);
+            out.push(b'"');
+        }
+        if relayed.is_some() {
+            out.extend_from_slice(b",\"received\":\"");
+            self.stamp.rfc3339(origin.realtime_ns, out);
+            out.push(b'"');
         }
         out.extend_from_slice(b",\"thread\":");
         append_integer(out, record.thread);

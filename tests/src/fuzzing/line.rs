@@ -58,7 +58,7 @@ pub fn show(record: &Record<'_>, site: Option<&Template>, level_name: Option<&st
 /// Like `show`, for JSON: it is one object, whatever the record holds.
 fn show_json(record: &Record<'_>, site: Option<&Template>, level_name: Option<&str>, ns: u64) {
     let mut line = Vec::new();
-    let origin = Origin { realtime_ns: ns, role: "host", pid: 4157 };
+    let origin = Origin { realtime_ns: ns, role: "host", pid: 4157, lane: Some((&[0xff; 16], usize::MAX)) };
     JsonLines::new(Zone::utc()).record(&mut line, &origin, record, Some(b"\xff"), site, level_name);
     let text = std::str::from_utf8(&line).expect("JSON is UTF-8").strip_suffix('\n').expect("a line ends");
     assert_eq!(text.find(char::is_control), None, "a control character in {text:?}");

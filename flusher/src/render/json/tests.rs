@@ -13,7 +13,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json, json};
 
-const ORIGIN: Origin<'_> = Origin { realtime_ns: 1_760_853_347_606_123_456, role: "host", pid: 4157 };
+const RING: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xff];
+const ORIGIN: Origin<'_> =
+    Origin { realtime_ns: 1_760_853_347_606_123_456, role: "host", pid: 4157, lane: Some((&RING, 3)) };
 
 fn record(body: &[u8], encoding: u8) -> Record<'_> {
     Record { first: 1, last: 1, clock: 0, message: 1, thread: 4158, call_site: 1, level: Level::INFO, encoding, body }
@@ -54,7 +56,7 @@ fn the_line_is_exactly_the_documented_one() {
         .finish();
     let expected = concat!(
         r#"{"time":"2025-10-19T05:55:47.606123456+00:00","level":"INFO","level_number":20,"role":"host","pid":4157,"#,
-        r#""thread":4158,"thread_name":"main","target":"app::core","module":"app","file":"src/x.rs","line":7,"#,
+        r#""id":"00010203040506070809aaabacadaeff-3-1","thread":4158,"thread_name":"main","target":"app::core","module":"app","file":"src/x.rs","line":7,"#,
         r#""message":"slow frame","fields":{"camera":3},"spans":[{"name":"request","fields":{"id":7}},{"name":"query"}]}"#,
         "\n"
     );
@@ -71,7 +73,7 @@ fn what_a_record_does_not_have_is_left_out() {
     let mut out = Vec::new();
     let record = Record { level: Level::new(35), ..record(&body, encoding) };
     JsonLines::new(Zone::utc()).record(&mut out, &ORIGIN, &record, None, None, None);
-    let rest = r#""thread":4158,"target":"child","message":"half\\xff","cut_from":9}"#;
+    let rest = r#""id":"00010203040506070809aaabacadaeff-3-1","thread":4158,"target":"child","message":"half\\xff","cut_from":9}"#;
     let head = r#"{"time":"2025-10-19T05:55:47.606123456+00:00","level":"Level 35","level_number":35,"role":"host","pid":4157,"#;
     assert_eq!(String::from_utf8(out).expect("UTF-8"), format!("{head}{rest}\n"));
 }
