@@ -174,6 +174,12 @@ pub(crate) fn not_rotated(size: u64, error: &Error) -> String {
     )
 }
 
+/// Rotated files could not be compressed.
+#[cfg(feature = "zstd")]
+pub(crate) fn not_compressed(error: &Error) -> String {
+    format!("lastwords: {error}; rotated files stay as they are, and this is tried again after a minute")
+}
+
 /// A log file could not be rotated when its hour or day was over.
 pub(crate) fn not_rotated_in_time(error: &Error) -> String {
     format!(
