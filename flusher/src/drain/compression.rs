@@ -8,7 +8,7 @@
 
 use super::Drain;
 use crate::files::archive::Times;
-use crate::files::frames::ArchiveWriter;
+use crate::files::frames::{ArchiveWriter, FRAME};
 use crate::files::journal::Change;
 use crate::files::notices;
 use crate::files::output::Output;
@@ -229,7 +229,7 @@ impl Compression {
             return Ok(None);
         }
         let kind = if log.ends_with(JSON_ENDING) { Times::Utc } else { Times::AsShown };
-        let writer = ArchiveWriter::new(kind);
+        let writer = ArchiveWriter::new(kind, file.identity, FRAME);
         // One name for all archives of a log, so that where it is needed no leftover stays.
         let archive = Nameless::create(drain.folder.path(), &format!("{log}.zst"))?;
         Ok(Some(Compression { role, log, source, path: file.path, seen, read: 0, writer, archive, written: 0 }))

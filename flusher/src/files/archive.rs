@@ -6,7 +6,11 @@
 //!   0    "LWTIMES1"
 //!   8    number of frames, u32
 //!   12   kind of the times, u32: 0 UTC, 1 as the lines show them
-//!   16   for each frame its least and greatest time, u64 ns since 1970 each; u64::MAX and 0 without any
+//!   16   device and inode of the file that it was, u64 each
+//!   32   number of the text's first bytes that follow, u32: 256, or all where there are fewer; zero, u32
+//!   40   these bytes, filled up with zeros to 256
+//!   296  for each frame its least and greatest time, u64 ns since 1970 each, u64::MAX and 0 without any; then 1 where a line
+//!        says that the times behind it have another offset, else 0, u64
 //!   …    XXH3 of all bytes of this frame before, u64
 //! skippable frame 0x184D2A5E, the seek table of zstd's seekable format:
 //!   for each frame, the one of the times included, its compressed and its decompressed size, u32 each
@@ -14,7 +18,8 @@
 //! ```
 //!
 //! `zstdcat` shows the whole, for it passes skippable frames by. Lines of text show no offset, so their times are what a clock
-//! in UTC would show at the same digits; those of JSON are UTC. Numbers are little-endian.
+//! in UTC would show at the same digits; those of JSON are UTC. By inode and first bytes whoever has read a part of the file
+//! finds its place again. Numbers are little-endian.
 //!
 //! A damaged archive, or a file that is none, is an error, and takes no more memory than [`FRAME_MAX`] and its table.
 
@@ -44,9 +49,12 @@ pub(super) const SKIP_HEAD: u64 = 8;
 pub(super) const SEEK_FOOT: u64 = 9;
 /// Sizes of a frame in the seek table.
 const SEEK_ENTRY: u64 = 8;
-/// Name, number of frames and kind, before the times.
-const TIMES_HEAD: u64 = 16;
-const TIMES_ENTRY: u64 = 16;
+/// First bytes of the text that are there uncompressed, at most.
+pub const BEGINS: usize = 256;
+/// All that is before the times, and where in it the first bytes are.
+const TIMES_HEAD: u64 = BEGINS_AT as u64 + BEGINS as u64;
+const BEGINS_AT: usize = 40;
+const TIMES_ENTRY: u64 = 24;
 const TIMES_SUM: u64 = 8;
 
 /// What the times of an archive's frames are.
@@ -71,10 +79,23 @@ pub struct Frame {
     pub offset: u64,
     /// Its bytes there.
     pub compressed: u64,
+    /// Where its text begins in the whole.
+    pub start: u64,
     /// Bytes of text.
     pub length: u64,
     /// The least and greatest time of its records; None if it has none.
     pub times: Option<(u64, u64)>,
+    /// One of its lines says that the times behind it have another offset.
+    pub names_offset: bool,
+}
+
+/// What the tables say.
+#[derive(Debug)]
+struct Tables {
+    frames: Vec<Frame>,
+    kind: Times,
+    was: (u64, u64),
+    begins: Vec<u8>,
 }
 
 /// An open archive.
@@ -82,8 +103,7 @@ pub struct Frame {
 pub struct Archive {
     file: Kept,
     path: PathBuf,
-    frames: Vec<Frame>,
-    kind: Times,
+    tables: Tables,
 }
 
 impl Archive {
@@ -94,20 +114,64 @@ impl Archive {
     pub fn open(path: &Path) -> Result<Archive> {
         let failed = || Error::io("read the archive", path);
         let file = open::to_read(path).and_then(Kept::new).map_err(failed())?;
-        let (frames, kind) = file.file().and_then(table).map_err(failed())?;
-        Ok(Archive { file, path: path.to_owned(), frames, kind })
+        let tables = file.file().and_then(tables).map_err(failed())?;
+        Ok(Archive { file, path: path.to_owned(), tables })
     }
 
     /// Its frames, in their order.
     #[must_use]
     pub fn frames(&self) -> &[Frame] {
-        &self.frames
+        &self.tables.frames
+    }
+
+    /// Device and inode of the file that it was.
+    #[must_use]
+    pub fn was(&self) -> (u64, u64) {
+        self.tables.was
+    }
+
+    /// The first [`BEGINS`] bytes of its text, or all where there are fewer.
+    #[must_use]
+    pub fn begins(&self) -> &[u8] {
+        &self.tables.begins
+    }
+
+    /// Bytes of its text.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.frames().last().map_or(0, |last| last.start + last.length)
+    }
+
+    /// The number of the frame that has the byte at `offset` of the text; None behind its end.
+    #[must_use]
+    pub fn frame_at(&self, offset: u64) -> Option<usize> {
+        let number = self.frames().partition_point(|frame| frame.start + frame.length <= offset);
+        (number < self.frames().len()).then_some(number)
+    }
+
+    /// Reads the bytes at `offset` of the text, and for that the frames that have them.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] at its end; else as [`Archive::read`].
+    pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut done = 0;
+        while done < buffer.len() {
+            let at = offset + done as u64;
+            let frame = self.frame_at(at).ok_or(io::ErrorKind::UnexpectedEof)?;
+            let frame = &self.frames()[frame];
+            let text = self.read(frame).map_err(io::Error::other)?;
+            let rest = &text[(at - frame.start) as usize..];
+            let length = rest.len().min(buffer.len() - done);
+            buffer[done..done + length].copy_from_slice(&rest[..length]);
+            done += length;
+        }
+        Ok(())
     }
 
     /// What the times of its frames are.
     #[must_use]
     pub fn times(&self) -> Times {
-        self.kind
+        self.tables.kind
     }
 
     /// The text of a frame.
@@ -141,7 +205,7 @@ fn read(file: &File, frame: &Frame) -> io::Result<Vec<u8>> {
 }
 
 /// The frames that the tables at the end of the file name.
-fn table(file: &File) -> io::Result<(Vec<Frame>, Times)> {
+fn tables(file: &File) -> io::Result<Tables> {
     let size = file.metadata()?.len();
     let none = || damaged("it has no seek table");
     let foot: [u8; SEEK_FOOT as usize] = part(file, size.checked_sub(SEEK_FOOT).ok_or_else(none)?)?;
@@ -161,7 +225,9 @@ fn table(file: &File) -> io::Result<(Vec<Frame>, Times)> {
     if long(sum, 0) != xxh3_64(summed) || u64::from(number(summed, 8)) != count - 1 {
         return Err(damaged("its times are damaged"));
     }
-    let (mut frames, mut offset) = (Vec::new(), 0);
+    let begins = summed[BEGINS_AT..].get(..number(summed, 32) as usize).filter(|begins| begins.len() <= BEGINS);
+    let begins = begins.ok_or_else(|| damaged("its times are damaged"))?.to_vec();
+    let (mut frames, mut offset, mut start) = (Vec::new(), 0, 0);
     for index in 0..count as usize - 1 {
         let [compressed, length] = [0, 4].map(|at| u64::from(number(&seek, index * SEEK_ENTRY as usize + at)));
         let at = TIMES_HEAD as usize + index * TIMES_ENTRY as usize;
@@ -169,13 +235,17 @@ fn table(file: &File) -> io::Result<(Vec<Frame>, Times)> {
         if compressed > FRAME_MAX || length > FRAME_MAX {
             return Err(damaged("its seek table has a frame that is too large"));
         }
-        frames.push(Frame { offset, compressed, length, times: (least <= greatest).then_some((least, greatest)) });
-        offset += compressed;
+        let (times, names_offset) = ((least <= greatest).then_some((least, greatest)), long(summed, at + 16) != 0);
+        frames.push(Frame { offset, compressed, start, length, times, names_offset });
+        (offset, start) = (offset + compressed, start + length);
     }
     if offset != times_at {
         return Err(damaged("its seek table does not fit its size"));
     }
-    Ok((frames, kind))
+    if begins.len() as u64 != start.min(BEGINS as u64) {
+        return Err(damaged("its times do not fit its size"));
+    }
+    Ok(Tables { frames, kind, was: (long(summed, 16), long(summed, 24)), begins })
 }
 
 /// The content of the skippable frame at `offset`, which must have this magic and size.

@@ -1,20 +1,22 @@
 //! Writing an archive: from the bytes of a log file to frames of whole records, and their tables. See `archive.rs` for the
 //! format.
 
-use crate::files::archive::{SEEK_END, SEEK_MAGIC, TIMES_MAGIC, TIMES_NAME, Times};
+use crate::files::archive::{BEGINS, SEEK_END, SEEK_MAGIC, TIMES_MAGIC, TIMES_NAME, Times};
+use crate::files::notices::FROM_HERE;
 use crate::render::escape;
 use crate::render::timestamp::{TIME, second_of};
 use jiff::Timestamp;
+use std::fmt;
 use std::io::{self, Write};
 use xxhash_rust::xxh3::xxh3_64;
 use zstd::stream::write::Encoder;
 
 /// Bytes of text after which the next record begins another frame.
-const FRAME: u64 = 1 << 20;
+pub(crate) const FRAME: u64 = 1 << 20;
 /// zstd's own default: smaller levels save little time, larger ones little space.
 const LEVEL: i32 = 3;
-/// So many bytes of a line show whether it is a record, and when it is from.
-const HEAD: usize = 64;
+/// So many bytes of a line show whether it is a record, when it is from, and whether it says what the times behind it mean.
+const HEAD: usize = 160;
 /// A text line shows its time in milliseconds; a record may be so many nanoseconds younger.
 const SHOWN_NS: u64 = 999_999;
 
@@ -24,11 +26,18 @@ struct Done {
     length: u64,
     least: u64,
     greatest: u64,
+    names_offset: bool,
 }
 
 /// An archive that is being made.
-pub(crate) struct ArchiveWriter {
+pub struct ArchiveWriter {
     kind: Times,
+    /// Device and inode of the log file.
+    was: (u64, u64),
+    /// Bytes of text after which the next record begins another frame.
+    frame: u64,
+    /// Its first bytes.
+    begins: Vec<u8>,
     frames: Vec<Done>,
     encoder: Option<Encoder<'static, Vec<u8>>>,
     /// What the current frame has so far.
@@ -43,12 +52,26 @@ pub(crate) struct ArchiveWriter {
     second: Option<([u8; TIME - 4], u64)>,
 }
 
-const EMPTY: Done = Done { compressed: 0, length: 0, least: u64::MAX, greatest: 0 };
+impl fmt::Debug for ArchiveWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ArchiveWriter")
+            .field("kind", &self.kind)
+            .field("frames", &self.frames.len())
+            .finish_non_exhaustive()
+    }
+}
+
+const EMPTY: Done = Done { compressed: 0, length: 0, least: u64::MAX, greatest: 0, names_offset: false };
 
 impl ArchiveWriter {
-    pub(crate) fn new(kind: Times) -> ArchiveWriter {
+    /// Begins the archive of the log file with this device and inode, with frames of about so many bytes of text.
+    #[must_use]
+    pub fn new(kind: Times, was: (u64, u64), frame: u64) -> ArchiveWriter {
         ArchiveWriter {
             kind,
+            was,
+            frame,
+            begins: Vec::new(),
             frames: Vec::new(),
             encoder: None,
             current: EMPTY,
@@ -59,8 +82,11 @@ impl ArchiveWriter {
         }
     }
 
-    /// The next bytes of the log file.
-    pub(crate) fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Takes the next bytes of the log file.
+    ///
+    /// # Errors
+    /// If there is no memory for the encoder.
+    pub fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.carry.is_empty() {
             return self.add_lines(bytes, false);
         }
@@ -79,14 +105,16 @@ impl ArchiveWriter {
                     self.carry = rest.to_vec();
                     break;
                 }
-                if let Some((least, greatest)) = self.time_of(&rest[..end.unwrap_or(rest.len())]) {
-                    if self.current.length + (at - fed) as u64 >= FRAME {
+                let line = &rest[..end.unwrap_or(rest.len())];
+                if let Some((least, greatest)) = self.time_of(line) {
+                    if self.current.length + (at - fed) as u64 >= self.frame {
                         self.feed(&bytes[fed..at])?;
                         self.end_frame()?;
                         fed = at;
                     }
                     self.current.least = self.current.least.min(least);
                     self.current.greatest = self.current.greatest.max(greatest);
+                    self.current.names_offset |= names_offset(line);
                 }
             }
             self.at_start = end.is_some();
@@ -128,6 +156,7 @@ impl ArchiveWriter {
         }
         let Some(encoder) = &mut self.encoder else { return Ok(()) };
         encoder.write_all(text)?;
+        self.begins.extend_from_slice(&text[..text.len().min(BEGINS - self.begins.len())]);
         self.current.length += text.len() as u64;
         let compressed = std::mem::take(encoder.get_mut());
         self.put(&compressed);
@@ -148,16 +177,25 @@ impl ArchiveWriter {
     }
 
     /// All bytes of the log file were added: the tables follow.
-    pub(crate) fn finish(&mut self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// As [`ArchiveWriter::add`], and for a frame of more than 4 GiB.
+    pub fn finish(&mut self) -> io::Result<()> {
         let carry = std::mem::take(&mut self.carry);
         self.add_lines(&carry, true)?;
         self.end_frame()?;
         let mut times = TIMES_NAME.to_vec();
         times.extend_from_slice(&(self.frames.len() as u32).to_le_bytes());
         times.extend_from_slice(&(self.kind as u32).to_le_bytes());
+        times.extend_from_slice(&self.was.0.to_le_bytes());
+        times.extend_from_slice(&self.was.1.to_le_bytes());
+        times.extend_from_slice(&(self.begins.len() as u64).to_le_bytes());
+        self.begins.resize(BEGINS, 0);
+        times.extend_from_slice(&self.begins);
         for frame in &self.frames {
-            times.extend_from_slice(&frame.least.to_le_bytes());
-            times.extend_from_slice(&frame.greatest.to_le_bytes());
+            for number in [frame.least, frame.greatest, u64::from(frame.names_offset)] {
+                times.extend_from_slice(&number.to_le_bytes());
+            }
         }
         times.extend_from_slice(&xxh3_64(&times).to_le_bytes());
         let before = self.output.len();
@@ -178,9 +216,16 @@ impl ArchiveWriter {
     }
 
     /// What was compressed since the last call.
-    pub(crate) fn take_output(&mut self) -> Vec<u8> {
+    #[must_use]
+    pub fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.output)
     }
+}
+
+/// Whether the message behind time, pid and level says what the times of later lines mean.
+fn names_offset(line: &[u8]) -> bool {
+    let message = line.splitn(3, |byte| *byte == b']').nth(2).and_then(|rest| rest.strip_prefix(b" "));
+    message.is_some_and(|message| message.starts_with(FROM_HERE.as_bytes()))
 }
 
 fn skippable(out: &mut Vec<u8>, magic: u32, content: &[u8]) {
@@ -193,8 +238,10 @@ fn skippable(out: &mut Vec<u8>, magic: u32, content: &[u8]) {
 mod tests {
     use super::*;
     use crate::files::archive::{Archive, FRAME_MAX};
+    use crate::files::notices;
     use crate::scratch::Scratch;
     use lastwords_ring::error::Result;
+    use lastwords_ring::place::zone::Zone;
     use std::fs;
 
     /// Text of about `size` bytes: a record each ten seconds, each third with a line more, and one without an end.
@@ -219,7 +266,7 @@ mod tests {
 
     /// The archive of a text that is read in pieces of this size.
     fn archive(text: &[u8], piece: usize, kind: Times) -> Vec<u8> {
-        let mut writer = ArchiveWriter::new(kind);
+        let mut writer = ArchiveWriter::new(kind, (7, 1 << 40), FRAME);
         let mut bytes = Vec::new();
         for piece in text.chunks(piece) {
             writer.add(piece).expect("added");
@@ -254,6 +301,14 @@ mod tests {
             assert_eq!(first.0, 1_795_478_400_606_000_000, "2026-11-24 00:00:00.606");
             assert!(archive.frames().iter().all(|frame| frame.times.is_some_and(|(least, greatest)| least < greatest)));
             assert_eq!(archive.times(), Times::AsShown);
+            assert_eq!((archive.was(), archive.begins()), ((7, 1 << 40), &text[..256]));
+            assert_eq!(archive.length(), text.len() as u64);
+            let at = |offset| archive.frame_at(offset).map(|number| archive.frames()[number].start);
+            let second = archive.frames()[1].start;
+            assert_eq!(
+                [at(0), at(second - 1), at(second), at(archive.length())],
+                [Some(0), Some(0), Some(second), None]
+            );
         }
     }
 
@@ -268,7 +323,21 @@ mod tests {
         let none = opened(&scratch, &archive(b"nothing of ours\n", 5, Times::AsShown)).expect("opened");
         assert_eq!(none.frames()[0].times, None);
         let empty = opened(&scratch, &archive(b"", 5, Times::AsShown)).expect("opened");
-        assert_eq!(empty.frames(), []);
+        assert_eq!((empty.frames(), empty.begins()), (&[][..], &b""[..]));
+    }
+
+    #[test]
+    fn a_frame_is_marked_in_which_a_line_says_that_times_have_another_offset() {
+        let scratch = Scratch::new("archive-offset");
+        fs::create_dir_all(scratch.path()).expect("made");
+        let mut text = text(3 << 20);
+        let notice = notices::offset_changed(3600, 7200, &Zone::fixed(7200));
+        text.extend_from_slice(format!("\n2026-11-25 00:00:00.000 [4194304] [WARNING] {notice}\n").as_bytes());
+        for piece in [64 << 10, 1000] {
+            let archive = opened(&scratch, &archive(&text, piece, Times::AsShown)).expect("opened");
+            let (last, others) = archive.frames().split_last().expect("frames");
+            assert!(last.names_offset && !others.iter().any(|frame| frame.names_offset));
+        }
     }
 
     #[test]

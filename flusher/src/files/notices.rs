@@ -12,12 +12,15 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+/// What a line begins with that says which offset the times behind it have.
+pub const FROM_HERE: &str = "lastwords: from here on times are UTC";
+
 /// Later times have another offset.
 pub(crate) fn offset_changed(from: i32, to: i32, zone: &Zone) -> String {
     let (from, to) = (offset_text(from), offset_text(to));
     // The name would only repeat the offset.
     let name = if zone.name() == to { String::new() } else { format!(" ({})", zone.name()) };
-    format!("lastwords: from here on times are UTC{to}{name}, before UTC{from}")
+    format!("{FROM_HERE}{to}{name}, before UTC{from}")
 }
 
 /// The rules of the folder's zone are not known here.

@@ -30,7 +30,7 @@ pub fn numbered(folder: &Folder, log: &str, number: u32) -> PathBuf {
 }
 
 /// Behind the name of a rotated file: its archive.
-const ARCHIVE_ENDING: &str = ".zst";
+pub(crate) const ARCHIVE_ENDING: &str = ".zst";
 
 /// The archive of the log file of this name with number `number`.
 #[must_use]
