@@ -57,6 +57,7 @@ pub use init::init_tracing;
 pub use init::{init, init_from_env};
 pub use lastwords_ring::error::{Error, Result};
 pub use lastwords_ring::format::choice::ParseChoiceError;
+pub use lastwords_ring::format::compress::Compress;
 pub use lastwords_ring::format::directives::{Directives, ParseDirectivesError};
 pub use lastwords_ring::format::full_policy::FullPolicy;
 pub use lastwords_ring::format::level::{Level, ParseLevelError};

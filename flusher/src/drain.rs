@@ -36,6 +36,8 @@ use std::time::{Duration, Instant};
 
 mod ahead;
 mod commit;
+#[cfg(feature = "zstd")]
+mod compression;
 mod deaths;
 mod durable;
 mod failures;
@@ -143,6 +145,8 @@ pub struct Drain {
     journal_left: JournalFound,
     witnesses: Witnesses,
     sight: Sight,
+    #[cfg(feature = "zstd")]
+    compressor: compression::Compressor,
     looked_at_clock: Instant,
     /// It is logged that the kernel left the clock of the rings.
     clock_logged: bool,
@@ -219,6 +223,8 @@ impl Drain {
             journal_left,
             witnesses: Witnesses::new(),
             sight: Sight::default(),
+            #[cfg(feature = "zstd")]
+            compressor: compression::Compressor::default(),
             looked_at_clock: Instant::now(),
             clock_logged: false,
             margin: ticks(MARGIN_NS),
@@ -503,9 +509,22 @@ impl Drain {
             }
         }
         self.limit_outputs();
+        self.seek_to_compress();
         self.tell_of_stop();
         self.write_notes();
     }
+}
+
+/// Nothing is compressed in a program without the feature.
+#[cfg(not(feature = "zstd"))]
+impl Drain {
+    fn seek_to_compress(&self) {}
+
+    pub(crate) fn compresses_in(&self) -> Option<Duration> {
+        None
+    }
+
+    pub(crate) fn compress(&self) {}
 }
 
 /// What the file size limit (ulimit -f) allows, in bytes.

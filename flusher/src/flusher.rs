@@ -257,6 +257,10 @@ impl Flusher {
                 std::thread::sleep(SLEEP_WAITING);
             }
         }
+        while let Some(pause) = self.drain.compresses_in() {
+            std::thread::sleep(pause);
+            self.drain.compress();
+        }
         self.drain.settle()?;
         self.drain.sync()?;
         Ok(total)
@@ -265,6 +269,11 @@ impl Flusher {
     fn rest(&mut self, pass: Pass, stop: &impl Fn() -> bool) {
         if pass.waiting {
             return std::thread::sleep(SLEEP_WAITING);
+        }
+        let mut compresses = self.drain.compresses_in();
+        if compresses.is_some() {
+            self.drain.compress();
+            (compresses, self.sleep) = (self.drain.compresses_in(), SLEEP_MIN);
         }
         if pass.records >= FLAT_OUT {
             self.looks = LOOKS.min(LOOKS_AT_RINGS / self.drain.rings().max(1) as u32);
@@ -279,6 +288,8 @@ impl Flusher {
         }
         if pass.records > 0 || pass.removed > 0 {
             self.sleep = SLEEP_MIN;
+        } else if compresses.is_some() {
+            // The next slice is not slept over.
         } else if self.sleep < SLEEP_MAX {
             self.sleep *= 2;
         } else {
@@ -286,7 +297,7 @@ impl Flusher {
         }
         self.drain.arm(false);
         let sync = self.drain.sync_due_in().unwrap_or(Duration::MAX);
-        self.listen(self.sleep.min(sync));
+        self.listen(self.sleep.min(sync).min(compresses.unwrap_or(Duration::MAX)));
     }
 
     /// Arms all rings, checks once more, and sleeps until the doorbell rings. No record can come without that, so in between

@@ -3,6 +3,7 @@
 use crate::config::flusher_role::Flusher;
 use crate::config::settings::{self, Settings};
 use lastwords_ring::error::{Error, Result};
+use lastwords_ring::format::compress::Compress;
 use lastwords_ring::format::directives::Directives;
 use lastwords_ring::format::filter::Filter;
 use lastwords_ring::format::full_policy::FullPolicy;
@@ -201,6 +202,11 @@ impl Builder {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         rotate_every(every: RotateEvery) = every;
+
+        /// Compresses files once they are rotated, beside draining: `host.log.1` becomes `host.log.1.zst`, which `zstdcat` shows.
+        /// Default never. Needs the Cargo feature `zstd` in the program that flushes, which `lastwords flush` has; a program that
+        /// flushes itself and lacks it is refused. For a role the newest ring's value applies.
+        compress(compress: Compress) = compress;
 
         /// Most bytes of all log files of this role together, the current ones and those of every format included; 0, the
         /// default, for no limit. At least [`Builder::rotate_size`], for each of the formats. When there are more, the oldest

@@ -12,6 +12,8 @@ use crate::config::flusher_role::Flusher;
 #[cfg(not(feature = "flusher"))]
 use crate::config::settings::Settings;
 use lastwords_ring::error::{Error, Result};
+#[cfg(all(feature = "flusher", not(feature = "zstd")))]
+use lastwords_ring::format::compress::Compress;
 use lastwords_ring::format::file_settings::{CRASH_TOTAL_DEFAULT, FileSettings};
 use lastwords_ring::format::filter::Filter;
 use lastwords_ring::format::geometry::Geometry;
@@ -38,6 +40,8 @@ impl Builder {
         }
         #[cfg(not(feature = "flusher"))]
         self.refuse_unbuilt()?;
+        #[cfg(all(feature = "flusher", not(feature = "zstd")))]
+        self.refuse_compression()?;
         let settings = &self.settings;
         let rotate_size = settings.rotate_size.unwrap_or(ROTATE_SIZE_DEFAULT);
         if rotate_size < 4096 {
@@ -74,6 +78,17 @@ impl Builder {
         })
     }
 
+    /// Refuses compression where this process would have to do it and cannot. What others flush, they compress.
+    #[cfg(all(feature = "flusher", not(feature = "zstd")))]
+    fn refuse_compression(&self) -> Result<()> {
+        if self.settings.compress.unwrap_or_default() == Compress::Never || !self.flushes() {
+            return Ok(());
+        }
+        let why = "zstd found, but this program is built without the feature \"zstd\" of lastwords; add it, or have `lastwords flush` \
+                   flush (flusher = never)";
+        Err(self.refused("compress", why))
+    }
+
     fn file_settings(&self, rotate_size: u64) -> Result<FileSettings> {
         let settings = &self.settings;
         let keep_total = settings.keep_total.unwrap_or(0);
@@ -89,6 +104,7 @@ impl Builder {
             keep_for_s: settings.keep_for.unwrap_or_default().as_secs(),
             crash_total: settings.crash_total.unwrap_or(CRASH_TOTAL_DEFAULT),
             rotate_every: settings.rotate_every.unwrap_or_default(),
+            compress: settings.compress.unwrap_or_default(),
         })
     }
 

@@ -5,6 +5,7 @@ use crate::config::defaults;
 use crate::config::flusher_role::Flusher;
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::alike::{PREFIX, alike};
+use lastwords_ring::format::compress::Compress;
 use lastwords_ring::format::directives::Directives;
 use lastwords_ring::format::file_settings::CRASH_TOTAL_DEFAULT;
 use lastwords_ring::format::full_policy::FullPolicy;
@@ -93,6 +94,7 @@ settings! {
     time_zone: String = zone, quoted;
     rotate_size: u64 = size, ToString::to_string, defaults::ROTATE_SIZE_DEFAULT;
     rotate_keep: u32 = number, ToString::to_string, defaults::ROTATE_KEEP_DEFAULT;
+    compress: Compress = own, ToString::to_string, Compress::Never;
     rotate_every: RotateEvery = own, ToString::to_string, RotateEvery::Never;
     keep_total: u64 = size, ToString::to_string, 0;
     keep_for: Duration = age, in_units, Duration::ZERO;

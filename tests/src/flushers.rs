@@ -177,6 +177,15 @@ impl Drainer {
     /// If the flusher ends by itself, or never comes to an end.
     #[must_use]
     pub fn drain_with(&self, folder: &Path, fault: Option<Fault>) -> Faulted {
+        self.drain_with_until(folder, fault, is_drained)
+    }
+
+    /// Like `drain_with`, until `done`. Once no ring is left it really waits where it waits.
+    ///
+    /// # Panics
+    /// If the flusher ends by itself, or never comes to an end.
+    #[must_use]
+    pub fn drain_with_until(&self, folder: &Path, fault: Option<Fault>, done: fn(&Path) -> bool) -> Faulted {
         let mut command = self.command(folder);
         // What a flusher cannot say on a full disk, or to a pipe that nobody reads, must not end it.
         let full = fs::File::options().write(true).open("/dev/full").expect("/dev/full");
@@ -186,7 +195,8 @@ impl Drainer {
             full.into()
         });
         let mut traced = Traced::start(&mut command).expect("started");
-        let mut run = Run { folder, fault, begun: false, left: 0, start: Instant::now(), found: Faulted::default() };
+        let mut run =
+            Run { folder, fault, done, begun: false, left: 0, start: Instant::now(), found: Faulted::default() };
         while run.go_on(&mut traced) {}
         run.found
     }
@@ -314,6 +324,8 @@ pub struct Faulted {
 struct Run<'a> {
     folder: &'a Path,
     fault: Option<Fault>,
+    /// Whether it has done all that it is to do.
+    done: fn(&Path) -> bool,
     begun: bool,
     /// How many calls are still to fail.
     left: u32,
@@ -329,7 +341,7 @@ impl Run<'_> {
                 self.begun = true;
                 let failed = self.found.failed.iter().map(|call| self.found.calls[*call].number).collect::<Vec<_>>();
                 assert!(self.start.elapsed() < STUCK, "stuck with {:?} of the calls {failed:?}", self.fault);
-                if is_drained(self.folder) {
+                if (self.done)(self.folder) {
                     traced.answer_instead(0).expect("traced");
                 }
                 true
@@ -352,7 +364,7 @@ impl Run<'_> {
             self.left > 0 && self.found.failed.last().is_some_and(|k| self.found.calls[*k].number == call.number);
         let may_have = |kind| !matches!(kind, FaultKind::Fail(error, _) if !call.may_fail(error));
         let fault = self.fault.filter(|fault| (fault.call == here || again) && may_have(fault.kind));
-        let wait = call.is_wait();
+        let wait = call.is_wait() && !is_drained(self.folder);
         self.found.calls.push(call);
         match fault.map(|fault| fault.kind) {
             Some(FaultKind::Kill) => return self.kill(traced),

@@ -27,6 +27,7 @@ pub mod loopmount;
 pub mod mounts;
 pub mod namespaces;
 pub mod oracle;
+pub mod packing;
 pub mod panics;
 pub mod privileges;
 pub mod programs;

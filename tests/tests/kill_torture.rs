@@ -22,6 +22,7 @@
 //! records to be drained, a log call in the middle, or a batch half written, fails.
 
 use lastwords_flusher::files::journal::{Change, Journal};
+use lastwords_flusher::files::rotation::{archived, numbered};
 use lastwords_flusher::flusher::{Election, Flusher};
 use lastwords_ring::place::folder::Folder;
 use lastwords_ring::place::lock_holder::Holder;
@@ -397,8 +398,8 @@ fn is_half_written(folder: &Folder) -> bool {
     entry.changes.iter().any(|change| match change {
         Change::Append { log, file, offset, length } => std::fs::metadata(folder.log_file(log))
             .is_ok_and(|found| (found.dev(), found.ino()) == *file && found.len() < offset + length),
-        Change::Rename { log, file, from, .. } => {
-            let path = lastwords_flusher::files::rotation::numbered(folder, log, *from);
+        Change::Rename { log, file, from, archive, .. } => {
+            let path = if *archive { archived(folder, log, *from) } else { numbered(folder, log, *from) };
             std::fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == *file)
         }
         Change::Position { ring, lane, words, .. } => RingReader::open_in(folder, ring).is_ok_and(|reader| {
@@ -406,6 +407,9 @@ fn is_half_written(folder: &Folder) -> bool {
             reader.lanes(&mut Vec::new(), &mut lanes).expect("the lanes");
             lanes[*lane as usize].position != Position::from_words(words)
         }),
+        Change::Archived { log, file, number, .. } => {
+            std::fs::metadata(numbered(folder, log, *number)).is_ok_and(|found| (found.dev(), found.ino()) == *file)
+        }
         Change::Remove { ring, .. } => folder.rings().join(ring).exists(),
         Change::DeathLogged { .. } | Change::Of { .. } => false,
     })

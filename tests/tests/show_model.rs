@@ -1,10 +1,11 @@
 //! Random log folders, and what `lastwords show` must make of them, by a model of a few lines.
 //!
-//! Files are as flushers and people leave them: rotated anywhere, text, JSON or both, clocks that were set back, equal times, long
+//! Files are as flushers and people leave them: rotated anywhere, compressed or not, text, JSON or both, clocks that were set back, equal times, long
 //! and many-lined messages, lines that no flusher wrote.
 
 use lastwords_tests::actor::printed;
 use lastwords_tests::oracle::Random;
+use lastwords_tests::packing::pack;
 use lastwords_tests::programs::TOOL;
 use lastwords_tests::scratch::Scratch;
 use std::fs;
@@ -118,7 +119,11 @@ fn rotated(random: &mut Random, folder: &Path, name: &str, records: &[String]) {
         let count = if number == 0 { rest.len() } else { random.below(rest.len() as u64 + 1) as usize };
         let (these, others) = rest.split_at(count);
         let name = if number == 0 { name.to_owned() } else { format!("{name}.{number}") };
-        fs::write(folder.join(name), these.concat()).expect("written");
+        let path = folder.join(name);
+        fs::write(&path, these.concat()).expect("written");
+        if number > 0 && random.below(2) == 0 {
+            pack(&path, random.below(5000));
+        }
         rest = others;
     }
 }
@@ -176,6 +181,12 @@ fn random_folders_are_shown_as_the_model_has_them() {
         let inside = of(&|record| record.ns >= since);
         // What was set back by milliseconds and has no more than these cannot be told apart by nanoseconds.
         compare(&scratch, &["-S", &time(since, 9)], inside);
+        let until = since + 999_999 + random.below(300) * 1_000_000;
+        compare(
+            &scratch,
+            &["-S", &time(since, 9), "-U", &time(until, 9)],
+            of(&|record| (since..=until).contains(&record.ns)),
+        );
         if !steps {
             compare(&scratch, &["-g", "beta"], of(&|record| record.message.contains("beta")));
             compare(

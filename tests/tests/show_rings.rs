@@ -5,8 +5,10 @@
 //! processes log flat out, are killed, and rotate their files; each message carries its number.
 
 use lastwords_tests::about::About;
-use lastwords_tests::actor::{printed, wait_until};
+use lastwords_tests::actor::{die, printed, succeed, wait_until};
+use lastwords_tests::files::{copy_rings, paths_in};
 use lastwords_tests::flushers::{Drainer, KillAt};
+use lastwords_tests::logs::numbered;
 use lastwords_tests::oracle::{Random, Victim, is_ready, parse, read_marks};
 use lastwords_tests::programs::{TOOL, VICTIM};
 use lastwords_tests::scratch::Scratch;
@@ -195,6 +197,39 @@ fn each_record_is_shown_once_whenever_a_flusher_drains_meanwhile() {
         let _about = About(call);
         if let Some(messages) = shown_with_a_drain_at(&folder, &drainer, call, &out) {
             assert_eq!(numbers(&messages), before);
+            tried += 1;
+        }
+    }
+    println!("{tried} points tried");
+}
+
+#[test]
+fn each_record_is_shown_once_whenever_a_flusher_compresses_meanwhile() {
+    let _watchdog = Watchdog::new("show-compressed", Duration::from_secs(600));
+    let scratch = Scratch::new("show-compressed");
+    let (from, to, out) = (scratch.join("logs"), scratch.join("copy"), scratch.join("out"));
+    let elsewhere = scratch.join("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("made");
+    let settings = "crash-files=0 rotate=4096 keep=100 format=both";
+    succeed("host", &from, format!("{settings} log:300"));
+    die("host", &from, format!("{settings} compress=zstd flusher=never log:20 kill"));
+    let drainer = Drainer { since: "all", elsewhere };
+    let expected = [numbered(300), numbered(20)].concat();
+    let mut random = Random::from_env("LASTWORDS_POINTS_SEED");
+    let (start, mut tried) = (Instant::now(), 0);
+    while start.elapsed() < TIME || tried < 20 {
+        let call = random.below(300) as usize;
+        let _ = std::fs::remove_dir_all(&to);
+        std::fs::create_dir(&to).expect("made");
+        copy_rings(&from, &to);
+        for path in paths_in(&from).into_iter().filter(|path| path.is_file()) {
+            std::fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("copied");
+        }
+        let _about = About(call);
+        if let Some(messages) = shown_with_a_drain_at(&to, &drainer, call, &out) {
+            let messages: Vec<String> = messages.into_iter().filter(|line| line.starts_with("line ")).collect();
+            assert_eq!(messages, expected);
+            assert!(to.join("host.log.1.zst").exists());
             tried += 1;
         }
     }

@@ -3,13 +3,14 @@
 use super::death::Ended;
 use super::line::Line;
 use lastwords::{Error, Result};
-use lastwords_flusher::files::rotation::numbered;
+use lastwords_flusher::files::archive::Archive;
+use lastwords_flusher::files::rotation::{archived, numbered};
 use lastwords_flusher::render::escape::starts_like_a_record;
 use lastwords_flusher::render::timestamp::TIME;
 use lastwords_ring::place::folder::{Folder, ROTATE_KEEP_MAX};
 use std::fmt::Write;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 /// Files are read in pieces of this size.
@@ -63,9 +64,11 @@ pub(crate) fn check(folder: &Folder, ended: &[Ended]) -> Result<Findings> {
     roles.dedup();
     for role in roles {
         for number in (0..=ROTATE_KEEP_MAX).rev() {
-            let path = numbered(folder, role, number);
+            let (path, archive) = (numbered(folder, role, number), archived(folder, role, number));
             if path.symlink_metadata().is_ok() {
                 findings.add_file(&path, ended)?;
+            } else if archive.symlink_metadata().is_ok() {
+                findings.add_archive(&archive, ended)?;
             }
         }
     }
@@ -78,13 +81,25 @@ pub(crate) fn check(folder: &Folder, ended: &[Ended]) -> Result<Findings> {
 impl Findings {
     fn add_file(&mut self, path: &Path, ended: &[Ended]) -> Result<()> {
         let failed = |source| Error::Io { doing: "read", path: path.to_owned(), source };
-        let mut file = BufReader::with_capacity(BUFFER, File::open(path).map_err(failed)?);
-        let (mut line, mut expected) = (Vec::new(), String::new());
+        let file = BufReader::with_capacity(BUFFER, File::open(path).map_err(failed)?);
         self.files += 1;
         self.is_below_remark = false;
+        self.add_lines(file, ended).map_err(failed)
+    }
+
+    fn add_archive(&mut self, path: &Path, ended: &[Ended]) -> Result<()> {
+        let failed = |source| Error::Io { doing: "read", path: path.to_owned(), source };
+        self.files += 1;
+        self.is_below_remark = false;
+        let archive = Archive::open(path)?;
+        archive.frames().iter().try_for_each(|frame| self.add_lines(&*archive.read(frame)?, ended).map_err(failed))
+    }
+
+    fn add_lines(&mut self, mut from: impl BufRead, ended: &[Ended]) -> io::Result<()> {
+        let (mut line, mut expected) = (Vec::new(), String::new());
         loop {
             line.clear();
-            let size = file.read_until(b'\n', &mut line).map_err(failed)?;
+            let size = from.read_until(b'\n', &mut line)?;
             if size == 0 {
                 return Ok(());
             }

@@ -24,6 +24,7 @@ pub(super) fn tell(folder: &Folder, ring: &RingReader, text: &str) -> Result<()>
         .keep_for(Duration::from_secs(files.keep_for_s))
         .crash_total(files.crash_total)
         .rotate_every(files.rotate_every)
+        .compress(files.compress)
         .durable(Duration::from_millis(header.sync_ms.into()));
     // The files keep the mode and group that the process requested.
     if header.file_mode != 0 {

@@ -1,7 +1,7 @@
 //! The records of a log, the newest first.
 
 use super::head::time_end;
-use super::piece::Piece;
+use super::piece::{LastFrame, Piece};
 use memchr::memrchr;
 use std::io;
 use std::ops::Range;
@@ -17,6 +17,7 @@ pub(crate) struct Backward {
     buffer: Vec<u8>,
     /// Offset of the first byte of the buffer in the last piece.
     low: u64,
+    last_frame: LastFrame,
     record: Range<usize>,
     /// Its piece, and its offset there.
     place: (usize, u64),
@@ -26,7 +27,7 @@ impl Backward {
     pub(crate) fn new(pieces: Vec<Piece>, json: bool) -> Backward {
         let low = pieces.last().map_or(0, |piece| piece.range.end);
         let place = (pieces.len(), 0);
-        Backward { pieces, json, buffer: Vec::new(), low, record: 0..0, place }
+        Backward { pieces, json, buffer: Vec::new(), low, last_frame: LastFrame::default(), record: 0..0, place }
     }
 
     /// The record that [`Backward::advance`] has found.
@@ -60,7 +61,7 @@ impl Backward {
             // As much again as is there, so that a long record is not copied too often.
             let more = (self.low - piece.range.start).min(BUFFER.max(length) as u64) as usize;
             let mut buffer = vec![0; more + length];
-            let read = piece.read_at(&mut buffer[..more], self.low - more as u64)?;
+            let read = piece.read_at(&mut buffer[..more], self.low - more as u64, &mut self.last_frame)?;
             if read < more {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it was cut while it was read"));
             }

@@ -1,20 +1,20 @@
 //! How far a folder has been shown: a vector, because each file and each lane of a ring has its own place.
 //!
 //! A file is known by its first bytes, and by device and inode where two begin alike: it keeps both when it is renamed, and a
-//! copy of it the first. A file that is shorter than its place was cut, and is new.
+//! copy of it the first. An archive has both of the file that it was. A file that is shorter than its place was cut, and is new.
 
-use lastwords_flusher::recover::snapshot::{FolderSnapshot, FoundFile};
+use lastwords_flusher::files::archive::BEGINS;
+use lastwords_flusher::recover::snapshot::{Content, FolderSnapshot, FoundFile};
 use lastwords_flusher::render::json::RecordId;
 use lastwords_ring::format::text::hex;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// First bytes by which a file is known.
-const KNOWN_BY: usize = 256;
+const KNOWN_BY: usize = BEGINS;
 /// What a cursor begins with.
 const FORM: &str = "lastwords1-";
 
@@ -72,8 +72,12 @@ impl FileMark {
 }
 
 fn sum_of(found: &FoundFile, length: usize) -> io::Result<Option<u64>> {
+    // Not unpacked for that.
+    if let Content::Archive(archive) = &found.content {
+        return Ok(archive.begins().get(..length).map(xxh3_64));
+    }
     let mut bytes = vec![0; length];
-    match found.file.file()?.read_exact_at(&mut bytes, 0) {
+    match found.content.read_exact_at(&mut bytes, 0) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         read => read.map(|()| Some(xxh3_64(&bytes))),
     }

@@ -4,7 +4,7 @@
 //! expression, whole buffers are searched at once, and lines are told apart only around what was found.
 
 use super::head::{HEAD_SEEN, time_end};
-use super::piece::Piece;
+use super::piece::{LastFrame, Piece};
 use lastwords_flusher::render::line::RENDERED_MAX;
 use memchr::{memchr, memrchr};
 use regex::bytes::Regex;
@@ -27,13 +27,23 @@ pub(crate) struct Forward {
     filled: usize,
     /// Offset of the next byte to read in the first piece.
     next: u64,
+    last_frame: LastFrame,
     record: Range<usize>,
 }
 
 impl Forward {
     pub(crate) fn new(pieces: Vec<Piece>, json: bool, only: Option<Regex>) -> Forward {
         let next = pieces.first().map_or(0, |piece| piece.range.start);
-        Forward { pieces: pieces.into(), json, only, buffer: Vec::new(), filled: 0, next, record: 0..0 }
+        Forward {
+            pieces: pieces.into(),
+            json,
+            only,
+            buffer: Vec::new(),
+            filled: 0,
+            next,
+            last_frame: LastFrame::default(),
+            record: 0..0,
+        }
     }
 
     /// The record that [`Forward::advance`] has found.
@@ -117,7 +127,7 @@ impl Forward {
             self.buffer = [&self.buffer[..self.filled], &vec![0; BUFFER - self.filled]].concat();
         }
         let rest = (piece.range.end - self.next).min((self.buffer.len() - self.filled) as u64) as usize;
-        let read = piece.read_at(&mut self.buffer[self.filled..self.filled + rest], self.next)?;
+        let read = piece.read_at(&mut self.buffer[self.filled..self.filled + rest], self.next, &mut self.last_frame)?;
         if read == 0 {
             // It was cut: what was there is gone.
             piece.range.end = self.next;

@@ -18,6 +18,7 @@ mod printer;
 mod record_id;
 mod role_log;
 mod select;
+mod skip;
 mod sources;
 mod spool;
 mod stream;
@@ -154,6 +155,10 @@ fn boottime_ns() -> u64 {
 fn once(show: &Show, logs: &mut Vec<RoleLog>, printer: &mut Printer) -> std::result::Result<(), Stop> {
     if show.last_run {
         last_runs(logs).map_err(Stop::Read)?;
+    }
+    // What came before a death is shown from whatever time it is.
+    if show.before_crash.is_none() {
+        logs.iter_mut().for_each(|log| log.skip(printer.select.between));
     }
     if show.reverse {
         let mut timeline = Timeline::backward(logs).map_err(Stop::Read)?;

@@ -22,7 +22,6 @@ use lastwords_ring::place::folder::{Folder, JSON_ENDING, role_of};
 use lastwords_ring::place::zone::Zone;
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -73,7 +72,7 @@ impl Sources {
         let zone = folder.zone();
         let read = Rings::read(folder, wanted, &zone)
             .and_then(|rings| FolderSnapshot::take(folder).map(|snapshot| (rings, snapshot)));
-        let (rings, snapshot, missing) = match read {
+        let (rings, snapshot, mut missing) = match read {
             Ok((rings, snapshot)) => {
                 let refused = rings.refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                 (rings, snapshot, (!refused.is_empty()).then(|| format!("missing is what {refused}")))
@@ -85,6 +84,9 @@ impl Sources {
             }
             Err(error) => return Err(error),
         };
+        for refused in &snapshot.refused {
+            missing = Some(missing.map_or_else(|| refused.to_string(), |missing| format!("{missing}; {refused}")));
+        }
         Sources::build(rings, snapshot, wanted, &zone, missing)
     }
 
@@ -162,7 +164,7 @@ fn pieces_of(files: LogFiles, wanted: &Wanted<'_>) -> Result<(Vec<Piece>, Vec<Fi
         let end = if wanted.undrained_for.is_some() { whole_lines(&found, start).map_err(failed)? } else { found.size };
         marks.push(FileMark::new(&log, &found, end).map_err(failed)?);
         if start < end {
-            pieces.push(Piece::new(Bytes::File(found.file), start..end));
+            pieces.push(Piece::new(found.content.into(), start..end));
         }
     }
     if !tail.is_empty() && !wanted.without_journaled {
@@ -178,7 +180,7 @@ fn whole_lines(found: &snapshot::FoundFile, start: u64) -> io::Result<u64> {
     let mut buffer = [0; 4096];
     while end > start {
         let length = (end - start).min(buffer.len() as u64) as usize;
-        found.file.file()?.read_exact_at(&mut buffer[..length], end - length as u64)?;
+        found.content.read_exact_at(&mut buffer[..length], end - length as u64)?;
         if let Some(newline) = buffer[..length].iter().rposition(|byte| *byte == b'\n') {
             return Ok(end - (length - newline - 1) as u64);
         }

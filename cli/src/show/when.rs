@@ -3,6 +3,7 @@
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan};
+use lastwords_flusher::files::notices::FROM_HERE;
 use lastwords_ring::place::zone::Zone;
 use std::str::FromStr;
 
@@ -109,9 +110,6 @@ pub(crate) struct LineClock {
 
 const MINUTE: usize = "2025-10-19 05:55".len();
 
-/// What a flusher writes where the offset changes.
-const FROM_HERE: &[u8] = b"lastwords: from here on times are UTC";
-
 impl LineClock {
     pub(crate) fn new(zone: Zone) -> LineClock {
         LineClock { zone, offset: None, minute: [0; MINUTE], ns: 0 }
@@ -120,7 +118,7 @@ impl LineClock {
     /// Takes note of a message that says how the times from its own line on are to be read.
     #[inline]
     pub(crate) fn note(&mut self, message: &[u8]) -> bool {
-        let Some(rest) = message.strip_prefix(FROM_HERE) else { return false };
+        let Some(rest) = message.strip_prefix(FROM_HERE.as_bytes()) else { return false };
         let named = rest.get(.."+02:00".len()).and_then(|text| Zone::named(std::str::from_utf8(text).ok()?).ok());
         self.offset = named.map(|zone| i64::from(zone.offset(0)));
         self.minute = [0; MINUTE];
@@ -143,6 +141,12 @@ impl LineClock {
             unit /= 10;
         }
         u64::try_from(self.ns + ns).unwrap_or(0)
+    }
+
+    /// Nanoseconds since 1970 at which clocks of the zone show this time, given as if they were in UTC.
+    pub(crate) fn of_shown(&self, ns: u64) -> u64 {
+        let (second, below) = (ns as i64 / SECOND, ns as i64 % SECOND);
+        u64::try_from(to_utc(&self.zone, second) * SECOND + below).unwrap_or(0)
     }
 
     #[cold]

@@ -7,7 +7,7 @@ use crate::files::journal::{Change, Entry, Journal};
 use crate::files::log_file::LogFile;
 use crate::files::output::{Carried, Output};
 use crate::files::redo;
-use crate::files::rotation::{apply_rename, plan_rotation};
+use crate::files::rotation::{apply_rename, make_room, plan_rotation};
 use lastwords_ring::error::{Error, Result};
 use lastwords_ring::format::level::Level;
 use lastwords_ring::mutant::{self, Mutant};
@@ -137,17 +137,15 @@ impl Drain {
             let synced = file.sync();
             synced.map_err(|error| self.suspend_role(role, error))?;
         }
-        // Positions that could not be written to their ring stay in the journal's newest entry, but such a ring does not
-        // keep the others from being drained.
-        self.check_lease()?;
-        let part = self.part_of(role, [changes.as_slice(), &self.positions(role)].concat());
-        let others = (0..self.roles.len()).filter(|other| *other != role && !self.is_suspended(*other));
-        let others: Vec<Change> = others.flat_map(|other| self.part_of(other, self.positions(other)).changes).collect();
-        write_entry(&mut self.journal, &self.held, &[part.changes.as_slice(), &others].concat(), &[])?;
+        let Output { log, rotate_keep, .. } = &self.outputs[output];
+        if let Err(error) = make_room(&self.folder, log, &changes, *rotate_keep) {
+            return self.stay(output, &error);
+        }
+        let part = self.announce(role, &changes)?;
         self.durable.named();
         for change in &changes {
-            let Change::Rename { log, file, from, to } = change else { continue };
-            match apply_rename(&self.folder, log, *file, *from, *to) {
+            let Change::Rename { log, file, from, to, archive } = change else { continue };
+            match apply_rename(&self.folder, log, *file, (*from, *to), *archive) {
                 Err(error) if error.may_pass() => {
                     self.outputs[output].file = None;
                     self.hold(part, Vec::new(), error);
@@ -159,7 +157,21 @@ impl Drain {
         }
         self.outputs[output].rotated();
         self.keep_limits_after_rotation(role);
+        self.seek_to_compress();
         self.refresh(output)
+    }
+
+    /// JOURNAL:A for changes of a role's files between two batches. Returns its part of the entry.
+    ///
+    /// Positions that could not be written to their ring stay in the journal's newest entry, but such a ring does not keep the
+    /// others from being drained.
+    pub(super) fn announce(&mut self, role: usize, changes: &[Change]) -> Result<Entry> {
+        self.check_lease()?;
+        let part = self.part_of(role, [changes, &self.positions(role)].concat());
+        let others = (0..self.roles.len()).filter(|other| *other != role && !self.is_suspended(*other));
+        let others: Vec<Change> = others.flat_map(|other| self.part_of(other, self.positions(other)).changes).collect();
+        write_entry(&mut self.journal, &self.held, &[part.changes.as_slice(), &others].concat(), &[])?;
+        Ok(part)
     }
 
     /// The file cannot be rotated.

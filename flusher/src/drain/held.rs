@@ -198,6 +198,7 @@ impl Drain {
             let written = written.and_then(|()| self.commit(None));
             if self.unless_suspended(role, written)?.is_some() && !self.is_suspended(role) {
                 self.suspended.retain(|known| known.role != name);
+                self.seek_to_compress();
             }
         }
         Ok(())

@@ -1,5 +1,9 @@
 //! The files of the flusher: its journal, and the log files with their rotation.
 
+#[cfg(feature = "zstd")]
+pub mod archive;
+#[cfg(feature = "zstd")]
+pub mod frames;
 pub mod journal;
 pub mod log_file;
 pub mod notices;

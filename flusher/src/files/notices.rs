@@ -12,12 +12,15 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+/// What a line begins with that says which offset the times behind it have.
+pub const FROM_HERE: &str = "lastwords: from here on times are UTC";
+
 /// Later times have another offset.
 pub(crate) fn offset_changed(from: i32, to: i32, zone: &Zone) -> String {
     let (from, to) = (offset_text(from), offset_text(to));
     // The name would only repeat the offset.
     let name = if zone.name() == to { String::new() } else { format!(" ({})", zone.name()) };
-    format!("lastwords: from here on times are UTC{to}{name}, before UTC{from}")
+    format!("{FROM_HERE}{to}{name}, before UTC{from}")
 }
 
 /// The rules of the folder's zone are not known here.
@@ -172,6 +175,12 @@ pub(crate) fn not_rotated(size: u64, error: &Error) -> String {
         "lastwords: this file has its size of {size} bytes and cannot be rotated ({error}); it goes on, and this is tried \
          again after as many bytes more, or a minute"
     )
+}
+
+/// Rotated files could not be compressed.
+#[cfg(feature = "zstd")]
+pub(crate) fn not_compressed(error: &Error) -> String {
+    format!("lastwords: {error}; rotated files stay as they are, and this is tried again after a minute")
 }
 
 /// A log file could not be rotated when its hour or day was over.

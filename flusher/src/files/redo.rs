@@ -39,6 +39,11 @@ fn apply_after_stop(folder: &Folder, entry: &Entry, settled: bool) -> Result<()>
             tell(folder, &mut opened, log, notices::stopped())?;
         }
     }
+    for change in &entry.changes {
+        if let Change::Archived { log, file, archive, number } = change {
+            rotation::remove_doubtful(folder, log, *file, *archive, *number)?;
+        }
+    }
     let (in_files, in_rings): (Vec<Change>, Vec<Change>) = entry
         .changes
         .iter()
@@ -128,8 +133,11 @@ fn apply_changes(folder: &Folder, entry: &Entry) -> Result<()> {
                         .map_err(Error::io("write to the ring", reader.path()))?;
                 }
             }
-            Change::Rename { log, file, from, to } if unrotated != Some(log) => {
-                match rotation::apply_rename(folder, log, *file, *from, *to) {
+            Change::Archived { log, file, archive, number } => {
+                rotation::remove_archived(folder, log, *file, *archive, *number)?;
+            }
+            Change::Rename { log, file, from, to, archive } if unrotated != Some(log) => {
+                match rotation::apply_rename(folder, log, *file, (*from, *to), *archive) {
                     // The current file goes on. What was to be renamed after this would take the place of what stayed.
                     Err(error) if !error.may_pass() => unrotated = Some(log),
                     done => done?,

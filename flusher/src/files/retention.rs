@@ -44,7 +44,7 @@ pub(crate) fn remove_surplus(folder: &Folder, role: &str, limits: Limits, now_s:
     let names = open::list(folder.path()).ok()?;
     let mut files = Vec::new();
     for log in [role, &json] {
-        let mut of_log = numbered_files(folder, log, &names);
+        let mut of_log = numbered_files(folder, log, &names).ok()?;
         make_monotone(&mut of_log);
         files.extend(of_log);
     }

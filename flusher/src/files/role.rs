@@ -5,6 +5,7 @@ use crate::files::output::{Output, RecordSource};
 use crate::files::retention::{Left, Limits};
 use crate::render::message::Template;
 use crate::render::timestamp::Stamp;
+use lastwords_ring::format::compress::Compress;
 use lastwords_ring::format::file_settings::FileSettings;
 use lastwords_ring::format::layout::RingHeader;
 use lastwords_ring::format::log_format::Format;
@@ -37,6 +38,8 @@ pub(crate) struct Role {
     pub(crate) told_of_stop: bool,
     /// What is kept of its files.
     pub(crate) limits: Limits,
+    /// What becomes of its rotated files.
+    pub(crate) compress: Compress,
     /// Its rotated files, if all that exceeded the limits were removed.
     pub(crate) left: Option<Left>,
     /// When the removal of one is tried again.
@@ -55,6 +58,7 @@ impl Role {
             settings_from: 0,
             told_of_stop: false,
             limits: Limits { files: ROTATE_KEEP_MAX, bytes: 0, age_s: 0 },
+            compress: Compress::Never,
             left: None,
             remove_again: None,
         };
@@ -74,6 +78,7 @@ impl Role {
             bytes: files.keep_total,
             age_s: files.keep_for_s,
         };
+        self.compress = files.compress;
         let json = format!("{}{JSON_ENDING}", self.name);
         let mut place = |log: &str| {
             let known = outputs.iter().position(|output| output.log == log);

@@ -11,7 +11,7 @@ use lastwords_ring::mutant::{self, Mutant};
 use lastwords_ring::place::folder::{Folder, ROTATE_KEEP_MAX};
 use lastwords_ring::place::open;
 use rustix::fs::{FileType, Mode, OFlags, RenameFlags};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,17 @@ pub fn numbered(folder: &Folder, log: &str, number: u32) -> PathBuf {
     if number > 0 {
         path.push(format!(".{number}"));
     }
+    path.into()
+}
+
+/// Behind the name of a rotated file: its archive.
+pub(crate) const ARCHIVE_ENDING: &str = ".zst";
+
+/// The archive of the log file of this name with number `number`.
+#[must_use]
+pub fn archived(folder: &Folder, log: &str, number: u32) -> PathBuf {
+    let mut path = numbered(folder, log, number).into_os_string();
+    path.push(ARCHIVE_ENDING);
     path.into()
 }
 
@@ -60,8 +71,14 @@ pub fn path_of(folder: &Folder, log: &str, identity: (u64, u64)) -> Result<PathB
 pub fn plan_rotation(folder: &Folder, log: &str, keep: u32) -> Result<Vec<Change>> {
     let mut renames = Vec::new();
     for from in 0..keep {
-        let Some(file) = identity_of(&numbered(folder, log, from))? else { break };
-        renames.push(Change::Rename { log: log.to_owned(), file, from, to: from + 1 });
+        let plain = identity_of(&numbered(folder, log, from))?;
+        let archive = if from > 0 { identity_of(&archived(folder, log, from))? } else { None };
+        if plain.is_none() && archive.is_none() {
+            break;
+        }
+        let rename = |archive, file| Change::Rename { log: log.to_owned(), file, from, to: from + 1, archive };
+        renames.extend(plain.map(|file| rename(false, file)));
+        renames.extend(archive.map(|file| rename(true, file)));
     }
     renames.reverse();
     Ok(renames)
@@ -76,34 +93,99 @@ pub(crate) struct Numbered {
     pub(crate) size: u64,
     /// When its last line was written, in seconds since 1970: a rename leaves that as it is.
     pub(crate) last_s: u64,
+    /// It is an archive.
+    pub(crate) archive: bool,
+    /// Device and inode.
+    pub(crate) identity: (u64, u64),
 }
 
-/// The regular files among `names`, those of the folder, that are the log file of this name or one that was rotated.
-pub(crate) fn numbered_files(folder: &Folder, log: &str, names: &[OsString]) -> Vec<Numbered> {
-    let current = folder.log_file(log);
-    let of_name = |name: &OsString| {
+/// The regular files among `names`, those of the folder, that are the log file of this name or one that was rotated, or its
+/// archive.
+///
+/// # Errors
+/// [`Error::Io`] if one of them cannot be inspected: it does not count as missing.
+pub(crate) fn numbered_files(folder: &Folder, log: &str, names: &[OsString]) -> Result<Vec<Numbered>> {
+    let mut files = Vec::new();
+    for name in names {
+        let Some((number, archive)) = number_of(folder, log, name) else { continue };
         let path = folder.path().join(name);
-        let number = if path == current { 0 } else { name.to_str()?.rsplit_once('.')?.1.parse().ok()? };
-        if number > ROTATE_KEEP_MAX || numbered(folder, log, number) != path {
-            return None;
+        let Some(found) = open::look_for(&path).map_err(Error::io("inspect", &path))? else { continue };
+        if FileType::from_raw_mode(found.st_mode) == FileType::RegularFile {
+            let (size, last_s) = (found.st_size as u64, u64::try_from(found.st_mtime).unwrap_or(0));
+            let identity = (found.st_dev, found.st_ino);
+            files.push(Numbered { number, path, size, last_s, archive, identity });
         }
-        let found = open::look(&path).ok()?;
-        let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
-        let (size, last_s) = (found.st_size as u64, u64::try_from(found.st_mtime).unwrap_or(0));
-        is_file.then_some(Numbered { number, path, size, last_s })
-    };
-    names.iter().filter_map(of_name).collect()
+    }
+    Ok(files)
+}
+
+/// The number that this name gives a file of the log, and whether an archive is called so; None for every other name.
+fn number_of(folder: &Folder, log: &str, name: &OsStr) -> Option<(u32, bool)> {
+    let (path, name) = (folder.path().join(name), name.to_str()?);
+    if path == folder.log_file(log) {
+        return Some((0, false));
+    }
+    let plain = name.strip_suffix(ARCHIVE_ENDING);
+    let number = plain.unwrap_or(name).rsplit_once('.')?.1.parse().ok().filter(|number| *number <= ROTATE_KEEP_MAX)?;
+    let expected = if plain.is_some() { archived(folder, log, number) } else { numbered(folder, log, number) };
+    (expected == path && number > 0).then_some((number, plain.is_some()))
 }
 
 /// Does one rename, unless it has been done.
 ///
 /// # Errors
 /// [`Error::Io`].
-pub fn apply_rename(folder: &Folder, log: &str, file: (u64, u64), from: u32, to: u32) -> Result<()> {
-    let (from, to) = (numbered(folder, log, from), numbered(folder, log, to));
+pub fn apply_rename(folder: &Folder, log: &str, file: (u64, u64), (from, to): (u32, u32), archive: bool) -> Result<()> {
+    let path = |number| if archive { archived(folder, log, number) } else { numbered(folder, log, number) };
+    let (from, to) = (path(from), path(to));
     let found = identity_of(&from)?;
     if found == Some(file) || (found.is_some() && mutant::is(Mutant::RenameAnyFile)) {
         open::rename(&from, &to, RenameFlags::empty()).map_err(Error::io("rotate", from))?;
+    }
+    Ok(())
+}
+
+/// Makes room for a rotation: where the oldest kept file would come beside one of its number that is an archive, or would be one
+/// beside a file that is none, that one goes. A rename replaces only what has the same ending.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn make_room(folder: &Folder, log: &str, renames: &[Change], keep: u32) -> Result<()> {
+    let comes = |as_archive: bool| {
+        let is = |change: &Change| matches!(change, Change::Rename { to, archive, .. } if *to == keep && *archive == as_archive);
+        renames.iter().any(is)
+    };
+    let (plain, archive) = (numbered(folder, log, keep), archived(folder, log, keep));
+    for path in [comes(true).then_some(plain), comes(false).then_some(archive)].into_iter().flatten() {
+        let found = open::look_for(&path).map_err(Error::io("inspect", &path))?;
+        if found.is_some_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile) {
+            open::remove(&path).map_err(Error::io("remove", path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a rotated file whose archive has its name, as the journal says. Where the archive has not, nothing happens: then it
+/// was lost before it was named, and the file is compressed again.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn remove_archived(folder: &Folder, log: &str, file: (u64, u64), archive: (u64, u64), number: u32) -> Result<()> {
+    let plain = numbered(folder, log, number);
+    if identity_of(&archived(folder, log, number))? == Some(archive) && identity_of(&plain)? == Some(file) {
+        open::remove(&plain).map_err(Error::io("remove the compressed file", plain))?;
+    }
+    Ok(())
+}
+
+/// Removes the archive of a file that is still there, after a stop of the machine: it may not be on the disk as a whole.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn remove_doubtful(folder: &Folder, log: &str, file: (u64, u64), archive: (u64, u64), number: u32) -> Result<()> {
+    let path = archived(folder, log, number);
+    if identity_of(&path)? == Some(archive) && identity_of(&numbered(folder, log, number))? == Some(file) {
+        open::remove(&path).map_err(Error::io("remove the archive", path))?;
     }
     Ok(())
 }

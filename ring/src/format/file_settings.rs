@@ -4,6 +4,7 @@
 //! The payload is a row of 64-bit numbers. A reader takes as many as it knows, and the defaults where there are fewer: in a
 //! ring of an older program, or in one whose table has no room for the entry.
 
+use crate::format::compress::Compress;
 use crate::format::rotate_every::RotateEvery;
 
 /// Most bytes of a role's crash files, unless the process says otherwise: 256 MiB.
@@ -20,11 +21,13 @@ pub struct FileSettings {
     pub crash_total: u64,
     /// At which boundaries of time its log files are rotated.
     pub rotate_every: RotateEvery,
+    /// What becomes of rotated files.
+    pub compress: Compress,
 }
 
 impl Default for FileSettings {
     fn default() -> FileSettings {
-        FileSettings { keep_total: 0, keep_for_s: 0, crash_total: CRASH_TOTAL_DEFAULT, rotate_every: RotateEvery::Never }
+        FileSettings { keep_total: 0, keep_for_s: 0, crash_total: CRASH_TOTAL_DEFAULT, rotate_every: RotateEvery::Never, compress: Compress::Never }
     }
 }
 
@@ -32,7 +35,7 @@ impl FileSettings {
     /// The entry's payload.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let numbers = [self.keep_total, self.keep_for_s, self.crash_total, self.rotate_every as u64];
+        let numbers = [self.keep_total, self.keep_for_s, self.crash_total, self.rotate_every as u64, self.compress as u64];
         numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
     }
 
@@ -47,6 +50,7 @@ impl FileSettings {
             keep_for_s: number(1).unwrap_or(default.keep_for_s),
             crash_total: number(2).unwrap_or(default.crash_total),
             rotate_every: number(3).map_or(default.rotate_every, RotateEvery::of_number),
+            compress: number(4).map_or(default.compress, Compress::of_number),
         }
     }
 }
@@ -57,7 +61,7 @@ mod tests {
 
     #[test]
     fn settings_are_read_as_they_were_written_and_what_is_missing_has_its_default() {
-        let settings = FileSettings { keep_total: 1 << 40, keep_for_s: 86_400, crash_total: 7, rotate_every: RotateEvery::Day };
+        let settings = FileSettings { keep_total: 1 << 40, keep_for_s: 86_400, crash_total: 7, rotate_every: RotateEvery::Day, compress: Compress::Zstd };
         let mut bytes = settings.encode();
         assert_eq!(FileSettings::decode(&bytes), settings);
         bytes.extend_from_slice(&[9; 13]);

@@ -17,6 +17,7 @@ not_under_loom! {
     pub mod capture;
     pub mod capture_record;
     pub mod choice;
+    pub mod compress;
     pub mod directives;
     pub mod file_settings;
     pub mod filter;

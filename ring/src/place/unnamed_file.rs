@@ -69,10 +69,19 @@ impl Nameless {
     /// # Errors
     /// [`Error::Io`] as link(2).
     pub fn publish(self) -> Result<Kept> {
-        let Nameless { file, temporary, to } = self;
+        let to = self.to.clone();
+        self.publish_as(&to)
+    }
+
+    /// Like [`Nameless::publish`], under another name in the same folder.
+    ///
+    /// # Errors
+    /// As [`Nameless::publish`].
+    pub fn publish_as(self, to: &Path) -> Result<Kept> {
+        let Nameless { file, temporary, .. } = self;
         let done = match &temporary {
-            None => file.file().and_then(|file| open::link(file, &to)),
-            Some(Temporary(path)) => name(path, &to),
+            None => file.file().and_then(|file| open::link(file, to)),
+            Some(Temporary(path)) => name(path, to),
         };
         done.map_err(Error::io("give its name to", to))?;
         Ok(file)

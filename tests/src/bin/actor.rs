@@ -2,7 +2,7 @@
 //!
 //! `actor ROLE FOLDER [setting=value …] [action …]`
 //!
-//! Settings: `backlog` (bytes), `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `keep-total`, `keep-for` (seconds), `rotate-every`, `crash-total`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`,
+//! Settings: `backlog` (bytes), `policy`, `slots`, `lanes`, `record`, `rotate`, `keep`, `keep-total`, `keep-for` (seconds), `rotate-every`, `compress`, `crash-total`, `console`, `flusher=never`, `level`, `memory=shared`, `rings`,
 //! `durable` (milliseconds), `file-mode`, `file-group`, `group-folder`, `format`, `guard`, `crash-files`, `context`, `panics` (`off`, or `slow` for an earlier hook that takes its time), `handlers=earlier`.
 //! Actions: `log:N` (lines `line 0` … `line N-1`, going on where the last one stopped), `say:TEXT`, `long:BYTES`, `longs:N:BYTES`, `debug:TEXT`,
 //! `error:TEXT`, `facade:TEXT`, `each:TEXT` (at every level, by macro, with target `noisy::inner`, and by the facade), `fine:N` (N lines at TRACE), `mixed:T:N` (T threads with
@@ -91,6 +91,7 @@ fn set(builder: Builder, name: &str, value: &str) -> Builder {
         "rotate" => builder.rotate_size(parsed(value)),
         "keep" => builder.rotate_keep(number()),
         "rotate-every" => builder.rotate_every(parsed(value)),
+        "compress" => builder.compress(parsed(value)),
         "keep-total" => builder.keep_total(parsed(value)),
         "keep-for" => builder.keep_for(Duration::from_secs(parsed(value))),
         "memory" => builder.memory(Memory::Shared),

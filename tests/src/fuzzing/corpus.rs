@@ -84,7 +84,7 @@ fn changes() -> [(&'static str, Change); 6] {
         ("of", Change::Of { role: "host".into() }),
         ("append", Change::Append { log: "host".into(), file: (1, 2), offset: 3, length: 5 }),
         ("position", position),
-        ("rename", Change::Rename { log: "host".into(), file: (1, 2), from: 0, to: 1 }),
+        ("rename", Change::Rename { log: "host".into(), file: (1, 2), from: 0, to: 1, archive: false }),
         ("remove", Change::Remove { ring: ring.clone(), uuid }),
         ("death-logged", Change::DeathLogged { ring, uuid }),
     ]

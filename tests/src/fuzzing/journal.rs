@@ -61,7 +61,7 @@ pub fn of_boot(file: &mut [u8], boot_id: [u8; 16]) {
 /// No name leads out of the folder.
 fn assert_harmless(change: &Change) {
     let name = match change {
-        Change::Append { log, .. } | Change::Rename { log, .. } => log,
+        Change::Append { log, .. } | Change::Rename { log, .. } | Change::Archived { log, .. } => log,
         Change::Of { role } => role,
         Change::Position { ring, .. } | Change::Remove { ring, .. } | Change::DeathLogged { ring, .. } => ring,
     };

@@ -48,7 +48,7 @@ pub enum Change {
         /// The ring's UUID.
         uuid: [u8; 16],
     },
-    /// One rename of a rotation: `host.log.<from>` to `host.log.<to>`, where 0 is `host.log`.
+    /// One rename of a rotation: `host.log.<from>` to `host.log.<to>`, where 0 is `host.log`, or of archives.
     Rename {
         /// Name of the log file, see [`is_log_name`].
         log: String,
@@ -58,6 +58,19 @@ pub enum Change {
         from: u32,
         /// Its number after.
         to: u32,
+        /// It is an archive: `host.log.<from>.zst`.
+        archive: bool,
+    },
+    /// A rotated file whose archive is complete goes, if the archive has its name.
+    Archived {
+        /// Name of the log file, see [`is_log_name`].
+        log: String,
+        /// Device and inode of the file.
+        file: (u64, u64),
+        /// Those of its archive.
+        archive: (u64, u64),
+        /// The number of both.
+        number: u32,
     },
 }
 
@@ -148,6 +161,8 @@ mod change_kind {
     pub(super) const RENAME: u8 = 4;
     pub(super) const DEATH_LOGGED: u8 = 5;
     pub(super) const OF: u8 = 6;
+    pub(super) const RENAME_ARCHIVE: u8 = 7;
+    pub(super) const ARCHIVED: u8 = 8;
 }
 
 /// Each change: kind, payload length, payload, so that unknown kinds are noticed and refused as a whole.
@@ -166,9 +181,14 @@ pub(super) fn encode(changes: &[Change]) -> Vec<u8> {
             }
             Change::Remove { ring, uuid } => (change_kind::REMOVE, join(ring, &[], uuid)),
             Change::DeathLogged { ring, uuid } => (change_kind::DEATH_LOGGED, join(ring, &[], uuid)),
-            Change::Rename { log, file, from, to } => {
+            Change::Rename { log, file, from, to, archive } => {
                 let numbers = [file.0, file.1, u64::from(*from), u64::from(*to)];
-                (change_kind::RENAME, join(log, &numbers, &[]))
+                let kind = if *archive { change_kind::RENAME_ARCHIVE } else { change_kind::RENAME };
+                (kind, join(log, &numbers, &[]))
+            }
+            Change::Archived { log, file, archive, number } => {
+                let numbers = [file.0, file.1, archive.0, archive.1, u64::from(*number)];
+                (change_kind::ARCHIVED, join(log, &numbers, &[]))
             }
         };
         out.push(kind);
@@ -207,10 +227,17 @@ fn decode_change(kind: u8, payload: &[u8]) -> Option<Change> {
             let [device, inode, offset, length] = numbers::<4>(rest)?;
             is_log_name(&name).then_some(Change::Append { log: name, file: (device, inode), offset, length })
         }
-        change_kind::RENAME => {
+        change_kind::RENAME | change_kind::RENAME_ARCHIVE => {
             let [device, inode, from, to] = numbers::<4>(rest)?;
             let (from, to) = (from.try_into().ok()?, to.try_into().ok()?);
-            is_log_name(&name).then_some(Change::Rename { log: name, file: (device, inode), from, to })
+            let archive = kind == change_kind::RENAME_ARCHIVE;
+            is_log_name(&name).then_some(Change::Rename { log: name, file: (device, inode), from, to, archive })
+        }
+        change_kind::ARCHIVED => {
+            let [device, inode, archive_device, archive_inode, number] = numbers::<5>(rest)?;
+            let number = number.try_into().ok()?;
+            let (file, archive) = ((device, inode), (archive_device, archive_inode));
+            is_log_name(&name).then_some(Change::Archived { log: name, file, archive, number })
         }
         change_kind::POSITION => {
             let (uuid, rest) = rest.split_first_chunk::<16>()?;
@@ -250,7 +277,9 @@ pub(super) mod tests {
             Change::Of { role: "host".into() },
             Change::Append { log: "host".into(), file: (1, 2), offset: 3, length: 5 },
             Change::Position { ring: "host-1-ab.ring".into(), uuid: [7; 16], lane: 3, words: [9; 8] },
-            Change::Rename { log: "host".into(), file: (1, 2), from: 0, to: 1 },
+            Change::Rename { log: "host".into(), file: (1, 2), from: 0, to: 1, archive: false },
+            Change::Rename { log: "host".into(), file: (1, 3), from: 1, to: 2, archive: true },
+            Change::Archived { log: "host.jsonl".into(), file: (1, 2), archive: (3, 4), number: 5 },
             Change::Remove { ring: "host-1-ab.ring".into(), uuid: [7; 16] },
             Change::DeathLogged { ring: "host-1-ab.ring".into(), uuid: [7; 16] },
         ]
