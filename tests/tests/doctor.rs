@@ -6,6 +6,7 @@
 use lastwords_ring::format::layout::RingHeader;
 use lastwords_tests::about::About;
 use lastwords_tests::actor::{Actor, Printed, die, flush_once, printed, succeed, tool_at, wait_until};
+use lastwords_tests::files::snapshot;
 use lastwords_tests::forge::{ring_files, set_header};
 use lastwords_tests::loopmount::{Bind, LoopMount};
 use lastwords_tests::mounts::Tmpfs;
@@ -13,11 +14,11 @@ use lastwords_tests::namespaces::unshare;
 use lastwords_tests::programs::TOOL;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::skip_unless;
-use lastwords_tests::users::{USER, all_in, as_user, is_root, open_folder, owned};
+use lastwords_tests::users::{USER, as_user, is_root, open_folder, owned};
 use serde_json::Value;
 use std::fs::{self, Permissions};
 use std::mem::offset_of;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -79,17 +80,6 @@ fn within(flags: &[&str], before: &str, folder: &Path) -> Option<Command> {
     let mut command = unshare(flags, before, &script)?;
     command.arg(&*TOOL as &str).env("LASTWORDS_DIR", folder);
     Some(command)
-}
-
-/// Everything that a look may not change.
-fn snapshot(folder: &Path) -> Vec<(String, u64, u32, u64, i64, Vec<u8>)> {
-    let paths = all_in(folder).into_iter().chain([folder.to_owned()]);
-    let of = |path: &Path| {
-        let found = path.symlink_metadata().expect("there");
-        let bytes = if found.is_file() { fs::read(path).expect("read") } else { Vec::new() };
-        (path.display().to_string(), found.ino(), found.mode(), found.len(), found.mtime_nsec(), bytes)
-    };
-    paths.map(|path| of(&path)).collect()
 }
 
 /// Whether the temporary folder is on a disk; in memory, or in a container's own file system, there is a warning about that.
@@ -239,7 +229,10 @@ fn a_folder_of_rings_that_cannot_be_one_is_named_with_what_to_do() {
     let named = |rings: &Path| findings(at(&logs).env("LASTWORDS_RINGS", rings));
     assert_found(&named(&away), ("fine", "rings folder", "will be made", ""));
     assert!(!away.exists(), "it is not made by a look");
-    assert_found(&named(&file), ("problem", "rings folder", "it is not a folder", "name a folder"));
+    assert_found(
+        &named(&file),
+        ("problem", "rings folder", "it is not a folder", "name the one that the processes have"),
+    );
     fs::set_permissions(logs.join("rings"), Permissions::from_mode(0o777)).expect("changed");
     assert_found(&doctor(&logs), ("warning", "rings folder", "others may write", "chmod 700"));
     fs::write(logs.join("rings.path"), format!("{}\n", file.display())).expect("written");

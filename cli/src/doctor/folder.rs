@@ -179,8 +179,7 @@ fn with_rings(folder: Folder, rings: Option<&Path>, report: &mut Report) -> Opti
 /// The folder with its rings where they were named, if they are there, else where it says itself.
 fn noted(folder: Folder, rings: Option<&Path>) -> Result<Folder, Error> {
     match rings {
-        // Only what exists: to name a place would make it.
-        Some(rings) if rings.symlink_metadata().is_ok() => folder.with_rings(rings),
+        Some(rings) if rings.symlink_metadata().is_ok() => folder.with_existing_rings(rings),
         Some(_) => Ok(folder),
         None => folder.with_noted_rings(),
     }
