@@ -1,6 +1,7 @@
 //! Initialisation: the only place where settings, loggers and front ends meet.
 
 use crate::config::builder::{Builder, role_from_env};
+use crate::config::rust_log::rust_log;
 use crate::front::call_site::record_bytes;
 use crate::front::handle::Log;
 #[cfg(feature = "tracing")]
@@ -9,10 +10,8 @@ use crate::front::{log_facade, panic};
 use crate::logger::ring_logger::Logger;
 use crate::process::loggers;
 use lastwords_ring::error::Result;
-use lastwords_ring::format::directives::Directives;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::text::escaped;
-use lastwords_ring::place::environment::variable;
 use lastwords_ring::place::stderr::complain;
 
 /// Starts to log as `role` with the defaults.
@@ -70,7 +69,7 @@ impl Builder {
     /// [`crate::Error::Io`] if the ring cannot be created.
     pub fn init(self) -> Result<()> {
         let mut builder = self.resolve()?;
-        let from_rust = if builder.settings.log.is_none() { rust_log() } else { None };
+        let from_rust = if builder.settings.log.is_none() { heeded_rust_log() } else { None };
         builder.settings.log = builder.settings.log.or(from_rust.clone());
         let builder = builder.noting_all()?;
         let (takes_facade, panic_hook) = (builder.takes_facade(), builder.settings.panic_hook.unwrap_or(true));
@@ -140,16 +139,8 @@ fn filter_changed(logger: &'static Logger) {
     tracing::changed();
 }
 
-/// The value of `RUST_LOG`, if nothing else sets directives. Targets that it does not name stay at the default. Other libraries
-/// accept more forms of it, so an invalid one is reported and prevents no program from starting.
-fn rust_log() -> Option<String> {
-    let text = variable("RUST_LOG")?;
-    let text = text.to_string_lossy();
-    match Directives::parse(&text, Level::INFO) {
-        Ok(directives) => Some(directives.to_string()),
-        Err(error) => {
-            complain(format_args!("RUST_LOG is not heeded: {}", escaped(&error.to_string())));
-            None
-        }
-    }
+/// What `RUST_LOG` says, if nothing else sets directives. An invalid one is reported.
+fn heeded_rust_log() -> Option<String> {
+    let heeded = rust_log()?;
+    heeded.map_err(|error| complain(format_args!("RUST_LOG is not heeded: {}", escaped(&error)))).ok()
 }

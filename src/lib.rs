@@ -80,7 +80,7 @@ pub mod flusher_threads {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::config::builder::role_from_env;
-    pub use crate::config::examined::{Examined, Idle, Requested};
+    pub use crate::config::examined::{Examined, Idle, Requested, RustLog};
     pub use crate::front::call_site::{CallPlace, Site};
     pub use crate::front::enabled::{enabled, enabled_in};
     pub use lastwords_macros::record;

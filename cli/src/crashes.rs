@@ -2,6 +2,7 @@
 
 use crate::cli::Crashes;
 use crate::exit::Exit;
+use crate::place::explained;
 use crate::say;
 use crate::table::table;
 use lastwords::{Error, Result};
@@ -71,7 +72,7 @@ impl Crash {
 
 /// Those of a folder, newest first.
 fn crashes_in(folder: &Path) -> Result<Vec<Crash>> {
-    let names = open::list(folder).map_err(|source| Error::Io { doing: "list", path: folder.to_owned(), source })?;
+    let names = open::list(folder).map_err(Error::io("list the crash files of", folder)).map_err(explained)?;
     let crash = |name: &OsString| Some(Crash { name: CrashName::parse(name.to_str()?)?, path: folder.join(name) });
     let mut found: Vec<Crash> = names.iter().filter_map(crash).collect();
     found.sort_by(|one, other| other.name.cmp(&one.name));

@@ -34,12 +34,21 @@ pub(crate) fn run(arguments: &Flush, program: &[OsString]) -> Result<Exit> {
     let path = arguments.logs.path()?;
     match arguments.logs.open() {
         Ok(folder) if folder.is_used() => once(&folder, &Asked::by(arguments, &folder)?, program),
-        Err(error) if path.exists() => Err(error),
+        Err(error) if !is_to_come(&error, &path) => Err(error),
+        Err(error) if path.exists() => {
+            say::note(format_args!("nothing to drain: {error}"));
+            Ok(Exit::Nothing)
+        }
         Ok(_) | Err(_) => {
             say::note(format_args!("nothing has logged to {} yet", escaped_path(&path)));
             Ok(Exit::Nothing)
         }
     }
+}
+
+/// Whether a folder that cannot be opened may only not be there yet, itself, its rings, or what a link to it leads to.
+fn is_to_come(error: &Error, path: &Path) -> bool {
+    error.is_not_found() || matches!(error, Error::Folder { .. }) && !path.exists()
 }
 
 /// The option, else the variable.
@@ -139,7 +148,7 @@ fn awaited(arguments: &Flush, stop: &AtomicBool) -> Result<Option<Folder>> {
         become_owner_of(std::slice::from_ref(&path))?;
         match arguments.logs.open() {
             Ok(folder) if folder.is_used() => return Ok(Some(folder)),
-            Err(error) if path.exists() => return Err(error),
+            Err(error) if !is_to_come(&error, &path) => return Err(error),
             Ok(_) | Err(_) if !reported => {
                 say::note(format_args!("waiting for the first process that logs to {}", escaped_path(&path)))
             }

@@ -1,11 +1,12 @@
 //! Where logs and rings are, as commands name it.
 
 use clap::Args;
-use lastwords::Result;
+use lastwords::{Error, Result};
 use lastwords_ring::place::environment::is_obeyed;
 use lastwords_ring::place::folder::Folder;
 use std::env;
 use std::ffi::OsString;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 /// Where the logs are.
@@ -43,15 +44,31 @@ pub(crate) struct Rings {
 }
 
 impl Rings {
-    /// The log folder with its rings in the place that was named.
+    /// The log folder with its rings in the place that was named, which must exist.
     pub(crate) fn of(&self, folder: Folder) -> Result<Folder> {
+        match self.named() {
+            Some(path) => folder.with_existing_rings(&path),
+            None => folder.with_noted_rings(),
+        }
+    }
+
+    /// Like [`Rings::of`], for a folder that is only read, whoever the rings belong to.
+    pub(crate) fn to_read(&self, folder: Folder) -> Result<Folder> {
+        match self.named() {
+            Some(path) => folder.with_rings_to_read(&path),
+            None => folder.with_noted_rings(),
+        }
+    }
+
+    /// Like [`Rings::of`], but created if missing.
+    pub(crate) fn created_for(&self, folder: Folder) -> Result<Folder> {
         match self.named() {
             Some(path) => folder.with_rings(&path),
             None => folder.with_noted_rings(),
         }
     }
 
-    fn named(&self) -> Option<PathBuf> {
+    pub(crate) fn named(&self) -> Option<PathBuf> {
         self.path.clone().or_else(|| variable("LASTWORDS_RINGS").map(PathBuf::from))
     }
 }
@@ -91,6 +108,25 @@ impl Logs {
 
     /// The folder, which must exist.
     pub(crate) fn open(&self) -> Result<Folder> {
-        self.rings.of(Folder::open(&self.path()?)?)
+        self.rings.of(Folder::open(&self.path()?).map_err(explained)?)
     }
+}
+
+/// The error of a log folder that cannot be opened, with what to do about it.
+pub(crate) fn explained(error: Error) -> Error {
+    let Error::Io { doing, path, source } = error else { return error };
+    let kind = source.kind();
+    let source = match kind {
+        ErrorKind::NotFound => {
+            io::Error::new(kind, "there is no such folder; name the one that programs log to (--dir, LASTWORDS_DIR)")
+        }
+        ErrorKind::NotADirectory => {
+            io::Error::new(kind, "it is not a folder; name the one that programs log to (--dir, LASTWORDS_DIR)")
+        }
+        ErrorKind::PermissionDenied => {
+            io::Error::new(kind, format!("{source}; run this as the user whose the log folder is"))
+        }
+        _ => source,
+    };
+    Error::Io { doing, path, source }
 }

@@ -3,6 +3,7 @@
 use crate::cli::Recover;
 use crate::exit::Exit;
 use crate::flush::Asked;
+use crate::place::explained;
 use crate::say::{self, STANDARD_OUTPUT};
 use lastwords::{Error, Result};
 use lastwords_flusher::crash::teller::Teller;
@@ -58,8 +59,8 @@ fn black_boxes(arguments: &Recover, program: &[OsString]) -> Result<Exit> {
                 let folder = folder.clone();
                 rings.push(Box::new(move || BlackBox::open_in(&folder, &name)));
             }
-        } else if let Err(source) = path.symlink_metadata() {
-            return Err(Error::Io { doing: "inspect", path: path.clone(), source });
+        } else if let Err(error) = path.symlink_metadata() {
+            return Err(missing(path, error));
         } else {
             rings.push(Box::new(|| BlackBox::open(path)));
         }
@@ -102,9 +103,20 @@ fn folder_of_rings(arguments: &Recover, path: &Path) -> Result<Folder> {
         // With the journal, whose lines are compared with the log files beside the folder.
         return Ok(logs);
     }
-    let own = Folder::open_rings(path)?;
+    let own = Folder::open_rings(path).map_err(explained)?;
     let folder = arguments.rings.of(Folder::open(path)?)?;
     Ok(if !folder.is_used() && !own.ring_names()?.is_empty() { own } else { folder })
+}
+
+/// The error of a path that cannot be inspected.
+fn missing(path: &Path, error: io::Error) -> Error {
+    let source = match error.kind() {
+        io::ErrorKind::NotFound => {
+            io::Error::new(error.kind(), "it does not exist; name a log folder, a folder of rings or a ring file")
+        }
+        _ => error,
+    };
+    Error::Io { doing: "inspect", path: path.to_owned(), source }
 }
 
 /// The zone of the times: the one that is named, else that of the first log folder, else that of this process.
@@ -123,8 +135,8 @@ fn print(arguments: &Recover) -> Result<Exit> {
     for path in &arguments.paths {
         if path.is_dir() {
             recovery.add_folder(&folder_of_rings(arguments, path)?)?;
-        } else if let Err(source) = path.symlink_metadata() {
-            return Err(Error::Io { doing: "inspect", path: path.clone(), source });
+        } else if let Err(error) = path.symlink_metadata() {
+            return Err(missing(path, error));
         } else {
             recovery.add_file(path);
         }

@@ -15,7 +15,6 @@ use lastwords_ring::place::access::Access;
 use lastwords_ring::place::environment::variable;
 use lastwords_ring::place::folder::{Folder, Trust, default_path, service_path, temporary_path};
 use lastwords_ring::place::kept_level::KeptLevel;
-use lastwords_ring::place::open;
 use lastwords_ring::place::stderr::complain;
 use lastwords_ring::write::ring::Memory;
 use std::env;
@@ -356,7 +355,7 @@ impl Builder {
         }
         let folder = Folder::open(&self.folder_path()).ok()?;
         let folder = match &self.settings.rings {
-            Some(rings) => open::look(rings).ok().and_then(|_| folder.with_rings(rings).ok())?,
+            Some(rings) => folder.with_existing_rings(rings).ok()?,
             None => folder,
         };
         KeptLevel::read(&folder, &self.role).ok().flatten()

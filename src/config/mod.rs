@@ -7,4 +7,5 @@ pub(crate) mod examined;
 pub(crate) mod file;
 pub(crate) mod flusher_role;
 mod ring_spec;
+pub(crate) mod rust_log;
 pub(crate) mod settings;

@@ -1,7 +1,27 @@
 //! What is in a folder, and what may be put there.
 
+use crate::users::all_in;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// Path, inode, mode, length, time of the last change in seconds and nanoseconds, and content of a file or folder.
+pub type Found = (PathBuf, u64, u32, u64, (i64, i64), Vec<u8>);
+
+/// A folder and everything in it, with all that a look may not change.
+///
+/// # Panics
+/// If something cannot be read.
+#[must_use]
+pub fn snapshot(folder: &Path) -> Vec<Found> {
+    let of = |path: PathBuf| {
+        let found = path.symlink_metadata().expect("there");
+        let bytes = if found.is_file() { fs::read(&path).expect("read") } else { Vec::new() };
+        (path, found.ino(), found.mode(), found.len(), (found.mtime(), found.mtime_nsec()), bytes)
+    };
+    all_in(folder).into_iter().chain([folder.to_owned()]).map(of).collect()
+}
 
 /// Everything in a folder, sorted.
 ///

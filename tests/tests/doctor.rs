@@ -6,6 +6,7 @@
 use lastwords_ring::format::layout::RingHeader;
 use lastwords_tests::about::About;
 use lastwords_tests::actor::{Actor, Printed, die, flush_once, printed, succeed, tool_at, wait_until};
+use lastwords_tests::files::snapshot;
 use lastwords_tests::forge::{ring_files, set_header};
 use lastwords_tests::loopmount::{Bind, LoopMount};
 use lastwords_tests::mounts::Tmpfs;
@@ -13,11 +14,11 @@ use lastwords_tests::namespaces::unshare;
 use lastwords_tests::programs::TOOL;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::skip_unless;
-use lastwords_tests::users::{USER, all_in, as_user, is_root, open_folder, owned};
+use lastwords_tests::users::{GROUP, USER, actor_of, as_user, in_group, is_root, open_folder, owned};
 use serde_json::Value;
 use std::fs::{self, Permissions};
 use std::mem::offset_of;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -81,17 +82,6 @@ fn within(flags: &[&str], before: &str, folder: &Path) -> Option<Command> {
     Some(command)
 }
 
-/// Everything that a look may not change.
-fn snapshot(folder: &Path) -> Vec<(String, u64, u32, u64, i64, Vec<u8>)> {
-    let paths = all_in(folder).into_iter().chain([folder.to_owned()]);
-    let of = |path: &Path| {
-        let found = path.symlink_metadata().expect("there");
-        let bytes = if found.is_file() { fs::read(path).expect("read") } else { Vec::new() };
-        (path.display().to_string(), found.ino(), found.mode(), found.len(), found.mtime_nsec(), bytes)
-    };
-    paths.map(|path| of(&path)).collect()
-}
-
 /// Whether the temporary folder is on a disk; in memory, or in a container's own file system, there is a warning about that.
 fn is_on_a_disk(folder: &Path) -> bool {
     let on_disk = doctor(folder).iter().all(|finding| finding["check"] != "file system" || finding["state"] == "fine");
@@ -143,7 +133,7 @@ fn settings_that_cannot_be_or_do_nothing_are_named_with_what_to_do() {
     fs::write(&file, "rotate_kep = 3\n").expect("written");
     let file = file.to_str().expect("UTF-8");
     let (problem, warning) = ("problem", "warning");
-    let rows: [(Variables<'_>, &str, &str, &str); 17] = [
+    let rows: [(Variables<'_>, &str, &str, &str); 25] = [
         (
             &[("ROTATE_KEP", "3")],
             warning,
@@ -176,6 +166,49 @@ fn settings_that_cannot_be_or_do_nothing_are_named_with_what_to_do() {
         ),
         (&[("MEMORY", "shared"), ("RINGS", "/dev/shm/x")], warning, "LASTWORDS_RINGS: ", "set memory to file"),
         (&[("FILE_GROUP", "0")], warning, "LASTWORDS_FILE_GROUP: ", "set file_mode to 0640"),
+        (
+            &[("FILE_GROUP", "no-such-group")],
+            problem,
+            "\"no-such-group\" found, expected the name or number",
+            "correct it",
+        ),
+        (
+            &[("ROTATE_EVERY", "1h"), ("KEEP_FOR", "30m")],
+            warning,
+            "LASTWORDS_KEEP_FOR: it is shorter than a period",
+            "raise keep_for",
+        ),
+        (
+            &[("ROTATE_EVERY", "1d"), ("KEEP_FOR", "23h")],
+            warning,
+            "LASTWORDS_KEEP_FOR: it is shorter",
+            "raise keep_for",
+        ),
+        (
+            &[("ROTATE_EVERY", "1h"), ("ROTATE_KEEP", "10"), ("KEEP_FOR", "11h")],
+            warning,
+            "LASTWORDS_KEEP_FOR: rotate_keep keeps fewer files",
+            "raise rotate_keep",
+        ),
+        (
+            &[("ROTATE_SIZE", "10M"), ("KEEP_TOTAL", "19M")],
+            warning,
+            "LASTWORDS_KEEP_TOTAL: it has room for the current file alone",
+            "raise keep_total",
+        ),
+        (
+            &[("ROTATE_SIZE", "1M"), ("ROTATE_KEEP", "9"), ("KEEP_TOTAL", "10M")],
+            warning,
+            "LASTWORDS_KEEP_TOTAL: rotate_size and rotate_keep keep less",
+            "leave keep_total out",
+        ),
+        (
+            &[("ROTATE_SIZE", "10M"), ("KEEP_TOTAL", "9M")],
+            problem,
+            "9437184 found, expected 0 for no limit, or at least",
+            "",
+        ),
+        (&[("CRASH_FILES", "0"), ("CRASH_TOTAL", "1M")], warning, "LASTWORDS_CRASH_TOTAL: ", "raise crash_files"),
     ];
     for (variables, state, found, remedy) in rows {
         let _about = About(variables);
@@ -192,11 +225,62 @@ fn settings_that_cannot_be_or_do_nothing_are_named_with_what_to_do() {
         ("BACKLOG_MAX", "1M"),
         ("CONSOLE_ALL_LEVELS", "1"),
         ("CLOCK", "boottime"),
+        ("ROTATE_EVERY", "1h"),
+        ("ROTATE_SIZE", "1M"),
+        ("ROTATE_KEEP", "48"),
+        ("KEEP_FOR", "2d"),
+        ("KEEP_TOTAL", "2M"),
+        ("CRASH_TOTAL", "1M"),
     ];
     let mut command = at(&folder);
     let found = findings(command.envs(sound.map(|(name, value)| (format!("LASTWORDS_{name}"), value))));
     assert_found(&found, ("fine", "settings", "accepted by init", ""));
     assert_found(&found, ("fine", "clock", "LASTWORDS_CLOCK", ""));
+}
+
+#[test]
+fn it_is_said_what_becomes_of_the_variable_of_other_loggers() {
+    let folder = Scratch::new("doctor-rust-log");
+    let with = |variables: &[(&str, &str)]| findings(at(&folder).envs(variables.iter().copied()));
+    let heeded = with(&[("RUST_LOG", "debug,hyper=warn")]);
+    assert_found(&heeded, ("fine", "settings", "RUST_LOG says what is written: debug,hyper=warn", ""));
+    assert_found(&heeded, ("fine", "settings", "accepted by init", ""));
+    let overruled = with(&[("RUST_LOG", "debug"), ("LASTWORDS_LOG", "info")]);
+    let what = "RUST_LOG is not heeded, because LASTWORDS_LOG says what is written";
+    assert_found(&overruled, ("warning", "settings", what, "unset RUST_LOG"));
+    let refused = with(&[("RUST_LOG", "hyper=loud")]);
+    assert_found(&refused, ("warning", "settings", "RUST_LOG is not heeded: \"loud\" is not a level", "correct it"));
+    for found in [overruled, refused] {
+        assert!(!found.iter().any(|finding| finding.to_string().contains("accepted by init")), "{found:#?}");
+    }
+    // What it says is examined as what a setting says.
+    let idle = with(&[("RUST_LOG", "trace"), ("LASTWORDS_RING_LEVEL", "debug")]);
+    assert_found(&idle, ("warning", "settings", "LASTWORDS_RING_LEVEL: ", "set ring_level finer"));
+    let file = folder.join("lastwords.toml");
+    fs::write(&file, "log = \"info\"\n").expect("written");
+    let by_file = with(&[("RUST_LOG", "debug"), ("LASTWORDS_CONFIG", file.to_str().expect("UTF-8"))]);
+    assert_found(&by_file, ("warning", "settings", "RUST_LOG is not heeded, because ", "unset RUST_LOG"));
+}
+
+#[test]
+fn a_group_that_files_cannot_be_given_to_is_named_with_what_to_do() {
+    skip_unless!(is_root());
+    let (_scratch, logs) = open_folder("doctor-group");
+    owned(&logs, USER, USER, 0o750);
+    let asked = |tool: &mut Command| {
+        tool.env("LASTWORDS_DIR", &logs).envs([("LASTWORDS_FILE_MODE", "0640"), ("LASTWORDS_FILE_GROUP", "61300")]);
+        findings(tool)
+    };
+    let found = asked(&mut as_user(USER, &*TOOL as &str));
+    assert_found(&found, ("problem", "rights", "in which user 61234 is not: init refuses that", "chgrp 61300 "));
+    let mut actor = actor_of(USER, "host", &logs, "file-mode=640 file-group=61300 log:1");
+    assert!(actor.line().starts_with("init failed: file_group"), "it does");
+    assert_found(&asked(&mut in_group(USER, &*TOOL as &str)), ("fine", "rights", "given to group 61300", ""));
+    // As the remedy says.
+    owned(&logs, USER, GROUP, 0o2750);
+    assert_found(&asked(&mut as_user(USER, &*TOOL as &str)), ("fine", "rights", "given to group 61300", ""));
+    let mut actor = actor_of(USER, "host", &logs, "file-mode=640 file-group=61300 log:1 flush line:done");
+    actor.says("done");
 }
 
 #[test]
@@ -239,7 +323,10 @@ fn a_folder_of_rings_that_cannot_be_one_is_named_with_what_to_do() {
     let named = |rings: &Path| findings(at(&logs).env("LASTWORDS_RINGS", rings));
     assert_found(&named(&away), ("fine", "rings folder", "will be made", ""));
     assert!(!away.exists(), "it is not made by a look");
-    assert_found(&named(&file), ("problem", "rings folder", "it is not a folder", "name a folder"));
+    assert_found(
+        &named(&file),
+        ("problem", "rings folder", "it is not a folder", "name the one that the processes have"),
+    );
     fs::set_permissions(logs.join("rings"), Permissions::from_mode(0o777)).expect("changed");
     assert_found(&doctor(&logs), ("warning", "rings folder", "others may write", "chmod 700"));
     fs::write(logs.join("rings.path"), format!("{}\n", file.display())).expect("written");
@@ -345,6 +432,12 @@ fn the_machine_is_examined_as_a_process_sees_it() {
             "mount -t tmpfs -o size=1m none /dev/shm",
             ("warning", "shared memory", "is made smaller", "--shm-size"),
         ),
+        // The whole of /dev, because nothing of it can be removed.
+        (
+            &["-m"],
+            "mount -t tmpfs none /dev",
+            ("problem", "shared memory", "there is no /dev/shm", "or set memory to file"),
+        ),
         (&["-m"], "umount -l /proc", ("warning", "namespaces", "/proc cannot be read", "mount /proc")),
         (&["-pf", "--mount-proc"], "true", ("fine", "namespaces", "of its own", "")),
     ];
@@ -402,6 +495,26 @@ fn a_flusher_that_does_not_flush_is_named_with_what_to_do() {
     let text = fs::read_to_string(&lock).expect("read");
     fs::write(&lock, text.replace(" version=3 ", " version=9 ")).expect("written");
     assert_found(&doctor(&folder), ("warning", "flusher", "reads rings of format 9", "end the older"));
+}
+
+#[test]
+fn a_flusher_that_could_run_and_makes_no_pass_is_named_with_what_to_do() {
+    let folder = Scratch::new("doctor-heartbeat");
+    let host = Actor::start("host", &folder, "log:1 flush line:up wait").until("up");
+    let lock = folder.join("rings/flusher.lock");
+    let expected = format!("pid {}, no pass for ", host.pid());
+    // Its own heartbeat, twice a second, may come between.
+    wait_until("the finding", || {
+        let text = fs::read_to_string(&lock).expect("read");
+        let (before, rest) = text.split_once("beat=").expect("a heartbeat");
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        fs::write(&lock, format!("{before}beat={:0digits$}{}", 1, &rest[digits..])).expect("written");
+        let found = doctor(&folder);
+        found.iter().any(|finding| {
+            let text = finding.to_string();
+            text.contains(&expected) && text.contains("it is busy") && text.contains("nice value")
+        })
+    });
 }
 
 #[test]

@@ -302,7 +302,7 @@ fn wrong_arguments_are_told_with_what_was_expected() {
         assert_eq!(found.out, "", "{arguments:?}");
     }
     let found = show(&[], &logs.join("missing"));
-    assert_eq!((found.code, found.err.contains("No such file")), (Some(2), true), "{found:?}");
+    assert_eq!((found.code, found.err.contains("there is no such folder; name")), (Some(2), true), "{found:?}");
     let found = show(&[], &logs.join("host.log"));
     assert_eq!((found.code, found.err.contains("not a folder")), (Some(2), true), "{found:?}");
 }

@@ -211,6 +211,16 @@ fn a_daemon_starts_before_the_first_logger_and_before_its_folder() {
         wait_until("the lines", || read_so_far(&folder, "worker").len() == 5);
         assert_eq!(end(child), Some(0));
     }
+    // The same for rings that are elsewhere.
+    let (folder, rings) = (parent.join("empty"), parent.join("rings-later"));
+    let (child, mut output) = start(TOOL.command().arg("flush").arg(&folder).env("LASTWORDS_RINGS", &rings));
+    assert!(next_line(&mut output).contains("waiting for the first process"));
+    assert!(!rings.exists(), "its creator is its owner");
+    let script = format!("rings={} flusher=never log:5 line:logged wait", rings.display());
+    let _actor = Actor::start("other", &folder, script).until("logged");
+    assert!(next_line(&mut output).starts_with("flushing "));
+    wait_until("the lines", || read_so_far(&folder, "other").len() == 5);
+    assert_eq!(end(child), Some(0));
     // One that waits ends as any other.
     let (child, mut output) = start(TOOL.command().arg("flush").arg(parent.join("never")));
     assert!(next_line(&mut output).contains("waiting"));

@@ -7,7 +7,7 @@ use lastwords_ring::format::text::escaped_path;
 use lastwords_ring::place::folder::Folder;
 use rustix::fs::Access;
 use rustix::io::Errno;
-use rustix::process::geteuid;
+use rustix::process::{getegid, geteuid, getgroups};
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -55,6 +55,7 @@ pub(super) fn examine(
         report.fine(CHECK, format_args!("{path}, {whose} ({me}), mode {mode:04o}"));
     }
     readers(folder.path(), &found, requested, report);
+    group(folder.path(), &found, requested, report);
     let folder = with_rings(folder, rings, report)?;
     let (logs, rings) = (folder.path().to_owned(), nearest(&folder.rings()));
     Some(Place { folder: Some(folder), logs, rings })
@@ -137,6 +138,25 @@ fn readers(path: &Path, found: &Metadata, requested: Option<&Requested>, report:
     }
 }
 
+/// Whether this user may give files there to the group that is asked for, as chown(2) decides it.
+fn group(path: &Path, found: &Metadata, requested: Option<&Requested>, report: &mut Report) {
+    let Some(group) = requested.and_then(|requested| requested.file_group) else { return };
+    let gets_it = found.gid() == group && found.mode() & 0o2000 != 0;
+    let is_own = getegid().as_raw() == group;
+    let is_member = getgroups().is_ok_and(|groups| groups.iter().any(|own| own.as_raw() == group));
+    let (shown, me) = (escaped_path(path), geteuid().as_raw());
+    if gets_it || is_own || is_member || me == 0 {
+        return report.fine("rights", format_args!("files are given to group {group}"));
+    }
+    report.problem(
+        "rights",
+        format_args!("file_group is group {group}, in which user {me} is not: init refuses that"),
+        format_args!(
+            "add the user to the group, or give the folder to it, as root: chgrp {group} {shown}; chmod g+s {shown}"
+        ),
+    );
+}
+
 /// The folder with its rings, which are not made. None if those cannot be used, which is reported.
 fn with_rings(folder: Folder, rings: Option<&Path>, report: &mut Report) -> Option<Folder> {
     let is_elsewhere = rings.is_some();
@@ -179,8 +199,7 @@ fn with_rings(folder: Folder, rings: Option<&Path>, report: &mut Report) -> Opti
 /// The folder with its rings where they were named, if they are there, else where it says itself.
 fn noted(folder: Folder, rings: Option<&Path>) -> Result<Folder, Error> {
     match rings {
-        // Only what exists: to name a place would make it.
-        Some(rings) if rings.symlink_metadata().is_ok() => folder.with_rings(rings),
+        Some(rings) if rings.symlink_metadata().is_ok() => folder.with_existing_rings(rings),
         Some(_) => Ok(folder),
         None => folder.with_noted_rings(),
     }

@@ -1,7 +1,7 @@
 //! Settings of this environment: the variables, and the file that `LASTWORDS_CONFIG` names.
 
 use super::finding::Report;
-use lastwords::__private::{Examined, Requested};
+use lastwords::__private::{Examined, Requested, RustLog};
 
 const CHECK: &str = "settings";
 
@@ -26,10 +26,32 @@ pub(super) fn examine(examined: Examined, report: &mut Report) -> Option<Request
                 report.warning(CHECK, format_args!("{}: {}", idle.setting, idle.why), idle.remedy);
                 faultless = false;
             }
+            faultless &= rust_log(&requested, report);
             if faultless {
                 report.fine(CHECK, "variables and LASTWORDS_CONFIG are accepted by init");
             }
             Some(requested)
+        }
+    }
+}
+
+/// Says what becomes of `RUST_LOG`; false if it has no effect.
+fn rust_log(requested: &Requested, report: &mut Report) -> bool {
+    match &requested.rust_log {
+        None => true,
+        Some(RustLog::Heeded(directives)) => {
+            report.fine(CHECK, format_args!("in a Rust program RUST_LOG says what is written: {directives}"));
+            true
+        }
+        Some(RustLog::Overruled(by)) => {
+            let what = format!("RUST_LOG is not heeded, because {by} says what is written");
+            report.warning(CHECK, what, "say it in one of the two, or unset RUST_LOG where no other library needs it");
+            false
+        }
+        Some(RustLog::Refused(why)) => {
+            let what = format!("RUST_LOG is not heeded: {why}");
+            report.warning(CHECK, what, "correct it, or say it in LASTWORDS_LOG, as in info,hyper=warn");
+            false
         }
     }
 }

@@ -5,6 +5,7 @@ mod teller;
 
 use crate::cli;
 use crate::exit::Exit;
+use crate::place::explained;
 use crate::say;
 use crate::table::table;
 use lastwords::{Directives, Error, Level, Result};
@@ -43,11 +44,12 @@ pub(crate) fn run(arguments: &cli::Level) -> Result<Exit> {
 /// The log folder. What is kept before anything has logged there needs its rings folder.
 fn folder(arguments: &cli::Level) -> Result<Folder> {
     let path = arguments.place.path()?;
-    let folder = arguments.rings.of(Folder::open(&path)?)?;
-    if !arguments.keep || folder.is_used() {
-        return Ok(folder);
+    let folder = Folder::open(&path).map_err(explained)?;
+    match arguments.rings.of(folder) {
+        Ok(folder) if !arguments.keep || folder.is_used() => Ok(folder),
+        Err(error) if !arguments.keep || !error.is_not_found() => Err(error),
+        Ok(_) | Err(_) => arguments.rings.created_for(Folder::create(&path)?),
     }
-    arguments.rings.of(Folder::create(&path)?)
 }
 
 /// The requested change.

@@ -26,6 +26,7 @@ mod timeline;
 mod when;
 
 use crate::exit::Exit;
+use crate::place::explained;
 use crate::say;
 use anstream::AutoStream;
 use arguments::Show;
@@ -116,7 +117,7 @@ impl Shown {
     }
 
     fn open(&self, show: &Show) -> Result<Folder> {
-        show.rings.of(Folder::to_read(&self.path)?)
+        show.rings.to_read(Folder::to_read(&self.path).map_err(explained)?)
     }
 }
 

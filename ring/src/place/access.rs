@@ -58,7 +58,7 @@ impl Access {
     }
 
     /// The group that files are to have.
-    pub(crate) fn group(self) -> Option<u32> {
+    pub fn group(self) -> Option<u32> {
         self.group
     }
 

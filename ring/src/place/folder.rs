@@ -37,7 +37,7 @@ use crate::place::unnamed_file::Nameless;
 use rustix::fs::{FileType, Mode, RenameFlags, Stat};
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -161,8 +161,8 @@ impl Folder {
         })
     }
 
-    /// This folder with its rings elsewhere, for instance in memory. All processes of the folder, and its tools, must name the
-    /// same place.
+    /// This folder with its rings elsewhere, for instance in memory, in a folder that is created if missing. All processes of the
+    /// folder, and its tools, must name the same place.
     ///
     /// # Errors
     /// As [`Folder::create`].
@@ -171,6 +171,35 @@ impl Folder {
         let _acting = open::acting_in(Some(&self.path));
         hold_rings(&rings, look_at(&self.path)?)?;
         Ok(Folder { rings, ..self })
+    }
+
+    /// Like [`Folder::with_rings`], but nothing is created.
+    ///
+    /// # Errors
+    /// As [`Folder::open`]; [`Error::Io`] with [`io::ErrorKind::NotFound`] if there is no such folder.
+    pub fn with_existing_rings(self, rings: &Path) -> Result<Folder> {
+        let folder = self.with_rings_to_read(rings)?;
+        let rings = &folder.rings;
+        let _acting = open::acting_in(Some(&folder.path));
+        let found = check(rings, Trust::Own)?;
+        open::hold(rings).map_err(Error::io("open the folder", rings))?;
+        check_owner_of_rings(rings, found, look_at(&folder.path)?)?;
+        Ok(folder)
+    }
+
+    /// Like [`Folder::with_existing_rings`], whoever the rings belong to, as [`Folder::to_read`].
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it is not a folder, with [`io::ErrorKind::NotFound`] if there is nothing.
+    pub fn with_rings_to_read(self, rings: &Path) -> Result<Folder> {
+        let rings = resolved(rings)?;
+        let (kind, why) = match open::look_for(&rings).map_err(Error::io("inspect the folder of the rings", &rings))? {
+            Some(found) if is_folder(found.st_mode) => return Ok(Folder { rings, ..self }),
+            Some(_) => (io::ErrorKind::NotADirectory, "it is not a folder"),
+            None => (io::ErrorKind::NotFound, "there is no such folder"),
+        };
+        let source = io::Error::new(kind, format!("{why}; name the one that the processes have, or none"));
+        Err(Error::Io { doing: "find the folder of the rings", path: rings, source })
     }
 
     /// Like [`Folder::create`], for a folder below the temp dir, whose parent anybody may have created.
@@ -491,6 +520,10 @@ fn hold_or_make(path: &Path, trust: Trust, access: Access) -> Result<Stat> {
 /// Like [`hold_or_make`], for the rings of a log folder. They belong to the one user who writes there.
 fn hold_rings(rings: &Path, log_folder: Stat) -> Result<()> {
     let found = hold_or_make(rings, Trust::Own, Access::default())?;
+    check_owner_of_rings(rings, found, log_folder)
+}
+
+fn check_owner_of_rings(rings: &Path, found: Stat, log_folder: Stat) -> Result<()> {
     let me = rustix::process::geteuid().as_raw();
     if found.st_uid != log_folder.st_uid && (found.st_uid != me || me == 0) {
         let (a, b) = (found.st_uid, log_folder.st_uid);

@@ -29,7 +29,7 @@ pub(super) fn check(path: &Path, trust: Trust) -> Result<Stat> {
         FileType::Symlink => {
             return Err(Error::folder(path, "it is a symbolic link; name the folder that it leads to"));
         }
-        _ => return Err(Error::folder(path, "it is not a folder")),
+        _ => return Err(Error::folder(path, "it is not a folder; name a folder of your own")),
     }
     let (owner, me) = (found.st_uid, rustix::process::geteuid().as_raw());
     if owner == me
