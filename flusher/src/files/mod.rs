@@ -1,6 +1,7 @@
 //! The files of the flusher: its journal, and the log files with their rotation.
 
 pub mod journal;
+pub mod line_layout;
 pub mod log_file;
 pub mod notices;
 pub mod offsets;

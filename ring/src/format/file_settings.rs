@@ -5,6 +5,7 @@
 //! ring of an older program, or in one whose table has no room for the entry.
 
 use crate::format::rotate_every::RotateEvery;
+use crate::format::text_layout::TextLayout;
 
 /// Most bytes of a role's crash files, unless the process says otherwise: 256 MiB.
 pub const CRASH_TOTAL_DEFAULT: u64 = 256 << 20;
@@ -20,11 +21,19 @@ pub struct FileSettings {
     pub crash_total: u64,
     /// At which boundaries of time its log files are rotated.
     pub rotate_every: RotateEvery,
+    /// How its text lines are laid out.
+    pub layout: TextLayout,
 }
 
 impl Default for FileSettings {
     fn default() -> FileSettings {
-        FileSettings { keep_total: 0, keep_for_s: 0, crash_total: CRASH_TOTAL_DEFAULT, rotate_every: RotateEvery::Never }
+        FileSettings {
+            keep_total: 0,
+            keep_for_s: 0,
+            crash_total: CRASH_TOTAL_DEFAULT,
+            rotate_every: RotateEvery::Never,
+            layout: TextLayout::default(),
+        }
     }
 }
 
@@ -32,7 +41,8 @@ impl FileSettings {
     /// The entry's payload.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let numbers = [self.keep_total, self.keep_for_s, self.crash_total, self.rotate_every as u64];
+        let numbers =
+            [self.keep_total, self.keep_for_s, self.crash_total, self.rotate_every as u64, self.layout.number()];
         numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
     }
 
@@ -47,6 +57,7 @@ impl FileSettings {
             keep_for_s: number(1).unwrap_or(default.keep_for_s),
             crash_total: number(2).unwrap_or(default.crash_total),
             rotate_every: number(3).map_or(default.rotate_every, RotateEvery::of_number),
+            layout: number(4).map_or(default.layout, TextLayout::of_number),
         }
     }
 }
@@ -57,7 +68,14 @@ mod tests {
 
     #[test]
     fn settings_are_read_as_they_were_written_and_what_is_missing_has_its_default() {
-        let settings = FileSettings { keep_total: 1 << 40, keep_for_s: 86_400, crash_total: 7, rotate_every: RotateEvery::Day };
+        let layout = TextLayout { offset: true, ..TextLayout::default() };
+        let settings = FileSettings {
+            keep_total: 1 << 40,
+            keep_for_s: 86_400,
+            crash_total: 7,
+            rotate_every: RotateEvery::Day,
+            layout,
+        };
         let mut bytes = settings.encode();
         assert_eq!(FileSettings::decode(&bytes), settings);
         bytes.extend_from_slice(&[9; 13]);
