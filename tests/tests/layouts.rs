@@ -7,13 +7,13 @@
 use lastwords_flusher::render::line_head::LineHead;
 use lastwords_ring::format::columns::Columns;
 use lastwords_ring::format::text_layout::{TextLayout, TimeDigits};
-use lastwords_tests::actor::{Actor, die, flush_once, flush_rest, printed, succeed, tool};
+use lastwords_tests::actor::{Actor, die, flush_once, flush_rest, printed, succeed, tool, wait_until};
 use lastwords_tests::flushers::{Drainer, KillAt};
 use lastwords_tests::logs;
 use lastwords_tests::oracle::Random;
 use lastwords_tests::programs::TOOL;
 use lastwords_tests::scratch::Scratch;
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -162,6 +162,27 @@ fn what_the_tool_logs_for_a_role_is_in_the_layout_of_its_file() {
     let found = files(&scratch, "host");
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].1.len() >= 4, "{found:?}");
+}
+
+#[test]
+fn a_follower_knows_a_line_with_columns_that_it_showed_from_the_ring() {
+    let scratch = Scratch::new("layouts-follow");
+    let (folder, out) = (scratch.join("logs"), scratch.join("out"));
+    let mut actor =
+        Actor::start("host", &folder, "columns=thread,place time-digits=9 flusher=never log:3 line:up wait log:1");
+    actor.says("up");
+    let mut command = TOOL.command();
+    command.args(["show", "-f", "-o", "cat"]).arg(&folder).stdout(File::create(&out).expect("made"));
+    let mut child = command.spawn().expect("started");
+    let shown = || fs::read_to_string(&out).expect("UTF-8");
+    wait_until("the ring's records", || shown().lines().count() >= 3);
+    actor.go();
+    assert!(actor.end().success());
+    flush_once(&folder);
+    wait_until("the last record", || shown().contains("line 3"));
+    child.kill().expect("killed");
+    let _ = child.wait();
+    assert_eq!(shown(), "line 0\nline 1\nline 2\nline 3\n");
 }
 
 #[test]
