@@ -57,12 +57,14 @@ pub use init::init_tracing;
 pub use init::{init, init_from_env};
 pub use lastwords_ring::error::{Error, Result};
 pub use lastwords_ring::format::choice::ParseChoiceError;
+pub use lastwords_ring::format::columns::{Columns, ParseColumnsError};
 pub use lastwords_ring::format::compress::Compress;
 pub use lastwords_ring::format::directives::{Directives, ParseDirectivesError};
 pub use lastwords_ring::format::full_policy::FullPolicy;
 pub use lastwords_ring::format::level::{Level, ParseLevelError};
 pub use lastwords_ring::format::log_format::Format;
 pub use lastwords_ring::format::rotate_every::RotateEvery;
+pub use lastwords_ring::format::text_layout::TimeDigits;
 pub use lastwords_ring::write::ring::Memory;
 pub use logger::thread::name_thread;
 pub use process::loggers::{

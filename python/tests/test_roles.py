@@ -245,6 +245,9 @@ def test_a_handler_whose_emit_was_replaced_before_setup_keeps_it(logs: Logs) -> 
 CHANGES = [
     ("format", None, "json"),
     ("format", "both", "text"),
+    ("columns", None, "thread,place"),
+    ("time_digits", None, 6),
+    ("time_offset", None, True),
     ("rotate_size", None, 4096),
     ("rotate_size", 8192, 4096),
     ("rotate_keep", None, 7),

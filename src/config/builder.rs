@@ -3,6 +3,7 @@
 use crate::config::flusher_role::Flusher;
 use crate::config::settings::{self, Settings};
 use lastwords_ring::error::{Error, Result};
+use lastwords_ring::format::columns::Columns;
 use lastwords_ring::format::compress::Compress;
 use lastwords_ring::format::directives::Directives;
 use lastwords_ring::format::filter::Filter;
@@ -11,6 +12,7 @@ use lastwords_ring::format::level::Level;
 use lastwords_ring::format::log_format::Format;
 use lastwords_ring::format::role::{ROLE_RULE, is_role};
 use lastwords_ring::format::rotate_every::RotateEvery;
+use lastwords_ring::format::text_layout::TimeDigits;
 use lastwords_ring::place::access::Access;
 use lastwords_ring::place::environment::variable;
 use lastwords_ring::place::folder::{Folder, Trust, default_path, service_path, temporary_path};
@@ -174,6 +176,44 @@ impl Builder {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         format(format: Format) = format;
+
+        /// What a line of `<role>.log` says besides time, pid and level: any of thread, target and place in the source, behind the
+        /// pid in brackets of their own, by which no message can be taken for one. Default is `LASTWORDS_COLUMNS`
+        /// (`thread,target,place`), else [`Columns::NONE`]. For a role the newest ring's value applies; lines of another layout
+        /// begin a new file. Consoles and JSON lines, which have all of it, are as ever.
+        ///
+        /// ```
+        /// use lastwords::Columns;
+        /// let folder = std::env::temp_dir().join(format!("lastwords-doc-columns-{}", std::process::id()));
+        /// lastwords::builder("host").dir(&folder).columns(Columns::THREAD | Columns::TARGET).init()?;
+        /// let camera = std::thread::Builder::new().name("camera".into());
+        /// let logs = || lastwords::warning!(target: "app::core", "slow frame");
+        /// camera.spawn(logs)?.join().expect("no panic");
+        /// lastwords::flush()?;
+        /// assert!(std::fs::read_to_string(folder.join("host.log"))?.ends_with("] (camera) <app::core> [WARNING] slow frame\n"));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        columns(columns: Columns) = columns;
+
+        /// Digits of the second that a line of `<role>.log` has. Default is `LASTWORDS_TIME_DIGITS` (`3`, `6` or `9`), else three.
+        /// For a role the newest ring's value applies; lines of another layout begin a new file.
+        time_digits(digits: TimeDigits) = digits;
+
+        /// Whether the time of a line of `<role>.log` is followed by its offset from UTC, as in `05:55:47.606+02:00`. Default is
+        /// `LASTWORDS_TIME_OFFSET`, else false. For a role the newest ring's value applies; lines of another layout begin a new
+        /// file.
+        ///
+        /// ```
+        /// use lastwords::TimeDigits;
+        /// let folder = std::env::temp_dir().join(format!("lastwords-doc-offset-{}", std::process::id()));
+        /// let log = lastwords::builder("host").dir(&folder).time_digits(TimeDigits::Six).time_offset(true).open()?;
+        /// lastwords::info!(logger: log, "starting up");
+        /// log.flush()?;
+        /// let text = std::fs::read_to_string(folder.join("host.log"))?;
+        /// assert_eq!(text.find(" ["), Some("2025-10-19 05:55:47.606123+02:00".len()));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        time_offset(shown: bool) = shown;
 
         /// Size in bytes at which the log file is rotated, at least 4096; default 10 MiB. For a role the newest ring's value
         /// applies.

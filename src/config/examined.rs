@@ -195,7 +195,7 @@ type Rule = (bool, &'static str, &'static str, &'static str);
 
 /// Of when log files are rotated, and how many are kept.
 fn files_rules(spec: &RingSpec) -> [Rule; 5] {
-    let FileSettings { keep_total, keep_for_s, crash_total, rotate_every } = spec.files;
+    let FileSettings { keep_total, keep_for_s, crash_total, rotate_every, .. } = spec.files;
     let period_s = match rotate_every {
         RotateEvery::Hour => 3600,
         RotateEvery::Day => 86_400,

@@ -21,6 +21,7 @@ use lastwords_ring::format::layout::CRASH_FILES_DEFAULT;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::log_format::Format;
 use lastwords_ring::format::role::{ROLE_RULE, is_role};
+use lastwords_ring::format::text_layout::TextLayout;
 use lastwords_ring::place::access::Access;
 use lastwords_ring::place::capture_file::{STACK_DEFAULT, STACK_RANGE};
 use lastwords_ring::place::clock;
@@ -105,6 +106,11 @@ impl Builder {
             crash_total: settings.crash_total.unwrap_or(CRASH_TOTAL_DEFAULT),
             rotate_every: settings.rotate_every.unwrap_or_default(),
             compress: settings.compress.unwrap_or_default(),
+            layout: TextLayout {
+                columns: settings.columns.unwrap_or_default(),
+                digits: settings.time_digits.unwrap_or_default(),
+                offset: settings.time_offset.unwrap_or(false),
+            },
         })
     }
 

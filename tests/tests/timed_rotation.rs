@@ -9,7 +9,7 @@ use lastwords_ring::format::file_settings::FileSettings;
 use lastwords_ring::format::layout::RingHeader;
 use lastwords_ring::place::clock;
 use lastwords_tests::about::About;
-use lastwords_tests::actor::{flush_rest, run, wait_until};
+use lastwords_tests::actor::{die, flush_rest, run, succeed, wait_until};
 use lastwords_tests::drains::drain;
 use lastwords_tests::flushers::{Drainer, Fault, FaultKind, KillAt};
 use lastwords_tests::forge::{self, Forged};
@@ -248,4 +248,15 @@ fn a_flusher_killed_or_failing_at_any_system_call_of_such_a_rotation_loses_and_d
             judge(&folder);
         }
     }
+}
+
+/// The file is opened first to see whether times go back in it.
+#[test]
+fn records_of_an_earlier_run_are_not_in_the_file_of_an_earlier_day() {
+    let scratch = Scratch::new("timed-earlier");
+    fs::write(scratch.join("host.log"), "2025-10-19 05:55:47.606 [1] [INFO] an earlier day\n").expect("written");
+    let _ = die("host", &scratch, "rotate-every=1d flusher=never log:1 kill");
+    succeed("host", &scratch, "rotate-every=1d log:1");
+    let earlier = fs::read_to_string(scratch.join("host.log.1")).expect("rotated");
+    assert_eq!(earlier.lines().count(), 1, "{earlier}");
 }

@@ -5,8 +5,7 @@ use super::line::Line;
 use lastwords::{Error, Result};
 use lastwords_flusher::files::archive::Archive;
 use lastwords_flusher::files::rotation::{archived, numbered};
-use lastwords_flusher::render::escape::starts_like_a_record;
-use lastwords_flusher::render::timestamp::TIME;
+use lastwords_flusher::render::line_head::LineHead;
 use lastwords_ring::place::folder::{Folder, ROTATE_KEEP_MAX};
 use std::fmt::Write;
 use std::fs::File;
@@ -197,10 +196,9 @@ impl Found {
 
 /// Pid, level and message of a whole line.
 fn split(line: &[u8]) -> Option<(u32, &str, &str)> {
-    let line = line.strip_suffix(b"\n").filter(|line| starts_like_a_record(line))?;
-    let (pid, rest) = str::from_utf8(line).ok()?.get(TIME..)?.strip_prefix(" [")?.split_once("] [")?;
-    let (level, message) = rest.split_once("] ")?;
-    Some((pid.parse().ok()?, level, message))
+    let head = LineHead::parse(line)?;
+    let line = str::from_utf8(line.strip_suffix(b"\n")?).ok()?;
+    Some((head.pid, line.get(head.level.clone())?, line.get(head.message_at()..)?))
 }
 
 /// The number in `17 records` or `1 record`.

@@ -2,8 +2,10 @@
 
 use lastwords::event::Event;
 use lastwords::{Builder, Flusher, Format, Level, Memory, Result};
+use lastwords_flusher::files::line_layout::layout_of;
 use lastwords_ring::format::layout::file_flag;
 use lastwords_ring::format::text::escaped;
+use lastwords_ring::format::text_layout::TextLayout;
 use lastwords_ring::place::folder::{Folder, JSON_ENDING, ROTATE_KEEP_MAX};
 use lastwords_ring::read::reader::RingReader;
 use std::time::Duration;
@@ -26,6 +28,7 @@ pub(super) fn tell(folder: &Folder, ring: &RingReader, text: &str) -> Result<()>
         .rotate_every(files.rotate_every)
         .compress(files.compress)
         .durable(Duration::from_millis(header.sync_ms.into()));
+    builder = in_layout(builder, files.layout);
     // The files keep the mode and group that the process requested.
     if header.file_mode != 0 {
         builder = builder.file_mode(header.file_mode.into());
@@ -45,7 +48,13 @@ pub(super) fn tell_ended(folder: &Folder, role: &str, text: &str) -> Result<()> 
         (false, true) => Format::Json,
         (true, true) => Format::Both,
     };
-    record(quiet(folder, role).format(format).rotate_size(NEVER_ROTATED).rotate_keep(ROTATE_KEEP_MAX), text)
+    let builder = quiet(folder, role).format(format).rotate_size(NEVER_ROTATED).rotate_keep(ROTATE_KEEP_MAX);
+    record(in_layout(builder, layout_of(folder, role)), text)
+}
+
+/// With lines of this layout: of another one they would begin a new file.
+fn in_layout(builder: Builder, layout: TextLayout) -> Builder {
+    builder.columns(layout.columns).time_digits(layout.digits).time_offset(layout.offset)
 }
 
 /// A logger of this process with fixed settings that takes little room.

@@ -1,7 +1,7 @@
 //! The records of a log, the newest first.
 
-use super::head::time_end;
 use super::piece::{LastFrame, Piece};
+use lastwords_flusher::render::line_time::time_end;
 use memchr::memrchr;
 use std::io;
 use std::ops::Range;

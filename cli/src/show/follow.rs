@@ -14,7 +14,7 @@ use lastwords::Result;
 use lastwords_ring::place::folder::Folder;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Time between two rounds.
 pub(crate) const ROUND: Duration = Duration::from_millis(100);
@@ -90,11 +90,12 @@ impl Followed {
     }
 }
 
-/// Sums of a record's forms, as far as these have no identity, without its time, which is known better the more a process has
+/// Sums of a record's forms, as far as these have no identity, without columns and its time, which is known better the more a process has
 /// logged since.
 fn sums(record: &Record<'_>) -> impl Iterator<Item = u64> {
-    let end = record.head.time_end as usize;
-    let text = record.text.map(|text| xxh3_64(text.get(end..).unwrap_or(text)));
+    // From the ring a text line has the default layout, whatever that of the files is.
+    let (level, pid) = (record.head.level_at.0 as usize, record.head.pid.into());
+    let text = record.text.map(|text| xxh3_64_with_seed(text.get(level..).unwrap_or(text), pid));
     let json = record
         .json
         .filter(|json| record_id::of_line(json).is_none())

@@ -3,9 +3,9 @@
 //! A record is its first line with all that follow up to the next record's. Where only records are wanted that match an
 //! expression, whole buffers are searched at once, and lines are told apart only around what was found.
 
-use super::head::{HEAD_SEEN, time_end};
 use super::piece::{LastFrame, Piece};
 use lastwords_flusher::render::line::RENDERED_MAX;
+use lastwords_flusher::render::line_time::{HEAD_SEEN, time_end};
 use memchr::{memchr, memrchr};
 use regex::bytes::Regex;
 use std::collections::VecDeque;

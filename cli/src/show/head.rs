@@ -1,12 +1,15 @@
 //! The head of a record: what precedes its message in a text file, and the members that stand first in a JSON line.
 
 use super::when::LineClock;
+use lastwords_flusher::render::columns::FoundColumns;
+use lastwords_flusher::render::line_head::LineHead;
+use lastwords_flusher::render::timestamp::TIME;
 use lastwords_ring::format::level::Level;
 
 /// What every record has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Head {
-    /// Nanoseconds since 1970; in a text file whole milliseconds.
+    /// Nanoseconds since 1970; in a text file as many digits as its lines have.
     pub(crate) ns: u64,
     /// Pid of its process.
     pub(crate) pid: u32,
@@ -14,46 +17,12 @@ pub(crate) struct Head {
     pub(crate) level: Option<Level>,
     /// Where its time ends.
     pub(crate) time_end: u32,
+    /// Where a text line's columns are.
+    pub(crate) columns_at: (u32, u32),
     /// Where the level's name is.
     pub(crate) level_at: (u32, u32),
     /// Where a text line's message begins.
     pub(crate) message_at: u32,
-}
-
-const TIME: &[u8] = b"0000-00-00 00:00:00.000";
-
-/// Bytes from which it can be told whether a line is a head's: a time with nine digits and an offset, and a bracket.
-pub(crate) const HEAD_SEEN: usize = TIME.len() + 6 + " +00:00".len() + " [".len();
-
-/// Where the time ends that a record's first line begins with; None for another line.
-#[inline]
-pub(crate) fn time_end(line: &[u8]) -> Option<usize> {
-    let start = line.first_chunk::<{ TIME.len() }>()?;
-    if start[4] != b'-' || start[13] != b':' {
-        return None;
-    }
-    let agrees = |(form, byte): (&u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { form == byte };
-    if !TIME.iter().zip(start).all(agrees) {
-        return None;
-    }
-    if line.get(TIME.len()..TIME.len() + 2) == Some(b" [") {
-        return Some(TIME.len());
-    }
-    time_end_slowly(line)
-}
-
-#[cold]
-fn time_end_slowly(line: &[u8]) -> Option<usize> {
-    let digits = line[TIME.len()..].iter().take(6).take_while(|byte| byte.is_ascii_digit()).count();
-    let end = TIME.len() + digits;
-    let rest = line.get(end..)?;
-    let offset = match rest {
-        [b'Z', ..] => 1,
-        [b'+' | b'-', a, b, b':', c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_digit()) => 6,
-        [b' ', b'+' | b'-', a, b, b':', c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_digit()) => 7,
-        _ => 0,
-    };
-    rest.get(offset..)?.starts_with(b" [").then_some(end + offset)
 }
 
 /// Levels by their names.
@@ -92,26 +61,30 @@ impl Head {
     /// The head of a text record; None for what no flusher has written.
     #[inline]
     pub(crate) fn of_text(record: &[u8], clock: &mut LineClock, levels: &mut LevelsByName) -> Option<Head> {
-        let time_end = time_end(record)?;
-        let (mut pid, mut at) = (0u32, time_end + 2);
-        while let Some(digit) = record.get(at).filter(|byte| byte.is_ascii_digit()) {
-            pid = pid.wrapping_mul(10).wrapping_add(u32::from(digit - b'0'));
-            at += 1;
-        }
-        let rest = record.get(at..)?.strip_prefix(b"] [")?;
-        let end = rest.iter().position(|byte| *byte == b']' || *byte == b'\n')?;
-        rest.get(end..)?.strip_prefix(b"] ")?;
-        let (level_start, level_end) = (at + 3, at + 3 + end);
-        let message_at = level_end + 2;
+        let head = LineHead::parse(record)?;
+        let message_at = head.message_at();
         clock.note(&record[message_at..]);
         Some(Head {
-            ns: clock.ns(&record[..time_end]),
-            pid,
-            level: levels.level(&record[level_start..level_end]),
-            time_end: time_end as u32,
-            level_at: (level_start as u32, level_end as u32),
+            ns: clock.ns(&record[..head.time_end]),
+            pid: head.pid,
+            level: levels.level(&record[head.level.clone()]),
+            time_end: head.time_end as u32,
+            columns_at: (head.columns.start as u32, head.columns.end as u32),
+            level_at: (head.level.start as u32, head.level.end as u32),
             message_at: message_at as u32,
         })
+    }
+
+    /// Of a text record: whether its line has the default layout.
+    #[inline]
+    pub(crate) fn is_default(&self) -> bool {
+        self.time_end as usize == TIME && self.columns_at.0 == self.columns_at.1
+    }
+
+    /// The columns of a text record; None if its line has none.
+    pub(crate) fn columns(&self, text: &[u8]) -> Option<FoundColumns> {
+        let (start, end) = (self.columns_at.0 as usize, self.columns_at.1 as usize);
+        (start < end).then(|| FoundColumns::parse(&text[start..end]))
     }
 
     /// The head of a JSON line; None for what is no record.
@@ -136,6 +109,7 @@ impl Head {
             pid: pid.try_into().ok()?,
             level: Some(Level::new(level.try_into().ok()?)),
             time_end: 9 + FORM as u32,
+            columns_at: (0, 0),
             level_at: (level_start as u32, (level_start + end) as u32),
             message_at: 0,
         })
@@ -177,7 +151,16 @@ mod tests {
         assert_eq!((found.ns, found.pid, found.level), (1_760_853_347_606_000_000, 4157, Some(Level::new(35))));
         assert_eq!((found.time_end, found.message_at), (23, 42));
         let longer = head("2025-10-19 05:55:47.606123456 +02:00 [1] [INFO] x").expect("a head");
-        assert_eq!((longer.ns, longer.time_end), (1_760_853_347_606_123_456, 36));
+        assert_eq!((longer.ns, longer.time_end), (1_760_846_147_606_123_456, 36));
+        let line = "2025-10-19 07:55:47.606123+02:00 [1] (a b) <x::y> {src/x.rs:7} [INFO] (no) <column>\n";
+        let columns = head(line).expect("a head");
+        assert_eq!((columns.ns, columns.is_default()), (1_760_853_347_606_123_000, false));
+        assert_eq!(&line[columns.message_at as usize..], "(no) <column>\n");
+        let found = columns.columns(line.as_bytes()).expect("columns");
+        assert_eq!(
+            (&*found.thread_name, &*found.target, &*found.file, found.line),
+            (&b"a b"[..], &b"x::y"[..], &b"src/x.rs"[..], 7)
+        );
         assert_eq!(head("2025-10-19 05:55:47.606 [1] [NOTICE] x").expect("a head").level, None);
         for other in [
             "",

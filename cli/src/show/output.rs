@@ -6,6 +6,7 @@ use super::role_log::Record;
 use super::select::message_of;
 use anstyle::{AnsiColor, Color, Effects, Style};
 use lastwords_flusher::render::escape::escape;
+use lastwords_flusher::render::json::readable;
 use lastwords_flusher::render::timestamp::{Stamp, TIME};
 use lastwords_ring::format::level::Level;
 use lastwords_ring::place::zone::Zone;
@@ -52,7 +53,7 @@ impl Output {
     #[inline]
     pub(crate) fn record(&mut self, out: &mut Vec<u8>, record: &Record<'_>) {
         match (self.form, record.text) {
-            (Form::Short, Some(text)) if self.utc.is_none() && self.terminal.is_none() => {
+            (Form::Short, Some(text)) if self.utc.is_none() && self.terminal.is_none() && is_as_written(record) => {
                 // With the end of a line that may be missing, so that a long record is not copied for it.
                 out.reserve(text.len() + 1);
                 out.extend_from_slice(text);
@@ -114,7 +115,7 @@ impl Output {
             (Some(text), json) => {
                 // With nanoseconds where the same record has them.
                 let exact = json.and_then(own_time).filter(|_| self.form != Form::Short);
-                (exact.unwrap_or_else(|| text[..head.time_end as usize].to_vec()), text[level_at].to_vec())
+                (exact.unwrap_or_else(|| self.time_of_text(&text[..head.time_end as usize])), text[level_at].to_vec())
             }
             (None, json) => {
                 let line = json.unwrap_or_default();
@@ -138,6 +139,13 @@ impl Output {
             }
         };
         Parts { time, pid: head.pid, level, message: message_of(record) }
+    }
+
+    /// The time of a text line, without its offset, in the short form without the digits that other layouts have.
+    fn time_of_text(&self, time: &[u8]) -> Vec<u8> {
+        let more = time.iter().skip(TIME).take_while(|byte| byte.is_ascii_digit()).count();
+        let digits = if self.form == Form::Short { 0 } else { more };
+        time[..TIME + digits].to_vec()
     }
 
     fn json(&mut self, out: &mut Vec<u8>, record: &Record<'_>) {
@@ -170,8 +178,18 @@ impl Output {
         if let Some(level) = head.level {
             let _ = write!(out, ",\"level_number\":{}", level.number());
         }
-        let _ = write!(out, ",\"role\":{},\"pid\":{},\"message\":{message}}}", json!(record.role), head.pid);
+        let _ = write!(out, ",\"role\":{},\"pid\":{}", json!(record.role), head.pid);
+        for (name, value) in members_of_columns(record) {
+            let _ = write!(out, ",\"{name}\":{value}");
+        }
+        let _ = write!(out, ",\"message\":{message}}}");
     }
+}
+
+/// Whether a text record is shown as its line is: that has the default layout, or is none that a flusher wrote.
+#[inline]
+fn is_as_written(record: &Record<'_>) -> bool {
+    record.head.time_end == 0 || record.head.is_default()
 }
 
 /// Time of a JSON line as a text line has it, with nanoseconds.
@@ -182,9 +200,28 @@ fn own_time(line: &[u8]) -> Option<Vec<u8>> {
     Some(time)
 }
 
+/// The columns of a text record as the members that a JSON line has for them.
+fn members_of_columns(record: &Record<'_>) -> Vec<(&'static str, serde_json::Value)> {
+    let Some(columns) = record.text.and_then(|text| record.head.columns(text)) else { return Vec::new() };
+    let text = |bytes: &[u8]| json!(readable(bytes));
+    let members = [
+        ("thread", json!(columns.thread), columns.thread > 0),
+        ("thread_name", text(&columns.thread_name), !columns.thread_name.is_empty()),
+        ("target", text(&columns.target), !columns.target.is_empty()),
+        ("file", text(&columns.file), !columns.file.is_empty()),
+        ("line", json!(columns.line), columns.line > 0),
+    ];
+    members.into_iter().filter(|(.., known)| *known).map(|(name, value, _)| (name, value)).collect()
+}
+
 /// All members of a JSON record that its line does not have already.
 fn verbose(out: &mut Vec<u8>, record: &Record<'_>) {
-    let Some(json) = record.json.and_then(Json::parse) else { return };
+    let Some(json) = record.json.and_then(Json::parse) else {
+        for (name, value) in members_of_columns(record) {
+            let _ = writeln!(out, "    {name} = {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        }
+        return;
+    };
     for (name, value) in json.members() {
         match name.as_str() {
             "time" | "level" | "role" | "pid" | "message" | "exception" => {}

@@ -5,6 +5,7 @@ use super::field_test::FieldTest;
 use super::json_record::{Json, message};
 use super::levels::Levels;
 use super::role_log::Record;
+use lastwords_flusher::render::json::readable;
 use lastwords_ring::format::level::Level;
 use regex::bytes::{Regex, RegexBuilder};
 use std::borrow::Cow;
@@ -80,7 +81,13 @@ impl Select {
     }
 
     fn has_thread(&self, record: &Record<'_>) -> bool {
-        let Some(json) = record.json.and_then(Json::parse) else { return false };
+        let Some(json) = record.json.and_then(Json::parse) else {
+            let columns = record.text.and_then(|text| record.head.columns(text)).unwrap_or_default();
+            let id = if columns.thread > 0 { columns.thread.to_string() } else { String::new() };
+            let is_it =
+                |thread: &String| !thread.is_empty() && (*thread == id || *thread == readable(&columns.thread_name));
+            return self.threads.iter().any(is_it);
+        };
         let names = ["thread", "thread_name"].map(|name| json.get(name).map(Json::plain));
         names.iter().flatten().any(|name| self.threads.contains(name))
     }
@@ -101,10 +108,13 @@ impl Select {
     }
 
     fn has_parts(&self, record: &Record<'_>) -> bool {
-        let Some(json) = record.json.and_then(Json::parse) else { return false };
+        let has_target = |target: &str| self.targets.iter().any(|prefix| target.starts_with(prefix.as_str()));
+        let Some(json) = record.json.and_then(Json::parse) else {
+            let columns = record.text.and_then(|text| record.head.columns(text));
+            return self.fields.is_empty() && columns.is_some_and(|columns| has_target(&readable(&columns.target)));
+        };
         let target = json.get("target").and_then(Json::text).unwrap_or_default();
-        (self.targets.is_empty() || self.targets.iter().any(|prefix| target.starts_with(prefix.as_str())))
-            && self.fields.iter().all(|field| field.agrees(&json))
+        (self.targets.is_empty() || has_target(target)) && self.fields.iter().all(|field| field.agrees(&json))
     }
 }
 

@@ -4,6 +4,7 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan};
 use lastwords_flusher::files::notices::FROM_HERE;
+use lastwords_flusher::render::timestamp::TIME;
 use lastwords_ring::place::zone::Zone;
 use std::str::FromStr;
 
@@ -105,14 +106,19 @@ pub(crate) struct LineClock {
     offset: Option<i64>,
     /// The minute that was asked about last, and what it is.
     minute: [u8; MINUTE],
+    /// The offset that its line had, if it had one.
+    of_line: [u8; OFFSET],
     ns: i64,
 }
 
 const MINUTE: usize = "2025-10-19 05:55".len();
+const OFFSET: usize = "+02:00".len();
+/// What a line without an offset has in its place.
+const NO_OFFSET: [u8; OFFSET] = [0; OFFSET];
 
 impl LineClock {
     pub(crate) fn new(zone: Zone) -> LineClock {
-        LineClock { zone, offset: None, minute: [0; MINUTE], ns: 0 }
+        LineClock { zone, offset: None, minute: [0; MINUTE], of_line: NO_OFFSET, ns: 0 }
     }
 
     /// Takes note of a message that says how the times from its own line on are to be read.
@@ -125,13 +131,15 @@ impl LineClock {
         true
     }
 
-    /// Nanoseconds since 1970 of a time like `2025-10-19 05:55:47.606`, with three digits of the second or more.
+    /// Nanoseconds since 1970 of a time like `2025-10-19 05:55:47.606`, with three digits of the second or more, and perhaps an
+    /// offset, which counts then.
     #[inline]
     pub(crate) fn ns(&mut self, time: &[u8]) -> u64 {
         let Some(minute) = time.first_chunk::<MINUTE>() else { return 0 };
-        if *minute != self.minute {
-            self.ns = self.minute_ns(minute);
-            self.minute = *minute;
+        let of_line = if time.len() == TIME { NO_OFFSET } else { offset_in(time) };
+        if *minute != self.minute || of_line != self.of_line {
+            self.ns = self.minute_ns(minute, &of_line);
+            (self.minute, self.of_line) = (*minute, of_line);
         }
         let digit = |at: usize| i64::from(time[at].wrapping_sub(b'0'));
         let mut ns = (digit(MINUTE + 1) * 10 + digit(MINUTE + 2)) * SECOND;
@@ -150,11 +158,24 @@ impl LineClock {
     }
 
     #[cold]
-    fn minute_ns(&self, minute: &[u8; MINUTE]) -> i64 {
+    fn minute_ns(&self, minute: &[u8; MINUTE], of_line: &[u8; OFFSET]) -> i64 {
         let parsed = std::str::from_utf8(minute).ok().and_then(|text| DateTime::strptime("%Y-%m-%d %H:%M", text).ok());
         let Some(local) = parsed.and_then(|civil| civil.to_zoned(TimeZone::UTC).ok()) else { return 0 };
         let local = local.timestamp().as_second();
-        self.offset.map_or_else(|| to_utc(&self.zone, local), |offset| local - offset) * SECOND
+        let named = std::str::from_utf8(of_line).ok().and_then(|text| Zone::named(text).ok());
+        let offset = named.map(|zone| i64::from(zone.offset(0))).or(self.offset);
+        offset.map_or_else(|| to_utc(&self.zone, local), |offset| local - offset) * SECOND
+    }
+}
+
+/// The offset behind the digits of a time, as in `+02:00`.
+#[cold]
+fn offset_in(time: &[u8]) -> [u8; OFFSET] {
+    let at = time.iter().skip(TIME).position(|byte| matches!(byte, b'+' | b'-' | b'Z')).map(|at| &time[TIME + at..]);
+    match at {
+        Some(b"Z") => *b"+00:00",
+        Some(text) => text.first_chunk().copied().unwrap_or(NO_OFFSET),
+        None => NO_OFFSET,
     }
 }
 
@@ -206,5 +227,14 @@ mod tests {
         assert!(clock.note(b"lastwords: from here on times are UTC+01:00 (Europe/Berlin), before UTC+02:00"));
         assert_eq!(clock.ns(b"2025-10-26 02:30:00.250123"), summer + 3600 * SECOND as u64 + 123_000);
         assert_eq!(clock.ns(b"2025-10-26 02:30:00.000000001") % SECOND as u64, 1);
+        for (time, expected) in [
+            ("2025-10-26 02:30:00.250+02:00", summer),
+            ("2025-10-26 02:30:00.250+01:00", summer + 3600 * SECOND as u64),
+            ("2025-10-26 02:30:00.250", summer + 3600 * SECOND as u64),
+            ("2025-10-26 00:30:00.250Z", summer),
+            ("2025-10-26 00:30:00.250000 +00:00", summer),
+        ] {
+            assert_eq!(clock.ns(time.as_bytes()), expected, "{time}");
+        }
     }
 }

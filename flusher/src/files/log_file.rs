@@ -5,6 +5,7 @@
 //! are in a file that has a name, and if they are not, they are written again. So nothing is lost, and at most the last batch
 //! is duplicated.
 
+use crate::files::line_layout::HEAD_MAX;
 use crate::files::notices;
 use crate::files::rotation::path_of;
 use crate::files::torn::{COMPARE, cut_off};
@@ -302,6 +303,19 @@ impl LogFile {
             // It is being truncated at this very moment, which is noticed elsewhere.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Vec::new()),
             other => other.map(|()| tail).map_err(Error::io("read the log file", path)),
+        }
+    }
+
+    /// Its first bytes, enough for the head of a record.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn beginning(&mut self) -> Result<Vec<u8>> {
+        let path = self.path.clone();
+        let mut bytes = vec![0; self.size.min(HEAD_MAX as u64) as usize];
+        match self.file().and_then(|file| file.read_exact_at(&mut bytes, 0)) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Vec::new()),
+            other => other.map(|()| bytes).map_err(Error::io("read the log file", path)),
         }
     }
 

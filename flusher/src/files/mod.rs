@@ -5,6 +5,7 @@ pub mod archive;
 #[cfg(feature = "zstd")]
 pub mod frames;
 pub mod journal;
+pub mod line_layout;
 pub mod log_file;
 pub mod notices;
 pub mod offsets;

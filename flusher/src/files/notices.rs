@@ -191,6 +191,14 @@ pub(crate) fn not_rotated_in_time(error: &Error) -> String {
     )
 }
 
+/// A log file could not be rotated before the first line of another layout.
+pub(crate) fn not_rotated_for_layout(error: &Error) -> String {
+    format!(
+        "lastwords: another layout of lines is asked for and this file cannot be rotated ({error}); it goes on with both, and \
+         this is tried again after a minute"
+    )
+}
+
 /// A log file could not get the requested mode or group.
 pub(crate) fn not_shared(error: &io::Error) -> String {
     format!("lastwords: this file could not get the mode and group that are asked for ({error}); it stays as it is")

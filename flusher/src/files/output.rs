@@ -1,11 +1,13 @@
 //! A log file's share of a batch: rendered lines on their way to it.
 
 use crate::crash::told::Told;
+use crate::files::line_layout::LineLayout;
 use crate::files::log_file::{Event, LogFile};
 use crate::files::notices;
 use crate::files::offsets::Offset;
 use crate::files::period::Period;
 use crate::files::torn::cut_off;
+use crate::render::columns::ColumnValues;
 use crate::render::escape;
 use crate::render::json::{JsonLines, Origin};
 use crate::render::level_names::LevelNames;
@@ -17,6 +19,7 @@ use lastwords_ring::format::file_settings::FileSettings;
 use lastwords_ring::format::layout::RingHeader;
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::record::Record;
+use lastwords_ring::format::text_layout::TextLayout;
 use lastwords_ring::place::access::Access;
 use lastwords_ring::place::clock;
 use lastwords_ring::place::folder::{Folder, JSON_ENDING, ROTATE_KEEP_MAX, role_of};
@@ -66,8 +69,9 @@ pub(crate) struct Output {
     /// Where the lines begin that are being rendered: those before them belong to records whose positions have moved.
     begun: usize,
     offset: Offset,
-    /// Whether lines belong to a later file.
+    /// Whether lines belong to a later file, by their time and by their layout.
     period: Period,
+    layout: LineLayout,
     stamp: Stamp,
     head: HeadCache,
     /// Renders the lines, if they are JSON.
@@ -97,8 +101,9 @@ impl Output {
             begun: 0,
             offset: Offset::new(zone.clone(), last),
             period: Period::new(zone.clone()),
+            layout: LineLayout::default(),
             stamp: Stamp::new(zone.clone()),
-            head: HeadCache::new(),
+            head: HeadCache::new(TextLayout::default()),
             json: log.ends_with(JSON_ENDING).then(|| JsonLines::new(zone.clone())),
             rotate_size: u64::MAX,
             limit: u64::MAX,
@@ -152,7 +157,7 @@ impl Output {
         self.offset.change(zone.clone());
         self.period.change_zone(zone);
         self.stamp = Stamp::new(zone.clone());
-        self.head = HeadCache::new();
+        self.head = HeadCache::new(self.layout.requested());
         self.json = self.json.as_ref().map(|_| JsonLines::new(zone.clone()));
     }
 
@@ -179,13 +184,24 @@ impl Output {
         if self.json.is_some() {
             return self.record_json(record, site, from);
         }
-        let Output { lines, stamp, head, .. } = self;
-        if relayed.is_none() {
-            head.append(lines, stamp, from.ns, from.pid, record.level, from.names);
+        if relayed.is_none() && self.layout.requested().columns.is_empty() {
+            self.head.append(&mut self.lines, &mut self.stamp, from.ns, from.pid, record.level, from.names);
         } else {
-            line::head_of(lines, stamp, record, from.ns, from.pid, from.names.get(record.level));
+            self.head(record, site, from);
         }
-        line::record(lines, record, site);
+        line::record(&mut self.lines, record, site);
+    }
+
+    /// Renders a head that cannot be cached.
+    fn head(&mut self, record: &Record<'_>, site: Option<&Template>, from: &RecordSource<'_>) {
+        let given = from.names.get(record.level);
+        let (origin, given) = match record.relayed() {
+            None => ((from.ns, from.pid), given),
+            Some(made) => ((made.realtime_ns, made.pid), made.level_name.or(given)),
+        };
+        let values = ColumnValues::of(record, from.lane.thread_name(record), site);
+        let Output { lines, stamp, layout, .. } = self;
+        line::head_in(lines, stamp, layout.requested(), &values, origin, (record.level, given));
     }
 
     /// Out of the way of the text, which must not wait for it.
@@ -200,25 +216,31 @@ impl Output {
     /// Renders a line of the flusher's own.
     pub(crate) fn say(&mut self, ns: u64, pid: u32, level: Level, text: &str) {
         self.tell_offset(ns);
-        let Output { log, lines, stamp, json, .. } = self;
+        let Output { log, lines, json, .. } = self;
         match json {
             Some(json) => json.say(lines, &own(log, ns, pid), level, text),
-            None => line::line(lines, stamp, ns, pid, level, text.as_bytes(), None),
+            None => self.say_text((ns, pid), level, text),
         }
+    }
+
+    fn say_text(&mut self, origin: (u64, u32), level: Level, text: &str) {
+        let Output { lines, stamp, layout, .. } = self;
+        line::head_in(lines, stamp, layout.requested(), &ColumnValues::OWN, origin, (level, None));
+        line::message(lines, text.as_bytes(), None);
     }
 
     /// Renders the line about a death, with what a capture tells.
     pub(crate) fn say_death(&mut self, ns: u64, pid: u32, text: &str, told: Option<&Told>) {
         let Some(told) = told else { return self.say(ns, pid, Level::CRITICAL, text) };
         self.tell_offset(ns);
-        let Output { log, lines, stamp, json, .. } = self;
+        let Output { log, lines, json, .. } = self;
         match json {
             Some(json) => {
                 json.say_with(lines, &own(log, ns, pid), Level::CRITICAL, text, &told.members);
             }
             None => {
                 let text = text.to_owned() + &told.below;
-                line::line(lines, stamp, ns, pid, Level::CRITICAL, text.as_bytes(), None);
+                self.say_text((ns, pid), Level::CRITICAL, &text);
             }
         }
     }
@@ -232,6 +254,9 @@ impl Output {
         self.rotate_keep = header.rotate_keep.clamp(1, ROTATE_KEEP_MAX);
         self.access = Access::of_header(header);
         self.share();
+        if self.json.is_none() && self.layout.request(files.layout, !self.lines.is_empty()) {
+            self.head = HeadCache::new(files.layout);
+        }
         if self.period.set_every(files.rotate_every)
             && let Some(mut file) = self.file.take()
         {
@@ -249,15 +274,26 @@ impl Output {
     /// Opens the file, if there is one.
     pub(crate) fn look(&mut self, folder: &Folder) -> Result<()> {
         if self.file.is_none() && open::look(&folder.log_file(&self.log)).is_ok() {
-            self.file = Some(LogFile::open(folder, &self.log)?);
-            self.share();
+            self.file = Some(self.open(folder)?);
         }
         Ok(())
+    }
+
+    fn open(&mut self, folder: &Folder) -> Result<LogFile> {
+        let mut file = LogFile::open(folder, &self.log)?;
+        file.share(self.access);
+        self.note_period(&mut file);
+        if self.json.is_none() && self.lines.is_empty() {
+            // What cannot be read has no layout that is known; the next read of it will say why.
+            self.layout.open(&file.beginning().unwrap_or_default());
+        }
+        Ok(file)
     }
 
     /// The file has been rotated.
     pub(crate) fn rotated(&mut self) {
         (self.file, self.limit, self.unrotated) = (None, self.rotate_size, None);
+        self.layout.open(b"");
     }
 
     /// The file cannot be rotated: it grows by as much again, or for a minute, which is logged once.
@@ -265,9 +301,11 @@ impl Output {
         let size = self.file.as_ref().map_or(0, LogFile::size);
         self.limit = size.saturating_add(self.rotate_size);
         if self.unrotated.replace(Instant::now() + ROTATE_AGAIN).is_none() {
-            let is_due = self.period.is_due();
-            let size = self.rotate_size;
-            let text = if is_due { notices::not_rotated_in_time(error) } else { notices::not_rotated(size, error) };
+            let text = match (self.layout.is_due(), self.period.is_due()) {
+                (true, _) => notices::not_rotated_for_layout(error),
+                (_, true) => notices::not_rotated_in_time(error),
+                _ => notices::not_rotated(self.rotate_size, error),
+            };
             self.events.push((Level::WARNING, text));
         }
     }
@@ -275,6 +313,9 @@ impl Output {
     /// The lines are in the file, or, where that failed, in the journal.
     pub(crate) fn forget_lines(&mut self, failed: bool) {
         self.note_events();
+        if !self.lines.is_empty() {
+            self.layout.write();
+        }
         self.lines.clear();
         self.offset.write();
         self.lines.shrink_to(2 * BATCH);
@@ -313,12 +354,7 @@ impl Output {
         }
         let file = match self.file.take() {
             Some(file) => file,
-            None => {
-                let mut opened = LogFile::open(folder, &self.log)?;
-                opened.share(self.access);
-                self.note_period(&mut opened);
-                opened
-            }
+            None => self.open(folder)?,
         };
         let file = self.file.insert(file);
         self.events.extend(file.take_event());
@@ -377,20 +413,20 @@ impl Output {
     #[inline]
     pub(crate) fn fits(&self) -> bool {
         let fits = |file: &LogFile| file.size() + self.lines.len() as u64 <= self.limit.min(self.file_size_max);
-        self.begun > 0 && self.file.as_ref().is_some_and(fits) && !self.is_time()
+        self.begun > 0 && self.file.as_ref().is_some_and(fits) && !self.is_of_next()
     }
 
-    /// Whether the lines that are being made belong to the next file by their time. Not where the file could not be rotated a
-    /// moment ago.
-    fn is_time(&self) -> bool {
-        self.period.is_due() && self.unrotated.is_none_or(|again| again <= Instant::now())
+    /// Whether the lines that are being made belong to the next file by their time or their layout. Not where the file could not
+    /// be rotated a moment ago.
+    fn is_of_next(&self) -> bool {
+        (self.period.is_due() || self.layout.is_due()) && self.unrotated.is_none_or(|again| again <= Instant::now())
     }
 
     /// Whether so many bytes more go to the file. Where they do not, they must go to a new one: a record is never split
     /// over two, and the size is exceeded only by one that is larger by itself.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
         let before = self.file.as_ref().map_or(0, LogFile::size) + self.lines.len() as u64;
-        before == 0 || before + bytes as u64 <= self.limit.min(self.file_size_max) && !self.is_time()
+        before == 0 || before + bytes as u64 <= self.limit.min(self.file_size_max) && !self.is_of_next()
     }
 }
 

@@ -1,5 +1,7 @@
 //! What could drive a terminal or forge a record is escaped.
 
+use crate::render::line_time::time_end;
+
 /// Appends `text` with everything escaped that could drive a terminal or forge a record.
 #[inline]
 pub fn escape(out: &mut Vec<u8>, text: &[u8]) {
@@ -60,11 +62,11 @@ pub(crate) fn is_risky(character: char) -> bool {
     )
 }
 
-/// Whether a line starts as every record does: `2025-10-19 05:55:47.606 [`.
+/// Whether a line starts as a record does, in a file of whatever layout or on a console: `2025-10-19 05:55:47.606 [`.
 #[must_use]
 pub fn starts_like_a_record(line: &[u8]) -> bool {
-    const OF_A_FILE: &[u8] = b"0000-00-00 00:00:00.000 [";
     const OF_A_CONSOLE: &[u8] = b"[00:00:00] [";
     let agrees = |(form, byte): (&u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { form == byte };
-    [OF_A_FILE, OF_A_CONSOLE].iter().any(|form| line.len() >= form.len() && form.iter().zip(line).all(agrees))
+    let is_of_a_console = line.len() >= OF_A_CONSOLE.len() && OF_A_CONSOLE.iter().zip(line).all(agrees);
+    is_of_a_console || time_end(line).is_some()
 }

@@ -18,14 +18,16 @@ mod tests;
 use crate::render::digits::append_integer;
 use crate::render::line::{self, RENDERED_MAX};
 use crate::render::message::Template;
+use crate::render::source_place::SourcePlace;
 use crate::render::timestamp::Stamp;
 use fields::{fields, named};
 pub use id::RecordId;
 use lastwords_ring::format::level::Level;
-use lastwords_ring::format::record::{Record, extra_kind};
+use lastwords_ring::format::record::Record;
 use lastwords_ring::format::text::escaped_json;
 use lastwords_ring::place::zone::Zone;
-use string::{readable, string};
+pub use string::readable;
+use string::string;
 
 /// Target of the flusher's own lines.
 const OWN_TARGET: &[u8] = b"lastwords";
@@ -171,20 +173,10 @@ fn text_member(out: &mut Vec<u8>, name: &str, text: &[u8]) {
 
 /// Where in the program the record comes from.
 fn place(out: &mut Vec<u8>, record: &Record<'_>, site: Option<&Template>) {
-    let line = match site.map(Template::site) {
-        Some(site) => {
-            text_member(out, "target", site.target.as_bytes());
-            text_member(out, "module", site.module.as_bytes());
-            text_member(out, "file", site.file.as_bytes());
-            site.line
-        }
-        None => {
-            text_member(out, "target", record.extra(extra_kind::TARGET).unwrap_or_default());
-            text_member(out, "file", record.extra(extra_kind::FILE).unwrap_or_default());
-            let line = record.extra(extra_kind::LINE).and_then(|bytes| bytes.try_into().ok());
-            line.map_or(0, u32::from_le_bytes)
-        }
-    };
+    let SourcePlace { target, module, file, line } = SourcePlace::of(record, site);
+    text_member(out, "target", target);
+    text_member(out, "module", module);
+    text_member(out, "file", file);
     if line > 0 {
         out.extend_from_slice(b",\"line\":");
         append_integer(out, line);

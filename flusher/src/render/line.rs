@@ -6,15 +6,19 @@
 //!
 //! No message can drive a terminal or forge a record: control characters are escaped, and a further line of a message that
 //! could be taken for a record's first line is indented by a tab. No custom level name can end its line or its bracket.
+//!
+//! A role may request another [`TextLayout`]: columns (`render/columns.rs`), more digits of the second, the offset of its time.
 
+use crate::render::columns::ColumnValues;
 use crate::render::digits::append_integer;
 use crate::render::escape::{escape, push};
 use crate::render::fields;
 use crate::render::level_names::LevelNames;
 use crate::render::message::Template;
-use crate::render::timestamp::{Stamp, milliseconds};
+use crate::render::timestamp::{Stamp, fraction, milliseconds};
 use lastwords_ring::format::level::Level;
 use lastwords_ring::format::record::Record;
+use lastwords_ring::format::text_layout::{TextLayout, TimeDigits};
 
 /// Appends one text of the flusher's own as lines of a log file; its levels have their standard names.
 #[inline]
@@ -34,6 +38,25 @@ pub fn head(out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Leve
     out.extend_from_slice(b"] ");
 }
 
+/// Like [`head`], in a layout, with the time and the pid, and the level and its custom name.
+pub fn head_in(
+    out: &mut Vec<u8>,
+    stamp: &mut Stamp,
+    layout: TextLayout,
+    values: &ColumnValues<'_>,
+    (ns, pid): (u64, u32),
+    (level, given): (Level, Option<&str>),
+) {
+    stamp.date_time_in(ns, layout, out);
+    out.extend_from_slice(b" [");
+    append_integer(out, pid);
+    out.extend_from_slice(b"] ");
+    values.append(out, layout.columns);
+    out.push(b'[');
+    level_name(out, level, given);
+    out.extend_from_slice(b"] ");
+}
+
 /// Like [`head`], for a record, which may have been made elsewhere. `ns` and `pid` say when and by whom it was recorded.
 #[inline]
 pub fn head_of(out: &mut Vec<u8>, stamp: &mut Stamp, record: &Record<'_>, ns: u64, pid: u32, given: Option<&str>) {
@@ -48,6 +71,8 @@ pub fn head_of(out: &mut Vec<u8>, stamp: &mut Stamp, record: &Record<'_>, ns: u6
 pub(crate) struct HeadCache {
     /// Second, pid, level, and [`LevelNames::reading`].
     of: (u64, u32, Level, u64),
+    /// Without columns: those are another's with each record.
+    layout: TextLayout,
     text: [u8; HEAD_MAX],
     length: usize,
 }
@@ -58,11 +83,11 @@ const HEAD_MAX: usize = 64;
 const MILLISECONDS: usize = "2025-10-19 05:55:47.".len();
 
 impl HeadCache {
-    pub(crate) const fn new() -> HeadCache {
-        HeadCache { of: (u64::MAX, 0, Level::TRACE, 0), text: [0; HEAD_MAX], length: 0 }
+    pub(crate) const fn new(layout: TextLayout) -> HeadCache {
+        HeadCache { of: (u64::MAX, 0, Level::TRACE, 0), layout, text: [0; HEAD_MAX], length: 0 }
     }
 
-    /// Like [`head`], but cached.
+    /// Like [`head_in`] without columns, but cached.
     #[inline]
     pub(crate) fn append(
         &mut self,
@@ -74,21 +99,29 @@ impl HeadCache {
         names: &LevelNames,
     ) {
         if self.of != (ns / 1_000_000_000, pid, level, names.reading()) && !self.make(stamp, ns, pid, level, names) {
-            return head(out, stamp, ns, pid, level, names.get(level));
+            return self.made(out, stamp, ns, pid, level, names);
         }
         let start = out.len();
         out.extend_from_slice(&self.text);
         out.truncate(start + self.length);
-        if let Some(place) = out.get_mut(start + MILLISECONDS..start + MILLISECONDS + 3) {
-            place.copy_from_slice(&milliseconds(ns));
+        let digits = self.layout.digits;
+        if let Some(place) = out.get_mut(start + MILLISECONDS..start + MILLISECONDS + digits.count()) {
+            match digits {
+                TimeDigits::Three => place.copy_from_slice(&milliseconds(ns)),
+                _ => place.copy_from_slice(&fraction(ns)[..digits.count()]),
+            }
         }
+    }
+
+    fn made(&self, out: &mut Vec<u8>, stamp: &mut Stamp, ns: u64, pid: u32, level: Level, names: &LevelNames) {
+        head_in(out, stamp, self.layout, &ColumnValues::default(), (ns, pid), (level, names.get(level)));
     }
 
     /// False if the head is too long to be kept.
     #[cold]
     fn make(&mut self, stamp: &mut Stamp, ns: u64, pid: u32, level: Level, names: &LevelNames) -> bool {
         let mut text = Vec::with_capacity(HEAD_MAX);
-        head(&mut text, stamp, ns, pid, level, names.get(level));
+        self.made(&mut text, stamp, ns, pid, level, names);
         let Some(place) = self.text.get_mut(..text.len()) else { return false };
         place.copy_from_slice(&text);
         self.of = (ns / 1_000_000_000, pid, level, names.reading());
@@ -214,13 +247,17 @@ mod tests {
     fn a_kept_head_is_the_one_that_would_be_made_whatever_came_before() {
         let (none, one, other) = (LevelNames::default(), LevelNames::of(25, "NOTICE"), LevelNames::of(25, "SUCCESS"));
         let long = LevelNames::of(25, &"x".repeat(lastwords_ring::format::level::LEVEL_NAME_MAX));
-        let (mut cache, mut stamp, level) = (HeadCache::new(), Stamp::new(Zone::utc()), Level::new(25));
-        for names in [&none, &one, &other, &one, &long, &long, &one, &none] {
-            for ns in [1_760_853_347_606_000_000, 1_760_853_347_607_000_000] {
-                let (mut kept, mut made) = (Vec::new(), Vec::new());
-                cache.append(&mut kept, &mut stamp, ns, 4157, level, names);
-                head(&mut made, &mut stamp, ns, 4157, level, names.get(level));
-                assert_eq!(String::from_utf8_lossy(&kept), String::from_utf8_lossy(&made));
+        let (mut stamp, level) = (Stamp::new(Zone::utc()), Level::new(25));
+        for layout in TextLayout::all().into_iter().filter(|layout| layout.columns.is_empty()) {
+            let mut cache = HeadCache::new(layout);
+            for names in [&none, &one, &other, &one, &long, &long, &one, &none] {
+                for ns in [1_760_853_347_606_123_456, 1_760_853_347_607_000_001] {
+                    let (mut kept, mut made) = (Vec::new(), Vec::new());
+                    cache.append(&mut kept, &mut stamp, ns, 4157, level, names);
+                    let values = ColumnValues::default();
+                    head_in(&mut made, &mut stamp, layout, &values, (ns, 4157), (level, names.get(level)));
+                    assert_eq!(String::from_utf8_lossy(&kept), String::from_utf8_lossy(&made));
+                }
             }
         }
     }

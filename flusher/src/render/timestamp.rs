@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
+use lastwords_ring::format::text_layout::{TextLayout, TimeDigits};
 use lastwords_ring::place::zone::{Zone, offset_text};
 
 const DATE: usize = "2025-10-19".len();
@@ -10,6 +11,7 @@ const LENGTH: usize = "2025-10-19 05:55:47".len();
 /// Bytes of a time.
 pub const TIME: usize = "2025-10-19 05:55:47.606".len();
 const OFFSET: usize = "+02:00".len();
+const NINE: usize = TimeDigits::Nine.count();
 
 /// Writes times as `2025-10-19 05:55:47.606`, or as RFC 3339 has them.
 #[derive(Debug)]
@@ -36,6 +38,17 @@ impl Stamp {
         out.extend_from_slice(&milliseconds(ns));
     }
 
+    /// As [`Stamp::date_time`], as a line of this layout has it.
+    pub(crate) fn date_time_in(&mut self, ns: u64, layout: TextLayout, out: &mut Vec<u8>) {
+        self.set_second(ns);
+        out.extend_from_slice(&self.text);
+        out.push(b'.');
+        out.extend_from_slice(&fraction(ns)[..layout.digits.count()]);
+        if layout.offset {
+            out.extend_from_slice(&self.offset);
+        }
+    }
+
     /// As [`Stamp::date_time`], as text of its own.
     #[must_use]
     pub fn shown(&mut self, ns: u64) -> String {
@@ -57,12 +70,8 @@ impl Stamp {
         let (time, rest) = text.split_at_mut(LENGTH);
         time.copy_from_slice(&self.text);
         time[DATE] = b'T';
-        let (fraction, offset) = rest[1..].split_at_mut(9);
-        let mut digits = ns % 1_000_000_000;
-        for digit in fraction.iter_mut().rev() {
-            *digit = b'0' + (digits % 10) as u8;
-            digits /= 10;
-        }
+        let (digits, offset) = rest[1..].split_at_mut(NINE);
+        digits.copy_from_slice(&fraction(ns));
         offset.copy_from_slice(&self.offset);
         out.extend_from_slice(&text);
     }
@@ -98,6 +107,16 @@ pub(crate) fn second_of(time: &[u8; TIME]) -> Option<i64> {
 /// Calendar time at this offset, in seconds east of Greenwich.
 pub(crate) fn civil(second: i64, offset: i32) -> Option<DateTime> {
     Some(Offset::from_seconds(offset).ok()?.to_datetime(Timestamp::from_second(second).ok()?))
+}
+
+/// The nine digits after the second.
+pub(crate) fn fraction(ns: u64) -> [u8; NINE] {
+    let (mut digits, mut rest) = ([0; NINE], ns % 1_000_000_000);
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    digits
 }
 
 /// The three digits after the second.

@@ -6,6 +6,7 @@
 
 use crate::format::compress::Compress;
 use crate::format::rotate_every::RotateEvery;
+use crate::format::text_layout::TextLayout;
 
 /// Most bytes of a role's crash files, unless the process says otherwise: 256 MiB.
 pub const CRASH_TOTAL_DEFAULT: u64 = 256 << 20;
@@ -23,11 +24,20 @@ pub struct FileSettings {
     pub rotate_every: RotateEvery,
     /// What becomes of rotated files.
     pub compress: Compress,
+    /// How its text lines are laid out.
+    pub layout: TextLayout,
 }
 
 impl Default for FileSettings {
     fn default() -> FileSettings {
-        FileSettings { keep_total: 0, keep_for_s: 0, crash_total: CRASH_TOTAL_DEFAULT, rotate_every: RotateEvery::Never, compress: Compress::Never }
+        FileSettings {
+            keep_total: 0,
+            keep_for_s: 0,
+            crash_total: CRASH_TOTAL_DEFAULT,
+            rotate_every: RotateEvery::Never,
+            compress: Compress::Never,
+            layout: TextLayout::default(),
+        }
     }
 }
 
@@ -35,7 +45,8 @@ impl FileSettings {
     /// The entry's payload.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let numbers = [self.keep_total, self.keep_for_s, self.crash_total, self.rotate_every as u64, self.compress as u64];
+        let FileSettings { keep_total, keep_for_s, crash_total, rotate_every, compress, layout } = *self;
+        let numbers = [keep_total, keep_for_s, crash_total, rotate_every as u64, compress as u64, layout.number()];
         numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
     }
 
@@ -51,6 +62,7 @@ impl FileSettings {
             crash_total: number(2).unwrap_or(default.crash_total),
             rotate_every: number(3).map_or(default.rotate_every, RotateEvery::of_number),
             compress: number(4).map_or(default.compress, Compress::of_number),
+            layout: number(5).map_or(default.layout, TextLayout::of_number),
         }
     }
 }
@@ -61,7 +73,15 @@ mod tests {
 
     #[test]
     fn settings_are_read_as_they_were_written_and_what_is_missing_has_its_default() {
-        let settings = FileSettings { keep_total: 1 << 40, keep_for_s: 86_400, crash_total: 7, rotate_every: RotateEvery::Day, compress: Compress::Zstd };
+        let layout = TextLayout { offset: true, ..TextLayout::default() };
+        let settings = FileSettings {
+            keep_total: 1 << 40,
+            keep_for_s: 86_400,
+            crash_total: 7,
+            rotate_every: RotateEvery::Day,
+            compress: Compress::Zstd,
+            layout,
+        };
         let mut bytes = settings.encode();
         assert_eq!(FileSettings::decode(&bytes), settings);
         bytes.extend_from_slice(&[9; 13]);

@@ -18,6 +18,7 @@ not_under_loom! {
     pub mod capture_record;
     pub mod choice;
     pub mod compress;
+    pub mod columns;
     pub mod directives;
     pub mod file_settings;
     pub mod filter;
@@ -30,5 +31,6 @@ not_under_loom! {
     pub mod rotate_every;
     pub mod slot;
     pub mod text;
+    pub mod text_layout;
     pub mod timeline;
 }

@@ -33,7 +33,8 @@ pub(crate) fn json(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// The text, with bytes that are not UTF-8 as `\xff`.
-pub(crate) fn readable(bytes: &[u8]) -> Cow<'_, str> {
+#[must_use]
+pub fn readable(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return text.into();
     }

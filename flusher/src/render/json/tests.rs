@@ -6,6 +6,7 @@ use crate::render::line;
 use lastwords_ring::format::call_site::CallSite;
 use lastwords_ring::format::layout::encoding;
 use lastwords_ring::format::placeholder::{COUNT_NONE, Placeholder, value_tag};
+use lastwords_ring::format::record::extra_kind;
 use lastwords_ring::write::arguments::is_bare;
 use lastwords_ring::write::body::BodyWriter;
 use lastwords_ring::write::body::FieldWriter;
