@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 
 mod ahead;
 mod commit;
-#[cfg(feature = "zstd")]
+#[cfg_attr(not(feature = "zstd"), path = "drain/no_compression.rs")]
 mod compression;
 mod deaths;
 mod durable;
@@ -145,7 +145,6 @@ pub struct Drain {
     journal_left: JournalFound,
     witnesses: Witnesses,
     sight: Sight,
-    #[cfg(feature = "zstd")]
     compressor: compression::Compressor,
     looked_at_clock: Instant,
     /// It is logged that the kernel left the clock of the rings.
@@ -223,7 +222,6 @@ impl Drain {
             journal_left,
             witnesses: Witnesses::new(),
             sight: Sight::default(),
-            #[cfg(feature = "zstd")]
             compressor: compression::Compressor::default(),
             looked_at_clock: Instant::now(),
             clock_logged: false,
@@ -513,18 +511,6 @@ impl Drain {
         self.tell_of_stop();
         self.write_notes();
     }
-}
-
-/// Nothing is compressed in a program without the feature.
-#[cfg(not(feature = "zstd"))]
-impl Drain {
-    fn seek_to_compress(&self) {}
-
-    pub(crate) fn compresses_in(&self) -> Option<Duration> {
-        None
-    }
-
-    pub(crate) fn compress(&self) {}
 }
 
 /// What the file size limit (ulimit -f) allows, in bytes.

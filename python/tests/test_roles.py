@@ -252,6 +252,7 @@ CHANGES = [
     ("rotate_size", 8192, 4096),
     ("rotate_keep", None, 7),
     ("rotate_every", None, "1d"),
+    ("compress", None, "zstd"),
     ("keep_total", None, 20 << 20),
     ("keep_for", None, "30h"),
     ("ring_level", None, "debug"),

@@ -314,6 +314,33 @@ fn a_flusher_any_of_whose_calls_fails_while_it_compresses_leaves_each_line_once(
 }
 
 #[test]
+fn a_large_file_is_compressed_in_slices_between_which_the_flusher_rests() {
+    // In 64 pieces of 64 KiB, of which a slice has 16 at most, however fast the processor is.
+    const PIECES: usize = 64;
+    let scratch = Scratch::new("archive-slices");
+    let (folder, elsewhere) = (scratch.join("logs"), scratch.join("elsewhere"));
+    fs::create_dir(&elsewhere).expect("made");
+    die("host", &folder, "flusher=never crash-files=0 keep=100 compress=zstd log:3 kill");
+    let line = "2026-11-24 13:37:02.606 [7] [INFO] earlier\n";
+    let text = line.repeat((PIECES << 16).div_ceil(line.len()))[..PIECES << 16].to_owned();
+    fs::write(folder.join("host.log.1"), &text).expect("written");
+    let calls = Drainer { since: "all", elsewhere }.drain_until(&folder, KillAt::Never).expect("a drain");
+    let named = calls.iter().rposition(|call| call.number == libc::SYS_linkat).expect("the archive is named");
+    let is_rest = |call: &Call| [libc::SYS_nanosleep, libc::SYS_clock_nanosleep].contains(&call.number);
+    let reads = |slice: &[Call]| slice.iter().filter(|call| call.number == libc::SYS_pread64).count();
+    let (mut left, mut slices) = (PIECES, 0);
+    for slice in calls[..named].rsplit(is_rest).map(reads) {
+        assert!(slice <= 16, "{slice} pieces in a slice");
+        (left, slices) = (left.saturating_sub(slice), slices + 1);
+        if left == 0 {
+            break;
+        }
+    }
+    assert!(left == 0 && slices >= 4, "{slices} slices");
+    assert!(unpacked(&folder.join("host.log.1.zst")) == text.as_bytes());
+}
+
+#[test]
 fn what_somebody_else_appends_to_a_rotated_file_meanwhile_is_not_lost() {
     let _watchdog = Watchdog::new("archive appended", Duration::from_secs(300));
     let scratch = Scratch::new("archive-appended");

@@ -8,7 +8,7 @@
 use lastwords_flusher::crash::frame::Frame;
 use lastwords_flusher::crash::report::{Reading, Report};
 use lastwords_ring::read::capture;
-use lastwords_tests::fuzzing::{TARGETS, corpus, image, journal};
+use lastwords_tests::fuzzing::{TARGETS, archive, corpus, image, journal};
 use lastwords_tests::oracle::Random;
 use lastwords_tests::scratch::Scratch;
 use lastwords_tests::watchdog::Watchdog;
@@ -91,7 +91,11 @@ fn the_inputs_that_are_meant_to_be_whole_are() {
         bytes == image::valid()
     };
     assert!(same("valid") && same("from-zeros"), "patches make the valid ring");
-    for name in ["append", "position", "rename", "remove"] {
+    let scratch = Scratch::new("fuzzed-archive");
+    for (name, frames) in [("whole", 2), ("repaired", 2), ("longer", 0), ("empty", 0)] {
+        assert_eq!(archive::readable(&read("archive", name), &scratch.join("host.log.1.zst")), frames, "{name}");
+    }
+    for name in ["append", "position", "rename", "rename-archive", "archived", "remove"] {
         let (found, repaired) =
             (journal::entry(&read("journal", name)), journal::entry(&read("journal", &format!("{name}-repaired"))));
         assert_eq!(found.as_ref().map(|entry| entry.changes.len()), Some(1), "{name}");

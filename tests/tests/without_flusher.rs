@@ -1,6 +1,7 @@
 //! Programs that are built without the flusher (`default-features = false`) refuse what they could only ignore.
 
-use lastwords_tests::actor::{printed, tool_at};
+use lastwords_tests::actor::{printed, succeed, tool_at};
+use lastwords_tests::files::names_in;
 use lastwords_tests::logs::read;
 use lastwords_tests::scratch::Scratch;
 use std::fs;
@@ -19,6 +20,7 @@ fn main() {
             "console" => builder.console(true),
             "all" => builder.console_all_levels(true),
             "embedded" => builder.flusher(Flusher::Embedded),
+            "zstd" => builder.compress(lastwords::Compress::Zstd),
             "quiet" => builder.console(false).console_all_levels(false).flusher(Flusher::Never),
             other => panic!("no setting {other}"),
         };
@@ -130,4 +132,34 @@ fn what_a_program_without_the_flusher_cannot_honour_is_refused_with_setting_and_
     assert!(tool_at("flush --once", &folder).status.success());
     assert_eq!(read(&folder, "worker").iter().filter(|line| line.message == "logged").count(), 2);
     assert!(folder.join("worker.jsonl").exists());
+}
+
+#[test]
+fn a_program_that_flushes_without_zstd_refuses_compression_and_says_why_it_leaves_others_files() {
+    let folder = Scratch::new("without-zstd");
+    let program = build("without-zstd", "\"flusher\"");
+    for (place, text) in [
+        ("compress", stdout_of(&program, &folder, &["zstd"], &[])),
+        ("LASTWORDS_COMPRESS", stdout_of(&program, &folder, &[], &[("LASTWORDS_COMPRESS", "zstd")])),
+    ] {
+        let expected =
+            format!("{place}: zstd found, but this program is built without the feature \"zstd\" of lastwords; ");
+        assert!(text.contains(&expected) && text.contains("lastwords flush"), "{text}");
+    }
+    assert!(!folder.join("rings").exists(), "nothing is made");
+    // What another process asks for, it leaves undone and says so once; whoever flushes next does it.
+    for _ in 0..2 {
+        let settings = "flusher=never rotate=4096 keep=50 compress=zstd";
+        succeed("worker", &folder, format!("{settings} log:100"));
+    }
+    assert_eq!(stdout_of(&program, &folder, &["embedded"], &[("LASTWORDS_ROTATE_SIZE", "4096")]), "");
+    let why = "rotated files stay as they are, although their process asks for compression";
+    let files: Vec<String> = names_in(&folder).into_iter().filter(|name| name.starts_with("worker.log")).collect();
+    assert!(files.len() > 2 && !files.iter().any(|name| name.ends_with(".zst")), "{files:?}");
+    let text: String = files.iter().map(|name| fs::read_to_string(folder.join(name)).expect("read")).collect();
+    assert_eq!(text.matches(why).count(), 1, "{text}");
+    // What this one has not asked for it may do: it flushes nothing itself.
+    assert_eq!(stdout_of(&program, &folder, &["zstd", "quiet"], &[]), "");
+    assert!(tool_at("flush --once", &folder).status.success());
+    assert!(names_in(&folder).iter().any(|name| name == "worker.log.1.zst"), "{:?}", names_in(&folder));
 }

@@ -183,6 +183,11 @@ pub(crate) fn not_compressed(error: &Error) -> String {
     format!("lastwords: {error}; rotated files stay as they are, and this is tried again after a minute")
 }
 
+/// Rotated files cannot be compressed by this build.
+#[cfg(not(feature = "zstd"))]
+pub(crate) const CANNOT_COMPRESS: &str = "lastwords: rotated files stay as they are, although their process asks for compression: \
+     the program that flushes is built without the feature \"zstd\" of lastwords";
+
 /// A log file could not be rotated when its hour or day was over.
 pub(crate) fn not_rotated_in_time(error: &Error) -> String {
     format!(

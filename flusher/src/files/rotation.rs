@@ -94,8 +94,10 @@ pub(crate) struct Numbered {
     /// When its last line was written, in seconds since 1970: a rename leaves that as it is.
     pub(crate) last_s: u64,
     /// It is an archive.
+    #[cfg_attr(not(feature = "zstd"), expect(dead_code, reason = "only the compression looks at it"))]
     pub(crate) archive: bool,
     /// Device and inode.
+    #[cfg_attr(not(feature = "zstd"), expect(dead_code, reason = "only the compression looks at it"))]
     pub(crate) identity: (u64, u64),
 }
 

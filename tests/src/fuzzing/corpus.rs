@@ -33,6 +33,7 @@ pub fn inputs(target: &str, scratch: &Path) -> Vec<(String, Vec<u8>)> {
         "ring" => ring(),
         "journal" => journal_inputs(scratch),
         "capture" => captures(),
+        "archive" => super::archive::inputs(),
         _ => lines(),
     }
 }
@@ -77,7 +78,7 @@ fn ring() -> Vec<(String, Vec<u8>)> {
     .into()
 }
 
-fn changes() -> [(&'static str, Change); 6] {
+fn changes() -> [(&'static str, Change); 8] {
     let (ring, uuid) = ("host-4157-00.ring".to_owned(), [7; 16]);
     let position = Change::Position { ring: ring.clone(), uuid, lane: 2, words: [3, !3, 3, !3, 4, 0, 0, 9] };
     [
@@ -85,6 +86,8 @@ fn changes() -> [(&'static str, Change); 6] {
         ("append", Change::Append { log: "host".into(), file: (1, 2), offset: 3, length: 5 }),
         ("position", position),
         ("rename", Change::Rename { log: "host".into(), file: (1, 2), from: 0, to: 1, archive: false }),
+        ("rename-archive", Change::Rename { log: "host".into(), file: (1, 2), from: 1, to: 2, archive: true }),
+        ("archived", Change::Archived { log: "host".into(), file: (1, 2), archive: (3, 4), number: 5 }),
         ("remove", Change::Remove { ring: ring.clone(), uuid }),
         ("death-logged", Change::DeathLogged { ring, uuid }),
     ]

@@ -5,6 +5,7 @@
 //! Random changes hardly ever agree with a checksum, so all code behind one would stay dark. An input may therefore ask for the
 //! checksums to be repaired, and then is what an attacker would write.
 
+pub mod archive;
 pub mod capture;
 pub mod corpus;
 pub mod image;
@@ -17,8 +18,13 @@ pub mod ring;
 pub type Target = fn(&[u8]);
 
 /// All targets, by the names that their corpus folders have.
-pub const TARGETS: [(&str, Target); 4] =
-    [("ring", ring::run), ("journal", journal::run), ("line", line::run), ("capture", capture::run)];
+pub const TARGETS: [(&str, Target); 5] = [
+    ("ring", ring::run),
+    ("journal", journal::run),
+    ("line", line::run),
+    ("capture", capture::run),
+    ("archive", archive::run),
+];
 
 /// The next bytes of an input, fewer at its end.
 fn take<'a>(input: &mut &'a [u8], length: usize) -> &'a [u8] {
