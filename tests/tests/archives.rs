@@ -314,6 +314,31 @@ fn a_flusher_any_of_whose_calls_fails_while_it_compresses_leaves_each_line_once(
 }
 
 #[test]
+fn with_durable_archive_and_journal_are_synced_before_the_name_and_the_name_before_the_file_goes() {
+    let scratch = Scratch::new("archive-syncs");
+    let elsewhere = scratch.join("elsewhere");
+    fs::create_dir(&elsewhere).expect("made");
+    let drainer = Drainer { since: "all", elsewhere };
+    let is_sync = |call: &Call| [libc::SYS_fsync, libc::SYS_fdatasync].contains(&call.number);
+    for (settings, before, between) in [("", 0, 0), ("durable=3600000", 2, 1)] {
+        let scratch = Scratch::new("archive-syncs-rings");
+        let folder = wreck(&scratch, settings)();
+        let calls = drainer.drain_until(&folder, KillAt::Never).expect("a drain");
+        let names: Vec<usize> = (0..calls.len()).filter(|call| calls[*call].number == libc::SYS_linkat).collect();
+        assert!(names.len() > 1, "{:?}", names_in(&folder));
+        for name in names {
+            let is_removal = |call: &Call| call.number == libc::SYS_unlinkat;
+            let since = calls[..name].iter().rposition(|call| is_removal(call) || call.number == libc::SYS_renameat2);
+            let until = name + calls[name..].iter().position(is_removal).expect("the file goes");
+            let count = |calls: &[Call]| calls.iter().filter(|call| is_sync(call)).count();
+            let found = (count(&calls[since.unwrap_or(0)..name]), count(&calls[name..until]));
+            assert!(found.0 >= before && found.1 >= between, "{settings}: {found:?}");
+            assert!(!settings.is_empty() || found == (0, 0), "nobody asked for it: {found:?}");
+        }
+    }
+}
+
+#[test]
 fn a_large_file_is_compressed_in_slices_between_which_the_flusher_rests() {
     // In 64 pieces of 64 KiB, of which a slice has 16 at most, however fast the processor is.
     const PIECES: usize = 64;

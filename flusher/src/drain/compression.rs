@@ -176,6 +176,7 @@ impl Drain {
     /// The archive takes the place of its file, unless that is another one meanwhile.
     fn end_compression(&mut self, mut current: Compression) -> Result<()> {
         let role = current.role;
+        let sync = self.durable.is_on() || self.roles[role].durable;
         // What waits in memory is written before, as for a rotation.
         self.commit(None)?;
         if self.is_suspended(role) {
@@ -193,18 +194,18 @@ impl Drain {
             return Ok(());
         }
         let access = self.outputs.iter().find(|output| output.log == current.log).map(|output: &Output| output.access);
-        current.complete(access.unwrap_or_default(), self.durable.is_on())?;
+        current.complete(access.unwrap_or_default(), sync)?;
         let Compression { log, archive, .. } = current;
         let of_archive = archive.file().and_then(Seen::of).map_err(Error::io("inspect the archive of", &log))?.identity;
         let change = Change::Archived { log: log.clone(), file: seen.identity, archive: of_archive, number };
         let part = self.announce(role, &[change])?;
-        if self.durable.is_on() {
+        if sync {
             self.journal.sync()?;
         }
         let path = archived(&self.folder, &log, number);
         archive.publish_as(&path)?;
         self.durable.named();
-        let synced = if self.durable.is_on() { sync_names(self.folder.path()) } else { Ok(()) };
+        let synced = if sync { sync_names(self.folder.path()) } else { Ok(()) };
         let done = synced.and_then(|()| remove_archived(&self.folder, &log, seen.identity, of_archive, number));
         match done {
             Ok(()) => (self.compressor.seek, self.compressor.logged, self.roles[role].left) = (true, false, None),

@@ -40,6 +40,9 @@ pub(crate) struct Role {
     pub(crate) limits: Limits,
     /// What becomes of its rotated files.
     pub(crate) compress: Compress,
+    /// Its processes request syncs. That counts for what is on the disk from before, also once their rings are gone.
+    #[cfg_attr(not(feature = "zstd"), expect(dead_code, reason = "only the compression looks at it"))]
+    pub(crate) durable: bool,
     /// Its rotated files, if all that exceeded the limits were removed.
     pub(crate) left: Option<Left>,
     /// When the removal of one is tried again.
@@ -59,6 +62,7 @@ impl Role {
             told_of_stop: false,
             limits: Limits { files: ROTATE_KEEP_MAX, bytes: 0, age_s: 0 },
             compress: Compress::Never,
+            durable: false,
             left: None,
             remove_again: None,
         };
@@ -79,6 +83,7 @@ impl Role {
             age_s: files.keep_for_s,
         };
         self.compress = files.compress;
+        self.durable = header.sync_ms > 0;
         let json = format!("{}{JSON_ENDING}", self.name);
         let mut place = |log: &str| {
             let known = outputs.iter().position(|output| output.log == log);
