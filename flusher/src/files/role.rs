@@ -41,7 +41,6 @@ pub(crate) struct Role {
     /// What becomes of its rotated files.
     pub(crate) compress: Compress,
     /// Its processes request syncs. That counts for what is on the disk from before, also once their rings are gone.
-    #[cfg_attr(not(feature = "zstd"), expect(dead_code, reason = "only the compression looks at it"))]
     pub(crate) durable: bool,
     /// Its rotated files, if all that exceeded the limits were removed.
     pub(crate) left: Option<Left>,
