@@ -18,12 +18,12 @@ use lastwords_tests::users::{GROUP, USER, actor_of, as_user, in_group, is_root, 
 use serde_json::Value;
 use std::fs::{self, Permissions};
 use std::mem::offset_of;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
 /// State, check, a part of what is found, and a part of the remedy.
-type Finding = (&'static str, &'static str, &'static str, &'static str);
+type Finding<'a> = (&'a str, &'a str, &'a str, &'a str);
 
 /// All findings of a `lastwords doctor --json`, whose exit status is that of the worst.
 #[track_caller]
@@ -51,7 +51,7 @@ fn of_output(output: &Printed) -> Vec<Value> {
 }
 
 #[track_caller]
-fn assert_found(findings: &[Value], (state, check, found, remedy): Finding) {
+fn assert_found(findings: &[Value], (state, check, found, remedy): Finding<'_>) {
     let text = |finding: &Value, name: &str| finding[name].as_str().unwrap_or_default().to_owned();
     let is_it = |finding: &&Value| {
         finding["state"] == state
@@ -276,6 +276,10 @@ fn a_group_that_files_cannot_be_given_to_is_named_with_what_to_do() {
     let mut actor = actor_of(USER, "host", &logs, "file-mode=640 file-group=61300 log:1");
     assert!(actor.line().starts_with("init failed: file_group"), "it does");
     assert_found(&asked(&mut in_group(USER, &*TOOL as &str)), ("fine", "rights", "given to group 61300", ""));
+    // The folder's group alone gives new files nothing.
+    owned(&logs, USER, GROUP, 0o750);
+    let found = asked(&mut as_user(USER, &*TOOL as &str));
+    assert_found(&found, ("problem", "rights", "in which user 61234 is not", "chmod g+s "));
     // As the remedy says.
     owned(&logs, USER, GROUP, 0o2750);
     assert_found(&asked(&mut as_user(USER, &*TOOL as &str)), ("fine", "rights", "given to group 61300", ""));
@@ -401,6 +405,13 @@ fn too_little_room_is_named_with_what_to_do() {
         small.remount("size=512k");
         assert_found(&doctor(small.path()), ("problem", "free space", "512 KiB free", "lower rotate_size"));
     }
+    // Rings that are elsewhere need their room there.
+    if let Some(small) = Tmpfs::mount("size=2m") {
+        let folder = Scratch::new("doctor-room");
+        let (rings, shown) = (small.path().join("rings"), small.path().display().to_string());
+        let elsewhere = findings(at(&folder).env("LASTWORDS_RINGS", &rings));
+        assert_found(&elsewhere, ("warning", "free space", &format!(" free in {shown};"), "slots_per_lane"));
+    }
     for (inodes, state) in [(40, "warning"), (4, "problem")] {
         if let Some(few) = Tmpfs::mount(&format!("size=200m,nr_inodes={inodes}")) {
             assert_found(&doctor(few.path()), (state, "free inodes", "inodes free", "remove files"));
@@ -426,7 +437,7 @@ fn limits_that_are_too_low_are_named_with_what_to_do() {
 #[test]
 fn the_machine_is_examined_as_a_process_sees_it() {
     let folder = Scratch::new("doctor-machine");
-    let mut rows: Vec<(&[&str], &str, Finding)> = vec![
+    let mut rows: Vec<(&[&str], &str, Finding<'_>)> = vec![
         (
             &["-m"],
             "mount -t tmpfs -o size=1m none /dev/shm",
@@ -456,6 +467,9 @@ fn the_machine_is_examined_as_a_process_sees_it() {
             assert_found(&findings(command.env("LASTWORDS_MEMORY", "shared")), expected);
         }
     }
+    let first = fs::metadata("/proc/self/ns/pid").expect("there").ino() == 0xefff_fffc;
+    let expected = if first { "the pid namespace of the machine" } else { "a pid namespace of its own" };
+    assert_found(&doctor(&folder), ("fine", "namespaces", expected, ""));
     let has_counter = fs::read_to_string(CLOCK).is_ok_and(|source| source.trim() == "tsc");
     if !has_counter {
         return println!("skipped: the kernel of this machine does not keep time by the counter");
@@ -473,6 +487,7 @@ fn a_flusher_that_does_not_flush_is_named_with_what_to_do() {
     let found = doctor(&folder);
     assert_found(&found, ("warning", "flusher", "none, while 1 process logs", "lastwords flush "));
     assert_found(&found, ("warning", "flusher", "7 records", "drains for all"));
+    assert!(!found.iter().any(|finding| finding["check"] == "ended processes"), "it lives: {found:#?}");
     alone.kill();
     let before = snapshot(&folder);
     assert_found(
@@ -481,9 +496,20 @@ fn a_flusher_that_does_not_flush_is_named_with_what_to_do() {
     );
     assert_eq!(snapshot(&folder), before, "it is a look");
     flush_once(&folder);
+    // A flusher that was killed, with all of its own records written: its lock file still names it, its death is to be told.
+    let _ = die("worker", &folder, "log:2 flush kill");
+    let found = doctor(&folder);
+    assert_found(&found, ("fine", "flusher", "none, and no process that logs", ""));
+    let ended = "1 ring of ended processes, 0 records to come";
+    assert_found(&found, ("warning", "ended processes", ended, "lastwords flush --once "));
+    flush_once(&folder);
 
     let host = Actor::start("host", &folder, "log:1 flush line:up wait").until("up");
     host.stop();
+    let mut ended = Actor::start("worker", &folder, "log:4 line:up wait").until("up");
+    ended.kill();
+    let what = "1 ring of ended processes, 4 records to come";
+    assert_found(&doctor(&folder), ("fine", "ended processes", what, ""));
     let _worker = Actor::start("worker", &folder, "log:9 line:up wait").until("up");
     let stopped = doctor(&folder);
     assert_found(&stopped, ("problem", "flusher", "is stopped (T)", "kill -CONT"));

@@ -57,7 +57,8 @@ fn pages(scratch: &Scratch) -> Vec<PathBuf> {
         .map(|entry| entry.expect("listed").path())
         .collect();
     let mut said = paths.clone();
-    (there.sort(), said.sort());
+    there.sort();
+    said.sort();
     assert_eq!(said, there, "each file is named, and there");
     paths
 }

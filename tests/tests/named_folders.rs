@@ -232,3 +232,21 @@ fn a_folder_that_is_there_is_shown_with_the_rings_that_are_named() {
     assert_eq!(asked(tool, "show -o cat LOGS", &logs, None).out, shown.out);
     assert_eq!(read(&logs, "host").len(), 2);
 }
+
+#[test]
+fn the_default_folder_of_an_application_is_shown_where_no_other_is_named() {
+    let scratch = Scratch::new("named-app");
+    for (app, lines) in [("one", "log:1 flush"), ("two", "log:2 flush")] {
+        succeed("host", &scratch.join(app).join("logs"), lines);
+    }
+    let show = |arguments: &str| {
+        let mut tool = TOOL.command();
+        tool.env("TMPDIR", scratch.path()).env_remove("LASTWORDS_DIR").env_remove("LOGS_DIRECTORY");
+        asked(tool, arguments, &scratch.join("one/logs"), None)
+    };
+    assert_eq!(show("show -o cat --app two").out, "line 0\nline 1\n");
+    assert_eq!(show("show -o cat --app one").out, "line 0\n");
+    assert_eq!(show("show -o cat --app two --dir LOGS").out, "line 0\n", "a folder that is named counts more");
+    let none = show("show --app three");
+    assert!(none.code == Some(2) && none.err.contains("three/logs: there is no such folder"), "{none:?}");
+}

@@ -57,7 +57,8 @@ pub(super) fn examine(
     readers(folder.path(), &found, requested, report);
     group(folder.path(), &found, requested, report);
     let folder = with_rings(folder, rings, report)?;
-    let (logs, rings) = (folder.path().to_owned(), nearest(&folder.rings()));
+    // Where they were named, also where that is yet to be made.
+    let (logs, rings) = (folder.path().to_owned(), nearest(&rings.map_or_else(|| folder.rings(), Path::to_owned)));
     Some(Place { folder: Some(folder), logs, rings })
 }
 
