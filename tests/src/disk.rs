@@ -6,6 +6,7 @@
 //! version, or one in between, with zeros where a page was not written; and of the names, which the file system keeps in order, a prefix
 //! is there, in each folder another one.
 
+use crate::files::paths_in;
 use crate::oracle::Random;
 use std::collections::BTreeMap;
 use std::fs;
@@ -44,6 +45,8 @@ impl<T> History<T> {
 /// What is recorded of a log folder and its rings folder.
 #[derive(Debug)]
 pub struct Disk {
+    /// Where the files are that are removed from the log folder, each with its inode as its name.
+    removed: PathBuf,
     paths: [PathBuf; 2],
     inodes: [u64; 2],
     folders: [History<Names>; 2],
@@ -63,16 +66,18 @@ pub enum Loss {
 }
 
 impl Disk {
-    /// Starts to record. What is in the two folders now is certain.
+    /// Starts to record. What is in the two folders now is certain. Files that are removed from the log folder go to `removed`,
+    /// which is made.
     ///
     /// # Panics
     /// If a folder cannot be read; so for the others.
     #[must_use]
-    pub fn new(logs: &Path, rings: &Path) -> Disk {
+    pub fn new(logs: &Path, rings: &Path, removed: PathBuf) -> Disk {
+        fs::create_dir(&removed).expect("made");
         let paths = [logs.to_owned(), rings.to_owned()];
         let inodes = [logs, rings].map(|path| fs::metadata(path).expect("there").ino());
         let folders = [0, 1].map(|_| History::new(0, Names::new()));
-        let mut disk = Disk { paths, inodes, folders, files: BTreeMap::new(), moment: 0 };
+        let mut disk = Disk { removed, paths, inodes, folders, files: BTreeMap::new(), moment: 0 };
         disk.look();
         disk.sync_all();
         disk
@@ -104,6 +109,22 @@ impl Disk {
         }
     }
 
+    /// Gives each file of the log folder a second name while one of them is removed: for programs that look at it a file with
+    /// two is a link of somebody's.
+    pub fn while_one_is_removed(&self, remove: impl FnOnce()) {
+        let files = || paths_in(&self.paths[0]).into_iter().filter(|path| path.is_file());
+        let other = |path: &Path| self.removed.join(fs::metadata(path).expect("there").ino().to_string());
+        files().for_each(|path| fs::hard_link(&path, other(&path)).expect("linked"));
+        remove();
+        files().for_each(|path| fs::remove_file(other(&path)).expect("its second name"));
+    }
+
+    /// Files that were removed from the log folder.
+    #[must_use]
+    pub fn removed(&self) -> &Path {
+        &self.removed
+    }
+
     fn look_at(&mut self, inode: u64, path: &Path) {
         let Ok(bytes) = fs::read(path) else { return };
         // A file begins empty.
@@ -113,9 +134,12 @@ impl Disk {
         }
     }
 
-    /// Takes note of a sync of the file or folder with this inode.
-    pub fn synced(&mut self, inode: u64) {
+    /// Takes note of a sync of the file or folder with this inode, which `path` leads to: it may have no name yet.
+    pub fn synced(&mut self, inode: u64, path: &Path) {
         self.look();
+        if path.is_file() {
+            self.look_at(inode, path);
+        }
         if let Some(folder) = self.inodes.iter().position(|known| *known == inode) {
             self.folders[folder].syncs.push(self.moment);
         } else if let Some(file) = self.files.get_mut(&inode) {

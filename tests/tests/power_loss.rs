@@ -18,6 +18,7 @@ mod verdict;
 use lastwords::Format;
 use lastwords_flusher::drain::Drain;
 use lastwords_flusher::recover::recovery::Recovery;
+use lastwords_ring::format::compress::Compress;
 use lastwords_ring::place::clock;
 use lastwords_ring::place::folder::Folder;
 use lastwords_tests::disk::Loss;
@@ -38,6 +39,8 @@ use verdict::{Shown, is_true};
 const IMAGES: u64 = if cfg!(debug_assertions) { 50 } else { 1000 };
 /// Recordings of one test.
 const RECORDINGS: u64 = 6;
+/// Those with archives: the images of each end with the first whose drain removes a file.
+const RECORDINGS_OF_ARCHIVES: u64 = if cfg!(debug_assertions) { 12 } else { 48 };
 /// Passes after which a drain that still finds something hangs.
 const PASSES_MAX: u32 = 200;
 
@@ -66,6 +69,7 @@ impl Bench {
         let mut bench = Bench { folder, pool: recording.scratch.path().join("pool"), files: BTreeMap::new() };
         fs::create_dir(&bench.pool).expect("made");
         bench.take_files(&recording.scratch.path().join("logs"), true);
+        bench.take_files(recording.disk.removed(), true);
         bench
     }
 
@@ -86,10 +90,14 @@ impl Bench {
         }
     }
 
-    /// Makes what a crash after `moment` leaves.
-    fn make(&mut self, recording: &Recording, moment: usize, loss: Loss, random: &mut Random) {
+    /// Makes what a crash after `moment` leaves. False if a file of it is gone: the drain of an earlier image has removed it for
+    /// its archive.
+    fn make(&mut self, recording: &Recording, moment: usize, loss: Loss, random: &mut Random) -> bool {
         self.clear();
         let [logs, rings] = recording.disk.names(moment, loss, random);
+        if logs.values().any(|inode| !self.files.contains_key(inode)) {
+            return false;
+        }
         for (name, inode) in logs {
             let path = self.folder.path().join(name);
             fs::rename(&self.files[&inode], &path).expect("renamed");
@@ -105,12 +113,14 @@ impl Bench {
             }
             fs::write(self.folder.rings().join(name), bytes).expect("written");
         }
+        true
     }
 
     fn clear(&mut self) {
         let path = self.folder.path().to_owned();
         self.take_files(&path, false);
         self.take_files(&self.folder.rings(), false);
+        self.files.retain(|_, path| path.exists());
     }
 
     /// Reads what recovery shows without changing anything, and returns whether there is a ring that can be read.
@@ -144,6 +154,8 @@ impl Bench {
             if pass.records == 0 && pass.removed == 0 && !pass.waiting {
                 // A line without a record goes out with the next pass.
                 drain.pass().and_then(|_| drain.settle()).map_err(|error| error.to_string())?;
+                // Where files are compressed it looks for some, and for what the stop left of others.
+                drain.compress();
                 return Ok(records);
             }
         }
@@ -151,15 +163,17 @@ impl Bench {
     }
 }
 
-/// Makes an image, recovers it, and checks the result.
-fn try_image(bench: &mut Bench, recording: &Recording, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
+/// Makes an image, recovers it, and checks the result. False if it cannot be made any more.
+fn try_image(bench: &mut Bench, recording: &Recording, random: &mut Random, tally: &mut Tally) -> Result<bool, String> {
     let moment = 1 + random.below(recording.disk.moment() as u64) as usize;
     let loss = match random.below(32) {
         0 => Loss::Nothing,
         1..=8 => Loss::Pages,
         _ => Loss::Torn,
     };
-    bench.make(recording, moment, loss, random);
+    if !bench.make(recording, moment, loss, random) {
+        return Ok(false);
+    }
     let left_ring = bench.recover(recording, moment)?;
     let since = if random.below(2) == 0 { 0 } else { clock::realtime_ns() };
     bench.drain(since)?;
@@ -173,7 +187,7 @@ fn try_image(bench: &mut Bench, recording: &Recording, random: &mut Random, tall
         return Err(format!("{loss:?} at {moment}: the next start drains again"));
     }
     tally.images += 1;
-    Ok(())
+    Ok(true)
 }
 
 /// Whether the files of one form show what they may and must.
@@ -209,18 +223,19 @@ fn judge(
     Ok(())
 }
 
-fn try_images(name: &'static str, sync_ms: u32) {
+fn try_images(name: &'static str, sync_ms: u32, compress: Compress) {
     let _watchdog = Watchdog::new(name, Duration::from_secs(900));
     let mut seeds = Random::from_env("LASTWORDS_POWER_SEED");
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let images = number("LASTWORDS_POWER_IMAGES").unwrap_or(IMAGES);
     let (only, start, mut tally) = (number("LASTWORDS_POWER_IMAGE"), Instant::now(), Tally::default());
     let (mut moments, mut syncs) = (0, 0);
-    for run in 0..RECORDINGS {
+    let recordings = if compress == Compress::Never { RECORDINGS } else { RECORDINGS_OF_ARCHIVES };
+    for run in 0..recordings {
         let format = if run % 2 == 0 { Format::Text } else { Format::Both };
         let memory = Path::new("/dev/shm");
         let scratch = if memory.is_dir() { Scratch::within(memory, name) } else { Scratch::new(name) };
-        let recording = record(scratch, sync_ms, format, &mut Random::new(seeds.draw()));
+        let recording = record(scratch, sync_ms, format, compress, &mut Random::new(seeds.draw()));
         let mut bench = Bench::new(&recording);
         (moments, syncs) = (moments + recording.disk.moment(), syncs + recording.disk.syncs());
         for image in 0..images {
@@ -228,8 +243,10 @@ fn try_images(name: &'static str, sync_ms: u32) {
             if only.is_some_and(|only| only != image) {
                 continue;
             }
-            if let Err(why) = try_image(&mut bench, &recording, &mut random, &mut tally) {
-                panic!("image {image}: {why}");
+            match try_image(&mut bench, &recording, &mut random, &mut tally) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(why) => panic!("image {image}: {why}"),
             }
         }
     }
@@ -239,10 +256,15 @@ fn try_images(name: &'static str, sync_ms: u32) {
 
 #[test]
 fn without_durable_nothing_false_is_shown_and_holes_are_admitted() {
-    try_images("power-loss", 0);
+    try_images("power-loss", 0, Compress::Never);
 }
 
 #[test]
 fn with_durable_everything_from_before_the_last_sync_is_there_at_most_twice() {
-    try_images("power-loss-durable", 1);
+    try_images("power-loss-durable", 1, Compress::Never);
+}
+
+#[test]
+fn with_durable_a_rotated_file_or_its_archive_is_there_whole() {
+    try_images("power-loss-archives", 1, Compress::Zstd);
 }

@@ -7,7 +7,7 @@
 //! the folder before ARCHIVE:C.
 
 use super::Drain;
-use crate::files::archive::Times;
+use crate::files::archive::{Archive, Times};
 use crate::files::frames::{ArchiveWriter, FRAME};
 use crate::files::journal::Change;
 use crate::files::notices;
@@ -93,7 +93,7 @@ impl Drain {
     }
 
     /// Whether another slice is to follow, and in which time.
-    pub(crate) fn compresses_in(&self) -> Option<Duration> {
+    pub fn compresses_in(&self) -> Option<Duration> {
         let Compressor { seek, current, last, again, .. } = &self.compressor;
         let waits = again.is_some_and(|again| again > Instant::now());
         (!waits && (*seek || current.is_some()))
@@ -101,7 +101,7 @@ impl Drain {
     }
 
     /// Compresses for the length of a slice, if one is due.
-    pub(crate) fn compress(&mut self) {
+    pub fn compress(&mut self) {
         if self.compresses_in() != Some(Duration::ZERO) {
             return;
         }
@@ -149,15 +149,17 @@ impl Drain {
             return Ok(None);
         }
         let names = open::list(self.folder.path()).map_err(list())?;
+        let mut found = None;
         for role in roles {
             let name = &self.roles[role].name;
             for log in [name.clone(), format!("{name}{JSON_ENDING}")] {
-                let files = numbered_files(&self.folder, &log, &names)?;
-                let Some(file) = self.to_compress(files) else { continue };
-                return Compression::begin(self, role, log, file).map(|begun| begun.map(Box::new));
+                let mut files = numbered_files(&self.folder, &log, &names)?;
+                remove_leftovers(&mut files)?;
+                found = found.or_else(|| self.to_compress(files).map(|file| (role, log, file)));
             }
         }
-        Ok(None)
+        let Some((role, log, file)) = found else { return Ok(None) };
+        Compression::begin(self, role, log, file).map(|begun| begun.map(Box::new))
     }
 
     /// The oldest of a log's rotated files without an archive. One that lines still go to, because somebody else has just
@@ -218,6 +220,24 @@ impl Drain {
         }
         Ok(())
     }
+}
+
+/// Removes archives of files that are still there, because the machine stopped before their removal was on the disk and the
+/// journal has gone on since: they are compressed anew.
+fn remove_leftovers(files: &mut Vec<Numbered>) -> Result<()> {
+    let is_there = |files: &[Numbered], number: u32, identity: (u64, u64)| {
+        files.iter().any(|file| !file.archive && file.number == number && file.identity == identity)
+    };
+    let is_leftover = |file: &&Numbered| {
+        let others = || Archive::open(&file.path).is_ok_and(|archive| is_there(files, file.number, archive.was()));
+        file.archive && files.iter().any(|other| !other.archive && other.number == file.number) && others()
+    };
+    let leftovers: Vec<PathBuf> = files.iter().filter(is_leftover).map(|file| file.path.clone()).collect();
+    for path in &leftovers {
+        open::remove(path).map_err(Error::io("remove the archive of a file that is still there", path))?;
+    }
+    files.retain(|file| !leftovers.contains(&file.path));
+    Ok(())
 }
 
 impl Compression {

@@ -20,9 +20,12 @@ impl Drain {
         }
     }
 
-    pub(crate) fn compresses_in(&self) -> Option<Duration> {
+    /// Never.
+    #[must_use]
+    pub fn compresses_in(&self) -> Option<Duration> {
         None
     }
 
-    pub(crate) fn compress(&self) {}
+    /// Does nothing.
+    pub fn compress(&self) {}
 }

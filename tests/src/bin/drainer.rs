@@ -1,7 +1,7 @@
 //! Drains a folder from a single thread: `drainer FOLDER now|all [on|steps] [PROGRAM ARGUMENT…]`. What follows is the program that
 //! makes reports of crashes, with `on`. With `now`, rings that were left before count as
 //! an earlier run. It drains once; with `on` as a daemon does, until its tracer ends it; with `steps` it does a step for each
-//! line of standard input, `pass`, `settle` or `sync`.
+//! line of standard input, `pass`, `compress`, `settle` or `sync`.
 //!
 //! It asks for its parent's id before and after, after each step, and with `on` between two passes, and nowhere else, so that
 //! its tracer knows which system calls are the drain's. `on` ends when the answer is that it has no parent, and asks for its
@@ -58,6 +58,12 @@ fn steps(folder: &Folder, since: u64) {
     for step in std::io::stdin().lines() {
         match step.expect("a line").as_str() {
             "pass" => while drain.pass().expect("a pass").waiting {},
+            "compress" => {
+                while let Some(pause) = drain.compresses_in() {
+                    std::thread::sleep(pause);
+                    drain.compress();
+                }
+            }
             "settle" => drain.settle().expect("settled"),
             "sync" => {
                 // What fails is said in the log.

@@ -2,6 +2,8 @@
 
 use lastwords::{Format, FullPolicy, Level};
 use lastwords_ring::format::checksum::checksum;
+use lastwords_ring::format::compress::Compress;
+use lastwords_ring::format::file_settings::FileSettings;
 use lastwords_ring::format::geometry::Geometry;
 use lastwords_ring::format::layout::{encoding, lane_kind};
 use lastwords_ring::place::clock;
@@ -18,6 +20,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{PipeWriter, Write};
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 /// Slots of a lane, few, so that they are reused all the time.
 const SLOTS: u64 = 16;
@@ -83,10 +86,11 @@ struct Producer {
 }
 
 impl Producer {
-    fn new(folder: &Folder, sync_ms: u32, format: Format) -> Producer {
+    fn new(folder: &Folder, sync_ms: u32, format: Format, compress: Compress) -> Producer {
         let geometry = Geometry::new(128, SLOTS as u32, THREADS + 1, 1, 4096).expect("sizes within the limits");
         let (full, crash_keep) = (FullPolicy::Overwrite, 20);
         let files = RingSpec { rotate_size: ROTATE_SIZE, rotate_keep: 100, format, ..RingSpec::new(ROLE, geometry) };
+        let files = RingSpec { files: FileSettings { compress, ..FileSettings::default() }, ..files };
         let spec = RingSpec { full, crash_keep, sync_ms, ..files };
         let ring = Ring::create(folder, &spec).expect("a ring");
         let mut lanes: Vec<Lane<'static>> = (0..THREADS).map(|lane| ring.lane(lane as usize)).collect();
@@ -167,32 +171,44 @@ impl Drainer {
                 return false;
             }
             let is_sync = [libc::SYS_fsync, libc::SYS_fdatasync].contains(&number);
-            let synced = is_sync.then(|| self.inode(self.traced.arguments().expect("its descriptor")[0]));
-            assert_eq!(self.traced.to_system_call().expect("traced"), Stop::Exit, "{number}");
+            let synced = is_sync.then(|| self.file(self.traced.arguments().expect("its descriptor")[0]));
+            let mut go_on = || assert_eq!(self.traced.to_system_call().expect("traced"), Stop::Exit, "{number}");
+            match number {
+                libc::SYS_unlinkat => recording.disk.while_one_is_removed(go_on),
+                _ => go_on(),
+            }
             if number == libc::SYS_getppid {
                 return true;
             }
-            if let Some(inode) = synced {
-                recording.disk.synced(inode);
+            if let Some((inode, path)) = synced {
+                recording.disk.synced(inode, &path);
             } else if CHANGING.contains(&number) {
                 recording.disk.look();
             }
         }
     }
 
-    fn inode(&self, descriptor: u64) -> u64 {
-        fs::metadata(format!("/proc/{}/fd/{descriptor}", self.traced.pid())).expect("open").ino()
+    /// The inode of an open file, and a path that leads to it.
+    fn file(&self, descriptor: u64) -> (u64, PathBuf) {
+        let path = PathBuf::from(format!("/proc/{}/fd/{descriptor}", self.traced.pid()));
+        (fs::metadata(&path).expect("open").ino(), path)
     }
 }
 
 /// Runs the script. With `sync_ms` the ring requests syncs.
-pub(crate) fn record(scratch: Scratch, sync_ms: u32, format: Format, random: &mut Random) -> Recording {
+pub(crate) fn record(
+    scratch: Scratch,
+    sync_ms: u32,
+    format: Format,
+    compress: Compress,
+    random: &mut Random,
+) -> Recording {
     let (logs, rings) = (scratch.path().join("logs"), scratch.path().join("logs/rings"));
     let folder = Folder::create(&logs).expect("a log folder");
-    let disk = Disk::new(&logs, &rings);
+    let disk = Disk::new(&logs, &rings, scratch.path().join("removed"));
     let overwrites = sync_ms == 0;
     let mut recording = Recording { scratch, disk, logged: BTreeMap::new(), safe: Vec::new(), overwrites, format };
-    let mut producer = Producer::new(&folder, sync_ms, format);
+    let mut producer = Producer::new(&folder, sync_ms, format, compress);
     recording.disk.look();
     if sync_ms > 0 {
         // `Ring::create` has synced it, which `durable.rs` checks.
@@ -218,6 +234,13 @@ pub(crate) fn record(scratch: Scratch, sync_ms: u32, format: Format, random: &mu
         }
         if random.below(6) == 0 {
             running.step("settle", &mut recording, None);
+        }
+        if compress != Compress::Never && random.below(4) == 0 {
+            let kill = (random.below(6) == 0).then(|| 1 + random.below(16));
+            if !running.step("compress", &mut recording, kill) {
+                running = Drainer::start(&mut recording);
+                running.step("pass", &mut recording, None);
+            }
         }
         if random.below(3) == 0 {
             running.step("sync", &mut recording, None);

@@ -3,10 +3,9 @@
 use crate::recording::{ROLE, Recording, THREADS, message};
 use lastwords_flusher::render::escape::starts_like_a_record;
 use lastwords_tests::oracle::parse;
-use lastwords_tests::{jsonl, logs};
+use lastwords_tests::packing::texts;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 /// The mark at the end of a truncated line.
@@ -50,9 +49,8 @@ impl Shown {
     /// Reads the log files after the recovery of a crash at `moment`.
     pub(crate) fn read(recording: &Recording, moment: usize, folder: &Path) -> Result<Shown, String> {
         let mut shown = Shown::default();
-        for path in logs::files(folder, ROLE) {
-            let bytes = fs::read(&path).map_err(|error| error.to_string())?;
-            shown.add_file(recording, moment, &bytes).map_err(|why| format!("{}: {why}", path.display()))?;
+        for text in texts(&folder.join(format!("{ROLE}.log"))).map_err(|error| error.to_string())? {
+            shown.add_file(recording, moment, &text)?;
         }
         Ok(shown)
     }
@@ -60,9 +58,8 @@ impl Shown {
     /// Like `read`, for JSON, where half a line is not an object.
     pub(crate) fn read_json(recording: &Recording, moment: usize, folder: &Path) -> Result<Shown, String> {
         let mut shown = Shown::default();
-        for path in jsonl::files(folder, ROLE) {
-            let bytes = fs::read(&path).map_err(|error| error.to_string())?;
-            for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        for text in texts(&folder.join(format!("{ROLE}.jsonl"))).map_err(|error| error.to_string())? {
+            for line in text.split_inclusive(|byte| *byte == b'\n') {
                 let Ok(object) = serde_json::from_slice::<Value>(line) else {
                     shown.cut += 1;
                     continue;
