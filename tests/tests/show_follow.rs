@@ -221,6 +221,26 @@ fn a_cursor_goes_on_where_the_last_output_ended() {
 }
 
 #[test]
+fn a_file_that_was_cut_is_shown_from_its_beginning() {
+    let scratch = Scratch::new("cursor-cut");
+    let lines: Vec<String> = (0..20).map(|n| format!("2025-10-19 05:55:47.{n:03} [1] [INFO] line {n:02}\n")).collect();
+    let length = lines[0].len() as u64;
+    // Within the first bytes, by which a file is known, and behind them.
+    for left in [1, 3, 12, 19] {
+        let (folder, cursor) = (scratch.join(format!("logs-{left}")), scratch.join(format!("cursor-{left}")));
+        fs::create_dir_all(&folder).expect("made");
+        let log = folder.join("host.log");
+        fs::write(&log, lines.concat()).expect("written");
+        assert_eq!(printed(with_cursor(&folder, &cursor)).out.lines().count(), lines.len());
+        fs::File::options().write(true).open(&log).and_then(|file| file.set_len(left * length)).expect("cut");
+        let shown = printed(with_cursor(&folder, &cursor)).out;
+        let expected: String = (0..left).map(|n| format!("line {n:02}\n")).collect();
+        assert_eq!(shown, expected, "{left} lines are left");
+        assert_eq!(printed(with_cursor(&folder, &cursor)).out, "", "once");
+    }
+}
+
+#[test]
 fn a_kill_at_any_moment_costs_a_cursor_no_record() {
     let scratch = Scratch::new("cursor-kills");
     let (folder, cursor) = (scratch.join("logs"), scratch.join("cursor"));
