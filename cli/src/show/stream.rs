@@ -132,7 +132,7 @@ impl Stream {
         let side = |walk, json| Side {
             walk,
             json,
-            clock: LineClock::new(log.zone.clone()),
+            clock: if is_back { LineClock::backward(log.zone.clone()) } else { LineClock::new(log.zone.clone()) },
             levels: log.levels.clone(),
             head: None,
             last_ns: if is_back { u64::MAX } else { 0 },

@@ -104,6 +104,10 @@ pub(crate) struct LineClock {
     zone: Zone,
     /// The offset that a line of the flusher's has named, since then.
     offset: Option<i64>,
+    /// Lines come the newest first.
+    is_back: bool,
+    /// The offset that the line before has named for those that come from now on.
+    then: Option<i64>,
     /// The minute that was asked about last, and what it is.
     minute: [u8; MINUTE],
     /// The offset that its line had, if it had one.
@@ -118,16 +122,27 @@ const NO_OFFSET: [u8; OFFSET] = [0; OFFSET];
 
 impl LineClock {
     pub(crate) fn new(zone: Zone) -> LineClock {
-        LineClock { zone, offset: None, minute: [0; MINUTE], of_line: NO_OFFSET, ns: 0 }
+        LineClock { zone, offset: None, is_back: false, then: None, minute: [0; MINUTE], of_line: NO_OFFSET, ns: 0 }
+    }
+
+    /// Of lines that come the newest first.
+    pub(crate) fn backward(zone: Zone) -> LineClock {
+        LineClock { is_back: true, ..LineClock::new(zone) }
     }
 
     /// Takes note of a message that says how the times from its own line on are to be read.
     #[inline]
     pub(crate) fn note(&mut self, message: &[u8]) -> bool {
+        if let Some(then) = self.then.take() {
+            (self.offset, self.minute) = (Some(then), [0; MINUTE]);
+        }
         let Some(rest) = message.strip_prefix(FROM_HERE.as_bytes()) else { return false };
-        let named = rest.get(.."+02:00".len()).and_then(|text| Zone::named(std::str::from_utf8(text).ok()?).ok());
-        self.offset = named.map(|zone| i64::from(zone.offset(0)));
-        self.minute = [0; MINUTE];
+        (self.offset, self.minute) = (offset_of(rest), [0; MINUTE]);
+        if self.is_back {
+            const BEFORE: &[u8] = b", before UTC";
+            let before = rest.windows(BEFORE.len()).position(|part| part == BEFORE);
+            self.then = before.and_then(|at| offset_of(&rest[at + BEFORE.len()..]));
+        }
         true
     }
 
@@ -166,6 +181,12 @@ impl LineClock {
         let offset = named.map(|zone| i64::from(zone.offset(0))).or(self.offset);
         offset.map_or_else(|| to_utc(&self.zone, local), |offset| local - offset) * SECOND
     }
+}
+
+/// The offset in seconds that a text begins with.
+fn offset_of(text: &[u8]) -> Option<i64> {
+    let zone = Zone::named(std::str::from_utf8(text.get(..OFFSET)?).ok()?).ok()?;
+    Some(i64::from(zone.offset(0)))
 }
 
 /// The offset behind the digits of a time, as in `+02:00`.
@@ -212,6 +233,20 @@ mod tests {
         for text in ["", "10 min", "soon", "25:00", "2025-13-01", "5"] {
             assert!(text.parse::<When>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_newest_first_a_line_is_read_with_the_offset_that_the_next_notice_names_for_before() {
+        let mut clock = LineClock::backward(Zone::utc());
+        let notice = b"lastwords: from here on times are UTC+05:00 (Asia/Karachi), before UTC-03:00";
+        let [time, hour] = [b"2025-10-26 02:30:00.250", b"2025-10-26 10:30:00.250"];
+        assert!(!clock.note(b"after it, before another"));
+        assert!(clock.note(notice));
+        let of_notice = clock.ns(hour);
+        assert!(!clock.note(b"before it"));
+        assert_eq!(clock.ns(time), of_notice, "eight hours less, of eight hours more");
+        assert!(!clock.note(b"before that"));
+        assert_eq!(clock.ns(time), of_notice);
     }
 
     #[test]
