@@ -483,7 +483,8 @@ fn a_disk_that_is_full_for_a_while_costs_no_line_and_is_told() {
         let memory = Scratch::within(Path::new("/dev/shm"), "full");
         let folder = disk.path().join("logs");
         let rings = if rings_there { String::new() } else { format!("rings={}", memory.display()) };
-        let settings = format!("slots=512 lanes=3 {rings}");
+        // Room in the lane for all that is logged meanwhile: on a full disk nothing can be kept beside the ring.
+        let settings = format!("slots=1024 lanes=3 {rings}");
         let mut host = Actor::start("host", &folder, format!("{settings} line:up wait log:3")).until("up");
         let script = format!("{settings} flusher=never log:100 flush line:up wait log:200 line:logged wait exit");
         let mut worker = Actor::start("worker", &folder, script).until("up");
