@@ -479,7 +479,7 @@ fn a_file_system_that_is_read_only_for_a_while_costs_no_line_and_is_told() {
 #[test]
 fn a_disk_that_is_full_for_a_while_costs_no_line_and_is_told() {
     for rings_there in [false, true] {
-        let Some(disk) = Tmpfs::mount("size=2m") else { return };
+        let Some(disk) = Tmpfs::mount("size=4m") else { return };
         let memory = Scratch::within(Path::new("/dev/shm"), "full");
         let folder = disk.path().join("logs");
         let rings = if rings_there { String::new() } else { format!("rings={}", memory.display()) };
