@@ -479,7 +479,7 @@ fn a_file_system_that_is_read_only_for_a_while_costs_no_line_and_is_told() {
 #[test]
 fn a_disk_that_is_full_for_a_while_costs_no_line_and_is_told() {
     for rings_there in [false, true] {
-        let Some(disk) = Tmpfs::mount("size=4m") else { return };
+        let Some(disk) = Tmpfs::mount("size=16m") else { return };
         let memory = Scratch::within(Path::new("/dev/shm"), "full");
         let folder = disk.path().join("logs");
         let rings = if rings_there { String::new() } else { format!("rings={}", memory.display()) };
@@ -489,7 +489,7 @@ fn a_disk_that_is_full_for_a_while_costs_no_line_and_is_told() {
         let script = format!("{settings} flusher=never log:100 flush line:up wait log:200 line:logged wait exit");
         let mut worker = Actor::start("worker", &folder, script).until("up");
         let filler = disk.path().join("filler");
-        let full = fs::write(&filler, vec![1; 4 << 20]).expect_err("there is not that much room");
+        let full = fs::write(&filler, vec![1; 16 << 20]).expect_err("there is not that much room");
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
         worker.go_until("logged");
         // Longer than the flusher takes to try.
