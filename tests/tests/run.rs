@@ -11,7 +11,7 @@ use lastwords_tests::scratch::Scratch;
 use lastwords_tests::terminal::on_a_terminal;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -226,8 +226,9 @@ fn is_stopped(pid: u32) -> bool {
 fn run_and_its_program_stop_and_go_on_together() {
     let folder = Scratch::new("run-stopped");
     let script = "echo $$; until [ -e done ]; do sleep 0.01; done; echo went on";
-    let mut child =
-        command(&folder, &[], &["sh", "-c", script]).current_dir(&*folder).spawn().expect("the tool starts");
+    let mut tool = command(&folder, &[], &["sh", "-c", script]);
+    // As a shell starts it: in a group of its own, which has its parent outside.
+    let mut child = tool.process_group(0).current_dir(&*folder).spawn().expect("the tool starts");
     let program = || read_so_far(&folder, "worker").iter().find_map(|line| line.message.parse::<u32>().ok());
     let program = wait_for("the program", program);
     kill_process(Pid::from_child(&child), Signal::TSTP).expect("its own child");
@@ -237,6 +238,24 @@ fn run_and_its_program_stop_and_go_on_together() {
     assert!(end(&mut child).success());
     flush_rest(&folder);
     assert_eq!(said(&read(&folder, "worker"))[1], ("INFO", "went on"));
+}
+
+#[test]
+fn where_no_shell_could_continue_them_neither_run_nor_its_program_stops() {
+    let folder = Scratch::new("run-no-shell");
+    let script = "echo $$; until [ -e done ]; do sleep 0.01; done; echo went on";
+    let tool = command(&folder, &[], &["sh", "-c", script]);
+    let mut apart = Command::new("setsid");
+    apart.arg(tool.get_program()).args(tool.get_args()).current_dir(&*folder).stdout(Stdio::null());
+    let mut child = apart.spawn().expect("it starts");
+    let program = || read_so_far(&folder, "worker").iter().find_map(|line| line.message.parse::<u32>().ok());
+    let program = wait_for("the program", program);
+    kill_process(Pid::from_child(&child), Signal::TSTP).expect("its own child");
+    // Time for it to stop.
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!is_stopped(child.id()) && !is_stopped(program));
+    fs::write(folder.join("done"), "").expect("writable");
+    assert!(end(&mut child).success());
 }
 
 #[test]

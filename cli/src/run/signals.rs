@@ -71,11 +71,18 @@ pub(crate) fn send(process: Pid, signal: c_int) {
     unsafe { libc::kill(process.as_raw_nonzero().get(), signal) };
 }
 
-/// Reaps a child that has ended, and returns its pid and how it ended. None if none has.
-pub(crate) fn reap() -> Option<(i32, Ended)> {
+/// What has become of a child.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Change {
+    Stopped,
+    Ended(Ended),
+}
+
+/// Takes the news of a child, with its pid: it is stopped, or has ended and is reaped. None if there are none.
+pub(crate) fn news() -> Option<(i32, Change)> {
     let (mut status, mut usage) = (0, MaybeUninit::zeroed());
     // SAFETY: both pointers lead to writable memory of the right size.
-    let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) };
+    let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG | libc::WUNTRACED, usage.as_mut_ptr()) };
     // SAFETY: zeros are a valid value of this structure of numbers, and the kernel only writes numbers into it.
     let usage: libc::rusage = unsafe { usage.assume_init() };
     let time = |time: libc::timeval| {
@@ -87,7 +94,8 @@ pub(crate) fn reap() -> Option<(i32, Ended)> {
         memory_max: usage.ru_maxrss.unsigned_abs() << 10,
         own_memory_max: own_memory_max(),
     };
-    (pid > 0).then_some((pid, Ended { status, usage }))
+    let change = if libc::WIFSTOPPED(status) { Change::Stopped } else { Change::Ended(Ended { status, usage }) };
+    (pid > 0).then_some((pid, change))
 }
 
 /// Bytes of memory that this process has had at most.

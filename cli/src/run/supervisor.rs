@@ -4,7 +4,7 @@
 //! under which it is reaped: it never is that of another process.
 
 use crate::run::end::{ENDING, Ended};
-use crate::run::signals::{self, Arrived};
+use crate::run::signals::{self, Arrived, Change};
 use rustix::process::{Pid, Signal, getpid, kill_process};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -23,6 +23,9 @@ struct State {
     ended: Option<(Ended, Instant)>,
     /// Somebody has asked for the end.
     was_asked: bool,
+    /// Somebody has asked for a stop. A program may handle that, and one in a process group without a shell ignores it, so this
+    /// process stops when the program has.
+    is_to_stop: bool,
     /// Gets a byte when the program ends.
     wakes: Option<UnixStream>,
 }
@@ -93,14 +96,14 @@ fn watch(mut arrived: UnixStream, shared: &Shared) {
     let mut bytes = [0; 2];
     while arrived.read_exact(&mut bytes).is_ok() {
         let arrived = Arrived::from_bytes(bytes);
-        if arrived.signal == libc::SIGCHLD {
-            reap(&mut shared.lock());
+        let stops = if arrived.signal == libc::SIGCHLD {
+            take_news(&mut shared.lock())
         } else {
             pass_on(&mut shared.lock(), arrived);
             shared.changed.notify_all();
-        }
-        if arrived.signal == libc::SIGTSTP {
-            // A handler has taken what the signal does.
+            false
+        };
+        if stops {
             let _ = kill_process(getpid(), Signal::STOP);
         }
     }
@@ -109,20 +112,35 @@ fn watch(mut arrived: UnixStream, shared: &Shared) {
 /// The program is in the process group of this one: what the terminal sends has reached it already.
 fn pass_on(state: &mut State, arrived: Arrived) {
     state.was_asked |= ENDING.contains(&arrived.signal);
+    match arrived.signal {
+        libc::SIGTSTP => state.is_to_stop = true,
+        libc::SIGCONT => state.is_to_stop = false,
+        _ => {}
+    }
     if let (Some(pid), false) = (state.pid, arrived.is_of_kernel) {
         signals::send(pid, arrived.signal);
     }
 }
 
-fn reap(state: &mut State) {
-    while let Some((pid, ended)) = signals::reap() {
-        if state.pid.is_some_and(|program| program.as_raw_nonzero().get() == pid) {
-            (state.pid, state.ended) = (None, Some((ended, Instant::now())));
-            if let Some(mut wakes) = state.wakes.take() {
-                let _ = wakes.write_all(&[1]);
+/// Of all children: as the first process of a container this one has more than the program. Returns whether it is to stop, as the
+/// program has.
+fn take_news(state: &mut State) -> bool {
+    let mut stops = false;
+    while let Some((pid, change)) = signals::news() {
+        if state.pid.is_none_or(|program| program.as_raw_nonzero().get() != pid) {
+            continue;
+        }
+        match change {
+            Change::Stopped => stops |= std::mem::take(&mut state.is_to_stop),
+            Change::Ended(ended) => {
+                (state.pid, state.ended) = (None, Some((ended, Instant::now())));
+                if let Some(mut wakes) = state.wakes.take() {
+                    let _ = wakes.write_all(&[1]);
+                }
             }
         }
     }
+    stops
 }
 
 #[cfg(test)]
