@@ -496,7 +496,7 @@ fn a_flusher_that_does_not_flush_is_named_with_what_to_do() {
     );
     assert_eq!(snapshot(&folder), before, "it is a look");
     flush_once(&folder);
-    // A flusher that was killed, with all of its own records written: its lock file still names it, its death is to be told.
+    // A flusher that was killed, with all of its own records written: its lock file still names it, its death is to be logged.
     let _ = die("worker", &folder, "log:2 flush kill");
     let found = doctor(&folder);
     assert_found(&found, ("fine", "flusher", "none, and no process that logs", ""));

@@ -13,7 +13,7 @@ use std::io::Read;
 /// First bytes of a file in which the head of its first record is looked for.
 pub(crate) const HEAD_MAX: usize = 16 << 10;
 
-/// The layout of a role's text file; the default one where there is none whose layout can be told.
+/// The layout of a role's text file; the default one where no layout can be recognised.
 #[must_use]
 pub fn layout_of(folder: &Folder, role: &str) -> TextLayout {
     let mut begins = Vec::new();
